@@ -1,0 +1,72 @@
+# `make demo` and `make test` need Python 3.11 or newer, make and git, and nothing else.
+# The environment is made once, in .venv, and again when pyproject.toml changes.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+VENV ?= .venv
+BIN := $(VENV)/bin
+PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11 python; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
+
+.PHONY: help demo test types lint format cover mutants bench wheel clean
+
+help:  ## what there is
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */  make \1\t/' | expand -t 16
+
+demo: $(VENV)/cli  ## set up, and let rival proposers reach a decision
+	@echo "== paxos demo"
+	@$(BIN)/paxos demo
+
+test: $(VENV)/test  ## set up, and run the tests
+	@echo "== pytest"
+	@$(BIN)/python -m pytest
+
+types: $(VENV)/dev  ## mypy and pyright, both strict
+	@echo "== mypy"
+	@$(BIN)/mypy
+	@echo "== pyright"
+	@$(BIN)/pyright
+
+lint: $(VENV)/dev  ## ruff, linter and formatter
+	@echo "== ruff"
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+format: $(VENV)/dev  ## let ruff format everything
+	@$(BIN)/ruff check --fix --quiet .
+	@$(BIN)/ruff format .
+
+cover: $(VENV)/test  ## 100% of the branches of each core module, by its own test file
+	@echo "== coverage"
+	@$(BIN)/python tests/cover.py
+
+mutants: $(VENV)/test  ## delete each safety clause in turn; a named test must notice
+	@echo "== mutants"
+	@$(BIN)/python -m tests.mutants
+
+bench: $(VENV)/test  ## decisions a second, beside essential-paxos, in one run
+	@echo "== bench"
+	@$(BIN)/python benchmarks/decisions.py
+
+wheel: $(VENV)/dev  ## build the wheel, and test it with the sources moved away
+	@echo "== wheel"
+	@$(BIN)/python tests/wheel.py
+
+clean:  ## remove what make has made
+	@rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage*
+
+# One stamp for each extra: made when the extra is installed, stale when pyproject.toml changes.
+$(VENV)/cli $(VENV)/test $(VENV)/dev: pyproject.toml | $(VENV)/bin/python
+	@echo "== installing sansio-paxos[$(@F)] into $(VENV)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$(@F)]'
+	@touch $@
+
+$(VENV)/bin/python:
+	@test -n "$(PYTHON)" || { echo "paxos needs Python 3.11 or newer; none was found." \
+		"Install one, or name it: make PYTHON=/path/to/python3" >&2; exit 1; }
+	@echo "== making $(VENV) with $(PYTHON), $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "this Python cannot make environments;" \
+		"on Debian, install python3-venv" >&2; exit 1; }

@@ -1,0 +1,40 @@
+"""The commands, and how each of them ends: 0 done, 1 not reached, 2 bad arguments, 130 stopped."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+import click
+
+from paxos_adapters.cli.demo import demo
+
+
+@click.group(invoke_without_command=True)
+@click.version_option(package_name="sansio-paxos", prog_name="paxos")
+@click.pass_context
+def paxos(context: click.Context) -> None:
+    """Consensus that other programs embed: see it at work."""
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
+
+
+paxos.add_command(demo)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command and return its exit code; whatever is wrong becomes one line."""
+    try:
+        code: object = paxos.main(list(arguments), prog_name="paxos", standalone_mode=False)
+        sys.stdout.flush()
+    except click.ClickException as error:
+        click.echo(f"paxos: {error.format_message()} (paxos --help shows what there is)", err=True)
+        return error.exit_code
+    except click.Abort:
+        click.echo("paxos: stopped", err=True)
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return code if isinstance(code, int) else 0

@@ -1,0 +1,127 @@
+"""``paxos demo``: rival proposers reach a decision, and every message of it is shown."""
+
+from __future__ import annotations
+
+import sys
+from random import Random
+
+import click
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from paxos import Message, ServerId
+from paxos_adapters.memory import Cluster, Delivery
+from paxos_adapters.pictures import ASCII, UNICODE, Moment, Row, space_time
+
+MAX_SERVERS = 9
+VALUES = ("red", "blue", "green", "gold", "plum", "teal", "pink", "gray", "lime")
+COLOURS = ("cyan", "magenta", "yellow", "green", "bright_blue", "red")
+
+History = list[Delivery[Message[str]] | Moment]
+
+
+@click.command()
+@click.option(
+    "--servers", type=click.IntRange(1, MAX_SERVERS), default=5, show_default=True, help="How many."
+)
+@click.option(
+    "--proposers",
+    type=click.IntRange(1, MAX_SERVERS),
+    default=2,
+    show_default=True,
+    help="How many of them propose, each its own value.",
+)
+@click.option("--seed", type=int, help="Repeat a run: it decides who starts when.")
+@click.option("--plain", is_flag=True, help="ASCII characters, no colour.")
+def demo(servers: int, proposers: int, seed: int | None, plain: bool) -> int:
+    """Let rival proposers reach a decision in memory, and draw what was said."""
+    if proposers > servers:
+        raise click.BadParameter(
+            f"{proposers} proposers need at least as many servers, and there are {servers}.",
+            param_hint="'--proposers'",
+        )
+    seed = Random().randrange(1000) if seed is None else seed
+    cluster = Cluster[str](servers=servers, seed=seed)
+    history = play(cluster, rivals(cluster.servers, proposers), Random(seed))
+
+    plain = plain or not (sys.stdout.encoding or "").lower().startswith("utf")
+    console = Console(highlight=False, no_color=plain, soft_wrap=True)
+    glyphs = ASCII if plain else UNICODE
+    console.print(f"{servers} servers, {proposers} of them propose, seed {seed}. Time runs down;")
+    console.print(f"{glyphs.sender} sends, {glyphs.itself} sends to itself too.\n")
+    width = 9 if servers <= 5 else 6
+    for row in space_time(cluster.servers, history, width=width, glyphs=glyphs):
+        console.print(_styled(row, width * servers))
+    console.print(_knowledge(cluster, plain))
+    return _verdict(cluster, history, console)
+
+
+def rivals(servers: tuple[ServerId, ...], proposers: int) -> tuple[ServerId, ...]:
+    """The servers that propose: from both ends, so that their messages have some way to go."""
+    ends = [server for pair in zip(servers, reversed(servers), strict=True) for server in pair]
+    return tuple(dict.fromkeys(ends))[:proposers]
+
+
+def play(cluster: Cluster[str], proposers: tuple[ServerId, ...], random: Random) -> History:
+    """Start the proposers at random moments of one another's work; run until all is said."""
+    first, *others = proposers
+    moments = range(4 * len(cluster.servers))
+    pending = sorted([(0, first), *((random.choice(moments), other) for other in others)])
+    history: History = []
+    while True:
+        if pending and pending[0][0] <= len(history):
+            history.append(_begin(cluster, proposers, pending.pop(0)[1]))
+        elif (event := cluster.step()) is not None:
+            if isinstance(event, Delivery):
+                history.append(event)
+        elif pending:
+            history.append(_begin(cluster, proposers, pending.pop(0)[1]))
+        else:
+            return history
+
+
+def _begin(cluster: Cluster[str], proposers: tuple[ServerId, ...], me: ServerId) -> Moment:
+    value = VALUES[proposers.index(me)]
+    known = cluster.chosen.get(me)
+    cluster.propose(me, value)
+    if known is None:
+        return Moment(me, f"S{me} proposes {value}")
+    return Moment(me, f"S{me} would propose {value}, but knows that {known} is chosen")
+
+
+def _styled(row: Row, lanes_width: int) -> Text:
+    style = "" if row.ballot is None else COLOURS[(row.ballot.server - 1) % len(COLOURS)]
+    return Text.assemble(row.lanes.ljust(lanes_width), (row.label, style))
+
+
+def _knowledge(cluster: Cluster[str], plain: bool) -> Table:
+    table = Table(
+        title="\nWho knows what", title_justify="left", box=box.ASCII if plain else box.ROUNDED
+    )
+    for heading in ("server", "promised", "accepted", "knows that is chosen"):
+        table.add_column(heading)
+    for server in cluster.servers:
+        memory = cluster.state(server).acceptor
+        accepted = memory.accepted
+        table.add_row(
+            f"S{server}",
+            str(memory.promised) if memory.promised.round else "",
+            "" if accepted is None else f"{accepted.ballot} {accepted.value}",
+            cluster.chosen.get(server, "nothing"),
+        )
+    return table
+
+
+def _verdict(cluster: Cluster[str], history: History, console: Console) -> int:
+    known = set(cluster.chosen.values())
+    agree = len(known) == 1 and len(cluster.chosen) == len(cluster.servers)
+    messages = sum(isinstance(item, Delivery) for item in history)
+    if agree:
+        console.print(
+            f"All {len(cluster.servers)} servers agree on {known.pop()}, after {messages} messages."
+        )
+    else:
+        console.print(f"No agreement after {messages} messages: {cluster.chosen}.")
+    return 0 if agree else 1

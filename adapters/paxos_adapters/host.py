@@ -1,0 +1,170 @@
+"""The host: runs one server on a transport, a store and a timer.
+
+- Take what has arrived, step through all of it, save every new record in one commit, and only
+  then release what waited for it. This is the only module that opens a seal.
+- The state moves on when the save has returned. A save that fails is final: nothing leaves,
+  nothing is kept, and the host stops.
+- A record that is durable already is not saved again.
+- Time and chance come in here: the pace turns the core's wish to be woken into seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from random import Random
+from typing import Generic, TypeAlias, TypeVar, assert_never
+
+from attrs import frozen
+
+from paxos import (
+    AfterSave,
+    Broadcast,
+    Done,
+    InvariantError,
+    Message,
+    NothingChosen,
+    Outbound,
+    PaxosError,
+    QuorumSystem,
+    ServerId,
+    To,
+    WakeMe,
+    server,
+)
+from paxos.election import Beat
+from paxos.proposer import Wake
+from paxos_adapters.ports import Store, Timer, Transport
+
+V = TypeVar("V")
+Tick: TypeAlias = Wake | Beat
+
+
+class Stopped(PaxosError):
+    """The host has stopped for good, and says why."""
+
+    def __init__(self, me: ServerId, cause: Exception) -> None:
+        super().__init__(
+            f"server {me} has stopped: {cause}. Nothing that depended on this step was sent. Find "
+            "the cause, then start a new host from what the store holds."
+        )
+        self.cause = cause
+
+
+@frozen
+class Pace:
+    """How many seconds each wish to be woken becomes.
+
+    A proposer waits for a random time in a range that starts at ``shortest_s`` and whose upper
+    end doubles with each attempt, up to ``longest_s`` (the lecture, "Liveness", remedy 1). A
+    heartbeat comes every ``beat_s``. A good ``shortest_s`` is a few round trips and saves.
+    """
+
+    shortest_s: float = 0.05
+    longest_s: float = 5.0
+    beat_s: float = 0.05
+
+    def delay_s(self, wish: WakeMe[Tick], random: Random) -> float:
+        """Seconds until ``wish.wake`` is due."""
+        if type(wish.wake) is Beat:
+            return self.beat_s
+        doublings = min(wish.attempt + 1, 64)
+        return random.uniform(self.shortest_s, min(self.longest_s, self.shortest_s * 2**doublings))
+
+
+DEFAULT_PACE = Pace()
+
+
+class Host(Generic[V]):
+    """One server, run by the program that calls ``receive``. Not thread-safe."""
+
+    def __init__(
+        self,
+        me: ServerId,
+        quorum: QuorumSystem,
+        *,
+        store: Store[server.Record[V]],
+        transport: Transport[Message[V]],
+        timer: Timer[Tick],
+        pace: Pace = DEFAULT_PACE,
+        random: Random | None = None,
+    ) -> None:
+        """Start from what ``store`` holds.
+
+        ``random`` draws the delays; pass a seeded one to repeat a run. Raises UnknownServer if
+        ``me`` is no member of ``quorum``.
+        """
+        self._durable = store.load()
+        self._state = server.start(me, quorum, self._durable.records)
+        self._members = tuple(sorted(quorum.members))
+        self._store = store
+        self._transport = transport
+        self._timer = timer
+        self._pace = pace
+        self._random = Random() if random is None else random
+        self._stopped: Stopped | None = None
+
+    @property
+    def state(self) -> server.Server[V]:
+        """The state after the last whole step."""
+        return self._state
+
+    def receive(self, *events: server.Event[V]) -> tuple[server.Report[V], ...]:
+        """Take what has happened, in order, with one save for all of it.
+
+        Returns what the server reports to the program. Raises Busy, with nothing taken, if asked
+        to propose or inquire while at work; Stopped if the save failed, if the server found the
+        protocol broken, or if the host had stopped before.
+        """
+        if self._stopped is not None:
+            raise self._stopped
+        state, outbounds = self._state, list[Outbound[server.Record[V], server.Effect[V]]]()
+        try:
+            for event in events:
+                state, outbound = server.receive(state, event)
+                outbounds.append(outbound)
+        except InvariantError as broken:
+            raise self._stop(broken) from broken
+        try:
+            effects = self._release(outbounds)
+        except Exception as failure:
+            raise self._stop(failure) from failure
+        self._state = state
+        return tuple(report for effect in effects for report in self._carry_out(effect))
+
+    def _release(
+        self, outbounds: Iterable[Outbound[server.Record[V], server.Effect[V]]]
+    ) -> list[server.Effect[V]]:
+        """Save what is not durable yet, all at once; then open every seal."""
+        before = self._durable
+        records = tuple(
+            outbound.record
+            for outbound in outbounds
+            if type(outbound) is AfterSave and not before.covers(outbound.record)
+        )
+        if records:
+            self._durable = self._store.save(records)
+        effects: list[server.Effect[V]] = []
+        for outbound in outbounds:
+            if type(outbound) is AfterSave:
+                covered = before.covers(outbound.record)
+                outbound = outbound.release(before if covered else self._durable)
+            effects.extend(outbound.messages)
+        return effects
+
+    def _carry_out(self, effect: server.Effect[V]) -> tuple[server.Report[V], ...]:
+        if type(effect) is To:
+            self._transport.send(effect.receiver, effect.message)
+        elif type(effect) is Broadcast:
+            for member in self._members:
+                self._transport.send(member, effect.message)
+        elif type(effect) is WakeMe:
+            self._timer.wake_later(effect.wake, self._pace.delay_s(effect, self._random))
+        elif type(effect) is Done or type(effect) is NothingChosen:
+            return (effect,)
+        else:
+            assert_never(effect)
+        return ()
+
+    def _stop(self, cause: Exception) -> Stopped:
+        self._stopped = Stopped(self._state.proposer.me, cause)
+        return self._stopped

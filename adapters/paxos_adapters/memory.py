@@ -1,0 +1,236 @@
+"""In memory: a network, a store and a clock in one process, and a cluster that runs on them.
+
+- The network delivers every message, first in, first out, and takes no time for it.
+- Time is virtual: when the network is quiet, the clock jumps to the next wake-up.
+- The store survives a restart of its server, which loses everything else.
+- The same seed repeats the same run.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import deque
+from itertools import count
+from random import Random
+from typing import Generic, TypeAlias, TypeVar
+
+from attrs import frozen
+
+from paxos import From, Inquire, Message, PaxosError, Propose, Saved, ServerId, majority, server
+from paxos.quorum import QuorumSystem
+from paxos_adapters.host import DEFAULT_PACE, Host, Pace, Tick
+
+M = TypeVar("M")
+R = TypeVar("R")
+V = TypeVar("V")
+
+
+@frozen
+class Delivery(Generic[M]):
+    """One message as it arrived, at the virtual time ``at_s`` in seconds."""
+
+    at_s: float
+    sender: ServerId
+    receiver: ServerId
+    message: M
+
+
+@frozen
+class Woken:
+    """One wake-up as it came, at the virtual time ``at_s`` in seconds."""
+
+    at_s: float
+    server: ServerId
+    wake: Tick
+
+
+class MemoryStore(Generic[R]):
+    """Keeps the latest record of each type, for as long as the process lives."""
+
+    def __init__(self) -> None:
+        self._latest: dict[type, R] = {}
+
+    def load(self) -> Saved[R]:
+        """A receipt for what is kept."""
+        return Saved(tuple(self._latest.values()))
+
+    def save(self, records: tuple[R, ...]) -> Saved[R]:
+        """Keep ``records``; each replaces the one of its type."""
+        self._latest.update({type(record): record for record in records})
+        return Saved(records)
+
+
+Event: TypeAlias = Delivery[Message[V]] | Woken
+
+
+class Network(Generic[M]):
+    """Messages on their way: first in, first out, none lost, none repeated."""
+
+    def __init__(self) -> None:
+        self.queue: deque[tuple[ServerId, ServerId, M]] = deque()
+
+
+@frozen
+class Endpoint(Generic[M]):
+    """The transport of the server ``me``."""
+
+    me: ServerId
+    network: Network[M]
+
+    def send(self, receiver: ServerId, message: M) -> None:
+        """Queue ``message`` for ``receiver``."""
+        self.network.queue.append((self.me, receiver, message))
+
+
+class Clock:
+    """Virtual time in seconds, and the wake-ups to come."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+        self.due: list[tuple[float, int, ServerId, Tick]] = []
+        self._ids = count()
+
+    def wake_later(self, server: ServerId, wake: Tick, delay_s: float) -> None:
+        """Note a wake-up of ``server``; those due at the same time keep their order."""
+        heapq.heappush(self.due, (self.now_s + delay_s, next(self._ids), server, wake))
+
+
+@frozen
+class Alarm:
+    """The timer of the server ``me``."""
+
+    me: ServerId
+    clock: Clock
+
+    def wake_later(self, wake: Tick, delay_s: float) -> None:
+        """Note ``wake`` on the common clock."""
+        self.clock.wake_later(self.me, wake, delay_s)
+
+
+class StillRunning(PaxosError):
+    """A run did not come to rest within its bound."""
+
+    def __init__(self, max_events: int) -> None:
+        super().__init__(
+            f"the cluster is still at work after {max_events} events: the proposers may be "
+            "blocking each other, or too few servers are up. Allow more events, or look at what "
+            "happened."
+        )
+
+
+class ServerDown(PaxosError):
+    """A server that has crashed was asked for something."""
+
+    def __init__(self, server: ServerId) -> None:
+        super().__init__(f"server {server} is down or unknown. Restart it, or ask another one.")
+
+
+class Cluster(Generic[V]):
+    """Servers in one process that agree on one value.
+
+    >>> cluster = Cluster[str](servers=5)
+    >>> first, *_, last = cluster.servers
+    >>> cluster.propose(first, "red")
+    >>> cluster.propose(last, "blue")
+    >>> history = cluster.run()
+    >>> cluster.chosen[first]
+    'blue'
+    """
+
+    def __init__(
+        self,
+        servers: int = 3,
+        *,
+        quorum: QuorumSystem | None = None,
+        pace: Pace = DEFAULT_PACE,
+        seed: int = 0,
+    ) -> None:
+        """Servers 1 to ``servers`` under their majority, or the members of ``quorum``.
+
+        Raises QuorumError for less than one server.
+        """
+        ids = (ServerId(number) for number in range(1, servers + 1))
+        self.quorum = majority(ids) if quorum is None else quorum
+        self.servers = tuple(sorted(self.quorum.members))
+        self.reports: list[tuple[ServerId, server.Report[V]]] = []
+        self._pace = pace
+        self._random = Random(seed)
+        self._network = Network[Message[V]]()
+        self._clock = Clock()
+        self._stores = {me: MemoryStore[server.Record[V]]() for me in self.servers}
+        self._hosts = {me: self._start(me) for me in self.servers}
+
+    @property
+    def chosen(self) -> dict[ServerId, V]:
+        """What each server that is up knows to be chosen."""
+        known = ((me, host.state.learner.choice) for me, host in self._hosts.items())
+        return {me: choice.chosen.value for me, choice in sorted(known) if choice is not None}
+
+    def state(self, me: ServerId) -> server.Server[V]:
+        """The state of one server. Raises ServerDown."""
+        return self._host(me).state
+
+    def propose(self, me: ServerId, value: V) -> None:
+        """Let one server propose ``value``. Raises ServerDown, or Busy while it is at work."""
+        self._tell(me, Propose(value))
+
+    def inquire(self, me: ServerId) -> None:
+        """Let one server find out what is chosen. Raises ServerDown, or Busy."""
+        self._tell(me, Inquire())
+
+    def crash(self, me: ServerId) -> None:
+        """Take one server down; only what its store holds survives. Raises ServerDown."""
+        self._host(me)
+        del self._hosts[me]
+
+    def restart(self, me: ServerId) -> None:
+        """Start one server again from its store."""
+        self._hosts[me] = self._start(me)
+
+    def step(self) -> Event[V] | None:
+        """Let the next thing happen: a message arrives, or else time passes. None: all is quiet.
+
+        What is sent to a server that is down is lost.
+        """
+        while self._network.queue:
+            sender, receiver, message = self._network.queue.popleft()
+            if receiver in self._hosts:
+                self._tell(receiver, From(sender, message))
+                return Delivery(self._clock.now_s, sender, receiver, message)
+        while self._clock.due:
+            self._clock.now_s, _, me, wake = heapq.heappop(self._clock.due)
+            if me in self._hosts:
+                self._tell(me, wake)
+                return Woken(self._clock.now_s, me, wake)
+        return None
+
+    def run(self, max_events: int = 100_000) -> list[Event[V]]:
+        """Let everything happen until all is quiet, and return it in order.
+
+        Raises StillRunning after ``max_events``.
+        """
+        history: list[Event[V]] = []
+        while (event := self.step()) is not None:
+            if len(history) == max_events:
+                raise StillRunning(max_events)
+            history.append(event)
+        return history
+
+    def _tell(self, me: ServerId, event: server.Event[V]) -> None:
+        self.reports.extend((me, report) for report in self._host(me).receive(event))
+
+    def _host(self, me: ServerId) -> Host[V]:
+        if me not in self._hosts:
+            raise ServerDown(me)
+        return self._hosts[me]
+
+    def _start(self, me: ServerId) -> Host[V]:
+        return Host(
+            me,
+            self.quorum,
+            store=self._stores[me],
+            transport=Endpoint(me, self._network),
+            timer=Alarm(me, self._clock),
+            pace=self._pace,
+            random=self._random,
+        )

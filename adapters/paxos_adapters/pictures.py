@@ -1,0 +1,188 @@
+"""Pictures of a run, made from the messages that were really delivered.
+
+A space-time diagram for a terminal: a lane for each server, time runs down, one row for each
+burst of the same message (a broadcast, or the same answer from several servers to one). Rows are
+plain text with the proposer whose ballot they belong to, so that a caller can colour them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Generic, TypeVar, assert_never
+
+from attrs import frozen
+
+from paxos import (
+    Accept,
+    Accepted,
+    Ballot,
+    Chosen,
+    Heartbeat,
+    Message,
+    Nack,
+    Prepare,
+    Promise,
+    ServerId,
+)
+from paxos_adapters.memory import Delivery
+
+V = TypeVar("V")
+
+
+@frozen
+class Glyphs:
+    """The characters that a diagram is drawn with, each one column wide."""
+
+    lane: str
+    crossing: str
+    line: str
+    sender: str
+    itself: str
+    right: str
+    left: str
+    moment: str
+
+
+UNICODE = Glyphs("│", "┼", "─", "●", "◉", "▶", "◀", "◆")
+ASCII = Glyphs("|", "+", "-", "o", "@", ">", "<", "*")
+
+
+@frozen
+class Row:
+    """One line of a diagram; ``ballot`` says to whose attempt it belongs, None to nobody's."""
+
+    lanes: str
+    label: str
+    ballot: Ballot | None
+
+
+@frozen
+class Moment:
+    """Something that happened at one server, with no message to show for it."""
+
+    server: ServerId
+    label: str
+
+
+@frozen
+class Burst(Generic[V]):
+    """The same message on several ways: from one server to many, or from many to one."""
+
+    message: Message[V]
+    ways: tuple[tuple[ServerId, ServerId], ...]
+
+    def takes(self, delivery: Delivery[Message[V]]) -> bool:
+        """Whether ``delivery`` belongs to this burst."""
+        if delivery.message != self.message:
+            return False
+        senders = {delivery.sender, *(sender for sender, _ in self.ways)}
+        receivers = {delivery.receiver, *(receiver for _, receiver in self.ways)}
+        return len(senders) == 1 or len(receivers) == 1
+
+
+def describe(message: Message[V]) -> str:
+    """``message`` in a few words."""
+    if type(message) is Prepare:
+        return f"Prepare {message.ballot}"
+    if type(message) is Promise:
+        if message.accepted is None:
+            return f"Promise {message.ballot}, nothing accepted"
+        return f"Promise {message.ballot}, {message.accepted.ballot} {message.accepted.value}"
+    if type(message) is Accept:
+        return f"Accept {message.ballot} {message.value}"
+    if type(message) is Accepted:
+        return f"Accepted {message.ballot} {message.value}"
+    if type(message) is Nack:
+        return f"Nack {message.ballot}, {message.promised} is promised"
+    if type(message) is Chosen:
+        return f"Chosen {message.value}"
+    if type(message) is Heartbeat:
+        return "Heartbeat"
+    assert_never(message)
+
+
+def space_time(
+    servers: Sequence[ServerId],
+    history: Iterable[Delivery[Message[V]] | Moment],
+    *,
+    width: int = 9,
+    glyphs: Glyphs = UNICODE,
+) -> Iterator[Row]:
+    """The rows of a space-time diagram, the heading first.
+
+    ``width`` is the distance between two lanes, in characters.
+    """
+    names = "".join(f"S{server}".ljust(width) for server in servers)
+    yield Row(names.rstrip(), "", None)
+    for item in _bursts(history):
+        if isinstance(item, Moment):
+            yield Row(
+                _lanes(servers, {item.server: glyphs.moment}, width, glyphs), item.label, None
+            )
+        else:
+            ballot = None if type(item.message) is Heartbeat else item.message.ballot
+            lanes = _arrows(servers, item.ways, width, glyphs)
+            yield Row(lanes, f"{_who(item.ways)}: {describe(item.message)}", ballot)
+
+
+def _bursts(
+    history: Iterable[Delivery[Message[V]] | Moment],
+) -> Iterator[Burst[V] | Moment]:
+    burst: Burst[V] | None = None
+    for item in history:
+        if not isinstance(item, Moment) and burst is not None and burst.takes(item):
+            burst = Burst(burst.message, (*burst.ways, (item.sender, item.receiver)))
+            continue
+        if burst is not None:
+            yield burst
+        burst = None
+        if isinstance(item, Moment):
+            yield item
+        else:
+            burst = Burst(item.message, ((item.sender, item.receiver),))
+    if burst is not None:
+        yield burst
+
+
+def _who(ways: tuple[tuple[ServerId, ServerId], ...]) -> str:
+    senders = sorted({sender for sender, _ in ways})
+    receivers = sorted({receiver for _, receiver in ways})
+    return f"{_names(senders)} to {_names(receivers)}"
+
+
+def _names(servers: Sequence[ServerId]) -> str:
+    first, last = servers[0], servers[-1]
+    if len(servers) > 2 and last - first == len(servers) - 1:
+        return f"S{first}..S{last}"
+    return ",".join(f"S{server}" for server in servers)
+
+
+def _arrows(
+    servers: Sequence[ServerId],
+    ways: tuple[tuple[ServerId, ServerId], ...],
+    width: int,
+    glyphs: Glyphs,
+) -> str:
+    place = {server: index * width for index, server in enumerate(servers)}
+    cells = list(_lanes(servers, {}, width, glyphs))
+    for sender, receiver in ways:
+        low, high = sorted((place[sender], place[receiver]))
+        for column in range(low + 1, high):
+            cells[column] = glyphs.crossing if column % width == 0 else glyphs.line
+    for sender, receiver in ways:
+        start, end = place[sender], place[receiver]
+        cells[start] = glyphs.itself if (sender, sender) in ways else glyphs.sender
+        if start < end:
+            cells[end - 1] = glyphs.right
+        elif end < start:
+            cells[end + 1] = glyphs.left
+    return "".join(cells)
+
+
+def _lanes(
+    servers: Sequence[ServerId], marks: dict[ServerId, str], width: int, glyphs: Glyphs
+) -> str:
+    return "".join(
+        marks.get(server, glyphs.lane).ljust(width if server != servers[-1] else 1)
+        for server in servers
+    )

@@ -1,0 +1,99 @@
+"""Consensus that other programs embed: Paxos as pure functions on immutable values.
+
+    state, outbound = acceptor.receive(state, request)    what an acceptor answers
+    state, outbound = proposer.receive(state, event)      how a value gets chosen
+    state, outbound = learner.receive(state, event)       what was chosen
+    state, outbound = server.receive(state, event)        the three in one process
+
+Read ``acceptor.py`` first. ``Now`` may be sent at once; ``AfterSave`` opens with the receipt for a
+saved record. Nothing in here reads a clock, a random number, a file or a socket.
+"""
+
+from paxos import acceptor, election, invariants, learner, proposer, quorum, server
+from paxos.acceptor import Acceptor
+from paxos.ballot import NO_BALLOT, Ballot, Proposal, ServerId
+from paxos.election import Beat, Election
+from paxos.errors import (
+    Busy,
+    InvariantError,
+    PaxosError,
+    QuorumError,
+    QuorumsMiss,
+    UnknownServer,
+    WrongReceipt,
+)
+from paxos.learner import Learner
+from paxos.messages import (
+    Accept,
+    Accepted,
+    Chosen,
+    From,
+    Heartbeat,
+    Message,
+    Nack,
+    Prepare,
+    Promise,
+    Reply,
+    Request,
+)
+from paxos.outbound import SILENCE, AfterSave, Broadcast, Now, Outbound, Saved, To, WakeMe
+from paxos.proposer import Done, Inquire, MaxRound, NothingChosen, Propose, Proposer, Wake
+from paxos.quorum import QuorumSystem, flexible, listed, majority, weighted
+from paxos.server import Server
+
+__all__ = [
+    "NO_BALLOT",
+    "SILENCE",
+    "Accept",
+    "Accepted",
+    "Acceptor",
+    "AfterSave",
+    "Ballot",
+    "Beat",
+    "Broadcast",
+    "Busy",
+    "Chosen",
+    "Done",
+    "Election",
+    "From",
+    "Heartbeat",
+    "Inquire",
+    "InvariantError",
+    "Learner",
+    "MaxRound",
+    "Message",
+    "Nack",
+    "NothingChosen",
+    "Now",
+    "Outbound",
+    "PaxosError",
+    "Prepare",
+    "Promise",
+    "Proposal",
+    "Propose",
+    "Proposer",
+    "QuorumError",
+    "QuorumSystem",
+    "QuorumsMiss",
+    "Reply",
+    "Request",
+    "Saved",
+    "Server",
+    "ServerId",
+    "To",
+    "UnknownServer",
+    "Wake",
+    "WakeMe",
+    "WrongReceipt",
+    "acceptor",
+    "election",
+    "flexible",
+    "invariants",
+    "learner",
+    "listed",
+    "majority",
+    "proposer",
+    "quorum",
+    "server",
+    "weighted",
+]

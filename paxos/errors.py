@@ -1,0 +1,82 @@
+"""Everything that the core can raise.
+
+- Messages never raise: stale, repeated and foreign ones are data.
+- Misuse by the calling program raises at once, and leaves the state as it was.
+- A broken invariant raises, since going on could spread a wrong value.
+
+Each error says what happened, what it means and what to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Set
+
+from paxos.ballot import Ballot, ServerId
+
+
+def servers(ids: Set[ServerId]) -> str:
+    """Server ids as a reader wants them: ``{1, 2, 3}``."""
+    return "{" + ", ".join(map(str, sorted(ids))) + "}"
+
+
+class PaxosError(Exception):
+    """Whatever this library raises on purpose."""
+
+
+class QuorumError(PaxosError, ValueError):
+    """A quorum system that cannot be used as it was written."""
+
+
+class QuorumsMiss(QuorumError):
+    """Two quorums share no server, so that two values could be chosen."""
+
+    def __init__(self, phase1: Set[ServerId], phase2: Set[ServerId]) -> None:
+        super().__init__(
+            f"the phase-1 quorum {servers(phase1)} and the phase-2 quorum {servers(phase2)} share "
+            "no server: a proposer could look at the one and miss the value that the other chose. "
+            "Enlarge the quorums until every phase-1 quorum meets every phase-2 quorum."
+        )
+        self.phase1 = frozenset(phase1)
+        self.phase2 = frozenset(phase2)
+
+
+class UnknownServer(PaxosError, ValueError):
+    """A server that is no member was asked to act as one."""
+
+    def __init__(self, server: ServerId, members: Set[ServerId]) -> None:
+        super().__init__(
+            f"server {server} is not among the members {servers(members)}: nobody would count its "
+            "votes. Give it one of those ids, or name it when you make the quorum system."
+        )
+        self.server = server
+        self.members = frozenset(members)
+
+
+class Busy(PaxosError, RuntimeError):
+    """A proposer was asked for something new while it is at work."""
+
+    def __init__(self, ballot: Ballot) -> None:
+        super().__init__(
+            f"the proposer is still at work under ballot {ballot}; nothing was changed. Wait until "
+            "it reports Done or NothingChosen, then ask again."
+        )
+        self.ballot = ballot
+
+
+class WrongReceipt(PaxosError, ValueError):
+    """A seal was to be opened with the receipt for something else."""
+
+    def __init__(self, record: object) -> None:
+        super().__init__(
+            f"this receipt does not say that {record!r} is durable, so the messages that depend on "
+            "it stay sealed. Save that very record, and release with the receipt for it."
+        )
+        self.record = record
+
+
+class InvariantError(PaxosError):
+    """Something that the protocol rules out has happened: someone broke the protocol.
+
+    A disk that was wiped or rolled back, two servers with one id, or an answer sent before its
+    save can do that. Stop the servers, and find out which one it was before any starts again.
+    """

@@ -1,0 +1,102 @@
+"""The learner: finds out what was chosen.
+
+Source: the lecture, "Who knows"; "Paxos Made Simple", section 2.3.
+
+- A value is chosen once a phase-2 quorum has accepted it *under one ballot*. Votes for different
+  ballots never add up.
+- A vote is a member's word that it accepted. Repeated and foreign votes change nothing.
+- What is kept is bounded: the tallies of the highest ballots, one for each member.
+- Or another server tells: Chosen.
+- Once known, for ever. A second, different choice means that someone broke the protocol, and
+  raises an error that names both quorums.
+"""
+
+from __future__ import annotations
+
+from typing import Generic, TypeAlias, assert_never, final
+
+from paxos.ballot import Ballot, ServerId, V
+from paxos.invariants import Choice, agreement, one_value_a_ballot
+from paxos.messages import Accepted, Chosen, From
+from paxos.outbound import SILENCE, Now
+from paxos.quorum import NOBODY, QuorumSystem
+from paxos.values import frozen
+
+
+@final
+@frozen
+class Tally(Generic[V]):
+    """Who has accepted ``value`` under ``ballot``."""
+
+    ballot: Ballot
+    value: V
+    voters: frozenset[ServerId]
+
+
+@final
+@frozen
+class Learner(Generic[V]):
+    """The votes so far, and what follows from them. Nothing of it need survive a crash."""
+
+    quorum: QuorumSystem
+    tallies: tuple[Tally[V], ...] = ()
+    choice: Choice[V] | None = None
+
+
+Event: TypeAlias = From[Accepted[V]] | Chosen[V]
+Step: TypeAlias = tuple[Learner[V], Now[Chosen[V]]]
+
+
+def receive(state: Learner[V], event: Event[V]) -> Step[V]:
+    """Count one vote, or believe one announcement. Says Chosen when it learns it, once.
+
+    Raises AgreementBroken for a second choice, InvariantError for a ballot with two values.
+    """
+    if type(event) is From:
+        return _count(state, event.sender, event.message)
+    if type(event) is Chosen:
+        return _conclude(state, state.tallies, Choice(event, frozenset()))
+    assert_never(event)
+
+
+def _count(state: Learner[V], sender: ServerId, vote: Accepted[V]) -> Step[V]:
+    choice = state.choice
+    if choice is not None and choice.chosen.ballot == vote.ballot:
+        one_value_a_ballot(vote.ballot, choice.chosen.value, vote.value)
+        return state, SILENCE
+    voters = _voters(state.tallies, vote)
+    if sender in voters or sender not in state.quorum.members:
+        return state, SILENCE
+    tally = Tally(vote.ballot, vote.value, voters | {sender})
+    tallies = _highest(state, tally)
+    if state.quorum.is_phase2(tally.voters):
+        return _conclude(state, tallies, Choice(Chosen(vote.ballot, vote.value), tally.voters))
+    return Learner(state.quorum, tallies, choice), SILENCE
+
+
+def _voters(tallies: tuple[Tally[V], ...], vote: Accepted[V]) -> frozenset[ServerId]:
+    for tally in tallies:
+        if tally.ballot == vote.ballot:
+            one_value_a_ballot(vote.ballot, tally.value, vote.value)
+            return tally.voters
+    return NOBODY
+
+
+def _highest(state: Learner[V], new: Tally[V]) -> tuple[Tally[V], ...]:
+    tallies = [tally for tally in state.tallies if tally.ballot != new.ballot]
+    if not tallies:
+        return (new,)
+    tallies.append(new)
+    tallies.sort(key=_ballot, reverse=True)
+    return tuple(tallies[: len(state.quorum.members)])
+
+
+def _ballot(tally: Tally[V]) -> Ballot:
+    return tally.ballot
+
+
+def _conclude(state: Learner[V], tallies: tuple[Tally[V], ...], choice: Choice[V]) -> Step[V]:
+    if state.choice is not None:
+        agreement(state.choice, choice)
+        return Learner(state.quorum, tallies, state.choice), SILENCE
+    return Learner(state.quorum, tallies, choice), Now((choice.chosen,))

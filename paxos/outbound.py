@@ -1,0 +1,130 @@
+"""What leaves a transition, and what must be durable first.
+
+Source: the lecture, "The protocol": what is durable before an answer leaves.
+
+- ``Now`` may leave at once.
+- ``AfterSave`` is sealed: its messages come free only against a receipt which says that the
+  record it names is durable. To send early is a type error.
+- ``Saved`` is that receipt. A store makes it, after its sync has returned; nobody else does.
+- A step that changes nothing seals its answer all the same, with the record it stands on: the
+  first save of that record may still be under way.
+- ``map`` and ``also`` change or add messages. Neither opens a seal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Generic, Never, TypeAlias, TypeVar, final
+
+from attrs import Factory, field
+
+from paxos.ballot import ServerId
+from paxos.errors import WrongReceipt
+from paxos.messages import M_co
+from paxos.values import frozen
+
+N = TypeVar("N")
+R_co = TypeVar("R_co", covariant=True)
+W_co = TypeVar("W_co", covariant=True)
+
+
+def _ids(saved: Saved[object]) -> frozenset[int]:
+    return frozenset(map(id, saved.records))
+
+
+@final
+@frozen
+class Saved(Generic[R_co]):
+    """A receipt: each of ``records`` will be read back after a crash.
+
+    It speaks of these very objects and not of equal ones, so that no value is ever compared.
+    """
+
+    records: tuple[R_co, ...]
+    _ids: frozenset[int] = field(
+        init=False, repr=False, eq=False, default=Factory(_ids, takes_self=True)
+    )
+
+    def covers(self, record: object) -> bool:
+        """Whether ``record`` is among the records saved."""
+        return id(record) in self._ids
+
+
+@final
+@frozen
+class Now(Generic[M_co]):
+    """Messages that wait for nothing."""
+
+    messages: tuple[M_co, ...]
+
+    def map(self, change: Callable[[M_co], N]) -> Now[N]:
+        """The same outbound, each message changed."""
+        return Now(tuple(map(change, self.messages)))
+
+    def also(self, *more: N) -> Now[M_co | N]:
+        """The same outbound, with more messages behind."""
+        return Now((*self.messages, *more))
+
+
+SILENCE: Now[Never] = Now(())
+"""Nothing to say."""
+
+
+@final
+@frozen
+class AfterSave(Generic[R_co, M_co]):
+    """Messages that wait for ``record`` to be durable."""
+
+    record: R_co
+    _messages: tuple[M_co, ...] = field(alias="messages")
+
+    def release(self, saved: Saved[R_co]) -> Now[M_co]:
+        """The messages, free to leave.
+
+        Raises WrongReceipt if ``saved`` does not cover this very record.
+        """
+        if not saved.covers(self.record):
+            raise WrongReceipt(self.record)
+        return Now(self._messages)
+
+    def map(self, change: Callable[[M_co], N]) -> AfterSave[R_co, N]:
+        """The same outbound under the same seal, each message changed."""
+        return AfterSave(self.record, tuple(map(change, self._messages)))
+
+    def also(self, *more: N) -> AfterSave[R_co, M_co | N]:
+        """The same outbound under the same seal, with more messages behind."""
+        return AfterSave(self.record, (*self._messages, *more))
+
+
+Outbound: TypeAlias = AfterSave[R_co, M_co] | Now[M_co]
+"""What a transition hands out: sealed by a record of type R, or free."""
+
+
+@final
+@frozen
+class To(Generic[M_co]):
+    """Send ``message`` to ``receiver``."""
+
+    receiver: ServerId
+    message: M_co
+
+
+@final
+@frozen
+class Broadcast(Generic[M_co]):
+    """Send ``message`` to every member, the sender included."""
+
+    message: M_co
+
+
+@final
+@frozen
+class WakeMe(Generic[W_co]):
+    """Hand ``wake`` back after a while.
+
+    How long is the adapter's choice: time and chance are not the core's. ``attempt`` counts from 0
+    how often the core has asked in this matter, so that the adapter's range can grow with it.
+    """
+
+    wake: W_co
+    attempt: int

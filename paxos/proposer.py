@@ -1,0 +1,289 @@
+"""The proposer: gets a value chosen, its own or the one that it finds.
+
+Source: the lecture, "The protocol" and "Liveness"; "Paxos Made Simple", section 2.2, P2c.
+
+- Preparing: ask all for a promise, under a ballot above every round seen and saved before use.
+- Promises of a phase-1 quorum? Go on with the value of the *highest* accepted proposal among
+  them, or else with its own. An inquiry has no value of its own: finding none ends it.
+- Accepting: ask all to accept. Acceptances of a phase-2 quorum? The value is chosen.
+- A refusal aborts nothing while a quorum can still be had; the next round goes above what it named.
+- A wake-up sends the same ballot again, once, before it starts over; it starts over only if
+  refused, at once if no quorum can be had any more, and with the *original* value.
+- Answers to another ballot, repeated ones and those of strangers change nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Generic, TypeAlias, assert_never, final
+
+from attrs import evolve
+
+from paxos.ballot import Ballot, Proposal, ServerId, V
+from paxos.errors import Busy
+from paxos.messages import Accept, Accepted, Chosen, From, Nack, Prepare, Promise, Reply
+from paxos.outbound import SILENCE, AfterSave, Broadcast, Now, Outbound, WakeMe
+from paxos.quorum import NOBODY, QuorumSystem
+from paxos.values import frozen
+
+
+@final
+@frozen
+class Propose(Generic[V]):
+    """Get a value chosen: ``value``, unless another one may be chosen already."""
+
+    value: V
+
+
+@final
+@frozen
+class Inquire:
+    """Reading: find out what is chosen, and complete a value that may be."""
+
+
+@final
+@frozen
+class Wake:
+    """The wake-up that was asked for under ``ballot``; stale under any other."""
+
+    ballot: Ballot
+
+
+@final
+@frozen
+class MaxRound:
+    """The record that makes a round safe to use: ``round`` and all below are never used again."""
+
+    round: int
+
+
+@final
+@frozen
+class Task(Generic[V]):
+    """What the proposer was asked, kept unchanged through all rounds.
+
+    ``attempt`` counts the wake-ups so far. Proposals of its own from round ``own_from`` on carry
+    the value that it was given.
+    """
+
+    request: Propose[V] | Inquire
+    attempt: int
+    own_from: int
+
+
+@final
+@frozen
+class Idle:
+    """Nothing to do."""
+
+
+@final
+@frozen
+class Preparing(Generic[V]):
+    """Phase 1: who has promised, who refused, and the highest proposal found."""
+
+    ballot: Ballot
+    task: Task[V]
+    answered: frozenset[ServerId] = NOBODY
+    refused: frozenset[ServerId] = NOBODY
+    resent: bool = False
+    highest: Proposal[V] | None = None
+
+
+@final
+@frozen
+class Accepting(Generic[V]):
+    """Phase 2: who has accepted ``value``, and who refused."""
+
+    ballot: Ballot
+    task: Task[V]
+    answered: frozenset[ServerId]
+    refused: frozenset[ServerId]
+    resent: bool
+    value: V
+    own: bool
+
+
+@final
+@frozen
+class Done(Generic[V]):
+    """``value`` is chosen. Also what the proposer reports to the program that embeds it.
+
+    ``own``: under one of its own ballots, the proposer carried the value that it was given. If
+    not, the value came from elsewhere as far as ballots can tell; a rival may have completed
+    yours, so put an id into your values where that matters.
+    """
+
+    ballot: Ballot
+    value: V
+    own: bool
+
+
+@final
+@frozen
+class NothingChosen:
+    """Report on an inquiry: nothing was chosen, nor ever will be, below ``ballot``."""
+
+    ballot: Ballot
+
+
+Working: TypeAlias = Preparing[V] | Accepting[V]
+Phase: TypeAlias = Idle | Working[V] | Done[V]
+
+
+@final
+@frozen
+class Proposer(Generic[V]):
+    """One server's proposer. ``max_round`` is the highest round that it has used or seen.
+
+    After a crash, start again with the ``max_round`` of the last MaxRound record; the phase need
+    not survive.
+    """
+
+    me: ServerId
+    quorum: QuorumSystem
+    max_round: int = 0
+    phase: Phase[V] = Idle()
+
+
+Event: TypeAlias = Propose[V] | Inquire | Wake | From[Reply[V]]
+Effect: TypeAlias = (
+    Broadcast[Prepare | Accept[V] | Chosen[V]] | WakeMe[Wake] | Done[V] | NothingChosen
+)
+Step: TypeAlias = tuple[Proposer[V], Outbound[MaxRound, Effect[V]]]
+
+
+def receive(state: Proposer[V], event: Event[V]) -> Step[V]:
+    """Take one event.
+
+    Raises Busy if asked to propose or inquire while at work.
+    """
+    if type(event) is From:
+        return _hear(state, event.sender, event.message)
+    if type(event) is Wake:
+        return _wake(state, event)
+    if type(event) is Propose or type(event) is Inquire:
+        return _begin(state, event)
+    assert_never(event)
+
+
+def observe(state: Proposer[V], seen: Ballot) -> Proposer[V]:
+    """Keep the next round above the one of ``seen``, which some server uses."""
+    if seen.round <= state.max_round:
+        return state
+    return Proposer(state.me, state.quorum, seen.round, state.phase)
+
+
+def awaits(state: Proposer[V], wake: Wake) -> Task[V] | None:
+    """The task that ``wake`` was asked for, or None if the wake-up is stale."""
+    phase = state.phase
+    if type(phase) is Idle or type(phase) is Done or wake.ballot != phase.ballot:
+        return None
+    return phase.task
+
+
+def _begin(state: Proposer[V], request: Propose[V] | Inquire) -> Step[V]:
+    phase = state.phase
+    if type(phase) is Done:
+        return state, Now((Done(phase.ballot, phase.value, own=False),))
+    if type(phase) is not Idle:
+        raise Busy(phase.ballot)
+    return _start_round(state, Task(request, attempt=0, own_from=state.max_round + 1))
+
+
+def _start_round(state: Proposer[V], task: Task[V]) -> Step[V]:
+    ballot = Ballot(state.max_round + 1, state.me)
+    state = Proposer(state.me, state.quorum, ballot.round, Preparing(ballot, task))
+    messages = Broadcast(Prepare(ballot)), WakeMe(Wake(ballot), task.attempt)
+    return state, AfterSave(MaxRound(ballot.round), messages)
+
+
+def _hear(state: Proposer[V], sender: ServerId, reply: Reply[V]) -> Step[V]:
+    phase = state.phase
+    if type(phase) is Done or sender not in state.quorum.members:
+        return state, SILENCE
+    if type(reply) is Chosen:
+        return _finish(state, Done(reply.ballot, reply.value, own=False))
+    if type(phase) is Idle or reply.ballot != phase.ballot:
+        return state, SILENCE
+    if type(reply) is Nack:
+        return _refused(state, phase, sender, reply.promised)
+    if sender in phase.answered:
+        return state, SILENCE
+    if type(reply) is Promise:
+        return _promised(state, phase, sender, reply.accepted)
+    if type(reply) is Accepted:
+        return _accepted(state, phase, sender)
+    assert_never(reply)
+
+
+def _promised(
+    state: Proposer[V], phase: Working[V], sender: ServerId, accepted: Proposal[V] | None
+) -> Step[V]:
+    if type(phase) is not Preparing:
+        return state, SILENCE
+    highest = phase.highest
+    if accepted is not None and (highest is None or accepted.ballot > highest.ballot):
+        highest = accepted
+    answered = phase.answered | {sender}
+    if state.quorum.is_phase1(answered):
+        return _start_accepting(state, phase, highest)
+    ballot, task, refused = phase.ballot, phase.task, phase.refused
+    phase = Preparing(ballot, task, answered, refused, phase.resent, highest)
+    return _move(state, phase), SILENCE
+
+
+def _start_accepting(state: Proposer[V], phase: Preparing[V], found: Proposal[V] | None) -> Step[V]:
+    ballot, task = phase.ballot, phase.task
+    if found is not None:
+        value = found.value
+        own = found.ballot.server == state.me and found.ballot.round >= task.own_from
+        if not own:
+            task = Task(task.request, task.attempt, own_from=ballot.round + 1)
+    elif type(task.request) is Propose:
+        value, own = task.request.value, True
+    else:
+        return _move(state, Idle()), Now((NothingChosen(ballot),))
+    accepting = Accepting(ballot, task, NOBODY, phase.refused, False, value, own)
+    return _move(state, accepting), Now((Broadcast(Accept(ballot, value)),))
+
+
+def _accepted(state: Proposer[V], phase: Working[V], sender: ServerId) -> Step[V]:
+    if type(phase) is not Accepting:
+        return state, SILENCE
+    answered = phase.answered | {sender}
+    if state.quorum.is_phase2(answered):
+        done = Done(phase.ballot, phase.value, phase.own)
+        return _finish(state, done, Broadcast(Chosen(phase.ballot, phase.value)))
+    return _move(state, evolve(phase, answered=answered)), SILENCE
+
+
+def _refused(state: Proposer[V], phase: Working[V], sender: ServerId, promised: Ballot) -> Step[V]:
+    phase = evolve(phase, refused=phase.refused | {sender})
+    return observe(_move(state, phase), promised), SILENCE
+
+
+def _finish(state: Proposer[V], done: Done[V], *news: Broadcast[Chosen[V]]) -> Step[V]:
+    return _move(state, done), Now((*news, done))
+
+
+def _wake(state: Proposer[V], wake: Wake) -> Step[V]:
+    phase = state.phase
+    if type(phase) is Idle or type(phase) is Done or wake.ballot != phase.ballot:
+        return state, SILENCE
+    task = Task(phase.task.request, phase.task.attempt + 1, phase.task.own_from)
+    if phase.refused and (phase.resent or not _can_win(state.quorum, phase)):
+        return _start_round(state, task)
+    again = Prepare(phase.ballot) if type(phase) is Preparing else Accept(phase.ballot, phase.value)
+    phase = evolve(phase, task=task, resent=True)
+    return _move(state, phase), Now((Broadcast(again), WakeMe(wake, task.attempt)))
+
+
+def _can_win(quorum: QuorumSystem, phase: Working[V]) -> bool:
+    possible = (quorum.members - phase.refused) | phase.answered
+    if type(phase) is Preparing:
+        return quorum.is_phase1(possible)
+    return quorum.is_phase2(possible)
+
+
+def _move(state: Proposer[V], phase: Phase[V]) -> Proposer[V]:
+    return Proposer(state.me, state.quorum, state.max_round, phase)

@@ -1,0 +1,186 @@
+"""A server: the three roles in one process, for one decision.
+
+Source: the lecture, "The protocol", "Liveness" and "Who knows".
+
+- Requests go to the acceptor, answers to the proposer, acceptances also to the learner.
+- Who knows what was chosen tells it: to all when its own proposal succeeds, and afterwards to
+  everybody who still asks or says that a proposal is under way.
+- A proposer that is woken while a higher server has a proposal under way leaves it the floor.
+- New rounds start above every promise that the server's own acceptor has made.
+- What survives a crash: the acceptor, and the round of the proposer. One step saves one of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Generic, TypeAlias, assert_never, final
+
+from attrs import evolve
+
+from paxos import acceptor, election, learner, proposer
+from paxos.acceptor import Acceptor
+from paxos.ballot import ServerId, V
+from paxos.election import Beat, Election
+from paxos.errors import UnknownServer
+from paxos.learner import Learner
+from paxos.messages import (
+    Accept,
+    Accepted,
+    Chosen,
+    From,
+    Heartbeat,
+    Message,
+    Nack,
+    Prepare,
+    Promise,
+    Reply,
+    Request,
+)
+from paxos.outbound import SILENCE, Broadcast, Now, Outbound, To, WakeMe
+from paxos.proposer import (
+    Accepting,
+    Done,
+    Inquire,
+    MaxRound,
+    NothingChosen,
+    Preparing,
+    Propose,
+    Proposer,
+    Wake,
+)
+from paxos.quorum import QuorumSystem
+from paxos.values import frozen
+
+
+@final
+@frozen
+class Server(Generic[V]):
+    """The state of one server. ``start`` makes one; ``receive`` moves it on."""
+
+    acceptor: Acceptor[V]
+    proposer: Proposer[V]
+    learner: Learner[V]
+    election: Election
+
+
+Record: TypeAlias = Acceptor[V] | MaxRound
+"""What a server saves. The latest of each kind is what counts."""
+
+Event: TypeAlias = Propose[V] | Inquire | Wake | Beat | From[Message[V]]
+"""What can happen to a server: the program asks, time passes, a message arrives."""
+
+Report: TypeAlias = Done[V] | NothingChosen
+"""What a server tells the program that embeds it."""
+
+Effect: TypeAlias = To[Message[V]] | Broadcast[Message[V]] | WakeMe[Wake | Beat] | Report[V]
+"""What a server wants done: send, wake, or tell the program."""
+
+Step: TypeAlias = tuple[Server[V], Outbound[Record[V], Effect[V]]]
+
+
+def start(me: ServerId, quorum: QuorumSystem, records: Iterable[Record[V]] = ()) -> Server[V]:
+    """A new server; or, from the records that it saved, the same server after a crash.
+
+    Raises UnknownServer if ``me`` is no member.
+    """
+    if me not in quorum.members:
+        raise UnknownServer(me, quorum.members)
+    memory, max_round = Acceptor[V](), MaxRound(0)
+    for record in records:
+        if type(record) is Acceptor:
+            memory = record
+        elif type(record) is MaxRound:
+            max_round = record
+        else:
+            assert_never(record)
+    return Server(
+        memory,
+        Proposer(me, quorum, max_round.round),
+        Learner(quorum),
+        Election(me, quorum.members),
+    )
+
+
+def receive(state: Server[V], event: Event[V]) -> Step[V]:
+    """Take one event.
+
+    Raises Busy if asked for something new while at work, and InvariantError if what it hears
+    proves that some server broke the protocol.
+    """
+    if type(event) is From:
+        return _hear(state, event.sender, event.message)
+    if type(event) is Wake:
+        return _wake(state, event)
+    if type(event) is Beat:
+        return _beat(state, event)
+    if type(event) is Propose or type(event) is Inquire:
+        return _ask(state, event)
+    assert_never(event)
+
+
+def _hear(state: Server[V], sender: ServerId, message: Message[V]) -> Step[V]:
+    if sender not in state.learner.quorum.members:
+        return state, SILENCE
+    if type(message) is Prepare or type(message) is Accept:
+        return _answer(state, sender, message)
+    if type(message) is Heartbeat:
+        return _notice(state, sender, message)
+    if type(message) is Accepted:
+        known, _ = learner.receive(state.learner, From(sender, message))
+        return _advance(evolve(state, learner=known), sender, message)
+    if type(message) is Chosen:
+        known, _ = learner.receive(state.learner, message)
+        return _advance(evolve(state, learner=known), sender, message)
+    if type(message) is Promise or type(message) is Nack:
+        return _advance(state, sender, message)
+    assert_never(message)
+
+
+def _answer(state: Server[V], sender: ServerId, request: Request[V]) -> Step[V]:
+    if state.learner.choice is not None:
+        return state, Now((To(sender, state.learner.choice.chosen),))
+    memory, outbound = acceptor.receive(state.acceptor, request)
+    return evolve(state, acceptor=memory), outbound.map(lambda answer: To(sender, answer))
+
+
+def _notice(state: Server[V], sender: ServerId, heartbeat: Heartbeat) -> Step[V]:
+    if state.learner.choice is not None:
+        return state, Now((To(sender, state.learner.choice.chosen),))
+    hint, outbound = election.receive(state.election, From(sender, heartbeat))
+    return evolve(state, election=hint), outbound
+
+
+def _advance(state: Server[V], sender: ServerId, reply: Reply[V]) -> Step[V]:
+    at_work, outbound = proposer.receive(state.proposer, From(sender, reply))
+    return evolve(state, proposer=at_work), outbound
+
+
+def _ask(state: Server[V], request: Propose[V] | Inquire) -> Step[V]:
+    at_work, outbound = proposer.receive(_informed(state), request)
+    if not _is_working(at_work):
+        return evolve(state, proposer=at_work), outbound
+    hint, beat = election.start(state.election)
+    return evolve(state, proposer=at_work, election=hint), outbound.also(*beat.messages)
+
+
+def _wake(state: Server[V], wake: Wake) -> Step[V]:
+    waiting = proposer.awaits(state.proposer, wake)
+    if waiting is not None and election.leader(state.election) != state.proposer.me:
+        return state, Now((WakeMe(wake, waiting.attempt),))
+    at_work, outbound = proposer.receive(_informed(state), wake)
+    return evolve(state, proposer=at_work), outbound
+
+
+def _beat(state: Server[V], beat: Beat) -> Step[V]:
+    if not _is_working(state.proposer):
+        return evolve(state, election=election.stop(state.election)), SILENCE
+    hint, outbound = election.receive(state.election, beat)
+    return evolve(state, election=hint), outbound
+
+
+def _informed(state: Server[V]) -> Proposer[V]:
+    return proposer.observe(state.proposer, state.acceptor.promised)
+
+
+def _is_working(state: Proposer[V]) -> bool:
+    return type(state.phase) is Preparing or type(state.phase) is Accepting
