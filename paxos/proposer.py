@@ -173,12 +173,12 @@ def observe(state: Proposer[V], seen: Ballot) -> Proposer[V]:
     return Proposer(state.me, state.quorum, seen.round, state.phase)
 
 
-def awaits(state: Proposer[V], wake: Wake) -> Task[V] | None:
-    """The task that ``wake`` was asked for, or None if the wake-up is stale."""
+def sleeper(state: Proposer[V], wake: Wake) -> Working[V] | None:
+    """The phase that asked for ``wake``, or None if the wake-up is stale."""
     phase = state.phase
     if type(phase) is Idle or type(phase) is Done or wake.ballot != phase.ballot:
         return None
-    return phase.task
+    return phase
 
 
 def _begin(state: Proposer[V], request: Propose[V] | Inquire) -> Step[V]:
@@ -267,8 +267,8 @@ def _finish(state: Proposer[V], done: Done[V], *news: Broadcast[Chosen[V]]) -> S
 
 
 def _wake(state: Proposer[V], wake: Wake) -> Step[V]:
-    phase = state.phase
-    if type(phase) is Idle or type(phase) is Done or wake.ballot != phase.ballot:
+    phase = sleeper(state, wake)
+    if phase is None:
         return state, SILENCE
     task = Task(phase.task.request, phase.task.attempt + 1, phase.task.own_from)
     if phase.refused and (phase.resent or not _can_win(state.quorum, phase)):

@@ -140,7 +140,7 @@ def _answer(state: Server[V], sender: ServerId, request: Request[V]) -> Step[V]:
     if state.learner.choice is not None:
         return state, Now((To(sender, state.learner.choice.chosen),))
     memory, outbound = acceptor.receive(state.acceptor, request)
-    return evolve(state, acceptor=memory), outbound.map(lambda answer: To(sender, answer))
+    return Server(memory, state.proposer, state.learner, state.election), outbound.map(lambda answer: To(sender, answer))
 
 
 def _notice(state: Server[V], sender: ServerId, heartbeat: Heartbeat) -> Step[V]:
@@ -164,9 +164,9 @@ def _ask(state: Server[V], request: Propose[V] | Inquire) -> Step[V]:
 
 
 def _wake(state: Server[V], wake: Wake) -> Step[V]:
-    waiting = proposer.awaits(state.proposer, wake)
-    if waiting is not None and election.leader(state.election) != state.proposer.me:
-        return state, Now((WakeMe(wake, waiting.attempt),))
+    phase = proposer.sleeper(state.proposer, wake)
+    if phase is not None and election.leader(state.election) != state.proposer.me:
+        return state, Now((WakeMe(wake, phase.task.attempt),))
     at_work, outbound = proposer.receive(_informed(state), wake)
     return evolve(state, proposer=at_work), outbound
 
