@@ -28,7 +28,7 @@ types: $(VENV)/dev  ## mypy and pyright, both strict
 	@echo "== mypy"
 	@$(BIN)/mypy
 	@echo "== pyright"
-	@$(BIN)/pyright
+	@$(BIN)/pyright --pythonpath $(BIN)/python
 
 lint: $(VENV)/dev  ## ruff, linter and formatter
 	@echo "== ruff"

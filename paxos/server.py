@@ -140,7 +140,8 @@ def _answer(state: Server[V], sender: ServerId, request: Request[V]) -> Step[V]:
     if state.learner.choice is not None:
         return state, Now((To(sender, state.learner.choice.chosen),))
     memory, outbound = acceptor.receive(state.acceptor, request)
-    return Server(memory, state.proposer, state.learner, state.election), outbound.map(lambda answer: To(sender, answer))
+    state = Server(memory, state.proposer, state.learner, state.election)
+    return state, outbound.map(lambda answer: To(sender, answer))
 
 
 def _notice(state: Server[V], sender: ServerId, heartbeat: Heartbeat) -> Step[V]:
