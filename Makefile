@@ -7,6 +7,8 @@ SHELL := bash
 MAKEFLAGS += --no-print-directory
 
 VENV ?= .venv
+# How many pairs of runs `make bench` takes the median of.
+PAIRS ?= 9
 BIN := $(VENV)/bin
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11 python; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
@@ -45,11 +47,11 @@ cover: $(VENV)/test  ## 100% of the branches of each core module, by its own tes
 
 mutants: $(VENV)/test  ## delete each safety clause in turn; a named test must notice
 	@echo "== mutants"
-	@$(BIN)/python -m tests.mutants
+	@$(BIN)/python tests/mutants.py
 
 bench: $(VENV)/test  ## decisions a second, beside essential-paxos, in one run
 	@echo "== bench"
-	@$(BIN)/python benchmarks/decisions.py
+	@$(BIN)/python benchmarks/decisions.py $(PAIRS)
 
 wheel: $(VENV)/dev  ## build the wheel, and test it with the sources moved away
 	@echo "== wheel"

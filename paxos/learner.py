@@ -55,17 +55,20 @@ def receive(state: Learner[V], event: Event[V]) -> Step[V]:
     if type(event) is From:
         return _count(state, event.sender, event.message)
     if type(event) is Chosen:
-        return _conclude(state, state.tallies, Choice(event, frozenset()))
+        _voters(state.tallies, event)
+        return _conclude(state, state.tallies, Choice(event, NOBODY))
     assert_never(event)
 
 
 def _count(state: Learner[V], sender: ServerId, vote: Accepted[V]) -> Step[V]:
+    if sender not in state.quorum.members:
+        return state, SILENCE
     choice = state.choice
     if choice is not None and choice.chosen.ballot == vote.ballot:
         one_value_a_ballot(vote.ballot, choice.chosen.value, vote.value)
         return state, SILENCE
     voters = _voters(state.tallies, vote)
-    if sender in voters or sender not in state.quorum.members:
+    if sender in voters:
         return state, SILENCE
     tally = Tally(vote.ballot, vote.value, voters | {sender})
     tallies = _highest(state, tally)
@@ -74,10 +77,11 @@ def _count(state: Learner[V], sender: ServerId, vote: Accepted[V]) -> Step[V]:
     return Learner(state.quorum, tallies, choice), SILENCE
 
 
-def _voters(tallies: tuple[Tally[V], ...], vote: Accepted[V]) -> frozenset[ServerId]:
+def _voters(tallies: tuple[Tally[V], ...], word: Accepted[V] | Chosen[V]) -> frozenset[ServerId]:
+    """Who has accepted what ``word`` speaks of."""
     for tally in tallies:
-        if tally.ballot == vote.ballot:
-            one_value_a_ballot(vote.ballot, tally.value, vote.value)
+        if tally.ballot == word.ballot:
+            one_value_a_ballot(word.ballot, tally.value, word.value)
             return tally.voters
     return NOBODY
 

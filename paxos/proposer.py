@@ -9,7 +9,7 @@ Source: the lecture, "The protocol" and "Liveness"; "Paxos Made Simple", section
 - A refusal aborts nothing while a quorum can still be had; the next round goes above what it named.
 - A wake-up sends the same ballot again, once, before it starts over; it starts over only if
   refused, at once if no quorum can be had any more, and with the *original* value.
-- Answers to another ballot, repeated ones and those of strangers change nothing.
+- Answers to another ballot and those of strangers change nothing; repeated ones count once.
 """
 
 from __future__ import annotations
@@ -108,9 +108,8 @@ class Accepting(Generic[V]):
 class Done(Generic[V]):
     """``value`` is chosen. Also what the proposer reports to the program that embeds it.
 
-    ``own``: under one of its own ballots, the proposer carried the value that it was given. If
-    not, the value came from elsewhere as far as ballots can tell; a rival may have completed
-    yours, so put an id into your values where that matters.
+    ``own``: the value is the one that the proposer was given, as its ballots prove. If not, it may
+    still be that one: a rival can have completed it. Put an id into your values if you must tell.
     """
 
     ballot: Ballot

@@ -17,7 +17,7 @@ from typing import Generic, TypeAlias, assert_never, final
 
 from attrs import evolve
 
-from paxos import acceptor, election, learner, proposer
+from paxos import acceptor, election, invariants, learner, proposer
 from paxos.acceptor import Acceptor
 from paxos.ballot import ServerId, V
 from paxos.election import Beat, Election
@@ -81,7 +81,8 @@ Step: TypeAlias = tuple[Server[V], Outbound[Record[V], Effect[V]]]
 def start(me: ServerId, quorum: QuorumSystem, records: Iterable[Record[V]] = ()) -> Server[V]:
     """A new server; or, from the records that it saved, the same server after a crash.
 
-    Raises UnknownServer if ``me`` is no member.
+    Raises UnknownServer if ``me`` is no member, InvariantError for a record that no acceptor can
+    have saved.
     """
     if me not in quorum.members:
         raise UnknownServer(me, quorum.members)
@@ -93,6 +94,7 @@ def start(me: ServerId, quorum: QuorumSystem, records: Iterable[Record[V]] = ())
             max_round = record
         else:
             assert_never(record)
+    invariants.promise_covers_accepted(memory)
     return Server(
         memory,
         Proposer(me, quorum, max_round.round),

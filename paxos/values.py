@@ -8,13 +8,12 @@ together with the assertions.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING or __debug__:
+import attrs
+
+if TYPE_CHECKING:
     from attrs import frozen as frozen
 else:
-    from functools import partial
-
-    from attrs import define
-
-    frozen = partial(define, unsafe_hash=True)
+    frozen = attrs.frozen if __debug__ else partial(attrs.define, unsafe_hash=True)

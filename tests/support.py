@@ -32,3 +32,19 @@ def sealed(outbound: AfterSave[R, M] | Now[M], record: R) -> tuple[M, ...]:
     assert isinstance(outbound, AfterSave), f"not sealed: {outbound}"
     assert outbound.record == record
     return outbound.release(Saved((outbound.record,))).messages
+
+
+class Untouchable:
+    """A value that breaks whoever compares, hashes or judges it."""
+
+    def __eq__(self, other: object) -> bool:
+        raise AssertionError("compared")
+
+    def __hash__(self) -> int:
+        raise AssertionError("hashed")
+
+    def __bool__(self) -> bool:
+        raise AssertionError("judged")
+
+
+ANY_VALUES = [None, 0, "", [], {"a": 1}, ["a"], float("nan"), Untouchable()]

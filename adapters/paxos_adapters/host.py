@@ -26,6 +26,7 @@ from paxos import (
     Outbound,
     PaxosError,
     QuorumSystem,
+    Saved,
     ServerId,
     To,
     WakeMe,
@@ -93,8 +94,9 @@ class Host(Generic[V]):
         ``random`` draws the delays; pass a seeded one to repeat a run. Raises UnknownServer if
         ``me`` is no member of ``quorum``.
         """
-        self._durable = store.load()
-        self._state = server.start(me, quorum, self._durable.records)
+        loaded = store.load()
+        self._state = server.start(me, quorum, loaded.records)
+        self._receipts = {type(record): loaded for record in loaded.records}
         self._members = tuple(sorted(quorum.members))
         self._store = store
         self._transport = transport
@@ -135,21 +137,22 @@ class Host(Generic[V]):
         self, outbounds: Iterable[Outbound[server.Record[V], server.Effect[V]]]
     ) -> list[server.Effect[V]]:
         """Save what is not durable yet, all at once; then open every seal."""
-        before = self._durable
-        records = tuple(
-            outbound.record
-            for outbound in outbounds
-            if type(outbound) is AfterSave and not before.covers(outbound.record)
-        )
-        if records:
-            self._durable = self._store.save(records)
+        sealed = [outbound for outbound in outbounds if type(outbound) is AfterSave]
+        due = tuple(it.record for it in sealed if not self._receipt(it.record).covers(it.record))
+        saved = self._store.save(due) if due else Saved[server.Record[V]](())
         effects: list[server.Effect[V]] = []
         for outbound in outbounds:
             if type(outbound) is AfterSave:
-                covered = before.covers(outbound.record)
-                outbound = outbound.release(before if covered else self._durable)
+                earlier = self._receipt(outbound.record)
+                covered = earlier.covers(outbound.record)
+                outbound = outbound.release(earlier if covered else saved)
             effects.extend(outbound.messages)
+        self._receipts.update({type(record): saved for record in due})
         return effects
+
+    def _receipt(self, record: server.Record[V]) -> Saved[server.Record[V]]:
+        """The latest receipt for a record of this type; for nothing, if there is none."""
+        return self._receipts.get(type(record), Saved(()))
 
     def _carry_out(self, effect: server.Effect[V]) -> tuple[server.Report[V], ...]:
         if type(effect) is To:

@@ -184,7 +184,9 @@ class Cluster(Generic[V]):
         del self._hosts[me]
 
     def restart(self, me: ServerId) -> None:
-        """Start one server again from its store."""
+        """Start one server again from its store. Raises ServerDown for an unknown one."""
+        if me not in self._stores:
+            raise ServerDown(me)
         self._hosts[me] = self._start(me)
 
     def step(self) -> Event[V] | None:

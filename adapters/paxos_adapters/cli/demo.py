@@ -16,6 +16,7 @@ from paxos_adapters.memory import Cluster, Delivery
 from paxos_adapters.pictures import ASCII, UNICODE, Moment, Row, space_time
 
 MAX_SERVERS = 9
+MIN_WIDTH = 60  # of the table, in characters: a narrower window wraps lines and loses none
 VALUES = ("red", "blue", "green", "gold", "plum", "teal", "pink", "gray", "lime")
 COLOURS = ("cyan", "magenta", "yellow", "green", "bright_blue", "red")
 
@@ -47,7 +48,8 @@ def demo(servers: int, proposers: int, seed: int | None, plain: bool) -> int:
     history = play(cluster, rivals(cluster.servers, proposers), Random(seed))
 
     plain = plain or not (sys.stdout.encoding or "").lower().startswith("utf")
-    console = Console(highlight=False, no_color=plain, soft_wrap=True)
+    console = Console(highlight=False, color_system=None if plain else "auto", soft_wrap=True)
+    console.width = max(console.width, MIN_WIDTH)
     glyphs = ASCII if plain else UNICODE
     console.print(f"{servers} servers, {proposers} of them propose, seed {seed}. Time runs down;")
     console.print(f"{glyphs.sender} sends, {glyphs.itself} sends to itself too.\n")
@@ -93,7 +95,8 @@ def _begin(cluster: Cluster[str], proposers: tuple[ServerId, ...], me: ServerId)
 
 def _styled(row: Row, lanes_width: int) -> Text:
     style = "" if row.ballot is None else COLOURS[(row.ballot.server - 1) % len(COLOURS)]
-    return Text.assemble(row.lanes.ljust(lanes_width), (row.label, style))
+    lanes = row.lanes.ljust(lanes_width) if row.label else row.lanes
+    return Text.assemble(lanes, (row.label, style))
 
 
 def _knowledge(cluster: Cluster[str], plain: bool) -> Table:

@@ -1,0 +1,61 @@
+"""What the documents say is so: their programs run, their picture is real, their links lead."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("docs/*.md"))]
+
+
+def blocks(language: str) -> list[tuple[str, str]]:
+    """Where each code block in ``language`` stands, and its text."""
+    return [
+        (f"{document.name}-{number}", block)
+        for document in DOCUMENTS
+        for number, block in enumerate(
+            re.findall(rf"^```{language}\n(.*?)^```$", document.read_text(), re.M | re.S), 1
+        )
+    ]
+
+
+@pytest.mark.parametrize(("name", "program"), blocks("python"), ids=lambda it: it[:20])
+def test_a_program_runs_as_it_is_printed(name: str, program: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+
+    assert (done.returncode, done.stderr) == (0, ""), name
+    assert "assert" in program
+
+
+def test_the_picture_in_the_readme_is_what_the_command_prints() -> None:
+    ((_, picture),) = blocks("text")[:1]
+    done = subprocess.run(
+        [sys.executable, "-m", "paxos_adapters.cli", "demo", "--seed", "7"],
+        env={"PYTHONIOENCODING": "utf-8"},
+        capture_output=True,
+        encoding="utf-8",
+        check=True,
+    )
+
+    assert done.stdout == picture
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda it: it.name)
+def test_every_link_to_a_file_leads_to_one(document: Path) -> None:
+    prose = re.sub(r"^```.*?^```$", "", document.read_text(), flags=re.M | re.S)
+    links = re.findall(r"\]\(([^)#:]+)\)", prose)
+
+    assert [link for link in links if not (document.parent / link).exists()] == []
+
+
+def test_the_documents_are_there() -> None:
+    names = {document.name for document in DOCUMENTS}
+
+    assert names >= {"README.md", "CHANGELOG.md", "CONTRIBUTING.md", "design.md", "embedding.md"}

@@ -1,0 +1,168 @@
+"""The errors: what each says, what it carries, and what it can be caught as."""
+
+from __future__ import annotations
+
+from inspect import getmembers, isclass
+
+import pytest
+
+from paxos import (
+    AfterSave,
+    Busy,
+    Chosen,
+    InvariantError,
+    MaxRound,
+    PaxosError,
+    Propose,
+    Proposer,
+    QuorumError,
+    QuorumsMiss,
+    Saved,
+    ServerId,
+    UnknownServer,
+    WrongReceipt,
+    errors,
+    invariants,
+    majority,
+    proposer,
+    server,
+)
+from paxos.errors import servers
+from paxos.invariants import AgreementBroken, Choice
+from tests.support import S1, S2, S3, STRANGER, THREE, ballot
+
+A_CHOICE = Choice(Chosen(ballot("1.1"), "a"), frozenset({S1, S2}))
+ANOTHER = Choice(Chosen(ballot("2.3"), "b"), frozenset({S3, S2}))
+
+
+@pytest.mark.parametrize(
+    ("error", "happened", "means", "to_do"),
+    [
+        (
+            QuorumsMiss({S2, S1}, {S3}),
+            "the phase-1 quorum {1, 2} and the phase-2 quorum {3} share no server",
+            "a proposer could look at the one and miss the value that the other chose",
+            "Enlarge the quorums until every phase-1 quorum meets every phase-2 quorum",
+        ),
+        (
+            UnknownServer(STRANGER, {S3, S1, S2}),
+            "server 9 is not among the members {1, 2, 3}",
+            "nobody would count its votes",
+            "Give it one of those ids, or name it when you make the quorum system",
+        ),
+        (
+            Busy(ballot("3.1")),
+            "the proposer is still at work under ballot 3.1",
+            "nothing was changed",
+            "Wait until it reports Done or NothingChosen, then ask again",
+        ),
+        (
+            WrongReceipt(MaxRound(4)),
+            "this receipt does not say that MaxRound(round=4) is durable",
+            "the messages that depend on it stay sealed",
+            "Save that very record, and release with the receipt for it",
+        ),
+        (
+            AgreementBroken(A_CHOICE, ANOTHER),
+            "two values are chosen: 'a' under ballot 1.1 by the quorum {1, 2}, "
+            "and 'b' under ballot 2.3 by the quorum {2, 3}",
+            "some server broke it: a lost or restored disk, an id in use twice, or an answer",
+            "Stop the servers, and find that one before any starts again",
+        ),
+    ],
+)
+def test_each_error_says_what_happened_what_it_means_and_what_to_do(
+    error: PaxosError, happened: str, means: str, to_do: str
+) -> None:
+    """In this order, as whole sentences."""
+    text = str(error)
+    assert -1 < text.find(happened) < text.find(means) < text.find(to_do)
+    assert text.endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (PaxosError, Exception),
+        (QuorumError, ValueError),
+        (QuorumsMiss, QuorumError),
+        (UnknownServer, ValueError),
+        (Busy, RuntimeError),
+        (WrongReceipt, ValueError),
+        (InvariantError, PaxosError),
+        (AgreementBroken, InvariantError),
+    ],
+)
+def test_each_error_is_one_of_a_kind_that_callers_know(
+    error: type[Exception], kind: type[Exception]
+) -> None:
+    """``except ValueError`` catches bad arguments, ``except PaxosError`` catches all."""
+    assert issubclass(error, kind)
+
+
+def test_all_errors_are_paxos_errors() -> None:
+    """Every exception of these modules."""
+    found = {
+        member
+        for module in (errors, invariants)
+        for _, member in getmembers(module, isclass)
+        if issubclass(member, Exception)
+    }
+    assert all(issubclass(error, PaxosError) for error in found)
+    assert {QuorumsMiss, UnknownServer, Busy, WrongReceipt, AgreementBroken} < found
+
+
+def test_quorums_miss_carries_both() -> None:
+    """As sets of their own, which the caller's later changes do not reach."""
+    first, second = {S1, S2}, {S3}
+    error = QuorumsMiss(first, second)
+    first.clear()
+    assert (error.phase1, error.phase2) == (frozenset({S1, S2}), frozenset({S3}))
+
+
+def test_unknown_server_carries_the_server_and_the_members() -> None:
+    """As sets of their own."""
+    members = {S1, S2}
+    error = UnknownServer(STRANGER, members)
+    members.clear()
+    assert (error.server, error.members) == (STRANGER, frozenset({S1, S2}))
+
+
+def test_busy_carries_the_ballot() -> None:
+    """Of the round under way."""
+    assert Busy(ballot("3.1")).ballot == ballot("3.1")
+
+
+def test_wrong_receipt_carries_the_record() -> None:
+    """The very object that has to be saved."""
+    record = MaxRound(1)
+    assert WrongReceipt(record).record is record
+
+
+def test_agreement_broken_carries_both_choices() -> None:
+    """In the order in which they became known."""
+    error = AgreementBroken(A_CHOICE, ANOTHER)
+    assert (error.first, error.second) == (A_CHOICE, ANOTHER)
+
+
+@pytest.mark.parametrize(
+    ("ids", "text"),
+    [([], "{}"), ([3], "{3}"), ([10, 9, 1], "{1, 9, 10}"), ([0, -2], "{-2, 0}")],
+)
+def test_servers_are_shown_in_order(ids: list[int], text: str) -> None:
+    """By number, not by name."""
+    assert servers(set(map(ServerId, ids))) == text
+
+
+def test_errors_are_raised_where_they_belong() -> None:
+    """Each by the call that is documented to raise it."""
+    with pytest.raises(UnknownServer):
+        server.start(STRANGER, THREE)
+    with pytest.raises(QuorumError):
+        majority([])
+    with pytest.raises(WrongReceipt):
+        AfterSave(MaxRound(1), ()).release(Saved(()))
+    at_work, _ = proposer.receive(Proposer[str](S1, THREE), Propose("a"))
+    with pytest.raises(Busy) as busy:
+        proposer.receive(at_work, Propose("b"))
+    assert busy.value.ballot == ballot("1.1")

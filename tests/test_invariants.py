@@ -1,0 +1,217 @@
+"""The predicates: each accepts what is right, and names what is wrong."""
+
+from __future__ import annotations
+
+from itertools import combinations, product
+
+import pytest
+
+from paxos import (
+    NO_BALLOT,
+    Accepted,
+    Acceptor,
+    Ballot,
+    Chosen,
+    From,
+    InvariantError,
+    Promise,
+    Proposal,
+    QuorumSystem,
+    ServerId,
+    flexible,
+    listed,
+    weighted,
+)
+from paxos.invariants import (
+    AgreementBroken,
+    Choice,
+    agreement,
+    choices,
+    durable_before_sent,
+    never_moves_back,
+    one_value_a_ballot,
+    promise_covers_accepted,
+    validity,
+)
+from tests.support import S1, S2, S3, THREE, ballot
+
+BALLOTS = [ballot("1.2"), ballot("2.1"), ballot("2.3")]
+"""In rising order, by round and by server."""
+
+
+def acceptor(promised: Ballot, accepted: Ballot | None, value: str = "a") -> Acceptor[str]:
+    """An acceptor that promised and accepted these."""
+    return Acceptor(promised, accepted and Proposal(accepted, value))
+
+
+ACCEPTORS = [
+    acceptor(promised, accepted)
+    for promised, accepted in product([NO_BALLOT, *BALLOTS], [None, *BALLOTS])
+]
+"""Every promise with every accepted ballot, the impossible ones included."""
+
+
+def test_a_choice_reads_well() -> None:
+    """With the quorum, if it is known."""
+    chosen = Chosen(ballot("3.1"), "a")
+    assert str(Choice(chosen, frozenset({S2, S1}))) == "'a' under ballot 3.1 by the quorum {1, 2}"
+    assert str(Choice(chosen, frozenset())) == "'a' under ballot 3.1 by a quorum told by a server"
+
+
+@pytest.mark.parametrize(("one", "two"), list(product(BALLOTS, repeat=2)))
+def test_agreement(one: Ballot, two: Ballot) -> None:
+    """Equal values agree and different ones do not, whatever their ballots."""
+    first = Choice(Chosen(one, "a"), frozenset({S1, S2}))
+    agreement(first, Choice(Chosen(two, "a"), frozenset({S2, S3})))
+    second = Choice(Chosen(two, "b"), frozenset({S2, S3}))
+    with pytest.raises(AgreementBroken) as broken:
+        agreement(first, second)
+    assert (broken.value.first, broken.value.second) == (first, second)
+    assert f"{first}, and {second}" in str(broken.value)
+
+
+def test_agreement_is_about_equality() -> None:
+    """Two equal lists are the same value."""
+    voters = frozenset({S1, S2})
+    agreement(
+        Choice(Chosen(ballot("1.1"), ["a"]), voters), Choice(Chosen(ballot("2.1"), ["a"]), voters)
+    )
+    with pytest.raises(AgreementBroken, match=r"\['a'\] under .* and \['b'\] under"):
+        agreement(
+            Choice(Chosen(ballot("1.1"), ["a"]), voters),
+            Choice(Chosen(ballot("2.1"), ["b"]), voters),
+        )
+
+
+def test_validity() -> None:
+    """Somebody proposed it, or nobody did."""
+    for proposed in ["a"], ["b", "a"], iter(["a", "b"]):
+        validity("a", proposed)
+    for others in [], ["b"], ["b", "c"]:
+        with pytest.raises(InvariantError, match="'a' was chosen, and nobody ever proposed it"):
+            validity("a", others)
+
+
+def test_one_value_a_ballot() -> None:
+    """The same one twice is fine."""
+    one_value_a_ballot(ballot("3.1"), ["a"], ["a"])
+    with pytest.raises(InvariantError, match=r"ballot 3\.1 carries both \['a'\] and \['b'\]"):
+        one_value_a_ballot(ballot("3.1"), ["a"], ["b"])
+
+
+@pytest.mark.parametrize("state", ACCEPTORS, ids=str)
+def test_promise_covers_accepted(state: Acceptor[str]) -> None:
+    """Accepted above the promise is wrong; below, equal or not at all is right."""
+    if state.accepted is None or state.accepted.ballot <= state.promised:
+        promise_covers_accepted(state)
+        return
+    names = f"{state.accepted.ballot} was accepted above the promise {state.promised}"
+    with pytest.raises(InvariantError, match=names):
+        promise_covers_accepted(state)
+
+
+def level(accepted: Proposal[str] | None) -> int:
+    """0 for nothing accepted, then 1 to 3."""
+    return 0 if accepted is None else 1 + BALLOTS.index(accepted.ballot)
+
+
+def shown(state: Acceptor[str]) -> Ballot:
+    """What the acceptor has accepted, as the error shows it."""
+    return NO_BALLOT if state.accepted is None else state.accepted.ballot
+
+
+@pytest.mark.parametrize("before", ACCEPTORS, ids=str)
+def test_never_moves_back(before: Acceptor[str]) -> None:
+    """To each of the same states: both ballots less, equal or greater."""
+    promises = [NO_BALLOT, *BALLOTS]
+    for after in ACCEPTORS:
+        rises = promises.index(after.promised) >= promises.index(before.promised)
+        if rises and level(after.accepted) >= level(before.accepted):
+            never_moves_back(before, after)
+            continue
+        with pytest.raises(InvariantError) as broken:
+            never_moves_back(before, after)
+        text = str(broken.value)
+        assert "an acceptor went back" in text
+        assert f"from promise {before.promised} and accepted {shown(before)}" in text
+        assert f"to promise {after.promised} and accepted {shown(after)}" in text
+
+
+def test_the_accepted_value_changes_with_its_ballot_only() -> None:
+    """Under a higher ballot another value is right, under the same one it is wrong."""
+    low, high = ballot("1.2"), ballot("2.1")
+    never_moves_back(acceptor(low, low, "a"), acceptor(high, high, "b"))
+    with pytest.raises(InvariantError, match=r"ballot 1\.2 carries both 'a' and 'b'"):
+        never_moves_back(acceptor(low, low, "a"), acceptor(high, low, "b"))
+
+
+@pytest.mark.parametrize("durable", ACCEPTORS, ids=str)
+@pytest.mark.parametrize("answered", BALLOTS, ids=str)
+def test_durable_before_promised(durable: Acceptor[str], answered: Ballot) -> None:
+    """A promise rests on the durable promise, whatever was accepted."""
+    answer = Promise[str](answered, None)
+    if durable.promised >= answered:
+        durable_before_sent(durable, answer)
+        return
+    with pytest.raises(InvariantError) as broken:
+        durable_before_sent(durable, answer)
+    assert f"{answer} was sent while the disk held {durable}" in str(broken.value)
+    assert "Save first" in str(broken.value)
+
+
+@pytest.mark.parametrize("durable", ACCEPTORS, ids=str)
+@pytest.mark.parametrize("answered", BALLOTS, ids=str)
+def test_durable_before_accepted(durable: Acceptor[str], answered: Ballot) -> None:
+    """An acceptance rests on both: promised and accepted, that ballot or a higher one."""
+    answer = Accepted(answered, "a")
+    accepted = durable.accepted is not None and durable.accepted.ballot >= answered
+    if accepted and durable.promised >= answered:
+        durable_before_sent(durable, answer)
+        return
+    with pytest.raises(InvariantError) as broken:
+        durable_before_sent(durable, answer)
+    assert f"{answer} was sent while the disk held {durable}" in str(broken.value)
+
+
+def vote(sender: ServerId, number: str, value: str) -> From[Accepted[str]]:
+    """The sender accepted the value under the ballot of this number."""
+    return From(sender, Accepted(ballot(number), value))
+
+
+@pytest.mark.parametrize(
+    "quorum",
+    [
+        THREE,
+        flexible([S1, S2, S3], phase1=3, phase2=1),
+        weighted({S1: 2, S2: 1, S3: 0}),
+        listed(phase1=[[S1], [S2, S3]], phase2=[[S1, S2], [S1, S3]]),
+    ],
+    ids=["majority", "flexible", "weighted", "listed"],
+)
+def test_choices_of_every_set_of_votes(quorum: QuorumSystem) -> None:
+    """Three servers, two ballots: 64 sets of votes, each in two orders and with repetitions."""
+    value_of = {"2.1": "a", "1.2": "b"}
+    everything = list(product([S1, S2, S3], value_of))
+    for size in range(len(everything) + 1):
+        for cast in combinations(everything, size):
+            found = [
+                Choice(Chosen(ballot(number), value_of[number]), voters)
+                for number in ["1.2", "2.1"]
+                if quorum.is_phase2(voters := frozenset(s for s, n in cast if n == number))
+            ]
+            votes = [vote(sender, number, value_of[number]) for sender, number in cast]
+            assert choices(votes, quorum) == tuple(found)
+            assert choices(reversed(votes + votes), quorum) == tuple(found)
+
+
+def test_choices_notice_a_ballot_used_twice() -> None:
+    """Even when no quorum has accepted under it, and by one server or two."""
+    for other in S1, S2:
+        with pytest.raises(InvariantError, match=r"ballot 1\.1 carries both 'a' and 'b'"):
+            choices([vote(S1, "1.1", "a"), vote(other, "1.1", "b")], THREE)
+
+
+def test_choices_take_lists_for_values() -> None:
+    """Values need not be hashable."""
+    votes = [From(sender, Accepted(ballot("1.1"), ["a"])) for sender in (S1, S2)]
+    assert choices(votes, THREE) == (Choice(Chosen(ballot("1.1"), ["a"]), frozenset({S1, S2})),)

@@ -1,0 +1,992 @@
+"""The proposer: how a value gets chosen, its own or the one that it finds.
+
+First the tables: every event in every phase. Then the rules, one by one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import permutations, product
+from typing import TypeAlias
+
+import pytest
+from attrs import evolve
+
+from paxos import (
+    SILENCE,
+    Accept,
+    Accepted,
+    AfterSave,
+    Ballot,
+    Broadcast,
+    Busy,
+    Chosen,
+    Done,
+    From,
+    Inquire,
+    MaxRound,
+    Nack,
+    NothingChosen,
+    Outbound,
+    Prepare,
+    Promise,
+    Proposal,
+    Propose,
+    Proposer,
+    QuorumSystem,
+    Reply,
+    Saved,
+    ServerId,
+    Wake,
+    WakeMe,
+    WrongReceipt,
+    flexible,
+    listed,
+    weighted,
+)
+from paxos.ballot import V
+from paxos.proposer import (
+    Accepting,
+    Effect,
+    Event,
+    Idle,
+    Phase,
+    Preparing,
+    Step,
+    Task,
+    observe,
+    receive,
+    sleeper,
+)
+from tests.support import (
+    ANY_VALUES,
+    FIVE,
+    S1,
+    S2,
+    S3,
+    S4,
+    S5,
+    STRANGER,
+    THREE,
+    Untouchable,
+    ballot,
+    free,
+    sealed,
+)
+
+Working: TypeAlias = Preparing[str] | Accepting[str]
+
+# The tables. Server 2 of five works under 4.2 and has seen round 6. S1 has answered it, S5 has
+# refused it; in half of the rows S3 has answered too, so that the next answer makes a majority.
+
+NOW = ballot("4.2")
+BALLOTS = tuple(map(ballot, ("3.5", "4.1", "4.2", "4.3", "5.1")))
+SENDERS = {"answered": S1, "new": S4, "refused": S5, "stranger": STRANGER}
+
+FOUND = Proposal(ballot("2.3"), "found")
+PROPOSE = Task(Propose("mine"), attempt=2, own_from=3)
+INQUIRE: Task[str] = Task(Inquire(), attempt=2, own_from=3)
+ONE, TWO = frozenset({S1}), frozenset({S1, S3})
+REFUSED = frozenset({S5})
+
+PHASES: Mapping[str, Phase[str]] = {
+    "idle": Idle(),
+    "preparing, nothing found": Preparing(NOW, PROPOSE, ONE, REFUSED, True),
+    "preparing, nothing found, last": Preparing(NOW, PROPOSE, TWO, REFUSED, True),
+    "preparing, found": Preparing(NOW, PROPOSE, ONE, REFUSED, True, FOUND),
+    "preparing, found, last": Preparing(NOW, PROPOSE, TWO, REFUSED, True, FOUND),
+    "inquiring, nothing found": Preparing(NOW, INQUIRE, ONE, REFUSED, True),
+    "inquiring, nothing found, last": Preparing(NOW, INQUIRE, TWO, REFUSED, True),
+    "inquiring, found": Preparing(NOW, INQUIRE, ONE, REFUSED, True, FOUND),
+    "inquiring, found, last": Preparing(NOW, INQUIRE, TWO, REFUSED, True, FOUND),
+    "accepting its own": Accepting(NOW, PROPOSE, ONE, REFUSED, True, "mine", True),
+    "accepting its own, last": Accepting(NOW, PROPOSE, TWO, REFUSED, True, "mine", True),
+    "accepting another's": Accepting(NOW, PROPOSE, ONE, REFUSED, True, "found", False),
+    "accepting another's, last": Accepting(NOW, PROPOSE, TWO, REFUSED, True, "found", False),
+    "done": Done(NOW, "mine", True),
+}
+
+
+def in_phase(phase: Phase[str], max_round: int = 6) -> Proposer[str]:
+    return Proposer(S2, FIVE, max_round, phase)
+
+
+def replies(number: Ballot) -> Mapping[str, Reply[str]]:
+    """Every kind of answer to ``number``."""
+    return {
+        "promise, nothing accepted": Promise(number, None),
+        "promise, accepted below what was found": Promise(number, Proposal(ballot("1.5"), "lower")),
+        "promise, accepted what was found": Promise(number, FOUND),
+        "promise, accepted above what was found": Promise(
+            number, Proposal(ballot("2.4"), "higher")
+        ),
+        "accepted": Accepted(number, "found"),
+        "nack below max_round": Nack(number, ballot("5.3")),
+        "nack at max_round": Nack(number, ballot("6.3")),
+        "nack above max_round": Nack(number, ballot("7.3")),
+        "chosen": Chosen(number, "told"),
+    }
+
+
+Outcome: TypeAlias = tuple[Proposer[str], tuple[Effect[str], ...]]
+
+
+def outcome(before: Proposer[str], sender: ServerId, reply: Reply[str]) -> Outcome:
+    """What counts, in the lecture's words; all the rest is ignored."""
+    if sender == STRANGER or isinstance(before.phase, Done):
+        return before, ()
+    match before.phase, reply:
+        case _, Chosen() as told:
+            done = Done(told.ballot, told.value, own=False)
+            return in_phase(done), (done,)
+        case (Preparing() | Accepting()) as phase, Nack() as nack if nack.ballot == NOW:
+            phase = evolve(phase, refused=phase.refused | {sender})
+            return in_phase(phase, max(6, nack.promised.round)), ()
+        case Preparing() as phase, Promise() as promise if promise.ballot == NOW:
+            return on_promise(before, phase, sender, promise)
+        case Accepting() as phase, Accepted() as vote if vote.ballot == NOW:
+            voters = phase.answered | {sender}
+            if len(voters) < 3:
+                return in_phase(evolve(phase, answered=voters)), ()
+            done = Done(NOW, phase.value, phase.own)
+            return in_phase(done), (Broadcast(Chosen(NOW, phase.value)), done)
+        case _:
+            return before, ()
+
+
+def on_promise(
+    before: Proposer[str], phase: Preparing[str], sender: ServerId, promise: Promise[str]
+) -> Outcome:
+    if sender in phase.answered:
+        return before, ()
+    voters = phase.answered | {sender}
+    heard = [found for found in (phase.highest, promise.accepted) if found is not None]
+    heard.sort(key=lambda found: found.ballot)
+    if len(voters) < 3:
+        highest = heard[-1] if heard else None
+        return in_phase(evolve(phase, answered=voters, highest=highest)), ()
+    if not heard and phase.task == INQUIRE:
+        return in_phase(Idle()), (NothingChosen(NOW),)
+    value = heard[-1].value if heard else "mine"
+    task = evolve(phase.task, own_from=5) if heard else phase.task
+    accepting = Accepting(NOW, task, frozenset(), REFUSED, False, value, not heard)
+    return in_phase(accepting), (Broadcast(Accept(NOW, value)),)
+
+
+@pytest.mark.parametrize("kind", replies(NOW))
+@pytest.mark.parametrize("phase", PHASES)
+def test_table_of_replies(phase: str, kind: str) -> None:
+    before = in_phase(PHASES[phase])
+    for number, sender in product(BALLOTS, SENDERS):
+        reply = replies(number)[kind]
+        row = f"{phase}; {kind}; ballot {number}; sender {sender}"
+        expected, messages = outcome(before, SENDERS[sender], reply)
+
+        after, outbound = receive(before, From(SENDERS[sender], reply))
+
+        assert after == expected, row
+        assert free(outbound) == messages, row
+        assert after is before or expected is not before, f"not the same object: {row}"
+
+
+AGAIN, OVER = "asks again", "starts over"
+
+REFUSALS = {
+    "nobody": frozenset[ServerId](),
+    "a minority": frozenset({S4, S5}),
+    "a majority": frozenset({S3, S4, S5}),
+    "a majority, two of whom had answered": frozenset({S1, S3, S5}),
+}
+
+ON_WAKING = [  # who has refused, whether it has asked again already, what it does
+    ("nobody", False, AGAIN),
+    ("nobody", True, AGAIN),
+    ("a minority", False, AGAIN),
+    ("a minority", True, OVER),
+    ("a majority", False, OVER),
+    ("a majority", True, OVER),
+    ("a majority, two of whom had answered", False, AGAIN),
+    ("a majority, two of whom had answered", True, OVER),
+]
+
+
+def asking(refusers: str, resent: bool) -> list[tuple[Working, Prepare | Accept[str]]]:
+    """Each phase that waits for answers, and what it asks for."""
+    refused = REFUSALS[refusers]
+    answered = TWO if refusers == "a majority, two of whom had answered" else ONE
+    return [
+        (Preparing(NOW, PROPOSE, answered, refused, resent), Prepare(NOW)),
+        (Preparing(NOW, PROPOSE, answered, refused, resent, FOUND), Prepare(NOW)),
+        (Preparing(NOW, INQUIRE, answered, refused, resent), Prepare(NOW)),
+        (Accepting(NOW, PROPOSE, answered, refused, resent, "mine", True), Accept(NOW, "mine")),
+        (Accepting(NOW, INQUIRE, answered, refused, resent, "found", False), Accept(NOW, "found")),
+    ]
+
+
+@pytest.mark.parametrize(("refusers", "resent", "reaction"), ON_WAKING)
+def test_table_of_wake_ups(refusers: str, resent: bool, reaction: str) -> None:
+    for phase, request in asking(refusers, resent):
+        task = evolve(phase.task, attempt=3)
+
+        after, outbound = receive(in_phase(phase), Wake(NOW))
+
+        if reaction == AGAIN:
+            assert after == in_phase(evolve(phase, task=task, resent=True)), phase
+            assert free(outbound) == (Broadcast(request), WakeMe(Wake(NOW), 3)), phase
+        else:
+            new = ballot("7.2")
+            assert after == in_phase(Preparing(new, task), max_round=7), phase
+            assert sealed(outbound, MaxRound(7)) == (
+                Broadcast(Prepare(new)),
+                WakeMe(Wake(new), 3),
+            ), phase
+
+
+@pytest.mark.parametrize(("refusers", "resent"), [row[:2] for row in ON_WAKING])
+def test_table_of_stale_wake_ups(refusers: str, resent: bool) -> None:
+    stale = [number for number in BALLOTS if number != NOW]
+    for (phase, _), number in product(asking(refusers, resent), stale):
+        before = in_phase(phase)
+        assert sleeper(before, Wake(number)) is None
+        assert receive(before, Wake(number)) == (before, SILENCE), (phase, number)
+        assert receive(before, Wake(number))[0] is before
+
+
+@pytest.mark.parametrize("phase", ["idle", "done"])
+def test_table_of_wake_ups_with_nothing_to_do(phase: str) -> None:
+    before = in_phase(PHASES[phase])
+    for number in BALLOTS:
+        assert sleeper(before, Wake(number)) is None
+        assert receive(before, Wake(number)) == (before, SILENCE), number
+        assert receive(before, Wake(number))[0] is before
+
+
+ASKED = pytest.mark.parametrize("asked", [Propose("new"), Inquire()], ids=repr)
+
+
+@ASKED
+def test_table_of_requests_when_idle(asked: Propose[str] | Inquire) -> None:
+    after, outbound = receive(in_phase(Idle()), asked)
+
+    new = ballot("7.2")
+    assert after == in_phase(Preparing(new, Task(asked, 0, own_from=7)), max_round=7)
+    assert sealed(outbound, MaxRound(7)) == (Broadcast(Prepare(new)), WakeMe(Wake(new), 0))
+
+
+@ASKED
+@pytest.mark.parametrize("phase", [name for name in PHASES if name not in ("idle", "done")])
+def test_table_of_requests_at_work(phase: str, asked: Propose[str] | Inquire) -> None:
+    before = in_phase(PHASES[phase])
+
+    with pytest.raises(Busy) as error:
+        receive(before, asked)
+
+    assert error.value.ballot == NOW
+    assert before == in_phase(PHASES[phase])
+
+
+@ASKED
+@pytest.mark.parametrize("own", [True, False])
+def test_table_of_requests_when_done(own: bool, asked: Propose[str] | Inquire) -> None:
+    before = in_phase(Done(NOW, "chosen", own))
+
+    after, outbound = receive(before, asked)
+
+    assert after is before
+    assert free(outbound) == (Done(NOW, "chosen", own=False),)
+
+
+@pytest.mark.parametrize(
+    ("found_under", "own"),
+    [  # own rounds from 2 on carried the given value
+        ("1.1", False),
+        ("1.2", False),
+        ("1.3", False),
+        ("2.1", False),
+        ("2.2", True),
+        ("2.3", False),
+        ("3.1", False),
+        ("3.2", True),
+        ("3.3", False),
+    ],
+)
+def test_table_of_whose_value_was_found(found_under: str, own: bool) -> None:
+    task = Task(Propose("mine"), attempt=0, own_from=2)
+    before = in_phase(Preparing(NOW, task, TWO))
+
+    after, outbound = receive(before, promise(S4, "4.2", Proposal(ballot(found_under), "x")))
+
+    known = task if own else Task(Propose("mine"), attempt=0, own_from=5)
+    nobody = frozenset[ServerId]()
+    assert after == in_phase(Accepting(NOW, known, nobody, nobody, False, "x", own))
+    assert free(outbound) == (Broadcast(Accept(NOW, "x")),)
+
+
+# The rules, told as stories. Server 1 of three, unless it says otherwise.
+
+FRESH: Proposer[str] = Proposer(S1, THREE)
+SEEN_ROUND_4: Proposer[str] = Proposer(S1, THREE, max_round=4)
+
+
+def promise(sender: ServerId, number: str, found: Proposal[str] | None = None) -> Event[str]:
+    return From(sender, Promise(ballot(number), found))
+
+
+def accepted(sender: ServerId, number: str, value: str = "mine") -> Event[str]:
+    return From(sender, Accepted(ballot(number), value))
+
+
+def nack(sender: ServerId, number: str, promised: str) -> Event[str]:
+    return From(sender, Nack(ballot(number), ballot(promised)))
+
+
+def wake(number: str) -> Event[str]:
+    return Wake(ballot(number))
+
+
+def proposal(number: str, value: str) -> Proposal[str]:
+    return Proposal(ballot(number), value)
+
+
+def play(state: Proposer[str], *events: Event[str]) -> Step[str]:
+    """The state after all ``events``, and what the last one made it say."""
+    step: Step[str] = state, SILENCE
+    for event in events:
+        step = receive(step[0], event)
+    return step
+
+
+def ignores(state: Proposer[str], event: Event[str]) -> bool:
+    """Whether ``event`` changes nothing, not even the object, and is met with silence."""
+    after, outbound = receive(state, event)
+    return after is state and outbound == SILENCE
+
+
+def overtaken(number: str, *, by: str) -> tuple[Event[str], ...]:
+    """S2 and S3 refuse ``number``, since they have promised ``by``; then the wake-up comes."""
+    return nack(S2, number, by), nack(S3, number, by), wake(number)
+
+
+def opened(outbound: Outbound[MaxRound, Effect[V]]) -> tuple[Effect[V], ...]:
+    """The messages, once whatever they wait for is saved."""
+    if isinstance(outbound, AfterSave):
+        outbound = outbound.release(Saved((outbound.record,)))
+    return outbound.messages
+
+
+def asks_to_prepare(number: str, attempt: int) -> tuple[Effect[str], ...]:
+    return Broadcast(Prepare(ballot(number))), WakeMe(Wake(ballot(number)), attempt)
+
+
+def asks_to_accept(number: str, value: str) -> tuple[Effect[str], ...]:
+    return (Broadcast(Accept(ballot(number), value)),)
+
+
+def tells_all(number: str, value: str, *, own: bool) -> tuple[Effect[str], ...]:
+    return Broadcast(Chosen(ballot(number), value)), Done(ballot(number), value, own)
+
+
+# Ballots
+
+
+def test_a_round_is_sealed_by_its_number() -> None:
+    state, outbound = receive(FRESH, Propose("mine"))
+
+    assert state.max_round == 1
+    assert sealed(outbound, MaxRound(1)) == asks_to_prepare("1.1", attempt=0)
+
+
+def test_the_record_of_the_round_before_does_not_free_a_prepare() -> None:
+    _, outbound = receive(SEEN_ROUND_4, Propose("mine"))
+
+    assert isinstance(outbound, AfterSave)
+    with pytest.raises(WrongReceipt):
+        outbound.release(Saved((MaxRound(4),)))
+
+
+def test_a_round_that_starts_over_is_sealed_too() -> None:
+    _, outbound = play(FRESH, Propose("mine"), *overtaken("1.1", by="2.2"))
+
+    assert sealed(outbound, MaxRound(3)) == asks_to_prepare("3.1", attempt=1)
+
+
+def test_the_next_round_goes_above_every_round_seen() -> None:
+    state = observe(FRESH, ballot("8.3"))
+
+    _, outbound = receive(state, Propose("mine"))
+
+    assert sealed(outbound, MaxRound(9)) == asks_to_prepare("9.1", attempt=0)
+
+
+@pytest.mark.parametrize("seen", ["3.3", "4.3"])
+def test_seeing_no_new_round_changes_nothing(seen: str) -> None:
+    assert observe(SEEN_ROUND_4, ballot(seen)) is SEEN_ROUND_4
+
+
+def test_seeing_a_new_round_does_not_disturb_the_round_under_way() -> None:
+    state, _ = receive(SEEN_ROUND_4, Propose("mine"))
+
+    assert observe(state, ballot("9.3")) == Proposer(S1, THREE, 9, state.phase)
+
+
+def test_two_proposers_never_use_the_same_ballot() -> None:
+    _, one = receive(FRESH, Propose("one"))
+    _, two = receive(Proposer(S2, THREE), Propose("two"))
+
+    assert sealed(one, MaxRound(1)) == asks_to_prepare("1.1", attempt=0)
+    assert sealed(two, MaxRound(1)) == asks_to_prepare("1.2", attempt=0)
+
+
+def test_after_a_restart_from_the_record_no_ballot_is_used_again() -> None:
+    used: list[Ballot] = []
+    record = MaxRound(0)
+    for _life in range(3):
+        state: Proposer[str] = Proposer(S1, THREE, record.round)
+        event: Event[str] = Propose("mine")
+        for _round in range(3):
+            state, outbound = receive(state, event)
+            assert isinstance(outbound, AfterSave)
+            record = outbound.record
+            number = Ballot(record.round, S1)
+            assert Broadcast(Prepare(number)) in opened(outbound)
+            used.append(number)
+            for refuser in (S2, S3):
+                state, _ = receive(state, From(refuser, Nack(number, Ballot(number.round, S3))))
+            event = Wake(number)
+
+    assert [number.round for number in used] == [1, 2, 3, 4, 5, 6, 7, 8, 9]
+
+
+# Phase 1
+
+
+def test_it_waits_for_promises_of_a_quorum() -> None:
+    state, outbound = play(FRESH, Propose("mine"), promise(S2, "1.1"))
+
+    assert isinstance(state.phase, Preparing)
+    assert free(outbound) == ()
+
+
+def test_it_keeps_its_own_value_when_nobody_has_accepted_any() -> None:
+    _, outbound = play(FRESH, Propose("mine"), promise(S2, "1.1"), promise(S3, "1.1"))
+
+    assert free(outbound) == asks_to_accept("1.1", "mine")
+
+
+@pytest.mark.parametrize(
+    "order",
+    list(permutations([None, proposal("2.5", "older"), proposal("3.4", "newest")])),
+    ids=str,
+)
+def test_it_adopts_the_value_of_the_highest_accepted_ballot_in_whatever_order(
+    order: tuple[Proposal[str] | None, ...],
+) -> None:
+    promises = [
+        promise(sender, "5.1", found) for sender, found in zip((S2, S3, S4), order, strict=True)
+    ]
+
+    _, outbound = play(Proposer(S1, FIVE, max_round=4), Propose("mine"), *promises)
+
+    assert free(outbound) == asks_to_accept("5.1", "newest")
+
+
+def test_the_highest_ballot_decides_and_not_the_number_of_servers() -> None:
+    _, outbound = play(
+        Proposer(S1, FIVE, max_round=4),
+        Propose("mine"),
+        promise(S2, "5.1", proposal("2.5", "common")),
+        promise(S3, "5.1", proposal("3.4", "newest")),
+        promise(S4, "5.1", proposal("2.5", "common")),
+    )
+
+    assert free(outbound) == asks_to_accept("5.1", "newest")
+
+
+def test_within_a_round_the_higher_server_decides_what_is_adopted() -> None:
+    _, outbound = play(
+        SEEN_ROUND_4,
+        Propose("mine"),
+        promise(S2, "5.1", proposal("3.2", "by server 2")),
+        promise(S3, "5.1", proposal("3.3", "by server 3")),
+    )
+
+    assert free(outbound) == asks_to_accept("5.1", "by server 3")
+
+
+def test_a_promise_that_arrives_twice_counts_once() -> None:
+    once, _ = play(FRESH, Propose("mine"), promise(S2, "1.1"))
+
+    assert ignores(once, promise(S2, "1.1"))
+
+
+def test_the_promise_of_a_stranger_does_not_count() -> None:
+    before, _ = play(FRESH, Propose("mine"), promise(S2, "1.1"))
+
+    assert ignores(before, promise(STRANGER, "1.1"))
+
+
+def test_a_promise_of_an_earlier_round_does_not_count() -> None:
+    before, _ = play(FRESH, Propose("mine"), *overtaken("1.1", by="2.2"), promise(S2, "3.1"))
+
+    assert ignores(before, promise(S3, "1.1"))
+
+
+def test_a_promise_that_comes_after_the_quorum_changes_nothing() -> None:
+    before, _ = play(FRESH, Propose("mine"), promise(S1, "1.1"), promise(S2, "1.1"))
+
+    assert ignores(before, promise(S3, "1.1", proposal("0.3", "late")))
+
+
+def test_a_promise_counts_though_a_refusal_of_the_same_server_overtook_it() -> None:
+    _, outbound = play(
+        FRESH, Propose("mine"), promise(S1, "1.1"), nack(S2, "1.1", "2.2"), promise(S2, "1.1")
+    )
+
+    assert free(outbound) == asks_to_accept("1.1", "mine")
+
+
+# Phase 2
+
+
+def accepting_mine() -> Proposer[str]:
+    return play(FRESH, Propose("mine"), promise(S1, "1.1"), promise(S2, "1.1"))[0]
+
+
+def test_acceptances_of_a_quorum_choose_the_value_and_everybody_is_told() -> None:
+    state, outbound = play(accepting_mine(), accepted(S1, "1.1"), accepted(S3, "1.1"))
+
+    assert free(outbound) == tells_all("1.1", "mine", own=True)
+    assert state.phase == Done(ballot("1.1"), "mine", own=True)
+
+
+def test_promises_are_no_acceptances() -> None:
+    before = accepting_mine()
+
+    after, outbound = play(before, promise(S2, "1.1"), accepted(S3, "1.1"))
+
+    assert free(outbound) == ()
+    assert isinstance(after.phase, Accepting)
+
+
+def test_acceptances_are_no_promises() -> None:
+    before, _ = play(FRESH, Propose("mine"), promise(S1, "1.1"))
+
+    assert ignores(before, accepted(S2, "1.1"))
+
+
+def test_an_acceptance_that_arrives_twice_counts_once() -> None:
+    once, _ = receive(accepting_mine(), accepted(S2, "1.1"))
+
+    assert ignores(once, accepted(S2, "1.1"))
+
+
+def test_the_acceptance_of_a_stranger_does_not_count() -> None:
+    before, _ = receive(accepting_mine(), accepted(S2, "1.1"))
+
+    assert ignores(before, accepted(STRANGER, "1.1"))
+
+
+def test_answers_to_a_ballot_that_is_not_its_own_do_not_count() -> None:
+    preparing, _ = play(FRESH, Propose("mine"), promise(S2, "1.1"))
+    accepting, _ = receive(accepting_mine(), accepted(S2, "1.1"))
+
+    for foreign in ("0.3", "1.2", "2.1"):
+        assert ignores(preparing, promise(S3, foreign))
+        assert ignores(preparing, nack(S3, foreign, "9.3"))
+        assert ignores(accepting, accepted(S3, foreign))
+        assert ignores(accepting, nack(S3, foreign, "9.3"))
+
+
+def test_an_acceptance_of_an_earlier_round_does_not_count() -> None:
+    before, _ = play(
+        accepting_mine(),
+        *overtaken("1.1", by="2.2"),
+        *(promise(S1, "3.1"), promise(S2, "3.1"), accepted(S2, "3.1")),
+    )
+
+    assert ignores(before, accepted(S1, "1.1"))
+
+
+# Refusals and wake-ups
+
+
+def test_a_refusal_is_met_with_silence_until_the_wake_up() -> None:
+    _, outbound = play(FRESH, Propose("mine"), nack(S2, "1.1", "2.2"), nack(S3, "1.1", "2.2"))
+
+    assert free(outbound) == ()
+
+
+def test_refusals_move_the_next_round_above_all_that_they_name() -> None:
+    _, outbound = play(
+        FRESH, Propose("mine"), nack(S2, "1.1", "7.2"), nack(S3, "1.1", "5.3"), wake("1.1")
+    )
+
+    assert sealed(outbound, MaxRound(8)) == asks_to_prepare("8.1", attempt=1)
+
+
+def test_a_second_refusal_of_the_same_server_still_moves_the_next_round() -> None:
+    state, _ = play(FRESH, Propose("mine"), nack(S2, "1.1", "2.2"), nack(S2, "1.1", "6.2"))
+
+    assert state.max_round == 6
+
+
+def test_one_refusal_does_not_abort_phase_1_while_it_can_be_won() -> None:
+    _, outbound = play(
+        FRESH, Propose("mine"), nack(S3, "1.1", "2.3"), promise(S1, "1.1"), promise(S2, "1.1")
+    )
+
+    assert free(outbound) == asks_to_accept("1.1", "mine")
+
+
+def test_one_refusal_does_not_abort_phase_2_while_it_can_be_won() -> None:
+    _, outbound = play(
+        accepting_mine(), nack(S3, "1.1", "2.3"), accepted(S1, "1.1"), accepted(S2, "1.1")
+    )
+
+    assert free(outbound) == tells_all("1.1", "mine", own=True)
+
+
+def test_without_a_refusal_it_asks_the_same_again_for_ever() -> None:
+    state, _ = receive(FRESH, Propose("mine"))
+    for attempt in range(1, 6):
+        state, outbound = receive(state, wake("1.1"))
+        assert free(outbound) == asks_to_prepare("1.1", attempt)
+
+
+def test_refused_by_one_it_asks_again_once_before_it_starts_over() -> None:
+    refused, _ = play(FRESH, Propose("mine"), nack(S3, "1.1", "2.3"))
+
+    asked_again, first = receive(refused, wake("1.1"))
+    _, second = receive(asked_again, wake("1.1"))
+
+    assert free(first) == asks_to_prepare("1.1", attempt=1)
+    assert sealed(second, MaxRound(3)) == asks_to_prepare("3.1", attempt=2)
+
+
+def test_phase_2_asks_again_once_even_if_phase_1_had_to() -> None:
+    _, outbound = play(
+        FRESH,
+        *(Propose("mine"), wake("1.1"), promise(S1, "1.1"), promise(S2, "1.1")),
+        *(nack(S3, "1.1", "2.3"), wake("1.1")),
+    )
+
+    assert free(outbound) == (*asks_to_accept("1.1", "mine"), WakeMe(Wake(ballot("1.1")), 2))
+
+
+def test_who_refused_phase_1_counts_as_lost_for_phase_2() -> None:
+    _, outbound = play(
+        FRESH,
+        *(Propose("mine"), nack(S3, "1.1", "2.3"), promise(S1, "1.1"), promise(S2, "1.1")),
+        *(nack(S2, "1.1", "2.3"), wake("1.1")),
+    )
+
+    assert sealed(outbound, MaxRound(3)) == asks_to_prepare("3.1", attempt=1)
+
+
+@pytest.mark.parametrize("phase", ["phase 1", "phase 2"])
+def test_when_no_quorum_can_be_had_any_more_it_starts_over_at_the_first_wake_up(phase: str) -> None:
+    before = accepting_mine() if phase == "phase 2" else receive(FRESH, Propose("mine"))[0]
+
+    _, outbound = play(before, *overtaken("1.1", by="2.3"))
+
+    assert sealed(outbound, MaxRound(3)) == asks_to_prepare("3.1", attempt=1)
+
+
+def test_who_refuses_after_it_has_answered_is_not_lost() -> None:
+    _, outbound = play(FRESH, Propose("mine"), promise(S2, "1.1"), *overtaken("1.1", by="2.3"))
+
+    assert free(outbound) == asks_to_prepare("1.1", attempt=1)
+
+
+def test_attempts_grow_over_repeats_and_rounds() -> None:
+    state, outbound = receive(FRESH, Propose("mine"))
+    attempts: list[int] = []
+    for event in (
+        *(wake("1.1"), nack(S3, "1.1", "2.3"), wake("1.1")),
+        *(promise(S1, "3.1"), promise(S2, "3.1"), wake("3.1")),
+        *(nack(S1, "3.1", "4.3"), nack(S2, "3.1", "4.3"), wake("3.1")),
+    ):
+        state, outbound = receive(state, event)
+        attempts += [effect.attempt for effect in opened(outbound) if isinstance(effect, WakeMe)]
+
+    assert attempts == [1, 2, 3, 4]
+
+
+def test_attempts_of_a_new_request_begin_at_0() -> None:
+    idle, _ = play(FRESH, Inquire(), wake("1.1"), promise(S1, "1.1"), promise(S2, "1.1"))
+
+    _, outbound = receive(idle, Propose("mine"))
+
+    assert sealed(outbound, MaxRound(2)) == asks_to_prepare("2.1", attempt=0)
+
+
+def test_the_wake_up_of_an_earlier_round_does_nothing() -> None:
+    before, _ = play(FRESH, Propose("mine"), *overtaken("1.1", by="2.2"))
+
+    assert ignores(before, wake("1.1"))
+
+
+def test_sleeper_finds_the_phase_that_asked_for_the_wake_up() -> None:
+    for state in (receive(FRESH, Propose("mine"))[0], accepting_mine()):
+        assert sleeper(state, Wake(ballot("1.1"))) is state.phase
+        assert sleeper(state, Wake(ballot("2.1"))) is None
+
+
+def test_it_retries_with_the_original_value_after_it_has_adopted_another() -> None:
+    adopted, first = play(
+        SEEN_ROUND_4, Propose("mine"), promise(S1, "5.1"), promise(S2, "5.1", proposal("2.2", "x"))
+    )
+
+    _, second = play(
+        adopted, *overtaken("5.1", by="6.3"), *(promise(S1, "7.1"), promise(S3, "7.1"))
+    )
+
+    assert free(first) == asks_to_accept("5.1", "x")
+    assert free(second) == asks_to_accept("7.1", "mine")
+
+
+# Inquire
+
+
+def test_an_inquiry_asks_like_a_proposal() -> None:
+    _, outbound = receive(FRESH, Inquire())
+
+    assert sealed(outbound, MaxRound(1)) == asks_to_prepare("1.1", attempt=0)
+
+
+def test_an_inquiry_that_finds_nothing_says_so_and_is_over() -> None:
+    state, outbound = play(FRESH, Inquire(), promise(S1, "1.1"), promise(S3, "1.1"))
+
+    assert free(outbound) == (NothingChosen(ballot("1.1")),)
+    assert state == Proposer(S1, THREE, max_round=1)
+
+
+def test_after_an_inquiry_that_found_nothing_late_answers_and_wake_ups_do_nothing() -> None:
+    idle, _ = play(FRESH, Inquire(), promise(S1, "1.1"), promise(S3, "1.1"))
+
+    for event in (promise(S2, "1.1"), nack(S2, "1.1", "2.2"), accepted(S2, "1.1"), wake("1.1")):
+        assert ignores(idle, event)
+
+
+def test_an_inquiry_completes_a_value_in_flight() -> None:
+    adopted, first = play(
+        SEEN_ROUND_4, Inquire(), promise(S1, "5.1"), promise(S2, "5.1", proposal("2.3", "x"))
+    )
+
+    _, last = play(adopted, accepted(S1, "5.1", "x"), accepted(S2, "5.1", "x"))
+
+    assert free(first) == asks_to_accept("5.1", "x")
+    assert free(last) == tells_all("5.1", "x", own=False)
+
+
+def test_an_inquiry_never_calls_a_value_its_own_even_under_its_own_ballot() -> None:
+    found, mine = proposal("2.3", "x"), proposal("5.1", "x")
+
+    _, outbound = play(
+        SEEN_ROUND_4,
+        *(Inquire(), promise(S1, "5.1"), promise(S2, "5.1", found)),
+        *overtaken("5.1", by="6.3"),
+        *(promise(S1, "7.1", mine), promise(S2, "7.1", found)),
+        *(accepted(S1, "7.1", "x"), accepted(S2, "7.1", "x")),
+    )
+
+    assert free(outbound) == tells_all("7.1", "x", own=False)
+
+
+# Done: once, and whose value
+
+
+def test_its_own_value_found_again_under_its_own_earlier_ballot_is_still_its_own() -> None:
+    _, outbound = play(
+        accepting_mine(),
+        *(accepted(S1, "1.1"), *overtaken("1.1", by="2.3")),
+        *(promise(S1, "3.1", proposal("1.1", "mine")), promise(S2, "3.1")),
+        *(accepted(S1, "3.1"), accepted(S2, "3.1")),
+    )
+
+    assert free(outbound) == tells_all("3.1", "mine", own=True)
+
+
+def test_a_foreign_value_that_it_adopted_earlier_itself_is_not_its_own() -> None:
+    found = proposal("2.3", "x")
+    _, outbound = play(
+        SEEN_ROUND_4,
+        *(Propose("mine"), promise(S1, "5.1"), promise(S2, "5.1", found), accepted(S1, "5.1", "x")),
+        *overtaken("5.1", by="6.3"),
+        *(promise(S1, "7.1", proposal("5.1", "x")), promise(S2, "7.1", found)),
+        *(accepted(S1, "7.1", "x"), accepted(S2, "7.1", "x")),
+    )
+
+    assert free(outbound) == tells_all("7.1", "x", own=False)
+
+
+def test_a_value_found_under_the_ballot_of_a_rival_is_not_its_own() -> None:
+    _, outbound = play(
+        FRESH,
+        *(Propose("mine"), *overtaken("1.1", by="2.3")),
+        *(promise(S2, "3.1"), promise(S3, "3.1", proposal("2.3", "x"))),
+        *(accepted(S2, "3.1", "x"), accepted(S3, "3.1", "x")),
+    )
+
+    assert free(outbound) == tells_all("3.1", "x", own=False)
+
+
+def test_a_value_from_before_its_own_restart_is_not_its_own() -> None:
+    _, outbound = play(
+        SEEN_ROUND_4,
+        *(Propose("mine"), promise(S1, "5.1", proposal("4.1", "old")), promise(S2, "5.1")),
+        *(accepted(S1, "5.1", "old"), accepted(S2, "5.1", "old")),
+    )
+
+    assert free(outbound) == tells_all("5.1", "old", own=False)
+
+
+def test_a_value_that_another_server_tells_is_not_its_own() -> None:
+    state, outbound = receive(accepting_mine(), From(S2, Chosen(ballot("2.2"), "theirs")))
+
+    assert free(outbound) == (Done(ballot("2.2"), "theirs", own=False),)
+    assert state.phase == Done(ballot("2.2"), "theirs", own=False)
+
+
+def test_an_idle_proposer_believes_what_another_server_tells() -> None:
+    _, outbound = receive(FRESH, From(S2, Chosen(ballot("2.2"), "theirs")))
+
+    assert free(outbound) == (Done(ballot("2.2"), "theirs", own=False),)
+
+
+def test_once_done_nothing_moves_it_and_nothing_is_said() -> None:
+    done, _ = play(accepting_mine(), accepted(S1, "1.1"), accepted(S2, "1.1"))
+
+    for event in (
+        *(accepted(S3, "1.1"), accepted(S1, "1.1"), promise(S3, "1.1")),
+        *(nack(S3, "1.1", "9.3"), wake("1.1"), wake("2.1")),
+        *(From(S1, Chosen(ballot("1.1"), "mine")), From(S2, Chosen(ballot("2.2"), "mine"))),
+    ):
+        assert ignores(done, event)
+
+
+def test_a_proposal_after_that_is_told_what_was_chosen() -> None:
+    done, _ = play(accepting_mine(), accepted(S1, "1.1"), accepted(S2, "1.1"))
+
+    for request in (Propose("mine"), Propose("more"), Inquire()):
+        after, outbound = receive(done, request)
+        assert after is done
+        assert free(outbound) == (Done(ballot("1.1"), "mine", own=False),)
+
+
+def test_a_proposal_while_at_work_is_an_error_that_names_the_ballot() -> None:
+    state = accepting_mine()
+
+    for request in (Propose("more"), Inquire()):
+        with pytest.raises(Busy, match=r"at work under ballot 1\.1") as error:
+            receive(state, request)
+        assert error.value.ballot == ballot("1.1")
+    assert state == accepting_mine()
+
+
+# Quorum systems: who must promise, who must accept
+
+
+LOOK_4_CHOOSE_2 = flexible(FIVE.members, phase1=4, phase2=2)
+LOOK_1_CHOOSE_5 = flexible(FIVE.members, phase1=1, phase2=5)
+HEAVY_S1 = weighted({S1: 3, S2: 1, S3: 1})
+HEAVIER_S4 = weighted({S1: 1, S2: 1, S3: 1, S4: 2})
+GRID = listed(phase1=[[S1, S2], [S3, S4]], phase2=[[S1, S3], [S2, S4]])
+
+
+@pytest.mark.parametrize(
+    ("quorum", "promisers", "acceptors"),
+    [
+        pytest.param(THREE, (S2, S3), (S1, S3), id="majority"),
+        pytest.param(LOOK_4_CHOOSE_2, (S1, S2, S3, S4), (S4, S5), id="look 4, choose 2"),
+        pytest.param(LOOK_1_CHOOSE_5, (S3,), (S1, S2, S3, S4, S5), id="look 1, choose 5"),
+        pytest.param(HEAVY_S1, (S1,), (S1,), id="3 of 5 by S1 alone"),
+        pytest.param(HEAVIER_S4, (S1, S4), (S2, S4), id="3 of 5 with S4"),
+        pytest.param(HEAVIER_S4, (S1, S2, S3), (S1, S2, S3), id="3 of 5 without S4"),
+        pytest.param(GRID, (S3, S4), (S2, S4), id="grid"),
+    ],
+)
+def test_every_quorum_system_counts_promises_and_acceptances_in_its_own_way(
+    quorum: QuorumSystem, promisers: tuple[ServerId, ...], acceptors: tuple[ServerId, ...]
+) -> None:
+    *first_promises, last_promise = (promise(sender, "1.1") for sender in promisers)
+    *first_votes, last_vote = (accepted(sender, "1.1") for sender in acceptors)
+    fresh: Proposer[str] = Proposer(S1, quorum)
+
+    waiting, _ = play(fresh, Propose("mine"), *first_promises)
+    accepting, asked = receive(waiting, last_promise)
+    voting, _ = play(accepting, *first_votes)
+    _, told = receive(voting, last_vote)
+
+    assert isinstance(waiting.phase, Preparing)
+    assert free(asked) == asks_to_accept("1.1", "mine")
+    assert isinstance(voting.phase, Accepting)
+    assert free(told) == tells_all("1.1", "mine", own=True)
+
+
+@pytest.mark.parametrize(
+    ("quorum", "refusers"),
+    [
+        pytest.param(LOOK_4_CHOOSE_2, (S4, S5), id="look 4, choose 2"),
+        pytest.param(LOOK_1_CHOOSE_5, (S1, S2, S3, S4, S5), id="look 1, choose 5"),
+        pytest.param(HEAVY_S1, (S1,), id="3 of 5 by S1 alone"),
+        pytest.param(HEAVIER_S4, (S1, S4), id="3 of 5 with S4"),
+        pytest.param(GRID, (S2, S3), id="grid"),
+    ],
+)
+def test_refusals_that_leave_no_phase_1_quorum_start_over_at_the_first_wake_up(
+    quorum: QuorumSystem, refusers: tuple[ServerId, ...]
+) -> None:
+    fresh: Proposer[str] = Proposer(S1, quorum)
+    refusals = [nack(sender, "1.1", "2.5") for sender in refusers]
+
+    _, still_possible = play(fresh, Propose("mine"), *refusals[1:], wake("1.1"))
+    _, lost = play(fresh, Propose("mine"), *refusals, wake("1.1"))
+
+    assert free(still_possible) == asks_to_prepare("1.1", attempt=1)
+    assert sealed(lost, MaxRound(3)) == asks_to_prepare("3.1", attempt=1)
+
+
+def test_in_phase_2_only_phase_2_quorums_matter() -> None:
+    state, _ = play(
+        Proposer(S1, LOOK_4_CHOOSE_2),
+        *(Propose("mine"), *(promise(sender, "1.1") for sender in (S1, S2, S3, S4))),
+        *(nack(sender, "1.1", "2.5") for sender in (S3, S4, S5)),
+    )
+
+    _, possible = receive(state, wake("1.1"))
+    _, lost = play(state, nack(S2, "1.1", "2.5"), wake("1.1"))
+
+    assert free(possible) == (*asks_to_accept("1.1", "mine"), WakeMe(Wake(ballot("1.1")), 1))
+    assert sealed(lost, MaxRound(3)) == asks_to_prepare("3.1", attempt=1)
+
+
+# Any value
+
+
+@pytest.mark.parametrize("found", [False, True], ids=["its own", "found"])
+@pytest.mark.parametrize("value", ANY_VALUES, ids=type)
+def test_any_value_passes_through_untouched(value: object, found: bool) -> None:
+    state: Proposer[object] = Proposer(S1, THREE, max_round=4)
+    shown = Proposal(ballot("2.3"), value) if found else None
+    events: tuple[Event[object], ...] = (
+        Propose(Untouchable() if found else value),
+        Wake(ballot("5.1")),
+        From(S1, Promise(ballot("5.1"), shown)),
+        From(S2, Promise(ballot("5.1"), shown)),
+        From(S3, Nack(ballot("5.1"), ballot("6.3"))),
+        Wake(ballot("5.1")),
+        From(S1, Accepted(ballot("5.1"), value)),
+        From(S2, Accepted(ballot("5.1"), value)),
+        Propose(Untouchable()),
+    )
+    spoken: list[Accept[object] | Chosen[object] | Done[object]] = []
+    for event in events:
+        state, outbound = receive(state, event)
+        for effect in opened(outbound):
+            words = effect.message if isinstance(effect, Broadcast) else effect
+            if isinstance(words, Accept | Chosen | Done):
+                spoken.append(words)
+
+    assert [type(words) for words in spoken] == [Accept, Accept, Chosen, Done, Done]
+    assert all(words.value is value for words in spoken)

@@ -1,0 +1,99 @@
+"""The house, read from its walls: what the core may import, and in which direction.
+
+The core is total, deterministic functions on immutable values. It imports attrs and a few pure
+modules of the standard library, and its own modules in one order only.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import paxos_adapters
+import pytest
+
+import paxos
+
+CORE = Path(paxos.__file__).parent
+SHELLS = Path(paxos_adapters.__file__).parent
+
+PURE = {"__future__", "attrs", "collections.abc", "functools", "typing"}
+ORDER = [
+    "values",
+    "ballot",
+    "errors",
+    "messages",
+    "outbound",
+    "quorum",
+    "acceptor",
+    "invariants",
+    "proposer",
+    "learner",
+    "election",
+    "server",
+    "__init__",
+]
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Every module that ``path`` imports, at any depth of its code."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path.name} imports relatively"
+            assert node.module is not None
+            if node.module == "paxos":
+                yield from (f"paxos.{alias.name}" for alias in node.names)
+            else:
+                yield node.module
+
+
+def modules(package: Path) -> list[Path]:
+    return sorted(package.rglob("*.py"))
+
+
+def test_the_order_names_every_module_of_the_core() -> None:
+    assert sorted(ORDER) == [path.stem for path in modules(CORE)]
+
+
+@pytest.mark.parametrize("path", modules(CORE), ids=lambda path: path.stem)
+def test_the_core_imports_nothing_impure(path: Path) -> None:
+    foreign = {name for name in imports(path) if not name.startswith("paxos.")}
+
+    assert foreign <= PURE
+
+
+@pytest.mark.parametrize("path", modules(CORE), ids=lambda path: path.stem)
+def test_arrows_point_down_only(path: Path) -> None:
+    above = ORDER[ORDER.index(path.stem) :]
+
+    assert not {f"paxos.{name}" for name in above} & set(imports(path))
+
+
+@pytest.mark.parametrize("path", modules(CORE), ids=lambda path: path.stem)
+def test_the_core_reaches_for_nothing_that_changes_from_call_to_call(path: Path) -> None:
+    calls = {
+        node.func.id
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+    }
+
+    assert not calls & {"open", "print", "input", "hash", "exec", "eval", "__import__"}
+
+
+@pytest.mark.parametrize("path", modules(SHELLS), ids=lambda path: path.stem)
+def test_only_the_host_opens_a_seal(path: Path) -> None:
+    calls = {
+        node.func.attr
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+    }
+
+    assert ("release" in calls) == (path.name == "host.py")
+
+
+@pytest.mark.parametrize("path", modules(CORE) + modules(SHELLS), ids=lambda path: path.stem)
+def test_every_file_opens_with_its_rules(path: Path) -> None:
+    assert ast.get_docstring(ast.parse(path.read_text()))

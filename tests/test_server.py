@@ -1,0 +1,667 @@
+"""A server: which role gets what, who knows tells, and what survives a crash.
+
+Last, three servers decide together, over a network and disks that fit on half a page.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from itertools import permutations, product
+
+import pytest
+
+from paxos import (
+    Accept,
+    Accepted,
+    Acceptor,
+    AfterSave,
+    Ballot,
+    Beat,
+    Broadcast,
+    Busy,
+    Chosen,
+    Done,
+    From,
+    Heartbeat,
+    Inquire,
+    InvariantError,
+    MaxRound,
+    Message,
+    Nack,
+    NothingChosen,
+    Prepare,
+    Promise,
+    Proposal,
+    Propose,
+    Saved,
+    Server,
+    ServerId,
+    To,
+    UnknownServer,
+    Wake,
+    WakeMe,
+    election,
+)
+from paxos.invariants import AgreementBroken, durable_before_sent, never_moves_back
+from paxos.proposer import Accepting, Idle, Preparing
+from paxos.server import Effect, Event, Record, Report, receive, start
+from tests.support import S1, S2, S3, STRANGER, THREE, ballot, free, sealed
+
+B11, B21, B22, B33 = map(ballot, ["1.1", "2.1", "2.2", "3.3"])
+
+
+def after(state: Server[str], *events: Event[str]) -> Server[str]:
+    """The server after these events."""
+    for event in events:
+        state, _ = receive(state, event)
+    return state
+
+
+def said(state: Server[str], event: Event[str]) -> tuple[Effect[str], ...]:
+    """What the server says at once to this event."""
+    return free(receive(state, event)[1])
+
+
+def restarted(*records: Record[str]) -> Server[str]:
+    """S1, from these records."""
+    return start(S1, THREE, records)
+
+
+def promises(number: Ballot, *senders: ServerId) -> list[Event[str]]:
+    """From these servers, who have accepted nothing."""
+    return [From(sender, Promise[str](number, None)) for sender in senders]
+
+
+def votes(number: Ballot, value: str, *senders: ServerId) -> list[Event[str]]:
+    """From these servers."""
+    return [From(sender, Accepted(number, value)) for sender in senders]
+
+
+NEW = restarted()
+PREPARING = after(NEW, Propose("a"))
+ACCEPTING = after(PREPARING, *promises(B11, S1, S2))
+DONE = after(ACCEPTING, *votes(B11, "a", S1, S2))
+TOLD = after(NEW, From(S2, Chosen(B22, "b")))
+STATES = {"new": NEW, "preparing": PREPARING, "accepting": ACCEPTING, "done": DONE, "told": TOLD}
+
+
+# To start
+
+
+def test_a_new_server_knows_nothing() -> None:
+    assert NEW.acceptor == Acceptor()
+    assert (NEW.proposer.me, NEW.proposer.max_round, NEW.proposer.phase) == (S1, 0, Idle())
+    assert (NEW.learner.tallies, NEW.learner.choice) == ((), None)
+    assert NEW.election == election.Election(S1, THREE.members)
+    assert NEW.proposer.quorum is NEW.learner.quorum is THREE
+
+
+def test_a_server_that_is_no_member_cannot_start() -> None:
+    with pytest.raises(UnknownServer) as refusal:
+        start(STRANGER, THREE)
+    assert (refusal.value.server, refusal.value.members) == (STRANGER, THREE.members)
+
+
+OLD, LATEST = Acceptor[str](B11), Acceptor(B22, Proposal(B22, "a"))
+
+
+@pytest.mark.parametrize(
+    ("records", "memory", "max_round"),
+    [
+        ([OLD], OLD, 0),
+        ([MaxRound(5)], Acceptor[str](), 5),
+        ([OLD, LATEST], LATEST, 0),
+        ([MaxRound(4), MaxRound(5)], Acceptor[str](), 5),
+        ([OLD, MaxRound(4), LATEST, MaxRound(5)], LATEST, 5),
+        ([MaxRound(4), MaxRound(5), OLD, LATEST], LATEST, 5),
+    ],
+)
+def test_a_server_starts_again_from_the_latest_record_of_each_kind(
+    records: list[Record[str]], memory: Acceptor[str], max_round: int
+) -> None:
+    state = start(S1, THREE, iter(records))
+    assert state.acceptor == memory
+    assert state.proposer.max_round == max_round
+    assert (state.proposer.phase, state.learner, state.election) == (
+        Idle(),
+        NEW.learner,
+        NEW.election,
+    )
+
+
+@pytest.mark.parametrize("promised", [Acceptor[str]().promised, B11, B21, B22], ids=str)
+def test_a_server_does_not_start_from_a_record_that_cannot_be(promised: Ballot) -> None:
+    """Accepting promises, so nothing is ever accepted above the promise."""
+    record = Acceptor(promised, Proposal(B21, "a"))
+    if promised >= B21:
+        assert restarted(record).acceptor is record
+        return
+    with pytest.raises(InvariantError, match=f"2.1 was accepted above the promise {promised}"):
+        restarted(record)
+
+
+# Each event goes to its role
+
+
+def test_prepare_goes_to_the_acceptor() -> None:
+    """Its answer goes to whoever asked, under the seal of the acceptor's record."""
+    state, outbound = receive(NEW, From(S2, Prepare(B22)))
+    assert sealed(outbound, Acceptor(B22)) == (To(S2, Promise[str](B22, None)),)
+    assert state.acceptor == Acceptor(B22)
+    assert (state.proposer, state.learner, state.election) == (
+        NEW.proposer,
+        NEW.learner,
+        NEW.election,
+    )
+    again, outbound = receive(state, From(S2, Prepare(B22)))
+    assert sealed(outbound, Acceptor(B22)) == (To(S2, Promise[str](B22, None)),)
+    assert isinstance(outbound, AfterSave)
+    assert outbound.record is again.acceptor is state.acceptor
+
+
+def test_accept_goes_to_the_acceptor() -> None:
+    state, outbound = receive(NEW, From(S2, Accept(B22, "b")))
+    record = Acceptor(B22, Proposal(B22, "b"))
+    assert sealed(outbound, record) == (To(S2, Accepted(B22, "b")),)
+    assert state.acceptor == record
+
+
+@pytest.mark.parametrize("request_", [Prepare(B11), Accept(B11, "a")])
+def test_a_refusal_waits_for_nothing(request_: Prepare | Accept[str]) -> None:
+    state = after(NEW, From(S2, Prepare(B22)))
+    assert said(state, From(S3, request_)) == (To(S3, Nack(B11, B22)),)
+
+
+def test_promises_go_to_the_proposer() -> None:
+    state = after(PREPARING, *promises(B11, S1))
+    assert said(state, From(S2, Promise[str](B11, None))) == (Broadcast(Accept(B11, "a")),)
+    assert isinstance(ACCEPTING.proposer.phase, Accepting)
+
+
+def test_refusals_go_to_the_proposer() -> None:
+    state, outbound = receive(PREPARING, From(S2, Nack(B11, B33)))
+    assert free(outbound) == ()
+    assert isinstance(state.proposer.phase, Preparing)
+    assert state.proposer.phase.refused == {S2}
+    assert state.proposer.max_round == 3
+
+
+def test_acceptances_go_to_the_proposer_and_to_the_learner() -> None:
+    state = after(ACCEPTING, *votes(B11, "a", S1))
+    state, outbound = receive(state, From(S3, Accepted(B11, "a")))
+    assert free(outbound) == (Broadcast(Chosen(B11, "a")), Done(B11, "a", own=True))
+    assert state.proposer.phase == Done(B11, "a", own=True)
+    assert state.learner.choice is not None
+    assert state.learner.choice.chosen == Chosen(B11, "a")
+    assert state.learner.choice.voters == {S1, S3}
+
+
+@pytest.mark.parametrize(
+    "state", [NEW, PREPARING, ACCEPTING], ids=["new", "preparing", "accepting"]
+)
+def test_news_goes_to_the_learner_and_is_reported_once(state: Server[str]) -> None:
+    """Whether or not this server had anything to do with it."""
+    news = From(S3, Chosen(B33, "c"))
+    assert said(state, news) == (Done(B33, "c", own=False),)
+    state = after(state, news)
+    assert state.learner.choice is not None
+    assert state.learner.choice.chosen == Chosen(B33, "c")
+    assert said(state, news) == ()
+
+
+def test_heartbeats_go_to_the_election() -> None:
+    state, outbound = receive(NEW, From(S3, Heartbeat()))
+    assert free(outbound) == ()
+    assert election.leader(state.election) == S3
+
+
+def test_propose_prepares_above_a_round_that_is_saved_first() -> None:
+    state, outbound = receive(NEW, Propose("a"))
+    assert sealed(outbound, MaxRound(1)) == (
+        Broadcast(Prepare(B11)),
+        WakeMe(Wake(B11), 0),
+        WakeMe(Beat(), 0),
+    )
+    assert state.election.running
+
+
+def test_inquire_prepares_too_and_may_find_nothing() -> None:
+    state, outbound = receive(NEW, Inquire())
+    assert sealed(outbound, MaxRound(1))[0] == Broadcast(Prepare(B11))
+    state = after(state, *promises(B11, S1))
+    assert said(state, From(S2, Promise[str](B11, None))) == (NothingChosen(B11),)
+
+
+def test_wake_sends_the_same_ballot_again() -> None:
+    assert said(PREPARING, Wake(B11)) == (Broadcast(Prepare(B11)), WakeMe(Wake(B11), 1))
+    assert said(ACCEPTING, Wake(B11)) == (Broadcast(Accept(B11, "a")), WakeMe(Wake(B11), 1))
+
+
+@pytest.mark.parametrize("request_", [Propose("b"), Inquire()])
+@pytest.mark.parametrize("state", [PREPARING, ACCEPTING], ids=["preparing", "accepting"])
+def test_one_thing_at_a_time(state: Server[str], request_: Propose[str] | Inquire) -> None:
+    with pytest.raises(Busy, match=r"under ballot 1\.1") as busy:
+        receive(state, request_)
+    assert busy.value.ballot == B11
+
+
+# Who knows tells it
+
+BY_VOTES = after(NEW, From(S2, Prepare(B22)), *votes(B22, "b", S2, S3))
+BY_NEWS = after(NEW, From(S2, Prepare(B22)), From(S3, Chosen(B22, "b")))
+"""Both have promised 2.2, and know of its choice."""
+
+QUESTIONS: list[Message[str]] = [
+    *(Prepare(number) for number in (B11, B22, B33)),
+    *(Accept(number, value) for number, value in product((B11, B22, B33), "bc")),
+    Heartbeat(),
+]
+
+
+@pytest.mark.parametrize("sender", [S1, S2, S3])
+@pytest.mark.parametrize("message", QUESTIONS, ids=str)
+@pytest.mark.parametrize("state", [BY_VOTES, BY_NEWS], ids=["by votes", "by news"])
+def test_who_knows_answers_with_chosen(
+    state: Server[str], message: Message[str], sender: ServerId
+) -> None:
+    """Below, at and above its promise, whoever asks, itself included; nothing else changes."""
+    same, outbound = receive(state, From(sender, message))
+    assert same is state
+    assert free(outbound) == (To(sender, Chosen(B22, "b")),)
+
+
+def test_who_learns_of_an_old_round_tells_itself() -> None:
+    """Its proposer has moved on to round 4 when the vote that completes 1.1 comes."""
+    state = after(ACCEPTING, *votes(B11, "a", S1), From(S3, Nack(B11, B33)), Wake(B11), Wake(B11))
+    assert isinstance(state.proposer.phase, Preparing)
+    assert state.proposer.phase.ballot == ballot("4.1")
+    state, outbound = receive(state, From(S2, Accepted(B11, "a")))
+    assert free(outbound) == ()
+    news = Chosen(B11, "a")
+    assert said(state, From(S1, Prepare(ballot("4.1")))) == (To(S1, news),)
+    assert said(state, From(S1, news)) == (Done(B11, "a", own=False),)
+
+
+def test_who_knows_reports_it_to_who_asks_for_more() -> None:
+    """Nothing is prepared and no heartbeat begins."""
+    requests: list[Event[str]] = [Propose("z"), Inquire()]
+    for request in requests:
+        assert said(DONE, request) == (Done(B11, "a", own=False),)
+        assert said(TOLD, request) == (Done(B22, "b", own=False),)
+
+
+# Strangers, and servers that break the protocol
+
+WORDS: list[Message[str]] = [
+    Prepare(B33),
+    Accept(B33, "z"),
+    Promise(B11, None),
+    Promise(B11, Proposal(B11, "z")),
+    Accepted(B11, "a"),
+    Accepted(B11, "z"),
+    Nack(B11, B33),
+    Chosen(B11, "z"),
+    Heartbeat(),
+]
+
+
+@pytest.mark.parametrize("message", WORDS, ids=str)
+@pytest.mark.parametrize("state", STATES.values(), ids=STATES)
+def test_strangers_are_ignored(state: Server[str], message: Message[str]) -> None:
+    """They get no answer, count for nothing and prove nothing."""
+    same, outbound = receive(state, From(STRANGER, message))
+    assert same is state
+    assert free(outbound) == ()
+
+
+def test_a_second_choice_is_an_error() -> None:
+    """Told by a member, or found in the votes; the server can still tell what it knew."""
+    with pytest.raises(AgreementBroken) as broken:
+        receive(DONE, From(S2, Chosen(B22, "b")))
+    assert broken.value.first.voters == {S1, S2}
+    state = after(DONE, *votes(B22, "b", S2))
+    with pytest.raises(AgreementBroken):
+        receive(state, From(S3, Accepted(B22, "b")))
+    assert said(state, From(S3, Prepare(B33))) == (To(S3, Chosen(B11, "a")),)
+
+
+def test_a_ballot_with_two_values_is_an_error() -> None:
+    state = after(ACCEPTING, *votes(B11, "a", S1))
+    with pytest.raises(InvariantError, match=r"ballot 1\.1 carries both 'a' and 'b'"):
+        receive(state, From(S2, Accepted(B11, "b")))
+    assert said(state, From(S2, Accepted(B11, "a")))[0] == Broadcast(Chosen(B11, "a"))
+
+
+# Rounds start above what the own acceptor has promised
+
+B73 = ballot("7.3")
+PROMISED = after(NEW, From(S3, Prepare(B73)))
+
+
+@pytest.mark.parametrize(
+    ("state", "event"),
+    [
+        (PROMISED, Propose("a")),
+        (PROMISED, Inquire()),
+        (restarted(Acceptor[str](B73)), Propose("a")),
+        (restarted(Acceptor[str](B73), MaxRound(7)), Propose("a")),
+        (restarted(MaxRound(7)), Propose("a")),
+        (
+            after(
+                PREPARING,
+                From(S3, Prepare(B73)),
+                From(S2, Nack(B11, B22)),
+                From(S3, Nack(B11, B22)),
+            ),
+            Wake(B11),
+        ),
+    ],
+    ids=["propose", "inquire", "restart", "restart, saved", "restart, used", "wake"],
+)
+def test_rounds_start_above_the_promise(state: Server[str], event: Event[str]) -> None:
+    """Below it, the server would refuse itself."""
+    effects = sealed(receive(state, event)[1], MaxRound(8))
+    assert effects[0] == Broadcast(Prepare(ballot("8.1")))
+
+
+# The heartbeat
+
+
+def beats(effects: tuple[Effect[str], ...]) -> int:
+    """How many wake-ups for a heartbeat are asked for."""
+    return effects.count(WakeMe(Beat(), 0))
+
+
+@pytest.mark.parametrize("state", [PREPARING, ACCEPTING], ids=["preparing", "accepting"])
+def test_who_is_at_work_says_so(state: Server[str]) -> None:
+    """And asks for the next beat, for as long as the work lasts."""
+    for _ in range(3):
+        state, outbound = receive(state, Beat())
+        assert free(outbound) == (Broadcast(Heartbeat()), WakeMe(Beat(), 0))
+
+
+@pytest.mark.parametrize("state", [NEW, DONE, TOLD], ids=["new", "done", "told"])
+def test_who_is_not_at_work_is_silent(state: Server[str]) -> None:
+    """The chain ends, and who was alive is forgotten."""
+    state, outbound = receive(state, Beat())
+    assert free(outbound) == ()
+    assert state.election == NEW.election
+
+
+def test_there_is_one_chain_of_beats() -> None:
+    """A request that comes before the last beat of the one before goes on with its chain."""
+    state, outbound = receive(NEW, Inquire())
+    assert beats(sealed(outbound, MaxRound(1))) == 1
+    state = after(state, *promises(B11, S1, S2))
+    state, outbound = receive(state, Inquire())
+    assert beats(sealed(outbound, MaxRound(2))) == 0
+    assert beats(said(state, Beat())) == 1
+
+
+def test_the_chain_starts_again_after_its_end() -> None:
+    state = after(NEW, Inquire(), *promises(B11, S1, S2), Beat())
+    assert not state.election.running
+    assert beats(sealed(receive(state, Propose("a"))[1], MaxRound(2))) == 1
+
+
+def test_a_new_round_starts_no_second_chain() -> None:
+    state = after(PREPARING, From(S2, Nack(B11, B22)), From(S3, Nack(B11, B22)))
+    effects = sealed(receive(state, Wake(B11))[1], MaxRound(3))
+    assert effects == (Broadcast(Prepare(ballot("3.1"))), WakeMe(Wake(ballot("3.1")), 1))
+
+
+# Leaving the floor
+
+
+@pytest.mark.parametrize("state", [PREPARING, ACCEPTING], ids=["preparing", "accepting"])
+@pytest.mark.parametrize("attempt", range(3))
+@pytest.mark.parametrize("higher", [S2, S3])
+def test_a_wake_up_leaves_the_floor_to_a_higher_server(
+    state: Server[str], attempt: int, higher: ServerId
+) -> None:
+    """And comes back with the same attempt, until two whole intervals have been silent."""
+    state = after(state, *[Wake(B11)] * attempt, From(higher, Heartbeat()))
+    for _ in range(3):
+        same, outbound = receive(state, Wake(B11))
+        assert same is state
+        assert free(outbound) == (WakeMe(Wake(B11), attempt),)
+        state = after(state, Beat())
+    assert said(state, Wake(B11))[1] == WakeMe(Wake(B11), attempt + 1)
+
+
+def test_a_lower_server_is_left_nothing() -> None:
+    highest = after(start(S3, THREE), Propose("a"))
+    alone = said(highest, Wake(ballot("1.3")))
+    assert alone == (Broadcast(Prepare(ballot("1.3"))), WakeMe(Wake(ballot("1.3")), 1))
+    heard = after(highest, *(From(sender, Heartbeat()) for sender in (S1, S2, S3)))
+    assert said(heard, Wake(ballot("1.3"))) == alone
+
+
+def test_leaving_the_floor_stops_nothing_else() -> None:
+    """Answers that come meanwhile count, and requests begin at once."""
+    state = after(PREPARING, From(S3, Heartbeat()), Wake(B11), *promises(B11, S1))
+    assert said(state, From(S2, Promise[str](B11, None))) == (Broadcast(Accept(B11, "a")),)
+    state = after(NEW, From(S3, Heartbeat()))
+    assert sealed(receive(state, Propose("a"))[1], MaxRound(1))[0] == Broadcast(Prepare(B11))
+
+
+HEARD = after(NEW, From(S3, Heartbeat()))
+AWAKE = [after(state, Propose("a")) for state in (NEW, HEARD)]
+OVER = [NEW, HEARD, DONE, TOLD, after(NEW, Inquire(), *promises(B11, S1, S2))]
+
+
+@pytest.mark.parametrize(
+    ("state", "number"),
+    [
+        *product(AWAKE, [ballot("0.1"), ballot("1.2"), B21]),
+        *product([after(state, *promises(B11, S1, S2)) for state in AWAKE], [ballot("1.2"), B21]),
+        *product(OVER, [B11, B22]),
+    ],
+)
+def test_a_stale_wake_up_is_ignored(state: Server[str], number: Ballot) -> None:
+    """It is not even asked for again, whoever has the floor."""
+    same, outbound = receive(state, Wake(number))
+    assert same == state
+    assert free(outbound) == ()
+
+
+# What survives a crash
+
+
+def test_a_promise_is_kept_over_a_restart() -> None:
+    """Also by a server that promised only by accepting."""
+    for promised in Prepare(B22), Accept(B22, "b"):
+        _, outbound = receive(NEW, From(S2, promised))
+        assert isinstance(outbound, AfterSave)
+        state = restarted(outbound.record)
+        assert said(state, From(S3, Prepare(B11))) == (To(S3, Nack(B11, B22)),)
+        assert said(state, From(S3, Accept(B11, "c"))) == (To(S3, Nack(B11, B22)),)
+
+
+def test_an_accepted_proposal_is_told_after_a_restart() -> None:
+    _, outbound = receive(NEW, From(S2, Accept(B22, "b")))
+    assert isinstance(outbound, AfterSave)
+    accepted = Proposal(B22, "b")
+    _, outbound = receive(restarted(outbound.record), From(S3, Prepare(B33)))
+    assert sealed(outbound, Acceptor(B33, accepted)) == (To(S3, Promise(B33, accepted)),)
+
+
+def test_a_ballot_is_not_used_again_after_a_restart() -> None:
+    """However often the server crashes."""
+    disk: list[Record[str]] = []
+    for round_ in range(1, 5):
+        _, outbound = receive(restarted(*disk), Propose("a"))
+        effects = sealed(outbound, MaxRound(round_))
+        assert effects[0] == Broadcast(Prepare(Ballot(round_, S1)))
+        disk.append(MaxRound(round_))
+
+
+# Three servers decide
+
+MEMBERS = S1, S2, S3
+
+
+class World:
+    """A network that loses nothing, a disk and a clock for each of three servers."""
+
+    def __init__(self) -> None:
+        self.servers: dict[ServerId, Server[str]] = {me: start(me, THREE) for me in MEMBERS}
+        self.disks: dict[ServerId, list[Record[str]]] = {me: [] for me in MEMBERS}
+        self.reports: dict[ServerId, list[Report[str]]] = {me: [] for me in MEMBERS}
+        self.network = deque[tuple[ServerId, From[Message[str]]]]()
+        self.wakes: list[tuple[ServerId, Wake | Beat]] = []
+        self.sent: list[Message[str]] = []
+
+    def save(self, me: ServerId, record: Record[str]) -> None:
+        """Make it durable."""
+        self.disks[me].append(record)
+
+    def restart(self, me: ServerId) -> None:
+        """Nothing is left but the disk."""
+        self.servers[me] = start(me, THREE, self.disks[me])
+        self.wakes = [(who, wake) for who, wake in self.wakes if who != me]
+
+    def step(self, me: ServerId, event: Event[str]) -> None:
+        """Receive, save, release, send."""
+        self.servers[me], outbound = receive(self.servers[me], event)
+        if isinstance(outbound, AfterSave):
+            self.save(me, outbound.record)
+            outbound = outbound.release(Saved((outbound.record,)))
+        for effect in outbound.messages:
+            if isinstance(effect, Broadcast):
+                for receiver in self.servers:
+                    self.send(me, receiver, effect.message)
+            elif isinstance(effect, To):
+                self.send(me, effect.receiver, effect.message)
+            elif isinstance(effect, WakeMe):
+                self.wakes.append((me, effect.wake))
+            else:
+                self.reports[me].append(effect)
+
+    def send(self, me: ServerId, receiver: ServerId, message: Message[str]) -> None:
+        """Send what a crash at this moment would not make untrue."""
+        revived = start(me, THREE, self.disks[me])
+        if isinstance(message, Promise | Accepted):
+            durable_before_sent(revived.acceptor, message)
+        elif isinstance(message, Prepare) and message.ballot.round > revived.proposer.max_round:
+            raise InvariantError(f"{message.ballot} is used before it is saved")
+        self.sent.append(message)
+        self.network.append((receiver, From(me, message)))
+
+    def propose(self, me: ServerId, value: str) -> None:
+        """From the request to the end."""
+        self.step(me, Propose(value))
+        self.settle()
+
+    def deliver(self) -> None:
+        """The next message, if there is one."""
+        if self.network:
+            self.step(*self.network.popleft())
+
+    def settle(self) -> None:
+        """Deliver everything; wake everybody who asked for it; again, until all is quiet."""
+        for _ in range(100):
+            while self.network:
+                self.deliver()
+            due, self.wakes = self.wakes, []
+            for me, wake in due:
+                self.step(me, wake)
+            if not self.network and not self.wakes:
+                return
+        raise AssertionError("the servers never came to rest")
+
+    def values(self) -> list[str | None]:
+        """What each server knows to be chosen."""
+        choices = [each.learner.choice for each in self.servers.values()]
+        return [choice and choice.chosen.value for choice in choices]
+
+
+def test_three_servers_decide() -> None:
+    """One proposes, all learn it, each reports it once."""
+    world = World()
+    world.propose(S1, "a")
+    assert world.values() == ["a", "a", "a"]
+    assert world.reports == {
+        S1: [Done(B11, "a", own=True)],
+        S2: [Done(B11, "a", own=False)],
+        S3: [Done(B11, "a", own=False)],
+    }
+
+
+def test_everything_is_saved_before_it_is_said() -> None:
+    """Each promise, acceptance and round; and nothing else is saved."""
+    world = World()
+    world.propose(S1, "a")
+    said_by_all = [type(message) for message in world.sent]
+    assert said_by_all.count(Promise) == said_by_all.count(Accepted) == 3
+    promised, accepted = Acceptor[str](B11), Acceptor(B11, Proposal(B11, "a"))
+    assert world.disks == {
+        S1: [MaxRound(1), promised, accepted],
+        S2: [promised, accepted],
+        S3: [promised, accepted],
+    }
+
+
+class Forgetful(World):
+    """A world whose disks keep only one kind of record."""
+
+    def __init__(self, kept: type[Record[str]]) -> None:
+        super().__init__()
+        self.kept = kept
+
+    def save(self, me: ServerId, record: Record[str]) -> None:
+        if isinstance(record, self.kept):
+            super().save(me, record)
+
+
+@pytest.mark.parametrize(
+    ("kept", "message"),
+    [(Acceptor, r"1\.1 is used before it is saved"), (MaxRound, "was sent while the disk held")],
+)
+def test_a_disk_that_forgets_is_noticed(kept: type[Record[str]], message: str) -> None:
+    """So the checks of this world can fail."""
+    world = Forgetful(kept)
+    with pytest.raises(InvariantError, match=message):
+        world.propose(S1, "a")
+    assert world.values() == [None, None, None]
+
+
+@pytest.mark.parametrize("order", list(permutations([S1, S2, S3])), ids=str)
+def test_rivals_agree(order: tuple[ServerId, ...]) -> None:
+    """All three propose at once; each reports the one choice, once."""
+    world = World()
+    for me in order:
+        world.step(me, Propose(f"of {me}"))
+    world.settle()
+    assert len(set(world.values())) == 1
+    assert world.values()[0] in {"of 1", "of 2", "of 3"}
+    assert [len(reports) for reports in world.reports.values()] == [1, 1, 1]
+
+
+@pytest.mark.parametrize("me", [S1, S2, S3])
+@pytest.mark.parametrize("deliveries", range(16))
+def test_a_crash_at_any_moment_breaks_nothing(me: ServerId, deliveries: int) -> None:
+    """While S1 gets its value chosen, a server restarts and proposes another one.
+
+    A decision takes 15 deliveries: five messages to or from each of three servers.
+    """
+    world = World()
+    world.step(S1, Propose("a"))
+    for _ in range(deliveries):
+        world.deliver()
+    before, used = world.servers[me], [m.ballot for m in world.sent if isinstance(m, Prepare)]
+    world.restart(me)
+    never_moves_back(before.acceptor, world.servers[me].acceptor)
+    already = len(world.sent)
+    world.step(me, Propose("b"))
+    fresh = world.sent[already]
+    assert isinstance(fresh, Prepare)
+    assert fresh.ballot not in used
+    assert fresh.ballot > before.acceptor.promised
+    world.settle()
+    for asks in MEMBERS:
+        world.step(asks, Inquire())
+        world.settle()
+    assert world.values() in (["a"] * 3, ["b"] * 3)
+    if Chosen(B11, "a") in world.sent:
+        assert world.values() == ["a"] * 3
