@@ -20,7 +20,18 @@ def servers(ids: Set[ServerId]) -> str:
 
 
 class PaxosError(Exception):
-    """Whatever this library raises on purpose."""
+    """Whatever this library raises on purpose. Each one survives a trip to another process."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _rebuild, (type(self), self.args, vars(self))
+
+
+def _rebuild(
+    kind: type[PaxosError], args: tuple[object, ...], fields: dict[str, object]
+) -> PaxosError:
+    error = kind.__new__(kind, *args)
+    vars(error).update(fields)
+    return error
 
 
 class QuorumError(PaxosError, ValueError):
@@ -78,5 +89,12 @@ class InvariantError(PaxosError):
     """Something that the protocol rules out has happened: someone broke the protocol.
 
     A disk that was wiped or rolled back, two servers with one id, or an answer sent before its
-    save can do that. Stop the servers, and find out which one it was before any starts again.
+    save can do that.
     """
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            f"{what} The protocol rules that out, so some server broke it: a lost or restored "
+            "disk, an id in use twice, or an answer sent before its save. Stop the servers, and "
+            "find that one before any starts again."
+        )

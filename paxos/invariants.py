@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from typing import Generic, final
 
 from paxos.acceptor import Acceptor
-from paxos.ballot import NO_BALLOT, Ballot, ServerId, V
+from paxos.ballot import NO_BALLOT, Ballot, Proposal, ServerId, V
 from paxos.errors import InvariantError, servers
 from paxos.messages import Accepted, Chosen, From, Promise
 from paxos.quorum import QuorumSystem
@@ -32,19 +32,15 @@ class Choice(Generic[V]):
     voters: frozenset[ServerId]
 
     def __str__(self) -> str:
-        who = f"the quorum {servers(self.voters)}" if self.voters else "a quorum told by a server"
-        return f"{self.chosen.value!r} under ballot {self.chosen.ballot} by {who}"
+        who = f"by the quorum {servers(self.voters)}" if self.voters else "as another server told"
+        return f"{self.chosen.value!r} under ballot {self.chosen.ballot} {who}"
 
 
 class AgreementBroken(InvariantError):
     """Two different values were chosen."""
 
     def __init__(self, first: Choice[V], second: Choice[V]) -> None:
-        super().__init__(
-            f"two values are chosen: {first}, and {second}. The protocol rules that out, so some "
-            "server broke it: a lost or restored disk, an id in use twice, or an answer sent "
-            "before its save. Stop the servers, and find that one before any starts again."
-        )
+        super().__init__(f"two values are chosen: {first}, and {second}.")
         self.first = first
         self.second = second
 
@@ -65,8 +61,7 @@ def one_value_a_ballot(ballot: Ballot, first: V, second: V) -> None:
     """A ballot carries one value, so a ballot is never used twice."""
     if first != second:
         raise InvariantError(
-            f"ballot {ballot} carries both {first!r} and {second!r}, so it was used twice: two "
-            "servers share an id, or a round was not saved before its use. Find that server."
+            f"ballot {ballot} carries both {first!r} and {second!r}, so it was used twice."
         )
 
 
@@ -87,18 +82,17 @@ def never_moves_back(before: Acceptor[V], after: Acceptor[V]) -> None:
             f"an acceptor went back, from promise {before.promised} and accepted {was} "
             f"to promise {after.promised} and accepted {now}."
         )
-    if before.accepted is not None and after.accepted is not None and was == now:
-        one_value_a_ballot(now, before.accepted.value, after.accepted.value)
+    _same_if_same_ballot(before, after)
 
 
 def durable_before_sent(durable: Acceptor[V], answer: Promise[V] | Accepted[V]) -> None:
     """What an answer commits to would survive a crash at the moment when the answer leaves."""
-    ballot = answer.ballot if type(answer) is Accepted else NO_BALLOT
-    if durable.promised < answer.ballot or _accepted_ballot(durable) < ballot:
+    said = Acceptor(answer.ballot, _told(answer))
+    if durable.promised < said.promised or _accepted_ballot(durable) < _accepted_ballot(said):
         raise InvariantError(
-            f"{answer} was sent while the disk held {durable}: a crash now would forget what was "
-            "said. Save first, then send."
+            f"{answer} was sent while the disk held {durable}: a crash would forget what was said."
         )
+    _same_if_same_ballot(durable, said)
 
 
 def choices(votes: Iterable[From[Accepted[V]]], quorum: QuorumSystem) -> tuple[Choice[V], ...]:
@@ -110,6 +104,8 @@ def choices(votes: Iterable[From[Accepted[V]]], quorum: QuorumSystem) -> tuple[C
     voters: dict[Ballot, set[ServerId]] = {}
     values: dict[Ballot, V] = {}
     for vote in votes:
+        if vote.sender not in quorum.members:
+            continue
         ballot, value = vote.message.ballot, vote.message.value
         one_value_a_ballot(ballot, values.setdefault(ballot, value), value)
         voters.setdefault(ballot, set()).add(vote.sender)
@@ -118,6 +114,18 @@ def choices(votes: Iterable[From[Accepted[V]]], quorum: QuorumSystem) -> tuple[C
         for ballot in sorted(voters)
         if quorum.is_phase2(voters[ballot])
     )
+
+
+def _same_if_same_ballot(one: Acceptor[V], other: Acceptor[V]) -> None:
+    first, second = one.accepted, other.accepted
+    if first is not None and second is not None and first.ballot == second.ballot:
+        one_value_a_ballot(first.ballot, first.value, second.value)
+
+
+def _told(answer: Promise[V] | Accepted[V]) -> Proposal[V] | None:
+    if type(answer) is Accepted:
+        return Proposal(answer.ballot, answer.value)
+    return answer.accepted
 
 
 def _accepted_ballot(state: Acceptor[V]) -> Ballot:

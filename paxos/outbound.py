@@ -45,6 +45,9 @@ class Saved(Generic[R_co]):
         init=False, repr=False, eq=False, default=Factory(_ids, takes_self=True)
     )
 
+    def __reduce__(self) -> tuple[object, ...]:
+        return Saved, (self.records,)
+
     def covers(self, record: object) -> bool:
         """Whether ``record`` is among the records saved."""
         return id(record) in self._ids

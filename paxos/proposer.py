@@ -201,7 +201,8 @@ def _hear(state: Proposer[V], sender: ServerId, reply: Reply[V]) -> Step[V]:
     if type(phase) is Done or sender not in state.quorum.members:
         return state, SILENCE
     if type(reply) is Chosen:
-        return _finish(state, Done(reply.ballot, reply.value, own=False))
+        own = type(phase) is not Idle and _is_own(state, phase.task, reply.ballot)
+        return _finish(state, Done(reply.ballot, reply.value, own))
     if type(phase) is Idle or reply.ballot != phase.ballot:
         return state, SILENCE
     if type(reply) is Nack:
@@ -235,7 +236,7 @@ def _start_accepting(state: Proposer[V], phase: Preparing[V], found: Proposal[V]
     ballot, task = phase.ballot, phase.task
     if found is not None:
         value = found.value
-        own = found.ballot.server == state.me and found.ballot.round >= task.own_from
+        own = _is_own(state, task, found.ballot)
         if not own:
             task = Task(task.request, task.attempt, own_from=ballot.round + 1)
     elif type(task.request) is Propose:
@@ -244,6 +245,11 @@ def _start_accepting(state: Proposer[V], phase: Preparing[V], found: Proposal[V]
         return _move(state, Idle()), Now((NothingChosen(ballot),))
     accepting = Accepting(ballot, task, NOBODY, phase.refused, False, value, own)
     return _move(state, accepting), Now((Broadcast(Accept(ballot, value)),))
+
+
+def _is_own(state: Proposer[V], task: Task[V], ballot: Ballot) -> bool:
+    asked_to_propose = type(task.request) is Propose
+    return asked_to_propose and ballot.server == state.me and ballot.round >= task.own_from
 
 
 def _accepted(state: Proposer[V], phase: Working[V], sender: ServerId) -> Step[V]:

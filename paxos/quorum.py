@@ -121,6 +121,8 @@ class Listed:
     def __attrs_post_init__(self) -> None:
         if not self.phase1 or not self.phase2:
             raise QuorumError("a phase without any quorum can never end: list at least one.")
+        if frozenset() in self.phase1 | self.phase2:
+            raise QuorumError("an empty quorum would choose without anybody: name its servers.")
         for first in sorted(self.phase1, key=sorted):
             for second in sorted(self.phase2, key=sorted):
                 if not first & second:
@@ -181,6 +183,8 @@ def _distinct(members: Iterable[ServerId]) -> frozenset[ServerId]:
 
 
 def _check_range(phase1: int, phase2: int, whole: int, of: str) -> None:
+    if whole < 1:
+        raise QuorumError(f"no {of} at all: nobody could choose anything. Name some servers.")
     for phase, needed in (1, phase1), (2, phase2):
         if not 1 <= needed <= whole:
             raise QuorumError(

@@ -128,8 +128,7 @@ def _hear(state: Server[V], sender: ServerId, message: Message[V]) -> Step[V]:
     if type(message) is Heartbeat:
         return _notice(state, sender, message)
     if type(message) is Accepted:
-        known, _ = learner.receive(state.learner, From(sender, message))
-        return _advance(evolve(state, learner=known), sender, message)
+        return _count(state, sender, message)
     if type(message) is Chosen:
         known, _ = learner.receive(state.learner, message)
         return _advance(evolve(state, learner=known), sender, message)
@@ -158,6 +157,17 @@ def _advance(state: Server[V], sender: ServerId, reply: Reply[V]) -> Step[V]:
     return evolve(state, proposer=at_work), outbound
 
 
+def _count(state: Server[V], sender: ServerId, vote: Accepted[V]) -> Step[V]:
+    known, news = learner.receive(state.learner, From(sender, vote))
+    state, outbound = _advance(evolve(state, learner=known), sender, vote)
+    if not news.messages or type(state.proposer.phase) is Done:
+        return state, outbound
+    # Late votes have chosen what this server proposed earlier: only it can know, so it must tell.
+    (chosen,) = news.messages
+    state, outbound = _advance(state, state.proposer.me, chosen)
+    return state, outbound.also(Broadcast(chosen))
+
+
 def _ask(state: Server[V], request: Propose[V] | Inquire) -> Step[V]:
     at_work, outbound = proposer.receive(_informed(state), request)
     if not _is_working(at_work):
@@ -168,7 +178,9 @@ def _ask(state: Server[V], request: Propose[V] | Inquire) -> Step[V]:
 
 def _wake(state: Server[V], wake: Wake) -> Step[V]:
     phase = proposer.sleeper(state.proposer, wake)
-    if phase is not None and election.leader(state.election) != state.proposer.me:
+    if phase is None:
+        return state, SILENCE
+    if election.leader(state.election) != state.proposer.me:
         return state, Now((WakeMe(wake, phase.task.attempt),))
     at_work, outbound = proposer.receive(_informed(state), wake)
     return evolve(state, proposer=at_work), outbound

@@ -7,14 +7,15 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from importlib.metadata import version
+from pathlib import Path
 from random import Random
 
 import pytest
+
+from paxos import ServerId
 from paxos_adapters.cli import app, demo
 from paxos_adapters.memory import Cluster, Delivery
 from paxos_adapters.pictures import Moment
-
-from paxos import ServerId
 
 Ended = subprocess.CompletedProcess[str]
 
@@ -37,8 +38,8 @@ class TestDemo:
         assert ended.returncode == 0
         assert ended.stderr == ""
         first, *_, last = ended.stdout.splitlines()
-        assert first.startswith(f"{servers} servers, {proposers} of them propose, seed {seed}.")
-        assert last.startswith(f"All {servers} servers agree on ")
+        assert first.startswith(f"Servers: {servers}, proposers: {proposers}, seed: {seed}.")
+        assert f"{servers} of {servers} know: agreed on " in last
 
     @pytest.mark.parametrize("servers", range(1, demo.MAX_SERVERS + 1))
     def test_all_agree_at_every_size(self, servers: int) -> None:
@@ -54,6 +55,9 @@ class TestDemo:
                 assert len(set(cluster.chosen.values())) == 1, told
                 assert set(cluster.chosen.values()) <= set(demo.VALUES[:proposers]), told
 
+    def test_a_single_server_needs_no_rival(self) -> None:
+        assert "1 of 1 know: agreed on red" in paxos("demo", "--servers", 1).stdout
+
     def test_rivals_come_from_both_ends(self) -> None:
         servers = tuple(map(ServerId, range(1, 6)))
         assert demo.rivals(servers, 1) == (1,)
@@ -65,16 +69,16 @@ class TestDemo:
         history = demo.play(cluster, demo.rivals(cluster.servers, 1), Random(0))
         assert sum(isinstance(item, Delivery) for item in history) == 15
         ended = paxos("demo", "--servers", 3, "--proposers", 1, "--seed", 0)
-        assert ended.stdout.endswith("All 3 servers agree on red, after 15 messages.\n")
+        assert ended.stdout.endswith("After 15 messages, 3 of 3 know: agreed on red.\n")
 
     def test_the_same_seed_prints_the_same(self) -> None:
         once, again, other = (paxos("demo", "--seed", seed).stdout for seed in (1, 1, 2))
         assert once == again
-        assert once.replace("seed 1", "seed 2") != other
+        assert once.replace("seed: 1", "seed: 2") != other
 
     def test_without_a_seed_it_names_the_one_it_drew(self) -> None:
         drawn = paxos("demo").stdout
-        seed = drawn.partition(", seed ")[2].partition(".")[0]
+        seed = drawn.partition(", seed: ")[2].partition(".")[0]
         assert drawn == paxos("demo", "--seed", seed).stdout
 
     def test_no_agreement_is_a_failure(
@@ -85,7 +89,7 @@ class TestDemo:
 
         monkeypatch.setattr(demo, "play", silence)
         assert app.run(["demo"]) == 1
-        assert "No agreement after 0 messages" in capsys.readouterr().out
+        assert "no agreement" in capsys.readouterr().out
 
 
 class TestOutput:
@@ -122,7 +126,7 @@ class TestOutput:
         assert ended.returncode == 0
         assert ended.stderr == ""
         assert ended.stdout.isascii()
-        assert "All 5 servers agree on" in ended.stdout
+        assert "5 of 5 know: agreed on" in ended.stdout
 
     def test_the_c_locale_works(self) -> None:
         ended = paxos(
@@ -130,7 +134,7 @@ class TestOutput:
         )
         assert ended.returncode == 0
         assert ended.stderr == ""
-        assert "All 5 servers agree on" in ended.stdout
+        assert "5 of 5 know: agreed on" in ended.stdout
 
     def test_ascii_in_a_narrow_window(self) -> None:
         narrow = {"COLUMNS": "40", "PYTHONIOENCODING": "ascii"}
@@ -155,6 +159,18 @@ class TestOutput:
             os.close(writer)
         assert ended.stderr == ""
         assert ended.returncode == 1
+
+    @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is full")
+    @pytest.mark.parametrize("arguments", ["demo --seed 1", "--help"])
+    def test_a_full_disk_is_one_line(self, arguments: str) -> None:
+        command = f"{sys.executable} -m paxos_adapters.cli {arguments} > /dev/full"
+        ended = execute(["sh", "-c", command])
+        assert ended.returncode == 1
+        assert ended.stderr == "paxos: the output cannot be written: No space left on device\n"
+
+    def test_a_closed_output_is_no_traceback(self) -> None:
+        ended = execute(["sh", "-c", f"{sys.executable} -m paxos_adapters.cli demo >&-"])
+        assert (ended.returncode, ended.stderr) == (1, "")
 
 
 class TestArguments:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from inspect import getmembers, isclass
 
 import pytest
@@ -166,3 +167,22 @@ def test_errors_are_raised_where_they_belong() -> None:
     with pytest.raises(Busy) as busy:
         proposer.receive(at_work, Propose("b"))
     assert busy.value.ballot == ballot("1.1")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        QuorumsMiss({S1}, {S2}),
+        UnknownServer(STRANGER, {S1}),
+        Busy(ballot("3.1")),
+        WrongReceipt(MaxRound(4)),
+        AgreementBroken(A_CHOICE, ANOTHER),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_an_error_survives_the_way_to_another_process(error: PaxosError) -> None:
+    """With all that it carries, so that a pool of workers can report it."""
+    arrived = pickle.loads(pickle.dumps(error))
+
+    assert type(arrived) is type(error)
+    assert (str(arrived), vars(arrived)) == (str(error), vars(error))

@@ -7,7 +7,6 @@ from typing import TypeAlias
 
 import pytest
 from attrs import frozen
-from paxos_adapters.host import DEFAULT_PACE, Host, Pace, Stopped, Tick
 
 from paxos import (
     Accept,
@@ -36,6 +35,7 @@ from paxos import (
     server,
 )
 from paxos.invariants import AgreementBroken
+from paxos_adapters.host import DEFAULT_PACE, Host, Pace, PaceError, Stopped, Tick
 from tests.support import S1, S2, S3, STRANGER, THREE, ballot
 
 Record: TypeAlias = server.Record[str]
@@ -71,7 +71,7 @@ class World:
         self.kept: dict[type[Record], Record] = {type(record): record for record in records}
         self.calls: list[Save | Send | Later] = []
         self.saves_begun = 0
-        self.failure: Exception | None = None
+        self.failure: BaseException | None = None
         self.lie: Saved[Record] | None = None
 
     def load(self) -> Saved[Record]:
@@ -226,10 +226,20 @@ class TestStops:
         with pytest.raises(Stopped) as stopped:
             host.receive(From(S3, Prepare(ballot("1.2"))), From(S2, Prepare(ballot("2.2"))))
         assert stopped.value.cause is failure
-        assert f"server 1 has stopped: {failure}" in str(stopped.value)
+        assert f"has stopped for good ({type(failure).__name__}: {failure})" in str(stopped.value)
         assert world.saves_begun == 1
         assert world.calls == []
         assert host.state is before
+
+    def test_an_interruption_of_a_save_is_final_too(self) -> None:
+        world = World()
+        host = run_in(world)
+        world.failure = KeyboardInterrupt()
+        with pytest.raises(KeyboardInterrupt):
+            host.receive(From(S2, Prepare(ballot("2.2"))))
+        with pytest.raises(Stopped, match="KeyboardInterrupt"):
+            host.receive(From(S2, Prepare(ballot("2.2"))))
+        assert (world.saves_begun, world.calls) == (1, [])
 
     def test_a_stopped_host_does_nothing_ever_again(self) -> None:
         world = World()
@@ -422,6 +432,16 @@ class Extreme(Random):
 
 class TestPace:
     """Law 7: a wish to be woken becomes a range of delays, and chance draws in it."""
+
+    @pytest.mark.parametrize(
+        ("shortest_s", "longest_s", "beat_s"),
+        [(0.0, 5.0, 0.1), (-1.0, 5.0, 0.1), (2.0, 1.0, 0.1), (1.0, 2.0, 0.0)],
+    )
+    def test_a_pace_without_room_is_refused(
+        self, shortest_s: float, longest_s: float, beat_s: float
+    ) -> None:
+        with pytest.raises(PaceError, match="all times must be above 0 s"):
+            Pace(shortest_s, longest_s, beat_s)
 
     def test_delays_lie_in_the_range_of_their_attempt(self) -> None:
         pace = Pace(shortest_s=0.05, longest_s=5.0)

@@ -33,7 +33,7 @@ from paxos.invariants import (
     promise_covers_accepted,
     validity,
 )
-from tests.support import S1, S2, S3, THREE, ballot
+from tests.support import S1, S2, S3, STRANGER, THREE, ballot
 
 BALLOTS = [ballot("1.2"), ballot("2.1"), ballot("2.3")]
 """In rising order, by round and by server."""
@@ -55,7 +55,7 @@ def test_a_choice_reads_well() -> None:
     """With the quorum, if it is known."""
     chosen = Chosen(ballot("3.1"), "a")
     assert str(Choice(chosen, frozenset({S2, S1}))) == "'a' under ballot 3.1 by the quorum {1, 2}"
-    assert str(Choice(chosen, frozenset())) == "'a' under ballot 3.1 by a quorum told by a server"
+    assert str(Choice(chosen, frozenset())) == "'a' under ballot 3.1 as another server told"
 
 
 @pytest.mark.parametrize(("one", "two"), list(product(BALLOTS, repeat=2)))
@@ -156,7 +156,7 @@ def test_durable_before_promised(durable: Acceptor[str], answered: Ballot) -> No
     with pytest.raises(InvariantError) as broken:
         durable_before_sent(durable, answer)
     assert f"{answer} was sent while the disk held {durable}" in str(broken.value)
-    assert "Save first" in str(broken.value)
+    assert "before its save" in str(broken.value)
 
 
 @pytest.mark.parametrize("durable", ACCEPTORS, ids=str)
@@ -215,3 +215,21 @@ def test_choices_take_lists_for_values() -> None:
     """Values need not be hashable."""
     votes = [From(sender, Accepted(ballot("1.1"), ["a"])) for sender in (S1, S2)]
     assert choices(votes, THREE) == (Choice(Chosen(ballot("1.1"), ["a"]), frozenset({S1, S2})),)
+
+
+def test_what_a_promise_tells_is_durable_too() -> None:
+    """A proposal that the disk does not hold must not be told, and one under its ballot only."""
+    b11, b32 = ballot("1.1"), ballot("3.2")
+    told = Promise(b32, Proposal(b11, "a"))
+    durable_before_sent(Acceptor(b32, Proposal(b11, "a")), told)
+    with pytest.raises(InvariantError, match="would forget what was said"):
+        durable_before_sent(Acceptor[str](b32, None), told)
+    with pytest.raises(InvariantError, match="carries both"):
+        durable_before_sent(Acceptor(b32, Proposal(b11, "b")), told)
+
+
+def test_strangers_have_no_part_in_a_choice() -> None:
+    """Not even as one who broke it."""
+    vote, stranger = Accepted(ballot("1.1"), "a"), Accepted(ballot("1.1"), "z")
+    (choice,) = choices([From(S1, vote), From(S2, vote), From(STRANGER, stranger)], THREE)
+    assert choice.voters == {S1, S2}

@@ -7,8 +7,6 @@ from itertools import combinations
 from random import Random
 
 import pytest
-from paxos_adapters import memory
-from paxos_adapters.memory import Cluster, Delivery, ServerDown, StillRunning
 
 from paxos import (
     Accept,
@@ -27,6 +25,8 @@ from paxos import (
     listed,
     weighted,
 )
+from paxos_adapters import memory
+from paxos_adapters.memory import Cluster, Delivery, ServerDown, StillRunning
 from tests.support import S1, S2, S3, S4, S5, STRANGER, ballot
 
 SEEDS = range(25)
@@ -228,6 +228,24 @@ class TestCrash:
         with pytest.raises(ServerDown):
             Cluster[str](3).restart(STRANGER)
 
+    def test_a_crash_ends_the_wake_ups_of_its_server(self) -> None:
+        cluster = Cluster[str](3)
+        cluster.propose(S1, "red")
+        cluster.crash(S1)
+        cluster.restart(S1)
+        assert not [event for event in cluster.run() if isinstance(event, memory.Woken)]
+
+    def test_votes_that_come_after_the_crash_of_their_proposer_are_told_to_all(self) -> None:
+        cluster = Cluster[str](3)
+        cluster.propose(S1, "red")
+        while not isinstance(arrived(cluster), Accept):
+            assert cluster.chosen == {}
+        cluster.crash(S1)
+        cluster.restart(S1)
+        cluster.inquire(S1)
+        cluster.run()
+        assert cluster.chosen == dict.fromkeys(cluster.servers, "red")
+
 
 class TestStuck:
     """Without a quorum nothing is decided, nothing wrong is said, and the run ends with a hint."""
@@ -282,8 +300,9 @@ class TestStuck:
     def test_the_bound_counts_events(self) -> None:
         needed = len(rival_run())
         assert len(rival_run(needed)) == needed
-        with pytest.raises(StillRunning, match=f"after {needed - 1} events"):
+        with pytest.raises(StillRunning, match=f"after {needed - 1} events") as still_running:
             rival_run(needed - 1)
+        assert still_running.value.history == rival_run()[:-1]
 
 
 class TestAsking:

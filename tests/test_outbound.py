@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from typing import NoReturn
 
 import pytest
@@ -160,3 +161,12 @@ def test_effects_say_what_to_do() -> None:
     assert to == To(receiver=S1, message="a") != To(S2, "a")
     assert broadcast == Broadcast(message="b") != Broadcast("c")
     assert wake_me == WakeMe(wake="c", attempt=2) != WakeMe("c", 3)
+
+
+def test_a_copied_receipt_speaks_of_the_copied_records() -> None:
+    """And of nothing else: identities of another process mean nothing here."""
+    record = MaxRound(1)
+    copied = pickle.loads(pickle.dumps(Saved((record,))))
+
+    assert copied.covers(copied.records[0])
+    assert not copied.covers(record)

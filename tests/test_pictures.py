@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from typing import TypeAlias
 
 import pytest
-from paxos_adapters.memory import Cluster, Delivery
-from paxos_adapters.pictures import ASCII, UNICODE, Glyphs, Moment, Row, describe, space_time
 
 from paxos import (
     Accept,
@@ -21,6 +19,8 @@ from paxos import (
     Proposal,
     ServerId,
 )
+from paxos_adapters.memory import Cluster, Delivery
+from paxos_adapters.pictures import ASCII, UNICODE, Glyphs, Moment, Row, describe, space_time
 from tests.support import S1, S2, S3, S4, S5, ballot
 
 Item: TypeAlias = Delivery[Message[str]] | Moment

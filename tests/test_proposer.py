@@ -136,8 +136,10 @@ def outcome(before: Proposer[str], sender: ServerId, reply: Reply[str]) -> Outco
     if sender == STRANGER or isinstance(before.phase, Done):
         return before, ()
     match before.phase, reply:
-        case _, Chosen() as told:
-            done = Done(told.ballot, told.value, own=False)
+        case phase, Chosen() as told:
+            proposing = not isinstance(phase, Idle) and phase.task == PROPOSE
+            carried_its_own = told.ballot.server == S2 and told.ballot.round >= 3
+            done = Done(told.ballot, told.value, own=proposing and carried_its_own)
             return in_phase(done), (done,)
         case (Preparing() | Accepting()) as phase, Nack() as nack if nack.ballot == NOW:
             phase = evolve(phase, refused=phase.refused | {sender})

@@ -10,10 +10,10 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
-import paxos_adapters
 import pytest
 
 import paxos
+import paxos_adapters
 
 CORE = Path(paxos.__file__).parent
 SHELLS = Path(paxos_adapters.__file__).parent

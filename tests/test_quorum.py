@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from itertools import chain, combinations, product
-from re import escape
 from typing import TypeAlias
 
 import pytest
@@ -142,7 +141,7 @@ def test_weights_need_more_than_half_unless_told_otherwise(weights: tuple[int, i
     weight_of = dict(zip((S1, S2, S3), weights, strict=True))
     total = sum(weights)
     if total == 0:
-        with pytest.raises(QuorumError, match="quorum of 1 out of 0 weight"):
+        with pytest.raises(QuorumError, match="no weight at all"):
             weighted(weight_of)
         return
     system = weighted(weight_of)
@@ -302,7 +301,7 @@ def test_a_size_that_nobody_can_reach_or_miss_is_refused(
 @pytest.mark.parametrize("make", [partial(majority, []), partial(weighted, {})])
 def test_a_system_needs_members(make: Callable[[], QuorumSystem]) -> None:
     """Nobody has no majority."""
-    with pytest.raises(QuorumError, match="a phase-1 quorum of 1 out of 0 "):
+    with pytest.raises(QuorumError, match=r"no (members|weight) at all"):
         make()
 
 
@@ -350,15 +349,13 @@ def test_a_phase_needs_a_quorum(phase1: list[list[ServerId]], phase2: list[list[
 
 
 @pytest.mark.parametrize(
-    ("phase1", "phase2", "message"),
+    ("phase1", "phase2"),
     [
-        ([[S1], []], [[S1]], "phase-1 quorum {} and the phase-2 quorum {1} share"),
-        ([[S1]], [[], [S1]], "phase-1 quorum {1} and the phase-2 quorum {} share"),
+        ([[S1], []], [[S1]]),
+        ([[S1]], [[], [S1]]),
     ],
 )
-def test_nobody_is_no_quorum(
-    phase1: list[list[ServerId]], phase2: list[list[ServerId]], message: str
-) -> None:
+def test_nobody_is_no_quorum(phase1: list[list[ServerId]], phase2: list[list[ServerId]]) -> None:
     """The empty quorum meets no other."""
-    with pytest.raises(QuorumsMiss, match=escape(message)):
+    with pytest.raises(QuorumError, match="an empty quorum would choose without anybody"):
         listed(phase1=phase1, phase2=phase2)

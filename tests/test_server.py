@@ -270,16 +270,16 @@ def test_who_knows_answers_with_chosen(
     assert free(outbound) == (To(sender, Chosen(B22, "b")),)
 
 
-def test_who_learns_of_an_old_round_tells_itself() -> None:
+def test_who_learns_of_an_old_round_tells_everybody() -> None:
     """Its proposer has moved on to round 4 when the vote that completes 1.1 comes."""
     state = after(ACCEPTING, *votes(B11, "a", S1), From(S3, Nack(B11, B33)), Wake(B11), Wake(B11))
     assert isinstance(state.proposer.phase, Preparing)
     assert state.proposer.phase.ballot == ballot("4.1")
     state, outbound = receive(state, From(S2, Accepted(B11, "a")))
-    assert free(outbound) == ()
     news = Chosen(B11, "a")
+    assert free(outbound) == (Done(B11, "a", own=True), Broadcast(news))
     assert said(state, From(S1, Prepare(ballot("4.1")))) == (To(S1, news),)
-    assert said(state, From(S1, news)) == (Done(B11, "a", own=False),)
+    assert said(state, From(S1, news)) == ()
 
 
 def test_who_knows_reports_it_to_who_asks_for_more() -> None:

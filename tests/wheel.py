@@ -21,7 +21,8 @@ from zipfile import ZipFile
 
 ROOT = Path(__file__).resolve().parent.parent
 OUTPUT = ROOT / "build" / "wheel"
-NEEDED = ("tests", "typings", "pyproject.toml")
+DOCUMENTS = ("docs", "README.md", "CHANGELOG.md", "CONTRIBUTING.md")
+NEEDED = ("tests", "typings", "pyproject.toml", *DOCUMENTS)
 FOREIGN = {"PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV"}
 
 DECIDE = """

@@ -43,12 +43,23 @@ Tick: TypeAlias = Wake | Beat
 class Stopped(PaxosError):
     """The host has stopped for good, and says why."""
 
-    def __init__(self, me: ServerId, cause: Exception) -> None:
+    def __init__(self, me: ServerId, cause: BaseException) -> None:
         super().__init__(
-            f"server {me} has stopped: {cause}. Nothing that depended on this step was sent. Find "
-            "the cause, then start a new host from what the store holds."
+            f"server {me} has stopped for good ({type(cause).__name__}: {cause}): nothing that "
+            "depended on this step was sent. Find the cause, then start a new host from what the "
+            "store holds."
         )
         self.cause = cause
+
+
+class PaceError(PaxosError, ValueError):
+    """A pace that would not let a rival finish."""
+
+    def __init__(self, pace: Pace) -> None:
+        super().__init__(
+            f"{pace} cannot be kept: all times must be above 0 s, and longest_s not below "
+            "shortest_s."
+        )
 
 
 @frozen
@@ -58,11 +69,17 @@ class Pace:
     A proposer waits for a random time in a range that starts at ``shortest_s`` and whose upper
     end doubles with each attempt, up to ``longest_s`` (the lecture, "Liveness", remedy 1). A
     heartbeat comes every ``beat_s``. A good ``shortest_s`` is a few round trips and saves.
+
+    Raises PaceError unless 0 < shortest_s <= longest_s and 0 < beat_s.
     """
 
     shortest_s: float = 0.05
     longest_s: float = 5.0
     beat_s: float = 0.05
+
+    def __attrs_post_init__(self) -> None:
+        if not (0 < self.shortest_s <= self.longest_s and self.beat_s > 0):
+            raise PaceError(self)
 
     def delay_s(self, wish: WakeMe[Tick], random: Random) -> float:
         """Seconds until ``wish.wake`` is due."""
@@ -130,6 +147,9 @@ class Host(Generic[V]):
             effects = self._release(outbounds)
         except Exception as failure:
             raise self._stop(failure) from failure
+        except BaseException as interruption:
+            self._stop(interruption)
+            raise
         self._state = state
         return tuple(report for effect in effects for report in self._carry_out(effect))
 
@@ -168,6 +188,6 @@ class Host(Generic[V]):
             assert_never(effect)
         return ()
 
-    def _stop(self, cause: Exception) -> Stopped:
+    def _stop(self, cause: BaseException) -> Stopped:
         self._stopped = Stopped(self._state.proposer.me, cause)
         return self._stopped

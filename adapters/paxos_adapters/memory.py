@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
+from collections.abc import Sequence
 from itertools import count
 from random import Random
 from typing import Generic, TypeAlias, TypeVar
@@ -94,6 +95,11 @@ class Clock:
         """Note a wake-up of ``server``; those due at the same time keep their order."""
         heapq.heappush(self.due, (self.now_s + delay_s, next(self._ids), server, wake))
 
+    def forget(self, server: ServerId) -> None:
+        """Drop the wake-ups of a server that has crashed."""
+        self.due = [it for it in self.due if it[2] != server]
+        heapq.heapify(self.due)
+
 
 @frozen
 class Alarm:
@@ -108,14 +114,14 @@ class Alarm:
 
 
 class StillRunning(PaxosError):
-    """A run did not come to rest within its bound."""
+    """A run did not come to rest within its bound; ``history`` is what has happened so far."""
 
-    def __init__(self, max_events: int) -> None:
+    def __init__(self, history: Sequence[object]) -> None:
         super().__init__(
-            f"the cluster is still at work after {max_events} events: the proposers may be "
-            "blocking each other, or too few servers are up. Allow more events, or look at what "
-            "happened."
+            f"the cluster is still at work after {len(history)} events: the proposers may be "
+            "blocking each other, or too few servers are up. Run it on, or look at the history."
         )
+        self.history = history
 
 
 class ServerDown(PaxosError):
@@ -182,11 +188,13 @@ class Cluster(Generic[V]):
         """Take one server down; only what its store holds survives. Raises ServerDown."""
         self._host(me)
         del self._hosts[me]
+        self._clock.forget(me)
 
     def restart(self, me: ServerId) -> None:
-        """Start one server again from its store. Raises ServerDown for an unknown one."""
+        """Start one server again from its store, after a crash if it is up. Raises ServerDown."""
         if me not in self._stores:
             raise ServerDown(me)
+        self._clock.forget(me)
         self._hosts[me] = self._start(me)
 
     def step(self) -> Event[V] | None:
@@ -199,11 +207,10 @@ class Cluster(Generic[V]):
             if receiver in self._hosts:
                 self._tell(receiver, From(sender, message))
                 return Delivery(self._clock.now_s, sender, receiver, message)
-        while self._clock.due:
+        if self._clock.due:
             self._clock.now_s, _, me, wake = heapq.heappop(self._clock.due)
-            if me in self._hosts:
-                self._tell(me, wake)
-                return Woken(self._clock.now_s, me, wake)
+            self._tell(me, wake)
+            return Woken(self._clock.now_s, me, wake)
         return None
 
     def run(self, max_events: int = 100_000) -> list[Event[V]]:
@@ -212,11 +219,15 @@ class Cluster(Generic[V]):
         Raises StillRunning after ``max_events``.
         """
         history: list[Event[V]] = []
-        while (event := self.step()) is not None:
+        while not self._is_quiet():
             if len(history) == max_events:
-                raise StillRunning(max_events)
-            history.append(event)
+                raise StillRunning(history)
+            if (event := self.step()) is not None:
+                history.append(event)
         return history
+
+    def _is_quiet(self) -> bool:
+        return not self._network.queue and not self._clock.due
 
     def _tell(self, me: ServerId, event: server.Event[V]) -> None:
         self.reports.extend((me, report) for report in self._host(me).receive(event))

@@ -73,7 +73,7 @@ class Burst(Generic[V]):
 
     def takes(self, delivery: Delivery[Message[V]]) -> bool:
         """Whether ``delivery`` belongs to this burst."""
-        if delivery.message != self.message:
+        if delivery.message != self.message or (delivery.sender, delivery.receiver) in self.ways:
             return False
         senders = {delivery.sender, *(sender for sender, _ in self.ways)}
         receivers = {delivery.receiver, *(receiver for _, receiver in self.ways)}
@@ -85,20 +85,26 @@ def describe(message: Message[V]) -> str:
     if type(message) is Prepare:
         return f"Prepare {message.ballot}"
     if type(message) is Promise:
-        if message.accepted is None:
+        found = message.accepted
+        if found is None:
             return f"Promise {message.ballot}, nothing accepted"
-        return f"Promise {message.ballot}, {message.accepted.ballot} {message.accepted.value}"
+        return f"Promise {message.ballot}, {found.ballot} {_show(found.value)}"
     if type(message) is Accept:
-        return f"Accept {message.ballot} {message.value}"
+        return f"Accept {message.ballot} {_show(message.value)}"
     if type(message) is Accepted:
-        return f"Accepted {message.ballot} {message.value}"
+        return f"Accepted {message.ballot} {_show(message.value)}"
     if type(message) is Nack:
         return f"Nack {message.ballot}, {message.promised} is promised"
     if type(message) is Chosen:
-        return f"Chosen {message.value}"
+        return f"Chosen {_show(message.value)}"
     if type(message) is Heartbeat:
         return "Heartbeat"
     assert_never(message)
+
+
+def _show(value: object) -> str:
+    text = str(value)
+    return text if text.isprintable() else repr(value)
 
 
 def space_time(
@@ -110,8 +116,9 @@ def space_time(
 ) -> Iterator[Row]:
     """The rows of a space-time diagram, the heading first.
 
-    ``width`` is the distance between two lanes, in characters.
+    ``width`` is the distance between two lanes, in characters, at least 3.
     """
+    width = max(width, 3)
     names = "".join(f"S{server}".ljust(width) for server in servers)
     yield Row(names.rstrip(), "", None)
     for item in _bursts(history):

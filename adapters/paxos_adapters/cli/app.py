@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 
@@ -25,6 +24,8 @@ paxos.add_command(demo)
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code; whatever is wrong becomes one line."""
+    if sys.stdout is None:
+        return 1
     try:
         code: object = paxos.main(list(arguments), prog_name="paxos", standalone_mode=False)
         sys.stdout.flush()
@@ -34,7 +35,8 @@ def run(arguments: Sequence[str]) -> int:
     except click.Abort:
         click.echo("paxos: stopped", err=True)
         return 130
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        sys.stdout = None
+        click.echo(f"paxos: the output cannot be written: {error.strerror}", err=True)
         return 1
     return code if isinstance(code, int) else 0

@@ -23,21 +23,20 @@ COLOURS = ("cyan", "magenta", "yellow", "green", "bright_blue", "red")
 History = list[Delivery[Message[str]] | Moment]
 
 
-@click.command()
+@click.command(short_help="Let rival proposers reach a decision, and draw it.")
 @click.option(
     "--servers", type=click.IntRange(1, MAX_SERVERS), default=5, show_default=True, help="How many."
 )
 @click.option(
     "--proposers",
     type=click.IntRange(1, MAX_SERVERS),
-    default=2,
-    show_default=True,
-    help="How many of them propose, each its own value.",
+    help="How many of them propose, each its own value.  [default: 2, or 1 of 1]",
 )
 @click.option("--seed", type=int, help="Repeat a run: it decides who starts when.")
 @click.option("--plain", is_flag=True, help="ASCII characters, no colour.")
-def demo(servers: int, proposers: int, seed: int | None, plain: bool) -> int:
+def demo(servers: int, proposers: int | None, seed: int | None, plain: bool) -> int:
     """Let rival proposers reach a decision in memory, and draw what was said."""
+    proposers = min(2, servers) if proposers is None else proposers
     if proposers > servers:
         raise click.BadParameter(
             f"{proposers} proposers need at least as many servers, and there are {servers}.",
@@ -51,7 +50,7 @@ def demo(servers: int, proposers: int, seed: int | None, plain: bool) -> int:
     console = Console(highlight=False, color_system=None if plain else "auto", soft_wrap=True)
     console.width = max(console.width, MIN_WIDTH)
     glyphs = ASCII if plain else UNICODE
-    console.print(f"{servers} servers, {proposers} of them propose, seed {seed}. Time runs down;")
+    console.print(f"Servers: {servers}, proposers: {proposers}, seed: {seed}. Time runs down;")
     console.print(f"{glyphs.sender} sends, {glyphs.itself} sends to itself too.\n")
     width = 9 if servers <= 5 else 6
     for row in space_time(cluster.servers, history, width=width, glyphs=glyphs):
@@ -119,12 +118,9 @@ def _knowledge(cluster: Cluster[str], plain: bool) -> Table:
 
 def _verdict(cluster: Cluster[str], history: History, console: Console) -> int:
     known = set(cluster.chosen.values())
-    agree = len(known) == 1 and len(cluster.chosen) == len(cluster.servers)
+    informed, servers = len(cluster.chosen), len(cluster.servers)
+    agree = len(known) == 1 and informed == servers
     messages = sum(isinstance(item, Delivery) for item in history)
-    if agree:
-        console.print(
-            f"All {len(cluster.servers)} servers agree on {known.pop()}, after {messages} messages."
-        )
-    else:
-        console.print(f"No agreement after {messages} messages: {cluster.chosen}.")
+    verdict = f"agreed on {known.pop()}" if agree else f"no agreement: {cluster.chosen}"
+    console.print(f"After {messages} messages, {informed} of {servers} know: {verdict}.")
     return 0 if agree else 1
