@@ -26,24 +26,27 @@ PEER_HOME = HERE.parent / "build" / "essential-paxos"
 PEER = "essential-paxos==2.0"
 COUNT = 4000
 MODES = {"python": (), "python -O": ("-O",)}
+HEADINGS = ("acceptors", "run as", "decisions/s", "messages/s", "peer decisions/s", "ratio")
 
 
-def peer_folder() -> Path:
-    """Where the peer's modules lie, installed on the first call."""
+def peer_folder() -> Path | None:
+    """Where the peer's modules lie, installed on the first call; None if it cannot be had."""
     paths = sysconfig.get_paths("venv", vars={"base": str(PEER_HOME), "platbase": str(PEER_HOME)})
     folder = Path(paths["purelib"]) / "paxos"
     if not folder.exists():
         print(f"installing {PEER} into an environment of its own")
         venv.create(PEER_HOME, with_pip=True, clear=True)
-        python = Path(paths["scripts"]) / "python"
-        subprocess.run([python, "-m", "pip", "install", "--quiet", PEER], check=True)
+        pip = (Path(paths["scripts"]) / "python", "-m", "pip", "install", "--quiet", PEER)
+        if subprocess.run(pip, check=False).returncode:
+            print(f"skipping {PEER}: it could not be installed, so there is nothing beside ours")
+            return None
     return folder
 
 
-def seconds(script: str, mode: tuple[str, ...], servers: int, path: Path | None) -> float:
+def seconds(script: str, mode: str, servers: int, path: Path | None = None) -> float:
     """How long one process took for its decisions, its own start left out."""
     done = subprocess.run(
-        [sys.executable, *mode, str(HERE / script), str(servers), str(COUNT)],
+        [sys.executable, *MODES[mode], str(HERE / script), str(servers), str(COUNT)],
         env=os.environ if path is None else {**os.environ, "PYTHONPATH": str(path)},
         capture_output=True,
         text=True,
@@ -52,36 +55,33 @@ def seconds(script: str, mode: tuple[str, ...], servers: int, path: Path | None)
     return float(done.stdout)
 
 
+def row(servers: int, mode: str, pairs: int, peer: Path | None) -> tuple[str, ...]:
+    """One line of the table: ``pairs`` runs of ours, each with one of the peer's behind it."""
+    ours: list[float] = []
+    ratios: list[float] = []
+    theirs: list[float] = []
+    name = f"{servers} acceptors, {mode}"
+    for _ in track(range(pairs), name, transient=True, disable=not sys.stdout.isatty()):
+        ours.append(seconds("ours.py", mode, servers))
+        if peer is not None:
+            theirs.append(seconds("peer.py", mode, servers, peer))
+            ratios.append(theirs[-1] / ours[-1])
+    rate = COUNT / median(ours)
+    figures = f"{rate:,.0f}", f"{4 * servers * rate:,.0f}"
+    if not theirs:
+        return str(servers), mode, *figures, "skipped", ""
+    return str(servers), mode, *figures, f"{COUNT / median(theirs):,.0f}", f"{median(ratios):.2f}"
+
+
 def main(pairs: int) -> None:
-    """Measure all modes and sizes, ``pairs`` times each; print the table."""
-    path = peer_folder()
-    tty = sys.stdout.isatty()
+    """Measure all modes and sizes; print the table."""
+    peer = peer_folder()
     table = Table(title=f"Python {sys.version.split()[0]}, medians of {pairs} pairs")
-    for heading in (
-        "acceptors",
-        "run as",
-        "decisions/s",
-        "messages/s",
-        "peer decisions/s",
-        "ratio",
-    ):
+    for heading in HEADINGS:
         table.add_column(heading, justify="right")
-    cases = [(servers, mode) for servers in (3, 5) for mode in MODES]
-    for servers, mode in cases:
-        measured = [
-            (
-                seconds("ours.py", MODES[mode], servers, None),
-                seconds("peer.py", MODES[mode], servers, path),
-            )
-            for _ in track(
-                range(pairs), f"{servers} acceptors, {mode}", transient=True, disable=not tty
-            )
-        ]
-        ours = COUNT / median(own for own, _ in measured)
-        peer = COUNT / median(other for _, other in measured)
-        ratio = median(other / own for own, other in measured)
-        row = f"{ours:,.0f}", f"{4 * servers * ours:,.0f}", f"{peer:,.0f}", f"{ratio:.2f}"
-        table.add_row(str(servers), mode, *row)
+    for servers in (3, 5):
+        for mode in MODES:
+            table.add_row(*row(servers, mode, pairs, peer))
     Console().print(table)
     print("ratio: ours to the peer's; the peer's objects are mutable, unsaved, and never refuse")
 
