@@ -102,7 +102,7 @@ def test_away_from_the_sources(wheel: Path, home: Path) -> None:
         if not Path(where.strip()).is_relative_to(home / "venv"):
             raise Failed(f"{package} was imported from {where.strip()} and not from the wheel")
     say("running the tests against it, with the sources away")
-    pytest = [python, "-m", "pytest", "--deselect", NEEDS_THE_SOURCES]
+    pytest: list[str | Path] = [python, "-m", "pytest", "--deselect", NEEDS_THE_SOURCES]
     run("the tests against the installed wheel", pytest, away, show=True)
 
 
