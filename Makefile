@@ -1,8 +1,6 @@
-# `make demo` and `make test` need Python 3.11 or newer, make and git, and nothing else.
+# `make demo` and `make test` need Python 3.11 or newer, make, git and a package index, nothing else.
 # The environment is made once, in .venv, and again when pyproject.toml changes.
 
-SHELL := bash
-.SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 
@@ -16,14 +14,14 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 .PHONY: help demo test types lint format cover mutants bench wheel clean
 
 help:  ## what there is
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */  make \1\t/' | expand -t 16
+	@awk -F ':.*## *' '/^[a-z]+:.*##/ {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(VENV)/cli  ## set up, and let rival proposers reach a decision
 	@echo "== paxos demo"
 	@$(BIN)/paxos demo
 
 test: $(VENV)/test  ## set up, and run the tests
-	@echo "== pytest"
+	@echo "== pytest, $$($(BIN)/python --version)"
 	@$(BIN)/python -m pytest
 
 types: $(VENV)/dev  ## mypy and pyright, both strict

@@ -16,12 +16,14 @@ from paxos.election import Beat, Election
 from paxos.errors import (
     Busy,
     InvariantError,
+    Misplaced,
     PaxosError,
     QuorumError,
     QuorumsMiss,
     UnknownServer,
     WrongReceipt,
 )
+from paxos.invariants import AgreementBroken, Choice
 from paxos.learner import Learner
 from paxos.messages import (
     Accept,
@@ -48,10 +50,12 @@ __all__ = [
     "Accepted",
     "Acceptor",
     "AfterSave",
+    "AgreementBroken",
     "Ballot",
     "Beat",
     "Broadcast",
     "Busy",
+    "Choice",
     "Chosen",
     "Done",
     "Election",
@@ -62,6 +66,7 @@ __all__ = [
     "Learner",
     "MaxRound",
     "Message",
+    "Misplaced",
     "Nack",
     "NothingChosen",
     "Now",

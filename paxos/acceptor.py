@@ -12,9 +12,10 @@ Source: the lecture, "The protocol"; "Paxos Made Simple", section 2.2, P1a and P
 
 from __future__ import annotations
 
-from typing import Generic, TypeAlias, assert_never, final
+from typing import Generic, TypeAlias, final
 
 from paxos.ballot import NO_BALLOT, Ballot, Proposal, V
+from paxos.errors import assert_never
 from paxos.messages import Accept, Accepted, Nack, Prepare, Promise, Request
 from paxos.outbound import AfterSave, Now, Outbound
 from paxos.values import frozen
@@ -32,22 +33,31 @@ class Acceptor(Generic[V]):
 Answer: TypeAlias = Promise[V] | Accepted[V] | Nack
 """One answer to one request; it goes to whoever asked."""
 
+Step: TypeAlias = tuple[Acceptor[V], Outbound[Acceptor[V], Answer[V]]]
 
-def receive(
-    state: Acceptor[V], request: Request[V]
-) -> tuple[Acceptor[V], Outbound[Acceptor[V], Answer[V]]]:
+
+def receive(state: Acceptor[V], request: Request[V]) -> Step[V]:
     """Answer one request."""
-    ballot = request.ballot
+    if type(request) is Prepare:
+        return _prepare(state, request.ballot)
+    if type(request) is Accept:
+        return _accept(state, request.ballot, request.value)
+    assert_never(request)
+
+
+def _prepare(state: Acceptor[V], ballot: Ballot) -> Step[V]:
     if ballot < state.promised:
         return state, Now((Nack(ballot, state.promised),))
-    if type(request) is Prepare:
-        if ballot > state.promised:
-            state = Acceptor(ballot, state.accepted)
-        return state, AfterSave(state, (Promise(ballot, state.accepted),))
-    if type(request) is Accept:
-        accepted = state.accepted
-        if accepted is None or ballot > accepted.ballot:
-            accepted = Proposal(ballot, request.value)
-            state = Acceptor(ballot, accepted)
-        return state, AfterSave(state, (Accepted(ballot, accepted.value),))
-    assert_never(request)
+    if ballot > state.promised:
+        state = Acceptor(ballot, state.accepted)
+    return state, AfterSave(state, (Promise(ballot, state.accepted),))
+
+
+def _accept(state: Acceptor[V], ballot: Ballot, value: V) -> Step[V]:
+    if ballot < state.promised:
+        return state, Now((Nack(ballot, state.promised),))
+    accepted = state.accepted
+    if accepted is None or ballot > accepted.ballot:
+        accepted = Proposal(ballot, value)
+        state = Acceptor(ballot, accepted)
+    return state, AfterSave(state, (Accepted(ballot, accepted.value),))

@@ -5,7 +5,9 @@ highest id).
 
 - A server with a proposal under way says so by a heartbeat, every T.
 - Whoever is heard counts as alive until two whole intervals of T have passed without a word.
-- The leader is the highest id alive. The others leave it the floor.
+- The leader is the highest id alive. The others leave it the floor, three wake-ups out of four: a
+  leader that can speak and not hear must not block the rest for ever.
+- A beat carries its number, so that a stale or repeated one is recognised.
 
 Only a hint: two servers may lead at once, or none. That costs time and never agreement, since
 nothing that decides what may be promised, accepted or chosen reads this module.
@@ -13,20 +15,27 @@ nothing that decides what may be promised, accepted or chosen reads this module.
 
 from __future__ import annotations
 
-from typing import TypeAlias, assert_never, final
+from typing import TypeAlias, final
 
 from paxos.ballot import ServerId
+from paxos.errors import assert_never
 from paxos.messages import From, Heartbeat
 from paxos.outbound import SILENCE, Broadcast, Now, WakeMe
 from paxos.values import frozen
 
 SILENT_INTERVALS = 2
+"""How many whole intervals of T without a word make a server silent."""
+
+TURNS = 4
+"""Every fourth wake-up, a server goes on although another one leads: that one may be deaf."""
 
 
 @final
 @frozen
 class Beat:
-    """The wake-up for the next heartbeat, a fixed time T after it was asked for."""
+    """The wake-up for heartbeat ``number``, a fixed time T after it was asked for."""
+
+    number: int
 
 
 @final
@@ -41,52 +50,61 @@ class Heard:
 @final
 @frozen
 class Election:
-    """Whom this server has heard of late. ``running`` while it sends heartbeats of its own."""
+    """Whom this server has heard of late, and the number of its own next beat."""
 
     me: ServerId
     members: frozenset[ServerId]
-    running: bool = False
+    beat: int = 0
     heard: tuple[Heard, ...] = ()
 
 
 Event: TypeAlias = Beat | From[Heartbeat]
 Effect: TypeAlias = Broadcast[Heartbeat] | WakeMe[Beat]
+Step: TypeAlias = tuple[Election, Now[Effect]]
 
 
-def receive(state: Election, event: Event) -> tuple[Election, Now[Effect]]:
+def receive(state: Election, event: Event) -> Step:
     """Take a heartbeat from another server, or send the next one of our own."""
     if type(event) is From:
         return _hear(state, event.sender), SILENCE
     if type(event) is Beat:
-        return _beat(state), Now((Broadcast(Heartbeat()), WakeMe(event, 0)))
+        return _beat(state, event)
     assert_never(event)
 
 
-def start(state: Election) -> tuple[Election, Now[Effect]]:
-    """Begin to send heartbeats, unless they run already."""
-    if state.running:
-        return state, SILENCE
-    return Election(state.me, state.members, True, state.heard), Now((WakeMe(Beat(), 0),))
-
-
-def stop(state: Election) -> Election:
-    """Let the wake-up that came be the last, and forget who was alive: nobody counts any more."""
-    return Election(state.me, state.members)
+def start(state: Election) -> Step:
+    """Begin to send heartbeats; a beat that is still to come from before is stale now."""
+    older, wish = _next_beat(state)
+    return older, Now((wish,))
 
 
 def leader(state: Election) -> ServerId:
-    """Whom to leave the floor to: the highest id alive, our own included."""
+    """The highest id alive, our own included."""
     return max((heard.server for heard in state.heard), default=state.me)
+
+
+def yields(state: Election, attempt: int) -> bool:
+    """Whether a proposer that has slept ``attempt`` times leaves the floor to the leader."""
+    return leader(state) != state.me and attempt % TURNS != TURNS - 1
 
 
 def _hear(state: Election, sender: ServerId) -> Election:
     if sender <= state.me or sender not in state.members:
         return state
     others = (heard for heard in state.heard if heard.server != sender)
-    return Election(state.me, state.members, state.running, (*others, Heard(sender)))
+    return Election(state.me, state.members, state.beat, (*others, Heard(sender)))
 
 
-def _beat(state: Election) -> Election:
+def _beat(state: Election, event: Beat) -> Step:
+    if event.number != state.beat:
+        return state, SILENCE
+    older, wish = _next_beat(state)
+    return older, Now((Broadcast(Heartbeat()), wish))
+
+
+def _next_beat(state: Election) -> tuple[Election, WakeMe[Beat]]:
+    """Everybody heard is one beat older, and the silent are forgotten."""
     older = (Heard(heard.server, heard.beats + 1) for heard in state.heard)
     alive = tuple(heard for heard in older if heard.beats <= SILENT_INTERVALS)
-    return Election(state.me, state.members, state.running, alive)
+    beat = Beat(state.beat + 1)
+    return Election(state.me, state.members, beat.number, alive), WakeMe(beat, 0)

@@ -10,6 +10,7 @@ Each error says what happened, what it means and what to do.
 from __future__ import annotations
 
 from collections.abc import Set
+from typing import Never, NoReturn
 
 from paxos.ballot import Ballot, ServerId
 
@@ -56,8 +57,8 @@ class UnknownServer(PaxosError, ValueError):
 
     def __init__(self, server: ServerId, members: Set[ServerId]) -> None:
         super().__init__(
-            f"server {server} is not among the members {servers(members)}: nobody would count its "
-            "votes. Give it one of those ids, or name it when you make the quorum system."
+            f"server {server!r} is not among the members {servers(members)}: nobody would count "
+            "its votes. Give it one of those ids, or name it when you make the quorum system."
         )
         self.server = server
         self.members = frozenset(members)
@@ -72,6 +73,25 @@ class Busy(PaxosError, RuntimeError):
             "it reports Done or NothingChosen, then ask again."
         )
         self.ballot = ballot
+
+
+class Misplaced(PaxosError, TypeError):
+    """A function was given something that is not meant for it."""
+
+    def __init__(self, what: object) -> None:
+        super().__init__(
+            f"{what!r} is nothing that this function takes; nothing was changed. A type checker "
+            "names the line; messages from other servers come wrapped, as From(sender, message)."
+        )
+        self.what = what
+
+
+def assert_never(what: Never) -> NoReturn:
+    """The end of a case distinction: type checkers prove that nothing is left.
+
+    Raises Misplaced where an untyped program comes here all the same.
+    """
+    raise Misplaced(what)
 
 
 class WrongReceipt(PaxosError, ValueError):

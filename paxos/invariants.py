@@ -4,7 +4,8 @@ Source: "Paxos Made Simple", sections 2.1 and 2.2 (P1a, P2 and its consequences)
 "Why accepting everything is wrong" and "The protocol".
 
 Each function returns if its rule holds and raises an InvariantError if it is broken. This is the
-only module of the core that compares values, with ``==``; equal values are the same value.
+only module of the core that compares values, with ``!=``, which must give a bool; an object is
+always the same value as itself.
 """
 
 from __future__ import annotations
@@ -47,19 +48,19 @@ class AgreementBroken(InvariantError):
 
 def agreement(first: Choice[V], second: Choice[V]) -> None:
     """P2: only one value is ever chosen."""
-    if first.chosen.value != second.chosen.value:
+    if _differ(first.chosen.value, second.chosen.value):
         raise AgreementBroken(first, second)
 
 
 def validity(chosen: V, proposed: Iterable[V]) -> None:
     """Only a value that someone proposed is chosen."""
-    if not any(chosen == value for value in proposed):
+    if all(_differ(chosen, value) for value in proposed):
         raise InvariantError(f"{chosen!r} was chosen, and nobody ever proposed it.")
 
 
 def one_value_a_ballot(ballot: Ballot, first: V, second: V) -> None:
     """A ballot carries one value, so a ballot is never used twice."""
-    if first != second:
+    if _differ(first, second):
         raise InvariantError(
             f"ballot {ballot} carries both {first!r} and {second!r}, so it was used twice."
         )
@@ -120,6 +121,10 @@ def _same_if_same_ballot(one: Acceptor[V], other: Acceptor[V]) -> None:
     first, second = one.accepted, other.accepted
     if first is not None and second is not None and first.ballot == second.ballot:
         one_value_a_ballot(first.ballot, first.value, second.value)
+
+
+def _differ(first: V, second: V) -> bool:
+    return first is not second and first != second
 
 
 def _told(answer: Promise[V] | Accepted[V]) -> Proposal[V] | None:

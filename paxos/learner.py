@@ -13,9 +13,10 @@ Source: the lecture, "Who knows"; "Paxos Made Simple", section 2.3.
 
 from __future__ import annotations
 
-from typing import Generic, TypeAlias, assert_never, final
+from typing import Generic, TypeAlias, final
 
 from paxos.ballot import Ballot, ServerId, V
+from paxos.errors import assert_never
 from paxos.invariants import Choice, agreement, one_value_a_ballot
 from paxos.messages import Accepted, Chosen, From
 from paxos.outbound import SILENCE, Now

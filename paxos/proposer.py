@@ -14,12 +14,13 @@ Source: the lecture, "The protocol" and "Liveness"; "Paxos Made Simple", section
 
 from __future__ import annotations
 
-from typing import Generic, TypeAlias, assert_never, final
+from typing import Generic, TypeAlias, final
 
 from attrs import evolve
 
 from paxos.ballot import Ballot, Proposal, ServerId, V
-from paxos.errors import Busy
+from paxos.errors import Busy, assert_never
+from paxos.invariants import one_value_a_ballot
 from paxos.messages import Accept, Accepted, Chosen, From, Nack, Prepare, Promise, Reply
 from paxos.outbound import SILENCE, AfterSave, Broadcast, Now, Outbound, WakeMe
 from paxos.quorum import NOBODY, QuorumSystem
@@ -61,8 +62,9 @@ class MaxRound:
 class Task(Generic[V]):
     """What the proposer was asked, kept unchanged through all rounds.
 
-    ``attempt`` counts the wake-ups so far. Proposals of its own from round ``own_from`` on carry
-    the value that it was given.
+    ``attempt`` counts the wake-ups so far. A proposal found under a ballot of its own is its own
+    value only from round ``own_from`` on: before, it was given something else, or carried what it
+    had adopted.
     """
 
     request: Propose[V] | Inquire
@@ -96,11 +98,11 @@ class Accepting(Generic[V]):
 
     ballot: Ballot
     task: Task[V]
-    answered: frozenset[ServerId]
-    refused: frozenset[ServerId]
-    resent: bool
     value: V
     own: bool
+    answered: frozenset[ServerId] = NOBODY
+    refused: frozenset[ServerId] = NOBODY
+    resent: bool = False
 
 
 @final
@@ -154,7 +156,8 @@ Step: TypeAlias = tuple[Proposer[V], Outbound[MaxRound, Effect[V]]]
 def receive(state: Proposer[V], event: Event[V]) -> Step[V]:
     """Take one event.
 
-    Raises Busy if asked to propose or inquire while at work.
+    Raises Busy if asked to propose or inquire while at work, and InvariantError if a vote shows
+    that its ballot was used twice.
     """
     if type(event) is From:
         return _hear(state, event.sender, event.message)
@@ -172,12 +175,19 @@ def observe(state: Proposer[V], seen: Ballot) -> Proposer[V]:
     return Proposer(state.me, state.quorum, seen.round, state.phase)
 
 
-def sleeper(state: Proposer[V], wake: Wake) -> Working[V] | None:
+def waiting_for(state: Proposer[V], wake: Wake) -> Working[V] | None:
     """The phase that asked for ``wake``, or None if the wake-up is stale."""
     phase = state.phase
     if type(phase) is Idle or type(phase) is Done or wake.ballot != phase.ballot:
         return None
     return phase
+
+
+def wait_on(state: Proposer[V], phase: Working[V]) -> Step[V]:
+    """Sleep over it once more and send nothing, to leave the floor to somebody else."""
+    task = evolve(phase.task, attempt=phase.task.attempt + 1)
+    wish = WakeMe(Wake(phase.ballot), task.attempt)
+    return _move(state, evolve(phase, task=task)), Now((wish,))
 
 
 def _begin(state: Proposer[V], request: Propose[V] | Inquire) -> Step[V]:
@@ -206,17 +216,17 @@ def _hear(state: Proposer[V], sender: ServerId, reply: Reply[V]) -> Step[V]:
     if type(phase) is Idle or reply.ballot != phase.ballot:
         return state, SILENCE
     if type(reply) is Nack:
-        return _refused(state, phase, sender, reply.promised)
+        return _count_refusal(state, phase, sender, reply.promised)
     if sender in phase.answered:
         return state, SILENCE
     if type(reply) is Promise:
-        return _promised(state, phase, sender, reply.accepted)
+        return _count_promise(state, phase, sender, reply.accepted)
     if type(reply) is Accepted:
-        return _accepted(state, phase, sender)
+        return _count_vote(state, phase, sender, reply.value)
     assert_never(reply)
 
 
-def _promised(
+def _count_promise(
     state: Proposer[V], phase: Working[V], sender: ServerId, accepted: Proposal[V] | None
 ) -> Step[V]:
     if type(phase) is not Preparing:
@@ -238,12 +248,12 @@ def _start_accepting(state: Proposer[V], phase: Preparing[V], found: Proposal[V]
         value = found.value
         own = _is_own(state, task, found.ballot)
         if not own:
-            task = Task(task.request, task.attempt, own_from=ballot.round + 1)
+            task = evolve(task, own_from=ballot.round + 1)
     elif type(task.request) is Propose:
         value, own = task.request.value, True
     else:
         return _move(state, Idle()), Now((NothingChosen(ballot),))
-    accepting = Accepting(ballot, task, NOBODY, phase.refused, False, value, own)
+    accepting = Accepting(ballot, task, value, own, refused=phase.refused)
     return _move(state, accepting), Now((Broadcast(Accept(ballot, value)),))
 
 
@@ -252,9 +262,10 @@ def _is_own(state: Proposer[V], task: Task[V], ballot: Ballot) -> bool:
     return asked_to_propose and ballot.server == state.me and ballot.round >= task.own_from
 
 
-def _accepted(state: Proposer[V], phase: Working[V], sender: ServerId) -> Step[V]:
+def _count_vote(state: Proposer[V], phase: Working[V], sender: ServerId, value: V) -> Step[V]:
     if type(phase) is not Accepting:
         return state, SILENCE
+    one_value_a_ballot(phase.ballot, phase.value, value)
     answered = phase.answered | {sender}
     if state.quorum.is_phase2(answered):
         done = Done(phase.ballot, phase.value, phase.own)
@@ -262,7 +273,9 @@ def _accepted(state: Proposer[V], phase: Working[V], sender: ServerId) -> Step[V
     return _move(state, evolve(phase, answered=answered)), SILENCE
 
 
-def _refused(state: Proposer[V], phase: Working[V], sender: ServerId, promised: Ballot) -> Step[V]:
+def _count_refusal(
+    state: Proposer[V], phase: Working[V], sender: ServerId, promised: Ballot
+) -> Step[V]:
     phase = evolve(phase, refused=phase.refused | {sender})
     return observe(_move(state, phase), promised), SILENCE
 
@@ -272,10 +285,10 @@ def _finish(state: Proposer[V], done: Done[V], *news: Broadcast[Chosen[V]]) -> S
 
 
 def _wake(state: Proposer[V], wake: Wake) -> Step[V]:
-    phase = sleeper(state, wake)
+    phase = waiting_for(state, wake)
     if phase is None:
         return state, SILENCE
-    task = Task(phase.task.request, phase.task.attempt + 1, phase.task.own_from)
+    task = evolve(phase.task, attempt=phase.task.attempt + 1)
     if phase.refused and (phase.resent or not _can_win(state.quorum, phase)):
         return _start_round(state, task)
     again = Prepare(phase.ballot) if type(phase) is Preparing else Accept(phase.ballot, phase.value)

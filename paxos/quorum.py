@@ -14,6 +14,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Set
 from typing import TypeAlias, final
 
+from attrs import Factory, field
+
 from paxos.ballot import ServerId
 from paxos.errors import QuorumError, QuorumsMiss
 from paxos.values import frozen
@@ -23,6 +25,7 @@ MAX_TOTAL_WEIGHT = 100_000
 
 
 NOBODY: frozenset[ServerId] = frozenset()
+"""No server at all."""
 
 
 @final
@@ -52,6 +55,10 @@ class Counted:
         return len(self.members & servers) >= self.phase2
 
 
+def _weighed(system: Weighted) -> frozenset[ServerId]:
+    return frozenset(server for server, _ in system.weights)
+
+
 @final
 @frozen
 class Weighted:
@@ -64,6 +71,9 @@ class Weighted:
     weights: tuple[tuple[ServerId, int], ...]
     phase1: int
     phase2: int
+    members: frozenset[ServerId] = field(
+        init=False, repr=False, eq=False, default=Factory(_weighed, takes_self=True)
+    )
 
     def __attrs_post_init__(self) -> None:
         total = sum(weight for _, weight in self.weights)
@@ -77,11 +87,6 @@ class Weighted:
         _check_range(self.phase1, self.phase2, total, "weight")
         if missing := self._two_that_miss(total):
             raise QuorumsMiss(*missing)
-
-    @property
-    def members(self) -> frozenset[ServerId]:
-        """Every server that is weighed."""
-        return frozenset(server for server, _ in self.weights)
 
     def is_phase1(self, servers: Set[ServerId]) -> bool:
         """Whether ``servers`` hold a phase-1 quorum."""
@@ -107,6 +112,10 @@ class Weighted:
         return None
 
 
+def _named(system: Listed) -> frozenset[ServerId]:
+    return frozenset(server for quorum in system.phase1 | system.phase2 for server in quorum)
+
+
 @final
 @frozen
 class Listed:
@@ -117,6 +126,9 @@ class Listed:
 
     phase1: frozenset[frozenset[ServerId]]
     phase2: frozenset[frozenset[ServerId]]
+    members: frozenset[ServerId] = field(
+        init=False, repr=False, eq=False, default=Factory(_named, takes_self=True)
+    )
 
     def __attrs_post_init__(self) -> None:
         if not self.phase1 or not self.phase2:
@@ -127,11 +139,6 @@ class Listed:
             for second in sorted(self.phase2, key=sorted):
                 if not first & second:
                     raise QuorumsMiss(first, second)
-
-    @property
-    def members(self) -> frozenset[ServerId]:
-        """Every server that some quorum names."""
-        return frozenset(server for quorum in self.phase1 | self.phase2 for server in quorum)
 
     def is_phase1(self, servers: Set[ServerId]) -> bool:
         """Whether ``servers`` hold a phase-1 quorum."""

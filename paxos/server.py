@@ -5,7 +5,8 @@ Source: the lecture, "The protocol", "Liveness" and "Who knows".
 - Requests go to the acceptor, answers to the proposer, acceptances also to the learner.
 - Who knows what was chosen tells it: to all when its own proposal succeeds, and afterwards to
   everybody who still asks or says that a proposal is under way.
-- A proposer that is woken while a higher server has a proposal under way leaves it the floor.
+- A proposer that is woken while a higher server has a proposal under way leaves it the floor, most
+  of the time.
 - New rounds start above every promise that the server's own acceptor has made.
 - What survives a crash: the acceptor, and the round of the proposer. One step saves one of them.
 """
@@ -13,7 +14,7 @@ Source: the lecture, "The protocol", "Liveness" and "Who knows".
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Generic, TypeAlias, assert_never, final
+from typing import Generic, TypeAlias, final
 
 from attrs import evolve
 
@@ -21,7 +22,7 @@ from paxos import acceptor, election, invariants, learner, proposer
 from paxos.acceptor import Acceptor
 from paxos.ballot import ServerId, V
 from paxos.election import Beat, Election
-from paxos.errors import UnknownServer
+from paxos.errors import UnknownServer, assert_never
 from paxos.learner import Learner
 from paxos.messages import (
     Accept,
@@ -66,13 +67,16 @@ class Server(Generic[V]):
 Record: TypeAlias = Acceptor[V] | MaxRound
 """What a server saves. The latest of each kind is what counts."""
 
-Event: TypeAlias = Propose[V] | Inquire | Wake | Beat | From[Message[V]]
+Wakeup: TypeAlias = Wake | Beat
+"""What a WakeMe asks to have handed back."""
+
+Event: TypeAlias = Propose[V] | Inquire | Wakeup | From[Message[V]]
 """What can happen to a server: the program asks, time passes, a message arrives."""
 
 Report: TypeAlias = Done[V] | NothingChosen
 """What a server tells the program that embeds it."""
 
-Effect: TypeAlias = To[Message[V]] | Broadcast[Message[V]] | WakeMe[Wake | Beat] | Report[V]
+Effect: TypeAlias = To[Message[V]] | Broadcast[Message[V]] | WakeMe[Wakeup] | Report[V]
 """What a server wants done: send, wake, or tell the program."""
 
 Step: TypeAlias = tuple[Server[V], Outbound[Record[V], Effect[V]]]
@@ -177,18 +181,19 @@ def _ask(state: Server[V], request: Propose[V] | Inquire) -> Step[V]:
 
 
 def _wake(state: Server[V], wake: Wake) -> Step[V]:
-    phase = proposer.sleeper(state.proposer, wake)
+    phase = proposer.waiting_for(state.proposer, wake)
     if phase is None:
         return state, SILENCE
-    if election.leader(state.election) != state.proposer.me:
-        return state, Now((WakeMe(wake, phase.task.attempt),))
-    at_work, outbound = proposer.receive(_informed(state), wake)
+    if election.yields(state.election, phase.task.attempt):
+        at_work, outbound = proposer.wait_on(state.proposer, phase)
+    else:
+        at_work, outbound = proposer.receive(_informed(state), wake)
     return evolve(state, proposer=at_work), outbound
 
 
 def _beat(state: Server[V], beat: Beat) -> Step[V]:
     if not _is_working(state.proposer):
-        return evolve(state, election=election.stop(state.election)), SILENCE
+        return state, SILENCE
     hint, outbound = election.receive(state.election, beat)
     return evolve(state, election=hint), outbound
 

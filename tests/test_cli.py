@@ -214,7 +214,7 @@ class TestArguments:
         assert ended.returncode == 2
         assert ended.stdout == ""
         (line,) = ended.stderr.splitlines()
-        assert line.startswith("paxos: ")
+        assert line.startswith("paxos")
         assert named in line
 
     def test_control_c_is_one_line(

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Callable
 from inspect import getmembers, isclass
 
 import pytest
 
 from paxos import (
+    Acceptor,
     AfterSave,
     Busy,
     Chosen,
     InvariantError,
     MaxRound,
+    Misplaced,
     PaxosError,
+    Prepare,
+    Promise,
     Propose,
     Proposer,
     QuorumError,
@@ -22,6 +27,7 @@ from paxos import (
     ServerId,
     UnknownServer,
     WrongReceipt,
+    acceptor,
     errors,
     invariants,
     majority,
@@ -186,3 +192,19 @@ def test_an_error_survives_the_way_to_another_process(error: PaxosError) -> None
 
     assert type(arrived) is type(error)
     assert (str(arrived), vars(arrived)) == (str(error), vars(error))
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        lambda: acceptor.receive(Acceptor[str](), Promise[str](ballot("1.1"), None)),  # type: ignore[arg-type]
+        lambda: proposer.receive(Proposer[str](S1, THREE), "red"),  # type: ignore[arg-type]
+        lambda: server.receive(server.start(S1, THREE), Prepare(ballot("1.1"))),  # type: ignore[arg-type]
+    ],
+    ids=["another role", "no event", "without its sender"],
+)
+def test_what_is_out_of_place_is_an_error(step: Callable[[], object]) -> None:
+    """An untyped program hears it at once, where a typed one is told before it runs."""
+    with pytest.raises(Misplaced, match="is nothing that this function takes") as misplaced:
+        step()
+    assert "nothing was changed" in str(misplaced.value)

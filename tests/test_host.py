@@ -35,7 +35,8 @@ from paxos import (
     server,
 )
 from paxos.invariants import AgreementBroken
-from paxos_adapters.host import DEFAULT_PACE, Host, Pace, PaceError, Stopped, Tick
+from paxos.server import Wakeup
+from paxos_adapters.host import DEFAULT_PACE, Host, Pace, PaceError, Stopped
 from tests.support import S1, S2, S3, STRANGER, THREE, ballot
 
 Record: TypeAlias = server.Record[str]
@@ -60,7 +61,7 @@ class Send:
 class Later:
     """A wake-up that was asked for."""
 
-    wake: Tick
+    wake: Wakeup
     delay_s: float
 
 
@@ -72,6 +73,7 @@ class World:
         self.calls: list[Save | Send | Later] = []
         self.saves_begun = 0
         self.failure: BaseException | None = None
+        self.unreachable: set[ServerId] = set()
         self.lie: Saved[Record] | None = None
 
     def load(self) -> Saved[Record]:
@@ -86,9 +88,11 @@ class World:
         return Saved(records) if self.lie is None else self.lie
 
     def send(self, receiver: ServerId, message: Message[str]) -> None:
+        if receiver in self.unreachable:
+            raise OSError("network unreachable")
         self.calls.append(Send(receiver, message))
 
-    def wake_later(self, wake: Tick, delay_s: float) -> None:
+    def wake_later(self, wake: Wakeup, delay_s: float) -> None:
         self.calls.append(Later(wake, delay_s))
 
     @property
@@ -255,7 +259,7 @@ class TestStops:
             Propose("red"),
             Inquire(),
             Wake(ballot("1.1")),
-            Beat(),
+            Beat(1),
         ):
             with pytest.raises(Stopped) as again:
                 host.receive(event)
@@ -367,6 +371,16 @@ class TestCarriesOut:
             *(Send(member, Chosen(ballot("1.1"), "red")) for member in (S1, S2, S3)),
         ]
 
+    def test_a_send_that_fails_is_a_lost_message(self, caplog: pytest.LogCaptureFixture) -> None:
+        world = World()
+        world.unreachable = {S2}
+        host = run_in(world)
+        host.receive(Propose("red"))
+        assert [call.receiver for call in world.sent] == [S1, S3]
+        assert len(world.delays_s) == 2, "the wake-up and the heartbeat are asked for all the same"
+        assert "a message to server 2 is lost: Prepare" in caplog.text
+        assert host.receive(From(S2, Chosen(ballot("1.2"), "red"))) != ()
+
     def test_wake_ups_reach_the_timer(self) -> None:
         world = World()
         pace = Pace(shortest_s=1.0, longest_s=10.0, beat_s=0.25)
@@ -374,7 +388,7 @@ class TestCarriesOut:
         wake, beat = (call for call in world.calls if isinstance(call, Later))
         assert wake.wake == Wake(ballot("1.1"))
         assert 1.0 <= wake.delay_s <= 2.0
-        assert beat == Later(Beat(), 0.25)
+        assert beat == Later(Beat(1), 0.25)
 
     def test_a_decision_is_reported(self) -> None:
         host = run_in(World())
@@ -461,7 +475,9 @@ class TestPace:
 
     def test_a_heartbeat_comes_at_a_fixed_distance(self) -> None:
         pace = Pace(beat_s=0.25)
-        delays_s = {pace.delay_s(WakeMe(Beat(), attempt), Random(attempt)) for attempt in range(50)}
+        delays_s = {
+            pace.delay_s(WakeMe(Beat(1), attempt), Random(attempt)) for attempt in range(50)
+        }
         assert delays_s == {0.25}
 
     @pytest.mark.parametrize("seed", [0, 1, 2])
@@ -479,7 +495,7 @@ def decide(host: Host[str]) -> tuple[server.Report[str], ...]:
     return host.receive(*(From(member, Accepted(ballot("1.1"), "red")) for member in (S2, S3)))
 
 
-def retry(attempt: int) -> WakeMe[Tick]:
+def retry(attempt: int) -> WakeMe[Wakeup]:
     """The wish of a proposer at its ``attempt``."""
     return WakeMe(Wake(ballot("1.1")), attempt)
 

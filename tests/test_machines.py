@@ -6,6 +6,8 @@ allow, from anybody, in any order, as often as it likes.
 
 from __future__ import annotations
 
+from typing import Literal
+
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -59,6 +61,10 @@ Values = st.sampled_from(["red", "blue", "green"])
 Members = st.sampled_from([S1, S2, S3])
 Senders = st.sampled_from([S1, S2, S3, STRANGER])
 Ballots = st.builds(Ballot, st.integers(1, 4), Members)
+Crash = Literal["before the save", "after the save"] | None
+Crashes: st.SearchStrategy[Crash] = st.sampled_from(
+    [None, None, None, "before the save", "after the save"]
+)
 Requests = st.one_of(st.builds(Prepare, Ballots), st.builds(Accept[str], Ballots, Values))
 
 Quorums = st.sampled_from(
@@ -241,30 +247,33 @@ class ClusterLife(RuleBasedStateMachine):
         self.wakes: dict[ServerId, list[Wake | Beat]] = {me: [] for me in (S1, S2, S3)}
         self.votes: list[From[Accepted[str]]] = []
         self.disks: dict[ServerId, dict[type, server.Record[str]]] = {me: {} for me in (S1, S2, S3)}
+        self.servers: dict[ServerId, Server[str]] = {}
 
     @initialize(quorum=Quorums)
     def begin(self, quorum: QuorumSystem) -> None:
         self.quorum = quorum
-        self.servers: dict[ServerId, Server[str]] = {}
         for me in (S1, S2, S3):
             self.restart(me)
 
     def restart(self, me: ServerId) -> None:
+        """Only the disk survives; wake-ups of the earlier life may still come."""
         self.servers[me] = server.start(me, self.quorum, self.disks[me].values())
-        self.wakes[me] = []
 
-    def step(self, me: ServerId, event: server.Event[str], *, crash: bool = False) -> None:
-        """One step, its save and its messages; or a crash just before the save."""
+    def step(self, me: ServerId, event: server.Event[str], crash: Crash = None) -> None:
+        """One step, its save and its messages, with a crash before or after the save."""
         before = self.servers[me]
         after, outbound = server.receive(before, event)
-        if crash:
+        invariants.never_moves_back(before.acceptor, after.acceptor)
+        if crash == "before the save":
             self.restart(me)
             return
-        invariants.never_moves_back(before.acceptor, after.acceptor)
-        self.servers[me] = after
         if isinstance(outbound, AfterSave):
             self.disks[me][type(outbound.record)] = outbound.record
             outbound = outbound.release(Saved((outbound.record,)))
+        if crash == "after the save":
+            self.restart(me)
+            return
+        self.servers[me] = after
         for effect in outbound.messages:
             self.carry_out(me, effect)
 
@@ -288,20 +297,20 @@ class ClusterLife(RuleBasedStateMachine):
             self.votes.append(From(me, message))
         self.flying.append((me, receiver, message))
 
-    @rule(me=Members, inquire=st.booleans(), crash=st.booleans())
-    def ask(self, me: ServerId, inquire: bool, crash: bool) -> None:
+    @rule(me=Members, inquire=st.booleans(), crash=Crashes)
+    def ask(self, me: ServerId, inquire: bool, crash: Crash) -> None:
         value = f"value {len(self.proposed)}"
-        if isinstance(self.servers[me].proposer.phase, Preparing | Accepting):
+        if self.is_working(me):
             return
         self.proposed.add(value)
-        self.step(me, Inquire() if inquire else Propose(value), crash=crash)
+        self.step(me, Inquire() if inquire else Propose(value), crash)
 
     @precondition(lambda self: self.flying)
-    @rule(data=st.data(), again=st.booleans(), crash=st.sampled_from([False, False, False, True]))
-    def deliver(self, data: st.DataObject, again: bool, crash: bool) -> None:
+    @rule(data=st.data(), again=st.booleans(), crash=Crashes)
+    def deliver(self, data: st.DataObject, again: bool, crash: Crash) -> None:
         index = data.draw(st.integers(0, len(self.flying) - 1), label="message")
         sender, receiver, message = self.flying[index] if again else self.flying.pop(index)
-        self.step(receiver, From(sender, message), crash=crash)
+        self.step(receiver, From(sender, message), crash)
 
     @precondition(lambda self: self.flying)
     @rule(count=st.integers(1, 12))
@@ -323,6 +332,21 @@ class ClusterLife(RuleBasedStateMachine):
     @rule(me=Members)
     def crash(self, me: ServerId) -> None:
         self.restart(me)
+
+    def teardown(self) -> None:
+        """Once the faults stop, everybody who asked is answered."""
+        for _ in range(100):
+            for me in filter(self.is_working, self.servers):
+                due, self.wakes[me] = self.wakes[me], []
+                for wake in due:
+                    self.step(me, wake)
+                while self.flying:
+                    sender, receiver, message = self.flying.pop(0)
+                    self.step(receiver, From(sender, message))
+        assert not any(map(self.is_working, self.servers)), "still at work without any fault"
+
+    def is_working(self, me: ServerId) -> bool:
+        return isinstance(self.servers[me].proposer.phase, Preparing | Accepting)
 
     @invariant()
     def one_value_is_chosen_and_it_was_proposed(self) -> None:

@@ -51,25 +51,25 @@ class TestOneToMany:
     def test_from_the_left(self) -> None:
         assert draw(burst(PREPARE, "11", "12", "13")) == [
             "S1   S2   S3",
-            "◉───▶┼───▶│  S1 to S1..S3: Prepare 1.1",
+            "◉───▶┼───▶│  Prepare 1.1",
         ]
 
     def test_from_the_middle(self) -> None:
         assert draw(burst(PREPARE, "21", "22", "23")) == [
             "S1   S2   S3",
-            "│◀───◉───▶│  S2 to S1..S3: Prepare 1.1",
+            "│◀───◉───▶│  Prepare 1.1",
         ]
 
     def test_from_the_right(self) -> None:
         assert draw(burst(PREPARE, "31", "32", "33")) == [
             "S1   S2   S3",
-            "│◀───┼◀───◉  S3 to S1..S3: Prepare 1.1",
+            "│◀───┼◀───◉  Prepare 1.1",
         ]
 
     def test_to_some_of_them(self) -> None:
         assert draw(burst(PREPARE, "21", "24"), servers=4) == [
             "S1   S2   S3   S4",
-            "│◀───●────┼───▶│  S2 to S1,S4: Prepare 1.1",
+            "│◀───●────┼───▶│  Prepare 1.1",
         ]
 
 
@@ -79,25 +79,25 @@ class TestManyToOne:
     def test_in_the_middle(self) -> None:
         assert draw(burst(PREPARE, "12", "32")) == [
             "S1   S2   S3",
-            "●───▶│◀───●  S1,S3 to S2: Prepare 1.1",
+            "●───▶│◀───●  Prepare 1.1",
         ]
 
     def test_in_the_middle_and_itself(self) -> None:
         assert draw(burst(PREPARE, "13", "23", "33", "43", "53"), servers=5) == [
             "S1   S2   S3   S4   S5",
-            "●────●───▶◉◀───●────●  S1..S5 to S3: Prepare 1.1",
+            "●────●───▶◉◀───●────●  Prepare 1.1",
         ]
 
     def test_on_the_left(self) -> None:
         assert draw(burst(PREPARE, "11", "21", "31")) == [
             "S1   S2   S3",
-            "◉◀───●────●  S1..S3 to S1: Prepare 1.1",
+            "◉◀───●────●  Prepare 1.1",
         ]
 
     def test_on_the_right_past_one_that_is_silent(self) -> None:
         assert draw(burst(PREPARE, "14", "34"), servers=4) == [
             "S1   S2   S3   S4",
-            "●────┼────●───▶│  S1,S3 to S4: Prepare 1.1",
+            "●────┼────●───▶│  Prepare 1.1",
         ]
 
 
@@ -107,19 +107,19 @@ class TestOneToOne:
     def test_to_itself(self) -> None:
         assert draw(burst(PREPARE, "22")) == [
             "S1   S2   S3",
-            "│    ◉    │  S2 to S2: Prepare 1.1",
+            "│    ◉    │  Prepare 1.1",
         ]
 
     def test_to_a_neighbour(self) -> None:
         assert draw(burst(PREPARE, "12")) == [
             "S1   S2   S3",
-            "●───▶│    │  S1 to S2: Prepare 1.1",
+            "●───▶│    │  Prepare 1.1",
         ]
 
     def test_past_other_lanes(self) -> None:
         assert draw(burst(PREPARE, "52"), servers=5) == [
             "S1   S2   S3   S4   S5",
-            "│    │◀───┼────┼────●  S5 to S2: Prepare 1.1",
+            "│    │◀───┼────┼────●  Prepare 1.1",
         ]
 
 
@@ -137,33 +137,33 @@ class TestRows:
         history = [*burst(PREPARE, "12"), Moment(S3, "S3 crashes"), *burst(PREPARE, "13")]
         assert draw(history) == [
             "S1   S2   S3",
-            "●───▶│    │  S1 to S2: Prepare 1.1",
+            "●───▶│    │  Prepare 1.1",
             "│    │    ◆  S3 crashes",
-            "●────┼───▶│  S1 to S3: Prepare 1.1",
+            "●────┼───▶│  Prepare 1.1",
         ]
 
     def test_different_messages_never_share_a_row(self) -> None:
         other = Prepare(ballot("2.1"))
         assert draw([*burst(PREPARE, "12"), *burst(other, "13"), *burst(PREPARE, "13")]) == [
             "S1   S2   S3",
-            "●───▶│    │  S1 to S2: Prepare 1.1",
-            "●────┼───▶│  S1 to S3: Prepare 2.1",
-            "●────┼───▶│  S1 to S3: Prepare 1.1",
+            "●───▶│    │  Prepare 1.1",
+            "●────┼───▶│  Prepare 2.1",
+            "●────┼───▶│  Prepare 1.1",
         ]
 
     def test_messages_of_equal_fields_are_still_different(self) -> None:
         accept, accepted = Accept(ballot("1.1"), "red"), Accepted(ballot("1.1"), "red")
         assert draw([*burst(accept, "12"), *burst(accepted, "13")]) == [
             "S1   S2   S3",
-            "●───▶│    │  S1 to S2: Accept 1.1 red",
-            "●────┼───▶│  S1 to S3: Accepted 1.1 red",
+            "●───▶│    │  Accept 1.1 red",
+            "●────┼───▶│  Accepted 1.1 red",
         ]
 
     def test_the_same_message_of_two_pairs_does_not_share_a_row(self) -> None:
         assert draw(burst(Heartbeat(), "12", "34"), servers=4) == [
             "S1   S2   S3   S4",
-            "●───▶│    │    │  S1 to S2: Heartbeat",
-            "│    │    ●───▶│  S3 to S4: Heartbeat",
+            "●───▶│    │    │  Heartbeat",
+            "│    │    ●───▶│  Heartbeat",
         ]
 
     def test_nothing_happened(self) -> None:
@@ -195,10 +195,10 @@ class TestStyle:
         assert draw(history, servers=4, glyphs=ASCII) == [
             "S1   S2   S3   S4",
             "|    *    |    |  S2 proposes red",
-            "|<---@----+--->|  S2 to S1,S2,S4: Prepare 1.1",
+            "|<---@----+--->|  Prepare 1.1",
         ]
         assert draw(burst(PREPARE, "13"), glyphs=ASCII)[1:] == [
-            "o----+--->|  S1 to S3: Prepare 1.1",
+            "o----+--->|  Prepare 1.1",
         ]
 
     def test_in_its_usual_width(self) -> None:
@@ -223,11 +223,11 @@ class TestStyle:
         cluster.propose(S1, "red")
         assert draw([event for event in cluster.run() if isinstance(event, Delivery)]) == [
             "S1   S2   S3",
-            "◉───▶┼───▶│  S1 to S1..S3: Prepare 1.1",
-            "◉◀───●────●  S1..S3 to S1: Promise 1.1, nothing accepted",
-            "◉───▶┼───▶│  S1 to S1..S3: Accept 1.1 red",
-            "◉◀───●────●  S1..S3 to S1: Accepted 1.1 red",
-            "◉───▶┼───▶│  S1 to S1..S3: Chosen red",
+            "◉───▶┼───▶│  Prepare 1.1",
+            "◉◀───●────●  Promise 1.1, nothing accepted",
+            "◉───▶┼───▶│  Accept 1.1 red",
+            "◉◀───●────●  Accepted 1.1 red",
+            "◉───▶┼───▶│  Chosen red",
         ]
 
 

@@ -24,6 +24,7 @@ from paxos import (
     Done,
     From,
     Inquire,
+    InvariantError,
     MaxRound,
     Nack,
     NothingChosen,
@@ -56,7 +57,8 @@ from paxos.proposer import (
     Task,
     observe,
     receive,
-    sleeper,
+    wait_on,
+    waiting_for,
 )
 from tests.support import (
     ANY_VALUES,
@@ -99,10 +101,10 @@ PHASES: Mapping[str, Phase[str]] = {
     "inquiring, nothing found, last": Preparing(NOW, INQUIRE, TWO, REFUSED, True),
     "inquiring, found": Preparing(NOW, INQUIRE, ONE, REFUSED, True, FOUND),
     "inquiring, found, last": Preparing(NOW, INQUIRE, TWO, REFUSED, True, FOUND),
-    "accepting its own": Accepting(NOW, PROPOSE, ONE, REFUSED, True, "mine", True),
-    "accepting its own, last": Accepting(NOW, PROPOSE, TWO, REFUSED, True, "mine", True),
-    "accepting another's": Accepting(NOW, PROPOSE, ONE, REFUSED, True, "found", False),
-    "accepting another's, last": Accepting(NOW, PROPOSE, TWO, REFUSED, True, "found", False),
+    "accepting its own": Accepting(NOW, PROPOSE, "mine", True, ONE, REFUSED, True),
+    "accepting its own, last": Accepting(NOW, PROPOSE, "mine", True, TWO, REFUSED, True),
+    "accepting another's": Accepting(NOW, PROPOSE, "found", False, ONE, REFUSED, True),
+    "accepting another's, last": Accepting(NOW, PROPOSE, "found", False, TWO, REFUSED, True),
     "done": Done(NOW, "mine", True),
 }
 
@@ -120,7 +122,8 @@ def replies(number: Ballot) -> Mapping[str, Reply[str]]:
         "promise, accepted above what was found": Promise(
             number, Proposal(ballot("2.4"), "higher")
         ),
-        "accepted": Accepted(number, "found"),
+        "accepted, its own": Accepted(number, "mine"),
+        "accepted, another's": Accepted(number, "found"),
         "nack below max_round": Nack(number, ballot("5.3")),
         "nack at max_round": Nack(number, ballot("6.3")),
         "nack above max_round": Nack(number, ballot("7.3")),
@@ -156,6 +159,14 @@ def outcome(before: Proposer[str], sender: ServerId, reply: Reply[str]) -> Outco
             return before, ()
 
 
+def shows_a_ballot_used_twice(phase: Phase[str], sender: ServerId, reply: Reply[str]) -> bool:
+    """A vote that counts, and names another value than the one that was asked for."""
+    if not isinstance(phase, Accepting) or not isinstance(reply, Accepted):
+        return False
+    counts = reply.ballot == NOW and sender != STRANGER and sender not in phase.answered
+    return counts and reply.value != phase.value
+
+
 def on_promise(
     before: Proposer[str], phase: Preparing[str], sender: ServerId, promise: Promise[str]
 ) -> Outcome:
@@ -171,7 +182,7 @@ def on_promise(
         return in_phase(Idle()), (NothingChosen(NOW),)
     value = heard[-1].value if heard else "mine"
     task = evolve(phase.task, own_from=5) if heard else phase.task
-    accepting = Accepting(NOW, task, frozenset(), REFUSED, False, value, not heard)
+    accepting = Accepting(NOW, task, value, not heard, frozenset(), REFUSED, False)
     return in_phase(accepting), (Broadcast(Accept(NOW, value)),)
 
 
@@ -182,6 +193,10 @@ def test_table_of_replies(phase: str, kind: str) -> None:
     for number, sender in product(BALLOTS, SENDERS):
         reply = replies(number)[kind]
         row = f"{phase}; {kind}; ballot {number}; sender {sender}"
+        if shows_a_ballot_used_twice(before.phase, SENDERS[sender], reply):
+            with pytest.raises(InvariantError, match="used twice"):
+                receive(before, From(SENDERS[sender], reply))
+            continue
         expected, messages = outcome(before, SENDERS[sender], reply)
 
         after, outbound = receive(before, From(SENDERS[sender], reply))
@@ -220,8 +235,8 @@ def asking(refusers: str, resent: bool) -> list[tuple[Working, Prepare | Accept[
         (Preparing(NOW, PROPOSE, answered, refused, resent), Prepare(NOW)),
         (Preparing(NOW, PROPOSE, answered, refused, resent, FOUND), Prepare(NOW)),
         (Preparing(NOW, INQUIRE, answered, refused, resent), Prepare(NOW)),
-        (Accepting(NOW, PROPOSE, answered, refused, resent, "mine", True), Accept(NOW, "mine")),
-        (Accepting(NOW, INQUIRE, answered, refused, resent, "found", False), Accept(NOW, "found")),
+        (Accepting(NOW, PROPOSE, "mine", True, answered, refused, resent), Accept(NOW, "mine")),
+        (Accepting(NOW, INQUIRE, "found", False, answered, refused, resent), Accept(NOW, "found")),
     ]
 
 
@@ -249,7 +264,7 @@ def test_table_of_stale_wake_ups(refusers: str, resent: bool) -> None:
     stale = [number for number in BALLOTS if number != NOW]
     for (phase, _), number in product(asking(refusers, resent), stale):
         before = in_phase(phase)
-        assert sleeper(before, Wake(number)) is None
+        assert waiting_for(before, Wake(number)) is None
         assert receive(before, Wake(number)) == (before, SILENCE), (phase, number)
         assert receive(before, Wake(number))[0] is before
 
@@ -258,9 +273,18 @@ def test_table_of_stale_wake_ups(refusers: str, resent: bool) -> None:
 def test_table_of_wake_ups_with_nothing_to_do(phase: str) -> None:
     before = in_phase(PHASES[phase])
     for number in BALLOTS:
-        assert sleeper(before, Wake(number)) is None
+        assert waiting_for(before, Wake(number)) is None
         assert receive(before, Wake(number)) == (before, SILENCE), number
         assert receive(before, Wake(number))[0] is before
+
+
+@pytest.mark.parametrize(("refusers", "resent"), [row[:2] for row in ON_WAKING])
+def test_who_waits_on_says_nothing_and_counts_the_wake_up(refusers: str, resent: bool) -> None:
+    for phase, _ in asking(refusers, resent):
+        after, outbound = wait_on(in_phase(phase), phase)
+
+        assert after == in_phase(evolve(phase, task=evolve(phase.task, attempt=3)))
+        assert free(outbound) == (WakeMe(Wake(NOW), 3),)
 
 
 ASKED = pytest.mark.parametrize("asked", [Propose("new"), Inquire()], ids=repr)
@@ -320,7 +344,7 @@ def test_table_of_whose_value_was_found(found_under: str, own: bool) -> None:
 
     known = task if own else Task(Propose("mine"), attempt=0, own_from=5)
     nobody = frozenset[ServerId]()
-    assert after == in_phase(Accepting(NOW, known, nobody, nobody, False, "x", own))
+    assert after == in_phase(Accepting(NOW, known, "x", own, nobody, nobody, False))
     assert free(outbound) == (Broadcast(Accept(NOW, "x")),)
 
 
@@ -728,10 +752,10 @@ def test_the_wake_up_of_an_earlier_round_does_nothing() -> None:
     assert ignores(before, wake("1.1"))
 
 
-def test_sleeper_finds_the_phase_that_asked_for_the_wake_up() -> None:
+def test_waiting_for_finds_the_phase_that_asked_for_the_wake_up() -> None:
     for state in (receive(FRESH, Propose("mine"))[0], accepting_mine()):
-        assert sleeper(state, Wake(ballot("1.1"))) is state.phase
-        assert sleeper(state, Wake(ballot("2.1"))) is None
+        assert waiting_for(state, Wake(ballot("1.1"))) is state.phase
+        assert waiting_for(state, Wake(ballot("2.1"))) is None
 
 
 def test_it_retries_with_the_original_value_after_it_has_adopted_another() -> None:

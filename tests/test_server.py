@@ -1,12 +1,13 @@
 """A server: which role gets what, who knows tells, and what survives a crash.
 
-Last, three servers decide together, over a network and disks that fit on half a page.
+Last, servers decide together, over a network and disks that fit on half a page.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from itertools import permutations, product
+from typing import Generic
 
 import pytest
 
@@ -33,6 +34,7 @@ from paxos import (
     Promise,
     Proposal,
     Propose,
+    QuorumSystem,
     Saved,
     Server,
     ServerId,
@@ -42,10 +44,24 @@ from paxos import (
     WakeMe,
     election,
 )
+from paxos.ballot import V
 from paxos.invariants import AgreementBroken, durable_before_sent, never_moves_back
-from paxos.proposer import Accepting, Idle, Preparing
+from paxos.proposer import Accepting, Idle, Preparing, wait_on
 from paxos.server import Effect, Event, Record, Report, receive, start
-from tests.support import S1, S2, S3, STRANGER, THREE, ballot, free, sealed
+from tests.support import (
+    ANY_VALUES,
+    FIVE,
+    S1,
+    S2,
+    S3,
+    S4,
+    S5,
+    STRANGER,
+    THREE,
+    ballot,
+    free,
+    sealed,
+)
 
 B11, B21, B22, B33 = map(ballot, ["1.1", "2.1", "2.2", "3.3"])
 
@@ -220,9 +236,9 @@ def test_propose_prepares_above_a_round_that_is_saved_first() -> None:
     assert sealed(outbound, MaxRound(1)) == (
         Broadcast(Prepare(B11)),
         WakeMe(Wake(B11), 0),
-        WakeMe(Beat(), 0),
+        WakeMe(Beat(1), 0),
     )
-    assert state.election.running
+    assert state.election == election.Election(S1, THREE.members, 1)
 
 
 def test_inquire_prepares_too_and_may_find_nothing() -> None:
@@ -367,41 +383,59 @@ def test_rounds_start_above_the_promise(state: Server[str], event: Event[str]) -
 # The heartbeat
 
 
-def beats(effects: tuple[Effect[str], ...]) -> int:
-    """How many wake-ups for a heartbeat are asked for."""
-    return effects.count(WakeMe(Beat(), 0))
+def beats(effects: tuple[Effect[str], ...]) -> list[int]:
+    """The numbers of the heartbeats for which a wake-up is asked."""
+    wakes = [effect.wake for effect in effects if isinstance(effect, WakeMe)]
+    return [wake.number for wake in wakes if isinstance(wake, Beat)]
 
 
 @pytest.mark.parametrize("state", [PREPARING, ACCEPTING], ids=["preparing", "accepting"])
 def test_who_is_at_work_says_so(state: Server[str]) -> None:
     """And asks for the next beat, for as long as the work lasts."""
-    for _ in range(3):
-        state, outbound = receive(state, Beat())
-        assert free(outbound) == (Broadcast(Heartbeat()), WakeMe(Beat(), 0))
+    for number in range(1, 4):
+        state, outbound = receive(state, Beat(number))
+        assert free(outbound) == (Broadcast(Heartbeat()), WakeMe(Beat(number + 1), 0))
 
 
-@pytest.mark.parametrize("state", [NEW, DONE, TOLD], ids=["new", "done", "told"])
-def test_who_is_not_at_work_is_silent(state: Server[str]) -> None:
-    """The chain ends, and who was alive is forgotten."""
-    state, outbound = receive(state, Beat())
+@pytest.mark.parametrize("state", [PREPARING, ACCEPTING], ids=["preparing", "accepting"])
+@pytest.mark.parametrize("number", [0, 1, 3, 4])
+def test_a_beat_of_another_number_changes_nothing(state: Server[str], number: int) -> None:
+    """Stale, repeated or never asked for; nobody is older for it."""
+    state = after(state, Beat(1), From(S3, Heartbeat()))
+    same, outbound = receive(state, Beat(number))
+    assert same == state
     assert free(outbound) == ()
-    assert state.election == NEW.election
+
+
+@pytest.mark.parametrize("hears", [False, True])
+@pytest.mark.parametrize("state", [NEW, DONE, TOLD], ids=["new", "done", "told"])
+def test_who_is_not_at_work_is_silent(state: Server[str], hears: bool) -> None:
+    """The chain ends."""
+    number = state.election.beat
+    state = after(state, From(S3, Heartbeat())) if hears else state
+    same, outbound = receive(state, Beat(number))
+    assert same is state
+    assert free(outbound) == ()
 
 
 def test_there_is_one_chain_of_beats() -> None:
-    """A request that comes before the last beat of the one before goes on with its chain."""
+    """A request that comes before the last beat of the one before makes that beat stale."""
     state, outbound = receive(NEW, Inquire())
-    assert beats(sealed(outbound, MaxRound(1))) == 1
+    assert beats(sealed(outbound, MaxRound(1))) == [1]
     state = after(state, *promises(B11, S1, S2))
     state, outbound = receive(state, Inquire())
-    assert beats(sealed(outbound, MaxRound(2))) == 0
-    assert beats(said(state, Beat())) == 1
+    assert beats(sealed(outbound, MaxRound(2))) == [2]
+    assert said(state, Beat(1)) == ()
+    assert said(after(state, Beat(1)), Beat(2)) == (Broadcast(Heartbeat()), WakeMe(Beat(3), 0))
+    assert said(after(state, Beat(2)), Beat(2)) == ()
 
 
 def test_the_chain_starts_again_after_its_end() -> None:
-    state = after(NEW, Inquire(), *promises(B11, S1, S2), Beat())
-    assert not state.election.running
-    assert beats(sealed(receive(state, Propose("a"))[1], MaxRound(2))) == 1
+    state = after(NEW, Inquire(), *promises(B11, S1, S2), Beat(1))
+    assert beats(sealed(receive(state, Propose("a"))[1], MaxRound(2))) == [2]
+    state = after(state, Propose("a"))
+    assert said(state, Beat(1)) == ()
+    assert beats(said(state, Beat(2))) == [3]
 
 
 def test_a_new_round_starts_no_second_chain() -> None:
@@ -413,20 +447,60 @@ def test_a_new_round_starts_no_second_chain() -> None:
 # Leaving the floor
 
 
-@pytest.mark.parametrize("state", [PREPARING, ACCEPTING], ids=["preparing", "accepting"])
+AGAIN = [(PREPARING, Prepare(B11)), (ACCEPTING, Accept(B11, "a"))]
+"""Servers at work, and what they send again when they are woken."""
+
+
+@pytest.mark.parametrize(("state", "again"), AGAIN, ids=["preparing", "accepting"])
+@pytest.mark.parametrize("higher", [S2, S3])
+def test_three_wake_ups_out_of_four_leave_the_floor_to_a_higher_server(
+    state: Server[str], again: Prepare | Accept[str], higher: ServerId
+) -> None:
+    """Each of them counts, and nothing but the count changes."""
+    state = after(state, From(higher, Heartbeat()))
+    for attempt in range(12):
+        asked = WakeMe(Wake(B11), attempt + 1)
+        assert isinstance(state.proposer.phase, Preparing | Accepting)
+        waiting, _ = wait_on(state.proposer, state.proposer.phase)
+        now, outbound = receive(state, Wake(B11))
+        if attempt in (3, 7, 11):
+            assert free(outbound) == (Broadcast(again), asked)
+        else:
+            assert free(outbound) == (asked,)
+            assert now == Server(state.acceptor, waiting, state.learner, state.election)
+        state = now
+
+
+@pytest.mark.parametrize(("state", "again"), AGAIN, ids=["preparing", "accepting"])
 @pytest.mark.parametrize("attempt", range(3))
 @pytest.mark.parametrize("higher", [S2, S3])
-def test_a_wake_up_leaves_the_floor_to_a_higher_server(
-    state: Server[str], attempt: int, higher: ServerId
+@pytest.mark.parametrize("silent", range(5))
+def test_the_floor_is_left_until_two_whole_intervals_are_silent(
+    state: Server[str],
+    again: Prepare | Accept[str],
+    attempt: int,
+    higher: ServerId,
+    silent: int,
 ) -> None:
-    """And comes back with the same attempt, until two whole intervals have been silent."""
+    """The first of three beats ends an interval that had already begun."""
     state = after(state, *[Wake(B11)] * attempt, From(higher, Heartbeat()))
-    for _ in range(3):
-        same, outbound = receive(state, Wake(B11))
-        assert same is state
-        assert free(outbound) == (WakeMe(Wake(B11), attempt),)
-        state = after(state, Beat())
-    assert said(state, Wake(B11))[1] == WakeMe(Wake(B11), attempt + 1)
+    state = after(state, *(Beat(number) for number in range(1, silent + 1)))
+    asked = WakeMe(Wake(B11), attempt + 1)
+    left = (asked,) if silent < 3 else (Broadcast(again), asked)
+    assert said(state, Wake(B11)) == left
+
+
+def test_a_refused_server_that_yields_starts_over_at_its_turn() -> None:
+    """The wake-ups that it slept over count for the next round too."""
+    state = after(PREPARING, From(S2, Nack(B11, B33)), From(S3, Nack(B11, B33)))
+    state = after(state, From(S3, Heartbeat()), *[Wake(B11)] * 3)
+    state, outbound = receive(state, Wake(B11))
+    number = ballot("4.1")
+    assert sealed(outbound, MaxRound(4)) == (
+        Broadcast(Prepare(number)),
+        WakeMe(Wake(number), 4),
+    )
+    assert said(state, Wake(number)) == (WakeMe(Wake(number), 5),)
 
 
 def test_a_lower_server_is_left_nothing() -> None:
@@ -459,9 +533,9 @@ OVER = [NEW, HEARD, DONE, TOLD, after(NEW, Inquire(), *promises(B11, S1, S2))]
     ],
 )
 def test_a_stale_wake_up_is_ignored(state: Server[str], number: Ballot) -> None:
-    """It is not even asked for again, whoever has the floor."""
+    """It is not even counted or asked for again, whoever has the floor."""
     same, outbound = receive(state, Wake(number))
-    assert same == state
+    assert same is state
     assert free(outbound) == ()
 
 
@@ -496,32 +570,34 @@ def test_a_ballot_is_not_used_again_after_a_restart() -> None:
         disk.append(MaxRound(round_))
 
 
-# Three servers decide
+# Servers decide
 
 MEMBERS = S1, S2, S3
 
 
-class World:
-    """A network that loses nothing, a disk and a clock for each of three servers."""
+class World(Generic[V]):
+    """A network that loses nothing, a disk and a clock for each server."""
 
-    def __init__(self) -> None:
-        self.servers: dict[ServerId, Server[str]] = {me: start(me, THREE) for me in MEMBERS}
-        self.disks: dict[ServerId, list[Record[str]]] = {me: [] for me in MEMBERS}
-        self.reports: dict[ServerId, list[Report[str]]] = {me: [] for me in MEMBERS}
-        self.network = deque[tuple[ServerId, From[Message[str]]]]()
+    def __init__(self, quorum: QuorumSystem = THREE) -> None:
+        self.quorum = quorum
+        members = sorted(quorum.members)
+        self.servers: dict[ServerId, Server[V]] = {me: start(me, quorum) for me in members}
+        self.disks: dict[ServerId, list[Record[V]]] = {me: [] for me in members}
+        self.reports: dict[ServerId, list[Report[V]]] = {me: [] for me in members}
+        self.network = deque[tuple[ServerId, From[Message[V]]]]()
         self.wakes: list[tuple[ServerId, Wake | Beat]] = []
-        self.sent: list[Message[str]] = []
+        self.sent: list[Message[V]] = []
 
-    def save(self, me: ServerId, record: Record[str]) -> None:
+    def save(self, me: ServerId, record: Record[V]) -> None:
         """Make it durable."""
         self.disks[me].append(record)
 
     def restart(self, me: ServerId) -> None:
         """Nothing is left but the disk."""
-        self.servers[me] = start(me, THREE, self.disks[me])
+        self.servers[me] = start(me, self.quorum, self.disks[me])
         self.wakes = [(who, wake) for who, wake in self.wakes if who != me]
 
-    def step(self, me: ServerId, event: Event[str]) -> None:
+    def step(self, me: ServerId, event: Event[V]) -> None:
         """Receive, save, release, send."""
         self.servers[me], outbound = receive(self.servers[me], event)
         if isinstance(outbound, AfterSave):
@@ -538,9 +614,9 @@ class World:
             else:
                 self.reports[me].append(effect)
 
-    def send(self, me: ServerId, receiver: ServerId, message: Message[str]) -> None:
+    def send(self, me: ServerId, receiver: ServerId, message: Message[V]) -> None:
         """Send what a crash at this moment would not make untrue."""
-        revived = start(me, THREE, self.disks[me])
+        revived = start(me, self.quorum, self.disks[me])
         if isinstance(message, Promise | Accepted):
             durable_before_sent(revived.acceptor, message)
         elif isinstance(message, Prepare) and message.ballot.round > revived.proposer.max_round:
@@ -548,7 +624,7 @@ class World:
         self.sent.append(message)
         self.network.append((receiver, From(me, message)))
 
-    def propose(self, me: ServerId, value: str) -> None:
+    def propose(self, me: ServerId, value: V) -> None:
         """From the request to the end."""
         self.step(me, Propose(value))
         self.settle()
@@ -558,11 +634,15 @@ class World:
         if self.network:
             self.step(*self.network.popleft())
 
+    def deliver_all(self) -> None:
+        """Every message, and those that it leads to."""
+        while self.network:
+            self.deliver()
+
     def settle(self) -> None:
         """Deliver everything; wake everybody who asked for it; again, until all is quiet."""
         for _ in range(100):
-            while self.network:
-                self.deliver()
+            self.deliver_all()
             due, self.wakes = self.wakes, []
             for me, wake in due:
                 self.step(me, wake)
@@ -570,7 +650,7 @@ class World:
                 return
         raise AssertionError("the servers never came to rest")
 
-    def values(self) -> list[str | None]:
+    def values(self) -> list[V | None]:
         """What each server knows to be chosen."""
         choices = [each.learner.choice for each in self.servers.values()]
         return [choice and choice.chosen.value for choice in choices]
@@ -578,7 +658,7 @@ class World:
 
 def test_three_servers_decide() -> None:
     """One proposes, all learn it, each reports it once."""
-    world = World()
+    world = World[str]()
     world.propose(S1, "a")
     assert world.values() == ["a", "a", "a"]
     assert world.reports == {
@@ -590,7 +670,7 @@ def test_three_servers_decide() -> None:
 
 def test_everything_is_saved_before_it_is_said() -> None:
     """Each promise, acceptance and round; and nothing else is saved."""
-    world = World()
+    world = World[str]()
     world.propose(S1, "a")
     said_by_all = [type(message) for message in world.sent]
     assert said_by_all.count(Promise) == said_by_all.count(Accepted) == 3
@@ -602,7 +682,7 @@ def test_everything_is_saved_before_it_is_said() -> None:
     }
 
 
-class Forgetful(World):
+class Forgetful(World[str]):
     """A world whose disks keep only one kind of record."""
 
     def __init__(self, kept: type[Record[str]]) -> None:
@@ -629,13 +709,27 @@ def test_a_disk_that_forgets_is_noticed(kept: type[Record[str]], message: str) -
 @pytest.mark.parametrize("order", list(permutations([S1, S2, S3])), ids=str)
 def test_rivals_agree(order: tuple[ServerId, ...]) -> None:
     """All three propose at once; each reports the one choice, once."""
-    world = World()
+    world = World[str]()
     for me in order:
         world.step(me, Propose(f"of {me}"))
     world.settle()
     assert len(set(world.values())) == 1
     assert world.values()[0] in {"of 1", "of 2", "of 3"}
     assert [len(reports) for reports in world.reports.values()] == [1, 1, 1]
+
+
+@pytest.mark.parametrize("value", ANY_VALUES, ids=type)
+def test_any_value_is_decided(value: object) -> None:
+    """What is proposed is handed on as it is, also to a server that must ask after a crash."""
+    world = World[object]()
+    world.propose(S1, value)
+    world.restart(S2)
+    world.step(S2, Inquire())
+    world.settle()
+    for me, times in (S1, 1), (S2, 2), (S3, 1):
+        reports = world.reports[me]
+        assert [type(report) for report in reports] == [Done] * times
+        assert all(isinstance(report, Done) and report.value is value for report in reports)
 
 
 @pytest.mark.parametrize("me", [S1, S2, S3])
@@ -645,7 +739,7 @@ def test_a_crash_at_any_moment_breaks_nothing(me: ServerId, deliveries: int) -> 
 
     A decision takes 15 deliveries: five messages to or from each of three servers.
     """
-    world = World()
+    world = World[str]()
     world.step(S1, Propose("a"))
     for _ in range(deliveries):
         world.deliver()
@@ -665,3 +759,46 @@ def test_a_crash_at_any_moment_breaks_nothing(me: ServerId, deliveries: int) -> 
     assert world.values() in (["a"] * 3, ["b"] * 3)
     if Chosen(B11, "a") in world.sent:
         assert world.values() == ["a"] * 3
+
+
+# A leader that is deaf
+
+
+class DeafLeader(World[str]):
+    """Five servers. S5 can send and hears nothing; the first Prepares of S1 are lost."""
+
+    def __init__(self, lost: int) -> None:
+        super().__init__(FIVE)
+        self.to_lose = lost * len(FIVE.members)
+
+    def send(self, me: ServerId, receiver: ServerId, message: Message[str]) -> None:
+        if me == S1 and isinstance(message, Prepare) and self.to_lose:
+            self.to_lose -= 1
+        elif receiver != S5:
+            super().send(me, receiver, message)
+
+
+@pytest.mark.parametrize("lost", range(4))
+def test_a_deaf_leader_does_not_block_the_rest_for_ever(lost: int) -> None:
+    """S5 has the promises and keeps speaking; S1 gets its value chosen at its fourth wake-up.
+
+    Each loss costs it four wake-ups more, since only one of them sends.
+    """
+    world = DeafLeader(lost)
+    world.step(S5, Propose("of 5"))
+    world.step(S1, Propose("of 1"))
+    world.deliver_all()
+    woken = 0
+    for _ in range(4 * (lost + 1)):
+        assert world.reports[S1] == []
+        due, world.wakes = world.wakes, []
+        for me, wake in due:
+            if (me, type(wake)) == (S1, Wake):
+                assert election.leader(world.servers[S1].election) == S5
+                woken += 1
+            world.step(me, wake)
+            world.deliver_all()
+    assert woken == 4 * (lost + 1)
+    assert world.reports[S1] == [Done(B21, "of 1", own=True)]
+    assert [world.reports[me] for me in (S2, S3, S4)] == [[Done(B21, "of 1", own=False)]] * 3
+    assert world.values() == ["of 1"] * 4 + [None]

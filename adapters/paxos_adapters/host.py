@@ -5,14 +5,16 @@
 - The state moves on when the save has returned. A save that fails is final: nothing leaves,
   nothing is kept, and the host stops.
 - A record that is durable already is not saved again.
+- A message that cannot be sent is a lost message: it is logged, and the server goes on.
 - Time and chance come in here: the pace turns the core's wish to be woken into seconds.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from random import Random
-from typing import Generic, TypeAlias, TypeVar, assert_never
+from typing import Generic, TypeVar
 
 from attrs import frozen
 
@@ -33,11 +35,12 @@ from paxos import (
     server,
 )
 from paxos.election import Beat
-from paxos.proposer import Wake
+from paxos.errors import assert_never
+from paxos.server import Wakeup
 from paxos_adapters.ports import Store, Timer, Transport
 
 V = TypeVar("V")
-Tick: TypeAlias = Wake | Beat
+_logger = logging.getLogger(__name__)
 
 
 class Stopped(PaxosError):
@@ -81,7 +84,7 @@ class Pace:
         if not (0 < self.shortest_s <= self.longest_s and self.beat_s > 0):
             raise PaceError(self)
 
-    def delay_s(self, wish: WakeMe[Tick], random: Random) -> float:
+    def delay_s(self, wish: WakeMe[Wakeup], random: Random) -> float:
         """Seconds until ``wish.wake`` is due."""
         if type(wish.wake) is Beat:
             return self.beat_s
@@ -102,7 +105,7 @@ class Host(Generic[V]):
         *,
         store: Store[server.Record[V]],
         transport: Transport[Message[V]],
-        timer: Timer[Tick],
+        timer: Timer[Wakeup],
         pace: Pace = DEFAULT_PACE,
         random: Random | None = None,
     ) -> None:
@@ -176,10 +179,10 @@ class Host(Generic[V]):
 
     def _carry_out(self, effect: server.Effect[V]) -> tuple[server.Report[V], ...]:
         if type(effect) is To:
-            self._transport.send(effect.receiver, effect.message)
+            self._send(effect.receiver, effect.message)
         elif type(effect) is Broadcast:
             for member in self._members:
-                self._transport.send(member, effect.message)
+                self._send(member, effect.message)
         elif type(effect) is WakeMe:
             self._timer.wake_later(effect.wake, self._pace.delay_s(effect, self._random))
         elif type(effect) is Done or type(effect) is NothingChosen:
@@ -187,6 +190,13 @@ class Host(Generic[V]):
         else:
             assert_never(effect)
         return ()
+
+    def _send(self, receiver: ServerId, message: Message[V]) -> None:
+        """A send that fails is a lost message, and those are made up for."""
+        try:
+            self._transport.send(receiver, message)
+        except Exception:
+            _logger.warning("a message to server %s is lost: %r", receiver, message, exc_info=True)
 
     def _stop(self, cause: BaseException) -> Stopped:
         self._stopped = Stopped(self._state.proposer.me, cause)

@@ -17,9 +17,21 @@ from typing import Generic, TypeAlias, TypeVar
 
 from attrs import frozen
 
-from paxos import From, Inquire, Message, PaxosError, Propose, Saved, ServerId, majority, server
+from paxos import (
+    From,
+    Inquire,
+    Message,
+    PaxosError,
+    Propose,
+    Saved,
+    ServerId,
+    UnknownServer,
+    majority,
+    server,
+)
 from paxos.quorum import QuorumSystem
-from paxos_adapters.host import DEFAULT_PACE, Host, Pace, Tick
+from paxos.server import Wakeup
+from paxos_adapters.host import DEFAULT_PACE, Host, Pace
 
 M = TypeVar("M")
 R = TypeVar("R")
@@ -42,7 +54,7 @@ class Woken:
 
     at_s: float
     server: ServerId
-    wake: Tick
+    wake: Wakeup
 
 
 class MemoryStore(Generic[R]):
@@ -88,10 +100,10 @@ class Clock:
 
     def __init__(self) -> None:
         self.now_s = 0.0
-        self.due: list[tuple[float, int, ServerId, Tick]] = []
+        self.due: list[tuple[float, int, ServerId, Wakeup]] = []
         self._ids = count()
 
-    def wake_later(self, server: ServerId, wake: Tick, delay_s: float) -> None:
+    def wake_later(self, server: ServerId, wake: Wakeup, delay_s: float) -> None:
         """Note a wake-up of ``server``; those due at the same time keep their order."""
         heapq.heappush(self.due, (self.now_s + delay_s, next(self._ids), server, wake))
 
@@ -108,7 +120,7 @@ class Alarm:
     me: ServerId
     clock: Clock
 
-    def wake_later(self, wake: Tick, delay_s: float) -> None:
+    def wake_later(self, wake: Wakeup, delay_s: float) -> None:
         """Note ``wake`` on the common clock."""
         self.clock.wake_later(self.me, wake, delay_s)
 
@@ -128,11 +140,13 @@ class ServerDown(PaxosError):
     """A server that has crashed was asked for something."""
 
     def __init__(self, server: ServerId) -> None:
-        super().__init__(f"server {server} is down or unknown. Restart it, or ask another one.")
+        super().__init__(f"server {server} is down. Restart it, or ask another one.")
 
 
 class Cluster(Generic[V]):
     """Servers in one process that agree on one value.
+
+    Whatever takes a server raises UnknownServer for one that is no member.
 
     >>> cluster = Cluster[str](servers=5)
     >>> first, *_, last = cluster.servers
@@ -191,9 +205,8 @@ class Cluster(Generic[V]):
         self._clock.forget(me)
 
     def restart(self, me: ServerId) -> None:
-        """Start one server again from its store, after a crash if it is up. Raises ServerDown."""
-        if me not in self._stores:
-            raise ServerDown(me)
+        """Start one server again from its store, after a crash if it is up."""
+        self._check_member(me)
         self._clock.forget(me)
         self._hosts[me] = self._start(me)
 
@@ -233,9 +246,14 @@ class Cluster(Generic[V]):
         self.reports.extend((me, report) for report in self._host(me).receive(event))
 
     def _host(self, me: ServerId) -> Host[V]:
+        self._check_member(me)
         if me not in self._hosts:
             raise ServerDown(me)
         return self._hosts[me]
+
+    def _check_member(self, me: ServerId) -> None:
+        if me not in self._stores:
+            raise UnknownServer(me, self.quorum.members)
 
     def _start(self, me: ServerId) -> Host[V]:
         return Host(

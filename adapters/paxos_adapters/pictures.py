@@ -129,7 +129,7 @@ def space_time(
         else:
             ballot = None if type(item.message) is Heartbeat else item.message.ballot
             lanes = _arrows(servers, item.ways, width, glyphs)
-            yield Row(lanes, f"{_who(item.ways)}: {describe(item.message)}", ballot)
+            yield Row(lanes, describe(item.message), ballot)
 
 
 def _bursts(
@@ -149,19 +149,6 @@ def _bursts(
             burst = Burst(item.message, ((item.sender, item.receiver),))
     if burst is not None:
         yield burst
-
-
-def _who(ways: tuple[tuple[ServerId, ServerId], ...]) -> str:
-    senders = sorted({sender for sender, _ in ways})
-    receivers = sorted({receiver for _, receiver in ways})
-    return f"{_names(senders)} to {_names(receivers)}"
-
-
-def _names(servers: Sequence[ServerId]) -> str:
-    first, last = servers[0], servers[-1]
-    if len(servers) > 2 and last - first == len(servers) - 1:
-        return f"S{first}..S{last}"
-    return ",".join(f"S{server}" for server in servers)
 
 
 def _arrows(

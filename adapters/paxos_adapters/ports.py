@@ -21,8 +21,8 @@ class Transport(Protocol[M_contra]):
     def send(self, receiver: ServerId, message: M_contra) -> None:
         """Send ``message`` on its way; ``receiver`` may be the sender itself.
 
-        It may be lost, late, repeated or overtaken, and it must not be altered. Returns at once,
-        and never raises for a server that cannot be reached.
+        It may be lost, late, repeated or overtaken, and it must not be altered. Returns at once.
+        What it raises is logged, and taken for a lost message.
         """
         ...
 

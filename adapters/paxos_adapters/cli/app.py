@@ -30,7 +30,9 @@ def run(arguments: Sequence[str]) -> int:
         code: object = paxos.main(list(arguments), prog_name="paxos", standalone_mode=False)
         sys.stdout.flush()
     except click.ClickException as error:
-        click.echo(f"paxos: {error.format_message()} (paxos --help shows what there is)", err=True)
+        context = error.ctx if isinstance(error, click.UsageError) else None
+        command = "paxos" if context is None else context.command_path
+        click.echo(f"{command}: {error.format_message()} (see {command} --help)", err=True)
         return error.exit_code
     except click.Abort:
         click.echo("paxos: stopped", err=True)

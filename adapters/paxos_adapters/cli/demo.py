@@ -13,7 +13,7 @@ from rich.text import Text
 
 from paxos import Message, ServerId
 from paxos_adapters.memory import Cluster, Delivery
-from paxos_adapters.pictures import ASCII, UNICODE, Moment, Row, space_time
+from paxos_adapters.pictures import ASCII, UNICODE, Glyphs, Moment, Row, space_time
 
 MAX_SERVERS = 9
 MIN_WIDTH = 60  # of the table, in characters: a narrower window wraps lines and loses none
@@ -50,9 +50,9 @@ def demo(servers: int, proposers: int | None, seed: int | None, plain: bool) -> 
     console = Console(highlight=False, color_system=None if plain else "auto", soft_wrap=True)
     console.width = max(console.width, MIN_WIDTH)
     glyphs = ASCII if plain else UNICODE
-    console.print(f"Servers: {servers}, proposers: {proposers}, seed: {seed}. Time runs down;")
-    console.print(f"{glyphs.sender} sends, {glyphs.itself} sends to itself too.\n")
-    width = 9 if servers <= 5 else 6
+    console.print(f"Servers: {servers}, proposers: {proposers}, seed: {seed}. Time runs down.")
+    console.print(_legend(glyphs))
+    width = 9 if servers <= 5 else 5
     for row in space_time(cluster.servers, history, width=width, glyphs=glyphs):
         console.print(_styled(row, width * servers))
     console.print(_knowledge(cluster, plain))
@@ -90,6 +90,13 @@ def _begin(cluster: Cluster[str], proposers: tuple[ServerId, ...], me: ServerId)
     if known is None:
         return Moment(me, f"S{me} proposes {value}")
     return Moment(me, f"S{me} would propose {value}, but knows that {known} is chosen")
+
+
+def _legend(glyphs: Glyphs) -> str:
+    return (
+        f"{glyphs.moment} proposes  {glyphs.sender} sends  {glyphs.itself} sends to itself too  "
+        f"{glyphs.crossing} passes by\n"
+    )
 
 
 def _styled(row: Row, lanes_width: int) -> Text:
