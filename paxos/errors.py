@@ -81,7 +81,7 @@ class Misplaced(PaxosError, TypeError):
     def __init__(self, what: object) -> None:
         super().__init__(
             f"{what!r} is nothing that this function takes; nothing was changed. A type checker "
-            "names the line; messages from other servers come wrapped, as From(sender, message)."
+            "names the line. What others say comes as From(sender, message), except to an acceptor."
         )
         self.what = what
 

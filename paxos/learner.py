@@ -54,6 +54,8 @@ def receive(state: Learner[V], event: Event[V]) -> Step[V]:
     Raises AgreementBroken for a second choice, InvariantError for a ballot with two values.
     """
     if type(event) is From:
+        if type(event.message) is not Accepted:
+            assert_never(event.message)
         return _count(state, event.sender, event.message)
     if type(event) is Chosen:
         _voters(state.tallies, event)

@@ -13,7 +13,9 @@ from paxos import (
     AfterSave,
     Busy,
     Chosen,
+    From,
     InvariantError,
+    Learner,
     MaxRound,
     Misplaced,
     PaxosError,
@@ -30,6 +32,7 @@ from paxos import (
     acceptor,
     errors,
     invariants,
+    learner,
     majority,
     proposer,
     server,
@@ -200,8 +203,9 @@ def test_an_error_survives_the_way_to_another_process(error: PaxosError) -> None
         lambda: acceptor.receive(Acceptor[str](), Promise[str](ballot("1.1"), None)),  # type: ignore[arg-type]
         lambda: proposer.receive(Proposer[str](S1, THREE), "red"),  # type: ignore[arg-type]
         lambda: server.receive(server.start(S1, THREE), Prepare(ballot("1.1"))),  # type: ignore[arg-type]
+        lambda: learner.receive(Learner(THREE), From(S1, Chosen(ballot("1.1"), "a"))),  # type: ignore[arg-type]
     ],
-    ids=["another role", "no event", "without its sender"],
+    ids=["another role", "no event", "without its sender", "wrapped"],
 )
 def test_what_is_out_of_place_is_an_error(step: Callable[[], object]) -> None:
     """An untyped program hears it at once, where a typed one is told before it runs."""

@@ -109,7 +109,7 @@ def _knowledge(cluster: Cluster[str], plain: bool) -> Table:
     table = Table(
         title="\nWho knows what", title_justify="left", box=box.ASCII if plain else box.ROUNDED
     )
-    for heading in ("server", "promised", "accepted", "knows that is chosen"):
+    for heading in ("server", "promised", "accepted", "knows is chosen"):
         table.add_column(heading)
     for server in cluster.servers:
         memory = cluster.state(server).acceptor
