@@ -96,18 +96,18 @@ class Specification:
         return self.reactions[key]
 
     def allowed(self, ballot: Ballot, sent: int) -> list[int]:
-        """The values that the promises of some quorum allow."""
+        """The values that the promises of some quorum allow, one for each witness, as TLC counts."""
         heard = sent & self.promises.get(ballot, 0)
         if (ballot, heard) not in self.allowances:
             told = [it for it, bit in self.bits.items() if heard & bit and isinstance(it, tuple)]
             promises = [(me, it.accepted) for me, it in told if isinstance(it, Promise)]
-            values: set[int] = set()
+            values: list[int] = []
             for quorum in self.quorums:
                 if quorum <= {me for me, _ in promises}:
                     found = [it for me, it in promises if me in quorum and it is not None]
                     highest = max((it.ballot for it in found), default=None)
-                    values |= {it.value for it in found if it.ballot == highest} or {*self.values}
-            self.allowances[ballot, heard] = sorted(values)
+                    values += [it.value for it in found if it.ballot == highest] or self.values
+            self.allowances[ballot, heard] = values
         return self.allowances[ballot, heard]
 
     def chosen(self, state: State) -> set[int]:
@@ -141,7 +141,7 @@ def put(states: tuple[int, ...], me: int, after: int) -> tuple[int, ...]:
 
 @pytest.mark.parametrize(
     ("acceptors", "values", "last", "states", "depth"),
-    [(2, 2, 3, 14_881, 25), (3, 2, 1, 3_921, 17), (3, 2, 2, 185_369, 25)],
+    [(2, 2, 3, 14_881, 25), (3, 2, 1, 3_921, 17)],
 )
 def test_two_values(acceptors: int, values: int, last: int, states: int, depth: int) -> None:
     found = explore(Specification(acceptors, values, last))
@@ -159,6 +159,14 @@ def test_one_value(n: int, ballots: int) -> None:
 
     assert found.states == (1 + 2**n + 2**n * majorities) ** ballots
     assert found.depth == (2 * n + 2) * ballots + 1
+
+
+def test_as_many_steps_as_tlc_generates() -> None:
+    """Its figure counts the state at the start as well."""
+    found = explore(Specification(3, 2, 2))
+
+    assert (found.states, found.depth) == (185_369, 25)
+    assert found.transitions + 1 == 1_361_380
 
 
 def test_one_value_at_most_is_chosen() -> None:
