@@ -96,7 +96,7 @@ class Specification:
         return self.reactions[key]
 
     def allowed(self, ballot: Ballot, sent: int) -> list[int]:
-        """The values that the promises of some quorum allow, one for each witness, as TLC counts."""
+        """The values that some quorum of promises allows, one for each witness, as TLC counts."""
         heard = sent & self.promises.get(ballot, 0)
         if (ballot, heard) not in self.allowances:
             told = [it for it, bit in self.bits.items() if heard & bit and isinstance(it, tuple)]
