@@ -1,8 +1,8 @@
 """Everything that the core can raise.
 
-- Messages never raise: stale, repeated and foreign ones are data.
+- Stale, repeated and foreign messages never raise: they are data.
 - Misuse by the calling program raises at once, and leaves the state as it was.
-- A broken invariant raises, since going on could spread a wrong value.
+- A message that proves a broken protocol raises, since going on could spread a wrong value.
 
 Each error says what happened, what it means and what to do.
 """

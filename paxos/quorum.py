@@ -23,7 +23,6 @@ from paxos.values import frozen
 MAX_TOTAL_WEIGHT = 100_000
 """Bound on the sum of weights, since the search for two quorums that miss grows with it."""
 
-
 NOBODY: frozenset[ServerId] = frozenset()
 """No server at all."""
 
