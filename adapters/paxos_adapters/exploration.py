@@ -4,8 +4,10 @@
 - A state seen before is not walked again, so states are hashable values.
 - Breadth first: the run to a broken rule is a shortest one.
 - ``always`` must hold in every state. ``sometimes`` must hold in at least one, so that a rule is
-  not kept only because nothing ever happened.
-- Bounded: after ``max_states`` the walk stops and says so. What it found until then stands.
+  not kept only because nothing ever happened. What is ``possible`` must be within reach from every
+  state, whatever happened before.
+- Bounded: after ``max_states``, or when ``watch`` says so, the walk stops and says that it did.
+  What it found until then stands.
 
 Source: explicit-state model checking as in TLC (Yu, Manolios, Lamport, 1999).
 """
@@ -22,6 +24,8 @@ A_co = TypeVar("A_co", covariant=True)
 S = TypeVar("S", bound=Hashable)
 
 DEFAULT_MAX_STATES = 1_000_000
+WATCHED_STATES = 1_000
+"""After how many states the walk shows itself."""
 
 
 class Machine(Protocol[S, A_co]):
@@ -67,17 +71,34 @@ class Exploration(Generic[S, A]):
     never: frozenset[str]
 
 
+@frozen
+class Glimpse:
+    """How far a walk is: ``waiting`` is the number of states seen and not yet walked from."""
+
+    states: int
+    transitions: int
+    depth: int
+    waiting: int
+
+
 def explore(
     machine: Machine[S, A],
     *,
     always: Mapping[str, Callable[[S], bool]] | None = None,
     sometimes: Mapping[str, Callable[[S], bool]] | None = None,
+    possible: Mapping[str, Callable[[S], bool]] | None = None,
     max_states: int = DEFAULT_MAX_STATES,
+    watch: Callable[[Glimpse], bool] | None = None,
 ) -> Exploration[S, A]:
-    """Walk every state that ``machine`` can reach, and stop at the first that breaks a rule."""
+    """Walk every state that ``machine`` can reach, and stop at the first that breaks a rule.
+
+    What is ``possible`` is judged at the end of a walk that saw everything, and costs the memory
+    for all transitions. ``watch`` is shown a glimpse from time to time, and says whether to go on.
+    """
     rules = dict(always or {})
     never = dict(sometimes or {})
-    origin: dict[S, tuple[A, S] | None] = {}
+    origin: dict[S, S | None] = {}
+    back: dict[S, list[S]] = {}
     transitions = depth = 0
 
     def found(violation: Violation[S, A] | None, *, exhausted: bool) -> Exploration[S, A]:
@@ -88,7 +109,7 @@ def explore(
             del never[name]
         for name, holds in rules.items():
             if not holds(state):
-                return _violation(name, state, origin)
+                return _violation(machine, name, state, origin)
         return None
 
     level: list[S] = []
@@ -101,26 +122,51 @@ def explore(
     while level:
         depth += 1
         following: list[S] = []
-        for state in level:
-            for action, after in machine.steps(state):
+        for place, state in enumerate(level):
+            for _, after in machine.steps(state):
                 transitions += 1
+                if possible:
+                    back.setdefault(after, []).append(state)
                 if after in origin:
                     continue
                 if len(origin) == max_states:
                     return found(None, exhausted=False)
-                origin[after] = action, state
+                origin[after] = state
                 following.append(after)
                 if violation := broken(after):
                     return found(violation, exhausted=False)
+            if watch is not None and place % WATCHED_STATES == 0:
+                waiting = len(level) - place + len(following)
+                if not watch(Glimpse(len(origin), transitions, depth, waiting)):
+                    return found(None, exhausted=False)
         level = following
+    for name, holds in (possible or {}).items():
+        if (lost := _out_of_reach(holds, origin, back)) is not None:
+            return found(_violation(machine, name, lost, origin), exhausted=True)
     return found(None, exhausted=True)
 
 
-def _violation(rule: str, end: S, origin: Mapping[S, tuple[A, S] | None]) -> Violation[S, A]:
+def _violation(
+    machine: Machine[S, A], rule: str, end: S, origin: Mapping[S, S | None]
+) -> Violation[S, A]:
     run: list[tuple[A, S]] = []
     state = end
-    while (step := origin[state]) is not None:
-        action, before = step
+    while (before := origin[state]) is not None:
+        action = next(action for action, after in machine.steps(before) if after == state)
         run.append((action, state))
         state = before
     return Violation(rule, state, tuple(reversed(run)))
+
+
+def _out_of_reach(
+    holds: Callable[[S], bool], origin: Mapping[S, S | None], back: Mapping[S, list[S]]
+) -> S | None:
+    """The first state seen from which no state is reached where it holds."""
+    frontier = [state for state in origin if holds(state)]
+    near = set(frontier)
+    for state in frontier:
+        for before in back.get(state, ()):
+            if before not in near:
+                near.add(before)
+                frontier.append(before)
+    return next((state for state in origin if state not in near), None)

@@ -7,7 +7,7 @@ plain text with the proposer whose ballot they belong to, so that a caller can c
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Generic, TypeVar, assert_never
 
 from attrs import frozen
@@ -113,14 +113,17 @@ def space_time(
     *,
     width: int = 9,
     glyphs: Glyphs = UNICODE,
+    names: Mapping[ServerId, str] | None = None,
 ) -> Iterator[Row]:
     """The rows of a space-time diagram, the heading first.
 
-    ``width`` is the distance between two lanes, in characters, at least 3.
+    ``width`` is the distance between two lanes, in characters, at least 3. A lane is headed by the
+    name of its server, S and its id if it has none.
     """
     width = max(width, 3)
-    names = "".join(f"S{server}".ljust(width) for server in servers)
-    yield Row(names.rstrip(), "", None)
+    named = {} if names is None else names
+    heading = "".join(named.get(server, f"S{server}").ljust(width) for server in servers)
+    yield Row(heading.rstrip(), "", None)
     for item in _bursts(history):
         if isinstance(item, Moment):
             yield Row(

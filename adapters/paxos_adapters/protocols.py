@@ -1,0 +1,116 @@
+"""Protocols to drive in place of Paxos: those that the lecture starts from.
+
+Each is a function of the shape of ``server.receive``, so that whatever drives the one drives the
+others. The lecture's three have no refusals that count and no order, and each fails in its way:
+
+- first-value-only: an acceptor keeps the first value that it sees. Votes split, for ever.
+- accept-everything: an acceptor takes whatever comes. Two values are chosen.
+- look-first: a proposer looks before it writes, and nothing cuts off an older one. Two again.
+
+Source: the lecture, "Why one acceptance is not enough", "Why accepting everything is wrong" and
+"Conflicting choices, continued".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+from attrs import evolve, frozen
+
+from paxos import (
+    Accept,
+    Accepted,
+    Acceptor,
+    AfterSave,
+    Ballot,
+    Broadcast,
+    From,
+    MaxRound,
+    Nack,
+    Now,
+    Prepare,
+    Promise,
+    Proposal,
+    Propose,
+    To,
+    Wake,
+    server,
+)
+from paxos.proposer import Accepting, Idle, Task
+
+Server: TypeAlias = server.Server[str]
+Event: TypeAlias = server.Event[str]
+Step: TypeAlias = server.Step[str]
+Receive: TypeAlias = Callable[[Server, Event], Step]
+
+
+@frozen
+class Protocol:
+    """A protocol by name, what it is, and the function that is all of it."""
+
+    name: str
+    summary: str
+    receive: Receive
+
+
+def _vote(state: Server, accept: From[Accept[str]]) -> Step:
+    """Accept what is asked, whatever was promised or accepted before."""
+    ask = accept.message
+    memory = Acceptor(state.acceptor.promised, Proposal(ask.ballot, ask.value))
+    answer = To(accept.sender, Accepted(ask.ballot, ask.value))
+    return evolve(state, acceptor=memory), AfterSave(memory, (answer,))
+
+
+def _write_at_once(state: Server, propose: Propose[str]) -> Step:
+    """Ask all to accept, without a look at what they hold."""
+    ballot = Ballot(state.proposer.max_round + 1, state.proposer.me)
+    task = Task(propose, attempt=0, own_from=ballot.round)
+    phase = Accepting(ballot, task, propose.value, own=True)
+    at_work = evolve(state.proposer, max_round=ballot.round, phase=phase)
+    messages = (Broadcast(Accept(ballot, propose.value)),)
+    return evolve(state, proposer=at_work), AfterSave(MaxRound(ballot.round), messages)
+
+
+def _without_phase_1(state: Server, event: Event) -> Step:
+    if type(event) is Propose and type(state.proposer.phase) is Idle:
+        return _write_at_once(state, event)
+    if type(event) is Wake:
+        return state, Now(())
+    return server.receive(state, event)
+
+
+def first_value_only(state: Server, event: Event) -> Step:
+    """An acceptor keeps the first value that it sees, and refuses every other one."""
+    if type(event) is From and type(event.message) is Accept:
+        ask, held = event.message, state.acceptor.accepted
+        if held is not None and held.value != ask.value:
+            return state, Now((To(event.sender, Nack(ask.ballot, held.ballot)),))
+        return _vote(state, From(event.sender, ask))
+    return _without_phase_1(state, event)
+
+
+def accept_everything(state: Server, event: Event) -> Step:
+    """An acceptor takes every value."""
+    if type(event) is From and type(event.message) is Accept:
+        return _vote(state, From(event.sender, event.message))
+    return _without_phase_1(state, event)
+
+
+def look_first(state: Server, event: Event) -> Step:
+    """A proposer looks before it writes; looking blocks nobody."""
+    if type(event) is From and type(event.message) is Prepare:
+        memory = state.acceptor
+        answer = To(event.sender, Promise(event.message.ballot, memory.accepted))
+        return state, AfterSave(memory, (answer,))
+    if type(event) is From and type(event.message) is Accept:
+        return _vote(state, From(event.sender, event.message))
+    return server.receive(state, event)
+
+
+PAXOS = Protocol("paxos", "the library's own server", server.receive)
+LECTURE = (
+    Protocol("first-value-only", "acceptors keep the first value that they see", first_value_only),
+    Protocol("accept-everything", "acceptors take every value", accept_everything),
+    Protocol("look-first", "proposers look before they write, without numbers", look_first),
+)

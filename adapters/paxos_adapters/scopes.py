@@ -1,0 +1,70 @@
+"""How large a cluster to explore, what may happen to it, and which rules it must keep."""
+
+from __future__ import annotations
+
+from attrs import Factory, field, frozen
+
+from paxos import PaxosError, QuorumSystem, ServerId, majority
+from paxos_adapters.protocols import PAXOS, Protocol
+
+VALUES = ("red", "blue", "green", "gold", "plum", "teal", "pink", "gray", "lime")
+
+AGREEMENT = "agreement"
+VALIDITY = "validity"
+ONE_VALUE = "one value a ballot"
+REPORTED = "what is reported is chosen"
+KEPT = "a promise is kept"
+SAVED = "saved before sent"
+UNDISTURBED = "no server finds the protocol broken"
+RULES = (AGREEMENT, VALIDITY, ONE_VALUE, REPORTED, KEPT, SAVED, UNDISTURBED)
+
+
+class ScopeError(PaxosError, ValueError):
+    """A cluster that cannot be explored as it was described."""
+
+
+def _majority(scope: Scope) -> QuorumSystem:
+    return majority(map(ServerId, range(1, scope.acceptors + 1)))
+
+
+@frozen
+class Scope:
+    """How large a cluster, and what may happen to it.
+
+    ``ballots`` is how many each asker may use, ``crashes`` how many there may be in all. Readers
+    inquire where proposers propose; each proposer has a value of its own, and another one after
+    a crash. Without ``forgetful`` no message is forgotten; without ``reduced`` nothing is left out,
+    which is slow, and the measure of what the reductions keep. Raises ScopeError.
+    """
+
+    acceptors: int = 3
+    proposers: int = 2
+    ballots: int = 2
+    crashes: int = 0
+    readers: int = 0
+    protocol: Protocol = PAXOS
+    quorum: QuorumSystem = field(default=Factory(_majority, takes_self=True))
+    reduced: bool = True
+    forgetful: bool = True
+
+    @property
+    def values(self) -> frozenset[str]:
+        """All that may be proposed."""
+        lives = range(self.crashes + 1)
+        return frozenset(value + "'" * n for value in VALUES[: self.proposers] for n in lives)
+
+    def __attrs_post_init__(self) -> None:
+        askers = self.proposers + self.readers
+        if len(self.quorum.members) != self.acceptors:
+            raise ScopeError(
+                f"{self.acceptors} acceptors, and a quorum system of {len(self.quorum.members)} "
+                "members: name as many of the one as of the other."
+            )
+        if not 1 <= askers <= min(self.acceptors, len(VALUES)) or self.proposers < 0:
+            raise ScopeError(
+                f"{self.proposers} proposers and {self.readers} readers among {self.acceptors} "
+                f"acceptors: there must be one at least, and {min(self.acceptors, len(VALUES))} "
+                "at most, since each of them is a server too."
+            )
+        if self.ballots < 1 or self.crashes < 0:
+            raise ScopeError("it takes at least one ballot each, and crashes are counted from 0.")
