@@ -44,32 +44,44 @@ Run: TypeAlias = tuple[Taken, ...]
 History: TypeAlias = list[Delivery[Message[str]] | Moment]
 
 
+@frozen
 class Counterexample:
-    """A run of ``scope`` that breaks ``rule``, as short as leaving events out can make it."""
+    """A run of ``machine``, which skips nothing, that breaks ``rule``; no event can be spared."""
 
-    def __init__(
-        self, machine: Interleavings, violation: Violation[State, Move], rule: str
-    ) -> None:
-        self.rule = rule
-        self.scope = evolve(machine.scope, reduced=False)
-        self.machine = Interleavings(self.scope)
-        self.run = self._shortened(_unfolded(machine, violation))
+    rule: str
+    machine: Interleavings
+    run: Run
 
-    def _shortened(self, acts: Iterable[Act]) -> Run:
-        run = replay(self.machine, acts)
-        wanted = self._goal(run)
-        for place in reversed(range(len(run))):
-            rest = [taken.act for index, taken in enumerate(run) if index != place]
-            shorter = replay(self.machine, rest)
-            if place < len(run) and shorter and wanted(shorter[-1].after):
-                run = shorter
-        return run
+    @property
+    def scope(self) -> Scope:
+        """What was explored."""
+        return self.machine.scope
 
-    def _goal(self, run: Run) -> Callable[[State], bool]:
-        if self.rule in RULES:
-            return self.machine.breaks(self.rule)
-        held = self.machine.accepted(run[-1].after)
-        return lambda state: self.machine.accepted(state) == held
+
+def counterexample(machine: Interleavings, violation: Violation[State, Move]) -> Counterexample:
+    """The run behind ``violation``, which a walk over ``machine`` has found."""
+    plain = Interleavings(evolve(machine.scope, reduced=False))
+    run = replay(plain, _unfolded(machine, violation))
+    wanted = _goal(plain, violation.rule, run)
+    for place in reversed(range(len(run))):
+        rest = (taken.act for index, taken in enumerate(run) if index != place)
+        shorter = replay(plain, rest)
+        if shorter and wanted(shorter[-1].after):
+            run = shorter
+    return Counterexample(violation.rule, plain, run)
+
+
+def _goal(machine: Interleavings, rule: str, run: Run) -> Callable[[State], bool]:
+    if rule in RULES:
+        return machine.breaks(rule)
+    held = machine.accepted(run[-1].after)
+    return lambda state: machine.accepted(state) == held
+
+
+def choices(machine: Interleavings, state: State) -> Iterator[tuple[Act, State]]:
+    """All that can happen next, one event at a time, in an order that never changes."""
+    for move, after in machine.moves(state):
+        yield Act(move.process, move.events[-1] if move.events else None, move.fate), after
 
 
 def replay(machine: Interleavings, acts: Iterable[Act]) -> Run:
@@ -77,8 +89,8 @@ def replay(machine: Interleavings, acts: Iterable[Act]) -> Run:
     (state,) = machine.start()
     run: list[Taken] = []
     for act in acts:
-        for move, after in machine.moves(state):
-            if Act(move.process, move.events[-1] if move.events else None, move.fate) == act:
+        for choice, after in choices(machine, state):
+            if choice == act:
                 run.append(Taken(act, state, after))
                 state = after
                 break

@@ -7,12 +7,14 @@ What can happen:
 - An asker may begin at any time, and its wake-ups may come at any time.
 - A process may crash at rest, before each save and after it. It starts again from its disk.
 
-Four reductions keep the walk small, and none of them loses a broken rule:
+Five reductions keep the walk small, and none of them loses a broken rule:
 
 - A step that tells nothing new waits until what it leads to is told: messages do not go away.
 - An answer that changes nothing at its acceptor is given at once: nobody has to hear it.
 - A message that nobody will take notice of any more is forgotten. What an asker takes no notice of
-  is a claim; ``refuted`` tries it out in every state that was reached.
+  is a claim; ``refuted`` tries it out in every state that was reached. (A server that knows what is
+  chosen may still complain of such a message: of a broken rule that is found all the same.)
+- A crash between a save and the sending is one after the sending, when nobody hears what was sent.
 - Acceptors that count alike may change places.
 
 Source: the set of messages is that of Lamport's Paxos.tla; for the reductions see Clarke, Grumberg
@@ -21,18 +23,28 @@ and Peled, "Model Checking" (1999), on partial orders and symmetry.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from enum import Enum
 from operator import le
 from typing import TypeAlias
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from paxos import Accept, Accepted, Ballot, Chosen, Done, From, Proposal
+from paxos.proposer import Accepting, Phase, Preparing
 from paxos.quorum import Counted
+from paxos_adapters.exploration import DEFAULT_MAX_STATES, Exploration, Glimpse, explore
 from paxos_adapters.processes import Processes, Step, Taken, bits
-from paxos_adapters.protocols import Event
-from paxos_adapters.scopes import AGREEMENT, ONE_VALUE, REPORTED, VALIDITY, Scope
+from paxos_adapters.protocols import LECTURE, Event
+from paxos_adapters.scopes import (
+    AGREEMENT,
+    CHOOSABLE,
+    ONE_VALUE,
+    REPORTED,
+    RULES,
+    VALIDITY,
+    Scope,
+)
 
 State: TypeAlias = tuple[int, ...]
 """Crashes left, what has come true, and then one cell for each process."""
@@ -95,10 +107,12 @@ class Interleavings:
         self._cells: dict[tuple[int, int], int] = {}
         self._marks: dict[str | Chosen[str], int] = {}
         self._values: dict[int, frozenset[str]] = {}
-        self._asks: dict[tuple[int, ...], Heard] = {}
-        self._dead: dict[tuple[int, ...], int] = {}
+        self._first = 2 + scope.acceptors
+        self._asked: dict[tuple[int, ...], Heard] = {}
+        self._dead: dict[tuple[int, int, State], int] = {}
         self._moves: dict[tuple[int, int, Heard, int, bool], tuple[Move, ...]] = {}
         self._walks: dict[tuple[int, int, Heard, int], Walk] = {}
+        self._takens: dict[tuple[int, int, int], tuple[Taken, ...]] = {}
         self._settled: dict[tuple[int, Heard, int], int] = {}
         self._places: dict[tuple[int, tuple[int, ...]], int] = {}
 
@@ -116,8 +130,9 @@ class Interleavings:
         """The same, with each acceptor left in its place."""
         survivors = {state}
         crashing: list[tuple[Move, State]] = []
+        asks, dead = self._asks(state), self._forgotten(state)
         for process in range(len(state) - 2):
-            for move in self._moves_of(process, state):
+            for move in self._moves_of(process, state, asks, dead):
                 after = self._after(state, move)
                 if move.fate is not Fate.GOES_ON:
                     crashing.append((move, after))
@@ -133,7 +148,7 @@ class Interleavings:
         """``state`` with the acceptors sorted, if they count alike."""
         if not (self.scope.reduced and isinstance(self.scope.quorum, Counted)):
             return state
-        last = 2 + len(self._acceptors)
+        last = self._first
         cells = state[2:last]
         if all(map(le, cells, cells[1:])):
             return state
@@ -149,6 +164,19 @@ class Interleavings:
     def chosen(self, state: State) -> frozenset[str]:
         """The values that are chosen in ``state``, whoever knows it."""
         return self._chosen(state[1])
+
+    def at_work(self, state: State) -> int:
+        """How many askers have a ballot under way."""
+        phases = self._phases(state)
+        return sum(isinstance(it, Preparing | Accepting) for it in phases)
+
+    def is_adopting(self, state: State) -> bool:
+        """Whether an asker asks for a value that it found and was not given."""
+        return any(isinstance(it, Accepting) and not it.own for it in self._phases(state))
+
+    def _phases(self, state: State) -> Iterator[Phase[str]]:
+        for cell in state[2 + len(self._acceptors) :]:
+            yield self.processes.locals[self._local[cell]].state.proposer.phase
 
     def given_at_once(self, before: State, move: Move, after: State) -> Iterator[tuple[int, Event]]:
         """The answers that ``after`` has got besides what ``move`` told: by whom, and to what."""
@@ -168,32 +196,34 @@ class Interleavings:
 
     # --- what a process can do ------------------------------------------------------------------
 
-    def _moves_of(self, process: int, state: State) -> tuple[Move, ...]:
-        cell, heard = state[2 + process], self._heard(process, state)
-        dead = self._forgotten(state) if process in self._acceptors else 0
-        key = process, cell, heard, dead, state[0] > 0
+    def _moves_of(self, process: int, state: State, asks: Heard, dead: int) -> tuple[Move, ...]:
+        """What ``process`` can do that others notice; acceptors hear ``asks``, ``dead`` is dead."""
+        cell, crashes = state[2 + process], state[0] > 0
+        if process < self._askers.start:
+            key = process, cell, asks, dead, crashes
+        else:
+            key = process, cell, self._heard(process, state), 0, crashes
         moves = self._moves.get(key)
         if moves is None:
             known = len(self.processes.said)
             moves = tuple(self._find_moves(*key))
             if known < len(self.processes.said):
                 # Something was said for the first time, and may be of no interest to anybody.
-                return self._moves_of(process, state)
+                return self._moves_of(process, state, asks, self._forgotten(state))
             self._moves[key] = moves
         return moves
 
     def _heard(self, process: int, state: State) -> Heard:
-        said = self._said
-        if process in self._askers:
-            hears = self.processes.hears(process)
-            return tuple([said[cell] & hears for cell in state[2:]])
-        askers = state[2 + len(self._acceptors) :]
-        if askers not in self._asks:
-            requests = self.processes.requests
-            self._asks[askers] = (0,) * len(self._acceptors) + tuple(
-                said[cell] & requests for cell in askers
-            )
-        return self._asks[askers]
+        hears, said = self.processes.hears(process), self._said
+        return tuple([said[cell] & hears for cell in state[2:]])
+
+    def _asks(self, state: State) -> Heard:
+        """What acceptors hear."""
+        askers = state[self._first :]
+        asks = self._asked.get(askers)
+        if asks is None:
+            asks = self._asked[askers] = self._heard(0, state)
+        return asks
 
     def _find_moves(
         self, process: int, cell: int, heard: Heard, dead: int, crashes: bool
@@ -247,7 +277,8 @@ class Interleavings:
         return False
 
     def _walk(self, process: int, local: int, heard: Heard, gone: int) -> Walk:
-        key = process, local, heard, gone
+        # One acceptor is like another.
+        key = max(process, self._askers.start - 1), local, heard, gone
         walk = self._walks.get(key)
         if walk is None:
             walk = self._walks[key] = self._take_walk(*key)
@@ -264,7 +295,7 @@ class Interleavings:
                 elif step.local not in paths:
                     paths[step.local] = path
                     frontier.append(step.local)
-                if step.unsent is not None:
+                if step.unsent is not None and not self.scope.reduced:
                     walk.crashes.append((path, step.unsent, Fate.UNSENT))
             if self.scope.crashes:
                 walk.crashes.append((paths[at], self.processes.crash(at), Fate.CRASHES))
@@ -273,13 +304,20 @@ class Interleavings:
     def _steps(self, process: int, local: int, heard: Heard) -> Iterator[Taken]:
         ignored = self.processes.ignored(local) if process in self._askers else 0
         for sender, mask in enumerate(heard):
-            for bit in bits(mask & ~ignored):
-                taken = self.processes.hearing(local, sender, bit)
-                if taken is not None:
-                    yield taken
+            if mask & ~ignored:
+                yield from self._arrivals(local, sender, mask & ~ignored)
         taken = self.processes.doing(process, local)
         if taken is not None:
             yield taken
+
+    def _arrivals(self, local: int, sender: int, mask: int) -> tuple[Taken, ...]:
+        """What hearing each message of ``mask`` does, where it does anything."""
+        key = local, sender, mask
+        takens = self._takens.get(key)
+        if takens is None:
+            heard = (self.processes.hearing(local, sender, bit) for bit in bits(mask))
+            takens = self._takens[key] = tuple(it for it in heard if it and it[1] != Step(local))
+        return takens
 
     # --- what follows from it -------------------------------------------------------------------
 
@@ -320,14 +358,17 @@ class Interleavings:
         """Forget what nobody will notice; give every answer that changes nothing."""
         if not self.scope.reduced:
             return state
+        known = len(self.processes.said)
+        asks, dead = self._asks(state), self._forgotten(state)
         cells = [*state]
-        heard, dead = self._heard(0, state), self._forgotten(state)
         for place in acceptors:
-            key = state[2 + place], heard, dead
+            key = state[2 + place], asks, dead
             cell = self._settled.get(key)
             if cell is None:
                 cell = self._settled[key] = self._settle_one(*key)
             cells[2 + place] = cell
+        if known < len(self.processes.said):
+            return self._settle(state, acceptors)
         return tuple(cells)
 
     def _settle_one(self, cell: int, heard: Heard, dead: int) -> int:
@@ -341,16 +382,17 @@ class Interleavings:
         """What no asker takes notice of, except votes for a value that is not chosen yet."""
         if not self.scope.reduced:
             return 0
-        key = state[1], *state[2 + len(self._acceptors) :], len(self.processes.said)
-        if key not in self._dead:
+        key = state[1], len(self.processes.said), state[self._first :]
+        dead = self._dead.get(key)
+        if dead is None:
             addressed, announced = 0, self.processes.announcements
             for process in self._askers:
                 ignored = self.processes.ignored(self._local[state[2 + process]])
                 addressed |= ignored & self.processes.answers[self.processes.ids[process]]
                 announced &= ignored
             open_votes = self._open_votes(self._chosen(state[1]))
-            self._dead[key] = (addressed | announced) & ~open_votes
-        return self._dead[key]
+            dead = self._dead[key] = (addressed | announced) & ~open_votes
+        return dead
 
     def _open_votes(self, chosen: frozenset[str]) -> int:
         votes = ((bit, self.processes.said_by(bit).message) for bit in bits(self.processes.votes))
@@ -381,3 +423,48 @@ class Interleavings:
 
     def _mark(self, mark: str | Chosen[str]) -> int:
         return self._marks.setdefault(mark, 1 << len(self._marks))
+
+
+def explore_cluster(
+    scope: Scope,
+    *,
+    rules: Iterable[str] = RULES,
+    max_states: int = DEFAULT_MAX_STATES,
+    watch: Callable[[Glimpse], bool] | None = None,
+) -> tuple[Interleavings, Exploration[State, Move]]:
+    """Walk all runs of the cluster in ``scope``, and hold them against ``rules``.
+
+    If forgetting messages turns out to be unsound for its protocol, it is walked again without.
+    The lecture's flawed protocols know nothing of promises: of them only agreement is asked, and
+    that a value can be chosen whatever has happened.
+    """
+    machine = Interleavings(scope)
+    flawed = scope.protocol in LECTURE
+    found = explore(
+        machine,
+        always={it: _kept(machine, it) for it in ((AGREEMENT,) if flawed else rules)},
+        sometimes=_signs_of_life(machine),
+        possible={CHOOSABLE: lambda state: bool(machine.chosen(state))} if flawed else None,
+        max_states=max_states,
+        watch=watch,
+    )
+    if found.violation is None and found.exhausted and machine.processes.refuted():
+        unforgetful = evolve(scope, forgetful=False)
+        return explore_cluster(unforgetful, rules=rules, max_states=max_states, watch=watch)
+    return machine, found
+
+
+def _kept(machine: Interleavings, rule: str) -> Callable[[State], bool]:
+    broken = machine.breaks(rule)
+    return lambda state: not broken(state)
+
+
+def _signs_of_life(machine: Interleavings) -> dict[str, Callable[[State], bool]]:
+    """What must happen somewhere, or else the rules hold for want of anything that could break."""
+    signs: dict[str, Callable[[State], bool]] = {}
+    signs["a value is chosen"] = lambda state: bool(machine.chosen(state))
+    if machine.scope.proposers > 1:
+        signs["two ballots compete"] = lambda state: machine.at_work(state) > 1
+    if machine.scope.proposers > 1 and machine.scope.protocol not in LECTURE:
+        signs["a foreign value is adopted"] = machine.is_adopting
+    return signs

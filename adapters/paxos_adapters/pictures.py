@@ -121,7 +121,7 @@ def space_time(
     name of its server, S and its id if it has none.
     """
     width = max(width, 3)
-    named = {} if names is None else names
+    named: Mapping[ServerId, str] = {} if names is None else names
     heading = "".join(named.get(server, f"S{server}").ljust(width) for server in servers)
     yield Row(heading.rstrip(), "", None)
     for item in _bursts(history):

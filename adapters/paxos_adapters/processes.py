@@ -87,6 +87,10 @@ class Step:
     unsent: Step | None = None
     report: Done[str] | NothingChosen | None = None
 
+    def changes(self, local: int) -> bool:
+        """Whether the process is another one after it, or tells anything."""
+        return self.local != local or self.told != 0
+
 
 Taken: TypeAlias = tuple[Event, Step]
 """An event, and the step that it leads to."""
@@ -177,9 +181,9 @@ class Processes:
         return self._number(evolve(it, state=state))
 
     def refuted(self) -> list[str]:
-        """Each claim that a message is ignored, and is not. None, if all reductions are sound."""
+        """Each message that should be ignored, and is not. None, if all reductions are sound."""
         return [
-            f"{it.state.proposer.phase} takes notice of {self.said_by(bit).message}"
+            f"{it.state} takes notice of {self.said_by(bit).message}"
             for local, it in enumerate([*self.locals])
             for bit in bits(self.ignored(local))
             if not self._is_ignored(local, bit)
@@ -190,9 +194,7 @@ class Processes:
         if isinstance(message, Nack) and self._is_last(self.locals[local]):
             return True
         takens = (self.hearing(local, sender, bit) for sender in self.acceptors)
-        return all(
-            taken is not None and (taken[1].local, taken[1].told) == (local, 0) for taken in takens
-        )
+        return all(taken is not None and not taken[1].changes(local) for taken in takens)
 
     def ignored(self, local: int) -> int:
         """The messages that an asker would take no notice of, now and ever after: a claim."""
@@ -208,7 +210,7 @@ class Processes:
 
     def _ignores(self, it: Local, message: Message[str]) -> bool:
         phase = it.state.proposer.phase
-        if not self.scope.forgetful:
+        if not (self.scope.forgetful and self.scope.reduced):
             return isinstance(message, Nack) and self._is_last(it)
         if it.state.learner.choice is not None:
             return True

@@ -16,6 +16,7 @@ REPORTED = "what is reported is chosen"
 KEPT = "a promise is kept"
 SAVED = "saved before sent"
 UNDISTURBED = "no server finds the protocol broken"
+CHOOSABLE = "a value can still be chosen"
 RULES = (AGREEMENT, VALIDITY, ONE_VALUE, REPORTED, KEPT, SAVED, UNDISTURBED)
 
 

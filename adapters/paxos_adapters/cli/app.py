@@ -8,6 +8,8 @@ from collections.abc import Sequence
 import click
 
 from paxos_adapters.cli.demo import demo
+from paxos_adapters.cli.explore import explore
+from paxos_adapters.cli.lecture import lecture
 
 
 @click.group(invoke_without_command=True)
@@ -20,6 +22,8 @@ def paxos(context: click.Context) -> None:
 
 
 paxos.add_command(demo)
+paxos.add_command(explore)
+paxos.add_command(lecture)
 
 
 def run(arguments: Sequence[str]) -> int:

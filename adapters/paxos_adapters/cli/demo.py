@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 from random import Random
 
 import click
-from rich import box
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from paxos import Message, ServerId
+from paxos_adapters.cli.drawing import Canvas, Holding, canvas
 from paxos_adapters.memory import Cluster, Delivery
-from paxos_adapters.pictures import ASCII, UNICODE, Glyphs, Moment, Row, space_time
+from paxos_adapters.pictures import Moment
 
 MAX_SERVERS = 9
-MIN_WIDTH = 60  # of the table, in characters: a narrower window wraps lines and loses none
 VALUES = ("red", "blue", "green", "gold", "plum", "teal", "pink", "gray", "lime")
-COLOURS = ("cyan", "magenta", "yellow", "green", "bright_blue", "red")
 
 History = list[Delivery[Message[str]] | Moment]
 
@@ -46,17 +40,12 @@ def demo(servers: int, proposers: int | None, seed: int | None, plain: bool) -> 
     cluster = Cluster[str](servers=servers, seed=seed)
     history = play(cluster, rivals(cluster.servers, proposers), Random(seed))
 
-    plain = plain or not (sys.stdout.encoding or "").lower().startswith("utf")
-    console = Console(highlight=False, color_system=None if plain else "auto", soft_wrap=True)
-    console.width = max(console.width, MIN_WIDTH)
-    glyphs = ASCII if plain else UNICODE
-    console.print(f"Servers: {servers}, proposers: {proposers}, seed: {seed}. Time runs down.")
-    console.print(_legend(glyphs))
-    width = 9 if servers <= 5 else 5
-    for row in space_time(cluster.servers, history, width=width, glyphs=glyphs):
-        console.print(_styled(row, width * servers))
-    console.print(_knowledge(cluster, plain))
-    return _verdict(cluster, history, console)
+    drawing = canvas(plain)
+    drawing.write(f"Servers: {servers}, proposers: {proposers}, seed: {seed}. Time runs down.")
+    drawing.legend("proposes")
+    drawing.picture(cluster.servers, history, width=9 if servers <= 5 else 5)
+    drawing.knowledge("Who knows what", _holdings(cluster))
+    return _verdict(cluster, history, drawing)
 
 
 def rivals(servers: tuple[ServerId, ...], proposers: int) -> tuple[ServerId, ...]:
@@ -92,42 +81,18 @@ def _begin(cluster: Cluster[str], proposers: tuple[ServerId, ...], me: ServerId)
     return Moment(me, f"S{me} would propose {value}, but knows that {known} is chosen")
 
 
-def _legend(glyphs: Glyphs) -> str:
-    return (
-        f"{glyphs.moment} proposes  {glyphs.sender} sends  {glyphs.itself} sends to itself too  "
-        f"{glyphs.crossing} passes by\n"
-    )
+def _holdings(cluster: Cluster[str]) -> list[Holding]:
+    return [
+        Holding(server, cluster.state(server).acceptor, cluster.chosen.get(server, "nothing"))
+        for server in cluster.servers
+    ]
 
 
-def _styled(row: Row, lanes_width: int) -> Text:
-    style = "" if row.ballot is None else COLOURS[(row.ballot.server - 1) % len(COLOURS)]
-    lanes = row.lanes.ljust(lanes_width) if row.label else row.lanes
-    return Text.assemble(lanes, (row.label, style))
-
-
-def _knowledge(cluster: Cluster[str], plain: bool) -> Table:
-    table = Table(
-        title="\nWho knows what", title_justify="left", box=box.ASCII if plain else box.ROUNDED
-    )
-    for heading in ("server", "promised", "accepted", "knows is chosen"):
-        table.add_column(heading)
-    for server in cluster.servers:
-        memory = cluster.state(server).acceptor
-        accepted = memory.accepted
-        table.add_row(
-            f"S{server}",
-            str(memory.promised) if memory.promised.round else "",
-            "" if accepted is None else f"{accepted.ballot} {accepted.value}",
-            cluster.chosen.get(server, "nothing"),
-        )
-    return table
-
-
-def _verdict(cluster: Cluster[str], history: History, console: Console) -> int:
+def _verdict(cluster: Cluster[str], history: History, drawing: Canvas) -> int:
     known = set(cluster.chosen.values())
     informed, servers = len(cluster.chosen), len(cluster.servers)
     agree = len(known) == 1 and informed == servers
     messages = sum(isinstance(item, Delivery) for item in history)
     verdict = f"agreed on {known.pop()}" if agree else f"no agreement: {cluster.chosen}"
-    console.print(f"After {messages} messages, {informed} of {servers} know: {verdict}.")
+    drawing.write(f"After {messages} messages, {informed} of {servers} know: {verdict}.")
     return 0 if agree else 1

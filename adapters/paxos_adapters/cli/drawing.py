@@ -1,0 +1,98 @@
+"""What the commands draw with: characters and colours that fit where the output goes.
+
+Plain output is ASCII without colour: on request, and wherever Unicode cannot be printed.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeVar
+
+from attrs import frozen
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from paxos import Acceptor, Message, ServerId
+from paxos_adapters.memory import Delivery
+from paxos_adapters.pictures import ASCII, UNICODE, Glyphs, Moment, Row, space_time
+
+V = TypeVar("V")
+
+MIN_WIDTH = 60  # of the table, in characters: a narrower window wraps lines and loses none
+COLOURS = ("cyan", "magenta", "yellow", "green", "bright_blue", "red")
+
+
+@frozen
+class Holding:
+    """What one server holds, and what it knows to be chosen, in words."""
+
+    server: ServerId
+    acceptor: Acceptor[str]
+    known: str
+
+
+@frozen
+class Canvas:
+    """A console, and the characters that it can show."""
+
+    console: Console
+    glyphs: Glyphs
+    plain: bool
+
+    def write(self, text: str = "", style: str = "") -> None:
+        """One line of text, as it stands."""
+        self.console.print(Text(text, style))
+
+    def legend(self, moment: str) -> None:
+        """What the characters of a picture mean; ``moment`` is what happens without a message."""
+        glyphs = self.glyphs
+        self.write(
+            f"{glyphs.moment} {moment}  {glyphs.sender} sends  {glyphs.itself} sends to itself too"
+            f"  {glyphs.crossing} passes by\n"
+        )
+
+    def picture(
+        self,
+        servers: Sequence[ServerId],
+        history: Iterable[Delivery[Message[V]] | Moment],
+        *,
+        width: int,
+        names: Mapping[ServerId, str] | None = None,
+    ) -> None:
+        """A space-time diagram with ``width`` characters between two lanes."""
+        for row in space_time(servers, history, width=width, glyphs=self.glyphs, names=names):
+            self.console.print(_styled(row, width * len(servers)))
+
+    def knowledge(self, title: str, holdings: Iterable[Holding]) -> None:
+        """A table of who holds what."""
+        table = Table(
+            title=f"\n{title}", title_justify="left", box=box.ASCII if self.plain else box.ROUNDED
+        )
+        for heading in ("server", "promised", "accepted", "knows is chosen"):
+            table.add_column(heading)
+        for holding in holdings:
+            promised, accepted = holding.acceptor.promised, holding.acceptor.accepted
+            table.add_row(
+                f"S{holding.server}",
+                str(promised) if promised.round else "",
+                "" if accepted is None else f"{accepted.ballot} {accepted.value}",
+                holding.known,
+            )
+        self.console.print(table)
+
+
+def canvas(plain: bool) -> Canvas:
+    """A canvas on the standard output."""
+    plain = plain or not (sys.stdout.encoding or "").lower().startswith("utf")
+    console = Console(highlight=False, color_system=None if plain else "auto", soft_wrap=True)
+    console.width = max(console.width, MIN_WIDTH)
+    return Canvas(console, ASCII if plain else UNICODE, plain)
+
+
+def _styled(row: Row, lanes_width: int) -> Text:
+    style = "" if row.ballot is None else COLOURS[(row.ballot.server - 1) % len(COLOURS)]
+    lanes = row.lanes.ljust(lanes_width) if row.label else row.lanes
+    return Text.assemble(lanes, (row.label, style))
