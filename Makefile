@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11 python; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 
-.PHONY: help demo test types lint format cover mutants bench wheel clean
+.PHONY: help demo test types lint format cover mutants explore bench wheel clean
 
 help:  ## what there is
 	@awk -F ':.*## *' '/^[a-z]+:.*##/ {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,6 +46,11 @@ cover: $(VENV)/test  ## 100% of the branches of each core module, by its own tes
 mutants: $(VENV)/test  ## delete each safety clause in turn; a named test must notice
 	@echo "== mutants"
 	@$(BIN)/python tests/mutants.py
+
+explore: $(VENV)/cli  ## every run of small clusters, some minutes: Paxos, and with a crash
+	@for scope in "" "--crashes 1" "--proposers 1 --readers 1" "--acceptors 4 --ballots 1" \
+		"--acceptors 5 --ballots 1" "--proposers 3 --ballots 1" "--quorum 3/1"; do \
+		echo "== paxos explore $$scope"; $(BIN)/paxos explore $$scope || exit 1; done
 
 bench: $(VENV)/test  ## decisions a second, beside essential-paxos, in one run
 	@echo "== bench"
