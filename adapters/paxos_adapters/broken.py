@@ -70,13 +70,13 @@ def lowest_taken(state: Server, event: Event) -> Step:
     """Of two accepted proposals a proposer goes on with the lower one."""
     phase = state.proposer.phase
     if type(phase) is Preparing and type(event) is From and type(event.message) is Promise:
+        counts = event.message.ballot == phase.ballot and event.sender not in phase.answered
         found, held = event.message.accepted, phase.highest
-        if found is not None and held is not None:
+        if counts and found is not None and held is not None:
             lower = min(found, held, key=lambda proposal: proposal.ballot)
             event = From(event.sender, Promise(event.message.ballot, lower))
-            state = evolve(
-                state, proposer=evolve(state.proposer, phase=evolve(phase, highest=None))
-            )
+            at_work = evolve(state.proposer, phase=evolve(phase, highest=None))
+            state = evolve(state, proposer=at_work)
     return server.receive(state, event)
 
 
