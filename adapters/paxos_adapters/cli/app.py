@@ -10,6 +10,7 @@ import click
 from paxos_adapters.cli.demo import demo
 from paxos_adapters.cli.explore import explore
 from paxos_adapters.cli.lecture import lecture
+from paxos_adapters.cli.simulate import simulate
 
 
 @click.group(invoke_without_command=True)
@@ -24,6 +25,7 @@ def paxos(context: click.Context) -> None:
 paxos.add_command(demo)
 paxos.add_command(explore)
 paxos.add_command(lecture)
+paxos.add_command(simulate)
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -1,0 +1,233 @@
+"""``paxos simulate``: thousands of faulty lives, and the shortest story of one that went wrong."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Generator
+from concurrent.futures import Executor, ProcessPoolExecutor
+from contextlib import contextmanager
+from os import cpu_count
+
+import click
+from attrs import define
+from rich import box
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from paxos_adapters.cli.drawing import Canvas, canvas
+from paxos_adapters.faults import Fault
+from paxos_adapters.lives import LIVENESS, LIVENESS_TICKS, Life, Setup, SetupError
+from paxos_adapters.recording import PROTOCOLS
+from paxos_adapters.schedules import Played, play, shrink
+from paxos_adapters.simulation import record
+from paxos_adapters.sweep import Sweep, sweep
+
+NARROW, WIDE = 5, 9
+
+
+@click.command(short_help="Live thousands of lives full of faults.")
+@click.option("--servers", type=click.IntRange(3, 9), default=3, show_default=True)
+@click.option("--proposers", type=click.IntRange(1, 9), default=2, show_default=True)
+@click.option(
+    "--readers", type=click.IntRange(0, 8), help="How many inquire.  [default: 1, if there is room]"
+)
+@click.option(
+    "--seeds", type=click.IntRange(1), default=10_000, show_default=True, help="How many."
+)
+@click.option("--seed", type=click.IntRange(0), help="One life, drawn.")
+@click.option("--liveness", is_flag=True, help="Faults end; then all must decide within a bound.")
+@click.option(
+    "--rule",
+    type=click.Choice(sorted(PROTOCOLS)),
+    default="paxos",
+    show_default=True,
+    help="What the servers do: Paxos, a protocol that the lecture refutes, or broken Paxos.",
+)
+@click.option("--jobs", type=click.IntRange(1), help="How many processes.  [default: one a core]")
+@click.option("--plain", is_flag=True, help="ASCII characters, no colour.")
+def simulate(
+    servers: int,
+    proposers: int,
+    readers: int | None,
+    seeds: int,
+    seed: int | None,
+    liveness: bool,
+    rule: str,
+    jobs: int | None,
+    plain: bool,
+) -> int:
+    """Live thousands of lives, each with its own network, crashes and disks that fail.
+
+    Exits with 0 if no life breaks a rule, with 1 and a short schedule if one does, and with 130
+    and what was done so far if interrupted. --seed K draws one life.
+    """
+    readers = min(1, max(servers - proposers, 0)) if readers is None else readers
+    setup = _setup(servers, proposers, readers, liveness, rule)
+    drawn = canvas(plain)
+    if seed is not None:
+        return _draw_life(drawn, setup, seed)
+    drawn.write(_title(setup))
+    started = time.perf_counter()
+    with _workers(jobs or cpu_count() or 1) as executor, _watching(seeds) as watcher:
+        done = sweep(range(seeds), setup, executor=executor, progress=watcher.look)
+    _sum_up(drawn, done, time.perf_counter() - started)
+    if done.failure is not None:
+        _explain(drawn, setup, done.failure)
+        return 1
+    if done.stopped:
+        drawn.write(f"Interrupted after {done.lives:,} of {seeds:,} lives; none broke a rule.")
+        return 130
+    drawn.write(f"No life broke a rule.{_bound(setup, done)}")
+    return 0
+
+
+def _setup(servers: int, proposers: int, readers: int, liveness: bool, rule: str) -> Setup:
+    try:
+        return Setup(
+            servers=servers,
+            proposers=proposers,
+            readers=readers,
+            liveness=liveness,
+            protocol=PROTOCOLS[rule],
+        )
+    except SetupError as error:
+        raise click.UsageError(str(error)) from error
+
+
+def _title(setup: Setup) -> str:
+    mode = "liveness" if setup.liveness else "safety"
+    return (
+        f"{setup.protocol.name}: servers {setup.servers}, proposers {setup.proposers}, "
+        f"readers {setup.readers}, {mode}."
+    )
+
+
+def _bound(setup: Setup, done: Sweep) -> str:
+    if not setup.liveness:
+        return ""
+    return (
+        f" Everybody who was asked answered within {LIVENESS_TICKS:,} ticks after the last fault; "
+        f"the longest life took {done.longest_ticks:,} ticks."
+    )
+
+
+# --- many lives ---------------------------------------------------------------------------------
+
+
+@define
+class Watcher:
+    """Shows how far the sweep is, and stops it when somebody says so."""
+
+    progress: Progress
+    interrupted: bool = False
+
+    def look(self, done: Sweep) -> bool:
+        """Whether to go on."""
+        self.progress.update(self.progress.task_ids[0], completed=done.lives)
+        return not self.interrupted
+
+
+@contextmanager
+def _watching(seeds: int) -> Generator[Watcher, None, None]:
+    columns = TextColumn("lives"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    console = Console(stderr=True)
+    hidden = not console.is_terminal
+    with Progress(*columns, console=console, transient=True, disable=hidden) as progress:
+        progress.add_task("", total=seeds)
+        watcher = Watcher(progress)
+
+        def interrupt(*_: object) -> None:
+            watcher.interrupted = True
+
+        before = signal.signal(signal.SIGINT, interrupt)
+        try:
+            yield watcher
+        finally:
+            signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def _workers(jobs: int) -> Generator[Executor | None, None, None]:
+    if jobs == 1:
+        yield None
+        return
+    with ProcessPoolExecutor(jobs, initializer=_ignore_interrupts) as executor:
+        yield executor
+
+
+def _ignore_interrupts() -> None:
+    """Ctrl-C reaches every process of the terminal; only the one that sums up listens."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _sum_up(drawn: Canvas, done: Sweep, seconds: float) -> None:
+    drawn.write(
+        f"{done.lives:,} lives, {done.events:,} events, {seconds:.1f} s "
+        f"({done.lives / seconds:,.0f} lives/s, {done.events / seconds:,.0f} events/s)."
+    )
+    drawn.write(
+        f"A value was chosen in {done.decided:,} lives; servers answered {done.reports:,} times."
+    )
+    _faults(drawn, done.met)
+
+
+def _faults(drawn: Canvas, met: tuple[int, ...]) -> None:
+    table = Table(box=box.ASCII if drawn.plain else box.ROUNDED)
+    table.add_column("fault")
+    table.add_column("times", justify="right")
+    for fault in Fault:
+        table.add_row(fault.label, f"{met[fault]:,}")
+    drawn.console.print(table)
+
+
+def _explain(drawn: Canvas, setup: Setup, failure: Life) -> None:
+    """The seed, how to see it again, and the schedule that breaks the rule."""
+    drawn.write()
+    drawn.write(f"Broken by seed {failure.seed}: {failure.broken}.")
+    drawn.write(f"Again: {_command(setup, failure.seed)}")
+    _, acts = record(failure.seed, setup)
+    _draw_broken(drawn, setup, failure, play(setup, acts))
+
+
+def _command(setup: Setup, seed: int) -> str:
+    liveness = " --liveness" if setup.liveness else ""
+    rule = "" if setup.protocol.name == "paxos" else f" --rule {setup.protocol.name}"
+    return (
+        f"paxos simulate --servers {setup.servers} --proposers {setup.proposers} "
+        f"--readers {setup.readers}{liveness}{rule} --seed {seed}"
+    )
+
+
+# --- one life -----------------------------------------------------------------------------------
+
+
+def _draw_life(drawn: Canvas, setup: Setup, seed: int) -> int:
+    life, acts = record(seed, setup)
+    played = play(setup, acts)
+    drawn.write(_title(setup))
+    drawn.write(f"Seed {seed}, {life.events} events, {life.ticks} ticks. Time runs down.")
+    if life.broken is not None:
+        _draw_broken(drawn, setup, life, played)
+        return 1
+    _draw(drawn, setup, played)
+    chosen = "nothing was chosen" if life.chosen is None else f"{life.chosen} was chosen"
+    drawn.write(f"No rule was broken; {chosen}. Digest {life.digest}.")
+    return 0
+
+
+def _draw_broken(drawn: Canvas, setup: Setup, life: Life, played: Played) -> None:
+    if life.broken is None or life.broken == LIVENESS:
+        _draw(drawn, setup, played)
+        drawn.write(f"Somebody got no answer within {LIVENESS_TICKS:,} ticks after the last fault.")
+        return
+    shortest = shrink(setup, played.acts, life.broken)
+    drawn.write(f"Broken: {life.broken}, by {len(shortest.acts)} of its {len(played.acts)} events.")
+    _draw(drawn, setup, shortest)
+
+
+def _draw(drawn: Canvas, setup: Setup, played: Played) -> None:
+    drawn.legend("something happens to a server")
+    width = WIDE if setup.servers <= NARROW else NARROW
+    drawn.picture(sorted(setup.quorum.members), played.history, width=width)

@@ -1,0 +1,94 @@
+"""The judge of a life: holds what servers do against the disk and against what all others did.
+
+What a step can break by itself was found out when it was first taken, see ``steps.py``.
+
+- Votes count as soon as they are durable, whoever hears of them.
+- A value is chosen once a phase-2 quorum has voted for it under one ballot. It was proposed, and
+  it is the only one.
+- What a server reports is chosen. Below a ballot under which it found nothing, nothing ever is.
+- What a promise, a vote or a round commits to is durable before it leaves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from paxos import Accepted, Acceptor, Ballot, Done, NothingChosen, Promise
+from paxos_adapters.scopes import AGREEMENT, ONE_VALUE, REPORTED, SAVED, VALIDITY
+from paxos_adapters.steps import Check, Vote, is_durable
+
+
+class Broken(Exception):
+    """A rule is broken, and the life ends."""
+
+    def __init__(self, rule: str) -> None:
+        super().__init__(rule)
+        self.rule = rule
+
+
+class Judge:
+    """What was accepted, chosen, asked for and reported in one life so far."""
+
+    __slots__ = ("asked", "chosen", "floor", "is_quorum", "proposed", "reports", "rules", "tally")
+
+    def __init__(self, rules: tuple[str, ...], is_quorum: list[bool]) -> None:
+        self.rules = rules
+        self.is_quorum = is_quorum
+        self.tally: dict[Vote, int] = {}
+        self.chosen: dict[Vote, None] = {}
+        self.asked: dict[Ballot, str] = {}
+        self.proposed: set[str] = set()
+        self.floor: Ballot | None = None
+        self.reports = 0
+
+    def breaks(self, rule: str) -> None:
+        """``rule`` is broken. Raises Broken if it counts."""
+        if rule in self.rules:
+            raise Broken(rule)
+
+    def vote(self, place: int, vote: Vote) -> None:
+        """The server at ``place`` has accepted."""
+        voters = self.tally.get(vote, 0) | 1 << place
+        self.tally[vote] = voters
+        if not self.is_quorum[voters] or vote in self.chosen:
+            return
+        ballot, value = vote
+        has_rival = any(value != other for _, other in self.chosen)
+        self.chosen[vote] = None
+        if has_rival:
+            self.breaks(AGREEMENT)
+        if value not in self.proposed:
+            self.breaks(VALIDITY)
+        if self.floor is not None and ballot < self.floor:
+            self.breaks(REPORTED)
+
+    def hear(self, place: int, check: Check, memory: Acceptor[str], max_round: int) -> None:
+        """What a step says leaves now, while the disk holds ``memory`` and ``max_round``."""
+        if check.record is None:
+            for vote in check.votes:
+                self.vote(place, vote)
+        if check.unproven:
+            self.prove(check.unproven, memory)
+        if check.round > max_round:
+            self.breaks(SAVED)
+        if check.asked is not None:
+            ballot, value = check.asked
+            if self.asked.setdefault(ballot, value) != value:
+                self.breaks(ONE_VALUE)
+        if check.report is not None:
+            self.reports += 1
+            self._believe(check.report)
+
+    def prove(self, answers: Iterable[Promise[str] | Accepted[str]], memory: Acceptor[str]) -> None:
+        """What ``answers`` commit to is in ``memory``."""
+        if not all(is_durable(memory, answer) for answer in answers):
+            self.breaks(SAVED)
+
+    def _believe(self, report: Done[str] | NothingChosen) -> None:
+        if type(report) is Done:
+            if all(report.value != value for _, value in self.chosen):
+                self.breaks(REPORTED)
+            return
+        self.floor = report.ballot if self.floor is None else max(self.floor, report.ballot)
+        if any(ballot < report.ballot for ballot, _ in self.chosen):
+            self.breaks(REPORTED)

@@ -1,0 +1,282 @@
+"""The world of one life: servers, their disks and the network, and what can happen to them.
+
+- Time is a wheel of ticks; each tick has a list of what is due. An item from 0 is an event for a
+  server, see ``steps.py``. An item below 0 is something that happens to one.
+- What is in memory is gone after a crash. A save that is still under way was not made.
+- A paused server gets everything later. One that is down gets nothing.
+- A server whose disk was wiped or rolled back does not start: the number of its saves, which is
+  kept somewhere else, tells. Otherwise it would vote against its own word.
+- All chance comes from the bits of one generator.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+
+from paxos import Acceptor, Inquire, InvariantError, Propose
+from paxos_adapters.faults import LATE, LOST, Fault, Faults, weather
+from paxos_adapters.judging import Judge
+from paxos_adapters.lives import FAULTY_TICKS, LIVENESS_TICKS, Fate, Noted, Setup
+from paxos_adapters.scopes import UNDISTURBED, VALUES
+from paxos_adapters.steps import RECEIVER_BITS, Step, Table
+
+MAX_DELAY_TICKS = 512
+"""How far ahead anything is due."""
+
+NEW_DISK = Acceptor[str]()
+FIRST_TICKS, BUSY_TICKS = 32, 80
+"""Within how many ticks servers are asked, and within how many things happen to them."""
+
+SIXTEENTHS = 16
+SKEWS = (16, 16, 16, 16, 16, 12, 24, 32)
+"""How many sixteenths of its time a server waits."""
+
+ASK, CRASH, RESTART, PAUSE, RESUME, CUT, MEND, BACK_UP, FLUSH, CALM_DOWN = range(10)
+CUTS = (Fault.PARTLY_PARTITIONED, Fault.ONE_WAY_PARTITIONED, Fault.PARTITIONED, Fault.PARTITIONED)
+
+
+class World:
+    """Servers by their places, from 0. Lists are per server; sets of servers are bits."""
+
+    def __init__(self, setup: Setup) -> None:
+        self.setup = setup
+        self.size = setup.servers
+        self.last_tick = FAULTY_TICKS + (LIVENESS_TICKS if setup.liveness else 0)
+        self.wheel: list[list[int]] = [[] for _ in range(self.last_tick + MAX_DELAY_TICKS)]
+        self.random = Random()
+        self.draw = self.random.getrandbits
+        ids = sorted(setup.quorum.members)
+        subsets = [
+            {it for n, it in enumerate(ids) if mask >> n & 1} for mask in range(2**self.size)
+        ]
+        self.is_phase1 = [setup.quorum.is_phase1(it) for it in subsets]
+        self.is_phase2 = [setup.quorum.is_phase2(it) for it in subsets]
+        self.happenings: tuple[Callable[[int], None], ...] = (
+            *(self._ask, self._crash, self._restart, self._pause, self._resume),
+            *(self._cut, self._mend, self._back_up, self._flush, self._calm_down),
+        )
+        self.forget()
+
+    def forget(self) -> None:
+        """Start to learn anew what steps lead to."""
+        self.table = Table(self.setup.protocol, self.setup.quorum)
+        self._asks: dict[tuple[int, int], int] = {}
+
+    def begin(self, seed: int, trace: list[Noted] | None) -> None:
+        """A new world, and the plan of what happens in it."""
+        self.random.seed(seed)
+        size, faults = self.size, self.setup.faults
+        self.trace = trace
+        self.now = self.events = 0
+        self.is_calm = False
+        self.judge = Judge(self.setup.rules, self.is_phase2)
+        self.servers: list[list[int] | None] = [
+            self.table.start(place, NEW_DISK, 0) for place in range(size)
+        ]
+        self.paused: list[list[int] | None] = [None] * size
+        self.stash: list[list[int]] = [[] for _ in range(size)]
+        self.memories = [NEW_DISK] * size
+        self.rounds = [0] * size
+        self.saves = [0] * size
+        self.backups = [(NEW_DISK, 0, 0)] * size
+        self.batches: list[list[Step]] = [[] for _ in range(size)]
+        self.lives = [0] * size
+        self.cuts = [0] * size
+        self.fail_at = [0] * size
+        self.latest = [0] * (size << RECEIVER_BITS)
+        self.trusted = (1 << size) - 1
+        self.waiting = 0
+        self.met = [0] * len(Fault)
+        self._draw_rates(faults)
+        self._plan(faults)
+
+    def _draw_rates(self, faults: Faults) -> None:
+        levels = self.draw(7)
+        self.fates = weather(
+            faults.loss * (levels & 3) // 3,
+            faults.duplication * (levels >> 2 & 3) // 3,
+            faults.lateness * (levels >> 4 & 3) // 3,
+            levels > 63,
+        )
+        self.slow = faults.slow_saves
+        self.deadly = faults.slow_saves + faults.save_crashes
+        self.skews = [SIXTEENTHS] * self.size
+        if faults.skew:
+            bits = self.draw(3 * self.size)
+            self.skews = [SKEWS[bits >> 3 * place & 7] for place in range(self.size)]
+            self.met[Fault.SKEWED] = self.size - self.skews.count(SIXTEENTHS)
+
+    def _plan(self, faults: Faults) -> None:
+        for place in range(self.setup.askers):
+            self.later(1 + self.up_to(FIRST_TICKS), ASK, place)
+        self._plan_some(CRASH, faults.crashes)
+        self._plan_some(PAUSE, faults.pauses)
+        self._plan_some(CUT, faults.partitions)
+        if faults.lost_disks:
+            self._plan_some(BACK_UP, 2)
+        for _ in range(faults.failing_stores):
+            self.fail_at[self.up_to(self.size)] = self.up_to(16)
+        if self.setup.liveness:
+            self.later(FAULTY_TICKS, CALM_DOWN, 0)
+
+    def _plan_some(self, happening: int, most: int) -> None:
+        for _ in range(self.up_to(most + 1)):
+            bits = self.draw(24)
+            ticks = 1 + ((bits & 255) * BUSY_TICKS >> 8)
+            self.later(ticks, happening, (bits >> 8) * self.size >> 16)
+
+    def up_to(self, count: int) -> int:
+        """Chance: one of 0 to ``count`` - 1."""
+        return self.draw(16) * count >> 16
+
+    def later(self, ticks: int, happening: int, place: int) -> None:
+        """Let something happen to a server."""
+        self.wheel[self.now + ticks].append(~(happening << RECEIVER_BITS | place))
+
+    def note(self, place: int, saved: int, fate: Fate) -> None:
+        """Take down what happens to a server."""
+        if self.trace is not None:
+            self.trace.append((self.now, place, ~saved, fate))
+
+    def absent(self, place: int, item: int) -> None:
+        """An event finds nobody."""
+        if self.paused[place] is not None:
+            self.stash[place].append(item)
+        else:
+            self.met[Fault.UNHEARD] += 1
+
+    def divert(self, item: int, fate: int) -> None:
+        """A message has no easy way."""
+        if fate == LOST:
+            self.met[Fault.LOST] += 1
+        elif fate == LATE:
+            self.met[Fault.LATE] += 1
+            self.wheel[self.now + 24 + self.up_to(64)].append(item)
+        else:
+            self.met[Fault.DUPLICATED] += 1
+            self.wheel[self.now + 1 + self.up_to(8)].append(item)
+            self.wheel[self.now + 1 + self.up_to(32)].append(item)
+
+    # --- what happens to servers ----------------------------------------------------------------
+
+    def _ask(self, place: int) -> None:
+        if self.servers[place] is None:
+            if self.paused[place] is not None:
+                self.stash[place].append(~(ASK << RECEIVER_BITS | place))
+            return
+        self.waiting |= 1 << place
+        key = place, self.lives[place]
+        value = VALUES[place] + "'" * self.lives[place]
+        if place < self.setup.proposers:
+            self.judge.proposed.add(value)
+        item = self._asks.get(key)
+        if item is None:
+            event = Propose(value) if place < self.setup.proposers else Inquire()
+            item = self._asks[key] = self.table.item(place, event)
+        self.wheel[self.now + 1].append(item)
+
+    def _crash(self, place: int) -> None:
+        if self.is_calm or (self.servers[place] is None and self.paused[place] is None):
+            return
+        self.met[Fault.CRASHED] += 1
+        self.note(place, 0, Fate.CRASHES)
+        self.go_down(place)
+
+    def go_down(self, place: int) -> None:
+        """All that is in memory is lost; the server starts again after a while."""
+        self.servers[place] = self.paused[place] = None
+        self.stash[place].clear()
+        self.batches[place].clear()
+        self.waiting &= ~(1 << place)
+        self.later(1 + self.up_to(48), RESTART, place)
+
+    def _restart(self, place: int) -> None:
+        fate = Fate.RESTARTS
+        if not self.is_calm and self.draw(8) < self.setup.faults.lost_disks:
+            fate = self._lose_disk(place)
+        self.note(place, 0, fate)
+        if fate is Fate.REFUSED:
+            return
+        self.lives[place] += 1
+        try:
+            parts = self.table.start(place, self.memories[place], self.rounds[place])
+        except InvariantError:
+            self.judge.breaks(UNDISTURBED)
+            return
+        self.servers[place] = parts
+        if place < self.setup.askers:
+            self.later(1 + self.up_to(8), ASK, place)
+
+    def _lose_disk(self, place: int) -> Fate:
+        """The disk is an older one, or empty, if a quorum is left without it."""
+        rest = self.trusted & ~(1 << place)
+        if not (self.is_phase1[rest] and self.is_phase2[rest]):
+            return Fate.RESTARTS
+        is_wiped = self.draw(1)
+        memory, max_round, saves = (NEW_DISK, 0, 0) if is_wiped else self.backups[place]
+        if saves == self.saves[place]:
+            return Fate.RESTARTS
+        self.met[Fault.DISK_WIPED if is_wiped else Fault.DISK_ROLLED_BACK] += 1
+        self.memories[place], self.rounds[place] = memory, max_round
+        if self.setup.trusting:
+            return Fate.WIPED if is_wiped else Fate.RESTORED
+        self.met[Fault.REFUSED] += 1
+        self.trusted = rest
+        return Fate.REFUSED
+
+    def _back_up(self, place: int) -> None:
+        self.backups[place] = self.memories[place], self.rounds[place], self.saves[place]
+        self.note(place, 0, Fate.BACKS_UP)
+
+    def _pause(self, place: int) -> None:
+        if self.is_calm or self.servers[place] is None:
+            return
+        self.met[Fault.PAUSED] += 1
+        self.note(place, 0, Fate.PAUSES)
+        self.paused[place], self.servers[place] = self.servers[place], None
+        self.later(8 + self.up_to(64), RESUME, place)
+
+    def _resume(self, place: int) -> None:
+        if self.paused[place] is None:
+            return
+        self.note(place, 0, Fate.RESUMES)
+        self.servers[place], self.paused[place] = self.paused[place], None
+        self.wheel[self.now + 1].extend(self.stash[place])
+        self.stash[place].clear()
+
+    def _flush(self, place: int) -> None:
+        """A save that took its time is over."""
+        raise NotImplementedError
+
+    # --- what happens to the network ------------------------------------------------------------
+
+    def _cut(self, place: int) -> None:
+        if self.is_calm:
+            return
+        size, kind = self.size, self.draw(2)
+        side = self.draw(size) | 1 << place
+        for it in range(size):
+            if CUTS[kind] is Fault.PARTLY_PARTITIONED:
+                cut = self.draw(size) & self.draw(size)
+            elif side >> it & 1:
+                cut = ~side
+            else:
+                cut = side if CUTS[kind] is Fault.PARTITIONED else 0
+            self.cuts[it] = cut & ~(1 << it)
+        self.met[CUTS[kind]] += 1
+        self.note(place, 0, Fate.CUT)
+        self.later(8 + self.up_to(64), MEND, place)
+
+    def _mend(self, place: int) -> None:
+        self.cuts[:] = [0] * self.size
+        self.note(place, 0, Fate.MENDED)
+
+    def _calm_down(self, place: int) -> None:
+        """No fault from here on. Who is down or paused comes back when its time is over."""
+        self.is_calm = True
+        self.fates = weather(0, 0, 0, True)
+        self.slow = self.deadly = 0
+        self.fail_at[:] = [0] * self.size
+        self._mend(place)
+        self.note(place, 0, Fate.CALM)
