@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from paxos import ServerId, weighted
-from paxos_adapters.counterexamples import (
+from paxos_adapters.exploration.counterexamples import (
     Act,
     Counterexample,
     counterexample,
@@ -19,11 +19,12 @@ from paxos_adapters.counterexamples import (
     replay,
     words,
 )
-from paxos_adapters.interleavings import explore_cluster
+from paxos_adapters.exploration.interleavings import explore_cluster
+from paxos_adapters.exploration.scopes import Scope
 from paxos_adapters.memory import Delivery
 from paxos_adapters.pictures import Moment, space_time
 from paxos_adapters.recording import PROTOCOLS, RecordingError, read, write
-from paxos_adapters.scopes import AGREEMENT, CHOOSABLE, REPORTED, Scope
+from paxos_adapters.rules import AGREEMENT, CHOOSABLE, REPORTED
 
 
 @cache

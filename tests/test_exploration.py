@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from attrs import frozen
 
-from paxos_adapters.exploration import explore
+from paxos_adapters.exploration.walk import explore
 
 
 @frozen

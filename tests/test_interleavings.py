@@ -9,19 +9,17 @@ from attrs import evolve
 
 from paxos import Done, ServerId, flexible, weighted
 from paxos_adapters.broken import BROKEN
-from paxos_adapters.exploration import Exploration, Glimpse, explore
-from paxos_adapters.interleavings import Fate, Interleavings, Move, State, explore_cluster
-from paxos_adapters.protocols import LECTURE, PAXOS, Protocol
-from paxos_adapters.scopes import (
-    AGREEMENT,
-    CHOOSABLE,
-    KEPT,
-    REPORTED,
-    RULES,
-    SAVED,
-    Scope,
-    ScopeError,
+from paxos_adapters.exploration.interleavings import (
+    Fate,
+    Interleavings,
+    Move,
+    State,
+    explore_cluster,
 )
+from paxos_adapters.exploration.scopes import Scope, ScopeError
+from paxos_adapters.exploration.walk import Exploration, Glimpse, explore
+from paxos_adapters.protocols import LECTURE, PAXOS, Protocol
+from paxos_adapters.rules import AGREEMENT, CHOOSABLE, KEPT, REPORTED, RULES, SAVED
 
 NAMED = {it.name: it for it in (PAXOS, *LECTURE, *BROKEN)}
 MEMBERS = [ServerId(number) for number in (1, 2, 3)]

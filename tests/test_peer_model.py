@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from attrs import evolve, frozen
 
-from paxos_adapters.exploration import explore
+from paxos_adapters.exploration.walk import explore
 
 Ballot = tuple[int, int]
 Proposal = tuple[int, int, str]

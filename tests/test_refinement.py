@@ -28,11 +28,9 @@ from paxos import (
     weighted,
 )
 from paxos_adapters.broken import BROKEN
-from paxos_adapters.counterexamples import counterexample
-from paxos_adapters.exploration import Exploration, explore
-from paxos_adapters.interleavings import Fate, Move, explore_cluster
-from paxos_adapters.protocols import LECTURE, PAXOS, Event, Protocol, Receive, Server, Step
-from paxos_adapters.refinement import (
+from paxos_adapters.exploration.counterexamples import counterexample
+from paxos_adapters.exploration.interleavings import Fate, Move, explore_cluster
+from paxos_adapters.exploration.refinement import (
     Action,
     Actions,
     NoSuchAction,
@@ -48,7 +46,10 @@ from paxos_adapters.refinement import (
     start,
     voting_action,
 )
-from paxos_adapters.scopes import AGREEMENT, Scope
+from paxos_adapters.exploration.scopes import Scope
+from paxos_adapters.exploration.walk import Exploration, explore
+from paxos_adapters.protocols import LECTURE, PAXOS, Event, Protocol, Receive, Server, Step
+from paxos_adapters.rules import AGREEMENT
 
 NAMED = {it.name: it for it in (PAXOS, *LECTURE, *BROKEN)}
 S1, S2, S3 = MEMBERS = [ServerId(number) for number in (1, 2, 3)]

@@ -16,12 +16,27 @@ import pytest
 from attrs import evolve
 
 from paxos import From, Now, Prepare, QuorumError, Wake, server
-from paxos_adapters import simulation, steps
 from paxos_adapters.broken import BROKEN
 from paxos_adapters.cli import app
 from paxos_adapters.cli import simulate as simulate_command
-from paxos_adapters.faults import CALM, FAR_TICKS, LATE, LOST, OUT_OF, TWICE, Fault, Faults, weather
-from paxos_adapters.lives import (
+from paxos_adapters.protocols import LECTURE, PAXOS, Event, Protocol, Server, Step
+from paxos_adapters.recording import PROTOCOLS as PROTOCOLS_BY_NAME
+from paxos_adapters.rules import AGREEMENT, KEPT, ONE_VALUE, REPORTED, SAVED
+from paxos_adapters.simulation import life, steps
+from paxos_adapters.simulation.faults import (
+    CALM,
+    FAR_TICKS,
+    LATE,
+    LOST,
+    OUT_OF,
+    TWICE,
+    Fault,
+    Faults,
+    weather,
+)
+from paxos_adapters.simulation.life import Simulator, record, simulate
+from paxos_adapters.simulation.schedules import SHOWN_ONLY, play, shrink
+from paxos_adapters.simulation.setup import (
     FAULTY_TICKS,
     LIVENESS,
     LIVENESS_TICKS,
@@ -30,13 +45,8 @@ from paxos_adapters.lives import (
     Setup,
     SetupError,
 )
-from paxos_adapters.protocols import LECTURE, PAXOS, Event, Protocol, Server, Step
-from paxos_adapters.recording import PROTOCOLS as PROTOCOLS_BY_NAME
-from paxos_adapters.schedules import SHOWN_ONLY, play, shrink
-from paxos_adapters.scopes import AGREEMENT, KEPT, ONE_VALUE, REPORTED, SAVED
-from paxos_adapters.simulation import Simulator, record, simulate
-from paxos_adapters.sweep import Sweep, sweep
-from paxos_adapters.world import MAX_DELAY_TICKS
+from paxos_adapters.simulation.sweep import Sweep, sweep
+from paxos_adapters.simulation.world import MAX_DELAY_TICKS
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -156,7 +166,7 @@ class TestRepetition:
         ("options", "hash_seed"), [([], "0"), ([], "1"), (["-O"], "2"), (["-X", "utf8"], "random")]
     )
     def test_no_switch_of_python_matters(self, options: list[str], hash_seed: str) -> None:
-        program = "from paxos_adapters.simulation import simulate as s; print(s(7).digest)"
+        program = "from paxos_adapters.simulation.life import simulate as s; print(s(7).digest)"
         done = subprocess.run(
             [sys.executable, *options, "-c", program],
             env=os.environ | {"PYTHONHASHSEED": hash_seed},
@@ -180,7 +190,7 @@ class TestRepetition:
     def test_forgetting_steps_does_not_matter(self, monkeypatch: pytest.MonkeyPatch) -> None:
         mindful, forgetful = Simulator(Setup()), Simulator(Setup())
         lives = [mindful.live(seed) for seed in range(30)]
-        monkeypatch.setattr(simulation, "MAX_STEPS", 300)
+        monkeypatch.setattr(life, "MAX_STEPS", 300)
         assert [forgetful.live(seed) for seed in range(30)] == lives
         assert forgetful.table.taken < mindful.table.taken
 

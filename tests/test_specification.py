@@ -27,7 +27,7 @@ from paxos import (
     ServerId,
     acceptor,
 )
-from paxos_adapters.exploration import explore
+from paxos_adapters.exploration.walk import explore
 
 Ask = Prepare | Accept[int]
 Answer = Promise[int] | Accepted[int]

@@ -44,6 +44,9 @@ Event: TypeAlias = server.Event[str]
 Step: TypeAlias = server.Step[str]
 Receive: TypeAlias = Callable[[Server, Event], Step]
 
+VALUES = ("red", "blue", "green", "gold", "plum", "teal", "pink", "gray", "lime")
+"""What is proposed: a value of its own for each server."""
+
 
 @frozen
 class Protocol:

@@ -16,10 +16,10 @@ from typing import TypedDict, cast
 from paxos import PaxosError, ServerId, flexible
 from paxos.quorum import Counted
 from paxos_adapters.broken import BROKEN
-from paxos_adapters.counterexamples import Counterexample, Taken, choices, words
-from paxos_adapters.interleavings import Interleavings
+from paxos_adapters.exploration.counterexamples import Counterexample, Taken, choices, words
+from paxos_adapters.exploration.interleavings import Interleavings
+from paxos_adapters.exploration.scopes import Scope
 from paxos_adapters.protocols import LECTURE, PAXOS
-from paxos_adapters.scopes import Scope
 
 FORMAT = 1
 PROTOCOLS = {it.name: it for it in (PAXOS, *LECTURE, *BROKEN)}

@@ -16,11 +16,17 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from paxos import QuorumError, QuorumSystem, ServerId, flexible, majority, weighted
 from paxos_adapters.cli.drawing import Canvas, canvas
-from paxos_adapters.counterexamples import Counterexample, counterexample, history, lanes
-from paxos_adapters.exploration import Exploration, Glimpse
-from paxos_adapters.interleavings import Move, State, explore_cluster
+from paxos_adapters.exploration.counterexamples import (
+    Counterexample,
+    counterexample,
+    history,
+    lanes,
+)
+from paxos_adapters.exploration.interleavings import Move, State, explore_cluster
+from paxos_adapters.exploration.scopes import Scope, ScopeError
+from paxos_adapters.exploration.walk import Exploration, Glimpse
 from paxos_adapters.recording import PROTOCOLS, RecordingError, read, write
-from paxos_adapters.scopes import CHOOSABLE, RULES, Scope, ScopeError
+from paxos_adapters.rules import CHOOSABLE, RULES
 
 LANE_WIDTH = 7
 

@@ -17,12 +17,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from paxos_adapters.cli.drawing import Canvas, canvas
-from paxos_adapters.faults import Fault
-from paxos_adapters.lives import LIVENESS, LIVENESS_TICKS, Life, Setup, SetupError
 from paxos_adapters.recording import PROTOCOLS
-from paxos_adapters.schedules import Played, play, shrink
-from paxos_adapters.simulation import record
-from paxos_adapters.sweep import Sweep, sweep
+from paxos_adapters.simulation.faults import Fault
+from paxos_adapters.simulation.life import record
+from paxos_adapters.simulation.schedules import Played, play, shrink
+from paxos_adapters.simulation.setup import LIVENESS, LIVENESS_TICKS, Life, Setup, SetupError
+from paxos_adapters.simulation.sweep import Sweep, sweep
 
 NARROW, WIDE = 5, 9
 

@@ -40,7 +40,6 @@ from paxos import (
     ServerId,
     To,
     WakeMe,
-    invariants,
     server,
 )
 from paxos.election import Beat, Election
@@ -48,7 +47,7 @@ from paxos.invariants import Choice
 from paxos.learner import Learner, Tally
 from paxos.proposer import Accepting, Phase, Preparing, Task
 from paxos_adapters.protocols import Event, Protocol, Server
-from paxos_adapters.scopes import KEPT, UNDISTURBED
+from paxos_adapters.rules import KEPT, UNDISTURBED, is_durable, is_kept
 from paxos_adapters.transitions import settle
 
 RECEIVER_BITS = 4
@@ -368,7 +367,7 @@ def _check(
         commitments,
         unproven,
         report,
-        _broken(before, after),
+        None if after is before or is_kept(before, after) else KEPT,
     )
     return None if check == NOTHING_TO_CHECK else check
 
@@ -386,28 +385,8 @@ def _proves(record: Acceptor[str] | MaxRound | None, answer: Promise[str] | Acce
     return type(record) is Acceptor and is_durable(record, answer)
 
 
-def is_durable(memory: Acceptor[str], answer: Promise[str] | Accepted[str]) -> bool:
-    """Whether a crash would leave behind what ``answer`` commits to."""
-    try:
-        invariants.durable_before_sent(memory, answer)
-    except InvariantError:
-        return False
-    return True
-
-
 def _round(record: Acceptor[str] | MaxRound | None, said: list[Message[str]]) -> int:
     """The highest round in use that ``record`` does not make safe."""
     rounds = (it.ballot.round for it in said if type(it) is Prepare or type(it) is Accept)
     highest = max(rounds, default=0)
     return 0 if type(record) is MaxRound and record.round >= highest else highest
-
-
-def _broken(before: Acceptor[str], after: Acceptor[str]) -> str | None:
-    if after is before:
-        return None
-    try:
-        invariants.promise_covers_accepted(after)
-        invariants.never_moves_back(before, after)
-    except InvariantError:
-        return KEPT
-    return None

@@ -38,7 +38,6 @@ from paxos import (
     To,
     Wake,
     WakeMe,
-    invariants,
     server,
 )
 from paxos.election import Election
@@ -48,8 +47,9 @@ from paxos.learner import Learner
 from paxos.proposer import Accepting, Preparing
 from paxos.quorum import NOBODY
 from paxos.server import Server
-from paxos_adapters.protocols import Event
-from paxos_adapters.scopes import KEPT, SAVED, UNDISTURBED, VALUES, Scope
+from paxos_adapters.exploration.scopes import Scope
+from paxos_adapters.protocols import VALUES, Event
+from paxos_adapters.rules import KEPT, SAVED, UNDISTURBED, is_durable, is_kept
 from paxos_adapters.transitions import settle
 
 Record: TypeAlias = server.Record[str]
@@ -252,7 +252,7 @@ class Processes:
         step = Step(
             self._number(after),
             sum({self._bit(it) for effect in effects for it in _told(effect)}),
-            _broken(before.state.acceptor, state.acceptor) or _unsaved(disk, effects),
+            _first_broken(before.state.acceptor, state.acceptor, disk, effects),
             None if record is None else self._restart(after, disk),
             next((it for it in effects if isinstance(it, Done | NothingChosen)), None),
         )
@@ -327,25 +327,20 @@ def _written(disk: tuple[Record, ...], record: Record) -> tuple[Record, ...]:
     return (*(it for it in disk if type(it) is not type(record)), record)
 
 
-def _broken(before: Acceptor[str], after: Acceptor[str]) -> str | None:
-    try:
-        invariants.promise_covers_accepted(after)
-        invariants.never_moves_back(before, after)
-    except InvariantError:
+def _first_broken(
+    before: Acceptor[str],
+    after: Acceptor[str],
+    disk: tuple[Record, ...],
+    effects: Iterable[server.Effect[str]],
+) -> str | None:
+    if not is_kept(before, after):
         return KEPT
-    return None
-
-
-def _unsaved(disk: tuple[Record, ...], effects: Iterable[server.Effect[str]]) -> str | None:
     memory = next((it for it in disk if isinstance(it, Acceptor)), Acceptor[str]())
     max_round = max((it.round for it in disk if isinstance(it, MaxRound)), default=0)
     for effect in effects:
         said = effect.message if isinstance(effect, To | Broadcast) else None
         if isinstance(said, Prepare) and said.ballot.round > max_round:
             return SAVED
-        if isinstance(said, Promise | Accepted):
-            try:
-                invariants.durable_before_sent(memory, said)
-            except InvariantError:
-                return SAVED
+        if isinstance(said, Promise | Accepted) and not is_durable(memory, said):
+            return SAVED
     return None

@@ -8,9 +8,9 @@ from typing import TypeAlias
 from attrs import Factory, field, frozen
 
 from paxos import PaxosError, QuorumSystem, ServerId, majority
-from paxos_adapters.faults import Faults
-from paxos_adapters.protocols import PAXOS, Event, Protocol
-from paxos_adapters.scopes import RULES, VALUES
+from paxos_adapters.protocols import PAXOS, VALUES, Event, Protocol
+from paxos_adapters.rules import RULES
+from paxos_adapters.simulation.faults import Faults
 
 MAX_SERVERS = len(VALUES)
 FAULTY_TICKS = 160

@@ -3,7 +3,7 @@
 Three TLA+ modules, each of which refines the next: Paxos, Voting, Consensus. A state of the
 explored machine is mapped to their variables; then each step must be an action of each module, or
 stuttering: nothing of what the module speaks of has changed. Nothing else is asked: neither the
-rules of ``scopes`` nor those of ``invariants`` have a say.
+rules of ``rules.py`` nor those of ``invariants`` have a say.
 
 - ``maxBal``, ``maxVBal`` and ``maxVal`` are what an acceptor has in memory, which after a crash is
   what it had saved. So a crash must be stuttering; one that loses a promise is no action.
@@ -46,13 +46,13 @@ from paxos import (
     QuorumSystem,
     ServerId,
 )
-from paxos_adapters import interleavings
-from paxos_adapters.counterexamples import Act
-from paxos_adapters.exploration import DEFAULT_MAX_STATES, Exploration, explore
-from paxos_adapters.interleavings import Fate, Interleavings, Move
-from paxos_adapters.processes import Local, bits
+from paxos_adapters.exploration import interleavings
+from paxos_adapters.exploration.counterexamples import Act
+from paxos_adapters.exploration.interleavings import Fate, Interleavings, Move
+from paxos_adapters.exploration.processes import Local, bits
+from paxos_adapters.exploration.scopes import Scope
+from paxos_adapters.exploration.walk import DEFAULT_MAX_STATES, Exploration, explore
 from paxos_adapters.protocols import Event
-from paxos_adapters.scopes import Scope
 
 T = TypeVar("T")
 

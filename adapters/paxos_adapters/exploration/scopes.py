@@ -1,23 +1,11 @@
-"""How large a cluster to explore, what may happen to it, and which rules it must keep."""
+"""How large a cluster to explore, and what may happen to it."""
 
 from __future__ import annotations
 
 from attrs import Factory, field, frozen
 
 from paxos import PaxosError, QuorumSystem, ServerId, majority
-from paxos_adapters.protocols import PAXOS, Protocol
-
-VALUES = ("red", "blue", "green", "gold", "plum", "teal", "pink", "gray", "lime")
-
-AGREEMENT = "agreement"
-VALIDITY = "validity"
-ONE_VALUE = "one value a ballot"
-REPORTED = "what is reported is chosen"
-KEPT = "a promise is kept"
-SAVED = "saved before sent"
-UNDISTURBED = "no server finds the protocol broken"
-CHOOSABLE = "a value can still be chosen"
-RULES = (AGREEMENT, VALIDITY, ONE_VALUE, REPORTED, KEPT, SAVED, UNDISTURBED)
+from paxos_adapters.protocols import PAXOS, VALUES, Protocol
 
 
 class ScopeError(PaxosError, ValueError):

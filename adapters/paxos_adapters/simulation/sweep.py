@@ -14,9 +14,9 @@ from concurrent.futures import CancelledError, Executor, Future
 
 from attrs import evolve, frozen
 
-from paxos_adapters.faults import Fault
-from paxos_adapters.lives import Life, Setup
-from paxos_adapters.simulation import simulator_of
+from paxos_adapters.simulation.faults import Fault
+from paxos_adapters.simulation.life import simulator_of
+from paxos_adapters.simulation.setup import Life, Setup
 
 PORTION = 250
 MAX_WAITING = 64

@@ -14,12 +14,13 @@ from typing import TypeAlias
 from attrs import evolve, frozen
 
 from paxos import Accept, Chosen, From, Inquire, Message, Prepare, Propose, ServerId
-from paxos_adapters.exploration import Violation
-from paxos_adapters.interleavings import Fate, Interleavings, Move, State
+from paxos_adapters.exploration.interleavings import Fate, Interleavings, Move, State
+from paxos_adapters.exploration.scopes import Scope
+from paxos_adapters.exploration.walk import Violation
 from paxos_adapters.memory import Delivery
 from paxos_adapters.pictures import Moment, describe
 from paxos_adapters.protocols import Event
-from paxos_adapters.scopes import RULES, Scope
+from paxos_adapters.rules import RULES
 
 
 @frozen

@@ -19,11 +19,11 @@ from hashlib import blake2b
 from attrs import evolve
 
 from paxos import MaxRound
-from paxos_adapters.faults import Fault
-from paxos_adapters.judging import Broken
-from paxos_adapters.lives import LIVENESS, Act, Fate, Life, Noted, Setup
-from paxos_adapters.steps import RECEIVER, RECEIVER_BITS, Check, Step, Wish
-from paxos_adapters.world import FLUSH, MAX_DELAY_TICKS, World
+from paxos_adapters.simulation.faults import Fault
+from paxos_adapters.simulation.judging import Broken
+from paxos_adapters.simulation.setup import LIVENESS, Act, Fate, Life, Noted, Setup
+from paxos_adapters.simulation.steps import RECEIVER, RECEIVER_BITS, Check, Step, Wish
+from paxos_adapters.simulation.world import FLUSH, MAX_DELAY_TICKS, World
 
 MAX_STEPS = 400_000
 """After how many known steps they are forgotten, to bound the memory: about 1 kB each."""

@@ -43,11 +43,10 @@ from paxos import (
     server,
 )
 from paxos.errors import assert_never
-from paxos_adapters.lives import Act, Fate, Setup
 from paxos_adapters.memory import Delivery
 from paxos_adapters.pictures import Moment
 from paxos_adapters.protocols import Event, Server
-from paxos_adapters.scopes import (
+from paxos_adapters.rules import (
     AGREEMENT,
     KEPT,
     ONE_VALUE,
@@ -55,7 +54,10 @@ from paxos_adapters.scopes import (
     SAVED,
     UNDISTURBED,
     VALIDITY,
+    is_durable,
+    is_kept,
 )
+from paxos_adapters.simulation.setup import Act, Fate, Setup
 from paxos_adapters.transitions import Transition, settle
 
 MAX_PAIRED = 60
@@ -282,11 +284,8 @@ class _Stage:
 
     def _send(self, me: ServerId, actor: _Actor, receiver: ServerId, message: Message[str]) -> None:
         memory, max_round = actor.disk
-        if isinstance(message, Promise | Accepted):
-            try:
-                invariants.durable_before_sent(memory, message)
-            except InvariantError:
-                self._break(me, SAVED)
+        if isinstance(message, Promise | Accepted) and not is_durable(memory, message):
+            self._break(me, SAVED)
         if isinstance(message, Prepare | Accept) and message.ballot.round > max_round.round:
             self._break(me, SAVED)
         if isinstance(message, Accepted):
@@ -300,10 +299,7 @@ class _Stage:
     # --- the rules ------------------------------------------------------------------------------
 
     def _never_back(self, me: ServerId, before: Server, after: Server) -> None:
-        try:
-            invariants.promise_covers_accepted(after.acceptor)
-            invariants.never_moves_back(before.acceptor, after.acceptor)
-        except InvariantError:
+        if not is_kept(before.acceptor, after.acceptor):
             self._break(me, KEPT)
 
     def _vote(self, me: ServerId, vote: Accepted[str]) -> None:

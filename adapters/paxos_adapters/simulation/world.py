@@ -15,11 +15,12 @@ from collections.abc import Callable
 from random import Random
 
 from paxos import Acceptor, Inquire, InvariantError, Propose
-from paxos_adapters.faults import LATE, LOST, Fault, Faults, weather
-from paxos_adapters.judging import Judge
-from paxos_adapters.lives import FAULTY_TICKS, LIVENESS_TICKS, Fate, Noted, Setup
-from paxos_adapters.scopes import UNDISTURBED, VALUES
-from paxos_adapters.steps import RECEIVER_BITS, Step, Table
+from paxos_adapters.protocols import VALUES
+from paxos_adapters.rules import UNDISTURBED
+from paxos_adapters.simulation.faults import LATE, LOST, Fault, Faults, weather
+from paxos_adapters.simulation.judging import Judge
+from paxos_adapters.simulation.setup import FAULTY_TICKS, LIVENESS_TICKS, Fate, Noted, Setup
+from paxos_adapters.simulation.steps import RECEIVER_BITS, Step, Table
 
 MAX_DELAY_TICKS = 512
 """How far ahead anything is due."""

@@ -14,8 +14,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from paxos import Accepted, Acceptor, Ballot, Done, NothingChosen, Promise
-from paxos_adapters.scopes import AGREEMENT, ONE_VALUE, REPORTED, SAVED, VALIDITY
-from paxos_adapters.steps import Check, Vote, is_durable
+from paxos_adapters.rules import AGREEMENT, ONE_VALUE, REPORTED, SAVED, VALIDITY, is_durable
+from paxos_adapters.simulation.steps import Check, Vote
 
 
 class Broken(Exception):

@@ -33,18 +33,11 @@ from attrs import evolve, frozen
 from paxos import Accept, Accepted, Ballot, Chosen, Done, From, Proposal
 from paxos.proposer import Accepting, Phase, Preparing
 from paxos.quorum import Counted
-from paxos_adapters.exploration import DEFAULT_MAX_STATES, Exploration, Glimpse, explore
-from paxos_adapters.processes import Processes, Step, Taken, bits
+from paxos_adapters.exploration.processes import Processes, Step, Taken, bits
+from paxos_adapters.exploration.scopes import Scope
+from paxos_adapters.exploration.walk import DEFAULT_MAX_STATES, Exploration, Glimpse, explore
 from paxos_adapters.protocols import LECTURE, Event
-from paxos_adapters.scopes import (
-    AGREEMENT,
-    CHOOSABLE,
-    ONE_VALUE,
-    REPORTED,
-    RULES,
-    VALIDITY,
-    Scope,
-)
+from paxos_adapters.rules import AGREEMENT, CHOOSABLE, ONE_VALUE, REPORTED, RULES, VALIDITY
 
 State: TypeAlias = tuple[int, ...]
 """Crashes left, what has come true, and then one cell for each process."""

@@ -1,0 +1,38 @@
+"""The rules that an explorer and a simulator hold every run against, by name.
+
+``invariants`` has the predicates. What one server can break by itself is found out here; what takes
+several of them is the business of whoever sees them all.
+"""
+
+from __future__ import annotations
+
+from paxos import Accepted, Acceptor, InvariantError, Promise, invariants
+
+AGREEMENT = "agreement"
+VALIDITY = "validity"
+ONE_VALUE = "one value a ballot"
+REPORTED = "what is reported is chosen"
+KEPT = "a promise is kept"
+SAVED = "saved before sent"
+UNDISTURBED = "no server finds the protocol broken"
+CHOOSABLE = "a value can still be chosen"
+RULES = (AGREEMENT, VALIDITY, ONE_VALUE, REPORTED, KEPT, SAVED, UNDISTURBED)
+
+
+def is_kept(before: Acceptor[str], after: Acceptor[str]) -> bool:
+    """Whether an acceptor that was ``before`` may be ``after``: its word only rises."""
+    try:
+        invariants.promise_covers_accepted(after)
+        invariants.never_moves_back(before, after)
+    except InvariantError:
+        return False
+    return True
+
+
+def is_durable(memory: Acceptor[str], answer: Promise[str] | Accepted[str]) -> bool:
+    """Whether a crash would leave behind what ``answer`` commits to."""
+    try:
+        invariants.durable_before_sent(memory, answer)
+    except InvariantError:
+        return False
+    return True

@@ -1,0 +1,34 @@
+"""Many runs: lives of a cluster in virtual time, among faults of every kind.
+
+    simulate(seed, Setup(...))         one life; the same on every machine
+    record(seed, Setup(...))           the same, with all that happened in it
+    sweep(range(10_000), Setup(...))   many lives, on any executor
+    shrink(setup, acts, rule)          what is needed of a life to break a rule
+
+Arrows point one way: faults <- setup <- steps <- judging <- world <- life <- schedules, sweep.
+"""
+
+from paxos_adapters.simulation.faults import CALM, Fault, Faults
+from paxos_adapters.simulation.life import Simulator, record, simulate
+from paxos_adapters.simulation.schedules import Played, play, shrink
+from paxos_adapters.simulation.setup import Act, Fate, Life, Setup, SetupError
+from paxos_adapters.simulation.sweep import Sweep, sweep
+
+__all__ = [
+    "CALM",
+    "Act",
+    "Fate",
+    "Fault",
+    "Faults",
+    "Life",
+    "Played",
+    "Setup",
+    "SetupError",
+    "Simulator",
+    "Sweep",
+    "play",
+    "record",
+    "shrink",
+    "simulate",
+    "sweep",
+]
