@@ -11,10 +11,10 @@ BIN := $(VENV)/bin
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11 python; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 
-.PHONY: help demo test types lint format cover mutants explore bench wheel clean
+.PHONY: help demo test types lint format cover mutants scoreboard explore simulate bench wheel clean
 
 help:  ## what there is
-	@awk -F ':.*## *' '/^[a-z]+:.*##/ {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## *' '/^[a-z]+:.*##/ {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(VENV)/cli  ## set up, and let rival proposers reach a decision
 	@echo "== paxos demo"
@@ -46,6 +46,14 @@ cover: $(VENV)/test  ## 100% of the branches of each core module, by its own tes
 mutants: $(VENV)/test  ## delete each safety clause in turn; a named test must notice
 	@echo "== mutants"
 	@$(BIN)/python tests/mutants.py
+
+scoreboard: $(VENV)/test  ## which driver notices each mutant, some minutes: writes docs/scoreboard.md
+	@echo "== scoreboard"
+	@$(BIN)/python -m tests.scoreboard
+
+simulate: $(VENV)/cli  ## a hundred thousand lives full of faults, a minute
+	@for mode in "" "--servers 5 --proposers 3" "--liveness" "--servers 5 --proposers 3 --liveness"; do \
+		echo "== paxos simulate $$mode"; $(BIN)/paxos simulate --seeds 25000 $$mode || exit 1; done
 
 explore: $(VENV)/cli  ## every run of small clusters, some minutes: Paxos, and with a crash
 	@for scope in "" "--crashes 1" "--proposers 1 --readers 1" "--acceptors 4 --ballots 1" \

@@ -23,6 +23,7 @@ from paxos import (
     Nack,
     Prepare,
     Promise,
+    Proposal,
     Saved,
     ServerId,
     acceptor,
@@ -105,10 +106,14 @@ class Specification:
             for quorum in self.quorums:
                 if quorum <= {me for me, _ in promises}:
                     found = [it for me, it in promises if me in quorum and it is not None]
-                    highest = max((it.ballot for it in found), default=None)
-                    values += [it.value for it in found if it.ballot == highest] or self.values
+                    values += self.safe(found)
             self.allowances[ballot, heard] = values
         return self.allowances[ballot, heard]
+
+    def safe(self, found: list[Proposal[int]]) -> list[int]:
+        """The value of the highest proposal found, or any value if there is none."""
+        highest = max((it.ballot for it in found), default=None)
+        return [it.value for it in found if it.ballot == highest] or [*self.values]
 
     def chosen(self, state: State) -> set[int]:
         """The values that a quorum has accepted under one ballot."""
@@ -205,3 +210,49 @@ def test_an_acceptor_that_forgets_its_promise_is_caught_by_a_shortest_run() -> N
     assert found.violation.rule == "agreement"
     assert specification.chosen(found.violation.end) == {0, 1}
     assert len(found.violation.run) == 12
+
+
+class OrForAnd(Specification):
+    """A published Paxos.qnt: the value is that of *a* proposal found, *or* one found is highest."""
+
+    def safe(self, found: list[Proposal[int]]) -> list[int]:
+        """Some proposal is always the highest, so any value will do."""
+        return [*self.values]
+
+
+def test_a_published_specification_that_allows_any_value() -> None:
+    specification = OrForAnd(3, 2, 1)
+
+    found = explore(
+        specification,
+        always={"agreement": lambda state: len(specification.chosen(state)) <= 1},
+    )
+
+    assert found.violation is not None
+    assert specification.chosen(found.violation.end) == {0, 1}
+    assert len(found.violation.run) == 12
+
+
+class AcrossBallots(Specification):
+    """A published model of another project: its Learn adds up votes of different ballots."""
+
+    def learnt(self, state: State) -> set[int]:
+        voters: dict[int, set[int]] = {}
+        for it, bit in self.bits.items():
+            if state[1] & bit and isinstance(it, tuple) and isinstance(it[1], Accepted):
+                voters.setdefault(it[1].value, set()).add(it[0])
+        return {it for it, who in voters.items() if any(quorum <= who for quorum in self.quorums)}
+
+
+def test_a_published_specification_that_learns_what_is_not_chosen() -> None:
+    """One acceptor votes, and another one under the next ballot: that is no choice."""
+    specification = AcrossBallots(3, 2, 1)
+
+    found = explore(
+        specification,
+        always={"learnt": lambda state: specification.learnt(state) <= specification.chosen(state)},
+    )
+
+    assert found.violation is not None
+    assert specification.chosen(found.violation.end) == set()
+    assert len(specification.learnt(found.violation.end)) == 1
