@@ -217,7 +217,12 @@ class OrForAnd(Specification):
 
     def safe(self, found: list[Proposal[int]]) -> list[int]:
         """Some proposal is always the highest, so any value will do."""
-        return [*self.values]
+        highest = max((it.ballot for it in found), default=None)
+        return [
+            value
+            for value in self.values
+            if not found or any(it.value == value or it.ballot == highest for it in found)
+        ]
 
 
 def test_a_published_specification_that_allows_any_value() -> None:
