@@ -1,6 +1,6 @@
 """Ports: what a program brings so that the core can run in it.
 
-A transport, a store and a timer are three small protocols; any class with these methods fits,
+A transport, a store, a timer and a codec are small protocols; any class with these methods fits,
 nothing needs to be inherited. ``memory.py`` is an example of each.
 """
 
@@ -12,6 +12,7 @@ from paxos import Saved, ServerId
 
 M_contra = TypeVar("M_contra", contravariant=True)
 R = TypeVar("R")
+V = TypeVar("V")
 W_contra = TypeVar("W_contra", contravariant=True)
 
 
@@ -48,4 +49,16 @@ class Timer(Protocol[W_contra]):
 
     def wake_later(self, wake: W_contra, delay_s: float) -> None:
         """Hand ``wake`` to the host after about ``delay_s`` seconds, once. Never cancelled."""
+        ...
+
+
+class Codec(Protocol[V]):
+    """Turns values into bytes, for a disk or a network."""
+
+    def encode(self, value: V) -> bytes:
+        """The bytes that stand for ``value``; the same bytes each time, in every version."""
+        ...
+
+    def decode(self, encoded: bytes) -> V:
+        """The value that ``encoded`` stands for. Raises ValueError if it stands for none."""
         ...

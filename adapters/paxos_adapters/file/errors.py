@@ -1,0 +1,126 @@
+"""Everything that a file store can raise: what happened, what it means, and what to do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from paxos import PaxosError
+
+REJOIN = (
+    "A server that has lost its memory must not vote under its old id: it could contradict what it "
+    "said. Keep the files as they are, to look into them (paxos inspect); give the server a new id "
+    "and a new file, and let the others take it in under that."
+)
+
+
+class StoreError(PaxosError):
+    """A file that cannot be used as a store, or not any more."""
+
+
+class AlreadyThere(StoreError):
+    """A store was to be created where there is one, or where there was one."""
+
+    def __init__(self, path: Path, there: str) -> None:
+        super().__init__(
+            f"{path} cannot be created: {there}. Open it if the server has run before; for a new "
+            "server, choose another path."
+        )
+        self.path = path
+
+
+class NotThere(StoreError):
+    """A store was to be opened where there is none."""
+
+    def __init__(self, path: Path, what: str) -> None:
+        super().__init__(
+            f"{path} cannot be opened: {what}. That is never taken for a new server. If it is one, "
+            f"create its store. If it has run before, its memory is lost. {REJOIN}"
+        )
+        self.path = path
+
+
+class WrongOwner(StoreError):
+    """The store of another server, or of another cluster."""
+
+    def __init__(self, path: Path, expected: str, found: str) -> None:
+        super().__init__(
+            f"{path} belongs to {found}, and was opened for {expected}. Two servers that share a "
+            "memory, or one with the memory of another, break their word. Name the right file."
+        )
+        self.path = path
+
+
+class NewerFormat(StoreError):
+    """A store that a later version of this library has written."""
+
+    def __init__(self, path: Path, found: int, known: int) -> None:
+        super().__init__(
+            f"{path} has format {found}, and this version reads formats up to {known}. Use the "
+            "version that wrote it, or a later one; nothing was changed."
+        )
+        self.path = path
+
+
+class InUse(StoreError):
+    """Another process, or this one, has the store open."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(
+            f"{path} is open already, here or in another process. One server has one memory and "
+            "one process: stop that one, or use it."
+        )
+        self.path = path
+
+
+class Damaged(StoreError):
+    """What was saved is not what is there. Nothing was changed."""
+
+    def __init__(self, path: Path, damage: str) -> None:
+        super().__init__(f"{path} is damaged: {damage}. {REJOIN}")
+        self.path = path
+        self.damage = damage
+
+
+class Failed(StoreError):
+    """A save did not work out. This store saves nothing any more.
+
+    What was to be saved may be on the disk, whole, or not be there at all: nobody can know. A
+    second try could seem to succeed without having written anything.
+    """
+
+    def __init__(self, path: Path, cause: BaseException) -> None:
+        super().__init__(
+            f"{path} could not be written ({type(cause).__name__}: {cause}), and this is final: no "
+            "answer that depends on it may leave, and no retry can be trusted. Stop the server, "
+            "mend the disk, and open the file again: it holds all that was ever vouched for."
+        )
+        self.path = path
+        self.cause = cause
+
+
+class Closed(StoreError):
+    """A store was used after it was closed."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(f"{path} has been closed. Open it again.")
+        self.path = path
+
+
+class TooLarge(StoreError, ValueError):
+    """Something that is out of bounds was to be saved; nothing was."""
+
+    def __init__(self, what: str, size: int, most: int) -> None:
+        super().__init__(f"{what} is {size:,}, and at most {most:,} can be saved. Nothing was.")
+        self.size = size
+        self.most = most
+
+
+class Undecodable(StoreError, ValueError):
+    """A whole value, for which the codec has no meaning."""
+
+    def __init__(self, decision: str, codec: object, cause: Exception) -> None:
+        super().__init__(
+            f"the value accepted for {decision!r} is as it was saved, and {type(codec).__name__} "
+            f"cannot decode it ({cause}). Open the store with the codec that it was written with."
+        )
+        self.decision = decision

@@ -1,0 +1,591 @@
+"""The file store: two verbs, one owner, receipts that hold, and errors that say what to do."""
+
+from __future__ import annotations
+
+import pickle
+import shutil
+import sqlite3
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from paxos import (
+    Acceptor,
+    Ballot,
+    Done,
+    From,
+    MaxRound,
+    Message,
+    Proposal,
+    Propose,
+    Saved,
+    ServerId,
+    majority,
+    server,
+)
+from paxos_adapters.codecs import RAW, TEXT
+from paxos_adapters.file import (
+    AlreadyThere,
+    Closed,
+    Damaged,
+    Failed,
+    FileStore,
+    InUse,
+    NewerFormat,
+    NotThere,
+    StoreError,
+    TooLarge,
+    Undecodable,
+    WrongOwner,
+    inspect,
+)
+from paxos_adapters.file import store as store_module
+from paxos_adapters.host import Host
+from paxos_adapters.memory import Alarm, Clock, Endpoint, Network
+from paxos_adapters.peers import Presence
+
+ONE, TWO = ServerId(1), ServerId(2)
+PROMISED = Acceptor[str](Ballot(2, TWO))
+ACCEPTED = Acceptor(Ballot(3, TWO), Proposal(Ballot(2, TWO), "red"))
+LATER = Acceptor(Ballot(4, ONE), Proposal(Ballot(4, ONE), "blue"))
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "n1.db"
+
+
+def create(path: Path) -> FileStore[str]:
+    return FileStore.create(path, cluster="demo", server=ONE, codec=TEXT)
+
+
+def reopen(path: Path) -> FileStore[str]:
+    return FileStore.open(path, cluster="demo", server=ONE, codec=TEXT)
+
+
+@pytest.fixture
+def file(path: Path) -> Iterator[FileStore[str]]:
+    with create(path) as store:
+        yield store
+
+
+def loaded(path: Path, name: str = "leader") -> set[server.Record[str]]:
+    with reopen(path) as store:
+        return set(store.load(name).records)
+
+
+class TestSaving:
+    """What was vouched for is there."""
+
+    def test_a_new_store_holds_nothing(self, file: FileStore[str]) -> None:
+        assert file.load("leader") == Saved(())
+        assert file.decisions() == ()
+        assert (file.opened, file.mark) == (0, 0)
+
+    @pytest.mark.parametrize(
+        "records",
+        [
+            (PROMISED,),
+            (ACCEPTED,),
+            (MaxRound(7),),
+            (ACCEPTED, MaxRound(7)),
+            (Acceptor[str](),),
+            (Acceptor(Ballot(1, ServerId(-3)), Proposal(Ballot(1, ServerId(-3)), "")),),
+            (Acceptor(Ballot((1 << 63) - 1, ONE), Proposal(Ballot(1, ONE), "\0'é\n")),),
+        ],
+        ids=str,
+    )
+    def test_what_is_saved_is_loaded(
+        self, path: Path, records: tuple[server.Record[str], ...]
+    ) -> None:
+        with create(path) as file:
+            saved = file.decision("leader").save(records)
+            assert all(map(saved.covers, records))
+            assert set(file.load("leader").records) == set(records)
+        assert loaded(path) == set(records)
+
+    def test_a_later_record_replaces_the_earlier_one(self, path: Path) -> None:
+        with create(path) as file:
+            file.save([("leader", PROMISED), ("leader", MaxRound(1))])
+            saved = file.save([("leader", ACCEPTED), ("leader", LATER)])
+            assert saved.covers(ACCEPTED)
+            assert saved.covers(LATER)
+        assert loaded(path) == {LATER, MaxRound(1)}
+
+    def test_decisions_are_kept_apart(self, path: Path) -> None:
+        with create(path) as file:
+            file.save([("a", PROMISED), ("b", ACCEPTED), ("", LATER), ("a b", MaxRound(2))])
+            assert file.decisions() == ("", "a", "a b", "b")
+        assert [loaded(path, name) for name in ("a", "b", "", "a b", "c")] == [
+            {PROMISED},
+            {ACCEPTED},
+            {LATER},
+            {MaxRound(2)},
+            set(),
+        ]
+
+    def test_each_commit_is_counted_and_an_empty_batch_is_none(self, path: Path) -> None:
+        with create(path) as file:
+            file.save([("a", PROMISED), ("b", PROMISED)])
+            file.save([])
+            file.save([("a", ACCEPTED)])
+            assert file.mark == 2
+        with reopen(path) as file:
+            assert (file.opened, file.mark) == (2, 2)
+            assert file.presence == Presence(file.identity.incarnation, 2, 2)
+
+    def test_a_host_runs_on_it(self, path: Path) -> None:
+        network, clock = Network[Message[str]](), Clock()
+        with create(path) as file:
+            host = Host(
+                ONE,
+                majority([ONE]),
+                store=file.decision("leader"),
+                transport=Endpoint(ONE, network),
+                timer=Alarm(ONE, clock),
+            )
+            reports = list(host.receive(Propose("red")))
+            while network.queue:
+                sender, _, message = network.queue.popleft()
+                reports += host.receive(From(sender, message))
+        assert reports == [Done(Ballot(1, ONE), "red", own=True)]
+        first = Ballot(1, ONE)
+        assert loaded(path) == {Acceptor(first, Proposal(first, "red")), MaxRound(1)}
+
+    def test_bytes_are_values_too(self, path: Path) -> None:
+        state = Acceptor(Ballot(1, ONE), Proposal(Ballot(1, ONE), bytes(range(256))))
+        with FileStore.create(path, cluster="demo", server=ONE, codec=RAW) as file:
+            file.save([("x", state)])
+        with FileStore.open(path, cluster="demo", server=ONE, codec=RAW) as file:
+            assert file.load("x").records == (state,)
+
+    def test_several_threads_may_save(self, path: Path) -> None:
+        with create(path) as file:
+
+            def work(name: str) -> None:
+                for number in range(1, 30):
+                    file.save([(name, MaxRound(number))])
+
+            threads = [threading.Thread(target=work, args=(name,)) for name in "abc"]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            assert file.mark == 87
+        assert [loaded(path, name) for name in "abc"] == [{MaxRound(29)}] * 3
+
+
+class TestVerbs:
+    """To create and to open are two verbs."""
+
+    def test_a_missing_file_is_no_new_server(self, path: Path) -> None:
+        with pytest.raises(NotThere, match=r"no such file.*never taken for a new server"):
+            reopen(path)
+        assert list(path.parent.iterdir()) == []
+
+    def test_nor_is_an_empty_one(self, path: Path) -> None:
+        create(path).close()
+        path.write_bytes(b"")
+        with pytest.raises(NotThere, match="it is empty"):
+            reopen(path)
+
+    def test_what_is_there_is_not_created_again(self, path: Path) -> None:
+        with create(path) as file:
+            file.save([("leader", ACCEPTED)])
+        with pytest.raises(AlreadyThere, match="there is a file"):
+            create(path)
+        assert loaded(path) == {ACCEPTED}
+
+    def test_nor_what_was_there(self, path: Path) -> None:
+        with create(path) as file:
+            file.save([("leader", ACCEPTED)])
+        path.unlink()
+        with pytest.raises(AlreadyThere, match=r"it is gone, and .* saved 1 times"):
+            create(path)
+
+    def test_a_creation_that_was_cut_off_is_done_again(
+        self, path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def cut_off(*_: object) -> None:
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch:
+            patch.setattr(store_module, "_sync", cut_off)
+            with pytest.raises(KeyboardInterrupt):
+                create(path)
+        with pytest.raises(NotThere):
+            reopen(path)
+        with create(path) as file:
+            file.save([("leader", ACCEPTED)])
+        assert loaded(path) == {ACCEPTED}
+        assert sorted(it.name for it in path.parent.iterdir()) == ["n1.db", "n1.db-mark"]
+
+    def test_each_creation_is_another_incarnation(self, tmp_path: Path) -> None:
+        with create(tmp_path / "a") as one, create(tmp_path / "b") as other:
+            assert one.identity.incarnation != other.identity.incarnation
+            assert len(one.identity.incarnation) == 32
+
+    @pytest.mark.parametrize(
+        ("cluster", "me", "expected"),
+        [("demo", 2, "server 2 of cluster 'demo'"), ("live", 1, "server 1 of cluster 'live'")],
+    )
+    def test_only_its_owner_opens_it(
+        self, path: Path, cluster: str, me: int, expected: str
+    ) -> None:
+        create(path).close()
+        with pytest.raises(WrongOwner, match=f"belongs to server 1 of cluster 'demo'.*{expected}"):
+            FileStore.open(path, cluster=cluster, server=ServerId(me), codec=TEXT)
+        reopen(path).close()
+
+    def test_a_newer_format_is_refused_by_name(self, path: Path) -> None:
+        create(path).close()
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute("PRAGMA user_version = 2")
+        with pytest.raises(NewerFormat, match="format 2, and this version reads formats up to 1"):
+            reopen(path)
+
+    def test_a_folder_that_is_not_there_is_an_error_of_the_system(self, tmp_path: Path) -> None:
+        with pytest.raises(OSError, match="No such file"):
+            create(tmp_path / "missing" / "n1.db")
+
+
+class TestLock:
+    """One server has one memory and one process."""
+
+    def test_it_is_opened_once(self, path: Path) -> None:
+        with create(path), pytest.raises(InUse, match="open already"):
+            reopen(path)
+        reopen(path).close()
+
+    def test_another_process_is_refused_until_the_first_one_ends(self, path: Path) -> None:
+        create(path).close()
+        program = (
+            "import sys; from tests.test_file import reopen, Path; "
+            f"file = reopen(Path({str(path)!r})); "
+            "print('open', flush=True); sys.stdin.read()"
+        )
+        with subprocess.Popen(
+            [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        ) as other:
+            assert other.stdout is not None
+            assert other.stdout.readline() == b"open\n"
+            with pytest.raises(InUse):
+                reopen(path)
+            assert inspect(path).identity.server == ONE
+            other.kill()
+        reopen(path).close()
+
+    def test_a_file_that_was_refused_is_not_held(self, path: Path) -> None:
+        create(path).close()
+        for _ in range(3):
+            with pytest.raises(WrongOwner):
+                FileStore.open(path, cluster="live", server=ONE, codec=TEXT)
+
+
+class Failing:
+    """The connection of a store on which one statement fails."""
+
+    def __init__(self, file: FileStore[str], statement: str) -> None:
+        self.connection = file._connection  # pyright: ignore[reportPrivateUsage]
+        self.statement = statement
+
+    def execute(self, sql: str) -> object:
+        if sql.startswith(self.statement):
+            raise sqlite3.OperationalError("disk I/O error")
+        return self.connection.execute(sql)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.connection, name)
+
+
+class TestFailure:
+    """The first save that fails is the last one."""
+
+    @pytest.mark.parametrize("statement", ["BEGIN", "COMMIT"])
+    def test_it_is_final(self, path: Path, statement: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        file = create(path)
+        file.save([("leader", PROMISED)])
+        monkeypatch.setattr(file, "_connection", Failing(file, statement))
+        for _ in range(2):
+            with pytest.raises(Failed, match=r"OperationalError: disk I/O error.*final"):
+                file.save([("leader", ACCEPTED)])
+        with pytest.raises(Failed):
+            file.load("leader")
+        with pytest.raises(Failed):
+            file.decisions()
+        assert file.mark == 1
+        file.close()
+        assert loaded(path) == {PROMISED}
+
+    def test_so_is_an_interruption(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        file = create(path)
+
+        def interrupted(*_: object) -> None:
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch:
+            patch.setattr(store_module, "_put", interrupted)
+            with pytest.raises(Failed, match="KeyboardInterrupt"):
+                file.save([("leader", PROMISED)])
+        with pytest.raises(Failed):
+            file.save([("leader", PROMISED)])
+        file.close()
+        assert loaded(path) == set()
+
+    def test_a_closed_file_says_so(self, path: Path) -> None:
+        file = create(path)
+        file.close()
+        file.close()
+        for use in file.decisions, lambda: file.load("a"), lambda: file.save([("a", MaxRound(1))]):
+            with pytest.raises(Closed, match="has been closed"):
+                use()
+
+    @pytest.mark.parametrize(
+        ("entry", "what"),
+        [
+            (("x" * 256, MaxRound(1)), "name of a decision.* is 256, and at most 255"),
+            (("x", MaxRound(1 << 63)), "a round is 9,223,372,036,854,775,808"),
+            (("x", Acceptor[str](Ballot(1 << 63, ONE))), "a round"),
+            (
+                ("x", Acceptor(Ballot(1, ONE), Proposal(Ballot(1, ONE), "x" * (1 << 20) + "y"))),
+                "an encoded value",
+            ),
+        ],
+    )
+    def test_what_is_out_of_bounds_is_refused_and_nothing_is_lost(
+        self, path: Path, entry: tuple[str, server.Record[str]], what: str
+    ) -> None:
+        with create(path) as file:
+            with pytest.raises(TooLarge, match=what):
+                file.save([("x", PROMISED), entry])
+            assert file.load("x") == Saved(())
+            file.save([("x", ACCEPTED)])
+        assert loaded(path, "x") == {ACCEPTED}
+
+    def test_so_is_what_the_codec_refuses(self, file: FileStore[str]) -> None:
+        half = Acceptor(Ballot(1, ONE), Proposal(Ballot(1, ONE), "\ud800"))
+        with pytest.raises(UnicodeEncodeError):
+            file.save([("x", half)])
+        file.save([("x", ACCEPTED)])
+
+    def test_a_value_of_another_codec_is_not_taken_for_damage(self, path: Path) -> None:
+        with FileStore.create(path, cluster="demo", server=ONE, codec=RAW) as raw:
+            raw.save([("x", Acceptor(Ballot(1, ONE), Proposal(Ballot(1, ONE), b"\xff")))])
+        with reopen(path) as file, pytest.raises(Undecodable, match=r"Text cannot decode it"):
+            file.load("x")
+
+
+class TestPeers:
+    """What is known of peers rides on the next commit."""
+
+    KNOWN = Presence("ab", 3, 9)
+
+    def test_it_is_kept(self, path: Path) -> None:
+        with create(path) as file:
+            file.remember(TWO, self.KNOWN)
+            file.save([("leader", PROMISED)])
+            assert file.mark == 1
+        with reopen(path) as file:
+            assert file.peers == {TWO: self.KNOWN}
+            assert file.decisions() == ("leader",)
+
+    def test_closing_is_early_enough(self, path: Path) -> None:
+        with create(path) as file:
+            file.remember(TWO, self.KNOWN)
+        with reopen(path) as file:
+            assert file.peers == {TWO: self.KNOWN}
+            file.remember(TWO, None)
+            assert file.peers == {}
+        with reopen(path) as file:
+            assert file.peers == {}
+
+    def test_it_is_no_decision(self, path: Path) -> None:
+        with create(path) as file:
+            file.remember(TWO, self.KNOWN)
+            file.save([("2", PROMISED)])
+            assert file.decisions() == ("2",)
+        assert loaded(path, "2") == {PROMISED}
+
+
+class TestDamage:
+    """Damage is named, mended where two copies are kept, and never taken for a clean end."""
+
+    @pytest.fixture
+    def saved(self, path: Path) -> Path:
+        with create(path) as file:
+            file.save([("leader", ACCEPTED), ("leader", MaxRound(4))])
+            file.save([("lock", PROMISED)])
+        return path
+
+    def edit(self, path: Path, statement: str) -> None:
+        with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+            connection.execute(statement)
+
+    @pytest.mark.parametrize(
+        "statement",
+        [
+            "UPDATE records SET fields = 'promised 1.1' WHERE name = 'lock'",
+            "UPDATE twins SET fields = 'promised 1.1' WHERE name = 'lock'",
+            "DELETE FROM records WHERE name = 'lock'",
+            "DELETE FROM twins WHERE name = 'lock'",
+            "UPDATE records SET saves = 9 WHERE name = 'lock'",
+            "UPDATE records SET name = 'luck' WHERE name = 'lock'",
+            "UPDATE twins SET sum = x'00' WHERE name = 'lock'",
+        ],
+    )
+    def test_one_of_two_copies_is_mended(self, saved: Path, statement: str) -> None:
+        self.edit(saved, statement)
+        with reopen(saved) as file:
+            assert file.mended == ("the acceptor record of 'lock'",)
+            assert set(file.load("lock").records) == {PROMISED}
+            assert set(file.load("leader").records) == {ACCEPTED, MaxRound(4)}
+        with reopen(saved) as file:
+            assert file.mended == ()
+            assert file.mark == 2
+
+    def test_a_damaged_field_beside_a_whole_value_is_mended(self, saved: Path) -> None:
+        self.edit(saved, "UPDATE records SET saves = 7 WHERE value = x'726564'")
+        with reopen(saved) as file:
+            assert file.mended == ("the acceptor record of 'leader'",)
+            assert ACCEPTED in file.load("leader").records
+
+    @pytest.mark.parametrize(
+        ("statement", "damage"),
+        [
+            ("UPDATE records SET value = x'726565' WHERE value IS NOT NULL", "the value of the"),
+            ("DELETE FROM records WHERE name = 'leader' AND kind = 'acceptor'", "of 'leader' is"),
+            ("DELETE FROM identity", "whose it is"),
+            ("UPDATE identity SET server = 2", "whose it is"),
+            ("DROP TABLE twins", "no such table: twins"),
+            ("PRAGMA user_version = 0", "format 0"),
+        ],
+    )
+    def test_what_is_lost_is_named(self, saved: Path, statement: str, damage: str) -> None:
+        self.edit(saved, statement)
+        with pytest.raises(Damaged, match=f"{damage}.*must not vote under its old id"):
+            reopen(saved)
+        with pytest.raises(Damaged, match=damage):
+            inspect(saved)
+
+    def test_both_copies(self, saved: Path) -> None:
+        for table in "records", "twins":
+            self.edit(saved, f"UPDATE {table} SET fields = 'promised 9.9' WHERE name = 'lock'")
+        with pytest.raises(Damaged, match="both copies of some record"):
+            reopen(saved)
+
+    def test_copies_that_differ(self, saved: Path, path: Path) -> None:
+        twin = path.with_name("copy")
+        shutil.copy(saved, twin)
+        with reopen(saved) as file:
+            file.save([("lock", ACCEPTED)])
+        with closing(sqlite3.connect(saved, isolation_level=None)) as connection:
+            connection.execute("ATTACH ? AS old", (str(twin),))
+            connection.execute("DELETE FROM twins WHERE name = 'lock'")
+            connection.execute("INSERT INTO twins SELECT * FROM old.twins WHERE name = 'lock'")
+        with pytest.raises(Damaged, match="the two copies of the acceptor record of 'lock' differ"):
+            reopen(saved)
+
+    def test_a_file_without_its_mark(self, saved: Path) -> None:
+        mark = saved.with_name("n1.db-mark")
+        mark.unlink()
+        with pytest.raises(Damaged, match=r"n1\.db-mark is gone"):
+            reopen(saved)
+        with pytest.raises(Damaged, match=r"n1\.db-mark is gone"):
+            inspect(saved)
+
+    def test_a_file_with_the_mark_of_another(self, saved: Path, tmp_path: Path) -> None:
+        create(tmp_path / "n2.db").close()
+        (tmp_path / "n2.db-mark").replace(tmp_path / "n1.db-mark")
+        with pytest.raises(Damaged, match="belongs to another store"):
+            reopen(saved)
+
+    def test_a_file_that_was_rolled_back(self, saved: Path) -> None:
+        older = saved.read_bytes()
+        with reopen(saved) as file:
+            file.save([("lock", ACCEPTED)])
+        saved.write_bytes(older)
+        with pytest.raises(Damaged, match="saved 3 times, and only the first 2 are there"):
+            reopen(saved)
+
+    def test_a_log_that_is_gone(self, path: Path) -> None:
+        file = create(path)
+        file.save([("leader", ACCEPTED)])
+        crashed = path.parent / "crashed"
+        crashed.mkdir()
+        for name in "n1.db", "n1.db-mark":
+            shutil.copy(path.with_name(name), crashed)
+        file.close()
+        with pytest.raises(Damaged, match="saved 1 times, and only the first 0 are there"):
+            reopen(crashed / "n1.db")
+
+    def test_something_else_altogether(self, saved: Path) -> None:
+        saved.write_bytes(b"a letter to my landlord" * 99)
+        with pytest.raises(Damaged, match="SQLite says: file is not a database"):
+            reopen(saved)
+
+    def test_what_is_refused_is_left_as_it_is(self, saved: Path) -> None:
+        self.edit(saved, "UPDATE records SET value = x'726565' WHERE value IS NOT NULL")
+        files = saved, saved.with_name("n1.db-mark")
+        before = [it.read_bytes() for it in files]
+        with pytest.raises(Damaged):
+            reopen(saved)
+        assert [it.read_bytes() for it in files] == before
+
+    def test_a_record_that_goes_bad_while_the_file_is_open(self, saved: Path) -> None:
+        with reopen(saved) as file:
+            self.edit(saved, "UPDATE records SET fields = 'promised 1.1' WHERE name = 'lock'")
+            with pytest.raises(Damaged, match="of 'lock' has changed meanwhile"):
+                file.load("lock")
+
+
+class TestInspect:
+    """Read-only, and safe beside a server at work."""
+
+    def test_beside_an_open_store(self, file: FileStore[str], path: Path) -> None:
+        file.save([("leader", ACCEPTED)])
+        contents = inspect(path)
+        assert contents.identity == file.identity
+        assert contents.mark == 1
+        file.save([("leader", LATER)])
+        assert inspect(path).mark == 2
+
+    def test_it_changes_nothing(self, path: Path) -> None:
+        with create(path) as file:
+            file.save([("leader", ACCEPTED)])
+        before = path.read_bytes(), path.with_name("n1.db-mark").read_bytes()
+        assert inspect(path).rows["leader", "acceptor"].value == b"red"
+        assert (path.read_bytes(), path.with_name("n1.db-mark").read_bytes()) == before
+
+    def test_nothing_there(self, path: Path) -> None:
+        with pytest.raises(NotThere):
+            inspect(path)
+
+
+PLACE = Path("n1.db")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        AlreadyThere(PLACE, "x"),
+        NotThere(PLACE, "x"),
+        WrongOwner(PLACE, "x", "y"),
+        NewerFormat(PLACE, 2, 1),
+        InUse(PLACE),
+        Damaged(PLACE, "x"),
+        Failed(PLACE, OSError("x")),
+        Closed(PLACE),
+        TooLarge("x", 2, 1),
+        Undecodable("x", TEXT, ValueError("y")),
+    ],
+    ids=lambda it: type(it).__name__,
+)
+def test_errors_say_what_to_do_and_travel(error: StoreError) -> None:
+    assert str(error).endswith(".")
+    assert len(str(error).split(". ")) > 1
+    assert str(pickle.loads(pickle.dumps(error))) == str(error)
