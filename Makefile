@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11 python; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 
-.PHONY: help demo test types lint format cover mutants scoreboard explore simulate bench wheel clean
+.PHONY: help demo test types lint format cover mutants scoreboard explore simulate torture bench wheel clean
 
 help:  ## what there is
 	@awk -F ':.*## *' '/^[a-z]+:.*##/ {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,10 @@ scoreboard: $(VENV)/test  ## which driver notices each mutant, some minutes: wri
 simulate: $(VENV)/cli  ## a hundred thousand lives full of faults, a minute
 	@for mode in "" "--servers 5 --proposers 3" "--liveness" "--servers 5 --proposers 3 --liveness"; do \
 		echo "== paxos simulate $$mode"; $(BIN)/paxos simulate --seeds 25000 $$mode || exit 1; done
+
+torture: $(VENV)/test  ## kills, power cuts and damage for the file store, some minutes
+	@echo "== torture"
+	@$(BIN)/python -m tests.torture
 
 explore: $(VENV)/cli  ## every run of small clusters, some minutes: Paxos, and with a crash
 	@for scope in "" "--crashes 1" "--proposers 1 --readers 1" "--acceptors 4 --ballots 1" \

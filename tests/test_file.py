@@ -33,6 +33,7 @@ from paxos_adapters.file import (
     AlreadyThere,
     Closed,
     Damaged,
+    Denied,
     Failed,
     FileStore,
     InUse,
@@ -137,7 +138,10 @@ class TestSaving:
             assert file.mark == 2
         with reopen(path) as file:
             assert (file.opened, file.mark) == (2, 2)
-            assert file.presence == Presence(file.identity.incarnation, 2, 2)
+            presence = file.presence
+            assert presence == Presence(file.identity.incarnation, presence.life, 2, 2)
+        with reopen(path) as file:
+            assert file.presence.life != presence.life
 
     def test_a_host_runs_on_it(self, path: Path) -> None:
         network, clock = Network[Message[str]](), Clock()
@@ -249,9 +253,15 @@ class TestVerbs:
         with pytest.raises(NewerFormat, match="format 2, and this version reads formats up to 1"):
             reopen(path)
 
-    def test_a_folder_that_is_not_there_is_an_error_of_the_system(self, tmp_path: Path) -> None:
-        with pytest.raises(OSError, match="No such file"):
+    def test_a_folder_that_is_not_there(self, tmp_path: Path) -> None:
+        with pytest.raises(Denied, match=r"No such file.*See to it that the folder is there"):
             create(tmp_path / "missing" / "n1.db")
+
+    def test_a_folder_in_place_of_a_file(self, path: Path) -> None:
+        path.mkdir()
+        path.with_name("n1.db-mark").mkdir()
+        with pytest.raises(Denied):
+            reopen(path)
 
 
 class TestLock:
@@ -383,7 +393,7 @@ class TestFailure:
 class TestPeers:
     """What is known of peers rides on the next commit."""
 
-    KNOWN = Presence("ab", 3, 9)
+    KNOWN = Presence("ab", "cd", 3, 9)
 
     def test_it_is_kept(self, path: Path) -> None:
         with create(path) as file:
@@ -578,6 +588,7 @@ PLACE = Path("n1.db")
         NewerFormat(PLACE, 2, 1),
         InUse(PLACE),
         Damaged(PLACE, "x"),
+        Denied(PLACE, OSError("x")),
         Failed(PLACE, OSError("x")),
         Closed(PLACE),
         TooLarge("x", 2, 1),

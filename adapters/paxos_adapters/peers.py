@@ -4,9 +4,11 @@ A server that has lost what it saved may vote against its own word. Its own file
 of them were lost or restored together; then only others can. So each server says with each message:
 
 - its *incarnation*, drawn when its store was created: another one is a new disk under an old name;
-- its *mark*, how often it has saved, and the mark at which it was *opened* this time. A disk that
-  is as it was left is opened at the highest mark that anybody has heard of, or above it. One that
-  was rolled back is opened below.
+- its *life*, drawn each time when the store is opened;
+- its *mark*, how often it has saved, and the mark at which it was *opened* for this life. A disk
+  that is as it was left is opened at the highest mark that anybody has heard of, or above it. One
+  that was rolled back is opened below, and so it seems in a message of an earlier life that comes
+  late: that one is no loss.
 
 What peers remember is enough to name a server that lost its memory as soon as it speaks to somebody
 who knows better. It is no proof that it did not: a word that only a dead server has heard is lost.
@@ -19,17 +21,18 @@ from __future__ import annotations
 from enum import Enum
 from typing import TypeAlias
 
-from attrs import evolve, frozen
+from attrs import frozen
 
 
 @frozen
 class Presence:
     """What a server says of its disk.
 
-    ``mark`` counts its saves so far; ``opened`` is what the mark was when the server started.
+    ``mark`` counts its saves so far; ``opened`` is what the mark was when its ``life`` began.
     """
 
     incarnation: str
+    life: str
     opened: int
     mark: int
 
@@ -50,8 +53,6 @@ def meet(known: Presence | None, now: Presence) -> Met:
         return now
     if now.incarnation != known.incarnation:
         return Refusal.OTHER_DISK
-    if now.opened == known.opened:
+    if now.life == known.life:
         return now if now.mark > known.mark else known
-    if now.opened < known.mark:
-        return Refusal.OLDER_DISK
-    return evolve(now, mark=max(now.mark, now.opened))
+    return Refusal.OLDER_DISK if now.opened < known.mark else now

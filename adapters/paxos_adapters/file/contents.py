@@ -23,7 +23,7 @@ from typing import TypeAlias
 from attrs import evolve, frozen
 
 from paxos import Acceptor, Ballot, MaxRound, Proposal, ServerId
-from paxos_adapters.file.errors import Damaged, NewerFormat, NotThere
+from paxos_adapters.file.errors import Damaged, Denied, NewerFormat, NotThere
 from paxos_adapters.file.mark import beside, peek
 from paxos_adapters.peers import Presence
 
@@ -53,6 +53,7 @@ fields = excluded.fields, {content} = excluded.{content}, saves = excluded.saves
 """
 PUT_RECORD = PUT.format(table="records", content="value")
 PUT_TWIN = PUT.format(table="twins", content="digest")
+NOT_TO_BE_READ = {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_READONLY}
 GET_NAMES = "SELECT DISTINCT name FROM records WHERE kind <> ? ORDER BY name"
 GET_RECORD = "SELECT * FROM records WHERE name = ? AND kind = ?"
 
@@ -142,7 +143,8 @@ def peer_row(server: ServerId, presence: Presence | None, saves: int) -> Row:
     """What is known of the disk of a peer; None: nothing any more."""
     fields = "readmitted"
     if presence is not None:
-        fields = f"incarnation {presence.incarnation} opened {presence.opened} mark {presence.mark}"
+        it = presence
+        fields = f"incarnation {it.incarnation} life {it.life} opened {it.opened} mark {it.mark}"
     return Row(str(server), PEER, fields, None, saves)
 
 
@@ -150,8 +152,8 @@ def peer_of(row: Row) -> Presence | None:
     """The other way round."""
     if row.fields == "readmitted":
         return None
-    incarnation, opened, mark = row.fields.split()[1::2]
-    return Presence(incarnation, int(opened), int(mark))
+    incarnation, life, opened, mark = row.fields.split()[1::2]
+    return Presence(incarnation, life, int(opened), int(mark))
 
 
 def _ballot(text: str) -> Ballot:
@@ -201,7 +203,7 @@ def _lenient(text: bytes) -> str:
 def inspect(path: Path) -> Contents:
     """All that the store at ``path`` holds, checked. Safe beside a server that uses it.
 
-    Raises NotThere, NewerFormat, Damaged.
+    Raises NotThere, NewerFormat, Damaged, Denied.
     """
     check_there(path)
     try:
@@ -224,7 +226,7 @@ def check_there(path: Path) -> None:
 def read(path: Path, incarnation: bytes, saves: int) -> Contents:
     """Read and check everything. ``incarnation`` and ``saves`` are what stands beside the file.
 
-    Raises NewerFormat, Damaged.
+    Raises NewerFormat, Damaged, Denied.
     """
     try:
         with closing(connect_to_read(path)) as connection:
@@ -233,7 +235,9 @@ def read(path: Path, incarnation: bytes, saves: int) -> Contents:
             _check_structure(path, connection)
             identity = _identity(path, connection)
             contents = _contents(path, connection, identity)
-    except (sqlite3.DatabaseError, OverflowError) as error:
+    except (sqlite3.DatabaseError, UnicodeDecodeError, OverflowError) as error:
+        if getattr(error, "sqlite_errorcode", None) in NOT_TO_BE_READ:
+            raise Denied(path, error) from error
         raise Damaged(path, f"SQLite says: {error}") from error
     if bytes.fromhex(identity.incarnation) != incarnation:
         raise Damaged(path, f"{beside(path).name} belongs to another store")

@@ -61,6 +61,18 @@ class NewerFormat(StoreError):
         self.path = path
 
 
+class Denied(StoreError):
+    """The system does not let the file be used."""
+
+    def __init__(self, path: Path, cause: Exception) -> None:
+        super().__init__(
+            f"{path} cannot be used ({type(cause).__name__}: {cause}); nothing was changed. See to "
+            "it that the folder is there, that this process may read and write in it, and that it "
+            "is not mounted read-only."
+        )
+        self.path = path
+
+
 class InUse(StoreError):
     """Another process, or this one, has the store open."""
 

@@ -20,7 +20,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from os import PathLike
 from pathlib import Path
-from secrets import token_bytes
+from secrets import token_bytes, token_hex
 from threading import Lock
 from types import TracebackType
 from typing import Generic, TypeAlias, TypeVar
@@ -57,6 +57,7 @@ from paxos_adapters.file.errors import (
     AlreadyThere,
     Closed,
     Damaged,
+    Denied,
     Failed,
     InUse,
     StoreError,
@@ -78,6 +79,8 @@ MAX_VALUE_BYTES = 1 << 20
 MAX_ROUND = (1 << 63) - 1
 PAGE_BYTES = 1024
 """Small, since a commit writes whole pages. Measured: docs/performance.md."""
+CHECKPOINT_PAGES = 4_000
+"""After how many pages SQLite moves what is in its log into the file."""
 
 
 class FileStore(Generic[V]):
@@ -102,6 +105,7 @@ class FileStore(Generic[V]):
         self.mended = contents.mended
         self.peers = contents.peers
         self.opened = self.mark = contents.mark
+        self._life = token_hex(8)
         self._beside = mark
         self._connection = connection
         self._codec = codec
@@ -115,23 +119,17 @@ class FileStore(Generic[V]):
     ) -> FileStore[W]:
         """The empty memory of a server that has never run.
 
-        Raises AlreadyThere, TooLarge, and OSError or Failed where the folder cannot be written.
+        Raises AlreadyThere, TooLarge, and Denied or Failed where the folder cannot be written.
         """
         path = Path(path)
         _check("the name of a cluster, in bytes,", len(cluster.encode()), MAX_NAME_BYTES)
-        _clear_the_way(path)
-        incarnation = token_bytes(16)
-        identity = Identity(cluster, server, incarnation.hex())
-        Mark.create(path, incarnation).close()
-        unfinished = _unfinished(path)
         try:
-            with closing(_connect(unfinished)) as connection:
-                _write_identity(connection, identity)
+            _clear_the_way(path)
+            _lay_down(path, cluster, server)
+        except OSError as error:
+            raise Denied(path, error) from error
         except sqlite3.Error as error:
             raise Failed(path, error) from error
-        _sync(unfinished)
-        unfinished.rename(path)
-        _sync(path.parent)
         return FileStore.open(path, cluster=cluster, server=server, codec=codec)
 
     @staticmethod
@@ -140,8 +138,8 @@ class FileStore(Generic[V]):
     ) -> FileStore[W]:
         """The memory of a server that has run before.
 
-        Raises NotThere, InUse, WrongOwner, NewerFormat, Damaged, and OSError or Failed where the
-        file cannot be written.
+        Raises NotThere, InUse, WrongOwner, NewerFormat, Damaged, and Denied or Failed where the
+        file cannot be read or written.
         """
         path = Path(path)
         check_there(path)
@@ -154,14 +152,14 @@ class FileStore(Generic[V]):
             return FileStore(path, mark, _settled(path, contents), contents, codec)
         except BaseException as error:
             mark.close()
-            if isinstance(error, sqlite3.Error):
+            if isinstance(error, sqlite3.Error | OSError):
                 raise Failed(path, error) from error
             raise
 
     @property
     def presence(self) -> Presence:
         """What this server tells its peers of its disk."""
-        return Presence(self.identity.incarnation, self.opened, self.mark)
+        return Presence(self.identity.incarnation, self._life, self.opened, self.mark)
 
     def decisions(self) -> tuple[str, ...]:
         """The names of all decisions that something was saved for, in order."""
@@ -212,7 +210,10 @@ class FileStore(Generic[V]):
             self.peers = {**self.peers, peer: presence} if presence else _without(self.peers, peer)
 
     def close(self) -> None:
-        """Save what is known of peers, and let go of the file. May be called again."""
+        """Save what is known of peers, and let go of the file. May be called again.
+
+        Raises Failed if that could not be saved; the file is let go of all the same.
+        """
         with self._lock:
             if isinstance(self._unusable, Closed):
                 return
@@ -221,8 +222,11 @@ class FileStore(Generic[V]):
                     self._commit(self._news_rows(self.mark + 1))
             finally:
                 self._unusable, was = Closed(self.path), self._unusable
-                self._connection.close()
-                self._beside.close(sync=was is None)
+                try:
+                    self._connection.close()
+                    self._beside.close(sync=was is None)
+                except (sqlite3.Error, OSError) as error:
+                    raise Failed(self.path, error) from error
 
     def __enter__(self) -> FileStore[V]:
         return self
@@ -330,11 +334,30 @@ def _clear_the_way(path: Path) -> None:
         leftover.unlink(missing_ok=True)
 
 
+def _lay_down(path: Path, cluster: str, server: ServerId) -> None:
+    """Make the files of a new store, so that it is there whole or not at all."""
+    incarnation = token_bytes(16)
+    identity = Identity(cluster, server, incarnation.hex())
+    Mark.create(path, incarnation).close()
+    unfinished = _unfinished(path)
+    with closing(_connect(unfinished)) as connection:
+        connection.executescript(SCHEMA)
+        row = cluster, server, identity.incarnation, checksum(identity)
+        connection.execute("INSERT INTO identity VALUES (?, ?, ?, ?)", row)
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version = {FORMAT}")
+    _sync(unfinished)
+    unfinished.rename(path)
+    _sync(path.parent)
+
+
 def _lock(path: Path) -> Mark:
     try:
         return Mark.open(path)
     except FileNotFoundError as error:
         raise Damaged(path, f"{beside(path).name} is gone") from error
+    except OSError as error:
+        raise Denied(path, error) from error
 
 
 def _connect(path: Path) -> sqlite3.Connection:
@@ -343,18 +366,11 @@ def _connect(path: Path) -> sqlite3.Connection:
     (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
     if mode != "wal":
         raise sqlite3.OperationalError(f"no write-ahead log can be kept here, only {mode!r}")
+    connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA fullfsync = ON")
     connection.execute("PRAGMA checkpoint_fullfsync = ON")
     return connection
-
-
-def _write_identity(connection: sqlite3.Connection, identity: Identity) -> None:
-    connection.executescript(SCHEMA)
-    row = identity.cluster, identity.server, identity.incarnation, checksum(identity)
-    connection.execute("INSERT INTO identity VALUES (?, ?, ?, ?)", row)
-    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-    connection.execute(f"PRAGMA user_version = {FORMAT}")
 
 
 def _settled(path: Path, contents: Contents) -> sqlite3.Connection:
@@ -366,6 +382,7 @@ def _settled(path: Path, contents: Contents) -> sqlite3.Connection:
         (busy, *_) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         if busy:
             raise InUse(path)
+        _sync(path.parent)  # SQLite does not tell if its own sync of the folder fails.
     except BaseException:
         connection.close()
         raise
