@@ -16,6 +16,7 @@ from paxos import ServerId
 from paxos_adapters.cli import app, demo
 from paxos_adapters.memory import Cluster, Delivery
 from paxos_adapters.pictures import Moment
+from paxos_adapters.protocols import VALUES
 
 Ended = subprocess.CompletedProcess[str]
 
@@ -53,7 +54,7 @@ class TestDemo:
                 assert sorted(item.server for item in begun) == sorted(rivals), told
                 assert set(cluster.chosen) == set(cluster.servers), told
                 assert len(set(cluster.chosen.values())) == 1, told
-                assert set(cluster.chosen.values()) <= set(demo.VALUES[:proposers]), told
+                assert set(cluster.chosen.values()) <= set(VALUES[:proposers]), told
 
     def test_a_single_server_needs_no_rival(self) -> None:
         assert "1 of 1 know: agreed on red" in paxos("demo", "--servers", 1).stdout

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import count
 from random import Random
 from typing import Generic, TypeAlias, TypeVar
@@ -32,6 +32,7 @@ from paxos import (
 from paxos.quorum import QuorumSystem
 from paxos.server import Wakeup
 from paxos_adapters.host import DEFAULT_PACE, Host, Pace
+from paxos_adapters.ports import Store
 
 M = TypeVar("M")
 R = TypeVar("R")
@@ -143,6 +144,12 @@ class ServerDown(PaxosError):
         super().__init__(f"server {server} is down. Restart it, or ask another one.")
 
 
+def _store(
+    me: ServerId, stores: Callable[[ServerId], Store[server.Record[V]]] | None
+) -> Store[server.Record[V]]:
+    return MemoryStore() if stores is None else stores(me)
+
+
 class Cluster(Generic[V]):
     """Servers in one process that agree on one value.
 
@@ -162,12 +169,14 @@ class Cluster(Generic[V]):
         servers: int = 3,
         *,
         quorum: QuorumSystem | None = None,
+        stores: Callable[[ServerId], Store[server.Record[V]]] | None = None,
         pace: Pace = DEFAULT_PACE,
         seed: int = 0,
     ) -> None:
         """Servers 1 to ``servers`` under their majority, or the members of ``quorum``.
 
-        Raises QuorumError for less than one server.
+        ``stores`` gives each of them its store, one in memory if not said. Raises QuorumError for
+        less than one server.
         """
         ids = (ServerId(number) for number in range(1, servers + 1))
         self.quorum = majority(ids) if quorum is None else quorum
@@ -177,7 +186,7 @@ class Cluster(Generic[V]):
         self._random = Random(seed)
         self._network = Network[Message[V]]()
         self._clock = Clock()
-        self._stores = {me: MemoryStore[server.Record[V]]() for me in self.servers}
+        self._stores = {me: _store(me, stores) for me in self.servers}
         self._hosts = {me: self._start(me) for me in self.servers}
 
     @property

@@ -9,6 +9,7 @@ import click
 
 from paxos_adapters.cli.demo import demo
 from paxos_adapters.cli.explore import explore
+from paxos_adapters.cli.files import inspect_file, readmit
 from paxos_adapters.cli.lecture import lecture
 from paxos_adapters.cli.simulate import simulate
 
@@ -24,7 +25,9 @@ def paxos(context: click.Context) -> None:
 
 paxos.add_command(demo)
 paxos.add_command(explore)
+paxos.add_command(inspect_file)
 paxos.add_command(lecture)
+paxos.add_command(readmit)
 paxos.add_command(simulate)
 
 
@@ -36,9 +39,7 @@ def run(arguments: Sequence[str]) -> int:
         code: object = paxos.main(list(arguments), prog_name="paxos", standalone_mode=False)
         sys.stdout.flush()
     except click.ClickException as error:
-        context = error.ctx if isinstance(error, click.UsageError) else None
-        command = "paxos" if context is None else context.command_path
-        click.echo(f"{command}: {error.format_message()} (see {command} --help)", err=True)
+        click.echo(_line(error), err=True)
         return error.exit_code
     except click.Abort:
         click.echo("paxos: stopped", err=True)
@@ -48,3 +49,10 @@ def run(arguments: Sequence[str]) -> int:
         click.echo(f"paxos: the output cannot be written: {error.strerror}", err=True)
         return 1
     return code if isinstance(code, int) else 0
+
+
+def _line(error: click.ClickException) -> str:
+    if not isinstance(error, click.UsageError):
+        return f"paxos: {error.format_message()}"
+    command = "paxos" if error.ctx is None else error.ctx.command_path
+    return f"{command}: {error.format_message()} (see {command} --help)"

@@ -1,35 +1,61 @@
-"""``paxos demo``: rival proposers reach a decision, and every message of it is shown."""
+"""``paxos demo``: rival proposers reach a decision, and every message of it is shown.
+
+With ``--data`` the servers keep their memory in files: stopped half way and started again, they
+come to the same decision.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import ExitStack, contextmanager
+from itertools import count, takewhile
+from pathlib import Path
 from random import Random
 
 import click
 
 from paxos import Message, ServerId
 from paxos_adapters.cli.drawing import Canvas, Holding, canvas
+from paxos_adapters.codecs import TEXT
+from paxos_adapters.file import FileStore, StoreError
 from paxos_adapters.memory import Cluster, Delivery
 from paxos_adapters.pictures import Moment
+from paxos_adapters.protocols import VALUES
 
 MAX_SERVERS = 9
-VALUES = ("red", "blue", "green", "gold", "plum", "teal", "pink", "gray", "lime")
+DECISION = "colour"
 
 History = list[Delivery[Message[str]] | Moment]
 
 
 @click.command(short_help="Let rival proposers reach a decision, and draw it.")
-@click.option(
-    "--servers", type=click.IntRange(1, MAX_SERVERS), default=5, show_default=True, help="How many."
-)
+@click.option("--servers", type=click.IntRange(1, MAX_SERVERS), help="How many.  [default: 5]")
 @click.option(
     "--proposers",
     type=click.IntRange(1, MAX_SERVERS),
     help="How many of them propose, each its own value.  [default: 2, or 1 of 1]",
 )
 @click.option("--seed", type=int, help="Repeat a run: it decides who starts when.")
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Keep the servers' memory in files, and start from those that are there.",
+)
+@click.option(
+    "--stop-after", type=click.IntRange(0), metavar="N", help="Stop all servers after N messages."
+)
 @click.option("--plain", is_flag=True, help="ASCII characters, no colour.")
-def demo(servers: int, proposers: int | None, seed: int | None, plain: bool) -> int:
+def demo(
+    servers: int | None,
+    proposers: int | None,
+    seed: int | None,
+    data: Path | None,
+    stop_after: int | None,
+    plain: bool,
+) -> int:
     """Let rival proposers reach a decision in memory, and draw what was said."""
+    servers = _servers(servers, data)
     proposers = min(2, servers) if proposers is None else proposers
     if proposers > servers:
         raise click.BadParameter(
@@ -37,15 +63,58 @@ def demo(servers: int, proposers: int | None, seed: int | None, plain: bool) -> 
             param_hint="'--proposers'",
         )
     seed = Random().randrange(1000) if seed is None else seed
-    cluster = Cluster[str](servers=servers, seed=seed)
-    history = play(cluster, rivals(cluster.servers, proposers), Random(seed))
-
     drawing = canvas(plain)
-    drawing.write(f"Servers: {servers}, proposers: {proposers}, seed: {seed}. Time runs down.")
-    drawing.legend("proposes")
-    drawing.picture(cluster.servers, history, width=9 if servers <= 5 else 5)
-    drawing.knowledge("Who knows what", _holdings(cluster))
-    return _verdict(cluster, history, drawing)
+    with _cluster(servers, seed, data) as cluster:
+        drawing.write(f"Servers: {servers}, proposers: {proposers}, seed: {seed}. Time runs down.")
+        if data is not None and any(it.acceptor.promised.round for it in _holdings(cluster)):
+            drawing.knowledge(f"What the files in {data} hold", _holdings(cluster))
+            drawing.write()
+        history = play(cluster, rivals(cluster.servers, proposers), Random(seed), stop_after)
+        drawing.legend("proposes")
+        drawing.picture(cluster.servers, history, width=9 if servers <= 5 else 5)
+        drawing.knowledge("Who knows what", _holdings(cluster))
+        if stop_after is not None and _messages(history) >= stop_after:
+            return _stopped(drawing, history, data)
+        return _verdict(cluster, history, drawing)
+
+
+def _file(data: Path, number: int) -> Path:
+    return data / f"s{number}.db"
+
+
+def _servers(asked: int | None, data: Path | None) -> int:
+    """As many as there are files, or else as asked."""
+    there = 0 if data is None else len([*takewhile(lambda it: _file(data, it).exists(), count(1))])
+    if there and asked not in (None, there):
+        raise click.BadParameter(
+            f"{data} has the memory of {there} servers: ask for as many, or name another folder.",
+            param_hint="'--servers'",
+        )
+    return there or asked or 5
+
+
+@contextmanager
+def _cluster(servers: int, seed: int, data: Path | None) -> Generator[Cluster[str], None, None]:
+    if data is None:
+        yield Cluster[str](servers=servers, seed=seed)
+        return
+    with ExitStack() as open_files:
+        try:
+            data.mkdir(parents=True, exist_ok=True)
+            files = {
+                ServerId(number): open_files.enter_context(_memory(data, number, servers))
+                for number in range(1, servers + 1)
+            }
+        except (StoreError, OSError) as error:
+            raise click.ClickException(str(error)) from error
+        yield Cluster(servers=servers, seed=seed, stores=lambda me: files[me].decision(DECISION))
+
+
+def _memory(data: Path, number: int, servers: int) -> FileStore[str]:
+    """The file of a server: a new one if the folder is new."""
+    path, cluster = _file(data, number), f"demo of {servers}"
+    take = FileStore.open if _file(data, servers).exists() else FileStore.create
+    return take(path, cluster=cluster, server=ServerId(number), codec=TEXT)
 
 
 def rivals(servers: tuple[ServerId, ...], proposers: int) -> tuple[ServerId, ...]:
@@ -54,13 +123,21 @@ def rivals(servers: tuple[ServerId, ...], proposers: int) -> tuple[ServerId, ...
     return tuple(dict.fromkeys(ends))[:proposers]
 
 
-def play(cluster: Cluster[str], proposers: tuple[ServerId, ...], random: Random) -> History:
-    """Start the proposers at random moments of one another's work; run until all is said."""
+def play(
+    cluster: Cluster[str],
+    proposers: tuple[ServerId, ...],
+    random: Random,
+    stop_after: int | None = None,
+) -> History:
+    """Start the proposers at random moments of one another's work; run until all is said.
+
+    Or until ``stop_after`` messages have arrived.
+    """
     first, *others = proposers
     moments = range(4 * len(cluster.servers))
     pending = sorted([(0, first), *((random.choice(moments), other) for other in others)])
     history: History = []
-    while True:
+    while stop_after is None or _messages(history) < stop_after:
         if pending and pending[0][0] <= len(history):
             history.append(_begin(cluster, proposers, pending.pop(0)[1]))
         elif (event := cluster.step()) is not None:
@@ -69,7 +146,8 @@ def play(cluster: Cluster[str], proposers: tuple[ServerId, ...], random: Random)
         elif pending:
             history.append(_begin(cluster, proposers, pending.pop(0)[1]))
         else:
-            return history
+            break
+    return history
 
 
 def _begin(cluster: Cluster[str], proposers: tuple[ServerId, ...], me: ServerId) -> Moment:
@@ -88,11 +166,21 @@ def _holdings(cluster: Cluster[str]) -> list[Holding]:
     ]
 
 
+def _messages(history: History) -> int:
+    return sum(isinstance(item, Delivery) for item in history)
+
+
+def _stopped(drawing: Canvas, history: History, data: Path | None) -> int:
+    drawing.write(f"All servers stopped after {_messages(history)} messages, as asked.")
+    if data is not None:
+        drawing.write(f"Their memory is in {data}. To start them again: paxos demo --data {data}")
+    return 0
+
+
 def _verdict(cluster: Cluster[str], history: History, drawing: Canvas) -> int:
     known = set(cluster.chosen.values())
     informed, servers = len(cluster.chosen), len(cluster.servers)
     agree = len(known) == 1 and informed == servers
-    messages = sum(isinstance(item, Delivery) for item in history)
     verdict = f"agreed on {known.pop()}" if agree else f"no agreement: {cluster.chosen}"
-    drawing.write(f"After {messages} messages, {informed} of {servers} know: {verdict}.")
+    drawing.write(f"After {_messages(history)} messages, {informed} of {servers} know: {verdict}.")
     return 0 if agree else 1

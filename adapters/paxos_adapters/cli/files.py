@@ -1,0 +1,167 @@
+"""``paxos inspect`` and ``paxos readmit``: what is in a store, and who may be heard again."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+from rich import box
+from rich.table import Table
+
+from paxos import ServerId
+from paxos_adapters.cli.drawing import Canvas, canvas
+from paxos_adapters.codecs import RAW
+from paxos_adapters.file import FileStore, StoreError, inspect
+from paxos_adapters.file.contents import (
+    ACCEPTOR,
+    PEER,
+    ROUND,
+    Contents,
+    acceptor_of,
+    round_of,
+)
+
+MAX_SHOWN_BYTES = 40
+FILE = click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+
+
+@click.command("inspect", short_help="Show and check what is in a store.")
+@FILE
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.option("--plain", is_flag=True, help="ASCII characters, no colour.")
+def inspect_file(file: Path, as_json: bool, plain: bool) -> int:
+    """Show whose memory FILE is and what it holds, and check all of it.
+
+    Changes nothing, and may be used beside a server at work. Exits with 1 if it is damaged.
+    """
+    try:
+        contents = inspect(file)
+    except (StoreError, OSError) as error:
+        raise click.ClickException(str(error)) from error
+    if as_json:
+        click.echo(json.dumps(_as_json(contents), indent=2, ensure_ascii=False))
+        return 0
+    drawn = canvas(plain)
+    drawn.write(f"{file}: {contents.identity}, incarnation {contents.identity.incarnation}")
+    drawn.write(f"Saved {contents.mark:,} times. {_health(contents)}")
+    if decisions := _decisions(contents):
+        headings = "decision", "promised", "accepted", "value", "rounds used or seen"
+        _table(drawn, headings, [_cells(name, it) for name, it in decisions.items()])
+    if contents.peers:
+        _table(
+            drawn,
+            ("peer", "incarnation", "opened at", "saves heard of"),
+            [
+                (f"S{peer}", it.incarnation, f"{it.opened:,}", f"{it.mark:,}")
+                for peer, it in sorted(contents.peers.items())
+            ],
+        )
+    return 0
+
+
+def _health(contents: Contents) -> str:
+    if not contents.mended:
+        return "Every record is whole, in both copies."
+    spoilt = ", ".join(contents.mended)
+    return f"One of two copies is spoilt, and is mended when a server opens the file: {spoilt}."
+
+
+Holding = dict[str, str | int | bytes | None]
+"""What a file holds for one decision, by name."""
+
+
+def _decisions(contents: Contents) -> dict[str, Holding]:
+    found: dict[str, Holding] = {}
+    for (name, kind), row in sorted(contents.rows.items()):
+        if kind == PEER:
+            continue
+        empty: Holding = {"promised": None, "accepted": None, "value": None, "max_round": None}
+        holding = found.setdefault(name, empty)
+        if kind == ACCEPTOR:
+            state = acceptor_of(row)
+            holding["promised"] = str(state.promised)
+            if state.accepted is not None:
+                holding["accepted"] = str(state.accepted.ballot)
+                holding["value"] = state.accepted.value
+        elif kind == ROUND:
+            holding["max_round"] = round_of(row).round
+    return found
+
+
+def _cells(name: str, holding: Holding) -> tuple[str, ...]:
+    cells = (holding[it] for it in ("promised", "accepted", "value", "max_round"))
+    return name, *("" if it is None else _shown(it) for it in cells)
+
+
+def _shown(cell: str | int | bytes) -> str:
+    """Text as it is, other bytes in hexadecimal; cut off, with the size, if it is long."""
+    if not isinstance(cell, bytes):
+        return str(cell)
+    try:
+        text = cell[:MAX_SHOWN_BYTES].decode()
+        is_text = text.isprintable()
+    except UnicodeDecodeError:
+        text, is_text = "", False
+    shown = text if is_text else cell[:MAX_SHOWN_BYTES].hex()
+    return shown if len(cell) <= MAX_SHOWN_BYTES else f"{shown}... ({len(cell):,} bytes)"
+
+
+def _as_json(contents: Contents) -> dict[str, object]:
+    return {
+        "cluster": contents.identity.cluster,
+        "server": contents.identity.server,
+        "incarnation": contents.identity.incarnation,
+        "saves": contents.mark,
+        "spoilt_copies": list(contents.mended),
+        "decisions": {
+            name: {
+                "promised": it["promised"],
+                "accepted": it["accepted"],
+                "value_hex": it["value"].hex() if isinstance(it["value"], bytes) else None,
+                "max_round": it["max_round"],
+            }
+            for name, it in _decisions(contents).items()
+        },
+        "peers": {
+            str(peer): {"incarnation": it.incarnation, "opened": it.opened, "mark": it.mark}
+            for peer, it in contents.peers.items()
+        },
+    }
+
+
+def _table(drawn: Canvas, headings: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+    table = Table(box=box.ASCII if drawn.plain else box.ROUNDED)
+    for heading in headings:
+        table.add_column(heading, overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    drawn.console.print(table)
+
+
+@click.command(short_help="Hear a peer again that comes with another disk.")
+@FILE
+@click.argument("peer", type=int)
+def readmit(file: Path, peer: int) -> int:
+    """Let the server whose memory FILE is forget what it knows of the disk of server PEER.
+
+    A server that comes back with a new or an older disk is not heard, since it may vote against
+    what it said. Readmit it only if nothing that it said can matter any more: it never voted, or
+    every decision that it took part in is known to be chosen by all others. Otherwise let it come
+    back under a new id. Stop the server whose FILE it is first, and do the same at every other.
+    """
+    me = ServerId(peer)
+    try:
+        who = inspect(file).identity
+        with FileStore.open(file, cluster=who.cluster, server=who.server, codec=RAW) as store:
+            known = store.peers.get(me)
+            if known is None:
+                raise click.ClickException(f"{who} knows nothing of the disk of server {peer}.")
+            store.remember(me, None)
+    except (StoreError, OSError) as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(
+        f"{who} has forgotten incarnation {known.incarnation} of server {peer}, which had saved "
+        f"{known.mark:,} times, and will hear whichever comes next."
+    )
+    return 0
