@@ -186,9 +186,8 @@ class TestAnswerable:
         hub = max(FIVE, key=lambda it: len(network.around(it)))
         for asked in product((NOTHING, PROPOSE, READ), repeat=5):
             askers = {it for it, what in zip(FIVE, asked, strict=True) if what}
-            proposes = asked[hub - 1] == PROPOSE
-            expected = network.around(hub) if proposes else {hub}
-            assert who(network, asked) == askers & expected
+            told = network.around(hub) if asked[hub - 1] == PROPOSE else {hub}
+            assert who(network, asked) == askers & told
 
     @pytest.mark.parametrize(("phase1", "phase2"), [(4, 2), (2, 4), (3, 3)])
     def test_both_phases_need_their_quorum(self, phase1: int, phase2: int) -> None:
@@ -275,7 +274,7 @@ class TestLiveness:
     def test_else_it_rests_on_the_fourth_wake_up(self, network: Network) -> None:
         """A leader without a quorum that is heard by the hub would keep it silent for ever."""
         network = from_the_start(network)
-        assert late(all_ask(network)) <= 1
+        assert late(all_ask(network)) <= (network.name == "constrained")
         assert late(all_ask(network, protocol=ALWAYS_YIELDING)) >= 3
 
     def test_and_still_it_may_take_too_long(self) -> None:

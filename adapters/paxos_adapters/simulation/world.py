@@ -91,7 +91,8 @@ class World:
         self.fail_at = [0] * size
         self.latest = [0] * (size << RECEIVER_BITS)
         self.trusted = (1 << size) - 1
-        self.waiting = self.owed = 0
+        self.waiting: int = 0
+        self.owed: int = 0
         self.met = [0] * len(Fault)
         self._draw_rates(faults)
         self._plan(faults)
