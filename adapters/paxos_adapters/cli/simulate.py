@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from os import cpu_count
 
 import click
-from attrs import define
+from attrs import define, evolve
 from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -20,16 +20,24 @@ from paxos_adapters.cli.drawing import Canvas, canvas
 from paxos_adapters.recording import PROTOCOLS
 from paxos_adapters.simulation.faults import Fault
 from paxos_adapters.simulation.life import record
+from paxos_adapters.simulation.networks import PARTIAL
 from paxos_adapters.simulation.schedules import Played, play, shrink
 from paxos_adapters.simulation.setup import LIVENESS, LIVENESS_TICKS, Life, Setup, SetupError
 from paxos_adapters.simulation.sweep import Sweep, sweep
 
 NARROW, WIDE = 5, 9
+EVERYWHERE = "everywhere"
 
 
 @click.command(short_help="Live thousands of lives full of faults.")
-@click.option("--servers", type=click.IntRange(3, 9), default=3, show_default=True)
-@click.option("--proposers", type=click.IntRange(1, 9), default=2, show_default=True)
+@click.option(
+    "--servers", type=click.IntRange(3, 9), help="[default: 3, or as many as the network links]"
+)
+@click.option(
+    "--proposers",
+    type=click.IntRange(1, 9),
+    help="[default: 2, or all if some links go]",
+)
 @click.option(
     "--readers", type=click.IntRange(0, 8), help="How many inquire.  [default: 1, if there is room]"
 )
@@ -45,16 +53,24 @@ NARROW, WIDE = 5, 9
     show_default=True,
     help="What the servers do: Paxos, a protocol that the lecture refutes, or broken Paxos.",
 )
+@click.option(
+    "--network",
+    type=click.Choice([EVERYWHERE, *PARTIAL]),
+    default=EVERYWHERE,
+    show_default=True,
+    help="Which links stay, for ever: all, or those of a network that is hard on an election.",
+)
 @click.option("--jobs", type=click.IntRange(1), help="How many processes.  [default: one a core]")
 @click.option("--plain", is_flag=True, help="ASCII characters, no colour.")
 def simulate(
-    servers: int,
-    proposers: int,
+    servers: int | None,
+    proposers: int | None,
     readers: int | None,
     seeds: int,
     seed: int | None,
     liveness: bool,
     rule: str,
+    network: str,
     jobs: int | None,
     plain: bool,
 ) -> int:
@@ -63,8 +79,7 @@ def simulate(
     Exits with 0 if no life breaks a rule, with 1 and a short schedule if one does, and with 130
     and what was done so far if interrupted. --seed K draws one life.
     """
-    readers = min(1, max(servers - proposers, 0)) if readers is None else readers
-    setup = _setup(servers, proposers, readers, liveness, rule)
+    setup = _setup(servers, proposers, readers, liveness, rule, network)
     drawn = canvas(plain)
     if seed is not None:
         return _draw_life(drawn, setup, seed)
@@ -83,24 +98,41 @@ def simulate(
     return 0
 
 
-def _setup(servers: int, proposers: int, readers: int, liveness: bool, rule: str) -> Setup:
+def _setup(
+    servers: int | None,
+    proposers: int | None,
+    readers: int | None,
+    liveness: bool,
+    rule: str,
+    network: str,
+) -> Setup:
+    partial = PARTIAL.get(network)
+    if servers is None:
+        servers = 3 if partial is None else len(partial.servers)
+    if proposers is None:
+        proposers = 2 if partial is None else servers - (readers or 0)
+    if readers is None:
+        readers = min(1, max(servers - proposers, 0))
     try:
-        return Setup(
+        setup = Setup(
             servers=servers,
             proposers=proposers,
             readers=readers,
             liveness=liveness,
             protocol=PROTOCOLS[rule],
         )
+        return setup if partial is None else evolve(setup, network=partial)
     except SetupError as error:
         raise click.UsageError(str(error)) from error
 
 
 def _title(setup: Setup) -> str:
     mode = "liveness" if setup.liveness else "safety"
+    network = setup.network
+    links = f" Network {network.name}: {network.summary}." if network.name in PARTIAL else ""
     return (
         f"{setup.protocol.name}: servers {setup.servers}, proposers {setup.proposers}, "
-        f"readers {setup.readers}, {mode}."
+        f"readers {setup.readers}, {mode}.{links}"
     )
 
 
@@ -108,7 +140,8 @@ def _bound(setup: Setup, done: Sweep) -> str:
     if not setup.liveness:
         return ""
     return (
-        f" Everybody who was asked answered within {LIVENESS_TICKS:,} ticks after the last fault; "
+        f" Everybody who was asked and can be answered was, within {LIVENESS_TICKS:,} ticks "
+        "after the last fault; "
         f"the longest life took {done.longest_ticks:,} ticks."
     )
 
@@ -194,9 +227,10 @@ def _explain(drawn: Canvas, setup: Setup, failure: Life) -> None:
 def _command(setup: Setup, seed: int) -> str:
     liveness = " --liveness" if setup.liveness else ""
     rule = "" if setup.protocol.name == "paxos" else f" --rule {setup.protocol.name}"
+    network = f" --network {setup.network.name}" if setup.network.name in PARTIAL else ""
     return (
         f"paxos simulate --servers {setup.servers} --proposers {setup.proposers} "
-        f"--readers {setup.readers}{liveness}{rule} --seed {seed}"
+        f"--readers {setup.readers}{liveness}{rule}{network} --seed {seed}"
     )
 
 

@@ -5,28 +5,45 @@
     sweep(range(10_000), Setup(...))   many lives, on any executor
     shrink(setup, acts, rule)          what is needed of a life to break a rule
 
-Arrows point one way: faults <- setup <- steps <- judging <- world <- life <- schedules, sweep.
+Arrows point one way:
+faults, networks <- setup <- steps <- judging <- world <- life <- schedules, sweep.
 """
 
 from paxos_adapters.simulation.faults import CALM, Fault, Faults
 from paxos_adapters.simulation.life import Simulator, record, simulate
+from paxos_adapters.simulation.networks import (
+    PARTIAL,
+    Network,
+    answerable,
+    chained,
+    constrained,
+    everywhere,
+    quorum_loss,
+)
 from paxos_adapters.simulation.schedules import Played, play, shrink
 from paxos_adapters.simulation.setup import Act, Fate, Life, Setup, SetupError
 from paxos_adapters.simulation.sweep import Sweep, sweep
 
 __all__ = [
     "CALM",
+    "PARTIAL",
     "Act",
     "Fate",
     "Fault",
     "Faults",
     "Life",
+    "Network",
     "Played",
     "Setup",
     "SetupError",
     "Simulator",
     "Sweep",
+    "answerable",
+    "chained",
+    "constrained",
+    "everywhere",
     "play",
+    "quorum_loss",
     "record",
     "shrink",
     "simulate",

@@ -7,8 +7,9 @@
 - A save may take its time: what comes meanwhile is saved with it, and nothing of it leaves before.
 - A crash comes before a save, within one, or after it. A store that fails stops its server, whether
   the disk has the record or not.
-- In the mode for liveness all faults end at some tick. From then on every server that was asked
-  answers within a bound.
+- In the mode for liveness all faults end at some tick, and only the links that the network lacks
+  stay away. From then on every server that was asked answers within a bound, if it can be answered:
+  see ``networks.py``.
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ class Simulator(World):
             self._run()
         except Broken as found:
             broken = found.rule
-        if self.setup.liveness and self.waiting and broken is None:
+        if self.setup.liveness and self.waiting & self.owed and broken is None:
             broken = LIVENESS
         judge = self.judge
         chosen = next((value for _, value in judge.chosen), None)
@@ -132,7 +133,7 @@ class Simulator(World):
                         ticks = shortest + (draw(16) * more >> 16)
                         wheel[now + (ticks * skews[place] >> 4)].append(wake)
                 bucket.clear()
-                if self.is_calm and not self.waiting:
+                if self.is_calm and not self.waiting & self.owed:
                     break
         finally:
             self.events = events

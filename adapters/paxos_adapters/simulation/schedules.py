@@ -66,7 +66,10 @@ MAX_PAIRED = 60
 NEVER_SAVED = Fate.BEFORE_SAVE, Fate.STORE_FAILS
 SAVED_UNSENT = Fate.UNSENT, Fate.STORE_LIES
 STARTS = Fate.RESTARTS, Fate.RESTORED, Fate.WIPED
-SHOWN_ONLY = Fate.PAUSES, Fate.RESUMES, Fate.CUT, Fate.MENDED, Fate.CALM, Fate.REFUSED
+SHOWN_ONLY = (
+    *(Fate.PAUSES, Fate.RESUMES, Fate.CUT, Fate.MENDED, Fate.SEVERED),
+    *(Fate.CALM, Fate.REFUSED),
+)
 
 History: TypeAlias = tuple[Delivery[Message[str]] | Moment, ...]
 Taken: TypeAlias = Transition[Server, server.Record[str], server.Effect[str]]

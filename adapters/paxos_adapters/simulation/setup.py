@@ -11,6 +11,7 @@ from paxos import PaxosError, QuorumSystem, ServerId, majority
 from paxos_adapters.protocols import PAXOS, VALUES, Event, Protocol
 from paxos_adapters.rules import RULES
 from paxos_adapters.simulation.faults import Faults
+from paxos_adapters.simulation.networks import Network, everywhere
 
 MAX_SERVERS = len(VALUES)
 FAULTY_TICKS = 160
@@ -31,12 +32,17 @@ def _majority(setup: Setup) -> QuorumSystem:
     return majority(map(ServerId, range(1, setup.servers + 1)))
 
 
+def _everywhere(setup: Setup) -> Network:
+    return everywhere(setup.quorum.members)
+
+
 @frozen
 class Setup:
     """What is simulated. The first ``proposers`` servers propose, the next ``readers`` inquire.
 
-    ``liveness``: faults end after FAULTY_TICKS. ``trusting``: a server votes whatever happened to
-    its disk, to see what comes of that. Only ``rules`` count as broken. Raises SetupError.
+    ``liveness``: faults end after FAULTY_TICKS, and all that are ``answerable`` in ``network``
+    must have an answer. ``trusting``: a server votes whatever happened to its disk, to see what
+    comes of that. Only ``rules`` count as broken. Raises SetupError.
     """
 
     servers: int = 3
@@ -44,6 +50,7 @@ class Setup:
     readers: int = 1
     protocol: Protocol = PAXOS
     quorum: QuorumSystem = field(default=Factory(_majority, takes_self=True))
+    network: Network = field(default=Factory(_everywhere, takes_self=True))
     faults: Faults = field(factory=Faults)
     liveness: bool = False
     trusting: bool = False
@@ -65,6 +72,20 @@ class Setup:
                 f"{self.proposers} proposers and {self.readers} readers among {self.servers} "
                 "servers: there must be one at least, and each of them is a server."
             )
+        if self.network.servers != self.quorum.members:
+            raise SetupError(
+                f"the network {self.network.name} links {_named(self.network.servers)}, and the "
+                f"servers are {_named(self.quorum.members)}: these must be the same."
+            )
+        if not 0 <= self.network.gone_by <= FAULTY_TICKS:
+            raise SetupError(
+                f"the network {self.network.name} loses its links by tick {self.network.gone_by}: "
+                f"let it be while there are faults, from 0 to {FAULTY_TICKS}."
+            )
+
+
+def _named(servers: frozenset[ServerId]) -> str:
+    return ", ".join(f"S{it}" for it in sorted(servers))
 
 
 @frozen
@@ -108,6 +129,7 @@ class Fate(Enum):
     CUT = "has links cut"
     MENDED = "has its links back"
     CALM = "suffers no fault any more"
+    SEVERED = "has links cut for good"
 
 
 @frozen

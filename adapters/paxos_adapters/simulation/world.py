@@ -4,6 +4,7 @@
   server, see ``steps.py``. An item below 0 is something that happens to one.
 - What is in memory is gone after a crash. A save that is still under way was not made.
 - A paused server gets everything later. One that is down gets nothing.
+- Links that the network of the setup lacks are cut for good. Other cuts are mended.
 - A server whose disk was wiped or rolled back does not start: the number of its saves, which is
   kept somewhere else, tells. Otherwise it would vote against its own word.
 - All chance comes from the bits of one generator.
@@ -11,14 +12,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from random import Random
 
-from paxos import Acceptor, Inquire, InvariantError, Propose
+from paxos import Acceptor, Inquire, InvariantError, Propose, ServerId
 from paxos_adapters.protocols import VALUES
 from paxos_adapters.rules import UNDISTURBED
 from paxos_adapters.simulation.faults import LATE, LOST, Fault, Faults, weather
 from paxos_adapters.simulation.judging import Judge
+from paxos_adapters.simulation.networks import answerable
 from paxos_adapters.simulation.setup import FAULTY_TICKS, LIVENESS_TICKS, Fate, Noted, Setup
 from paxos_adapters.simulation.steps import RECEIVER_BITS, Step, Table
 
@@ -33,7 +35,7 @@ SIXTEENTHS = 16
 SKEWS = (16, 16, 16, 16, 16, 12, 24, 32)
 """How many sixteenths of its time a server waits."""
 
-ASK, CRASH, RESTART, PAUSE, RESUME, CUT, MEND, BACK_UP, FLUSH, CALM_DOWN = range(10)
+ASK, CRASH, RESTART, PAUSE, RESUME, CUT, MEND, BACK_UP, FLUSH, CALM_DOWN, SEVER = range(11)
 CUTS = (Fault.PARTLY_PARTITIONED, Fault.ONE_WAY_PARTITIONED, Fault.PARTITIONED, Fault.PARTITIONED)
 
 
@@ -47,15 +49,16 @@ class World:
         self.wheel: list[list[int]] = [[] for _ in range(self.last_tick + MAX_DELAY_TICKS)]
         self.random = Random()
         self.draw = self.random.getrandbits
-        ids = sorted(setup.quorum.members)
-        subsets = [
-            {it for n, it in enumerate(ids) if mask >> n & 1} for mask in range(2**self.size)
-        ]
+        self.ids = sorted(setup.quorum.members)
+        subsets = [self._in(mask) for mask in range(2**self.size)]
         self.is_phase1 = [setup.quorum.is_phase1(it) for it in subsets]
         self.is_phase2 = [setup.quorum.is_phase2(it) for it in subsets]
+        everybody = setup.quorum.members
+        self.lacking = [self._bits(everybody - setup.network.around(me)) for me in self.ids]
         self.happenings: tuple[Callable[[int], None], ...] = (
             *(self._ask, self._crash, self._restart, self._pause, self._resume),
             *(self._cut, self._mend, self._back_up, self._flush, self._calm_down),
+            self._sever,
         )
         self.forget()
 
@@ -84,10 +87,12 @@ class World:
         self.batches: list[list[Step]] = [[] for _ in range(size)]
         self.lives = [0] * size
         self.cuts = [0] * size
+        self.severed = [0] * size
         self.fail_at = [0] * size
         self.latest = [0] * (size << RECEIVER_BITS)
         self.trusted = (1 << size) - 1
-        self.waiting = 0
+        self.waiting: int = 0
+        self.owed: int = 0
         self.met = [0] * len(Fault)
         self._draw_rates(faults)
         self._plan(faults)
@@ -120,6 +125,8 @@ class World:
             self.fail_at[self.up_to(self.size)] = self.up_to(16)
         if self.setup.liveness:
             self.later(FAULTY_TICKS, CALM_DOWN, 0)
+        if any(self.lacking):
+            self.later(self.up_to(self.setup.network.gone_by + 1), SEVER, 0)
 
     def _plan_some(self, happening: int, most: int) -> None:
         for _ in range(self.up_to(most + 1)):
@@ -264,14 +271,22 @@ class World:
                 cut = ~side
             else:
                 cut = side if CUTS[kind] is Fault.PARTITIONED else 0
-            self.cuts[it] = cut & ~(1 << it)
+            self.cuts[it] = cut & ~(1 << it) | self.severed[it]
         self.met[CUTS[kind]] += 1
         self.note(place, 0, Fate.CUT)
         self.later(8 + self.up_to(64), MEND, place)
 
     def _mend(self, place: int) -> None:
-        self.cuts[:] = [0] * self.size
+        self.cuts[:] = self.severed
         self.note(place, 0, Fate.MENDED)
+
+    def _sever(self, _: int) -> None:
+        """Links that the network lacks are gone from here on."""
+        self.severed[:] = self.lacking
+        for place, gone in enumerate(self.lacking):
+            self.cuts[place] |= gone
+            if gone:
+                self.note(place, 0, Fate.SEVERED)
 
     def _calm_down(self, place: int) -> None:
         """No fault from here on. Who is down or paused comes back when its time is over."""
@@ -279,5 +294,20 @@ class World:
         self.fates = weather(0, 0, 0, True)
         self.slow = self.deadly = 0
         self.fail_at[:] = [0] * self.size
+        self.owed = self._answerable()
         self._mend(place)
         self.note(place, 0, Fate.CALM)
+
+    def _answerable(self) -> int:
+        """Who of those that may vote has to get an answer, whenever it is asked."""
+        setup, voters = self.setup, self._in(self.trusted)
+        proposers, asked = set(self.ids[: setup.proposers]), set(self.ids[: setup.askers])
+        network = setup.network.among(voters)
+        readers = asked - proposers
+        return self._bits(answerable(network, setup.quorum, proposers & voters, readers & voters))
+
+    def _in(self, mask: int) -> set[ServerId]:
+        return {it for place, it in enumerate(self.ids) if mask >> place & 1}
+
+    def _bits(self, servers: Iterable[ServerId]) -> int:
+        return sum(1 << self.ids.index(it) for it in servers)
