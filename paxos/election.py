@@ -1,9 +1,10 @@
 """The election: a hint about who should propose.
 
 Source: the lecture, "Liveness", remedy 2, and its leader rule (a heartbeat every T, silence for 2T,
-highest id).
+highest id); Ng, Haridi and Carbone, "Omni-Paxos" (2023), for leaders that have a quorum.
 
-- A server with a proposal under way says so by a heartbeat, every T.
+- A server with a proposal under way claims the floor by a heartbeat, every T, as long as a quorum
+  hears and answers it. Who has no quorum could only keep the floor from those who have.
 - Whoever is heard counts as alive until two whole intervals of T have passed without a word.
 - The leader is the highest id alive. The others leave it the floor, three wake-ups out of four: a
   leader that can speak and not hear must not block the rest for ever.
@@ -74,6 +75,14 @@ def receive(state: Election, event: Event) -> Step:
 
 def start(state: Election) -> Step:
     """Begin to send heartbeats; a beat that is still to come from before is stale now."""
+    older, wish = _next_beat(state)
+    return older, Now((wish,))
+
+
+def keep_quiet(state: Election, beat: Beat) -> Step:
+    """Let a beat pass without a claim to the floor, and ask for the next one."""
+    if beat.number != state.beat:
+        return state, SILENCE
     older, wish = _next_beat(state)
     return older, Now((wish,))
 

@@ -79,7 +79,7 @@ class Chosen(Generic[V]):
 @final
 @frozen
 class Heartbeat:
-    """The sender lives and has a proposal under way."""
+    """The sender lives, hears from a quorum, and has a proposal under way."""
 
 
 Request: TypeAlias = Prepare | Accept[V]

@@ -183,6 +183,14 @@ def waiting_for(state: Proposer[V], wake: Wake) -> Working[V] | None:
     return phase
 
 
+def hears_quorum(state: Proposer[V]) -> bool:
+    """Whether enough of the others have answered the ballot under way, be it with a refusal."""
+    phase = state.phase
+    if type(phase) is Preparing:
+        return state.quorum.is_phase1(phase.answered | phase.refused)
+    return type(phase) is Accepting
+
+
 def wait_on(state: Proposer[V], phase: Working[V]) -> Step[V]:
     """Sleep over it once more and send nothing, to leave the floor to somebody else."""
     task = evolve(phase.task, attempt=phase.task.attempt + 1)

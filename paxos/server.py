@@ -194,7 +194,9 @@ def _wake(state: Server[V], wake: Wake) -> Step[V]:
 def _beat(state: Server[V], beat: Beat) -> Step[V]:
     if not _is_working(state.proposer):
         return state, SILENCE
-    hint, outbound = election.receive(state.election, beat)
+    claims = proposer.hears_quorum(state.proposer)
+    take = election.receive if claims else election.keep_quiet
+    hint, outbound = take(state.election, beat)
     return evolve(state, election=hint), outbound
 
 

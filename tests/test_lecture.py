@@ -257,13 +257,13 @@ class TestStage:
         assert stage.history[-1] == Moment(S1, "S1 wakes up and asks again")
 
         stage.propose(S5, "blue", in_round=2)
+        stage.deliver(S5, to=(S2, S3, S4))
         stage.beat(S5, to=(S1,))
         stage.wake(S1)
         assert stage.history[-1] == Moment(S1, "S1 wakes up and leaves the floor")
         assert stage.said(S1) == Prepare(ballot("1.1"))
-        assert stage.said(S5) == Prepare(ballot("2.5"))
+        assert stage.said(S5) == Accept(ballot("2.5"), "blue")
 
-        stage.deliver(S5, to=(S2, S3, S4))
         stage.deliver(S1, to=(S2, S3, S4))
         stage.wake(S1)
         stage.wake(S1)

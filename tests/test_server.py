@@ -389,12 +389,33 @@ def beats(effects: tuple[Effect[str], ...]) -> list[int]:
     return [wake.number for wake in wakes if isinstance(wake, Beat)]
 
 
-@pytest.mark.parametrize("state", [PREPARING, ACCEPTING], ids=["preparing", "accepting"])
-def test_who_is_at_work_says_so(state: Server[str]) -> None:
+REFUSED = after(PREPARING, From(S2, Nack(B11, B22)), From(S3, Nack(B11, B22)))
+MIXED = after(PREPARING, From(S1, Promise[str](B11, None)), From(S3, Nack(B11, B22)))
+ONE_ANSWER = after(PREPARING, From(S1, Promise[str](B11, None)))
+ONE_REFUSAL = after(PREPARING, From(S3, Nack(B11, B22)))
+
+
+@pytest.mark.parametrize(
+    "state", [REFUSED, MIXED, ACCEPTING], ids=["refused", "mixed", "accepting"]
+)
+def test_who_is_at_work_and_hears_a_quorum_says_so(state: Server[str]) -> None:
     """And asks for the next beat, for as long as the work lasts."""
     for number in range(1, 4):
         state, outbound = receive(state, Beat(number))
         assert free(outbound) == (Broadcast(Heartbeat()), WakeMe(Beat(number + 1), 0))
+
+
+@pytest.mark.parametrize(
+    "state", [PREPARING, ONE_ANSWER, ONE_REFUSAL], ids=["no answer", "promise", "refusal"]
+)
+def test_who_hears_no_quorum_claims_nothing(state: Server[str]) -> None:
+    """And yet asks for the next beat, and forgets the silent."""
+    state = after(state, From(S2, Heartbeat()))
+    for number in range(1, 4):
+        state, outbound = receive(state, Beat(number))
+        assert free(outbound) == (WakeMe(Beat(number + 1), 0),)
+    assert state.election.heard == ()
+    assert said(state, Beat(1)) == ()
 
 
 @pytest.mark.parametrize("state", [PREPARING, ACCEPTING], ids=["preparing", "accepting"])
@@ -426,7 +447,7 @@ def test_there_is_one_chain_of_beats() -> None:
     state, outbound = receive(state, Inquire())
     assert beats(sealed(outbound, MaxRound(2))) == [2]
     assert said(state, Beat(1)) == ()
-    assert said(after(state, Beat(1)), Beat(2)) == (Broadcast(Heartbeat()), WakeMe(Beat(3), 0))
+    assert said(after(state, Beat(1)), Beat(2)) == (WakeMe(Beat(3), 0),)
     assert said(after(state, Beat(2)), Beat(2)) == ()
 
 
@@ -765,7 +786,10 @@ def test_a_crash_at_any_moment_breaks_nothing(me: ServerId, deliveries: int) -> 
 
 
 class DeafLeader(World[str]):
-    """Five servers. S5 can send and hears nothing; the first Prepares of S1 are lost."""
+    """Five servers. S5 gets its promises, then it hears nothing, and only its heartbeats arrive.
+
+    The first Prepares of S1 are lost.
+    """
 
     def __init__(self, lost: int) -> None:
         super().__init__(FIVE)
@@ -774,7 +798,9 @@ class DeafLeader(World[str]):
     def send(self, me: ServerId, receiver: ServerId, message: Message[str]) -> None:
         if me == S1 and isinstance(message, Prepare) and self.to_lose:
             self.to_lose -= 1
-        elif receiver != S5:
+        elif me == S5 and isinstance(message, Accept):
+            pass
+        elif receiver != S5 or isinstance(message, Promise):
             super().send(me, receiver, message)
 
 
