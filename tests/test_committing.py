@@ -1,0 +1,152 @@
+"""One thread that saves for everybody."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from concurrent.futures import CancelledError, wait
+from pathlib import Path
+from threading import Event
+
+import pytest
+
+from paxos import (
+    Accept,
+    AfterSave,
+    Ballot,
+    From,
+    Prepare,
+    Saved,
+    ServerId,
+    To,
+    majority,
+    server,
+)
+from paxos_adapters import committing
+from paxos_adapters.codecs import TEXT
+from paxos_adapters.committing import Committer, NotCommitting, Overloaded
+from paxos_adapters.file import FileStore
+from paxos_adapters.file.store import Entry
+
+ME = ServerId(1)
+
+
+class Slow:
+    """A store that saves when it is told to, and fails from some save on."""
+
+    def __init__(self, fails_at: int = 1_000) -> None:
+        self.go = Event()
+        self.batches: list[list[int]] = []
+        self.fails_at = fails_at
+
+    def save(self, batch: Sequence[int]) -> Saved[int]:
+        assert self.go.wait(60)
+        self.batches.append([*batch])
+        if len(self.batches) >= self.fails_at:
+            raise OSError("no disk any more")
+        return Saved(tuple(batch))
+
+
+def test_what_waits_meanwhile_shares_a_save() -> None:
+    store = Slow()
+    with Committer(store.save) as committer:
+        first = committer.submit([1, 2])
+        while committer._waiting.qsize():  # pyright: ignore[reportPrivateUsage]
+            pass  # until the thread has taken it, and is held up
+        others = [committer.submit([number, number]) for number in range(3, 9)]
+        store.go.set()
+        wait([first, *others])
+        assert store.batches == [[1, 2], [3, 3, 4, 4, 5, 5, 6, 6, 7, 7, 8, 8]]
+        assert {id(it.result()) for it in others} == {id(others[0].result())}
+        assert others[0].result().covers(store.batches[1][0])
+
+
+def test_a_batch_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(committing, "MAX_BATCH", 4)
+    store = Slow()
+    with Committer(store.save) as committer:
+        futures = [committer.submit([number]) for number in range(20)]
+        store.go.set()
+        wait(futures)
+    assert [it for batch in store.batches for it in batch] == [*range(20)]
+    assert max(map(len, store.batches)) <= 4
+
+
+def test_the_first_failure_is_final() -> None:
+    store = Slow(fails_at=2)
+    store.go.set()
+    with Committer(store.save) as committer:
+        committer.submit([1]).result()
+        for number in range(2, 5):
+            with pytest.raises(OSError, match="no disk any more"):
+                committer.submit([number]).result()
+    assert store.batches == [[1], [2]]
+
+
+def test_leaving_saves_what_still_waits() -> None:
+    store = Slow()
+    with Committer(store.save) as committer:
+        futures = [committer.submit([number]) for number in range(9)]
+        store.go.set()
+    assert all(it.done() for it in futures)
+    assert [it for batch in store.batches for it in batch] == [*range(9)]
+    committer.close()
+    with pytest.raises(NotCommitting, match="nothing was saved"):
+        committer.submit([10])
+
+
+def test_who_submits_too_fast_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(committing, "MAX_WAITING", 3)
+    store = Slow()
+    with Committer(store.save) as committer:
+        committer.submit([0])
+        while committer._waiting.qsize():  # pyright: ignore[reportPrivateUsage]
+            pass  # until the thread has taken it, and is held up
+        for number in range(1, 4):
+            committer.submit([number])
+        with pytest.raises(Overloaded, match="3 submissions wait"):
+            committer.submit([4])
+        store.go.set()
+    assert [it for batch in store.batches for it in batch] == [0, 1, 2, 3]
+
+
+def test_it_cannot_be_cancelled() -> None:
+    store = Slow()
+
+    async def run() -> None:
+        with Committer(store.save) as committer:
+            waiting = asyncio.ensure_future(committer.save([1]))
+            await asyncio.sleep(0)
+            waiting.cancel()
+            with pytest.raises((asyncio.CancelledError, CancelledError)):
+                await waiting
+            store.go.set()
+            await committer.save([2])
+
+    asyncio.run(run())
+    assert [it for batch in store.batches for it in batch] == [1, 2]
+
+
+def test_an_event_loop_serves_many_decisions_with_few_syncs(tmp_path: Path) -> None:
+    """What a host for asyncio does: step, submit, await, release."""
+    path = tmp_path / "n1.db"
+    quorum = majority([ME])
+    ballot = Ballot(1, ServerId(2))
+
+    async def decide(name: str, committer: Committer[Entry[str], server.Record[str]]) -> None:
+        state: server.Server[str] = server.start(ME, quorum)
+        for request in Prepare(ballot), Accept(ballot, name):
+            state, outbound = server.receive(state, From(ME, request))
+            assert isinstance(outbound, AfterSave)
+            saved = await committer.save([(name, outbound.record)])
+            (answer,) = outbound.release(saved).messages
+            assert isinstance(answer, To)
+
+    async def run(file: FileStore[str]) -> None:
+        with Committer(file.save) as committer:
+            await asyncio.gather(*(decide(f"d{number}", committer) for number in range(200)))
+
+    with FileStore.create(path, cluster="demo", server=ME, codec=TEXT) as file:
+        asyncio.run(run(file))
+        assert len(file.decisions()) == 200
+        assert file.mark < 100
