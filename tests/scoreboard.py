@@ -133,6 +133,11 @@ EXPLAINED = {
     "a deaf leader is left the floor for ever": SLOWER
     + "a leader that stays deaf or down falls silent too, and the silent are forgotten; in a life "
     "all links come back. To the explorer all wake-ups are alike.",
+    "who hears no quorum claims the floor": SLOWER
+    + "every fourth wake-up goes on all the same. Where links are missing for ever it matters: "
+    "tests/test_networks.py.",
+    "who refuses is not heard": SLOWER
+    + "a server that is only refused claims nothing, and others go on before it.",
     "rivals never give way": SLOWER
     + "chance alone separates the rivals. To the explorer all wake-ups are alike.",
     "a repeated beat starts a second chain": "Costs messages and no rule: heartbeats "

@@ -18,18 +18,20 @@ from collections.abc import Mapping
 from contextlib import closing
 from hashlib import blake2b
 from pathlib import Path
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
-from attrs import evolve, frozen
+from attrs import Factory, evolve, field, frozen
 
 from paxos import Acceptor, Ballot, MaxRound, Proposal, ServerId
 from paxos_adapters.file.errors import Damaged, Denied, NewerFormat, NotThere
 from paxos_adapters.file.mark import beside, peek
 from paxos_adapters.peers import Presence
 
+V = TypeVar("V")
+
 FORMAT = 1
 APPLICATION_ID = 0x5041584F  # "PAXO", for file(1)
-SUM_BYTES = 16
+SUM_BYTES, KEY_BYTES = 16, 32
 
 ACCEPTOR, ROUND, PEER = "acceptor", "round", "peer"
 
@@ -58,13 +60,22 @@ GET_NAMES = "SELECT DISTINCT name FROM records WHERE kind <> ? ORDER BY name"
 GET_RECORD = "SELECT * FROM records WHERE name = ? AND kind = ?"
 
 
+def _key(identity: Identity) -> bytes:
+    owner = identity.cluster, identity.server, identity.incarnation, FORMAT
+    return blake2b(ascii(owner).encode(), digest_size=KEY_BYTES).digest()
+
+
 @frozen
 class Identity:
-    """Whose memory it is. The incarnation is drawn when the store is created, and never again."""
+    """Whose memory it is. The incarnation is drawn when the store is created, and never again.
+
+    ``key`` goes into the checksum of each record, so that none is taken from another store.
+    """
 
     cluster: str
     server: ServerId
     incarnation: str
+    key: bytes = field(init=False, repr=False, default=Factory(_key, takes_self=True))
 
     def __str__(self) -> str:
         return f"server {self.server} of cluster {self.cluster!r}"
@@ -111,17 +122,16 @@ class Contents:
 # --- records and rows ---------------------------------------------------------------------------
 
 
-def acceptor_row(name: str, state: Acceptor[bytes], saves: int) -> Row:
-    """What an acceptor must remember, its value encoded."""
-    held = state.accepted
-    if held is None:
-        return Row(name, ACCEPTOR, f"promised {state.promised}", None, saves)
-    fields = f"promised {state.promised} accepted {held.ballot}"
-    return Row(name, ACCEPTOR, fields, held.value, saves)
+def acceptor_row(name: str, state: Acceptor[V], value: bytes | None, saves: int) -> Row:
+    """What an acceptor must remember; ``value`` is what it has accepted, encoded."""
+    fields = f"promised {state.promised}"
+    if state.accepted is not None:
+        fields = f"{fields} accepted {state.accepted.ballot}"
+    return Row(name, ACCEPTOR, fields, value, saves)
 
 
 def acceptor_of(row: Row) -> Acceptor[bytes]:
-    """The other way round."""
+    """The other way round, except that the value stays encoded."""
     words = row.fields.split()
     if row.value is None:
         return Acceptor(_ballot(words[1]))
@@ -179,8 +189,7 @@ def cells(identity: Identity, row: Row) -> tuple[tuple[object, ...], tuple[objec
 
 def checksum(identity: Identity, *what: object) -> bytes:
     """The checksum of a record and of its twin; it holds in this very store only."""
-    owner = identity.cluster, identity.server, identity.incarnation, FORMAT
-    return blake2b(ascii((owner, what)).encode(), digest_size=SUM_BYTES).digest()
+    return blake2b(ascii(what).encode(), digest_size=SUM_BYTES, key=identity.key).digest()
 
 
 # --- reading ------------------------------------------------------------------------------------

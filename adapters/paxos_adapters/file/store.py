@@ -274,16 +274,11 @@ class FileStore(Generic[V]):
             return round_row(decision, record, saves)
         if type(record) is Acceptor:
             _check("a round", record.promised.round, MAX_ROUND)
-            return acceptor_row(decision, self._encoded_acceptor(record), saves)
+            held = record.accepted
+            value = None if held is None else self._codec.encode(held.value)
+            _check("an encoded value, in bytes,", len(value or b""), MAX_VALUE_BYTES)
+            return acceptor_row(decision, record, value, saves)
         assert_never(record)
-
-    def _encoded_acceptor(self, state: Acceptor[V]) -> Acceptor[bytes]:
-        held = state.accepted
-        if held is None:
-            return Acceptor(state.promised)
-        value = self._codec.encode(held.value)
-        _check("an encoded value, in bytes,", len(value), MAX_VALUE_BYTES)
-        return Acceptor(state.promised, Proposal(held.ballot, value))
 
     def _decoded(self, decision: str, state: Acceptor[bytes]) -> Acceptor[V]:
         held = state.accepted
