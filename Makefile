@@ -5,8 +5,12 @@
 MAKEFLAGS += --no-print-directory
 
 VENV ?= .venv
-# How many pairs of runs `make bench` takes the median of.
+# How many pairs of runs `make bench` takes the median of, and of how many saves of each kind.
 PAIRS ?= 9
+SAVES ?= 300
+# How many lives `make simulate` lives of each kind. `make torture TORTURE=short` is short.
+SEEDS ?= 25000
+TORTURE ?=
 BIN := $(VENV)/bin
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11 python; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
@@ -53,20 +57,21 @@ scoreboard: $(VENV)/test  ## which driver notices each mutant, some minutes: wri
 
 simulate: $(VENV)/cli  ## a hundred thousand lives full of faults, a minute
 	@for mode in "" "--servers 5 --proposers 3" "--liveness" "--servers 5 --proposers 3 --liveness"; do \
-		echo "== paxos simulate $$mode"; $(BIN)/paxos simulate --seeds 25000 $$mode || exit 1; done
+		echo "== paxos simulate $$mode"; $(BIN)/paxos simulate --seeds $(SEEDS) $$mode || exit 1; done
 
 torture: $(VENV)/test  ## kills, power cuts and damage for the file store, some minutes
 	@echo "== torture"
-	@$(BIN)/python -m tests.torture
+	@$(BIN)/python -m tests.torture $(TORTURE)
 
 explore: $(VENV)/cli  ## every run of small clusters, some minutes: Paxos, and with a crash
 	@for scope in "" "--crashes 1" "--proposers 1 --readers 1" "--acceptors 4 --ballots 1" \
 		"--acceptors 5 --ballots 1" "--proposers 3 --ballots 1" "--quorum 3/1"; do \
 		echo "== paxos explore $$scope"; $(BIN)/paxos explore $$scope || exit 1; done
 
-bench: $(VENV)/test  ## decisions a second, beside essential-paxos, in one run
+bench: $(VENV)/test  ## decisions beside essential-paxos, saves beside the bare disk
 	@echo "== bench"
 	@$(BIN)/python benchmarks/decisions.py $(PAIRS)
+	@$(BIN)/python benchmarks/saves.py $(SAVES)
 
 wheel: $(VENV)/dev  ## build the wheel, and test it with the sources moved away
 	@echo "== wheel"

@@ -433,24 +433,30 @@ def _memory() -> str | None:
 
 
 def main(words: Sequence[str]) -> int:
-    """Torture the file store, for minutes; a seed may be given."""
-    seed = int(words[0]) if words else random.SystemRandom().randrange(1 << 32)
+    """Torture the file store for minutes, or with the word ``short`` for less than one.
+
+    A seed may be given too.
+    """
+    short = "short" in words
+    times, step = (300, 61) if short else (3_000, 1)
+    given = [int(word) for word in words if word != "short"]
+    seed = given[0] if given else random.SystemRandom().randrange(1 << 32)
     print(f"seed {seed}; again: python -m tests.torture {seed}", flush=True)
     with TemporaryDirectory(dir=Path(__file__).parent.parent) as folder:
         house = Path(folder)
         make(house / "killed.db")
         started = time.perf_counter()
-        receipts, within = kills(house / "killed.db", 3_000, seed)
+        receipts, within = kills(house / "killed.db", times, seed)
         took = time.perf_counter() - started
-        print(f"kills: 3,000 in {took:.0f} s, {receipts:,} receipts, {within:,} within a save")
+        print(f"kills: {times:,} in {took:.0f} s, {receipts:,} receipts, {within:,} within a save")
         if shutil.which("strace"):
             (house / "cut").mkdir()
-            seen = power_cuts(house / "cut", 150, 6, seed)
+            seen = power_cuts(house / "cut", times // 20, 6, seed)
             print(f"power cuts: {_counts(seen)}", flush=True)
         else:
             print("power cuts: left out, since strace is not installed")
         (house / "spoilt").mkdir()
-        print(f"damage: {_counts(damage(house / 'spoilt', 1))}; silent changes: 0", flush=True)
+        print(f"damage: {_counts(damage(house / 'spoilt', step))}; silent changes: 0", flush=True)
     return 0
 
 
