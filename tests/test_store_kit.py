@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
+import signal
 import sqlite3
 import subprocess
 import sys
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, closing
+from functools import partial
 from pathlib import Path
 from unittest.mock import patch
 from xml.etree import ElementTree
@@ -19,8 +23,10 @@ from paxos_adapters.codecs import TEXT
 from paxos_adapters.file import Decision, FileStore, StoreError
 from paxos_adapters.file import store as store_module
 from paxos_adapters.memory import MemoryStore
-from paxos_adapters.testing import StoreKit
+from paxos_adapters.testing import StoreKit, lives
+from paxos_adapters.testing.lives import die_at_call, live
 
+ROOT = Path(__file__).parent.parent
 ONE = ServerId(1)
 VALUES = "red", "", "\0'é\n", "x" * 5000
 
@@ -132,18 +138,22 @@ CAUGHT = {
 """For each lying store, the tests of the kit that fail it, and why they say they do."""
 
 
+def run_pytest(*words: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", *words],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
 @pytest.fixture(scope="module")
 def failures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, str]]:
     """For each lying store, the tests that went red, and what they said."""
     report = tmp_path_factory.mktemp("lies") / "report.xml"
-    program = Path(__file__).with_name("lying_stores.py")
-    subprocess.run(
-        [sys.executable, "-m", "pytest", program, f"--junitxml={report}", "--tb=short"],
-        cwd=program.parent.parent,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-        capture_output=True,
-        check=False,
-    )
+    run_pytest("tests/lying_stores.py", f"--junitxml={report}", "--tb=short")
     found: dict[str, dict[str, str]] = {}
     for case in ElementTree.parse(report).iter("testcase"):
         said = found.setdefault(case.attrib["classname"].split(".Test")[1], {})
@@ -171,3 +181,59 @@ class TestLies:
     def test_every_test_of_the_kit_catches_some_lie(self) -> None:
         tests = {it.removeprefix("test_") for it in dir(StoreKit) if it.startswith("test_")}
         assert tests == {test for caught in CAUGHT.values() for test in caught}
+
+
+class TestLives:
+    """A life is told of while it lasts, and its end is no secret."""
+
+    def test_what_it_yields_is_heard_before_it_is_killed(self) -> None:
+        def work() -> Iterator[int]:
+            yield from range(2)
+            os.kill(os.getpid(), signal.SIGKILL)
+            yield 2
+
+        assert list(live(work)) == [0, 1]
+
+    def test_it_ends_when_nobody_listens_any_more(self) -> None:
+        def work() -> Iterator[int]:
+            yield os.getpid()
+            signal.pause()
+
+        with closing(live(work)) as life:
+            child = next(life)
+        with pytest.raises(ProcessLookupError):
+            os.kill(child, 0)
+
+    def test_what_it_raises_fails_the_test(self) -> None:
+        def work() -> Iterator[int]:
+            yield 1 // 0
+
+        with pytest.raises(pytest.fail.Exception, match="ZeroDivisionError"):
+            list(live(work))
+
+    def test_a_store_that_waits_fails_the_test(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def work() -> Iterator[None]:
+            yield signal.pause()
+
+        monkeypatch.setattr(lives, "PATIENCE_S", 0.01)
+        with pytest.raises(pytest.fail.Exception, match="refuses, it does not wait"):
+            list(live(work))
+
+    def test_it_can_be_killed_at_each_call(self) -> None:
+        def work(last: int) -> Iterator[str]:
+            die_at_call(last)
+            for letter in "ab":
+                yield letter.upper()
+
+        told = ["".join(live(partial(work, last))) for last in range(200)]
+        assert list(dict.fromkeys(told)) == ["", "A", "AB"]
+
+
+def test_the_store_of_the_how_to_passes(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "stores.md").read_text()
+    (program,) = (it for it in re.findall(r"```python\n(.*?)```", page, re.S) if "StoreKit" in it)
+    (tmp_path / "test_mine.py").write_text(program)
+
+    done = run_pytest(tmp_path / "test_mine.py", "-k", "fail or server", "-p", "no:cacheprovider")
+
+    assert "4 passed" in done.stdout, done.stdout
