@@ -13,6 +13,7 @@ import fcntl
 import json
 import os
 from collections.abc import Iterable
+from contextlib import ExitStack
 from hashlib import sha256
 from io import BufferedWriter
 from pathlib import Path
@@ -24,7 +25,10 @@ Record: TypeAlias = server.Record[str]
 
 
 class JsonStoreError(PaxosError):
-    """The store cannot be used, or not any more."""
+    """The store cannot be used, or not any more. What each kind is about is what it says."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(f"{path}: {type(self).__doc__}")
 
 
 class AlreadyThere(JsonStoreError):
@@ -48,7 +52,7 @@ class Failed(JsonStoreError):
 
 
 class JsonStore:
-    """Fits ``paxos_adapters.ports.Store``. The lock is held until it is closed, or forgotten."""
+    """Fits ``paxos_adapters.ports.Store``, for values that are strings."""
 
     def __init__(self, path: Path, lock: BufferedWriter, records: Iterable[Record] = ()) -> None:
         """Use ``create`` or ``open``."""
@@ -60,18 +64,24 @@ class JsonStore:
     @classmethod
     def create(cls, path: Path) -> Self:
         """The empty store of a new server. Raises AlreadyThere, InUse, OSError."""
-        lock = _locked(path)
-        if path.exists():
-            raise AlreadyThere(path)
-        _write(path, _encoded(()))
-        return cls(path, lock)
+        with ExitStack() as on_failure:
+            lock = on_failure.enter_context(_locked(path))
+            if path.exists():
+                raise AlreadyThere(path)
+            _write(path, _encoded(()))
+            on_failure.pop_all()
+            return cls(path, lock)
 
     @classmethod
     def open(cls, path: Path) -> Self:
         """The store of a server that has run before. Raises NotThere, InUse, Damaged, OSError."""
         if not path.exists():
             raise NotThere(path)
-        return cls(path, _locked(path), _decoded(path))
+        with ExitStack() as on_failure:
+            lock = on_failure.enter_context(_locked(path))
+            records = _decoded(path)
+            on_failure.pop_all()
+            return cls(path, lock, records)
 
     def load(self) -> Saved[Record]:
         """A receipt for the latest record of each type. Raises Failed after a failed save."""

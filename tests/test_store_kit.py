@@ -213,7 +213,8 @@ class TestLives:
 
     def test_a_store_that_waits_fails_the_test(self, monkeypatch: pytest.MonkeyPatch) -> None:
         def work() -> Iterator[None]:
-            yield signal.pause()
+            signal.pause()
+            yield
 
         monkeypatch.setattr(lives, "PATIENCE_S", 0.01)
         with pytest.raises(pytest.fail.Exception, match="refuses, it does not wait"):
