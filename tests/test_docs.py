@@ -74,7 +74,7 @@ def test_every_link_to_a_file_leads_to_one(document: Path) -> None:
 @pytest.mark.parametrize(
     "name",
     ["README.md", "CHANGELOG.md", "CONTRIBUTING.md"]
-    + [f"docs/{page}.md" for page in ("design", "embedding", "performance")],
+    + [f"docs/{page}.md" for page in ("design", "embedding", "performance", "stores")],
 )
 def test_a_document_is_there_and_has_something_to_say(name: str) -> None:
     text = (ROOT / name).read_text()

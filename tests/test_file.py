@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import shutil
 import sqlite3
@@ -227,6 +228,22 @@ class TestVerbs:
         with create(path) as file:
             file.save([("leader", ACCEPTED)])
         assert loaded(path) == {ACCEPTED}
+        assert sorted(it.name for it in path.parent.iterdir()) == ["n1.db", "n1.db-mark"]
+
+    @pytest.mark.parametrize("step", ["pwrite", "fsync", "link", "unlink"])
+    def test_so_is_one_that_was_cut_off_within_the_mark(
+        self, path: Path, step: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def cut_off(*_: object) -> None:
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, step, cut_off)
+            with pytest.raises(KeyboardInterrupt):
+                create(path)
+        with pytest.raises(NotThere):
+            reopen(path)
+        create(path).close()
         assert sorted(it.name for it in path.parent.iterdir()) == ["n1.db", "n1.db-mark"]
 
     def test_each_creation_is_another_incarnation(self, tmp_path: Path) -> None:

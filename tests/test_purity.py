@@ -95,6 +95,15 @@ def test_only_the_host_opens_a_seal_and_what_drives_runs_without_a_disk(path: Pa
     assert ("release" in calls) == (path.name in {"host.py", "transitions.py"})
 
 
+@pytest.mark.parametrize("path", modules(SHELLS), ids=lambda path: path.stem)
+def test_only_the_kits_for_tests_need_what_tests_need(path: Path) -> None:
+    top = {name.split(".")[0] for name in imports(path)}
+    needs = top & {"pytest", "hypothesis"}
+    kits = {name for name in imports(path) if name.startswith("paxos_adapters.testing")}
+
+    assert "testing" in path.relative_to(SHELLS).parts or not needs | kits
+
+
 @pytest.mark.parametrize("path", modules(CORE) + modules(SHELLS), ids=lambda path: path.stem)
 def test_every_file_opens_with_its_rules(path: Path) -> None:
     assert ast.get_docstring(ast.parse(path.read_text()))

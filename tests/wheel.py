@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parent.parent
 OUTPUT = ROOT / "build" / "wheel"
 DOCUMENTS = ("docs", "README.md", "CHANGELOG.md", "CONTRIBUTING.md")
 NEEDS_THE_SOURCES = "tests/test_docs.py::test_every_link_to_a_file_leads_to_one"
-NEEDED = ("tests", "typings", "pyproject.toml", *DOCUMENTS)
+NEEDED = ("tests", "typings", "examples", "pyproject.toml", *DOCUMENTS)
 FOREIGN = {"PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV"}
 
 DECIDE = """
@@ -81,7 +81,10 @@ def look_into(wheel: Path) -> None:
         if f"{package}/py.typed" not in names:
             raise Failed(f"{package}/py.typed is not in the wheel")
     parts = {part for name in names for part in name.split("/")}
-    expect("the folders that users must not get", parts & {"tests", "typings", "benchmarks"}, set())
+    ours = {"tests", "typings", "benchmarks", "examples"}
+    expect("the folders that users must not get", parts & ours, set())
+    if "paxos_adapters/testing/__init__.py" not in names:
+        raise Failed("the kits that users run on their own adapters are not in the wheel")
     requires: list[str] = metadata.get_all("Requires-Dist", [])
     always = {line.split(">")[0].strip() for line in requires if "extra ==" not in line}
     expect("the unconditional dependencies", always, {"attrs"})

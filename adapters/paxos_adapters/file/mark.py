@@ -47,12 +47,22 @@ class Mark:
 
     @classmethod
     def create(cls, store: Path, incarnation: bytes) -> Mark:
-        """A mark of no saves, on the disk. Raises FileExistsError, InUse, OSError."""
-        mark = cls(store, os.open(beside(store), os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666))
+        """A mark of no saves, on the disk. Raises FileExistsError, InUse, OSError.
+
+        It appears whole: half a mark could not be told from one that was damaged.
+        """
+        unfinished = store.with_name(store.name + "-mark-new")
+        mark = cls(store, os.open(unfinished, os.O_RDWR | os.O_CREAT, 0o666))
         mark.incarnation = incarnation
-        os.pwrite(mark._file, bytes(2 * APART_BYTES), 0)
-        mark.write(0)
-        os.fsync(mark._file)
+        try:
+            os.pwrite(mark._file, bytes(2 * APART_BYTES), 0)
+            mark.write(0)
+            os.fsync(mark._file)
+            os.link(unfinished, beside(store))  # Unlike a rename, it replaces nothing.
+            unfinished.unlink()
+        except BaseException:
+            mark.close()
+            raise
         return mark
 
     @classmethod
