@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 import time
 from collections.abc import Generator
@@ -16,6 +15,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from paxos import QuorumError, QuorumSystem, ServerId, flexible, majority, weighted
 from paxos_adapters.cli.drawing import Canvas, canvas
+from paxos_adapters.cli.interrupt import on_interrupt
 from paxos_adapters.exploration.counterexamples import (
     Counterexample,
     counterexample,
@@ -214,6 +214,10 @@ class Watcher:
     interrupted: bool = False
     stopped: str = field(default="")
 
+    def interrupt(self) -> None:
+        """Stop at the next look."""
+        self.interrupted = True
+
     def look(self, glimpse: Glimpse) -> bool:
         """Whether to go on."""
         self.progress.update(
@@ -239,15 +243,8 @@ def _watching(memory_mb: int) -> Generator[Watcher, None, None]:
     with Progress(*columns, console=console, transient=True, disable=not shown) as progress:
         progress.add_task("")
         watcher = Watcher(memory_mb, progress)
-
-        def interrupt(*_: object) -> None:
-            watcher.interrupted = True
-
-        before = signal.signal(signal.SIGINT, interrupt)
-        try:
+        with on_interrupt(watcher.interrupt):
             yield watcher
-        finally:
-            signal.signal(signal.SIGINT, before)
 
 
 def _used_mb() -> float:

@@ -17,6 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from paxos_adapters.cli.drawing import Canvas, canvas
+from paxos_adapters.cli.interrupt import on_interrupt
 from paxos_adapters.recording import PROTOCOLS
 from paxos_adapters.simulation.faults import Fault
 from paxos_adapters.simulation.life import record
@@ -156,6 +157,10 @@ class Watcher:
     progress: Progress
     interrupted: bool = False
 
+    def interrupt(self) -> None:
+        """Stop at the next look."""
+        self.interrupted = True
+
     def look(self, done: Sweep) -> bool:
         """Whether to go on."""
         self.progress.update(self.progress.task_ids[0], completed=done.lives)
@@ -170,15 +175,8 @@ def _watching(seeds: int) -> Generator[Watcher, None, None]:
     with Progress(*columns, console=console, transient=True, disable=hidden) as progress:
         progress.add_task("", total=seeds)
         watcher = Watcher(progress)
-
-        def interrupt(*_: object) -> None:
-            watcher.interrupted = True
-
-        before = signal.signal(signal.SIGINT, interrupt)
-        try:
+        with on_interrupt(watcher.interrupt):
             yield watcher
-        finally:
-            signal.signal(signal.SIGINT, before)
 
 
 @contextmanager
