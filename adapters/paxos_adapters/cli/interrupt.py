@@ -10,7 +10,11 @@ from contextlib import contextmanager
 @contextmanager
 def on_interrupt(react: Callable[[], None]) -> Generator[None, None, None]:
     """Call ``react`` for each SIGINT, in place of what would happen otherwise."""
-    before = signal.signal(signal.SIGINT, lambda *_: react())
+
+    def heard(*_: object) -> None:
+        react()
+
+    before = signal.signal(signal.SIGINT, heard)
     try:
         yield
     finally:
