@@ -48,6 +48,7 @@ from paxos_adapters.file.contents import (
     cells,
     check_there,
     checksum,
+    connect_to_read,
     peer_row,
     read,
     round_of,
@@ -96,6 +97,7 @@ class FileStore(Generic[V]):
         path: Path,
         mark: Mark,
         connection: sqlite3.Connection,
+        reader: sqlite3.Connection,
         contents: Contents,
         codec: Codec[V],
     ) -> None:
@@ -108,9 +110,10 @@ class FileStore(Generic[V]):
         self._life = token_hex(8)
         self._beside = mark
         self._connection = connection
+        self._reader = reader
         self._codec = codec
         self._news: dict[ServerId, Presence | None] = {}
-        self._lock = Lock()
+        self._saving, self._reading, self._noting = Lock(), Lock(), Lock()
         self._unusable: StoreError | None = None
 
     @staticmethod
@@ -149,7 +152,7 @@ class FileStore(Generic[V]):
             owner = evolve(contents.identity, cluster=cluster, server=server)
             if owner != contents.identity:
                 raise WrongOwner(path, str(owner), str(contents.identity))
-            return FileStore(path, mark, _settled(path, contents), contents, codec)
+            return FileStore(path, mark, *_settled(path, contents), contents, codec)
         except BaseException as error:
             mark.close()
             if isinstance(error, sqlite3.Error | OSError):
@@ -163,9 +166,9 @@ class FileStore(Generic[V]):
 
     def decisions(self) -> tuple[str, ...]:
         """The names of all decisions that something was saved for, in order."""
-        with self._lock:
+        with self._reading:
             self._check_usable()
-            return tuple(name for (name,) in self._connection.execute(GET_NAMES, (PEER,)))
+            return tuple(name for (name,) in self._reader.execute(GET_NAMES, (PEER,)))
 
     def decision(self, name: str) -> Decision[V]:
         """The part of the memory that is about one decision, as a store for a host."""
@@ -175,9 +178,10 @@ class FileStore(Generic[V]):
     def load(self, decision: str) -> Saved[server.Record[V]]:
         """A receipt for what was saved last for ``decision``; for nothing, if nothing was.
 
-        Raises Undecodable, Damaged, and Failed after a save that failed.
+        Does not wait for a save that is under way. Raises Undecodable, Damaged, and Failed after a
+        save that failed.
         """
-        with self._lock:
+        with self._reading:
             self._check_usable()
             memory, max_round = self._row(decision, ACCEPTOR), self._row(decision, ROUND)
         records: list[server.Record[V]] = []
@@ -195,17 +199,17 @@ class FileStore(Generic[V]):
         raises for a value, with nothing saved.
         """
         entries = tuple(batch)
-        with self._lock:
+        with self._saving:
             self._check_usable()
             saves = self.mark + 1
             rows = {(it.name, it.kind): it for it in (self._encoded(*it, saves) for it in entries)}
             if rows:
-                self._commit((*rows.values(), *self._news_rows(saves)))
+                self._commit((*rows.values(), *self._take_news(saves)))
         return Saved(tuple(record for _, record in entries))
 
     def remember(self, peer: ServerId, presence: Presence | None) -> None:
         """Know this of a peer's disk from the next commit on; None: know nothing any more."""
-        with self._lock:
+        with self._noting:
             self._news[peer] = presence
             self.peers = {**self.peers, peer: presence} if presence else _without(self.peers, peer)
 
@@ -214,15 +218,16 @@ class FileStore(Generic[V]):
 
         Raises Failed if that could not be saved; the file is let go of all the same.
         """
-        with self._lock:
+        with self._saving, self._reading:
             if isinstance(self._unusable, Closed):
                 return
             try:
                 if self._news and self._unusable is None:
-                    self._commit(self._news_rows(self.mark + 1))
+                    self._commit(self._take_news(self.mark + 1))
             finally:
                 self._unusable, was = Closed(self.path), self._unusable
                 try:
+                    self._reader.close()
                     self._connection.close()
                     self._beside.close(sync=was is None)
                 except (sqlite3.Error, OSError) as error:
@@ -253,10 +258,9 @@ class FileStore(Generic[V]):
             self._unusable = Failed(self.path, cause)
             raise self._unusable from cause
         self.mark += 1
-        self._news.clear()
 
     def _row(self, name: str, kind: str) -> Row | None:
-        found = self._connection.execute(GET_RECORD, (name, kind)).fetchone()
+        found = self._reader.execute(GET_RECORD, (name, kind)).fetchone()
         if found is None:
             return None
         row = Row(*found[:-1])
@@ -264,8 +268,10 @@ class FileStore(Generic[V]):
             raise Damaged(self.path, f"the {kind} record of {name!r} has changed meanwhile")
         return row
 
-    def _news_rows(self, saves: int) -> tuple[Row, ...]:
-        return tuple(peer_row(peer, presence, saves) for peer, presence in self._news.items())
+    def _take_news(self, saves: int) -> list[Row]:
+        with self._noting:
+            news, self._news = self._news, {}
+        return [peer_row(peer, presence, saves) for peer, presence in news.items()]
 
     def _encoded(self, decision: str, record: server.Record[V], saves: int) -> Row:
         _check("the name of a decision, in bytes,", len(decision.encode()), MAX_NAME_BYTES)
@@ -368,8 +374,8 @@ def _connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _settled(path: Path, contents: Contents) -> sqlite3.Connection:
-    """A connection to a file whose contents have been written anew, and synced."""
+def _settled(path: Path, contents: Contents) -> tuple[sqlite3.Connection, sqlite3.Connection]:
+    """To a file whose contents have been written anew and synced: one to save, one to load."""
     connection = _connect(path)
     try:
         if contents.mended:
@@ -378,10 +384,10 @@ def _settled(path: Path, contents: Contents) -> sqlite3.Connection:
         if busy:
             raise InUse(path)
         _sync(path.parent)  # SQLite does not tell if its own sync of the folder fails.
+        return connection, connect_to_read(path)
     except BaseException:
         connection.close()
         raise
-    return connection
 
 
 def _mend(connection: sqlite3.Connection, contents: Contents) -> None:
