@@ -32,8 +32,8 @@ BLOCK_ROUNDS = 1_000
 MAX_IDLE, SPARE = 10_000, 1_000
 """How many idle registers stay in memory, and how many more there may be before any is dropped."""
 
-Entry: TypeAlias = "tuple[str, server.Record[V]]"
-Waiting: TypeAlias = "tuple[str, AfterSave[server.Record[V], server.Effect[V]]]"
+Entry: TypeAlias = tuple[str, server.Record[V]]
+Waiting: TypeAlias = tuple[str, AfterSave[server.Record[V], server.Effect[V]]]
 
 
 @define
@@ -78,6 +78,10 @@ class Registers(Generic[V]):
     def __len__(self) -> int:
         """How many registers are in memory."""
         return len(self._open)
+
+    def __contains__(self, name: str) -> bool:
+        """Whether the register is in memory."""
+        return name in self._open
 
     def of(self, name: str) -> Register[V]:
         """The register ``name``, loaded if it is not in memory."""

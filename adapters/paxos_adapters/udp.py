@@ -68,6 +68,7 @@ class Endpoint:
         """Use ``bind``."""
         self.counts: Counter[str] = Counter()
         self.place: Place = sock.getsockname()
+        self.family = sock.family
         self.buffers = Buffers(
             sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF),
             sock.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF),

@@ -72,7 +72,7 @@ from paxos_adapters.ports import Codec
 
 V = TypeVar("V")
 W = TypeVar("W")
-Entry: TypeAlias = "tuple[str, server.Record[V]]"
+Entry: TypeAlias = tuple[str, server.Record[V]]
 """The name of a decision, and what must be durable for it."""
 
 MAX_NAME_BYTES = 255
@@ -111,7 +111,7 @@ class FileStore(Generic[V]):
         self._beside = mark
         self._connection = connection
         self._reader = reader
-        self._codec = codec
+        self.codec = codec
         self._news: dict[ServerId, Presence | None] = {}
         self._saving, self._reading, self._noting = Lock(), Lock(), Lock()
         self._unusable: StoreError | None = None
@@ -281,7 +281,7 @@ class FileStore(Generic[V]):
         if type(record) is Acceptor:
             _check("a round", record.promised.round, MAX_ROUND)
             held = record.accepted
-            value = None if held is None else self._codec.encode(held.value)
+            value = None if held is None else self.codec.encode(held.value)
             _check("an encoded value, in bytes,", len(value or b""), MAX_VALUE_BYTES)
             return acceptor_row(decision, record, value, saves)
         assert_never(record)
@@ -291,9 +291,9 @@ class FileStore(Generic[V]):
         if held is None:
             return Acceptor(state.promised)
         try:
-            return Acceptor(state.promised, Proposal(held.ballot, self._codec.decode(held.value)))
+            return Acceptor(state.promised, Proposal(held.ballot, self.codec.decode(held.value)))
         except ValueError as error:
-            raise Undecodable(decision, self._codec, error) from error
+            raise Undecodable(decision, self.codec, error) from error
 
 
 @frozen
