@@ -29,7 +29,8 @@ from rich.table import Table
 from paxos import Acceptor, Ballot, Proposal, ServerId
 from paxos_adapters.codecs import RAW
 from paxos_adapters.file import FileStore
-from paxos_adapters.file.store import CHECKPOINT_PAGES, PAGE_BYTES, Entry
+from paxos_adapters.file.opening import CHECKPOINT_PAGES, PAGE_BYTES
+from paxos_adapters.file.store import Entry
 
 HERE = Path(__file__).parent
 BATCHES = 1, 10, 100, 500

@@ -12,7 +12,7 @@ from paxos import Acceptor, Ballot, Proposal, ServerId
 from paxos_adapters.cli import app
 from paxos_adapters.codecs import RAW, TEXT
 from paxos_adapters.file import FileStore, inspect
-from paxos_adapters.file.contents import acceptor_of
+from paxos_adapters.file.rows import acceptor_of
 from paxos_adapters.peers import Presence
 
 ONE, TWO = ServerId(1), ServerId(2)

@@ -10,8 +10,10 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -32,25 +34,32 @@ from paxos import (
 from paxos_adapters.codecs import RAW, TEXT
 from paxos_adapters.file import (
     AlreadyThere,
+    BadName,
+    BadPresence,
     Closed,
     Damaged,
     Denied,
     Failed,
     FileStore,
+    Forked,
     InUse,
     NewerFormat,
+    NoStore,
     NotThere,
     StoreError,
     TooLarge,
     Undecodable,
+    Unencodable,
     WrongOwner,
     inspect,
+    opening,
 )
 from paxos_adapters.file import store as store_module
 from paxos_adapters.host import Host
 from paxos_adapters.memory import Alarm, Clock, Endpoint, Network
 from paxos_adapters.peers import Presence
 
+ROOT = Path(__file__).parent.parent
 ONE, TWO = ServerId(1), ServerId(2)
 PROMISED = Acceptor[str](Ballot(2, TWO))
 ACCEPTED = Acceptor(Ballot(3, TWO), Proposal(Ballot(2, TWO), "red"))
@@ -220,7 +229,7 @@ class TestVerbs:
             raise KeyboardInterrupt
 
         with monkeypatch.context() as patch:
-            patch.setattr(store_module, "_sync", cut_off)
+            patch.setattr(opening, "_sync", cut_off)
             with pytest.raises(KeyboardInterrupt):
                 create(path)
         with pytest.raises(NotThere):
@@ -318,13 +327,13 @@ class Failing:
     """The connection of a store on which one statement fails."""
 
     def __init__(self, file: FileStore[str], statement: str) -> None:
-        self.connection = file._connection  # pyright: ignore[reportPrivateUsage]
+        self.connection = file._writer  # pyright: ignore[reportPrivateUsage]
         self.statement = statement
 
-    def execute(self, sql: str) -> object:
+    def execute(self, sql: str, parameters: tuple[str, ...] = ()) -> object:
         if sql.startswith(self.statement):
             raise sqlite3.OperationalError("disk I/O error")
-        return self.connection.execute(sql)
+        return self.connection.execute(sql, parameters)
 
     def __getattr__(self, name: str) -> object:
         return getattr(self.connection, name)
@@ -337,7 +346,7 @@ class TestFailure:
     def test_it_is_final(self, path: Path, statement: str, monkeypatch: pytest.MonkeyPatch) -> None:
         file = create(path)
         file.save([("leader", PROMISED)])
-        monkeypatch.setattr(file, "_connection", Failing(file, statement))
+        monkeypatch.setattr(file, "_writer", Failing(file, statement))
         for _ in range(2):
             with pytest.raises(Failed, match=r"OperationalError: disk I/O error.*final"):
                 file.save([("leader", ACCEPTED)])
@@ -356,7 +365,7 @@ class TestFailure:
             raise KeyboardInterrupt
 
         with monkeypatch.context() as patch:
-            patch.setattr(store_module, "_put", interrupted)
+            patch.setattr(store_module, "put", interrupted)
             with pytest.raises(Failed, match="KeyboardInterrupt"):
                 file.save([("leader", PROMISED)])
         with pytest.raises(Failed):
@@ -593,6 +602,222 @@ class TestInspect:
             inspect(path)
 
 
+class TestMistakes:
+    """Whatever is wrong with what is asked is said by type, and harms nothing."""
+
+    @pytest.mark.parametrize("encoded", [None, "red", 7, False])
+    def test_a_codec_that_makes_no_bytes(self, path: Path, encoded: object) -> None:
+        class Careless:
+            def encode(self, value: str) -> bytes:
+                del value
+                return cast("bytes", encoded)
+
+            def decode(self, encoded: bytes) -> str:
+                return encoded.decode()
+
+        with FileStore.create(path, cluster="demo", server=ONE, codec=Careless()) as file:
+            with pytest.raises(Unencodable, match="Careless has encoded a value as"):
+                file.save([("x", PROMISED), ("leader", ACCEPTED)])
+            assert file.decisions() == ()
+            file.save([("x", PROMISED)])
+
+    def test_bytes_of_any_kind_will_do(self, path: Path) -> None:
+        class Frugal:
+            def encode(self, value: str) -> bytes:
+                return cast("bytes", memoryview(value.encode()))
+
+            def decode(self, encoded: bytes) -> str:
+                return encoded.decode()
+
+        with FileStore.create(path, cluster="demo", server=ONE, codec=Frugal()) as file:
+            file.save([("x", ACCEPTED)])
+            assert file.load("x").records == (ACCEPTED,)
+
+    @pytest.mark.parametrize(
+        "said",
+        [
+            Presence("a b", "cd", 0, 0),
+            Presence("", "cd", 0, 0),
+            Presence("ab", "\ud800", 0, 0),
+            Presence("ab", "c" * 65, 0, 0),
+            Presence("ab", "cd", -1, 0),
+            Presence("ab", "cd", 2, 1),
+            Presence("ab", "cd", 0, 1 << 63),
+        ],
+    )
+    def test_what_no_peer_says_is_not_remembered(self, path: Path, said: Presence) -> None:
+        with create(path) as file:
+            with pytest.raises(BadPresence, match="is nothing that a server says"):
+                file.remember(TWO, said)
+            file.save([("x", PROMISED)])
+        with reopen(path) as file:
+            assert file.peers == {}
+
+    def test_names_that_cannot_be_written(self, path: Path) -> None:
+        with pytest.raises(BadName, match="the name of a cluster"):
+            FileStore.create(path, cluster="\ud800", server=ONE, codec=TEXT)
+        with create(path) as file:
+            for use in (
+                lambda: file.load("\ud800"),
+                lambda: file.save([("\ud800", PROMISED)]),
+                lambda: file.decision("\ud800"),
+            ):
+                with pytest.raises(BadName, match=r"'.ud800' cannot be saved"):
+                    use()
+
+    @pytest.mark.parametrize("me", [1 << 63, -(1 << 63)])
+    def test_ids_that_are_too_large(self, path: Path, me: int) -> None:
+        with pytest.raises(TooLarge, match="the id of a server"):
+            FileStore.create(path, cluster="demo", server=ServerId(me), codec=TEXT)
+        assert list(path.parent.iterdir()) == []
+        with create(path) as file, pytest.raises(TooLarge, match="the id of a server"):
+            file.save([("x", Acceptor[str](Ballot(1, ServerId(me))))])
+
+    @pytest.mark.parametrize("place", ["", ".", "\0", "x" * 300, "n1.db/n1.db"])
+    def test_places_that_are_none(self, path: Path, place: str) -> None:
+        create(path).close()
+        for use in create, reopen, inspect:
+            with pytest.raises(StoreError):
+                use(path.parent / place if place else Path(place))
+
+    def test_something_that_is_no_store(self, path: Path) -> None:
+        path.write_text("root:x:0:0")
+        for use in reopen, inspect:
+            with pytest.raises(NoStore, match="is no store"):
+                use(path)
+
+    def test_a_link_leads_to_the_store(self, path: Path, tmp_path: Path) -> None:
+        create(path).close()
+        link = tmp_path / "link.db"
+        link.symlink_to(path)
+        with reopen(link) as file:
+            file.save([("x", PROMISED)])
+            with pytest.raises(InUse):
+                reopen(path)
+        assert inspect(link).mark == 1
+
+    def test_closing_while_it_saves_deadlocks_nobody(self, path: Path) -> None:
+        """As a signal handler may do."""
+
+        class Closing:
+            def encode(self, value: str) -> bytes:
+                memory.close()
+                return value.encode()
+
+            def decode(self, encoded: bytes) -> str:
+                return encoded.decode()
+
+        memory = FileStore.create(path, cluster="demo", server=ONE, codec=Closing())
+        with pytest.raises(Failed):
+            memory.save([("x", ACCEPTED)])
+        with pytest.raises(Closed):
+            memory.load("x")
+        assert loaded(path, "x") == set()
+
+
+class TestOthers:
+    """Other processes, and other programs."""
+
+    def test_of_many_who_create_one_does(self, path: Path) -> None:
+        for number in range(12):
+            place = path.with_name(f"{number}.db")
+            with ThreadPoolExecutor(4) as pool:
+                tries = [pool.submit(create, place) for _ in range(4)]
+            made = [it.result() for it in tries if it.exception() is None]
+            assert len(made) == 1
+            assert {type(it.exception()) for it in tries} <= {type(None), AlreadyThere, InUse}
+            made[0].save([("x", PROMISED)])
+            made[0].close()
+            assert loaded(place, "x") == {PROMISED}
+
+    def test_a_process_that_was_forked_has_no_part_in_it(self, path: Path) -> None:
+        program = f"""
+import os, sys
+from tests.test_file import *
+file = create(Path({str(path)!r}))
+hear, tell = os.pipe()
+child = os.fork()
+if not child:
+    for use in (lambda: file.save([("x", PROMISED)]), lambda: file.load("x"),
+                lambda: file.remember(TWO, Presence("ab", "cd", 0, 0))):
+        try:
+            use()
+        except Forked:
+            os.write(tell, b"f")
+    file.close()
+    os.read(0, 1)
+    os._exit(0)
+assert os.read(hear, 3).ljust(3, b"?") and file.save([("x", PROMISED)])
+print("saved", flush=True)
+os.kill(os.getpid(), 9)
+"""
+        with subprocess.Popen(
+            [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT
+        ) as parent:
+            assert parent.stdout is not None
+            assert parent.stdout.readline() == b"saved\n"
+            parent.wait()
+            assert loaded(path, "x") == {PROMISED}
+            parent.communicate(b"x")
+
+    def test_a_file_that_is_locked_is_not_called_damaged(
+        self, path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        create(path).close()
+        monkeypatch.setattr(opening, "PATIENCE_S", 0.01)
+        with closing(sqlite3.connect(path, isolation_level=None)) as other:
+            other.execute("PRAGMA locking_mode = EXCLUSIVE")
+            other.execute("BEGIN EXCLUSIVE")
+            with pytest.raises((InUse, Denied)):
+                reopen(path)
+        reopen(path).close()
+
+    def test_somebody_who_reads_for_long(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        with create(path) as file:
+            file.save([("x", PROMISED)])
+            monkeypatch.setattr(opening, "PATIENCE_S", 0.01)
+            with closing(sqlite3.connect(path, isolation_level=None)) as other:
+                other.execute("BEGIN")
+                other.execute("SELECT * FROM records").fetchall()
+                file.save([("x", ACCEPTED)])
+                assert inspect(path).mark == 2
+                file.close()
+                with pytest.raises(Denied, match="has been reading it"):
+                    reopen(path)
+        assert loaded(path, "x") == {ACCEPTED}
+
+    def test_inspecting_a_closed_store_leaves_nothing_behind(self, path: Path) -> None:
+        create(path).close()
+        path.parent.chmod(0o555)
+        inspect(path)
+        path.parent.chmod(0o755)
+        assert sorted(it.name for it in path.parent.iterdir()) == ["n1.db", "n1.db-mark"]
+
+    def test_an_older_file_under_a_newer_log(self, path: Path, tmp_path: Path) -> None:
+        """SQLite would put the pages of both together, and the count of saves would be right."""
+        with create(path) as file:
+            file.save([(f"d{number:03}", PROMISED) for number in range(200)])
+        older = path.read_bytes()
+        with reopen(path) as file:
+            file.save([("d000", ACCEPTED)])
+        crashed = tmp_path / "crashed"
+        crashed.mkdir()
+        with reopen(path) as file:
+            file.save([("d199", ACCEPTED)])
+            for name in "n1.db", "n1.db-wal", "n1.db-mark":
+                shutil.copy(path.with_name(name), crashed)
+        assert loaded(crashed / "n1.db", "d000") == {ACCEPTED}
+        for name in "n1.db-wal", "n1.db-mark":
+            (crashed / name).unlink(missing_ok=True)
+        with reopen(path) as file:
+            file.save([("d199", LATER)])
+            for name in "n1.db-wal", "n1.db-mark":
+                shutil.copy(path.with_name(name), crashed)
+        (crashed / "n1.db").write_bytes(older)
+        with pytest.raises(Damaged, match="its parts are not of one time"):
+            reopen(crashed / "n1.db")
+
+
 PLACE = Path("n1.db")
 
 
@@ -600,6 +825,11 @@ PLACE = Path("n1.db")
     "error",
     [
         AlreadyThere(PLACE, "x"),
+        BadName("x", "y"),
+        BadPresence("x"),
+        Forked(PLACE),
+        NoStore(PLACE),
+        Unencodable(TEXT, None),
         NotThere(PLACE, "x"),
         WrongOwner(PLACE, "x", "y"),
         NewerFormat(PLACE, 2, 1),

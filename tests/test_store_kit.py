@@ -47,7 +47,7 @@ class TestFileStore(StoreKit[str]):
 
     def failing(self) -> AbstractContextManager[object]:
         full = sqlite3.OperationalError("database or disk is full")
-        return patch.object(store_module, "_put", side_effect=full)
+        return patch.object(store_module, "put", side_effect=full)
 
 
 class TestJsonStore(StoreKit[str]):

@@ -11,8 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from paxos_adapters.file import contents
-from paxos_adapters.file import store as store_module
+from paxos_adapters.file import opening, reading, rows
 from tests import torture
 from tests.torture import Broken, Call, Disk, damage, failing_sync, power_cuts
 
@@ -126,8 +125,8 @@ def test_damage_is_felt_by_a_store_without_checksums(
     def constant(*_: object) -> bytes:
         return b"\0" * 16
 
-    monkeypatch.setattr(contents, "checksum", constant)
-    monkeypatch.setattr(store_module, "checksum", constant)
+    for module in opening, reading, rows:
+        monkeypatch.setattr(module, "checksum", constant)
     with pytest.raises((Broken, ValueError, IndexError)):
         damage(tmp_path, step=7)
 

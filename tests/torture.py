@@ -38,8 +38,7 @@ from attrs import Factory, define, frozen
 
 from paxos import Acceptor, Ballot, MaxRound, Proposal, ServerId
 from paxos_adapters.codecs import TEXT
-from paxos_adapters.file import FileStore, StoreError
-from paxos_adapters.file import store as store_module
+from paxos_adapters.file import FileStore, StoreError, opening
 from paxos_adapters.peers import Presence
 
 ME = ServerId(1)
@@ -83,7 +82,7 @@ def number_in(file: FileStore[str]) -> int:
 
 def work(path: Path, batches: int | None = None) -> None:
     """Save without pause, and print each number once it was vouched for."""
-    store_module.CHECKPOINT_PAGES = FEW_PAGES
+    opening.CHECKPOINT_PAGES = FEW_PAGES
     with reopen(path) as file:
         start = number_in(file) + 1
         for number in count(start) if batches is None else range(start, start + batches):

@@ -12,12 +12,11 @@ from rich.table import Table
 from paxos import ServerId
 from paxos_adapters.cli.drawing import Canvas, canvas
 from paxos_adapters.codecs import RAW
-from paxos_adapters.file import FileStore, StoreError, inspect
-from paxos_adapters.file.contents import (
+from paxos_adapters.file import Contents, FileStore, StoreError, inspect
+from paxos_adapters.file.rows import (
     ACCEPTOR,
     PEER,
     ROUND,
-    Contents,
     acceptor_of,
     round_of,
 )

@@ -39,6 +39,14 @@ class NotThere(StoreError):
         self.path = path
 
 
+class NoStore(StoreError):
+    """A file that is something else."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(f"{path} is no store, and was never one. Name the right file.")
+        self.path = path
+
+
 class WrongOwner(StoreError):
     """The store of another server, or of another cluster."""
 
@@ -69,6 +77,17 @@ class Denied(StoreError):
             f"{path} cannot be used ({type(cause).__name__}: {cause}); nothing was changed. See to "
             "it that the folder is there, that this process may read and write in it, and that it "
             "is not mounted read-only."
+        )
+        self.path = path
+
+
+class Forked(StoreError):
+    """A process that was forked used the store of the one that it came from."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(
+            f"{path} belongs to the process that opened it, and this one was forked from it. One "
+            "server has one memory and one process: fork first, and open then."
         )
         self.path = path
 
@@ -125,6 +144,37 @@ class TooLarge(StoreError, ValueError):
         super().__init__(f"{what} is {size:,}, and at most {most:,} can be saved. Nothing was.")
         self.size = size
         self.most = most
+
+
+class BadName(StoreError, ValueError):
+    """A name that cannot be written."""
+
+    def __init__(self, what: str, name: str) -> None:
+        super().__init__(
+            f"{what} {name[:40]!a} cannot be saved: UTF-8 cannot write it. Nothing was saved."
+        )
+        self.name = name
+
+
+class Unencodable(StoreError, TypeError):
+    """The codec did not make bytes of a value; nothing was saved."""
+
+    def __init__(self, codec: object, encoded: object) -> None:
+        super().__init__(
+            f"{type(codec).__name__} has encoded a value as {type(encoded).__name__}, and it takes "
+            "bytes. Nothing was saved. Mend the codec."
+        )
+
+
+class BadPresence(StoreError, ValueError):
+    """What a peer is said to have said of its disk cannot be; nothing is remembered of it."""
+
+    def __init__(self, presence: object) -> None:
+        super().__init__(
+            f"{ascii(presence)[:200]} is nothing that a server says of its disk: that takes two "
+            "names of hexadecimal digits, and two counts, the second not below the first. "
+            "Check what comes from a network before it comes here."
+        )
 
 
 class Undecodable(StoreError, ValueError):

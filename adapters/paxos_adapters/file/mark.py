@@ -1,11 +1,13 @@
-"""How often a store has saved, kept beside it, and the lock that keeps others out.
+"""How often a store has saved, and what, kept beside it; and the lock that keeps others out.
 
 - Written after each commit and never ahead of one, so the file holds at least as many saves as the
   mark says. If it holds fewer, something that was vouched for is gone: a torn last write, which
   nobody was told of, is told apart from a damaged one.
+- The *total* adds up the checksums of all records. If the file holds just as many saves and another
+  total, its parts are not of one time: an older copy under a newer log, for example.
 - It is not synced with each save. A power cut can take back some of it, and then it tells less.
 - Two slots are written in turns, so that a write that is cut off leaves the other one.
-- The lock goes with the process that holds it, however that ends.
+- The lock goes with the process that holds it, however that ends; one that was forked has none.
 
 Source: the persist record of "Protocol-Aware Recovery for Consensus-Based Storage" (2018).
 """
@@ -15,13 +17,17 @@ from __future__ import annotations
 import fcntl
 import os
 import struct
+import weakref
 from hashlib import blake2b
+from io import FileIO
 from pathlib import Path
+
+from attrs import frozen
 
 from paxos_adapters.file.errors import Damaged, InUse
 
 MAGIC = b"paxos mark 1"
-SLOT = struct.Struct(">12s16sQ")
+SLOT = struct.Struct(">12s16sQ16s")
 SUM_BYTES = 16
 SLOT_BYTES = SLOT.size + SUM_BYTES
 APART_BYTES = 4096
@@ -33,54 +39,74 @@ def beside(path: Path) -> Path:
     return path.with_name(path.name + "-mark")
 
 
-class Mark:
-    """The mark of one store, locked. ``incarnation`` and ``saves`` are what it says."""
+@frozen(order=True)
+class Said:
+    """What a mark says: how many saves, the total of what they left, and of which store."""
 
-    def __init__(self, store: Path, file: int) -> None:
-        self._file = file
+    saves: int
+    total: int
+    incarnation: bytes
+
+
+class Mark:
+    """The mark of one store, locked."""
+
+    def __init__(self, store: Path, path: Path, flags: int = 0) -> None:
+        """Raises InUse, OSError."""
+        self.said = Said(0, 0, b"")
+        self.unfinished_path = store.with_name(store.name + "-mark-new")
+        self._store = store
+        self._file = FileIO(os.open(path, flags | os.O_RDWR, 0o666), "r+")
+        _held.add(self)
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            os.close(file)
+            self._file.close()
             raise InUse(store) from None
-        self.incarnation, self.saves = b"", 0
+        except BaseException:
+            self._file.close()
+            raise
 
     @classmethod
-    def create(cls, store: Path, incarnation: bytes) -> Mark:
-        """A mark of no saves, on the disk. Raises FileExistsError, InUse, OSError.
+    def unfinished(cls, store: Path) -> Mark:
+        """The mark of a store that is being made, still under another name.
 
-        It appears whole: half a mark could not be told from one that was damaged.
+        Raises InUse, OSError.
         """
-        unfinished = store.with_name(store.name + "-mark-new")
-        mark = cls(store, os.open(unfinished, os.O_RDWR | os.O_CREAT, 0o666))
-        mark.incarnation = incarnation
-        try:
-            os.pwrite(mark._file, bytes(2 * APART_BYTES), 0)
-            mark.write(0)
-            os.fsync(mark._file)
-            os.link(unfinished, beside(store))  # Unlike a rename, it replaces nothing.
-            unfinished.unlink()
-        except BaseException:
-            mark.close()
-            raise
-        return mark
+        return cls(store, store.with_name(store.name + "-mark-new"), os.O_CREAT)
+
+    def finish(self, incarnation: bytes) -> None:
+        """Say that nothing was saved, and take the right name, whole and on the disk.
+
+        Raises FileExistsError, OSError.
+        """
+        self.said = Said(0, 0, incarnation)
+        os.pwrite(self._file.fileno(), bytes(2 * APART_BYTES), 0)
+        self.write(0, 0)
+        os.fsync(self._file)
+        os.link(self.unfinished_path, beside(self._store))
+
+    def is_at(self, path: Path) -> bool:
+        """Whether this is the file at ``path``."""
+        return os.path.samestat(os.fstat(self._file.fileno()), path.stat())
 
     @classmethod
     def open(cls, store: Path) -> Mark:
         """The mark of a store that is there. Raises FileNotFoundError, InUse, Damaged, OSError."""
-        mark = cls(store, os.open(beside(store), os.O_RDWR))
+        mark = cls(store, beside(store))
         try:
-            mark.incarnation, mark.saves = _read(store, mark._file)
+            mark.said = _read(store, mark._file.fileno())
         except BaseException:
             mark.close()
             raise
         return mark
 
-    def write(self, saves: int) -> None:
-        """Say that so many saves are durable. Raises OSError."""
-        body = SLOT.pack(MAGIC, self.incarnation, saves)
-        os.pwrite(self._file, body + _sum(body), APART_BYTES * (saves % 2))
-        self.saves = saves
+    def write(self, saves: int, total: int) -> None:
+        """Say that so many saves are durable, and what they left. Raises OSError."""
+        incarnation = self.said.incarnation
+        body = SLOT.pack(MAGIC, incarnation, saves, total.to_bytes(SUM_BYTES, "big"))
+        os.pwrite(self._file.fileno(), body + _sum(body), APART_BYTES * (saves % 2))
+        self.said = Said(saves, total, incarnation)
 
     def close(self, *, sync: bool = False) -> None:
         """Let go of the lock. With ``sync``, what it says is on the disk from then on."""
@@ -88,31 +114,42 @@ class Mark:
             if sync:
                 os.fsync(self._file)
         finally:
-            os.close(self._file)
+            self._file.close()
+
+    def forget(self) -> None:
+        """Close the file of a process that was forked: it has no part in the lock."""
+        self._file.close()
 
 
-def peek(store: Path) -> tuple[bytes, int]:
-    """The incarnation and the saves, without the lock. Raises FileNotFoundError, Damaged."""
-    file = os.open(beside(store), os.O_RDONLY)
-    try:
-        return _read(store, file)
-    finally:
-        os.close(file)
+_held = weakref.WeakSet[Mark]()
 
 
-def _read(store: Path, file: int) -> tuple[bytes, int]:
-    found: list[tuple[int, bytes]] = []
+def _forget_all() -> None:
+    for mark in [*_held]:
+        mark.forget()
+
+
+os.register_at_fork(after_in_child=_forget_all)
+
+
+def peek(store: Path) -> Said:
+    """What the mark says, without the lock. Raises FileNotFoundError, Damaged, OSError."""
+    with beside(store).open("rb", buffering=0) as file:
+        return _read(store, file.fileno())
+
+
+def _read(store: Path, file: int) -> Said:
+    found: list[Said] = []
     for slot in range(2):
         read = os.pread(file, SLOT_BYTES, APART_BYTES * slot)
         body, sum_ = read[: SLOT.size], read[SLOT.size :]
         if len(read) == SLOT_BYTES and sum_ == _sum(body):
-            magic, incarnation, saves = SLOT.unpack(body)
+            magic, incarnation, saves, total = SLOT.unpack(body)
             if magic == MAGIC:
-                found.append((saves, incarnation))
+                found.append(Said(saves, int.from_bytes(total, "big"), incarnation))
     if not found:
         raise Damaged(store, f"{beside(store).name} does not say how often it has saved")
-    saves, incarnation = max(found)
-    return incarnation, saves
+    return max(found)
 
 
 def _sum(body: bytes) -> bytes:

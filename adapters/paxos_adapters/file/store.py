@@ -2,71 +2,62 @@
 
 - A receipt is given when SQLite has synced the commit, for everything that was saved in it.
 - To create and to open are two verbs. A file that is missing or empty is never a new server.
-- All is read and checked before anything is written. What was loaded is written anew before the
-  store vouches for it: after a sync that failed, the system may take for saved what is not.
 - The first save that fails is the last one. Nothing is tried again.
+- Whatever is wrong with what is to be saved is found before anything is written, and harms nothing.
 - Any number of decisions share a file, and whatever is saved at once shares a commit.
 - What is known of peers rides on the next commit.
 
-Source: "Can Applications Recover from fsync Failures?" (Rebello et al., 2020), for the third and
-the fourth.
+Source: "Can Applications Recover from fsync Failures?" (Rebello et al., 2020), for the third.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import closing
 from os import PathLike
 from pathlib import Path
-from secrets import token_bytes, token_hex
-from threading import Lock
+from secrets import token_hex
+from threading import Lock, RLock
 from types import TracebackType
 from typing import Generic, TypeAlias, TypeVar
 
-from attrs import evolve, frozen
+from attrs import frozen
 
-from paxos import Acceptor, MaxRound, Proposal, Saved, ServerId, server
+from paxos import Acceptor, Ballot, MaxRound, Proposal, Saved, ServerId, server
 from paxos.errors import assert_never
-from paxos_adapters.file.contents import (
+from paxos_adapters.file import opening
+from paxos_adapters.file.errors import (
+    BadName,
+    BadPresence,
+    Closed,
+    Damaged,
+    Failed,
+    Forked,
+    TooLarge,
+    Undecodable,
+    Unencodable,
+)
+from paxos_adapters.file.opening import Opened, put
+from paxos_adapters.file.reading import refusal
+from paxos_adapters.file.rows import (
     ACCEPTOR,
-    APPLICATION_ID,
-    FORMAT,
     GET_NAMES,
     GET_RECORD,
+    GET_SUM,
     PEER,
-    PUT_RECORD,
-    PUT_TWIN,
     ROUND,
-    SCHEMA,
-    Contents,
     Identity,
     Row,
     acceptor_of,
     acceptor_row,
-    cells,
-    check_there,
-    checksum,
-    connect_to_read,
+    added,
+    lines,
     peer_row,
-    read,
     round_of,
     round_row,
 )
-from paxos_adapters.file.errors import (
-    AlreadyThere,
-    Closed,
-    Damaged,
-    Denied,
-    Failed,
-    InUse,
-    StoreError,
-    TooLarge,
-    Undecodable,
-    WrongOwner,
-)
-from paxos_adapters.file.mark import Mark, beside
 from paxos_adapters.peers import Presence
 from paxos_adapters.ports import Codec
 
@@ -78,10 +69,8 @@ Entry: TypeAlias = tuple[str, server.Record[V]]
 MAX_NAME_BYTES = 255
 MAX_VALUE_BYTES = 1 << 20
 MAX_ROUND = (1 << 63) - 1
-PAGE_BYTES = 1024
-"""Small, since a commit writes whole pages. Measured: docs/performance.md."""
-CHECKPOINT_PAGES = 4_000
-"""After how many pages SQLite moves what is in its log into the file."""
+MAX_COUNT = MAX_ROUND
+HEXADECIMAL = re.compile("[0-9a-f]{1,64}")
 
 
 class FileStore(Generic[V]):
@@ -92,29 +81,24 @@ class FileStore(Generic[V]):
     copies had to be written anew.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        mark: Mark,
-        connection: sqlite3.Connection,
-        reader: sqlite3.Connection,
-        contents: Contents,
-        codec: Codec[V],
-    ) -> None:
+    def __init__(self, opened: Opened, codec: Codec[V]) -> None:
         """Use ``create`` or ``open``."""
-        self.path = path
-        self.identity = contents.identity
+        contents = opened.contents
+        self.path = opened.path
+        self.codec = codec
+        self.identity: Identity = contents.identity
         self.mended = contents.mended
-        self.peers = contents.peers
+        self.peers: Mapping[ServerId, Presence] = contents.peers
         self.opened = self.mark = contents.mark
         self._life = token_hex(8)
-        self._beside = mark
-        self._connection = connection
-        self._reader = reader
-        self.codec = codec
+        self._beside = opened.mark
+        self._writer = opened.writer
+        self._reader = opened.reader
         self._news: dict[ServerId, Presence | None] = {}
-        self._saving, self._reading, self._noting = Lock(), Lock(), Lock()
-        self._unusable: StoreError | None = None
+        self._saving, self._reading, self._noting = RLock(), RLock(), Lock()
+        self._process = os.getpid()
+        self._failure: BaseException | None = None
+        self._is_closed = False
 
     @staticmethod
     def create(
@@ -122,18 +106,12 @@ class FileStore(Generic[V]):
     ) -> FileStore[W]:
         """The empty memory of a server that has never run.
 
-        Raises AlreadyThere, TooLarge, and Denied or Failed where the folder cannot be written.
+        Raises AlreadyThere, InUse, BadName and TooLarge, and Denied where the folder cannot be
+        written.
         """
-        path = Path(path)
-        _check("the name of a cluster, in bytes,", len(cluster.encode()), MAX_NAME_BYTES)
-        try:
-            _clear_the_way(path)
-            _lay_down(path, cluster, server)
-        except OSError as error:
-            raise Denied(path, error) from error
-        except sqlite3.Error as error:
-            raise Failed(path, error) from error
-        return FileStore.open(path, cluster=cluster, server=server, codec=codec)
+        _check_name("the name of a cluster", cluster)
+        _check("the id of a server", abs(server), MAX_COUNT)
+        return FileStore(opening.create(Path(path), cluster, server), codec)
 
     @staticmethod
     def open(
@@ -141,23 +119,10 @@ class FileStore(Generic[V]):
     ) -> FileStore[W]:
         """The memory of a server that has run before.
 
-        Raises NotThere, InUse, WrongOwner, NewerFormat, Damaged, and Denied or Failed where the
-        file cannot be read or written.
+        Raises NotThere, NoStore, InUse, WrongOwner, NewerFormat, Damaged, and Denied where the file
+        cannot be read or written.
         """
-        path = Path(path)
-        check_there(path)
-        mark = _lock(path)
-        try:
-            contents = read(path, mark.incarnation, mark.saves)
-            owner = evolve(contents.identity, cluster=cluster, server=server)
-            if owner != contents.identity:
-                raise WrongOwner(path, str(owner), str(contents.identity))
-            return FileStore(path, mark, *_settled(path, contents), contents, codec)
-        except BaseException as error:
-            mark.close()
-            if isinstance(error, sqlite3.Error | OSError):
-                raise Failed(path, error) from error
-            raise
+        return FileStore(opening.open_file(Path(path), cluster, server), codec)
 
     @property
     def presence(self) -> Presence:
@@ -165,22 +130,32 @@ class FileStore(Generic[V]):
         return Presence(self.identity.incarnation, self._life, self.opened, self.mark)
 
     def decisions(self) -> tuple[str, ...]:
-        """The names of all decisions that something was saved for, in order."""
+        """The names of all decisions that something was saved for, in order.
+
+        Raises as ``load`` does.
+        """
         with self._reading:
             self._check_usable()
-            return tuple(name for (name,) in self._reader.execute(GET_NAMES, (PEER,)))
+            try:
+                return tuple(name for (name,) in self._reader.execute(GET_NAMES, (PEER,)))
+            except sqlite3.Error as error:
+                raise refusal(self.path, error) from error
 
     def decision(self, name: str) -> Decision[V]:
-        """The part of the memory that is about one decision, as a store for a host."""
-        _check("the name of a decision, in bytes,", len(name.encode()), MAX_NAME_BYTES)
+        """The part of the memory that is about one decision, as a store for a host.
+
+        Raises BadName, TooLarge.
+        """
+        _check_name("the name of a decision", name)
         return Decision(self, name)
 
     def load(self, decision: str) -> Saved[server.Record[V]]:
         """A receipt for what was saved last for ``decision``; for nothing, if nothing was.
 
-        Does not wait for a save that is under way. Raises Undecodable, Damaged, and Failed after a
-        save that failed.
+        Does not wait for a save that is under way. Raises Undecodable, Damaged, Denied, BadName,
+        TooLarge, and Failed after a save that failed.
         """
+        _check_name("the name of a decision", decision)
         with self._reading:
             self._check_usable()
             memory, max_round = self._row(decision, ACCEPTOR), self._row(decision, ROUND)
@@ -194,9 +169,9 @@ class FileStore(Generic[V]):
     def save(self, batch: Iterable[Entry[V]]) -> Saved[server.Record[V]]:
         """Make all records of ``batch`` durable, together or not at all.
 
-        For one decision, a later record of a type replaces the earlier ones. Raises TooLarge, with
-        nothing saved; Failed if the disk did not take it, and for ever after; and what the codec
-        raises for a value, with nothing saved.
+        For one decision, a later record of a type replaces the earlier ones. Raises TooLarge,
+        BadName, Unencodable and what the codec raises for a value, with nothing saved; Failed if
+        the disk did not take it, and for ever after.
         """
         entries = tuple(batch)
         with self._saving:
@@ -204,12 +179,18 @@ class FileStore(Generic[V]):
             saves = self.mark + 1
             rows = {(it.name, it.kind): it for it in (self._encoded(*it, saves) for it in entries)}
             if rows:
-                self._commit((*rows.values(), *self._take_news(saves)))
+                self._commit([*rows.values(), *self._take_news(saves)])
         return Saved(tuple(record for _, record in entries))
 
     def remember(self, peer: ServerId, presence: Presence | None) -> None:
-        """Know this of a peer's disk from the next commit on; None: know nothing any more."""
+        """Know this of a peer's disk from the next commit on; None: know nothing any more.
+
+        Raises BadPresence; Closed and Failed if there is no next commit.
+        """
+        if presence is not None:
+            _check_presence(presence)
         with self._noting:
+            self._check_usable()
             self._news[peer] = presence
             self.peers = {**self.peers, peer: presence} if presence else _without(self.peers, peer)
 
@@ -219,19 +200,24 @@ class FileStore(Generic[V]):
         Raises Failed if that could not be saved; the file is let go of all the same.
         """
         with self._saving, self._reading:
-            if isinstance(self._unusable, Closed):
+            if self._is_closed or os.getpid() != self._process:
                 return
             try:
-                if self._news and self._unusable is None:
+                if self._news and self._failure is None:
                     self._commit(self._take_news(self.mark + 1))
             finally:
-                self._unusable, was = Closed(self.path), self._unusable
-                try:
-                    self._reader.close()
-                    self._connection.close()
-                    self._beside.close(sync=was is None)
-                except (sqlite3.Error, OSError) as error:
-                    raise Failed(self.path, error) from error
+                self._is_closed = True
+                self._let_go()
+
+    def _let_go(self) -> None:
+        try:
+            try:
+                self._reader.close()
+                self._writer.close()
+            finally:
+                self._beside.close(sync=self._failure is None)
+        except (sqlite3.Error, OSError) as error:
+            raise Failed(self.path, error) from error
 
     def __enter__(self) -> FileStore[V]:
         return self
@@ -245,26 +231,38 @@ class FileStore(Generic[V]):
         self.close()
 
     def _check_usable(self) -> None:
-        if self._unusable is not None:
-            raise self._unusable
+        if os.getpid() != self._process:
+            raise Forked(self.path)
+        if self._is_closed:
+            raise Closed(self.path)
+        if self._failure is not None:
+            raise Failed(self.path, self._failure) from self._failure
 
     def _commit(self, rows: Sequence[Row]) -> None:
+        written = [lines(self.identity, row) for row in rows]
+        total = self._beside.said.total
         try:
-            self._connection.execute("BEGIN IMMEDIATE")
-            _put(self._connection, self.identity, rows)
-            self._connection.execute("COMMIT")
-            self._beside.write(self.mark + 1)
+            self._writer.execute("BEGIN IMMEDIATE")
+            for row, (_, _, sum_) in zip(rows, written, strict=True):
+                old = self._writer.execute(GET_SUM, (row.name, row.kind)).fetchone()
+                total = added(total, sum_, gone=old and old[0])
+            put(self._writer, written)
+            self._writer.execute("COMMIT")
+            self._beside.write(self.mark + 1, total)
+            self.mark += 1
         except BaseException as cause:
-            self._unusable = Failed(self.path, cause)
-            raise self._unusable from cause
-        self.mark += 1
+            self._failure = cause
+            raise Failed(self.path, cause) from cause
 
     def _row(self, name: str, kind: str) -> Row | None:
-        found = self._reader.execute(GET_RECORD, (name, kind)).fetchone()
+        try:
+            found = self._reader.execute(GET_RECORD, (name, kind)).fetchone()
+        except sqlite3.Error as error:
+            raise refusal(self.path, error) from error
         if found is None:
             return None
         row = Row(*found[:-1])
-        if cells(self.identity, row)[0] != found:
+        if lines(self.identity, row)[0] != found:
             raise Damaged(self.path, f"the {kind} record of {name!r} has changed meanwhile")
         return row
 
@@ -274,17 +272,25 @@ class FileStore(Generic[V]):
         return [peer_row(peer, presence, saves) for peer, presence in news.items()]
 
     def _encoded(self, decision: str, record: server.Record[V], saves: int) -> Row:
-        _check("the name of a decision, in bytes,", len(decision.encode()), MAX_NAME_BYTES)
+        _check_name("the name of a decision", decision)
         if type(record) is MaxRound:
             _check("a round", record.round, MAX_ROUND)
             return round_row(decision, record, saves)
         if type(record) is Acceptor:
-            _check("a round", record.promised.round, MAX_ROUND)
-            held = record.accepted
-            value = None if held is None else self.codec.encode(held.value)
-            _check("an encoded value, in bytes,", len(value or b""), MAX_VALUE_BYTES)
-            return acceptor_row(decision, record, value, saves)
+            _check_ballot(record.promised)
+            return acceptor_row(decision, record, self._value(record.accepted), saves)
         assert_never(record)
+
+    def _value(self, held: Proposal[V] | None) -> bytes | None:
+        if held is None:
+            return None
+        _check_ballot(held.ballot)
+        encoded: object = self.codec.encode(held.value)
+        if not isinstance(encoded, bytes | bytearray | memoryview):
+            raise Unencodable(self.codec, encoded)
+        value = bytes(encoded)
+        _check("an encoded value, in bytes,", len(value), MAX_VALUE_BYTES)
+        return value
 
     def _decoded(self, decision: str, state: Acceptor[bytes]) -> Acceptor[V]:
         held = state.accepted
@@ -312,109 +318,28 @@ class Decision(Generic[V]):
         return self.file.save((self.name, record) for record in records)
 
 
-# --- creating and opening -----------------------------------------------------------------------
-
-
-def _unfinished(path: Path) -> Path:
-    return path.with_name(path.name + "-new")
-
-
-def _clear_the_way(path: Path) -> None:
-    """Remove what a creation that was cut off has left. Raises AlreadyThere."""
-    if path.exists():
-        raise AlreadyThere(path, "there is a file")
-    try:
-        mark = Mark.open(path)
-    except FileNotFoundError:
-        return
-    mark.close()
-    if mark.saves:
-        was = f"it is gone, and {beside(path).name} says that it was saved {mark.saves:,} times"
-        raise AlreadyThere(path, was)
-    for leftover in _unfinished(path), beside(path):
-        leftover.unlink(missing_ok=True)
-
-
-def _lay_down(path: Path, cluster: str, server: ServerId) -> None:
-    """Make the files of a new store, so that it is there whole or not at all."""
-    incarnation = token_bytes(16)
-    identity = Identity(cluster, server, incarnation.hex())
-    Mark.create(path, incarnation).close()
-    unfinished = _unfinished(path)
-    with closing(_connect(unfinished)) as connection:
-        connection.executescript(SCHEMA)
-        row = cluster, server, identity.incarnation, checksum(identity)
-        connection.execute("INSERT INTO identity VALUES (?, ?, ?, ?)", row)
-        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        connection.execute(f"PRAGMA user_version = {FORMAT}")
-    _sync(unfinished)
-    unfinished.rename(path)
-    _sync(path.parent)
-
-
-def _lock(path: Path) -> Mark:
-    try:
-        return Mark.open(path)
-    except FileNotFoundError as error:
-        raise Damaged(path, f"{beside(path).name} is gone") from error
-    except OSError as error:
-        raise Denied(path, error) from error
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-    connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
-    (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
-    if mode != "wal":
-        raise sqlite3.OperationalError(f"no write-ahead log can be kept here, only {mode!r}")
-    connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
-    connection.execute("PRAGMA synchronous = FULL")
-    connection.execute("PRAGMA fullfsync = ON")
-    connection.execute("PRAGMA checkpoint_fullfsync = ON")
-    return connection
-
-
-def _settled(path: Path, contents: Contents) -> tuple[sqlite3.Connection, sqlite3.Connection]:
-    """To a file whose contents have been written anew and synced: one to save, one to load."""
-    connection = _connect(path)
-    try:
-        if contents.mended:
-            _mend(connection, contents)
-        (busy, *_) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-        if busy:
-            raise InUse(path)
-        _sync(path.parent)  # SQLite does not tell if its own sync of the folder fails.
-        return connection, connect_to_read(path)
-    except BaseException:
-        connection.close()
-        raise
-
-
-def _mend(connection: sqlite3.Connection, contents: Contents) -> None:
-    connection.execute("BEGIN IMMEDIATE")
-    connection.execute("DELETE FROM records")
-    connection.execute("DELETE FROM twins")
-    _put(connection, contents.identity, tuple(contents.rows.values()))
-    connection.execute("COMMIT")
-
-
-def _put(connection: sqlite3.Connection, identity: Identity, rows: Sequence[Row]) -> None:
-    records, twins = zip(*(cells(identity, row) for row in rows), strict=True)
-    connection.executemany(PUT_RECORD, records)
-    connection.executemany(PUT_TWIN, twins)
-
-
-def _sync(path: Path) -> None:
-    file = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(file)
-    finally:
-        os.close(file)
-
-
 def _check(what: str, size: int, most: int) -> None:
     if size > most:
         raise TooLarge(what, size, most)
+
+
+def _check_ballot(ballot: Ballot) -> None:
+    _check("a round", ballot.round, MAX_ROUND)
+    _check("the id of a server", abs(ballot.server), MAX_COUNT)
+
+
+def _check_name(what: str, name: str) -> None:
+    try:
+        size = len(name.encode())
+    except UnicodeEncodeError:
+        raise BadName(what, name) from None
+    _check(f"{what}, in bytes,", size, MAX_NAME_BYTES)
+
+
+def _check_presence(it: Presence) -> None:
+    names = HEXADECIMAL.fullmatch(it.incarnation), HEXADECIMAL.fullmatch(it.life)
+    if None in names or not 0 <= it.opened <= it.mark <= MAX_COUNT:
+        raise BadPresence(it)
 
 
 def _without(peers: Mapping[ServerId, Presence], peer: ServerId) -> Mapping[ServerId, Presence]:
