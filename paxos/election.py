@@ -4,7 +4,7 @@ Source: the lecture, "Liveness", remedy 2, and its leader rule (a heartbeat ever
 highest id); Ng, Haridi and Carbone, "Omni-Paxos" (2023), for leaders that have a quorum.
 
 - A server with a proposal under way claims the floor by a heartbeat, every T, as long as a quorum
-  hears and answers it. Who has no quorum could only keep the floor from those who have.
+  answers what it asks. Who has no quorum could only keep the floor from those who have.
 - Whoever is heard counts as alive until two whole intervals of T have passed without a word.
 - The leader is the highest id alive. The others leave it the floor, three wake-ups out of four: a
   leader that can speak and not hear must not block the rest for ever.
@@ -64,25 +64,17 @@ Effect: TypeAlias = Broadcast[Heartbeat] | WakeMe[Beat]
 Step: TypeAlias = tuple[Election, Now[Effect]]
 
 
-def receive(state: Election, event: Event) -> Step:
-    """Take a heartbeat from another server, or send the next one of our own."""
+def receive(state: Election, event: Event, *, claims: bool = True) -> Step:
+    """Take a heartbeat from another server, or send the next one of our own if it ``claims``."""
     if type(event) is From:
         return _hear(state, event.sender), SILENCE
     if type(event) is Beat:
-        return _beat(state, event)
+        return _beat(state, event, claims)
     assert_never(event)
 
 
 def start(state: Election) -> Step:
     """Begin to send heartbeats; a beat that is still to come from before is stale now."""
-    older, wish = _next_beat(state)
-    return older, Now((wish,))
-
-
-def keep_quiet(state: Election, beat: Beat) -> Step:
-    """Let a beat pass without a claim to the floor, and ask for the next one."""
-    if beat.number != state.beat:
-        return state, SILENCE
     older, wish = _next_beat(state)
     return older, Now((wish,))
 
@@ -104,11 +96,11 @@ def _hear(state: Election, sender: ServerId) -> Election:
     return Election(state.me, state.members, state.beat, (*others, Heard(sender)))
 
 
-def _beat(state: Election, event: Beat) -> Step:
+def _beat(state: Election, event: Beat, claims: bool) -> Step:
     if event.number != state.beat:
         return state, SILENCE
     older, wish = _next_beat(state)
-    return older, Now((Broadcast(Heartbeat()), wish))
+    return older, Now((Broadcast(Heartbeat()), wish) if claims else (wish,))
 
 
 def _next_beat(state: Election) -> tuple[Election, WakeMe[Beat]]:

@@ -184,11 +184,16 @@ def waiting_for(state: Proposer[V], wake: Wake) -> Working[V] | None:
 
 
 def hears_quorum(state: Proposer[V]) -> bool:
-    """Whether enough of the others have answered the ballot under way, be it with a refusal."""
+    """Whether enough servers have answered the request under way, be it with a refusal.
+
+    Of a request to accept that was not sent again yet, the promises before it speak.
+    """
     phase = state.phase
     if type(phase) is Preparing:
         return state.quorum.is_phase1(phase.answered | phase.refused)
-    return type(phase) is Accepting
+    if type(phase) is Accepting:
+        return not phase.resent or state.quorum.is_phase2(phase.answered | phase.refused)
+    return False
 
 
 def wait_on(state: Proposer[V], phase: Working[V]) -> Step[V]:

@@ -195,8 +195,7 @@ def _beat(state: Server[V], beat: Beat) -> Step[V]:
     if not _is_working(state.proposer):
         return state, SILENCE
     claims = proposer.hears_quorum(state.proposer)
-    take = election.receive if claims else election.keep_quiet
-    hint, outbound = take(state.election, beat)
+    hint, outbound = election.receive(state.election, beat, claims=claims)
     return evolve(state, election=hint), outbound
 
 

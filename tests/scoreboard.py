@@ -136,6 +136,8 @@ EXPLAINED = {
     "who hears no quorum claims the floor": SLOWER
     + "every fourth wake-up goes on all the same. Where links are missing for ever it matters: "
     "tests/test_networks.py.",
+    "who has lost its quorum goes on to claim the floor": SLOWER
+    + "every fourth wake-up goes on all the same.",
     "who refuses is not heard": SLOWER
     + "a server that is only refused claims nothing, and others go on before it.",
     "rivals never give way": SLOWER

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -80,13 +83,29 @@ class TestDemo:
     ) -> None:
         data = ["demo", "--data", str(tmp_path)]
         app.run(data)
-        (tmp_path / "s1.db").unlink()
+        (tmp_path / "s2.db").unlink()
         capsys.readouterr()
         assert app.run(data) == 1
         printed = capsys.readouterr()
         assert printed.out == ""
-        assert "s1.db cannot be opened: there is no such file" in printed.err
+        assert "s2.db cannot be opened: there is no such file" in printed.err
         assert len(printed.err.splitlines()) == 1
+
+    def test_a_folder_that_was_left_half_made(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        FileStore.create(tmp_path / "s1.db", cluster="demo of 3", server=ONE, codec=TEXT).close()
+        assert app.run(["demo", "--data", str(tmp_path)]) == 0
+        assert "3 of 3 know" in capsys.readouterr().out
+
+    def test_a_value_that_is_no_text(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        path, ballot = tmp_path / "s1.db", Ballot(1, ONE)
+        with FileStore.create(path, cluster="demo of 1", server=ONE, codec=RAW) as file:
+            file.save([("colour", Acceptor(ballot, Proposal(ballot, b"\xff")))])
+        assert app.run(["demo", "--data", str(tmp_path)]) == 1
+        assert "cannot decode it" in capsys.readouterr().err
 
     def test_two_at_once_are_refused(
         self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -157,6 +176,24 @@ class TestInspect:
         assert printed.out == ""
         assert message in printed.err
         assert len(printed.err.splitlines()) == 1
+
+
+def test_no_name_or_value_is_taken_for_anything_else(tmp_path: Path) -> None:
+    """Neither for markup, nor for what a terminal does, nor for what it cannot show."""
+    path = tmp_path / "n1.db"
+    ballot = Ballot(1, ONE)
+    with FileStore.create(path, cluster="[/x]", server=ONE, codec=TEXT) as file:
+        file.save([("\x1b[2J[/x]", Acceptor(ballot, Proposal(ballot, "[/y] é")))])
+    done = subprocess.run(
+        [sys.executable, "-m", "paxos_adapters.cli", "inspect", str(path)],
+        env=os.environ | {"PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert r"\x1b[2J[/x]" in done.stdout
+    assert r"[/y] \xe9" in done.stdout
 
 
 class TestReadmit:

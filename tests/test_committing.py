@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 from collections.abc import Sequence
-from concurrent.futures import CancelledError, wait
+from concurrent.futures import CancelledError, Future, wait
 from pathlib import Path
-from threading import Event
+from threading import Event, Thread
 
 import pytest
 
@@ -15,6 +17,7 @@ from paxos import (
     AfterSave,
     Ballot,
     From,
+    MaxRound,
     Prepare,
     Saved,
     ServerId,
@@ -25,7 +28,7 @@ from paxos import (
 from paxos_adapters import committing
 from paxos_adapters.codecs import TEXT
 from paxos_adapters.committing import Committer, NotCommitting, Overloaded
-from paxos_adapters.file import FileStore
+from paxos_adapters.file import FileStore, TooLarge
 from paxos_adapters.file.store import Entry
 
 ME = ServerId(1)
@@ -51,7 +54,7 @@ def test_what_waits_meanwhile_shares_a_save() -> None:
     store = Slow()
     with Committer(store.save) as committer:
         first = committer.submit([1, 2])
-        while committer._waiting.qsize():  # pyright: ignore[reportPrivateUsage]
+        while committer._waiting:  # pyright: ignore[reportPrivateUsage]
             pass  # until the thread has taken it, and is held up
         others = [committer.submit([number, number]) for number in range(3, 9)]
         store.go.set()
@@ -100,7 +103,7 @@ def test_who_submits_too_fast_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     store = Slow()
     with Committer(store.save) as committer:
         committer.submit([0])
-        while committer._waiting.qsize():  # pyright: ignore[reportPrivateUsage]
+        while committer._waiting:  # pyright: ignore[reportPrivateUsage]
             pass  # until the thread has taken it, and is held up
         for number in range(1, 4):
             committer.submit([number])
@@ -150,3 +153,86 @@ def test_an_event_loop_serves_many_decisions_with_few_syncs(tmp_path: Path) -> N
         asyncio.run(run(file))
         assert len(file.decisions()) == 200
         assert file.mark < 100
+
+
+def submit_on(committer: Committer[int, int], futures: list[Future[Saved[int]]]) -> None:
+    try:
+        while True:
+            futures.append(committer.submit([1]))
+    except (NotCommitting, Overloaded):
+        pass
+
+
+class TestMisuse:
+    """What one does wrong harms nobody else."""
+
+    def test_a_bad_value_among_good_ones(self, tmp_path: Path) -> None:
+        path = tmp_path / "n1.db"
+        good = [("good", MaxRound(7))], [("other", MaxRound(8))]
+        with FileStore.create(path, cluster="demo", server=ME, codec=TEXT) as file:
+            held, go = file.save, Event()
+
+            def slow(entries: Sequence[Entry[str]]) -> Saved[server.Record[str]]:
+                assert go.wait(60)
+                return held(entries)
+
+            with Committer(slow) as committer:
+                first = committer.submit(good[0])
+                bad = committer.submit([("x" * 256, MaxRound(1))])
+                last = committer.submit(good[1])
+                go.set()
+                assert first.result().covers(good[0][0][1])
+                with pytest.raises(TooLarge):
+                    bad.result()
+                assert last.result().covers(good[1][0][1])
+            assert file.decisions() == ("good", "other")
+
+    def test_a_callback_that_wants_to_exit(self) -> None:
+        store = Slow()
+        with Committer(store.save) as committer:
+
+            def leave(_: object) -> None:
+                raise SystemExit
+
+            committer.submit([1]).add_done_callback(leave)
+            second = committer.submit([2])
+            store.go.set()
+            assert second.result(60).records[-1] == 2
+            assert committer.submit([3]).result(60).records == (3,)
+
+    def test_closing_from_a_callback(self) -> None:
+        store = Slow()
+        committer = Committer(store.save)
+        committer.submit([1]).add_done_callback(lambda _: committer.close())
+        store.go.set()
+        committer.close()
+        with pytest.raises(NotCommitting):
+            committer.submit([2])
+
+    def test_whoever_submits_while_it_closes_is_told_or_served(self) -> None:
+        store = Slow()
+        store.go.set()
+        for _ in range(50):
+            committer = Committer(store.save)
+            futures: list[Future[Saved[int]]] = []
+
+            thread = Thread(target=submit_on, args=(committer, futures))
+            thread.start()
+            committer.close()
+            thread.join()
+            committer.close()
+            assert all(it.done() for it in futures)
+
+    def test_a_program_that_ends_saves_what_was_submitted(self, tmp_path: Path) -> None:
+        path = tmp_path / "n1.db"
+        program = f"""
+from tests.test_committing import *
+file = FileStore.create({str(path)!r}, cluster="demo", server=ME, codec=TEXT)
+committer = Committer(file.save)
+for number in range(3000):
+    committer.submit([("x", MaxRound(number + 1))])
+"""
+        root = Path(__file__).parent.parent
+        subprocess.run([sys.executable, "-W", "ignore", "-c", program], cwd=root, check=True)
+        with FileStore.open(path, cluster="demo", server=ME, codec=TEXT) as file:
+            assert file.load("x").records == (MaxRound(3000),)

@@ -624,7 +624,7 @@ class TestMistakes:
     def test_bytes_of_any_kind_will_do(self, path: Path) -> None:
         class Frugal:
             def encode(self, value: str) -> bytes:
-                return cast("bytes", memoryview(value.encode()))
+                return cast("bytes", bytearray(value.encode()))
 
             def decode(self, encoded: bytes) -> str:
                 return encoded.decode()

@@ -21,7 +21,7 @@ from paxos import (
     proposer,
     server,
 )
-from paxos.proposer import Preparing
+from paxos.proposer import Accepting, Preparing
 from paxos_adapters.cli import app
 from paxos_adapters.protocols import PAXOS, Event, Protocol, Server, Step
 from paxos_adapters.simulation.faults import CALM, OUT_OF, Fault, Faults
@@ -89,8 +89,8 @@ def always_yielding(state: Server, event: Event) -> Step:
 
 
 def claiming_always(state: Server, event: Event) -> Step:
-    """Paxos in which a proposer claims the floor before it has heard from a quorum."""
-    if type(event) is Beat and type(state.proposer.phase) is Preparing:
+    """Paxos in which a proposer claims the floor whether it hears from a quorum or not."""
+    if type(event) is Beat and isinstance(state.proposer.phase, Preparing | Accepting):
         hint, claim = election.receive(state.election, event)
         return evolve(state, election=hint), claim
     return server.receive(state, event)

@@ -8,22 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
-from itertools import count, takewhile
 from pathlib import Path
 from random import Random
 
 import click
 
-from paxos import Message, ServerId
+from paxos import Message, PaxosError, ServerId
 from paxos_adapters.cli.drawing import Canvas, Holding, canvas
 from paxos_adapters.codecs import TEXT
-from paxos_adapters.file import FileStore, StoreError
+from paxos_adapters.file import FileStore, StoreError, inspect
 from paxos_adapters.memory import Cluster, Delivery
 from paxos_adapters.pictures import Moment
 from paxos_adapters.protocols import VALUES
 
 MAX_SERVERS = 9
-DECISION = "colour"
+DECISION, CLUSTER = "colour", "demo of "
 
 History = list[Delivery[Message[str]] | Moment]
 
@@ -83,14 +82,20 @@ def _file(data: Path, number: int) -> Path:
 
 
 def _servers(asked: int | None, data: Path | None) -> int:
-    """As many as there are files, or else as asked."""
-    there = 0 if data is None else len([*takewhile(lambda it: _file(data, it).exists(), count(1))])
-    if there and asked not in (None, there):
+    """As many as the first file says, or else as asked."""
+    first = None if data is None else _file(data, 1)
+    if first is None or not first.exists():
+        return asked or 5
+    try:
+        there = int(inspect(first).identity.cluster.removeprefix(CLUSTER))
+    except (StoreError, ValueError) as error:
+        raise click.ClickException(str(error)) from error
+    if asked not in (None, there):
         raise click.BadParameter(
             f"{data} has the memory of {there} servers: ask for as many, or name another folder.",
             param_hint="'--servers'",
         )
-    return there or asked or 5
+    return there
 
 
 @contextmanager
@@ -98,22 +103,26 @@ def _cluster(servers: int, seed: int, data: Path | None) -> Generator[Cluster[st
     if data is None:
         yield Cluster[str](servers=servers, seed=seed)
         return
-    with ExitStack() as open_files:
-        try:
+    try:
+        with ExitStack() as open_files:
             data.mkdir(parents=True, exist_ok=True)
             files = {
                 ServerId(number): open_files.enter_context(_memory(data, number, servers))
                 for number in range(1, servers + 1)
             }
-        except (StoreError, OSError) as error:
-            raise click.ClickException(str(error)) from error
-        yield Cluster(servers=servers, seed=seed, stores=lambda me: files[me].decision(DECISION))
+            yield Cluster(
+                servers=servers, seed=seed, stores=lambda me: files[me].decision(DECISION)
+            )
+    except (PaxosError, OSError) as error:
+        raise click.ClickException(str(error)) from error
 
 
 def _memory(data: Path, number: int, servers: int) -> FileStore[str]:
-    """The file of a server: a new one if the folder is new."""
-    path, cluster = _file(data, number), f"demo of {servers}"
-    take = FileStore.open if _file(data, servers).exists() else FileStore.create
+    """The file of a server: a new one as long as no server of the folder has saved anything."""
+    path, cluster = _file(data, number), f"{CLUSTER}{servers}"
+    others = (_file(data, it) for it in range(1, servers + 1))
+    is_new = not path.exists() and not any(it.exists() and inspect(it).mark for it in others)
+    take = FileStore.create if is_new else FileStore.open
     return take(path, cluster=cluster, server=ServerId(number), codec=TEXT)
 
 

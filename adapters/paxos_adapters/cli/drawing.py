@@ -44,7 +44,16 @@ class Canvas:
 
     def write(self, text: str = "", style: str = "") -> None:
         """One line of text, as it stands."""
-        self.console.print(Text(text, style))
+        self.console.print(Text(self.fit(text), style))
+
+    def cell(self, text: str) -> Text:
+        """A cell of a table, as it stands."""
+        return Text(self.fit(text))
+
+    def fit(self, text: str) -> str:
+        """``text`` with what the output cannot encode escaped."""
+        encoding = self.console.encoding
+        return text.encode(encoding, "backslashreplace").decode(encoding)
 
     def legend(self, moment: str) -> None:
         """What the characters of a picture mean; ``moment`` is what happens without a message."""
@@ -75,12 +84,13 @@ class Canvas:
             table.add_column(heading)
         for holding in holdings:
             promised, accepted = holding.acceptor.promised, holding.acceptor.accepted
-            table.add_row(
+            row = (
                 f"S{holding.server}",
                 str(promised) if promised.round else "",
                 "" if accepted is None else f"{accepted.ballot} {accepted.value}",
                 holding.known,
             )
+            table.add_row(*map(self.cell, row))
         self.console.print(table)
 
 

@@ -21,7 +21,7 @@ from paxos_adapters.file.rows import (
     round_of,
 )
 
-MAX_SHOWN_BYTES = 40
+MAX_SHOWN = 40
 FILE = click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 
 
@@ -90,7 +90,7 @@ def _decisions(contents: Contents) -> dict[str, Holding]:
 
 def _cells(name: str, holding: Holding) -> tuple[str, ...]:
     cells = (holding[it] for it in ("promised", "accepted", "value", "max_round"))
-    return name, *("" if it is None else _shown(it) for it in cells)
+    return _printable(name), *("" if it is None else _shown(it) for it in cells)
 
 
 def _shown(cell: str | int | bytes) -> str:
@@ -98,12 +98,18 @@ def _shown(cell: str | int | bytes) -> str:
     if not isinstance(cell, bytes):
         return str(cell)
     try:
-        text = cell[:MAX_SHOWN_BYTES].decode()
-        is_text = text.isprintable()
+        text = cell.decode()
     except UnicodeDecodeError:
-        text, is_text = "", False
-    shown = text if is_text else cell[:MAX_SHOWN_BYTES].hex()
-    return shown if len(cell) <= MAX_SHOWN_BYTES else f"{shown}... ({len(cell):,} bytes)"
+        text = ""
+    shown = text if text.isprintable() and (text or not cell) else cell.hex()
+    if len(shown) <= MAX_SHOWN:
+        return shown
+    return f"{shown[:MAX_SHOWN]}... ({len(cell):,} bytes)"
+
+
+def _printable(text: str) -> str:
+    """``text`` with everything escaped that a terminal would not show, but do."""
+    return "".join(it if it.isprintable() else ascii(it)[1:-1] for it in text)
 
 
 def _as_json(contents: Contents) -> dict[str, object]:
@@ -134,7 +140,7 @@ def _table(drawn: Canvas, headings: tuple[str, ...], rows: list[tuple[str, ...]]
     for heading in headings:
         table.add_column(heading, overflow="fold")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(drawn.cell, row))
     drawn.console.print(table)
 
 

@@ -285,10 +285,7 @@ class FileStore(Generic[V]):
         if held is None:
             return None
         _check_ballot(held.ballot)
-        encoded: object = self.codec.encode(held.value)
-        if not isinstance(encoded, bytes | bytearray | memoryview):
-            raise Unencodable(self.codec, encoded)
-        value = bytes(encoded)
+        value = _bytes(self.codec, self.codec.encode(held.value))
         _check("an encoded value, in bytes,", len(value), MAX_VALUE_BYTES)
         return value
 
@@ -316,6 +313,12 @@ class Decision(Generic[V]):
     def save(self, records: tuple[server.Record[V], ...]) -> Saved[server.Record[V]]:
         """See ``FileStore.save``."""
         return self.file.save((self.name, record) for record in records)
+
+
+def _bytes(codec: object, encoded: object) -> bytes:
+    if not isinstance(encoded, bytes | bytearray):
+        raise Unencodable(codec, encoded)
+    return bytes(encoded)
 
 
 def _check(what: str, size: int, most: int) -> None:
