@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11 python; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 
-.PHONY: help demo test types lint format cover mutants scoreboard explore simulate torture bench wheel clean
+.PHONY: help demo test types lint format cover mutants scoreboard explore simulate torture fuzz bench wheel clean
 
 help:  ## what there is
 	@awk -F ':.*## *' '/^[a-z]+:.*##/ {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,6 +58,10 @@ simulate: $(VENV)/cli  ## a hundred thousand lives full of faults, a minute
 torture: $(VENV)/test  ## kills, power cuts and damage for the file store, some minutes
 	@echo "== torture"
 	@$(BIN)/python -m tests.torture
+
+fuzz: $(VENV)/test  ## millions of hostile datagrams for the wire, a minute or two
+	@echo "== fuzz"
+	@$(BIN)/python -m tests.fuzz
 
 explore: $(VENV)/cli  ## every run of small clusters, some minutes: Paxos, and with a crash
 	@for scope in "" "--crashes 1" "--proposers 1 --readers 1" "--acceptors 4 --ballots 1" \
