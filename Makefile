@@ -68,9 +68,10 @@ explore: $(VENV)/cli  ## every run of small clusters, some minutes: Paxos, and w
 		"--acceptors 5 --ballots 1" "--proposers 3 --ballots 1" "--quorum 3/1"; do \
 		echo "== paxos explore $$scope"; $(BIN)/paxos explore $$scope || exit 1; done
 
-bench: $(VENV)/test  ## decisions a second, beside essential-paxos, in one run
+bench: $(VENV)/test  ## decisions a second, beside essential-paxos; what a datagram costs
 	@echo "== bench"
 	@$(BIN)/python benchmarks/decisions.py $(PAIRS)
+	@$(BIN)/python benchmarks/datagrams.py 40
 
 wheel: $(VENV)/dev  ## build the wheel, and test it with the sources moved away
 	@echo "== wheel"

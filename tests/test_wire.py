@@ -207,6 +207,15 @@ def test_a_message_at_the_edge_of_a_datagram_fits_or_is_cut(size: int) -> None:
     assert len(datagrams) == (1 if 1 + 1 + 1 + 7 + 2 + 3 + size <= BODY_BYTES else 2)
 
 
+@pytest.mark.parametrize("size", range(1, 60))
+def test_small_messages_never_go_in_parts(size: int) -> None:
+    """The length of a batch takes room too, more of it from sixteen messages on."""
+    datagrams = End(ONE).seal(*[Accept(BALLOT, b"v" * size)] * 200)
+
+    assert {Header(*LAYOUT.unpack_from(datagram)).parts for datagram in datagrams} == {1}
+    assert len(heard(End(TWO), datagrams)) == 200
+
+
 def test_a_datagram_carries_a_bounded_number_of_messages() -> None:
     beats = [("", BEAT)] * (MAX_MESSAGES + 1)
     datagrams = End(ONE).wire.seal(TWO, beats)

@@ -219,8 +219,8 @@ def test_parts_are_full_and_together_they_are_the_body(size: int) -> None:
     ("sequence", "part", "parts", "size"),
     [
         (9, 0, 0, 1),
-        (9, 1, 1, 1),
-        (9, 3, 2, 1),
+        (9, 1, 1, BODY_BYTES),
+        (9, 3, 2, BODY_BYTES),
         (99, 60, MAX_PARTS + 1, BODY_BYTES),
         (9, 0, 2, BODY_BYTES - 1),
         (9, 0, 1, 0),

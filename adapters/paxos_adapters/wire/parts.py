@@ -2,8 +2,8 @@
 
 - All parts but the last are full. Each is a datagram of its own, with a tag of its own.
 - Parts may come in any order. They belong together by the sequence of the first one.
-- What waits for its other parts is bounded, in number and in bytes; beyond that the oldest is
-  dropped. That is a lost message.
+- What waits for its other parts is bounded, in number and in bytes; beyond that the one is dropped
+  that has not grown for longest. That is a lost message.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Unfinished:
 
 
 Waiting: TypeAlias = tuple[Unfinished, ...]
-"""What one sender has not finished, the oldest first."""
+"""What one sender has not finished, in the order in which it last grew."""
 
 
 def split(body: bytes) -> tuple[bytes, ...]:

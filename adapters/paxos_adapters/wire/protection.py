@@ -136,16 +136,16 @@ class Encrypted:
 
     def close(self, header: bytes, body: bytes) -> bytes:
         """The whole datagram."""
-        return header + self._cipher(self.keyring.signer, header).encrypt(
-            _nonce(header), body, header
-        )
+        cipher = self._cipher(self.keyring.signer, header)
+        return header + cipher.encrypt(_nonce(header), body, header)
 
     def open(self, header: Header, datagram: bytes) -> bytes:
         """The body. Raises Hostile."""
-        plain, _, wrong_tag = datagram[:HEADER_BYTES], *self._library
+        plain, sealed = datagram[:HEADER_BYTES], datagram[HEADER_BYTES:]
         cipher = self._cipher(_named(self.keyring, header), plain)
+        _, wrong_tag = self._library
         try:
-            return cipher.decrypt(_nonce(plain), datagram[HEADER_BYTES:], plain)
+            return cipher.decrypt(_nonce(plain), sealed, plain)
         except wrong_tag:
             raise Hostile(Reason.BAD_MAC) from None
 
