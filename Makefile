@@ -15,7 +15,7 @@ BIN := $(VENV)/bin
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11 python; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 
-.PHONY: help demo test types lint format cover mutants scoreboard explore simulate torture bench wheel clean
+.PHONY: help demo test types lint format cover mutants scoreboard explore simulate torture fuzz bench wheel clean
 
 help:  ## what there is
 	@awk -F ':.*## *' '/^[a-z]+:.*##/ {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,15 +63,20 @@ torture: $(VENV)/test  ## kills, power cuts and damage for the file store, some 
 	@echo "== torture"
 	@$(BIN)/python -m tests.torture $(TORTURE)
 
+fuzz: $(VENV)/test  ## millions of hostile datagrams for the wire, a minute or two
+	@echo "== fuzz"
+	@$(BIN)/python -m tests.fuzz
+
 explore: $(VENV)/cli  ## every run of small clusters, some minutes: Paxos, and with a crash
 	@for scope in "" "--crashes 1" "--proposers 1 --readers 1" "--acceptors 4 --ballots 1" \
 		"--acceptors 5 --ballots 1" "--proposers 3 --ballots 1" "--quorum 3/1"; do \
 		echo "== paxos explore $$scope"; $(BIN)/paxos explore $$scope || exit 1; done
 
-bench: $(VENV)/test  ## decisions beside essential-paxos, saves beside the bare disk
+bench: $(VENV)/test  ## decisions beside essential-paxos, saves beside the bare disk, datagrams
 	@echo "== bench"
 	@$(BIN)/python benchmarks/decisions.py $(PAIRS)
 	@$(BIN)/python benchmarks/saves.py $(SAVES)
+	@$(BIN)/python benchmarks/datagrams.py 40
 
 wheel: $(VENV)/dev  ## build the wheel, and test it with the sources moved away
 	@echo "== wheel"

@@ -1,0 +1,222 @@
+"""What a body says: a batch of messages, each for one decision, in MessagePack.
+
+    [1, decision, round, server]                   Prepare
+    [2, decision, round, server, accepted]         Promise; accepted: nil or [round, server, value]
+    [3, decision, round, server, value]            Accept
+    [4, decision, round, server, value]            Accepted
+    [5, decision, round, server, round, server]    Nack; the second ballot is the promised one
+    [6, decision, round, server, value]            Chosen
+    [7, decision]                                  Heartbeat
+
+- A decision is a string, a value is binary: what the codec made of it. Nothing else is decoded.
+- The structs are mapped to and from the messages of the core by hand, and no further: what comes
+  out has its types and its bounds, or is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeAlias, TypeVar, final
+
+import msgspec
+
+from paxos import (
+    Accept,
+    Accepted,
+    Ballot,
+    Chosen,
+    Heartbeat,
+    Message,
+    Nack,
+    Prepare,
+    Promise,
+    Proposal,
+    ServerId,
+)
+from paxos.errors import assert_never
+from paxos_adapters.ports import Codec
+from paxos_adapters.wire.bounds import (
+    MAX_MESSAGES,
+    MAX_NAME_BYTES,
+    MAX_ROUND,
+    MAX_SERVER,
+    MAX_VALUE_BYTES,
+)
+from paxos_adapters.wire.errors import Hostile, OutOfBounds, Reason, TooLarge
+
+V = TypeVar("V")
+Entry: TypeAlias = tuple[str, Message[V]]
+"""The name of a decision, and a message that is about it."""
+
+
+class _Line(msgspec.Struct, array_like=True, forbid_unknown_fields=True, gc=False):
+    decision: str
+
+
+class _BallotLine(_Line):
+    round: int
+    server: int
+
+
+class _ValueLine(_BallotLine):
+    value: bytes
+
+
+@final
+class _Prepare(_BallotLine, tag=1):
+    pass
+
+
+@final
+class _Promise(_BallotLine, tag=2):
+    accepted: tuple[int, int, bytes] | None
+
+
+@final
+class _Accept(_ValueLine, tag=3):
+    pass
+
+
+@final
+class _Accepted(_ValueLine, tag=4):
+    pass
+
+
+@final
+class _Nack(_BallotLine, tag=5):
+    promised_round: int
+    promised_server: int
+
+
+@final
+class _Chosen(_ValueLine, tag=6):
+    pass
+
+
+@final
+class _Heartbeat(_Line, tag=7):
+    pass
+
+
+_Struct: TypeAlias = _Prepare | _Promise | _Accept | _Accepted | _Nack | _Chosen | _Heartbeat
+_ENCODER = msgspec.msgpack.Encoder()
+_DECODER = msgspec.msgpack.Decoder(list[_Struct])
+
+
+# --- sending ------------------------------------------------------------------------------------
+
+
+def pack(decision: str, message: Message[V], codec: Codec[V]) -> bytes:
+    """One line of a batch. Raises TooLarge, OutOfBounds, and what ``codec`` raises."""
+    size = len(decision.encode())
+    if size > MAX_NAME_BYTES:
+        raise TooLarge("the name of a decision", size, MAX_NAME_BYTES)
+    return _ENCODER.encode(_struct(decision, message, codec))
+
+
+def batch(lines: Sequence[bytes]) -> bytes:
+    """The body that consists of ``lines``: a MessagePack array, its length in the fewest bytes."""
+    count = len(lines)
+    head = bytes([0x90 | count]) if count < 16 else b"\xdc" + count.to_bytes(2)
+    return head + b"".join(lines)
+
+
+def _struct(decision: str, message: Message[V], codec: Codec[V]) -> _Struct:
+    if type(message) is Heartbeat:
+        return _Heartbeat(decision)
+    if type(message) is Prepare:
+        return _Prepare(decision, *_sent(message.ballot))
+    if type(message) is Promise:
+        return _Promise(decision, *_sent(message.ballot), _held(message.accepted, codec))
+    if type(message) is Accept:
+        return _Accept(decision, *_sent(message.ballot), _encoded(message.value, codec))
+    if type(message) is Accepted:
+        return _Accepted(decision, *_sent(message.ballot), _encoded(message.value, codec))
+    if type(message) is Nack:
+        return _Nack(decision, *_sent(message.ballot), *_sent(message.promised))
+    if type(message) is Chosen:
+        return _Chosen(decision, *_sent(message.ballot), _encoded(message.value, codec))
+    assert_never(message)
+
+
+def _sent(ballot: Ballot) -> Ballot:
+    if not 1 <= ballot.round <= MAX_ROUND:
+        raise OutOfBounds("a round", ballot.round, 1, MAX_ROUND)
+    if not 0 <= ballot.server <= MAX_SERVER:
+        raise OutOfBounds("the server of a ballot", ballot.server, 0, MAX_SERVER)
+    return ballot
+
+
+def _held(proposal: Proposal[V] | None, codec: Codec[V]) -> tuple[int, int, bytes] | None:
+    if proposal is None:
+        return None
+    number, server = _sent(proposal.ballot)
+    return number, server, _encoded(proposal.value, codec)
+
+
+def _encoded(value: V, codec: Codec[V]) -> bytes:
+    encoded = codec.encode(value)
+    if len(encoded) > MAX_VALUE_BYTES:
+        raise TooLarge("an encoded value", len(encoded), MAX_VALUE_BYTES)
+    return encoded
+
+
+# --- hearing ------------------------------------------------------------------------------------
+
+
+def unpack(body: bytes, codec: Codec[V]) -> tuple[Entry[V], ...]:
+    """The messages of a body, in order. Raises Hostile, and nothing else."""
+    try:
+        structs = _DECODER.decode(body)
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise Hostile(Reason.MALFORMED) from error
+    if not 0 < len(structs) <= MAX_MESSAGES:
+        raise Hostile(Reason.OUT_OF_BOUNDS)
+    return tuple([(_name(it), _message(it, codec)) for it in structs])
+
+
+def _name(struct: _Struct) -> str:
+    if len(struct.decision.encode()) > MAX_NAME_BYTES:
+        raise Hostile(Reason.OUT_OF_BOUNDS)
+    return struct.decision
+
+
+def _message(struct: _Struct, codec: Codec[V]) -> Message[V]:
+    if type(struct) is _Heartbeat:
+        return Heartbeat()
+    if type(struct) is _Prepare:
+        return Prepare(_ballot(struct.round, struct.server))
+    if type(struct) is _Promise:
+        return Promise(_ballot(struct.round, struct.server), _proposal(struct.accepted, codec))
+    if type(struct) is _Accept:
+        return Accept(_ballot(struct.round, struct.server), _value(struct.value, codec))
+    if type(struct) is _Accepted:
+        return Accepted(_ballot(struct.round, struct.server), _value(struct.value, codec))
+    if type(struct) is _Nack:
+        promised = _ballot(struct.promised_round, struct.promised_server)
+        return Nack(_ballot(struct.round, struct.server), promised)
+    if type(struct) is _Chosen:
+        return Chosen(_ballot(struct.round, struct.server), _value(struct.value, codec))
+    assert_never(struct)
+
+
+def _ballot(number: int, server: int) -> Ballot:
+    if not (1 <= number <= MAX_ROUND and 0 <= server <= MAX_SERVER):
+        raise Hostile(Reason.OUT_OF_BOUNDS)
+    return Ballot(number, ServerId(server))
+
+
+def _proposal(accepted: tuple[int, int, bytes] | None, codec: Codec[V]) -> Proposal[V] | None:
+    if accepted is None:
+        return None
+    number, server, encoded = accepted
+    return Proposal(_ballot(number, server), _value(encoded, codec))
+
+
+def _value(encoded: bytes, codec: Codec[V]) -> V:
+    if len(encoded) > MAX_VALUE_BYTES:
+        raise Hostile(Reason.OUT_OF_BOUNDS)
+    try:
+        return codec.decode(encoded)
+    except Exception as error:  # Deep nesting, say, is no ValueError, and no end of this server.
+        raise Hostile(Reason.UNDECODABLE) from error

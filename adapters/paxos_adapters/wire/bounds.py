@@ -1,0 +1,38 @@
+"""Every limit of the wire, on what is sent and on what is kept for a peer.
+
+What a program sends beyond a bound raises before anything leaves; what comes in beyond one is
+hostile. Two programs that talk to each other have the same bounds: they are part of the format.
+"""
+
+from __future__ import annotations
+
+MAX_DATAGRAM_BYTES = 1_200
+"""Small enough for IPv6 and its tunnels without being cut up on the way; QUIC starts there too."""
+
+MAX_NAME_BYTES = 255
+"""The name of a decision, in UTF-8."""
+
+MAX_VALUE_BYTES = 1 << 16
+"""An encoded value; more belongs elsewhere, with a name for it as the value."""
+
+MAX_MESSAGES = 256
+"""Messages in one datagram."""
+
+MAX_SERVER = (1 << 32) - 1
+MAX_ROUND = (1 << 63) - 1
+MAX_MARK = (1 << 63) - 1
+
+MAX_KEYS = 16
+"""Keys in a keyring: two are enough to rotate."""
+
+WINDOW = 1_024
+"""How far behind the newest datagram of a sender another one can be and still be taken."""
+
+MAX_LIVES = 32
+"""Lives of one sender, none of which has saved, and so nobody can tell which is the last."""
+
+MAX_UNFINISHED = 8
+"""Messages of one sender that wait for their other parts."""
+
+MAX_UNFINISHED_BYTES = 1 << 18
+"""What those hold together; room for three whole ones of the largest size, and more."""

@@ -1,0 +1,101 @@
+"""Everything that the wire can raise: what happened, what it means, and what to do."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from paxos import PaxosError
+
+
+class Reason(Enum):
+    """Why a datagram is refused, in the order of the checks.
+
+    All are raised by ``Wire.open``, but WRONG_ADDRESS: that is for the owner of the socket.
+    """
+
+    TOO_SHORT = "it is shorter than a frame without a body"
+    TOO_LONG = "it is longer than any datagram of this format"
+    WRONG_VERSION = "it is no frame, or one of another version"
+    OTHER_CLUSTER = "it belongs to another cluster"
+    NOT_FOR_US = "it is addressed to another server"
+    UNKNOWN_SENDER = "its sender is no member"
+    OTHER_PROTECTION = "it is protected in another way than this server's own datagrams"
+    WRONG_ADDRESS = "it does not come from the address of its sender"
+    UNKNOWN_KEY = "it is signed with a key that is not on the keyring"
+    BAD_MAC = "it is not as its sender made it, or somebody else made it"
+    OUT_OF_BOUNDS = "a number, a size or a count in it is beyond its bound"
+    OTHER_DISK = "its sender comes with another disk than before: it does not know what it said"
+    OLDER_DISK = "the disk of its sender is older than what it said, or the datagram itself is old"
+    TOO_MANY_LIVES = "its sender began many lives without a save; after one it is heard again"
+    REPLAYED = "it was taken before, or is too old to tell"
+    MALFORMED = "its body is no batch of messages"
+    UNDECODABLE = "the codec has no meaning for a value in it"
+
+
+class WireError(PaxosError):
+    """Something that cannot be sent, or was not to be heard."""
+
+
+class Hostile(WireError):
+    """A datagram that is refused. Nothing was changed by it: count it, drop it, do not answer."""
+
+    def __init__(self, reason: Reason) -> None:
+        super().__init__(
+            f"a datagram was refused: {reason.value}. Nothing was changed. A few are a matter of "
+            "course on a network; many mean a wrong configuration, or somebody who tries."
+        )
+        self.reason = reason
+
+
+class TooLarge(WireError, ValueError):
+    """Something too large was to be sent; nothing was."""
+
+    def __init__(self, what: str, size: int, most: int) -> None:
+        super().__init__(
+            f"{what} has {size:,} bytes, and at most {most:,} can be sent. Nothing was. Keep it "
+            "elsewhere, and agree on a name for it."
+        )
+        self.size = size
+        self.most = most
+
+
+class OutOfBounds(WireError, ValueError):
+    """A number that the format has no room for was to be sent; nothing was."""
+
+    def __init__(self, what: str, number: int, least: int, most: int) -> None:
+        super().__init__(
+            f"{what} is {number:,}, and on the wire it is from {least:,} to {most:,}. Nothing was "
+            "sent."
+        )
+        self.number = number
+
+
+class BadPresence(WireError, ValueError):
+    """What a server says of its disk does not fit into a frame; nothing was sent."""
+
+    def __init__(self, what: str, text: str, size: int) -> None:
+        super().__init__(
+            f"{what} is {text!r}, and on the wire it is {size} bytes, written as {2 * size} "
+            "hexadecimal digits in small letters. Nothing was sent. A file store draws such ones."
+        )
+
+
+class BadKey(WireError, ValueError):
+    """A keyring that cannot be used. Nothing of a key is shown."""
+
+    def __init__(self, place: str, what: str) -> None:
+        super().__init__(
+            f"{place}: {what}. A key is 32 random bytes in base64url, one on each line; what "
+            "follows a # is a comment. paxos keygen makes one."
+        )
+        self.what = what
+
+
+class MissingExtra(WireError, ImportError):
+    """Encryption was asked for, and the library for it is not there."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "encryption needs cryptography, which comes with the extra 'aead': pip install "
+            "'sansio-paxos[aead]'. Signing works without it."
+        )

@@ -1,0 +1,81 @@
+"""Bodies larger than a datagram: cut into parts, and put together again.
+
+- All parts but the last are full. Each is a datagram of its own, with a tag of its own.
+- Parts may come in any order. They belong together by the sequence of the first one.
+- What waits for its other parts is bounded, in number and in bytes; beyond that the one is dropped
+  that has not grown for longest. That is a lost message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypeAlias
+
+from attrs import frozen
+
+from paxos_adapters.wire.bounds import (
+    MAX_NAME_BYTES,
+    MAX_UNFINISHED,
+    MAX_UNFINISHED_BYTES,
+    MAX_VALUE_BYTES,
+)
+from paxos_adapters.wire.errors import Hostile, Reason
+from paxos_adapters.wire.frame import BODY_BYTES, Header
+
+_LINE_BYTES = 64
+"""More than everything in a line takes but its name and its value."""
+MAX_PARTS = -(-(MAX_VALUE_BYTES + MAX_NAME_BYTES + _LINE_BYTES) // BODY_BYTES)
+
+
+@frozen
+class Unfinished:
+    """Some parts of a body. ``first`` is the sequence of the first one, there or not."""
+
+    first: int
+    parts: int
+    there: Mapping[int, bytes]
+
+    @property
+    def size(self) -> int:
+        """Bytes so far."""
+        return sum(map(len, self.there.values()))
+
+
+Waiting: TypeAlias = tuple[Unfinished, ...]
+"""What one sender has not finished, in the order in which it last grew."""
+
+
+def split(body: bytes) -> tuple[bytes, ...]:
+    """The parts of ``body``."""
+    return tuple(body[at : at + BODY_BYTES] for at in range(0, len(body), BODY_BYTES))
+
+
+def check(header: Header, body: bytes) -> None:
+    """Raise Hostile unless ``body`` has the size of such a part, or is whole."""
+    first, part, parts = header.first, header.part, header.parts
+    is_full = part == parts - 1 or len(body) == BODY_BYTES
+    if not (0 <= part < parts <= MAX_PARTS and first > 0 and is_full and body):
+        raise Hostile(Reason.OUT_OF_BOUNDS)
+
+
+def gather(waiting: Waiting, header: Header, body: bytes) -> tuple[Waiting, bytes | None]:
+    """What waits from now on, and the whole body if this was the part that it waited for.
+
+    Raises Hostile for a part of something that has another number of parts.
+    """
+    found = next((it for it in waiting if it.first == header.first), None)
+    others = tuple(it for it in waiting if it is not found)
+    if found is None:
+        found = Unfinished(header.first, header.parts, {})
+    if found.parts != header.parts:
+        raise Hostile(Reason.OUT_OF_BOUNDS)
+    there = {**found.there, header.part: body}
+    if len(there) == header.parts:
+        return others, b"".join(there[part] for part in range(header.parts))
+    return _bounded((*others, Unfinished(header.first, header.parts, there))), None
+
+
+def _bounded(waiting: Waiting) -> Waiting:
+    while len(waiting) > MAX_UNFINISHED or sum(it.size for it in waiting) > MAX_UNFINISHED_BYTES:
+        waiting = waiting[1:]
+    return waiting

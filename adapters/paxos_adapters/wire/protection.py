@@ -1,0 +1,170 @@
+"""How a frame is kept from being altered or invented. A cluster has one of three ways.
+
+- *Checked*: a checksum. It finds accidents; anybody can make one. For networks that nobody else
+  can send to.
+- *Signed*: a MAC, HMAC-SHA256 cut to 16 bytes. Whoever has a key can speak for any server.
+- *Encrypted*: ChaCha20-Poly1305; nobody else can read the body. The header stays readable.
+
+A server hears only what is protected in its own way, so that nobody can talk it into less. Nothing
+in a body is looked at before the tag has been found right.
+
+Each session, that is a sender in one life and a receiver, encrypts under a key of its own, with the
+sequence as the nonce. No key meets a nonce twice, as long as no two wires share a life.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable
+from hashlib import sha256
+from typing import Protocol, TypeAlias, final
+
+from attrs import Factory, field, frozen
+
+from paxos_adapters.wire.errors import Hostile, MissingExtra, Reason
+from paxos_adapters.wire.frame import HEADER_BYTES, SESSION, TAG_BYTES, Header
+from paxos_adapters.wire.keys import ID_BYTES, Key, Keyring, derive
+
+NO_KEY = bytes(ID_BYTES)
+
+
+@final
+@frozen
+class Checked:
+    """A checksum, the first 16 bytes of SHA-256: for networks that nobody else can send to."""
+
+    @property
+    def code(self) -> int:
+        """What stands for this way in a header."""
+        return 0
+
+    @property
+    def key(self) -> bytes:
+        """What stands for the key in a header."""
+        return NO_KEY
+
+    def close(self, header: bytes, body: bytes) -> bytes:
+        """The whole datagram."""
+        frame = header + body
+        return frame + sha256(frame).digest()[:TAG_BYTES]
+
+    def open(self, header: Header, datagram: bytes) -> bytes:
+        """The body. Raises Hostile."""
+        if header.key != NO_KEY:
+            raise Hostile(Reason.UNKNOWN_KEY)
+        if sha256(datagram[:-TAG_BYTES]).digest()[:TAG_BYTES] != datagram[-TAG_BYTES:]:
+            raise Hostile(Reason.BAD_MAC)
+        return datagram[HEADER_BYTES:-TAG_BYTES]
+
+
+@final
+@frozen
+class Signed:
+    """A MAC, HMAC-SHA256 cut to 16 bytes: nobody without a key can send or alter anything."""
+
+    keyring: Keyring
+
+    @property
+    def code(self) -> int:
+        """What stands for this way in a header."""
+        return 1
+
+    @property
+    def key(self) -> bytes:
+        """What stands for the key in a header."""
+        return self.keyring.signer.id
+
+    def close(self, header: bytes, body: bytes) -> bytes:
+        """The whole datagram."""
+        frame = header + body
+        return frame + hmac.digest(self.keyring.signer.signing, frame, "sha256")[:TAG_BYTES]
+
+    def open(self, header: Header, datagram: bytes) -> bytes:
+        """The body. Raises Hostile."""
+        key = _named(self.keyring, header)
+        mac = hmac.digest(key.signing, datagram[:-TAG_BYTES], "sha256")[:TAG_BYTES]
+        if not hmac.compare_digest(mac, datagram[-TAG_BYTES:]):
+            raise Hostile(Reason.BAD_MAC)
+        return datagram[HEADER_BYTES:-TAG_BYTES]
+
+
+class Cipher(Protocol):
+    """An authenticated cipher with its key in it."""
+
+    def encrypt(self, nonce: bytes, data: bytes, associated_data: bytes | None, /) -> bytes:
+        """What is to be sent in place of ``data``, and a tag for it and the associated data."""
+        ...
+
+    def decrypt(self, nonce: bytes, data: bytes, associated_data: bytes | None, /) -> bytes:
+        """The other way round."""
+        ...
+
+
+Library: TypeAlias = tuple[Callable[[bytes], Cipher], type[Exception]]
+"""What makes a cipher from a key, and what that raises for a wrong tag."""
+
+
+def _library() -> Library:
+    try:
+        from cryptography.exceptions import InvalidTag
+        from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+    except ImportError as error:
+        raise MissingExtra from error
+    return ChaCha20Poly1305, InvalidTag
+
+
+@final
+@frozen
+class Encrypted:
+    """ChaCha20-Poly1305: as ``Signed``, and nobody without a key can read a body.
+
+    Raises MissingExtra if the library for it, the extra ``aead``, is not there.
+    """
+
+    keyring: Keyring
+    _library: Library = field(init=False, repr=False, eq=False, default=Factory(_library))
+
+    @property
+    def code(self) -> int:
+        """What stands for this way in a header."""
+        return 2
+
+    @property
+    def key(self) -> bytes:
+        """What stands for the key in a header."""
+        return self.keyring.signer.id
+
+    def close(self, header: bytes, body: bytes) -> bytes:
+        """The whole datagram."""
+        cipher = self._cipher(self.keyring.signer, header)
+        return header + cipher.encrypt(_nonce(header), body, header)
+
+    def open(self, header: Header, datagram: bytes) -> bytes:
+        """The body. Raises Hostile."""
+        plain, sealed = datagram[:HEADER_BYTES], datagram[HEADER_BYTES:]
+        cipher = self._cipher(_named(self.keyring, header), plain)
+        _, wrong_tag = self._library
+        try:
+            return cipher.decrypt(_nonce(plain), sealed, plain)
+        except wrong_tag:
+            raise Hostile(Reason.BAD_MAC) from None
+
+    def _cipher(self, key: Key, header: bytes) -> Cipher:
+        make, _ = self._library
+        return make(derive(key.encrypting, header[SESSION]))
+
+
+Protection: TypeAlias = Checked | Signed | Encrypted
+"""How a cluster protects what its servers say to each other."""
+
+
+def _named(keyring: Keyring, header: Header) -> Key:
+    key = keyring.by_id.get(header.key)
+    if key is None:
+        raise Hostile(Reason.UNKNOWN_KEY)
+    return key
+
+
+def _nonce(header: bytes) -> bytes:
+    """Twelve bytes: the sequence, which stands at the end of the header."""
+    return bytes(4) + header[-8:]

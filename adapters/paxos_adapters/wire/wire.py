@@ -1,0 +1,176 @@
+"""The wire of one server: from messages to datagrams, and back, or not.
+
+- Sealing: everything is encoded and checked before the first number is given away. Messages for one
+  peer share datagrams, in order; one that is larger than a datagram goes in parts.
+- Opening: whose is it, is it whole, is it new, what does it say; in this order. Whatever is wrong
+  raises Hostile, and changes nothing.
+- No socket, no clock, no answer: whoever owns the socket counts what is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from typing import Generic, TypeVar
+
+from attrs import evolve, frozen
+
+from paxos import ServerId, UnknownServer
+from paxos_adapters.peers import Presence
+from paxos_adapters.ports import Codec
+from paxos_adapters.wire import parts
+from paxos_adapters.wire.body import Entry, batch, pack, unpack
+from paxos_adapters.wire.bounds import MAX_MESSAGES, MAX_SERVER
+from paxos_adapters.wire.errors import Hostile, OutOfBounds, Reason
+from paxos_adapters.wire.frame import (
+    BODY_BYTES,
+    LAYOUT,
+    MAGIC,
+    VERSION,
+    Header,
+    disk,
+    label,
+    presence_of,
+    read,
+)
+from paxos_adapters.wire.protection import Protection
+from paxos_adapters.wire.replays import Heard, hear
+
+V = TypeVar("V")
+
+_COUNT_BYTES = 3
+"""What the length of a batch takes at most."""
+
+
+@frozen
+class Opened(Generic[V]):
+    """What a datagram says: who speaks, what is known of its disk from now on, and the messages.
+
+    A part of something larger has no messages, until the last one is there.
+    """
+
+    sender: ServerId
+    presence: Presence
+    messages: tuple[Entry[V], ...]
+
+
+class Wire(Generic[V]):
+    """Makes and opens the datagrams of one server. Not thread-safe.
+
+    One wire for a life: a second one would use its numbers again.
+    """
+
+    def __init__(
+        self,
+        *,
+        cluster: str,
+        me: ServerId,
+        members: Set[ServerId],
+        codec: Codec[V],
+        protection: Protection,
+        presence: Callable[[], Presence],
+        known: Mapping[ServerId, Presence],
+    ) -> None:
+        """A wire that has sent nothing.
+
+        ``presence`` is asked for each time when something is sealed; ``known`` is what was heard of
+        the disks of peers in earlier lives: ``lambda: file.presence`` and ``file.peers``.
+
+        Raises UnknownServer if ``me`` is no member, OutOfBounds for an id that no frame has room
+        for.
+        """
+        if me not in members:
+            raise UnknownServer(me, members)
+        for member in members:
+            if not 0 <= member <= MAX_SERVER:
+                raise OutOfBounds("the id of a server", member, 0, MAX_SERVER)
+        self._me = me
+        self._cluster = label(cluster)
+        self._codec = codec
+        self._protection = protection
+        self._presence = presence
+        self._sent = dict.fromkeys(members, 0)
+        self._heard = {peer: Heard(said) for peer, said in known.items() if peer in members}
+
+    def seal(self, receiver: ServerId, messages: Iterable[Entry[V]]) -> tuple[bytes, ...]:
+        """The datagrams that carry ``messages`` to ``receiver``, in order.
+
+        Seal what was saved after the save, since the presence goes along. Raises UnknownServer,
+        TooLarge, OutOfBounds, BadPresence, and what the codec raises for a value; nothing is sent
+        then.
+        """
+        if receiver not in self._sent:
+            raise UnknownServer(receiver, self._sent.keys())
+        lines = [pack(decision, message, self._codec) for decision, message in messages]
+        said = disk(self._presence())
+        return tuple(
+            self._frame(receiver, part, len(bodies), body, said)
+            for bodies in _bodies(lines)
+            for part, body in enumerate(bodies)
+        )
+
+    def open(self, datagram: bytes) -> Opened[V]:
+        """What ``datagram`` says. Raises Hostile, with nothing changed, and nothing else."""
+        header = self._addressed(datagram)
+        body = self._protection.open(header, datagram)
+        parts.check(header, body)
+        sender = header.sender
+        heard = hear(self._heard.get(sender), presence_of(header), header.sequence)
+        messages: tuple[Entry[V], ...] = ()
+        if header.parts == 1:
+            messages = unpack(body, self._codec)
+        else:
+            waiting, whole = parts.gather(heard.waiting, header, body)
+            heard = evolve(heard, waiting=waiting)
+            if whole is not None:
+                messages = unpack(whole, self._codec)
+        self._heard[sender] = heard
+        return Opened(sender, heard.presence, messages)
+
+    def claimed_sender(self, datagram: bytes) -> ServerId:
+        """Who it says that it is from, unproven. Raises Hostile.
+
+        For servers whose addresses are known: refuse what comes from elsewhere, WRONG_ADDRESS.
+        """
+        return self._addressed(datagram).sender
+
+    def _addressed(self, datagram: bytes) -> Header:
+        header = read(datagram)
+        if header.cluster != self._cluster:
+            raise Hostile(Reason.OTHER_CLUSTER)
+        if header.receiver != self._me:
+            raise Hostile(Reason.NOT_FOR_US)
+        if header.sender not in self._sent:
+            raise Hostile(Reason.UNKNOWN_SENDER)
+        if header.protection != self._protection.code:
+            raise Hostile(Reason.OTHER_PROTECTION)
+        return header
+
+    def _frame(
+        self,
+        receiver: ServerId,
+        part: int,
+        of: int,
+        body: bytes,
+        said: tuple[bytes, bytes, int, int],
+    ) -> bytes:
+        self._sent[receiver] = sequence = self._sent[receiver] + 1
+        guard = self._protection
+        header = LAYOUT.pack(
+            *(MAGIC, VERSION, guard.code, part, of, guard.key),
+            *(self._cluster, self._me, receiver, *said, sequence),
+        )
+        return guard.close(header, body)
+
+
+def _bodies(lines: Iterable[bytes]) -> Iterator[tuple[bytes, ...]]:
+    """The bodies of datagrams, in order; the parts of one body stand together."""
+    together: list[bytes] = []
+    room = BODY_BYTES - _COUNT_BYTES
+    for line in lines:
+        if together and (len(line) > room or len(together) == MAX_MESSAGES):
+            yield parts.split(batch(together))
+            together, room = [], BODY_BYTES - _COUNT_BYTES
+        together.append(line)
+        room -= len(line)
+    if together:
+        yield parts.split(batch(together))

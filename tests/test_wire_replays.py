@@ -1,0 +1,289 @@
+"""What a receiver keeps of a sender: numbers that were taken, lives, and parts that wait."""
+
+from __future__ import annotations
+
+import pytest
+from attrs import evolve
+from hypothesis import given
+from hypothesis import strategies as st
+
+from paxos import Accept, Ballot
+from paxos_adapters.peers import Presence
+from paxos_adapters.wire import Hostile, Reason
+from paxos_adapters.wire.bounds import (
+    MAX_LIVES,
+    MAX_UNFINISHED,
+    MAX_UNFINISHED_BYTES,
+    MAX_VALUE_BYTES,
+    WINDOW,
+)
+from paxos_adapters.wire.frame import BODY_BYTES, LAYOUT, Header
+from paxos_adapters.wire.parts import MAX_PARTS, Waiting, check, gather, split
+from paxos_adapters.wire.replays import Heard, Window, hear, take
+from tests.wires import BEAT, ONE, PRESENCE, TWO, End
+
+# --- numbers ------------------------------------------------------------------------------------
+
+
+class Everything:
+    """What a window is meant to be: a set of all that was taken, without a bound."""
+
+    def __init__(self) -> None:
+        self.taken: set[int] = set()
+
+    def takes(self, sequence: int) -> bool:
+        newest = max(self.taken, default=0)
+        if sequence < 1 or sequence in self.taken or newest - sequence >= WINDOW:
+            return False
+        self.taken.add(sequence)
+        return True
+
+
+STEPS = st.sampled_from([0, 1, 2, WINDOW - 1, WINDOW, WINDOW + 1, 3 * WINDOW])
+
+
+@given(st.lists(st.tuples(st.integers(-2, 2), STEPS), max_size=60))
+def test_a_window_takes_what_the_set_of_all_that_was_taken_would(
+    moves: list[tuple[int, int]],
+) -> None:
+    window, model, place = Window(), Everything(), 1
+    for times, step in moves:
+        place = max(0, place + times * step)
+        try:
+            window, taken = take(window, place), True
+        except Hostile:
+            taken = False
+        assert taken == model.takes(place), place
+
+
+def test_a_window_is_bounded_and_far_ahead_costs_nothing() -> None:
+    window = Window()
+    for sequence in (*range(1, 5 * WINDOW), (1 << 64) - 1):
+        window = take(window, sequence)
+        assert window.seen.bit_length() <= WINDOW
+    assert window == Window((1 << 64) - 1, 1)
+
+
+@pytest.mark.parametrize("behind", [1, WINDOW - 1])
+def test_what_comes_late_is_taken_once(behind: int) -> None:
+    window = take(take(Window(), 5 * WINDOW), 5 * WINDOW - behind)
+    with pytest.raises(Hostile):
+        take(window, 5 * WINDOW - behind)
+
+
+def test_what_is_too_late_to_tell_is_refused() -> None:
+    with pytest.raises(Hostile):
+        take(take(Window(), 5 * WINDOW), 4 * WINDOW)
+
+
+def test_a_datagram_is_taken_once() -> None:
+    one, two = End(ONE), End(TWO)
+    datagrams = [one.seal(BEAT)[0] for _ in range(3)]
+    for datagram in datagrams:
+        two.wire.open(datagram)
+    for datagram in datagrams:
+        with pytest.raises(Hostile) as caught:
+            two.wire.open(datagram)
+        assert caught.value.reason is Reason.REPLAYED
+
+
+# --- lives --------------------------------------------------------------------------------------
+
+
+def life(name: str, opened: int, mark: int, disk: str = "disk") -> Presence:
+    return Presence(disk, name, opened, mark)
+
+
+def refusal(known: Heard, now: Presence, sequence: int = 1) -> Reason:
+    with pytest.raises(Hostile) as caught:
+        hear(known, now, sequence)
+    return caught.value.reason
+
+
+def test_a_new_life_starts_with_an_empty_window() -> None:
+    known = hear(None, life("x", 0, 3), 7)
+    known = hear(known, life("y", 3, 3), 7)
+
+    assert (known.presence, known.windows) == (life("y", 3, 3), {"y": take(Window(), 7)})
+
+
+def test_an_older_life_does_not_come_back() -> None:
+    known = hear(hear(None, life("x", 0, 3), 1), life("y", 3, 5), 1)
+
+    assert refusal(known, life("x", 0, 3), 2) is Reason.OLDER_DISK
+    assert refusal(known, life("x", 0, 2), 2) is Reason.OLDER_DISK
+
+
+def test_of_lives_that_saved_nothing_each_is_heard_and_none_twice() -> None:
+    known = hear(None, life("w", 3, 3), 1)
+    known = hear(known, life("x", 3, 3), 1)
+    known = hear(known, life("w", 3, 3), 2)
+
+    for name, sequence in [("w", 1), ("w", 2), ("x", 1)]:
+        assert refusal(known, life(name, 3, 3), sequence) is Reason.REPLAYED
+    assert hear(known, life("x", 3, 3), 2).presence.life == "x"
+
+
+@pytest.mark.parametrize("later", [life("x", 3, 4), life("y", 3, 4), life("y", 4, 4)])
+def test_a_save_puts_an_end_to_all_other_lives(later: Presence) -> None:
+    known = hear(hear(None, life("w", 3, 3), 1), life("x", 3, 3), 1)
+    known = hear(known, later, 2)
+
+    assert set(known.windows) == {later.life}
+    assert refusal(known, life("w", 3, 3), 2) is Reason.OLDER_DISK
+
+
+def test_with_many_lives_that_saved_nothing_a_new_one_is_heard_after_a_save() -> None:
+    known = hear(None, life("0", 3, 3), 1)
+    for number in range(1, MAX_LIVES):
+        known = hear(known, life(f"{number}", 3, 3), 1)
+
+    assert refusal(known, life("new", 3, 3)) is Reason.TOO_MANY_LIVES
+    assert len(hear(known, life("0", 3, 3), 2).windows) == MAX_LIVES
+    assert set(hear(known, life("new", 3, 4), 1).windows) == {"new"}
+
+
+def test_what_waited_in_one_life_is_not_finished_in_the_next() -> None:
+    one, two = End(ONE), End(TWO)
+    first, _ = one.seal(Accept(Ballot(1, ONE), bytes(1500)))
+    two.wire.open(first)
+    again = End(ONE, presence=evolve(PRESENCE, life="00" * 8, opened=20))
+    _, last = again.seal(Accept(Ballot(1, ONE), bytes(1500)))
+
+    assert two.wire.open(last).messages == ()
+
+
+def test_another_disk_is_refused() -> None:
+    known = hear(None, life("x", 0, 3), 1)
+
+    assert refusal(known, life("y", 5, 9, "other")) is Reason.OTHER_DISK
+    assert refusal(known, life("x", 0, 4, "other")) is Reason.OTHER_DISK
+
+
+def test_what_was_known_of_a_disk_holds_from_the_first_datagram_on() -> None:
+    two = End(TWO, known={ONE: evolve(PRESENCE, life="00" * 8, opened=0, mark=11)})
+    with pytest.raises(Hostile) as caught:
+        two.wire.open(*End(ONE).seal(BEAT))
+
+    assert caught.value.reason is Reason.OLDER_DISK
+
+
+@given(
+    st.lists(st.integers(0, 2), min_size=1, max_size=8),
+    st.lists(st.integers(0, 1_000_000), max_size=60),
+)
+def test_who_keeps_its_disk_is_heard_and_never_twice(saves: list[int], picks: list[int]) -> None:
+    """Its network loses, repeats and mixes all that it said in all of its lives."""
+    said: list[tuple[int, Presence, int]] = []
+    mark = 0
+    for number, often in enumerate(saves):
+        opened = mark
+        said += [(number, life(f"{number}", opened, opened + n), n + 1) for n in range(often + 1)]
+        mark += often
+    known: Heard | None = None
+    taken: set[tuple[int, int]] = set()
+    for pick in picks:
+        number, now, sequence = said[pick % len(said)]
+        is_over = known is not None and now.opened < max(known.presence.opened, known.presence.mark)
+        is_over = is_over and known is not None and now.life != known.presence.life
+        try:
+            known = hear(known, now, sequence)
+        except Hostile:
+            assert is_over or (number, sequence) in taken
+        else:
+            assert not is_over
+            assert (number, sequence) not in taken
+            taken.add((number, sequence))
+
+
+# --- parts --------------------------------------------------------------------------------------
+
+
+def header(sequence: int, part: int, parts: int) -> Header:
+    frame = bytes(LAYOUT.size)
+    return Header(*LAYOUT.unpack(frame))._replace(sequence=sequence, part=part, parts=parts)
+
+
+@pytest.mark.parametrize("size", [1, BODY_BYTES - 1, BODY_BYTES, BODY_BYTES + 1, 5 * BODY_BYTES])
+def test_parts_are_full_and_together_they_are_the_body(size: int) -> None:
+    body = bytes(place % 251 for place in range(size))
+    parts = split(body)
+
+    assert b"".join(parts) == body
+    assert {len(part) for part in parts[:-1]} <= {BODY_BYTES}
+    for place, part in enumerate(parts):
+        check(header(100 + place, place, len(parts)), part)
+
+
+@pytest.mark.parametrize(
+    ("sequence", "part", "parts", "size"),
+    [
+        (9, 0, 0, 1),
+        (9, 1, 1, BODY_BYTES),
+        (9, 3, 2, BODY_BYTES),
+        (99, 60, MAX_PARTS + 1, BODY_BYTES),
+        (9, 0, 2, BODY_BYTES - 1),
+        (9, 0, 1, 0),
+        (9, 1, 2, 0),
+        (1, 1, 2, 1),
+        (0, 0, 1, 1),
+    ],
+)
+def test_a_part_that_cannot_be_is_refused(sequence: int, part: int, parts: int, size: int) -> None:
+    with pytest.raises(Hostile) as caught:
+        check(header(sequence, part, parts), bytes(size))
+
+    assert caught.value.reason is Reason.OUT_OF_BOUNDS
+
+
+def test_parts_of_one_body_agree_on_their_number() -> None:
+    waiting, _ = gather((), header(10, 0, 3), bytes(BODY_BYTES))
+    with pytest.raises(Hostile) as caught:
+        gather(waiting, header(11, 1, 2), b"v")
+
+    assert caught.value.reason is Reason.OUT_OF_BOUNDS
+
+
+def test_parts_of_several_bodies_mix() -> None:
+    one, two = End(ONE), End(TWO)
+    messages = [Accept(Ballot(1, ONE), bytes([it]) * 2000) for it in range(5)]
+    sealed = [one.seal(message) for message in messages]
+    firsts, lasts = zip(*sealed, strict=True)
+    for first in firsts:
+        assert two.wire.open(first).messages == ()
+
+    opened = [two.wire.open(last).messages for last in lasts]
+    assert opened == [(("leader", message),) for message in messages]
+
+
+def test_of_too_many_unfinished_ones_the_oldest_is_dropped() -> None:
+    waiting: Waiting = ()
+    for number in range(MAX_UNFINISHED + 3):
+        waiting, _ = gather(waiting, header(10 * number + 1, 0, 2), bytes(BODY_BYTES))
+
+    assert [it.first for it in waiting] == [10 * it + 1 for it in range(3, MAX_UNFINISHED + 3)]
+
+
+def test_of_too_many_bytes_the_oldest_are_dropped() -> None:
+    waiting: Waiting = ()
+    for number in range(6):
+        for part in range(MAX_PARTS - 1):
+            at = header(100 * number + part + 1, part, MAX_PARTS)
+            waiting, _ = gather(waiting, at, bytes(BODY_BYTES))
+            assert sum(it.size for it in waiting) <= MAX_UNFINISHED_BYTES
+
+    assert [it.first for it in waiting] == [201, 301, 401, 501]
+
+
+def test_a_part_that_is_late_for_what_was_dropped_does_no_harm() -> None:
+    one, two = End(ONE), End(TWO)
+    sealed = [one.seal(Accept(Ballot(1, ONE), bytes(2000))) for _ in range(MAX_UNFINISHED + 1)]
+    for first, _ in sealed:
+        two.wire.open(first)
+
+    lasts = sealed[0][1], sealed[-1][1]
+    assert [len(two.wire.open(last).messages) for last in lasts] == [0, 1]
+
+
+def test_the_memory_for_parts_holds_the_largest_message_with_room_to_spare() -> None:
+    assert MAX_UNFINISHED_BYTES >= 3 * MAX_PARTS * BODY_BYTES > 3 * MAX_VALUE_BYTES

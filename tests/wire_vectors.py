@@ -1,0 +1,284 @@
+"""Test vectors of the wire, for other languages: ``python -m tests.wire_vectors`` writes them.
+
+Each vector is what a server seals first, and the datagrams that come of it, in hex. The hostile
+ones are datagrams, and why their receiver refuses them. A change of what is there is a change of
+the format, and asks for another version.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TypeAlias
+
+import msgspec
+from attrs import evolve
+
+from paxos import (
+    Accept,
+    Accepted,
+    Ballot,
+    Chosen,
+    Heartbeat,
+    Message,
+    Nack,
+    Prepare,
+    Promise,
+    Proposal,
+    ServerId,
+)
+from paxos_adapters.codecs import RAW
+from paxos_adapters.peers import Presence
+from paxos_adapters.wire import (
+    Checked,
+    Encrypted,
+    Entry,
+    Hostile,
+    Key,
+    Keyring,
+    Protection,
+    Signed,
+    Wire,
+)
+from paxos_adapters.wire.bounds import MAX_MARK, MAX_ROUND, MAX_SERVER
+from paxos_adapters.wire.frame import HEADER_BYTES, LAYOUT, TAG_BYTES, Header
+from tests.wires import MEMBERS, NEW, OLD, ONE, PRESENCE, TWO
+
+PATH = Path(__file__).parent / "vectors" / "wire.json"
+Numbers: TypeAlias = tuple[int, int]
+
+
+class KeyLine(msgspec.Struct):
+    """A key, and what is derived from it."""
+
+    text: str
+    id: str
+    signing: str
+    encrypting: str
+
+
+class Held(msgspec.Struct):
+    """What an acceptor has accepted."""
+
+    ballot: Numbers
+    value: str
+
+
+class Said(msgspec.Struct, omit_defaults=True):
+    """A message for a decision; of the fields, those that its type has."""
+
+    type: str
+    decision: str
+    ballot: Numbers | None = None
+    value: str | None = None
+    accepted: Held | None = None
+    promised: Numbers | None = None
+
+
+class Disk(msgspec.Struct):
+    """The presence of the sender."""
+
+    incarnation: str
+    life: str
+    opened: int
+    mark: int
+
+
+class Vector(msgspec.Struct):
+    """What was sealed, and what came of it."""
+
+    what: str
+    cluster: str
+    sender: int
+    receiver: int
+    protection: str
+    key: str | None
+    presence: Disk
+    messages: list[Said]
+    datagrams: list[str]
+
+
+class Refused(msgspec.Struct):
+    """What server 2 of cluster demo does not hear, as the first datagram of all."""
+
+    what: str
+    protection: str
+    key: str | None
+    datagram: str
+    reason: str
+
+
+class Vectors(msgspec.Struct):
+    """The whole file."""
+
+    version: int
+    keys: list[KeyLine]
+    vectors: list[Vector]
+    hostile: list[Refused]
+
+
+def wire(
+    me: int, protection: str, key: str | None, *, cluster: str, presence: Presence
+) -> Wire[bytes]:
+    """One end, of any cluster."""
+    keyring = Keyring((Key.parse(key),)) if key else None
+    guard: Protection = Checked()
+    if keyring is not None:
+        guard = Signed(keyring) if protection == "signed" else Encrypted(keyring)
+    return Wire(
+        cluster=cluster,
+        me=ServerId(me),
+        members=MEMBERS | {ServerId(me), ServerId(MAX_SERVER), ServerId(0)},
+        codec=RAW,
+        protection=guard,
+        presence=lambda: presence,
+        known={},
+    )
+
+
+def said(entry: Entry[bytes]) -> Said:
+    """A message in words."""
+    decision, message = entry
+    words = Said(type(message).__name__, decision)
+    if not isinstance(message, Heartbeat):
+        words.ballot = message.ballot
+    if isinstance(message, Accept | Accepted | Chosen):
+        words.value = message.value.hex()
+    elif isinstance(message, Promise) and message.accepted is not None:
+        words.accepted = Held(message.accepted.ballot, message.accepted.value.hex())
+    elif isinstance(message, Nack):
+        words.promised = message.promised
+    return words
+
+
+BALLOT, LAST = Ballot(3, ONE), Ballot(MAX_ROUND, ServerId(MAX_SERVER))
+LARGE = Accept(BALLOT, bytes(range(256)) * 9)
+EACH: list[Message[bytes]] = [
+    Prepare(BALLOT),
+    Promise[bytes](BALLOT, None),
+    Promise(BALLOT, Proposal(Ballot(2, TWO), b"red")),
+    Accept(BALLOT, b"red"),
+    Accepted(BALLOT, b"red"),
+    Nack(BALLOT, Ballot(4, TWO)),
+    Chosen(BALLOT, b"red"),
+    Heartbeat(),
+]
+SEALED: list[tuple[str, list[Entry[bytes]]]] = [
+    *((f"{type(it).__name__}", [("leader", it)]) for it in EACH),
+    ("all of them together", [("leader", it) for it in EACH]),
+    ("sixteen messages", [(f"{it}", Heartbeat()) for it in range(16)]),
+    ("the highest ballot", [("", Promise(LAST, Proposal(LAST, b"")))]),
+    ("a name that is not ASCII", [("Führung", Heartbeat())]),
+    ("a value in three parts, then a heartbeat", [("leader", LARGE), ("leader", Heartbeat())]),
+]
+
+
+def vector(
+    what: str,
+    entries: list[Entry[bytes]],
+    protection: str,
+    key: Key | None,
+    *,
+    cluster: str = "demo",
+    presence: Presence = PRESENCE,
+    servers: Numbers = (1, 2),
+) -> Vector:
+    """Seal it."""
+    sender, receiver = servers
+    text = key.text if key else None
+    one = wire(sender, protection, text, cluster=cluster, presence=presence)
+    datagrams = [it.hex() for it in one.seal(ServerId(receiver), entries)]
+    disk = Disk(presence.incarnation, presence.life, presence.opened, presence.mark)
+    messages = [said(entry) for entry in entries]
+    return Vector(what, cluster, sender, receiver, protection, text, disk, messages, datagrams)
+
+
+def vectors() -> list[Vector]:
+    """All that are to be heard."""
+    beat: list[Entry[bytes]] = [("leader", Heartbeat())]
+    last = evolve(PRESENCE, opened=MAX_MARK, mark=MAX_MARK)
+    return [
+        *(vector(what, entries, "signed", OLD) for what, entries in SEALED),
+        vector("another key", beat, "signed", NEW),
+        vector("another cluster", beat, "signed", OLD, cluster="größer"),
+        vector(
+            "the highest mark and server",
+            beat,
+            "signed",
+            OLD,
+            presence=last,
+            servers=(0, MAX_SERVER),
+        ),
+        *(vector(what, entries, "checked", None) for what, entries in SEALED[3::5]),
+        *(vector(what, entries, "encrypted", OLD) for what, entries in SEALED[3::3]),
+    ]
+
+
+def hostile() -> list[Refused]:
+    """All that are not to be heard."""
+    whole = bytes.fromhex(vector("", [("leader", Heartbeat())], "signed", OLD).datagrams[0])
+    header, body = Header(*LAYOUT.unpack_from(whole)), whole[HEADER_BYTES:-TAG_BYTES]
+
+    def tagged(body: bytes = body, header: Header = header) -> bytes:
+        return Signed(Keyring((OLD,))).close(LAYOUT.pack(*header), body)
+
+    cases = {
+        "no byte": b"",
+        "cut off before the tag": whole[: HEADER_BYTES + TAG_BYTES - 1],
+        "cut off by a byte": whole[:-1],
+        "a byte too long for a datagram": whole + bytes(1201 - len(whole)),
+        "another magic": b"PAY" + whole[3:],
+        "version 2": whole[:3] + b"\2" + whole[4:],
+        "a bit of the body is flipped": whole[:80] + bytes([whole[80] ^ 1]) + whole[81:],
+        "a bit of the tag is flipped": whole[:-1] + bytes([whole[-1] ^ 1]),
+        "another cluster": tagged(header=header._replace(cluster=bytes(8))),
+        "for server 3": tagged(header=header._replace(receiver=ServerId(3))),
+        "from server 9": tagged(header=header._replace(sender=ServerId(9))),
+        "a checksum instead of a MAC": bytes.fromhex(
+            vector("", [("leader", Heartbeat())], "checked", None).datagrams[0]
+        ),
+        "an unknown key": tagged(header=header._replace(key=bytes(8))),
+        "sequence 0": tagged(header=header._replace(sequence=0)),
+        "part 1 of 1": tagged(header=header._replace(part=1)),
+        "no part": tagged(header=header._replace(parts=0)),
+        "61 parts": tagged(bytes(1105), header._replace(parts=61)),
+        "a first part that is not full": tagged(header=header._replace(parts=2)),
+        "opened above the mark": tagged(header=header._replace(opened=21)),
+        "mark 2^63": tagged(header=header._replace(mark=1 << 63)),
+        "no body": tagged(b""),
+        "an empty batch": tagged(b"\x90"),
+        "round 0": tagged(msgspec.msgpack.encode([[1, "leader", 0, 1]])),
+        "round 2^63": tagged(msgspec.msgpack.encode([[1, "leader", 1 << 63, 1]])),
+        "a server above 2^32 - 1": tagged(msgspec.msgpack.encode([[1, "leader", 1, 1 << 32]])),
+        "a name of 256 bytes": tagged(msgspec.msgpack.encode([[7, "d" * 256]])),
+        "257 messages": tagged(msgspec.msgpack.encode([[7, ""]] * 257)),
+        "an unknown message": tagged(msgspec.msgpack.encode([[8, "leader"]])),
+        "a field too many": tagged(msgspec.msgpack.encode([[7, "leader", 1]])),
+        "a float for a round": tagged(msgspec.msgpack.encode([[1, "leader", 1.0, 1]])),
+        "text for a value": tagged(msgspec.msgpack.encode([[3, "leader", 1, 1, "red"]])),
+        "a name that is no UTF-8": tagged(b"\x91\x92\x07\xa1\xff"),
+        "a byte after the batch": tagged(body + b"\0"),
+    }
+    return [Refused(what, "signed", OLD.text, it.hex(), reason(it)) for what, it in cases.items()]
+
+
+def reason(datagram: bytes) -> str:
+    """Why server 2 refuses it."""
+    two = wire(2, "signed", OLD.text, cluster="demo", presence=PRESENCE)
+    try:
+        two.open(datagram)
+    except Hostile as refusal:
+        return refusal.reason.name
+    return "it is heard"
+
+
+def text() -> str:
+    """The whole file."""
+    keys = [
+        KeyLine(it.text, it.id.hex(), it.signing.hex(), it.encrypting.hex()) for it in (OLD, NEW)
+    ]
+    whole = msgspec.json.encode(Vectors(1, keys, vectors(), hostile()))
+    return msgspec.json.format(whole, indent=1).decode() + "\n"
+
+
+if __name__ == "__main__":
+    PATH.write_text(text())
