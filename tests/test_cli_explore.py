@@ -149,8 +149,22 @@ def test_a_recording_that_is_none_is_one_line(tmp_path: Path) -> None:
 
 
 def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    """Before the walk, which can be long."""
     ended = explore(tmp_path, "--rule", "accept-everything", "--record", "no/such/folder")
 
-    assert ended.returncode == 1
-    assert "Broken: agreement" in ended.stdout
-    assert "Traceback" not in ended.stderr
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert "no/such/folder cannot be written" in ended.stderr
+    assert len(ended.stderr.splitlines()) == 1
+
+
+def test_a_reader_whose_flaw_takes_a_reader(tmp_path: Path) -> None:
+    assert (
+        "Broken: what is reported is chosen"
+        in explore(tmp_path, "--rule", "read-not-completed").stdout
+    )
+
+
+def test_what_was_not_checked_is_not_said_to_hold(tmp_path: Path) -> None:
+    ended = explore(tmp_path, "--ballots", "1", "--check", "agreement")
+
+    assert "What was checked holds (agreement) in each of them." in ended.stdout

@@ -165,7 +165,7 @@ class TestInspect:
         assert told["peers"] == {"2": {"incarnation": "ab" * 16, "opened": 3, "mark": 9}}
 
     @pytest.mark.parametrize(
-        ("name", "message"), [("n1.db", "is damaged"), ("no.db", "there is no such file")]
+        ("name", "message"), [("n1.db", "is damaged"), ("no.db", "is no store: it is not there")]
     )
     def test_damage_is_one_line(
         self, path: Path, name: str, message: str, capsys: pytest.CaptureFixture[str]

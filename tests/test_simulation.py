@@ -473,6 +473,19 @@ class TestSetup:
         assert 2 * steps.LONGEST_TICKS < MAX_DELAY_TICKS
 
 
+def test_a_protocol_that_raises_names_its_life() -> None:
+    def careless(state: Server, event: Event) -> Step:
+        if isinstance(event, Wake):
+            raise RuntimeError("I forgot about that")
+        return server.receive(state, event)
+
+    with pytest.raises(RuntimeError, match="I forgot") as raised:
+        sweep(range(100), Setup(protocol=Protocol("careless", "", careless)))
+    (note,) = raised.value.__notes__
+    assert note.startswith("in the life of seed ")
+    assert raised.value.__context__ is None or not isinstance(raised.value.__context__, KeyError)
+
+
 class TestTable:
     """Steps that are looked up."""
 
@@ -558,6 +571,21 @@ class TestCommand:
         monkeypatch.setattr(simulate_command.Watcher, "look", interrupted)
         assert app.run(["simulate", "--seeds", "2000", "--jobs", "1"]) == 130
         assert "Interrupted after 250 of 2,000 lives" in capsys.readouterr().out
+
+    @pytest.mark.parametrize("signals", [[signal.SIGTERM], [signal.SIGINT] * 3])
+    def test_told_to_end_it_ends_with_all_its_workers(self, signals: list[signal.Signals]) -> None:
+        command = [sys.executable, "-m", "paxos_adapters.cli", "simulate"]
+        arguments = ["--seeds", "10000000", "--jobs", "2", "--plain"]
+        with subprocess.Popen(
+            [*command, *arguments], stdout=subprocess.PIPE, text=True, start_new_session=True
+        ) as running:
+            assert running.stdout is not None
+            assert "safety" in running.stdout.readline()
+            for number in signals:
+                os.killpg(running.pid, number) if number == signal.SIGINT else running.terminate()
+            printed, _ = running.communicate(timeout=60)
+            assert running.returncode == 130
+            assert "Interrupted after" in printed
 
     @pytest.mark.parametrize(
         "arguments",

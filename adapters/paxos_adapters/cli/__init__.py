@@ -16,4 +16,6 @@ def main() -> None:
             f"paxos: the command needs {missing.name}, which comes with the extra 'cli': "
             "pip install 'sansio-paxos[cli]'. The library works without it."
         )
+    except KeyboardInterrupt:
+        sys.exit(130)
     sys.exit(run(sys.argv[1:]))

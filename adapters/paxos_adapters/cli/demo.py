@@ -1,7 +1,7 @@
 """``paxos demo``: rival proposers reach a decision, and every message of it is shown.
 
 With ``--data`` the servers keep their memory in files: stopped half way and started again, they
-come to the same decision.
+come to the decision that they had come to, if they had.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from random import Random
+from shlex import quote
 
 import click
 
@@ -73,7 +74,7 @@ def demo(
         drawing.picture(cluster.servers, history, width=9 if servers <= 5 else 5)
         drawing.knowledge("Who knows what", _holdings(cluster))
         if stop_after is not None and _messages(history) >= stop_after:
-            return _stopped(drawing, history, data)
+            return _stopped(drawing, history, data, proposers)
         return _verdict(cluster, history, drawing)
 
 
@@ -179,10 +180,12 @@ def _messages(history: History) -> int:
     return sum(isinstance(item, Delivery) for item in history)
 
 
-def _stopped(drawing: Canvas, history: History, data: Path | None) -> int:
+def _stopped(drawing: Canvas, history: History, data: Path | None, proposers: int) -> int:
     drawing.write(f"All servers stopped after {_messages(history)} messages, as asked.")
     if data is not None:
-        drawing.write(f"Their memory is in {data}. To start them again: paxos demo --data {data}")
+        drawing.write(f"Their memory is in {data}. To start them again:")
+        more = "" if proposers == 2 else f" --proposers {proposers}"
+        drawing.write(f"paxos demo --data {quote(str(data))}{more}")
     return 0
 
 

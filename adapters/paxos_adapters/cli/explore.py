@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Generator
@@ -38,7 +39,11 @@ LANE_WIDTH = 7
     type=click.IntRange(0, 9),
     help="How many.  [default: 2; 3 for first-value-only, to split three votes]",
 )
-@click.option("--readers", type=click.IntRange(0, 9), default=0, show_default=True)
+@click.option(
+    "--readers",
+    type=click.IntRange(0, 9),
+    help="How many inquire.  [default: 0; 1 for read-not-completed]",
+)
 @click.option("--ballots", type=click.IntRange(1), default=2, show_default=True, help="For each.")
 @click.option("--crashes", type=click.IntRange(0), default=0, show_default=True, help="In all.")
 @click.option("--quorum", help="2/3: any two promise, any three choose. 2,1,1: weights.")
@@ -64,7 +69,7 @@ LANE_WIDTH = 7
 def explore(
     acceptors: int,
     proposers: int | None,
-    readers: int,
+    readers: int | None,
     ballots: int,
     crashes: int,
     quorum: str | None,
@@ -85,8 +90,11 @@ def explore(
     if replay is not None:
         _draw(drawn, _recorded(replay))
         return 0
+    if readers is None:
+        readers = int(rule == "read-not-completed")
     if proposers is None:
-        proposers = min(3 if rule == "first-value-only" else 2, acceptors)
+        proposers = min(3 if rule == "first-value-only" else 2 - readers % 2, acceptors)
+    _check_place(record)
     scope = _scope(acceptors, proposers, readers, ballots, crashes, quorum, rule)
     drawn.write(_title(scope))
     started = time.perf_counter()
@@ -106,7 +114,16 @@ def explore(
         _draw(drawn, example)
         _keep(drawn, record, example)
         return 1
-    return _verdict(drawn, found, watcher, max_states)
+    return _verdict(drawn, found, watcher, max_states, check)
+
+
+def _check_place(record: Path) -> None:
+    """A walk can be long, so that it is worth knowing now."""
+    if not os.access(record.parent, os.W_OK):
+        raise click.BadParameter(
+            f"{record} cannot be written: there is no such folder, or it is closed to us.",
+            param_hint="'--record'",
+        )
 
 
 def _scope(
@@ -169,7 +186,7 @@ def _recorded(path: Path) -> Counterexample:
 def _draw(drawn: Canvas, example: Counterexample) -> None:
     names = lanes(example.scope)
     drawn.write()
-    drawn.write(f"Broken: {example.rule}, by {len(example.run)} events. Time runs down.")
+    drawn.write(f"Broken: {example.rule}, by {_events(len(example.run))}. Time runs down.")
     drawn.picture(tuple(names), history(example), width=LANE_WIDTH, names=names)
     held = example.machine.accepted(example.run[-1].after) if example.run else ()
     told = ", ".join(
@@ -179,6 +196,10 @@ def _draw(drawn: Canvas, example: Counterexample) -> None:
     drawn.write(f"Accepted at the end: {told}.")
     if example.rule == CHOOSABLE:
         drawn.write("No value is chosen, and from here none ever can be.")
+
+
+def _events(count: int) -> str:
+    return "1 event" if count == 1 else f"{count} events"
 
 
 def _keep(drawn: Canvas, path: Path, example: Counterexample) -> None:
@@ -191,7 +212,11 @@ def _keep(drawn: Canvas, path: Path, example: Counterexample) -> None:
 
 
 def _verdict(
-    drawn: Canvas, found: Exploration[State, Move], watcher: Watcher, max_states: int
+    drawn: Canvas,
+    found: Exploration[State, Move],
+    watcher: Watcher,
+    max_states: int,
+    check: tuple[str, ...],
 ) -> int:
     if not found.exhausted:
         why = watcher.stopped or f"there are more than {max_states:,} states (--max-states)"
@@ -201,7 +226,8 @@ def _verdict(
         drawn.write(f"All states seen, and yet never: {', '.join(sorted(found.never))}.")
         drawn.write("A rule that holds because nothing happens proves little: widen the scope.")
         return 1
-    drawn.write("All states seen. Every rule holds in each of them.")
+    what = "Every rule holds" if not check else f"What was checked holds ({', '.join(check)})"
+    drawn.write(f"All states seen. {what} in each of them.")
     return 0
 
 

@@ -12,7 +12,7 @@ from rich.table import Table
 from paxos import ServerId
 from paxos_adapters.cli.drawing import Canvas, canvas
 from paxos_adapters.codecs import RAW
-from paxos_adapters.file import Contents, FileStore, StoreError, inspect
+from paxos_adapters.file import Contents, FileStore, NotThere, StoreError, inspect
 from paxos_adapters.file.rows import (
     ACCEPTOR,
     PEER,
@@ -36,6 +36,8 @@ def inspect_file(file: Path, as_json: bool, plain: bool) -> int:
     """
     try:
         contents = inspect(file)
+    except NotThere as error:
+        raise click.ClickException(f"{file} is no store: it is not there, or empty.") from error
     except (StoreError, OSError) as error:
         raise click.ClickException(str(error)) from error
     if as_json:

@@ -1,4 +1,4 @@
-"""Ctrl-C as a wish: long work ends where it is whole, and sums up."""
+"""Ctrl-C, and being told to end, as a wish: long work ends where it is whole, and sums up."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from contextlib import contextmanager
 
 @contextmanager
 def on_interrupt(react: Callable[[], None]) -> Generator[None, None, None]:
-    """Call ``react`` for each SIGINT, in place of what would happen otherwise."""
+    """Call ``react`` for each SIGINT and SIGTERM, in place of what would happen otherwise."""
 
     def heard(*_: object) -> None:
         react()
 
-    before = signal.signal(signal.SIGINT, heard)
+    before = {it: signal.signal(it, heard) for it in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for it, handler in before.items():
+            signal.signal(it, handler)

@@ -84,14 +84,15 @@ def simulate(
     drawn = canvas(plain)
     if seed is not None:
         return _draw_life(drawn, setup, seed)
-    drawn.write(_title(setup))
     started = time.perf_counter()
-    with _workers(jobs or cpu_count() or 1) as executor, _watching(seeds) as watcher:
+    with _watching(seeds) as watcher, _workers(jobs or cpu_count() or 1) as executor:
+        drawn.write(_title(setup))
         done = sweep(range(seeds), setup, executor=executor, progress=watcher.look)
     _sum_up(drawn, done, time.perf_counter() - started)
     if done.failure is not None:
         _explain(drawn, setup, done.failure)
         return 1
+    _faults(drawn, done.met)
     if done.stopped:
         drawn.write(f"Interrupted after {done.lives:,} of {seeds:,} lives; none broke a rule.")
         return 130
@@ -191,6 +192,7 @@ def _workers(jobs: int) -> Generator[Executor | None, None, None]:
 def _ignore_interrupts() -> None:
     """Ctrl-C reaches every process of the terminal; only the one that sums up listens."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _sum_up(drawn: Canvas, done: Sweep, seconds: float) -> None:
@@ -201,7 +203,6 @@ def _sum_up(drawn: Canvas, done: Sweep, seconds: float) -> None:
     drawn.write(
         f"A value was chosen in {done.decided:,} lives; servers answered {done.reports:,} times."
     )
-    _faults(drawn, done.met)
 
 
 def _faults(drawn: Canvas, met: tuple[int, ...]) -> None:
@@ -255,7 +256,8 @@ def _draw_broken(drawn: Canvas, setup: Setup, life: Life, played: Played) -> Non
         drawn.write(f"Somebody got no answer within {LIVENESS_TICKS:,} ticks after the last fault.")
         return
     shortest = shrink(setup, played.acts, life.broken)
-    drawn.write(f"Broken: {life.broken}, by {len(shortest.acts)} of its {len(played.acts)} events.")
+    told = f"{len(shortest.acts)} of the {len(played.acts)} things that happened"
+    drawn.write(f"Broken: {life.broken}, by {told}.")
     _draw(drawn, setup, shortest)
 
 

@@ -23,7 +23,14 @@ from paxos import MaxRound
 from paxos_adapters.simulation.faults import Fault
 from paxos_adapters.simulation.judging import Broken
 from paxos_adapters.simulation.setup import LIVENESS, Act, Fate, Life, Noted, Setup
-from paxos_adapters.simulation.steps import RECEIVER, RECEIVER_BITS, Check, Step, Wish
+from paxos_adapters.simulation.steps import (
+    RECEIVER,
+    RECEIVER_BITS,
+    UNKNOWN,
+    Check,
+    Step,
+    Wish,
+)
 from paxos_adapters.simulation.world import FLUSH, MAX_DELAY_TICKS, World
 
 MAX_STEPS = 400_000
@@ -61,6 +68,9 @@ class Simulator(World):
             self._run()
         except Broken as found:
             broken = found.rule
+        except Exception as error:
+            error.add_note(f"in the life of seed {seed}: record({seed}, setup) meets it again")
+            raise
         if self.setup.liveness and self.waiting & self.owed and broken is None:
             broken = LIVENESS
         judge = self.judge
@@ -106,6 +116,8 @@ class Simulator(World):
                         while part >= 0:
                             part, branches, step = branches[parts[part]]
                     except KeyError:
+                        part, step = UNKNOWN, None
+                    if part == UNKNOWN:
                         step = take(item, parts)
                     if step is None:
                         continue

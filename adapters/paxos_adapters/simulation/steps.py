@@ -110,7 +110,8 @@ PARTS = range(11)
     CHOICE,
     ELECTION,
 ) = PARTS
-LEAF = -1
+LEAF, UNKNOWN = -1, -2
+"""In place of a part: the end of a branch, and a step that was never taken."""
 
 
 class _Unread(Exception):
