@@ -1,0 +1,383 @@
+"""Nodes that agree: on loopback, with files, and with faults in between."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncGenerator, Coroutine
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from paxos import ServerId
+from paxos_adapters import node as module
+from paxos_adapters.codecs import TEXT
+from paxos_adapters.file import FileStore
+from paxos_adapters.host import Pace, Stopped
+from paxos_adapters.node import BadName, Crowded, Insecure, NoAnswer, Node, OutcomeUnknown
+from paxos_adapters.udp import Address, Endpoint, Place
+from paxos_adapters.wire import Key, Keyring, Protection, Signed, TooLarge
+
+IDS = [ServerId(number) for number in range(1, 6)]
+QUICK = Pace(shortest_s=0.02, longest_s=0.5, beat_s=0.02)
+
+
+def free_addresses(count: int) -> dict[ServerId, Address]:
+    """Ports that nobody uses now."""
+    sockets = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(count)]
+    for it in sockets:
+        it.bind(("127.0.0.1", 0))
+    found = {me: ("127.0.0.1", it.getsockname()[1]) for me, it in zip(IDS, sockets, strict=False)}
+    for it in sockets:
+        it.close()
+    return found
+
+
+class Cluster:
+    """Nodes, each with a file of its own, that can be stopped and started."""
+
+    def __init__(self, folder: Path, size: int) -> None:
+        self.folder = folder
+        self.addresses = free_addresses(size)
+        self.nodes: dict[ServerId, Node[str]] = {}
+        self.files: dict[ServerId, FileStore[str]] = {}
+        for me in self.addresses:
+            FileStore.create(self.path(me), cluster="c", server=me, codec=TEXT).close()
+
+    def path(self, me: ServerId) -> Path:
+        return self.folder / f"n{me}.db"
+
+    async def start(self, me: ServerId, protection: Protection | None = None) -> Node[str]:
+        file = FileStore.open(self.path(me), cluster="c", server=me, codec=TEXT)
+        self.files[me] = file
+        node = Node(file, self.addresses, protection=protection, pace=QUICK, random=Random(me))
+        self.nodes[me] = node
+        await node.__aenter__()
+        return node
+
+    async def stop(self, me: ServerId) -> None:
+        await self.nodes.pop(me).close()
+        self.files.pop(me).close()
+
+
+@asynccontextmanager
+async def running(folder: Path, size: int = 3) -> AsyncGenerator[Cluster, None]:
+    cluster = Cluster(folder, size)
+    for me in cluster.addresses:
+        await cluster.start(me)
+    try:
+        yield cluster
+    finally:
+        for me in [*cluster.nodes]:
+            await cluster.stop(me)
+
+
+def runs(run: Coroutine[object, object, None]) -> None:
+    asyncio.run(asyncio.wait_for(run, 60))
+
+
+def test_they_agree(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with running(tmp_path) as cluster:
+            one, two, three = cluster.nodes.values()
+            assert await one.read("leader") is None
+            assert await one.propose("leader", "one") == "one"
+            assert await two.propose("leader", "two") == "one"
+            assert [await it.read("leader") for it in (one, two, three)] == ["one"] * 3
+            assert await three.read("other") is None
+
+    runs(run())
+
+
+def test_rivals_come_to_one_value_for_each_name(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with running(tmp_path, 5) as cluster:
+            names = [f"name {number}" for number in range(20)]
+            chosen = await asyncio.gather(
+                *(
+                    node.propose(name, f"{me}")
+                    for name in names
+                    for me, node in cluster.nodes.items()
+                )
+            )
+            for number, name in enumerate(names):
+                values = set(chosen[5 * number : 5 * number + 5])
+                assert len(values) == 1
+                assert await cluster.nodes[IDS[0]].read(name) in values
+
+    runs(run())
+
+
+def test_what_was_chosen_survives_all_of_them(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with running(tmp_path) as cluster:
+            assert await cluster.nodes[IDS[0]].propose("leader", "one") == "one"
+            for me in IDS[:3]:
+                await cluster.stop(me)
+            for me in IDS[:3]:
+                await cluster.start(me)
+            assert await cluster.nodes[IDS[2]].propose("leader", "three") == "one"
+
+    runs(run())
+
+
+def test_one_value_a_name_whatever_is_lost_and_whoever_restarts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fifth of all datagrams is lost, a tenth comes twice, and nodes stop and start."""
+    chance, send = Random(20131017), Endpoint.send
+
+    def careless(self: Endpoint, datagram: bytes, place: Place) -> None:
+        for _ in range(chance.choices((0, 1, 2), (20, 70, 10))[0]):
+            send(self, datagram, place)
+
+    monkeypatch.setattr(Endpoint, "send", careless)
+    answers: dict[str, set[str]] = {}
+
+    async def ask(node: Node[str], name: str, value: str) -> None:
+        with suppress(OutcomeUnknown, Stopped):
+            answers.setdefault(name, set()).add(await node.propose(name, value, timeout_s=20))
+
+    async def run() -> None:
+        async with running(tmp_path) as cluster:
+            asking = [
+                asyncio.ensure_future(ask(node, f"name {number}", f"{number} of {me}"))
+                for number in range(25)
+                for me, node in cluster.nodes.items()
+            ]
+            for me in IDS[:3]:
+                await cluster.stop(me)
+                again = await cluster.start(me)
+                asking += [
+                    asyncio.ensure_future(ask(again, f"name {number}", f"{number} again"))
+                    for number in range(25)
+                ]
+            await asyncio.gather(*asking)
+            for number in range(25):
+                name = f"name {number}"
+                read = {await node.read(name) for node in cluster.nodes.values()}
+                assert len(read | answers[name]) == 1, name
+
+    runs(run())
+
+
+def test_without_a_quorum_the_outcome_is_unknown_and_with_it_the_value_is_chosen(
+    tmp_path: Path,
+) -> None:
+    async def run() -> None:
+        async with running(tmp_path) as cluster:
+            one = cluster.nodes[IDS[0]]
+            await cluster.stop(IDS[1])
+            await cluster.stop(IDS[2])
+            with pytest.raises(OutcomeUnknown, match="may be chosen all the same"):
+                await one.propose("leader", "one", timeout_s=0.1)
+            with pytest.raises(NoAnswer, match="no answer in time"):
+                await one.read("leader", timeout_s=0.1)
+            with pytest.raises(NoAnswer, match="no answer in time"):
+                await one.watch("leader", timeout_s=0.1)
+            two = await cluster.start(IDS[1])
+            assert await two.watch("leader") == "one"
+
+    runs(run())
+
+
+def test_a_cancelled_proposal_goes_on(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with running(tmp_path) as cluster:
+            one, two, _ = cluster.nodes.values()
+            task = asyncio.ensure_future(one.propose("leader", "one"))
+            await asyncio.sleep(0)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            assert await two.watch("leader") == "one"
+
+    runs(run())
+
+
+def test_watching_ends_when_something_is_chosen(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with running(tmp_path) as cluster:
+            one, two, _ = cluster.nodes.values()
+            watching = asyncio.ensure_future(two.watch("leader"))
+            assert await two.read("leader") is None
+            await one.propose("leader", "one")
+            assert await watching == "one"
+
+    runs(run())
+
+
+def test_a_node_that_is_closed_answers_nobody(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with running(tmp_path) as cluster:
+            one = cluster.nodes[IDS[0]]
+            await cluster.stop(IDS[1])
+            await cluster.stop(IDS[2])
+            proposing = asyncio.ensure_future(one.propose("leader", "one"))
+            reading = asyncio.ensure_future(one.read("other"))
+            await asyncio.sleep(0)
+            await one.close()
+            with pytest.raises(OutcomeUnknown, match="the node was closed"):
+                await proposing
+            with pytest.raises(NoAnswer, match="the node was closed"):
+                await reading
+            with pytest.raises(Stopped):
+                await one.propose("leader", "one")
+
+    runs(run())
+
+
+def test_a_save_that_fails_stops_the_node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def run() -> None:
+        async with running(tmp_path) as cluster:
+            one, two, _ = cluster.nodes.values()
+
+            def full(*_: object) -> None:
+                raise OSError("no space")
+
+            with monkeypatch.context() as patch:
+                patch.setattr(cluster.files[IDS[0]], "_commit", full)
+                with pytest.raises(OutcomeUnknown, match="no space"):
+                    await one.propose("leader", "one")
+            with pytest.raises(Stopped, match="no space"):
+                await one.read("leader")
+            assert await two.propose("leader", "two") in ("one", "two")
+
+    runs(run())
+
+
+def test_whoever_comes_with_another_disk_is_not_heard(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with running(tmp_path) as cluster:
+            one, two, three = cluster.nodes.values()
+            await three.propose("leader", "three")
+            await one.read("leader")
+            await cluster.stop(IDS[2])
+            for it in cluster.path(IDS[2]), tmp_path / "n3.db-mark":
+                it.unlink()
+            FileStore.create(cluster.path(IDS[2]), cluster="c", server=IDS[2], codec=TEXT).close()
+            await cluster.start(IDS[2])
+            while not one.status().refused.get("other_disk"):
+                await asyncio.sleep(0.01)
+            assert "another disk" in str(one.status().peers[IDS[2]].refused)
+            assert await two.read("leader") == "three"
+            with pytest.raises(OutcomeUnknown):
+                await cluster.nodes[IDS[2]].propose("other", "x", timeout_s=0.3)
+
+    runs(run())
+
+
+class TestStatus:
+    """A node as it sees itself."""
+
+    def test_who_is_up_and_how_many_may_fail(self, tmp_path: Path) -> None:
+        async def run() -> None:
+            async with running(tmp_path) as cluster:
+                one = cluster.nodes[IDS[0]]
+                while one.status().tolerance < 1:
+                    await asyncio.sleep(0.01)
+                status = one.status()
+                assert set(status.peers) == {IDS[1], IDS[2]}
+                for peer in status.peers.values():
+                    assert peer.is_up
+                    assert peer.refused is None
+                while None in [it.trip_s for it in one.status().peers.values()]:
+                    await asyncio.sleep(0.01)
+                assert status.saves >= 1
+
+        runs(run())
+
+    def test_who_is_down(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(module, "SILENT_S", 0.05)
+        monkeypatch.setattr(module, "PING_S", 0.01)
+
+        async def run() -> None:
+            async with running(tmp_path) as cluster:
+                one = cluster.nodes[IDS[0]]
+                while one.status().tolerance != 1:
+                    await asyncio.sleep(0.01)
+                await cluster.stop(IDS[1])
+                while one.status().tolerance != 0:
+                    await asyncio.sleep(0.01)
+                await cluster.stop(IDS[2])
+                while one.status().tolerance != -1:
+                    await asyncio.sleep(0.01)
+                assert not any(it.is_up for it in one.status().peers.values())
+
+        runs(run())
+
+
+class TestMistakes:
+    """What is wrong is said at once, and nothing is begun."""
+
+    @pytest.mark.parametrize("name", ["", "x" * 256, "\ud800"])
+    def test_names(self, tmp_path: Path, name: str) -> None:
+        async def run() -> None:
+            async with running(tmp_path, 1) as cluster:
+                with pytest.raises(BadName):
+                    await cluster.nodes[IDS[0]].propose(name, "x")
+                with pytest.raises(BadName):
+                    await cluster.nodes[IDS[0]].read(name)
+                assert cluster.nodes[IDS[0]].status().asked == 0
+
+        runs(run())
+
+    def test_a_value_that_is_too_large(self, tmp_path: Path) -> None:
+        async def run() -> None:
+            async with running(tmp_path, 3) as cluster:
+                one = cluster.nodes[IDS[0]]
+                with pytest.raises(TooLarge, match="at most 65,536"):
+                    await one.propose("leader", "x" * 65_537)
+                assert await one.propose("leader", "x" * 65_536) == "x" * 65_536
+                assert await cluster.nodes[IDS[1]].read("leader") == "x" * 65_536
+
+        runs(run())
+
+    def test_too_much_at_a_time(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(module, "MAX_ASKED", 2)
+
+        async def run() -> None:
+            async with running(tmp_path, 3) as cluster:
+                one = cluster.nodes[IDS[0]]
+                await cluster.stop(IDS[1])
+                await cluster.stop(IDS[2])
+                tasks = [asyncio.ensure_future(one.read(name)) for name in "ab"]
+                await asyncio.sleep(0)
+                with pytest.raises(Crowded):
+                    await one.read("c")
+                for task in tasks:
+                    task.cancel()
+
+        runs(run())
+
+    def test_a_network_without_a_key(self, tmp_path: Path) -> None:
+        path = tmp_path / "n1.db"
+        with FileStore.create(path, cluster="c", server=IDS[0], codec=TEXT) as file:
+            for host in "192.0.2.1", "example.org", "0.0.0.0":
+                with pytest.raises(Insecure, match="Give the node a keyring"):
+                    Node(file, {IDS[0]: (host, 0)})
+            Node(file, {IDS[0]: ("192.0.2.1", 0)}, insecure=True)
+            for host in "localhost", "::1", "127.0.0.9":
+                Node(file, {IDS[0]: (host, 0)})
+
+
+def test_with_keys_only_those_who_have_one_are_heard(tmp_path: Path) -> None:
+    """Two nodes sign, one of them with an older key that the other still knows; one does not."""
+    old, new = (Key.generate(Random(number).randbytes) for number in (1, 2))
+    rings = Keyring((old, new)), Keyring((new, old)), None
+
+    async def run() -> None:
+        cluster = Cluster(tmp_path, 3)
+        for me, ring in zip(IDS, rings, strict=False):
+            await cluster.start(me, None if ring is None else Signed(ring))
+        one, _, three = cluster.nodes.values()
+        assert await one.propose("leader", "one") == "one"
+        with pytest.raises(OutcomeUnknown):
+            await three.propose("leader", "three", timeout_s=0.2)
+        assert one.status().refused["other_protection"] > 0
+        for me in IDS[:3]:
+            await cluster.stop(me)
+
+    runs(run())
