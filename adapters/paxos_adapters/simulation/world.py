@@ -12,6 +12,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from random import Random
 
@@ -39,7 +40,7 @@ ASK, CRASH, RESTART, PAUSE, RESUME, CUT, MEND, BACK_UP, FLUSH, CALM_DOWN, SEVER 
 CUTS = (Fault.PARTLY_PARTITIONED, Fault.ONE_WAY_PARTITIONED, Fault.PARTITIONED, Fault.PARTITIONED)
 
 
-class World:
+class World(ABC):
     """Servers by their places, from 0. Lists are per server; sets of servers are bits."""
 
     def __init__(self, setup: Setup) -> None:
@@ -253,9 +254,9 @@ class World:
         self.wheel[self.now + 1].extend(self.stash[place])
         self.stash[place].clear()
 
+    @abstractmethod
     def _flush(self, place: int) -> None:
-        """A save that took its time is over."""
-        raise NotImplementedError
+        """A save that took its time is over: the business of whoever saves."""
 
     # --- what happens to the network ------------------------------------------------------------
 
