@@ -18,7 +18,7 @@ from paxos_adapters.testing import StoreKit, stores
 
 Receipt = Saved[Record]
 
-stores.KILLS = 8
+stores.KILLS = 20
 stores.DAMAGES = 5
 
 

@@ -55,6 +55,7 @@ from paxos.proposer import (
     Preparing,
     Step,
     Task,
+    hears_quorum,
     observe,
     receive,
     wait_on,
@@ -756,6 +757,34 @@ def test_waiting_for_finds_the_phase_that_asked_for_the_wake_up() -> None:
     for state in (receive(FRESH, Propose("mine"))[0], accepting_mine()):
         assert waiting_for(state, Wake(ballot("1.1"))) is state.phase
         assert waiting_for(state, Wake(ballot("2.1"))) is None
+
+
+PROPOSED = (Propose("mine"),)
+IN_PHASE_2 = (*PROPOSED, promise(S1, "1.1"), promise(S2, "1.1"))
+ASKED_AGAIN = (*IN_PHASE_2, wake("1.1"))
+
+
+@pytest.mark.parametrize(
+    ("events", "hears"),
+    [
+        ((), False),
+        (PROPOSED, False),
+        ((*PROPOSED, promise(S1, "1.1")), False),
+        ((*PROPOSED, nack(S3, "1.1", "2.2")), False),
+        ((*PROPOSED, promise(S1, "1.1"), promise(S1, "1.1")), False),
+        ((*PROPOSED, promise(S1, "1.1"), nack(S3, "1.1", "2.2")), True),
+        ((*PROPOSED, nack(S2, "1.1", "2.2"), nack(S3, "1.1", "2.2")), True),
+        (IN_PHASE_2, True),
+        (ASKED_AGAIN, False),
+        ((*ASKED_AGAIN, accepted(S1, "1.1")), False),
+        ((*ASKED_AGAIN, accepted(S1, "1.1"), nack(S3, "1.1", "2.2")), True),
+        ((*ASKED_AGAIN, nack(S2, "1.1", "2.2"), nack(S3, "1.1", "2.2")), True),
+        ((*IN_PHASE_2, accepted(S1, "1.1"), accepted(S2, "1.1")), False),
+    ],
+)
+def test_whether_it_hears_from_a_quorum(events: tuple[Event[str], ...], hears: bool) -> None:
+    """Refusals are answers too; what it asked again needs answers of its own."""
+    assert hears_quorum(play(FRESH, *events)[0]) is hears
 
 
 def test_it_retries_with_the_original_value_after_it_has_adopted_another() -> None:
