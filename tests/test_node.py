@@ -12,11 +12,12 @@ from random import Random
 import pytest
 
 from paxos import ServerId
-from paxos_adapters import node as module
 from paxos_adapters.codecs import TEXT
 from paxos_adapters.file import FileStore
 from paxos_adapters.host import Pace, Stopped
 from paxos_adapters.node import BadName, Crowded, Insecure, NoAnswer, Node, OutcomeUnknown
+from paxos_adapters.node import node as module
+from paxos_adapters.node import status as status_module
 from paxos_adapters.udp import Address, Endpoint, Place
 from paxos_adapters.wire import Key, Keyring, Protection, Signed, TooLarge
 
@@ -290,7 +291,7 @@ class TestStatus:
         runs(run())
 
     def test_who_is_down(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(module, "SILENT_S", 0.05)
+        monkeypatch.setattr(status_module, "SILENT_S", 0.05)
         monkeypatch.setattr(module, "PING_S", 0.01)
 
         async def run() -> None:

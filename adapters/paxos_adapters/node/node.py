@@ -22,12 +22,11 @@ import logging
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
-from itertools import combinations
 from random import Random
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
-from attrs import define, frozen
+from attrs import define
 
 from paxos import (
     NO_BALLOT,
@@ -39,7 +38,6 @@ from paxos import (
     InvariantError,
     Message,
     NothingChosen,
-    PaxosError,
     Prepare,
     Promise,
     Propose,
@@ -57,7 +55,18 @@ from paxos.server import Wakeup
 from paxos_adapters.committing import Committer
 from paxos_adapters.file import FileStore, StoreError
 from paxos_adapters.host import DEFAULT_PACE, Pace, Stopped
-from paxos_adapters.peers import Presence
+from paxos_adapters.node.errors import (
+    MAX_ASKED,
+    TOO_LATE,
+    BadName,
+    Crowded,
+    Insecure,
+    NoAnswer,
+    NodeClosed,
+    OutcomeUnknown,
+)
+from paxos_adapters.node.links import Link
+from paxos_adapters.node.status import Status, tolerance
 from paxos_adapters.registers import RESERVED, Entry, Registers, Waiting
 from paxos_adapters.udp import Address, Endpoint, Place, resolve
 from paxos_adapters.wire import (
@@ -76,13 +85,7 @@ F = TypeVar("F")
 V = TypeVar("V")
 _logger = logging.getLogger(__name__)
 
-MAX_ASKED = 10_000
-"""How many names may be asked for at a time."""
-
 PING_S = 1.0
-SILENT_S = 3.5
-"""After how many seconds without a word a peer counts as down."""
-
 RESOLVE_S, UNRESOLVED_S = 30.0, 1.0
 """How often names of peers are resolved anew: those that were found, and those that were not."""
 
@@ -90,97 +93,6 @@ MARKS_APART = 1_000
 """After how many saves of a peer what is known of its disk is saved anew."""
 
 LOST_MEMORY = Reason.OTHER_DISK, Reason.OLDER_DISK
-
-TOO_LATE = "there was no answer in time"
-
-
-class Insecure(PaxosError):
-    """A node without a key was to listen to a network."""
-
-    def __init__(self, addresses: Mapping[ServerId, Address]) -> None:
-        super().__init__(
-            f"without a key anybody who can reach {sorted(addresses.values())} can speak for any "
-            "server. Give the node a keyring (paxos keygen makes a key), use addresses of the "
-            "loopback interface only, or say that it may be insecure."
-        )
-
-
-class NoAnswer(PaxosError, TimeoutError):
-    """A question was not answered in time. Nothing is known; ask again, or ask another node."""
-
-    def __init__(self, name: str, why: str) -> None:
-        super().__init__(f"{name!r}: {why}. Ask again, or ask another node.")
-        self.name = name
-
-
-class OutcomeUnknown(PaxosError, TimeoutError):
-    """A proposal was not answered in time. Its value may be chosen, now or later, or never be."""
-
-    def __init__(self, name: str, why: str) -> None:
-        super().__init__(
-            f"{name!r}: {why}. The value that was proposed may be chosen all the same, now or "
-            "later. Read the name to find out; to propose it again does no harm."
-        )
-        self.name = name
-
-
-class Crowded(PaxosError):
-    """Too many names are asked for at a time."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            f"{MAX_ASKED:,} names are asked for already; nothing was begun. Wait for some answers."
-        )
-
-
-class NodeClosed(PaxosError):
-    """The node was closed."""
-
-    def __init__(self) -> None:
-        super().__init__("the node was closed")
-
-
-class BadName(PaxosError, ValueError):
-    """A name that no decision can have."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__(f"{name[:40]!r} is no name: it takes 1 to 255 bytes of UTF-8.")
-
-
-@frozen
-class Peer:
-    """What is known of another server.
-
-    ``heard_s`` and ``trip_s``: seconds since its last word, and for the last round trip. None: it
-    was never heard. ``refused``: why it is not heard, if it came with another disk.
-    """
-
-    address: Address
-    heard_s: float | None
-    trip_s: float | None
-    refused: str | None
-
-    @property
-    def is_up(self) -> bool:
-        """Whether it was heard of late."""
-        return self.heard_s is not None and self.heard_s < SILENT_S
-
-
-@frozen
-class Status:
-    """A node as it sees itself. ``tolerance`` is how many more servers may fail, -1: too many did.
-
-    ``refused`` and ``lost`` count datagrams, by what was wrong with them.
-    """
-
-    me: ServerId
-    peers: Mapping[ServerId, Peer]
-    tolerance: int
-    saves: int
-    in_memory: int
-    asked: int
-    refused: Mapping[str, int]
-    lost: Mapping[str, int]
 
 
 @define
@@ -193,21 +105,6 @@ class _Asked(Generic[V]):
     def futures(self) -> list[asyncio.Future[Done[V]] | asyncio.Future[server.Report[V]]]:
         """All that somebody waits for."""
         return [*(it for _, it in self.proposals), *self.readers]
-
-
-@define
-class _Link(Generic[V]):
-    """The way to one peer: where it is, what goes out next, and when it was heard."""
-
-    address: Address
-    outbox: list[tuple[str, Message[V]]]
-    place: Place | None = None
-    heard_at_s: float | None = None
-    trip_s: float | None = None
-    asked_at_s: float = 0.0
-    refused: Reason | None = None
-    presence: Presence | None = None
-    remembered: Presence | None = None
 
 
 class Node(Generic[V]):
@@ -246,7 +143,7 @@ class Node(Generic[V]):
         )
         self._address = addresses[self.me]
         self._links = {
-            it: _Link(at, list[tuple[str, Message[V]]]())
+            it: Link(at, list[tuple[str, Message[V]]]())
             for it, at in addresses.items()
             if it != self.me
         }
@@ -367,12 +264,12 @@ class Node(Generic[V]):
     def status(self) -> Status:
         """How it is now."""
         now_s = self._loop.time()
-        peers = {it: _peer(link, now_s) for it, link in sorted(self._links.items())}
+        peers = {it: link.peer(now_s) for it, link in sorted(self._links.items())}
         up = frozenset(it for it, peer in peers.items() if peer.is_up) | {self.me}
         return Status(
             self.me,
             peers,
-            _tolerance(self._quorum, up),
+            tolerance(self._quorum, up),
             self.file.mark,
             len(self._registers),
             len(self._asked),
@@ -530,7 +427,7 @@ class Node(Generic[V]):
         link = None
         try:
             link = self._links.get(self._wire.claimed_sender(datagram))
-            if link is None or link.place is None or place[:2] != link.place[:2]:
+            if link is None or not link.is_at(place):
                 raise Hostile(Reason.WRONG_ADDRESS)
             opened = self._wire.open(datagram)
         except Hostile as hostile:
@@ -543,7 +440,7 @@ class Node(Generic[V]):
             else:
                 self._own.append((name, From(opened.sender, message)))
 
-    def _refuse(self, link: _Link[V] | None, reason: Reason) -> None:
+    def _refuse(self, link: Link[V] | None, reason: Reason) -> None:
         """Count it. That a peer has lost its memory is news for whoever runs it."""
         self._refused[reason] += 1
         if link is not None and reason in LOST_MEMORY and link.refused is not reason:
@@ -554,7 +451,7 @@ class Node(Generic[V]):
                 reason.value,
             )
 
-    def _note(self, link: _Link[V], opened: Opened[V]) -> None:
+    def _note(self, link: Link[V], opened: Opened[V]) -> None:
         """Remember that a peer was heard, and now and then, for good, how its disk is."""
         link.heard_at_s, link.refused = self._loop.time(), None
         now, before = opened.presence, link.remembered
@@ -563,7 +460,7 @@ class Node(Generic[V]):
             link.remembered = now
             self.file.remember(opened.sender, now)
 
-    def _pinged(self, link: _Link[V], message: Message[V]) -> None:
+    def _pinged(self, link: Link[V], message: Message[V]) -> None:
         """A register without a name is asked for nothing but whether somebody is there."""
         if type(message) is Prepare:
             link.outbox.append((RESERVED, Promise(message.ballot, None)))
@@ -591,22 +488,6 @@ class Node(Generic[V]):
                 link.place = await resolve(link.address, self._endpoint.family)
             except OSError as error:
                 _logger.warning("server %s is not to be found at %s: %s", peer, link.address, error)
-
-
-def _peer(link: _Link[V], now_s: float) -> Peer:
-    heard_s = None if link.heard_at_s is None else now_s - link.heard_at_s
-    refused = None if link.refused is None else link.refused.value
-    return Peer(link.address, heard_s, link.trip_s, refused)
-
-
-def _tolerance(quorum: QuorumSystem, up: frozenset[ServerId]) -> int:
-    """How many of ``up``, whichever they are, a quorum of each phase can do without; or -1."""
-    for fewer in range(len(up) + 1):
-        for down in combinations(sorted(up), fewer):
-            rest = up.difference(down)
-            if not (quorum.is_phase1(rest) and quorum.is_phase2(rest)):
-                return fewer - 1
-    return len(up)
 
 
 def _is_name(name: str) -> bool:

@@ -1,0 +1,66 @@
+"""Everything that a node can raise: what happened, what it means, and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from paxos import PaxosError, ServerId
+from paxos_adapters.udp import Address
+
+MAX_ASKED = 10_000
+"""How many names may be asked for at a time."""
+
+TOO_LATE = "there was no answer in time"
+
+
+class Insecure(PaxosError):
+    """A node without a key was to listen to a network."""
+
+    def __init__(self, addresses: Mapping[ServerId, Address]) -> None:
+        super().__init__(
+            f"without a key anybody who can reach {sorted(addresses.values())} can speak for any "
+            "server. Give the node a keyring (paxos keygen makes a key), use addresses of the "
+            "loopback interface only, or say that it may be insecure."
+        )
+
+
+class NoAnswer(PaxosError, TimeoutError):
+    """A question was not answered in time. Nothing is known; ask again, or ask another node."""
+
+    def __init__(self, name: str, why: str) -> None:
+        super().__init__(f"{name!r}: {why}. Ask again, or ask another node.")
+        self.name = name
+
+
+class OutcomeUnknown(PaxosError, TimeoutError):
+    """A proposal was not answered in time. Its value may be chosen, now or later, or never be."""
+
+    def __init__(self, name: str, why: str) -> None:
+        super().__init__(
+            f"{name!r}: {why}. The value that was proposed may be chosen all the same, now or "
+            "later. Read the name to find out; to propose it again does no harm."
+        )
+        self.name = name
+
+
+class Crowded(PaxosError):
+    """Too many names are asked for at a time."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            f"{MAX_ASKED:,} names are asked for already; nothing was begun. Wait for some answers."
+        )
+
+
+class NodeClosed(PaxosError):
+    """The node was closed."""
+
+    def __init__(self) -> None:
+        super().__init__("the node was closed")
+
+
+class BadName(PaxosError, ValueError):
+    """A name that no decision can have."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"{name[:40]!r} is no name: it takes 1 to 255 bytes of UTF-8.")

@@ -1,0 +1,43 @@
+"""The way to one peer: where it is, what goes out next, when it was heard, and of which disk.
+
+Source: ``peers.py``, for what is known of a disk.
+"""
+
+from __future__ import annotations
+
+from typing import Generic, TypeVar
+
+from attrs import define
+
+from paxos import Message
+from paxos_adapters.node.status import Peer
+from paxos_adapters.peers import Presence
+from paxos_adapters.udp import Address, Place
+from paxos_adapters.wire import Reason
+
+V = TypeVar("V")
+
+
+@define
+class Link(Generic[V]):
+    """The way to one peer: where it is, what goes out next, and when it was heard."""
+
+    address: Address
+    outbox: list[tuple[str, Message[V]]]
+    place: Place | None = None
+    heard_at_s: float | None = None
+    trip_s: float | None = None
+    asked_at_s: float = 0.0
+    refused: Reason | None = None
+    presence: Presence | None = None
+    remembered: Presence | None = None
+
+    def is_at(self, place: Place) -> bool:
+        """Whether a datagram from ``place`` can be from this peer."""
+        return self.place is not None and place[:2] == self.place[:2]
+
+    def peer(self, now_s: float) -> Peer:
+        """What there is to tell of it."""
+        heard_s = None if self.heard_at_s is None else now_s - self.heard_at_s
+        refused = None if self.refused is None else self.refused.value
+        return Peer(self.address, heard_s, self.trip_s, refused)

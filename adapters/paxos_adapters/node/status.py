@@ -1,0 +1,60 @@
+"""A node as it sees itself and its peers: a plain snapshot, for people and for metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import combinations
+
+from attrs import frozen
+
+from paxos import QuorumSystem, ServerId
+from paxos_adapters.udp import Address
+
+SILENT_S = 3.5
+"""After how many seconds without a word a peer counts as down."""
+
+
+@frozen
+class Peer:
+    """What is known of another server.
+
+    ``heard_s`` and ``trip_s``: seconds since its last word, and for the last round trip. None: it
+    was never heard. ``refused``: why it is not heard, if it came with another disk.
+    """
+
+    address: Address
+    heard_s: float | None
+    trip_s: float | None
+    refused: str | None
+
+    @property
+    def is_up(self) -> bool:
+        """Whether it was heard of late."""
+        return self.heard_s is not None and self.heard_s < SILENT_S
+
+
+@frozen
+class Status:
+    """A node as it sees itself. ``tolerance`` is how many more servers may fail, -1: too many did.
+
+    ``refused`` and ``lost`` count datagrams, by what was wrong with them.
+    """
+
+    me: ServerId
+    peers: Mapping[ServerId, Peer]
+    tolerance: int
+    saves: int
+    in_memory: int
+    asked: int
+    refused: Mapping[str, int]
+    lost: Mapping[str, int]
+
+
+def tolerance(quorum: QuorumSystem, up: frozenset[ServerId]) -> int:
+    """How many of ``up``, whichever they are, a quorum of each phase can do without; or -1."""
+    for fewer in range(len(up) + 1):
+        for down in combinations(sorted(up), fewer):
+            rest = up.difference(down)
+            if not (quorum.is_phase1(rest) and quorum.is_phase2(rest)):
+                return fewer - 1
+    return len(up)
