@@ -184,6 +184,29 @@ def test_without_a_quorum_the_outcome_is_unknown_and_with_it_the_value_is_chosen
     runs(run())
 
 
+def test_names_beyond_the_window_wait_their_turn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And who gives up meanwhile holds nobody up."""
+    monkeypatch.setattr(module, "WINDOW", 2)
+
+    async def run() -> None:
+        async with running(tmp_path) as cluster:
+            one = cluster.nodes[IDS[0]]
+            names = [f"name {number}" for number in range(30)]
+            proposing = [asyncio.ensure_future(one.propose(name, name)) for name in names]
+            reading = [asyncio.ensure_future(one.read(f"other {name}")) for name in names]
+            await asyncio.sleep(0)
+            for task in proposing[5:10]:
+                task.cancel()
+            done = await asyncio.gather(*proposing, return_exceptions=True)
+            assert done[:5] + done[10:] == names[:5] + names[10:]
+            assert set(await asyncio.gather(*reading)) == {None}
+            assert one.status().asked == 0
+
+    runs(run())
+
+
 def test_a_cancelled_proposal_goes_on(tmp_path: Path) -> None:
     async def run() -> None:
         async with running(tmp_path) as cluster:

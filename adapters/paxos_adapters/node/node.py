@@ -85,6 +85,9 @@ F = TypeVar("F")
 V = TypeVar("V")
 _logger = logging.getLogger(__name__)
 
+WINDOW = 64
+"""How many names a node has at work at a time: more would not fit into the buffers of sockets."""
+
 PING_S = 1.0
 RESOLVE_S, UNRESOLVED_S = 30.0, 1.0
 """How often names of peers are resolved anew: those that were found, and those that were not."""
@@ -155,6 +158,8 @@ class Node(Generic[V]):
         self._own: deque[tuple[str, server.Event[V]]] = deque()
         self._reports: deque[tuple[str, server.Report[V]]] = deque()
         self._refused: Counter[Reason] = Counter()
+        self._at_work: set[str] = set()
+        self._later: deque[str] = deque()
         self._is_saving = False
         self._pings = 0
         self._stopped: Stopped | None = None
@@ -304,19 +309,25 @@ class Node(Generic[V]):
             raise late(name, str(stopped)) from stopped
 
     def _begin(self, name: str) -> None:
-        """Have a register that is not at work begin with what was asked first."""
+        """Have a register that is not at work begin with what was asked first, or wait its turn."""
         asked = self._asked.get(name)
         if asked is None or self._registers.of(name).is_at_work:
             return
+        if name not in self._at_work and len(self._at_work) >= WINDOW:
+            self._later.append(name)
+            return
         values = [value for value, future in asked.proposals if not future.done()]
         if values:
+            self._at_work.add(name)
             self._step(name, Propose(values[0]))
         elif any(not future.done() for future in asked.readers):
+            self._at_work.add(name)
             self._step(name, Inquire())
         else:
             del self._asked[name]
 
     def _answered(self, name: str, report: server.Report[V]) -> None:
+        self._at_work.discard(name)
         asked = self._asked.get(name)
         if asked is None:
             return
@@ -338,14 +349,19 @@ class Node(Generic[V]):
 
     def _turn(self) -> None:
         """Step through what has come, send what is free, and save what waits."""
-        while (self._own or self._reports) and self._stopped is None:
+        while (self._own or self._reports or self._has_room()) and self._stopped is None:
             while self._own:
                 self._step(*self._own.popleft())
             while self._reports:
                 self._answered(*self._reports.popleft())
+            while self._has_room():
+                self._begin(self._later.popleft())
         if self._stopped is None:
             self._send()
             self._save()
+
+    def _has_room(self) -> bool:
+        return bool(self._later) and len(self._at_work) < WINDOW
 
     def _step(self, name: str, event: server.Event[V]) -> None:
         if self._stopped is not None:
