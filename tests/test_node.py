@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import sqlite3
 from collections.abc import AsyncGenerator, Coroutine
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -11,9 +12,9 @@ from random import Random
 
 import pytest
 
-from paxos import ServerId
+from paxos import ServerId, UnknownServer, majority
 from paxos_adapters.codecs import TEXT
-from paxos_adapters.file import FileStore
+from paxos_adapters.file import Damaged, FileStore, store
 from paxos_adapters.host import Pace, Stopped
 from paxos_adapters.node import BadName, Crowded, Insecure, NoAnswer, Node, OutcomeUnknown
 from paxos_adapters.node import node as module
@@ -272,6 +273,44 @@ def test_a_save_that_fails_stops_the_node(tmp_path: Path, monkeypatch: pytest.Mo
     runs(run())
 
 
+def test_a_disk_that_fails_is_no_trouble_at_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The node stops, whoever waits is told, and closing it raises nothing more."""
+
+    def fail(*_: object) -> None:
+        raise sqlite3.OperationalError("disk I/O error")
+
+    async def run() -> None:
+        async with running(tmp_path) as cluster:
+            one, two, _ = cluster.nodes.values()
+            await two.read("warm")
+            with monkeypatch.context() as patch:
+                patch.setattr(store, "put", fail)
+                with pytest.raises(OutcomeUnknown, match="disk I/O error"):
+                    await one.propose("leader", "one")
+            await one.close()
+
+    runs(run())
+
+
+def test_a_record_that_is_damaged_stops_the_node(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with running(tmp_path) as cluster:
+            one = cluster.nodes[IDS[0]]
+
+            def spoilt(_: object) -> None:
+                raise Damaged(tmp_path, "a record")
+
+            setattr(one._registers, "_load", spoilt)  # noqa: B010  # pyright: ignore
+            with pytest.raises(NoAnswer, match="is damaged: a record"):
+                await one.read("leader")
+            with pytest.raises(Stopped):
+                await one.read("leader")
+
+    runs(run())
+
+
 def test_whoever_comes_with_another_disk_is_not_heard(tmp_path: Path) -> None:
     async def run() -> None:
         async with running(tmp_path) as cluster:
@@ -383,6 +422,10 @@ class TestMistakes:
                 with pytest.raises(Insecure, match="Give the node a keyring"):
                     Node(file, {IDS[0]: (host, 0)})
             Node(file, {IDS[0]: ("192.0.2.1", 0)}, insecure=True)
+            with pytest.raises(UnknownServer):
+                Node(file, {IDS[1]: ("127.0.0.1", 0)})
+            with pytest.raises(UnknownServer):
+                Node(file, {IDS[0]: ("127.0.0.1", 0)}, quorum=majority(IDS[:2]))
             for host in "localhost", "::1", "127.0.0.9":
                 Node(file, {IDS[0]: (host, 0)})
 

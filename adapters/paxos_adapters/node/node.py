@@ -22,6 +22,7 @@ import logging
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from random import Random
 from types import TracebackType
 from typing import Generic, Self, TypeVar
@@ -45,6 +46,7 @@ from paxos import (
     Saved,
     ServerId,
     To,
+    UnknownServer,
     Wake,
     WakeMe,
     majority,
@@ -127,12 +129,14 @@ class Node(Generic[V]):
         """The server whose memory ``file`` is; ``addresses`` are those of all members.
 
         Without ``protection`` a checksum finds accidents and nothing else: only for loopback
-        addresses, or if ``insecure``. Raises Insecure; UnknownServer if the file's server has no
-        address.
+        addresses, or if ``insecure``. Raises Insecure; UnknownServer if the file's server, or
+        another member, has no address.
         """
         self.me = file.identity.server
         self.file = file
         self._quorum = majority(addresses) if quorum is None else quorum
+        for member in {self.me, *self._quorum.members} - addresses.keys():
+            raise UnknownServer(member, addresses.keys())
         if protection is None and not insecure and not all(map(_is_loopback, addresses.values())):
             raise Insecure(addresses)
         self._wire = Wire(
@@ -199,9 +203,10 @@ class Node(Generic[V]):
             chore.cancel()
         await asyncio.gather(*self._chores, return_exceptions=True)
         await self._loop.run_in_executor(None, self._committer.close)
-        for peer, link in self._links.items():
-            if link.presence is not None:
-                self.file.remember(peer, link.presence)
+        with suppress(StoreError):  # A file that has failed, or is closed, says so to who uses it.
+            for peer, link in self._links.items():
+                if link.presence is not None:
+                    self.file.remember(peer, link.presence)
 
     @property
     def place(self) -> Place:
@@ -311,7 +316,7 @@ class Node(Generic[V]):
     def _begin(self, name: str) -> None:
         """Have a register that is not at work begin with what was asked first, or wait its turn."""
         asked = self._asked.get(name)
-        if asked is None or self._registers.of(name).is_at_work:
+        if asked is None or self._is_at_work(name):
             return
         if name not in self._at_work and len(self._at_work) >= WINDOW:
             self._later.append(name)
@@ -325,6 +330,14 @@ class Node(Generic[V]):
             self._step(name, Inquire())
         else:
             del self._asked[name]
+
+    def _is_at_work(self, name: str) -> bool:
+        """Whether there is nothing to begin with: it was begun, or the node has to stop."""
+        try:
+            return self._registers.of(name).is_at_work
+        except StoreError as error:
+            self._stop(Stopped(self.me, error))
+            return True
 
     def _answered(self, name: str, report: server.Report[V]) -> None:
         self._at_work.discard(name)
