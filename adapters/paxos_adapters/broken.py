@@ -22,7 +22,7 @@ from paxos import (
     server,
 )
 from paxos.proposer import Preparing
-from paxos_adapters.protocols import Event, Protocol, Server, Step
+from paxos_adapters.protocols import LECTURE, PAXOS, Event, Protocol, Server, Step
 from paxos_adapters.transitions import settle
 
 
@@ -111,3 +111,6 @@ BROKEN = tuple(
         read_not_completed,
     )
 )
+
+PROTOCOLS = {it.name: it for it in (PAXOS, *LECTURE, *BROKEN)}
+"""All that can be driven in place of Paxos, and Paxos, by name."""

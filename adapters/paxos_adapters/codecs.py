@@ -27,4 +27,16 @@ class Text:
         return encoded.decode()
 
 
-RAW, TEXT = Raw(), Text()
+class Lenient:
+    """Any bytes as a string, and back to the same bytes: to look at values of whatever kind."""
+
+    def encode(self, value: str) -> bytes:
+        """The bytes that ``value`` was made of. Raises UnicodeEncodeError for half a surrogate."""
+        return value.encode(errors="surrogateescape")
+
+    def decode(self, encoded: bytes) -> str:
+        """UTF-8 as it reads; each byte of anything else as half a surrogate."""
+        return encoded.decode(errors="surrogateescape")
+
+
+RAW, TEXT, LENIENT = Raw(), Text(), Lenient()

@@ -12,7 +12,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Sequence
 from random import Random
 from typing import Generic, TypeVar
 
@@ -37,7 +37,7 @@ from paxos import (
 from paxos.election import Beat
 from paxos.errors import assert_never
 from paxos.server import Wakeup
-from paxos_adapters.ports import Store, Timer, Transport
+from paxos_adapters.ports import Store, Timer, Transport, Witness
 
 V = TypeVar("V")
 _logger = logging.getLogger(__name__)
@@ -108,14 +108,18 @@ class Host(Generic[V]):
         timer: Timer[Wakeup],
         pace: Pace = DEFAULT_PACE,
         random: Random | None = None,
+        witness: Witness[V] | None = None,
     ) -> None:
         """Start from what ``store`` holds.
 
-        ``random`` draws the delays; pass a seeded one to repeat a run. Raises UnknownServer if
-        ``me`` is no member of ``quorum``.
+        ``random`` draws the delays; pass a seeded one to repeat a run. ``witness`` is told what
+        happens. Raises UnknownServer if ``me`` is no member of ``quorum``.
         """
         loaded = store.load()
         self._state = server.start(me, quorum, loaded.records)
+        self._witness = witness
+        if witness is not None:
+            witness.began(me, "", quorum, loaded.records)
         self._receipts = {type(record): loaded for record in loaded.records}
         self._members = tuple(sorted(quorum.members))
         self._store = store
@@ -139,15 +143,17 @@ class Host(Generic[V]):
         """
         if self._stopped is not None:
             raise self._stopped
-        state, outbounds = self._state, list[Outbound[server.Record[V], server.Effect[V]]]()
+        state, steps = self._state, list[server.Step[V]]()
         try:
             for event in events:
-                state, outbound = server.receive(state, event)
-                outbounds.append(outbound)
+                steps.append(server.receive(state, event))
+                state, _ = steps[-1]
         except InvariantError as broken:
+            self._tell(events, steps, broken)
             raise self._stop(broken) from broken
+        self._tell(events, steps)
         try:
-            effects = self._release(outbounds)
+            effects = self._release([outbound for _, outbound in steps])
         except Exception as failure:
             raise self._stop(failure) from failure
         except BaseException as interruption:
@@ -156,13 +162,30 @@ class Host(Generic[V]):
         self._state = state
         return tuple(report for effect in effects for report in self._carry_out(effect))
 
+    def _tell(
+        self,
+        events: Sequence[server.Event[V]],
+        steps: Sequence[server.Step[V]],
+        broken: InvariantError | None = None,
+    ) -> None:
+        """Tell the witness, before anything leaves; ``broken`` was raised by the step after."""
+        if self._witness is None:
+            return
+        me = self._state.proposer.me
+        for event, (after, outbound) in zip(events, steps, strict=False):
+            self._witness.took(me, "", event, after, type(outbound) is AfterSave)
+        if broken is not None:
+            self._witness.broke(me, "", events[len(steps)], broken)
+
     def _release(
-        self, outbounds: Iterable[Outbound[server.Record[V], server.Effect[V]]]
+        self, outbounds: Sequence[Outbound[server.Record[V], server.Effect[V]]]
     ) -> list[server.Effect[V]]:
         """Save what is not durable yet, all at once; then open every seal."""
         sealed = [outbound for outbound in outbounds if type(outbound) is AfterSave]
         due = tuple(it.record for it in sealed if not self._receipt(it.record).covers(it.record))
         saved = self._store.save(due) if due else Saved[server.Record[V]](())
+        if self._witness is not None and sealed:
+            self._witness.saved(self._state.proposer.me, "", len(sealed))
         effects: list[server.Effect[V]] = []
         for outbound in outbounds:
             if type(outbound) is AfterSave:
@@ -199,5 +222,8 @@ class Host(Generic[V]):
             _logger.warning("a message to server %s is lost: %r", receiver, message, exc_info=True)
 
     def _stop(self, cause: BaseException) -> Stopped:
-        self._stopped = Stopped(self._state.proposer.me, cause)
+        me = self._state.proposer.me
+        self._stopped = Stopped(me, cause)
+        if self._witness is not None:
+            self._witness.ended(me, "", f"stopped by {type(cause).__name__}: {cause}")
         return self._stopped

@@ -32,7 +32,7 @@ from paxos import (
 from paxos.quorum import QuorumSystem
 from paxos.server import Wakeup
 from paxos_adapters.host import DEFAULT_PACE, Host, Pace
-from paxos_adapters.ports import Store
+from paxos_adapters.ports import Store, Witness
 
 M = TypeVar("M")
 R = TypeVar("R")
@@ -172,11 +172,12 @@ class Cluster(Generic[V]):
         stores: Callable[[ServerId], Store[server.Record[V]]] | None = None,
         pace: Pace = DEFAULT_PACE,
         seed: int = 0,
+        witness: Witness[V] | None = None,
     ) -> None:
         """Servers 1 to ``servers`` under their majority, or the members of ``quorum``.
 
-        ``stores`` gives each of them its store, one in memory if not said. Raises QuorumError for
-        less than one server.
+        ``stores`` gives each of them its store, one in memory if not said. ``witness`` is told
+        what happens. Raises QuorumError for less than one server.
         """
         ids = (ServerId(number) for number in range(1, servers + 1))
         self.quorum = majority(ids) if quorum is None else quorum
@@ -184,6 +185,7 @@ class Cluster(Generic[V]):
         self.reports: list[tuple[ServerId, server.Report[V]]] = []
         self._pace = pace
         self._random = Random(seed)
+        self._witness = witness
         self._network = Network[Message[V]]()
         self._clock = Clock()
         self._stores = {me: _store(me, stores) for me in self.servers}
@@ -212,6 +214,8 @@ class Cluster(Generic[V]):
         self._host(me)
         del self._hosts[me]
         self._clock.forget(me)
+        if self._witness is not None:
+            self._witness.ended(me, "", "crashed")
 
     def restart(self, me: ServerId) -> None:
         """Start one server again from its store, after a crash if it is up."""
@@ -252,6 +256,8 @@ class Cluster(Generic[V]):
         return not self._network.queue and not self._clock.due
 
     def _tell(self, me: ServerId, event: server.Event[V]) -> None:
+        if self._witness is not None:
+            self._witness.at(self._clock.now_s)
         self.reports.extend((me, report) for report in self._host(me).receive(event))
 
     def _host(self, me: ServerId) -> Host[V]:
@@ -265,6 +271,8 @@ class Cluster(Generic[V]):
             raise UnknownServer(me, self.quorum.members)
 
     def _start(self, me: ServerId) -> Host[V]:
+        if self._witness is not None:
+            self._witness.at(self._clock.now_s)
         return Host(
             me,
             self.quorum,
@@ -273,4 +281,5 @@ class Cluster(Generic[V]):
             timer=Alarm(me, self._clock),
             pace=self._pace,
             random=self._random,
+            witness=self._witness,
         )

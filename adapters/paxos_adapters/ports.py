@@ -1,14 +1,16 @@
 """Ports: what a program brings so that the core can run in it.
 
 A transport, a store, a timer and a codec are small protocols; any class with these methods fits,
-nothing needs to be inherited. ``memory.py`` is an example of each.
+nothing needs to be inherited. ``memory.py`` is an example of each. A witness, for whoever wants
+one, is told all that happens: ``recording`` has one that writes it down.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Protocol, TypeVar
 
-from paxos import Saved, ServerId
+from paxos import QuorumSystem, Saved, ServerId, server
 
 M_contra = TypeVar("M_contra", contravariant=True)
 R = TypeVar("R")
@@ -61,4 +63,50 @@ class Codec(Protocol[V]):
 
     def decode(self, encoded: bytes) -> V:
         """The value that ``encoded`` stands for. Raises ValueError if it stands for none."""
+        ...
+
+
+class Witness(Protocol[V]):
+    """Is told what happens to servers, in order. Must not raise, and must not take long.
+
+    ``name`` is that of the decision, empty where there is only one.
+    """
+
+    def at(self, now_s: float) -> None:
+        """What comes next happens at ``now_s`` of a virtual time. Not called in real time."""
+        ...
+
+    def began(
+        self,
+        me: ServerId,
+        name: str,
+        quorum: QuorumSystem,
+        records: Iterable[server.Record[V]],
+    ) -> None:
+        """``server.start`` has made a server from ``records``; one of before is no more."""
+        ...
+
+    def given(self, me: ServerId, name: str, state: server.Server[V]) -> None:
+        """The server is in ``state`` from here on, by no event: a schedule says so."""
+        ...
+
+    def took(
+        self, me: ServerId, name: str, event: server.Event[V], after: server.Server[V], waits: bool
+    ) -> None:
+        """``event`` led to ``after``. ``waits``: what it says waits for a save.
+
+        Told before any of it leaves.
+        """
+        ...
+
+    def saved(self, me: ServerId, name: str, steps: int) -> None:
+        """What the first ``steps`` that wait have to say is free. Told before any of it leaves."""
+        ...
+
+    def broke(self, me: ServerId, name: str, event: server.Event[V], error: BaseException) -> None:
+        """``event`` was not taken: it raised ``error``, the proof that some server is wrong."""
+        ...
+
+    def ended(self, me: ServerId, name: str, why: str) -> None:
+        """The server is no more; what it has saved is all that is left of it."""
         ...

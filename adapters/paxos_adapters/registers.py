@@ -13,15 +13,16 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import Generic, TypeAlias, TypeVar
 
 from attrs import define
 
-from paxos import AfterSave, MaxRound, QuorumSystem, Saved, ServerId, server
+from paxos import AfterSave, InvariantError, MaxRound, QuorumSystem, Saved, ServerId, server
 from paxos.proposer import Accepting, Preparing
+from paxos_adapters.ports import Witness
 
 V = TypeVar("V")
 
@@ -64,12 +65,17 @@ class Registers(Generic[V]):
         *,
         load: Callable[[str], Saved[server.Record[V]]],
         perform: Callable[[str, server.Effect[V]], None],
+        witness: Witness[V] | None = None,
     ) -> None:
-        """Rounds begin above those that were reserved before; a new block must be saved first."""
+        """Rounds begin above those that were reserved before; a new block must be saved first.
+
+        ``witness`` is told what happens.
+        """
         self.me = me
         self.quorum = quorum
         self._load = load
         self._perform = perform
+        self._witness = witness
         self._open: OrderedDict[str, Register[V]] = OrderedDict()
         self._waiting: list[Waiting[V]] = []
         rounds = (it.round for it in load(RESERVED).records if isinstance(it, MaxRound))
@@ -96,9 +102,17 @@ class Registers(Generic[V]):
     def receive(self, name: str, event: server.Event[V]) -> None:
         """Take one event. Raises Busy and InvariantError, and what loading raises."""
         register = self.of(name)
-        register.state, outbound = server.receive(register.state, event)
+        try:
+            register.state, outbound = server.receive(register.state, event)
+        except InvariantError as broken:
+            if self._witness is not None:
+                self._witness.broke(self.me, name, event, broken)
+            raise
+        waits = type(outbound) is AfterSave and not self._is_durable(register, outbound.record)
+        if self._witness is not None:
+            self._witness.took(self.me, name, event, register.state, waits)
         if type(outbound) is AfterSave:
-            if not self._is_durable(register, outbound.record):
+            if waits:
                 register.waiting += 1
                 self._waiting.append((name, outbound))
                 return
@@ -129,6 +143,9 @@ class Registers(Generic[V]):
         Raises WrongReceipt if it does not say so.
         """
         self.reserved(receipt)
+        if self._witness is not None:
+            for name, steps in Counter(name for name, _ in waiting).items():
+                self._witness.saved(self.me, name, steps)
         for name, outbound in waiting:
             register, record = self._open[name], outbound.record
             register.waiting -= 1
@@ -152,7 +169,10 @@ class Registers(Generic[V]):
 
     def _loaded(self, name: str) -> Register[V]:
         records = self._load(name).records
-        state = server.start(self.me, self.quorum, (*records, MaxRound(self._floor)))
+        known = (*records, MaxRound(self._floor))
+        state = server.start(self.me, self.quorum, known)
+        if self._witness is not None:
+            self._witness.began(self.me, name, self.quorum, known)
         return Register(state, state.acceptor if records else None)
 
     def _make_room(self) -> None:
@@ -162,3 +182,5 @@ class Registers(Generic[V]):
             idle = (name for name, it in older if not it.waiting and not it.is_at_work)
             for name in [*islice(idle, len(self._open) - MAX_IDLE)]:
                 del self._open[name]
+                if self._witness is not None:
+                    self._witness.ended(self.me, name, "dropped from memory")

@@ -26,7 +26,8 @@ from paxos_adapters.exploration.counterexamples import (
 from paxos_adapters.exploration.interleavings import Move, State, explore_cluster
 from paxos_adapters.exploration.scopes import Scope, ScopeError
 from paxos_adapters.exploration.walk import Exploration, Glimpse
-from paxos_adapters.recording import PROTOCOLS, RecordingError, read, write
+from paxos_adapters.recording import PROTOCOLS, RecordingError
+from paxos_adapters.recording.examples import read, write
 from paxos_adapters.rules import CHOOSABLE, RULES
 
 LANE_WIDTH = 7

@@ -14,6 +14,7 @@ from typing import TypeAlias
 from attrs import frozen
 
 from paxos_adapters.lecture.stage import Stage
+from paxos_adapters.ports import Witness
 from paxos_adapters.protocols import PAXOS, Protocol
 
 Schedule: TypeAlias = Callable[[Stage], None]
@@ -31,9 +32,9 @@ class Scenario:
     servers: int
     schedule: Schedule
 
-    def stage(self) -> Stage:
-        """A stage to play it on."""
-        return Stage(self.protocol, self.servers)
+    def stage(self, witness: Witness[str] | None = None) -> Stage:
+        """A stage to play it on; ``witness`` is told what happens."""
+        return Stage(self.protocol, self.servers, witness)
 
 
 def scenario(

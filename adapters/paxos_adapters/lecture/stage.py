@@ -43,6 +43,7 @@ from paxos import (
 from paxos.errors import assert_never
 from paxos_adapters.memory import Delivery, MemoryStore, ServerDown
 from paxos_adapters.pictures import Moment
+from paxos_adapters.ports import Witness
 from paxos_adapters.protocols import PAXOS, Event, Protocol, Server
 from paxos_adapters.transitions import settle
 
@@ -84,13 +85,16 @@ class Stage:
     (['X'], 'X', None)
     """
 
-    def __init__(self, protocol: Protocol = PAXOS, servers: int = 5) -> None:
+    def __init__(
+        self, protocol: Protocol = PAXOS, servers: int = 5, witness: Witness[str] | None = None
+    ) -> None:
         self.protocol = protocol
         self.servers = tuple(ServerId(number) for number in range(1, servers + 1))
         self.quorum = majority(self.servers)
         self.history: list[Delivery[Message[str]] | Moment] = []
         self.votes: list[From[Accepted[str]]] = []
         self.claims: list[str] = []
+        self._witness = witness
         self._disks = {me: MemoryStore[server.Record[str]]() for me in self.servers}
         self._states: dict[ServerId, Server] = {me: self._start(me) for me in self.servers}
         self._said: dict[ServerId, Message[str]] = {}
@@ -161,6 +165,8 @@ class Stage:
         del self._states[me]
         for waiting in self._said, self._wakes, self._beats:
             waiting.pop(me, None)
+        if self._witness is not None:
+            self._witness.ended(me, "", "crashed")
         self.tell(me, f"S{me} crashes")
 
     def restart(self, me: ServerId, *, round_lost: bool = False) -> None:
@@ -234,16 +240,24 @@ class Stage:
         return [choice.chosen.value for choice in self.choices]
 
     def _start(self, me: ServerId) -> Server:
-        return server.start(me, self.quorum, self._disks[me].load().records)
+        records = self._disks[me].load().records
+        if self._witness is not None:
+            self._witness.began(me, "", self.quorum, records)
+        return server.start(me, self.quorum, records)
 
     def _begin(self, me: ServerId, request: Propose[str] | Inquire, in_round: int) -> None:
         state = self.state(me)
         seen = proposer.observe(state.proposer, Ballot(in_round - 1, me))
         self._states[me] = evolve(state, proposer=seen)
+        if self._witness is not None and seen is not state.proposer:
+            self._witness.given(me, "", self._states[me])
         self._step(me, request)
 
     def _step(self, me: ServerId, event: Event) -> Answers:
         transition = settle(self.protocol.receive(self.state(me), event))
+        if self._witness is not None:
+            self._witness.at(len(self.history))
+            self._witness.took(me, "", event, transition.state, waits=False)
         if transition.record is not None:
             self._disks[me].save((transition.record,))
         self._states[me] = transition.state

@@ -45,6 +45,7 @@ from paxos import (
 from paxos.errors import assert_never
 from paxos_adapters.memory import Delivery
 from paxos_adapters.pictures import Moment
+from paxos_adapters.ports import Witness
 from paxos_adapters.protocols import Event, Server
 from paxos_adapters.rules import (
     AGREEMENT,
@@ -120,9 +121,12 @@ def _without_a_pair(setup: Setup, best: Played, rule: str) -> Played | None:
     return None
 
 
-def play(setup: Setup, acts: Iterable[Act]) -> Played:
-    """Play ``acts`` in order, up to the first broken rule, without those that are impossible."""
-    stage = _Stage(setup)
+def play(setup: Setup, acts: Iterable[Act], witness: Witness[str] | None = None) -> Played:
+    """Play ``acts`` in order, up to the first broken rule, without those that are impossible.
+
+    ``witness`` is told what happens, and the ticks.
+    """
+    stage = _Stage(setup, witness)
     taken: list[Act] = []
     for act in acts:
         try:
@@ -153,11 +157,10 @@ class _Actor:
 class _Stage:
     """What was sent, accepted, chosen and reported so far, and by whom."""
 
-    def __init__(self, setup: Setup) -> None:
+    def __init__(self, setup: Setup, witness: Witness[str] | None) -> None:
         self.setup = setup
-        self.actors = {
-            me: _Actor(server.start(me, setup.quorum)) for me in sorted(setup.quorum.members)
-        }
+        self.witness = witness
+        self.actors = {me: _Actor(self._start(me, ())) for me in sorted(setup.quorum.members)}
         self.history: list[Delivery[Message[str]] | Moment] = []
         self.sent: set[tuple[ServerId, From[Message[str]]]] = set()
         self.votes: list[From[Accepted[str]]] = []
@@ -169,6 +172,8 @@ class _Stage:
     def play(self, act: Act) -> bool:
         """Whether ``act`` was possible. Raises _RuleBroken."""
         me, actor, fate = act.server, self.actors[act.server], act.fate
+        if self.witness is not None:
+            self.witness.at(act.tick)
         if fate in SHOWN_ONLY:
             return self._show(me, fate)
         if fate in STARTS:
@@ -194,9 +199,13 @@ class _Stage:
             taken = settle(self.setup.protocol.receive(state, event))
         except Busy:
             return True
-        except InvariantError:
+        except InvariantError as error:
+            if self.witness is not None:
+                self.witness.broke(me, "", event, error)
             self._break(me, UNDISTURBED)
             return True
+        if self.witness is not None:
+            self.witness.took(me, "", event, taken.state, taken.record is not None)
         self._never_back(me, state, taken.state)
         if taken.record is not None and (actor.batch or fate is Fate.SAVES_SLOWLY):
             actor.state = taken.state
@@ -208,6 +217,8 @@ class _Stage:
         if fate in SAVED_UNSENT:
             return self._crash(me, actor, fate)
         actor.state = taken.state
+        if self.witness is not None and taken.record is not None:
+            self.witness.saved(me, "", 1)
         self._release(me, actor, taken)
         return True
 
@@ -221,6 +232,8 @@ class _Stage:
         if fate is not Fate.SAVED:
             return self._crash(me, actor, fate)
         self._show(me, fate)
+        if self.witness is not None:
+            self.witness.saved(me, "", len(batch))
         for taken in batch:
             self._release(me, actor, taken)
         return True
@@ -228,6 +241,8 @@ class _Stage:
     def _crash(self, me: ServerId, actor: _Actor, fate: Fate) -> bool:
         actor.state = None
         actor.batch.clear()
+        if self.witness is not None:
+            self.witness.ended(me, "", fate.value)
         return self._show(me, fate)
 
     def _restart(self, me: ServerId, actor: _Actor, fate: Fate) -> bool:
@@ -239,10 +254,15 @@ class _Stage:
             actor.disk = Acceptor[str](), MaxRound(0)
         self._show(me, fate)
         try:
-            actor.state = server.start(me, self.setup.quorum, actor.disk)
+            actor.state = self._start(me, actor.disk)
         except InvariantError:
             self._break(me, UNDISTURBED)
         return True
+
+    def _start(self, me: ServerId, records: tuple[server.Record[str], ...]) -> Server:
+        if self.witness is not None:
+            self.witness.began(me, "", self.setup.quorum, records)
+        return server.start(me, self.setup.quorum, records)
 
     def _can_come(self, me: ServerId, actor: _Actor, event: Event) -> bool:
         if isinstance(event, From):
