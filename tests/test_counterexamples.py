@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from paxos import ServerId, weighted
+from paxos_adapters.codecs import TEXT
 from paxos_adapters.exploration.counterexamples import (
     Act,
     Counterexample,
@@ -20,7 +21,6 @@ from paxos_adapters.exploration.counterexamples import (
 )
 from paxos_adapters.exploration.interleavings import explore_cluster
 from paxos_adapters.exploration.scopes import Scope
-from paxos_adapters.codecs import TEXT
 from paxos_adapters.memory import Cluster, Delivery
 from paxos_adapters.pictures import Moment, space_time
 from paxos_adapters.recording import PROTOCOLS, Recorder, RecordingError

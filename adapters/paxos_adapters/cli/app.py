@@ -11,6 +11,7 @@ from paxos_adapters.cli.demo import demo
 from paxos_adapters.cli.explore import explore
 from paxos_adapters.cli.files import inspect_file, readmit
 from paxos_adapters.cli.lecture import lecture
+from paxos_adapters.cli.recordings import replay_files
 from paxos_adapters.cli.simulate import simulate
 
 
@@ -28,6 +29,7 @@ paxos.add_command(explore)
 paxos.add_command(inspect_file)
 paxos.add_command(lecture)
 paxos.add_command(readmit)
+paxos.add_command(replay_files)
 paxos.add_command(simulate)
 
 

@@ -16,11 +16,13 @@ import click
 
 from paxos import Message, PaxosError, ServerId
 from paxos_adapters.cli.drawing import Canvas, Holding, canvas
+from paxos_adapters.cli.recordings import record_option, recording
 from paxos_adapters.codecs import TEXT
 from paxos_adapters.file import FileStore, StoreError, inspect
 from paxos_adapters.memory import Cluster, Delivery
 from paxos_adapters.pictures import Moment
-from paxos_adapters.protocols import VALUES
+from paxos_adapters.protocols import PAXOS, VALUES
+from paxos_adapters.recording import Recorder
 
 MAX_SERVERS = 9
 DECISION, CLUSTER = "colour", "demo of "
@@ -45,6 +47,7 @@ History = list[Delivery[Message[str]] | Moment]
 @click.option(
     "--stop-after", type=click.IntRange(0), metavar="N", help="Stop all servers after N messages."
 )
+@record_option
 @click.option("--plain", is_flag=True, help="ASCII characters, no colour.")
 def demo(
     servers: int | None,
@@ -52,6 +55,7 @@ def demo(
     seed: int | None,
     data: Path | None,
     stop_after: int | None,
+    record: Path | None,
     plain: bool,
 ) -> int:
     """Let rival proposers reach a decision in memory, and draw what was said."""
@@ -64,7 +68,11 @@ def demo(
         )
     seed = Random().randrange(1000) if seed is None else seed
     drawing = canvas(plain)
-    with _cluster(servers, seed, data) as cluster:
+    facts = {"seed": str(seed)}
+    with (
+        recording(record, "memory", PAXOS, facts) as recorder,
+        _cluster(servers, seed, data, recorder) as cluster,
+    ):
         drawing.write(f"Servers: {servers}, proposers: {proposers}, seed: {seed}. Time runs down.")
         if data is not None and any(it.acceptor.promised.round for it in _holdings(cluster)):
             drawing.knowledge(f"What the files in {data} hold", _holdings(cluster))
@@ -100,9 +108,11 @@ def _servers(asked: int | None, data: Path | None) -> int:
 
 
 @contextmanager
-def _cluster(servers: int, seed: int, data: Path | None) -> Generator[Cluster[str], None, None]:
+def _cluster(
+    servers: int, seed: int, data: Path | None, recorder: Recorder[str] | None
+) -> Generator[Cluster[str], None, None]:
     if data is None:
-        yield Cluster[str](servers=servers, seed=seed)
+        yield Cluster(servers=servers, seed=seed, witness=recorder)
         return
     try:
         with ExitStack() as open_files:
@@ -112,7 +122,10 @@ def _cluster(servers: int, seed: int, data: Path | None) -> Generator[Cluster[st
                 for number in range(1, servers + 1)
             }
             yield Cluster(
-                servers=servers, seed=seed, stores=lambda me: files[me].decision(DECISION)
+                servers=servers,
+                seed=seed,
+                stores=lambda me: files[me].decision(DECISION),
+                witness=recorder,
             )
     except (PaxosError, OSError) as error:
         raise click.ClickException(str(error)) from error

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from difflib import get_close_matches
+from pathlib import Path
 from textwrap import fill
 
 import click
 
 from paxos import PaxosError
 from paxos_adapters.cli.drawing import Canvas, Holding, canvas
+from paxos_adapters.cli.recordings import record_option, recording
 from paxos_adapters.lecture import SCENARIOS, NotAsTheLectureSays, Scenario, Stage
+from paxos_adapters.recording import Recorder
 
 WIDTH = 80  # of a page, in characters: what a projector shows in large type
 LANE = 7  # leaves 45 characters beside five lanes
@@ -18,20 +21,25 @@ LANE = 7  # leaves 45 characters beside five lanes
 @click.command(short_help="Play the lecture's examples, heading by heading.")
 @click.argument("name", required=False)
 @click.option("--all", "play_all", is_flag=True, help="Play every scenario.")
+@record_option
 @click.option("--plain", is_flag=True, help="ASCII characters, no colour.")
-def lecture(name: str | None, play_all: bool, plain: bool) -> int:
+def lecture(name: str | None, play_all: bool, record: Path | None, plain: bool) -> int:
     """Play the scenario NAME of the lecture, and check that it ends as the lecture says.
 
     Without a name, list what can be played. Q is for the questions of the examination.
     """
     if name is not None and play_all:
         raise click.UsageError(f"'{name}' or --all, not both.")
+    if record is not None and name is None:
+        raise click.UsageError("--record takes the NAME of one scenario.")
     drawing = canvas(plain)
     if play_all:
         return max([_play(scenario, drawing) for scenario in SCENARIOS.values()])
     if name is None:
         return _list(drawing)
-    return _play(_named(name), drawing)
+    scenario = _named(name)
+    with recording(record, "lecture", scenario.protocol, {"scenario": name}) as recorder:
+        return _play(scenario, drawing, recorder)
 
 
 def _named(name: str) -> Scenario:
@@ -51,8 +59,8 @@ def _list(drawing: Canvas) -> int:
     return 0
 
 
-def _play(scenario: Scenario, drawing: Canvas) -> int:
-    stage = scenario.stage()
+def _play(scenario: Scenario, drawing: Canvas, recorder: Recorder[str] | None = None) -> int:
+    stage = scenario.stage(recorder)
     failure: PaxosError | None = None
     try:
         scenario.schedule(stage)

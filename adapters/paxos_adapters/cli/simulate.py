@@ -8,6 +8,7 @@ from collections.abc import Generator
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
 from os import cpu_count
+from pathlib import Path
 
 import click
 from attrs import define, evolve
@@ -18,6 +19,7 @@ from rich.table import Table
 
 from paxos_adapters.cli.drawing import Canvas, canvas
 from paxos_adapters.cli.interrupt import on_interrupt
+from paxos_adapters.cli.recordings import record_option, recording
 from paxos_adapters.recording import PROTOCOLS
 from paxos_adapters.simulation.faults import Fault
 from paxos_adapters.simulation.life import record
@@ -62,6 +64,7 @@ EVERYWHERE = "everywhere"
     help="Which links stay, for ever: all, or those of a network that is hard on an election.",
 )
 @click.option("--jobs", type=click.IntRange(1), help="How many processes.  [default: one a core]")
+@record_option
 @click.option("--plain", is_flag=True, help="ASCII characters, no colour.")
 def simulate(
     servers: int | None,
@@ -73,6 +76,7 @@ def simulate(
     rule: str,
     network: str,
     jobs: int | None,
+    record: Path | None,
     plain: bool,
 ) -> int:
     """Live thousands of lives, each with its own network, crashes and disks that fail.
@@ -83,14 +87,14 @@ def simulate(
     setup = _setup(servers, proposers, readers, liveness, rule, network)
     drawn = canvas(plain)
     if seed is not None:
-        return _draw_life(drawn, setup, seed)
+        return _draw_life(drawn, setup, seed, record)
     started = time.perf_counter()
     with _watching(seeds) as watcher, _workers(jobs or cpu_count() or 1) as executor:
         drawn.write(_title(setup))
         done = sweep(range(seeds), setup, executor=executor, progress=watcher.look)
     _sum_up(drawn, done, time.perf_counter() - started)
     if done.failure is not None:
-        _explain(drawn, setup, done.failure)
+        _explain(drawn, setup, done.failure, record)
         return 1
     _faults(drawn, done.met)
     if done.stopped:
@@ -214,13 +218,13 @@ def _faults(drawn: Canvas, met: tuple[int, ...]) -> None:
     drawn.console.print(table)
 
 
-def _explain(drawn: Canvas, setup: Setup, failure: Life) -> None:
+def _explain(drawn: Canvas, setup: Setup, failure: Life, path: Path | None) -> None:
     """The seed, how to see it again, and the schedule that breaks the rule."""
     drawn.write()
     drawn.write(f"Broken by seed {failure.seed}: {failure.broken}.")
     drawn.write(f"Again: {_command(setup, failure.seed)}")
     _, acts = record(failure.seed, setup)
-    _draw_broken(drawn, setup, failure, play(setup, acts))
+    _keep(setup, failure, _draw_broken(drawn, setup, failure, play(setup, acts)), path)
 
 
 def _command(setup: Setup, seed: int) -> str:
@@ -236,29 +240,39 @@ def _command(setup: Setup, seed: int) -> str:
 # --- one life -----------------------------------------------------------------------------------
 
 
-def _draw_life(drawn: Canvas, setup: Setup, seed: int) -> int:
+def _draw_life(drawn: Canvas, setup: Setup, seed: int, path: Path | None) -> int:
     life, acts = record(seed, setup)
     played = play(setup, acts)
     drawn.write(_title(setup))
     drawn.write(f"Seed {seed}, {life.events} events, {life.ticks} ticks. Time runs down.")
     if life.broken is not None:
-        _draw_broken(drawn, setup, life, played)
+        _keep(setup, life, _draw_broken(drawn, setup, life, played), path)
         return 1
     _draw(drawn, setup, played)
     chosen = "nothing was chosen" if life.chosen is None else f"{life.chosen} was chosen"
     drawn.write(f"No rule was broken; {chosen}. Digest {life.digest}.")
+    _keep(setup, life, played, path)
     return 0
 
 
-def _draw_broken(drawn: Canvas, setup: Setup, life: Life, played: Played) -> None:
+def _keep(setup: Setup, life: Life, played: Played, path: Path | None) -> None:
+    facts = {"seed": str(life.seed), "network": setup.network.name}
+    facts |= {"broken": life.broken} if life.broken is not None else {}
+    with recording(path, "simulation", setup.protocol, facts) as recorder:
+        play(setup, played.acts, recorder)
+
+
+def _draw_broken(drawn: Canvas, setup: Setup, life: Life, played: Played) -> Played:
+    """Draw the shortest schedule that breaks the rule, and return it."""
     if life.broken is None or life.broken == LIVENESS:
         _draw(drawn, setup, played)
         drawn.write(f"Somebody got no answer within {LIVENESS_TICKS:,} ticks after the last fault.")
-        return
+        return played
     shortest = shrink(setup, played.acts, life.broken)
     told = f"{len(shortest.acts)} of the {len(played.acts)} things that happened"
     drawn.write(f"Broken: {life.broken}, by {told}.")
     _draw(drawn, setup, shortest)
+    return shortest
 
 
 def _draw(drawn: Canvas, setup: Setup, played: Played) -> None:

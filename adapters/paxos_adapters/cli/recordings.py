@@ -1,0 +1,141 @@
+"""``--record`` and ``paxos replay``: what happened, into a file; and once more, from it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+from rich import box
+from rich.table import Table
+
+from paxos_adapters.cli.drawing import Canvas, canvas
+from paxos_adapters.codecs import TEXT
+from paxos_adapters.lecture import SCENARIOS
+from paxos_adapters.protocols import Protocol
+from paxos_adapters.recording import (
+    PROTOCOLS,
+    Began,
+    Ended,
+    Header,
+    Recorder,
+    RecordingError,
+    Replay,
+    Took,
+    replay,
+)
+
+KNOWN = {**{it.protocol.name: it.protocol for it in SCENARIOS.values()}, **PROTOCOLS}
+"""Every protocol that a command can record."""
+
+FILES = click.argument(
+    "files", nargs=-1, required=True, type=click.Path(path_type=Path, dir_okay=False)
+)
+record_option = click.option(
+    "--record",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Record what happens, in place of what is in FILE; paxos replay plays it again.",
+)
+
+
+@contextmanager
+def recording(
+    path: Path | None, runtime: str, protocol: Protocol, facts: Mapping[str, str]
+) -> Generator[Recorder[str] | None, None, None]:
+    """A recorder for ``path``, if there is one, and a word about it afterwards."""
+    if path is None:
+        yield None
+        return
+    try:
+        path.unlink(missing_ok=True)
+        recorder = Recorder(path, codec=TEXT, runtime=runtime, protocol=protocol.name, facts=facts)
+    except OSError as error:
+        raise click.BadParameter(
+            f"{path} cannot be written: {error.strerror}.", param_hint="'--record'"
+        ) from error
+    with recorder:
+        yield recorder
+    if recorder.failure is not None:
+        raise click.ClickException(f"{path} is incomplete: {recorder.failure}")
+    click.echo(f"Recorded: paxos replay {path} plays it again.")
+
+
+def replayed(files: tuple[Path, ...]) -> Replay:
+    """The replay of ``files``; what is wrong with them is one line."""
+    try:
+        return replay(*files, protocols=KNOWN)
+    except RecordingError as error:
+        raise click.ClickException(str(error)) from error
+    except OSError as error:
+        raise click.ClickException(f"{error.filename} cannot be read: {error.strerror}.") from error
+
+
+@click.command("replay", short_help="Play a recording again, and see that nothing differs.")
+@FILES
+@click.option("--plain", is_flag=True, help="ASCII characters, no colour.")
+def replay_files(files: tuple[Path, ...], plain: bool) -> int:
+    """Take what was recorded in FILES again, step by step, and compare the states.
+
+    Name the recordings of all servers of a cluster together. Older parts, FILE.1 and so on, are
+    found by themselves. Exits with 0 if all states are the same, and with 1 and the first step that
+    differs if not.
+    """
+    found = replayed(files)
+    drawn = canvas(plain)
+    for about in dict.fromkeys(map(_about, found.headers)):
+        drawn.write(about)
+    if found.other_core:
+        drawn.write(f"The core is another one now: {', '.join(found.other_core)}.")
+    _servers(drawn, found)
+    _messages(drawn, found)
+    for path in found.torn:
+        drawn.write(f"{path} breaks off within a line: whoever wrote it was killed.")
+    for path in found.unfinished:
+        drawn.write(f"{path} does not say that it ended: whoever wrote it was killed, or goes on.")
+    steps = f"{len(found.steps):,} steps"
+    if found.difference is not None:
+        drawn.write(f"After {steps} with the same states: {found.difference.text}.")
+        return 1
+    drawn.write(f"{steps}, and every state is the one that was recorded.")
+    return 0
+
+
+def _about(header: Header) -> str:
+    facts = "".join(f", {name} {value}" for name, value in header.facts.items())
+    made = f" with version {header.version}" if header.version else ""
+    return f"Recorded by {header.runtime}{made}: {header.protocol}{facts}."
+
+
+def _servers(drawn: Canvas, found: Replay) -> None:
+    events, starts, ends = Counter[int](), Counter[int](), Counter[int]()
+    for step in found.steps:
+        what, lane = step.entry.what, step.entry.server
+        events[lane] += isinstance(what, Took)
+        starts[lane] += isinstance(what, Began)
+        ends[lane] += isinstance(what, Ended)
+    table = Table(box=box.ASCII if drawn.plain else box.ROUNDED)
+    for heading in ("server", "decisions", "events", "starts", "ends"):
+        table.add_column(heading, justify="left" if heading == "server" else "right")
+    for lane, name in found.lanes.items():
+        decisions = len({it.entry.name for it in found.steps if it.entry.server == lane})
+        counts = decisions, events[lane], starts[lane], ends[lane]
+        table.add_row(drawn.cell(name), *(f"{count:,}" for count in counts))
+    drawn.console.print(table)
+
+
+def _messages(drawn: Canvas, found: Replay) -> None:
+    sent = sum(len(step.sent) for step in found.steps)
+    arrivals = [step.arrival for step in found.steps if step.arrival is not None]
+    repeated = sum(it.is_repeated for it in arrivals)
+    unknown = sum(it.sent is None for it in arrivals)
+    told = [f"{sent:,} messages were sent", f"{len(arrivals):,} arrived"]
+    if repeated:
+        told.append(f"{repeated:,} of these for a second time")
+    if unknown:
+        told.append(f"{unknown:,} of these sent by nobody who is recorded here")
+    if found.on_the_way:
+        told.append(f"{len(found.on_the_way):,} are lost, or late")
+    drawn.write(f"{', '.join(told)}.")
