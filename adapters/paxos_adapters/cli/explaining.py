@@ -1,0 +1,65 @@
+"""``paxos explain``: what has become of a decision, and why, from recordings or from stores."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from paxos_adapters.cli.drawing import canvas
+from paxos_adapters.cli.recordings import replayed
+from paxos_adapters.explaining import Scene, UnknownDecision, explain, of_files, of_replay
+from paxos_adapters.file import StoreError
+
+SQLITE = b"SQLite format 3\0"
+
+
+@click.command("explain", short_help="Say what has become of a decision, and why.")
+@click.argument("files", nargs=-1, required=True, metavar="FILE... [NAME]")
+@click.option("--plain", is_flag=True, help="ASCII characters, no colour.")
+def explain_files(files: tuple[str, ...], plain: bool) -> int:
+    """Say what has become of the decision NAME, or of all, and why.
+
+    FILES are recordings, or else the stores of servers: of as many servers as there are, since what
+    is not seen may have happened. Exits with 1 if something is not decided.
+    """
+    paths, name = _asked(files)
+    scenes = _scenes(paths, name)
+    drawn = canvas(plain)
+    decided = True
+    for number, (of, scene) in enumerate(scenes.items()):
+        found = explain(scene, of)
+        if len(scenes) > 1:
+            drawn.write(f"\n{of}" if number else of, "bold")
+        drawn.write(found.text)
+        decided &= found.is_decided
+    return 0 if decided else 1
+
+
+def _asked(files: tuple[str, ...]) -> tuple[list[Path], str | None]:
+    """What does not exist, and comes last, is the name of a decision."""
+    *most, last = files
+    if most and not Path(last).exists():
+        return [Path(it) for it in most], last
+    return [Path(it) for it in files], None
+
+
+def _scenes(paths: list[Path], name: str | None) -> dict[str, Scene[str]]:
+    try:
+        if all(map(_is_store, paths)):
+            scenes = of_files(paths)
+        else:
+            found = replayed(tuple(paths))
+            scenes = {it: of_replay(found, it) for it in found.names}
+        if name is not None and name not in scenes:
+            raise UnknownDecision(name, scenes)
+    except (StoreError, UnknownDecision) as error:
+        raise click.ClickException(str(error)) from error
+    except OSError as error:
+        raise click.ClickException(f"{error.filename} cannot be read: {error.strerror}.") from error
+    return scenes if name is None else {name: scenes[name]}
+
+
+def _is_store(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(SQLITE)) == SQLITE

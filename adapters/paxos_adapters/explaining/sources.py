@@ -1,0 +1,134 @@
+"""Where a scene comes from: a replay, or the files of servers.
+
+A vote counts once it is durable. In a replay that is so when the save that it waits for is over, or
+when a server starts from it: what a crash has left on a disk shows at the restart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from paxos import (
+    Accepted,
+    Acceptor,
+    From,
+    Nack,
+    PaxosError,
+    Proposal,
+    QuorumSystem,
+    ServerId,
+    majority,
+    server,
+)
+from paxos.proposer import Accepting, Preparing
+from paxos_adapters.codecs import LENIENT
+from paxos_adapters.explaining.scene import Known, Scene
+from paxos_adapters.file import inspect
+from paxos_adapters.file.rows import ACCEPTOR, acceptor_of
+from paxos_adapters.protocols import LECTURE
+from paxos_adapters.recording import Began, Replay, Step
+
+FIRST_VALUE_ONLY = LECTURE[0].name
+
+
+class UnknownDecision(PaxosError, KeyError):
+    """There is nothing about a decision of that name."""
+
+    def __init__(self, name: str, names: Iterable[str]) -> None:
+        known = ", ".join(map(repr, sorted(names))) or "none"
+        super().__init__(f"there is nothing about a decision {name!r}; there are: {known}.")
+        self.name = name
+
+    def __str__(self) -> str:
+        """Without the quotes that a KeyError puts around it."""
+        return str(self.args[0])
+
+
+def of_replay(replay: Replay, name: str = "") -> Scene[str]:
+    """The scene of the decision ``name`` where the replay ends. Raises UnknownDecision."""
+    steps = [step for step in replay.steps if step.entry.name == name]
+    if not steps:
+        raise UnknownDecision(name, replay.names)
+    said = [(it.sender, it.message) for step in steps for it in step.sent]
+    sent = [From(me, message) for me, message in said if isinstance(message, Accepted)]
+    return Scene(
+        replay.quorum,
+        {
+            me: _known(replay, lanes, name)
+            for me, lanes in _lanes(steps).items()
+            if me in replay.quorum.members
+        },
+        (*sent, *_votes(steps)),
+        tuple(From(me, message) for me, message in said if isinstance(message, Nack)),
+        replay.headers[0].protocol == FIRST_VALUE_ONLY,
+    )
+
+
+def of_files(paths: Iterable[Path], quorum: QuorumSystem | None = None) -> dict[str, Scene[str]]:
+    """The scenes of all decisions in the stores of servers that are down, by name.
+
+    A majority of all servers that the files speak of is enough, if no ``quorum`` is given. Raises
+    StoreError and OSError.
+    """
+    contents = [inspect(path) for path in paths]
+    members = {it.identity.server for it in contents}.union(*(it.peers for it in contents))
+    system = majority(members) if quorum is None else quorum
+    held: dict[str, dict[ServerId, Acceptor[str]]] = {}
+    for store in contents:
+        for (name, kind), row in store.rows.items():
+            if kind == ACCEPTOR:
+                held.setdefault(name, {})[store.identity.server] = _text(acceptor_of(row))
+    return {
+        name: Scene(
+            system,
+            {
+                store.identity.server: Known(those.get(store.identity.server, Acceptor()))
+                for store in contents
+            },
+        )
+        for name, those in held.items()
+    }
+
+
+def _text(held: Acceptor[bytes]) -> Acceptor[str]:
+    it = held.accepted
+    proposal = None if it is None else Proposal(it.ballot, LENIENT.decode(it.value))
+    return Acceptor(held.promised, proposal)
+
+
+def _lanes(steps: Iterable[Step[str]]) -> dict[ServerId, set[ServerId]]:
+    """By id: the lanes of each server, of which the explorer has two."""
+    lanes: dict[ServerId, set[ServerId]] = {}
+    for step in steps:
+        if step.after is not None:
+            lanes.setdefault(step.after.proposer.me, set()).add(step.entry.server)
+    return lanes
+
+
+def _known(replay: Replay, lanes: Iterable[ServerId], name: str) -> Known[str]:
+    """All that is known of one server, be it in several lanes."""
+    disks = (replay.disks.get((lane, name), {}) for lane in lanes)
+    memories = [it for disk in disks for it in disk.values() if isinstance(it, Acceptor)]
+    states = [it for lane in lanes if (it := replay.states.get((lane, name))) is not None]
+    at_work = sorted(states, key=_is_at_work)
+    return Known(
+        max(memories, key=lambda it: it.promised, default=Acceptor[str]()),
+        at_work[-1].proposer if at_work else None,
+        next((it.learner.choice for it in states if it.learner.choice is not None), None),
+    )
+
+
+def _is_at_work(state: server.Server[str]) -> bool:
+    return isinstance(state.proposer.phase, Preparing | Accepting)
+
+
+def _votes(steps: Iterable[Step[str]]) -> Iterator[From[Accepted[str]]]:
+    """The votes on a disk from which a server starts."""
+    for step in steps:
+        what = step.entry.what
+        if isinstance(what, Began):
+            for record in what.records:
+                if isinstance(record, Acceptor) and record.accepted is not None:
+                    held = record.accepted
+                    yield From(what.me, Accepted(held.ballot, held.value))
