@@ -6,9 +6,17 @@ from pathlib import Path
 
 import click
 
+from paxos import ServerId, majority
 from paxos_adapters.cli.drawing import canvas
 from paxos_adapters.cli.recordings import replayed
-from paxos_adapters.explaining import Scene, UnknownDecision, explain, of_files, of_replay
+from paxos_adapters.explaining import (
+    PeersUnknown,
+    Scene,
+    UnknownDecision,
+    explain,
+    of_files,
+    of_replay,
+)
 from paxos_adapters.file import StoreError
 
 SQLITE = b"SQLite format 3\0"
@@ -16,15 +24,20 @@ SQLITE = b"SQLite format 3\0"
 
 @click.command("explain", short_help="Say what has become of a decision, and why.")
 @click.argument("files", nargs=-1, required=True, metavar="FILE... [NAME]")
+@click.option(
+    "--servers",
+    type=click.IntRange(1),
+    help="How many servers there are, numbered from 1, if the stores do not say.",
+)
 @click.option("--plain", is_flag=True, help="ASCII characters, no colour.")
-def explain_files(files: tuple[str, ...], plain: bool) -> int:
+def explain_files(files: tuple[str, ...], servers: int | None, plain: bool) -> int:
     """Say what has become of the decision NAME, or of all, and why.
 
     FILES are recordings, or else the stores of servers: of as many servers as there are, since what
     is not seen may have happened. Exits with 1 if something is not decided.
     """
     paths, name = _asked(files)
-    scenes = _scenes(paths, name)
+    scenes = _scenes(paths, name, servers)
     drawn = canvas(plain)
     decided = True
     for number, (of, scene) in enumerate(scenes.items()):
@@ -44,15 +57,18 @@ def _asked(files: tuple[str, ...]) -> tuple[list[Path], str | None]:
     return [Path(it) for it in files], None
 
 
-def _scenes(paths: list[Path], name: str | None) -> dict[str, Scene[str]]:
+def _scenes(paths: list[Path], name: str | None, servers: int | None) -> dict[str, Scene[str]]:
+    ids = [ServerId(number) for number in range(1, (servers or 0) + 1)]
     try:
         if all(map(_is_store, paths)):
-            scenes = of_files(paths)
+            scenes = of_files(paths, majority(ids) if ids else None)
         else:
             found = replayed(tuple(paths))
             scenes = {it: of_replay(found, it) for it in found.names}
         if name is not None and name not in scenes:
             raise UnknownDecision(name, scenes)
+    except PeersUnknown as error:
+        raise click.UsageError(f"{error} (--servers N)") from error
     except (StoreError, UnknownDecision) as error:
         raise click.ClickException(str(error)) from error
     except OSError as error:

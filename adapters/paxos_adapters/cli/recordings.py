@@ -24,6 +24,7 @@ from paxos_adapters.recording import (
     RecordingError,
     Replay,
     Took,
+    discard,
     replay,
 )
 
@@ -50,7 +51,7 @@ def recording(
         yield None
         return
     try:
-        path.unlink(missing_ok=True)
+        discard(path)
         recorder = Recorder(path, codec=TEXT, runtime=runtime, protocol=protocol.name, facts=facts)
     except OSError as error:
         raise click.BadParameter(

@@ -26,7 +26,7 @@ from paxos_adapters.explaining.reasons import (
     Waiting,
 )
 from paxos_adapters.explaining.scene import Known, Scene
-from paxos_adapters.explaining.sources import UnknownDecision, of_files, of_replay
+from paxos_adapters.explaining.sources import PeersUnknown, UnknownDecision, of_files, of_replay
 
 __all__ = [
     "Agreed",
@@ -38,6 +38,7 @@ __all__ = [
     "Known",
     "NobodyAsks",
     "Overtaken",
+    "PeersUnknown",
     "Rivals",
     "Scene",
     "Split",

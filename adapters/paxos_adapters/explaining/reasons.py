@@ -83,7 +83,9 @@ class Agreed(Generic[V]):
         lines.extend(
             f"It was chosen once more under {it.chosen.ballot}: {_by(it)}." for it in again
         )
-        if self.unaware:
+        if not self.aware:
+            lines.append("Nobody who is up knows it; whoever asks will find out.")
+        elif self.unaware:
             lines.append(
                 f"{named(self.aware)} {verb(self.aware, 'knows', 'know')} it; "
                 f"{named(self.unaware)} {verb(self.unaware, 'does', 'do')} not yet, and will be "
@@ -146,9 +148,10 @@ class TooFewUp:
     @property
     def text(self) -> str:
         """The reason in words."""
+        up = f"Only {named(self.up)} {verb(self.up, 'is', 'are')} up, which is no quorum"
         return (
-            f"Only {named(self.up)} {verb(self.up, 'is', 'are')} up, which is no quorum: "
-            f"{more(self.quorum, self.needed, self.missing)} must come back."
+            f"{up if self.up else 'No server is up'}: "
+            f"{more(self.quorum, self.up, self.needed, self.missing)} must come back."
         )
 
 
@@ -205,9 +208,10 @@ class Waiting:
     def text(self) -> str:
         """The reason in words."""
         what = "promises" if self.phase == 1 else "acceptances"
+        others = more(self.quorum, self.answered, self.needed, self.among)
         return (
             f"{self.ballot} of S{self.ballot.server} waits for {what}: it has those of "
-            f"{named(self.answered)}, and needs {more(self.quorum, self.needed, self.among)}."
+            f"{named(self.answered)}, and needs {others}."
         )
 
 
@@ -251,8 +255,9 @@ class Undecided(Generic[V]):
                 among = self.quorum.members - attempt.voters - refusing
                 needed = lacking(self.quorum, 2, attempt.voters, among) or frozenset()
                 lines.append(
-                    f"{shown(attempt.value[0])} may be chosen yet under {attempt.ballot}: it has "
-                    f"{named(attempt.voters)}, and needs {more(self.quorum, needed, among)}."
+                    f"{shown(attempt.value[0])} may be chosen {'already' if self.unseen else 'yet'}"
+                    f" under {attempt.ballot}: it has {named(attempt.voters)}, and needs "
+                    f"{more(self.quorum, attempt.voters, needed, among)}."
                 )
         if self.unseen:
             lines[0] = f"Nothing is seen to be chosen, with {named(self.unseen)} out of sight."

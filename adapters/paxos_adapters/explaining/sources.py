@@ -24,7 +24,7 @@ from paxos import (
 from paxos.proposer import Accepting, Preparing
 from paxos_adapters.codecs import LENIENT
 from paxos_adapters.explaining.scene import Known, Scene
-from paxos_adapters.file import inspect
+from paxos_adapters.file import Contents, Identity, inspect
 from paxos_adapters.file.rows import ACCEPTOR, acceptor_of
 from paxos_adapters.protocols import LECTURE
 from paxos_adapters.recording import Began, Replay, Step
@@ -36,13 +36,24 @@ class UnknownDecision(PaxosError, KeyError):
     """There is nothing about a decision of that name."""
 
     def __init__(self, name: str, names: Iterable[str]) -> None:
-        known = ", ".join(map(repr, sorted(names))) or "none"
-        super().__init__(f"there is nothing about a decision {name!r}; there are: {known}.")
+        known = ", ".join(repr(it) for it in sorted(names) if it)
+        there = f"there are {known}" if known else "there is one, without a name"
+        super().__init__(f"there is nothing about a decision {name!r}; {there}.")
         self.name = name
 
     def __str__(self) -> str:
         """Without the quotes that a KeyError puts around it."""
         return str(self.args[0])
+
+
+class PeersUnknown(PaxosError):
+    """A store does not tell how many servers there are."""
+
+    def __init__(self, store: Identity) -> None:
+        super().__init__(
+            f"the store of {store} names no other servers, so how many are a quorum is not known: "
+            "say how many servers there are."
+        )
 
 
 def of_replay(replay: Replay, name: str = "") -> Scene[str]:
@@ -68,17 +79,16 @@ def of_replay(replay: Replay, name: str = "") -> Scene[str]:
 def of_files(paths: Iterable[Path], quorum: QuorumSystem | None = None) -> dict[str, Scene[str]]:
     """The scenes of all decisions in the stores of servers that are down, by name.
 
-    A majority of all servers that the files speak of is enough, if no ``quorum`` is given. Raises
-    StoreError and OSError.
+    If no ``quorum`` is given, it takes a majority of the servers whose stores these are, and of the
+    peers that all of them know. Raises PeersUnknown if one knows none, StoreError and OSError.
     """
     contents = [inspect(path) for path in paths]
-    members = {it.identity.server for it in contents}.union(*(it.peers for it in contents))
-    system = majority(members) if quorum is None else quorum
     held: dict[str, dict[ServerId, Acceptor[str]]] = {}
     for store in contents:
         for (name, kind), row in store.rows.items():
             if kind == ACCEPTOR:
                 held.setdefault(name, {})[store.identity.server] = _text(acceptor_of(row))
+    system = _majority(contents) if quorum is None else quorum
     return {
         name: Scene(
             system,
@@ -89,6 +99,14 @@ def of_files(paths: Iterable[Path], quorum: QuorumSystem | None = None) -> dict[
         )
         for name, those in held.items()
     }
+
+
+def _majority(contents: Iterable[Contents]) -> QuorumSystem:
+    for it in contents:
+        if not it.peers:
+            raise PeersUnknown(it.identity)
+    stores = {it.identity.server for it in contents}
+    return majority(stores.union(*(it.peers for it in contents)))
 
 
 def _text(held: Acceptor[bytes]) -> Acceptor[str]:

@@ -44,9 +44,14 @@ def lacking(
     return None
 
 
-def more(quorum: QuorumSystem, needed: frozenset[ServerId], among: frozenset[ServerId]) -> str:
+def more(
+    quorum: QuorumSystem,
+    have: frozenset[ServerId],
+    needed: frozenset[ServerId],
+    among: frozenset[ServerId],
+) -> str:
     """``2 more of S3, S4 and S5``; who they are, if nobody else will do."""
     others = among & quorum.members
     if not isinstance(quorum, Counted) or len(needed) == len(others):
         return named(needed)
-    return f"{len(needed)} more of {named(others)}"
+    return f"{len(needed)}{' more' if have else ''} of {named(others)}"

@@ -26,6 +26,7 @@ from paxos_adapters.recording.entries import (
 from paxos_adapters.recording.errors import Damaged, OtherFormat, RecordingError
 from paxos_adapters.recording.playing import Place, Step
 from paxos_adapters.recording.post import Arrival, Sent
+from paxos_adapters.recording.reading import discard
 from paxos_adapters.recording.recorder import MAX_BYTES, Recorder
 from paxos_adapters.recording.replaying import Difference, Replay, replay
 
@@ -51,6 +52,7 @@ __all__ = [
     "Sent",
     "Step",
     "Took",
+    "discard",
     "fingerprint",
     "replay",
 ]

@@ -28,6 +28,7 @@ from paxos_adapters.exploration.scopes import Scope
 from paxos_adapters.recording.entries import Ended, Freed, Took
 from paxos_adapters.recording.errors import RecordingError
 from paxos_adapters.recording.playing import Step
+from paxos_adapters.recording.reading import discard
 from paxos_adapters.recording.recorder import Recorder
 from paxos_adapters.recording.replaying import Replay, replay
 from paxos_adapters.transitions import settle
@@ -49,7 +50,7 @@ def write(path: Path, example: Counterexample) -> None:
     scope, ids = example.scope, example.machine.processes.ids
     lanes = {ServerId(process + 1): name(scope, process) for process in range(len(ids))}
     facts = {count: str(getattr(scope, count)) for count in COUNTS} | {"rule": example.rule}
-    path.unlink(missing_ok=True)
+    discard(path)
     with Recorder(
         path,
         codec=TEXT,

@@ -51,6 +51,16 @@ def parts(path: Path) -> list[Path]:
     return found[::-1]
 
 
+def discard(path: Path) -> None:
+    """Take the recording at ``path`` away, and its older files. Raises OSError."""
+    for part in parts(path)[:-1]:
+        with part.open("rb") as file:
+            is_ours = file.read(len(HEADER)) == HEADER
+        if is_ours:
+            part.unlink()
+    path.unlink(missing_ok=True)
+
+
 def read(path: Path, coder: Coder[V]) -> Iterator[Line[V]]:
     """The lines of one file. Raises OSError; Damaged and OtherFormat, and RecordingError."""
     sum_, number, pending = 0, 0, None
