@@ -297,7 +297,7 @@ def test_without_a_witness_a_run_is_the_same(tmp_path: Path) -> None:
 def test_a_save_that_fails_and_a_broken_protocol_are_recorded(tmp_path: Path) -> None:
     class Full(MemoryStore[server.Record[str]]):
         def save(self, records: tuple[server.Record[str], ...]) -> Saved[server.Record[str]]:
-            raise OSError("disk full")
+            raise OSError(f"no room for {len(records)}")
 
     with record(tmp_path / "run") as recorder:
         cluster = Cluster[str](
@@ -316,7 +316,7 @@ def test_a_save_that_fails_and_a_broken_protocol_are_recorded(tmp_path: Path) ->
     assert found.difference is None
     assert found.states.keys() == {(S1, "")}
     ends = [line["ended"] for line in lines(tmp_path / "run") if "ended" in line]
-    assert ends[0] == "stopped by OSError: disk full"
+    assert ends[0] == "stopped by OSError: no room for 1"
     assert str(ends[1]).startswith("stopped by AgreementBroken: two values")
     assert [line["raised"] for line in lines(tmp_path / "run") if "raised" in line] == [
         "AgreementBroken"

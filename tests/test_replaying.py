@@ -12,7 +12,20 @@ from textwrap import dedent
 
 import pytest
 
-from paxos import Acceptor, From, Prepare, QuorumSystem, ServerId, server
+from paxos import (
+    Acceptor,
+    Broadcast,
+    From,
+    Prepare,
+    Propose,
+    QuorumSystem,
+    Saved,
+    ServerId,
+    To,
+    Wake,
+    majority,
+    server,
+)
 from paxos_adapters.broken import PROTOCOLS
 from paxos_adapters.codecs import TEXT
 from paxos_adapters.explaining import Agreed, explain, of_replay
@@ -39,6 +52,7 @@ from paxos_adapters.simulation import Setup, play
 from paxos_adapters.simulation import record as simulated
 from tests.recordings import Lines, forge, lines
 from tests.support import S1, S2, S3, S4, S5, THREE, ballot
+from tests.test_node import free_addresses
 
 LECTURE = {it.protocol.name: it.protocol for it in SCENARIOS.values()}
 
@@ -274,7 +288,9 @@ def test_nothing_to_replay() -> None:
 class Each:
     """A witness that has a recorder for each server, on clocks that differ."""
 
-    def __init__(self, recorders: dict[ServerId, Recorder[str]], skews_s: dict[ServerId, float]):
+    def __init__(
+        self, recorders: dict[ServerId, Recorder[str]], skews_s: dict[ServerId, float]
+    ) -> None:
         self.recorders = recorders
         self.skews_s = skews_s
 
@@ -376,8 +392,8 @@ def test_equal_messages_are_told_apart_by_their_order(tmp_path: Path) -> None:
         for me in (S1, S2):
             recorder.began(me, "", THREE, ())
         state = server.start(S1, THREE)
-        for event in (server.Propose("red"), server.Wake(ballot("1.1"))):
-            state, outbound = server.receive(state, event)
+        for event in (Propose("red"), Wake(ballot("1.1"))):
+            state, _ = server.receive(state, event)
             recorder.took(S1, "", event, state, waits=False)
         other = server.start(S2, THREE)
         for _ in range(3):
@@ -400,14 +416,11 @@ def test_equal_messages_are_told_apart_by_their_order(tmp_path: Path) -> None:
 
 
 def test_registers_tell_of_each_name(tmp_path: Path) -> None:
-    from paxos import Propose, Saved, majority
-
-    registers: Registers[str]
     with record(tmp_path / "run") as recorder:
         own: list[tuple[str, server.Event[str]]] = []
 
         def perform(name: str, effect: server.Effect[str]) -> None:
-            if isinstance(effect, server.Broadcast) or isinstance(effect, server.To):
+            if isinstance(effect, Broadcast | To):
                 own.append((name, From(S1, effect.message)))
 
         registers = Registers(
@@ -468,8 +481,6 @@ NODE = dedent(
 
 def test_five_processes_that_are_killed_replay_to_the_same_states(tmp_path: Path) -> None:
     """SIGKILL to each of them, twice, in the middle of its work."""
-    from tests.test_node import free_addresses
-
     addresses = free_addresses(5)
     for me in addresses:
         FileStore.create(tmp_path / f"n{me}.db", cluster="c", server=me, codec=TEXT).close()
