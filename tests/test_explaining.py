@@ -1,4 +1,4 @@
-"""Explanations, against what the lecture says of each of its scenarios; and whatever else can be."""
+"""Explanations, against what the lecture says of each of its scenarios; and of whatever else."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from paxos import (
+    Accept,
     Accepted,
     Acceptor,
     Choice,
@@ -258,7 +259,7 @@ def test_too_few_are_up(tmp_path: Path) -> None:
 
 
 def test_nobody_asks() -> None:
-    states = {me: Known(Acceptor[str](), server.start(me, THREE).proposer) for me in (S1, S2, S3)}
+    states = {me: up(me, THREE) for me in (S1, S2, S3)}
 
     found = explain(Scene(THREE, states))
 
@@ -270,6 +271,11 @@ def test_nobody_asks() -> None:
 
 
 # --- what is known, and what is not -------------------------------------------------------------
+
+
+def up(me: ServerId, quorum: QuorumSystem) -> Known[str]:
+    state: Server[str] = server.start(me, quorum)
+    return Known(state.acceptor, state.proposer)
 
 
 def down(accepted: str, value: str = "red") -> Known[str]:
@@ -286,10 +292,10 @@ def test_what_is_out_of_sight_may_have_chosen() -> None:
 
 
 def test_somebody_knows_what_nobody_was_seen_to_vote_for() -> None:
-    proposer = server.start(S1, THREE).proposer
+    state: Server[str] = server.start(S1, THREE)
     told = Choice(Chosen(ballot("2.2"), "red"), frozenset())
 
-    found = explain(Scene(THREE, {S1: Known(Acceptor[str](), proposer, told)}))
+    found = explain(Scene(THREE, {S1: Known(Acceptor[str](), state.proposer, told)}))
 
     assert isinstance(found, Agreed)
     assert found.choices == (told,)
@@ -311,24 +317,22 @@ def test_the_first_refusal_is_the_reason() -> None:
 
     found = explain(Scene(THREE, servers, refusals=refusals))
 
-    (attempt,) = found.attempts if isinstance(found, Undecided) else ()
+    assert isinstance(found, Undecided)
+    (attempt,) = found.attempts
     assert attempt.blocked == (Block(S2, ballot("2.3"), is_said=True),)
     assert attempt.can_win  # S3 may come to vote for it.
 
 
 @pytest.mark.parametrize(
-    ("quorum", "up", "needed"),
+    ("quorum", "there", "needed"),
     [
         (flexible(ALL, phase1=4, phase2=2), "12", "34"),
         (weighted({S1: 1, S2: 1, S3: 3, S4: 1, S5: 1}), "1", "3"),
         (listed(phase1=[[S1, S2], [S4, S5, S2]], phase2=[[S2, S4], [S2, S1]]), "2", "1"),
     ],
 )
-def test_the_fewest_that_must_come_back(quorum: QuorumSystem, up: str, needed: str) -> None:
-    states = {
-        me: Known(Acceptor[str](), server.start(me, quorum).proposer)
-        for me in quorum.members & ids(up)
-    }
+def test_the_fewest_that_must_come_back(quorum: QuorumSystem, there: str, needed: str) -> None:
+    states = {me: up(me, quorum) for me in quorum.members & ids(there)}
 
     found = explain(Scene(quorum, states))
 
@@ -368,7 +372,7 @@ def test_a_vote_that_waits_for_its_save_is_none(tmp_path: Path) -> None:
             recording.began(me, "", THREE, ())
             state: Server[str] = server.start(me, THREE)
             if me != S3:
-                event = From(S1, server.Accept(ballot("1.1"), "red"))
+                event = From(S1, Accept(ballot("1.1"), "red"))
                 state, _ = server.receive(state, event)
                 recording.took(me, "", event, state, waits=True)
         recording.saved(S1, "", 1)

@@ -46,6 +46,7 @@ from paxos_adapters.recording import (
     fingerprint,
     replay,
 )
+from paxos_adapters.recording.coding import Json
 from paxos_adapters.recording.examples import write
 from paxos_adapters.registers import Registers
 from paxos_adapters.simulation import Setup, play
@@ -240,7 +241,7 @@ def test_a_core_that_does_not_raise_any_more_is_a_difference(tmp_path: Path) -> 
     ],
 )
 def test_what_cannot_have_happened_is_a_difference(
-    forged: dict[str, int], expected: str, tmp_path: Path
+    forged: dict[str, Json], expected: str, tmp_path: Path
 ) -> None:
     one_round(tmp_path / "run")
 
@@ -260,7 +261,7 @@ def test_what_cannot_have_happened_is_a_difference(
 
 def test_another_core_is_told_even_if_the_states_are_the_same(tmp_path: Path) -> None:
     one_round(tmp_path / "run")
-    core = {**fingerprint(), "acceptor": "00000000", "log": "11111111"}
+    core: dict[str, Json] = {**fingerprint(), "acceptor": "00000000", "log": "11111111"}
     forge(tmp_path / "run", lambda them: them[0].update(core=core))
 
     found = replay(tmp_path / "run")
@@ -391,11 +392,11 @@ def test_equal_messages_are_told_apart_by_their_order(tmp_path: Path) -> None:
     with record(tmp_path / "run") as recorder:
         for me in (S1, S2):
             recorder.began(me, "", THREE, ())
-        state = server.start(S1, THREE)
+        state: server.Server[str] = server.start(S1, THREE)
         for event in (Propose("red"), Wake(ballot("1.1"))):
             state, _ = server.receive(state, event)
             recorder.took(S1, "", event, state, waits=False)
-        other = server.start(S2, THREE)
+        other: server.Server[str] = server.start(S2, THREE)
         for _ in range(3):
             heard = From(S1, Prepare(ballot("1.1")))
             other, _ = server.receive(other, heard)

@@ -274,7 +274,7 @@ def _by(choice: Choice[V]) -> str:
 
 
 def _in_both(choices: tuple[Choice[V], ...]) -> str:
-    common = frozenset.intersection(*(it.voters for it in choices))
+    common = choices[0].voters.intersection(*(it.voters for it in choices))
     if not common:
         return "Nobody is in all of these quorums, as far as is known."
     return f"{named(common)} accepted one after the other."

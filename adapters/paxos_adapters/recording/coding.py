@@ -33,13 +33,13 @@ from typing import (
 
 import attrs
 
-from paxos import Ballot, Message, QuorumSystem, ServerId, server
+from paxos import Ballot, Message, QuorumError, QuorumSystem, ServerId, server
 from paxos.ballot import V
 from paxos_adapters.ports import Codec
 from paxos_adapters.recording.errors import RecordingError
 
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
-T = TypeVar("T")
+Reader: TypeAlias = Callable[[object], object]
 
 MAX_BITS = 64
 """No number of the core that is in use is anywhere near."""
@@ -50,6 +50,7 @@ class Coder(Generic[V]):
 
     def __init__(self, codec: Codec[V]) -> None:
         self._codec = codec
+        self._readers: dict[object, Reader] = {}
 
     def encode(self, it: object) -> Json:
         """``it`` as JSON. Raises RecordingError for what is not of the core."""
@@ -98,72 +99,157 @@ class Coder(Generic[V]):
         """Back to a quorum system. Raises RecordingError."""
         return cast("QuorumSystem", self._decode(QuorumSystem, coded))
 
-    def decode(self, kind: type[T], coded: object) -> T:
-        """Back to a ``kind``. Raises RecordingError."""
-        return cast("T", self._decode(kind, coded))
+    def number(self, coded: object) -> int:
+        """Back to a number. Raises RecordingError."""
+        return _int(coded)
 
     def _decode(self, hint: object, coded: object) -> object:
+        reader = self._readers.get(hint)
+        if reader is None:
+            reader = self._readers[hint] = self._reader(hint)
+        return reader(coded)
+
+    def _reader(self, hint: object) -> Reader:
+        """What reads a field of the type ``hint``, or refuses to."""
+        origin, inner = get_origin(hint), get_args(hint)
         if isinstance(hint, TypeVar):
-            return self._value(coded) if _is_value(hint) else self._decode(Message, coded)
+            return self._value if _is_value(hint) else self._reader(Message)
         if isinstance(hint, NewType):
-            return self._decode(hint.__supertype__, coded)
-        if hint is NoneType and coded is None:
-            return None
-        if hint is bool and type(coded) is bool:
-            return coded
-        if hint is int and type(coded) is int and coded.bit_length() < MAX_BITS:
-            return coded
-        if hint is Ballot:
-            return _ballot(coded)
-        origin = get_origin(hint)
+            return self._reader(hint.__supertype__)
         if origin is Union or origin is UnionType:
-            return self._decode(_chosen(hint, coded), coded)
-        if origin is frozenset and isinstance(coded, list):
-            return self._set(get_args(hint)[0], cast("list[object]", coded))
-        if origin is tuple and isinstance(coded, list):
-            return self._tuple(get_args(hint), cast("list[object]", coded))
-        kind = origin or hint
+            return _one_of({_tag(it): self._reader(it) for it in inner})
+        if origin is frozenset:
+            return _set_of(self._reader(inner[0]))
+        if origin is tuple:
+            is_open = inner[-1] is ...
+            readers = [self._reader(it) for it in inner if it is not ...]
+            return _tuple_of(readers, is_open)
+        kind: object = origin or hint
+        if kind in _PLAIN:
+            return _PLAIN[kind]
         if isinstance(kind, type) and attrs.has(kind):
-            return self._object(kind, coded)
-        raise _unfit(coded, hint)
+            return _object_of(kind, [self._reader(it) for it in _hints(kind)])
+        raise _unfit(hint, "a type that can be read")
 
     def _value(self, coded: object) -> V:
         try:
-            if isinstance(coded, str):
-                return self._codec.decode(coded.encode())
-            if isinstance(coded, dict):
-                ((key, text),) = cast("dict[str, object]", coded).items()
-                if key == "base64" and isinstance(text, str):
-                    return self._codec.decode(b64decode(text, validate=True))
+            return self._codec.decode(_bytes(coded))
         except ValueError as error:
-            raise RecordingError(f"{_short(coded)} is no value that the codec reads.") from error
-        raise _unfit(coded, "a value")
+            raise _unfit(coded, f"a value that the codec reads ({error})") from error
 
-    def _set(self, hint: object, coded: list[object]) -> frozenset[object]:
-        items = frozenset(self._decode(hint, item) for item in coded)
-        if len(items) < len(coded):
+
+# --- what reads ---------------------------------------------------------------------------------
+
+
+def _none(coded: object) -> None:
+    if coded is not None:
+        raise _unfit(coded, "None")
+
+
+def _bool(coded: object) -> bool:
+    if type(coded) is not bool:
+        raise _unfit(coded, "true or false")
+    return coded
+
+
+def _int(coded: object) -> int:
+    if type(coded) is not int or coded.bit_length() >= MAX_BITS:
+        raise _unfit(coded, "a number that can be")
+    return coded
+
+
+def _bytes(coded: object) -> bytes:
+    """What a value was encoded to. Raises ValueError."""
+    if isinstance(coded, str):
+        return coded.encode()
+    fields = cast("dict[str, object]", coded) if _is_dict(coded) else {}
+    text = fields.get("base64")
+    if len(fields) != 1 or not isinstance(text, str):
+        raise ValueError("neither text nor base64")
+    return b64decode(text, validate=True)
+
+
+def _is_dict(coded: object) -> bool:
+    return isinstance(coded, dict)
+
+
+def _ballot(coded: object) -> Ballot:
+    round_, _, me = (coded if isinstance(coded, str) else "").partition(".")
+    try:
+        found = Ballot(int(round_), ServerId(int(me)))
+    except ValueError:
+        raise _unfit(coded, "a ballot") from None
+    if str(found) != coded or found.round < 0:
+        raise _unfit(coded, "a ballot")
+    return found
+
+
+_PLAIN: dict[object, Reader] = {NoneType: _none, bool: _bool, int: _int, Ballot: _ballot}
+
+
+def _items(coded: object, wanted: str) -> list[object]:
+    if not isinstance(coded, list):
+        raise _unfit(coded, wanted)
+    return cast("list[object]", coded)
+
+
+def _set_of(reader: Reader) -> Reader:
+    def read(coded: object) -> object:
+        items = _items(coded, "a set")
+        found = frozenset(map(reader, items))
+        if len(found) < len(items):
             raise _unfit(coded, "a set")
-        return items
+        return found
 
-    def _tuple(self, hints: tuple[object, ...], coded: list[object]) -> tuple[object, ...]:
-        if hints[-1] is ...:
-            hints = (hints[0],) * len(coded)
-        if len(hints) != len(coded):
-            raise _unfit(coded, f"{len(hints)} items")
-        return tuple(map(self._decode, hints, coded))
+    return read
 
-    def _object(self, kind: type, coded: object) -> object:
-        name, *fields = cast("list[object]", coded) if isinstance(coded, list) and coded else [None]
-        hints = _hints(kind)
-        if name != kind.__name__ or len(fields) != len(hints):
-            raise _unfit(coded, kind.__name__)
-        make = cast("Callable[..., object]", kind)
+
+def _tuple_of(readers: list[Reader], is_open: bool) -> Reader:
+    def read(coded: object) -> object:
+        items = _items(coded, "a row")
+        if is_open:
+            return tuple(map(readers[0], items))
+        if len(items) != len(readers):
+            raise _unfit(coded, f"a row of {len(readers)}")
+        return tuple(reader(item) for reader, item in zip(readers, items, strict=True))
+
+    return read
+
+
+def _one_of(readers: dict[str | None, Reader]) -> Reader:
+    """By the name that comes first in what is read; by None for nothing."""
+
+    def read(coded: object) -> object:
+        if coded is None:
+            name = None
+        else:
+            name, *_ = _items(coded, "an object") or [None]
+        reader = readers.get(name) if name is None or isinstance(name, str) else None
+        if reader is None:
+            raise _unfit(coded, f"one of {', '.join(map(str, readers))}")
+        return reader(coded)
+
+    return read
+
+
+def _object_of(kind: type, readers: list[Reader]) -> Reader:
+    make, name, length = cast("Callable[..., object]", kind), kind.__name__, len(readers) + 1
+
+    def read(coded: object) -> object:
+        items = _items(coded, name)
+        if len(items) != length or items[0] != name:
+            raise _unfit(coded, name)
         try:
-            return make(*map(self._decode, hints, fields))
-        except RecordingError:
-            raise
-        except ValueError as error:
-            raise RecordingError(f"{_short(coded)} is no {kind.__name__}: {error}") from error
+            return make(*(reader(item) for reader, item in zip(readers, items[1:], strict=True)))
+        except QuorumError as error:
+            raise _unfit(coded, f"{name} ({error})") from error
+
+    return read
+
+
+def _tag(hint: object) -> str | None:
+    kind: object = get_origin(hint) or hint
+    return kind.__name__ if isinstance(kind, type) and kind is not NoneType else None
 
 
 @cache
@@ -185,30 +271,6 @@ def _hints(kind: type) -> tuple[object, ...]:
     """The types of its fields."""
     hints = get_type_hints(kind)
     return tuple(hints[it.name] for it in attrs.fields(kind) if it.init)
-
-
-def _chosen(union: object, coded: object) -> object:
-    """The member of ``union`` that ``coded`` names."""
-    name = cast("list[object]", coded)[0] if isinstance(coded, list) and coded else None
-    for hint in get_args(union):
-        kind = get_origin(hint) or hint
-        if hint is NoneType and coded is None:
-            return hint
-        if kind is not NoneType and getattr(kind, "__name__", "") == name:
-            return hint
-    raise _unfit(coded, union)
-
-
-def _ballot(coded: object) -> Ballot:
-    text = coded if isinstance(coded, str) else ""
-    round_, _, me = text.partition(".")
-    try:
-        found = Ballot(int(round_), ServerId(int(me)))
-    except ValueError:
-        raise _unfit(coded, "a ballot") from None
-    if str(found) != coded or found.round < 0:
-        raise _unfit(coded, "a ballot")
-    return found
 
 
 def _sorted_by(coded: Json) -> tuple[bool, object]:

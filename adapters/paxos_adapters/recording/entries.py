@@ -13,13 +13,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
-from typing import Generic, TypeAlias, cast
+from typing import Generic, TypeAlias, cast, final
 from zlib import crc32
 
 from attrs import frozen
 
-from paxos import PaxosError, QuorumSystem, ServerId, server
+from paxos import QuorumSystem, ServerId, server
 from paxos.ballot import V
 from paxos_adapters.recording.coding import Coder, Json
 from paxos_adapters.recording.errors import RecordingError
@@ -52,6 +51,7 @@ class Header:
     lanes: dict[str, str]
 
 
+@final
 @frozen
 class Began(Generic[V]):
     """A server starts from ``records``, under the id ``me``."""
@@ -60,6 +60,7 @@ class Began(Generic[V]):
     records: tuple[server.Record[V], ...]
 
 
+@final
 @frozen
 class Took(Generic[V]):
     """It takes ``event``; ``digests`` are those of what has changed.
@@ -74,6 +75,7 @@ class Took(Generic[V]):
     raised: str | None = None
 
 
+@final
 @frozen
 class Freed:
     """A save is over: what the first ``steps`` that wait have to say leaves."""
@@ -81,6 +83,7 @@ class Freed:
     steps: int
 
 
+@final
 @frozen
 class Given(Generic[V]):
     """It is in ``state``, by no event: a schedule says so."""
@@ -88,6 +91,7 @@ class Given(Generic[V]):
     state: server.Server[V]
 
 
+@final
 @frozen
 class Known(Generic[V]):
     """At the beginning of a file it is in ``state``, and ``waiting`` steps wait for a save."""
@@ -96,6 +100,7 @@ class Known(Generic[V]):
     waiting: int
 
 
+@final
 @frozen
 class Ended:
     """It is no more, and ``why``; what it has saved is all that is left of it."""
@@ -219,30 +224,24 @@ def entry_of(body: Body, coder: Coder[V]) -> Entry[V] | Closed:
         raise RecordingError("it does not say when it happened")
     if "closed" in body:
         return Closed(float(at_s))
-    me = coder.decode(int, body.get("server"))
-    try:
-        return Entry(float(at_s), ServerId(me), _text(body, "name"), _what(body, me, coder))
-    except PaxosError as error:
-        if isinstance(error, RecordingError):
-            raise
-        raise RecordingError(str(error)) from error
+    me = coder.number(body.get("server"))
+    return Entry(float(at_s), ServerId(me), _text(body, "name"), _what(body, me, coder))
 
 
 def _what(body: Body, me: int, coder: Coder[V]) -> What[V]:
-    verbs: dict[str, Callable[[], What[V]]] = {
-        "began": lambda: Began(
-            ServerId(coder.decode(int, body.get("me", me))),
-            tuple(coder.record(it) for it in _list(body, "began")),
-        ),
-        "took": lambda: _took(body, coder),
-        "freed": lambda: Freed(_count(body, "freed")),
-        "given": lambda: Given(coder.state(body["given"])),
-        "known": lambda: Known(coder.state(body["known"]), _count(body, "waiting")),
-        "ended": lambda: Ended(_text(body, "ended")),
-    }
-    for verb, read in verbs.items():
-        if verb in body:
-            return read()
+    if "took" in body:
+        return _took(body, coder)
+    if "freed" in body:
+        return Freed(_count(body, "freed"))
+    if "began" in body:
+        records = tuple(coder.record(it) for it in _list(body, "began"))
+        return Began(ServerId(coder.number(body.get("me", me))), records)
+    if "ended" in body:
+        return Ended(_text(body, "ended"))
+    if "known" in body:
+        return Known(coder.state(body["known"]), _count(body, "waiting"))
+    if "given" in body:
+        return Given(coder.state(body["given"]))
     raise RecordingError(f"it says nothing that is known here, but {sorted(body)}")
 
 

@@ -117,24 +117,24 @@ class Player:
         life = self._lives.get(place)
         number, before = self._steps + 1, None if life is None else life.state
         arrival, taken, freed = None, None, list[Taken]()
-        if isinstance(what, Began):
+        if type(what) is Began:
             self._begin(place, what)
-        elif isinstance(what, Known):
+        elif type(what) is Known:
             self._know(place, what)
         elif life is None:
             raise Differs("about a server that is there", "about none that has begun")
-        elif isinstance(what, Took):
+        elif type(what) is Took:
             taken = self._take(life, what, receive)
-            if isinstance(what.event, From):
+            if type(what.event) is From:
                 me = life.state.proposer.me
                 arrival = self.post.arrive(me, entry.name, what.event)
             if taken is not None and not what.waits:
                 freed = [taken]
-        elif isinstance(what, Freed):
+        elif type(what) is Freed:
             freed = self._free(life, what.steps)
-        elif isinstance(what, Given):
+        elif type(what) is Given:
             life.state, life.digests = what.state, self._digests(what.state)
-        elif isinstance(what, Ended):
+        elif type(what) is Ended:
             del self._lives[place]
         else:
             assert_never(what)
