@@ -95,6 +95,8 @@ class Stage:
         self.votes: list[From[Accepted[str]]] = []
         self.claims: list[str] = []
         self._witness = witness
+        if witness is not None:
+            witness.at(0)
         self._disks = {me: MemoryStore[server.Record[str]]() for me in self.servers}
         self._states: dict[ServerId, Server] = {me: self._start(me) for me in self.servers}
         self._said: dict[ServerId, Message[str]] = {}

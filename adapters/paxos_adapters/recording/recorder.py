@@ -100,7 +100,7 @@ class Recorder(Generic[V]):
 
     def at(self, now_s: float) -> None:
         """What comes next happens at ``now_s`` of a virtual time."""
-        self._now_s = now_s
+        self._now_s = float(now_s)
 
     def began(
         self,

@@ -160,6 +160,8 @@ class _Stage:
     def __init__(self, setup: Setup, witness: Witness[str] | None) -> None:
         self.setup = setup
         self.witness = witness
+        if witness is not None:
+            witness.at(0)
         self.actors = {me: _Actor(self._start(me, ())) for me in sorted(setup.quorum.members)}
         self.history: list[Delivery[Message[str]] | Moment] = []
         self.sent: set[tuple[ServerId, From[Message[str]]]] = set()
