@@ -6,11 +6,10 @@ when a server starts from it: what a crash has left on a disk shows at the resta
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 from paxos import (
-    Accepted,
     Acceptor,
     From,
     Nack,
@@ -27,7 +26,7 @@ from paxos_adapters.explaining.scene import Known, Scene
 from paxos_adapters.file import Contents, Identity, inspect
 from paxos_adapters.file.rows import ACCEPTOR, acceptor_of
 from paxos_adapters.protocols import LECTURE
-from paxos_adapters.recording import Began, Replay, Step
+from paxos_adapters.recording import Replay, Step
 
 FIRST_VALUE_ONLY = LECTURE[0].name
 
@@ -62,7 +61,6 @@ def of_replay(replay: Replay, name: str = "") -> Scene[str]:
     if not steps:
         raise UnknownDecision(name, replay.names)
     said = [(it.sender, it.message) for step in steps for it in step.sent]
-    sent = [From(me, message) for me, message in said if isinstance(message, Accepted)]
     return Scene(
         replay.quorum,
         {
@@ -70,7 +68,7 @@ def of_replay(replay: Replay, name: str = "") -> Scene[str]:
             for me, lanes in _lanes(steps).items()
             if me in replay.quorum.members
         },
-        (*sent, *_votes(steps)),
+        tuple(vote for step in steps for vote in step.votes),
         tuple(From(me, message) for me, message in said if isinstance(message, Nack)),
         replay.headers[0].protocol == FIRST_VALUE_ONLY,
     )
@@ -139,14 +137,3 @@ def _known(replay: Replay, lanes: Iterable[ServerId], name: str) -> Known[str]:
 
 def _is_at_work(state: server.Server[str]) -> bool:
     return isinstance(state.proposer.phase, Preparing | Accepting)
-
-
-def _votes(steps: Iterable[Step[str]]) -> Iterator[From[Accepted[str]]]:
-    """The votes on a disk from which a server starts."""
-    for step in steps:
-        what = step.entry.what
-        if isinstance(what, Began):
-            for record in what.records:
-                if isinstance(record, Acceptor) and record.accepted is not None:
-                    held = record.accepted
-                    yield From(what.me, Accepted(held.ballot, held.value))

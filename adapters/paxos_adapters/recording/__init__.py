@@ -5,7 +5,8 @@
     replay(path)                     the same states, or the first step that differs
 
 Arrows point one way:
-errors <- coding, core <- entries <- recorder <- reading; post <- playing <- replaying <- examples.
+errors <- coding, core <- entries <- recorder <- reading;
+post <- playing <- replaying <- examples, story.
 """
 
 from __future__ import annotations
@@ -29,21 +30,27 @@ from paxos_adapters.recording.post import Arrival, Sent
 from paxos_adapters.recording.reading import discard
 from paxos_adapters.recording.recorder import MAX_BYTES, Recorder
 from paxos_adapters.recording.replaying import Difference, Replay, replay
+from paxos_adapters.recording.story import Arrow, Decided, Kind, Look, Moment, Story, story
 
 __all__ = [
     "MAX_BYTES",
     "PROTOCOLS",
     "Arrival",
+    "Arrow",
     "Began",
     "Coder",
     "Damaged",
+    "Decided",
     "Difference",
     "Ended",
     "Entry",
     "Freed",
     "Given",
     "Header",
+    "Kind",
     "Known",
+    "Look",
+    "Moment",
     "OtherFormat",
     "Place",
     "Recorder",
@@ -51,8 +58,10 @@ __all__ = [
     "Replay",
     "Sent",
     "Step",
+    "Story",
     "Took",
     "discard",
     "fingerprint",
     "replay",
+    "story",
 ]

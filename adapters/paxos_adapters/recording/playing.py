@@ -14,6 +14,8 @@ from typing import Generic, TypeAlias
 from attrs import define, frozen
 
 from paxos import (
+    Accepted,
+    Acceptor,
     Broadcast,
     Done,
     From,
@@ -55,8 +57,8 @@ class Step(Generic[V]):
     """One thing that happened, taken again: the ``number``-th.
 
     ``before`` and ``after`` are None where the server is not there. ``record`` is what this step
-    has to save. ``sent`` and ``reports`` are what left now, be it of an earlier step whose save is
-    over. ``arrival`` is there if it was a message.
+    has to save. ``saved`` is durable from here on, and ``sent`` and ``reports`` have left, be it
+    of earlier steps whose save is over. ``arrival`` is there if it was a message.
     """
 
     number: int
@@ -64,9 +66,22 @@ class Step(Generic[V]):
     before: server.Server[V] | None
     after: server.Server[V] | None
     record: server.Record[V] | None = None
+    saved: tuple[server.Record[V], ...] = ()
     sent: tuple[Sent[V], ...] = ()
     reports: tuple[server.Report[V], ...] = ()
     arrival: Arrival[V] | None = None
+
+    @property
+    def votes(self) -> Iterator[From[Accepted[V]]]:
+        """What counts as accepted from here on: it is durable, or has left."""
+        if self.after is not None:
+            me = self.after.proposer.me
+            for record in self.saved:
+                if isinstance(record, Acceptor) and record.accepted is not None:
+                    yield From(me, Accepted(record.accepted.ballot, record.accepted.value))
+        for it in self.sent:
+            if isinstance(it.message, Accepted):
+                yield From(it.sender, it.message)
 
 
 class Differs(Exception):
@@ -140,12 +155,16 @@ class Player:
             assert_never(what)
         self._steps, self._now_s = number, entry.at_s
         now = self._lives.get(place)
+        saved = tuple(it.record for it in freed if it.record is not None)
+        if type(what) is Began:
+            saved = what.records
         step = Step(
             number,
             entry,
             before,
             None if now is None else now.state,
             None if taken is None else taken.record,
+            saved,
             tuple(self._leaves(number, entry, freed)),
             tuple(
                 it
