@@ -74,11 +74,9 @@ class Mesh(Generic[V]):
         for member in {me, *members} - addresses.keys():
             raise UnknownServer(member, addresses.keys())
         self._listen = addresses[me] if listen is None else listen
-        if protection is None and not insecure:
-            if exposed := {
-                it for it in {self._listen, *addresses.values()} if not _is_loopback(it)
-            }:
-                raise Insecure(exposed)
+        exposed = {it for it in (self._listen, *addresses.values()) if not _is_loopback(it)}
+        if exposed and protection is None and not insecure:
+            raise Insecure(exposed)
         self.me = me
         self.refused: Counter[Reason] = Counter()
         self._file = file
