@@ -207,6 +207,7 @@ if __name__ == "__main__":
     try:
         main(*sys.argv[1:])
     except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
-        sys.exit(f"bench: {error}\n{error.stderr or ''}")
+        why: object = error.stderr
+        sys.exit(f"bench: {error}\n{why.decode() if isinstance(why, bytes) else why or ''}")
     except KeyboardInterrupt:
         sys.exit("bench: stopped")

@@ -11,15 +11,19 @@ is read afterwards from the version of the key, which counts its puts.
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import time
 from base64 import b64encode
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 from urllib.error import URLError
 from urllib.request import urlopen
+
+import msgspec
+
+A = TypeVar("A")
 
 MEMBERS = 3
 KEY, VALUE = b"bench", b"v" * 64
@@ -58,23 +62,47 @@ def serve(folder: Path, ports: list[int], me: int) -> None:
         member.wait()
 
 
-def ask(port: int, path: str, **question: str) -> Any:
+class Header(msgspec.Struct):
+    """Who answers."""
+
+    member_id: str
+
+
+class Status(msgspec.Struct):
+    """Whom a member takes for the leader; nobody, if that is missing."""
+
+    header: Header
+    leader: str = ""
+
+
+class Row(msgspec.Struct):
+    """A key; ``version`` counts its puts."""
+
+    version: str
+
+
+class Found(msgspec.Struct):
+    """What there is."""
+
+    kvs: list[Row]
+
+
+def ask(port: int, path: str, answer: type[A], **question: str) -> A:
     """One question to the gateway of a member, which speaks JSON."""
-    with urlopen(f"{url(port)}/v3/{path}", json.dumps(question).encode(), PATIENCE_S) as answer:
-        return json.load(answer)
+    asked = json.dumps(question).encode()
+    with urlopen(f"{url(port)}/v3/{path}", asked, PATIENCE_S) as said:
+        return msgspec.json.decode(said.read(), type=answer)
 
 
 def leader(ports: list[int]) -> int:
-    """The port of the leader, as soon as all three members know one."""
+    """The port of the leader, as soon as all members serve and one leads."""
     until = time.monotonic() + PATIENCE_S
     while time.monotonic() < until:
-        try:
-            said = {port: ask(port, "maintenance/status") for port in ports[:MEMBERS]}
-        except (URLError, ConnectionError):
-            said = {}
-        for port, it in said.items():
-            if it.get("leader", "0") == it["header"]["member_id"]:
-                return port
+        with suppress(URLError, ConnectionError):
+            said = {it: ask(it, "maintenance/status", Status) for it in ports[:MEMBERS]}
+            for port, it in said.items():
+                if it.leader == it.header.member_id:
+                    return port
         time.sleep(0.05)
     raise TimeoutError(f"etcd had no leader for {PATIENCE_S} s")
 
@@ -97,8 +125,8 @@ def load(folder: Path, port: int, width: int, *how: str) -> None:
 
 def puts(port: int) -> int:
     """How many were carried out."""
-    found = ask(port, "kv/range", key=b64encode(KEY).decode())
-    return int(found["kvs"][0]["version"])
+    found = ask(port, "kv/range", Found, key=b64encode(KEY).decode())
+    return int(found.kvs[0].version)
 
 
 def measure(folder: Path, ports: list[int], seconds: str, width: int) -> list[float]:

@@ -28,6 +28,11 @@ class Register(SyncObj):
         super().__init__(me, others, conf)
         self.values: dict[str, bytes] = {}
 
+    def leads(self) -> bool:
+        """Whether questions need not be handed on."""
+        status = self.getStatus()
+        return status["leader"] == status["self"]
+
     @replicated
     def put(self, name: str, value: bytes) -> None:
         """On every member."""
@@ -87,7 +92,7 @@ def main(folder: str, ports: str, me: str, seconds: str = "", width: str = "1") 
         sys.stdin.read()
         return
     until = time.monotonic() + PATIENCE_S
-    while not (register.isReady() and register._isLeader()):
+    while not (register.isReady() and register.leads()):
         assert time.monotonic() < until, "PySyncObj has no leader"
         time.sleep(0.05)
     load = Load(register, float(seconds), int(width))
