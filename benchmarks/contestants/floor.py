@@ -23,7 +23,9 @@ from paxos_adapters.file.opening import CHECKPOINT_PAGES, PAGE_BYTES
 
 VALUE = b"v" * 64
 PUT = "INSERT INTO t VALUES (?, ?) ON CONFLICT DO UPDATE SET body = excluded.body"
-WARM_UP = 100
+WARM_UP = 2_000
+"""Enough to fill the log of SQLite once: while it grows, each sync also syncs its new size."""
+
 PATIENCE_S = 0.1
 """After which a datagram counts as lost, since the other process does not listen yet."""
 
