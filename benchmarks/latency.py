@@ -39,8 +39,8 @@ PYSYNCOBJ = "pysyncobj==0.3.17"
 WIDTH = 1_000
 START_S, STOP_S = 60.0, 10.0
 HEADINGS = (
-    *("three processes", "durable", "p50, ms", "p99, ms", "p50 to floor", "p50 to etcd"),
-    *(f"a second, {WIDTH:,} in flight", "to etcd"),
+    *("", "durable", "p50, ms", "p99, ms", "to floor", "to etcd"),
+    *(f"{WIDTH:,} at once, /s", "to etcd"),
 )
 
 
@@ -76,7 +76,7 @@ def contestants() -> Iterable[Contestant]:
     else:
         print("skipping uvloop: it is not installed. It comes with the extra uvloop")
     if (python := pysyncobj()) is not None:
-        yield Contestant("PySyncObj", "pysyncobj_peer.py", "no, never syncs", python=python)
+        yield Contestant("PySyncObj", "pysyncobj_peer.py", "no", python=python)
     missing = {"etcd": "etcd-server", "h2load": "nghttp2-client"}
     missing = {program: package for program, package in missing.items() if not which(program)}
     if not missing:
@@ -195,12 +195,15 @@ def main(count: str, seconds: str = "2") -> None:
     turns = [it for _ in range(int(count)) for it in there]
     for it in track(turns, "latency", transient=True, disable=not sys.stdout.isatty()):
         rounds[it.name].append(measure(it, int(seconds)))
-    table = Table(title=f"Python {sys.version.split()[0]}, medians of {count} rounds")
+    table = Table(
+        title=f"three processes, Python {sys.version.split()[0]}, medians of {count} rounds"
+    )
     for heading in HEADINGS:
         table.add_column(heading, justify="right")
     for it in there:
         table.add_row(*row(it, rounds))
     Console().print(table)
+    print("p50 and p99: one at a time; ratios of p50, and of rates; PySyncObj never syncs")
 
 
 if __name__ == "__main__":

@@ -18,7 +18,6 @@ from base64 import b64encode
 from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
-from urllib.error import URLError
 from urllib.request import urlopen
 
 import msgspec
@@ -98,7 +97,7 @@ def leader(ports: list[int]) -> int:
     """The port of the leader, as soon as all members serve and one leads."""
     until = time.monotonic() + PATIENCE_S
     while time.monotonic() < until:
-        with suppress(URLError, ConnectionError):
+        with suppress(OSError):
             said = {it: ask(it, "maintenance/status", Status) for it in ports[:MEMBERS]}
             for port, it in said.items():
                 if it.leader == it.header.member_id:
