@@ -199,7 +199,7 @@ def main(count: str, seconds: str = "2") -> None:
         title=f"three processes, Python {sys.version.split()[0]}, medians of {count} rounds"
     )
     for heading in HEADINGS:
-        table.add_column(heading, justify="right")
+        table.add_column(heading, justify="right", no_wrap=not heading)
     for it in there:
         table.add_row(*row(it, rounds))
     Console().print(table)
