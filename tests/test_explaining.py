@@ -13,6 +13,7 @@ from paxos import (
     Choice,
     Chosen,
     From,
+    MaxRound,
     Nack,
     Proposal,
     QuorumSystem,
@@ -50,6 +51,7 @@ from paxos_adapters.lecture import SCENARIOS, Stage
 from paxos_adapters.memory import Cluster
 from paxos_adapters.protocols import PAXOS, Protocol
 from paxos_adapters.recording import Recorder, replay
+from paxos_adapters.registers import RESERVED
 from tests.support import FIVE, S1, S2, S3, S4, S5, THREE, ballot
 
 PROTOCOLS = {it.protocol.name: it.protocol for it in SCENARIOS.values()}
@@ -311,6 +313,19 @@ def test_votes_of_the_past_count() -> None:
     assert isinstance(explain(Scene(THREE, servers, votes=(vote,))), Agreed)
 
 
+def test_who_has_promised_that_very_ballot_can_accept_it() -> None:
+    at_2_3 = Known(Acceptor[str](ballot("2.3")))
+    servers = {S1: down("1.1"), S2: Known(Acceptor[str](ballot("1.1"))), S3: at_2_3}
+
+    can, cannot = explain(Scene(THREE, servers)), explain(Scene(THREE, {**servers, S2: at_2_3}))
+
+    assert isinstance(can, Undecided)
+    assert isinstance(cannot, Undecided)
+    assert [it.can_win for it in can.attempts] == [True]
+    assert [it.can_win for it in cannot.attempts] == [False]
+    assert "'red' may be chosen yet under 1.1: it has S1, and needs S2." in can.text
+
+
 def test_the_first_refusal_is_the_reason() -> None:
     servers = {S1: down("1.1"), S2: Known(Acceptor[str](ballot("9.3")))}
     refusals = tuple(From(S2, Nack(ballot("1.1"), ballot(it))) for it in ("2.3", "9.3"))
@@ -393,6 +408,23 @@ def test_a_vote_that_a_crash_left_on_the_disk_counts(tmp_path: Path) -> None:
     assert isinstance(explain(of_replay(replay(tmp_path / "run"))), Agreed)
 
 
+def test_a_vote_of_before_a_restart_counts_for_ever(tmp_path: Path) -> None:
+    """S1 starts with its vote for 1.1, and has given it for 2.3 since; S2 was down all the time."""
+    memory = Acceptor(ballot("1.1"), Proposal(ballot("1.1"), "red"))
+    with recorder(tmp_path) as recording:
+        for me in (S1, S2, S3):
+            recording.began(me, "", THREE, () if me == S3 else (memory,))
+        state: Server[str] = server.start(S1, THREE, (memory,))
+        event = From(S3, Accept(ballot("2.3"), "red"))
+        state, _ = server.receive(state, event)
+        recording.took(S1, "", event, state, waits=False)
+
+    found = explain(of_replay(replay(tmp_path / "run")))
+
+    assert isinstance(found, Agreed)
+    assert [(it.chosen.ballot, it.voters) for it in found.choices] == [(ballot("1.1"), ids("12"))]
+
+
 def test_a_name_that_nobody_has_heard_of(tmp_path: Path) -> None:
     with recorder(tmp_path) as recording:
         Cluster[str](3, witness=recording)
@@ -417,3 +449,16 @@ def test_the_files_of_servers(tmp_path: Path) -> None:
     assert [it.voters for it in found.choices] == [ids("13")]
     with pytest.raises(PeersUnknown, match="say how many servers"):
         of_files(paths)
+
+
+def test_a_store_promises_nothing_in_the_rounds_that_it_has_reserved(tmp_path: Path) -> None:
+    """Promises are not saved one by one: after a restart, all below the block is refused."""
+    path = tmp_path / "n2.db"
+    with FileStore.create(path, cluster="c", server=S2, codec=TEXT) as file:
+        accepted = Acceptor(ballot("1.1"), Proposal(ballot("1.1"), "red"))
+        file.save([(RESERVED, MaxRound(1000)), ("leader", accepted)])
+
+    (scene,) = of_files([path], THREE).values()
+
+    assert scene.servers[S2].acceptor.promised == ballot("1001.0")
+    assert scene.servers[S2].acceptor.accepted == accepted.accepted

@@ -370,6 +370,25 @@ def test_a_full_file_makes_room_and_each_can_be_replayed_alone(tmp_path: Path) -
     assert all(cluster.state(me) == state for (me, _), state in final.items())
 
 
+def test_files_that_do_not_follow_on_each_other_are_told(tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    with record(path, max_bytes=MIN_BYTES, keep=9) as recorder:
+        rivals(recorder)
+
+    def forget_the_promise(them: Lines) -> None:
+        known = next(line["known"] for line in them if "known" in line)
+        assert isinstance(known, list)
+        known[1] = ["Acceptor", "0.0", None]
+
+    forge(path, forget_the_promise)
+
+    difference = replay(path).difference
+
+    assert difference is not None
+    assert difference.path == path
+    assert difference.expected.startswith("acceptor ")
+
+
 def test_only_so_many_files_stay(tmp_path: Path) -> None:
     with record(tmp_path / "run", max_bytes=MIN_BYTES, keep=1) as recorder:
         clusters = [rivals(recorder, seed) for seed in range(4)]

@@ -10,7 +10,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from paxos import (
+    NO_BALLOT,
     Acceptor,
+    Ballot,
     From,
     Nack,
     PaxosError,
@@ -24,9 +26,10 @@ from paxos.proposer import Accepting, Preparing
 from paxos_adapters.codecs import LENIENT
 from paxos_adapters.explaining.scene import Known, Scene
 from paxos_adapters.file import Contents, Identity, inspect
-from paxos_adapters.file.rows import ACCEPTOR, acceptor_of
+from paxos_adapters.file.rows import ACCEPTOR, ROUND, acceptor_of, round_of
 from paxos_adapters.protocols import LECTURE
 from paxos_adapters.recording import Replay, Step
+from paxos_adapters.registers import RESERVED
 
 FIRST_VALUE_ONLY = LECTURE[0].name
 
@@ -80,22 +83,12 @@ def of_files(paths: Iterable[Path], quorum: QuorumSystem | None = None) -> dict[
     If no ``quorum`` is given, it takes a majority of the servers whose stores these are, and of the
     peers that all of them know. Raises PeersUnknown if one knows none, StoreError and OSError.
     """
-    contents = [inspect(path) for path in paths]
-    held: dict[str, dict[ServerId, Acceptor[str]]] = {}
-    for store in contents:
-        for (name, kind), row in store.rows.items():
-            if kind == ACCEPTOR:
-                held.setdefault(name, {})[store.identity.server] = _text(acceptor_of(row))
-    system = _majority(contents) if quorum is None else quorum
+    contents = {it.identity.server: it for it in map(inspect, paths)}
+    system = _majority(contents.values()) if quorum is None else quorum
+    names = {name for it in contents.values() for name, kind in it.rows if kind == ACCEPTOR}
     return {
-        name: Scene(
-            system,
-            {
-                store.identity.server: Known(those.get(store.identity.server, Acceptor()))
-                for store in contents
-            },
-        )
-        for name, those in held.items()
+        name: Scene(system, {me: Known(_held(it, name)) for me, it in contents.items()})
+        for name in sorted(names)
     }
 
 
@@ -107,10 +100,14 @@ def _majority(contents: Iterable[Contents]) -> QuorumSystem:
     return majority(stores.union(*(it.peers for it in contents)))
 
 
-def _text(held: Acceptor[bytes]) -> Acceptor[str]:
+def _held(store: Contents, name: str) -> Acceptor[str]:
+    """What the server will hold when it starts: it promises nothing in rounds it has reserved."""
+    row, reserved = store.rows.get((name, ACCEPTOR)), store.rows.get((RESERVED, ROUND))
+    held = Acceptor[bytes]() if row is None else acceptor_of(row)
+    floor = NO_BALLOT if reserved is None else Ballot(round_of(reserved).round + 1, ServerId(0))
     it = held.accepted
     proposal = None if it is None else Proposal(it.ballot, LENIENT.decode(it.value))
-    return Acceptor(held.promised, proposal)
+    return Acceptor(max(held.promised, floor), proposal)
 
 
 def _lanes(steps: Iterable[Step[str]]) -> dict[ServerId, set[ServerId]]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 
-from paxos import PaxosError, ServerId
+from paxos import PaxosError
 from paxos_adapters.udp import Address
+from paxos_adapters.wire.bounds import MAX_NAME_BYTES
 
 MAX_ASKED = 10_000
-"""How many names may be asked for at a time."""
+"""How many questions may wait for an answer at a time."""
 
 TOO_LATE = "there was no answer in time"
 
@@ -16,9 +17,10 @@ TOO_LATE = "there was no answer in time"
 class Insecure(PaxosError):
     """A node without a key was to listen to a network."""
 
-    def __init__(self, addresses: Mapping[ServerId, Address]) -> None:
+    def __init__(self, addresses: Iterable[Address]) -> None:
+        exposed = ", ".join(f"{host}:{port}" for host, port in sorted(addresses))
         super().__init__(
-            f"without a key anybody who can reach {sorted(addresses.values())} can speak for any "
+            f"without a key anybody who can reach {exposed} can speak for any "
             "server. Give the node a keyring (paxos keygen makes a key), use addresses of the "
             "loopback interface only, or say that it may be insecure."
         )
@@ -44,11 +46,11 @@ class OutcomeUnknown(PaxosError, TimeoutError):
 
 
 class Crowded(PaxosError):
-    """Too many names are asked for at a time."""
+    """Too much is asked at a time."""
 
     def __init__(self) -> None:
         super().__init__(
-            f"{MAX_ASKED:,} names are asked for already; nothing was begun. Wait for some answers."
+            f"{MAX_ASKED:,} questions wait already; this one was not taken. Wait for some answers."
         )
 
 
@@ -64,3 +66,13 @@ class BadName(PaxosError, ValueError):
 
     def __init__(self, name: str) -> None:
         super().__init__(f"{name[:40]!r} is no name: it takes 1 to 255 bytes of UTF-8.")
+
+
+def check_name(name: str) -> None:
+    """Raise BadName unless a decision can have this name."""
+    try:
+        size = len(name.encode())
+    except UnicodeEncodeError:
+        size = 0
+    if not 1 <= size <= MAX_NAME_BYTES:
+        raise BadName(name)
