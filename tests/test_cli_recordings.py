@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from paxos_adapters.recording.entries import Body
 from tests.recordings import forge, lines
 
 PAXOS = sys.executable, "-m", "paxos_adapters.cli"
@@ -33,7 +34,7 @@ def paxos(folder: Path, *words: object) -> subprocess.CompletedProcess[str]:
         (("simulate", "--rule", "promise-forgotten", "--jobs", 1), 1, "broken what is reported"),
         (("explore", "--rule", "look-first"), 1, "Recorded by exploration"),
     ],
-    ids=lambda it: "-".join(map(str, it)) if isinstance(it, tuple) else "",
+    ids=["demo", "lecture", "simulate", "failing-seed", "explore"],
 )
 def test_what_a_command_records_can_be_replayed(
     command: tuple[object, ...], code: int, about: str, tmp_path: Path
@@ -178,7 +179,7 @@ def test_the_format_is_as_the_document_shows_it(tmp_path: Path) -> None:
     recorded = lines(tmp_path / "run.jsonl")
     (tmp_path / "shown").write_text(LINES)
     shown = lines(tmp_path / "shown")
-    changing = {"run": "", "core": {}, "version": ""}
+    changing: Body = {"run": "", "core": {}, "version": ""}
 
     assert {**shown[0], **changing} == {**recorded[0], **changing}
     assert list(shown[0]) == list(recorded[0])

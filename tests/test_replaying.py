@@ -14,9 +14,12 @@ import pytest
 
 from paxos import (
     Acceptor,
+    AgreementBroken,
     Broadcast,
+    Chosen,
     From,
     Prepare,
+    Promise,
     Proposal,
     Propose,
     QuorumSystem,
@@ -27,6 +30,7 @@ from paxos import (
     majority,
     server,
 )
+from paxos_adapters import registers as registers_module
 from paxos_adapters.broken import PROTOCOLS
 from paxos_adapters.codecs import TEXT
 from paxos_adapters.explaining import Agreed, explain, of_replay
@@ -43,6 +47,7 @@ from paxos_adapters.recording import (
     Place,
     Recorder,
     RecordingError,
+    Took,
     fingerprint,
     replay,
 )
@@ -127,6 +132,8 @@ def test_simulated_lives_replay_to_the_very_states(first: int, tmp_path: Path) -
 
         assert found.difference is None, (seed, found.difference)
         assert found.states == watch.states, seed
+        arrivals = [step.arrival for step in found.steps if step.arrival is not None]
+        assert all(it.sent is not None for it in arrivals), seed
 
 
 @pytest.mark.parametrize("name", sorted(PROTOCOLS))
@@ -143,6 +150,8 @@ def test_failing_seeds_are_recordings(name: str, tmp_path: Path) -> None:
 
         assert found.difference is None, (seed, found.difference)
         assert found.states == watch.states, seed
+        arrivals = [step.arrival for step in found.steps if step.arrival is not None]
+        assert all(it.sent is not None for it in arrivals), seed
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS.values(), ids=lambda it: it.name)
@@ -446,6 +455,54 @@ def test_registers_tell_of_each_name(tmp_path: Path) -> None:
         reason = explain(of_replay(found, name), name)
         assert isinstance(reason, Agreed)
         assert reason.value == name
+
+
+def ignore(name: str, effect: server.Effect[str]) -> None:
+    """There is nobody to send it to."""
+
+
+def test_registers_that_leave_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their promises are saved first, for which no step waits; asked again, they are loaded."""
+    monkeypatch.setattr(registers_module, "MAX_IDLE", 1)
+    monkeypatch.setattr(registers_module, "SPARE", 0)
+    disk: dict[str, server.Record[str]] = {}
+
+    def load(name: str) -> Saved[server.Record[str]]:
+        return Saved((disk[name],) if name in disk else ())
+
+    with record(tmp_path / "run") as recorder:
+        registers = Registers(S1, THREE, load=load, perform=ignore, witness=recorder)
+        for name in ("a", "b", "c", "a"):
+            registers.receive(name, From(S2, Prepare(ballot("1.2"))))
+            for _ in range(2):
+                waiting = registers.take()
+                entries = registers.entries(waiting)
+                disk.update(entries)
+                registers.saved(waiting, Saved(tuple(it for _, it in entries)))
+
+    found = replay(tmp_path / "run")
+
+    assert found.difference is None
+    dropped = [it["name"] for it in lines(tmp_path / "run") if "ended" in it]
+    assert dropped == ["a", "b"]
+    assert {name for _, name in found.states} == {"c", "a"}
+    sent = [(it.name, it.message) for step in found.steps for it in step.sent]
+    assert sent == [(name, Promise(ballot("1.2"), None)) for name in ("a", "b", "c", "a")]
+
+
+def test_registers_tell_of_a_broken_protocol(tmp_path: Path) -> None:
+    with record(tmp_path / "run") as recorder:
+        registers = Registers(S1, THREE, load=lambda _: Saved(()), perform=ignore, witness=recorder)
+        registers.receive("a", From(S2, Chosen(ballot("1.2"), "red")))
+        with pytest.raises(AgreementBroken):
+            registers.receive("a", From(S3, Chosen(ballot("1.3"), "blue")))
+
+    found = replay(tmp_path / "run")
+
+    assert found.difference is None
+    last = found.steps[-1].entry.what
+    assert isinstance(last, Took)
+    assert last.raised == "AgreementBroken"
 
 
 NODE = dedent(
