@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from paxos_adapters.recording import entries
+from paxos_adapters.recording.coding import dumped
 
 Lines = list[entries.Body]
 
@@ -26,6 +27,6 @@ def forge(path: Path, change: Callable[[Lines], object]) -> None:
     bodies, sum_, sealed = lines(path), 0, b""
     change(bodies)
     for body in bodies:
-        line, sum_ = entries.sealed(entries.dumped(body), 0 if "recording" in body else sum_)
+        line, sum_ = entries.sealed(dumped(body), 0 if "recording" in body else sum_)
         sealed += line
     path.write_bytes(sealed)

@@ -99,6 +99,7 @@ def test_a_kill_and_another_core_are_told(tmp_path: Path) -> None:
         (("explain", "."), "cannot be read: Is a directory"),
         (("lecture", "--record", "run"), "--record takes the NAME"),
         (("demo", "--record", "no/such/run"), "no/such/run cannot be written"),
+        (("demo", "--record", "junk"), "junk is there already, and is no recording"),
     ],
 )
 def test_what_is_wrong_is_one_line(words: tuple[str, ...], told: str, tmp_path: Path) -> None:
@@ -110,6 +111,7 @@ def test_what_is_wrong_is_one_line(words: tuple[str, ...], told: str, tmp_path: 
     assert ended.stdout == ""
     assert told in ended.stderr
     assert len(ended.stderr.splitlines()) == 1
+    assert (tmp_path / "junk").read_text() == "junk"
 
 
 def test_a_decision_is_explained(tmp_path: Path) -> None:

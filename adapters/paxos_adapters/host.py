@@ -143,7 +143,8 @@ class Host(Generic[V]):
         """
         if self._stopped is not None:
             raise self._stopped
-        state, steps = self._state, list[server.Step[V]]()
+        state = self._state
+        steps: list[server.Step[V]] = []
         try:
             for event in events:
                 steps.append(server.receive(state, event))

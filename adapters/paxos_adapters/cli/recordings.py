@@ -53,6 +53,8 @@ def recording(
     try:
         discard(path)
         recorder = Recorder(path, codec=TEXT, runtime=runtime, protocol=protocol.name, facts=facts)
+    except RecordingError as error:
+        raise click.BadParameter(str(error), param_hint="'--record'") from error
     except OSError as error:
         raise click.BadParameter(
             f"{path} cannot be written: {error.strerror}.", param_hint="'--record'"

@@ -35,14 +35,27 @@ import attrs
 
 from paxos import Ballot, Message, QuorumError, QuorumSystem, ServerId, server
 from paxos.ballot import V
+from paxos.quorum import Counted, Listed, Weighted
 from paxos_adapters.ports import Codec
 from paxos_adapters.recording.errors import RecordingError
 
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 Reader: TypeAlias = Callable[[object], object]
 
+_AS_IT_IS = frozenset({int, bool, NoneType})
+_QUORUMS = frozenset({Counted, Weighted, Listed})
+"""The last one is remembered: it is in nearly all that is encoded, and nearly always the same."""
+
 MAX_BITS = 64
 """No number of the core that is in use is anywhere near."""
+
+
+_dump = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False).encode
+
+
+def dumped(coded: Json) -> bytes:
+    """JSON as it is written: compact, in UTF-8."""
+    return _dump(coded).encode()
 
 
 class Coder(Generic[V]):
@@ -51,23 +64,32 @@ class Coder(Generic[V]):
     def __init__(self, codec: Codec[V]) -> None:
         self._codec = codec
         self._readers: dict[object, Reader] = {}
+        self._quorum: object = self
+        self._coded_quorum: Json = None
 
     def encode(self, it: object) -> Json:
         """``it`` as JSON. Raises RecordingError for what is not of the core."""
         kind: type = type(it)
-        if it is None or kind is int or kind is bool:
+        if kind in _AS_IT_IS:
             return cast("int | None", it)
+        if it is self._quorum:
+            return self._coded_quorum
         if kind is Ballot:
             return str(it)
         if kind is tuple:
             return [self.encode(item) for item in cast("tuple[object, ...]", it)]
         if kind is frozenset:
-            items = [self.encode(item) for item in cast("frozenset[object]", it)]
-            return sorted(items, key=_sorted_by)
+            return _sorted([self.encode(item) for item in cast("frozenset[object]", it)])
         coded: list[Json] = [kind.__name__]
         for name, is_value in _fields(kind):
             field: object = getattr(it, name)
-            coded.append(self.value(cast("V", field)) if is_value else self.encode(field))
+            if is_value:
+                coded.append(self.value(cast("V", field)))
+            else:
+                is_plain = type(field) in _AS_IT_IS
+                coded.append(cast("int | None", field) if is_plain else self.encode(field))
+        if kind in _QUORUMS:
+            self._quorum, self._coded_quorum = it, coded
         return coded
 
     def value(self, value: V) -> Json:
@@ -80,8 +102,7 @@ class Coder(Generic[V]):
 
     def digest(self, it: object) -> str:
         """16 characters that stand for ``it``."""
-        coded = json.dumps(self.encode(it), separators=(",", ":"))
-        return blake2b(coded.encode(), digest_size=8).hexdigest()
+        return blake2b(dumped(self.encode(it)), digest_size=8).hexdigest()
 
     def event(self, coded: object) -> server.Event[V]:
         """Back to an event. Raises RecordingError."""
@@ -273,8 +294,14 @@ def _hints(kind: type) -> tuple[object, ...]:
     return tuple(hints[it.name] for it in attrs.fields(kind) if it.init)
 
 
-def _sorted_by(coded: Json) -> tuple[bool, object]:
-    return isinstance(coded, list), coded
+def _sorted(items: list[Json]) -> Json:
+    """Ids, or sets of ids, in their order."""
+    items.sort(key=_order)
+    return items
+
+
+def _order(coded: Json) -> list[Json]:
+    return coded if isinstance(coded, list) else [coded]
 
 
 def _unfit(coded: object, wanted: object) -> RecordingError:

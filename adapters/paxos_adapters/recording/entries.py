@@ -158,11 +158,6 @@ def opened(line: bytes, before: int) -> tuple[Body, int]:
     return cast("Body", found), sum_
 
 
-def dumped(body: Body) -> bytes:
-    """A line without its checksum."""
-    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
-
-
 # --- headers ------------------------------------------------------------------------------------
 
 

@@ -7,7 +7,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import deque
 from collections.abc import Iterable
 from typing import Generic, TypeAlias
@@ -16,9 +15,9 @@ from attrs import define, field, frozen
 
 from paxos import From, Message, ServerId
 from paxos.ballot import V
-from paxos_adapters.recording.coding import Coder
+from paxos_adapters.recording.coding import Coder, dumped
 
-Way: TypeAlias = tuple[ServerId, ServerId, str, str]
+Way: TypeAlias = tuple[ServerId, ServerId, str, bytes]
 """Who says what to whom, and about which decision."""
 
 
@@ -89,4 +88,4 @@ class Post(Generic[V]):
         return Arrival(mail.last)
 
     def _way(self, sender: ServerId, receiver: ServerId, name: str, message: Message[V]) -> Way:
-        return sender, receiver, name, json.dumps(self._coder.encode(message))
+        return sender, receiver, name, dumped(self._coder.encode(message))

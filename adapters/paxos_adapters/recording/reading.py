@@ -52,13 +52,25 @@ def parts(path: Path) -> list[Path]:
 
 
 def discard(path: Path) -> None:
-    """Take the recording at ``path`` away, and its older files. Raises OSError."""
+    """Take the recording at ``path`` away, and its older files.
+
+    Raises OSError; RecordingError, with nothing done, if there is something else.
+    """
+    if path.exists() and not _is_recording(path):
+        raise RecordingError(
+            f"{path} is there already, and is no recording: it was left alone. Name another file."
+        )
     for part in parts(path)[:-1]:
-        with part.open("rb") as file:
-            is_ours = file.read(len(HEADER)) == HEADER
-        if is_ours:
+        if _is_recording(part):
             part.unlink()
     path.unlink(missing_ok=True)
+
+
+def _is_recording(path: Path) -> bool:
+    """Whether ``path`` begins as a recording does, or is empty."""
+    with path.open("rb") as file:
+        begin = file.read(len(HEADER))
+    return begin in (HEADER, b"")
 
 
 def read(path: Path, coder: Coder[V]) -> Iterator[Line[V]]:

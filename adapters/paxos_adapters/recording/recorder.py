@@ -27,7 +27,7 @@ from paxos import PaxosError, QuorumSystem, ServerId, server
 from paxos.ballot import V
 from paxos_adapters.ports import Codec
 from paxos_adapters.recording import entries
-from paxos_adapters.recording.coding import Coder
+from paxos_adapters.recording.coding import Coder, dumped
 from paxos_adapters.recording.core import fingerprint, version
 from paxos_adapters.recording.entries import PARTS, Body, Digests, Header
 from paxos_adapters.recording.errors import RecordingError
@@ -44,10 +44,9 @@ ROOM = 32
 
 @define
 class _Server(Generic[V]):
-    """What a server was after its last step, the digests of its parts, and how many steps wait."""
+    """What a server was after its last step, and how many steps wait for a save."""
 
     state: server.Server[V]
-    digests: Digests
     waiting: int = 0
 
 
@@ -125,7 +124,7 @@ class Recorder(Generic[V]):
             lane = me if lane is None else lane
             self._introduced.add((lane, name))
             self._write(lane, name, entries.began(me, lane, coded))
-            self._hold(lane, name, server.start(me, quorum, known))
+            self._servers[lane, name] = _Server(server.start(me, quorum, known))
         except PaxosError as error:
             if isinstance(error, RecordingError):
                 self._give_up(error)
@@ -140,10 +139,9 @@ class Recorder(Generic[V]):
         if self._descriptor is None or held is None:
             return
         try:
-            changed = self._changed(held, after)
+            changed = self._changed(held.state, after)
             self._write(me, name, entries.took(self._coder.encode(event), changed, waits, None))
             held.state = after
-            held.digests = {**held.digests, **changed}
             held.waiting += waits
         except Exception as error:
             self._give_up(error)
@@ -169,7 +167,7 @@ class Recorder(Generic[V]):
         """The server is in ``state`` from here on."""
         try:
             self._tell(me, name, {"given": self._coder.encode(state)})
-            self._hold(me, name, state)
+            self._servers[me, name] = _Server(state)
         except Exception as error:
             self._give_up(error)
 
@@ -185,7 +183,7 @@ class Recorder(Generic[V]):
         """Say that it ends in good order, and let go of the file. May be called again."""
         if self._descriptor is not None and self._quorum is not None:
             try:
-                self._append(entries.dumped({"at_s": self._time_s(), "closed": True}))
+                self._append(dumped({"at_s": self._time_s(), "closed": True}))
             except Exception as error:
                 self._give_up(error)
         self._let_go()
@@ -201,19 +199,12 @@ class Recorder(Generic[V]):
     ) -> None:
         self.close()
 
-    def _hold(self, me: ServerId, name: str, state: server.Server[V]) -> None:
-        digests = {part: self._coder.digest(getattr(state, part)) for part in PARTS}
-        self._servers[me, name] = _Server(state, digests)
-
-    def _changed(self, held: _Server[V], after: server.Server[V]) -> Digests:
-        changed: Digests = {}
-        for part in PARTS:
-            now = getattr(after, part)
-            if now is not getattr(held.state, part):
-                digest = self._coder.digest(now)
-                if digest != held.digests[part]:
-                    changed[part] = digest
-        return changed
+    def _changed(self, before: server.Server[V], after: server.Server[V]) -> Digests:
+        """The digests of the parts that are other objects now."""
+        parts = ((part, getattr(after, part)) for part in PARTS)
+        return {
+            part: self._coder.digest(now) for part, now in parts if now is not getattr(before, part)
+        }
 
     def _tell(self, me: ServerId, name: str, said: Body) -> None:
         if self._descriptor is not None:
@@ -235,7 +226,7 @@ class Recorder(Generic[V]):
 
     def _body(self, me: ServerId, name: str, said: Body) -> bytes:
         head: Body = {"at_s": self._time_s(), "server": me, "name": name}
-        return entries.dumped(head | said)
+        return dumped(head | said)
 
     def _time_s(self) -> float:
         return round(self._clock() if self._now_s is None else self._now_s, 6)
@@ -270,7 +261,7 @@ class Recorder(Generic[V]):
             self._lanes,
         )
         self._sum = 0
-        self._append(entries.dumped(entries.header_body(header, self._coder)))
+        self._append(dumped(entries.header_body(header, self._coder)))
         self._empty_size = self._size
 
     def _rotate(self) -> None:
