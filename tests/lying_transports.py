@@ -1,4 +1,4 @@
-"""Transports that lie, and the kit on each of them. Run by test_transport_kit.py, never on their own.
+"""Transports that lie, and the kit on each of them. Run by test_transport_kit.py, never alone.
 
 Each is a plain one in memory with one thing spoilt, and most of them only now and then.
 """
@@ -6,17 +6,15 @@ Each is a plain one in memory with one thing spoilt, and most of them only now a
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from threading import Event
-from typing import ClassVar, TypeVar
+from typing import ClassVar, cast
 
 from attrs import evolve, frozen
 
 from paxos import Accept, Accepted, Ballot, Chosen, Message, Nack, PaxosError, Prepare, ServerId
 from paxos_adapters.testing import Deliver, TransportKit, traffic
-
-M = TypeVar("M")
 
 LONGEST = 50
 
@@ -141,8 +139,7 @@ class ForgetsTypes(Post):
 
     def bring(self, sender: ServerId, receiver: ServerId, message: Message[str]) -> None:
         if isinstance(message, Accepted):
-            plain: Ballot = tuple(message.ballot)  # type: ignore[assignment]  # pyright: ignore
-            message = evolve(message, ballot=plain)
+            message = evolve(message, ballot=cast("Ballot", tuple(message.ballot)))
         super().bring(sender, receiver, message)
 
 
@@ -171,7 +168,7 @@ class TellsEverybody(Post):
     """Takes a group for a server."""
 
     def bring(self, sender: ServerId, receiver: ServerId, message: Message[str]) -> None:
-        for it in [*self.up]:
+        for it in {receiver, *self.up}:
             super().bring(sender, it, message)
 
 
@@ -324,7 +321,7 @@ class Caught(TransportKit[str]):
         self.post = self.kind()
 
     @contextmanager
-    def running(self, me: ServerId, deliver: Deliver[str]) -> Iterator[Sending]:
+    def running(self, me: ServerId, deliver: Deliver[str]) -> Generator[Sending]:
         self.post.start(me, deliver)
         yield Sending(me, self.post)
         self.post.stop(me)
@@ -335,5 +332,6 @@ class Caught(TransportKit[str]):
 
 
 # pytest collects what is called Test.
-for liar in [Post, *Post.__subclasses__(), *KeepsTheOldWay.__subclasses__()]:
+LIARS: list[type[Post]] = [Post, *Post.__subclasses__(), *KeepsTheOldWay.__subclasses__()]
+for liar in LIARS:
     globals()[f"Test{liar.__name__}"] = type(f"Test{liar.__name__}", (Caught,), {"kind": liar})

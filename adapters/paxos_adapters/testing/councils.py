@@ -1,8 +1,8 @@
 """Councils: whole servers that decide over the transport under test.
 
 - A message that arrives waits, in whichever thread it came, until the council steps its servers.
-- Delays are over when their time has come, or when nothing else happens any more: so a loop in
-  memory need not wait, and a network has its time.
+- The clock is that of the machine, and jumps to the next wake-up when nothing else happens any
+  more: so a network has its time, and a loop in memory need not wait.
 """
 
 from __future__ import annotations
@@ -24,22 +24,46 @@ from paxos_adapters.testing.traffic import Traffic, ends_in_time
 V = TypeVar("V")
 Due: TypeAlias = tuple[float, int, ServerId, Wakeup]
 
-WAKES = 100
-"""How often time may pass while nothing happens."""
+WAKES, PATIENCES = 5_000, 30
+"""How often time may pass while nothing happens, and how often patience may be over."""
 
 PACE = Pace(shortest_s=0.02, longest_s=1.0)
 
 
+class _Clock:
+    """Time that can jump ahead, and the wake-ups to come."""
+
+    def __init__(self) -> None:
+        self.due: list[Due] = []
+        self._ahead_s = 0.0
+        self._ids = count()
+
+    def wake_later(self, me: ServerId, wake: Wakeup, delay_s: float) -> None:
+        heapq.heappush(self.due, (self._now_s() + delay_s, next(self._ids), me, wake))
+
+    def is_due(self) -> bool:
+        """Whether the time of some wake-up has come."""
+        return bool(self.due) and self.due[0][0] <= self._now_s()
+
+    def next(self) -> tuple[ServerId, Wakeup]:
+        """The next wake-up; if its time has not come, it comes."""
+        due_s, _, me, wake = heapq.heappop(self.due)
+        self._ahead_s += max(0.0, due_s - self._now_s())
+        return me, wake
+
+    def _now_s(self) -> float:
+        return time.monotonic() + self._ahead_s
+
+
 @frozen
 class _Alarm:
-    """The timer of one server of a council."""
+    """The timer of one server."""
 
     me: ServerId
-    due: list[Due]
-    ids: count[int]
+    clock: _Clock
 
     def wake_later(self, wake: Wakeup, delay_s: float) -> None:
-        heapq.heappush(self.due, (time.monotonic() + delay_s, next(self.ids), self.me, wake))
+        self.clock.wake_later(self.me, wake, delay_s)
 
 
 class Council(Generic[V]):
@@ -51,8 +75,7 @@ class Council(Generic[V]):
         self._traffic, self._quorum, self._random = traffic, majority(members), Random(seed)
         self._hosts: dict[ServerId, Host[V]] = {}
         self._asked: set[ServerId] = set()
-        self._due: list[Due] = []
-        self._ids = count()
+        self._clock = _Clock()
         self._heard = len(traffic.arrivals)
 
     def enter(self, *servers: ServerId) -> None:
@@ -63,7 +86,7 @@ class Council(Generic[V]):
                 self._quorum,
                 store=MemoryStore[server.Record[V]](),
                 transport=self._traffic.transport(me),
-                timer=_Alarm(me, self._due, self._ids),
+                timer=_Alarm(me, self._clock),
                 pace=PACE,
                 random=self._random,
             )
@@ -76,11 +99,13 @@ class Council(Generic[V]):
 
     def decide(self) -> bool:
         """Let it all run until everybody who was asked has reported: whether they have."""
+        end_s = time.monotonic() + PATIENCES * self._traffic.patience_s
         for _ in range(WAKES):
             if self._traffic.until(self._go_on):
                 return True
-            if self._due:
-                self._traffic.do(self._wake_next)
+            if not self._clock.due or time.monotonic() > end_s:
+                break
+            self._traffic.do(self._wake_next)
         return False
 
     def _go_on(self) -> bool:
@@ -89,13 +114,12 @@ class Council(Generic[V]):
             self._heard += 1
             if it.receiver in self._hosts:
                 self._tell(it.receiver, From(it.sender, it.message))
-        while self._due and self._due[0][0] <= time.monotonic():
+        while self._clock.is_due():
             self._wake_next()
         return self._asked <= self.told.keys()
 
     def _wake_next(self) -> None:
-        _, _, me, wake = heapq.heappop(self._due)
-        self._tell(me, wake)
+        self._tell(*self._clock.next())
 
     def _tell(self, me: ServerId, event: server.Event[V]) -> None:
         try:

@@ -96,6 +96,6 @@ def _types(part: object) -> tuple[object, ...]:
     if attrs.has(kind):
         names = [it.name for it in attrs.fields(kind) if it.name != "value"]
         parts = tuple(getattr(part, name) for name in names)
-    elif isinstance(part, tuple):
-        parts = part  # of a ballot
+    elif isinstance(part, Ballot):
+        parts = part
     return kind, *map(_types, parts)

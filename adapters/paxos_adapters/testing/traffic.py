@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from itertools import count
 from typing import Generic, Protocol, TypeAlias, TypeVar
@@ -70,6 +70,7 @@ class Traffic(Generic[V]):
 
     def __init__(self, hooks: Hooks[V]) -> None:
         self.arrivals: list[Arrival[V]] = []
+        self.patience_s = hooks.patience_s
         self._hooks = hooks
         self._up: dict[ServerId, tuple[Transport[Message[V]], ExitStack]] = {}
         self._lives = count()
@@ -135,9 +136,9 @@ class Traffic(Generic[V]):
                         allowed = ", ".join(it.__name__ for it in refusals) or "nothing"
                         raise AssertionError(
                             f"``send`` of {say(message)} from server {sender} to server "
-                            f"{receiver} raised {type(error).__name__}: {error}. Here it may raise "
-                            f"{allowed}. What cannot be sent is lost, and that is no error; what is "
-                            "not to be sent at all is refused with one of ``errors``."
+                            f"{receiver} raised {type(error).__name__}: {error}. Here it may "
+                            f"raise {allowed}. What cannot be sent is lost, and that is no error; "
+                            "what is not to be sent at all is refused with one of ``errors``."
                         ) from error
 
         self.do(work)
@@ -173,7 +174,7 @@ class Traffic(Generic[V]):
             held = holds()
             return held
 
-        self._hooks.until(ask, self._hooks.patience_s)
+        self._hooks.until(ask, self.patience_s)
         return held
 
     def at(self, receiver: ServerId) -> list[Message[V]]:
@@ -209,7 +210,7 @@ class Traffic(Generic[V]):
             came = [say(it.message) for it in self.arrivals[before:] if it.receiver == receiver]
             raise AssertionError(
                 f"{when}: {say(message)} was sent {TRIES} times from server {sender} to server "
-                f"{receiver}, and never arrived in {self._hooks.patience_s} s each. "
+                f"{receiver}, and never arrived in {self.patience_s} s each. "
                 f"{_came(came)} Messages may be lost, but not for ever."
             )
 
@@ -230,7 +231,7 @@ def _came(came: Sequence[str]) -> str:
 
 
 @contextmanager
-def ends_in_time(what: str) -> Iterator[None]:
+def ends_in_time(what: str) -> Generator[None]:
     """Fail if what is within takes longer than STUCK_S. Without alarms it is waited for."""
     if not hasattr(signal, "setitimer") or threading.current_thread() != threading.main_thread():
         yield
