@@ -1,7 +1,7 @@
 """A node: one server of a cluster on UDP and a file. See docs/node.md.
 
 Arrows point one way: errors, status <- links <- mesh <- transport; mesh, questions, alarms, saving
-<- node.
+<- node <- threaded.
 """
 
 from paxos_adapters.node.errors import (
@@ -14,6 +14,7 @@ from paxos_adapters.node.errors import (
 )
 from paxos_adapters.node.node import Node
 from paxos_adapters.node.status import Peer, Status
+from paxos_adapters.node.threaded import ThreadedNode
 from paxos_adapters.node.transport import DatagramTransport
 
 __all__ = [
@@ -27,4 +28,5 @@ __all__ = [
     "OutcomeUnknown",
     "Peer",
     "Status",
+    "ThreadedNode",
 ]
