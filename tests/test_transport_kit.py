@@ -232,6 +232,10 @@ CAUGHT = {
     "DeliversToItselfAtOnce": {
         "test_nothing_is_delivered_within_a_send": "``send`` to server 1 delivered"
     },
+    "LocksWhileItDelivers": {
+        "test_a_delivery_can_be_answered_at_once": "within a delivery to it: no return"
+    },
+    "LosesAnswers": {"test_a_delivery_can_be_answered_at_once": "Hold no lock while you deliver"},
     "NeverToItself": dict.fromkeys(
         {
             "test_a_message_to_itself_arrives",

@@ -70,6 +70,8 @@ class Traffic(Generic[V]):
 
     def __init__(self, hooks: Hooks[V]) -> None:
         self.arrivals: list[Arrival[V]] = []
+        self.answers: dict[ServerId, Message[V]] = {}
+        """What these servers answer to all that is delivered to them, within the delivery."""
         self.patience_s = hooks.patience_s
         self._hooks = hooks
         self._up: dict[ServerId, tuple[Transport[Message[V]], ExitStack]] = {}
@@ -109,6 +111,9 @@ class Traffic(Generic[V]):
             is_up = self._life.get(me) == life
             is_in_send = self._sending == threading.get_ident()
             self.arrivals.append(Arrival(me, sender, message, is_up, is_in_send))
+            if me in self.answers:
+                with ends_in_time(f"to send from server {me} within a delivery to it"):
+                    self.transport(me).send(sender, self.answers[me])
 
         return deliver
 

@@ -196,6 +196,20 @@ class TransportKit(Generic[V]):
                     "returned. Queue the message, and deliver it from your loop or thread."
                 )
 
+    def test_a_delivery_can_be_answered_at_once(self) -> None:
+        """A server that takes a message where it is delivered sends from there."""
+        with self._traffic(*MEMBERS) as traffic:
+            answer = traffic.fresh()
+            traffic.answers[TWO] = answer
+            for _ in range(TRIES):
+                traffic.send(ONE, TWO, traffic.fresh())
+                if traffic.until(lambda: answer in traffic.at(ONE)):
+                    return
+            raise AssertionError(
+                f"server 2 answered {say(answer)} within each of {TRIES} deliveries, and it never "
+                "arrived. Hold no lock while you deliver, and let ``send`` be called from there."
+            )
+
     def test_an_unknown_receiver_harms_nobody(self) -> None:
         """It is refused by type, or lost."""
         with self._traffic(*MEMBERS) as traffic:
@@ -267,7 +281,7 @@ class TransportKit(Generic[V]):
         """A server that has crashed does not hear, whatever was on its way to it."""
         with self._traffic(*MEMBERS) as traffic:
             traffic.settle(*MEMBERS)
-            for sender in ONE, THREE:
+            for sender in MEMBERS:
                 traffic.send(sender, TWO, *([traffic.fresh()] * BURST))
             traffic.stop(TWO)
             traffic.send(ONE, TWO, traffic.fresh())
