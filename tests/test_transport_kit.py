@@ -24,7 +24,7 @@ from examples.tcp_transport import TcpTransport
 from paxos import Heartbeat, Message, ServerId, UnknownServer
 from paxos_adapters.codecs import TEXT
 from paxos_adapters.memory import Endpoint, Network
-from paxos_adapters.testing import Deliver, TransportKit
+from paxos_adapters.testing import Deliver, TransportKit, traffic, transports
 from paxos_adapters.wire import TooLarge
 from paxos_adapters.wire.body import batch, pack
 
@@ -378,6 +378,15 @@ class TestItself:
     def test_who_does_not_say_how_to_run_is_told(self) -> None:
         with pytest.raises(NotImplementedError, match="does not say how to run 1"):
             TransportKit[str]().test_a_message_to_itself_arrives()
+
+
+def test_the_page_says_what_the_kit_does() -> None:
+    page = " ".join((ROOT / "docs" / "transports.md").read_text().split())
+
+    assert f"{transports.BURST} messages at once: a tenth at least" in page
+    assert (traffic.TRIES, "was sent ten times" in page) == (10, True)
+    assert (traffic.STUCK_S, "has not returned after five seconds" in page) == (5.0, True)
+    assert f"{TransportKit.patience_s:.0f} s if not said" in page
 
 
 def test_the_transport_of_the_how_to_passes(tmp_path: Path) -> None:

@@ -3,7 +3,8 @@
     with ThreadedNode(file, addresses, protection=Signed(keyring)) as node:
         value = node.propose("leader", b"me", timeout_s=1)
 
-- The node runs on an event loop in a thread of its own. A call asks it there, and waits.
+- The node runs on an event loop in a thread of its own. A call asks it there, and waits. Codecs are
+  called there too.
 - What the node raises, the call raises. To interrupt a call ends the wait and nothing else.
 - What was asked before ``close`` is answered, or told that the node was closed; nothing waits on.
 - A process that is forked has no such thread. There every call is refused.
