@@ -14,6 +14,7 @@ from paxos import Accept, Ballot, Message, ServerId
 from paxos_adapters.codecs import TEXT
 from paxos_adapters.file import FileStore
 from paxos_adapters.node import mesh as module
+from paxos_adapters.node.errors import ServedBefore
 from paxos_adapters.node.mesh import Mesh
 from paxos_adapters.peers import Presence
 from paxos_adapters.udp import Address
@@ -136,6 +137,23 @@ def test_who_speaks_from_elsewhere_is_not_heard(tmp_path: Path) -> None:
             peer.socket.sendto(datagram, place)
             await until(mesh, heard=1)
             assert HEARD == [(PEER, "a", MESSAGE)]
+            mesh.close()
+            await mesh.closed()
+
+    runs(run())
+
+
+def test_an_open_file_serves_once(tmp_path: Path) -> None:
+    async def run() -> None:
+        peer, path = Peer(), tmp_path / "n1.db"
+        with FileStore.create(path, cluster="c", server=ME, codec=TEXT) as file, peer.socket:
+            mesh, _ = await opened(file, peer)
+            mesh.close()
+            await mesh.closed()
+            with pytest.raises(ServedBefore, match="open it again"):
+                await opened(file, peer)
+        with FileStore.open(path, cluster="c", server=ME, codec=TEXT) as file:
+            mesh, _ = await opened(file, peer)
             mesh.close()
             await mesh.closed()
 

@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from queue import SimpleQueue
 from random import Random
+from tempfile import TemporaryDirectory
 from threading import Thread
 from xml.etree import ElementTree
 
@@ -23,7 +24,9 @@ from attrs import frozen
 from examples.tcp_transport import TcpTransport
 from paxos import Heartbeat, Message, ServerId, UnknownServer
 from paxos_adapters.codecs import TEXT
+from paxos_adapters.file import FileStore
 from paxos_adapters.memory import Endpoint, Network
+from paxos_adapters.node import DatagramTransport
 from paxos_adapters.testing import Deliver, TransportKit, traffic, transports
 from paxos_adapters.wire import TooLarge
 from paxos_adapters.wire.body import batch, pack
@@ -105,9 +108,11 @@ class TestThreads(TransportKit[str]):
         thread.join()
 
 
-def free_addresses() -> dict[ServerId, tuple[str, int]]:
+def free_addresses(kind: int = socket.SOCK_STREAM) -> dict[ServerId, tuple[str, int]]:
     """Ports that nobody uses now."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in IDS]
+    sockets = [socket.socket(socket.AF_INET, kind) for _ in IDS]
+    for it in sockets:
+        it.bind(("127.0.0.1", 0))
     found = {me: ("127.0.0.1", it.getsockname()[1]) for me, it in zip(IDS, sockets, strict=True)}
     for it in sockets:
         it.close()
@@ -142,6 +147,37 @@ class TestTcp(TransportKit[str]):
                         await asyncio.sleep(0.001)
 
         self.runner.run(wait())
+
+
+class TestUdp(TransportKit[str]):
+    """The datagrams of a node, for a host that one runs oneself."""
+
+    values = *VALUES, "x" * 65_536
+    too_large = ("x" * 65_537,)
+    errors = (UnknownServer,)
+
+    def setup_method(self) -> None:
+        self.runner, self.addresses = asyncio.Runner(), free_addresses(socket.SOCK_DGRAM)
+        self.folder = TemporaryDirectory()
+        for me in IDS:
+            FileStore.create(self.path(me), cluster="c", server=me, codec=TEXT).close()
+
+    def teardown_method(self) -> None:
+        self.runner.close()
+        self.folder.cleanup()
+
+    def path(self, me: ServerId) -> Path:
+        return Path(self.folder.name, f"n{me}.db")
+
+    @contextmanager
+    def running(self, me: ServerId, deliver: Deliver[str]) -> Generator[DatagramTransport[str]]:
+        with FileStore.open(self.path(me), cluster="c", server=me, codec=TEXT) as file:
+            transport = DatagramTransport(file, self.addresses, decision="leader", receive=deliver)
+            self.runner.run(transport.__aenter__())
+            yield transport
+            self.runner.run(transport.__aexit__(None, None, None))
+
+    until = TestTcp.until
 
 
 def test_the_example_refuses_bytes_that_are_no_messages() -> None:

@@ -11,6 +11,7 @@ from paxos_adapters.node.errors import (
     NoAnswer,
     NodeClosed,
     OutcomeUnknown,
+    ServedBefore,
 )
 from paxos_adapters.node.node import Node
 from paxos_adapters.node.status import Peer, Status
@@ -27,6 +28,7 @@ __all__ = [
     "NodeClosed",
     "OutcomeUnknown",
     "Peer",
+    "ServedBefore",
     "Status",
     "ThreadedNode",
 ]

@@ -18,10 +18,11 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Set
 from contextlib import suppress
 from typing import Generic, TypeVar
+from weakref import WeakSet
 
 from paxos import Ballot, Message, Prepare, Promise, ServerId, UnknownServer
 from paxos_adapters.file import FileStore, StoreError
-from paxos_adapters.node.errors import Insecure
+from paxos_adapters.node.errors import Insecure, ServedBefore
 from paxos_adapters.node.links import Link
 from paxos_adapters.node.status import Peer
 from paxos_adapters.udp import Address, Endpoint, Place, resolve
@@ -49,6 +50,9 @@ MARKS_APART = 1_000
 """After how many saves of a peer what is known of its disk is saved anew."""
 
 LOST_MEMORY = Reason.OTHER_DISK, Reason.OLDER_DISK
+
+_served = WeakSet[object]()
+"""Open files whose datagrams have been numbered."""
 
 
 class Mesh(Generic[V]):
@@ -103,11 +107,14 @@ class Mesh(Generic[V]):
     ) -> None:
         """Listen: ``deliver`` each message, and say when all that has arrived was ``drained``.
 
-        Raises AddressError.
+        Raises AddressError; ServedBefore if somebody has listened for this open file before.
         """
+        if self._file in _served:
+            raise ServedBefore(self._file.path)
         self._loop = asyncio.get_running_loop()
         self._deliver, self._drained = deliver, drained
         self._endpoint = await Endpoint.bind(self._listen, receive=self._receive, drained=drained)
+        _served.add(self._file)
         await self._resolve()
         chores = self._resolve_again(), self._ping_again()
         self._chores = [self._loop.create_task(it) for it in chores]
