@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Sequence
+from math import isnan
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -82,12 +83,21 @@ def _asks(command: C) -> C:
     return command
 
 
+def _number(
+    context: click.Context, parameter: click.Parameter, value: float | None
+) -> float | None:
+    if value is not None and isnan(value):
+        raise click.BadParameter("it is not a number.", context, parameter)
+    return value
+
+
 def _timeout(default: float | None) -> Callable[[C], C]:
     return click.option(
         "--timeout-s",
         type=click.FloatRange(0, MAX_TIMEOUT_S, min_open=True),
         default=default,
         show_default=default is not None,
+        callback=_number,
         help="How many seconds to wait for the answer.",
     )
 
@@ -296,9 +306,10 @@ def _draw(told: StatusIs, plain: bool) -> None:
     status, drawn = told.status, canvas(plain)
     size = len(status.peers) + 1
     drawn.write(
-        f"Cluster {told.cluster} as server {status.me} sees it: {health.up(status)} of {size} "
-        f"servers are up, {health.tolerance(status)}."
+        f"Cluster {told.cluster}, seen by server {status.me}: {health.up(status)} of {size} "
+        "servers are up."
     )
+    drawn.write(f"{health.tolerance(status)}.")
     rows = [(str(status.me), "this one", "", "", "up")] + [
         (
             str(it),

@@ -28,9 +28,9 @@ def needed(status: Status) -> int:
 def tolerance(status: Status) -> str:
     """How many more may fail, or how many are too few."""
     if lacking := needed(status):
-        return f"too many are down: {lacking} more {'is' if lacking == 1 else 'are'} needed"
+        return f"Too many are down: {lacking} more {'is' if lacking == 1 else 'are'} needed"
     if status.tolerance == 0:
-        return "no more server may fail"
+        return "No more server may fail"
     return f"{status.tolerance} more server{'s' * (status.tolerance > 1)} may fail"
 
 
@@ -55,11 +55,8 @@ def state(peer: Peer) -> str:
 
 def lacks(status: Status) -> Iterator[str]:
     """What a cluster lacks that has not answered: who is silent, since when, and where."""
-    size = len(status.peers) + 1
-    yield (
-        f"Server {status.me} sees {up(status)} of {size} servers up, itself among them: "
-        f"{tolerance(status)}."
-    )
+    yield f"Server {status.me} sees {up(status)} of {len(status.peers) + 1} servers up, and is one."
+    yield f"{tolerance(status)}." if needed(status) else "That is enough: it takes more time."
     for it, peer in status.peers.items():
         if not peer.is_up:
             yield f"  server {it} at {written(peer.address)}: {_silence(peer)}"

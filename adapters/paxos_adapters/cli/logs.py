@@ -31,7 +31,7 @@ class AsJson(logging.Formatter):
         facts = {key: it for key, it in vars(record).items() if key not in STANDARD}
         if record.exc_info:
             facts["error"] = self.formatException(record.exc_info)
-        return json.dumps(facts | line, default=str)
+        return json.dumps(line | facts | line, default=str)
 
 
 def configure(me: ServerId, *, as_json: bool, verbose: bool) -> None:
@@ -39,5 +39,5 @@ def configure(me: ServerId, *, as_json: bool, verbose: bool) -> None:
     handler = logging.StreamHandler()
     text = f"%(asctime)s server {me} %(levelname)s: %(message)s"
     handler.setFormatter(AsJson() if as_json else logging.Formatter(text, "%H:%M:%S"))
-    level = logging.DEBUG if verbose else logging.WARNING
+    level = logging.INFO if verbose else logging.WARNING
     logging.basicConfig(level=level, handlers=[handler], force=True)
