@@ -203,6 +203,8 @@ def _find(cluster: Path, data: Path | None, me: int | None) -> Path:
             ask(candidate, AskStatus(), patience_s=PROBE_S)
         except NotRunning:
             troubles.append(f"no server runs on {candidate}")
+        except NoReply:
+            troubles.append(f"the server on {candidate} hangs")
         except PaxosError as error:
             troubles.append(str(error).rstrip("."))
         else:

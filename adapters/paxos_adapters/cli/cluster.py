@@ -113,20 +113,17 @@ class _Supervisor:
         loop = asyncio.get_running_loop()
         for it in signal.SIGINT, signal.SIGTERM:
             loop.add_signal_handler(it, self._told.set)
-        told = asyncio.ensure_future(self._told.wait())
-        try:
-            working = asyncio.ensure_future(self._work())
-            await asyncio.wait({told, working}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            told.cancel()
-            await self._stop()
-        if not self._told.is_set():
-            await working
-            _say("No server runs any more.")
-            return 1
+        told, working = map(asyncio.ensure_future, (self._told.wait(), self._work()))
+        await asyncio.wait({told, working}, return_when=asyncio.FIRST_COMPLETED)
+        told.cancel()
         working.cancel()
-        await asyncio.gather(working, return_exceptions=True)
-        return 0
+        await asyncio.gather(told, working, return_exceptions=True)
+        await self._stop()
+        if self._told.is_set():
+            return 0
+        await working
+        _say(f"No server runs any more. {self._again()} starts them again.")
+        return 1
 
     async def _work(self) -> None:
         """Until all of them have ended."""
@@ -184,9 +181,11 @@ class _Supervisor:
                 await process.wait()
         if running:
             stopped = ", ".join(map(str, running))
-            folder = self._cluster.path.parent
-            again = "paxos cluster" + ("" if folder == Path() else f" {quote(str(folder))}")
-            _say(f"\nStopped: servers {stopped}. Their memory stays; {again} goes on with it.")
+            _say(f"\nStopped: servers {stopped}. {self._again()} goes on with their memory.")
+
+    def _again(self) -> str:
+        folder = self._cluster.path.parent
+        return "paxos cluster" + ("" if folder == Path() else f" {quote(str(folder))}")
 
 
 async def _is_ready(process: Process) -> bool:
