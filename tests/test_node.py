@@ -12,7 +12,7 @@ from random import Random
 
 import pytest
 
-from paxos import ServerId, UnknownServer, majority
+from paxos import MaxRound, ServerId, UnknownServer, majority
 from paxos_adapters.codecs import TEXT
 from paxos_adapters.file import Damaged, FileStore, store
 from paxos_adapters.host import Pace, Stopped
@@ -27,6 +27,7 @@ from paxos_adapters.node import (
     questions,
 )
 from paxos_adapters.node import status as status_module
+from paxos_adapters.registers import BLOCK_ROUNDS, RESERVED
 from paxos_adapters.udp import Address, Endpoint, Place
 from paxos_adapters.wire import Key, Keyring, Protection, Signed, TooLarge
 
@@ -97,6 +98,17 @@ def test_they_agree(tmp_path: Path) -> None:
             assert await two.propose("leader", "two") == "one"
             assert [await it.read("leader") for it in (one, two, three)] == ["one"] * 3
             assert await three.read("other") is None
+
+    runs(run())
+
+
+def test_rounds_are_reserved_before_anything_is_heard(tmp_path: Path) -> None:
+    """What is promised from then on is not saved by itself."""
+
+    async def run() -> None:
+        async with running(tmp_path, 1) as cluster:
+            (file,) = cluster.files.values()
+            assert file.load(RESERVED).records == (MaxRound(BLOCK_ROUNDS),)
 
     runs(run())
 
@@ -319,7 +331,12 @@ def test_a_record_that_is_damaged_stops_the_node(tmp_path: Path) -> None:
     runs(run())
 
 
-def test_whoever_comes_with_another_disk_is_not_heard(tmp_path: Path) -> None:
+def test_whoever_comes_with_another_disk_is_not_heard(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(status_module, "SILENT_S", 0.05)
+    monkeypatch.setattr(mesh, "PING_S", 0.01)
+
     async def run() -> None:
         async with running(tmp_path) as cluster:
             one, two, three = cluster.nodes.values()
@@ -330,9 +347,10 @@ def test_whoever_comes_with_another_disk_is_not_heard(tmp_path: Path) -> None:
                 it.unlink()
             FileStore.create(cluster.path(IDS[2]), cluster="c", server=IDS[2], codec=TEXT).close()
             await cluster.start(IDS[2])
-            while not one.status().refused.get("other_disk"):
+            while not one.status().peers[IDS[2]].refused:
                 await asyncio.sleep(0.01)
             assert "another disk" in str(one.status().peers[IDS[2]].refused)
+            assert one.status().refused["other_disk"] > 0
             assert await two.read("leader") == "three"
             with pytest.raises(OutcomeUnknown):
                 await cluster.nodes[IDS[2]].propose("other", "x", timeout_s=0.3)

@@ -74,11 +74,9 @@ class Mesh(Generic[V]):
         for member in {me, *members} - addresses.keys():
             raise UnknownServer(member, addresses.keys())
         self._listen = addresses[me] if listen is None else listen
-        if protection is None and not insecure:
-            if exposed := {
-                it for it in {self._listen, *addresses.values()} if not _is_loopback(it)
-            }:
-                raise Insecure(exposed)
+        exposed = {it for it in (self._listen, *addresses.values()) if not _is_loopback(it)}
+        if exposed and protection is None and not insecure:
+            raise Insecure(exposed)
         self.me = me
         self.refused: Counter[Reason] = Counter()
         self._file = file
@@ -196,9 +194,14 @@ class Mesh(Generic[V]):
                 self._deliver(opened.sender, name, message)
 
     def _refuse(self, link: Link[V] | None, reason: Reason) -> None:
-        """Count it. That a peer has lost its memory is news for whoever runs it."""
+        """Count it. That a peer has lost its memory is news for whoever runs it.
+
+        From one that was heard just now it is none: somebody repeats what is old.
+        """
         self.refused[reason] += 1
-        if link is not None and reason in LOST_MEMORY and link.refused is not reason:
+        if link is None or reason not in LOST_MEMORY or link.refused is reason:
+            return
+        if not link.peer(self._loop.time()).is_up:
             link.refused = reason
             _logger.error(
                 "the server at %s:%s is not heard: %s. If it may be, see paxos readmit",
