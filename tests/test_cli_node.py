@@ -235,7 +235,8 @@ class TestCluster:
 
     def test_they_end_with_the_process_that_started_them(self, cluster: Cluster) -> None:
         with at_work("cluster", cluster.folder, "--servers", "3") as running:
-            until(running, "Ctrl-C")
+            for pid in pids(until(running, "Ctrl-C")).values():
+                assert os.getsid(pid) == pid, "Ctrl-C would reach it, too"
             assert not cluster.is_free(1)
             running.kill()
             eventually(lambda: all(cluster.is_free(me) for me in (1, 2, 3)))
@@ -603,6 +604,7 @@ class TestStatus:
             assert "! Server 3 was never heard at 127.0.0.1:9 since server 1 was started." in out
             assert "! Datagrams came from other addresses than their senders have here" in out
             assert re.search(r"^Refused [\d,]+, wrong_address: it does not come from", out, re.M)
+            assert re.search(rf"\| 1 +\| {re.escape(addresses[1])} +\| it is asked \|", out)
             assert max(map(len, out.splitlines()[2:9])) <= 80
 
     def status(self, *peers: Peer, tolerance: int = 0, **counts: int) -> Status:

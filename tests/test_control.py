@@ -80,7 +80,9 @@ def test_what_can_be_asked(tmp_path: Path) -> None:
             assert await asked(data, AskPropose("leader", b"other", 5)) == IsChosen(b"\xff\0")
             assert await watching == IsChosen(b"\xff\0")
             assert await asked(data, AskRead("leader", 5)) == IsChosen(b"\xff\0")
-            assert await asked(data, AskStatus()) == StatusIs("c", node.status())
+            assert await asked(data, AskStatus()) == StatusIs(
+                "c", ("127.0.0.1", int(node.place[1])), node.status()
+            )
             large = b"x" * (1 << 16)
             assert await asked(data, AskPropose("large", large)) == IsChosen(large)
 
@@ -170,7 +172,12 @@ class TestHostile:
         async def run() -> None:
             data = tmp_path / "n1.db"
             async with running(data, WITHOUT_A_MAJORITY) as node:
-                for line in b"", b'{"ask', b'{"ask": "read", "name": "x"}\n' * 2:
+                for line in (
+                    b"",
+                    b'{"ask',
+                    b'{"ask": "status"}',
+                    b'{"ask": "read", "name": "x"}\n' * 2,
+                ):
                     _, writer = await asyncio.open_unix_connection(str(beside(data)))
                     writer.write(line)
                     while line.endswith(b"\n") and not node.status().asked:

@@ -297,6 +297,7 @@ def _as_json(told: StatusIs) -> dict[str, object]:
     status = told.status
     return {
         "cluster": told.cluster,
+        "address": told.address,
         **msgspec.to_builtins(status, str_keys=True),
         "up": sorted([status.me, *(it for it, peer in status.peers.items() if peer.is_up)]),
         "needed": health.needed(status),
@@ -312,7 +313,7 @@ def _draw(told: StatusIs, plain: bool) -> None:
         "servers are up."
     )
     drawn.write(f"{health.tolerance(status)}.")
-    rows = [(str(status.me), "this one", "", "", "up")] + [
+    rows = [(str(status.me), written(told.address), "it is asked", "", "up")] + [
         (
             str(it),
             written(peer.address),

@@ -111,14 +111,12 @@ class _Control:
                 await writer.wait_closed()
 
     async def _answered(self, reader: asyncio.StreamReader) -> Answer | None:
-        """The answer to the question that ``reader`` brings; None if it hung up before."""
+        """The answer to the question that ``reader`` brings; None if it hangs up before."""
         if len(self._asking) > MAX_ASKING:
             return Problem("Crowded", f"{MAX_ASKING} others are asking already; ask again later.")
         try:
             async with asyncio.timeout(LINE_S):
                 line = await reader.readline()
-            if not line.endswith(b"\n"):
-                return None
             question = _question.decode(line)
         except TimeoutError:
             return Problem("BadQuestion", f"no question came within {LINE_S:g} s.")
@@ -147,7 +145,9 @@ class _Control:
                 name, timeout_s = question.name, question.timeout_s
                 return IsChosen(await self._node.watch(name, timeout_s=timeout_s))
             if type(question) is AskStatus:
-                return StatusIs(self._node.file.identity.cluster, self._node.status())
+                host, port, *_ = self._node.place
+                at = str(host), int(port)
+                return StatusIs(self._node.file.identity.cluster, at, self._node.status())
         except PaxosError as error:
             return Problem(type(error).__name__, str(error))
         assert_never(question)

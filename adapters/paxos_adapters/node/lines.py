@@ -20,6 +20,7 @@ from msgspec import Meta, Struct
 
 from paxos import PaxosError
 from paxos_adapters.node.status import Status
+from paxos_adapters.udp import Address
 
 MAX_LINE_BYTES = 1 << 18
 """Room for the largest value, and for what a node says of itself and fifteen servers."""
@@ -83,9 +84,10 @@ class NothingIs(_Answer, frozen=True, tag="nothing"):
 
 @final
 class StatusIs(_Answer, frozen=True, tag="status"):
-    """How the node is."""
+    """How the node is, and where it listens."""
 
     cluster: str
+    address: Address
     status: Status
 
 
