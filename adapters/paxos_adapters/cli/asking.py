@@ -49,7 +49,7 @@ from paxos_adapters.wire import Reason
 
 C = TypeVar("C", bound=Callable[..., Any])
 
-PROBE_S = 2.0
+PROBE_S = 3.0
 """How long a server may take to say that it is there."""
 
 GRACE_S = 2.0
@@ -57,6 +57,7 @@ GRACE_S = 2.0
 
 NO_ANSWER = {"NoAnswer", "OutcomeUnknown"}
 BAD_ARGUMENTS = {"BadName", "TooLarge"}
+REASONS = {it.name.lower(): it.value for it in Reason}
 
 
 def _utf8(context: click.Context, parameter: click.Parameter, value: str) -> str:
@@ -329,7 +330,7 @@ def _draw(told: StatusIs, plain: bool) -> None:
         f"{status.asked:,}."
     )
     for reason, times in status.refused.items():
-        drawn.write(f"Refused {times:,}, {reason}: {Reason[reason.upper()].value}.")
+        drawn.write(f"Refused {times:,}, {reason}: {REASONS.get(reason, 'see its version')}.")
     for cause, times in status.lost.items():
         drawn.write(f"Lost {times:,} on the way out: {cause}.")
     for warning in health.warnings(status):

@@ -55,7 +55,8 @@ def state(peer: Peer) -> str:
 
 def lacks(status: Status) -> Iterator[str]:
     """What a cluster lacks that has not answered: who is silent, since when, and where."""
-    yield f"Server {status.me} sees {up(status)} of {len(status.peers) + 1} servers up, and is one."
+    size = len(status.peers) + 1
+    yield f"Server {status.me} sees {up(status)} of {size} servers up, itself included."
     yield f"{tolerance(status)}." if needed(status) else "That is enough: it takes more time."
     for it, peer in status.peers.items():
         if not peer.is_up:

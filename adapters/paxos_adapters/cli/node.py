@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -15,7 +16,7 @@ from paxos import PaxosError, ServerId
 from paxos_adapters.cli import logs
 from paxos_adapters.cli.where import CLUSTER, DATA, BadArguments, Failure, data_of, described
 from paxos_adapters.codecs import RAW
-from paxos_adapters.deployment import BadDeployment, Deployment, parse, written
+from paxos_adapters.deployment import BadDeployment, parse, written
 from paxos_adapters.file import FileStore, NotThere
 from paxos_adapters.node import BadName, Node
 from paxos_adapters.node.control import serve
@@ -61,12 +62,17 @@ def node(
     --create makes the one of a server that has never run.
     """
     deployment, server = described(cluster), ServerId(me)
-    path = data_of(deployment, server) if data is None else data
+    path = data_of(deployment, server, data)
     at = None if listen is None else _address(listen)
     logs.configure(server, as_json=log == "json", verbose=verbose)
+    begin = FileStore.create if create else FileStore.open
     try:
-        with _memory(path, deployment, server, create) as file:
-            return asyncio.run(_run(file, deployment, at, insecure, until_eof))
+        protection = deployment.protection()
+        with begin(path, cluster=deployment.name, server=server, codec=RAW) as file:
+            running = Node(
+                file, deployment.addresses, listen=at, protection=protection, insecure=insecure
+            )
+            return asyncio.run(_run(running, until_eof))
     except BadDeployment as error:
         raise BadArguments(str(error)) from error
     except NotThere as error:
@@ -83,44 +89,21 @@ def _address(listen: str) -> Address:
         raise BadArguments(str(error)) from error
 
 
-def _memory(path: Path, cluster: Deployment, me: ServerId, create: bool) -> FileStore[bytes]:
-    if me not in cluster.addresses:
-        data_of(cluster, me)
-    verb = FileStore.create if create else FileStore.open
-    return verb(path, cluster=cluster.name, server=me, codec=RAW)
-
-
-async def _run(
-    file: FileStore[bytes],
-    cluster: Deployment,
-    listen: Address | None,
-    insecure: bool,
-    until_eof: bool,
-) -> int:
+async def _run(running: Node[bytes], until_eof: bool) -> int:
     told = asyncio.Event()
     loop = asyncio.get_running_loop()
     for it in signal.SIGINT, signal.SIGTERM:
         loop.add_signal_handler(it, told.set)
     if until_eof:
         loop.add_reader(sys.stdin, _read_on, told)
-    protection = cluster.protection()
-    async with (
-        Node(
-            file, cluster.addresses, listen=listen, protection=protection, insecure=insecure
-        ) as running,
-        serve(running, beside(file.path)),
-    ):
-        at = written(cluster.addresses[running.me])
-        click.echo(f"server {running.me}  {at}  pid {os.getpid()}  {file.path.name}")
+    async with running, serve(running, beside(running.file.path)):
+        host, port, *_ = running.place
+        at = written((str(host), int(port)))
+        click.echo(f"server {running.me}  {at}  pid {os.getpid()}  {running.file.path.name}")
         sys.stdout.flush()
         facts = {"event": "started", "server": running.me}
-        _logger.info("%s runs at %s", file.identity, at, extra=facts)
-        ended = asyncio.ensure_future(_ended(running))
-        await asyncio.wait(
-            {asyncio.ensure_future(told.wait()), ended}, return_when=asyncio.FIRST_COMPLETED
-        )
-        if ended.done():
-            await ended
+        _logger.info("%s listens at %s", running.file.identity, at, extra=facts)
+        await _until(told, running)
         _logger.info("it was told to end", extra=facts | {"event": "told to end"})
     return 0
 
@@ -131,10 +114,11 @@ def _read_on(told: asyncio.Event) -> None:
         told.set()
 
 
-async def _ended(running: Node[bytes]) -> None:
-    """Raises Stopped when the server has stopped by itself; an empty name asks for nothing else."""
-    while True:
-        try:
+async def _until(told: asyncio.Event, running: Node[bytes]) -> None:
+    """Wait for it. Raises Stopped when the server has stopped by itself."""
+    while not told.is_set():
+        with suppress(BadName):  # What is no name asks for nothing else.
             await running.read("")
-        except BadName:
-            await asyncio.sleep(LOOK_S)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LOOK_S):
+                await told.wait()

@@ -52,11 +52,13 @@ def described(path: Path) -> Deployment:
         raise BadArguments(str(error)) from error
 
 
-def data_of(cluster: Deployment, me: ServerId) -> Path:
-    """Where ``cluster`` says that the memory of ``me`` is. Raises BadArguments."""
+def data_of(cluster: Deployment, me: ServerId, data: Path | None = None) -> Path:
+    """Where the memory of ``me`` is: ``data``, or what ``cluster`` says. Raises BadArguments."""
     if me not in cluster.addresses:
         members = ", ".join(map(str, sorted(cluster.addresses)))
         raise BadArguments(f"{cluster.path} has no server {me}, only {members}.")
+    if data is not None:
+        return data
     if me not in cluster.data:
         raise BadArguments(f"{cluster.path} names no data file of server {me}: give --data FILE.")
     return cluster.data[me]
