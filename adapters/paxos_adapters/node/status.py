@@ -19,13 +19,15 @@ class Peer:
     """What is known of another server.
 
     ``heard_s`` and ``trip_s``: seconds since its last word, and for the last round trip. None: it
-    was never heard. ``refused``: why it is not heard, if it came with another disk.
+    was never heard. ``refused``: why it is not heard, if it came with another disk. ``is_found``:
+    whether anybody knows where its address is.
     """
 
     address: Address
     heard_s: float | None
     trip_s: float | None
     refused: str | None
+    is_found: bool = True
 
     @property
     def is_up(self) -> bool:
