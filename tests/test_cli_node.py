@@ -24,7 +24,7 @@ from pathlib import Path
 
 import pytest
 
-from paxos import ServerId
+from paxos import NO_BALLOT, ServerId
 from paxos_adapters.cli import app, asking, health, logs, standing_in
 from paxos_adapters.cli import node as node_module
 from paxos_adapters.cli.where import node_command
@@ -34,6 +34,7 @@ from paxos_adapters.node import Node
 from paxos_adapters.node.asking import NoReply
 from paxos_adapters.node.lines import AskStatus, NothingIs, beside
 from paxos_adapters.node.status import Peer, Status
+from paxos_adapters.udp import Buffers
 from paxos_adapters.wire import Keyring
 from tests import test_node
 
@@ -567,7 +568,6 @@ class TestNode:
 
         cluster = Cluster(tmp_path, capsys)
         describe(cluster.config, {1: free_addresses(1)[0]})
-        monkeypatch.setattr(node_module, "LOOK_S", 0.01)
         monkeypatch.setattr(node_module, "serve", proposing)
         monkeypatch.setattr(FileStore, "save", failing)
         code, out, errors = cluster.ask("node", "--id", "1", "--create")
@@ -610,7 +610,9 @@ class TestStatus:
 
     def status(self, *peers: Peer, tolerance: int = 0, **counts: int) -> Status:
         numbered = {ServerId(number): peer for number, peer in enumerate(peers, 2)}
-        return Status(ServerId(1), numbered, tolerance, 1, 1, 1, counts, {})
+        return Status(
+            ServerId(1), numbered, tolerance, 1, 1, 1, counts, {}, NO_BALLOT, Buffers(1, 1)
+        )
 
     @pytest.mark.parametrize(
         ("ups", "size", "tolerance", "words"),

@@ -327,7 +327,7 @@ def _draw(told: StatusIs, plain: bool) -> None:
     drawn.table(("server", "address", "heard", "round trip", "state"), sorted(rows))
     drawn.write(
         f"Saved {status.saves:,} times; names in memory {status.in_memory:,}, asked for "
-        f"{status.asked:,}."
+        f"{status.asked:,}. Highest promise {status.promised}."
     )
     for reason, times in status.refused.items():
         drawn.write(f"Refused {times:,}, {reason}: {REASONS.get(reason, 'see its version')}.")

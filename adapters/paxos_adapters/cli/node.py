@@ -7,7 +7,6 @@ import logging
 import os
 import signal
 import sys
-from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -18,13 +17,10 @@ from paxos_adapters.cli.where import CLUSTER, DATA, BadArguments, Failure, data_
 from paxos_adapters.codecs import RAW
 from paxos_adapters.deployment import BadDeployment, parse, written
 from paxos_adapters.file import FileStore, NotThere
-from paxos_adapters.node import BadName, Node
+from paxos_adapters.node import Node
 from paxos_adapters.node.control import serve
 from paxos_adapters.node.lines import beside
 from paxos_adapters.udp import Address
-
-LOOK_S = 0.5
-"""How often to see whether the server has stopped by itself."""
 
 _logger = logging.getLogger(__name__)
 
@@ -116,9 +112,12 @@ def _read_on(told: asyncio.Event) -> None:
 
 async def _until(told: asyncio.Event, running: Node[bytes]) -> None:
     """Wait for it. Raises Stopped when the server has stopped by itself."""
-    while not told.is_set():
-        with suppress(BadName):  # What is no name asks for nothing else.
-            await running.read("")
-        with suppress(TimeoutError):
-            async with asyncio.timeout(LOOK_S):
-                await told.wait()
+    being_told = asyncio.ensure_future(told.wait())
+    stopping = asyncio.ensure_future(running.stopped())
+    try:
+        await asyncio.wait({being_told, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if stopping.done():
+            raise stopping.result()
+    finally:
+        being_told.cancel()
+        stopping.cancel()

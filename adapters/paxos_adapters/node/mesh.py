@@ -25,7 +25,7 @@ from paxos_adapters.file import FileStore, StoreError
 from paxos_adapters.node.errors import Insecure, ServedBefore
 from paxos_adapters.node.links import Link
 from paxos_adapters.node.status import Peer
-from paxos_adapters.udp import Address, Endpoint, Place, resolve
+from paxos_adapters.udp import Address, Buffers, Endpoint, Place, resolve
 from paxos_adapters.wire import (
     Checked,
     Hostile,
@@ -144,6 +144,11 @@ class Mesh(Generic[V]):
         return {it: link.peer(now_s) for it, link in sorted(self._links.items())}
 
     @property
+    def buffers(self) -> Buffers:
+        """What the system gave to the socket."""
+        return self._endpoint.buffers
+
+    @property
     def lost(self) -> dict[str, int]:
         """How many datagrams were lost here, by cause."""
         return dict(self._endpoint.counts)
@@ -253,7 +258,11 @@ class Mesh(Generic[V]):
         for peer, link in self._links.items():
             try:
                 link.place = await resolve(link.address, self._endpoint.family)
+                link.is_found = True
             except OSError as error:
+                if not link.is_found:
+                    continue
+                link.is_found = False
                 _logger.warning(
                     "server %s is not to be found at %s:%s: %s",
                     peer,

@@ -7,8 +7,8 @@ from itertools import combinations
 
 from attrs import frozen
 
-from paxos import QuorumSystem, ServerId
-from paxos_adapters.udp import Address
+from paxos import Ballot, QuorumSystem, ServerId
+from paxos_adapters.udp import Address, Buffers
 
 SILENT_S = 3.5
 """After how many seconds without a word a peer counts as down."""
@@ -39,7 +39,8 @@ class Peer:
 class Status:
     """A node as it sees itself. ``tolerance`` is how many more servers may fail, -1: too many did.
 
-    ``refused`` and ``lost`` count datagrams, by what was wrong with them.
+    ``promised`` is the highest promise for a name in memory. ``refused`` and ``lost`` count
+    datagrams, by what was wrong with them. ``buffers`` is what the system gave to the socket.
     """
 
     me: ServerId
@@ -50,6 +51,8 @@ class Status:
     asked: int
     refused: Mapping[str, int]
     lost: Mapping[str, int]
+    promised: Ballot
+    buffers: Buffers
 
 
 def tolerance(quorum: QuorumSystem, up: frozenset[ServerId]) -> int:
