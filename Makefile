@@ -86,10 +86,12 @@ wheel: $(VENV)/dev  ## build the wheel, and test it with the sources moved away
 clean:  ## remove what make has made
 	@rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage*
 
+# The command needs msgspec to run servers.
+EXTRAS_cli := cli,udp
 # One stamp for each extra: made when the extra is installed, stale when pyproject.toml changes.
 $(VENV)/cli $(VENV)/test $(VENV)/dev: pyproject.toml | $(VENV)/bin/python
-	@echo "== installing sansio-paxos[$(@F)] into $(VENV)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$(@F)]'
+	@echo "== installing sansio-paxos[$(or $(EXTRAS_$(@F)),$(@F))] into $(VENV)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$(or $(EXTRAS_$(@F)),$(@F))]'
 	@touch $@
 
 $(VENV)/bin/python:
