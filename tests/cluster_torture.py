@@ -1,0 +1,359 @@
+"""Five nodes tortured, and judged by what their clients were told: part of ``make torture``.
+
+- Each node is a process with a file and a key. Clients ask all of them for the same names at the
+  same time: rival proposals, reads and watches.
+- Meanwhile nodes are killed with SIGKILL and started again, alone or all at once; and where there
+  is weather (see weather.py), packets are lost, late, twice and overtaken, and links are cut, also
+  in one direction only.
+- Then faults stop, and each name must be decided at each node. ``checker`` judges the clients' log
+  and the files.
+
+Any fault that is found is raised, Broken. The seed repeats what is asked and done, not the moment
+at which it happens.
+"""
+
+# ruff: noqa: T201 - the counts are this program's output
+
+from __future__ import annotations
+
+import asyncio
+import random
+import shutil
+import sys
+import time
+from collections import Counter
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from itertools import permutations
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import IO, Literal
+
+import msgspec
+from attrs import frozen
+
+from tests import checker, weather
+from tests.checker import Entry
+from tests.node_process import Flaw, Gone, Remote, Setup, create
+from tests.weather import CALM, Link, Loopback, Network, Skies
+
+ROOT = Path(__file__).parent.parent
+KEPT = ROOT / "build" / "torture.jsonl"
+NODES = 1, 2, 3, 4, 5
+ASK_S = 4.0
+SETTLE_S = 20.0
+REPORT_S = 10.0
+CLIENTS, QUESTIONS = 3, 3
+"""How many ask for each name, and how often each of them."""
+
+
+@frozen
+class Plan:
+    """How long, and how hard. ``faults_s``: the range in which the next fault comes.
+
+    ``in_flight``: how many names are asked for at a time. ``calm_s``: how long it may take until
+    all is decided once faults have stopped.
+    """
+
+    names: int
+    seed: int
+    faults_s: tuple[float, float] = (0.1, 1.2)
+    in_flight: int = 40
+    calm_s: float = 120.0
+    flaw: Flaw = ""
+
+
+class Broken(AssertionError):
+    """A promise was broken. Says which, and where the clients' log is."""
+
+
+class Cluster:
+    """The nodes, some of which are up."""
+
+    def __init__(self, folder: Path, network: Network, flaw: Flaw) -> None:
+        self.paths = create(folder, NODES)
+        self.up: dict[int, Remote] = {}
+        self._folder = folder
+        self._network = network
+        self._flaw: Flaw = flaw
+        self._keys = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"
+
+    async def start(self, me: int) -> None:
+        """Start a node that is down."""
+        addresses = self._network.addresses
+        setup = Setup(me, str(self.paths[me]), addresses, self._keys, flaw=self._flaw)
+        self.up[me] = await Remote.start(setup, self.log(me), self._network.wrapper(me))
+
+    async def kill(self, me: int) -> None:
+        """Kill a node that is up."""
+        await self.up.pop(me).kill()
+
+    async def stop(self) -> list[str]:
+        """Let all end; what is wrong with how they did."""
+        codes = {me: await node.close() for me, node in self.up.items()}
+        self.up.clear()
+        wrong = [f"node {me} ended with {code}" for me, code in codes.items() if code]
+        return wrong + [
+            f"node {me} complains: {self.log(me).read_text()[-2_000:]}"
+            for me in NODES
+            if "Traceback" in self.log(me).read_text()
+        ]
+
+    def log(self, me: int) -> Path:
+        """Where a node complains."""
+        return self._folder / f"n{me}.log"
+
+
+class Run:
+    """One torture: clients, faults, and the calm after it."""
+
+    def __init__(self, plan: Plan, network: Network, cluster: Cluster, log: IO[bytes]) -> None:
+        self.seen: Counter[str] = Counter()
+        self._plan = plan
+        self._network = network
+        self._cluster = cluster
+        self._log = log
+        self._chance = random.Random(plan.seed)
+        self._returning = set[asyncio.Task[None]]()
+
+    # --- clients --------------------------------------------------------------------------------
+
+    async def clients(self) -> None:
+        """Ask for all names, so many at a time."""
+        room = asyncio.Semaphore(self._plan.in_flight)
+
+        async def one(number: int) -> None:
+            async with room:
+                await asyncio.gather(*(self._client(number, it) for it in range(CLIENTS)))
+                await self._ask("read", self._chance.randrange(number + 1))
+                self.seen["names"] += 1
+
+        await asyncio.gather(*map(one, range(self._plan.names)))
+
+    async def _client(self, number: int, client: int) -> None:
+        """Ask a few times, now here and now there; somebody proposes at once."""
+        verbs: list[Literal["propose", "read", "watch"]] = ["propose", "read", "read", "watch"]
+        for question in range(QUESTIONS):
+            verb = self._chance.choice(verbs) if client or question else "propose"
+            await self._ask(verb, number, f"{number} by {client}, {question}")
+
+    async def _ask(
+        self,
+        verb: Literal["propose", "read", "watch"],
+        number: int,
+        value: str = "",
+        *,
+        node: int | None = None,
+        timeout_s: float = ASK_S,
+    ) -> str | None:
+        """Ask a node, whichever is up, and write down what it says; the value, if it says one."""
+        while not self._cluster.up:
+            await asyncio.sleep(0.01)
+        node = self._chance.choice(sorted(self._cluster.up)) if node is None else node
+        said = value if verb == "propose" else ""
+        entry = Entry(node, verb, f"name {number}", said, time.monotonic())
+        try:
+            answer = await self._cluster.up[node].ask(verb, entry.name, said, timeout_s=timeout_s)
+            if answer.unknown:
+                self.seen["unknown: too late"] += 1
+            else:
+                done_s = time.monotonic()
+                entry = msgspec.structs.replace(entry, done_s=done_s, told=answer.value)
+                self.seen["answers" if answer.value is not None else "answers: nothing yet"] += 1
+        except (Gone, KeyError):
+            self.seen["unknown: killed"] += 1
+        finally:
+            self._log.write(msgspec.json.encode(entry) + b"\n")
+        return entry.told
+
+    # --- faults ---------------------------------------------------------------------------------
+
+    async def faults(self) -> None:
+        """Kill, cut, change the weather, and make good again, until cancelled."""
+        faults = [self._kill, self._kill, self._kill]
+        if self._network.has_weather:
+            await self._network.order(weather=weather.RAIN)
+            faults += [self._cut, self._cut, self._heal, self._change]
+        while True:
+            await asyncio.sleep(self._chance.uniform(*self._plan.faults_s))
+            await self._chance.choice(faults)()
+
+    async def _kill(self) -> None:
+        """Kill a node, or now and then all, and have them come back a little later."""
+        up = sorted(self._cluster.up)
+        everybody = self._chance.random() < 0.05
+        for me in up if everybody else self._chance.sample(up, min(1, len(up))):
+            await self._cluster.kill(me)
+            self.seen["kills"] += 1
+            coming = asyncio.create_task(self._return(me, self._chance.uniform(0.0, 1.5)))
+            self._returning.add(coming)
+
+    async def _return(self, me: int, after_s: float) -> None:
+        await asyncio.sleep(after_s)
+        await self._cluster.start(me)
+        self.seen["restarts"] += 1
+
+    async def _cut(self) -> None:
+        self.seen["partitions"] += 1
+        await self._network.order(cuts=cuts(self._chance))
+
+    async def _heal(self) -> None:
+        await self._network.order(cuts=())
+
+    async def _change(self) -> None:
+        self.seen["weathers"] += 1
+        weathers = weather.RAIN, weather.WIND, weather.STORM
+        await self._network.order(weather=self._chance.choice(weathers))
+
+    # --- calm -----------------------------------------------------------------------------------
+
+    async def calm(self) -> float:
+        """Stop all faults, and have each node decide each name; when that was begun."""
+        self.seen.update(await self._network.order(weather=CALM, cuts=()))
+        await asyncio.gather(*self._returning)
+        calm_s = time.monotonic()
+        room = asyncio.Semaphore(2 * self._plan.in_flight)
+
+        async def decide(number: int) -> None:
+            async with room:
+                first, *others = NODES[number % 5 :] + NODES[: number % 5]
+                value = f"{number} in the calm"
+                await self._ask("propose", number, value, node=first, timeout_s=SETTLE_S)
+                for node in others:
+                    await self._ask("read", number, node=node, timeout_s=SETTLE_S)
+                self.seen["decided"] += 1
+
+        try:
+            async with asyncio.timeout(self._plan.calm_s):
+                await asyncio.gather(*map(decide, range(self._plan.names)))
+        except TimeoutError:
+            self.seen["out of time"] += 1
+        return calm_s
+
+    async def over(self) -> None:
+        """Start nothing any more."""
+        for task in self._returning:
+            task.cancel()
+        await asyncio.gather(*self._returning, return_exceptions=True)
+
+
+def cuts(chance: random.Random) -> list[Link]:
+    """Two sides that do not hear each other, or only one way; or one link, or one way of it."""
+    side = set(chance.sample(NODES, chance.choice((1, 2))))
+    ways = [(one, two) for one, two in permutations(NODES, 2) if (one in side) != (two in side)]
+    kind = chance.randrange(4)
+    if kind == 0:
+        return ways
+    if kind == 1:
+        return [(one, two) for one, two in ways if one in side]
+    if kind == 2:
+        return [(one, two) for one, two in ways if two in side]
+    one, two = chance.choice(ways)
+    return [(one, two), (two, one)][: chance.choice((1, 2))]
+
+
+@asynccontextmanager
+async def network(with_weather: bool, seed: int) -> AsyncGenerator[Network, None]:
+    """Namespaces with weather, or the loopback."""
+    if not with_weather:
+        yield Loopback(NODES)
+        return
+    async with Skies(NODES, seed) as skies:
+        yield skies
+
+
+async def torture(plan: Plan, folder: Path, *, with_weather: bool) -> Counter[str]:
+    """Torture five nodes as ``plan`` says; what happened. Raises Broken."""
+    path = folder / "clients.jsonl"
+    async with network(with_weather, plan.seed) as net:
+        cluster = Cluster(folder, net, plan.flaw)
+        with path.open("wb") as log:
+            run = Run(plan, net, cluster, log)
+            try:
+                calm_s = await _live(run, cluster)
+                wrong = await cluster.stop()
+            except asyncio.CancelledError:
+                print(f"interrupted; so far: {_counts(run.seen)}", flush=True)
+                raise
+            finally:
+                await run.over()
+                for me in [*cluster.up]:
+                    await cluster.kill(me)
+    votes = [*checker.read_votes(cluster.paths)]
+    faults = wrong + checker.check(checker.read_log(path), votes, NODES, calm_s)
+    if faults:
+        KEPT.parent.mkdir(exist_ok=True)
+        shutil.copy(path, KEPT)
+        shown = "\n".join(faults[:10])
+        raise Broken(
+            f"seed {plan.seed}: {len(faults)} faults; the log is {KEPT}\n{shown}\n"
+            f"{_counts(run.seen)}"
+        )
+    run.seen["votes"] = len(votes)
+    run.seen["majorities at one ballot"] = checker.chosen_by_majority(votes, NODES)
+    return run.seen
+
+
+async def _live(run: Run, cluster: Cluster) -> float:
+    await asyncio.gather(*map(cluster.start, NODES))
+    background = asyncio.create_task(run.faults()), asyncio.create_task(_report(run.seen))
+    try:
+        working = asyncio.create_task(run.clients())
+        await asyncio.wait([working, *background], return_when=asyncio.FIRST_COMPLETED)
+        for task in background:
+            if task.done():
+                task.result()
+        await working
+    finally:
+        for task in background:
+            task.cancel()
+        await asyncio.gather(*background, return_exceptions=True)
+    reporting = asyncio.create_task(_report(run.seen))
+    try:
+        return await run.calm()
+    finally:
+        reporting.cancel()
+
+
+async def _report(seen: Counter[str]) -> None:
+    """Say now and then how far it is."""
+    while True:
+        await asyncio.sleep(REPORT_S)
+        print(f"... {_counts(seen)}", flush=True)
+
+
+def _counts(seen: Counter[str]) -> str:
+    return ", ".join(f"{what} {times:,}" for what, times in sorted(seen.items()))
+
+
+def main(words: Sequence[str]) -> int:
+    """Torture a cluster in bad weather and on the loopback, for minutes; or ``short``.
+
+    A seed may be given too.
+    """
+    short = "short" in words
+    given = [int(word) for word in words if word != "short"]
+    seed = given[0] if given else random.SystemRandom().randrange(1 << 32)
+    plan = Plan(150 if short else 3_000, seed)
+    print(f"seed {seed}; again: python -m tests.cluster_torture {seed}", flush=True)
+    missing = weather.why_not()
+    if missing is not None:
+        print(f"weather: left out, since {missing}")
+    for with_weather in [True, False] if missing is None else [False]:
+        where = "in bad weather" if with_weather else "on the loopback"
+        started = time.perf_counter()
+        with TemporaryDirectory(prefix="paxos-torture-") as folder:
+            try:
+                seen = asyncio.run(torture(plan, Path(folder), with_weather=with_weather))
+            except KeyboardInterrupt:
+                return 130
+            except Broken as broken:
+                print(f"BROKEN, {where}: {broken}", flush=True)
+                return 1
+        took_s = time.perf_counter() - started
+        print(f"cluster {where}: {took_s:.0f} s, {_counts(seen)}; faults found: 0", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
