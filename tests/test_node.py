@@ -16,8 +16,16 @@ from paxos import ServerId, UnknownServer, majority
 from paxos_adapters.codecs import TEXT
 from paxos_adapters.file import Damaged, FileStore, store
 from paxos_adapters.host import Pace, Stopped
-from paxos_adapters.node import BadName, Crowded, Insecure, NoAnswer, Node, OutcomeUnknown
-from paxos_adapters.node import node as module
+from paxos_adapters.node import (
+    BadName,
+    Crowded,
+    Insecure,
+    NoAnswer,
+    Node,
+    OutcomeUnknown,
+    mesh,
+    questions,
+)
 from paxos_adapters.node import status as status_module
 from paxos_adapters.udp import Address, Endpoint, Place
 from paxos_adapters.wire import Key, Keyring, Protection, Signed, TooLarge
@@ -189,7 +197,7 @@ def test_names_beyond_the_window_wait_their_turn(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And who gives up meanwhile holds nobody up."""
-    monkeypatch.setattr(module, "WINDOW", 2)
+    monkeypatch.setattr(questions, "WINDOW", 2)
 
     async def run() -> None:
         async with running(tmp_path) as cluster:
@@ -354,7 +362,7 @@ class TestStatus:
 
     def test_who_is_down(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(status_module, "SILENT_S", 0.05)
-        monkeypatch.setattr(module, "PING_S", 0.01)
+        monkeypatch.setattr(mesh, "PING_S", 0.01)
 
         async def run() -> None:
             async with running(tmp_path) as cluster:
@@ -399,7 +407,7 @@ class TestMistakes:
         runs(run())
 
     def test_too_much_at_a_time(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(module, "MAX_ASKED", 2)
+        monkeypatch.setattr(questions, "MAX_ASKED", 2)
 
         async def run() -> None:
             async with running(tmp_path, 3) as cluster:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 
-from paxos import PaxosError, ServerId
+from paxos import PaxosError
 from paxos_adapters.udp import Address
 
 MAX_ASKED = 10_000
-"""How many names may be asked for at a time."""
+"""How many questions may wait for an answer at a time."""
 
 TOO_LATE = "there was no answer in time"
 
@@ -16,9 +16,10 @@ TOO_LATE = "there was no answer in time"
 class Insecure(PaxosError):
     """A node without a key was to listen to a network."""
 
-    def __init__(self, addresses: Mapping[ServerId, Address]) -> None:
+    def __init__(self, addresses: Iterable[Address]) -> None:
+        exposed = ", ".join(f"{host}:{port}" for host, port in sorted(addresses))
         super().__init__(
-            f"without a key anybody who can reach {sorted(addresses.values())} can speak for any "
+            f"without a key anybody who can reach {exposed} can speak for any "
             "server. Give the node a keyring (paxos keygen makes a key), use addresses of the "
             "loopback interface only, or say that it may be insecure."
         )
@@ -44,11 +45,11 @@ class OutcomeUnknown(PaxosError, TimeoutError):
 
 
 class Crowded(PaxosError):
-    """Too many names are asked for at a time."""
+    """Too much is asked at a time."""
 
     def __init__(self) -> None:
         super().__init__(
-            f"{MAX_ASKED:,} names are asked for already; nothing was begun. Wait for some answers."
+            f"{MAX_ASKED:,} questions wait already; this one was not taken. Wait for some answers."
         )
 
 

@@ -1,0 +1,261 @@
+"""The way to all peers: authenticated datagrams between members whose addresses are known.
+
+- Messages for one peer wait until they are flushed, and then share datagrams.
+- What comes from an address that is not its sender's, or does not open, is counted by reason, and
+  answered by nothing.
+- Every second each peer is asked whether it is there, so that an idle server knows too. These
+  questions go by a name that no decision has.
+- Names are resolved anew from time to time, since a peer may move.
+- What is known of a peer's disk is remembered in the file: see ``peers.py``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import logging
+from collections import Counter
+from collections.abc import Callable, Mapping, Set
+from contextlib import suppress
+from typing import Generic, TypeVar
+
+from paxos import Ballot, Message, Prepare, Promise, ServerId, UnknownServer
+from paxos_adapters.file import FileStore, StoreError
+from paxos_adapters.node.errors import Insecure
+from paxos_adapters.node.links import Link
+from paxos_adapters.node.status import Peer
+from paxos_adapters.udp import Address, Endpoint, Place, resolve
+from paxos_adapters.wire import (
+    Checked,
+    Hostile,
+    Opened,
+    Protection,
+    Reason,
+    Wire,
+    WireError,
+)
+
+V = TypeVar("V")
+_logger = logging.getLogger(__name__)
+
+NOBODY = ""
+"""The name by which peers are asked whether they are there."""
+
+PING_S = 1.0
+RESOLVE_S, UNRESOLVED_S = 30.0, 1.0
+"""How often names of peers are resolved anew: those that were found, and those that were not."""
+
+MARKS_APART = 1_000
+"""After how many saves of a peer what is known of its disk is saved anew."""
+
+LOST_MEMORY = Reason.OTHER_DISK, Reason.OLDER_DISK
+
+
+class Mesh(Generic[V]):
+    """The links of one server. Belongs to the event loop that it is opened on."""
+
+    def __init__(
+        self,
+        file: FileStore[V],
+        addresses: Mapping[ServerId, Address],
+        *,
+        members: Set[ServerId],
+        protection: Protection | None,
+        insecure: bool,
+        listen: Address | None,
+    ) -> None:
+        """The links of the server whose memory ``file`` is to all others of ``addresses``.
+
+        It listens at ``listen``, at its own address if not said. Raises Insecure for addresses
+        beyond loopback without ``protection``, unless ``insecure``; UnknownServer if the file's
+        server, or another member, has no address.
+        """
+        me = file.identity.server
+        for member in {me, *members} - addresses.keys():
+            raise UnknownServer(member, addresses.keys())
+        self._listen = addresses[me] if listen is None else listen
+        if protection is None and not insecure:
+            if exposed := {
+                it for it in {self._listen, *addresses.values()} if not _is_loopback(it)
+            }:
+                raise Insecure(exposed)
+        self.me = me
+        self.refused: Counter[Reason] = Counter()
+        self._file = file
+        self._links = {
+            it: Link(at, list[tuple[str, Message[V]]]()) for it, at in addresses.items() if it != me
+        }
+        self._wire = Wire(
+            cluster=file.identity.cluster,
+            me=me,
+            members=members,
+            codec=file.codec,
+            protection=Checked() if protection is None else protection,
+            presence=lambda: file.presence,
+            known=file.peers,
+        )
+        self._pings = 0
+
+    # --- life -----------------------------------------------------------------------------------
+
+    async def open(
+        self,
+        deliver: Callable[[ServerId, str, Message[V]], None],
+        drained: Callable[[], None],
+    ) -> None:
+        """Listen: ``deliver`` each message, and say when all that has arrived was ``drained``.
+
+        Raises AddressError.
+        """
+        self._loop = asyncio.get_running_loop()
+        self._deliver, self._drained = deliver, drained
+        self._endpoint = await Endpoint.bind(self._listen, receive=self._receive, drained=drained)
+        await self._resolve()
+        chores = self._resolve_again(), self._ping_again()
+        self._chores = [self._loop.create_task(it) for it in chores]
+
+    def close(self) -> None:
+        """Stop listening and sending, at once. May be called again."""
+        self._endpoint.close()
+        for chore in self._chores:
+            chore.cancel()
+
+    async def closed(self) -> None:
+        """Wait until nothing goes on any more, and remember what is known of all disks."""
+        await asyncio.gather(*self._chores, return_exceptions=True)
+        with suppress(StoreError):  # A file that has failed, or is closed, says so to who uses it.
+            for peer, link in self._links.items():
+                if link.presence is not None:
+                    self._file.remember(peer, link.presence)
+
+    @property
+    def place(self) -> Place:
+        """Where it listens, as the system says it."""
+        return self._endpoint.place
+
+    def peers(self) -> dict[ServerId, Peer]:
+        """What there is to tell of each peer."""
+        now_s = self._loop.time()
+        return {it: link.peer(now_s) for it, link in sorted(self._links.items())}
+
+    @property
+    def lost(self) -> dict[str, int]:
+        """How many datagrams were lost here, by cause."""
+        return dict(self._endpoint.counts)
+
+    # --- out ------------------------------------------------------------------------------------
+
+    def post(self, receiver: ServerId, name: str, message: Message[V]) -> None:
+        """Have ``message`` about ``name`` go to a peer with the next ``flush``."""
+        self._links[receiver].outbox.append((name, message))
+
+    def flush(self) -> None:
+        """Send what was posted. What cannot be sent is lost, and counted."""
+        for receiver, link in self._links.items():
+            if link.outbox:
+                messages, link.outbox = link.outbox, []
+                self._send(receiver, link, messages)
+
+    def _send(
+        self, receiver: ServerId, link: Link[V], messages: list[tuple[str, Message[V]]]
+    ) -> None:
+        if link.place is None:
+            self._endpoint.counts["no address"] += 1
+            return
+        try:
+            datagrams = self._wire.seal(receiver, messages)
+        except WireError as error:
+            self._endpoint.counts[type(error).__name__] += 1
+            _logger.warning(
+                "messages to server %s are lost: %s",
+                receiver,
+                error,
+                extra={"event": "unsendable", "server": self.me, "peer": receiver},
+            )
+            return
+        for datagram in datagrams:
+            self._endpoint.send(datagram, link.place)
+
+    # --- in -------------------------------------------------------------------------------------
+
+    def _receive(self, datagram: bytes, place: Place) -> None:
+        link = None
+        try:
+            link = self._links.get(self._wire.claimed_sender(datagram))
+            if link is None or not link.is_at(place):
+                raise Hostile(Reason.WRONG_ADDRESS)
+            opened = self._wire.open(datagram)
+        except Hostile as hostile:
+            self._refuse(link, hostile.reason)
+            return
+        self._note(link, opened)
+        for name, message in opened.messages:
+            if name == NOBODY:
+                self._pinged(link, message)
+            else:
+                self._deliver(opened.sender, name, message)
+
+    def _refuse(self, link: Link[V] | None, reason: Reason) -> None:
+        """Count it. That a peer has lost its memory is news for whoever runs it."""
+        self.refused[reason] += 1
+        if link is not None and reason in LOST_MEMORY and link.refused is not reason:
+            link.refused = reason
+            _logger.error(
+                "the server at %s:%s is not heard: %s. If it may be, see paxos readmit",
+                *link.address,
+                reason.value,
+                extra={"event": "lost memory", "server": self.me, "reason": reason.name.lower()},
+            )
+
+    def _note(self, link: Link[V], opened: Opened[V]) -> None:
+        """Remember that a peer was heard, and now and then, for good, how its disk is."""
+        link.heard_at_s, link.refused = self._loop.time(), None
+        now, before = opened.presence, link.remembered
+        link.presence = now
+        if before is None or now.life != before.life or now.mark >= before.mark + MARKS_APART:
+            link.remembered = now
+            self._file.remember(opened.sender, now)
+
+    # --- chores ---------------------------------------------------------------------------------
+
+    def _pinged(self, link: Link[V], message: Message[V]) -> None:
+        if type(message) is Prepare:
+            link.outbox.append((NOBODY, Promise(message.ballot, None)))
+        elif type(message) is Promise and message.ballot == Ballot(self._pings, self.me):
+            link.trip_s = self._loop.time() - link.asked_at_s
+
+    async def _ping_again(self) -> None:
+        while True:
+            self._pings += 1
+            for link in self._links.values():
+                link.asked_at_s = self._loop.time()
+                link.outbox.append((NOBODY, Prepare(Ballot(self._pings, self.me))))
+            self.flush()
+            await asyncio.sleep(PING_S)
+
+    async def _resolve_again(self) -> None:
+        while True:
+            is_lost = any(link.place is None for link in self._links.values())
+            await asyncio.sleep(UNRESOLVED_S if is_lost else RESOLVE_S)
+            await self._resolve()
+
+    async def _resolve(self) -> None:
+        for peer, link in self._links.items():
+            try:
+                link.place = await resolve(link.address, self._endpoint.family)
+            except OSError as error:
+                _logger.warning(
+                    "server %s is not to be found at %s:%s: %s",
+                    peer,
+                    *link.address,
+                    error,
+                    extra={"event": "unresolved", "server": self.me, "peer": peer},
+                )
+
+
+def _is_loopback(address: Address) -> bool:
+    host, _ = address
+    try:
+        return bool(ipaddress.ip_address(host).is_loopback)
+    except ValueError:
+        return host == "localhost"

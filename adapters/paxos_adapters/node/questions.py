@@ -1,0 +1,138 @@
+"""Who waits for which name, and which names are at work.
+
+- A value that is chosen answers everybody who asked for its name, whoever proposed it.
+- "Nothing is chosen" answers only those who had asked before the work began that found it out:
+  meanwhile something may have been chosen.
+- A name is at work once at a time, and a window of names at most. The rest wait their turn, first
+  come, first served.
+- Who gives up is forgotten. What was begun goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Iterator
+from typing import Generic, TypeAlias, TypeVar
+
+from attrs import define
+
+from paxos import Done, Inquire, NothingChosen, Propose, server
+from paxos.errors import assert_never
+from paxos_adapters.host import Stopped
+from paxos_adapters.node.errors import MAX_ASKED, Crowded
+
+V = TypeVar("V")
+Answer: TypeAlias = "asyncio.Future[server.Report[V]]"
+
+WINDOW = 64
+"""How many names are at work at a time: more would not fit into the buffers of sockets."""
+
+
+@define
+class _Asked(Generic[V]):
+    """Who waits for one name: with a value to propose, to read, and to be told what is found."""
+
+    proposals: dict[Answer[V], V]
+    readers: dict[Answer[V], None]
+    served: dict[Answer[V], None]
+
+    def __len__(self) -> int:
+        return len(self.proposals) + len(self.readers) + len(self.served)
+
+    def forget(self, answer: Answer[V]) -> None:
+        for waiting in self.proposals, self.readers, self.served:
+            waiting.pop(answer, None)
+
+
+class Questions(Generic[V]):
+    """What a program has asked a node, and has not been told yet."""
+
+    def __init__(self) -> None:
+        self._asked: dict[str, _Asked[V]] = {}
+        self._count = 0
+        self._at_work: set[str] = set()
+        self._later: OrderedDict[str, None] = OrderedDict()
+
+    def __len__(self) -> int:
+        """How many names somebody waits for."""
+        return len(self._asked)
+
+    def propose(self, name: str, value: V) -> Answer[V]:
+        """Wait until a value is chosen for ``name``: ``value``, maybe. Raises Crowded."""
+        answer, asked = self._ask(name)
+        asked.proposals[answer] = value
+        return answer
+
+    def read(self, name: str) -> Answer[V]:
+        """Wait until it is known whether a value is chosen for ``name``. Raises Crowded."""
+        answer, asked = self._ask(name)
+        asked.readers[answer] = None
+        return answer
+
+    def _ask(self, name: str) -> tuple[Answer[V], _Asked[V]]:
+        if self._count >= MAX_ASKED:
+            raise Crowded
+        self._count += 1
+        asked = self._asked.setdefault(name, _Asked({}, {}, {}))
+        return asyncio.get_running_loop().create_future(), asked
+
+    def forget(self, name: str, answer: Answer[V]) -> None:
+        """Nobody waits for ``answer`` any more, since it is there or somebody gave up."""
+        self._count -= 1
+        asked = self._asked.get(name)
+        if asked is not None:
+            asked.forget(answer)
+            if not asked:
+                del self._asked[name]
+                self._later.pop(name, None)
+
+    def begin(self, name: str) -> Propose[V] | Inquire | None:
+        """What the register is to begin with now; None if it is at work, or has to wait."""
+        asked = self._asked.get(name)
+        if not asked or name in self._at_work:
+            return None
+        if len(self._at_work) >= WINDOW:
+            self._later[name] = None
+            return None
+        self._at_work.add(name)
+        asked.served.update(asked.readers)
+        asked.readers.clear()
+        for value in asked.proposals.values():
+            return Propose(value)
+        return Inquire()
+
+    def due(self) -> Iterator[str]:
+        """The names whose turn has come, as long as the window has room."""
+        while self._later and len(self._at_work) < WINDOW:
+            name, _ = self._later.popitem(last=False)
+            yield name
+
+    def answer(self, name: str, report: server.Report[V]) -> None:
+        """Tell ``report`` to all whom it answers: its name is not at work any more."""
+        self._at_work.discard(name)
+        asked = self._asked.get(name)
+        if asked is None:
+            return
+        _tell(asked.served, report)
+        asked.served = {}
+        if type(report) is Done:
+            _tell(asked.proposals, report)
+            _tell(asked.readers, report)
+            del self._asked[name]
+        elif type(report) is not NothingChosen:
+            assert_never(report)
+
+    def end(self, error: Stopped) -> None:
+        """There will be no answers: tell everybody why."""
+        for asked in self._asked.values():
+            for answer in (*asked.proposals, *asked.readers, *asked.served):
+                if not answer.done():
+                    answer.set_exception(error)
+        self._asked.clear()
+
+
+def _tell(waiting: dict[Answer[V], V] | dict[Answer[V], None], report: server.Report[V]) -> None:
+    for answer in waiting:
+        if not answer.done():
+            answer.set_result(report)
