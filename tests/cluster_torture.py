@@ -334,7 +334,7 @@ def main(words: Sequence[str]) -> int:
     short = "short" in words
     given = [int(word) for word in words if word != "short"]
     seed = given[0] if given else random.SystemRandom().randrange(1 << 32)
-    plan = Plan(150 if short else 3_000, seed)
+    plan = Plan(2000 if short else 3_000, seed)
     print(f"seed {seed}; again: python -m tests.cluster_torture {seed}", flush=True)
     missing = weather.why_not()
     if missing is not None:

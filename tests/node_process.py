@@ -272,11 +272,14 @@ class Remote:
         try:
             async for line in self._process.stdout:
                 answer = msgspec.json.decode(line, type=Answer)
-                self._waiting.pop(answer.number).set_result(answer)
+                future = self._waiting.pop(answer.number)
+                if not future.done():  # Whoever gave up waiting does not want it.
+                    future.set_result(answer)
         finally:
             for future in self._waiting.values():
-                future.set_exception(Gone())
-                future.exception()  # Who waits is told; that nobody waits is no news.
+                if not future.done():
+                    future.set_exception(Gone())
+                    future.exception()  # Who waits is told; that nobody waits is no news.
             self._waiting.clear()
 
 
