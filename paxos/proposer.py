@@ -283,7 +283,9 @@ def _count_vote(state: Proposer[V], phase: Working[V], sender: ServerId, value: 
     if state.quorum.is_phase2(answered):
         done = Done(phase.ballot, phase.value, phase.own)
         return _finish(state, done, Broadcast(Chosen(phase.ballot, phase.value)))
-    return _move(state, evolve(phase, answered=answered)), SILENCE
+    ballot, task, refused = phase.ballot, phase.task, phase.refused
+    phase = Accepting(ballot, task, phase.value, phase.own, answered, refused, phase.resent)
+    return _move(state, phase), SILENCE
 
 
 def _count_refusal(

@@ -16,8 +16,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Generic, TypeAlias, final
 
-from attrs import evolve
-
 from paxos import acceptor, election, invariants, learner, proposer
 from paxos.acceptor import Acceptor
 from paxos.ballot import ServerId, V
@@ -135,7 +133,7 @@ def _hear(state: Server[V], sender: ServerId, message: Message[V]) -> Step[V]:
         return _count(state, sender, message)
     if type(message) is Chosen:
         known, _ = learner.receive(state.learner, message)
-        return _advance(evolve(state, learner=known), sender, message)
+        return _advance(_learnt(state, known), sender, message)
     if type(message) is Promise or type(message) is Nack:
         return _advance(state, sender, message)
     assert_never(message)
@@ -153,17 +151,17 @@ def _notice(state: Server[V], sender: ServerId, heartbeat: Heartbeat) -> Step[V]
     if state.learner.choice is not None:
         return state, Now((To(sender, state.learner.choice.chosen),))
     hint, outbound = election.receive(state.election, From(sender, heartbeat))
-    return evolve(state, election=hint), outbound
+    return Server(state.acceptor, state.proposer, state.learner, hint), outbound
 
 
 def _advance(state: Server[V], sender: ServerId, reply: Reply[V]) -> Step[V]:
     at_work, outbound = proposer.receive(state.proposer, From(sender, reply))
-    return evolve(state, proposer=at_work), outbound
+    return Server(state.acceptor, at_work, state.learner, state.election), outbound
 
 
 def _count(state: Server[V], sender: ServerId, vote: Accepted[V]) -> Step[V]:
     known, news = learner.receive(state.learner, From(sender, vote))
-    state, outbound = _advance(evolve(state, learner=known), sender, vote)
+    state, outbound = _advance(_learnt(state, known), sender, vote)
     if not news.messages or type(state.proposer.phase) is Done:
         return state, outbound
     # Late votes have chosen what this server proposed earlier: only it can know, so it must tell.
@@ -175,9 +173,10 @@ def _count(state: Server[V], sender: ServerId, vote: Accepted[V]) -> Step[V]:
 def _ask(state: Server[V], request: Propose[V] | Inquire) -> Step[V]:
     at_work, outbound = proposer.receive(_informed(state), request)
     if not _is_working(at_work):
-        return evolve(state, proposer=at_work), outbound
+        return Server(state.acceptor, at_work, state.learner, state.election), outbound
     hint, beat = election.start(state.election)
-    return evolve(state, proposer=at_work, election=hint), outbound.also(*beat.messages)
+    state = Server(state.acceptor, at_work, state.learner, hint)
+    return state, outbound.also(*beat.messages)
 
 
 def _wake(state: Server[V], wake: Wake) -> Step[V]:
@@ -188,7 +187,7 @@ def _wake(state: Server[V], wake: Wake) -> Step[V]:
         at_work, outbound = proposer.wait_on(state.proposer, phase)
     else:
         at_work, outbound = proposer.receive(_informed(state), wake)
-    return evolve(state, proposer=at_work), outbound
+    return Server(state.acceptor, at_work, state.learner, state.election), outbound
 
 
 def _beat(state: Server[V], beat: Beat) -> Step[V]:
@@ -196,7 +195,11 @@ def _beat(state: Server[V], beat: Beat) -> Step[V]:
         return state, SILENCE
     claims = proposer.hears_quorum(state.proposer)
     hint, outbound = election.receive(state.election, beat, claims=claims)
-    return evolve(state, election=hint), outbound
+    return Server(state.acceptor, state.proposer, state.learner, hint), outbound
+
+
+def _learnt(state: Server[V], known: Learner[V]) -> Server[V]:
+    return Server(state.acceptor, state.proposer, known, state.election)
 
 
 def _informed(state: Server[V]) -> Proposer[V]:

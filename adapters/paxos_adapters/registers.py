@@ -79,9 +79,10 @@ class Registers(Generic[V]):
         """How many registers are in memory."""
         return len(self._open)
 
-    def __contains__(self, name: str) -> bool:
-        """Whether the register is in memory."""
-        return name in self._open
+    def is_at_work(self, name: str) -> bool:
+        """Whether the register ``name`` has something under way."""
+        register = self._open.get(name)
+        return register is not None and register.is_at_work
 
     def of(self, name: str) -> Register[V]:
         """The register ``name``, loaded if it is not in memory."""

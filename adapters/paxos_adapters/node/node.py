@@ -18,7 +18,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future
+from functools import partial
 from random import Random
 from types import TracebackType
 from typing import Generic, Self, TypeVar
@@ -42,14 +42,15 @@ from paxos import (
 )
 from paxos.errors import assert_never
 from paxos.server import Wakeup
-from paxos_adapters.committing import Committer
 from paxos_adapters.file import FileStore, StoreError
 from paxos_adapters.host import DEFAULT_PACE, Pace, Stopped
+from paxos_adapters.node.alarms import Alarm, Alarms
 from paxos_adapters.node.errors import TOO_LATE, BadName, NoAnswer, NodeClosed, OutcomeUnknown
 from paxos_adapters.node.mesh import Mesh
 from paxos_adapters.node.questions import Answer, Questions
+from paxos_adapters.node.saving import Saver
 from paxos_adapters.node.status import Status, tolerance
-from paxos_adapters.registers import Entry, Registers, Waiting
+from paxos_adapters.registers import Registers, Waiting
 from paxos_adapters.udp import Address, Place
 from paxos_adapters.wire import Protection, TooLarge
 from paxos_adapters.wire.bounds import MAX_NAME_BYTES, MAX_VALUE_BYTES
@@ -97,7 +98,7 @@ class Node(Generic[V]):
         self._questions = Questions[V]()
         self._events: deque[tuple[str, server.Event[V]]] = deque()
         self._reports: deque[tuple[str, server.Report[V]]] = deque()
-        self._is_saving = False
+        self._alarms = Alarms(self._ring)
         self._stopped: Stopped | None = None
 
     # --- life -----------------------------------------------------------------------------------
@@ -105,13 +106,9 @@ class Node(Generic[V]):
     async def __aenter__(self) -> Self:
         """Listen. Raises AddressError, and Failed if nothing can be saved."""
         self._loop = asyncio.get_running_loop()
-        self._committer = Committer[Entry[V], server.Record[V]](self.file.save)
-        try:
-            self._registers.reserved(await self._committer.save([self._registers.block()]))
-            await self._mesh.open(self._hear, self._turn)
-        except BaseException:
-            self._committer.close()
-            raise
+        self._saver = Saver(self.file)
+        self._registers.reserved(self.file.save([self._registers.block()]))
+        await self._mesh.open(self._hear, self._turn)
         return self
 
     async def __aexit__(
@@ -126,7 +123,7 @@ class Node(Generic[V]):
     async def close(self) -> None:
         """Save what is under way, and let go. Who still waits gets no answer."""
         self._stop(NodeClosed())
-        await self._loop.run_in_executor(None, self._committer.close)
+        await self._loop.run_in_executor(None, self._saver.close)
         await self._mesh.closed()
 
     @property
@@ -241,6 +238,7 @@ class Node(Generic[V]):
 
     def _turn(self) -> None:
         """Step through what has come, send what is free, and save what waits."""
+        has_answered = False
         while self._stopped is None and (self._events or self._reports):
             while self._events:
                 self._step(*self._events.popleft())
@@ -248,11 +246,21 @@ class Node(Generic[V]):
                 name, report = self._reports.popleft()
                 self._questions.answer(name, report)
                 self._begin(name)
+                has_answered = True
             for name in self._questions.due():
                 self._begin(name)
+        if has_answered:
+            # Who was answered may ask more: what follows from that shares the datagrams.
+            self._loop.call_soon(self._finish_turn)
+        else:
+            self._finish_turn()
+
+    def _finish_turn(self) -> None:
         if self._stopped is None:
             self._mesh.flush()
-            self._save()
+            waiting = () if self._saver.is_busy else self._registers.take()
+            if waiting:
+                self._saver.save(self._registers.entries(waiting), partial(self._saved, waiting))
 
     def _step(self, name: str, event: server.Event[V]) -> None:
         try:
@@ -268,16 +276,17 @@ class Node(Generic[V]):
                 self._post(member, name, effect.message)
         elif type(effect) is WakeMe:
             delay_s = self._pace.delay_s(effect, self._random)
-            self._loop.call_later(delay_s, self._wake, name, effect.wake)
+            self._alarms.set(name, effect.wake, delay_s)
         elif type(effect) is Done or type(effect) is NothingChosen:
             self._reports.append((name, effect))
         else:
             assert_never(effect)
 
-    def _wake(self, name: str, wake: Wakeup) -> None:
-        if name in self._registers:
-            self._events.append((name, wake))
-            self._turn()
+    def _ring(self, alarms: Sequence[Alarm]) -> None:
+        for name, wake in alarms:
+            if self._registers.is_at_work(name):
+                self._events.append((name, wake))
+        self._turn()
 
     def _post(self, receiver: ServerId, name: str, message: Message[V]) -> None:
         if receiver == self.me:
@@ -285,27 +294,13 @@ class Node(Generic[V]):
         else:
             self._mesh.post(receiver, name, message)
 
-    def _save(self) -> None:
-        """Save all that waits at once, unless a save is under way: it comes after that one."""
-        if self._is_saving:
-            return
-        waiting = self._registers.take()
-        if waiting:
-            self._is_saving = True
-            saving = self._committer.submit(self._registers.entries(waiting))
-            saving.add_done_callback(
-                lambda saved: self._loop.call_soon_threadsafe(self._saved, waiting, saved)
-            )
-
     def _saved(
-        self, waiting: Sequence[Waiting[V]], saving: Future[Saved[server.Record[V]]]
+        self, waiting: Sequence[Waiting[V]], saved: Saved[server.Record[V]] | BaseException
     ) -> None:
-        self._is_saving = False
-        error = saving.exception()
-        if error is not None:
-            self._stop(error)
+        if isinstance(saved, BaseException):
+            self._stop(saved)
         elif self._stopped is None:
-            self._registers.saved(waiting, saving.result())
+            self._registers.saved(waiting, saved)
             self._turn()
 
 

@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 import struct
+from functools import lru_cache
 from hashlib import sha256
 from typing import NamedTuple
 
@@ -89,6 +90,7 @@ def disk(presence: Presence) -> tuple[bytes, bytes, int, int]:
     return incarnation, life, presence.opened, presence.mark
 
 
+@lru_cache(maxsize=8)
 def _unhexed(what: str, text: str, size: int) -> bytes:
     try:
         unhexed = bytes.fromhex(text)

@@ -1,0 +1,74 @@
+"""Saves for an event loop: at once while the disk is quick, in a thread while it is not.
+
+- A thread costs two switches for each save, about as much as a quick disk takes for the save. On
+  a slow disk the event loop has better things to do than to wait.
+- One save at a time. What comes meanwhile goes together into the next one.
+- The first failure is final.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from typing import Generic, TypeVar
+
+from paxos import Saved, server
+from paxos_adapters.committing import Committer
+from paxos_adapters.file import FileStore
+from paxos_adapters.registers import Entry
+
+V = TypeVar("V")
+
+QUICK_S = 0.001
+"""A disk that took less than this for the last save is waited for."""
+
+
+class Saver(Generic[V]):
+    """Saves the entries of one node into ``file``. Belongs to the event loop that it is made on."""
+
+    def __init__(self, file: FileStore[V]) -> None:
+        self.is_busy = False
+        self._file = file
+        self._loop = asyncio.get_running_loop()
+        self._committer = Committer[Entry[V], server.Record[V]](self._save)
+        self._took_s = 0.0
+
+    def save(
+        self,
+        entries: Sequence[Entry[V]],
+        saved: Callable[[Saved[server.Record[V]] | BaseException], None],
+    ) -> None:
+        """Save ``entries``, and tell ``saved`` how it went: before this returns, or later."""
+        if self._took_s < QUICK_S:
+            saved(self._try(entries))
+        else:
+            self.is_busy = True
+            self._committer.submit(entries).add_done_callback(
+                lambda saving: self._loop.call_soon_threadsafe(self._done, saving, saved)
+            )
+
+    def close(self) -> None:
+        """Wait for the save under way. Blocks."""
+        self._committer.close()
+
+    def _save(self, entries: Sequence[Entry[V]]) -> Saved[server.Record[V]]:
+        started_s = time.monotonic()
+        receipt = self._file.save(entries)
+        self._took_s = time.monotonic() - started_s
+        return receipt
+
+    def _try(self, entries: Sequence[Entry[V]]) -> Saved[server.Record[V]] | BaseException:
+        try:
+            return self._save(entries)
+        except Exception as error:
+            return error
+
+    def _done(
+        self,
+        saving: Future[Saved[server.Record[V]]],
+        saved: Callable[[Saved[server.Record[V]] | BaseException], None],
+    ) -> None:
+        self.is_busy = False
+        saved(saving.exception() or saving.result())
