@@ -170,7 +170,9 @@ class Run:
         await self.nodes.pop(BACK).kill()
         await self.start(BACK, addresses[BACK])
         await it.order(restarted=BACK)
+        self._interval = Interval()
         await self.decide(WARM)
+        self._report("before")
 
     async def at_rest(self, it: Between) -> None:
         """Attack while nobody asks for anything."""
@@ -208,9 +210,9 @@ class Run:
                 await it.order(datagrams=chunk)
                 sent += chunk
                 if time.monotonic() - self._interval.began_s >= self._plan.report_s:
-                    self._report(sent)
+                    self._report(f"at work: {sent:,} hostile datagrams so far")
             if self._interval.took_s:
-                self._report(sent)
+                self._report(f"at work: {sent:,} hostile datagrams")
         finally:
             for client in clients:
                 client.cancel()
@@ -287,12 +289,12 @@ class Run:
             found[me] = int(status.partition("VmRSS:")[2].split()[0])
         return found
 
-    def _report(self, sent: int) -> None:
+    def _report(self, when: str) -> None:
         took_ms = sorted(1_000 * it for it in self._interval.took_s)
         if not took_ms:
             raise Broken("nothing was decided in a whole interval")
         self._say(
-            f"at work: {sent:,} hostile datagrams so far; {len(took_ms):,} decisions in "
+            f"{when}; {len(took_ms):,} decisions in "
             f"{time.monotonic() - self._interval.began_s:.0f} s, median {median(took_ms):.1f} ms, "
             f"p99 {took_ms[len(took_ms) * 99 // 100]:.1f} ms, longest {took_ms[-1]:.0f} ms"
         )

@@ -81,6 +81,7 @@ class Mesh(Generic[V]):
                 raise Insecure(exposed)
         self.me = me
         self.refused: Counter[Reason] = Counter()
+        self._complained: set[tuple[Address, Reason]] = set()
         self._file = file
         self._links = {
             it: Link(at, list[tuple[str, Message[V]]]()) for it, at in addresses.items() if it != me
@@ -196,10 +197,16 @@ class Mesh(Generic[V]):
                 self._deliver(opened.sender, name, message)
 
     def _refuse(self, link: Link[V] | None, reason: Reason) -> None:
-        """Count it. That a peer has lost its memory is news for whoever runs it."""
+        """Count it. That a peer has lost its memory is news for whoever runs it.
+
+        Once in each of its lives: anybody can repeat a datagram of an earlier one.
+        """
         self.refused[reason] += 1
-        if link is not None and reason in LOST_MEMORY and link.refused is not reason:
-            link.refused = reason
+        if link is None or reason not in LOST_MEMORY:
+            return
+        link.refused = reason
+        if (link.address, reason) not in self._complained:
+            self._complained.add((link.address, reason))
             _logger.error(
                 "the server at %s:%s is not heard: %s. If it may be, see paxos readmit",
                 *link.address,
@@ -213,6 +220,8 @@ class Mesh(Generic[V]):
         now, before = opened.presence, link.remembered
         link.presence = now
         if before is None or now.life != before.life or now.mark >= before.mark + MARKS_APART:
+            if before is None or now.life != before.life:
+                self._complained -= {(link.address, reason) for reason in LOST_MEMORY}
             link.remembered = now
             self._file.remember(opened.sender, now)
 
