@@ -118,6 +118,7 @@ async def between(setup: middle.Setup) -> AsyncGenerator[Between, None]:
         stdout=PIPE,
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        start_new_session=True,  # An interrupt is for whoever started it.
     )
     try:
         yield Between(process)

@@ -18,12 +18,13 @@ from __future__ import annotations
 
 import asyncio
 import random
+import re
 import shutil
 import sys
 import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from itertools import permutations
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -40,9 +41,8 @@ from tests.weather import CALM, Link, Loopback, Network, Skies
 ROOT = Path(__file__).parent.parent
 KEPT = ROOT / "build" / "torture.jsonl"
 NODES = 1, 2, 3, 4, 5
-ASK_S = 4.0
 SETTLE_S = 20.0
-REPORT_S = 10.0
+REPORT_S = 3.0
 CLIENTS, QUESTIONS = 3, 3
 """How many ask for each name, and how often each of them."""
 
@@ -51,14 +51,17 @@ CLIENTS, QUESTIONS = 3, 3
 class Plan:
     """How long, and how hard. ``faults_s``: the range in which the next fault comes.
 
-    ``in_flight``: how many names are asked for at a time. ``calm_s``: how long it may take until
-    all is decided once faults have stopped.
+    ``in_flight``: how many names are asked for at a time, ``ask_s``: how long a client waits.
+    ``everybody``: the share of kills that take all nodes at once. ``calm_s``: how long it may take
+    until all is decided once faults have stopped.
     """
 
     names: int
     seed: int
     faults_s: tuple[float, float] = (0.1, 1.2)
     in_flight: int = 40
+    ask_s: float = 4.0
+    everybody: float = 0.05
     calm_s: float = 120.0
     flaw: Flaw = ""
 
@@ -93,11 +96,10 @@ class Cluster:
         codes = {me: await node.close() for me, node in self.up.items()}
         self.up.clear()
         wrong = [f"node {me} ended with {code}" for me, code in codes.items() if code]
-        return wrong + [
-            f"node {me} complains: {self.log(me).read_text()[-2_000:]}"
-            for me in NODES
-            if "Traceback" in self.log(me).read_text()
-        ]
+        for me in NODES:
+            found = re.search("(Traceback|CRITICAL).*", self.log(me).read_text(), re.DOTALL)
+            wrong += [f"node {me} complains: {found[0][:600]}"] if found else []
+        return wrong
 
     def log(self, me: int) -> Path:
         """Where a node complains."""
@@ -109,6 +111,8 @@ class Run:
 
     def __init__(self, plan: Plan, network: Network, cluster: Cluster, log: IO[bytes]) -> None:
         self.seen: Counter[str] = Counter()
+        self.asked = asyncio.Event()
+        """Set once clients have asked for everything."""
         self._plan = plan
         self._network = network
         self._cluster = cluster
@@ -129,6 +133,7 @@ class Run:
                 self.seen["names"] += 1
 
         await asyncio.gather(*map(one, range(self._plan.names)))
+        self.asked.set()
 
     async def _client(self, number: int, client: int) -> None:
         """Ask a few times, now here and now there; somebody proposes at once."""
@@ -144,13 +149,14 @@ class Run:
         value: str = "",
         *,
         node: int | None = None,
-        timeout_s: float = ASK_S,
+        timeout_s: float | None = None,
     ) -> str | None:
         """Ask a node, whichever is up, and write down what it says; the value, if it says one."""
         while not self._cluster.up:
             await asyncio.sleep(0.01)
         node = self._chance.choice(sorted(self._cluster.up)) if node is None else node
         said = value if verb == "propose" else ""
+        timeout_s = self._plan.ask_s if timeout_s is None else timeout_s
         entry = Entry(node, verb, f"name {number}", said, time.monotonic())
         try:
             answer = await self._cluster.up[node].ask(verb, entry.name, said, timeout_s=timeout_s)
@@ -169,19 +175,22 @@ class Run:
     # --- faults ---------------------------------------------------------------------------------
 
     async def faults(self) -> None:
-        """Kill, cut, change the weather, and make good again, until cancelled."""
+        """Kill, cut, change the weather, and make good again, until it is over."""
         faults = [self._kill, self._kill, self._kill]
         if self._network.has_weather:
             await self._network.order(weather=weather.RAIN)
             faults += [self._cut, self._cut, self._heal, self._change]
         while True:
-            await asyncio.sleep(self._chance.uniform(*self._plan.faults_s))
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._chance.uniform(*self._plan.faults_s)):
+                    await self.asked.wait()
+                    return
             await self._chance.choice(faults)()
 
     async def _kill(self) -> None:
         """Kill a node, or now and then all, and have them come back a little later."""
         up = sorted(self._cluster.up)
-        everybody = self._chance.random() < 0.05
+        everybody = self._chance.random() < self._plan.everybody
         for me in up if everybody else self._chance.sample(up, min(1, len(up))):
             await self._cluster.kill(me)
             self.seen["kills"] += 1
@@ -280,11 +289,11 @@ async def torture(plan: Plan, folder: Path, *, with_weather: bool) -> Counter[st
                 for me in [*cluster.up]:
                     await cluster.kill(me)
     votes = [*checker.read_votes(cluster.paths)]
-    faults = wrong + checker.check(checker.read_log(path), votes, NODES, calm_s)
+    faults = checker.check(checker.read_log(path), votes, NODES, calm_s) + wrong
     if faults:
         KEPT.parent.mkdir(exist_ok=True)
         shutil.copy(path, KEPT)
-        shown = "\n".join(faults[:10])
+        shown = "\n".join([*faults[:10], *wrong[:2]])
         raise Broken(
             f"seed {plan.seed}: {len(faults)} faults; the log is {KEPT}\n{shown}\n"
             f"{_counts(run.seen)}"
@@ -296,20 +305,11 @@ async def torture(plan: Plan, folder: Path, *, with_weather: bool) -> Counter[st
 
 async def _live(run: Run, cluster: Cluster) -> float:
     await asyncio.gather(*map(cluster.start, NODES))
-    background = asyncio.create_task(run.faults()), asyncio.create_task(_report(run.seen))
-    try:
-        working = asyncio.create_task(run.clients())
-        await asyncio.wait([working, *background], return_when=asyncio.FIRST_COMPLETED)
-        for task in background:
-            if task.done():
-                task.result()
-        await working
-    finally:
-        for task in background:
-            task.cancel()
-        await asyncio.gather(*background, return_exceptions=True)
     reporting = asyncio.create_task(_report(run.seen))
     try:
+        async with asyncio.TaskGroup() as both:
+            both.create_task(run.faults())
+            both.create_task(run.clients())
         return await run.calm()
     finally:
         reporting.cancel()
@@ -334,7 +334,7 @@ def main(words: Sequence[str]) -> int:
     short = "short" in words
     given = [int(word) for word in words if word != "short"]
     seed = given[0] if given else random.SystemRandom().randrange(1 << 32)
-    plan = Plan(2000 if short else 3_000, seed)
+    plan = Plan(400 if short else 10_000, seed)
     print(f"seed {seed}; again: python -m tests.cluster_torture {seed}", flush=True)
     missing = weather.why_not()
     if missing is not None:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import signal
 import sys
 from collections.abc import Mapping, Sequence
 from itertools import count
@@ -167,7 +166,6 @@ def yes(state: Acceptor[str], request: Request[str]) -> acceptor.Step[str]:
 
 def main(words: Sequence[str]) -> int:
     """Run the node that ``words[0]`` describes, in JSON."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # It is for whoever started this process.
     logging.basicConfig(format="%(asctime)s %(name)s %(levelname)s %(message)s")
     setup = msgspec.json.decode(words[0], type=Setup)
     spoil(setup.flaw)
@@ -207,6 +205,7 @@ class Remote:
                 stderr=complaints,
                 cwd=ROOT,
                 env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+                start_new_session=True,  # An interrupt is for whoever started it.
             )
         remote = Remote(process)
         ready = remote._waiting[0]

@@ -151,7 +151,7 @@ class Router:
         for _ in range(copies):
             due_s = now_s + self._random.uniform(*weather.delay_s)
             if chance() < weather.held:
-                self.counts["held back"] += 1
+                self.counts["delayed"] += 1
                 due_s += self._random.uniform(*weather.held_s)
             heappush(self._due, (due_s, next(self._numbers), link, packet))
 
@@ -168,7 +168,7 @@ class Router:
                 self.counts["lost"] += 1
                 continue
             self.counts["carried"] += 1
-            self.counts["overtaken"] += number < self._newest[link]
+            self.counts["reordered"] += number < self._newest[link]
             self._newest[link] = max(number, self._newest[link])
 
     def wait_s(self, now_s: float) -> float | None:
@@ -291,6 +291,7 @@ class Skies:
             stdout=PIPE,
             cwd=ROOT,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+            start_new_session=True,  # An interrupt is for whoever started it.
         )
         self._namespaces = msgspec.json.decode(await self._line(), type=Ready).namespaces
         return self
