@@ -35,7 +35,7 @@ from attrs import Factory, define, frozen
 from paxos_adapters.file import inspect
 from tests import middle
 from tests.middle import SOCKETS, Counts, Order
-from tests.node_process import ROOT, Remote, Setup, Standing, create
+from tests.node_process import ROOT, Flaw, Remote, Setup, Standing, create
 from tests.weather import Loopback
 
 NODES = 1, 2, 3
@@ -74,6 +74,7 @@ class Plan:
     at_work: int
     seed: int
     report_s: float = 10.0
+    flaw: Flaw = ""
 
 
 class Broken(AssertionError):
@@ -142,7 +143,7 @@ class Run:
 
     async def start(self, me: int, addresses: Mapping[int, tuple[str, int]]) -> None:
         """Start a node that knows its peers by these addresses."""
-        setup = Setup(me, str(self._paths[me]), dict(addresses), KEYS)
+        setup = Setup(me, str(self._paths[me]), dict(addresses), KEYS, flaw=self._plan.flaw)
         self.nodes[me] = await Remote.start(setup, self._log(me))
 
     def _log(self, me: int) -> Path:

@@ -4,8 +4,8 @@
   here, and hostile ones can come from the right address: that of a peer that is alive.
 - Hostile are: noise; honest datagrams that are damaged, cut, spliced, repeated, of an earlier life,
   for somebody else, or with another sender; frames that are too large, of another version, another
-  cluster, another protection, or under a key that is no longer used. Half of them come from the
-  right address, half from strangers'.
+  cluster, another protection, or under a key that is no longer used; and what a peer might say
+  next, but for the tag. Half of them come from the right address, half from strangers'.
 - Left out is what the wire does not promise to refuse: what a node heard before it was started anew
   can be repeated to it, once.
 - Nobody ever answers a stranger: whatever comes to one is counted.
@@ -36,6 +36,7 @@ from paxos_adapters.peers import Presence
 from paxos_adapters.udp import Address
 from paxos_adapters.wire import Checked, Key, Keyring, Protection, Signed, Wire
 from paxos_adapters.wire.bounds import MAX_DATAGRAM_BYTES
+from paxos_adapters.wire.frame import HEADER_BYTES, LAYOUT, TAG_BYTES, Header
 from tests.fuzz import Fuzzer
 from tests.node_process import CLUSTER
 from tests.weather import Link
@@ -167,13 +168,11 @@ class Attacker:
         self._middle = middle
         self._random = random = Random(setup.seed)
         keyring = Keyring.parse(setup.keys)
-        old = Signed(Keyring((Key(bytes(range(7, 39))),)))
-        self._key_id = keyring.signer.id
+        self._old = old = Signed(Keyring((Key(bytes(range(7, 39))),)))
         self._fuzzers = {it: Fuzzer(random, old) for it in middle.sockets}
         self._foreign = {
             "other cluster": _wires(middle, Signed(keyring), "another"),
             "old key": _wires(middle, old),
-            "guessed key": _wires(middle, old),
             "no key": _wires(middle, Checked()),
         }
         self._kinds = {
@@ -187,6 +186,7 @@ class Attacker:
             "forged sender": self._forged,
             "too large": self._large,
             "other version": self._version,
+            "invented": self._invented,
             **dict.fromkeys(self._foreign),
         }
         self._pool: list[tuple[str, Link, bool, bytes]] = []
@@ -272,11 +272,18 @@ class Attacker:
         heard[3] = self._random.choice((0, 2, 255))
         return bytes(heard)
 
+    def _invented(self, link: Link) -> bytes:
+        """What the sender might say next, under a tag that only its key could make."""
+        heard = Header(*LAYOUT.unpack_from(self._heard(link)))
+        ahead = heard._replace(part=0, parts=1, sequence=heard.sequence + self._random.randrange(999))
+        body = self._sealed("old key", link)[HEADER_BYTES:-TAG_BYTES]
+        return self._old.close(LAYOUT.pack(*ahead), body)
+
     def _sealed(self, kind: str, link: Link) -> bytes:
         one, two = link
         ballot = Ballot(self._random.randrange(1, 1 << 40), ServerId(one))
         (sealed,) = self._foreign[kind][one].seal(ServerId(two), [("name", Prepare(ballot))])
-        return sealed[:7] + self._key_id + sealed[15:] if kind == "guessed key" else sealed
+        return sealed
 
 
 def _wires(middle: Middle, way: Protection, cluster: str = CLUSTER) -> Mapping[int, Wire[str]]:

@@ -19,24 +19,39 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-from paxos import Acceptor, AfterSave, PaxosError, Promise, Proposal, Saved, ServerId, acceptor
+from paxos import (
+    SILENCE,
+    Accepted,
+    Acceptor,
+    AfterSave,
+    PaxosError,
+    Prepare,
+    Promise,
+    Proposal,
+    Saved,
+    ServerId,
+    acceptor,
+)
 from paxos import server as servers
-from paxos.messages import Request
 from paxos.errors import assert_never
+from paxos.messages import Request
 from paxos_adapters import registers
 from paxos_adapters.codecs import TEXT
 from paxos_adapters.file import FileStore
 from paxos_adapters.host import Pace
 from paxos_adapters.node import NoAnswer, Node, OutcomeUnknown
 from paxos_adapters.udp import Address
-from paxos_adapters.wire import Keyring, Signed
+from paxos_adapters.wire import Keyring, Signed, wire
+from paxos_adapters.wire.frame import HEADER_BYTES, TAG_BYTES
 
 ROOT = Path(__file__).parent.parent
 CLUSTER = "torture"
 START_S = 60.0
 
 Verb: TypeAlias = Literal["propose", "read", "watch", "status"]
-Flaw: TypeAlias = Literal["", "forgets", "accepts everything", "answers nobody"]
+Flaw: TypeAlias = Literal[
+    "", "forgets", "accepts everything", "answers nobody", "checks no tag", "remembers all it hears"
+]
 
 
 class Setup(msgspec.Struct, frozen=True):
@@ -152,16 +167,22 @@ def spoil(flaw: Flaw) -> None:
     elif flaw == "accepts everything":
         acceptor.receive = yes  # type: ignore[assignment]
     elif flaw == "answers nobody":
-        servers.receive = lambda state, _: (state, servers.SILENCE)  # type: ignore[assignment]
+        servers.receive = lambda state, _: (state, SILENCE)  # type: ignore[assignment]
+    elif flaw == "checks no tag":
+        Signed.open = lambda _, __, datagram: datagram[HEADER_BYTES:-TAG_BYTES]  # type: ignore[method-assign]
+    elif flaw == "remembers all it hears":
+        read = wire.read
+        heard = list[bytes]()
+        wire.read = lambda datagram: heard.append(datagram + bytes(999)) or read(datagram)
 
 
 def yes(state: Acceptor[str], request: Request[str]) -> acceptor.Step[str]:
     """An acceptor that has no memory and refuses nothing."""
-    if isinstance(request, acceptor.Prepare):
+    if isinstance(request, Prepare):
         state = Acceptor(request.ballot)
         return state, AfterSave(state, (Promise[str](request.ballot, None),))
     state = Acceptor(request.ballot, Proposal(request.ballot, request.value))
-    return state, AfterSave(state, (acceptor.Accepted(request.ballot, request.value),))
+    return state, AfterSave(state, (Accepted(request.ballot, request.value),))
 
 
 def main(words: Sequence[str]) -> int:

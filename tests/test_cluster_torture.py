@@ -52,7 +52,7 @@ def test_the_run_is_red_when_paxos_is_broken(
     flaw: Flaw, fault: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cluster_torture, "KEPT", tmp_path / "kept" / "log.jsonl")
-    names = 10 if flaw == "answers nobody" else 100
+    names = 10 if flaw == "answers nobody" else 50
     plan = Plan(names, SEED, QUICK, in_flight=5, ask_s=0.2, everybody=1, calm_s=3, flaw=flaw)
     with pytest.raises(Broken, match=fault):
         lives(plan, tmp_path)
