@@ -33,6 +33,7 @@ import msgspec
 from attrs import Factory, define, frozen
 
 from paxos_adapters.file import inspect
+from paxos_adapters.wire import Reason
 from tests import middle
 from tests.middle import SOCKETS, Counts, Order
 from tests.node_process import ROOT, Flaw, Remote, Setup, Standing, create
@@ -58,12 +59,14 @@ REST_KIB, NAME_BYTES = 2_048, 6_000
 
 MOST_NAMES = 11_000
 MOST_LOG_BYTES = 4_096
-ALWAYS = (
-    "too_short too_long wrong_version other_cluster not_for_us unknown_sender other_protection "
-    "wrong_address unknown_key bad_mac replayed"
-).split()
-"""The reasons that each node must have met; and the peers of the one that came back, that as well:
-a word from its earlier life is of an older disk."""
+NEVER = {
+    Reason.OUT_OF_BOUNDS,
+    Reason.OTHER_DISK,
+    Reason.TOO_MANY_LIVES,
+    Reason.MALFORMED,
+    Reason.UNDECODABLE,
+}
+"""The reasons that only somebody with the key can give."""
 
 
 @frozen
@@ -238,10 +241,10 @@ class Run:
                     f"node {me}: {sent:,} were sent, {refused:,} refused, {dropped:,} dropped by "
                     f"the system; {after[me].refused}"
                 )
-            must = [*ALWAYS, *(["older_disk"] if me != BACK else [])]
-            missing = [it for it in must if not after[me].refused.get(it)]
-            if missing:
-                raise Broken(f"node {me} has met none that were {missing}")
+            met = {Reason[it.upper()] for it in after[me].refused}
+            must = set(Reason) - NEVER - ({Reason.OLDER_DISK} if me == BACK else set())
+            if met != must:
+                raise Broken(f"node {me} has met {met ^ must}, or has not")
             self.seen["sent"] += sent
             self.seen["refused"] += refused
             self.seen["dropped by the system"] += dropped

@@ -2,9 +2,9 @@
 
 - Each node is a process with a file and a key. Clients ask all of them for the same names at the
   same time: rival proposals, reads and watches.
-- Meanwhile nodes are killed with SIGKILL and started again, alone or all at once; and where there
-  is weather (see weather.py), packets are lost, late, twice and overtaken, and links are cut, also
-  in one direction only.
+- Meanwhile nodes are killed with SIGKILL and started again, alone or all at once, or stand still
+  for a while and go on as if nothing had happened. Where there is weather (weather.py), packets are
+  lost, late, twice and overtaken, and links are cut, also in one direction only.
 - Then faults stop, and each name must be decided at each node. ``checker`` judges the clients' log
   and the files.
 
@@ -23,7 +23,7 @@ import shutil
 import sys
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
 from itertools import permutations
 from pathlib import Path
@@ -45,6 +45,9 @@ SETTLE_S = 20.0
 REPORT_S = 3.0
 CLIENTS, QUESTIONS = 3, 3
 """How many ask for each name, and how often each of them."""
+
+LARGE, LARGE_BYTES = 20, 4_000
+"""Every so manieth name has values of so many bytes, which take several datagrams."""
 
 
 @frozen
@@ -93,9 +96,14 @@ class Cluster:
 
     async def stop(self) -> list[str]:
         """Let all end; what is wrong with how they did."""
-        codes = {me: await node.close() for me, node in self.up.items()}
-        self.up.clear()
-        wrong = [f"node {me} ended with {code}" for me, code in codes.items() if code]
+        wrong = list[str]()
+        for me, node in [*self.up.items()]:
+            with suppress(Gone):
+                asked = (await node.standing()).asked
+                wrong += [f"node {me} still works at {asked:,} names"] if asked else []
+            code = await node.close()
+            del self.up[me]
+            wrong += [f"node {me} ended with {code}"] if code else []
         for me in NODES:
             found = re.search("(Traceback|CRITICAL).*", self.log(me).read_text(), re.DOTALL)
             wrong += [f"node {me} complains: {found[0][:600]}"] if found else []
@@ -140,7 +148,8 @@ class Run:
         verbs: list[Literal["propose", "read", "watch"]] = ["propose", "read", "read", "watch"]
         for question in range(QUESTIONS):
             verb = self._chance.choice(verbs) if client or question else "propose"
-            await self._ask(verb, number, f"{number} by {client}, {question}")
+            value = f"{number} by {client}, {question}"
+            await self._ask(verb, number, value + "." * (number % LARGE == 0) * LARGE_BYTES)
 
     async def _ask(
         self,
@@ -176,7 +185,7 @@ class Run:
 
     async def faults(self) -> None:
         """Kill, cut, change the weather, and make good again, until it is over."""
-        faults = [self._kill, self._kill, self._kill]
+        faults = [self._kill, self._kill, self._pause]
         if self._network.has_weather:
             await self._network.order(weather=weather.RAIN)
             faults += [self._cut, self._cut, self._heal, self._change]
@@ -194,13 +203,27 @@ class Run:
         for me in up if everybody else self._chance.sample(up, min(1, len(up))):
             await self._cluster.kill(me)
             self.seen["kills"] += 1
-            coming = asyncio.create_task(self._return(me, self._chance.uniform(0.0, 1.5)))
-            self._returning.add(coming)
+            self._later(self._return(me, self._chance.uniform(0.0, 1.5)))
 
     async def _return(self, me: int, after_s: float) -> None:
         await asyncio.sleep(after_s)
         await self._cluster.start(me)
         self.seen["restarts"] += 1
+
+    async def _pause(self) -> None:
+        """Have a node stand still, also for longer than its peers take to miss it."""
+        for me in self._chance.sample(sorted(self._cluster.up), min(1, len(self._cluster.up))):
+            node = self._cluster.up[me]
+            node.pause()
+            self.seen["pauses"] += 1
+            self._later(self._resume(node, self._chance.choice((0.2, 1.0, 4.0))))
+
+    async def _resume(self, node: Remote, after_s: float) -> None:
+        await asyncio.sleep(after_s)
+        node.resume()
+
+    def _later(self, what: Coroutine[object, object, None]) -> None:
+        self._returning.add(asyncio.create_task(what))
 
     async def _cut(self) -> None:
         self.seen["partitions"] += 1

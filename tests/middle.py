@@ -6,10 +6,10 @@
   for somebody else, or with another sender; frames that are too large, of another version, another
   cluster, another protection, or under a key that is no longer used; and what a peer might say
   next, but for the tag. Half of them come from the right address, half from strangers'.
-- Left out is what the wire does not promise to refuse: what a node heard before it was started anew
-  can be repeated to it, once.
+- Left out is what the wire does not promise to refuse: what a node heard before it was started
+  anew can be repeated to it, once.
 - Nobody ever answers a stranger: whatever comes to one is counted.
-- A burst waits until the queues of the nodes are short again, so that nodes get to see what is sent.
+- A burst waits until the queues of the nodes are short again: what is dropped there tests nobody.
 - One JSON line on stdin is an order, answered by one with all counts so far. The end of stdin is
   the order to go.
 
@@ -60,7 +60,7 @@ class Setup(msgspec.Struct, frozen=True):
 
 
 class Order(msgspec.Struct, frozen=True):
-    """Send so many hostile datagrams; or take what ``restarted`` said so far for an earlier life."""
+    """Send so many hostile datagrams; or take what ``restarted`` said for an earlier life."""
 
     datagrams: int = 0
     restarted: int = 0
@@ -253,8 +253,8 @@ class Attacker:
         return self._random.choice(self.earlier.get(link) or self._middle.heard[link])
 
     def _misled(self, link: Link) -> bytes:
-        one, two = link
-        return self._heard(self._random.choice([it for it in self._fuzzers if it[1] != two]))
+        others = [it for it in self._fuzzers if it[1] != link[1]]
+        return self._heard(self._random.choice(others))
 
     def _forged(self, link: Link) -> bytes:
         other = self._random.choice((0, 9, 1 << 31, *self._middle.nodes))
@@ -275,7 +275,9 @@ class Attacker:
     def _invented(self, link: Link) -> bytes:
         """What the sender might say next, under a tag that only its key could make."""
         heard = Header(*LAYOUT.unpack_from(self._heard(link)))
-        ahead = heard._replace(part=0, parts=1, sequence=heard.sequence + self._random.randrange(999))
+        ahead = heard._replace(
+            part=0, parts=1, sequence=heard.sequence + self._random.randrange(999)
+        )
         body = self._sealed("old key", link)[HEADER_BYTES:-TAG_BYTES]
         return self._old.close(LAYOUT.pack(*ahead), body)
 

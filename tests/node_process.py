@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import signal
 import sys
 from collections.abc import Mapping, Sequence
 from itertools import count
@@ -21,6 +22,7 @@ import msgspec
 
 from paxos import (
     SILENCE,
+    Accept,
     Accepted,
     Acceptor,
     AfterSave,
@@ -41,8 +43,8 @@ from paxos_adapters.file import FileStore
 from paxos_adapters.host import Pace
 from paxos_adapters.node import NoAnswer, Node, OutcomeUnknown
 from paxos_adapters.udp import Address
-from paxos_adapters.wire import Keyring, Signed, wire
-from paxos_adapters.wire.frame import HEADER_BYTES, TAG_BYTES
+from paxos_adapters.wire import Keyring, Signed, frame, wire
+from paxos_adapters.wire.frame import HEADER_BYTES, TAG_BYTES, Header
 
 ROOT = Path(__file__).parent.parent
 CLUSTER = "torture"
@@ -156,33 +158,49 @@ def _say(answer: Answer) -> None:
 
 
 def spoil(flaw: Flaw) -> None:
-    """Break Paxos in this process."""
-    if flaw == "forgets":
-        load = FileStore[str].load
-
-        def forgetful(file: FileStore[str], name: str) -> Saved[servers.Record[str]]:
-            return load(file, name) if name == registers.RESERVED else Saved(())
-
-        FileStore.load = forgetful  # type: ignore[method-assign, assignment]
-    elif flaw == "accepts everything":
-        acceptor.receive = yes  # type: ignore[assignment]
-    elif flaw == "answers nobody":
-        servers.receive = lambda state, _: (state, SILENCE)  # type: ignore[assignment]
-    elif flaw == "checks no tag":
-        Signed.open = lambda _, __, datagram: datagram[HEADER_BYTES:-TAG_BYTES]  # type: ignore[method-assign]
-    elif flaw == "remembers all it hears":
-        read = wire.read
-        heard = list[bytes]()
-        wire.read = lambda datagram: heard.append(datagram + bytes(999)) or read(datagram)
+    """Break this process."""
+    for whose, what, broken in FLAWS[flaw]:
+        setattr(whose, what, broken)
 
 
-def yes(state: Acceptor[str], request: Request[str]) -> acceptor.Step[str]:
+def _load(file: FileStore[str], name: str) -> Saved[servers.Record[str]]:
+    """Nothing, but the rounds that were reserved."""
+    return load(file, name) if name == registers.RESERVED else Saved(())
+
+
+def _yes(_: Acceptor[str], request: Request[str]) -> acceptor.Step[str]:
     """An acceptor that has no memory and refuses nothing."""
-    if isinstance(request, Prepare):
-        state = Acceptor(request.ballot)
-        return state, AfterSave(state, (Promise[str](request.ballot, None),))
-    state = Acceptor(request.ballot, Proposal(request.ballot, request.value))
-    return state, AfterSave(state, (Accepted(request.ballot, request.value),))
+    ballot = request.ballot
+    if type(request) is Prepare:
+        return Acceptor(ballot), AfterSave(Acceptor(ballot), (Promise[str](ballot, None),))
+    assert type(request) is Accept
+    state = Acceptor(ballot, Proposal(ballot, request.value))
+    return state, AfterSave(state, (Accepted(ballot, request.value),))
+
+
+def _silent(state: servers.Server[str], _: object) -> servers.Step[str]:
+    return state, SILENCE
+
+
+def _unchecked(_: Signed, __: Header, datagram: bytes) -> bytes:
+    return datagram[HEADER_BYTES:-TAG_BYTES]
+
+
+def _hoarding(datagram: bytes) -> Header:
+    hoard.append(datagram + bytes(1_000))
+    return frame.read(datagram)
+
+
+load = FileStore[str].load
+hoard: list[bytes] = []
+FLAWS: Mapping[Flaw, Sequence[tuple[object, str, object]]] = {
+    "": (),
+    "forgets": ((FileStore, "load", _load),),
+    "accepts everything": ((acceptor, "receive", _yes),),
+    "answers nobody": ((servers, "receive", _silent),),
+    "checks no tag": ((Signed, "open", _unchecked),),
+    "remembers all it hears": ((wire, "read", _hoarding),),
+}
 
 
 def main(words: Sequence[str]) -> int:
@@ -254,7 +272,8 @@ class Remote:
         if not self.is_up:
             raise Gone
         order = Order(next(self._numbers), verb, name, value, timeout_s)
-        future = self._waiting[order.number] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._waiting[order.number] = future
         assert self._process.stdin is not None
         self._process.stdin.write(msgspec.json.encode(order) + b"\n")
         return await future
@@ -270,6 +289,15 @@ class Remote:
         if self._process.returncode is None:
             self._process.kill()
         await self._over()
+
+    def pause(self) -> None:
+        """Let it stand still, until ``resume``."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it go on, unless it has ended."""
+        if self._process.returncode is None:
+            self._process.send_signal(signal.SIGCONT)
 
     async def close(self) -> int:
         """Let it end by itself; its exit code."""

@@ -1,4 +1,4 @@
-"""The checker of clusters: it has nothing to say of a good log, and misses no fault in a bad one."""
+"""The checker of clusters: nothing to say of a good log, and a fault found in each bad one."""
 
 from __future__ import annotations
 

@@ -4,8 +4,8 @@
   is read here, and may be lost, delayed, duplicated, overtaken or cut off before it arrives.
 - The router is a process of its own. Its namespaces have no names: they are gone when it is, and
   the nodes in them; however they end.
-- One JSON line on stdin is an order: another weather, other cuts, or nothing but to tell the counts.
-  Each is answered with the counts so far. The end of stdin is the order to go.
+- One JSON line on stdin is an order: another weather, other cuts, or nothing at all. Each is
+  answered with the counts so far. The end of stdin is the order to go.
 - Every draw is seeded. When a packet comes is not, so that a seed repeats the weather and not the
   run.
 
@@ -263,12 +263,15 @@ class Loopback:
         for it in sockets.values():
             it.close()
 
-    def wrapper(self, node: int) -> list[str]:
+    def wrapper(self, node: int) -> list[str]:  # noqa: ARG002 - they are all at the same place
         """Nothing."""
         return []
 
     async def order(
-        self, *, weather: Weather | None = None, cuts: Iterable[Link] | None = None
+        self,
+        *,
+        weather: Weather | None = None,  # noqa: ARG002 - there is none
+        cuts: Iterable[Link] | None = None,  # noqa: ARG002 - nor is there anything to cut
     ) -> dict[str, int]:
         """Nothing happens."""
         return {}
