@@ -172,7 +172,8 @@ def _yes(_: Acceptor[str], request: Request[str]) -> acceptor.Step[str]:
     """An acceptor that has no memory and refuses nothing."""
     ballot = request.ballot
     if type(request) is Prepare:
-        return Acceptor(ballot), AfterSave(Acceptor(ballot), (Promise[str](ballot, None),))
+        state = Acceptor[str](ballot)
+        return state, AfterSave(state, (Promise[str](ballot, None),))
     assert type(request) is Accept
     state = Acceptor(ballot, Proposal(ballot, request.value))
     return state, AfterSave(state, (Accepted(ballot, request.value),))

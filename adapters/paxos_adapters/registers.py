@@ -5,8 +5,12 @@
   host, this is where a running server opens seals.
 - Steps go on while a save is under way. What they say rests on records of their own, and a save
   that fails stops everything, so nothing that was not saved is ever heard of.
-- Rounds are reserved in blocks for all names together: a round below the block is safe to use, as
-  if it had been saved. After a restart rounds begin above the block.
+- Rounds are reserved in blocks, for all names together: a round of the block may be used, and may
+  be promised, as if that had been saved. After a restart this server's rounds begin above the
+  block, and it promises nothing below: a promise that was not saved itself is kept all the same.
+- So a promise waits for no save of its own. What is accepted does.
+- A server that was restarted refuses what others begin below its block. Who is refused begins
+  above, for all names.
 - What is not saved yet, or is at work, stays in memory. Of all else the least used is dropped, and
   loaded when it is asked for.
 """
@@ -20,7 +24,19 @@ from typing import Generic, TypeAlias, TypeVar
 
 from attrs import define
 
-from paxos import AfterSave, MaxRound, QuorumSystem, Saved, ServerId, server
+from paxos import (
+    NO_BALLOT,
+    Acceptor,
+    AfterSave,
+    Ballot,
+    From,
+    MaxRound,
+    Nack,
+    QuorumSystem,
+    Saved,
+    ServerId,
+    server,
+)
 from paxos.proposer import Accepting, Preparing
 
 V = TypeVar("V")
@@ -38,11 +54,15 @@ Waiting: TypeAlias = tuple[str, AfterSave[server.Record[V], server.Effect[V]]]
 
 @define
 class Register(Generic[V]):
-    """One name in memory: its state, the record that is durable, and how many steps wait."""
+    """One name in memory: its state, what is durable of its own, and how many steps wait.
+
+    One that is ``leaving`` has its promise saved by itself, so that it can be dropped.
+    """
 
     state: server.Server[V]
-    durable: server.Record[V] | None
+    durable: Acceptor[V]
     waiting: int = 0
+    leaving: bool = False
 
     @property
     def is_at_work(self) -> bool:
@@ -74,6 +94,7 @@ class Registers(Generic[V]):
         self._waiting: list[Waiting[V]] = []
         rounds = (it.round for it in load(RESERVED).records if isinstance(it, MaxRound))
         self._floor = self._ceiling = max(rounds, default=0)
+        self._promised = Ballot(self._floor + 1, ServerId(0)) if self._floor else NO_BALLOT
 
     def __len__(self) -> int:
         """How many registers are in memory."""
@@ -98,14 +119,24 @@ class Registers(Generic[V]):
         """Take one event. Raises Busy and InvariantError, and what loading raises."""
         register = self.of(name)
         register.state, outbound = server.receive(register.state, event)
+        if type(event) is From and type(event.message) is Nack:
+            self._floor = max(self._floor, event.message.promised.round)
         if type(outbound) is AfterSave:
             if not self._is_durable(register, outbound.record):
-                register.waiting += 1
-                self._waiting.append((name, outbound))
+                self._wait(name, register, outbound)
                 return
             outbound = outbound.release(Saved((outbound.record,)))
         for effect in outbound.messages:
             self._perform(name, effect)
+
+    def _wait(
+        self,
+        name: str,
+        register: Register[V],
+        outbound: AfterSave[server.Record[V], server.Effect[V]],
+    ) -> None:
+        register.waiting += 1
+        self._waiting.append((name, outbound))
 
     def take(self) -> Sequence[Waiting[V]]:
         """What waits for a save now; it has to be saved and handed back, in this order."""
@@ -114,11 +145,15 @@ class Registers(Generic[V]):
 
     def entries(self, waiting: Sequence[Waiting[V]]) -> list[Entry[V]]:
         """What must be saved so that ``waiting`` can leave."""
-        rounds = [it.record.round for _, it in waiting if isinstance(it.record, MaxRound)]
-        saved: list[Entry[V]] = [
-            (name, it.record) for name, it in waiting if not isinstance(it.record, MaxRound)
-        ]
-        return saved + ([self.block(max(rounds))] if rounds else [])
+        entries: list[Entry[V]] = []
+        highest = 0
+        for name, outbound in waiting:
+            needed = _round_of(self._open[name], outbound.record)
+            if needed is None:
+                entries.append((name, outbound.record))
+            else:
+                highest = max(highest, needed)
+        return [*entries, self.block(highest)] if highest > self._ceiling else entries
 
     def block(self, highest: int = 0) -> Entry[V]:
         """What makes a new block of rounds safe, from ``highest`` on."""
@@ -133,11 +168,12 @@ class Registers(Generic[V]):
         for name, outbound in waiting:
             register, record = self._open[name], outbound.record
             register.waiting -= 1
-            if isinstance(record, MaxRound) and record.round <= self._ceiling:
+            if self._is_durable(register, record):
                 free = outbound.release(Saved((record,)))
             else:
                 free = outbound.release(receipt)
-                register.durable = record
+                if type(record) is Acceptor:
+                    register.durable, register.leaving = record, False
             for effect in free.messages:
                 self._perform(name, effect)
 
@@ -147,19 +183,39 @@ class Registers(Generic[V]):
         self._ceiling = max((self._ceiling, *rounds))
 
     def _is_durable(self, register: Register[V], record: server.Record[V]) -> bool:
-        if isinstance(record, MaxRound):
-            return record.round <= self._ceiling
-        return record is register.durable
+        """Whether the record, or what stands for it, is durable already."""
+        needed = _round_of(register, record)
+        return record is register.durable or (needed is not None and needed <= self._ceiling)
 
     def _loaded(self, name: str) -> Register[V]:
-        records = self._load(name).records
-        state = server.start(self.me, self.quorum, (*records, MaxRound(self._floor)))
-        return Register(state, state.acceptor if records else None)
+        durable = Acceptor[V]()
+        for record in self._load(name).records:
+            if type(record) is Acceptor:
+                durable = record
+        memory = durable
+        if durable.promised < self._promised:
+            memory = Acceptor(self._promised, durable.accepted)
+        state = server.start(self.me, self.quorum, (memory, MaxRound(self._floor)))
+        return Register(state, durable)
 
     def _make_room(self) -> None:
         """Drop what was not used for longest, and is neither at work nor unsaved."""
-        if len(self._open) > MAX_IDLE + SPARE:
-            *older, _ = self._open.items()
-            idle = (name for name, it in older if not it.waiting and not it.is_at_work)
-            for name in [*islice(idle, len(self._open) - MAX_IDLE)]:
+        if len(self._open) <= MAX_IDLE + SPARE:
+            return
+        *older, _ = self._open.items()
+        idle = ((name, it) for name, it in older if not it.waiting and not it.is_at_work)
+        for name, register in [*islice(idle, len(self._open) - MAX_IDLE)]:
+            memory = register.state.acceptor
+            if memory.promised <= max(register.durable.promised, self._promised):
                 del self._open[name]
+            else:
+                register.leaving = True
+                self._wait(name, register, AfterSave(memory, ()))
+
+
+def _round_of(register: Register[V], record: server.Record[V]) -> int | None:
+    """The round that has to be reserved for ``record``; None if it must be saved itself."""
+    if type(record) is MaxRound:
+        return record.round
+    is_promise = record.accepted is register.durable.accepted
+    return record.promised.round if is_promise and not register.leaving else None

@@ -1,6 +1,7 @@
 """A node: one server of a cluster on UDP and a file. See docs/node.md.
 
-Arrows point one way: errors, status <- links <- node.
+Arrows point one way: errors, status <- links <- mesh <- transport; mesh, questions, alarms, saving
+<- node.
 """
 
 from paxos_adapters.node.errors import (
@@ -13,10 +14,12 @@ from paxos_adapters.node.errors import (
 )
 from paxos_adapters.node.node import Node
 from paxos_adapters.node.status import Peer, Status
+from paxos_adapters.node.transport import DatagramTransport
 
 __all__ = [
     "BadName",
     "Crowded",
+    "DatagramTransport",
     "Insecure",
     "NoAnswer",
     "Node",

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from paxos import PaxosError
 from paxos_adapters.udp import Address
+from paxos_adapters.wire.bounds import MAX_NAME_BYTES
 
 MAX_ASKED = 10_000
 """How many questions may wait for an answer at a time."""
@@ -65,3 +66,13 @@ class BadName(PaxosError, ValueError):
 
     def __init__(self, name: str) -> None:
         super().__init__(f"{name[:40]!r} is no name: it takes 1 to 255 bytes of UTF-8.")
+
+
+def check_name(name: str) -> None:
+    """Raise BadName unless a decision can have this name."""
+    try:
+        size = len(name.encode())
+    except UnicodeEncodeError:
+        size = 0
+    if not 1 <= size <= MAX_NAME_BYTES:
+        raise BadName(name)

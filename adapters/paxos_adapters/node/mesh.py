@@ -74,14 +74,11 @@ class Mesh(Generic[V]):
         for member in {me, *members} - addresses.keys():
             raise UnknownServer(member, addresses.keys())
         self._listen = addresses[me] if listen is None else listen
-        if protection is None and not insecure:
-            if exposed := {
-                it for it in {self._listen, *addresses.values()} if not _is_loopback(it)
-            }:
-                raise Insecure(exposed)
+        exposed = {it for it in (self._listen, *addresses.values()) if not _is_loopback(it)}
+        if exposed and protection is None and not insecure:
+            raise Insecure(exposed)
         self.me = me
         self.refused: Counter[Reason] = Counter()
-        self._complained: set[tuple[Address, Reason]] = set()
         self._file = file
         self._links = {
             it: Link(at, list[tuple[str, Message[V]]]()) for it, at in addresses.items() if it != me
@@ -199,14 +196,13 @@ class Mesh(Generic[V]):
     def _refuse(self, link: Link[V] | None, reason: Reason) -> None:
         """Count it. That a peer has lost its memory is news for whoever runs it.
 
-        Once in each of its lives: anybody can repeat a datagram of an earlier one.
+        From one that was heard just now it is none: somebody repeats what is old.
         """
         self.refused[reason] += 1
-        if link is None or reason not in LOST_MEMORY:
+        if link is None or reason not in LOST_MEMORY or link.refused is reason:
             return
-        link.refused = reason
-        if (link.address, reason) not in self._complained:
-            self._complained.add((link.address, reason))
+        if not link.peer(self._loop.time()).is_up:
+            link.refused = reason
             _logger.error(
                 "the server at %s:%s is not heard: %s. If it may be, see paxos readmit",
                 *link.address,
@@ -220,8 +216,6 @@ class Mesh(Generic[V]):
         now, before = opened.presence, link.remembered
         link.presence = now
         if before is None or now.life != before.life or now.mark >= before.mark + MARKS_APART:
-            if before is None or now.life != before.life:
-                self._complained -= {(link.address, reason) for reason in LOST_MEMORY}
             link.remembered = now
             self._file.remember(opened.sender, now)
 

@@ -45,7 +45,7 @@ from paxos.server import Wakeup
 from paxos_adapters.file import FileStore, StoreError
 from paxos_adapters.host import DEFAULT_PACE, Pace, Stopped
 from paxos_adapters.node.alarms import Alarm, Alarms
-from paxos_adapters.node.errors import TOO_LATE, BadName, NoAnswer, NodeClosed, OutcomeUnknown
+from paxos_adapters.node.errors import TOO_LATE, NoAnswer, NodeClosed, OutcomeUnknown, check_name
 from paxos_adapters.node.mesh import Mesh
 from paxos_adapters.node.questions import Answer, Questions
 from paxos_adapters.node.saving import Saver
@@ -53,7 +53,7 @@ from paxos_adapters.node.status import Status, tolerance
 from paxos_adapters.registers import Registers, Waiting
 from paxos_adapters.udp import Address, Place
 from paxos_adapters.wire import Protection, TooLarge
-from paxos_adapters.wire.bounds import MAX_NAME_BYTES, MAX_VALUE_BYTES
+from paxos_adapters.wire.bounds import MAX_VALUE_BYTES
 
 V = TypeVar("V")
 _logger = logging.getLogger(__name__)
@@ -204,8 +204,7 @@ class Node(Generic[V]):
     def _check(self, name: str) -> None:
         if self._stopped is not None:
             raise self._stopped
-        if not _is_name(name):
-            raise BadName(name)
+        check_name(name)
 
     async def _answer(
         self,
@@ -302,10 +301,3 @@ class Node(Generic[V]):
         elif self._stopped is None:
             self._registers.saved(waiting, saved)
             self._turn()
-
-
-def _is_name(name: str) -> bool:
-    try:
-        return 1 <= len(name.encode()) <= MAX_NAME_BYTES
-    except UnicodeEncodeError:
-        return False

@@ -25,7 +25,7 @@ from paxos_adapters.node.errors import MAX_ASKED, Crowded
 V = TypeVar("V")
 Answer: TypeAlias = "asyncio.Future[server.Report[V]]"
 
-WINDOW = 64
+WINDOW = 128
 """How many names are at work at a time: more would not fit into the buffers of sockets."""
 
 

@@ -1,0 +1,95 @@
+"""Datagrams for a host that you run yourself: the port ``Transport``, for one decision.
+
+    async with DatagramTransport(file, addresses, decision="leader", receive=hear) as transport:
+        host = Host(me, quorum, store=file.decision("leader"), transport=transport, timer=timer)
+
+The same links as those of a node. A node is more: any number of decisions, and one save for all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Generic, Self, TypeVar
+
+from paxos import Message, ServerId, UnknownServer
+from paxos_adapters.file import FileStore
+from paxos_adapters.node.errors import check_name
+from paxos_adapters.node.mesh import Mesh
+from paxos_adapters.udp import Address, Place
+from paxos_adapters.wire import Protection
+
+V = TypeVar("V")
+
+
+class DatagramTransport(Generic[V]):
+    """The transport of one server. Belongs to the event loop that it is entered on."""
+
+    def __init__(
+        self,
+        file: FileStore[V],
+        addresses: Mapping[ServerId, Address],
+        *,
+        decision: str,
+        receive: Callable[[ServerId, Message[V]], None],
+        listen: Address | None = None,
+        protection: Protection | None = None,
+        insecure: bool = False,
+    ) -> None:
+        """Between the servers of ``addresses``; ``receive`` gets each message and its sender.
+
+        The file says which server this is. Raises BadName; Insecure and UnknownServer as a node
+        does.
+        """
+        check_name(decision)
+        self.me = file.identity.server
+        self._decision = decision
+        self._receive = receive
+        self._members = addresses.keys()
+        self._is_open = False
+        self._mesh = Mesh(
+            file,
+            addresses,
+            members=addresses.keys(),
+            protection=protection,
+            insecure=insecure,
+            listen=listen,
+        )
+
+    async def __aenter__(self) -> Self:
+        """Listen. Raises AddressError."""
+        self._loop = asyncio.get_running_loop()
+        await self._mesh.open(self._hear, self._mesh.flush)
+        self._is_open = True
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Let go. Nothing is received from then on."""
+        self._is_open = False
+        self._mesh.close()
+        await self._mesh.closed()
+
+    @property
+    def place(self) -> Place:
+        """Where it listens, as the system says it."""
+        return self._mesh.place
+
+    def send(self, receiver: ServerId, message: Message[V]) -> None:
+        """Send ``message`` at once, or lose it. Raises UnknownServer."""
+        if receiver not in self._members:
+            raise UnknownServer(receiver, self._members)
+        if receiver == self.me:
+            self._loop.call_soon(self._hear, self.me, self._decision, message)
+        else:
+            self._mesh.post(receiver, self._decision, message)
+            self._mesh.flush()
+
+    def _hear(self, sender: ServerId, name: str, message: Message[V]) -> None:
+        if self._is_open and name == self._decision:
+            self._receive(sender, message)
