@@ -319,7 +319,12 @@ def test_a_record_that_is_damaged_stops_the_node(tmp_path: Path) -> None:
     runs(run())
 
 
-def test_whoever_comes_with_another_disk_is_not_heard(tmp_path: Path) -> None:
+def test_whoever_comes_with_another_disk_is_not_heard(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(status_module, "SILENT_S", 0.05)
+    monkeypatch.setattr(mesh, "PING_S", 0.01)
+
     async def run() -> None:
         async with running(tmp_path) as cluster:
             one, two, three = cluster.nodes.values()
@@ -330,9 +335,10 @@ def test_whoever_comes_with_another_disk_is_not_heard(tmp_path: Path) -> None:
                 it.unlink()
             FileStore.create(cluster.path(IDS[2]), cluster="c", server=IDS[2], codec=TEXT).close()
             await cluster.start(IDS[2])
-            while not one.status().refused.get("other_disk"):
+            while not one.status().peers[IDS[2]].refused:
                 await asyncio.sleep(0.01)
             assert "another disk" in str(one.status().peers[IDS[2]].refused)
+            assert one.status().refused["other_disk"] > 0
             assert await two.read("leader") == "three"
             with pytest.raises(OutcomeUnknown):
                 await cluster.nodes[IDS[2]].propose("other", "x", timeout_s=0.3)

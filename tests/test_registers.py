@@ -22,6 +22,7 @@ from paxos import (
     NothingChosen,
     Prepare,
     Promise,
+    Proposal,
     Propose,
     QuorumSystem,
     Saved,
@@ -89,25 +90,25 @@ class Rig:
 
 def test_an_answer_waits_for_its_record() -> None:
     rig = Rig()
-    rig.registers.receive("a", From(OTHER, Prepare(B12)))
+    rig.registers.receive("a", From(OTHER, Accept(B12, "red")))
     assert rig.said() == []
     rig.flush()
-    assert rig.said() == [("a", To(OTHER, Promise[str](B12, None)))]
-    assert rig.disk.latest[("a", Acceptor)] == Acceptor[str](B12)
+    assert rig.said() == [("a", To(OTHER, Accepted(B12, "red")))]
+    assert rig.disk.latest[("a", Acceptor)] == Acceptor(B12, Proposal(B12, "red"))
 
 
 def test_a_repeated_answer_waits_as_long_as_the_first_and_no_longer() -> None:
     rig = Rig()
-    rig.registers.receive("a", From(OTHER, Prepare(B12)))
+    rig.registers.receive("a", From(OTHER, Accept(B12, "red")))
     waiting = rig.registers.take()
-    rig.registers.receive("a", From(OTHER, Prepare(B12)))
+    rig.registers.receive("a", From(OTHER, Accept(B12, "red")))
     assert rig.said() == []
     rig.registers.saved(waiting, rig.disk.save(rig.registers.entries(waiting)))
     rig.flush()
-    promise = ("a", To(OTHER, Promise[str](B12, None)))
-    assert rig.said() == [promise, promise]
-    rig.registers.receive("a", From(OTHER, Prepare(B12)))
-    assert rig.said() == [promise]
+    accepted = ("a", To(OTHER, Accepted(B12, "red")))
+    assert rig.said() == [accepted, accepted]
+    rig.registers.receive("a", From(OTHER, Accept(B12, "red")))
+    assert rig.said() == [accepted]
     assert rig.registers.take() == []
 
 
@@ -117,8 +118,9 @@ def test_many_names_share_a_save() -> None:
         rig.registers.receive(name, From(OTHER, Prepare(B12)))
         rig.registers.receive(name, From(OTHER, Accept(B12, name)))
     waiting = rig.registers.take()
-    assert len(rig.registers.entries(waiting)) == 6
-    rig.registers.saved(waiting, rig.disk.save(rig.registers.entries(waiting)))
+    entries = rig.registers.entries(waiting)
+    assert [name for name, _ in entries] == ["a", "b", "c", RESERVED]
+    rig.registers.saved(waiting, rig.disk.save(entries))
     assert [it for it in rig.said() if it[0] == "b"] == [
         ("b", To(OTHER, Promise[str](B12, None))),
         ("b", To(OTHER, Accepted(B12, "b"))),
@@ -127,10 +129,63 @@ def test_many_names_share_a_save() -> None:
 
 def test_nothing_opens_without_the_receipt() -> None:
     rig = Rig()
-    rig.registers.receive("a", From(OTHER, Prepare(B12)))
+    rig.registers.receive("a", From(OTHER, Accept(B12, "red")))
     with pytest.raises(WrongReceipt):
         rig.registers.saved(rig.registers.take(), Saved(()))
     assert rig.said() == []
+
+
+class TestPromises:
+    """The block of rounds stands for promises, too."""
+
+    def test_within_the_block_a_promise_waits_for_nothing(self) -> None:
+        rig = Rig()
+        rig.reserve()
+        rig.registers.receive("a", From(OTHER, Prepare(B12)))
+        assert rig.said() == [("a", To(OTHER, Promise[str](B12, None)))]
+        assert rig.registers.take() == []
+
+    def test_beyond_it_a_promise_waits_for_a_new_block(self) -> None:
+        rig = Rig()
+        rig.reserve()
+        far = Ballot(5_000_000, OTHER)
+        rig.registers.receive("a", From(OTHER, Prepare(far)))
+        assert rig.said() == []
+        rig.flush()
+        assert rig.said() == [("a", To(OTHER, Promise[str](far, None)))]
+        assert rig.disk.latest[(RESERVED, MaxRound)] == MaxRound(5_000_000 + BLOCK_ROUNDS)
+
+    def test_what_was_promised_is_kept_through_a_crash(self) -> None:
+        rig = Rig()
+        rig.reserve()
+        rig.registers.receive("a", From(OTHER, Prepare(Ballot(BLOCK_ROUNDS, OTHER))))
+        again = Rig(disk=rig.disk)
+        again.reserve()
+        again.registers.receive("a", From(THIRD, Accept(Ballot(BLOCK_ROUNDS, ME), "blue")))
+        (refusal,) = again.said()
+        above = Ballot(BLOCK_ROUNDS + 1, ServerId(0))
+        assert refusal == ("a", To(THIRD, Nack(Ballot(BLOCK_ROUNDS, ME), above)))
+
+    def test_what_was_accepted_is_kept_with_it(self) -> None:
+        rig = Rig()
+        rig.reserve()
+        rig.registers.receive("a", From(OTHER, Accept(B12, "red")))
+        rig.flush()
+        rig.registers.receive("a", From(THIRD, Prepare(Ballot(2, THIRD))))
+        again = Rig(disk=rig.disk)
+        far = Ballot(5_000_000, THIRD)
+        again.registers.receive("a", From(THIRD, Prepare(far)))
+        again.flush()
+        assert again.said() == [("a", To(THIRD, Promise(far, Proposal(B12, "red"))))]
+
+    def test_who_is_refused_begins_above_for_all_names(self) -> None:
+        rig = Rig()
+        rig.reserve()
+        rig.registers.receive("a", Propose("red"))
+        rig.registers.receive("a", From(OTHER, Nack(Ballot(1, ME), Ballot(700, OTHER))))
+        rig.said()
+        rig.registers.receive("b", Propose("red"))
+        assert rig.said()[0] == ("b", Broadcast(Prepare(Ballot(701, ME))))
 
 
 class TestRounds:
@@ -168,7 +223,7 @@ class TestRounds:
         again = Rig(disk=first.disk)
         again.reserve()
         again.registers.receive("a", Propose("red"))
-        assert again.said()[0] == ("a", Broadcast(Prepare(Ballot(BLOCK_ROUNDS + 1, ME))))
+        assert again.said()[0] == ("a", Broadcast(Prepare(Ballot(BLOCK_ROUNDS + 2, ME))))
         assert again.disk.latest[(RESERVED, MaxRound)] == MaxRound(2 * BLOCK_ROUNDS)
 
     def test_a_rival_far_above_makes_a_new_block(self) -> None:
@@ -176,12 +231,10 @@ class TestRounds:
         rig.reserve()
         far = Ballot(5_000_000, OTHER)
         rig.registers.receive("a", From(OTHER, Prepare(far)))
-        rig.flush()
-        rig.said()
         rig.registers.receive("a", Propose("red"))
         assert rig.said() == []
         rig.flush()
-        assert rig.said()[0] == ("a", Broadcast(Prepare(Ballot(5_000_001, ME))))
+        assert rig.said()[1] == ("a", Broadcast(Prepare(Ballot(5_000_001, ME))))
         assert rig.disk.latest[(RESERVED, MaxRound)] == MaxRound(5_000_001 + BLOCK_ROUNDS)
 
 
@@ -196,7 +249,7 @@ class TestMemory:
     def test_the_least_used_is_dropped_and_loaded_again(self) -> None:
         rig = Rig()
         for name in "abcd":
-            rig.registers.receive(name, From(OTHER, Prepare(B12)))
+            rig.registers.receive(name, From(OTHER, Accept(B12, name)))
             rig.flush()
         assert len(rig.registers) == 3
         rig.said()
@@ -207,18 +260,34 @@ class TestMemory:
         assert rig.disk.loads == ["a"]
         assert rig.said()[-1][1] == To(THIRD, Nack(Ballot(1, ME), B12))
 
+    def test_a_promise_is_saved_before_it_is_dropped(self) -> None:
+        rig = Rig()
+        rig.reserve()
+        for name in "abcd":
+            rig.registers.receive(name, From(OTHER, Prepare(B12)))
+        assert len(rig.said()) == len(rig.registers) == 4
+        rig.flush()
+        assert rig.disk.latest[("a", Acceptor)] == Acceptor[str](B12)
+        rig.registers.receive("e", From(OTHER, Prepare(B12)))
+        rig.flush()
+        rig.registers.receive("f", From(OTHER, Prepare(B12)))
+        assert rig.disk.loads.count("a") == 1
+        rig.registers.receive("a", From(THIRD, Accept(Ballot(1, ME), "blue")))
+        assert rig.disk.loads.count("a") == 2
+        assert rig.said()[-1] == ("a", To(THIRD, Nack(Ballot(1, ME), B12)))
+
     def test_what_was_loaded_is_durable(self) -> None:
         rig = Rig()
-        rig.registers.receive("a", From(OTHER, Prepare(B12)))
+        rig.registers.receive("a", From(OTHER, Accept(B12, "red")))
         rig.flush()
         again = Rig(disk=rig.disk)
-        again.registers.receive("a", From(OTHER, Prepare(B12)))
-        assert again.said() == [("a", To(OTHER, Promise[str](B12, None)))]
+        again.registers.receive("a", From(OTHER, Accept(B12, "red")))
+        assert again.said() == [("a", To(OTHER, Accepted(B12, "red")))]
 
     def test_what_is_not_saved_stays(self) -> None:
         rig = Rig()
         for name in "abcdefg":
-            rig.registers.receive(name, From(OTHER, Prepare(B12)))
+            rig.registers.receive(name, From(OTHER, Accept(B12, "red")))
         assert len(rig.registers) == 7
         rig.flush()
         assert len(rig.said()) == 7
@@ -258,3 +327,62 @@ def test_names_decide_apart_whatever_is_saved_when(asks: list[str], seed: int) -
             else:
                 assert not isinstance(effect, NothingChosen)
     assert set(known) == set(asks)
+
+
+class Cluster:
+    """Three servers with registers, whose messages are lost and repeated, and who crash."""
+
+    def __init__(self, chance: Random) -> None:
+        self.chance = chance
+        self.disks = {me: Disk() for me in THREE.members}
+        self.flying: list[tuple[ServerId, str, server.Event[str]]] = []
+        self.known: dict[str, set[str]] = {}
+        self.registers = {me: self.start(me) for me in sorted(THREE.members)}
+
+    def start(self, me: ServerId) -> Registers[str]:
+        def perform(name: str, effect: Effect) -> None:
+            if isinstance(effect, Broadcast):
+                self.flying += [(it, name, From(me, effect.message)) for it in THREE.members]
+            elif isinstance(effect, To):
+                self.flying.append((effect.receiver, name, From(me, effect.message)))
+            elif isinstance(effect, WakeMe):
+                self.flying.append((me, name, effect.wake))
+            elif isinstance(effect, Done):
+                self.known.setdefault(name, set()).add(effect.value)
+
+        registers = Registers[str](me, THREE, load=self.disks[me].load, perform=perform)
+        registers.reserved(self.disks[me].save([registers.block()]))
+        return registers
+
+    def step(self, number: int) -> None:
+        me = self.chance.choice([ME, OTHER, THIRD])
+        registers, what = self.registers[me], self.chance.random()
+        if what < 0.02:
+            self.registers[me] = self.start(me)
+        elif what < 0.1:
+            name = self.chance.choice("abc")
+            if not registers.of(name).is_at_work:
+                registers.receive(name, Propose(f"{name}{number}"))
+        elif what < 0.35:
+            waiting = registers.take()
+            registers.saved(waiting, self.disks[me].save(registers.entries(waiting)))
+        elif self.flying:
+            place = self.chance.randrange(len(self.flying))
+            receiver, name, event = self.flying[place]
+            if self.chance.random() < 0.9:
+                del self.flying[place]
+            self.registers[receiver].receive(name, event)
+
+
+@pytest.mark.parametrize("seed", range(150))
+def test_one_value_a_name_whatever_is_lost_and_whoever_crashes(
+    monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    """Blocks are small and little stays in memory, so that all of it happens often."""
+    monkeypatch.setattr(module, "MAX_IDLE", 1)
+    monkeypatch.setattr(module, "SPARE", 0)
+    monkeypatch.setattr(module, "BLOCK_ROUNDS", 3)
+    cluster = Cluster(Random(seed))
+    for number in range(400):
+        cluster.step(number)
+    assert all(len(values) == 1 for values in cluster.known.values()), cluster.known

@@ -1,0 +1,179 @@
+"""The mesh of a node: whom it hears, what it counts, and of what it complains."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from collections.abc import Coroutine
+from pathlib import Path
+
+import pytest
+
+from paxos import Accept, Ballot, Message, ServerId
+from paxos_adapters.codecs import TEXT
+from paxos_adapters.file import FileStore
+from paxos_adapters.node import mesh as module
+from paxos_adapters.node.mesh import Mesh
+from paxos_adapters.peers import Presence
+from paxos_adapters.udp import Address
+from paxos_adapters.wire import Checked, Reason, Wire
+
+ME, PEER = ServerId(1), ServerId(2)
+MESSAGE = Accept(Ballot(1, PEER), "red")
+
+
+class Peer:
+    """The other member: a bare socket, and wires of several lives."""
+
+    def __init__(self) -> None:
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.bind(("127.0.0.1", 0))
+        self.address: Address = self.socket.getsockname()
+
+    def say(self, wire: Wire[str], place: Address) -> None:
+        for datagram in wire.seal(ME, [("a", MESSAGE)]):
+            self.socket.sendto(datagram, place)
+
+    def life(self, name: str, opened: int, mark: int) -> Wire[str]:
+        return Wire(
+            cluster="c",
+            me=PEER,
+            members={ME, PEER},
+            codec=TEXT,
+            protection=Checked(),
+            presence=lambda: Presence("ab" * 16, name * 8, opened, mark),
+            known={},
+        )
+
+
+async def until(mesh: Mesh[str], *, refused: int = 0, heard: int = 0) -> None:
+    while mesh.refused.total() < refused or len(HEARD) < heard:
+        await asyncio.sleep(0.001)
+
+
+HEARD: list[tuple[ServerId, str, Message[str]]] = []
+
+
+def runs(run: Coroutine[object, object, None]) -> None:
+    HEARD.clear()
+    asyncio.run(asyncio.wait_for(run, 30))
+
+
+async def opened(file: FileStore[str], peer: Peer) -> tuple[Mesh[str], Address]:
+    addresses: dict[ServerId, Address] = {ME: ("127.0.0.1", 0), PEER: peer.address}
+    mesh = Mesh(file, addresses, members={ME, PEER}, protection=None, insecure=False, listen=None)
+    await mesh.open(
+        lambda sender, name, message: HEARD.append((sender, name, message)), lambda: None
+    )
+    host, port, *_ = mesh.place
+    assert isinstance(host, str)
+    assert isinstance(port, int)
+    return mesh, (host, port)
+
+
+def test_what_is_old_is_no_lost_memory_while_its_sender_is_heard(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whoever repeats datagrams of an earlier life does not make the node cry."""
+
+    async def run() -> None:
+        peer = Peer()
+        old, new = peer.life("01", 5, 5), peer.life("02", 7, 7)
+        path = tmp_path / "n1.db"
+        with FileStore.create(path, cluster="c", server=ME, codec=TEXT) as file, peer.socket:
+            mesh, place = await opened(file, peer)
+            for number in range(3):
+                peer.say(new, place)
+                await until(mesh, heard=number + 1)
+                peer.say(old, place)
+                await until(mesh, refused=number + 1)
+                assert mesh.peers()[PEER].refused is None
+            mesh.close()
+            await mesh.closed()
+
+    with caplog.at_level(logging.WARNING):
+        runs(run())
+    assert caplog.messages == []
+
+
+def test_a_memory_that_was_lost_is_told_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def run() -> None:
+        peer = Peer()
+        known, old = Presence("ab" * 16, "02" * 8, 7, 7), peer.life("01", 5, 5)
+        path = tmp_path / "n1.db"
+        with FileStore.create(path, cluster="c", server=ME, codec=TEXT) as file, peer.socket:
+            file.remember(PEER, known)
+            mesh, place = await opened(file, peer)
+            for number in range(3):
+                peer.say(old, place)
+                await until(mesh, refused=number + 1)
+            assert "older" in str(mesh.peers()[PEER].refused)
+            mesh.close()
+            await mesh.closed()
+
+    with caplog.at_level(logging.WARNING):
+        runs(run())
+    (complaint,) = caplog.records
+    assert "is not heard" in complaint.getMessage()
+    assert vars(complaint)["event"] == "lost memory"
+    assert HEARD == []
+
+
+def test_who_speaks_from_elsewhere_is_not_heard(tmp_path: Path) -> None:
+    async def run() -> None:
+        peer, other = Peer(), Peer()
+        path = tmp_path / "n1.db"
+        file = FileStore.create(path, cluster="c", server=ME, codec=TEXT)
+        with file, peer.socket, other.socket:
+            mesh, place = await opened(file, peer)
+            (datagram,) = peer.life("01", 5, 5).seal(ME, [("a", MESSAGE)])
+            other.socket.sendto(datagram, place)
+            await until(mesh, refused=1)
+            assert mesh.refused == {Reason.WRONG_ADDRESS: 1}
+            peer.socket.sendto(datagram, place)
+            await until(mesh, heard=1)
+            assert HEARD == [(PEER, "a", MESSAGE)]
+            mesh.close()
+            await mesh.closed()
+
+    runs(run())
+
+
+def test_names_of_peers_that_are_not_found_are_told_and_tried_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "UNRESOLVED_S", 0.001)
+    peer = Peer()
+    tries: list[Address] = []
+
+    async def resolve(address: Address, _: int) -> tuple[str | int | bytes, ...]:
+        tries.append(address)
+        if len(tries) < 3:
+            raise OSError("not known")
+        return peer.address
+
+    monkeypatch.setattr(module, "resolve", resolve)
+
+    async def run() -> None:
+        path = tmp_path / "n1.db"
+        with FileStore.create(path, cluster="c", server=ME, codec=TEXT) as file, peer.socket:
+            mesh, _ = await opened(file, peer)
+            mesh.post(PEER, "a", MESSAGE)
+            mesh.flush()
+            assert mesh.lost == {"no address": 1}
+            while len(tries) < 3:
+                await asyncio.sleep(0.001)
+            peer.socket.setblocking(False)
+            mesh.post(PEER, "a", MESSAGE)
+            mesh.flush()
+            assert await asyncio.get_running_loop().sock_recv(peer.socket, 2000)
+            mesh.close()
+            await mesh.closed()
+
+    with caplog.at_level(logging.WARNING):
+        runs(run())
+    assert len(caplog.messages) == 2
+    assert all("is not to be found" in it for it in caplog.messages)
