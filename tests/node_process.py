@@ -57,13 +57,14 @@ Flaw: TypeAlias = Literal[
 
 
 class Setup(msgspec.Struct, frozen=True):
-    """What a node process is started with."""
+    """What a node process is started with. ``idle``: how many names stay in memory."""
 
     me: int
     path: str
     addresses: dict[int, Address]
     keys: str
     pace_s: tuple[float, float] = (0.05, 2.0)
+    idle: int = registers.MAX_IDLE
     flaw: Flaw = ""
 
 
@@ -208,6 +209,7 @@ def main(words: Sequence[str]) -> int:
     """Run the node that ``words[0]`` describes, in JSON."""
     logging.basicConfig(format="%(asctime)s %(name)s %(levelname)s %(message)s")
     setup = msgspec.json.decode(words[0], type=Setup)
+    registers.MAX_IDLE, registers.SPARE = setup.idle, setup.idle // 10
     spoil(setup.flaw)
     asyncio.run(serve(setup))
     return 0
