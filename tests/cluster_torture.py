@@ -191,7 +191,7 @@ class Run:
         faults = [self._kill, self._kill, self._pause]
         if self._network.has_weather:
             await self._network.order(weather=weather.RAIN)
-            faults += [self._cut, self._cut, self._heal, self._change]
+            faults += [self._cut, self._heal, self._change]
         while True:
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._chance.uniform(*self._plan.faults_s)):

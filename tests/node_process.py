@@ -41,13 +41,14 @@ from paxos_adapters import registers
 from paxos_adapters.codecs import TEXT
 from paxos_adapters.file import FileStore
 from paxos_adapters.host import Pace
-from paxos_adapters.node import NoAnswer, Node, OutcomeUnknown
+from paxos_adapters.node import Node
 from paxos_adapters.udp import Address
 from paxos_adapters.wire import Keyring, Signed, frame, wire
 from paxos_adapters.wire.frame import HEADER_BYTES, TAG_BYTES, Header
 
 ROOT = Path(__file__).parent.parent
 CLUSTER = "torture"
+PACE = Pace(shortest_s=0.05, longest_s=2.0)
 START_S = 60.0
 
 Verb: TypeAlias = Literal["propose", "read", "watch", "status"]
@@ -63,7 +64,6 @@ class Setup(msgspec.Struct, frozen=True):
     path: str
     addresses: dict[int, Address]
     keys: str
-    pace_s: tuple[float, float] = (0.05, 2.0)
     idle: int = registers.MAX_IDLE
     flaw: Flaw = ""
 
@@ -103,13 +103,12 @@ class Answer(msgspec.Struct, frozen=True):
 async def serve(setup: Setup) -> None:
     """Run a node until stdin ends."""
     me = ServerId(setup.me)
-    shortest_s, longest_s = setup.pace_s
     with FileStore.open(setup.path, cluster=CLUSTER, server=me, codec=TEXT) as file:
         node = Node(
             file,
             {ServerId(it): address for it, address in setup.addresses.items()},
             protection=Signed(Keyring.parse(setup.keys)),
-            pace=Pace(shortest_s=shortest_s, longest_s=longest_s),
+            pace=PACE,
         )
         async with node:
             _say(Answer(0))
@@ -132,10 +131,7 @@ async def _stdin() -> asyncio.StreamReader:
 async def _obey(node: Node[str], order: Order) -> None:
     try:
         _say(await _answer(node, order))
-    except (OutcomeUnknown, NoAnswer) as late:
-        _say(Answer(order.number, unknown=str(late)))
     except PaxosError as error:
-        logging.getLogger(__name__).warning("%s %s: %s", order.verb, order.name, error)
         _say(Answer(order.number, unknown=str(error)))
 
 
