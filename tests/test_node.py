@@ -12,7 +12,7 @@ from random import Random
 
 import pytest
 
-from paxos import ServerId, UnknownServer, majority
+from paxos import MaxRound, ServerId, UnknownServer, majority
 from paxos_adapters.codecs import TEXT
 from paxos_adapters.file import Damaged, FileStore, store
 from paxos_adapters.host import Pace, Stopped
@@ -27,6 +27,7 @@ from paxos_adapters.node import (
     questions,
 )
 from paxos_adapters.node import status as status_module
+from paxos_adapters.registers import BLOCK_ROUNDS, RESERVED
 from paxos_adapters.udp import Address, Endpoint, Place
 from paxos_adapters.wire import Key, Keyring, Protection, Signed, TooLarge
 
@@ -97,6 +98,17 @@ def test_they_agree(tmp_path: Path) -> None:
             assert await two.propose("leader", "two") == "one"
             assert [await it.read("leader") for it in (one, two, three)] == ["one"] * 3
             assert await three.read("other") is None
+
+    runs(run())
+
+
+def test_rounds_are_reserved_before_anything_is_heard(tmp_path: Path) -> None:
+    """What is promised from then on is not saved by itself."""
+
+    async def run() -> None:
+        async with running(tmp_path, 1) as cluster:
+            (file,) = cluster.files.values()
+            assert file.load(RESERVED).records == (MaxRound(BLOCK_ROUNDS),)
 
     runs(run())
 
