@@ -143,6 +143,7 @@ class Run:
         self._paths = create(folder, NODES)
         self._names = count(1)
         self._interval = Interval()
+        self._decided = asyncio.Event()
 
     async def start(self, me: int, addresses: Mapping[int, tuple[str, int]]) -> None:
         """Start a node that knows its peers by these addresses."""
@@ -164,6 +165,7 @@ class Run:
             if told.unknown or read.unknown or not told.value == read.value == name:
                 raise Broken(f"{name} was not decided: {told}, {read}")
             self.seen["decisions"] += 1
+            self._decided.set()
             if times is None:
                 await asyncio.sleep(PAUSE_S)
 
@@ -186,12 +188,12 @@ class Run:
         began_s, size_kib = time.monotonic(), self._sizes_kib()
         counts_after = await self._attack(it, self._plan.at_rest - self._plan.at_rest // 3)
         took_s = time.monotonic() - began_s
-        after = await self.standing()
+        after, now_kib = await self.standing(), self._sizes_kib()
         for me in NODES:
-            grown_kib = self._sizes_kib()[me] - size_kib[me]
+            grown_kib = now_kib[me] - size_kib[me]
             honest = counts_after.honest[me] - counts.honest[me]
             self.seen[f"KiB grown at rest, node {me}"] = grown_kib
-            if after[me].saves != before[me].saves or self._rows() != rows:
+            if after[me].saves != before[me].saves:
                 raise Broken(f"node {me} has saved what a hostile datagram said")
             if after[me].in_memory != before[me].in_memory:
                 raise Broken(f"node {me} keeps what a hostile datagram said")
@@ -199,6 +201,8 @@ class Run:
                 raise Broken(f"node {me} has grown by {grown_kib:,} KiB at rest")
             if honest > PINGS * (len(NODES) - 1) * (took_s + 2):
                 raise Broken(f"node {me} was sent {honest:,} datagrams in {took_s:.1f} s at rest")
+        if self._rows() != rows:
+            raise Broken("what nodes have saved is not what it was")
         self._say(f"at rest: {self._plan.at_rest:,} hostile datagrams in {took_s:.0f} s, no effect")
 
     async def at_work(self, it: Between) -> None:
@@ -206,12 +210,16 @@ class Run:
         size_kib, names = self._sizes_kib(), self.seen["decisions"]
         clients = [asyncio.create_task(self.decide()) for _ in range(CLIENTS)]
         self._interval, sent = Interval(), 0
+        self._decided.clear()
+        first = asyncio.create_task(self._decided.wait())
         try:
             while sent < self._plan.at_work:
+                chunk = min(CHUNK, self._plan.at_work - sent)
+                if sent + chunk == self._plan.at_work:  # Even if the attack is over in no time.
+                    await asyncio.wait([first, *clients], return_when=asyncio.FIRST_COMPLETED)
                 for client in clients:
                     if client.done():
                         client.result()
-                chunk = min(CHUNK, self._plan.at_work - sent)
                 await it.order(datagrams=chunk)
                 sent += chunk
                 if time.monotonic() - self._interval.began_s >= self._plan.report_s:
@@ -219,9 +227,9 @@ class Run:
             if self._interval.took_s:
                 self._report(f"at work: {sent:,} hostile datagrams")
         finally:
-            for client in clients:
-                client.cancel()
-            await asyncio.gather(*clients, return_exceptions=True)
+            for task in (first, *clients):
+                task.cancel()
+            await asyncio.gather(first, *clients, return_exceptions=True)
         names = min(self.seen["decisions"] - names, MOST_NAMES)
         for me in NODES:
             grown_kib = self._sizes_kib()[me] - size_kib[me]

@@ -43,6 +43,7 @@ KEPT = ROOT / "build" / "torture.jsonl"
 NODES = 1, 2, 3, 4, 5
 SETTLE_S = 20.0
 REPORT_S = 5.0
+LEAST_KILLS = 2
 CLIENTS, QUESTIONS = 3, 3
 """How many ask for each name, and how often each of them."""
 
@@ -192,12 +193,15 @@ class Run:
         if self._network.has_weather:
             await self._network.order(weather=weather.RAIN)
             faults += [self._cut, self._heal, self._change]
-        while True:
+        while not self.asked.is_set():
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._chance.uniform(*self._plan.faults_s)):
                     await self.asked.wait()
-                    return
+                    break
             await self._chance.choice(faults)()
+        while self.seen["kills"] < LEAST_KILLS:  # Where clients have been quicker than faults.
+            await asyncio.gather(*self._returning)
+            await self._kill()
 
     def _victim(self) -> list[int]:
         """One node that is up, unless as many are in trouble as may be for any to decide."""

@@ -23,20 +23,20 @@ def lives(plan: Plan, folder: Path, *, with_weather: bool = False) -> dict[str, 
 
 
 def test_one_value_a_name_whoever_is_killed(tmp_path: Path) -> None:
-    seen = lives(Plan(80, SEED, QUICK, in_flight=10), tmp_path)
+    seen = lives(Plan(60, SEED, QUICK, in_flight=10), tmp_path)
 
-    assert seen["kills"] == seen["restarts"] > 1, f"seed {SEED}: {seen}"
-    assert seen["decided"] == 80
-    assert seen["votes"] >= 3 * 80
+    assert seen["kills"] == seen["restarts"] >= cluster_torture.LEAST_KILLS, f"seed {SEED}: {seen}"
+    assert seen["decided"] == 60
+    assert seen["votes"] >= 3 * 60
 
 
 def test_one_value_a_name_in_bad_weather(tmp_path: Path) -> None:
     missing = weather.why_not()
     if missing is not None:
         pytest.skip(f"no weather: {missing}")
-    seen = lives(Plan(60, SEED, QUICK, in_flight=10), tmp_path, with_weather=True)
+    seen = lives(Plan(40, SEED, QUICK, in_flight=10), tmp_path, with_weather=True)
 
-    assert seen["decided"] == 60, f"seed {SEED}: {seen}"
+    assert seen["decided"] == 40, f"seed {SEED}: {seen}"
     assert min(seen[it] for it in ("lost", "delayed", "duplicated", "reordered", "kills")) > 0
 
 
