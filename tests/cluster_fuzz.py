@@ -16,11 +16,9 @@ Whatever else happens is raised, Broken.
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 import sys
 import time
-from asyncio.subprocess import PIPE
 from collections import Counter
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -36,7 +34,8 @@ from paxos_adapters.file import inspect
 from paxos_adapters.wire import Reason
 from tests import middle
 from tests.middle import SOCKETS, Counts, Order
-from tests.node_process import ROOT, Flaw, Remote, Setup, Standing, create
+from tests.node_process import Flaw, Remote, Setup, Standing, create
+from tests.spawning import spawn
 from tests.weather import Loopback
 
 NODES = 1, 2, 3
@@ -116,14 +115,7 @@ class Between:
 @asynccontextmanager
 async def between(setup: middle.Setup) -> AsyncGenerator[Between, None]:
     """Somebody in the middle, who goes when this is left."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tests.middle", msgspec.json.encode(setup).decode()),
-        stdin=PIPE,
-        stdout=PIPE,
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-        start_new_session=True,  # An interrupt is for whoever started it.
-    )
+    process = await spawn("tests.middle", msgspec.json.encode(setup).decode())
     try:
         yield Between(process)
     finally:

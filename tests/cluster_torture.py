@@ -36,9 +36,9 @@ from attrs import frozen
 from tests import checker, weather
 from tests.checker import Entry
 from tests.node_process import Flaw, Gone, Remote, Setup, create
+from tests.spawning import ROOT
 from tests.weather import CALM, Link, Loopback, Network, Skies
 
-ROOT = Path(__file__).parent.parent
 KEPT = ROOT / "build" / "torture.jsonl"
 NODES = 1, 2, 3, 4, 5
 SETTLE_S = 20.0

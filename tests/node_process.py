@@ -45,8 +45,8 @@ from paxos_adapters.node import Node
 from paxos_adapters.udp import Address
 from paxos_adapters.wire import Keyring, Signed, frame, wire
 from paxos_adapters.wire.frame import HEADER_BYTES, TAG_BYTES, Header
+from tests.spawning import spawn
 
-ROOT = Path(__file__).parent.parent
 CLUSTER = "torture"
 PACE = Pace(shortest_s=0.05, longest_s=2.0)
 START_S = 60.0
@@ -233,17 +233,10 @@ class Remote:
     @staticmethod
     async def start(setup: Setup, log: Path, wrapper: Sequence[str] = ()) -> Remote:
         """A node that listens. Raises Gone if it ends before it does."""
-        program = [*wrapper, sys.executable, "-m", "tests.node_process"]
+        words = msgspec.json.encode(setup).decode()
         with log.open("ab") as complaints:
-            process = await asyncio.create_subprocess_exec(
-                *program,
-                msgspec.json.encode(setup).decode(),
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=complaints,
-                cwd=ROOT,
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-                start_new_session=True,  # An interrupt is for whoever started it.
+            process = await spawn(
+                "tests.node_process", words, wrapper=wrapper, complaints=complaints
             )
         remote = Remote(process)
         ready = remote._waiting[0]

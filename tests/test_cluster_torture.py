@@ -12,7 +12,8 @@ import pytest
 
 from tests import cluster_torture, weather
 from tests.cluster_torture import Broken, Plan, torture
-from tests.node_process import ROOT, Flaw
+from tests.node_process import Flaw
+from tests.spawning import ROOT
 
 SEED = 20131017
 QUICK = 0.05, 0.4

@@ -24,8 +24,7 @@ import struct
 import subprocess
 import sys
 import time
-from asyncio import create_subprocess_exec, wait_for
-from asyncio.subprocess import PIPE, Process
+from asyncio import wait_for
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from heapq import heappop, heappush
@@ -37,8 +36,8 @@ from typing import Protocol, TypeAlias
 import msgspec
 
 from paxos_adapters.udp import Address
+from tests.spawning import ROOT, spawn
 
-ROOT = Path(__file__).parent.parent
 TUN = Path("/dev/net/tun")
 PORT = 7_000  # In a namespace of one's own no port is taken.
 MAX_PACKET_BYTES = 65_535
@@ -95,10 +94,17 @@ def why_not() -> str | None:
 
 
 def _refused() -> str | None:
+    """What a router says that is to go as soon as it is there."""
     tried = subprocess.run(
-        ["nsenter", "--net=/proc/self/ns/net", "true"], check=False, capture_output=True
+        [sys.executable, "-m", "tests.weather", "0", "1"],
+        input="",
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        check=False,
     )
-    return f"nsenter says: {tried.stderr.decode().strip()}" if tried.returncode else None
+    return f"a router says: {tried.stderr.splitlines()[-1]}" if tried.returncode else None
 
 
 def address(node: int) -> str:
@@ -288,14 +294,8 @@ class Skies:
 
     async def __aenter__(self) -> Skies:
         """Start the router."""
-        self._router: Process = await create_subprocess_exec(
-            *(sys.executable, "-m", "tests.weather", str(self._seed), *map(str, self._nodes)),
-            stdin=PIPE,
-            stdout=PIPE,
-            cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-            start_new_session=True,  # An interrupt is for whoever started it.
-        )
+        words = str(self._seed), *map(str, self._nodes)
+        self._router = await spawn("tests.weather", *words)
         self._namespaces = msgspec.json.decode(await self._line(), type=Ready).namespaces
         return self
 
