@@ -89,10 +89,13 @@ class Cluster:
         self._keys = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"
 
     async def start(self, me: int) -> None:
-        """Start a node that is down."""
+        """Start a node that is down. Raises Broken if it does not."""
         addresses = self._network.addresses
         setup = Setup(me, str(self.paths[me]), addresses, self._keys, idle=IDLE, flaw=self._flaw)
-        self.up[me] = await Remote.start(setup, self.log(me), self._network.wrapper(me))
+        try:
+            self.up[me] = await Remote.start(setup, self.log(me), self._network.wrapper(me))
+        except Gone:
+            raise Broken(f"node {me} did not start: {self.log(me).read_text()[-600:]}") from None
 
     async def kill(self, me: int) -> None:
         """Kill a node that is up."""
@@ -345,6 +348,8 @@ async def _live(run: Run, cluster: Cluster) -> float:
             both.create_task(run.faults())
             both.create_task(run.clients())
         return await run.calm()
+    except ExceptionGroup as failed:
+        raise failed.exceptions[0] from None
     finally:
         reporting.cancel()
 

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from tests import cluster_torture, weather
-from tests.cluster_torture import Broken, Plan, torture
+from tests.cluster_torture import NODES, Broken, Cluster, Plan, torture
 from tests.node_process import Flaw
 from tests.spawning import ROOT
+from tests.weather import Loopback
 
 SEED = 20131017
 QUICK = 0.05, 0.4
@@ -80,3 +81,11 @@ def test_an_interrupt_ends_it_with_a_summary() -> None:
 
     assert process.wait(60) == 130
     assert "interrupted; so far: " in rest
+
+
+def test_a_node_that_does_not_start_says_why(tmp_path: Path) -> None:
+    cluster = Cluster(tmp_path, Loopback(NODES), "")
+    cluster.paths[1].write_bytes(b"spoilt")
+    with pytest.raises(Broken, match=r"(?s)node 1 did not start: .*n1.db"):
+        asyncio.run(cluster.start(1))
+    assert not cluster.up
