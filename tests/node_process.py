@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import logging
 import os
 import signal
@@ -50,6 +51,7 @@ from tests.spawning import spawn
 CLUSTER = "torture"
 PACE = Pace(shortest_s=0.05, longest_s=2.0)
 START_S = 60.0
+PR_SET_PDEATHSIG = 1
 
 Verb: TypeAlias = Literal["propose", "read", "watch", "status"]
 Flaw: TypeAlias = Literal[
@@ -203,6 +205,8 @@ FLAWS: Mapping[Flaw, Sequence[tuple[object, str, object]]] = {
 
 def main(words: Sequence[str]) -> int:
     """Run the node that ``words[0]`` describes, in JSON."""
+    if sys.platform == "linux":  # Who stands still does not notice that stdin has ended.
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     logging.basicConfig(format="%(asctime)s %(name)s %(levelname)s %(message)s")
     setup = msgspec.json.decode(words[0], type=Setup)
     registers.MAX_IDLE, registers.SPARE = setup.idle, setup.idle // 10
