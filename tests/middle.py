@@ -30,7 +30,7 @@ from random import Random
 
 import msgspec
 
-from paxos import Ballot, Prepare, ServerId
+from paxos import Accept, Ballot, ServerId
 from paxos_adapters.codecs import TEXT
 from paxos_adapters.peers import Presence
 from paxos_adapters.udp import Address
@@ -283,8 +283,9 @@ class Attacker:
 
     def _sealed(self, kind: str, link: Link) -> bytes:
         one, two = link
-        ballot = Ballot(self._random.randrange(1, 1 << 40), ServerId(one))
-        (sealed,) = self._foreign[kind][one].seal(ServerId(two), [("name", Prepare(ballot))])
+        number = self._random.randrange(1, 1 << 40)
+        line = f"name of {number}", Accept(Ballot(number, ServerId(one)), "hostile")
+        (sealed,) = self._foreign[kind][one].seal(ServerId(two), [line])
         return sealed
 
 
