@@ -1,9 +1,26 @@
-"""Tests that you run on what you wrote yourself: a kit for stores.
+"""Tests that you run on what you wrote yourself: a kit for stores, strategies, a pytest plugin.
 
 Needs the extra ``testing``: pytest and hypothesis. Nothing else in the library imports it. How to
-write a store, and how to run the kit on it: docs/stores.md. Arrows: lives, damage <- stores.
+write a store, and how to run the kit on it: docs/stores.md; the rest: docs/testing.md. Arrows:
+lives, damage <- stores; world <- strategies; watched <- plugin.
+
+Names are imported when they are asked for, since pytest loads the plugin at each start.
 """
 
-from paxos_adapters.testing.stores import StoreKit
+from importlib import import_module
+from typing import TYPE_CHECKING
 
-__all__ = ["StoreKit"]
+if TYPE_CHECKING:
+    from paxos_adapters.testing.stores import StoreKit
+    from paxos_adapters.testing.watched import ClusterFactory, WatchedCluster
+
+__all__ = ["ClusterFactory", "StoreKit", "WatchedCluster"]
+
+_HOMES = {"ClusterFactory": "watched", "StoreKit": "stores", "WatchedCluster": "watched"}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found: object = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return found
