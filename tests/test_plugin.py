@@ -260,13 +260,15 @@ class TestWatchedClusters:
         assert history(1) == history(1)
         assert history(1) != history(2)
 
-    def test_keep_the_order_if_they_are_told_to(self) -> None:
-        cluster = WatchedCluster[str](shuffle=False)
-        cluster.propose(S1, "red")
-        cluster.run()
+    def test_shuffle_unless_they_are_told_not_to(self) -> None:
+        def arrivals(seed: int, shuffle: bool) -> tuple[ServerId, ...]:
+            cluster = WatchedCluster[str](seed=seed, shuffle=shuffle)
+            cluster.propose(S1, "red")
+            cluster.run()
+            return tuple(it.receiver for it in cluster.history if isinstance(it, Delivery))[:6]
 
-        arrived = [it.receiver for it in cluster.history if isinstance(it, Delivery)]
-        assert arrived[:6] == [S1, S2, S3, S1, S1, S1]
+        assert {arrivals(seed, False) for seed in range(9)} == {(S1, S2, S3, S1, S1, S1)}
+        assert len({arrivals(seed, True) for seed in range(9)}) > 3
 
     def test_note_all_that_happens(self) -> None:
         cluster = WatchedCluster[str](loss=0.5)
