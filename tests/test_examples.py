@@ -16,6 +16,7 @@ from examples.leader_lease import HOLDER_S, OTHERS_S, Decisions, Member
 from paxos import PaxosError, ServerId
 from tests.support import S1, S2, S3
 
+LIMIT_S = 60  # so that an example that waits for ever fails
 EXAMPLES = Path(feature_flags.__file__).parent
 OURS = [
     "feature_flags",
@@ -193,7 +194,8 @@ class TestTheLock:
     """A holder that was paused can do no harm."""
 
     def test_fences_off_who_lost_it(self) -> None:
-        resource = asyncio.run(lock_with_fencing.main(patience_s=0.01))
+        all_of_it = asyncio.wait_for(lock_with_fencing.main(patience_s=0.01), LIMIT_S)
+        resource = asyncio.run(all_of_it)
 
         assert resource.lines == ["from A", "from B", "from A again"]
         assert resource.epoch == 3
@@ -209,9 +211,8 @@ class TestTheLock:
 
 
 def test_flags_are_read_in_the_same_order_and_none_is_lost() -> None:
-    seen = asyncio.run(feature_flags.main())
+    first, second = asyncio.run(asyncio.wait_for(feature_flags.main(), LIMIT_S))
 
-    first, second = seen
     assert first == second
     assert first[-1] == {"dark mode": True, "new search": True}
     assert len(first) == 2

@@ -38,6 +38,14 @@ FAILING = """
         assert cluster.chosen == "blue"
 """
 
+IN_THE_DOCUMENTS = """
+    def test_colours(paxos_cluster):
+        cluster = paxos_cluster()
+        cluster.propose(1, "red")
+        cluster.run()
+        assert cluster.chosen == "blue"
+"""
+
 PASSING = """
     def test_a_choice(paxos_cluster):
         cluster = paxos_cluster(servers=5, loss=0.2)
@@ -107,6 +115,15 @@ class TestAFailure:
                 "S1 knows red, S2 knows red",
             ],
         )
+
+    def test_is_reported_as_the_documents_show(self, session: pytest.Pytester) -> None:
+        session.makepyfile(test_colours=IN_THE_DOCUMENTS)
+        page = (ROOT / "docs" / "testing.md").read_text()
+        (shown,) = re.findall(r"^```console\n(.*?)^```$", page, re.M | re.S)
+
+        result = session.runpytest_subprocess("--paxos-seed=1")
+
+        assert shown in "\n".join(result.stdout.lines)
 
     def test_repeats_with_its_seed(self, session: pytest.Pytester) -> None:
         session.makepyfile(FAILING)

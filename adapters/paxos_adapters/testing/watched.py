@@ -142,7 +142,7 @@ class ClusterFactory:
     """Makes clusters for one test, from one seed; what the fixture ``paxos_cluster`` is."""
 
     seed: int
-    accounts: list[Callable[[], str]] = Factory(list[Callable[[], str]])
+    accounts: list[Callable[[], str]] = field(factory=list[Callable[[], str]], repr=False)
     _seeds: count[int] = field(
         init=False, repr=False, eq=False, default=Factory(lambda self: count(self.seed), True)
     )
