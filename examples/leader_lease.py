@@ -54,8 +54,8 @@ class Member:
     clock_s: Callable[[], float]
     epoch: int = 0
     since: int = 0
-    leads_until_s: float = -1.0
-    waits_until_s: float = -1.0
+    leads_until_s: float = float("-inf")
+    waits_until_s: float = float("-inf")
 
     def leads(self) -> bool:
         """Whether it believes that it leads: a hint. The fence is what keeps others safe."""
@@ -79,7 +79,7 @@ class Member:
             self.since = self.since if has_led_on else self.epoch
             self.leads_until_s = asked_at_s + HOLDER_S
         else:
-            self.leads_until_s = -1.0
+            self.leads_until_s = float("-inf")
             self.waits_until_s = self.clock_s() + OTHERS_S
 
 

@@ -107,6 +107,13 @@ class TestTheLease:
     def test_holders_count_less_than_the_others(self) -> None:
         assert HOLDER_S < OTHERS_S
 
+    def test_counts_from_any_moment(self) -> None:
+        (a, clock), _ = self.members()
+        clock.now_s = -1000
+
+        assert not a.leads()
+        assert a.campaign()
+
     def test_is_renewed_without_a_gap(self) -> None:
         (a, clock), _ = self.members()
         for now_s in (0, 7, 14):
