@@ -47,34 +47,26 @@ from paxos import (
     Wake,
     WakeMe,
     acceptor,
-    flexible,
     invariants,
     learner,
     proposer,
     server,
-    weighted,
 )
 from paxos.proposer import Accepting, Preparing
+from paxos_adapters.testing import strategies
 from tests.support import S1, S2, S3, STRANGER, THREE
 
 Values = st.sampled_from(["red", "blue", "green"])
 Members = st.sampled_from([S1, S2, S3])
 Senders = st.sampled_from([S1, S2, S3, STRANGER])
-Ballots = st.builds(Ballot, st.integers(1, 4), Members)
+Ballots = strategies.ballots(THREE.members, most_rounds=4)
 Crash = Literal["before the save", "after the save"] | None
 Crashes: st.SearchStrategy[Crash] = st.sampled_from(
     [None, None, None, "before the save", "after the save"]
 )
-Requests = st.one_of(st.builds(Prepare, Ballots), st.builds(Accept[str], Ballots, Values))
+Requests = strategies.requests(Values)
 
-Quorums = st.sampled_from(
-    [
-        THREE,
-        flexible([S1, S2, S3], phase1=3, phase2=1),
-        flexible([S1, S2, S3], phase1=1, phase2=3),
-        weighted({S1: 2, S2: 1, S3: 1}),
-    ]
-)
+Quorums = strategies.quorum_systems(THREE.members)
 
 
 def value_of(ballot: Ballot) -> str:
