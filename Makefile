@@ -15,7 +15,7 @@ BIN := $(VENV)/bin
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11 python; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 
-.PHONY: help demo test types lint format cover mutants scoreboard explore simulate torture fuzz bench wheel clean
+.PHONY: help demo test types lint format cover mutants scoreboard explore simulate torture fuzz bench wheel docs figures clean
 
 help:  ## what there is
 	@awk -F ':.*## *' '/^[a-z]+:.*##/ {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -82,11 +82,20 @@ wheel: $(VENV)/dev  ## build the wheel, and test it with the sources moved away
 	@echo "== wheel"
 	@$(BIN)/python tests/wheel.py
 
+docs: $(VENV)/docs  ## the site, into build/site; a warning is an error
+	@echo "== sphinx"
+	@$(BIN)/python -m sphinx -b html -q -n -W --keep-going docs build/site
+	@echo "open build/site/index.html"
+
+figures: $(VENV)/docs  ## write the pages and figures that are made from the code
+	@echo "== figures"
+	@$(BIN)/python -m docs.transitions
+
 clean:  ## remove what make has made
 	@rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage*
 
 # One stamp for each extra: made when the extra is installed, stale when pyproject.toml changes.
-$(VENV)/cli $(VENV)/test $(VENV)/dev: pyproject.toml | $(VENV)/bin/python
+$(VENV)/cli $(VENV)/test $(VENV)/dev $(VENV)/docs: pyproject.toml | $(VENV)/bin/python
 	@echo "== installing sansio-paxos[$(@F)] into $(VENV)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$(@F)]'
 	@touch $@
