@@ -87,9 +87,9 @@ docs: $(VENV)/docs  ## the site, into build/site; a warning is an error
 	@$(BIN)/python -m sphinx -b html -q -n -W --keep-going docs build/site
 	@echo "open build/site/index.html"
 
-figures: $(VENV)/docs  ## write the pages and figures that are made from the code
+figures: $(VENV)/cli  ## write the pages and figures that are made from the code
 	@echo "== figures"
-	@$(BIN)/python -m docs.transitions
+	@$(BIN)/python -m tests.transitions
 
 clean:  ## remove what make has made
 	@rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage*

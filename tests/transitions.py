@@ -54,7 +54,8 @@ from paxos import (
 from paxos.proposer import Accepting, Preparing, Working
 from paxos_adapters.transitions import Transition, settle
 
-FOLDER = Path(__file__).parent
+ROOT = Path(__file__).parent.parent
+FOLDER = ROOT / "docs"
 S1, S2, S3, STRANGER = map(ServerId, (1, 2, 3, 9))
 THREE = majority([S1, S2, S3])
 MAX_ROUND = 3
@@ -298,9 +299,9 @@ ELECTION = Role[Election, Hint](
 
 PREFACE = """# What each role does with each event
 
-`make figures` writes this page: [transitions.py](transitions.py) gives every event of a small
-alphabet to the roles' own functions, from the first state on, and writes down what it sees. A test
-fails when the page is not what the code does.
+`make figures` writes this page: [transitions.py](../tests/transitions.py) gives every event of a
+small alphabet to the roles' own functions, from the first state on, and writes down what it sees. A
+test fails when the page is not what the code does.
 
 *Saved first* names the record that must be durable before anything of the line leaves. An arrow of
 a diagram is a line of the table below it; what leaves a role in its kind of state has no arrow.
@@ -441,7 +442,7 @@ def main() -> None:
     for path, text in pages().items():
         path.parent.mkdir(exist_ok=True)
         path.write_text(text, encoding="utf-8")
-        print(f"wrote {path.relative_to(FOLDER.parent)}")
+        print(f"wrote {path.relative_to(ROOT)}")
 
 
 if __name__ == "__main__":
