@@ -82,7 +82,7 @@ wheel: $(VENV)/dev  ## build the wheel, and test it with the sources moved away
 	@echo "== wheel"
 	@$(BIN)/python tests/wheel.py
 
-docs: $(VENV)/docs  ## the site, into build/site; a warning is an error
+docs: figures $(VENV)/docs  ## the site, into build/site; a warning is an error
 	@echo "== sphinx"
 	@$(BIN)/python -m sphinx -b html -q -n -W --keep-going docs build/site
 	@echo "open build/site/index.html"

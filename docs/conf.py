@@ -5,16 +5,18 @@
 - Nothing is fetched, neither when the site is built nor when it is read.
 - A name of ours that leads nowhere is an error. Names of others are not looked up.
 - Docstrings are plain text: what is indented in them, after an empty line, is code.
+- Invariants that a page names lead to the reference.
 """
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from sphinx.application import Sphinx
+from docutils import nodes
+from sphinx.addnodes import pending_xref
+from sphinx.application import Sphinx
 
 ROOT = Path(__file__).parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "adapters")]
@@ -71,6 +73,24 @@ def _mark_code(
     lines[:] = marked
 
 
+def _link_invariants(app: Sphinx, page: nodes.document) -> None:
+    for literal in [*page.findall(nodes.literal)]:
+        name = literal.astext()
+        if re.fullmatch(r"invariants\.(?!py$)\w+", name):
+            link = pending_xref(
+                "",
+                literal.deepcopy(),
+                refdomain="py",
+                reftype="obj",
+                reftarget=f"paxos.{name}",
+                refexplicit=True,
+                refwarn=True,
+                refdoc=app.env.docname,
+            )
+            literal.replace_self(link)
+
+
 def setup(app: Sphinx) -> None:
     """Called by Sphinx."""
     app.connect("autodoc-process-docstring", _mark_code)
+    app.connect("doctree-read", _link_invariants)

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from html import escape
 from pathlib import Path
 from textwrap import wrap
-from typing import Generic, TypeAlias, TypeVar
+from typing import Generic, TypeAlias, TypeVar, cast
 
 from attrs import evolve, frozen
 
@@ -116,7 +116,7 @@ class Role(Generic[S, E]):
 
 def _words(effect: object) -> str:
     if isinstance(effect, Broadcast):
-        message: object = effect.message
+        message = cast("Broadcast[object]", effect).message
         return f"`{type(message).__name__}` to all"
     return f"`{type(effect).__name__}`"
 
