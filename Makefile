@@ -72,11 +72,12 @@ explore: $(VENV)/cli  ## every run of small clusters, some minutes: Paxos, and w
 		"--acceptors 5 --ballots 1" "--proposers 3 --ballots 1" "--quorum 3/1"; do \
 		echo "== paxos explore $$scope"; $(BIN)/paxos explore $$scope || exit 1; done
 
-bench: $(VENV)/test  ## decisions beside essential-paxos, saves beside the bare disk, datagrams
+bench: $(VENV)/test  ## beside essential-paxos, the bare disk, PySyncObj and etcd: some minutes
 	@echo "== bench"
 	@$(BIN)/python benchmarks/decisions.py $(PAIRS)
 	@$(BIN)/python benchmarks/saves.py $(SAVES)
 	@$(BIN)/python benchmarks/datagrams.py 40
+	@$(BIN)/python benchmarks/latency.py $(PAIRS)
 
 wheel: $(VENV)/dev  ## build the wheel, and test it with the sources moved away
 	@echo "== wheel"

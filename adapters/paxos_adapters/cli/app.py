@@ -12,6 +12,7 @@ from paxos_adapters.cli.explore import explore
 from paxos_adapters.cli.files import inspect_file, readmit
 from paxos_adapters.cli.lecture import lecture
 from paxos_adapters.cli.simulate import simulate
+from paxos_adapters.cli.standing_in import commands_of_nodes
 
 
 @click.group(invoke_without_command=True)
@@ -29,6 +30,8 @@ paxos.add_command(inspect_file)
 paxos.add_command(lecture)
 paxos.add_command(readmit)
 paxos.add_command(simulate)
+for command in commands_of_nodes():
+    paxos.add_command(command)
 
 
 def run(arguments: Sequence[str]) -> int:

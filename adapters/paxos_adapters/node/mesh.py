@@ -18,13 +18,14 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Set
 from contextlib import suppress
 from typing import Generic, TypeVar
+from weakref import WeakSet
 
 from paxos import Ballot, Message, Prepare, Promise, ServerId, UnknownServer
 from paxos_adapters.file import FileStore, StoreError
-from paxos_adapters.node.errors import Insecure
+from paxos_adapters.node.errors import Insecure, ServedBefore
 from paxos_adapters.node.links import Link
 from paxos_adapters.node.status import Peer
-from paxos_adapters.udp import Address, Endpoint, Place, resolve
+from paxos_adapters.udp import Address, Buffers, Endpoint, Place, resolve
 from paxos_adapters.wire import (
     Checked,
     Hostile,
@@ -49,6 +50,9 @@ MARKS_APART = 1_000
 """After how many saves of a peer what is known of its disk is saved anew."""
 
 LOST_MEMORY = Reason.OTHER_DISK, Reason.OLDER_DISK
+
+_served = WeakSet[object]()
+"""Open files whose datagrams have been numbered."""
 
 
 class Mesh(Generic[V]):
@@ -103,11 +107,14 @@ class Mesh(Generic[V]):
     ) -> None:
         """Listen: ``deliver`` each message, and say when all that has arrived was ``drained``.
 
-        Raises AddressError.
+        Raises AddressError; ServedBefore if somebody has listened for this open file before.
         """
+        if self._file in _served:
+            raise ServedBefore(self._file.path)
         self._loop = asyncio.get_running_loop()
         self._deliver, self._drained = deliver, drained
         self._endpoint = await Endpoint.bind(self._listen, receive=self._receive, drained=drained)
+        _served.add(self._file)
         await self._resolve()
         chores = self._resolve_again(), self._ping_again()
         self._chores = [self._loop.create_task(it) for it in chores]
@@ -135,6 +142,11 @@ class Mesh(Generic[V]):
         """What there is to tell of each peer."""
         now_s = self._loop.time()
         return {it: link.peer(now_s) for it, link in sorted(self._links.items())}
+
+    @property
+    def buffers(self) -> Buffers:
+        """What the system gave to the socket."""
+        return self._endpoint.buffers
 
     @property
     def lost(self) -> dict[str, int]:
@@ -246,7 +258,11 @@ class Mesh(Generic[V]):
         for peer, link in self._links.items():
             try:
                 link.place = await resolve(link.address, self._endpoint.family)
+                link.is_found = True
             except OSError as error:
+                if not link.is_found:
+                    continue
+                link.is_found = False
                 _logger.warning(
                     "server %s is not to be found at %s:%s: %s",
                     peer,
