@@ -32,6 +32,8 @@ myst_heading_anchors = 3
 autodoc_default_options = {"members": True, "undoc-members": True}
 autodoc_member_order = "bysource"
 autodoc_preserve_defaults = True
+SAME_NAMES = {"Answer", "Effect", "Event", "Step"}  # each module has its own
+autodoc_type_aliases = {name: name for name in (*SAME_NAMES, "QuorumSystem", "Request")}
 autodoc_typehints_format = "short"
 python_use_unqualified_type_names = True
 python_maximum_signature_line_length = 88
@@ -90,7 +92,35 @@ def _link_invariants(app: Sphinx, page: nodes.document) -> None:
             literal.replace_self(link)
 
 
+def _name_aliases(
+    _app: Sphinx,
+    _what: str,
+    _name: str,
+    _it: object,
+    _options: object,
+    signature: str | None,
+    returns: str | None,
+) -> tuple[str | None, str | None]:
+    """Undo how autodoc writes an alias within another type."""
+    marked = r"TypeAliasForwardRef\('(\w+)'\)"
+    signature, returns = (
+        None if it is None else re.sub(marked, r"\1", it) for it in (signature, returns)
+    )
+    return signature, returns
+
+
+def _link_aliases(_app: Sphinx, page: nodes.document) -> None:
+    for link in [*page.findall(pending_xref)]:
+        module, name = link.get("py:module"), link["reftarget"]
+        if name in getattr(sys.modules.get(module or ""), "__annotations__", {}):
+            link["reftarget"] = f"{module}.{name}"
+        elif name in SAME_NAMES:
+            link.replace_self(nodes.Text(name))
+
+
 def setup(app: Sphinx) -> None:
     """Called by Sphinx."""
     app.connect("autodoc-process-docstring", _mark_code)
+    app.connect("autodoc-process-signature", _name_aliases)
     app.connect("doctree-read", _link_invariants)
+    app.connect("doctree-read", _link_aliases)
