@@ -160,36 +160,40 @@ def test_an_open_file_serves_once(tmp_path: Path) -> None:
     runs(run())
 
 
-def test_names_of_peers_that_are_not_found_are_told_and_tried_again(
+def test_peers_that_are_not_found_are_told_once_and_looked_for_again(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Meanwhile they are neither heard nor suspected."""
     monkeypatch.setattr(module, "UNRESOLVED_S", 0.001)
     peer = Peer()
     tries: list[Address] = []
+    places: list[Address] = []
 
     async def resolve(address: Address, _: int) -> tuple[str | int | bytes, ...]:
         tries.append(address)
-        if len(tries) < 3:
+        if not places:
             raise OSError("not known")
-        return peer.address
+        return places[0]
 
     monkeypatch.setattr(module, "resolve", resolve)
 
     async def run() -> None:
         path = tmp_path / "n1.db"
         with FileStore.create(path, cluster="c", server=ME, codec=TEXT) as file, peer.socket:
-            mesh, _ = await opened(file, peer)
+            mesh, place = await opened(file, peer)
             assert not mesh.peers()[PEER].is_found
             mesh.post(PEER, "a", MESSAGE)
             mesh.flush()
             assert mesh.lost == {"no address": 1}
-            while len(tries) < 3:
+            peer.say(peer.life("01", 5, 5), place)
+            while "heard too early" not in mesh.lost or len(tries) < 3:
                 await asyncio.sleep(0.001)
-            assert mesh.peers()[PEER].is_found
-            peer.socket.setblocking(False)
-            mesh.post(PEER, "a", MESSAGE)
-            mesh.flush()
-            assert await asyncio.get_running_loop().sock_recv(peer.socket, 2000)
+            assert mesh.refused == {}
+            places.append(peer.address)
+            while not mesh.peers()[PEER].is_found:
+                await asyncio.sleep(0.001)
+            peer.say(peer.life("02", 6, 6), place)
+            await until(mesh, heard=1)
             mesh.close()
             await mesh.closed()
 

@@ -2,7 +2,7 @@
 
 - Messages for one peer wait until they are flushed, and then share datagrams.
 - What comes from an address that is not its sender's, or does not open, is counted by reason, and
-  answered by nothing.
+  answered by nothing. As long as nobody knows where a peer is, it is not heard, nor spoken to.
 - Every second each peer is asked whether it is there, so that an idle server knows too. These
   questions go by a name that no decision has.
 - Names are resolved anew from time to time, since a peer may move.
@@ -192,6 +192,9 @@ class Mesh(Generic[V]):
         link = None
         try:
             link = self._links.get(self._wire.claimed_sender(datagram))
+            if link is not None and link.place is None:
+                self._endpoint.counts["heard too early"] += 1
+                return
             if link is None or not link.is_at(place):
                 raise Hostile(Reason.WRONG_ADDRESS)
             opened = self._wire.open(datagram)
