@@ -31,7 +31,6 @@ myst_heading_anchors = 3
 
 autodoc_default_options = {"members": True, "undoc-members": True}
 autodoc_member_order = "bysource"
-autodoc_preserve_defaults = True
 SAME_NAMES = {"Answer", "Effect", "Event", "Step"}  # each module has its own
 autodoc_type_aliases = {name: name for name in (*SAME_NAMES, "QuorumSystem", "Request")}
 autodoc_typehints_format = "short"
