@@ -17,7 +17,7 @@ BIN := $(VENV)/bin
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11 python; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 
-.PHONY: help demo test types lint format cover mutants scoreboard explore simulate torture fuzz bench wheel clean
+.PHONY: help demo test types lint format cover mutants scoreboard explore simulate torture fuzz bench wheel docs figures clean
 
 help:  ## what there is
 	@awk -F ':.*## *' '/^[a-z]+:.*##/ {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -89,13 +89,22 @@ wheel: $(VENV)/dev  ## build the wheel, and test it with the sources moved away
 	@echo "== wheel"
 	@$(BIN)/python tests/wheel.py
 
+docs: figures $(VENV)/docs  ## the site, into build/site; a warning is an error
+	@echo "== sphinx"
+	@$(BIN)/python -m sphinx -b html -q -n -W --keep-going docs build/site
+	@echo "open build/site/index.html"
+
+figures: $(VENV)/cli  ## write the pages and figures that are made from the code
+	@echo "== figures"
+	@$(BIN)/python -m tests.transitions
+
 clean:  ## remove what make has made
 	@rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage*
 
 # The command needs msgspec to run servers.
 EXTRAS_cli := cli,udp
 # One stamp for each extra: made when the extra is installed, stale when pyproject.toml changes.
-$(VENV)/cli $(VENV)/test $(VENV)/dev: pyproject.toml | $(VENV)/bin/python
+$(VENV)/cli $(VENV)/test $(VENV)/dev $(VENV)/docs: pyproject.toml | $(VENV)/bin/python
 	@echo "== installing sansio-paxos[$(or $(EXTRAS_$(@F)),$(@F))] into $(VENV)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$(or $(EXTRAS_$(@F)),$(@F))]'
 	@touch $@

@@ -34,6 +34,7 @@ Answer: TypeAlias = Promise[V] | Accepted[V] | Nack
 """One answer to one request; it goes to whoever asked."""
 
 Step: TypeAlias = tuple[Acceptor[V], Outbound[Acceptor[V], Answer[V]]]
+"""The state after a request, and the answer."""
 
 
 def receive(state: Acceptor[V], request: Request[V]) -> Step[V]:

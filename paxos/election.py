@@ -60,8 +60,13 @@ class Election:
 
 
 Event: TypeAlias = Beat | From[Heartbeat]
+"""A heartbeat from another server, or the wake-up for its own."""
+
 Effect: TypeAlias = Broadcast[Heartbeat] | WakeMe[Beat]
+"""Say that a proposal is under way, or wake up for the next time."""
+
 Step: TypeAlias = tuple[Election, Now[Effect]]
+"""The state after an event, and what leaves."""
 
 
 def receive(state: Election, event: Event, *, claims: bool = True) -> Step:

@@ -45,7 +45,10 @@ class Learner(Generic[V]):
 
 
 Event: TypeAlias = From[Accepted[V]] | Chosen[V]
+"""One vote, or the word of a server that knows."""
+
 Step: TypeAlias = tuple[Learner[V], Now[Chosen[V]]]
+"""The state after an event, and what it has learnt."""
 
 
 def receive(state: Learner[V], event: Event[V]) -> Step[V]:

@@ -128,7 +128,10 @@ class NothingChosen:
 
 
 Working: TypeAlias = Preparing[V] | Accepting[V]
+"""A request to all is under way."""
+
 Phase: TypeAlias = Idle | Working[V] | Done[V]
+"""What a proposer is doing."""
 
 
 @final
@@ -147,10 +150,15 @@ class Proposer(Generic[V]):
 
 
 Event: TypeAlias = Propose[V] | Inquire | Wake | From[Reply[V]]
+"""What can happen to a proposer: the program asks, time passes, an answer arrives."""
+
 Effect: TypeAlias = (
     Broadcast[Prepare | Accept[V] | Chosen[V]] | WakeMe[Wake] | Done[V] | NothingChosen
 )
+"""What a proposer wants done: ask or tell all, wake, or tell the program."""
+
 Step: TypeAlias = tuple[Proposer[V], Outbound[MaxRound, Effect[V]]]
+"""The state after an event, and what leaves; a new round is saved first."""
 
 
 def receive(state: Proposer[V], event: Event[V]) -> Step[V]:

@@ -149,6 +149,7 @@ class Listed:
 
 
 QuorumSystem: TypeAlias = Counted | Weighted | Listed
+"""Which servers are enough, in each of the two phases; any two of different phases meet."""
 
 
 def majority(members: Iterable[ServerId]) -> Counted:

@@ -78,6 +78,7 @@ Effect: TypeAlias = To[Message[V]] | Broadcast[Message[V]] | WakeMe[Wakeup] | Re
 """What a server wants done: send, wake, or tell the program."""
 
 Step: TypeAlias = tuple[Server[V], Outbound[Record[V], Effect[V]]]
+"""The state after an event, and what leaves."""
 
 
 def start(me: ServerId, quorum: QuorumSystem, records: Iterable[Record[V]] = ()) -> Server[V]:

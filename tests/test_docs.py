@@ -1,4 +1,7 @@
-"""What the documents say is so: their programs run, their picture is real, their links lead."""
+"""What the documents say is so: their programs run, their picture is real, their links lead.
+
+What they name exists, and what was made from the code is what the code makes today.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +9,20 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
+from inspect import getmembers, isfunction
 from pathlib import Path
 
 import click
 import pytest
 
+from paxos import invariants
+from paxos_adapters import rules
 from paxos_adapters.cli import app
+from tests import transitions
 
 ROOT = Path(__file__).parent.parent
-DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("docs/*.md"))]
+DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("docs/**/*.md"))]
 
 
 def blocks(language: str) -> list[tuple[str, str]]:
@@ -95,3 +103,50 @@ def test_a_document_is_there_and_has_something_to_say(name: str) -> None:
 
     assert text.startswith("# ")
     assert len(text.splitlines()) > 10
+
+
+def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
+    """Every page in its place, every link and every docstring in order; ``make docs`` writes it."""
+    for package in "sphinx", "myst_parser", "furo":
+        pytest.importorskip(package, reason=f"{package} comes with the extra 'docs'")
+    options = ["-b", "dummy", "-q", "-n", "-W", "--keep-going", "-d", str(tmp_path / "doctrees")]
+
+    done = subprocess.run(
+        [sys.executable, "-m", "sphinx", *options, str(ROOT / "docs"), str(tmp_path / "site")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("path", transitions.pages(), ids=lambda path: path.name)
+def test_what_the_roles_do_is_up_to_date(path: Path) -> None:
+    assert path.read_text(encoding="utf-8") == transitions.pages()[path], "make figures"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda it: it.name)
+def test_every_test_that_is_named_exists(document: Path) -> None:
+    for file, name in re.findall(r"`(tests/\w+\.py)(?:::(\w+))?`", document.read_text()):
+        source = (ROOT / file).read_text()
+        assert not name or f"def {name}(" in source, name
+
+
+def test_what_the_page_on_safety_names_exists() -> None:
+    page = " ".join((ROOT / "docs" / "safety.md").read_text().split())
+    clauses = {
+        it["clause"] for it in tomllib.loads((ROOT / "tests/mutants.toml").read_text())["mutant"]
+    }
+    mutants = re.findall(r"(?:Mutants: |; )\*([^*]+)\*", page)
+    every_rule = {name for name, it in vars(rules).items() if it in rules.RULES}
+    every_invariant = {
+        name
+        for name, it in getmembers(invariants, isfunction)
+        if it.__module__ == invariants.__name__ and not name.startswith("_")
+    }
+
+    assert len(mutants) > 40
+    assert set(mutants) <= clauses
+    assert set(re.findall(r"`rules\.(\w+)`", page)) <= every_rule
+    assert set(re.findall(r"`invariants\.((?!py`)\w+)`", page)) == every_invariant

@@ -75,6 +75,7 @@ class MemoryStore(Generic[R]):
 
 
 Event: TypeAlias = Delivery[Message[V]] | Woken
+"""What has happened in a cluster: a message arrived, or a wake-up came."""
 
 
 class Network(Generic[M]):

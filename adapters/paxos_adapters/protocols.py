@@ -40,9 +40,16 @@ from paxos import (
 from paxos.proposer import Accepting, Idle, Task
 
 Server: TypeAlias = server.Server[str]
+"""A server whose values are text."""
+
 Event: TypeAlias = server.Event[str]
+"""What can happen to it."""
+
 Step: TypeAlias = server.Step[str]
+"""Its state after an event, and what leaves."""
+
 Receive: TypeAlias = Callable[[Server, Event], Step]
+"""What a protocol is: a function of the shape of ``server.receive``."""
 
 VALUES = ("red", "blue", "green", "gold", "plum", "teal", "pink", "gray", "lime")
 """What is proposed: a value of its own for each server."""

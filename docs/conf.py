@@ -1,0 +1,125 @@
+"""How Sphinx makes the site from the pages of this folder: ``make docs``.
+
+- The pages are plain Markdown, to be read on a code host too, so links are relative paths.
+- The reference is read from the docstrings.
+- Nothing is fetched, neither when the site is built nor when it is read.
+- A name of ours that leads nowhere is an error. Names of others are not looked up.
+- Docstrings are plain text: what is indented in them, after an empty line, is code.
+- Invariants that a page names lead to the reference.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+from docutils import nodes
+from sphinx.addnodes import pending_xref
+from sphinx.application import Sphinx
+
+ROOT = Path(__file__).parent.parent
+sys.path[:0] = [str(ROOT), str(ROOT / "adapters")]
+
+project = "paxos"
+author = "The paxos maintainers"
+project_copyright = author
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.viewcode"]
+
+myst_heading_anchors = 3
+
+autodoc_default_options = {"members": True, "undoc-members": True}
+autodoc_member_order = "bysource"
+SAME_NAMES = {"Answer", "Effect", "Event", "Step"}  # each module has its own
+autodoc_type_aliases = {name: name for name in (*SAME_NAMES, "QuorumSystem", "Request")}
+autodoc_typehints_format = "short"
+python_use_unqualified_type_names = True
+python_maximum_signature_line_length = 88
+add_module_names = False
+nitpick_ignore_regex = [
+    ("py:.*", r"(?!paxos).*"),
+    ("py:.*", r"paxos.*\.[A-Z](_co|_contra)?"),  # type variables
+    ("py:.*", r"paxos_adapters\.\w+\.\w+\..*"),  # what a package keeps to itself
+]
+
+html_theme = "furo"
+html_title = "paxos"
+html_copy_source = False
+html_show_sphinx = False
+html_static_path = ["static"]
+html_css_files = ["site.css"]
+html_theme_options = {
+    "light_css_variables": {
+        "color-brand-primary": "#0b5cad",
+        "color-brand-content": "#0b5cad",
+    },
+    "dark_css_variables": {
+        "color-brand-primary": "#6cb6ff",
+        "color-brand-content": "#6cb6ff",
+    },
+}
+
+
+def _mark_code(
+    _app: Sphinx, _what: str, _name: str, _it: object, _options: object, lines: list[str]
+) -> None:
+    """Put the mark of a code block before what is indented."""
+    marked: list[str] = []
+    for line in lines:
+        starts = line.startswith("    ") and marked and not marked[-1]
+        if starts and not marked[-2].startswith("    "):
+            marked += ["::", ""]
+        marked.append(line)
+    lines[:] = marked
+
+
+def _link_invariants(app: Sphinx, page: nodes.document) -> None:
+    for literal in [*page.findall(nodes.literal)]:
+        name = literal.astext()
+        if re.fullmatch(r"invariants\.(?!py$)\w+", name):
+            link = pending_xref(
+                "",
+                literal.deepcopy(),
+                refdomain="py",
+                reftype="obj",
+                reftarget=f"paxos.{name}",
+                refexplicit=True,
+                refwarn=True,
+                refdoc=app.env.docname,
+            )
+            literal.replace_self(link)
+
+
+def _name_aliases(
+    _app: Sphinx,
+    _what: str,
+    _name: str,
+    _it: object,
+    _options: object,
+    signature: str | None,
+    returns: str | None,
+) -> tuple[str | None, str | None]:
+    """Undo how autodoc writes an alias within another type."""
+    marked = r"TypeAliasForwardRef\('(\w+)'\)"
+    signature, returns = (
+        None if it is None else re.sub(marked, r"\1", it) for it in (signature, returns)
+    )
+    return signature, returns
+
+
+def _link_aliases(_app: Sphinx, page: nodes.document) -> None:
+    for link in [*page.findall(pending_xref)]:
+        module, name = link.get("py:module"), link["reftarget"]
+        if name in getattr(sys.modules.get(module or ""), "__annotations__", {}):
+            link["reftarget"] = f"{module}.{name}"
+        elif name in SAME_NAMES:
+            link.replace_self(nodes.Text(name))
+
+
+def setup(app: Sphinx) -> None:
+    """Called by Sphinx."""
+    app.connect("autodoc-process-docstring", _mark_code)
+    app.connect("autodoc-process-signature", _name_aliases)
+    app.connect("doctree-read", _link_invariants)
+    app.connect("doctree-read", _link_aliases)
