@@ -508,23 +508,20 @@ def test_registers_tell_of_a_broken_protocol(tmp_path: Path) -> None:
 NODE = dedent(
     """
     import asyncio, os, sys
-    from functools import partial
     from pathlib import Path
-    from random import Random
     from paxos import ServerId
     from paxos_adapters.codecs import TEXT
     from paxos_adapters.file import FileStore
     from paxos_adapters.host import Pace
-    from paxos_adapters.node import Node, node
+    from paxos_adapters.node import Node
     from paxos_adapters.recording import Recorder
 
     async def main(me, folder, ports):
         recorder = Recorder(folder / f"n{me}.jsonl", codec=TEXT, runtime="node")
-        node.Registers = partial(node.Registers, witness=recorder)
         addresses = {ServerId(it): ("127.0.0.1", port) for it, port in enumerate(ports, 1)}
         pace = Pace(shortest_s=0.02, longest_s=0.5, beat_s=0.02)
         with FileStore.open(folder / f"n{me}.db", cluster="c", server=me, codec=TEXT) as file:
-            async with Node(file, addresses, pace=pace, random=Random(me)) as running:
+            async with Node(file, addresses, pace=pace, witness=recorder) as running:
                 print("up", flush=True)
                 number = 0
                 while True:

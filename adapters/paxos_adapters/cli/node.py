@@ -7,6 +7,8 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -20,6 +22,7 @@ from paxos_adapters.file import FileStore, NotThere
 from paxos_adapters.node import Node
 from paxos_adapters.node.control import serve
 from paxos_adapters.node.lines import beside
+from paxos_adapters.recording import Recorder, RecordingError
 from paxos_adapters.udp import Address
 
 _logger = logging.getLogger(__name__)
@@ -32,6 +35,19 @@ _logger = logging.getLogger(__name__)
 @click.option("--create", is_flag=True, help="Make the memory of a server that has never run.")
 @click.option("--listen", metavar="HOST:PORT", help="Listen here, if not at its own address.")
 @click.option("--insecure", is_flag=True, help="Go without a key beyond this machine.")
+@click.option(
+    "--record",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Record what happens, at the end of FILE; paxos replay plays it again.",
+)
+@click.option(
+    "--record-mib",
+    type=click.IntRange(1),
+    default=64,
+    show_default=True,
+    help="How large FILE may become before it is FILE.1, and a new one is begun.",
+)
 @click.option("--until-eof", is_flag=True, help="End when the standard input ends, too.")
 @click.option("--verbose", is_flag=True, help="Log more than what is wrong.")
 @click.option(
@@ -48,6 +64,8 @@ def node(
     create: bool,
     listen: str | None,
     insecure: bool,
+    record: Path | None,
+    record_mib: int,
     until_eof: bool,
     verbose: bool,
     log: str,
@@ -64,9 +82,17 @@ def node(
     begin = FileStore.create if create else FileStore.open
     try:
         protection = deployment.protection()
-        with begin(path, cluster=deployment.name, server=server, codec=RAW) as file:
+        with (
+            begin(path, cluster=deployment.name, server=server, codec=RAW) as file,
+            _recorder(record, record_mib, deployment.name) as recorder,
+        ):
             running = Node(
-                file, deployment.addresses, listen=at, protection=protection, insecure=insecure
+                file,
+                deployment.addresses,
+                listen=at,
+                protection=protection,
+                insecure=insecure,
+                witness=recorder,
             )
             return asyncio.run(_run(running, until_eof))
     except BadDeployment as error:
@@ -76,6 +102,22 @@ def node(
         raise click.ClickException(f"{error} {hint}") from error
     except (PaxosError, OSError) as error:
         raise Failure(error) from error
+
+
+@contextmanager
+def _recorder(
+    path: Path | None, mib: int, cluster: str
+) -> Generator[Recorder[bytes] | None, None, None]:
+    if path is None:
+        yield None
+        return
+    facts = {"cluster": cluster}
+    try:
+        recorder = Recorder(path, codec=RAW, runtime="node", facts=facts, max_bytes=mib << 20)
+    except (RecordingError, OSError) as error:
+        raise BadArguments(f"--record: {error}") from error
+    with recorder:
+        yield recorder
 
 
 def _address(listen: str) -> Address:

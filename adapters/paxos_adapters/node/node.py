@@ -50,6 +50,7 @@ from paxos_adapters.node.mesh import Mesh
 from paxos_adapters.node.questions import Answer, Questions
 from paxos_adapters.node.saving import Saver
 from paxos_adapters.node.status import Status, tolerance
+from paxos_adapters.ports import Witness
 from paxos_adapters.registers import Registers, Waiting
 from paxos_adapters.udp import Address, Place
 from paxos_adapters.wire import Protection, TooLarge
@@ -73,12 +74,15 @@ class Node(Generic[V]):
         quorum: QuorumSystem | None = None,
         pace: Pace = DEFAULT_PACE,
         random: Random | None = None,
+        witness: Witness[V] | None = None,
     ) -> None:
         """The server whose memory ``file`` is; ``addresses`` are those of all members.
 
         It listens at ``listen``, at its own address if not said. Without ``protection`` a checksum
-        finds accidents and nothing else: only for loopback addresses, or if ``insecure``. Raises
-        Insecure; UnknownServer if the file's server, or another member, has no address.
+        finds accidents and nothing else: only for loopback addresses, or if ``insecure``.
+        ``witness`` is told what happens: a recorder, for example.
+
+        Raises Insecure; UnknownServer if the file's server, or another member, has no address.
         """
         self.me = file.identity.server
         self.file = file
@@ -94,7 +98,9 @@ class Node(Generic[V]):
         )
         self._pace = pace
         self._random = Random() if random is None else random
-        self._registers = Registers(self.me, self._quorum, load=file.load, perform=self._perform)
+        self._registers = Registers(
+            self.me, self._quorum, load=file.load, perform=self._perform, witness=witness
+        )
         self._questions = Questions[V]()
         self._events: deque[tuple[str, server.Event[V]]] = deque()
         self._reports: deque[tuple[str, server.Report[V]]] = deque()

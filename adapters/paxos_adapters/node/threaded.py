@@ -29,6 +29,7 @@ from paxos_adapters.host import DEFAULT_PACE, Pace, Stopped
 from paxos_adapters.node.errors import NodeClosed
 from paxos_adapters.node.node import Node
 from paxos_adapters.node.status import Status
+from paxos_adapters.ports import Witness
 from paxos_adapters.udp import Address, Place
 from paxos_adapters.wire import Protection
 
@@ -53,6 +54,7 @@ class ThreadedNode(Generic[V]):
         quorum: QuorumSystem | None = None,
         pace: Pace = DEFAULT_PACE,
         random: Random | None = None,
+        witness: Witness[V] | None = None,
         loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None,
     ) -> None:
         """Start it, as ``Node`` is made and entered, and wait until it listens.
@@ -69,6 +71,7 @@ class ThreadedNode(Generic[V]):
             quorum=quorum,
             pace=pace,
             random=random,
+            witness=witness,
         )
         self.me = self._node.me
         self.file = file
