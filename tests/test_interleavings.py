@@ -43,7 +43,6 @@ def found(scope: Scope, rules: Iterable[str] = RULES) -> Exploration[State, Move
         Scope(quorum=flexible(MEMBERS, phase1=2, phase2=3), ballots=1),
         Scope(quorum=weighted(dict(zip(MEMBERS, (2, 1, 1), strict=True))), ballots=1),
     ],
-    ids=str,
 )
 def test_paxos_keeps_every_rule_in_every_run(scope: Scope) -> None:
     machine, seen = explore_cluster(scope)

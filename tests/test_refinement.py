@@ -75,7 +75,6 @@ CHOOSES = Actions(Action.PHASE_2B, Action.VOTE_FOR, Action.NEXT)
         (Scope(proposers=1, quorum=flexible(MEMBERS, phase1=1, phase2=3)), 1_711, 6_492),
         (Scope(proposers=1, quorum=weighted({S1: 2, S2: 1, S3: 1})), 651, 2_420),
     ],
-    ids=str,
 )
 def test_every_step_is_one_action_of_each_module(scope: Scope, states: int, steps: int) -> None:
     machine, found = refine(scope)
@@ -94,7 +93,6 @@ def test_every_step_is_one_action_of_each_module(scope: Scope, states: int, step
         (Scope(acceptors=2, proposers=1, ballots=2, crashes=1), 8_501, 46_353),
         (Scope(acceptors=1, proposers=1, ballots=3, crashes=2), 6_012, 23_897),
     ],
-    ids=str,
 )
 def test_a_crash_is_stuttering_or_an_action_of_which_nobody_heard(
     scope: Scope, states: int, steps: int
