@@ -38,7 +38,7 @@ from paxos import (
 from paxos import server as servers
 from paxos.errors import assert_never
 from paxos.messages import Request
-from paxos_adapters import registers
+from paxos_adapters import blocks, registers
 from paxos_adapters.codecs import TEXT
 from paxos_adapters.file import FileStore
 from paxos_adapters.host import Pace
@@ -164,7 +164,7 @@ def spoil(flaw: Flaw) -> None:
 
 def _load(file: FileStore[str], name: str) -> Saved[servers.Record[str]]:
     """Nothing, but the rounds that were reserved."""
-    return load(file, name) if name == registers.RESERVED else Saved(())
+    return load(file, name) if name == blocks.RESERVED else Saved(())
 
 
 def _yes(_: Acceptor[str], request: Request[str]) -> acceptor.Step[str]:

@@ -25,6 +25,7 @@ from paxos import (
     server,
     weighted,
 )
+from paxos_adapters.blocks import RESERVED
 from paxos_adapters.codecs import TEXT
 from paxos_adapters.explaining import (
     Agreed,
@@ -51,7 +52,6 @@ from paxos_adapters.lecture import SCENARIOS, Stage
 from paxos_adapters.memory import Cluster
 from paxos_adapters.protocols import PAXOS, Protocol
 from paxos_adapters.recording import Recorder, replay
-from paxos_adapters.registers import RESERVED
 from tests.support import FIVE, S1, S2, S3, S4, S5, THREE, ballot
 
 PROTOCOLS = {it.protocol.name: it.protocol for it in SCENARIOS.values()}

@@ -13,6 +13,7 @@ from random import Random
 import pytest
 
 from paxos import NO_BALLOT, Ballot, MaxRound, ServerId, UnknownServer, majority
+from paxos_adapters.blocks import RESERVED
 from paxos_adapters.codecs import TEXT
 from paxos_adapters.file import Damaged, FileStore, store
 from paxos_adapters.host import Pace, Stopped
@@ -27,7 +28,7 @@ from paxos_adapters.node import (
     questions,
 )
 from paxos_adapters.node import status as status_module
-from paxos_adapters.registers import BLOCK_ROUNDS, RESERVED
+from paxos_adapters.registers import BLOCK_ROUNDS
 from paxos_adapters.udp import Address, Endpoint, Place
 from paxos_adapters.wire import Key, Keyring, Protection, Signed, TooLarge
 

@@ -35,7 +35,8 @@ from paxos import (
     server,
 )
 from paxos_adapters import registers as module
-from paxos_adapters.registers import BLOCK_ROUNDS, RESERVED, Entry, Registers
+from paxos_adapters.blocks import RESERVED
+from paxos_adapters.registers import BLOCK_ROUNDS, Entry, Registers
 
 ME, OTHER, THIRD = map(ServerId, (1, 2, 3))
 ALONE = majority([ME])

@@ -11,6 +11,7 @@
 - So a promise waits for no save of its own. What is accepted does.
 - A server that was restarted refuses what others begin below its block. Who is refused begins
   above, for all names.
+- Bounded: messages are dropped, and will come again, while too many steps wait for a save.
 - What is not saved yet, or is at work, stays in memory. Of all else the least used is dropped, and
   loaded when it is asked for.
 """
@@ -26,27 +27,34 @@ from attrs import define
 
 from paxos import (
     NO_BALLOT,
+    Accept,
     Acceptor,
     AfterSave,
     Ballot,
     From,
     InvariantError,
     MaxRound,
+    Message,
     Nack,
+    Prepare,
     QuorumSystem,
     Saved,
     ServerId,
     server,
 )
 from paxos.proposer import Accepting, Preparing
+from paxos_adapters.blocks import RESERVED, kept, reserved
 from paxos_adapters.ports import Witness
 
 V = TypeVar("V")
 
-RESERVED = ""
-"""The name under which the block of rounds is saved; no register has it."""
-
 BLOCK_ROUNDS = 1_000
+MAX_AHEAD = 1 << 40
+"""Nobody honest is so many rounds ahead of us: who says so is not heard."""
+
+MAX_WAITING = 10_000
+"""How many steps may wait for a save, before messages are dropped."""
+
 MAX_IDLE, SPARE = 10_000, 1_000
 """How many idle registers stay in memory, and how many more there may be before any is dropped."""
 
@@ -99,9 +107,10 @@ class Registers(Generic[V]):
         self._witness = witness
         self._open: OrderedDict[str, Register[V]] = OrderedDict()
         self._waiting: list[Waiting[V]] = []
-        rounds = (it.round for it in load(RESERVED).records if isinstance(it, MaxRound))
-        self._floor = self._ceiling = max(rounds, default=0)
-        self._promised = Ballot(self._floor + 1, ServerId(0)) if self._floor else NO_BALLOT
+        self._block = self._floor = self._ceiling = reserved(load(RESERVED).records)
+        self._promised = kept((Acceptor[V](),), self._block)[0].promised
+        self._full = MAX_IDLE + SPARE
+        self.dropped = 0
 
     def __len__(self) -> int:
         """How many registers are in memory."""
@@ -128,7 +137,14 @@ class Registers(Generic[V]):
         return register
 
     def receive(self, name: str, event: server.Event[V]) -> None:
-        """Take one event. Raises Busy and InvariantError, and what loading raises."""
+        """Take one event. Raises Busy and InvariantError, and what loading raises.
+
+        A message is dropped, and counted in ``dropped``, while too many steps wait for a save, or
+        if its rounds are out of all reason.
+        """
+        if type(event) is From and self._is_too_much(event.message):
+            self.dropped += 1
+            return
         register = self.of(name)
         try:
             register.state, outbound = server.receive(register.state, event)
@@ -148,6 +164,14 @@ class Registers(Generic[V]):
             outbound = outbound.release(Saved((outbound.record,)))
         for effect in outbound.messages:
             self._perform(name, effect)
+
+    def _is_too_much(self, message: Message[V]) -> bool:
+        reach = 0
+        if type(message) is Prepare or type(message) is Accept:
+            reach = message.ballot.round
+        elif type(message) is Nack:
+            reach = message.promised.round
+        return reach > self._ceiling + MAX_AHEAD or len(self._waiting) >= MAX_WAITING
 
     def _wait(
         self,
@@ -193,7 +217,10 @@ class Registers(Generic[V]):
             else:
                 free = outbound.release(receipt)
                 if type(record) is Acceptor:
-                    register.durable, register.leaving = record, False
+                    register.durable = record
+            if register.leaving and not register.waiting:
+                register.leaving = False
+                self._drop(name, register)
             if self._witness is not None and free.messages:
                 self._witness.saved(self.me, name, 1)
             for effect in free.messages:
@@ -201,8 +228,7 @@ class Registers(Generic[V]):
 
     def reserved(self, receipt: Saved[server.Record[V]]) -> None:
         """Use the rounds of the blocks that ``receipt`` speaks of."""
-        rounds = (it.round for it in receipt.records if isinstance(it, MaxRound))
-        self._ceiling = max((self._ceiling, *rounds))
+        self._ceiling = max(self._ceiling, reserved(receipt.records))
 
     def _is_durable(self, register: Register[V], record: server.Record[V]) -> bool:
         """Whether the record, or what stands for it, is durable already."""
@@ -210,14 +236,10 @@ class Registers(Generic[V]):
         return record is register.durable or (needed is not None and needed <= self._ceiling)
 
     def _loaded(self, name: str) -> Register[V]:
-        durable = Acceptor[V]()
-        for record in self._load(name).records:
-            if type(record) is Acceptor:
-                durable = record
-        memory = durable
-        if durable.promised < self._promised:
-            memory = Acceptor(self._promised, durable.accepted)
-        known = memory, MaxRound(self._floor)
+        records = self._load(name).records
+        durable = next((it for it in records if type(it) is Acceptor), Acceptor[V]())
+        memory, max_round = kept((durable, MaxRound(reserved(records))), self._block)
+        known = memory, MaxRound(max(max_round.round, self._floor))
         state = server.start(self.me, self.quorum, known)
         if self._witness is not None:
             self._witness.began(self.me, name, self.quorum, known)
@@ -225,19 +247,26 @@ class Registers(Generic[V]):
 
     def _make_room(self) -> None:
         """Drop what was not used for longest, and is neither at work nor unsaved."""
-        if len(self._open) <= MAX_IDLE + SPARE:
+        if len(self._open) <= self._full:
             return
         *older, _ = self._open.items()
         idle = ((name, it) for name, it in older if not it.waiting and not it.is_at_work)
         for name, register in [*islice(idle, len(self._open) - MAX_IDLE)]:
-            memory = register.state.acceptor
-            if memory.promised <= max(register.durable.promised, self._promised):
-                del self._open[name]
-                if self._witness is not None:
-                    self._witness.ended(self.me, name, "dropped from memory")
-            else:
+            if not self._drop(name, register):
                 register.leaving = True
-                self._wait(name, register, AfterSave(memory, ()))
+                self._wait(name, register, AfterSave(register.state.acceptor, ()))
+        self._full = max(MAX_IDLE, len(self._open)) + SPARE
+
+    def _drop(self, name: str, register: Register[V]) -> bool:
+        """Drop the register if it is idle. False, if its promise must be saved before."""
+        promised = register.state.acceptor.promised
+        is_saved = promised <= max(register.durable.promised, self._promised)
+        if is_saved and not register.is_at_work:
+            self._floor = max(self._floor, register.state.proposer.max_round)
+            del self._open[name]
+            if self._witness is not None:
+                self._witness.ended(self.me, name, "dropped from memory")
+        return is_saved
 
 
 def _round_of(register: Register[V], record: server.Record[V]) -> int | None:

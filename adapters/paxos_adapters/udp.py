@@ -40,7 +40,7 @@ BUFFER_BYTES = 4 << 20
 class AddressError(PaxosError):
     """An address that this machine cannot use."""
 
-    def __init__(self, address: Address, cause: OSError) -> None:
+    def __init__(self, address: Address, cause: OSError | UnicodeError) -> None:
         super().__init__(
             f"{address[0]}:{address[1]} cannot be used here ({cause}). Name an address of this "
             "machine that no other process listens on, or the port 0 for any that is free."
@@ -155,9 +155,12 @@ class _OneByOne(asyncio.DatagramProtocol):
 
 async def resolve(address: Address, family: int = socket.AF_UNSPEC) -> Place:
     """Where ``address`` is now. Raises OSError if nobody knows."""
-    found = await asyncio.get_running_loop().getaddrinfo(
-        *address, family=family, type=socket.SOCK_DGRAM
-    )
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(
+            *address, family=family, type=socket.SOCK_DGRAM
+        )
+    except UnicodeError as error:
+        raise OSError(f"{address[0]!r} is no name of a host: {error}") from error
     return found[0][4]
 
 
@@ -167,7 +170,7 @@ async def _bound(address: Address) -> socket.socket:
             *address, type=socket.SOCK_DGRAM, flags=socket.AI_PASSIVE
         )
         sock = socket.socket(family, kind, protocol)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
         raise AddressError(address, error) from error
     try:
         sock.setblocking(False)

@@ -10,9 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from paxos import (
-    NO_BALLOT,
     Acceptor,
-    Ballot,
     From,
     Nack,
     PaxosError,
@@ -23,13 +21,13 @@ from paxos import (
     server,
 )
 from paxos.proposer import Accepting, Preparing
+from paxos_adapters.blocks import RESERVED, kept
 from paxos_adapters.codecs import LENIENT
 from paxos_adapters.explaining.scene import Known, Scene
 from paxos_adapters.file import Contents, Identity, inspect
 from paxos_adapters.file.rows import ACCEPTOR, ROUND, acceptor_of, round_of
 from paxos_adapters.protocols import LECTURE
 from paxos_adapters.recording import Replay, Step
-from paxos_adapters.registers import RESERVED
 
 FIRST_VALUE_ONLY = LECTURE[0].name
 
@@ -101,13 +99,13 @@ def _majority(contents: Iterable[Contents]) -> QuorumSystem:
 
 
 def _held(store: Contents, name: str) -> Acceptor[str]:
-    """What the server will hold when it starts: it promises nothing in rounds it has reserved."""
-    row, reserved = store.rows.get((name, ACCEPTOR)), store.rows.get((RESERVED, ROUND))
+    """What the server will hold when it starts."""
+    row, block = store.rows.get((name, ACCEPTOR)), store.rows.get((RESERVED, ROUND))
     held = Acceptor[bytes]() if row is None else acceptor_of(row)
-    floor = NO_BALLOT if reserved is None else Ballot(round_of(reserved).round + 1, ServerId(0))
+    held, _ = kept((held,), 0 if block is None else round_of(block).round)
     it = held.accepted
     proposal = None if it is None else Proposal(it.ballot, LENIENT.decode(it.value))
-    return Acceptor(max(held.promised, floor), proposal)
+    return Acceptor(held.promised, proposal)
 
 
 def _lanes(steps: Iterable[Step[str]]) -> dict[ServerId, set[ServerId]]:

@@ -27,6 +27,7 @@ from attrs import frozen
 
 from paxos import Acceptor, Ballot, MaxRound, Proposal, Saved, ServerId, server
 from paxos.errors import assert_never
+from paxos_adapters.blocks import RESERVED, kept, reserved
 from paxos_adapters.file import opening
 from paxos_adapters.file.errors import (
     BadName,
@@ -147,6 +148,8 @@ class FileStore(Generic[V]):
         Raises BadName, TooLarge.
         """
         _check_name("the name of a decision", name)
+        if name == RESERVED:
+            raise BadName("the name of a decision", name)
         return Decision(self, name)
 
     def load(self, decision: str) -> Saved[server.Record[V]]:
@@ -295,7 +298,7 @@ class FileStore(Generic[V]):
             return Acceptor(state.promised)
         try:
             return Acceptor(state.promised, Proposal(held.ballot, self.codec.decode(held.value)))
-        except ValueError as error:
+        except Exception as error:  # As on the wire: what a codec raises ends nothing else.
             raise Undecodable(decision, self.codec, error) from error
 
 
@@ -307,8 +310,10 @@ class Decision(Generic[V]):
     name: str
 
     def load(self) -> Saved[server.Record[V]]:
-        """See ``FileStore.load``."""
-        return self.file.load(self.name)
+        """See ``FileStore.load``. What a node has reserved in this memory counts as saved."""
+        own = self.file.load(self.name)
+        block = reserved(self.file.load(RESERVED).records)
+        return Saved(kept(own.records, block)) if block else own
 
     def save(self, records: tuple[server.Record[V], ...]) -> Saved[server.Record[V]]:
         """See ``FileStore.save``."""

@@ -57,7 +57,8 @@ async def serve(node: Node[bytes], path: Path) -> AsyncGenerator[None, None]:
     finally:
         server.close()
         await control.close()
-        path.unlink(missing_ok=True)
+        if path.is_socket():
+            path.unlink(missing_ok=True)
 
 
 def _bound(path: Path) -> socket.socket:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from itertools import combinations
 
 from attrs import frozen
 
 from paxos import Ballot, QuorumSystem, ServerId
+from paxos.quorum import Counted
 from paxos_adapters.udp import Address, Buffers
 
 SILENT_S = 3.5
@@ -55,8 +57,11 @@ class Status:
     buffers: Buffers
 
 
+@lru_cache(maxsize=64)
 def tolerance(quorum: QuorumSystem, up: frozenset[ServerId]) -> int:
     """How many of ``up``, whichever they are, a quorum of each phase can do without; or -1."""
+    if isinstance(quorum, Counted):
+        return max(-1, len(up) - max(quorum.phase1, quorum.phase2))
     for fewer in range(len(up) + 1):
         for down in combinations(sorted(up), fewer):
             rest = up.difference(down)

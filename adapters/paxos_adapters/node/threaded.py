@@ -18,7 +18,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import CancelledError, Future
 from contextlib import suppress
 from random import Random
-from threading import Lock, Thread
+from threading import RLock, Thread
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
@@ -76,7 +76,7 @@ class ThreadedNode(Generic[V]):
         self.me = self._node.me
         self.file = file
         self._process = os.getpid()
-        self._lock = Lock()
+        self._lock = RLock()
         self._is_closed = False
         self._closing = asyncio.Event()
         self._runner = asyncio.Runner(loop_factory=loop_factory or asyncio.new_event_loop)
