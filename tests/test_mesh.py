@@ -64,6 +64,7 @@ def runs(run: Coroutine[object, object, None]) -> None:
 async def opened(file: FileStore[str], peer: Peer) -> tuple[Mesh[str], Address]:
     addresses: dict[ServerId, Address] = {ME: ("127.0.0.1", 0), PEER: peer.address}
     mesh = Mesh(file, addresses, members={ME, PEER}, protection=None, insecure=False, listen=None)
+    mesh.claim()
     await mesh.open(
         lambda sender, name, message: HEARD.append((sender, name, message)), lambda: None
     )

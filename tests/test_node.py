@@ -9,13 +9,14 @@ from collections.abc import AsyncGenerator, Coroutine
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from random import Random
+from typing import cast
 
 import pytest
 
-from paxos import NO_BALLOT, Ballot, MaxRound, ServerId, UnknownServer, majority
+from paxos import NO_BALLOT, Acceptor, Ballot, MaxRound, ServerId, UnknownServer, majority
 from paxos_adapters.blocks import RESERVED
 from paxos_adapters.codecs import TEXT
-from paxos_adapters.file import Damaged, FileStore, store
+from paxos_adapters.file import Damaged, FileStore, Unencodable, store
 from paxos_adapters.host import Pace, Stopped
 from paxos_adapters.node import (
     BadName,
@@ -23,7 +24,9 @@ from paxos_adapters.node import (
     Insecure,
     NoAnswer,
     Node,
+    NotEntered,
     OutcomeUnknown,
+    ServedBefore,
     mesh,
     questions,
 )
@@ -110,6 +113,113 @@ def test_rounds_are_reserved_before_anything_is_heard(tmp_path: Path) -> None:
         async with running(tmp_path, 1) as cluster:
             (file,) = cluster.files.values()
             assert file.load(RESERVED).records == (MaxRound(BLOCK_ROUNDS),)
+
+    runs(run())
+
+
+def test_a_second_node_on_an_open_file_changes_nothing(tmp_path: Path) -> None:
+    """Not even the block of rounds, which the first one may have moved on."""
+
+    async def run() -> None:
+        async with running(tmp_path, 1) as cluster:
+            (file,) = cluster.files.values()
+            second = Node(file, cluster.addresses)
+            file.save([(RESERVED, MaxRound(9_000))])
+            with pytest.raises(ServedBefore):
+                await second.__aenter__()
+            assert file.load(RESERVED).records == (MaxRound(9_000),)
+
+    runs(run())
+
+
+def test_of_two_nodes_that_are_entered_at_once_one_serves(tmp_path: Path) -> None:
+    async def run() -> None:
+        path = tmp_path / "n1.db"
+        with FileStore.create(path, cluster="c", server=IDS[0], codec=TEXT) as file:
+            nodes = [Node(file, {IDS[0]: ("127.0.0.1", 0)}) for _ in range(2)]
+            done = await asyncio.gather(*(it.__aenter__() for it in nodes), return_exceptions=True)
+            assert [type(it) for it in done] == [Node, ServedBefore]
+            await nodes[0].close()
+
+    runs(run())
+
+
+def test_a_node_that_was_not_entered_says_so_and_begins_nothing(tmp_path: Path) -> None:
+    async def run() -> None:
+        path = tmp_path / "n1.db"
+        with FileStore.create(path, cluster="c", server=IDS[0], codec=TEXT) as file:
+            node = Node(file, {IDS[0]: ("127.0.0.1", 0)})
+            with pytest.raises(NotEntered):
+                await node.propose("leader", "one")
+            with pytest.raises(NotEntered):
+                await node.read("leader")
+            with pytest.raises(NotEntered):
+                node.status()
+            await node.close()
+            async with node:
+                assert await node.read("leader") is None
+
+    runs(run())
+
+
+def test_whoever_gives_up_entering_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Looking a peer up takes for ever."""
+    looking = asyncio.Event()
+
+    async def resolve(*_: object) -> Place:
+        looking.set()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    monkeypatch.setattr(mesh, "resolve", resolve)
+
+    async def run() -> None:
+        path = tmp_path / "n1.db"
+        with FileStore.create(path, cluster="c", server=IDS[0], codec=TEXT) as file:
+            addresses = free_addresses(2)
+            entering = asyncio.ensure_future(Node(file, addresses).__aenter__())
+            await looking.wait()
+            entering.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await entering
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
+                free.bind(addresses[IDS[0]])
+
+    runs(run())
+
+
+def test_a_value_that_is_no_bytes_is_refused(tmp_path: Path) -> None:
+    class Broken:
+        def encode(self, value: str) -> bytes:
+            return cast("bytes", value)
+
+        def decode(self, encoded: bytes) -> str:
+            return encoded.decode()
+
+    async def run() -> None:
+        path = tmp_path / "n1.db"
+        with FileStore.create(path, cluster="c", server=IDS[0], codec=Broken()) as file:
+            async with Node(file, {IDS[0]: ("127.0.0.1", 0)}) as node:
+                with pytest.raises(Unencodable):
+                    await node.propose("leader", "one")
+                assert await node.read("leader") is None
+
+    runs(run())
+
+
+def test_a_host_on_the_memory_of_a_node_keeps_what_it_has_promised(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with running(tmp_path, 1) as cluster:
+            (node,) = cluster.nodes.values()
+            assert await node.read("leader") is None
+            (file,) = cluster.files.values()
+            memory, max_round = file.decision("leader").load().records
+            assert memory == Acceptor[str](Ballot(BLOCK_ROUNDS + 1, ServerId(0)))
+            assert max_round == MaxRound(BLOCK_ROUNDS)
+            with pytest.raises(ValueError, match="name of a decision"):
+                file.decision(RESERVED)
 
     runs(run())
 

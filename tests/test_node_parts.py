@@ -25,7 +25,6 @@ from paxos_adapters.codecs import TEXT
 from paxos_adapters.file import FileStore
 from paxos_adapters.host import Stopped
 from paxos_adapters.node import questions as module
-from paxos_adapters.node import saving
 from paxos_adapters.node.alarms import TICK_S, Alarm, Alarms
 from paxos_adapters.node.errors import Crowded, NodeClosed
 from paxos_adapters.node.questions import Questions
@@ -119,10 +118,28 @@ class TestQuestions:
             assert begun == [Propose("a"), Propose("b"), None, None, None, None]
             assert list(questions.due()) == []
             questions.answer("b", RED)
-            assert [questions.begin(name) for name in questions.due()] == [Propose("c")]
+            assert list(questions.due()) == [("c", Propose("c"))]
             questions.answer("a", RED)
             questions.answer("c", RED)
-            assert [questions.begin(it) for it in questions.due()] == [Propose("d"), Propose("e")]
+            assert list(questions.due()) == [("d", Propose("d")), ("e", Propose("e"))]
+
+        runs(run())
+
+    def test_who_asks_again_comes_after_those_who_wait(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(module, "WINDOW", 1)
+
+        async def run() -> None:
+            questions = Questions[str]()
+            questions.read("a")
+            assert questions.begin("a") == Inquire()
+            questions.read("a")
+            questions.read("b")
+            assert questions.begin("b") is None
+            questions.answer("a", NOTHING)
+            assert questions.begin("a") is None
+            assert list(questions.due()) == [("b", Inquire())]
 
         runs(run())
 
@@ -172,17 +189,14 @@ def test_alarms_of_a_tick_ring_together_and_in_order() -> None:
 
 
 @pytest.mark.parametrize("is_quick", [True, False])
-def test_saves_go_on_in_a_thread_while_the_disk_is_slow(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_quick: bool
-) -> None:
-    monkeypatch.setattr(saving, "QUICK_S", 1000.0 if is_quick else 0.0)
+def test_saves_go_on_in_a_thread_while_the_disk_is_slow(tmp_path: Path, is_quick: bool) -> None:
     record = Acceptor(ONE, Proposal(ONE, "red"))
     told: list[Saved[server.Record[str]] | BaseException] = []
 
     async def run() -> None:
         path = tmp_path / "n1.db"
         with FileStore.create(path, cluster="c", server=ME, codec=TEXT) as file:
-            saver = Saver(file)
+            saver = Saver(file, 1000.0 if is_quick else 0.0)
             saver.save([("a", record)], told.append)
             assert len(told) == (1 if is_quick else 0)
             assert saver.is_busy is not is_quick

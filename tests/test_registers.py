@@ -238,6 +238,41 @@ class TestRounds:
         assert rig.said()[1] == ("a", Broadcast(Prepare(Ballot(5_000_001, ME))))
         assert rig.disk.latest[(RESERVED, MaxRound)] == MaxRound(5_000_001 + BLOCK_ROUNDS)
 
+    def test_who_is_out_of_all_reason_is_not_heard(self) -> None:
+        """One message must not use up all the rounds that there are."""
+        rig = Rig()
+        rig.reserve()
+        far = Ballot((1 << 63) - 1, OTHER)
+        rig.registers.receive("a", From(OTHER, Prepare(far)))
+        rig.registers.receive("a", From(OTHER, Accept(far, "red")))
+        rig.registers.receive("a", From(OTHER, Nack(Ballot(1, ME), far)))
+        assert rig.said() == []
+        assert rig.registers.take() == []
+        assert rig.registers.dropped == 3
+        rig.registers.receive("b", Propose("red"))
+        assert rig.said()[0] == ("b", Broadcast(Prepare(Ballot(1, ME))))
+
+    def test_a_round_that_a_host_has_used_is_not_used_again(self) -> None:
+        disk = Disk()
+        disk.save([("a", MaxRound(7))])
+        rig = Rig(disk=disk)
+        rig.reserve()
+        rig.registers.receive("a", Propose("red"))
+        assert rig.said()[0] == ("a", Broadcast(Prepare(Ballot(8, ME))))
+
+
+def test_messages_are_dropped_while_too_much_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_WAITING", 3)
+    rig = Rig()
+    for _ in range(10):
+        rig.registers.receive("a", From(OTHER, Accept(B12, "red")))
+    assert rig.registers.dropped == 7
+    rig.flush()
+    assert rig.said() == [("a", To(OTHER, Accepted(B12, "red")))] * 3
+    rig.registers.receive("b", From(OTHER, Accept(B12, "red")))
+    rig.flush()
+    assert len(rig.said()) == 1
+
 
 class TestMemory:
     """What is idle leaves memory, and comes back as it was."""

@@ -10,6 +10,7 @@ from paxos_adapters.node.errors import (
     Insecure,
     NoAnswer,
     NodeClosed,
+    NotEntered,
     OutcomeUnknown,
     ServedBefore,
 )
@@ -26,6 +27,7 @@ __all__ = [
     "NoAnswer",
     "Node",
     "NodeClosed",
+    "NotEntered",
     "OutcomeUnknown",
     "Peer",
     "ServedBefore",

@@ -65,6 +65,13 @@ class ServedBefore(PaxosError):
         )
 
 
+class NotEntered(PaxosError):
+    """A node was asked for something before it was entered."""
+
+    def __init__(self) -> None:
+        super().__init__("the node was not entered yet: async with node")
+
+
 class NodeClosed(PaxosError):
     """The node was closed."""
 

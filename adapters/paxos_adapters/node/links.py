@@ -30,6 +30,7 @@ class Link(Generic[V]):
     trip_s: float | None = None
     asked_at_s: float = 0.0
     refused: Reason | None = None
+    told_at_s: float | None = None
     presence: Presence | None = None
     remembered: Presence | None = None
 

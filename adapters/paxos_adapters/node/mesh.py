@@ -33,7 +33,6 @@ from paxos_adapters.wire import (
     Protection,
     Reason,
     Wire,
-    WireError,
 )
 
 V = TypeVar("V")
@@ -48,6 +47,9 @@ RESOLVE_S, UNRESOLVED_S = 30.0, 1.0
 
 MARKS_APART = 1_000
 """After how many saves of a peer what is known of its disk is saved anew."""
+
+TELL_S = 60.0
+"""How often to complain of a peer at most."""
 
 LOST_MEMORY = Reason.OTHER_DISK, Reason.OLDER_DISK
 
@@ -97,8 +99,19 @@ class Mesh(Generic[V]):
             known=file.peers,
         )
         self._pings = 0
+        self._chores: list[asyncio.Task[None]] = []
+        self._is_closed = False
 
     # --- life -----------------------------------------------------------------------------------
+
+    def claim(self) -> None:
+        """Have the open file for itself. Raises ServedBefore if somebody had it before.
+
+        Whoever does so writes nothing before: another one may be at work with that file.
+        """
+        if self._file in _served:
+            raise ServedBefore(self._file.path)
+        _served.add(self._file)
 
     async def open(
         self,
@@ -107,20 +120,28 @@ class Mesh(Generic[V]):
     ) -> None:
         """Listen: ``deliver`` each message, and say when all that has arrived was ``drained``.
 
-        Raises AddressError; ServedBefore if somebody has listened for this open file before.
+        The file has been claimed. Raises AddressError, and lets go of the file then.
         """
-        if self._file in _served:
-            raise ServedBefore(self._file.path)
         self._loop = asyncio.get_running_loop()
         self._deliver, self._drained = deliver, drained
-        self._endpoint = await Endpoint.bind(self._listen, receive=self._receive, drained=drained)
-        _served.add(self._file)
+        try:
+            self._endpoint = await Endpoint.bind(
+                self._listen, receive=self._receive, drained=drained
+            )
+        except BaseException:
+            _served.discard(self._file)
+            self._is_closed = True
+            raise
         await self._resolve()
-        chores = self._resolve_again(), self._ping_again()
-        self._chores = [self._loop.create_task(it) for it in chores]
+        if not self._is_closed:
+            chores = self._resolve_again(), self._ping_again()
+            self._chores = [self._loop.create_task(it) for it in chores]
 
     def close(self) -> None:
         """Stop listening and sending, at once. May be called again."""
+        if self._is_closed:
+            return
+        self._is_closed = True
         self._endpoint.close()
         for chore in self._chores:
             chore.cancel()
@@ -174,17 +195,27 @@ class Mesh(Generic[V]):
             return
         try:
             datagrams = self._wire.seal(receiver, messages)
-        except WireError as error:
-            self._endpoint.counts[type(error).__name__] += 1
+        except Exception as error:  # What a codec raises, too, is a lost message.
+            if len(messages) == 1:
+                self._lose(receiver, error)
+            else:
+                for message in messages:
+                    self._send(receiver, link, [message])
+            return
+        for datagram in datagrams:
+            self._endpoint.send(datagram, link.place)
+
+    def _lose(self, receiver: ServerId, error: Exception) -> None:
+        """Count a message that cannot be sent, and complain of the first of its kind."""
+        kind = type(error).__name__
+        self._endpoint.counts[kind] += 1
+        if self._endpoint.counts[kind] == 1:
             _logger.warning(
-                "messages to server %s are lost: %s",
+                "a message to server %s is lost: %s. More of these are counted only",
                 receiver,
                 error,
                 extra={"event": "unsendable", "server": self.me, "peer": receiver},
             )
-            return
-        for datagram in datagrams:
-            self._endpoint.send(datagram, link.place)
 
     # --- in -------------------------------------------------------------------------------------
 
@@ -216,8 +247,12 @@ class Mesh(Generic[V]):
         self.refused[reason] += 1
         if link is None or reason not in LOST_MEMORY or link.refused is reason:
             return
-        if not link.peer(self._loop.time()).is_up:
+        now_s = self._loop.time()
+        if not link.peer(now_s).is_up:
             link.refused = reason
+            if link.told_at_s is not None and now_s < link.told_at_s + TELL_S:
+                return
+            link.told_at_s = now_s
             _logger.error(
                 "the server at %s:%s is not heard: %s. If it may be, see paxos readmit",
                 *link.address,
@@ -258,13 +293,14 @@ class Mesh(Generic[V]):
             await self._resolve()
 
     async def _resolve(self) -> None:
-        for peer, link in self._links.items():
-            try:
-                link.place = await resolve(link.address, self._endpoint.family)
-                link.is_found = True
-            except OSError as error:
-                if not link.is_found:
-                    continue
+        await asyncio.gather(*(self._find(peer, link) for peer, link in self._links.items()))
+
+    async def _find(self, peer: ServerId, link: Link[V]) -> None:
+        try:
+            link.place = await resolve(link.address, self._endpoint.family)
+            link.is_found = True
+        except OSError as error:
+            if link.is_found:
                 link.is_found = False
                 _logger.warning(
                     "server %s is not to be found at %s:%s: %s",

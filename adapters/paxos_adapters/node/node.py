@@ -42,13 +42,20 @@ from paxos import (
 )
 from paxos.errors import assert_never
 from paxos.server import Wakeup
-from paxos_adapters.file import FileStore, StoreError
+from paxos_adapters.file import FileStore, StoreError, Unencodable
 from paxos_adapters.host import DEFAULT_PACE, Pace, Stopped
 from paxos_adapters.node.alarms import Alarm, Alarms
-from paxos_adapters.node.errors import TOO_LATE, NoAnswer, NodeClosed, OutcomeUnknown, check_name
+from paxos_adapters.node.errors import (
+    TOO_LATE,
+    NoAnswer,
+    NodeClosed,
+    NotEntered,
+    OutcomeUnknown,
+    check_name,
+)
 from paxos_adapters.node.mesh import Mesh
 from paxos_adapters.node.questions import Answer, Questions
-from paxos_adapters.node.saving import Saver
+from paxos_adapters.node.saving import QUICK_S, Saver
 from paxos_adapters.node.status import Status, tolerance
 from paxos_adapters.ports import Witness
 from paxos_adapters.registers import Registers, Waiting
@@ -74,13 +81,15 @@ class Node(Generic[V]):
         quorum: QuorumSystem | None = None,
         pace: Pace = DEFAULT_PACE,
         random: Random | None = None,
+        quick_s: float = QUICK_S,
         witness: Witness[V] | None = None,
     ) -> None:
         """The server whose memory ``file`` is; ``addresses`` are those of all members.
 
         It listens at ``listen``, at its own address if not said. Without ``protection`` a checksum
         finds accidents and nothing else: only for loopback addresses, or if ``insecure``.
-        ``witness`` is told what happens: a recorder, for example.
+        A save is waited for as long as the last one took less than ``quick_s``, and else made in a
+        thread: always, if that is 0. ``witness`` is told what happens: a recorder, for example.
 
         Raises Insecure; UnknownServer if the file's server, or another member, has no address.
         """
@@ -98,24 +107,38 @@ class Node(Generic[V]):
         )
         self._pace = pace
         self._random = Random() if random is None else random
-        self._registers = Registers(
-            self.me, self._quorum, load=file.load, perform=self._perform, witness=witness
-        )
+        self._quick_s = quick_s
+        self._witness = witness
         self._questions = Questions[V]()
         self._events: deque[tuple[str, server.Event[V]]] = deque()
         self._reports: deque[tuple[str, server.Report[V]]] = deque()
         self._alarms = Alarms(self._ring)
+        self._saver: Saver[V] | None = None
         self._stopped: Stopped | None = None
         self._end = asyncio.Event()
 
     # --- life -----------------------------------------------------------------------------------
 
     async def __aenter__(self) -> Self:
-        """Listen. Raises AddressError, and Failed if nothing can be saved."""
+        """Listen.
+
+        Raises AddressError, Failed if nothing can be saved, and ServedBefore if somebody has served
+        this open file before.
+        """
+        self._mesh.claim()
         self._loop = asyncio.get_running_loop()
-        self._saver = Saver(self.file)
+        self._registers = Registers(
+            self.me, self._quorum, load=self.file.load, perform=self._perform, witness=self._witness
+        )
         self._registers.reserved(self.file.save([self._registers.block()]))
-        await self._mesh.open(self._hear, self._turn)
+        self._saver = Saver(self.file, self._quick_s)
+        try:
+            await self._mesh.open(self._hear, self._turn)
+            if self._stopped is not None:
+                raise self._stopped
+        except BaseException:
+            await self.close()
+            raise
         return self
 
     async def __aexit__(
@@ -129,9 +152,10 @@ class Node(Generic[V]):
 
     async def close(self) -> None:
         """Save what is under way, and let go. Who still waits gets no answer."""
-        self._stop(NodeClosed())
-        await self._loop.run_in_executor(None, self._saver.close)
-        await self._mesh.closed()
+        if self._saver is not None:
+            self._stop(NodeClosed())
+            await self._loop.run_in_executor(None, self._saver.close)
+            await self._mesh.closed()
 
     async def stopped(self) -> Stopped:
         """Wait until the node has stopped, by itself or since it was closed, and say why."""
@@ -160,11 +184,13 @@ class Node(Generic[V]):
         """Get a value chosen for ``name``: ``value``, unless another one is or may be already.
 
         Returns what is chosen. Raises OutcomeUnknown after ``timeout_s``, or if the node stops
-        before there is an answer; BadName, TooLarge and Crowded with nothing begun, and Stopped.
-        Cancelled, it goes on in the background.
+        before there is an answer; with nothing begun BadName, TooLarge, Unencodable, Crowded,
+        NotEntered and Stopped. Cancelled, or too late, it may go on in the background.
         """
         self._check(name)
-        encoded = self.file.codec.encode(value)
+        encoded: object = self.file.codec.encode(value)
+        if not isinstance(encoded, bytes | bytearray):
+            raise Unencodable(self.file.codec, encoded)
         if len(encoded) > MAX_VALUE_BYTES:
             raise TooLarge(f"the value for {name!r}", len(encoded), MAX_VALUE_BYTES)
         answer = self._questions.propose(name, value)
@@ -201,7 +227,9 @@ class Node(Generic[V]):
             raise NoAnswer(name, TOO_LATE) from None
 
     def status(self) -> Status:
-        """How it is now."""
+        """How it is now. Raises NotEntered."""
+        if self._saver is None:
+            raise NotEntered
         peers = self._mesh.peers()
         up = frozenset(it for it, peer in peers.items() if peer.is_up) | {self.me}
         return Status(
@@ -212,12 +240,14 @@ class Node(Generic[V]):
             len(self._registers),
             len(self._questions),
             {reason.name.lower(): times for reason, times in self._mesh.refused.items()},
-            self._mesh.lost,
+            {**self._mesh.lost, **_counted("waiting for the disk", self._registers.dropped)},
             self._registers.promised,
             self._mesh.buffers,
         )
 
     def _check(self, name: str) -> None:
+        if self._saver is None:
+            raise NotEntered
         if self._stopped is not None:
             raise self._stopped
         check_name(name)
@@ -231,6 +261,7 @@ class Node(Generic[V]):
     ) -> server.Report[V]:
         try:
             self._begin(name)
+            self._events.extend(self._questions.due())
             self._turn()
             async with asyncio.timeout(timeout_s):
                 return await answer
@@ -262,8 +293,7 @@ class Node(Generic[V]):
                 self._questions.answer(name, report)
                 self._begin(name)
                 has_answered = True
-            for name in self._questions.due():
-                self._begin(name)
+            self._events.extend(self._questions.due())
         if has_answered:
             # Who was answered may ask more: what follows from that shares the datagrams.
             self._loop.call_soon(self._finish_turn)
@@ -271,7 +301,7 @@ class Node(Generic[V]):
             self._finish_turn()
 
     def _finish_turn(self) -> None:
-        if self._stopped is None:
+        if self._stopped is None and self._saver is not None:
             self._mesh.flush()
             waiting = () if self._saver.is_busy else self._registers.take()
             if waiting:
@@ -317,3 +347,7 @@ class Node(Generic[V]):
         elif self._stopped is None:
             self._registers.saved(waiting, saved)
             self._turn()
+
+
+def _counted(what: str, times: int) -> dict[str, int]:
+    return {what: times} if times else {}

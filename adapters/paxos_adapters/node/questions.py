@@ -92,9 +92,12 @@ class Questions(Generic[V]):
         asked = self._asked.get(name)
         if not asked or name in self._at_work:
             return None
-        if len(self._at_work) >= WINDOW:
+        if self._later or len(self._at_work) >= WINDOW:
             self._later[name] = None
             return None
+        return self._start(name, asked)
+
+    def _start(self, name: str, asked: _Asked[V]) -> Propose[V] | Inquire:
         self._at_work.add(name)
         asked.served.update(asked.readers)
         asked.readers.clear()
@@ -102,11 +105,12 @@ class Questions(Generic[V]):
             return Propose(value)
         return Inquire()
 
-    def due(self) -> Iterator[str]:
-        """The names whose turn has come, as long as the window has room."""
+    def due(self) -> Iterator[tuple[str, Propose[V] | Inquire]]:
+        """The names whose turn has come, while the window has room, and what they begin with."""
         while self._later and len(self._at_work) < WINDOW:
             name, _ = self._later.popitem(last=False)
-            yield name
+            if name not in self._at_work:
+                yield name, self._start(name, self._asked[name])
 
     def answer(self, name: str, report: server.Report[V]) -> None:
         """Tell ``report`` to all whom it answers: its name is not at work any more."""
@@ -120,6 +124,7 @@ class Questions(Generic[V]):
             _tell(asked.proposals, report)
             _tell(asked.readers, report)
             del self._asked[name]
+            self._later.pop(name, None)
         elif type(report) is not NothingChosen:
             assert_never(report)
 
@@ -130,6 +135,7 @@ class Questions(Generic[V]):
                 if not answer.done():
                     answer.set_exception(error)
         self._asked.clear()
+        self._later.clear()
 
 
 def _tell(waiting: dict[Answer[V], V] | dict[Answer[V], None], report: server.Report[V]) -> None:

@@ -28,6 +28,7 @@ from paxos_adapters.file.errors import Forked
 from paxos_adapters.host import DEFAULT_PACE, Pace, Stopped
 from paxos_adapters.node.errors import NodeClosed
 from paxos_adapters.node.node import Node
+from paxos_adapters.node.saving import QUICK_S
 from paxos_adapters.node.status import Status
 from paxos_adapters.ports import Witness
 from paxos_adapters.udp import Address, Place
@@ -54,6 +55,7 @@ class ThreadedNode(Generic[V]):
         quorum: QuorumSystem | None = None,
         pace: Pace = DEFAULT_PACE,
         random: Random | None = None,
+        quick_s: float = QUICK_S,
         witness: Witness[V] | None = None,
         loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None,
     ) -> None:
@@ -71,6 +73,7 @@ class ThreadedNode(Generic[V]):
             quorum=quorum,
             pace=pace,
             random=random,
+            quick_s=quick_s,
             witness=witness,
         )
         self.me = self._node.me

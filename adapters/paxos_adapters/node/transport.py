@@ -58,9 +58,14 @@ class DatagramTransport(Generic[V]):
         )
 
     async def __aenter__(self) -> Self:
-        """Listen. Raises AddressError."""
+        """Listen. Raises AddressError, and ServedBefore as a node does."""
+        self._mesh.claim()
         self._loop = asyncio.get_running_loop()
-        await self._mesh.open(self._hear, self._mesh.flush)
+        try:
+            await self._mesh.open(self._hear, self._mesh.flush)
+        except BaseException:
+            self._mesh.close()
+            raise
         self._is_open = True
         return self
 
