@@ -41,7 +41,7 @@ def _items(story: Story) -> Iterator[Delivery[Message[str]] | Moment]:
         if cell.label
     }
     heard = {it.arrived: it for it in story.arrows if it.arrived is not None}
-    decided = {it.step: it.choice.chosen for it in story.decided}
+    decided = {it.step: it.choice.chosen for it in story.decided if it.step in found.column_of}
     late: Message[str] | None = None
     for moment in story.moments:
         arrow, lane = heard.get(moment.step), moment.lane

@@ -37,7 +37,7 @@ def _lines(story: Story) -> Iterator[str]:
             lost.setdefault(arrow.left, []).append(arrow)
         else:
             heard[arrow.arrived] = arrow
-    decided = {it.step: it.choice.chosen for it in story.decided}
+    decided = {it.step: it.choice.chosen for it in story.decided if it.step in found.column_of}
     ends = f"L{min(story.lanes)},L{max(story.lanes)}"
     for moment in story.moments:
         yield from _moment(moment, heard.get(moment.step), labels, found)

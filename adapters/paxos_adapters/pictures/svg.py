@@ -27,6 +27,7 @@ Point: TypeAlias = tuple[float, float]
 LANE, BOX, DOT = 86.0, 28.0, 5.5
 GAP, STEEP, MARGIN = 24.0, 4.5, 24.0  # STEEP: wider for each lane that an arrow crosses
 PARKED, STUB, ROOMY = 9.0, 25.0, 1000.0  # ROOMY: a narrower picture is spread out
+LONG = 400  # characters: more than a line ever has room for
 LABEL, NOTE, CAPTION, TITLE = 14.0, 12.5, 16.0, 22.0
 
 RULES = (
@@ -83,17 +84,23 @@ def number(value: float) -> str:
     return f"{value:.1f}".removesuffix(".0")
 
 
+def said(words: str) -> str:
+    """``words`` as XML holds them: what cannot be printed is written out."""
+    return escape(shown(words, LONG))
+
+
 def text(x: float, y: float, what: str, size: float, classes: str) -> str:
     """Text on the line ``y``."""
     place = f'x="{number(x)}" y="{number(y)}" font-size="{number(size)}"'
-    return f'<text {place} class="{classes}">{escape(what)}</text>'
+    return f'<text {place} class="{classes}">{said(what)}</text>'
 
 
 def head(width: float, height: float, label: str) -> Iterator[str]:
     """How a picture begins; ``</svg>`` ends it."""
+    size = f"{number(width)} {number(height)}"
     yield (
         '<svg xmlns="http://www.w3.org/2000/svg" class="paxos-picture" role="img"'
-        f' aria-label={quoteattr(label)} viewBox="0 0 {number(width)} {number(height)}">'
+        f' aria-label={quoteattr(shown(label, LONG))} viewBox="0 0 {size}">'
     )
     yield f"<style>{style()}{RULES}</style>"
     yield '<rect class="ground" width="100%" height="100%"/>'
@@ -104,8 +111,8 @@ class _Drawing:
 
     def __init__(self, story: Story, title: str, caption: str) -> None:
         self.story = story
-        self.title = title
-        self.caption = caption
+        self.title = shown(title, LONG)
+        self.caption = shown(caption, LONG)
         self.layout = layout(story)
         self.owner = owners(story)
         ballots = (ballot_of(arrow.message) for arrow in story.arrows)
@@ -186,6 +193,7 @@ class _Drawing:
         for decided in self.story.decided:
             chosen = decided.choice.chosen
             if decided.step not in self.layout.column_of:
+                values.append(chosen.value)  # before the part that is drawn
                 continue
             x = self.x[self.layout.column_of[decided.step]]
             value, classes = shown(chosen.value), "choice"
@@ -210,7 +218,7 @@ class _Drawing:
                 self.story.lanes.get(it, f"S{it}") for it in sorted(decided.choice.voters)
             )
             yield f'<g class="{classes} {self._of(value)}" data-step="{decided.step}">'
-            yield f"<title>{escape(f'{words}: accepted by {voters}')}</title>"
+            yield f"<title>{said(f'{words}: accepted by {voters}')}</title>"
             yield (
                 f'<rect x="{number(x - half)}" y="{number(y + 7)}" width="{number(2 * half)}"'
                 f' height="{number(self.bottom + 48 - y - 7)}" rx="8"/>'
@@ -331,9 +339,9 @@ class _Drawing:
         hue = "" if ballot is None else self.hue.get(ballot.server, "")
         *others, last = cell.moments
         for moment in others:
-            said = escape(f"{self.story.lanes[cell.lane]} {moment.text}")
+            words = said(f"{self.story.lanes[cell.lane]} {moment.text}")
             yield (
-                f'<g class="moment" data-step="{moment.step}"><title>{said}</title>'
+                f'<g class="moment" data-step="{moment.step}"><title>{words}</title>'
                 f'<circle class="{hue}" cx="{number(x)}" cy="{number(y)}" r="2"'
                 f' fill="none"/></g>'
             )
@@ -346,7 +354,7 @@ class _Drawing:
             else f' style="--held:var(--paxos-{self._of(box.value)})"'
         )
         yield f'<g class="moment {kind} {hue}" data-step="{last.step}"{held}>'
-        yield f"<title>{escape(f'{self.story.lanes[cell.lane]} {last.text}')}</title>"
+        yield f"<title>{said(f'{self.story.lanes[cell.lane]} {last.text}')}</title>"
         if box is None:
             yield f'<circle class="dot" cx="{number(x)}" cy="{number(y)}" r="{number(DOT)}"/>'
         else:
@@ -430,5 +438,5 @@ def _open(classes: Iterable[str], arrow: Arrow, story: Story) -> str:
     fate = ", lost or late" if arrow.arrived is None else ""
     steps = f' data-from="{arrow.left}"' if arrow.left is not None else ""
     steps += f' data-step="{arrow.left if arrow.arrived is None else arrow.arrived}"'
-    said = escape(f"{arrow.text}, from {sender} to {receiver}{fate}")
-    return f'<g class="{" ".join(filter(None, classes))}"{steps}><title>{said}</title>'
+    words = said(f"{arrow.text}, from {sender} to {receiver}{fate}")
+    return f'<g class="{" ".join(filter(None, classes))}"{steps}><title>{words}</title>'
