@@ -149,6 +149,31 @@ class TestOrder:
             ]
             assert places == sorted(places)
 
+    def test_a_repeated_request_does_not_join_the_first(self, tmp_path: Path) -> None:
+        def run(recorder: Recorder[str]) -> None:
+            stage = Stage(servers=3, witness=recorder)
+            stage.propose(S1, "red")
+            stage.arrive(S1, stage.said(S1), to=(S2,))
+            stage.wake(S1)
+            stage.arrive(S1, stage.said(S1), to=(S3,))
+
+        columns = layout(recorded(tmp_path, run)).columns
+
+        assert [tuple(it) for it in columns] == [(S1,), (S2,), (S1,), (S3,)]
+
+    def test_a_lane_keeps_its_order(self, tmp_path: Path) -> None:
+        def run(recorder: Recorder[str]) -> None:
+            stage = Stage(servers=3, witness=recorder)
+            stage.propose(S1, "red")
+            prepare = stage.said(S1)
+            stage.arrive(S1, prepare, to=(S2,))
+            stage.arrive(S1, Prepare(ballot("9.1")), to=(S3,))
+            stage.arrive(S1, prepare, to=(S3,))
+
+        columns = layout(recorded(tmp_path, run)).columns
+
+        assert [tuple(it) for it in columns] == [(S1,), (S2,), (S3,), (S3,)]
+
     def test_a_burst_is_one_column(self, tmp_path: Path) -> None:
         told = of_cluster(tmp_path, "red")
 
@@ -244,7 +269,8 @@ class TestOtherWays:
         told = of_cluster(tmp_path, "red")
         picture = Picture(told, "Red wins")
 
-        assert picture._repr_html_() == svg(told, title="Red wins")
+        shown_by_itself = picture._repr_html_()  # pyright: ignore[reportPrivateUsage]
+        assert shown_by_itself == svg(told, title="Red wins")
         assert str(picture) == text(told)
         assert picture.mermaid == mermaid(told)
         picture.save(tmp_path / "red.svg")

@@ -26,7 +26,7 @@ Point: TypeAlias = tuple[float, float]
 # All in pixels of a picture that is shown as it is.
 LANE, BOX, DOT = 86.0, 28.0, 5.5
 GAP, STEEP, MARGIN = 24.0, 4.5, 24.0  # STEEP: wider for each lane that an arrow crosses
-PARKED, STUB, ROOMY = 9.0, 25.0, 1000.0  # ROOMY: a narrower picture is spread out
+PARKED, STUB, ROOMY = 9.0, 27.0, 1000.0  # ROOMY: a narrower picture is spread out
 LONG = 400  # characters: more than a line ever has room for
 LABEL, NOTE, CAPTION, TITLE = 14.0, 12.5, 16.0, 22.0
 
@@ -286,8 +286,9 @@ class _Drawing:
     def _lost(self, arrow: Arrow, a: int, classes: list[str]) -> Iterator[str]:
         start = self._edge(a, arrow.sender, 1)
         rise = self.y.get(arrow.receiver, start[1]) - start[1]
-        near = len(self.y) - 1 - abs(rise) / LANE
-        x, y = end = start[0] + 3 + 7 * near, start[1] + (copysign(STUB, rise) if rise else 0.0)
+        near = min(len(self.y) - 1 - abs(rise) / LANE, 3)  # side by side: the far ones steeper
+        down = copysign(STUB - 4 * near, rise) if rise else 0.0
+        x, y = end = start[0] + 3 + 5.5 * near, start[1] + down
         yield _open(classes, arrow, self.story) + f'<path d="M{_at(start)}L{_at(end)}"/>'
         yield f'<path class="cross" d="{_cross(x, y, 3)}"/></g>'
 
