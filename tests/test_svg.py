@@ -149,17 +149,17 @@ class TestOrder:
             ]
             assert places == sorted(places)
 
-    def test_a_repeated_request_does_not_join_the_first(self, tmp_path: Path) -> None:
+    def test_nothing_joins_what_was_heard_before_it_was_said(self, tmp_path: Path) -> None:
         def run(recorder: Recorder[str]) -> None:
             stage = Stage(servers=3, witness=recorder)
             stage.propose(S1, "red")
-            stage.arrive(S1, stage.said(S1), to=(S2,))
-            stage.wake(S1)
-            stage.arrive(S1, stage.said(S1), to=(S3,))
+            stage.propose(S2, "blue")
+            stage.beat(S1, to=(S2,))
+            stage.beat(S2, to=(S3,))
 
         columns = layout(recorded(tmp_path, run)).columns
 
-        assert [tuple(it) for it in columns] == [(S1,), (S2,), (S1,), (S3,)]
+        assert [tuple(it) for it in columns] == [(S1, S2), (S1,), (S2,), (S2,), (S3,)]
 
     def test_a_lane_keeps_its_order(self, tmp_path: Path) -> None:
         def run(recorder: Recorder[str]) -> None:
