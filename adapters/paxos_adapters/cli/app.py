@@ -15,6 +15,7 @@ from paxos_adapters.cli.files import inspect_file, readmit
 from paxos_adapters.cli.lecture import lecture
 from paxos_adapters.cli.recordings import replay_files
 from paxos_adapters.cli.simulate import simulate
+from paxos_adapters.cli.standing_in import commands_of_nodes
 
 
 @click.group(invoke_without_command=True)
@@ -35,6 +36,8 @@ paxos.add_command(lecture)
 paxos.add_command(readmit)
 paxos.add_command(replay_files)
 paxos.add_command(simulate)
+for command in commands_of_nodes():
+    paxos.add_command(command)
 
 
 def run(arguments: Sequence[str]) -> int:
