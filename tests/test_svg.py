@@ -254,6 +254,16 @@ class TestStrangers:
             "Prepare 9.5, from S5 to S4",
         ]
 
+    def test_nothing_happens(self, tmp_path: Path) -> None:
+        told = of_cluster(tmp_path)
+
+        root = tree(svg(told))
+
+        assert len(of_class(root, "lane")) == 3
+        assert of_class(root, "moment") == []
+        assert text(told) == "S1     S2     S3\n"
+        assert mermaid(told).count("\n") == 4
+
     def test_a_crash_leaves_the_lane_empty(self, tmp_path: Path) -> None:
         root = tree(svg(of_scenario("proposal-numbers", tmp_path)))
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from paxos import Ballot, Prepare, ServerId
-from paxos_adapters.pictures.hues import hues, owners
+from paxos_adapters.pictures.style import hues, owners
 from paxos_adapters.pictures.svg import MARGIN, Point, head, number, text, tip
 from paxos_adapters.recording import Story
 

@@ -71,6 +71,12 @@ class Layout:
     column_of: dict[int, int]
     late: frozenset[Arrow]
 
+    @property
+    def labels(self) -> dict[int, str]:
+        """By step: what a server does by itself there, or learns."""
+        cells = (cell for column in self.columns for cell in column.values())
+        return {cell.moments[-1].step: cell.label for cell in cells if cell.label}
+
 
 @define
 class _Column:

@@ -22,12 +22,7 @@ def mermaid(story: Story) -> str:
 
 def _lines(story: Story) -> Iterator[str]:
     found = layout(story)
-    labels = {
-        cell.moments[-1].step: cell.label
-        for column in found.columns
-        for cell in column.values()
-        if cell.label
-    }
+    labels = found.labels
     yield "sequenceDiagram"
     yield from (f"    participant L{it} as {_safe(name)}" for it, name in story.lanes.items())
     lost: dict[int | None, list[Arrow]] = {}

@@ -17,8 +17,8 @@ from typing import TypeAlias
 from xml.sax.saxutils import escape, quoteattr
 
 from paxos import ServerId
-from paxos_adapters.pictures.hues import hues, owners, style
 from paxos_adapters.pictures.layout import ANSWERS, Cell, Layout, ballot_of, layout, shown
+from paxos_adapters.pictures.style import hues, owners, style
 from paxos_adapters.recording.story import Arrow, Decided, Look, Story
 
 Point: TypeAlias = tuple[float, float]
@@ -29,42 +29,6 @@ GAP, STEEP, MARGIN = 24.0, 4.5, 24.0  # STEEP: wider for each lane that an arrow
 PARKED, STUB, ROOMY = 9.0, 27.0, 1000.0  # ROOMY: a narrower picture is spread out
 LONG = 400  # characters: more than a line ever has room for
 LABEL, NOTE, CAPTION, TITLE = 14.0, 12.5, 16.0, 22.0
-
-RULES = (
-    ".paxos-picture{font-family:system-ui,-apple-system,'Segoe UI',Roboto,Helvetica,Arial,"
-    "sans-serif;background:var(--paxos-paper)}"
-    ".paxos-picture .ground{fill:var(--paxos-paper)}"
-    ".paxos-picture text{fill:var(--paxos-ink);stroke:var(--paxos-paper);stroke-width:3px;"
-    "stroke-opacity:.8;stroke-linejoin:round;paint-order:stroke;text-anchor:middle}"
-    ".paxos-picture .lane line{stroke:var(--paxos-lane);stroke-width:1.5}"
-    ".paxos-picture .lane .down{stroke-dasharray:2 6}"
-    ".paxos-picture .lane .band{stroke:var(--hue);stroke-width:9;stroke-opacity:.3}"
-    ".paxos-picture .message{fill:none;stroke:var(--hue,var(--paxos-soft));stroke-width:2;"
-    "stroke-linejoin:round}"
-    ".paxos-picture .message .head{fill:var(--hue,var(--paxos-soft));stroke:none}"
-    ".paxos-picture .answer{stroke-width:1.3;opacity:.7}"
-    ".paxos-picture .late{stroke-dasharray:6 4}"
-    ".paxos-picture .message .cross{stroke-dasharray:none}"
-    ".paxos-picture .box{fill:var(--paxos-paper);stroke:var(--hue);stroke-width:2}"
-    ".paxos-picture .moment .what{fill:var(--hue);stroke:none;font-weight:600}"
-    ".paxos-picture .accepted .box{fill:var(--held)}"
-    ".paxos-picture .accepted .what{fill:var(--paxos-paper)}"
-    ".paxos-picture .refused .box{stroke-dasharray:3 3}"
-    ".paxos-picture .refused .what{opacity:.65}"
-    ".paxos-picture .refused .no{stroke:var(--paxos-alarm);stroke-width:3}"
-    ".paxos-picture .dot{fill:var(--hue,var(--paxos-soft))}"
-    ".paxos-picture .badge circle{fill:var(--paxos-ink)}"
-    ".paxos-picture .badge text{fill:var(--paxos-paper);stroke:none;font-weight:700}"
-    ".paxos-picture .state{fill:var(--paxos-soft)}"
-    ".paxos-picture .held{fill:var(--hue);font-weight:700}"
-    ".paxos-picture .choice rect{fill:var(--hue,var(--paxos-soft));fill-opacity:.12}"
-    ".paxos-picture .choice text{fill:var(--hue,var(--paxos-ink));font-weight:700}"
-    ".paxos-picture .choice.again text{font-weight:400}"
-    ".paxos-picture .choice.broken text{fill:var(--paxos-alarm)}"
-    ".paxos-picture .start{text-anchor:start}"
-    ".paxos-picture .title,.paxos-picture .name{font-weight:700}"
-    ".paxos-picture .key{fill:var(--paxos-soft)}"
-)
 
 
 def svg(story: Story, *, title: str = "", caption: str = "") -> str:
@@ -102,7 +66,7 @@ def head(width: float, height: float, label: str) -> Iterator[str]:
         '<svg xmlns="http://www.w3.org/2000/svg" class="paxos-picture" role="img"'
         f' aria-label={quoteattr(shown(label, LONG))} viewBox="0 0 {size}">'
     )
-    yield f"<style>{style()}{RULES}</style>"
+    yield f"<style>{style()}</style>"
     yield '<rect class="ground" width="100%" height="100%"/>'
 
 
