@@ -14,6 +14,7 @@ from paxos_adapters.cli.files import inspect_file, readmit
 from paxos_adapters.cli.lecture import lecture
 from paxos_adapters.cli.recordings import replay_files
 from paxos_adapters.cli.simulate import simulate
+from paxos_adapters.cli.view import view
 
 
 @click.group(invoke_without_command=True)
@@ -33,6 +34,7 @@ paxos.add_command(lecture)
 paxos.add_command(readmit)
 paxos.add_command(replay_files)
 paxos.add_command(simulate)
+paxos.add_command(view)
 
 
 def run(arguments: Sequence[str]) -> int:
