@@ -241,8 +241,7 @@
   addEventListener("beforeprint", () => { element("all").open = true; });
 
   element("choose").hidden = data.length === 1;
-  element("controls").hidden = false;
-  element("moment").hidden = false;
+  for (const id of ["controls", "moment", "knowledge"]) element(id).hidden = false;
   document.documentElement.classList.add("led");
   follow();
 })();
