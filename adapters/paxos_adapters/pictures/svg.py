@@ -29,6 +29,7 @@ LANE, BOX, DOT = 86.0, 28.0, 5.5
 GAP, MARGIN = 32.0, 24.0
 PARKED, STUB = 9.0, 27.0
 LABEL, NOTE, CAPTION, TITLE = 14.0, 12.5, 16.0, 22.0
+HINT = 200  # characters of what is shown under the pointer
 
 RULES = (
     ".paxos-picture{font-family:system-ui,-apple-system,'Segoe UI',Roboto,Helvetica,Arial,"
@@ -292,7 +293,7 @@ class _Drawing:
         hue = "" if ballot is None else self.hue.get(ballot.server, "")
         *others, last = cell.moments
         for moment in others:
-            said = escape(f"{self.story.lanes[cell.lane]} {moment.text}")
+            said = escape(shown(f"{self.story.lanes[cell.lane]} {moment.text}", HINT))
             yield (
                 f'<g class="moment" data-step="{moment.step}"><title>{said}</title>'
                 f'<circle class="{hue}" cx="{number(x)}" cy="{number(y)}" r="2"'
@@ -307,7 +308,7 @@ class _Drawing:
             else f' style="--held:var(--paxos-{self._of(box.value)})"'
         )
         yield f'<g class="moment {kind} {hue}" data-step="{last.step}"{held}>'
-        yield f"<title>{escape(f'{self.story.lanes[cell.lane]} {last.text}')}</title>"
+        yield f"<title>{escape(shown(f'{self.story.lanes[cell.lane]} {last.text}', HINT))}</title>"
         if box is None:
             yield f'<circle class="dot" cx="{number(x)}" cy="{number(y)}" r="{number(DOT)}"/>'
         else:
@@ -381,5 +382,5 @@ def _open(classes: Iterable[str], arrow: Arrow, story: Story) -> str:
     fate = ", lost or late" if arrow.arrived is None else ""
     steps = f' data-from="{arrow.left}"' if arrow.left is not None else ""
     steps += f' data-step="{arrow.left if arrow.arrived is None else arrow.arrived}"'
-    said = escape(f"{arrow.text}, from {sender} to {receiver}{fate}")
+    said = escape(f"{shown(arrow.text, HINT)}, from {sender} to {receiver}{fate}")
     return f'<g class="{" ".join(filter(None, classes))}"{steps}><title>{said}</title>'

@@ -7,7 +7,7 @@
 - The same replay gives the same page, byte by byte.
 - It is bounded: what does not fit is left out, and the page says what.
 
-Arrows point one way: unfolding, drawing <- page.
+Arrows point one way: unfolding <- page.
 """
 
 from __future__ import annotations

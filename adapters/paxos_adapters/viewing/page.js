@@ -112,28 +112,44 @@
 
   function draw(now) {
     const [picture] = element("scroll").querySelectorAll(`[data-decision="${decision}"]`);
-    const here = [];
-    for (const it of picture.querySelectorAll("[data-step]")) {
+    const drawn = [...picture.querySelectorAll("[data-step]")];
+    for (const it of drawn) {
       const at = Number(it.dataset.step);
       const from = it.dataset.from ? Number(it.dataset.from) : at;
       it.classList.toggle("ahead", from > now);
       it.classList.toggle("flying", from <= now && now < at);
       it.classList.toggle("here", at === now);
-      if (at === now) here.push(it.getBoundingClientRect());
     }
-    if (here.length) reveal(here);
+    // Not every step is drawn: then it is the next one that is.
+    const moments = drawn.filter((it) => it.matches(".moment"));
+    const next = moments.filter((it) => Number(it.dataset.step) >= now);
+    const step = Math.min(...next.map((it) => Number(it.dataset.step)));
+    const [target] = next.filter((it) => Number(it.dataset.step) === step).concat(moments.slice(-1));
+    if (target) reveal(target);
   }
 
-  function reveal(boxes) {
-    const pane = element("scroll");
-    const view = pane.getBoundingClientRect();
-    const middle = (low, high) =>
-      (Math.min(...boxes.map((it) => it[low])) + Math.max(...boxes.map((it) => it[high]))) / 2;
-    pane.scrollBy({
-      left: middle("left", "right") - (view.left + view.width / 2),
-      top: middle("top", "bottom") - (view.top + view.height / 2),
-      behavior: "instant",
+  function reveal(target) {
+    const [box, pane] = [target, element("scroll")].map((it) => it.getBoundingClientRect());
+    element("scroll").scrollBy({
+      left: box.left + box.width / 2 - (pane.left + pane.width / 2),
+      top: box.top + box.height / 2 - (pane.top + pane.height / 2),
+      behavior: calm.matches || timer === null ? "instant" : "smooth",
     });
+  }
+
+  // The names of the lanes stay in sight while the picture is scrolled.
+  function label() {
+    for (const sheet of document.querySelectorAll(".sheet")) {
+      const names = [...sheet.querySelectorAll(".lane > text:first-of-type")].map((it) => {
+        const name = made("span", it.textContent);
+        name.style.top = `calc(${Number(it.getAttribute("y")) - 6}px * var(--scale))`;
+        return name;
+      });
+      const lanes = made("div", "", "lanes");
+      lanes.setAttribute("aria-hidden", "true");
+      lanes.append(...names);
+      sheet.prepend(lanes);
+    }
   }
 
   function point(now) {
@@ -218,6 +234,10 @@
     KEYS[key]();
   }
 
+  function scrolled() {
+    element("scroll").classList.toggle("atstart", element("scroll").scrollLeft < 12);
+  }
+
   function clicked(event) {
     const it = event.target.closest("[data-step]");
     const where = it ? steps().findIndex((step) => String(step.step) === it.dataset.step) : -1;
@@ -231,6 +251,7 @@
   element("last").addEventListener("click", () => go(steps().length - 1));
   element("ask").addEventListener("click", KEYS["?"]);
   element("scroll").addEventListener("click", clicked);
+  element("scroll").addEventListener("scroll", scrolled, { passive: true });
   element("decision").addEventListener("change", (event) => {
     choose(Number(event.target.value));
     go(steps().length - 1);
@@ -243,5 +264,7 @@
   element("choose").hidden = data.length === 1;
   for (const id of ["controls", "moment", "knowledge"]) element(id).hidden = false;
   document.documentElement.classList.add("led");
+  label();
   follow();
+  scrolled();
 })();

@@ -21,9 +21,9 @@ from attrs import evolve, frozen
 
 from paxos_adapters.explaining import UnknownDecision, explain, of_replay
 from paxos_adapters.explaining.words import named
+from paxos_adapters.pictures.svg import svg
 from paxos_adapters.recording import Arrow, Header, Look, RecordingError, Replay, Story
 from paxos_adapters.recording import story as told_of
-from paxos_adapters.viewing.drawing import svg
 from paxos_adapters.viewing.unfolding import unfolding
 
 MAX_STEPS = 1_000
@@ -80,7 +80,7 @@ def page(replay: Replay, *, title: str, name: str | None = None, max_steps: int 
             f'<option value="{at}">{escape(it.called)}</option>' for at, it in enumerate(shown)
         ),
         "summaries": _each(shown, [_lines(it.end.splitlines()[:1]) for it in shown]),
-        "pictures": _each(shown, [svg(it.story) for it in shown]),
+        "pictures": _each(shown, [_sheet(svg(it.story)) for it in shown]),
         "ends": _each(shown, [_lines(it.end.splitlines()) for it in shown]),
         "lists": _each(shown, [_list(it.story) for it in shown]),
         "data": json.dumps([_data(it) for it in shown]).replace("<", "\\u003c"),
@@ -133,8 +133,8 @@ def _first(replay: Replay, count: int) -> Replay:
 
 def _left_out(shown: tuple[_Shown, ...], decisions: int) -> str:
     told = [
-        f"of the {it.steps:,} steps of {it.called!r}, all after the first "
-        f"{len(it.story.moments):,}"
+        f"of the {it.steps:,} steps{f' of {it.called}' if it.story.name else ''}, all after the "
+        f"first {len(it.story.moments):,}"
         for it in shown
         if it.steps > len(it.story.moments)
     ]
@@ -187,6 +187,12 @@ def _each(shown: tuple[_Shown, ...], contents: list[str]) -> str:
         f"{f'<h3>{escape(it.called)}</h3>' if len(shown) > 1 else ''}{content}</div>"
         for at, (it, content) in enumerate(zip(shown, contents, strict=True))
     )
+
+
+def _sheet(picture: str) -> str:
+    """A picture as large as it wants to be: its width is that of its view box, in pixels."""
+    found = re.search(r'viewBox="0 0 ([\d.]+) ', picture)
+    return f'<div class="sheet" style="--wide: {found[1] if found else 800}px">{picture}</div>'
 
 
 def _lines(lines: list[str]) -> str:
