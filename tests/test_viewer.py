@@ -95,6 +95,7 @@ def of_scenario(name: str, path: Path) -> Replay:
 def of_names(path: Path, *names: str) -> Replay:
     """A single server decides each of ``names``."""
     with Recorder(path, codec=LENIENT, runtime="test") as recorder:
+        recorder.at(0)
         quorum = majority([S1])
         for name in names:
             recorder.began(S1, name, quorum, ())

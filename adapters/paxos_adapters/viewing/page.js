@@ -51,7 +51,7 @@
     slider.setAttribute("aria-valuetext", `${place + 1} of ${count}`);
     element("place").textContent = `${place + 1} / ${count}`;
     element("at").textContent =
-      (isPlain ? `Step ${step.step}` : `Step ${step.step}, the ${place + 1}. of ${count}`) +
+      (isPlain ? `Step ${step.step}` : `Step ${step.step} (${place + 1} of ${count})`) +
       (step.time ? `, after ${step.time}` : "");
     element("words").textContent = step.words;
     element("words").classList.toggle("chosen", step.chosen);
@@ -83,7 +83,7 @@
       const row = made("tr", "", lane === acting ? "acting" : "");
       const head = made("th", data[decision].lanes[lane]);
       head.scope = "row";
-      if (lane === acting) head.append(made("span", ", whose step it is", "unseen"));
+      if (lane === acting) head.append(made("span", " (its step)", "unseen"));
       row.append(head);
       if (look === null) {
         const cell = made("td", before[lane] === null ? "not there" : "not there any more", "none");
