@@ -8,9 +8,11 @@ VENV ?= .venv
 # How many pairs of runs `make bench` takes the median of, and of how many saves of each kind.
 PAIRS ?= 9
 SAVES ?= 300
-# How many lives `make simulate` lives of each kind. `make torture TORTURE=short` is short.
+# How many lives `make simulate` lives of each kind. `make torture TORTURE=short` is short, and so is
+# `make fuzz FUZZ=short`.
 SEEDS ?= 25000
 TORTURE ?=
+FUZZ ?=
 BIN := $(VENV)/bin
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11 python; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
@@ -59,13 +61,17 @@ simulate: $(VENV)/cli  ## a hundred thousand lives full of faults, a minute
 	@for mode in "" "--servers 5 --proposers 3" "--liveness" "--servers 5 --proposers 3 --liveness"; do \
 		echo "== paxos simulate $$mode"; $(BIN)/paxos simulate --seeds $(SEEDS) $$mode || exit 1; done
 
-torture: $(VENV)/test  ## kills, power cuts and damage for the file store, some minutes
-	@echo "== torture"
+torture: $(VENV)/test  ## kills, power cuts, damage; and a cluster in bad weather, some minutes
+	@echo "== torture: the file store"
 	@$(BIN)/python -m tests.torture $(TORTURE)
+	@echo "== torture: a cluster"
+	@$(BIN)/python -m tests.cluster_torture $(TORTURE)
 
-fuzz: $(VENV)/test  ## millions of hostile datagrams for the wire, a minute or two
-	@echo "== fuzz"
-	@$(BIN)/python -m tests.fuzz
+fuzz: $(VENV)/test  ## millions of hostile datagrams, for the wire and for a cluster, some minutes
+	@echo "== fuzz: the wire"
+	@$(BIN)/python -m tests.fuzz $(FUZZ)
+	@echo "== fuzz: a live cluster"
+	@$(BIN)/python -m tests.cluster_fuzz $(FUZZ)
 
 explore: $(VENV)/cli  ## every run of small clusters, some minutes: Paxos, and with a crash
 	@for scope in "" "--crashes 1" "--proposers 1 --readers 1" "--acceptors 4 --ballots 1" \
@@ -86,10 +92,12 @@ wheel: $(VENV)/dev  ## build the wheel, and test it with the sources moved away
 clean:  ## remove what make has made
 	@rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage*
 
+# The command needs msgspec to run servers.
+EXTRAS_cli := cli,udp
 # One stamp for each extra: made when the extra is installed, stale when pyproject.toml changes.
 $(VENV)/cli $(VENV)/test $(VENV)/dev: pyproject.toml | $(VENV)/bin/python
-	@echo "== installing sansio-paxos[$(@F)] into $(VENV)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$(@F)]'
+	@echo "== installing sansio-paxos[$(or $(EXTRAS_$(@F)),$(@F))] into $(VENV)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$(or $(EXTRAS_$(@F)),$(@F))]'
 	@touch $@
 
 $(VENV)/bin/python:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
+
+from paxos_adapters.cli import app
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("docs/*.md"))]
@@ -63,6 +67,16 @@ def test_the_picture_in_the_readme_is_what_the_command_prints() -> None:
     assert done.stdout == picture
 
 
+@pytest.mark.parametrize(("name", "session"), blocks("console"), ids=lambda it: it[:20])
+def test_every_command_can_be_typed(name: str, session: str) -> None:
+    """That there is such a command with such options; what it does, other tests try."""
+    for line in re.findall(r"^\$ (?:.*\| )?paxos (.*)$", session.replace("\\\n", " "), re.M):
+        which, *arguments = shlex.split(line.partition(" > ")[0], comments=True)
+        command = app.paxos.commands.get(which)
+        assert command is not None, name
+        command.make_parser(click.Context(command)).parse_args(arguments)
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda it: it.name)
 def test_every_link_to_a_file_leads_to_one(document: Path) -> None:
     prose = re.sub(r"^```.*?^```$", "", document.read_text(), flags=re.M | re.S)
@@ -74,7 +88,7 @@ def test_every_link_to_a_file_leads_to_one(document: Path) -> None:
 @pytest.mark.parametrize(
     "name",
     ["README.md", "CHANGELOG.md", "CONTRIBUTING.md"]
-    + [f"docs/{page}.md" for page in ("design", "embedding", "performance", "stores")],
+    + [f"docs/{page}.md" for page in ("design", "embedding", "operating", "performance", "stores")],
 )
 def test_a_document_is_there_and_has_something_to_say(name: str) -> None:
     text = (ROOT / name).read_text()

@@ -14,6 +14,7 @@ from paxos import Accept, Ballot, Message, ServerId
 from paxos_adapters.codecs import TEXT
 from paxos_adapters.file import FileStore
 from paxos_adapters.node import mesh as module
+from paxos_adapters.node.errors import ServedBefore
 from paxos_adapters.node.mesh import Mesh
 from paxos_adapters.peers import Presence
 from paxos_adapters.udp import Address
@@ -142,38 +143,61 @@ def test_who_speaks_from_elsewhere_is_not_heard(tmp_path: Path) -> None:
     runs(run())
 
 
-def test_names_of_peers_that_are_not_found_are_told_and_tried_again(
+def test_an_open_file_serves_once(tmp_path: Path) -> None:
+    async def run() -> None:
+        peer, path = Peer(), tmp_path / "n1.db"
+        with FileStore.create(path, cluster="c", server=ME, codec=TEXT) as file, peer.socket:
+            mesh, _ = await opened(file, peer)
+            mesh.close()
+            await mesh.closed()
+            with pytest.raises(ServedBefore, match="open it again"):
+                await opened(file, peer)
+        with FileStore.open(path, cluster="c", server=ME, codec=TEXT) as file:
+            mesh, _ = await opened(file, peer)
+            mesh.close()
+            await mesh.closed()
+
+    runs(run())
+
+
+def test_peers_that_are_not_found_are_told_once_and_looked_for_again(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Meanwhile they are neither heard nor suspected."""
     monkeypatch.setattr(module, "UNRESOLVED_S", 0.001)
     peer = Peer()
     tries: list[Address] = []
+    places: list[Address] = []
 
     async def resolve(address: Address, _: int) -> tuple[str | int | bytes, ...]:
         tries.append(address)
-        if len(tries) < 3:
+        if not places:
             raise OSError("not known")
-        return peer.address
+        return places[0]
 
     monkeypatch.setattr(module, "resolve", resolve)
 
     async def run() -> None:
         path = tmp_path / "n1.db"
         with FileStore.create(path, cluster="c", server=ME, codec=TEXT) as file, peer.socket:
-            mesh, _ = await opened(file, peer)
+            mesh, place = await opened(file, peer)
+            assert not mesh.peers()[PEER].is_found
             mesh.post(PEER, "a", MESSAGE)
             mesh.flush()
             assert mesh.lost == {"no address": 1}
-            while len(tries) < 3:
+            peer.say(peer.life("01", 5, 5), place)
+            while "heard too early" not in mesh.lost or len(tries) < 3:
                 await asyncio.sleep(0.001)
-            peer.socket.setblocking(False)
-            mesh.post(PEER, "a", MESSAGE)
-            mesh.flush()
-            assert await asyncio.get_running_loop().sock_recv(peer.socket, 2000)
+            assert mesh.refused == {}
+            places.append(peer.address)
+            while not mesh.peers()[PEER].is_found:
+                await asyncio.sleep(0.001)
+            peer.say(peer.life("02", 6, 6), place)
+            await until(mesh, heard=1)
             mesh.close()
             await mesh.closed()
 
     with caplog.at_level(logging.WARNING):
         runs(run())
-    assert len(caplog.messages) == 2
-    assert all("is not to be found" in it for it in caplog.messages)
+    (complaint,) = caplog.messages
+    assert "is not to be found" in complaint

@@ -12,7 +12,7 @@ from random import Random
 
 import pytest
 
-from paxos import MaxRound, ServerId, UnknownServer, majority
+from paxos import NO_BALLOT, Ballot, MaxRound, ServerId, UnknownServer, majority
 from paxos_adapters.codecs import TEXT
 from paxos_adapters.file import Damaged, FileStore, store
 from paxos_adapters.host import Pace, Stopped
@@ -375,6 +375,29 @@ class TestStatus:
                 while None in [it.trip_s for it in one.status().peers.values()]:
                     await asyncio.sleep(0.01)
                 assert status.saves >= 1
+
+        runs(run())
+
+    def test_what_was_promised_and_the_room_for_datagrams(self, tmp_path: Path) -> None:
+        async def run() -> None:
+            async with running(tmp_path, 1) as cluster:
+                (one,) = cluster.nodes.values()
+                assert one.status().promised == NO_BALLOT
+                await one.propose("leader", "one")
+                assert one.status().promised == Ballot(1, IDS[0])
+                assert one.status().buffers.receive_bytes > 0
+
+        runs(run())
+
+    def test_why_it_has_stopped(self, tmp_path: Path) -> None:
+        async def run() -> None:
+            async with running(tmp_path, 1) as cluster:
+                (one,) = cluster.nodes.values()
+                waiting = asyncio.ensure_future(one.stopped())
+                await asyncio.sleep(0)
+                assert not waiting.done()
+                await one.close()
+                assert "the node was closed" in str(await waiting)
 
         runs(run())
 

@@ -12,7 +12,7 @@ from typing import TypedDict
 
 import pytest
 
-from paxos import From, Propose, ServerId, server
+from paxos import Propose, ServerId, server
 from paxos.quorum import majority
 from paxos_adapters.cli import app
 from paxos_adapters.codecs import LENIENT
@@ -63,7 +63,7 @@ class Reader(HTMLParser):
             self.data += data
 
     def handle_endtag(self, tag: str) -> None:
-        self._in_data = False
+        self._in_data &= tag != "script"
 
     @property
     def tags(self) -> set[str]:
@@ -99,9 +99,9 @@ def of_names(path: Path, *names: str) -> Replay:
         quorum = majority([S1])
         for name in names:
             recorder.began(S1, name, quorum, ())
-            state = server.start(S1, quorum)
-            state, _ = server.receive(state, Propose(f"value of {name}"))
-            recorder.took(S1, name, Propose(f"value of {name}"), state, True)
+            begun: server.Server[str] = server.start(S1, quorum)
+            event = Propose(f"value of {name}")
+            recorder.took(S1, name, event, server.receive(begun, event)[0], True)
             recorder.saved(S1, name, 1)
     return replay(path)
 
@@ -187,7 +187,9 @@ def test_it_asks_nothing_of_the_network(tmp_path: Path) -> None:
     assert [it for it in read.all("href") + read.all("src") if it[:1] != "#"] == ["data:,"]
     assert re.findall(r"url\((?!#)|@import", html) == []
     markup = html.replace("http://www.w3.org/2000/svg", "")
-    assert all(it.startswith("http://exam"[: len(it)]) for it in re.findall(r"http[:/a-z]*", markup))
+    assert all(
+        it.startswith("http://exam"[: len(it)]) for it in re.findall(r"http[:/a-z]*", markup)
+    )
 
 
 @pytest.mark.parametrize("value", HOSTILE, ids=range(len(HOSTILE)))
@@ -260,7 +262,7 @@ def test_one_decision_can_be_named(tmp_path: Path) -> None:
 
 def test_without_a_step_there_is_no_page(tmp_path: Path) -> None:
     Recorder[str](tmp_path / "run", codec=LENIENT, runtime="test").close()
-    with pytest.raises(RecordingError, match="whole line|nothing"):
+    with pytest.raises(RecordingError, match="nothing has happened"):
         page(replay(tmp_path / "run"), title="run")
 
 
@@ -381,9 +383,7 @@ def test_what_is_wrong_is_one_line(
     assert not list(tmp_path.glob("*.html"))
 
 
-def test_what_is_left_out_is_told(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
-) -> None:
+def test_what_is_left_out_is_told(tmp_path: Path, capsys: Captured) -> None:
     of_names(tmp_path / "run", *map(str, range(MAX_DECISIONS + 1)))
 
     assert view(tmp_path / "run") == 0

@@ -36,7 +36,7 @@ STEP_MS = 1200
 
 
 @pytest.fixture(scope="module")
-def browser() -> Generator[Browser]:
+def browser() -> Generator[Browser, None, None]:
     with sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=CHROMIUM)
         yield browser
@@ -64,7 +64,7 @@ def opened(
     size: tuple[int, int] = DESK,
     dark: bool = False,
     scripts: bool = True,
-) -> Generator[Page]:
+) -> Generator[Page, None, None]:
     """The page at ``path``, which must do nothing but load: no request, no word on the console."""
     context = browser.new_context(
         viewport={"width": size[0], "height": size[1]},
@@ -131,14 +131,14 @@ def test_the_slider_changes_the_table(browser: Browser, lecture: Path) -> None:
     with opened(browser, lecture) as it:
         it.get_by_role("slider", name="Step").fill("20")
         at(it, 20)
-        assert row(it, "S5") == ["4.5\nnew", "–", "4.5", "–"]
+        assert row(it, "S5") == ["4.5\nnew", "—", "4.5", "—"]
         expect(it.locator("#words")).to_contain_text("S5 hears Prepare 4.5. It sends Promise 4.5")
         it.get_by_role("slider", name="Step").fill("32")
-        assert row(it, "S5") == ["4.5", "4.5 Y\nnew", "4.5 Y", "–"]
-        assert row(it, "S1") == ["3.1", "3.1 X", "3.1 X", "–"]
+        assert row(it, "S5") == ["4.5", "4.5 Y\nnew", "4.5 Y", "—"]
+        assert row(it, "S1") == ["3.1", "3.1 X", "3.1 X", "—"]
         expect(it.locator("#now p").first).to_have_text(re.compile("'Y' is chosen under 4.5"))
         it.get_by_role("slider", name="Step").fill("1")
-        assert [row(it, "S1"), row(it, "S2")] == [["–", "–", "–", "–"], ["not there"]]
+        assert [row(it, "S1"), row(it, "S2")] == [["—", "—", "—", "—"], ["not there"]]
 
 
 def test_the_mouse_moves_the_slider(browser: Browser, lecture: Path) -> None:
@@ -369,11 +369,11 @@ def test_a_screen_reader_is_told_all_of_it(browser: Browser, lecture: Path) -> N
                   - rowgroup:
                     - row "Server Promised Accepted Asks for Knows"
                   - rowgroup:
-                    - row "S1 3.1 3.1 X 3.1 X –"
-                    - row "S2 3.1 – – –"
-                    - row "S3 4.5 – – –"
-                    - row "S4 4.5 – – –"
-                    - row "S5 (its step) 4.5 new – 4.5 –":
+                    - row "S1 3.1 3.1 X 3.1 X —"
+                    - row "S2 3.1 — — —"
+                    - row "S3 4.5 — — —"
+                    - row "S4 4.5 — — —"
+                    - row "S5 (its step) 4.5 new — 4.5 —":
                       - rowheader "S5 (its step)"
               - region "What can be said by now"
               - region "What became of it"
@@ -386,8 +386,11 @@ def test_a_screen_reader_is_told_all_of_it(browser: Browser, lecture: Path) -> N
 # --- how it looks -------------------------------------------------------------------------------
 
 CONTRASTS = """() => {
-  const channel = (it) => (it / 255 <= 0.04045 ? it / 255 / 12.92 : ((it / 255 + 0.055) / 1.055) ** 2.4);
-  const light = (rgb) => { const [r, g, b] = rgb.map(channel); return 0.2126 * r + 0.7152 * g + 0.0722 * b; };
+  const linear = (it) => (it <= 0.04045 ? it / 12.92 : ((it + 0.055) / 1.055) ** 2.4);
+  const light = (rgb) => {
+    const [r, g, b] = rgb.map((it) => linear(it / 255));
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
   const numbers = (color) => color.match(/[\\d.]+/g).map(Number);
   const ground = (it) => {
     for (; it; it = it.parentElement) {
@@ -400,7 +403,8 @@ CONTRASTS = """() => {
   for (const it of document.querySelectorAll("body *:not(svg *, script, [aria-disabled=true])")) {
     const isText = [...it.childNodes].some((node) => node.nodeType === 3 && node.data.trim());
     if (!isText || !it.checkVisibility()) continue;
-    const [one, other] = [numbers(getComputedStyle(it).color).slice(0, 3), ground(it)].map(light);
+    const ink = numbers(getComputedStyle(it).color).slice(0, 3);
+    const [one, other] = [ink, ground(it)].map(light);
     const ratio = (Math.max(one, other) + 0.05) / (Math.min(one, other) + 0.05);
     if (ratio < 4.5) poor.push(`${it.textContent}: ${ratio}`);
   }

@@ -107,6 +107,11 @@ class Registers(Generic[V]):
         """How many registers are in memory."""
         return len(self._open)
 
+    @property
+    def promised(self) -> Ballot:
+        """The highest promise of the registers in memory."""
+        return max((it.state.acceptor.promised for it in self._open.values()), default=NO_BALLOT)
+
     def is_at_work(self, name: str) -> bool:
         """Whether the register ``name`` has something under way."""
         register = self._open.get(name)

@@ -14,6 +14,7 @@ from paxos_adapters.cli.files import inspect_file, readmit
 from paxos_adapters.cli.lecture import lecture
 from paxos_adapters.cli.recordings import replay_files
 from paxos_adapters.cli.simulate import simulate
+from paxos_adapters.cli.standing_in import commands_of_nodes
 from paxos_adapters.cli.view import view
 
 
@@ -35,6 +36,8 @@ paxos.add_command(readmit)
 paxos.add_command(replay_files)
 paxos.add_command(simulate)
 paxos.add_command(view)
+for command in commands_of_nodes():
+    paxos.add_command(command)
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -21,6 +21,7 @@ from paxos_adapters.pictures import ASCII, UNICODE, Glyphs, Moment, Row, space_t
 
 V = TypeVar("V")
 
+MAX_SHOWN = 40
 MIN_WIDTH = 60  # of the table, in characters: a narrower window wraps lines and loses none
 COLOURS = ("cyan", "magenta", "yellow", "green", "bright_blue", "red")
 
@@ -75,6 +76,15 @@ class Canvas:
         for row in space_time(servers, history, width=width, glyphs=self.glyphs, names=names):
             self.console.print(_styled(row, width * len(servers)))
 
+    def table(self, headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+        """A table; what does not fit into a column goes on below."""
+        table = Table(box=box.ASCII if self.plain else box.ROUNDED)
+        for heading in headings:
+            table.add_column(heading, overflow="fold")
+        for row in rows:
+            table.add_row(*map(self.cell, row))
+        self.console.print(table)
+
     def knowledge(self, title: str, holdings: Iterable[Holding]) -> None:
         """A table of who holds what."""
         table = Table(
@@ -100,6 +110,31 @@ def canvas(plain: bool) -> Canvas:
     console = Console(highlight=False, color_system=None if plain else "auto", soft_wrap=True)
     console.width = max(console.width, MIN_WIDTH)
     return Canvas(console, ASCII if plain else UNICODE, plain)
+
+
+def shown(cell: str | int | bytes) -> str:
+    """Text as it is, other bytes in hexadecimal; cut off, with the size, if it is long."""
+    if not isinstance(cell, bytes):
+        return str(cell)
+    text = readable(cell)
+    whole = cell.hex() if text is None else text
+    if len(whole) <= MAX_SHOWN:
+        return whole
+    return f"{whole[:MAX_SHOWN]}... ({len(cell):,} bytes)"
+
+
+def readable(value: bytes) -> str | None:
+    """``value`` as text, if it is text that a terminal can show."""
+    try:
+        text = value.decode()
+    except UnicodeDecodeError:
+        return None
+    return text if text.isprintable() else None
+
+
+def printable(text: str) -> str:
+    """``text`` with everything escaped that a terminal would not show, but do."""
+    return "".join(it if it.isprintable() else ascii(it)[1:-1] for it in text)
 
 
 def _styled(row: Row, lanes_width: int) -> Text:

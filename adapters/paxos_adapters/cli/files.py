@@ -6,11 +6,9 @@ import json
 from pathlib import Path
 
 import click
-from rich import box
-from rich.table import Table
 
 from paxos import ServerId
-from paxos_adapters.cli.drawing import Canvas, canvas
+from paxos_adapters.cli.drawing import canvas, printable, shown
 from paxos_adapters.codecs import RAW
 from paxos_adapters.file import Contents, FileStore, NotThere, StoreError, inspect
 from paxos_adapters.file.rows import (
@@ -21,7 +19,6 @@ from paxos_adapters.file.rows import (
     round_of,
 )
 
-MAX_SHOWN = 40
 FILE = click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 
 
@@ -48,10 +45,9 @@ def inspect_file(file: Path, as_json: bool, plain: bool) -> int:
     drawn.write(f"Saved {contents.mark:,} times. {_health(contents)}")
     if decisions := _decisions(contents):
         headings = "decision", "promised", "accepted", "value", "rounds used or seen"
-        _table(drawn, headings, [_cells(name, it) for name, it in decisions.items()])
+        drawn.table(headings, [_cells(name, it) for name, it in decisions.items()])
     if contents.peers:
-        _table(
-            drawn,
+        drawn.table(
             ("peer", "incarnation", "opened at", "saves heard of"),
             [
                 (f"S{peer}", it.incarnation, f"{it.opened:,}", f"{it.mark:,}")
@@ -92,26 +88,7 @@ def _decisions(contents: Contents) -> dict[str, Holding]:
 
 def _cells(name: str, holding: Holding) -> tuple[str, ...]:
     cells = (holding[it] for it in ("promised", "accepted", "value", "max_round"))
-    return _printable(name), *("" if it is None else _shown(it) for it in cells)
-
-
-def _shown(cell: str | int | bytes) -> str:
-    """Text as it is, other bytes in hexadecimal; cut off, with the size, if it is long."""
-    if not isinstance(cell, bytes):
-        return str(cell)
-    try:
-        text = cell.decode()
-    except UnicodeDecodeError:
-        text = ""
-    shown = text if text.isprintable() and (text or not cell) else cell.hex()
-    if len(shown) <= MAX_SHOWN:
-        return shown
-    return f"{shown[:MAX_SHOWN]}... ({len(cell):,} bytes)"
-
-
-def _printable(text: str) -> str:
-    """``text`` with everything escaped that a terminal would not show, but do."""
-    return "".join(it if it.isprintable() else ascii(it)[1:-1] for it in text)
+    return printable(name), *("" if it is None else shown(it) for it in cells)
 
 
 def _as_json(contents: Contents) -> dict[str, object]:
@@ -135,15 +112,6 @@ def _as_json(contents: Contents) -> dict[str, object]:
             for peer, it in contents.peers.items()
         },
     }
-
-
-def _table(drawn: Canvas, headings: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
-    table = Table(box=box.ASCII if drawn.plain else box.ROUNDED)
-    for heading in headings:
-        table.add_column(heading, overflow="fold")
-    for row in rows:
-        table.add_row(*map(drawn.cell, row))
-    drawn.console.print(table)
 
 
 @click.command(short_help="Hear a peer again that comes with another disk.")

@@ -1,7 +1,7 @@
 """A node: one server of a cluster on UDP and a file. See docs/node.md.
 
 Arrows point one way: errors, status <- links <- mesh <- transport; mesh, questions, alarms, saving
-<- node.
+<- node <- threaded.
 """
 
 from paxos_adapters.node.errors import (
@@ -11,9 +11,11 @@ from paxos_adapters.node.errors import (
     NoAnswer,
     NodeClosed,
     OutcomeUnknown,
+    ServedBefore,
 )
 from paxos_adapters.node.node import Node
 from paxos_adapters.node.status import Peer, Status
+from paxos_adapters.node.threaded import ThreadedNode
 from paxos_adapters.node.transport import DatagramTransport
 
 __all__ = [
@@ -26,5 +28,7 @@ __all__ = [
     "NodeClosed",
     "OutcomeUnknown",
     "Peer",
+    "ServedBefore",
     "Status",
+    "ThreadedNode",
 ]

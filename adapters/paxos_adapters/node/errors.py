@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 
 from paxos import PaxosError
 from paxos_adapters.udp import Address
@@ -51,6 +52,16 @@ class Crowded(PaxosError):
     def __init__(self) -> None:
         super().__init__(
             f"{MAX_ASKED:,} questions wait already; this one was not taken. Wait for some answers."
+        )
+
+
+class ServedBefore(PaxosError):
+    """An open file was given to a second node or transport."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(
+            f"{path} has been served since it was opened. A second one would number its datagrams "
+            "as the first did, and nobody would hear it. Close the file, and open it again."
         )
 
 

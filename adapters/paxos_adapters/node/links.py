@@ -25,6 +25,7 @@ class Link(Generic[V]):
     address: Address
     outbox: list[tuple[str, Message[V]]]
     place: Place | None = None
+    is_found: bool = True
     heard_at_s: float | None = None
     trip_s: float | None = None
     asked_at_s: float = 0.0
@@ -40,4 +41,4 @@ class Link(Generic[V]):
         """What there is to tell of it."""
         heard_s = None if self.heard_at_s is None else now_s - self.heard_at_s
         refused = None if self.refused is None else self.refused.value
-        return Peer(self.address, heard_s, self.trip_s, refused)
+        return Peer(self.address, heard_s, self.trip_s, refused, self.is_found)

@@ -2,7 +2,7 @@
 
 - Messages for one peer wait until they are flushed, and then share datagrams.
 - What comes from an address that is not its sender's, or does not open, is counted by reason, and
-  answered by nothing.
+  answered by nothing. As long as nobody knows where a peer is, it is not heard, nor spoken to.
 - Every second each peer is asked whether it is there, so that an idle server knows too. These
   questions go by a name that no decision has.
 - Names are resolved anew from time to time, since a peer may move.
@@ -18,13 +18,14 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Set
 from contextlib import suppress
 from typing import Generic, TypeVar
+from weakref import WeakSet
 
 from paxos import Ballot, Message, Prepare, Promise, ServerId, UnknownServer
 from paxos_adapters.file import FileStore, StoreError
-from paxos_adapters.node.errors import Insecure
+from paxos_adapters.node.errors import Insecure, ServedBefore
 from paxos_adapters.node.links import Link
 from paxos_adapters.node.status import Peer
-from paxos_adapters.udp import Address, Endpoint, Place, resolve
+from paxos_adapters.udp import Address, Buffers, Endpoint, Place, resolve
 from paxos_adapters.wire import (
     Checked,
     Hostile,
@@ -49,6 +50,9 @@ MARKS_APART = 1_000
 """After how many saves of a peer what is known of its disk is saved anew."""
 
 LOST_MEMORY = Reason.OTHER_DISK, Reason.OLDER_DISK
+
+_served = WeakSet[object]()
+"""Open files whose datagrams have been numbered."""
 
 
 class Mesh(Generic[V]):
@@ -103,11 +107,14 @@ class Mesh(Generic[V]):
     ) -> None:
         """Listen: ``deliver`` each message, and say when all that has arrived was ``drained``.
 
-        Raises AddressError.
+        Raises AddressError; ServedBefore if somebody has listened for this open file before.
         """
+        if self._file in _served:
+            raise ServedBefore(self._file.path)
         self._loop = asyncio.get_running_loop()
         self._deliver, self._drained = deliver, drained
         self._endpoint = await Endpoint.bind(self._listen, receive=self._receive, drained=drained)
+        _served.add(self._file)
         await self._resolve()
         chores = self._resolve_again(), self._ping_again()
         self._chores = [self._loop.create_task(it) for it in chores]
@@ -135,6 +142,11 @@ class Mesh(Generic[V]):
         """What there is to tell of each peer."""
         now_s = self._loop.time()
         return {it: link.peer(now_s) for it, link in sorted(self._links.items())}
+
+    @property
+    def buffers(self) -> Buffers:
+        """What the system gave to the socket."""
+        return self._endpoint.buffers
 
     @property
     def lost(self) -> dict[str, int]:
@@ -180,6 +192,9 @@ class Mesh(Generic[V]):
         link = None
         try:
             link = self._links.get(self._wire.claimed_sender(datagram))
+            if link is not None and link.place is None:
+                self._endpoint.counts["heard too early"] += 1
+                return
             if link is None or not link.is_at(place):
                 raise Hostile(Reason.WRONG_ADDRESS)
             opened = self._wire.open(datagram)
@@ -246,7 +261,11 @@ class Mesh(Generic[V]):
         for peer, link in self._links.items():
             try:
                 link.place = await resolve(link.address, self._endpoint.family)
+                link.is_found = True
             except OSError as error:
+                if not link.is_found:
+                    continue
+                link.is_found = False
                 _logger.warning(
                     "server %s is not to be found at %s:%s: %s",
                     peer,

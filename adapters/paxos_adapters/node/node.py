@@ -100,6 +100,7 @@ class Node(Generic[V]):
         self._reports: deque[tuple[str, server.Report[V]]] = deque()
         self._alarms = Alarms(self._ring)
         self._stopped: Stopped | None = None
+        self._end = asyncio.Event()
 
     # --- life -----------------------------------------------------------------------------------
 
@@ -126,6 +127,12 @@ class Node(Generic[V]):
         await self._loop.run_in_executor(None, self._saver.close)
         await self._mesh.closed()
 
+    async def stopped(self) -> Stopped:
+        """Wait until the node has stopped, by itself or since it was closed, and say why."""
+        await self._end.wait()
+        assert self._stopped is not None
+        return self._stopped
+
     @property
     def place(self) -> Place:
         """Where it listens, as the system says it."""
@@ -134,6 +141,7 @@ class Node(Generic[V]):
     def _stop(self, cause: BaseException) -> None:
         if self._stopped is None:
             self._stopped = Stopped(self.me, cause)
+            self._end.set()
             if not isinstance(cause, NodeClosed):
                 facts = {"event": "stopped", "server": self.me, "reason": type(cause).__name__}
                 _logger.critical("%s", self._stopped, extra=facts)
@@ -199,6 +207,8 @@ class Node(Generic[V]):
             len(self._questions),
             {reason.name.lower(): times for reason, times in self._mesh.refused.items()},
             self._mesh.lost,
+            self._registers.promised,
+            self._mesh.buffers,
         )
 
     def _check(self, name: str) -> None:

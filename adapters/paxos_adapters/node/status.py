@@ -7,8 +7,8 @@ from itertools import combinations
 
 from attrs import frozen
 
-from paxos import QuorumSystem, ServerId
-from paxos_adapters.udp import Address
+from paxos import Ballot, QuorumSystem, ServerId
+from paxos_adapters.udp import Address, Buffers
 
 SILENT_S = 3.5
 """After how many seconds without a word a peer counts as down."""
@@ -19,13 +19,15 @@ class Peer:
     """What is known of another server.
 
     ``heard_s`` and ``trip_s``: seconds since its last word, and for the last round trip. None: it
-    was never heard. ``refused``: why it is not heard, if it came with another disk.
+    was never heard. ``refused``: why it is not heard, if it came with another disk. ``is_found``:
+    whether anybody knows where its address is.
     """
 
     address: Address
     heard_s: float | None
     trip_s: float | None
     refused: str | None
+    is_found: bool = True
 
     @property
     def is_up(self) -> bool:
@@ -37,7 +39,8 @@ class Peer:
 class Status:
     """A node as it sees itself. ``tolerance`` is how many more servers may fail, -1: too many did.
 
-    ``refused`` and ``lost`` count datagrams, by what was wrong with them.
+    ``promised`` is the highest promise for a name in memory. ``refused`` and ``lost`` count
+    datagrams, by what was wrong with them. ``buffers`` is what the system gave to the socket.
     """
 
     me: ServerId
@@ -48,6 +51,8 @@ class Status:
     asked: int
     refused: Mapping[str, int]
     lost: Mapping[str, int]
+    promised: Ballot
+    buffers: Buffers
 
 
 def tolerance(quorum: QuorumSystem, up: frozenset[ServerId]) -> int:

@@ -15,8 +15,6 @@ from itertools import chain
 from typing import TypeAlias
 from xml.sax.saxutils import escape, quoteattr
 
-from attrs import frozen
-
 from paxos import ServerId
 from paxos_adapters.pictures.hues import hues, owners, style
 from paxos_adapters.pictures.layout import ANSWERS, Cell, Layout, ballot_of, layout, shown

@@ -1,4 +1,4 @@
-"""Viewing: one page of HTML, complete in itself, in which one goes through a recording step by step.
+"""Viewing: one page of HTML, complete in itself, to go through a recording step by step.
 
     page(replay(path), title="run.jsonl").html
 

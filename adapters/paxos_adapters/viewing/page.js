@@ -100,7 +100,7 @@
   // A cell says what it was, if it has changed.
   function held(value, was) {
     const cell = made("td");
-    cell.append(value === "" ? made("span", "–", "none") : made("bdi", value));
+    cell.append(value === "" ? made("span", "—", "none") : made("bdi", value));
     if (was !== null && was !== value) {
       cell.className = "changed";
       const small = made("small", was === "" ? "new" : "was ");

@@ -19,6 +19,7 @@ from typing import TypeAlias
 
 from attrs import evolve, frozen
 
+from paxos import ServerId
 from paxos_adapters.explaining import UnknownDecision, explain, of_replay
 from paxos_adapters.explaining.words import named
 from paxos_adapters.pictures.svg import svg
@@ -33,7 +34,7 @@ MAX_TEXT = 500  # characters of one line: a value may be much longer
 MARK = '<meta name="generator" content="paxos view">'
 EPOCH_S = 1e9  # times above are those of a clock, and others those of a schedule
 
-Json: TypeAlias = None | bool | int | str | list["Json"] | dict[str, "Json"]
+Json: TypeAlias = bool | int | str | list["Json"] | dict[str, "Json"] | None
 
 
 @frozen
@@ -59,7 +60,9 @@ class _Shown:
         return fit(self.story.name) or "without a name"
 
 
-def page(replay: Replay, *, title: str, name: str | None = None, max_steps: int = MAX_STEPS) -> Page:
+def page(
+    replay: Replay, *, title: str, name: str | None = None, max_steps: int = MAX_STEPS
+) -> Page:
     """The page of the decision ``name``, or of all. ``max_steps`` bounds it, over all decisions.
 
     Raises UnknownDecision, and RecordingError if nothing was recorded.
@@ -109,7 +112,7 @@ def fit(text: str) -> str:
 
 
 def _shown(replay: Replay, names: tuple[str, ...], max_steps: int) -> Iterator[_Shown]:
-    steps = defaultdict(list)
+    steps: dict[str, list[Step[str]]] = defaultdict(list)
     for step in replay.steps:
         steps[step.entry.name].append(step)
     room = max_steps
@@ -168,7 +171,7 @@ def _about(header: Header) -> str:
 
 
 def _read(name: str) -> str:
-    return (files(__package__) / name).read_text(encoding="utf-8")
+    return (files("paxos_adapters.viewing") / name).read_text(encoding="utf-8")
 
 
 def _policy(script: str) -> str:
@@ -266,7 +269,7 @@ def _words(story: Story) -> Iterator[str]:
         yield " ".join(map(fit, told))
 
 
-def _sent(arrows: list[Arrow], lanes: Mapping[int, str]) -> Iterator[str]:
+def _sent(arrows: list[Arrow], lanes: Mapping[ServerId, str]) -> Iterator[str]:
     """``It sends Prepare 3.1 to S1 and S2; not to S3: lost, or late``."""
     for text in dict.fromkeys(it.text for it in arrows):
         same = [it for it in arrows if it.text == text]

@@ -1,0 +1,337 @@
+"""``paxos propose``, ``read``, ``watch`` and ``status``: ask a server that runs on this machine.
+
+- The value that is chosen goes to the standard output, and nothing else does.
+- The first server of the cluster that answers is asked; one that hangs is passed over.
+- Without an answer they say what is known and what is not, and what the cluster lacks.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+from math import isnan
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+import msgspec
+
+from paxos import PaxosError, ServerId
+from paxos_adapters.cli import health
+from paxos_adapters.cli.drawing import canvas, printable, readable
+from paxos_adapters.cli.where import (
+    CLUSTER,
+    DATA,
+    JSON,
+    PLAIN,
+    BadArguments,
+    Failure,
+    data_of,
+    described,
+)
+from paxos_adapters.deployment import written
+from paxos_adapters.node.asking import NoReply, NotRunning, TooLong, ask
+from paxos_adapters.node.lines import (
+    MAX_TIMEOUT_S,
+    Answer,
+    AskPropose,
+    AskRead,
+    AskStatus,
+    AskWatch,
+    IsChosen,
+    NothingIs,
+    Problem,
+    Question,
+    StatusIs,
+)
+from paxos_adapters.wire import Reason
+
+C = TypeVar("C", bound=Callable[..., Any])
+
+PROBE_S = 3.0
+"""How long a server may take to say that it is there."""
+
+GRACE_S = 2.0
+"""How long to wait for a server beyond the time that it was given."""
+
+NO_ANSWER = {"NoAnswer", "OutcomeUnknown"}
+BAD_ARGUMENTS = {"BadName", "TooLarge"}
+REASONS = {it.name.lower(): it.value for it in Reason}
+
+
+def _utf8(context: click.Context, parameter: click.Parameter, value: str) -> str:
+    """``value``, unless the command line had other bytes."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        what = "it is not UTF-8. Give bytes in hexadecimal, or through a pipe."
+        raise click.BadParameter(what, context, parameter) from None
+    return value
+
+
+NAME = click.argument("name", callback=_utf8)
+
+
+def _asks(command: C) -> C:
+    """The options of every command that asks."""
+    for option in (
+        click.option("--id", "me", type=int, help="Ask this server.  [default: any that answers]"),
+        DATA,
+        CLUSTER,
+    ):
+        command = option(command)
+    return command
+
+
+def _number(
+    context: click.Context, parameter: click.Parameter, value: float | None
+) -> float | None:
+    if value is not None and isnan(value):
+        raise click.BadParameter("it is not a number.", context, parameter)
+    return value
+
+
+def _timeout(default: float | None) -> Callable[[C], C]:
+    return click.option(
+        "--timeout-s",
+        type=click.FloatRange(0, MAX_TIMEOUT_S, min_open=True),
+        default=default,
+        show_default=default is not None,
+        callback=_number,
+        help="How many seconds to wait for the answer.",
+    )
+
+
+@click.command(short_help="Get a value chosen.")
+@NAME
+@click.argument("value", callback=_utf8)
+@click.option("--hex", "is_hex", is_flag=True, help="VALUE is bytes in hexadecimal.")
+@_timeout(5)
+@_asks
+def propose(
+    name: str,
+    value: str,
+    is_hex: bool,
+    timeout_s: float,
+    cluster: Path,
+    data: Path | None,
+    me: int | None,
+) -> int:
+    """Get VALUE chosen for NAME, unless another value is, and print what is chosen.
+
+    VALUE is text; - reads it, any bytes, from the standard input.
+    """
+    wanted = _bytes(value, is_hex)
+    server = _find(cluster, data, me)
+    answer = _answer(server, AskPropose(name, wanted, timeout_s), timeout_s)
+    if not isinstance(answer, IsChosen):
+        raise _unexpected(answer)
+    _print(answer.value)
+    if answer.value != wanted:
+        click.echo(f"paxos: {printable(name)}: another value was chosen already.", err=True)
+    return 0
+
+
+@click.command(short_help="Print what is chosen.")
+@NAME
+@_timeout(5)
+@JSON
+@_asks
+def read(
+    name: str,
+    timeout_s: float,
+    as_json: bool,
+    cluster: Path,
+    data: Path | None,
+    me: int | None,
+) -> int:
+    """Print the value that is chosen for NAME, if one is."""
+    server = _find(cluster, data, me)
+    _tell(name, _answer(server, AskRead(name, timeout_s), timeout_s), as_json)
+    return 0
+
+
+@click.command(short_help="Wait until a value is chosen, and print it.")
+@NAME
+@_timeout(None)
+@JSON
+@_asks
+def watch(
+    name: str,
+    timeout_s: float | None,
+    as_json: bool,
+    cluster: Path,
+    data: Path | None,
+    me: int | None,
+) -> int:
+    """Print the value that is chosen for NAME, as soon as one is."""
+    server = _find(cluster, data, me)
+    _tell(name, _answer(server, AskWatch(name, timeout_s), timeout_s), as_json)
+    return 0
+
+
+@click.command(short_help="Show who is up, and what is wrong.")
+@JSON
+@PLAIN
+@_asks
+def status(as_json: bool, plain: bool, cluster: Path, data: Path | None, me: int | None) -> int:
+    """Show the cluster as one of its servers sees it."""
+    told = _status(_find(cluster, data, me))
+    if as_json:
+        click.echo(json.dumps(_as_json(told), indent=2, ensure_ascii=False))
+    else:
+        _draw(told, plain)
+    return 0
+
+
+# --- whom to ask --------------------------------------------------------------------------------
+
+
+def _find(cluster: Path, data: Path | None, me: int | None) -> Path:
+    """The memory of a server that answers."""
+    if data is not None:
+        candidates: Sequence[Path] = [data]
+    elif me is not None:
+        candidates = [data_of(described(cluster), ServerId(me))]
+    else:
+        candidates = [*described(cluster).data.values()]
+        if not candidates:
+            raise BadArguments(f"{cluster} names no data file: give --data FILE.")
+    troubles: list[str] = []
+    for candidate in candidates:
+        try:
+            ask(candidate, AskStatus(), patience_s=PROBE_S)
+        except NotRunning:
+            troubles.append(f"no server runs on {candidate}")
+        except NoReply:
+            troubles.append(f"the server on {candidate} hangs")
+        except PaxosError as error:
+            troubles.append(str(error).rstrip("."))
+        else:
+            return candidate
+    raise click.ClickException(
+        f"no server of this machine answers: {'; '.join(troubles)}. Start one with paxos node, or "
+        "all of them with paxos cluster."
+    )
+
+
+def _answer(server: Path, question: Question, timeout_s: float | None) -> Answer:
+    """The answer; raises what says why there is none."""
+    try:
+        answer = ask(
+            server, question, patience_s=None if timeout_s is None else timeout_s + GRACE_S
+        )
+    except TooLong as error:
+        raise BadArguments(str(error)) from error
+    except NoReply as error:
+        unknown = "The value may be chosen all the same; to propose it again does no harm."
+        more = f" {unknown}" if isinstance(question, AskPropose) else ""
+        raise click.ClickException(f"{error}{more}") from error
+    except PaxosError as error:
+        raise Failure(error) from error
+    if isinstance(answer, Problem):
+        if answer.kind in NO_ANSWER:
+            lines = [answer.text, *health.lacks(_status(server).status)]
+            raise click.ClickException("\n".join(lines))
+        raise BadArguments(answer.text) if answer.kind in BAD_ARGUMENTS else _unexpected(answer)
+    return answer
+
+
+def _status(server: Path) -> StatusIs:
+    answer = _answer(server, AskStatus(), PROBE_S)
+    if not isinstance(answer, StatusIs):
+        raise _unexpected(answer)
+    return answer
+
+
+def _unexpected(answer: Answer) -> click.ClickException:
+    return click.ClickException(
+        answer.text if isinstance(answer, Problem) else f"the server gave another answer: {answer}"
+    )
+
+
+# --- what to print ------------------------------------------------------------------------------
+
+
+def _bytes(value: str, is_hex: bool) -> bytes:
+    if value == "-":
+        return sys.stdin.buffer.read()
+    if not is_hex:
+        return value.encode()
+    try:
+        return bytes.fromhex(value)
+    except ValueError as error:
+        raise BadArguments(f"{printable(value)[:40]!r} is not hexadecimal: {error}.") from error
+
+
+def _tell(name: str, answer: Answer, as_json: bool) -> None:
+    if isinstance(answer, IsChosen):
+        found: bytes | None = answer.value
+    elif isinstance(answer, NothingIs):
+        found = None
+    else:
+        raise _unexpected(answer)
+    if as_json:
+        told = {
+            "name": name,
+            "is_chosen": found is not None,
+            "value": None if found is None else readable(found),
+            "value_hex": None if found is None else found.hex(),
+        }
+        click.echo(json.dumps(told, indent=2, ensure_ascii=False))
+    elif found is None:
+        click.echo(f"paxos: {printable(name)}: nothing is chosen yet.", err=True)
+    else:
+        _print(found)
+
+
+def _print(value: bytes) -> None:
+    text = readable(value)
+    drawn = canvas(plain=True)
+    click.echo(value.hex() if text is None else drawn.fit(text))
+    if text is None:
+        click.echo(f"paxos: {len(value):,} bytes that are no text, in hexadecimal.", err=True)
+
+
+def _as_json(told: StatusIs) -> dict[str, object]:
+    status = told.status
+    return {
+        "cluster": told.cluster,
+        "address": told.address,
+        **msgspec.to_builtins(status, str_keys=True),
+        "up": sorted([status.me, *(it for it, peer in status.peers.items() if peer.is_up)]),
+        "needed": health.needed(status),
+        "warnings": [*health.warnings(status)],
+    }
+
+
+def _draw(told: StatusIs, plain: bool) -> None:
+    status, drawn = told.status, canvas(plain)
+    size = len(status.peers) + 1
+    drawn.write(
+        f"Cluster {told.cluster}, seen by server {status.me}: {health.up(status)} of {size} "
+        "servers are up."
+    )
+    drawn.write(f"{health.tolerance(status)}.")
+    rows = [(str(status.me), written(told.address), "it is asked", "", "up")] + [
+        (
+            str(it),
+            written(peer.address),
+            health.heard(peer),
+            health.trip(peer),
+            health.state(peer),
+        )
+        for it, peer in status.peers.items()
+    ]
+    drawn.table(("server", "address", "heard", "round trip", "state"), sorted(rows))
+    drawn.write(
+        f"Saved {status.saves:,} times; names in memory {status.in_memory:,}, asked for "
+        f"{status.asked:,}. Highest promise {status.promised}."
+    )
+    for reason, times in status.refused.items():
+        drawn.write(f"Refused {times:,}, {reason}: {REASONS.get(reason, 'see its version')}.")
+    for cause, times in status.lost.items():
+        drawn.write(f"Lost {times:,} on the way out: {cause}.")
+    for warning in health.warnings(status):
+        drawn.write(f"! {warning}", "yellow")

@@ -1,0 +1,209 @@
+"""``paxos cluster``: all servers of a cluster on this machine, each a process of its own.
+
+- The first time it draws ports and a key, and makes the memories. All that is done before the file
+  that describes the cluster gets its name; so a memory that is missing later was lost, and is never
+  made again.
+- A server that ends is not started again: who does that has to see why. It is said how.
+- The servers end with this process, even if that is killed: they read from a pipe that it holds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from asyncio.subprocess import PIPE, Process
+from pathlib import Path
+from secrets import token_hex
+from shlex import quote
+
+import click
+
+from paxos import PaxosError, ServerId
+from paxos_adapters.cli.keygen import keyring
+from paxos_adapters.cli.where import CONFIG, BadArguments, Failure, described, node_command
+from paxos_adapters.codecs import RAW
+from paxos_adapters.deployment import MAX_SERVERS, Deployment, local, write_new
+from paxos_adapters.file import FileStore
+
+SERVERS = 5
+KEYRING = "keyring"
+PATIENCE_S = 10.0
+"""How long a server may take to end before it is killed."""
+
+
+@click.command(short_help="Run a cluster on this machine.")
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False), default=Path())
+@click.option("--servers", type=click.IntRange(1, MAX_SERVERS), help="How many.  [default: 5]")
+@click.option("--verbose", is_flag=True, help="Let them log more than what is wrong.")
+@click.option(
+    "--log",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="How, to the standard error.",
+)
+def cluster(folder: Path, servers: int | None, verbose: bool, log: str) -> int:
+    """Run all servers of a cluster, with their memory in FOLDER, until Ctrl-C or SIGTERM.
+
+    The first time it makes what they need: cluster.toml, a keyring, and a data file each. After
+    that it goes on with what is there.
+    """
+    try:
+        deployment = _deployment(folder, servers)
+    except (PaxosError, OSError) as error:
+        raise Failure(error) from error
+    if not deployment.data:
+        raise BadArguments(f"{deployment.path} names no data file: no server of it runs here.")
+    if servers not in (None, len(deployment.addresses)):
+        size = len(deployment.addresses)
+        raise BadArguments(f"{deployment.path} describes {size} servers, and not {servers}.")
+    options = ["--until-eof", "--log", log, *["--verbose"] * verbose]
+    return asyncio.run(_Supervisor(deployment, options).run())
+
+
+def _deployment(folder: Path, servers: int | None) -> Deployment:
+    """What runs in ``folder``; made if nothing ever did."""
+    path, unfinished = folder / CONFIG, folder / f"{CONFIG}-new"
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        if not unfinished.exists():
+            _prepare(folder, unfinished, SERVERS if servers is None else servers)
+        drafted = described(unfinished)
+        for me, data in drafted.data.items():
+            if not data.exists():
+                FileStore.create(data, cluster=drafted.name, server=me, codec=RAW).close()
+        unfinished.rename(path)
+        _sync(folder)
+    return described(path)
+
+
+def _prepare(folder: Path, unfinished: Path, servers: int) -> None:
+    for number in range(1, servers + 1):
+        if (data := folder / f"n{number}.db").exists():
+            raise BadArguments(
+                f"{data} is there, and {folder / CONFIG} is not: choose another folder, or bring "
+                "that file back."
+            )
+    if not (folder / KEYRING).exists():
+        write_new(folder / KEYRING, keyring())
+    write_new(unfinished, local(f"local-{token_hex(3)}", servers, KEYRING))
+
+
+def _sync(folder: Path) -> None:
+    file = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)
+
+
+class _Supervisor:
+    """The processes of the servers, and what is said of them."""
+
+    def __init__(self, cluster: Deployment, options: list[str]) -> None:
+        self._cluster = cluster
+        self._options = options
+        self._processes: dict[ServerId, Process] = {}
+        self._told = asyncio.Event()
+
+    async def run(self) -> int:
+        """Start them, say what becomes of them, stop them when told to."""
+        loop = asyncio.get_running_loop()
+        for it in signal.SIGINT, signal.SIGTERM:
+            loop.add_signal_handler(it, self._told.set)
+        told, working = map(asyncio.ensure_future, (self._told.wait(), self._work()))
+        await asyncio.wait({told, working}, return_when=asyncio.FIRST_COMPLETED)
+        told.cancel()
+        working.cancel()
+        await asyncio.gather(told, working, return_exceptions=True)
+        await self._stop()
+        if self._told.is_set():
+            return 0
+        await working
+        _say(f"No server runs any more. {self._again()} starts them again.")
+        return 1
+
+    async def _work(self) -> None:
+        """Until all of them have ended."""
+        for me in sorted(self._cluster.data):
+            self._processes[me] = await self._start(me)
+        size = len(self._cluster.addresses)
+        _say(f"Cluster {self._cluster.name}: {size} servers, of which {(size - 1) // 2} may fail.")
+        ready = [me for me, it in self._processes.items() if await _is_ready(it)]
+        if ready:
+            self._explain()
+        await asyncio.gather(*(self._watch(me, me in ready) for me in self._processes))
+
+    async def _start(self, me: ServerId) -> Process:
+        where = ["--id", str(me), "--cluster", str(self._cluster.path)]
+        return await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "paxos_adapters.cli", "node", *where, *self._options),
+            stdin=PIPE,
+            stdout=PIPE,
+            start_new_session=True,  # Ctrl-C is for this process; it tells them.
+        )
+
+    def _explain(self) -> None:
+        path = self._cluster.path
+        _say("\nTalk to them from another terminal:")
+        if path != Path(CONFIG):
+            _say(f"  export PAXOS_CLUSTER={quote(str(path.resolve()))}")
+        _say("  paxos propose leader me")
+        _say("  paxos read leader")
+        _say("  paxos status")
+        _say("Kill one: kill -9 PID. Stop all of them: Ctrl-C, here.\n")
+
+    async def _watch(self, me: ServerId, was_ready: bool) -> None:
+        process = self._processes[me]
+        code = await process.wait()
+        if self._told.is_set():
+            return
+        how = f"ended with code {code}" if code >= 0 else f"was ended by {_name(-code)}"
+        again = node_command(self._cluster.path, me)
+        if was_ready:
+            _say(f"Server {me} {how}. Start it again, in another terminal:\n  {again}")
+        else:
+            _say(f"Server {me} was not started, for the reason above.")
+
+    async def _stop(self) -> None:
+        running = {me: it for me, it in self._processes.items() if it.returncode is None}
+        for process in running.values():
+            process.terminate()
+        for me, process in running.items():
+            try:
+                async with asyncio.timeout(PATIENCE_S):
+                    await process.wait()
+            except TimeoutError:
+                _say(f"Server {me} did not end within {PATIENCE_S:.0f} s, and was killed.")
+                process.kill()
+                await process.wait()
+        if running:
+            stopped = ", ".join(map(str, running))
+            _say(f"\nStopped: servers {stopped}. {self._again()} goes on with their memory.")
+
+    def _again(self) -> str:
+        folder = self._cluster.path.parent
+        return "paxos cluster" + ("" if folder == Path() else f" {quote(str(folder))}")
+
+
+async def _is_ready(process: Process) -> bool:
+    """Wait until it says that it is there, and pass that on; False if it has ended."""
+    assert process.stdout is not None
+    line = (await process.stdout.readline()).decode()
+    if line:
+        _say(f"  {line.rstrip()}")
+    return bool(line)
+
+
+def _name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def _say(text: str) -> None:
+    click.echo(text)
+    sys.stdout.flush()

@@ -1,0 +1,43 @@
+"""How logs are written: the standard ``logging``, a sentence for people, or JSON for programs.
+
+Whoever logs writes a sentence, and its facts beside it: ``extra={"event": "stopped", "server": 1,
+"reason": "Failed"}``. The JSON of a record is one line: ``time`` (UTC), ``level``, ``logger``,
+``message``, then the facts under their names, and ``error`` if there is a traceback.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from datetime import UTC, datetime
+
+from paxos import ServerId
+
+STANDARD = {*vars(logging.makeLogRecord({})), "message", "asctime"}
+"""What every record has."""
+
+
+class AsJson(logging.Formatter):
+    """One JSON object a record."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line."""
+        line: dict[str, object] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        facts = {key: it for key, it in vars(record).items() if key not in STANDARD}
+        if record.exc_info:
+            facts["error"] = self.formatException(record.exc_info)
+        return json.dumps(line | facts | line, default=str)
+
+
+def configure(me: ServerId, *, as_json: bool, verbose: bool) -> None:
+    """Write all logs of this process, which runs server ``me``, to the standard error."""
+    handler = logging.StreamHandler()
+    text = f"%(asctime)s server {me} %(levelname)s: %(message)s"
+    handler.setFormatter(AsJson() if as_json else logging.Formatter(text, "%H:%M:%S"))
+    level = logging.INFO if verbose else logging.WARNING
+    logging.basicConfig(level=level, handlers=[handler], force=True)

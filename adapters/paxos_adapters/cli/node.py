@@ -1,0 +1,123 @@
+"""``paxos node``: one server, in the foreground, until it is told to end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from pathlib import Path
+
+import click
+
+from paxos import PaxosError, ServerId
+from paxos_adapters.cli import logs
+from paxos_adapters.cli.where import CLUSTER, DATA, BadArguments, Failure, data_of, described
+from paxos_adapters.codecs import RAW
+from paxos_adapters.deployment import BadDeployment, parse, written
+from paxos_adapters.file import FileStore, NotThere
+from paxos_adapters.node import Node
+from paxos_adapters.node.control import serve
+from paxos_adapters.node.lines import beside
+from paxos_adapters.udp import Address
+
+_logger = logging.getLogger(__name__)
+
+
+@click.command(short_help="Run one server of a cluster.")
+@click.option("--id", "me", type=int, required=True, help="Which server.")
+@CLUSTER
+@DATA
+@click.option("--create", is_flag=True, help="Make the memory of a server that has never run.")
+@click.option("--listen", metavar="HOST:PORT", help="Listen here, if not at its own address.")
+@click.option("--insecure", is_flag=True, help="Go without a key beyond this machine.")
+@click.option("--until-eof", is_flag=True, help="End when the standard input ends, too.")
+@click.option("--verbose", is_flag=True, help="Log more than what is wrong.")
+@click.option(
+    "--log",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="How, to the standard error.",
+)
+def node(
+    me: int,
+    cluster: Path,
+    data: Path | None,
+    create: bool,
+    listen: str | None,
+    insecure: bool,
+    until_eof: bool,
+    verbose: bool,
+    log: str,
+) -> int:
+    """Run server ID of the cluster until Ctrl-C or SIGTERM.
+
+    Says in one line when it is there. A data file that is missing is never taken for a new server:
+    --create makes the one of a server that has never run.
+    """
+    deployment, server = described(cluster), ServerId(me)
+    path = data_of(deployment, server, data)
+    at = None if listen is None else _address(listen)
+    logs.configure(server, as_json=log == "json", verbose=verbose)
+    begin = FileStore.create if create else FileStore.open
+    try:
+        protection = deployment.protection()
+        with begin(path, cluster=deployment.name, server=server, codec=RAW) as file:
+            running = Node(
+                file, deployment.addresses, listen=at, protection=protection, insecure=insecure
+            )
+            return asyncio.run(_run(running, until_eof))
+    except BadDeployment as error:
+        raise BadArguments(str(error)) from error
+    except NotThere as error:
+        hint = f"If server {me} has never run, let it begin: --create."
+        raise click.ClickException(f"{error} {hint}") from error
+    except (PaxosError, OSError) as error:
+        raise Failure(error) from error
+
+
+def _address(listen: str) -> Address:
+    try:
+        return parse("--listen", listen)
+    except ValueError as error:
+        raise BadArguments(str(error)) from error
+
+
+async def _run(running: Node[bytes], until_eof: bool) -> int:
+    told = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for it in signal.SIGINT, signal.SIGTERM:
+        loop.add_signal_handler(it, told.set)
+    if until_eof:
+        loop.add_reader(sys.stdin, _read_on, told)
+    async with running, serve(running, beside(running.file.path)):
+        host, port, *_ = running.place
+        at = written((str(host), int(port)))
+        click.echo(f"server {running.me}  {at}  pid {os.getpid()}  {running.file.path.name}")
+        sys.stdout.flush()
+        facts = {"event": "started", "server": running.me}
+        _logger.info("%s listens at %s", running.file.identity, at, extra=facts)
+        await _until(told, running)
+        _logger.info("it was told to end", extra=facts | {"event": "told to end"})
+    return 0
+
+
+def _read_on(told: asyncio.Event) -> None:
+    if not os.read(sys.stdin.fileno(), 4096):
+        asyncio.get_running_loop().remove_reader(sys.stdin)
+        told.set()
+
+
+async def _until(told: asyncio.Event, running: Node[bytes]) -> None:
+    """Wait for it. Raises Stopped when the server has stopped by itself."""
+    being_told = asyncio.ensure_future(told.wait())
+    stopping = asyncio.ensure_future(running.stopped())
+    try:
+        await asyncio.wait({being_told, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if stopping.done():
+            raise stopping.result()
+    finally:
+        being_told.cancel()
+        stopping.cancel()

@@ -1,0 +1,160 @@
+"""A node answers its own machine: a Unix socket beside the data file.
+
+- Whoever opens the store has its lock, so a socket that is still there belongs to nobody: it is
+  replaced. Anything else by that name is left alone.
+- What comes in is checked as if it were hostile: the length of a line, the time that it takes, how
+  many ask at once, each field. Whatever is wrong is one answer, and the end of that connection.
+- Who hangs up is forgotten. What was proposed goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+from msgspec.json import Decoder, encode
+
+from paxos import PaxosError
+from paxos.errors import assert_never
+from paxos_adapters.node.lines import (
+    MAX_LINE_BYTES,
+    Answer,
+    AskPropose,
+    AskRead,
+    AskStatus,
+    AskWatch,
+    ControlError,
+    IsChosen,
+    NothingIs,
+    Problem,
+    Question,
+    StatusIs,
+    reachable,
+)
+from paxos_adapters.node.node import Node
+
+MAX_ASKING = 64
+"""How many connections are open at a time."""
+
+LINE_S = 10.0
+"""How long a question may take to arrive."""
+
+_question: Decoder[Question] = Decoder(Question)
+
+
+@asynccontextmanager
+async def serve(node: Node[bytes], path: Path) -> AsyncGenerator[None, None]:
+    """Answer questions at the socket ``path`` until left. Raises ControlError."""
+    control = _Control(node)
+    server = await asyncio.start_unix_server(
+        control.connected, sock=_bound(path), limit=MAX_LINE_BYTES
+    )
+    try:
+        yield
+    finally:
+        server.close()
+        await control.close()
+        path.unlink(missing_ok=True)
+
+
+def _bound(path: Path) -> socket.socket:
+    """A socket that only its owner can connect to; before ``listen`` nobody can."""
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        if path.is_socket():
+            path.unlink()
+        with reachable(path) as address:
+            sock.bind(address)
+        path.chmod(0o600)
+    except OSError as error:
+        sock.close()
+        what = f"{error.strerror}; move away what is there, or choose another folder"
+        raise ControlError(path, what) from error
+    except ControlError:
+        sock.close()
+        raise
+    return sock
+
+
+class _Control:
+    """All who ask one node."""
+
+    def __init__(self, node: Node[bytes]) -> None:
+        self._node = node
+        self._asking: set[asyncio.Task[None]] = set()
+
+    def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Somebody is there. A task of our own: asyncio complains when its own is cancelled."""
+        task = asyncio.ensure_future(self._talk(reader, writer))
+        self._asking.add(task)
+        task.add_done_callback(self._asking.discard)
+
+    async def close(self) -> None:
+        """Hang up on all who are left."""
+        for task in self._asking:
+            task.cancel()
+        await asyncio.gather(*self._asking, return_exceptions=True)
+
+    async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            with suppress(ConnectionError):
+                answer = await self._answered(reader)
+                if answer is not None:
+                    writer.write(encode(answer) + b"\n")
+                    await writer.drain()
+        finally:
+            writer.close()
+            with suppress(ConnectionError):
+                await writer.wait_closed()
+
+    async def _answered(self, reader: asyncio.StreamReader) -> Answer | None:
+        """The answer to the question that ``reader`` brings; None if it hangs up before."""
+        if len(self._asking) > MAX_ASKING:
+            return Problem("Crowded", f"{MAX_ASKING} others are asking already; ask again later.")
+        try:
+            async with asyncio.timeout(LINE_S):
+                line = await reader.readline()
+            question = _question.decode(line)
+        except TimeoutError:
+            return Problem("BadQuestion", f"no question came within {LINE_S:g} s.")
+        except ValueError as error:  # Too long a line, or UTF-8 that is none.
+            return Problem("BadQuestion", f"this is no question: {error}.")
+        asking = asyncio.ensure_future(self._answer(question))
+        gone = asyncio.ensure_future(_hung_up(reader))
+        try:
+            await asyncio.wait({asking, gone}, return_when=asyncio.FIRST_COMPLETED)
+            return asking.result() if asking.done() else None
+        finally:
+            asking.cancel()
+            gone.cancel()
+            await asyncio.gather(asking, gone, return_exceptions=True)
+
+    async def _answer(self, question: Question) -> Answer:
+        try:
+            if type(question) is AskPropose:
+                name, timeout_s = question.name, question.timeout_s
+                chosen = await self._node.propose(name, question.value, timeout_s=timeout_s)
+                return IsChosen(chosen)
+            if type(question) is AskRead:
+                found = await self._node.read(question.name, timeout_s=question.timeout_s)
+                return NothingIs() if found is None else IsChosen(found)
+            if type(question) is AskWatch:
+                name, timeout_s = question.name, question.timeout_s
+                return IsChosen(await self._node.watch(name, timeout_s=timeout_s))
+            if type(question) is AskStatus:
+                host, port, *_ = self._node.place
+                at = str(host), int(port)
+                return StatusIs(self._node.file.identity.cluster, at, self._node.status())
+        except PaxosError as error:
+            return Problem(type(error).__name__, str(error))
+        assert_never(question)
+
+
+async def _hung_up(reader: asyncio.StreamReader) -> None:
+    """Wait until nobody is there any more, whatever comes until then."""
+    with suppress(ConnectionError):
+        while await reader.read(MAX_LINE_BYTES):
+            pass

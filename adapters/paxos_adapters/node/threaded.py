@@ -1,0 +1,168 @@
+"""A node for programs without an event loop: the same verbs, called from any thread.
+
+    with ThreadedNode(file, addresses, protection=Signed(keyring)) as node:
+        value = node.propose("leader", b"me", timeout_s=1)
+
+- The node runs on an event loop in a thread of its own. A call asks it there, and waits. Codecs are
+  called there too.
+- What the node raises, the call raises. To interrupt a call ends the wait and nothing else.
+- What was asked before ``close`` is answered, or told that the node was closed; nothing waits on.
+- A process that is forked has no such thread. There every call is refused.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Coroutine, Mapping
+from concurrent.futures import CancelledError, Future
+from contextlib import suppress
+from random import Random
+from threading import Lock, Thread
+from types import TracebackType
+from typing import Generic, Self, TypeVar
+
+from paxos import QuorumSystem, ServerId
+from paxos_adapters.file import FileStore
+from paxos_adapters.file.errors import Forked
+from paxos_adapters.host import DEFAULT_PACE, Pace, Stopped
+from paxos_adapters.node.errors import NodeClosed
+from paxos_adapters.node.node import Node
+from paxos_adapters.node.status import Status
+from paxos_adapters.udp import Address, Place
+from paxos_adapters.wire import Protection
+
+T = TypeVar("T")
+V = TypeVar("V")
+
+
+class ThreadedNode(Generic[V]):
+    """One server, on a thread of its own. Safe to use from several threads.
+
+    A context manager: leaving it closes the node. The file stays open, since it is the program's.
+    """
+
+    def __init__(
+        self,
+        file: FileStore[V],
+        addresses: Mapping[ServerId, Address],
+        *,
+        listen: Address | None = None,
+        protection: Protection | None = None,
+        insecure: bool = False,
+        quorum: QuorumSystem | None = None,
+        pace: Pace = DEFAULT_PACE,
+        random: Random | None = None,
+        loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None,
+    ) -> None:
+        """Start it, as ``Node`` is made and entered, and wait until it listens.
+
+        ``loop_factory`` makes the event loop, for example that of uvloop. Raises what ``Node``
+        raises: Insecure, UnknownServer, AddressError, and Failed if nothing can be saved.
+        """
+        self._node = Node(
+            file,
+            addresses,
+            listen=listen,
+            protection=protection,
+            insecure=insecure,
+            quorum=quorum,
+            pace=pace,
+            random=random,
+        )
+        self.me = self._node.me
+        self.file = file
+        self._process = os.getpid()
+        self._lock = Lock()
+        self._is_closed = False
+        self._closing = asyncio.Event()
+        self._runner = asyncio.Runner(loop_factory=loop_factory or asyncio.new_event_loop)
+        self._loop = self._runner.get_loop()
+        listening = Future[None]()
+        # A program that ends without closing ends as in a crash, which is what a node is made for.
+        self._thread = Thread(
+            target=self._run, args=[listening], name=f"paxos node {self.me}", daemon=True
+        )
+        self._thread.start()
+        try:
+            listening.result()
+        except BaseException:
+            self.close()
+            raise
+
+    def propose(self, name: str, value: V, *, timeout_s: float | None = None) -> V:
+        """See ``Node.propose``. Interrupted, it may go on in the background."""
+        return self._ask(lambda: self._node.propose(name, value, timeout_s=timeout_s))
+
+    def read(self, name: str, *, timeout_s: float | None = None) -> V | None:
+        """See ``Node.read``."""
+        return self._ask(lambda: self._node.read(name, timeout_s=timeout_s))
+
+    def watch(self, name: str, *, timeout_s: float | None = None) -> V:
+        """See ``Node.watch``."""
+        return self._ask(lambda: self._node.watch(name, timeout_s=timeout_s))
+
+    def status(self) -> Status:
+        """How it is now. Raises Stopped if it was closed."""
+
+        async def status() -> Status:
+            return self._node.status()
+
+        return self._ask(status)
+
+    @property
+    def place(self) -> Place:
+        """Where it listens, as the system says it."""
+        return self._node.place
+
+    def close(self) -> None:
+        """Save what is under way, and let go. Who still waits gets no answer.
+
+        May be called again, and by any thread. Interrupted, it goes on in the background.
+        """
+        if os.getpid() != self._process:
+            return
+        with self._lock:
+            self._is_closed = True
+            with suppress(RuntimeError):  # The loop has ended already.
+                self._loop.call_soon_threadsafe(self._closing.set)
+        self._thread.join()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _ask(self, question: Callable[[], Coroutine[object, object, T]]) -> T:
+        if os.getpid() != self._process:
+            raise Forked(self.file.path)
+        with self._lock:  # What is asked before it is closed, the loop begins before it ends.
+            if self._is_closed:
+                raise Stopped(self.me, NodeClosed())
+            answer = asyncio.run_coroutine_threadsafe(question(), self._loop)
+        try:
+            return answer.result()
+        except CancelledError:
+            raise Stopped(self.me, NodeClosed()) from None
+        finally:
+            answer.cancel()
+
+    def _run(self, listening: Future[None]) -> None:
+        with self._runner:
+            self._runner.run(self._live(listening))
+
+    async def _live(self, listening: Future[None]) -> None:
+        try:
+            await self._node.__aenter__()
+        except BaseException as error:
+            listening.set_exception(error)
+            return
+        listening.set_result(None)
+        await self._closing.wait()
+        await self._node.close()

@@ -1,0 +1,101 @@
+"""Letters: messages to try a transport with, and whether what arrives is what was sent.
+
+- Every kind of message, with the least and the highest ballot, with and without what is optional,
+  and with every value. Others are drawn at random.
+- Equal is not enough. A plain tuple equals a ballot, and breaks the server that gets it: the parts
+  must have their types, down to the value, which need only be equal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+import attrs
+from hypothesis import strategies as st
+
+from paxos import (
+    Accept,
+    Accepted,
+    Ballot,
+    Chosen,
+    Heartbeat,
+    Message,
+    Nack,
+    Prepare,
+    Promise,
+    Proposal,
+    ServerId,
+)
+
+V = TypeVar("V")
+
+LEAST = Ballot(1, ServerId(0))
+"""The least ballot that can be in use on the wire."""
+
+
+def of_every_kind(ballot: Ballot, value: V) -> list[Message[V]]:
+    """One message of each kind under ``ballot``; two promises, with and without a proposal."""
+    return [
+        Prepare(ballot),
+        Promise(ballot, None),
+        Promise(ballot, Proposal(ballot, value)),
+        Accept(ballot, value),
+        Accepted(ballot, value),
+        Nack(ballot, ballot),
+        Chosen(ballot, value),
+        Heartbeat(),
+    ]
+
+
+def at_every_edge(values: Sequence[V], highest: Ballot) -> list[Message[V]]:
+    """Every kind with every value, and with ballots that differ as much as they can."""
+    messages = [
+        message
+        for value in values
+        for ballot in (LEAST, highest)
+        for message in of_every_kind(ballot, value)
+    ]
+    apart: list[Message[V]] = [
+        Nack(LEAST, highest),
+        Nack(Ballot(2, ServerId(3)), Ballot(3, ServerId(2))),
+        *(Promise(highest, Proposal(LEAST, value)) for value in values),
+    ]
+    return apart + [it for at, it in enumerate(messages) if it not in messages[:at]]
+
+
+def drawn(values: Sequence[V], highest: Ballot) -> st.SearchStrategy[Message[V]]:
+    """Any message with one of ``values``, and with ballots up to ``highest``."""
+    servers = st.integers(0, highest.server).map(ServerId)
+    ballots = st.builds(Ballot, st.integers(1, highest.round), servers)
+    value = st.sampled_from(values)
+    proposals = st.builds(Proposal[V], ballots, value)
+    return st.one_of(
+        st.builds(Prepare, ballots),
+        st.builds(Promise[V], ballots, st.none() | proposals),
+        st.builds(Accept[V], ballots, value),
+        st.builds(Accepted[V], ballots, value),
+        st.builds(Nack, ballots, ballots),
+        st.builds(Chosen[V], ballots, value),
+        st.builds(Heartbeat),
+    )
+
+
+def is_same(sent: object, came: object) -> bool:
+    """Whether these are equal, and made of the same types, down to the value."""
+    return _types(sent) == _types(came) and sent == came
+
+
+def say(message: object) -> str:
+    """A message in words, of which none is long."""
+    return f"{message!r:.200}"
+
+
+def _types(part: object) -> tuple[object, ...]:
+    kind, parts = type(part), tuple[object, ...]()
+    if attrs.has(kind):
+        names = [it.name for it in attrs.fields(kind) if it.name != "value"]
+        parts = tuple(getattr(part, name) for name in names)
+    elif isinstance(part, Ballot):
+        parts = part
+    return kind, *map(_types, parts)
