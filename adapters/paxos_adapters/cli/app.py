@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import click
 
 from paxos_adapters.cli.demo import demo
+from paxos_adapters.cli.draw import draw
 from paxos_adapters.cli.explaining import explain_files
 from paxos_adapters.cli.explore import explore
 from paxos_adapters.cli.files import inspect_file, readmit
@@ -28,6 +29,7 @@ def paxos(context: click.Context) -> None:
 
 
 paxos.add_command(demo)
+paxos.add_command(draw)
 paxos.add_command(explain_files)
 paxos.add_command(explore)
 paxos.add_command(inspect_file)

@@ -4,7 +4,7 @@
   answers to one request; a column never holds what was caused in it, nor what a lane did later.
 - What a server does by itself has a label; what an acceptor is asked has a box, and below it what
   the acceptor holds from there on.
-- An arrow is late if its receiver has heard before it what left after it.
+- A request is late if its receiver has heard before it another one that left after it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TypeAlias
 
-from attrs import Factory, define, frozen
+from attrs import Factory, define, evolve, frozen
 
 from paxos import (
     Accept,
@@ -37,12 +37,13 @@ ANSWERS = Promise, Accepted, Nack, Chosen
 
 @frozen
 class Box:
-    """What an acceptor is asked: a Prepare or an Accept, and whether it refuses."""
+    """What an acceptor is asked: a Prepare, or an Accept of ``value``, and what it did with it."""
 
     text: str
     ballot: Ballot
     value: str | None
     is_refused: bool
+    is_accepted: bool
 
 
 @frozen
@@ -77,6 +78,27 @@ class _Column:
 
     def has(self, lane: ServerId) -> bool:
         return any(it.lane == lane for it in self.moments)
+
+
+def part(story: Story, first: int = 1, last: int | None = None) -> Story:
+    """Steps ``first`` to ``last`` of ``story``, with what the servers held before.
+
+    What was sent before comes from outside, and what arrives after is left out.
+    """
+    end = last if last is not None else max((it.step for it in story.moments), default=0)
+    before = {it.lane: evolve(it, kind=Kind.IS_KNOWN) for it in story.moments if it.step < first}
+    arrows = [
+        evolve(it, left=None) if it.left is not None and it.left < first else it
+        for it in story.arrows
+        if first <= (it.arrived or it.left or 0) <= end
+    ]
+    return Story(
+        story.name,
+        story.lanes,
+        (*before.values(), *(it for it in story.moments if first <= it.step <= end)),
+        tuple(arrows),
+        tuple(it for it in story.decided if first <= it.step <= end),
+    )
 
 
 def layout(story: Story) -> Layout:
@@ -116,7 +138,7 @@ def _columns(
         key = _key(moment, heard)
         begins = moment.lane not in last and moment.kind in (Kind.STARTS, Kind.IS_KNOWN)
         silent = moment.step not in sent and not moment.changes and moment.step not in heard
-        if moment.kind is Kind.HAS_SAVED and moment.lane in last:
+        if _goes_on(moment, columns, last.get(moment.lane)):
             place = last[moment.lane]
         elif begins or (silent and moment.kind in (Kind.WAKES, Kind.IS_KNOWN, Kind.HAS_SAVED)):
             continue
@@ -131,9 +153,22 @@ def _columns(
     return columns, column_of
 
 
+def _goes_on(moment: Moment, columns: list[_Column], last: int | None) -> bool:
+    """Whether it belongs to what its lane did last: a save, or a new attempt after a refusal."""
+    if last is None:
+        return False
+    if moment.kind is Kind.WAKES:
+        return last == len(columns) - 1 and columns[last].key[0] is Nack
+    return moment.kind is Kind.HAS_SAVED
+
+
 def _place(columns: list[_Column], key: Key, lane: ServerId, since: int, last: int) -> int:
-    """The earliest column that ``key`` can share, or else a new one."""
-    for place in range(max(since + 1, last, 0), len(columns)):
+    """The earliest column that ``key`` can share, or else a new one.
+
+    It goes back by no more than the answers that come in between.
+    """
+    first = max(since + 1, last, len(columns) - (1 if isinstance(key[0], Kind) else 2), 0)
+    for place in range(first, len(columns)):
         shared = columns[place]
         if shared.key == key and (not shared.has(lane) or key[0] in ANSWERS):
             return place
@@ -155,7 +190,8 @@ def ballot_of(message: Message[str]) -> Ballot | None:
 def _late(story: Story) -> Iterator[Arrow]:
     ways: dict[ServerId, list[tuple[int, int, Arrow]]] = {}
     for it in story.arrows:
-        if it.left is not None and it.arrived is not None:
+        is_request = isinstance(it.message, Prepare | Accept)
+        if is_request and it.left is not None and it.arrived is not None:
             ways.setdefault(it.receiver, []).append((it.arrived, it.left, it))
     for arrivals in ways.values():
         newest = 0
@@ -177,21 +213,22 @@ def _cell(
     messages = [heard[it.step].message for it in moments if it.step in heard]
     answers = [arrow.message for it in moments for arrow in left.get(it.step, [])]
     was, look = before[moments[0].step], moments[-1].look
-    box = _box(messages[0], answers) if messages else None
     now = look or NOTHING
+    box = _box(messages[0], answers, now) if messages else None
     asks = now.asks or was.asks
     label = _label(moments, messages, was, now)
     notes = () if box is None else tuple(_notes(box, was, now))
     return Cell(moments[0].lane, moments, box, label, notes, look, asks)
 
 
-def _box(message: Message[str], answers: list[Message[str]]) -> Box | None:
+def _box(message: Message[str], answers: list[Message[str]], now: Look) -> Box | None:
     is_refused = any(isinstance(it, Nack) and it.ballot == ballot_of(message) for it in answers)
     if isinstance(message, Prepare):
-        return Box(f"P {message.ballot}", message.ballot, None, is_refused)
+        return Box(f"P {message.ballot}", message.ballot, None, is_refused, False)
     if isinstance(message, Accept):
-        text = f"A {message.ballot} {shown(message.value)}"
-        return Box(text, message.ballot, message.value, is_refused)
+        ballot, value = message.ballot, message.value
+        is_accepted = now.accepted == Proposal(ballot, value)
+        return Box(f"A {ballot} {shown(value)}", ballot, value, is_refused, is_accepted)
     return None
 
 
@@ -200,10 +237,9 @@ def _notes(box: Box, was: Look, now: Look) -> Iterator[str]:
     if box.value is None and now.promised != was.promised:
         yield f"promised {now.promised}"
     elif box.is_refused:
-        held = now.accepted
-        yield (
-            held_text(held) if held and held.ballot == now.promised else f"promised {now.promised}"
-        )
+        held = now.accepted  # which is above the promise only where nobody promises
+        is_held = held is not None and held.ballot > now.promised
+        yield held_text(held) if held is not None and is_held else f"promised {now.promised}"
     if box.value is None and not box.is_refused and now.accepted is not None:
         yield held_text(now.accepted)
     if box.value is not None and now.accepted != was.accepted:

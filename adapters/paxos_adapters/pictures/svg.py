@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from itertools import chain
+from math import copysign
 from typing import TypeAlias
 from xml.sax.saxutils import escape, quoteattr
 
@@ -24,21 +25,20 @@ Point: TypeAlias = tuple[float, float]
 
 # All in pixels of a picture that is shown as it is.
 LANE, BOX, DOT = 86.0, 28.0, 5.5
-GAP, MARGIN = 32.0, 24.0
-PARKED, STUB = 9.0, 27.0
+GAP, STEEP, MARGIN = 24.0, 4.5, 24.0  # STEEP: wider for each lane that an arrow crosses
+PARKED, STUB, ROOMY = 9.0, 25.0, 1000.0  # ROOMY: a narrower picture is spread out
 LABEL, NOTE, CAPTION, TITLE = 14.0, 12.5, 16.0, 22.0
 HINT = 200  # characters of what is shown under the pointer
 
 RULES = (
     ".paxos-picture{font-family:system-ui,-apple-system,'Segoe UI',Roboto,Helvetica,Arial,"
     "sans-serif;background:var(--paxos-paper)}"
-    ".paxos-picture *{vector-effect:none}"
     ".paxos-picture .ground{fill:var(--paxos-paper)}"
-    ".paxos-picture text{fill:var(--paxos-ink);stroke:var(--paxos-paper);stroke-width:4px;"
-    "stroke-linejoin:round;paint-order:stroke;text-anchor:middle}"
+    ".paxos-picture text{fill:var(--paxos-ink);stroke:var(--paxos-paper);stroke-width:3px;"
+    "stroke-opacity:.8;stroke-linejoin:round;paint-order:stroke;text-anchor:middle}"
     ".paxos-picture .lane line{stroke:var(--paxos-lane);stroke-width:1.5}"
     ".paxos-picture .lane .down{stroke-dasharray:2 6}"
-    ".paxos-picture .band{stroke:var(--hue);stroke-width:9;stroke-opacity:.3}"
+    ".paxos-picture .lane .band{stroke:var(--hue);stroke-width:9;stroke-opacity:.3}"
     ".paxos-picture .message{fill:none;stroke:var(--hue,var(--paxos-soft));stroke-width:2;"
     "stroke-linejoin:round}"
     ".paxos-picture .message .head{fill:var(--hue,var(--paxos-soft));stroke:none}"
@@ -53,14 +53,17 @@ RULES = (
     ".paxos-picture .refused .what{opacity:.65}"
     ".paxos-picture .refused .no{stroke:var(--paxos-alarm);stroke-width:3}"
     ".paxos-picture .dot{fill:var(--hue,var(--paxos-soft))}"
+    ".paxos-picture .badge circle{fill:var(--paxos-ink)}"
+    ".paxos-picture .badge text{fill:var(--paxos-paper);stroke:none;font-weight:700}"
     ".paxos-picture .state{fill:var(--paxos-soft)}"
     ".paxos-picture .held{fill:var(--hue);font-weight:700}"
     ".paxos-picture .choice rect{fill:var(--hue,var(--paxos-soft));fill-opacity:.12}"
     ".paxos-picture .choice text{fill:var(--hue,var(--paxos-ink));font-weight:700}"
     ".paxos-picture .choice.again text{font-weight:400}"
     ".paxos-picture .choice.broken text{fill:var(--paxos-alarm)}"
-    ".paxos-picture .start{text-anchor:start}.paxos-picture .end{text-anchor:end}"
-    ".paxos-picture .title{font-weight:700}.paxos-picture .key{fill:var(--paxos-soft)}"
+    ".paxos-picture .start{text-anchor:start}"
+    ".paxos-picture .title,.paxos-picture .name{font-weight:700}"
+    ".paxos-picture .key{fill:var(--paxos-soft)}"
 )
 
 
@@ -87,6 +90,16 @@ def text(x: float, y: float, what: str, size: float, classes: str) -> str:
     return f'<text {place} class="{classes}">{escape(what)}</text>'
 
 
+def head(width: float, height: float, label: str) -> Iterator[str]:
+    """How a picture begins; ``</svg>`` ends it."""
+    yield (
+        '<svg xmlns="http://www.w3.org/2000/svg" class="paxos-picture" role="img"'
+        f' aria-label={quoteattr(label)} viewBox="0 0 {number(width)} {number(height)}">'
+    )
+    yield f"<style>{style()}{RULES}</style>"
+    yield '<rect class="ground" width="100%" height="100%"/>'
+
+
 class _Drawing:
     """A story and where everything stands; ``parts`` gives the lines of the SVG."""
 
@@ -99,31 +112,34 @@ class _Drawing:
         ballots = (ballot_of(arrow.message) for arrow in story.arrows)
         self.hue = hues((it.server for it in ballots if it is not None), self.owner)
         self.left = MARGIN + max(width_of(it, CAPTION) for it in story.lanes.values()) + 20
-        self.x = _places(self.layout, self.left)
+        self.gaps = list(self._gaps())
+        self.x = _places(self.layout, self.gaps, self.left)
+        if self.x and (spare := ROOMY - self.x[-1] - 140) > 0:
+            self.gaps = [gap + min(spare / len(self.gaps), 40) for gap in self.gaps]
+            self.x = _places(self.layout, self.gaps, self.left)
         top = MARGIN + (TITLE + 18 if title else 0)
         self.captions = list(self._captions())
         rows = 1 + max((row for *_, row in self.captions), default=-1)
         self.top = top + rows * (CAPTION + 8) + 30
         self.y = {lane: self.top + place * LANE for place, lane in enumerate(story.lanes)}
+        self.touching: dict[int, list[Arrow]] = {}
+        for arrow in story.arrows:
+            for step in {arrow.left, arrow.arrived} - {None}:
+                self.touching.setdefault(step or 0, []).append(arrow)
+        self.parked = set(self._parked())
         self.bottom = self.top + LANE * (len(story.lanes) - 1)
-        end = self.x[-1] if self.x else self.left
-        self.end = end + 44
+        last = max(map(_half_text, self.layout.columns[-1].values())) if self.x else 0.0
+        self.end = (self.x[-1] if self.x else self.left) + last + 24
         held = [_held(moment.look) for moment in story.moments]
         self.width = self.end + 12 + max(width_of(it, CAPTION) for it in [*held, ""]) + MARGIN
         widest = max([width_of(title, TITLE), width_of(caption, CAPTION), width_of(self.key, NOTE)])
-        self.width = max(self.width, widest + 2 * MARGIN)
+        self.width = max(self.width, widest * 1.1 + 2 * MARGIN)
 
     def parts(self) -> Iterator[str]:
         """The lines of the SVG."""
         foot = self.bottom + 68 + (CAPTION + 14 if self.caption else 0)
-        size = f"{number(self.width)} {number(foot + MARGIN)}"
-        label = quoteattr(self.title or f"Space-time diagram {self.story.name}".strip())
-        yield (
-            f'<svg xmlns="http://www.w3.org/2000/svg" class="paxos-picture" role="img"'
-            f' aria-label={label} viewBox="0 0 {size}">'
-        )
-        yield f"<style>{style()}{RULES}</style>"
-        yield '<rect class="ground" width="100%" height="100%"/>'
+        label = self.title or f"Space-time diagram {self.story.name}".strip()
+        yield from head(self.width, foot + MARGIN, label)
         if self.title:
             yield text(MARGIN, MARGIN + TITLE - 4, self.title, TITLE, "title start")
         yield from self._choices()
@@ -136,6 +152,16 @@ class _Drawing:
             yield text(MARGIN, self.bottom + 68, self.caption, CAPTION, "start")
         yield "</svg>"
 
+    def _gaps(self) -> Iterator[float]:
+        """Before each column: room for its arrows."""
+        order = {lane: place for place, lane in enumerate(self.story.lanes)}
+        rises = [0] * len(self.layout.columns)
+        for it in self.story.arrows:
+            if it.arrived in self.layout.column_of and {it.sender, it.receiver} <= set(order):
+                b = self.layout.column_of[it.arrived]
+                rises[b] = max(rises[b], abs(order[it.sender] - order[it.receiver]))
+        yield from (GAP + STEEP * rise for rise in rises)
+
     @property
     def key(self) -> str:
         """What the signs mean that occur."""
@@ -145,10 +171,10 @@ class _Drawing:
         signs = {
             "P prepare": len(accepts) < len(boxes),
             "A accept": bool(accepts),
-            "filled: accepted": any(not box.is_refused for box in accepts),
+            "filled: accepted": any(box.is_accepted for box in boxes),
             "crossed: refused": any(box.is_refused for box in boxes),
             "dashed: late": bool(self.layout.late),
-            "arrow with a cross: lost": any(it.arrived is None for it in self.story.arrows),
+            "ending in a cross: lost": any(it.arrived is None for it in self.story.arrows),
         }
         return "   ·   ".join(sign for sign, occurs in signs.items() if occurs)
 
@@ -170,7 +196,7 @@ class _Drawing:
             elif values:
                 words, classes = f"★ {value} is chosen, too!", "choice broken"
             values.append(chosen.value)
-            half = width_of(words, CAPTION) / 2
+            half = width_of(words, CAPTION) * 0.56
             row = next((it for it, end in enumerate(ends) if end < x - half), len(ends))
             ends[row : row + 1] = [x + half + 10]
             yield decided, x, words, classes, row
@@ -197,9 +223,8 @@ class _Drawing:
         for lane, name in self.story.lanes.items():
             y = self.y[lane]
             yield f'<g class="lane" data-lane="{lane}">'
-            yield text(MARGIN, y + 6, name, CAPTION + 2, "title start")
-            x, look = self.left, None
-            is_down, held = False, ""
+            yield text(MARGIN, y + 6, name, CAPTION + 2, "name start")
+            x, look, is_down = self.left, self._at_first(lane), False
             for place, end in zip((*range(len(self.x)), None), (*self.x, self.end), strict=True):
                 cell = None if place is None else self.layout.columns[place].get(lane)
                 if cell is None and place is not None:
@@ -213,6 +238,16 @@ class _Drawing:
                 yield text(self.end + 10, y + 6, held, CAPTION, classes)
             yield "</g>"
 
+    def _at_first(self, lane: ServerId) -> Look | None:
+        """What a lane holds before the first moment that is drawn."""
+        look: Look | None = None
+        for it in self.story.moments:
+            if it.lane == lane:
+                if it.step in self.layout.column_of:
+                    break
+                look = it.look
+        return look
+
     def _stretch(
         self, x: float, end: float, y: float, is_down: bool, look: Look | None
     ) -> Iterator[str]:
@@ -220,7 +255,7 @@ class _Drawing:
         down = ' class="down"' if is_down else ""
         yield f"<line {way}{down}/>"
         if look is not None and look.accepted is not None:
-            yield f'<line {way} class="band {self._of(look.accepted.value)}" style="stroke:var(--hue)"/>'
+            yield f'<line {way} class="band {self._of(look.accepted.value)}"/>'
 
     def _of(self, value: str) -> str:
         owner = self.owner.get(value)
@@ -244,13 +279,10 @@ class _Drawing:
     def _lost(self, arrow: Arrow, a: int, classes: list[str]) -> Iterator[str]:
         start = self._edge(a, arrow.sender, 1)
         rise = self.y.get(arrow.receiver, start[1]) - start[1]
-        run = GAP * 0.9
-        share = STUB / (run**2 + rise**2) ** 0.5
-        end = start[0] + run * share, start[1] + rise * share
-        (x, y), r = end, 4.0
-        cross = f"M{_at((x - r, y - r))}L{_at((x + r, y + r))}M{_at((x - r, y + r))}L{_at((x + r, y - r))}"
+        near = len(self.y) - 1 - abs(rise) / LANE
+        x, y = end = start[0] + 3 + 7 * near, start[1] + (copysign(STUB, rise) if rise else 0.0)
         yield _open(classes, arrow, self.story) + f'<path d="M{_at(start)}L{_at(end)}"/>'
-        yield f'<path class="cross" d="{cross}"/></g>'
+        yield f'<path class="cross" d="{_cross(x, y, 3)}"/></g>'
 
     def _arrow(self, arrow: Arrow, a: int | None, b: int, classes: list[str]) -> Iterator[str]:
         end = self._edge(b, arrow.receiver, -1)
@@ -259,14 +291,23 @@ class _Drawing:
         else:
             start = self._edge(a, arrow.sender, 1)
             way = [start, end]
-            if self._meets_a_box(start, end, range(a + 1, b)):
-                side = 1.0 if end[1] >= start[1] else -1.0
-                y = start[1] + side * PARKED
-                turn = self.x[b] - max(map(_half, self.layout.columns[b].values())) - GAP
-                way = [start, (start[0] + 8, y), (max(turn, start[0] + 8), y), end]
-        d = "M" + "L".join(map(_at, way))
-        yield _open(classes, arrow, self.story) + f'<path d="{d}"/>'
-        yield f'<path class="head" d="{_head(way[-2], way[-1])}"/></g>'
+            if (arrow.left, b) in self.parked:
+                side = copysign(PARKED, end[1] - start[1]) if end[1] != start[1] else 0
+                half = max(map(_half, self.layout.columns[b].values()))
+                turn = self.x[b] - half - self.gaps[b] + 4
+                turns = (start[0] + 8, start[1] + side), (turn, start[1] + side)
+                way = [start, *turns, end] if turn > start[0] + 8 else [start, end]
+        yield _open(classes, arrow, self.story) + f'<path d="M{"L".join(map(_at, way))}"/>'
+        yield f'<path class="head" d="{tip(way[-2], way[-1])}"/></g>'
+
+    def _parked(self) -> Iterator[tuple[int | None, int]]:
+        """What meets a box if it goes straight: it waits beside its lane, with all that left so."""
+        for arrow in self.story.arrows:
+            a, b = (self.layout.column_of.get(it or 0) for it in (arrow.left, arrow.arrived))
+            if a is not None and b is not None and arrow.sender in self.y:
+                start, end = self._edge(a, arrow.sender, 1), self._edge(b, arrow.receiver, -1)
+                if self._meets_a_box(start, end, range(a + 1, b)):
+                    yield arrow.left, b
 
     def _edge(self, column: int, lane: ServerId, side: int) -> Point:
         """Where arrows leave and reach a cell."""
@@ -299,7 +340,7 @@ class _Drawing:
             )
         kind = ""
         if box is not None:
-            kind = "refused" if box.is_refused else "" if box.value is None else "accepted"
+            kind = "refused" if box.is_refused else "accepted" if box.is_accepted else ""
         held = (
             ""
             if box is None or box.value is None
@@ -317,25 +358,30 @@ class _Drawing:
             )
             yield text(x, y + 5, box.text, LABEL, "what")
             if box.is_refused:
-                cx, cy, r = x + half - 1, y - BOX / 2 + 1, 5.0
-                yield (
-                    f'<path class="no" d="M{_at((cx - r, cy - r))}L{_at((cx + r, cy + r))}'
-                    f'M{_at((cx - r, cy + r))}L{_at((cx + r, cy - r))}"/>'
-                )
+                yield f'<path class="no" d="{_cross(x + half - 1, y - BOX / 2 + 1, 5)}"/>'
         if cell.label:
-            yield text(x, y - 15, cell.label, LABEL, "label")
+            yield text(x, y + self._side(cell, y), cell.label, LABEL, "label")
         for row, note in enumerate(cell.notes):
             yield text(x, y + BOX / 2 + 14 + row * (NOTE + 2), note, NOTE, "state")
         yield "</g>"
 
+    def _side(self, cell: Cell, y: float) -> float:
+        """Where a label is out of the way: below, if more arrows come and go above."""
+        others = [
+            self.y.get(it.receiver if it.left == moment.step else it.sender, y) - y
+            for moment in cell.moments
+            for it in self.touching.get(moment.step, [])
+        ]
+        return 26.0 if sum(others) < 0 and cell.box is None else -15.0
 
-def _places(found: Layout, left: float) -> list[float]:
+
+def _places(found: Layout, gaps: list[float], left: float) -> list[float]:
     """The middle of each column: as near to the one before as boxes, arrows and words allow."""
     ends: dict[ServerId, float] = {}
     places: list[float] = []
     edge = left - GAP + 14
-    for column in found.columns:
-        x = edge + GAP + max(map(_half, column.values()))
+    for column, gap in zip(found.columns, gaps, strict=True):
+        x = edge + gap + max(map(_half, column.values()))
         for lane, cell in column.items():
             x = max(x, ends.get(lane, left) + 8 + _half_text(cell))
         places.append(x)
@@ -347,7 +393,7 @@ def _places(found: Layout, left: float) -> list[float]:
 
 def _half(cell: Cell) -> float:
     """Half the width of a box, or of a dot."""
-    return DOT if cell.box is None else width_of(cell.box.text, LABEL) / 2 + 7
+    return DOT if cell.box is None else width_of(cell.box.text, LABEL) * 0.54 + 6
 
 
 def _half_text(cell: Cell) -> float:
@@ -365,14 +411,19 @@ def _at(point: Point) -> str:
     return f"{number(point[0])} {number(point[1])}"
 
 
-def _head(before: Point, tip: Point) -> str:
-    """An arrowhead at ``tip``."""
-    dx, dy = tip[0] - before[0], tip[1] - before[1]
+def _cross(x: float, y: float, r: float) -> str:
+    """A cross around a point."""
+    return "".join(f"M{_at((x - r, y - it))}L{_at((x + r, y + it))}" for it in (r, -r))
+
+
+def tip(before: Point, end: Point) -> str:
+    """An arrowhead at ``end``."""
+    dx, dy = end[0] - before[0], end[1] - before[1]
     length = max((dx**2 + dy**2) ** 0.5, 1.0)
     ux, uy = dx / length, dy / length
-    back = tip[0] - 9 * ux, tip[1] - 9 * uy
+    back = end[0] - 9 * ux, end[1] - 9 * uy
     sides = [(back[0] - 4 * uy, back[1] + 4 * ux), (back[0] + 4 * uy, back[1] - 4 * ux)]
-    return f"M{_at(tip)}L{_at(sides[0])}L{_at(sides[1])}Z"
+    return f"M{_at(end)}L{_at(sides[0])}L{_at(sides[1])}Z"
 
 
 def _open(classes: Iterable[str], arrow: Arrow, story: Story) -> str:

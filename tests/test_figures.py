@@ -1,0 +1,55 @@
+"""The figures of the lecture are there, are of today's runs, and can be read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from paxos_adapters.lecture.figures import FIGURES, drawn
+from tests.figures import FOLDER
+from tests.svgs import overlaps, texts, tree
+
+NEW = drawn()
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_a_figure_is_up_to_date(name: str) -> None:
+    kept = (FOLDER / f"{name}.svg").read_text(encoding="utf-8")
+
+    assert kept == NEW[name], "python -m tests.figures draws it anew"
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_no_words_lie_on_others(name: str) -> None:
+    assert overlaps(tree(NEW[name])) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("split-votes", "Of 5 servers: red 2, blue 1, green 2. No value has 3, and none ever will."),
+        ("conflicting-choices", "★ blue is chosen, too!"),
+        ("conflicting-choices-continued", "★ blue is chosen, too!"),
+        ("proposal-number", "3.1  <  3.5  <  4.1  <  5.5  <  6.1  <  7.5"),
+        ("basic-paxos", "★ newer is chosen"),
+        ("already-chosen", "finds X"),
+        ("not-chosen-seen", "X again, under 3.1"),
+        ("not-chosen-unseen", "★ Y is chosen"),
+        ("livelock", "starts over"),
+    ],
+)
+def test_a_figure_says_what_the_lecture_says(name: str, words: str) -> None:
+    assert words in [it.words for it in texts(tree(NEW[name]))]
+
+
+def test_a_figure_stands_alone() -> None:
+    for name, figure in NEW.items():
+        inside = figure.replace('xmlns="http://www.w3.org/2000/svg"', "")
+        assert not {"http", "url(", "<script", "@import"} & {
+            it for it in ("http", "url(", "<script", "@import") if it in inside
+        }, name
+
+
+def test_the_same_runs_give_the_same_bytes(tmp_path: Path) -> None:
+    assert drawn() == NEW
