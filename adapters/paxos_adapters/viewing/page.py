@@ -23,7 +23,7 @@ from paxos import ServerId
 from paxos_adapters.explaining import UnknownDecision, explain, of_replay
 from paxos_adapters.explaining.words import named
 from paxos_adapters.pictures.svg import svg
-from paxos_adapters.recording import Arrow, Header, Look, RecordingError, Replay, Story
+from paxos_adapters.recording import Arrow, Header, Look, RecordingError, Replay, Step, Story
 from paxos_adapters.recording import story as told_of
 from paxos_adapters.viewing.unfolding import unfolding
 
