@@ -344,7 +344,11 @@ def test_a_browser_is_asked_to_open_it(
     asked: list[str] = []
 
     def opener(answer: bool) -> Callable[[str], bool]:
-        return lambda url: asked.append(url) or answer
+        def opens(url: str) -> bool:
+            asked.append(url)
+            return answer
+
+        return opens
 
     monkeypatch.setattr("webbrowser.open", opener(True))
     assert view(tmp_path / "run", "--open") == 0
@@ -383,6 +387,22 @@ def test_what_is_wrong_is_one_line(
     assert told in printed.err
     assert len(printed.err.splitlines()) == 1
     assert not list(tmp_path.glob("*.html"))
+
+
+def test_the_document_shows_what_the_commands_print(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    document = (ROOT / "docs" / "viewing.md").read_text()
+    (session,) = re.findall(r"^```console\n(.*?)^```$", document, re.M | re.S)
+    record, command, shown = (
+        re.findall(r"^\$ paxos (.*)$", session, re.M) + session.split("\n")[-2:-1]
+    )
+    monkeypatch.chdir(tmp_path)
+
+    assert app.run(record.split()) == 0
+    capsys.readouterr()
+    assert app.run(command.split()) == 0
+    assert capsys.readouterr().out == f"{shown}\n"
 
 
 def test_what_is_left_out_is_told(tmp_path: Path, capsys: Captured) -> None:
