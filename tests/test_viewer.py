@@ -148,7 +148,19 @@ def test_a_step_is_told_with_what_it_sends_and_what_is_chosen_by_it(tmp_path: Pa
     (chosen, again) = (step for step in decision["steps"] if step["chosen"])
     assert chosen["words"].endswith("Y is chosen: accepted by S3, S4 and S5, a quorum.")
     assert chosen["look"] == ["4.5", "4.5 Y", "4.5 Y", ""]
-    assert again["step"] > chosen["step"]
+    assert "Y is chosen once more: accepted by S1, S2 and S3, a quorum." in again["words"]
+
+
+def test_broken_agreement_is_told_in_the_step_that_breaks_it(tmp_path: Path) -> None:
+    found = of_scenario("conflicting-choices", tmp_path / "run")
+
+    (decision,) = json.loads(Reader(page(found, title="run").html).data)
+
+    first, second, *_ = (step["words"] for step in decision["steps"] if step["chosen"])
+    assert "is chosen: accepted by" in first
+    assert "is chosen, too: accepted by" in second
+    assert second.endswith("Agreement is broken.")
+    assert "is broken" not in first
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)

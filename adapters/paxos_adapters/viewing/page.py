@@ -258,14 +258,17 @@ def _words(story: Story) -> Iterator[str]:
         if arrow.left is not None and not arrow.is_repeated:
             leaving[arrow.left].append(arrow)
     chosen = {it.step: it.choice for it in story.decided}
+    values: set[str] = set()
     for moment in story.moments:
         told = [f"{story.lanes[moment.lane]} {moment.text}."]
         told.extend(_sent(leaving[moment.step], story.lanes))
         if moment.step in chosen:
-            choice = chosen[moment.step]
-            told.append(
-                f"{choice.chosen.value} is chosen: accepted by {named(choice.voters)}, a quorum."
-            )
+            value, voters = chosen[moment.step].chosen.value, named(chosen[moment.step].voters)
+            more = " once more" if value in values else ", too" if values else ""
+            told.append(f"{value} is chosen{more}: accepted by {voters}, a quorum.")
+            values.add(value)
+            if len(values) > 1:
+                told.append("Agreement is broken.")
         yield " ".join(map(fit, told))
 
 
