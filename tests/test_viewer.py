@@ -12,7 +12,7 @@ from typing import TypedDict
 
 import pytest
 
-from paxos import Propose, ServerId, server
+from paxos import From, Prepare, Propose, ServerId, server
 from paxos.quorum import majority
 from paxos_adapters.cli import app
 from paxos_adapters.codecs import LENIENT
@@ -21,7 +21,7 @@ from paxos_adapters.lecture import SCENARIOS
 from paxos_adapters.memory import Cluster
 from paxos_adapters.recording import Recorder, RecordingError, Replay, replay
 from paxos_adapters.viewing import MAX_DECISIONS, is_page, page, unfolding
-from tests.support import S1, S2
+from tests.support import S1, S2, ballot
 
 ROOT = Path(__file__).parent.parent
 HOSTILE = [
@@ -186,6 +186,23 @@ def test_what_is_said_at_a_step_is_what_a_recording_up_to_there_says(
     assert said[steps - 1] == explain(of_replay(replay(tmp_path / "part"))).text
 
 
+def test_a_server_that_comes_back_with_an_empty_disk_has_promised_nothing(tmp_path: Path) -> None:
+    """If it still had, 1.1 would be overtaken by its promise of 5.2."""
+    quorum = majority([S1, S2])
+    begun: server.Server[str] = server.start(S1, quorum)
+    with Recorder(tmp_path / "run", codec=LENIENT, runtime="test") as recorder:
+        for event in From(S2, Prepare(ballot("5.2"))), Propose("red"):
+            recorder.began(S1, "", quorum, ())
+            recorder.took(S1, "", event, server.receive(begun, event)[0], True)
+            recorder.saved(S1, "", 1)
+    found = replay(tmp_path / "run")
+
+    *_, last = unfolding(found)
+
+    assert last == explain(of_replay(found)).text
+    assert "5.2" not in last
+
+
 # --- what it is closed to -----------------------------------------------------------------------
 
 
@@ -215,6 +232,7 @@ def test_values_are_text_and_never_markup(value: str, tmp_path: Path) -> None:
     assert "{{" not in html.replace("{{script}}", "")
     assert all(it.isprintable() or it == "\n" for it in html)
     assert len(html) < 500_000
+    assert ("… (36,000 characters)" in html) == (len(value) == 36_000)
     (decision,) = json.loads(read.data)
     assert any("proposes" in step["words"] for step in decision["steps"])
 

@@ -229,7 +229,6 @@
     if (!isOurs || element("help").open || event.ctrlKey || event.altKey || event.metaKey) return;
     if (target.closest("select")) return;
     if (key === " " && target.closest("button, a, summary")) return;
-    if (key !== " " && key !== "?" && target === slider) return; // It does so by itself.
     event.preventDefault();
     KEYS[key]();
   }
