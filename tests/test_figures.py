@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from paxos_adapters.lecture.figures import FIGURES, drawn
@@ -28,7 +26,10 @@ def test_no_words_lie_on_others(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("split-votes", "Of 5 servers: red 2, blue 1, green 2. No value has 3, and none ever will."),
+        (
+            "split-votes",
+            "Of 5 servers: red 2, blue 1, green 2. No value has 3, and none ever will.",
+        ),
         ("conflicting-choices", "★ blue is chosen, too!"),
         ("conflicting-choices-continued", "★ blue is chosen, too!"),
         ("proposal-number", "3.1  <  3.5  <  4.1  <  5.5  <  6.1  <  7.5"),
@@ -44,12 +45,10 @@ def test_a_figure_says_what_the_lecture_says(name: str, words: str) -> None:
 
 
 def test_a_figure_stands_alone() -> None:
-    for name, figure in NEW.items():
+    for figure in NEW.values():
         inside = figure.replace('xmlns="http://www.w3.org/2000/svg"', "")
-        assert not {"http", "url(", "<script", "@import"} & {
-            it for it in ("http", "url(", "<script", "@import") if it in inside
-        }, name
+        assert [it for it in ("http", "url(", "href", "<script", "@import") if it in inside] == []
 
 
-def test_the_same_runs_give_the_same_bytes(tmp_path: Path) -> None:
+def test_the_same_runs_give_the_same_bytes() -> None:
     assert drawn() == NEW

@@ -55,7 +55,7 @@ def draw(
         raise click.UsageError(f"--from {first} comes after --to {last}.")
     told = _window(_told(replayed(files), name), first, last)
     if picture is not None:
-        picture.write_text(svg(told, title=title), encoding="utf-8")
+        _write(picture, svg(told, title=title))
         click.echo(f"Drawn: {picture}.")
     elif as_mermaid:
         click.echo(mermaid(told), nl=False)
@@ -87,6 +87,13 @@ def _window(told: Story, first: int, last: int | None) -> Story:
             f"take some of them, such as --from {steps[0]} --to {steps[MOST - 1]}."
         )
     return shown
+
+
+def _write(path: Path, picture: str) -> None:
+    try:
+        path.write_text(picture, encoding="utf-8")
+    except OSError as error:
+        raise click.ClickException(f"{path} cannot be written: {error.strerror}.") from error
 
 
 def _print(drawn: Canvas, told: Story, title: str) -> None:

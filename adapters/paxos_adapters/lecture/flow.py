@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from attrs import frozen
 
 from paxos import Ballot, Prepare, Promise, Proposal
-from paxos_adapters.pictures.hues import hues, owners
+from paxos_adapters.pictures.style import hues, owners
 from paxos_adapters.pictures.svg import MARGIN, Point, head, number, text, tip
 from paxos_adapters.recording import RecordingError, Story
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from paxos import Ballot, Prepare, ServerId
-from paxos_adapters.pictures.hues import hues, owners
+from paxos_adapters.pictures.style import hues, owners
 from paxos_adapters.pictures.svg import MARGIN, Point, head, number, text, tip
 from paxos_adapters.recording import Story
 
@@ -54,9 +54,7 @@ def _parts(
     yield text((LEFT + x[rounds[-1]]) / 2, bottom + 78, "  <  ".join(map(str, used)), 22, "title")
     for row, words in enumerate(_reasons(used)):
         yield text((LEFT + x[rounds[-1]]) / 2, bottom + 110 + 22 * row, words, 15, "state")
-    words = (
-        "A server goes one above the highest round that it has seen, and saves it before use."
-    )
+    words = "A server goes one above the highest round that it has seen, and saves it before use."
     yield text(MARGIN, HEIGHT - 28, words, 16, "start")
     yield "</svg>"
 

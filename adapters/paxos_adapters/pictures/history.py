@@ -34,14 +34,9 @@ def text(story: Story, *, width: int = 7, glyphs: Glyphs = UNICODE) -> str:
 
 def _items(story: Story) -> Iterator[Delivery[Message[str]] | Moment]:
     found = layout(story)
-    labels = {
-        cell.moments[-1].step: cell.label
-        for column in found.columns
-        for cell in column.values()
-        if cell.label
-    }
+    labels = found.labels
     heard = {it.arrived: it for it in story.arrows if it.arrived is not None}
-    decided = {it.step: it.choice.chosen for it in story.decided}
+    decided = {it.step: it.choice.chosen for it in story.decided if it.step in found.column_of}
     late: Message[str] | None = None
     for moment in story.moments:
         arrow, lane = heard.get(moment.step), moment.lane

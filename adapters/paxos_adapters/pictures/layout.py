@@ -31,6 +31,7 @@ from paxos_adapters.recording.story import Arrow, Kind, Look, Moment, Story
 
 Key: TypeAlias = tuple[type | Kind, Ballot | None]
 
+MOST = 16  # characters of a value
 NOTHING = Look(Ballot(0, ServerId(0)), None, None, None, None)
 ANSWERS = Promise, Accepted, Nack, Chosen
 
@@ -70,6 +71,12 @@ class Layout:
     column_of: dict[int, int]
     late: frozenset[Arrow]
 
+    @property
+    def labels(self) -> dict[int, str]:
+        """By step: what a server does by itself there, or learns."""
+        cells = (cell for column in self.columns for cell in column.values())
+        return {cell.moments[-1].step: cell.label for cell in cells if cell.label}
+
 
 @define
 class _Column:
@@ -97,7 +104,7 @@ def part(story: Story, first: int = 1, last: int | None = None) -> Story:
         story.lanes,
         (*before.values(), *(it for it in story.moments if first <= it.step <= end)),
         tuple(arrows),
-        tuple(it for it in story.decided if first <= it.step <= end),
+        tuple(it for it in story.decided if it.step <= end),
     )
 
 
@@ -262,7 +269,7 @@ def _label(moments: tuple[Moment, ...], messages: list[Message[str]], was: Look,
     if now.knows is not None and was.knows is None:
         return f"knows {shown(now.knows)}"
     if Kind.PROPOSES in kinds:
-        return shown(kinds[Kind.PROPOSES].text)
+        return shown(kinds[Kind.PROPOSES].text, len("proposes ") + MOST)
     if Kind.INQUIRES in kinds:
         return "asks"
     if Kind.WAKES in kinds and now.asks != was.asks:
@@ -278,7 +285,7 @@ def _told(messages: list[Message[str]], was: Look, now: Look) -> str:
     return "is refused" if any(isinstance(it, Nack) for it in messages) else ""
 
 
-def shown(text: str, most: int = 16) -> str:
+def shown(text: str, most: int = MOST) -> str:
     """``text`` as it fits into a picture."""
     plain = text if text.isprintable() else repr(text)
     return plain if len(plain) <= most else f"{plain[: most - 1]}…"

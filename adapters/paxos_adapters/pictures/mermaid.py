@@ -22,12 +22,7 @@ def mermaid(story: Story) -> str:
 
 def _lines(story: Story) -> Iterator[str]:
     found = layout(story)
-    labels = {
-        cell.moments[-1].step: cell.label
-        for column in found.columns
-        for cell in column.values()
-        if cell.label
-    }
+    labels = found.labels
     yield "sequenceDiagram"
     yield from (f"    participant L{it} as {_safe(name)}" for it, name in story.lanes.items())
     lost: dict[int | None, list[Arrow]] = {}
@@ -37,7 +32,7 @@ def _lines(story: Story) -> Iterator[str]:
             lost.setdefault(arrow.left, []).append(arrow)
         else:
             heard[arrow.arrived] = arrow
-    decided = {it.step: it.choice.chosen for it in story.decided}
+    decided = {it.step: it.choice.chosen for it in story.decided if it.step in found.column_of}
     ends = f"L{min(story.lanes)},L{max(story.lanes)}"
     for moment in story.moments:
         yield from _moment(moment, heard.get(moment.step), labels, found)

@@ -17,8 +17,8 @@ from typing import TypeAlias
 from xml.sax.saxutils import escape, quoteattr
 
 from paxos import ServerId
-from paxos_adapters.pictures.hues import hues, owners, style
 from paxos_adapters.pictures.layout import ANSWERS, Cell, Layout, ballot_of, layout, shown
+from paxos_adapters.pictures.style import hues, owners, style
 from paxos_adapters.recording.story import Arrow, Decided, Look, Story
 
 Point: TypeAlias = tuple[float, float]
@@ -26,45 +26,9 @@ Point: TypeAlias = tuple[float, float]
 # All in pixels of a picture that is shown as it is.
 LANE, BOX, DOT = 86.0, 28.0, 5.5
 GAP, STEEP, MARGIN = 24.0, 4.5, 24.0  # STEEP: wider for each lane that an arrow crosses
-PARKED, STUB, ROOMY = 9.0, 25.0, 1000.0  # ROOMY: a narrower picture is spread out
+PARKED, STUB, ROOMY = 9.0, 27.0, 1000.0  # ROOMY: a narrower picture is spread out
+LONG = 400  # characters: more than a line ever has room for
 LABEL, NOTE, CAPTION, TITLE = 14.0, 12.5, 16.0, 22.0
-HINT = 200  # characters of what is shown under the pointer
-
-RULES = (
-    ".paxos-picture{font-family:system-ui,-apple-system,'Segoe UI',Roboto,Helvetica,Arial,"
-    "sans-serif;background:var(--paxos-paper)}"
-    ".paxos-picture .ground{fill:var(--paxos-paper)}"
-    ".paxos-picture text{fill:var(--paxos-ink);stroke:var(--paxos-paper);stroke-width:3px;"
-    "stroke-opacity:.8;stroke-linejoin:round;paint-order:stroke;text-anchor:middle}"
-    ".paxos-picture .lane line{stroke:var(--paxos-lane);stroke-width:1.5}"
-    ".paxos-picture .lane .down{stroke-dasharray:2 6}"
-    ".paxos-picture .lane .band{stroke:var(--hue);stroke-width:9;stroke-opacity:.3}"
-    ".paxos-picture .message{fill:none;stroke:var(--hue,var(--paxos-soft));stroke-width:2;"
-    "stroke-linejoin:round}"
-    ".paxos-picture .message .head{fill:var(--hue,var(--paxos-soft));stroke:none}"
-    ".paxos-picture .answer{stroke-width:1.3;opacity:.7}"
-    ".paxos-picture .late{stroke-dasharray:6 4}"
-    ".paxos-picture .message .cross{stroke-dasharray:none}"
-    ".paxos-picture .box{fill:var(--paxos-paper);stroke:var(--hue);stroke-width:2}"
-    ".paxos-picture .moment .what{fill:var(--hue);stroke:none;font-weight:600}"
-    ".paxos-picture .accepted .box{fill:var(--held)}"
-    ".paxos-picture .accepted .what{fill:var(--paxos-paper)}"
-    ".paxos-picture .refused .box{stroke-dasharray:3 3}"
-    ".paxos-picture .refused .what{opacity:.65}"
-    ".paxos-picture .refused .no{stroke:var(--paxos-alarm);stroke-width:3}"
-    ".paxos-picture .dot{fill:var(--hue,var(--paxos-soft))}"
-    ".paxos-picture .badge circle{fill:var(--paxos-ink)}"
-    ".paxos-picture .badge text{fill:var(--paxos-paper);stroke:none;font-weight:700}"
-    ".paxos-picture .state{fill:var(--paxos-soft)}"
-    ".paxos-picture .held{fill:var(--hue);font-weight:700}"
-    ".paxos-picture .choice rect{fill:var(--hue,var(--paxos-soft));fill-opacity:.12}"
-    ".paxos-picture .choice text{fill:var(--hue,var(--paxos-ink));font-weight:700}"
-    ".paxos-picture .choice.again text{font-weight:400}"
-    ".paxos-picture .choice.broken text{fill:var(--paxos-alarm)}"
-    ".paxos-picture .start{text-anchor:start}"
-    ".paxos-picture .title,.paxos-picture .name{font-weight:700}"
-    ".paxos-picture .key{fill:var(--paxos-soft)}"
-)
 
 
 def svg(story: Story, *, title: str = "", caption: str = "") -> str:
@@ -84,19 +48,25 @@ def number(value: float) -> str:
     return f"{value:.1f}".removesuffix(".0")
 
 
+def said(words: str) -> str:
+    """``words`` as XML holds them: what cannot be printed is written out."""
+    return escape(shown(words, LONG))
+
+
 def text(x: float, y: float, what: str, size: float, classes: str) -> str:
     """Text on the line ``y``."""
     place = f'x="{number(x)}" y="{number(y)}" font-size="{number(size)}"'
-    return f'<text {place} class="{classes}">{escape(what)}</text>'
+    return f'<text {place} class="{classes}">{said(what)}</text>'
 
 
 def head(width: float, height: float, label: str) -> Iterator[str]:
     """How a picture begins; ``</svg>`` ends it."""
+    size = f"{number(width)} {number(height)}"
     yield (
         '<svg xmlns="http://www.w3.org/2000/svg" class="paxos-picture" role="img"'
-        f' aria-label={quoteattr(label)} viewBox="0 0 {number(width)} {number(height)}">'
+        f' aria-label={quoteattr(shown(label, LONG))} viewBox="0 0 {size}">'
     )
-    yield f"<style>{style()}{RULES}</style>"
+    yield f"<style>{style()}</style>"
     yield '<rect class="ground" width="100%" height="100%"/>'
 
 
@@ -105,8 +75,8 @@ class _Drawing:
 
     def __init__(self, story: Story, title: str, caption: str) -> None:
         self.story = story
-        self.title = title
-        self.caption = caption
+        self.title = shown(title, LONG)
+        self.caption = shown(caption, LONG)
         self.layout = layout(story)
         self.owner = owners(story)
         ballots = (ballot_of(arrow.message) for arrow in story.arrows)
@@ -187,6 +157,7 @@ class _Drawing:
         for decided in self.story.decided:
             chosen = decided.choice.chosen
             if decided.step not in self.layout.column_of:
+                values.append(chosen.value)  # before the part that is drawn
                 continue
             x = self.x[self.layout.column_of[decided.step]]
             value, classes = shown(chosen.value), "choice"
@@ -211,7 +182,7 @@ class _Drawing:
                 self.story.lanes.get(it, f"S{it}") for it in sorted(decided.choice.voters)
             )
             yield f'<g class="{classes} {self._of(value)}" data-step="{decided.step}">'
-            yield f"<title>{escape(f'{words}: accepted by {voters}')}</title>"
+            yield f"<title>{said(f'{words}: accepted by {voters}')}</title>"
             yield (
                 f'<rect x="{number(x - half)}" y="{number(y + 7)}" width="{number(2 * half)}"'
                 f' height="{number(self.bottom + 48 - y - 7)}" rx="8"/>'
@@ -279,8 +250,9 @@ class _Drawing:
     def _lost(self, arrow: Arrow, a: int, classes: list[str]) -> Iterator[str]:
         start = self._edge(a, arrow.sender, 1)
         rise = self.y.get(arrow.receiver, start[1]) - start[1]
-        near = len(self.y) - 1 - abs(rise) / LANE
-        x, y = end = start[0] + 3 + 7 * near, start[1] + (copysign(STUB, rise) if rise else 0.0)
+        near = min(len(self.y) - 1 - abs(rise) / LANE, 3)  # side by side: the far ones steeper
+        down = copysign(STUB - 4 * near, rise) if rise else 0.0
+        x, y = end = start[0] + 3 + 5.5 * near, start[1] + down
         yield _open(classes, arrow, self.story) + f'<path d="M{_at(start)}L{_at(end)}"/>'
         yield f'<path class="cross" d="{_cross(x, y, 3)}"/></g>'
 
@@ -332,9 +304,9 @@ class _Drawing:
         hue = "" if ballot is None else self.hue.get(ballot.server, "")
         *others, last = cell.moments
         for moment in others:
-            said = escape(shown(f"{self.story.lanes[cell.lane]} {moment.text}", HINT))
+            words = said(f"{self.story.lanes[cell.lane]} {moment.text}")
             yield (
-                f'<g class="moment" data-step="{moment.step}"><title>{said}</title>'
+                f'<g class="moment" data-step="{moment.step}"><title>{words}</title>'
                 f'<circle class="{hue}" cx="{number(x)}" cy="{number(y)}" r="2"'
                 f' fill="none"/></g>'
             )
@@ -347,7 +319,7 @@ class _Drawing:
             else f' style="--held:var(--paxos-{self._of(box.value)})"'
         )
         yield f'<g class="moment {kind} {hue}" data-step="{last.step}"{held}>'
-        yield f"<title>{escape(shown(f'{self.story.lanes[cell.lane]} {last.text}', HINT))}</title>"
+        yield f"<title>{said(f'{self.story.lanes[cell.lane]} {last.text}')}</title>"
         if box is None:
             yield f'<circle class="dot" cx="{number(x)}" cy="{number(y)}" r="{number(DOT)}"/>'
         else:
@@ -431,5 +403,5 @@ def _open(classes: Iterable[str], arrow: Arrow, story: Story) -> str:
     fate = ", lost or late" if arrow.arrived is None else ""
     steps = f' data-from="{arrow.left}"' if arrow.left is not None else ""
     steps += f' data-step="{arrow.left if arrow.arrived is None else arrow.arrived}"'
-    said = escape(f"{shown(arrow.text, HINT)}, from {sender} to {receiver}{fate}")
-    return f'<g class="{" ".join(filter(None, classes))}"{steps}><title>{said}</title>'
+    words = said(f"{arrow.text}, from {sender} to {receiver}{fate}")
+    return f'<g class="{" ".join(filter(None, classes))}"{steps}><title>{words}</title>'

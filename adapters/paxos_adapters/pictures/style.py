@@ -1,4 +1,4 @@
-"""Colours: one hue for each proposer, in light and in dark.
+"""The style of a picture: one hue for each proposer, in light and in dark, and how signs look.
 
 - A server that proposes a value called like a colour has that colour; others take what is left.
 - All colours are custom properties of the class ``paxos-picture``: a page can set them otherwise.
@@ -34,6 +34,42 @@ GROUND: dict[str, tuple[str, str]] = {
 }
 """What is nobody's colour."""
 
+RULES = (
+    ".paxos-picture{font-family:system-ui,-apple-system,'Segoe UI',Roboto,Helvetica,Arial,"
+    "sans-serif;background:var(--paxos-paper)}"
+    ".paxos-picture .ground{fill:var(--paxos-paper)}"
+    ".paxos-picture text{fill:var(--paxos-ink);stroke:var(--paxos-paper);stroke-width:3px;"
+    "stroke-opacity:.8;stroke-linejoin:round;paint-order:stroke;text-anchor:middle}"
+    ".paxos-picture .lane line{stroke:var(--paxos-lane);stroke-width:1.5}"
+    ".paxos-picture .lane .down{stroke-dasharray:2 6}"
+    ".paxos-picture .lane .band{stroke:var(--hue);stroke-width:9;stroke-opacity:.3}"
+    ".paxos-picture .message{fill:none;stroke:var(--hue,var(--paxos-soft));stroke-width:2;"
+    "stroke-linejoin:round}"
+    ".paxos-picture .message .head{fill:var(--hue,var(--paxos-soft));stroke:none}"
+    ".paxos-picture .answer{stroke-width:1.3;opacity:.7}"
+    ".paxos-picture .late{stroke-dasharray:6 4}"
+    ".paxos-picture .message .cross{stroke-dasharray:none}"
+    ".paxos-picture .box{fill:var(--paxos-paper);stroke:var(--hue);stroke-width:2}"
+    ".paxos-picture .moment .what{fill:var(--hue);stroke:none;font-weight:600}"
+    ".paxos-picture .accepted .box{fill:var(--held)}"
+    ".paxos-picture .accepted .what{fill:var(--paxos-paper)}"
+    ".paxos-picture .refused .box{stroke-dasharray:3 3}"
+    ".paxos-picture .refused .what{opacity:.65}"
+    ".paxos-picture .refused .no{stroke:var(--paxos-alarm);stroke-width:3}"
+    ".paxos-picture .dot{fill:var(--hue,var(--paxos-soft))}"
+    ".paxos-picture .badge circle{fill:var(--paxos-ink)}"
+    ".paxos-picture .badge text{fill:var(--paxos-paper);stroke:none;font-weight:700}"
+    ".paxos-picture .state{fill:var(--paxos-soft)}"
+    ".paxos-picture .held{fill:var(--hue);font-weight:700}"
+    ".paxos-picture .choice rect{fill:var(--hue,var(--paxos-soft));fill-opacity:.12}"
+    ".paxos-picture .choice text{fill:var(--hue,var(--paxos-ink));font-weight:700}"
+    ".paxos-picture .choice.again text{font-weight:400}"
+    ".paxos-picture .choice.broken text{fill:var(--paxos-alarm)}"
+    ".paxos-picture .start{text-anchor:start}"
+    ".paxos-picture .title,.paxos-picture .name{font-weight:700}"
+    ".paxos-picture .key{fill:var(--paxos-soft)}"
+)
+
 
 def owners(story: Story) -> dict[str, ServerId]:
     """By value: the server that asked first to accept it."""
@@ -62,5 +98,5 @@ def style() -> str:
     hue = "".join(f".paxos-picture .{name}{{--hue:var(--paxos-{name})}}" for name in HUES)
     return (
         f".paxos-picture{{{light}}}"
-        f"@media (prefers-color-scheme:dark){{.paxos-picture{{{dark}}}}}{hue}"
+        f"@media (prefers-color-scheme:dark){{.paxos-picture{{{dark}}}}}{hue}{RULES}"
     )
