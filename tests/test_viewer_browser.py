@@ -188,6 +188,17 @@ def test_the_picture_follows(browser: Browser, lecture: Path) -> None:
             expect(it.locator(f"#scroll {name}", has_text="S1").first).to_be_in_viewport()
 
 
+def test_a_lane_is_not_filled_before_its_server_has_accepted(
+    browser: Browser, lecture: Path
+) -> None:
+    with opened(browser, lecture, "#step=30") as it:
+        bands = it.locator("#scroll g:not(.ahead) > .band")
+        for step, lanes in [(30, "13"), (31, "134"), (32, "1345")]:
+            it.get_by_role("slider").fill(str(step))
+            filled = bands.evaluate_all("all => all.map(it => it.closest('.lane').dataset.lane)")
+            assert "".join(sorted(set(filled))) == lanes
+
+
 def test_a_click_on_the_picture_leads_to_its_step(browser: Browser, lecture: Path) -> None:
     with opened(browser, lecture, "#step=20") as it:
         it.locator(".moment[data-step='25'] .what").click()
