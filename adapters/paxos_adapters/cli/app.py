@@ -16,6 +16,7 @@ from paxos_adapters.cli.lecture import lecture
 from paxos_adapters.cli.recordings import replay_files
 from paxos_adapters.cli.simulate import simulate
 from paxos_adapters.cli.standing_in import commands_of_nodes
+from paxos_adapters.cli.view import view
 
 
 @click.group(invoke_without_command=True)
@@ -36,6 +37,7 @@ paxos.add_command(lecture)
 paxos.add_command(readmit)
 paxos.add_command(replay_files)
 paxos.add_command(simulate)
+paxos.add_command(view)
 for command in commands_of_nodes():
     paxos.add_command(command)
 

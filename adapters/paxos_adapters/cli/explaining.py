@@ -8,7 +8,7 @@ import click
 
 from paxos import ServerId, majority
 from paxos_adapters.cli.drawing import canvas
-from paxos_adapters.cli.recordings import replayed
+from paxos_adapters.cli.recordings import asked, replayed
 from paxos_adapters.explaining import (
     PeersUnknown,
     Scene,
@@ -36,7 +36,7 @@ def explain_files(files: tuple[str, ...], servers: int | None, plain: bool) -> i
     FILES are recordings, or else the stores of servers: of as many servers as there are, since what
     is not seen may have happened. Exits with 1 if something is not decided.
     """
-    paths, name = _asked(files)
+    paths, name = asked(files)
     scenes = _scenes(paths, name, servers)
     drawn = canvas(plain)
     decided = True
@@ -47,14 +47,6 @@ def explain_files(files: tuple[str, ...], servers: int | None, plain: bool) -> i
         drawn.write(found.text)
         decided &= found.is_decided
     return 0 if decided else 1
-
-
-def _asked(files: tuple[str, ...]) -> tuple[list[Path], str | None]:
-    """What does not exist, and comes last, is the name of a decision."""
-    *most, last = files
-    if most and not Path(last).exists():
-        return [Path(it) for it in most], last
-    return [Path(it) for it in files], None
 
 
 def _scenes(paths: list[Path], name: str | None, servers: int | None) -> dict[str, Scene[str]]:

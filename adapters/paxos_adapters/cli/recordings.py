@@ -66,6 +66,14 @@ def recording(
     click.echo(f"Recorded: paxos replay {path} plays it again.")
 
 
+def asked(words: tuple[str, ...]) -> tuple[list[Path], str | None]:
+    """Files, and the name of a decision: what does not exist, and comes last, is one."""
+    *most, last = words
+    if most and not Path(last).exists():
+        return [Path(it) for it in most], last
+    return [Path(it) for it in words], None
+
+
 def replayed(files: tuple[Path, ...]) -> Replay:
     """The replay of ``files``; what is wrong with them is one line."""
     try:

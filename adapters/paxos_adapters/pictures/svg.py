@@ -195,18 +195,19 @@ class _Drawing:
             y = self.y[lane]
             yield f'<g class="lane" data-lane="{lane}">'
             yield text(MARGIN, y + 6, name, CAPTION + 2, "name start")
-            x, look, is_down = self.left, self._at_first(lane), False
+            x, look, is_down, since = self.left, self._at_first(lane), False, None
             for place, end in zip((*range(len(self.x)), None), (*self.x, self.end), strict=True):
                 cell = None if place is None else self.layout.columns[place].get(lane)
                 if cell is None and place is not None:
                     continue
-                yield from self._stretch(x, end, y, is_down, look)
+                yield from self._stretch(x, end, y, is_down, look, since)
                 if cell is not None:
                     x, look, is_down = end, cell.look, cell.look is None
+                    since = cell.moments[-1].step
             held = _held(look)
             if held and look is not None and look.accepted is not None:
                 classes = f"held start {self._of(look.accepted.value)}"
-                yield text(self.end + 10, y + 6, held, CAPTION, classes)
+                yield _of_step(since, text(self.end + 10, y + 6, held, CAPTION, classes))
             yield "</g>"
 
     def _at_first(self, lane: ServerId) -> Look | None:
@@ -220,13 +221,14 @@ class _Drawing:
         return look
 
     def _stretch(
-        self, x: float, end: float, y: float, is_down: bool, look: Look | None
+        self, x: float, end: float, y: float, is_down: bool, look: Look | None, since: int | None
     ) -> Iterator[str]:
         way = f'x1="{number(x)}" y1="{number(y)}" x2="{number(end)}" y2="{number(y)}"'
         down = ' class="down"' if is_down else ""
         yield f"<line {way}{down}/>"
         if look is not None and look.accepted is not None:
-            yield f'<line {way} class="band {self._of(look.accepted.value)}"/>'
+            band = f'<line {way} class="band {self._of(look.accepted.value)}"/>'
+            yield _of_step(since, band)
 
     def _of(self, value: str) -> str:
         owner = self.owner.get(value)
@@ -405,3 +407,8 @@ def _open(classes: Iterable[str], arrow: Arrow, story: Story) -> str:
     steps += f' data-step="{arrow.left if arrow.arrived is None else arrow.arrived}"'
     words = said(f"{arrow.text}, from {sender} to {receiver}{fate}")
     return f'<g class="{" ".join(filter(None, classes))}"{steps}><title>{words}</title>'
+
+
+def _of_step(step: int | None, drawn: str) -> str:
+    """What is ``drawn`` from ``step`` on; None: from the beginning."""
+    return drawn if step is None else f'<g data-step="{step}">{drawn}</g>'
