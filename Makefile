@@ -97,6 +97,7 @@ docs: figures $(VENV)/docs  ## the site, into build/site; a warning is an error
 figures: $(VENV)/cli  ## write the pages and figures that are made from the code
 	@echo "== figures"
 	@$(BIN)/python -m tests.transitions
+	@$(BIN)/python -m tests.figures
 
 clean:  ## remove what make has made
 	@rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage*
