@@ -28,7 +28,7 @@ demo: $(VENV)/cli  ## set up, and let rival proposers reach a decision
 
 test: $(VENV)/test  ## set up, and run the tests
 	@echo "== pytest, $$($(BIN)/python --version)"
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n auto --dist worksteal
 
 types: $(VENV)/dev  ## mypy and pyright, both strict
 	@echo "== mypy"

@@ -20,6 +20,7 @@ from paxos_adapters import testing
 from paxos_adapters.host import Stopped
 from paxos_adapters.memory import Delivery
 from paxos_adapters.pictures import Moment
+from paxos_adapters.recording import replay
 from paxos_adapters.testing import ClusterFactory, WatchedCluster, watched
 from paxos_adapters.testing.watched import Asked, Lost
 from tests.support import S1, S2, S3
@@ -123,7 +124,12 @@ class TestAFailure:
 
         result = session.runpytest_subprocess("--paxos-seed=1")
 
-        assert shown in "\n".join(result.stdout.lines)
+        said = "\n".join(result.stdout.lines)
+        (path,) = re.findall(r"^Recorded: paxos view (.*)$", said, re.M)
+        assert shown in said.replace(path, "/tmp/pytest-of-me/pytest-0/paxos0/cluster1.jsonl")
+        found = replay(Path(path))
+        assert found.difference is None
+        assert found.steps
 
     def test_repeats_with_its_seed(self, session: pytest.Pytester) -> None:
         session.makepyfile(FAILING)

@@ -1,7 +1,8 @@
 """The pytest plugin: clusters for tests, and an account of what happened in a test that failed.
 
 - ``paxos_cluster`` is a fixture that makes clusters, from a seed that is drawn once a session.
-- A failed test that used it gets a section for each of its clusters: the seed, and a picture.
+- A failed test that used it gets a section for each of its clusters: the seed, a picture, and where
+  it is recorded.
 - ``--paxos-seed`` does it again. ``-p no:paxos`` switches all of it off.
 
 pytest loads this file for everybody who has the library, whether or not they test with it. So it
@@ -36,13 +37,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 @pytest.fixture
-def paxos_cluster(request: pytest.FixtureRequest) -> ClusterFactory:
+def paxos_cluster(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Generator[ClusterFactory, None, None]:
     """Make clusters in memory, whose messages are shuffled and lost as a seed says."""
     from paxos_adapters.testing.watched import ClusterFactory
 
-    factory = ClusterFactory(_seed(request.config))
+    factory = ClusterFactory(_seed(request.config), tmp_path_factory.mktemp("paxos"))
     request.node.stash[ACCOUNTS] = factory.accounts
-    return factory
+    yield factory
+    factory.close()
 
 
 @pytest.hookimpl(hookwrapper=True)
@@ -57,7 +61,7 @@ def pytest_runtest_makereport(
 
 
 def _sections(item: pytest.Item) -> Iterator[tuple[str, str]]:
-    """Headings and texts; whatever else a failed test should bring along goes here."""
+    """Headings and texts."""
     if ACCOUNTS not in item.stash:
         return
     seed, accounts = _seed(item.config), item.stash[ACCOUNTS]

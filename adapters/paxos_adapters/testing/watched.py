@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from itertools import count
+from pathlib import Path
 from typing import Generic, TypeAlias, TypeVar
 
 from attrs import Factory, field, frozen
@@ -16,7 +17,8 @@ from paxos import From, Inquire, Message, PaxosError, Propose, QuorumSystem, Ser
 from paxos_adapters.host import DEFAULT_PACE, Pace
 from paxos_adapters.memory import Cluster, Delivery, Event
 from paxos_adapters.pictures import Moment, describe, space_time
-from paxos_adapters.ports import Store
+from paxos_adapters.ports import Store, Witness
+from paxos_adapters.recording import Recorder
 
 V = TypeVar("V")
 
@@ -67,6 +69,7 @@ class WatchedCluster(Cluster[V]):
         seed: int = 0,
         shuffle: bool = True,
         loss: float = 0.0,
+        witness: Witness[V] | None = None,
     ) -> None:
         """As ``Cluster``; ``loss`` is the share of messages that never arrive.
 
@@ -74,7 +77,9 @@ class WatchedCluster(Cluster[V]):
         """
         if not 0 <= loss < 1:
             raise LossError(loss)
-        super().__init__(servers, quorum=quorum, stores=stores, pace=pace, seed=seed)
+        super().__init__(
+            servers, quorum=quorum, stores=stores, pace=pace, seed=seed, witness=witness
+        )
         self.seed = seed
         self.history: list[Happening[V]] = []
         self._shuffle = shuffle
@@ -137,12 +142,32 @@ def _drawn(it: Happening[V]) -> Delivery[Message[V]] | Moment:
     return it
 
 
+class AsText(Generic[V]):
+    """Whatever values as the text that stands for them: to be recorded, and looked at."""
+
+    def encode(self, value: V) -> bytes:
+        """Text as it is, and of anything else what ``repr`` says."""
+        text = value if isinstance(value, str) else repr(value)
+        return text.encode(errors="surrogateescape")
+
+    def decode(self, encoded: bytes) -> V:
+        """Raises ValueError: there is no way back."""
+        raise ValueError(f"{encoded!r} was recorded as text, and is read as text")
+
+
 @frozen
 class ClusterFactory:
-    """Makes clusters for one test, from one seed; what the fixture ``paxos_cluster`` is."""
+    """Makes clusters for one test, from one seed; what the fixture ``paxos_cluster`` is.
+
+    With a ``folder``, each cluster is recorded in a file there: paxos replay, explain, view.
+    """
 
     seed: int
+    folder: Path | None = None
     accounts: list[Callable[[], str]] = field(factory=list[Callable[[], str]], repr=False)
+    _closing: list[Callable[[], None]] = field(
+        init=False, factory=list[Callable[[], None]], repr=False, eq=False
+    )
     _seeds: count[int] = field(
         init=False, repr=False, eq=False, default=Factory(lambda self: count(self.seed), True)
     )
@@ -160,6 +185,7 @@ class ClusterFactory:
     ) -> WatchedCluster[V]:
         """A new cluster. Each gets a seed of its own, counted from that of the factory."""
         own = next(self._seeds)
+        recorder: Recorder[V] | None = self._recorder(own)
         cluster = WatchedCluster(
             servers,
             quorum=quorum,
@@ -168,6 +194,29 @@ class ClusterFactory:
             seed=own if seed is None else seed,
             shuffle=shuffle,
             loss=loss,
+            witness=recorder,
         )
-        self.accounts.append(cluster.account)
+        self.accounts.append(lambda: _account(cluster, recorder))
         return cluster
+
+    def _recorder(self, seed: int) -> Recorder[V] | None:
+        if self.folder is None:
+            return None
+        number = len(self.accounts) + 1
+        path, facts = self.folder / f"cluster{number}.jsonl", {"seed": str(seed)}
+        recorder = Recorder(path, codec=AsText[V](), runtime="memory", facts=facts)
+        self._closing.append(recorder.close)
+        return recorder
+
+    def close(self) -> None:
+        """Let go of all recordings."""
+        for close in self._closing:
+            close()
+
+
+def _account(cluster: WatchedCluster[V], recorder: Recorder[V] | None) -> str:
+    """What happened; the recording is whole from now on."""
+    if recorder is None:
+        return cluster.account()
+    recorder.close()
+    return f"{cluster.account()}\nRecorded: paxos view {recorder.path}"
