@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from paxos import Accept, Ballot, Message, ServerId
+from paxos import Accept, Ballot, Message, Promise, ServerId
 from paxos_adapters.codecs import TEXT
 from paxos_adapters.file import FileStore
 from paxos_adapters.node import mesh as module
@@ -122,6 +122,29 @@ def test_a_memory_that_was_lost_is_told_once(
     assert "is not heard" in complaint.getMessage()
     assert vars(complaint)["event"] == "lost memory"
     assert HEARD == []
+
+
+def test_who_speaks_and_does_not_answer_is_not_up(tmp_path: Path) -> None:
+    """It may be that it does not hear us: then it is no help to a quorum of ours."""
+
+    async def run() -> None:
+        peer, path = Peer(), tmp_path / "n1.db"
+        life = peer.life("01", 5, 5)
+        with FileStore.create(path, cluster="c", server=ME, codec=TEXT) as file, peer.socket:
+            mesh, place = await opened(file, peer)
+            peer.say(life, place)
+            await until(mesh, heard=1)
+            assert mesh.peers()[PEER].is_heard
+            assert not mesh.peers()[PEER].is_up
+            for datagram in life.seal(ME, [(module.NOBODY, Promise[str](Ballot(1, ME), None))]):
+                peer.socket.sendto(datagram, place)
+            while not mesh.peers()[PEER].is_up:
+                await asyncio.sleep(0.001)
+            assert mesh.peers()[PEER].trip_s is not None
+            mesh.close()
+            await mesh.closed()
+
+    runs(run())
 
 
 def test_who_speaks_from_elsewhere_is_not_heard(tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ class Link(Generic[V]):
     place: Place | None = None
     is_found: bool = True
     heard_at_s: float | None = None
+    answered_at_s: float | None = None
     trip_s: float | None = None
     asked_at_s: float = 0.0
     refused: Reason | None = None
@@ -41,5 +42,6 @@ class Link(Generic[V]):
     def peer(self, now_s: float) -> Peer:
         """What there is to tell of it."""
         heard_s = None if self.heard_at_s is None else now_s - self.heard_at_s
+        answered_s = None if self.answered_at_s is None else now_s - self.answered_at_s
         refused = None if self.refused is None else self.refused.value
-        return Peer(self.address, heard_s, self.trip_s, refused, self.is_found)
+        return Peer(self.address, heard_s, self.trip_s, refused, self.is_found, answered_s)

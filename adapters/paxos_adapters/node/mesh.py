@@ -248,7 +248,7 @@ class Mesh(Generic[V]):
         if link is None or reason not in LOST_MEMORY or link.refused is reason:
             return
         now_s = self._loop.time()
-        if not link.peer(now_s).is_up:
+        if not link.peer(now_s).is_heard:
             link.refused = reason
             if link.told_at_s is not None and now_s < link.told_at_s + TELL_S:
                 return
@@ -274,8 +274,10 @@ class Mesh(Generic[V]):
     def _pinged(self, link: Link[V], message: Message[V]) -> None:
         if type(message) is Prepare:
             link.outbox.append((NOBODY, Promise(message.ballot, None)))
-        elif type(message) is Promise and message.ballot == Ballot(self._pings, self.me):
-            link.trip_s = self._loop.time() - link.asked_at_s
+        elif type(message) is Promise:
+            link.answered_at_s = self._loop.time()
+            if message.ballot == Ballot(self._pings, self.me):
+                link.trip_s = link.answered_at_s - link.asked_at_s
 
     async def _ping_again(self) -> None:
         while True:

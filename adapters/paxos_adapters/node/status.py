@@ -22,7 +22,7 @@ class Peer:
 
     ``heard_s`` and ``trip_s``: seconds since its last word, and for the last round trip. None: it
     was never heard. ``refused``: why it is not heard, if it came with another disk. ``is_found``:
-    whether anybody knows where its address is.
+    whether anybody knows where its address is. ``answered_s``: seconds since it has answered us.
     """
 
     address: Address
@@ -30,11 +30,17 @@ class Peer:
     trip_s: float | None
     refused: str | None
     is_found: bool = True
+    answered_s: float | None = None
+
+    @property
+    def is_heard(self) -> bool:
+        """Whether it was heard of late."""
+        return self.heard_s is not None and self.heard_s < SILENT_S
 
     @property
     def is_up(self) -> bool:
-        """Whether it was heard of late."""
-        return self.heard_s is not None and self.heard_s < SILENT_S
+        """Whether it has answered of late. Who is heard and does not answer does not hear us."""
+        return self.answered_s is not None and self.answered_s < SILENT_S
 
 
 @frozen
