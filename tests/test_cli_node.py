@@ -255,16 +255,78 @@ class TestCluster:
     def test_it_ends_when_all_have_ended(self, cluster: Cluster) -> None:
         with at_work("cluster", cluster.folder, "--servers", "1") as running:
             (pid,) = pids(until(running, "Ctrl-C")).values()
-            with at_work("cluster", cluster.folder) as second:
-                out, errors = second.communicate(timeout=LONG_S)
-                assert second.returncode == 1
-                assert "Server 1 was not started, for the reason above." in out
-                assert "n1.db is open already, here or in another process" in errors
+            assert cluster.run("cluster", str(cluster.folder)) == (
+                1,
+                "",
+                "paxos: this cluster runs already. paxos status shows how it is.\n",
+            )
             os.kill(pid, signal.SIGKILL)
             out, _ = running.communicate(timeout=LONG_S)
             assert "Server 1 was ended by SIGKILL" in out
             assert f"No server runs any more. paxos cluster {cluster.folder} starts them" in out
             assert running.returncode == 1
+
+    def test_one_that_runs_already_is_left_alone(self, cluster: Cluster) -> None:
+        with at_work("cluster", cluster.folder, "--servers", "3") as first:
+            processes = pids(until(first, "Ctrl-C"))
+            os.kill(processes[2], signal.SIGKILL)
+            until(first, "Server 2 was ended by SIGKILL")
+            with at_work("cluster", cluster.folder) as second:
+                printed = until(second, "Ctrl-C")
+                assert "  server 1  runs already\n  server 3  runs already\n" in printed
+                assert [*pids(printed)] == [2]
+                second.send_signal(signal.SIGINT)
+                out, errors = second.communicate(timeout=LONG_S)
+                assert (second.returncode, errors) == (0, "")
+                assert "Stopped: servers 2." in out
+
+    def test_no_advice_that_does_not_help(self, cluster: Cluster) -> None:
+        """What was lost is still lost when it is started again."""
+        with at_work("cluster", cluster.folder, "--servers", "1") as running:
+            assert "Cluster local-" in (printed := until(running, "Ctrl-C"))
+            assert ": 1 server, which may not fail." in printed
+        cluster.data(1).unlink()
+        with at_work("cluster", cluster.folder) as running:
+            out, errors = running.communicate(timeout=LONG_S)
+        assert running.returncode == 1
+        assert "Server 1 was not started, for the reason above." in out
+        assert out.endswith("No server was started. Mend what is said above first.\n")
+        assert "n1.db" in errors
+
+    @pytest.mark.parametrize("text", [b"", b"\xff", b"# no key"])
+    def test_a_keyring_is_checked_first(self, cluster: Cluster, text: bytes) -> None:
+        cluster.folder.mkdir()
+        keyring = cluster.folder / "keyring"
+        keyring.write_bytes(text)
+        code, out, errors = cluster.run("cluster", str(cluster.folder))
+        assert (code, out) == (1, "")
+        assert errors.startswith(f"paxos: {keyring}: ")
+        assert [*cluster.folder.iterdir()] == [keyring]
+        describe(cluster.config, {1: "127.0.0.1:1"}, 'keyring = "keyring"')
+        code, out, errors = cluster.run("cluster", str(cluster.folder))
+        assert (code, out) == (2, "")
+        assert errors.startswith(f"paxos: {keyring}: ")
+
+    def test_a_keyring_that_others_can_read(self, cluster: Cluster) -> None:
+        with at_work("cluster", cluster.folder, "--servers", "1") as running:
+            until(running, "Ctrl-C")
+        keyring = cluster.folder / "keyring"
+        keyring.chmod(0o640)
+        with at_work("cluster", cluster.folder) as running:
+            until(running, "Ctrl-C")
+            running.terminate()
+            _, errors = running.communicate(timeout=LONG_S)
+        (line,) = errors.splitlines()
+        assert line.startswith(f"paxos: {keyring} is to be read by its owner only")
+
+    def test_a_link_that_leads_nowhere_is_not_replaced(self, cluster: Cluster) -> None:
+        cluster.folder.mkdir()
+        cluster.config.symlink_to("elsewhere.toml")
+        code, _, errors = cluster.run("cluster", str(cluster.folder))
+        assert code == 2
+        assert "it is a link that leads nowhere" in errors
+        assert [*cluster.folder.iterdir()] == [cluster.config]
+        assert cluster.config.is_symlink()
 
     def test_what_it_makes(self, cluster: Cluster) -> None:
         with at_work("cluster", cluster.folder, "--servers", "1") as running:

@@ -96,6 +96,8 @@ def read(path: Path) -> Deployment:
         file = msgspec.convert(tomllib.loads(path.read_text()), _File)
     except FileNotFoundError:
         what = "there is no such file. paxos cluster writes one, for servers on this machine."
+        if path.is_symlink():
+            what = "it is a link that leads nowhere. Bring back the file that it names."
         raise BadDeployment(path, what) from None
     except OSError as error:
         raise BadDeployment(path, f"it cannot be read ({error.strerror}).") from error

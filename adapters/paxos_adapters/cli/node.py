@@ -15,9 +15,17 @@ import click
 
 from paxos import PaxosError, ServerId
 from paxos_adapters.cli import logs
-from paxos_adapters.cli.where import CLUSTER, DATA, BadArguments, Failure, data_of, described
+from paxos_adapters.cli.where import (
+    CLUSTER,
+    DATA,
+    BadArguments,
+    Failure,
+    data_of,
+    described,
+    protection_of,
+)
 from paxos_adapters.codecs import RAW
-from paxos_adapters.deployment import BadDeployment, parse, written
+from paxos_adapters.deployment import parse, written
 from paxos_adapters.file import FileStore, NotThere
 from paxos_adapters.node import Node
 from paxos_adapters.node.control import serve
@@ -81,7 +89,8 @@ def node(
     logs.configure(server, as_json=log == "json", verbose=verbose)
     begin = FileStore.create if create else FileStore.open
     try:
-        protection = deployment.protection()
+        # Whoever waits for an end of its input has warned of all servers, once.
+        protection = protection_of(deployment, warn=not until_eof)
         with (
             begin(path, cluster=deployment.name, server=server, codec=RAW) as file,
             _recorder(record, record_mib, deployment.name) as recorder,
@@ -95,8 +104,6 @@ def node(
                 witness=recorder,
             )
             return asyncio.run(_run(running, until_eof))
-    except BadDeployment as error:
-        raise BadArguments(str(error)) from error
     except NotThere as error:
         hint = f"If server {me} has never run, let it begin: --create."
         raise click.ClickException(f"{error} {hint}") from error
