@@ -400,6 +400,7 @@ class TestAsking:
             (["r\u00e9d"], b"", "r\u00e9d", True),
             ([""], b"", "", True),
             (["two\nlines"], b"", b"two\nlines".hex(), False),
+            (["-"], b"line\n", b"line\n".hex(), False),
             (["\x1b[2J"], b"", b"\x1b[2J".hex(), False),
             (["ff00", "--hex"], b"", "ff00", False),
             (["72 65 64", "--hex"], b"", "red", True),
@@ -420,7 +421,14 @@ class TestAsking:
     ) -> None:
         monkeypatch.setattr("sys.stdin", TextIOWrapper(BytesIO(stdin)))
         name = request.node.name
-        note = "" if is_text else "that are no text, in hexadecimal"
+        what = (
+            "no text" if b"\xff" in stdin or "ff00" in arguments else "text that is not printable"
+        )
+        note = (
+            ""
+            if is_text
+            else f"bytes that are {what}, in hexadecimal; --raw gives them as they are"
+        )
         for words in ["propose", name, *arguments], ["read", name], ["watch", name]:
             code, out, errors = cluster.ask(*words)
             assert (code, out) == (0, f"{printed}\n")
@@ -430,13 +438,16 @@ class TestAsking:
     def test_for_programs(self, cluster: Cluster) -> None:
         cluster.ask("propose", "for programs", "ff", "--hex")
         cluster.ask("propose", "for people", "yes")
+        cluster.ask("propose", "for both", "two\nlines\x1b")
         for name, value, hexadecimal in (
             ("for programs", None, "ff"),
             ("for people", "yes", b"yes".hex()),
+            ("for both", "two\nlines\x1b", b"two\nlines\x1b".hex()),
             ("for nobody", None, None),
         ):
             code, out, errors = cluster.ask("read", name, "--json")
             assert (code, errors) == (0, "")
+            assert out.isascii(), "nothing in it does anything to a terminal"
             assert json.loads(out) == {
                 "name": name,
                 "is_chosen": hexadecimal is not None,
@@ -447,9 +458,37 @@ class TestAsking:
         assert (told["me"], told["up"], told["needed"], told["tolerance"]) == (1, [1], 0, 0)
         assert told["warnings"] == []
 
+    @pytest.mark.parametrize("value", [b"line\n", b"\xff\0", b"", "\u00e9".encode()])
+    def test_as_it_is(
+        self, alone: Path, capfdbinary: pytest.CaptureFixture[bytes], value: bytes
+    ) -> None:
+        where = "--cluster", str(alone / "cluster.toml")
+        name = f"raw {value.hex()}"
+        for words, printed in (
+            (["propose", name, value.hex(), "--hex", "--raw"], value),
+            (["read", name, "--raw"], value),
+            (["watch", name, "--raw"], value),
+            (["read", name, "--hex"], f"{value.hex()}\n".encode()),
+        ):
+            assert app.run([*words, *where]) == 0
+            assert capfdbinary.readouterr() == (printed, b"")
+
+    def test_whose_value_was_chosen(self, cluster: Cluster) -> None:
+        for value, own in ("mine", True), ("yours", False), ("mine", True):
+            code, out, errors = cluster.ask("propose", "whose", value, "--json")
+            assert (code, errors) == (0, "")
+            told = json.loads(out)
+            assert (told["is_chosen"], told["value"], told["own"]) == (True, "mine", own)
+
     @pytest.mark.parametrize(
         ("arguments", "told"),
         [
+            (["read", "x", "--raw", "--json"], "leave out --raw or --json"),
+            (
+                ["read", "x", "--id", "2", "--data", "n1.db"],
+                "n1.db runs server 1, and not server 2",
+            ),
+            (["propose", "x", "abc", "--hex"], "'abc' is not hexadecimal: each byte is two of"),
             (["propose", "x"], "Missing argument 'VALUE'"),
             (["propose", "", "x"], "'' is no name: it takes 1 to 255 bytes"),
             (["propose", "x" * 256, "x"], "is no name: it takes 1 to 255 bytes"),
@@ -465,7 +504,14 @@ class TestAsking:
             (["status", "--id", "x"], "not a valid integer"),
         ],
     )
-    def test_bad_arguments(self, cluster: Cluster, arguments: list[str], told: str) -> None:
+    def test_bad_arguments(
+        self,
+        cluster: Cluster,
+        monkeypatch: pytest.MonkeyPatch,
+        arguments: list[str],
+        told: str,
+    ) -> None:
+        monkeypatch.chdir(cluster.folder)
         code, out, errors = cluster.ask(*arguments)
         assert (code, out) == (2, "")
         assert told in errors
