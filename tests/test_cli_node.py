@@ -216,7 +216,8 @@ def test_the_life_of_a_cluster(cluster: Cluster) -> None:
         assert all(cluster.is_free(me) for me in (4, 5))
         assert not any(beside(cluster.data(me)).exists() for me in (4, 5))
         again.send_signal(signal.SIGTERM)
-        assert (*again.communicate(timeout=LONG_S), again.returncode) == ("", "", 0)
+        ended = *again.communicate(timeout=LONG_S), again.returncode
+        assert ended == ("server 2  has ended\n", "", 0)
 
     for name in "n5.db", "n5.db-mark":
         (cluster.folder / name).unlink()
@@ -605,7 +606,9 @@ class TestNode:
             code, _, errors = cluster.ask("node", "--id", "1")
             assert code == 1
             assert "is open already" in errors
-        assert cluster.ask("node", "--id", "1", "--create")[0] == 1
+        code, _, errors = cluster.ask("node", "--id", "1", "--create")
+        assert code == 1
+        assert errors.endswith(" Leave out --create to open it.\n")
         with at_work(*node) as running:
             until(running, "n1.db")
             assert cluster.ask("propose", "x", "y") == (0, "y\n", "")
@@ -619,9 +622,44 @@ class TestNode:
         told = [json.loads(line) for line in errors.splitlines()]
         assert [(it["event"], it["server"]) for it in told] == [("started", 1), ("told to end", 1)]
 
+    def test_a_memory_that_is_lost_is_not_taken_for_a_new_one(
+        self, tmp_path: Path, capsys: Capture
+    ) -> None:
+        cluster = Cluster(tmp_path, capsys)
+        describe(cluster.config, {1: free_addresses(1)[0]})
+        with at_work("node", "--id", "1", "--cluster", cluster.config, "--create") as running:
+            until(running, "n1.db")
+        cluster.data(1).unlink()
+        for arguments in [], ["--create"]:
+            code, out, errors = cluster.ask("node", "--id", "1", *arguments)
+            assert (code, out) == (1, "")
+            assert "n1.db-mark" in errors
+            assert "--create" not in errors
+        assert "server 1 has run before" in cluster.ask("node", "--id", "1")[2]
+        cluster.data(1).with_name("n1.db-mark").unlink()
+        cluster.data(1).touch()
+        errors = cluster.ask("node", "--id", "1")[2]
+        assert errors.endswith("has never run, remove that file, and let it begin: --create.\n")
+
+    @pytest.mark.parametrize("stdin", ["closed", "/dev/null", "file"])
+    def test_an_input_that_cannot_be_waited_for(
+        self, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch, stdin: str
+    ) -> None:
+        cluster = Cluster(tmp_path, capsys)
+        describe(cluster.config, {1: "127.0.0.1:9"})
+        with open("/dev/null" if stdin == "/dev/null" else cluster.config) as file:
+            monkeypatch.setattr("sys.stdin", None if stdin == "closed" else file)
+            code, out, errors = cluster.ask("node", "--id", "1", "--create", "--until-eof")
+        assert (code, out) == (2, "")
+        assert errors.startswith("paxos: --until-eof: the standard input is closed, or cannot be")
+        assert not cluster.data(1).exists()
+
     @pytest.mark.parametrize(
         ("address", "more", "arguments", "code", "told"),
         [
+            ("192.0.2.1:9", "", [], 1, "; without one it takes --insecure."),
+            ("192.0.2.1:9", "", ["--insecure"], 1, "It is the address of server 1 in "),
+            ("127.0.0.1:9", "", ["--listen", "192.0.2.1:9", "--insecure"], 1, "what --listen says"),
             ("192.0.2.1:9", "", [], 1, "without a key anybody who can reach 192.0.2.1:9"),
             ("192.0.2.1:9", "", ["--insecure"], 1, "192.0.2.1:9 cannot be used here"),
             ("127.0.0.1:9", 'keyring = "none"', [], 2, "keyring: "),
@@ -681,8 +719,14 @@ class TestNode:
         code, out, errors = cluster.ask("node", "--id", "1", "--create")
         assert code == 1
         assert "n1.db" in out
-        assert "server 1 has stopped for good (Failed: " in errors
+        assert errors.startswith("paxos: server 1 has stopped for good: ")
         assert "no disk" in errors
+        assert f"Then start it again: paxos node --id 1 --cluster {cluster.config}\n" in errors
+        assert "host" not in errors.replace(str(tmp_path), "")
+        saved.clear()
+        cluster.data(1).rename(tmp_path / "another.db")
+        (tmp_path / "n1.db-mark").unlink()
+        assert cluster.ask("node", "--id", "1", "--create", "--log", "json")[::2] == (1, "")
 
 
 class TestStatus:
@@ -839,6 +883,16 @@ class TestLogs:
             "server": 1,
             "reason": "x",
         }
+
+    @pytest.mark.parametrize("as_json", [False, True])
+    def test_why_it_stopped_is_said_once(self, as_json: bool) -> None:
+        """Without JSON the command says it in its last line."""
+        handler = logs.handler(ServerId(1), as_json=as_json)
+        stopped, unsendable = (
+            logging.makeLogRecord({"msg": "it is", "event": it}) for it in ("stopped", "unsendable")
+        )
+        assert bool(handler.filter(stopped)) == as_json
+        assert handler.filter(unsendable)
 
     def test_a_traceback_is_in_the_line(self) -> None:
         try:
