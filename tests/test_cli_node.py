@@ -835,8 +835,23 @@ class TestKeygen:
         assert app.run(["keygen", "--out", str(path)]) == 1
         assert "is there already, and is left as it is" in capsys.readouterr().err
         assert path.read_text() == text
-        assert app.run(["keygen", "--out", str(tmp_path / "no" / "keyring")]) == 1
-        assert "No such file" in capsys.readouterr().err
+
+    def test_where_none_can_be_made(
+        self, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def denied(path: Path, text: str) -> None:
+            raise PermissionError(13, "Permission denied", f"{path}-{len(text)}")
+
+        for path, why in (
+            (tmp_path / "no" / "keyring", "No such file or directory"),
+            (tmp_path / "keyring", "Permission denied"),
+        ):
+            assert app.run(["keygen", "--out", str(path)]) == 1
+            assert capsys.readouterr().err == (
+                f"paxos: {path} cannot be made ({why}). See to it that its folder is there, and "
+                "that you may write in it.\n"
+            )
+            monkeypatch.setattr("paxos_adapters.cli.keygen.write_new", denied)
 
 
 class TestExtra:

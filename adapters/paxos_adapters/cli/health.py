@@ -81,7 +81,7 @@ def warnings(status: Status) -> Iterator[str]:
         yield (
             f"{since} {_datagrams(times)} came from other addresses than their senders have here: "
             "an address was wrong in this cluster's file, or a server listened elsewhere. If "
-            "that grows, it is so now."
+            "that grows, it still is so."
         )
     if times := sum(status.refused.get(it, 0) for it in OTHER_KEYS):
         yield (
