@@ -458,6 +458,8 @@ class TestAsking:
         told = cluster.sees()
         assert (told["me"], told["up"], told["needed"], told["tolerance"]) == (1, [1], 0, 0)
         assert told["warnings"] == []
+        page = (Path(__file__).parent.parent / "docs" / "operating.md").read_text()
+        assert {it for it in told if f"`{it}`" not in page} == set(), "what it says is explained"
 
     @pytest.mark.parametrize("value", [b"line\n", b"\xff\0", b"", "\u00e9".encode()])
     def test_as_it_is(
