@@ -423,13 +423,11 @@ class TestAsking:
         monkeypatch.setattr("sys.stdin", TextIOWrapper(BytesIO(stdin)))
         name = request.node.name
         what = (
-            "no text" if b"\xff" in stdin or "ff00" in arguments else "text that is not printable"
+            "that are no text"
+            if b"\xff" in stdin or "ff00" in arguments
+            else "of text that is not printable"
         )
-        note = (
-            ""
-            if is_text
-            else f"bytes that are {what}, in hexadecimal; --raw gives them as they are"
-        )
+        note = "" if is_text else f"bytes {what}, in hexadecimal; --raw gives them as they are"
         for words in ["propose", name, *arguments], ["read", name], ["watch", name]:
             code, out, errors = cluster.ask(*words)
             assert (code, out) == (0, f"{printed}\n")
@@ -637,7 +635,10 @@ class TestNode:
             assert (code, out) == (1, "")
             assert "n1.db-mark" in errors
             assert "--create" not in errors
-        assert "server 1 has run before" in cluster.ask("node", "--id", "1")[2]
+        assert (
+            "n1.db is gone, and server 1 has run before, as n1.db-mark"
+            in cluster.ask("node", "--id", "1")[2]
+        )
         cluster.data(1).with_name("n1.db-mark").unlink()
         cluster.data(1).touch()
         errors = cluster.ask("node", "--id", "1")[2]
@@ -660,10 +661,22 @@ class TestNode:
         ("address", "more", "arguments", "code", "told"),
         [
             ("192.0.2.1:9", "", [], 1, "; without one it takes --insecure."),
-            ("192.0.2.1:9", "", ["--insecure"], 1, "It is the address of server 1 in "),
-            ("127.0.0.1:9", "", ["--listen", "192.0.2.1:9", "--insecure"], 1, "what --listen says"),
+            ("192.0.2.1:9", "", ["--insecure"], 1, "192.0.2.1:9, the address of server 1 in "),
+            (
+                "127.0.0.1:9",
+                "",
+                ["--listen", "192.0.2.1:9", "--insecure"],
+                1,
+                "9, what --listen says, cannot",
+            ),
             ("192.0.2.1:9", "", [], 1, "without a key anybody who can reach 192.0.2.1:9"),
-            ("192.0.2.1:9", "", ["--insecure"], 1, "192.0.2.1:9 cannot be used here"),
+            (
+                "192.0.2.1:9",
+                "",
+                ["--insecure"],
+                1,
+                "cannot be used here (Cannot assign requested address). Name an",
+            ),
             ("127.0.0.1:9", 'keyring = "none"', [], 2, "keyring: "),
             ("127.0.0.1:9", "", ["--data", "no/n1.db"], 1, "no/n1.db cannot be"),
             ("127.0.0.1:9", "", ["--listen", "here"], 2, "--listen: 'here' is no address"),

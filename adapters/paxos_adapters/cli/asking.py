@@ -340,9 +340,9 @@ def _print(value: bytes, *, raw: bool = False, as_hex: bool = False) -> None:
         click.echo(canvas(plain=True).fit(text))
     else:
         click.echo(value.hex())
-        what = "are no text" if _text(value) is None else "are text that is not printable"
+        what = "that are no text" if _text(value) is None else "of text that is not printable"
         more = "in hexadecimal; --raw gives them as they are"
-        click.echo(f"paxos: {len(value):,} bytes that {what}, {more}.", err=True)
+        click.echo(f"paxos: {len(value):,} bytes {what}, {more}.", err=True)
 
 
 def _text(value: bytes) -> str | None:

@@ -122,7 +122,7 @@ def node(
         raise click.ClickException(f"{error}{hint}") from error
     except AddressError as error:
         whose = f"the address of server {me} in {cluster}" if at is None else "what --listen says"
-        raise click.ClickException(f"{error} It is {whose}.") from error
+        raise click.ClickException(_not_here(error, whose)) from error
     except Insecure as error:
         hint = f"A keyring is named in {cluster}; without one it takes --insecure."
         raise click.ClickException(f"{error} {hint}") from error
@@ -146,13 +146,24 @@ def _check_that_it_can_end() -> None:
         raise BadArguments(f"--until-eof: {what}") from None
 
 
+def _not_here(error: AddressError, whose: str) -> str:
+    """A file and a command line have no port 0, which stands for any that is free."""
+    cause = error.__cause__
+    why = (cause.strerror if isinstance(cause, OSError) else None) or cause
+    return (
+        f"{written(error.address)}, {whose}, cannot be used here ({why}). Name an address of this "
+        "machine that no other process listens on."
+    )
+
+
 def _lost_or_new(error: NotThere, me: ServerId) -> str:
     """What to do about a memory that is not there: that depends on whether it ever was."""
     path = error.path
     if _has_run(path):
         return (
-            f"{path} is lost: server {me} has run before, as {mark_beside(path).name} beside it "
-            f"tells. {REJOIN} See docs/lost-server.md."
+            f"{path} is {'empty' if path.exists() else 'gone'}, and server {me} has run before, as "
+            f"{mark_beside(path).name} beside it tells. If it was moved, bring it back. If not, "
+            f"its memory is lost. {REJOIN} See docs/lost-server.md."
         )
     first = "remove that file, and " if path.exists() else ""
     return f"{error} If server {me} has never run, {first}let it begin: --create."
