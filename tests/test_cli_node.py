@@ -216,7 +216,8 @@ def test_the_life_of_a_cluster(cluster: Cluster) -> None:
         assert all(cluster.is_free(me) for me in (4, 5))
         assert not any(beside(cluster.data(me)).exists() for me in (4, 5))
         again.send_signal(signal.SIGTERM)
-        assert (*again.communicate(timeout=LONG_S), again.returncode) == ("", "", 0)
+        ended = *again.communicate(timeout=LONG_S), again.returncode
+        assert ended == ("server 2  has ended\n", "", 0)
 
     for name in "n5.db", "n5.db-mark":
         (cluster.folder / name).unlink()
@@ -255,16 +256,78 @@ class TestCluster:
     def test_it_ends_when_all_have_ended(self, cluster: Cluster) -> None:
         with at_work("cluster", cluster.folder, "--servers", "1") as running:
             (pid,) = pids(until(running, "Ctrl-C")).values()
-            with at_work("cluster", cluster.folder) as second:
-                out, errors = second.communicate(timeout=LONG_S)
-                assert second.returncode == 1
-                assert "Server 1 was not started, for the reason above." in out
-                assert "n1.db is open already, here or in another process" in errors
+            assert cluster.run("cluster", str(cluster.folder)) == (
+                1,
+                "",
+                "paxos: this cluster runs already. paxos status shows how it is.\n",
+            )
             os.kill(pid, signal.SIGKILL)
             out, _ = running.communicate(timeout=LONG_S)
             assert "Server 1 was ended by SIGKILL" in out
             assert f"No server runs any more. paxos cluster {cluster.folder} starts them" in out
             assert running.returncode == 1
+
+    def test_one_that_runs_already_is_left_alone(self, cluster: Cluster) -> None:
+        with at_work("cluster", cluster.folder, "--servers", "3") as first:
+            processes = pids(until(first, "Ctrl-C"))
+            os.kill(processes[2], signal.SIGKILL)
+            until(first, "Server 2 was ended by SIGKILL")
+            with at_work("cluster", cluster.folder) as second:
+                printed = until(second, "Ctrl-C")
+                assert "  server 1  runs already\n  server 3  runs already\n" in printed
+                assert [*pids(printed)] == [2]
+                second.send_signal(signal.SIGINT)
+                out, errors = second.communicate(timeout=LONG_S)
+                assert (second.returncode, errors) == (0, "")
+                assert "Stopped: servers 2." in out
+
+    def test_no_advice_that_does_not_help(self, cluster: Cluster) -> None:
+        """What was lost is still lost when it is started again."""
+        with at_work("cluster", cluster.folder, "--servers", "1") as running:
+            assert "Cluster local-" in (printed := until(running, "Ctrl-C"))
+            assert ": 1 server, which may not fail." in printed
+        cluster.data(1).unlink()
+        with at_work("cluster", cluster.folder) as running:
+            out, errors = running.communicate(timeout=LONG_S)
+        assert running.returncode == 1
+        assert "Server 1 was not started, for the reason above." in out
+        assert out.endswith("No server was started. Mend what is said above first.\n")
+        assert "n1.db" in errors
+
+    @pytest.mark.parametrize("text", [b"", b"\xff", b"# no key"])
+    def test_a_keyring_is_checked_first(self, cluster: Cluster, text: bytes) -> None:
+        cluster.folder.mkdir()
+        keyring = cluster.folder / "keyring"
+        keyring.write_bytes(text)
+        code, out, errors = cluster.run("cluster", str(cluster.folder))
+        assert (code, out) == (1, "")
+        assert errors.startswith(f"paxos: {keyring}: ")
+        assert [*cluster.folder.iterdir()] == [keyring]
+        describe(cluster.config, {1: "127.0.0.1:1"}, 'keyring = "keyring"')
+        code, out, errors = cluster.run("cluster", str(cluster.folder))
+        assert (code, out) == (2, "")
+        assert errors.startswith(f"paxos: {keyring}: ")
+
+    def test_a_keyring_that_others_can_read(self, cluster: Cluster) -> None:
+        with at_work("cluster", cluster.folder, "--servers", "1") as running:
+            until(running, "Ctrl-C")
+        keyring = cluster.folder / "keyring"
+        keyring.chmod(0o640)
+        with at_work("cluster", cluster.folder) as running:
+            until(running, "Ctrl-C")
+            running.terminate()
+            _, errors = running.communicate(timeout=LONG_S)
+        (line,) = errors.splitlines()
+        assert line.startswith(f"paxos: {keyring} is to be read by its owner only")
+
+    def test_a_link_that_leads_nowhere_is_not_replaced(self, cluster: Cluster) -> None:
+        cluster.folder.mkdir()
+        cluster.config.symlink_to("elsewhere.toml")
+        code, _, errors = cluster.run("cluster", str(cluster.folder))
+        assert code == 2
+        assert "it is a link that leads nowhere" in errors
+        assert [*cluster.folder.iterdir()] == [cluster.config]
+        assert cluster.config.is_symlink()
 
     def test_what_it_makes(self, cluster: Cluster) -> None:
         with at_work("cluster", cluster.folder, "--servers", "1") as running:
@@ -338,6 +401,7 @@ class TestAsking:
             (["r\u00e9d"], b"", "r\u00e9d", True),
             ([""], b"", "", True),
             (["two\nlines"], b"", b"two\nlines".hex(), False),
+            (["-"], b"line\n", b"line\n".hex(), False),
             (["\x1b[2J"], b"", b"\x1b[2J".hex(), False),
             (["ff00", "--hex"], b"", "ff00", False),
             (["72 65 64", "--hex"], b"", "red", True),
@@ -358,7 +422,12 @@ class TestAsking:
     ) -> None:
         monkeypatch.setattr("sys.stdin", TextIOWrapper(BytesIO(stdin)))
         name = request.node.name
-        note = "" if is_text else "that are no text, in hexadecimal"
+        what = (
+            "that are no text"
+            if b"\xff" in stdin or "ff00" in arguments
+            else "of text that is not printable"
+        )
+        note = "" if is_text else f"bytes {what}, in hexadecimal; --raw gives them as they are"
         for words in ["propose", name, *arguments], ["read", name], ["watch", name]:
             code, out, errors = cluster.ask(*words)
             assert (code, out) == (0, f"{printed}\n")
@@ -368,13 +437,16 @@ class TestAsking:
     def test_for_programs(self, cluster: Cluster) -> None:
         cluster.ask("propose", "for programs", "ff", "--hex")
         cluster.ask("propose", "for people", "yes")
+        cluster.ask("propose", "for both", "two\nlines\x1b")
         for name, value, hexadecimal in (
             ("for programs", None, "ff"),
             ("for people", "yes", b"yes".hex()),
+            ("for both", "two\nlines\x1b", b"two\nlines\x1b".hex()),
             ("for nobody", None, None),
         ):
             code, out, errors = cluster.ask("read", name, "--json")
             assert (code, errors) == (0, "")
+            assert out.isascii(), "nothing in it does anything to a terminal"
             assert json.loads(out) == {
                 "name": name,
                 "is_chosen": hexadecimal is not None,
@@ -384,10 +456,40 @@ class TestAsking:
         told = cluster.sees()
         assert (told["me"], told["up"], told["needed"], told["tolerance"]) == (1, [1], 0, 0)
         assert told["warnings"] == []
+        page = (Path(__file__).parent.parent / "docs" / "operating.md").read_text()
+        assert {it for it in told if f"`{it}`" not in page} == set(), "what it says is explained"
+
+    @pytest.mark.parametrize("value", [b"line\n", b"\xff\0", b"", "\u00e9".encode()])
+    def test_as_it_is(
+        self, alone: Path, capfdbinary: pytest.CaptureFixture[bytes], value: bytes
+    ) -> None:
+        where = "--cluster", str(alone / "cluster.toml")
+        name = f"raw {value.hex()}"
+        for words, printed in (
+            (["propose", name, value.hex(), "--hex", "--raw"], value),
+            (["read", name, "--raw"], value),
+            (["watch", name, "--raw"], value),
+            (["read", name, "--hex"], f"{value.hex()}\n".encode()),
+        ):
+            assert app.run([*words, *where]) == 0
+            assert capfdbinary.readouterr() == (printed, b"")
+
+    def test_whose_value_was_chosen(self, cluster: Cluster) -> None:
+        for value, own in ("mine", True), ("yours", False), ("mine", True):
+            code, out, errors = cluster.ask("propose", "whose", value, "--json")
+            assert (code, errors) == (0, "")
+            told = json.loads(out)
+            assert (told["is_chosen"], told["value"], told["own"]) == (True, "mine", own)
 
     @pytest.mark.parametrize(
         ("arguments", "told"),
         [
+            (["read", "x", "--raw", "--json"], "leave out --raw or --json"),
+            (
+                ["read", "x", "--id", "2", "--data", "n1.db"],
+                "n1.db runs server 1, and not server 2",
+            ),
+            (["propose", "x", "abc", "--hex"], "'abc' is not hexadecimal: each byte is two of"),
             (["propose", "x"], "Missing argument 'VALUE'"),
             (["propose", "", "x"], "'' is no name: it takes 1 to 255 bytes"),
             (["propose", "x" * 256, "x"], "is no name: it takes 1 to 255 bytes"),
@@ -403,7 +505,14 @@ class TestAsking:
             (["status", "--id", "x"], "not a valid integer"),
         ],
     )
-    def test_bad_arguments(self, cluster: Cluster, arguments: list[str], told: str) -> None:
+    def test_bad_arguments(
+        self,
+        cluster: Cluster,
+        monkeypatch: pytest.MonkeyPatch,
+        arguments: list[str],
+        told: str,
+    ) -> None:
+        monkeypatch.chdir(cluster.folder)
         code, out, errors = cluster.ask(*arguments)
         assert (code, out) == (2, "")
         assert told in errors
@@ -497,7 +606,9 @@ class TestNode:
             code, _, errors = cluster.ask("node", "--id", "1")
             assert code == 1
             assert "is open already" in errors
-        assert cluster.ask("node", "--id", "1", "--create")[0] == 1
+        code, _, errors = cluster.ask("node", "--id", "1", "--create")
+        assert code == 1
+        assert errors.endswith(" Leave out --create to open it.\n")
         with at_work(*node) as running:
             until(running, "n1.db")
             assert cluster.ask("propose", "x", "y") == (0, "y\n", "")
@@ -511,11 +622,61 @@ class TestNode:
         told = [json.loads(line) for line in errors.splitlines()]
         assert [(it["event"], it["server"]) for it in told] == [("started", 1), ("told to end", 1)]
 
+    def test_a_memory_that_is_lost_is_not_taken_for_a_new_one(
+        self, tmp_path: Path, capsys: Capture
+    ) -> None:
+        cluster = Cluster(tmp_path, capsys)
+        describe(cluster.config, {1: free_addresses(1)[0]})
+        with at_work("node", "--id", "1", "--cluster", cluster.config, "--create") as running:
+            until(running, "n1.db")
+        cluster.data(1).unlink()
+        for arguments in [], ["--create"]:
+            code, out, errors = cluster.ask("node", "--id", "1", *arguments)
+            assert (code, out) == (1, "")
+            assert "n1.db-mark" in errors
+            assert "--create" not in errors
+        assert (
+            "n1.db is gone, and server 1 has run before, as n1.db-mark"
+            in cluster.ask("node", "--id", "1")[2]
+        )
+        cluster.data(1).with_name("n1.db-mark").unlink()
+        cluster.data(1).touch()
+        errors = cluster.ask("node", "--id", "1")[2]
+        assert errors.endswith("has never run, remove that file, and let it begin: --create.\n")
+
+    @pytest.mark.parametrize("stdin", ["closed", "/dev/null", "file"])
+    def test_an_input_that_cannot_be_waited_for(
+        self, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch, stdin: str
+    ) -> None:
+        cluster = Cluster(tmp_path, capsys)
+        describe(cluster.config, {1: "127.0.0.1:9"})
+        with open("/dev/null" if stdin == "/dev/null" else cluster.config) as file:
+            monkeypatch.setattr("sys.stdin", None if stdin == "closed" else file)
+            code, out, errors = cluster.ask("node", "--id", "1", "--create", "--until-eof")
+        assert (code, out) == (2, "")
+        assert errors.startswith("paxos: --until-eof: the standard input is closed, or cannot be")
+        assert not cluster.data(1).exists()
+
     @pytest.mark.parametrize(
         ("address", "more", "arguments", "code", "told"),
         [
+            ("192.0.2.1:9", "", [], 1, "; without one it takes --insecure."),
+            ("192.0.2.1:9", "", ["--insecure"], 1, "192.0.2.1:9, the address of server 1 in "),
+            (
+                "127.0.0.1:9",
+                "",
+                ["--listen", "192.0.2.1:9", "--insecure"],
+                1,
+                "9, what --listen says, cannot",
+            ),
             ("192.0.2.1:9", "", [], 1, "without a key anybody who can reach 192.0.2.1:9"),
-            ("192.0.2.1:9", "", ["--insecure"], 1, "192.0.2.1:9 cannot be used here"),
+            (
+                "192.0.2.1:9",
+                "",
+                ["--insecure"],
+                1,
+                "cannot be used here (Cannot assign requested address). Name an",
+            ),
             ("127.0.0.1:9", 'keyring = "none"', [], 2, "keyring: "),
             ("127.0.0.1:9", "", ["--data", "no/n1.db"], 1, "no/n1.db cannot be"),
             ("127.0.0.1:9", "", ["--listen", "here"], 2, "--listen: 'here' is no address"),
@@ -573,8 +734,14 @@ class TestNode:
         code, out, errors = cluster.ask("node", "--id", "1", "--create")
         assert code == 1
         assert "n1.db" in out
-        assert "server 1 has stopped for good (Failed: " in errors
+        assert errors.startswith("paxos: server 1 has stopped for good: ")
         assert "no disk" in errors
+        assert f"Then start it again: paxos node --id 1 --cluster {cluster.config}\n" in errors
+        assert "host" not in errors.replace(str(tmp_path), "")
+        saved.clear()
+        cluster.data(1).rename(tmp_path / "another.db")
+        (tmp_path / "n1.db-mark").unlink()
+        assert cluster.ask("node", "--id", "1", "--create", "--log", "json")[::2] == (1, "")
 
 
 class TestStatus:
@@ -603,7 +770,7 @@ class TestStatus:
             assert "seen by server 1: 2 of 3 servers are up.\nNo more server may fail.\n" in out
             assert re.search(r"\| 3 +\| 127\.0\.0\.1:9 +\| never +\| +\| silent +\|", out)
             assert "! Server 3 was never heard at 127.0.0.1:9 since server 1 was started." in out
-            assert "! Datagrams came from other addresses than their senders have here" in out
+            assert re.search("! Since server 1 was started, .* came from other addresses", out)
             assert re.search(r"^Refused [\d,]+, wrong_address: it does not come from", out, re.M)
             assert re.search(rf"\| 1 +\| {re.escape(addresses[1])} +\| it is asked \|", out)
             assert max(map(len, out.splitlines()[2:9])) <= 80
@@ -652,8 +819,15 @@ class TestStatus:
 
     @pytest.mark.parametrize("reason", ["unknown_key", "bad_mac", "other_protection"])
     def test_other_keys(self, reason: str) -> None:
+        """It was so at some time, and need not be so now."""
         (warning,) = health.warnings(self.status(**{reason: 3}))
-        assert "the keyrings of the servers differ" in warning
+        assert warning == (
+            "Since server 1 was started, 3 datagrams came under other keys, or none: the keyrings "
+            "of the servers differed. If that grows, they do now."
+        )
+        (warning,) = health.warnings(self.status(wrong_address=1))
+        assert warning.startswith("Since server 1 was started, 1 datagram came from other")
+        assert not [*health.warnings(self.status(**{reason: 0}))]
 
 
 class TestKeygen:
@@ -676,8 +850,23 @@ class TestKeygen:
         assert app.run(["keygen", "--out", str(path)]) == 1
         assert "is there already, and is left as it is" in capsys.readouterr().err
         assert path.read_text() == text
-        assert app.run(["keygen", "--out", str(tmp_path / "no" / "keyring")]) == 1
-        assert "No such file" in capsys.readouterr().err
+
+    def test_where_none_can_be_made(
+        self, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def denied(path: Path, text: str) -> None:
+            raise PermissionError(13, "Permission denied", f"{path}-{len(text)}")
+
+        for path, why in (
+            (tmp_path / "no" / "keyring", "No such file or directory"),
+            (tmp_path / "keyring", "Permission denied"),
+        ):
+            assert app.run(["keygen", "--out", str(path)]) == 1
+            assert capsys.readouterr().err == (
+                f"paxos: {path} cannot be made ({why}). See to it that its folder is there, and "
+                "that you may write in it.\n"
+            )
+            monkeypatch.setattr("paxos_adapters.cli.keygen.write_new", denied)
 
 
 class TestExtra:
@@ -731,6 +920,16 @@ class TestLogs:
             "server": 1,
             "reason": "x",
         }
+
+    @pytest.mark.parametrize("as_json", [False, True])
+    def test_why_it_stopped_is_said_once(self, as_json: bool) -> None:
+        """Without JSON the command says it in its last line."""
+        handler = logs.handler(ServerId(1), as_json=as_json)
+        stopped, unsendable = (
+            logging.makeLogRecord({"msg": "it is", "event": it}) for it in ("stopped", "unsendable")
+        )
+        assert bool(handler.filter(stopped)) == as_json
+        assert handler.filter(unsendable)
 
     def test_a_traceback_is_in_the_line(self) -> None:
         try:

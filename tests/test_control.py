@@ -8,7 +8,7 @@ import logging
 import os
 import socket
 import stat
-from collections.abc import AsyncGenerator, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
@@ -16,7 +16,7 @@ import pytest
 
 from paxos import ServerId
 from paxos_adapters.codecs import RAW
-from paxos_adapters.file import FileStore
+from paxos_adapters.file import Failed, FileStore
 from paxos_adapters.node import Node, control
 from paxos_adapters.node.asking import NoReply, NotRunning, TooLong, ask
 from paxos_adapters.node.control import serve
@@ -66,6 +66,15 @@ async def said(data: Path, line: bytes) -> bytes:
     return answer
 
 
+def failing(data: Path) -> Callable[[object], object]:
+    """A save that does not work out."""
+
+    def save(_: object) -> object:
+        raise Failed(data, OSError("no disk"))
+
+    return save
+
+
 def runs(run: Coroutine[object, object, None]) -> None:
     asyncio.run(asyncio.wait_for(run, 60))
 
@@ -104,9 +113,33 @@ def test_what_is_wrong_has_the_name_of_what_the_node_raises(tmp_path: Path) -> N
                 answer = await asked(data, question)
                 assert isinstance(answer, Problem)
                 assert answer.kind == kind
+            waiting = asyncio.ensure_future(asked(data, AskPropose("x", b"")))
+            while not node.status().asked:
+                await asyncio.sleep(0.001)
             await node.close()
-            assert isinstance(stopped := await asked(data, AskRead("x")), Problem)
-            assert stopped.kind == "Stopped"
+            assert isinstance(unknown := await waiting, Problem)
+            assert unknown.kind == "OutcomeUnknown"
+            assert unknown.text.startswith("'x': the server has ended. The value that was proposed")
+            assert await asked(data, AskRead("x")) == Problem(
+                "Stopped", "the server has ended. Start it again, or ask another one."
+            )
+
+    runs(run())
+
+
+def test_a_server_that_has_stopped_says_why_in_words_for_a_command_line(tmp_path: Path) -> None:
+    async def run() -> None:
+        data = tmp_path / "n1.db"
+        async with running(data) as node:
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(node.file, "save", failing(data))
+                answer = await asked(data, AskPropose("x", b"x"))
+            assert isinstance(answer, Problem)
+            assert answer.kind == "OutcomeUnknown"
+            assert "'x': the server has stopped for good: " in answer.text
+            assert "no disk" in answer.text
+            assert ".." not in answer.text
+            assert "host" not in answer.text
 
     runs(run())
 
@@ -210,7 +243,8 @@ class TestHostile:
     def test_only_so_many_ask_at_a_time(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(control, "MAX_ASKING", 2)
+        monkeypatch.setattr(control, "MAX_WAITING", 2)
+        monkeypatch.setattr(control, "MAX_BRIEF", 8)
 
         async def run() -> None:
             data = tmp_path / "n1.db"
@@ -218,9 +252,17 @@ class TestHostile:
                 watching = [asyncio.ensure_future(asked(data, AskWatch(name, 20))) for name in "ab"]
                 while node.status().asked < 2:
                     await asyncio.sleep(0.001)
+                for question in AskRead("c"), AskPropose("a", b""), AskWatch("c", 20):
+                    assert await asked(data, question) == Problem(
+                        "Crowded", "2 others are asking already; ask again later."
+                    )
+                assert isinstance(await asked(data, AskStatus()), StatusIs)
+                silent = [await asyncio.open_unix_connection(str(beside(data))) for _ in range(8)]
                 assert await asked(data, AskStatus()) == Problem(
-                    "Crowded", "2 others are asking already; ask again later."
+                    "Crowded", "10 others are asking already; ask again later."
                 )
+                for _, writer in silent:
+                    writer.close()
             for it in watching:
                 with pytest.raises(NoReply, match="has ended before it answered"):
                     await it

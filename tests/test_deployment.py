@@ -50,7 +50,7 @@ def test_what_it_says(tmp_path: Path) -> None:
         ('name = "x"\nprotection = "signed"\n' + SERVER, "protection: 'signed' takes a keyring"),
         (
             'name = "x"\nkeyring = "k"\nprotection = "none"\n' + SERVER,
-            "protection: Invalid enum value 'none'",
+            "protection: 'none' is none. Write 'signed' or 'encrypted'.",
         ),
         ('name = "x"\n' + SERVER + SERVER.replace("127.0.0.1", "::"), "write an IPv6 address in"),
         ('name = "x"\n' + SERVER + SERVER.replace(":1", ":2"), "2 of them have the id 1"),
@@ -65,6 +65,11 @@ def test_what_it_says(tmp_path: Path) -> None:
         ('name = "x"\n' + SERVER.replace("= 1", '= "1"'), "servers[0].id: Expected `int`"),
         ('name = "x"\n' + SERVER.replace(".1:1", ".1:0"), "a port is from 1 to 65,535"),
         ('name = "x"\n' + SERVER.replace(".1:1", ".1:65536"), "a port is from 1 to 65,535"),
+        (
+            'name = "x"\n' + SERVER.replace(".1:1", f".1:{'7' * 5_000}"),
+            f"servers[0].address: '127.0.0.1:{'7' * 70}...': a port is from 1 to 65,535",
+        ),
+        ("name = " + "[" * 100_000, "it is nested too deeply to be read"),
         ('name = "x"\n' + SERVER.replace(".1:1", ".1:-1"), "is no address. Write host:port"),
         ('name = "x"\n' + SERVER.replace(".1:1", ".1:\u0661"), "is no address. Write host:port"),
         ('name = "x"\n' + SERVER.replace("127.0.0.1:1", "host"), "is no address. Write host:port"),

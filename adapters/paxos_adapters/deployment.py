@@ -24,7 +24,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Literal
 
 import msgspec
 from attrs import frozen
@@ -37,6 +36,8 @@ from paxos_adapters.wire.bounds import MAX_NAME_BYTES, MAX_SERVER
 
 MAX_SERVERS = 15
 MAX_PORT = 65_535
+PROTECTIONS = "signed", "encrypted"
+MAX_SHOWN = 80
 HEADING = "# Which servers there are. The same on every machine; see docs/operating.md."
 
 
@@ -58,7 +59,7 @@ class _File(Struct, forbid_unknown_fields=True):
     name: str
     servers: list[_Server]
     keyring: str | None = None
-    protection: Literal["signed", "encrypted"] | None = None
+    protection: str | None = None
 
 
 @frozen
@@ -96,6 +97,8 @@ def read(path: Path) -> Deployment:
         file = msgspec.convert(tomllib.loads(path.read_text()), _File)
     except FileNotFoundError:
         what = "there is no such file. paxos cluster writes one, for servers on this machine."
+        if path.is_symlink():
+            what = "it is a link that leads nowhere. Bring back the file that it names."
         raise BadDeployment(path, what) from None
     except OSError as error:
         raise BadDeployment(path, f"it cannot be read ({error.strerror}).") from error
@@ -103,6 +106,8 @@ def read(path: Path) -> Deployment:
         raise BadDeployment(path, _said(str(error))) from None
     except ValueError as error:
         raise BadDeployment(path, f"it is no TOML: {error}.") from None
+    except RecursionError:
+        raise BadDeployment(path, "it is nested too deeply to be read.") from None
     try:
         return _checked(path, file)
     except ValueError as error:
@@ -121,6 +126,9 @@ def _checked(path: Path, file: _File) -> Deployment:
         raise ValueError(f"name: it takes 1 to {MAX_NAME_BYTES} bytes, and is the same everywhere.")
     if not 1 <= len(file.servers) <= MAX_SERVERS:
         raise ValueError(f"servers: there are {len(file.servers)}, and 1 to {MAX_SERVERS} can be.")
+    if file.protection not in (None, *PROTECTIONS):
+        known = " or ".join(map(repr, PROTECTIONS))
+        raise ValueError(f"protection: {file.protection[:40]!r} is none. Write {known}.")
     if file.protection is not None and file.keyring is None:
         raise ValueError(f"protection: {file.protection!r} takes a keyring; name its file.")
     for number, it in enumerate(file.servers):
@@ -152,15 +160,16 @@ def _differ(what: str, values: Sequence[object]) -> None:
 def parse(place: str, text: str) -> Address:
     """The address that ``text`` stands for. Raises ValueError, which names the ``place``."""
     host, colon, port = text.rpartition(":")
+    shown = repr(text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}...")
     is_number = port.isascii() and port.isdigit()
     if host.startswith("[") and host.endswith("]"):
         host = host[1:-1]
     elif ":" in host:
-        raise ValueError(f"{place}: {text!r}: write an IPv6 address in brackets, [::1]:47101.")
+        raise ValueError(f"{place}: {shown}: write an IPv6 address in brackets, [::1]:47101.")
     if not colon or not host or not is_number:
-        raise ValueError(f"{place}: {text!r} is no address. Write host:port.")
-    if not 1 <= int(port) <= MAX_PORT:
-        raise ValueError(f"{place}: {text!r}: a port is from 1 to {MAX_PORT:,}.")
+        raise ValueError(f"{place}: {shown} is no address. Write host:port.")
+    if len(port) > len(str(MAX_PORT)) or not 1 <= int(port) <= MAX_PORT:
+        raise ValueError(f"{place}: {shown}: a port is from 1 to {MAX_PORT:,}.")
     return host, int(port)
 
 

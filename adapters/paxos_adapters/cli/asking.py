@@ -1,6 +1,7 @@
 """``paxos propose``, ``read``, ``watch`` and ``status``: ask a server that runs on this machine.
 
-- The value that is chosen goes to the standard output, and nothing else does.
+- The value that is chosen goes to the standard output, and nothing else does; in hexadecimal if a
+  terminal cannot show it, and it was not asked for as it is.
 - The first server of the cluster that answers is asked; one that hangs is passed over.
 - Without an answer they say what is known and what is not, and what the cluster lacks.
 """
@@ -9,7 +10,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from math import isnan
 from pathlib import Path
 from typing import Any, TypeVar
@@ -71,6 +73,8 @@ def _utf8(context: click.Context, parameter: click.Parameter, value: str) -> str
 
 
 NAME = click.argument("name", callback=_utf8)
+RAW = click.option("--raw", is_flag=True, help="Print the bytes of the value as they are.")
+HEX = click.option("--hex", "as_hex", is_flag=True, help="Print the value in hexadecimal.")
 
 
 def _asks(command: C) -> C:
@@ -107,12 +111,16 @@ def _timeout(default: float | None) -> Callable[[C], C]:
 @NAME
 @click.argument("value", callback=_utf8)
 @click.option("--hex", "is_hex", is_flag=True, help="VALUE is bytes in hexadecimal.")
+@RAW
+@JSON
 @_timeout(5)
 @_asks
 def propose(
     name: str,
     value: str,
     is_hex: bool,
+    raw: bool,
+    as_json: bool,
     timeout_s: float,
     cluster: Path,
     data: Path | None,
@@ -122,13 +130,18 @@ def propose(
 
     VALUE is text; - reads it, any bytes, from the standard input.
     """
+    _one_at_most({"--raw": raw, "--json": as_json})
     wanted = _bytes(value, is_hex)
     server = _find(cluster, data, me)
     answer = _answer(server, AskPropose(name, wanted, timeout_s), timeout_s)
     if not isinstance(answer, IsChosen):
         raise _unexpected(answer)
-    _print(answer.value)
-    if answer.value != wanted:
+    is_own = answer.value == wanted
+    if as_json:
+        _print_json(name, answer.value, own=is_own)
+        return 0
+    _print(answer.value, raw=raw)
+    if not is_own:
         click.echo(f"paxos: {printable(name)}: another value was chosen already.", err=True)
     return 0
 
@@ -136,38 +149,50 @@ def propose(
 @click.command(short_help="Print what is chosen.")
 @NAME
 @_timeout(5)
+@RAW
+@HEX
 @JSON
 @_asks
 def read(
     name: str,
     timeout_s: float,
+    raw: bool,
+    as_hex: bool,
     as_json: bool,
     cluster: Path,
     data: Path | None,
     me: int | None,
 ) -> int:
     """Print the value that is chosen for NAME, if one is."""
+    _one_at_most({"--raw": raw, "--hex": as_hex, "--json": as_json})
     server = _find(cluster, data, me)
-    _tell(name, _answer(server, AskRead(name, timeout_s), timeout_s), as_json)
+    answer = _answer(server, AskRead(name, timeout_s), timeout_s)
+    _tell(name, answer, raw=raw, as_hex=as_hex, as_json=as_json)
     return 0
 
 
 @click.command(short_help="Wait until a value is chosen, and print it.")
 @NAME
 @_timeout(None)
+@RAW
+@HEX
 @JSON
 @_asks
 def watch(
     name: str,
     timeout_s: float | None,
+    raw: bool,
+    as_hex: bool,
     as_json: bool,
     cluster: Path,
     data: Path | None,
     me: int | None,
 ) -> int:
     """Print the value that is chosen for NAME, as soon as one is."""
+    _one_at_most({"--raw": raw, "--hex": as_hex, "--json": as_json})
     server = _find(cluster, data, me)
-    _tell(name, _answer(server, AskWatch(name, timeout_s), timeout_s), as_json)
+    answer = _answer(server, AskWatch(name, timeout_s), timeout_s)
+    _tell(name, answer, raw=raw, as_hex=as_hex, as_json=as_json)
     return 0
 
 
@@ -201,7 +226,7 @@ def _find(cluster: Path, data: Path | None, me: int | None) -> Path:
     troubles: list[str] = []
     for candidate in candidates:
         try:
-            ask(candidate, AskStatus(), patience_s=PROBE_S)
+            answer = ask(candidate, AskStatus(), patience_s=PROBE_S)
         except NotRunning:
             troubles.append(f"no server runs on {candidate}")
         except NoReply:
@@ -209,6 +234,9 @@ def _find(cluster: Path, data: Path | None, me: int | None) -> Path:
         except PaxosError as error:
             troubles.append(str(error).rstrip("."))
         else:
+            if me is not None and isinstance(answer, StatusIs) and answer.status.me != me:
+                there = f"server {answer.status.me}, and not server {me}"
+                raise BadArguments(f"on {candidate} runs {there}. Give one that fits the other.")
             return candidate
     raise click.ClickException(
         f"no server of this machine answers: {'; '.join(troubles)}. Start one with paxos node, or "
@@ -232,10 +260,15 @@ def _answer(server: Path, question: Question, timeout_s: float | None) -> Answer
         raise Failure(error) from error
     if isinstance(answer, Problem):
         if answer.kind in NO_ANSWER:
-            lines = [answer.text, *health.lacks(_status(server).status)]
-            raise click.ClickException("\n".join(lines))
+            raise click.ClickException("\n".join([answer.text, *_lacks(server)]))
         raise BadArguments(answer.text) if answer.kind in BAD_ARGUMENTS else _unexpected(answer)
     return answer
+
+
+def _lacks(server: Path) -> Iterator[str]:
+    """What the cluster lacks; nothing if the server has ended meanwhile."""
+    with suppress(click.ClickException):
+        yield from health.lacks(_status(server).status)
 
 
 def _status(server: Path) -> StatusIs:
@@ -254,6 +287,12 @@ def _unexpected(answer: Answer) -> click.ClickException:
 # --- what to print ------------------------------------------------------------------------------
 
 
+def _one_at_most(ways: Mapping[str, bool]) -> None:
+    """Raise BadArguments if a value is to be printed in two ways."""
+    if len(given := [way for way, is_given in ways.items() if is_given]) > 1:
+        raise BadArguments(f"a value is printed in one way: leave out {' or '.join(given)}.")
+
+
 def _bytes(value: str, is_hex: bool) -> bytes:
     if value == "-":
         return sys.stdin.buffer.read()
@@ -261,11 +300,12 @@ def _bytes(value: str, is_hex: bool) -> bytes:
         return value.encode()
     try:
         return bytes.fromhex(value)
-    except ValueError as error:
-        raise BadArguments(f"{printable(value)[:40]!r} is not hexadecimal: {error}.") from error
+    except ValueError:
+        what = "is not hexadecimal: each byte is two of the digits 0-9 and a-f"
+        raise BadArguments(f"'{printable(value[:40])}' {what}.") from None
 
 
-def _tell(name: str, answer: Answer, as_json: bool) -> None:
+def _tell(name: str, answer: Answer, *, raw: bool, as_hex: bool, as_json: bool) -> None:
     if isinstance(answer, IsChosen):
         found: bytes | None = answer.value
     elif isinstance(answer, NothingIs):
@@ -273,25 +313,44 @@ def _tell(name: str, answer: Answer, as_json: bool) -> None:
     else:
         raise _unexpected(answer)
     if as_json:
-        told = {
-            "name": name,
-            "is_chosen": found is not None,
-            "value": None if found is None else readable(found),
-            "value_hex": None if found is None else found.hex(),
-        }
-        click.echo(json.dumps(told, indent=2, ensure_ascii=False))
+        _print_json(name, found)
     elif found is None:
         click.echo(f"paxos: {printable(name)}: nothing is chosen yet.", err=True)
     else:
-        _print(found)
+        _print(found, raw=raw, as_hex=as_hex)
 
 
-def _print(value: bytes) -> None:
+def _print_json(name: str, found: bytes | None, **more: bool) -> None:
+    told = {
+        "name": name,
+        "is_chosen": found is not None,
+        "value": None if found is None else _text(found),
+        "value_hex": None if found is None else found.hex(),
+    }
+    click.echo(json.dumps(told | more, indent=2))
+
+
+def _print(value: bytes, *, raw: bool = False, as_hex: bool = False) -> None:
     text = readable(value)
-    drawn = canvas(plain=True)
-    click.echo(value.hex() if text is None else drawn.fit(text))
-    if text is None:
-        click.echo(f"paxos: {len(value):,} bytes that are no text, in hexadecimal.", err=True)
+    if raw:
+        click.echo(value, nl=False)
+    elif as_hex:
+        click.echo(value.hex())
+    elif text is not None:
+        click.echo(canvas(plain=True).fit(text))
+    else:
+        click.echo(value.hex())
+        what = "that are no text" if _text(value) is None else "of text that is not printable"
+        more = "in hexadecimal; --raw gives them as they are"
+        click.echo(f"paxos: {len(value):,} bytes {what}, {more}.", err=True)
+
+
+def _text(value: bytes) -> str | None:
+    """``value`` as text, whatever a terminal makes of it, if it is UTF-8."""
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return None
 
 
 def _as_json(told: StatusIs) -> dict[str, object]:

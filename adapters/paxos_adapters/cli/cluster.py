@@ -4,6 +4,7 @@
   that describes the cluster gets its name; so a memory that is missing later was lost, and is never
   made again.
 - A server that ends is not started again: who does that has to see why. It is said how.
+- One that runs already is left alone.
 - The servers end with this process, even if that is killed: they read from a pipe that it holds.
 """
 
@@ -14,6 +15,7 @@ import os
 import signal
 import sys
 from asyncio.subprocess import PIPE, Process
+from collections.abc import Sequence
 from pathlib import Path
 from secrets import token_hex
 from shlex import quote
@@ -22,15 +24,27 @@ import click
 
 from paxos import PaxosError, ServerId
 from paxos_adapters.cli.keygen import keyring
-from paxos_adapters.cli.where import CONFIG, BadArguments, Failure, described, node_command
+from paxos_adapters.cli.where import (
+    CONFIG,
+    BadArguments,
+    Failure,
+    described,
+    node_command,
+    protection_of,
+)
 from paxos_adapters.codecs import RAW
 from paxos_adapters.deployment import MAX_SERVERS, Deployment, local, write_new
 from paxos_adapters.file import FileStore
+from paxos_adapters.node.asking import NoReply, NotRunning, ask
+from paxos_adapters.node.lines import AskStatus, ControlError
 
 SERVERS = 5
 KEYRING = "keyring"
 PATIENCE_S = 10.0
 """How long a server may take to end before it is killed."""
+
+PROBE_S = 3.0
+"""How long a server may take to say that it runs already."""
 
 
 @click.command(short_help="Run a cluster on this machine.")
@@ -59,14 +73,18 @@ def cluster(folder: Path, servers: int | None, verbose: bool, log: str) -> int:
     if servers not in (None, len(deployment.addresses)):
         size = len(deployment.addresses)
         raise BadArguments(f"{deployment.path} describes {size} servers, and not {servers}.")
+    protection_of(deployment, warn=True)
+    running = [me for me, data in deployment.data.items() if _runs(data)]
+    if len(running) == len(deployment.data):
+        raise click.ClickException("this cluster runs already. paxos status shows how it is.")
     options = ["--until-eof", "--log", log, *["--verbose"] * verbose]
-    return asyncio.run(_Supervisor(deployment, options).run())
+    return asyncio.run(_Supervisor(deployment, running, options).run())
 
 
 def _deployment(folder: Path, servers: int | None) -> Deployment:
     """What runs in ``folder``; made if nothing ever did."""
     path, unfinished = folder / CONFIG, folder / f"{CONFIG}-new"
-    if not path.exists():
+    if not os.path.lexists(path):
         folder.mkdir(parents=True, exist_ok=True)
         if not unfinished.exists():
             _prepare(folder, unfinished, SERVERS if servers is None else servers)
@@ -86,9 +104,21 @@ def _prepare(folder: Path, unfinished: Path, servers: int) -> None:
                 f"{data} is there, and {folder / CONFIG} is not: choose another folder, or bring "
                 "that file back."
             )
-    if not (folder / KEYRING).exists():
+    if not os.path.lexists(folder / KEYRING):
         write_new(folder / KEYRING, keyring())
+    Deployment(folder / CONFIG, "", {}, {}, folder / KEYRING).protection()
     write_new(unfinished, local(f"local-{token_hex(3)}", servers, KEYRING))
+
+
+def _runs(data: Path) -> bool:
+    """Whether somebody answers there, or hangs."""
+    try:
+        ask(data, AskStatus(), patience_s=PROBE_S)
+    except NoReply:
+        return True
+    except (NotRunning, ControlError):
+        return False
+    return True
 
 
 def _sync(folder: Path) -> None:
@@ -102,11 +132,15 @@ def _sync(folder: Path) -> None:
 class _Supervisor:
     """The processes of the servers, and what is said of them."""
 
-    def __init__(self, cluster: Deployment, options: list[str]) -> None:
+    def __init__(
+        self, cluster: Deployment, running: Sequence[ServerId], options: list[str]
+    ) -> None:
         self._cluster = cluster
+        self._running = running
         self._options = options
         self._processes: dict[ServerId, Process] = {}
         self._told = asyncio.Event()
+        self._were_ready: list[ServerId] = []
 
     async def run(self) -> int:
         """Start them, say what becomes of them, stop them when told to."""
@@ -122,19 +156,21 @@ class _Supervisor:
         if self._told.is_set():
             return 0
         await working
-        _say(f"No server runs any more. {self._again()} starts them again.")
+        _say(self._ending())
         return 1
 
     async def _work(self) -> None:
         """Until all of them have ended."""
-        for me in sorted(self._cluster.data):
+        for me in sorted({*self._cluster.data} - {*self._running}):
             self._processes[me] = await self._start(me)
         size = len(self._cluster.addresses)
-        _say(f"Cluster {self._cluster.name}: {size} servers, of which {(size - 1) // 2} may fail.")
-        ready = [me for me, it in self._processes.items() if await _is_ready(it)]
-        if ready:
+        _say(f"Cluster {self._cluster.name}: {_size(size)}.")
+        for me in self._running:
+            _say(f"  server {me}  runs already")
+        self._were_ready = [me for me, it in self._processes.items() if await _is_ready(it)]
+        if self._were_ready:
             self._explain()
-        await asyncio.gather(*(self._watch(me, me in ready) for me in self._processes))
+        await asyncio.gather(*map(self._watch, self._processes))
 
     async def _start(self, me: ServerId) -> Process:
         where = ["--id", str(me), "--cluster", str(self._cluster.path)]
@@ -155,17 +191,20 @@ class _Supervisor:
         _say("  paxos status")
         _say("Kill one: kill -9 PID. Stop all of them: Ctrl-C, here.\n")
 
-    async def _watch(self, me: ServerId, was_ready: bool) -> None:
+    async def _watch(self, me: ServerId) -> None:
         process = self._processes[me]
         code = await process.wait()
         if self._told.is_set():
             return
-        how = f"ended with code {code}" if code >= 0 else f"was ended by {_name(-code)}"
-        again = node_command(self._cluster.path, me)
-        if was_ready:
-            _say(f"Server {me} {how}. Start it again, in another terminal:\n  {again}")
-        else:
+        again = f"tart it again, in another terminal:\n  {node_command(self._cluster.path, me)}"
+        if me not in self._were_ready:
             _say(f"Server {me} was not started, for the reason above.")
+        elif code < 0:
+            _say(f"Server {me} was ended by {_name(-code)}. S{again}")
+        elif code == 0:
+            _say(f"Server {me} was told to end. S{again}")
+        else:
+            _say(f"Server {me} ended with code {code}. Mend what is said above, then s{again}")
 
     async def _stop(self) -> None:
         running = {me: it for me, it in self._processes.items() if it.returncode is None}
@@ -183,6 +222,14 @@ class _Supervisor:
             stopped = ", ".join(map(str, running))
             _say(f"\nStopped: servers {stopped}. {self._again()} goes on with their memory.")
 
+    def _ending(self) -> str:
+        """What to say when all have ended: to start again mends nothing but a kill."""
+        if not self._were_ready:
+            return "No server was started. Mend what is said above first."
+        codes = [self._processes[me].returncode or 0 for me in self._were_ready]
+        first = "Mend what is said above; then " if max(codes) > 0 else ""
+        return f"No server runs any more. {first}{self._again()} starts them again."
+
     def _again(self) -> str:
         folder = self._cluster.path.parent
         return "paxos cluster" + ("" if folder == Path() else f" {quote(str(folder))}")
@@ -195,6 +242,12 @@ async def _is_ready(process: Process) -> bool:
     if line:
         _say(f"  {line.rstrip()}")
     return bool(line)
+
+
+def _size(servers: int) -> str:
+    if servers == 1:
+        return "1 server, which may not fail"
+    return f"{servers} servers, of which {(servers - 1) // 2 or 'none'} may fail"
 
 
 def _name(number: int) -> str:

@@ -76,13 +76,22 @@ def warnings(status: Status) -> Iterator[str]:
     for it, peer in status.peers.items():
         if (warning := _warning(status.me, it, peer)) is not None:
             yield warning
-    if status.refused.get(MISPLACED):
+    since = f"Since server {status.me} was started,"
+    if times := status.refused.get(MISPLACED):
         yield (
-            "Datagrams came from other addresses than their senders have here: an address is "
-            "wrong in this cluster's file, or a server listens elsewhere."
+            f"{since} {_datagrams(times)} came from other addresses than their senders have here: "
+            "an address was wrong in this cluster's file, or a server listened elsewhere. If "
+            "that grows, it still is so."
         )
-    if OTHER_KEYS & status.refused.keys():
-        yield "Datagrams came under other keys, or none: the keyrings of the servers differ."
+    if times := sum(status.refused.get(it, 0) for it in OTHER_KEYS):
+        yield (
+            f"{since} {_datagrams(times)} came under other keys, or none: the keyrings of the "
+            "servers differed. If that grows, they do now."
+        )
+
+
+def _datagrams(times: int) -> str:
+    return f"{times:,} datagram{'s' * (times > 1)}"
 
 
 def _warning(me: ServerId, it: ServerId, peer: Peer) -> str | None:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import click
 
-from paxos_adapters.cli.where import Failure
 from paxos_adapters.deployment import write_new
 from paxos_adapters.wire import Key
 
@@ -39,6 +38,9 @@ def keygen(out: Path | None) -> int:
             f"{out} is there already, and is left as it is. To change keys, add a line to it."
         ) from None
     except OSError as error:
-        raise Failure(error) from error
+        what = f"{out} cannot be made ({error.strerror})"
+        raise click.ClickException(
+            f"{what}. See to it that its folder is there, and that you may write in it."
+        ) from error
     click.echo(f"{out} is a keyring with one new key. Copy it to every server of the cluster.")
     return 0

@@ -34,10 +34,20 @@ class AsJson(logging.Formatter):
         return json.dumps(line | facts | line, default=str)
 
 
+def handler(me: ServerId, *, as_json: bool) -> logging.Handler:
+    """What writes the logs of server ``me`` to the standard error.
+
+    Why it has stopped is left to the last line of ``paxos node``, unless programs read the log.
+    """
+    made = logging.StreamHandler()
+    text = f"%(asctime)s server {me} %(levelname)s: %(message)s"
+    made.setFormatter(AsJson() if as_json else logging.Formatter(text, "%H:%M:%S"))
+    if not as_json:
+        made.addFilter(lambda record: getattr(record, "event", None) != "stopped")
+    return made
+
+
 def configure(me: ServerId, *, as_json: bool, verbose: bool) -> None:
     """Write all logs of this process, which runs server ``me``, to the standard error."""
-    handler = logging.StreamHandler()
-    text = f"%(asctime)s server {me} %(levelname)s: %(message)s"
-    handler.setFormatter(AsJson() if as_json else logging.Formatter(text, "%H:%M:%S"))
     level = logging.INFO if verbose else logging.WARNING
-    logging.basicConfig(level=level, handlers=[handler], force=True)
+    logging.basicConfig(level=level, handlers=[handler(me, as_json=as_json)], force=True)

@@ -1,4 +1,7 @@
-"""``paxos node``: one server, in the foreground, until it is told to end."""
+"""``paxos node``: one server, in the foreground, until it is told to end.
+
+What goes wrong below it is said with what to type about it.
+"""
 
 from __future__ import annotations
 
@@ -10,20 +13,34 @@ import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
+from selectors import EVENT_READ, DefaultSelector
 
 import click
 
 from paxos import PaxosError, ServerId
 from paxos_adapters.cli import logs
-from paxos_adapters.cli.where import CLUSTER, DATA, BadArguments, Failure, data_of, described
+from paxos_adapters.cli.where import (
+    CLUSTER,
+    DATA,
+    BadArguments,
+    Failure,
+    data_of,
+    described,
+    node_command,
+    protection_of,
+)
 from paxos_adapters.codecs import RAW
-from paxos_adapters.deployment import BadDeployment, parse, written
-from paxos_adapters.file import FileStore, NotThere
-from paxos_adapters.node import Node
+from paxos_adapters.deployment import parse, written
+from paxos_adapters.file import AlreadyThere, FileStore, NotThere
+from paxos_adapters.file.errors import REJOIN
+from paxos_adapters.file.mark import beside as mark_beside
+from paxos_adapters.file.mark import peek
+from paxos_adapters.host import Stopped
+from paxos_adapters.node import Insecure, Node
 from paxos_adapters.node.control import serve
 from paxos_adapters.node.lines import beside
 from paxos_adapters.recording import Recorder, RecordingError
-from paxos_adapters.udp import Address
+from paxos_adapters.udp import Address, AddressError
 
 _logger = logging.getLogger(__name__)
 
@@ -78,10 +95,13 @@ def node(
     deployment, server = described(cluster), ServerId(me)
     path = data_of(deployment, server, data)
     at = None if listen is None else _address(listen)
+    if until_eof:
+        _check_that_it_can_end()
     logs.configure(server, as_json=log == "json", verbose=verbose)
     begin = FileStore.create if create else FileStore.open
     try:
-        protection = deployment.protection()
+        # Whoever waits for an end of its input has warned of all servers, once.
+        protection = protection_of(deployment, warn=not until_eof)
         with (
             begin(path, cluster=deployment.name, server=server, codec=RAW) as file,
             _recorder(record, record_mib, deployment.name) as recorder,
@@ -95,13 +115,68 @@ def node(
                 witness=recorder,
             )
             return asyncio.run(_run(running, until_eof))
-    except BadDeployment as error:
-        raise BadArguments(str(error)) from error
     except NotThere as error:
-        hint = f"If server {me} has never run, let it begin: --create."
+        raise click.ClickException(_lost_or_new(error, server)) from error
+    except AlreadyThere as error:
+        hint = " Leave out --create to open it." if path.exists() else ""
+        raise click.ClickException(f"{error}{hint}") from error
+    except AddressError as error:
+        whose = f"the address of server {me} in {cluster}" if at is None else "what --listen says"
+        raise click.ClickException(_not_here(error, whose)) from error
+    except Insecure as error:
+        hint = f"A keyring is named in {cluster}; without one it takes --insecure."
         raise click.ClickException(f"{error} {hint}") from error
+    except Stopped as error:
+        if log == "json":
+            return 1  # That line is in the log, and nothing else should be.
+        again = f"Then start it again: {node_command(cluster, server)}"
+        why = str(error.cause).rstrip(".")
+        raise click.ClickException(f"server {me} has stopped for good: {why}. {again}") from error
     except (PaxosError, OSError) as error:
         raise Failure(error) from error
+
+
+def _check_that_it_can_end() -> None:
+    """Raise BadArguments if nobody can tell when the standard input ends."""
+    try:
+        with DefaultSelector() as selector:
+            selector.register(sys.stdin, EVENT_READ)
+    except (OSError, ValueError):
+        what = "the standard input is closed, or cannot be waited for. Give it a pipe."
+        raise BadArguments(f"--until-eof: {what}") from None
+
+
+def _not_here(error: AddressError, whose: str) -> str:
+    """A file and a command line have no port 0, which stands for any that is free."""
+    cause = error.__cause__
+    why = (cause.strerror if isinstance(cause, OSError) else None) or cause
+    return (
+        f"{written(error.address)}, {whose}, cannot be used here ({why}). Name an address of this "
+        "machine that no other process listens on."
+    )
+
+
+def _lost_or_new(error: NotThere, me: ServerId) -> str:
+    """What to do about a memory that is not there: that depends on whether it ever was."""
+    path = error.path
+    if _has_run(path):
+        return (
+            f"{path} is {'empty' if path.exists() else 'gone'}, and server {me} has run before, as "
+            f"{mark_beside(path).name} beside it tells. If it was moved, bring it back. If not, "
+            f"its memory is lost. {REJOIN} See docs/lost-server.md."
+        )
+    first = "remove that file, and " if path.exists() else ""
+    return f"{error} If server {me} has never run, {first}let it begin: --create."
+
+
+def _has_run(path: Path) -> bool:
+    """Whether the mark beside ``path`` says so, or cannot be read any more."""
+    try:
+        return peek(path.resolve()).saves > 0
+    except FileNotFoundError:
+        return False
+    except (PaxosError, OSError):
+        return True
 
 
 @contextmanager
@@ -143,6 +218,8 @@ async def _run(running: Node[bytes], until_eof: bool) -> int:
         _logger.info("%s listens at %s", running.file.identity, at, extra=facts)
         await _until(told, running)
         _logger.info("it was told to end", extra=facts | {"event": "told to end"})
+    if not until_eof:  # Else nobody may read it any more.
+        click.echo(f"server {running.me}  has ended")
     return 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from pathlib import Path
 from shlex import join
 
@@ -9,6 +10,7 @@ import click
 
 from paxos import PaxosError, ServerId
 from paxos_adapters.deployment import BadDeployment, Deployment, read
+from paxos_adapters.wire import Protection
 
 CONFIG = "cluster.toml"
 
@@ -41,7 +43,15 @@ class Failure(click.ClickException):
     """What was asked for was not reached."""
 
     def __init__(self, error: PaxosError | OSError) -> None:
-        super().__init__(str(error))
+        is_raw = isinstance(error, OSError) and not isinstance(error, PaxosError)
+        super().__init__(_plain(error) if is_raw else str(error))
+
+
+def _plain(error: PaxosError | OSError) -> str:
+    """What the system says, in a sentence."""
+    where: object = getattr(error, "filename", None)
+    what: object = getattr(error, "strerror", None) or error
+    return f"{what}." if where is None else f"{where} cannot be used: {what}."
 
 
 def described(path: Path) -> Deployment:
@@ -50,6 +60,20 @@ def described(path: Path) -> Deployment:
         return read(path)
     except BadDeployment as error:
         raise BadArguments(str(error)) from error
+
+
+def protection_of(cluster: Deployment, *, warn: bool) -> Protection | None:
+    """How datagrams are protected. Raises BadArguments; can warn of keys that others can read."""
+    try:
+        protection = cluster.protection()
+    except BadDeployment as error:
+        raise BadArguments(str(error)) from error
+    if warn and cluster.keyring is not None:
+        mode = stat.S_IMODE(cluster.keyring.stat().st_mode)
+        if mode & (stat.S_IRGRP | stat.S_IROTH):
+            what = "is to be read by its owner only, and others can read it too"
+            click.echo(f"paxos: {cluster.keyring} {what}: chmod 600.", err=True)
+    return protection
 
 
 def data_of(cluster: Deployment, me: ServerId, data: Path | None = None) -> Path:

@@ -4,6 +4,8 @@
   replaced. Anything else by that name is left alone.
 - What comes in is checked as if it were hostile: the length of a line, the time that it takes, how
   many ask at once, each field. Whatever is wrong is one answer, and the end of that connection.
+- Those who wait for the cluster have places of their own, so that they never keep anybody from
+  seeing how the node is.
 - Who hangs up is forgotten. What was proposed goes on.
 """
 
@@ -14,11 +16,14 @@ import socket
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import TypeAlias
 
 from msgspec.json import Decoder, encode
 
 from paxos import PaxosError
 from paxos.errors import assert_never
+from paxos_adapters.host import Stopped
+from paxos_adapters.node.errors import NoAnswer, NodeClosed, OutcomeUnknown
 from paxos_adapters.node.lines import (
     MAX_LINE_BYTES,
     Answer,
@@ -36,12 +41,16 @@ from paxos_adapters.node.lines import (
 )
 from paxos_adapters.node.node import Node
 
-MAX_ASKING = 64
-"""How many connections are open at a time."""
+MAX_WAITING = 64
+"""How many wait for an answer of the cluster at a time."""
+
+MAX_BRIEF = 64
+"""How many more connections are open: who has not asked yet, and who asks how the node is."""
 
 LINE_S = 10.0
 """How long a question may take to arrive."""
 
+Waiting: TypeAlias = AskPropose | AskRead | AskWatch
 _question: Decoder[Question] = Decoder(Question)
 
 
@@ -86,6 +95,7 @@ class _Control:
     def __init__(self, node: Node[bytes]) -> None:
         self._node = node
         self._asking: set[asyncio.Task[None]] = set()
+        self._waiting = 0
 
     def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Somebody is there. A task of our own: asyncio complains when its own is cancelled."""
@@ -113,8 +123,8 @@ class _Control:
 
     async def _answered(self, reader: asyncio.StreamReader) -> Answer | None:
         """The answer to the question that ``reader`` brings; None if it hangs up before."""
-        if len(self._asking) > MAX_ASKING:
-            return Problem("Crowded", f"{MAX_ASKING} others are asking already; ask again later.")
+        if len(self._asking) > MAX_WAITING + MAX_BRIEF:
+            return _crowded(MAX_WAITING + MAX_BRIEF)
         try:
             async with asyncio.timeout(LINE_S):
                 line = await reader.readline()
@@ -123,6 +133,18 @@ class _Control:
             return Problem("BadQuestion", f"no question came within {LINE_S:g} s.")
         except ValueError as error:  # Too long a line, or UTF-8 that is none.
             return Problem("BadQuestion", f"this is no question: {error}.")
+        if type(question) is AskStatus:
+            return self._status()
+        if self._waiting >= MAX_WAITING:
+            return _crowded(MAX_WAITING)
+        self._waiting += 1
+        try:
+            return await self._waited_for(question, reader)
+        finally:
+            self._waiting -= 1
+
+    async def _waited_for(self, question: Waiting, reader: asyncio.StreamReader) -> Answer | None:
+        """The answer of the cluster; None if who asked hangs up before."""
         asking = asyncio.ensure_future(self._answer(question))
         gone = asyncio.ensure_future(_hung_up(reader))
         try:
@@ -133,7 +155,12 @@ class _Control:
             gone.cancel()
             await asyncio.gather(asking, gone, return_exceptions=True)
 
-    async def _answer(self, question: Question) -> Answer:
+    def _status(self) -> StatusIs:
+        host, port, *_ = self._node.place
+        at = str(host), int(port)
+        return StatusIs(self._node.file.identity.cluster, at, self._node.status())
+
+    async def _answer(self, question: Waiting) -> Answer:
         try:
             if type(question) is AskPropose:
                 name, timeout_s = question.name, question.timeout_s
@@ -145,13 +172,26 @@ class _Control:
             if type(question) is AskWatch:
                 name, timeout_s = question.name, question.timeout_s
                 return IsChosen(await self._node.watch(name, timeout_s=timeout_s))
-            if type(question) is AskStatus:
-                host, port, *_ = self._node.place
-                at = str(host), int(port)
-                return StatusIs(self._node.file.identity.cluster, at, self._node.status())
         except PaxosError as error:
-            return Problem(type(error).__name__, str(error))
+            return Problem(type(error).__name__, _words(error))
         assert_never(question)
+
+
+def _crowded(others: int) -> Problem:
+    return Problem("Crowded", f"{others} others are asking already; ask again later.")
+
+
+def _words(error: PaxosError) -> str:
+    """What is wrong, for somebody who has a command line and no node in their program."""
+    stopped = error if isinstance(error, Stopped) else error.__cause__
+    if not isinstance(stopped, Stopped):
+        return str(error)
+    cause = str(stopped.cause).rstrip(".")
+    is_closed = isinstance(stopped.cause, NodeClosed)
+    why = "the server has ended" if is_closed else f"the server has stopped for good: {cause}"
+    if isinstance(error, NoAnswer | OutcomeUnknown):
+        return str(type(error)(error.name, why))
+    return f"{why}. Start it again, or ask another one."
 
 
 async def _hung_up(reader: asyncio.StreamReader) -> None:
