@@ -795,14 +795,21 @@ class TestStatus:
         ],
     )
     def test_tolerance_in_words(self, ups: int, size: int, tolerance: int, words: str) -> None:
-        up, down = Peer(("h", 1), 0.1, 0.1, None), Peer(("h", 1), None, None, None)
+        up, down = Peer(("h", 1), 0.1, 0.1, None, answered_s=0.1), Peer(("h", 1), None, None, None)
         status = self.status(*[up] * (ups - 1), *[down] * (size - ups), tolerance=tolerance)
         assert health.tolerance(status) == words
 
     @pytest.mark.parametrize(
         ("peer", "state", "heard", "warning"),
         [
-            (Peer(("h", 1), 0.1, 0.1, None), "up", "0.1 s ago", None),
+            (Peer(("h", 1), 0.1, 0.1, None, answered_s=0.5), "up", "0.1 s ago", None),
+            (
+                Peer(("h", 1), 0.1, 0.1, None, answered_s=9.0),
+                "no answer",
+                "0.1 s ago",
+                "speaks and",
+            ),
+            (Peer(("h", 1), 0.1, None, None), "no answer", "0.1 s ago", "does not answer"),
             (Peer(("h", 1), 90.0, 0.1, None), "silent", "90 s ago", None),
             (Peer(("h", 1), 600.0, 0.1, None), "silent", "10 min ago", None),
             (Peer(("h", 1), None, None, None), "silent", "never", "never heard at h:1 since"),

@@ -391,6 +391,6 @@ def _draw(told: StatusIs, plain: bool) -> None:
     for reason, times in status.refused.items():
         drawn.write(f"Refused {times:,}, {reason}: {REASONS.get(reason, 'see its version')}.")
     for cause, times in status.lost.items():
-        drawn.write(f"Lost {times:,} on the way out: {cause}.")
+        drawn.write(f"Lost {times:,}: {cause}.")
     for warning in health.warnings(status):
         drawn.write(f"! {warning}", "yellow")
