@@ -209,6 +209,16 @@ def test_the_life_of_a_cluster(cluster: Cluster) -> None:
         assert cluster.ask("propose", "shape", "square", "--timeout-s", "20")[0] == 0
         assert cluster.ask("read", "colour", "--timeout-s", "20") == (0, "red\n", "")
 
+        data = [str(cluster.folder / f"n{me}.db") for me in (2, 4, 5)]
+        asked = [it for file in data for it in ("--node", file)]
+        code, out, _ = cluster.run("explain", *asked, "shape", "--plain")
+        assert (code, out.splitlines()[0][:24]) == (0, "'square' is chosen under")
+        code, out, _ = cluster.run("explain", *asked[:2], "nobody", "--plain")
+        assert (code, out.splitlines()[0]) == (
+            1,
+            "Nothing is seen to be chosen, with S1, S3, S4 and S5 out of sight.",
+        )
+
         running.send_signal(signal.SIGINT)
         told, errors = running.communicate(timeout=LONG_S)
         assert (running.returncode, errors) == (0, "")

@@ -93,7 +93,7 @@ def test_a_kill_and_another_core_are_told(tmp_path: Path) -> None:
         (("replay", "nowhere"), "nowhere cannot be read"),
         (("replay", "junk"), "junk is no recording that this version can read"),
         (("replay", "."), "is a directory"),
-        (("explain",), "Missing argument"),
+        (("explain",), "name recordings or stores"),
         (("explain", "nowhere"), "nowhere cannot be read"),
         (("explain", "junk"), "junk is no recording"),
         (("explain", "."), "cannot be read: Is a directory"),

@@ -16,6 +16,7 @@ from paxos import (
     MaxRound,
     Nack,
     Proposal,
+    Propose,
     QuorumSystem,
     Server,
     ServerId,
@@ -46,6 +47,7 @@ from paxos_adapters.explaining import (
     explain,
     of_files,
     of_replay,
+    of_states,
 )
 from paxos_adapters.file import FileStore
 from paxos_adapters.lecture import SCENARIOS, Stage
@@ -432,6 +434,30 @@ def test_a_name_that_nobody_has_heard_of(tmp_path: Path) -> None:
 
     with pytest.raises(UnknownDecision, match=r"^there is nothing about a decision 'x'; there is"):
         of_replay(found, "x")
+
+
+def test_servers_that_run_and_of_which_some_are_asked() -> None:
+    """Who is up and was not asked is no missing server."""
+    state: server.Server[str] = server.start(S1, FIVE)
+    state, _ = server.receive(state, Propose("red"))
+
+    alone = explain(of_states(FIVE, [state], {S1, S2}), "x")
+    assert isinstance(alone, Undecided)
+    assert isinstance(alone.cause, TooFewUp)
+    assert alone.cause.up == {S1, S2}
+
+    together = explain(of_states(FIVE, [state], {S1, S2, S3}), "x")
+    assert isinstance(together, Undecided)
+    assert isinstance(together.cause, Waiting)
+
+    ballot_, vote = ballot("1.1"), Accepted(ballot("1.1"), "red")
+    for me in (S2, S3, S4):
+        state, _ = server.receive(state, From(me, vote))
+    chosen = explain(of_states(FIVE, [state], {S1}), "x")
+    assert isinstance(chosen, Agreed)
+    assert chosen.choices[0].chosen == Chosen(ballot_, "red")
+    assert chosen.aware == {S1}
+    assert chosen.unaware == frozenset()
 
 
 def test_the_files_of_servers(tmp_path: Path) -> None:

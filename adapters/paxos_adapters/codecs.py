@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from hashlib import blake2b
+
+MAX_BRIEF_BYTES = 1_000
+
 
 class Raw:
     """Values that are bytes already."""
@@ -39,4 +43,20 @@ class Lenient:
         return encoded.decode(errors="surrogateescape")
 
 
+class Brief:
+    """Bytes to look at: long ones are cut, with a digest in place of the rest."""
+
+    def encode(self, value: bytes) -> bytes:
+        """``value``, or its beginning, its size and its digest."""
+        if len(value) <= MAX_BRIEF_BYTES:
+            return value
+        rest = f"... ({len(value)} bytes, {blake2b(value, digest_size=8).hexdigest()})"
+        return value[:MAX_BRIEF_BYTES] + rest.encode()
+
+    def decode(self, encoded: bytes) -> bytes:
+        """As it is; what was cut stays so."""
+        return encoded
+
+
+BRIEF = Brief()
 RAW, TEXT, LENIENT = Raw(), Text(), Lenient()

@@ -23,21 +23,37 @@ SQLITE = b"SQLite format 3\0"
 
 
 @click.command("explain", short_help="Say what has become of a decision, and why.")
-@click.argument("files", nargs=-1, required=True, metavar="FILE... [NAME]")
+@click.argument("files", nargs=-1, metavar="FILE... [NAME]")
+@click.option(
+    "--node",
+    "nodes",
+    type=click.Path(path_type=Path, dir_okay=False),
+    multiple=True,
+    metavar="FILE",
+    help="Ask the server that runs on this data file; of several, each.",
+)
 @click.option(
     "--servers",
     type=click.IntRange(1),
     help="How many servers there are, numbered from 1, if the stores do not say.",
 )
 @click.option("--plain", is_flag=True, help="ASCII characters, no colour.")
-def explain_files(files: tuple[str, ...], servers: int | None, plain: bool) -> int:
+def explain_files(
+    files: tuple[str, ...], nodes: tuple[Path, ...], servers: int | None, plain: bool
+) -> int:
     """Say what has become of the decision NAME, or of all, and why.
 
     FILES are recordings, or else the stores of servers: of as many servers as there are, since what
-    is not seen may have happened. Exits with 1 if something is not decided.
+    is not seen may have happened. With --node, servers of this machine that run are asked about
+    NAME. Exits with 1 if something is not decided.
     """
-    paths, name = asked(files)
-    scenes = _scenes(paths, name, servers)
+    if nodes:
+        scenes = _running(nodes, files)
+    elif files:
+        paths, name = asked(files)
+        scenes = _scenes(paths, name, servers)
+    else:
+        raise click.UsageError("name recordings or stores, or servers that run: --node FILE NAME.")
     drawn = canvas(plain)
     decided = True
     for number, (of, scene) in enumerate(scenes.items()):
@@ -47,6 +63,19 @@ def explain_files(files: tuple[str, ...], servers: int | None, plain: bool) -> i
         drawn.write(found.text)
         decided &= found.is_decided
     return 0 if decided else 1
+
+
+def _running(nodes: tuple[Path, ...], words: tuple[str, ...]) -> dict[str, Scene[str]]:
+    """The scene of one decision, from what servers that run say of it."""
+    if len(words) != 1:
+        raise click.UsageError("name one decision: --node FILE NAME.")
+    try:
+        from paxos_adapters.cli.states import told
+    except ModuleNotFoundError as missing:
+        raise click.ClickException(
+            f"--node needs {missing.name}, which comes with the extra 'udp'."
+        ) from missing
+    return {words[0]: told(nodes, words[0])}
 
 
 def _scenes(paths: list[Path], name: str | None, servers: int | None) -> dict[str, Scene[str]]:

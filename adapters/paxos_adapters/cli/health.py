@@ -52,7 +52,7 @@ def state(peer: Peer) -> str:
         return "not found"
     if peer.is_up:
         return "up"
-    return "no answer" if peer.is_heard else "silent"
+    return "no answer" if peer.is_deaf else "silent"
 
 
 def lacks(status: Status) -> Iterator[str]:
@@ -70,7 +70,7 @@ def _silence(peer: Peer) -> str:
         return f"not heard, {peer.refused}"
     if not peer.is_found:
         return "nobody knows where that is"
-    if peer.is_heard:
+    if peer.is_deaf:
         return "it speaks, and does not answer: it may not hear this server"
     return "never heard" if peer.heard_s is None else f"silent for {_seconds(peer.heard_s)}"
 
@@ -109,7 +109,7 @@ def _warning(me: ServerId, it: ServerId, peer: Peer) -> str | None:
             f"Server {it} was never heard at {at} since server {me} was started. Does it run? Is "
             "its address the same in the file of either?"
         )
-    if peer.is_heard and not peer.is_up:
+    if peer.is_deaf and not peer.is_up:
         return (
             f"Server {it} speaks and does not answer server {me}. Is its memory the one that it "
             "had, or this one's? Are the keys, the addresses? See the status of the other one."

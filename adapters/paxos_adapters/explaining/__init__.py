@@ -26,7 +26,13 @@ from paxos_adapters.explaining.reasons import (
     Waiting,
 )
 from paxos_adapters.explaining.scene import Known, Scene
-from paxos_adapters.explaining.sources import PeersUnknown, UnknownDecision, of_files, of_replay
+from paxos_adapters.explaining.sources import (
+    PeersUnknown,
+    UnknownDecision,
+    of_files,
+    of_replay,
+    of_states,
+)
 
 __all__ = [
     "Agreed",
@@ -49,4 +55,5 @@ __all__ = [
     "explain",
     "of_files",
     "of_replay",
+    "of_states",
 ]

@@ -53,7 +53,8 @@ def explain(scene: Scene[V], name: str = "") -> Explanation[V]:
     if any(not _same(value, it.chosen.value) for it in choices):
         return Disagreed(name, choices, attempts)
     aware = frozenset(me for me, it in scene.servers.items() if it.choice is not None)
-    return Agreed(name, value, choices, aware, scene.quorum.members - aware, attempts)
+    unaware = frozenset(scene.servers) - aware
+    return Agreed(name, value, choices, aware, unaware, attempts)
 
 
 # --- ballots ------------------------------------------------------------------------------------
@@ -160,7 +161,7 @@ def _split(scene: Scene[V], name: str) -> Split[V] | None:
 
 def _cause(scene: Scene[V]) -> Cause:
     quorum = scene.quorum
-    up = frozenset(me for me, it in scene.servers.items() if it.is_up)
+    up = scene.heard.union(me for me, it in scene.servers.items() if it.is_up)
     missing = quorum.members - up
     for phase in 1, 2:
         needed = lacking(quorum, phase, up, missing)

@@ -29,6 +29,7 @@ class Known(Generic[V]):
 class Scene(Generic[V]):
     """What is known of one decision. A member that is not among ``servers`` is out of sight.
 
+    Those of ``heard`` are up all the same.
     ``votes`` and ``refusals`` were seen, besides what the servers hold now. ``keeps_first``: its
     acceptors keep the first value that they see, as the lecture's first protocol has it.
     """
@@ -38,3 +39,4 @@ class Scene(Generic[V]):
     votes: tuple[From[Accepted[V]], ...] = ()
     refusals: tuple[From[Nack], ...] = ()
     keeps_first: bool = False
+    heard: frozenset[ServerId] = frozenset()

@@ -6,10 +6,11 @@ when a server starts from it: what a crash has left on a disk shows at the resta
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from pathlib import Path
 
 from paxos import (
+    Accepted,
     Acceptor,
     From,
     Nack,
@@ -20,6 +21,7 @@ from paxos import (
     majority,
     server,
 )
+from paxos.ballot import V
 from paxos.proposer import Accepting, Preparing
 from paxos_adapters.blocks import RESERVED, kept
 from paxos_adapters.codecs import LENIENT
@@ -73,6 +75,24 @@ def of_replay(replay: Replay, name: str = "") -> Scene[str]:
         tuple(From(me, message) for me, message in said if isinstance(message, Nack)),
         replay.headers[0].protocol == FIRST_VALUE_ONLY,
     )
+
+
+def of_states(
+    quorum: QuorumSystem, states: Iterable[server.Server[V]], up: Set[ServerId]
+) -> Scene[V]:
+    """The scene of a decision in servers that run, from the ``states`` of some of them.
+
+    ``up`` are all that run. Votes that only those have seen who count them are counted, too.
+    """
+    known = {it.proposer.me: it for it in states}
+    votes = [
+        From(voter, Accepted(tally.ballot, tally.value))
+        for state in known.values()
+        for tally in state.learner.tallies
+        for voter in sorted(tally.voters)
+    ]
+    servers = {me: Known(it.acceptor, it.proposer, it.learner.choice) for me, it in known.items()}
+    return Scene(quorum, servers, tuple(votes), heard=frozenset(up))
 
 
 def of_files(paths: Iterable[Path], quorum: QuorumSystem | None = None) -> dict[str, Scene[str]]:

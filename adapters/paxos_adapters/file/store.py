@@ -288,7 +288,7 @@ class FileStore(Generic[V]):
         if held is None:
             return None
         _check_ballot(held.ballot)
-        value = _bytes(self.codec, self.codec.encode(held.value))
+        value = as_bytes(self.codec, self.codec.encode(held.value))
         _check("an encoded value, in bytes,", len(value), MAX_VALUE_BYTES)
         return value
 
@@ -320,7 +320,8 @@ class Decision(Generic[V]):
         return self.file.save((self.name, record) for record in records)
 
 
-def _bytes(codec: object, encoded: object) -> bytes:
+def as_bytes(codec: object, encoded: object) -> bytes:
+    """What ``codec`` has encoded, if it is bytes. Raises Unencodable."""
     if not isinstance(encoded, bytes | bytearray):
         raise Unencodable(codec, encoded)
     return bytes(encoded)

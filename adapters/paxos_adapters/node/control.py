@@ -22,6 +22,7 @@ from msgspec.json import Decoder, encode
 
 from paxos import PaxosError
 from paxos.errors import assert_never
+from paxos_adapters.codecs import BRIEF
 from paxos_adapters.host import Stopped
 from paxos_adapters.node.errors import NoAnswer, NodeClosed, OutcomeUnknown
 from paxos_adapters.node.lines import (
@@ -29,6 +30,7 @@ from paxos_adapters.node.lines import (
     Answer,
     AskPropose,
     AskRead,
+    AskState,
     AskStatus,
     AskWatch,
     ControlError,
@@ -36,10 +38,12 @@ from paxos_adapters.node.lines import (
     NothingIs,
     Problem,
     Question,
+    StateIs,
     StatusIs,
     reachable,
 )
 from paxos_adapters.node.node import Node
+from paxos_adapters.recording.coding import Coder
 
 MAX_WAITING = 64
 """How many wait for an answer of the cluster at a time."""
@@ -135,6 +139,8 @@ class _Control:
             return Problem("BadQuestion", f"this is no question: {error}.")
         if type(question) is AskStatus:
             return self._status()
+        if type(question) is AskState:
+            return self._state(question.name)
         if self._waiting >= MAX_WAITING:
             return _crowded(MAX_WAITING)
         self._waiting += 1
@@ -159,6 +165,17 @@ class _Control:
         host, port, *_ = self._node.place
         at = str(host), int(port)
         return StatusIs(self._node.file.identity.cluster, at, self._node.status())
+
+    def _state(self, name: str) -> Answer:
+        coder = Coder(BRIEF)
+        try:
+            state = self._node.state(name)
+        except PaxosError as error:
+            return Problem(type(error).__name__, _words(error))
+        peers = self._node.status().peers
+        up = [self._node.me, *(it for it, peer in peers.items() if peer.is_up)]
+        quorum = coder.encode(self._node.quorum)
+        return StateIs(self._node.me, quorum, coder.encode(state), up)
 
     async def _answer(self, question: Waiting) -> Answer:
         try:

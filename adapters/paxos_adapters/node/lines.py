@@ -18,7 +18,7 @@ from typing import Annotated, TypeAlias, final
 
 from msgspec import Meta, Struct
 
-from paxos import PaxosError
+from paxos import PaxosError, ServerId
 from paxos_adapters.node.status import Status
 from paxos_adapters.udp import Address
 
@@ -71,6 +71,13 @@ class AskStatus(_Ask, frozen=True, tag="status"):
 
 
 @final
+class AskState(_Ask, frozen=True, tag="state"):
+    """What the node holds and knows of ``name``: ``Node.state``."""
+
+    name: str
+
+
+@final
 class IsChosen(_Answer, frozen=True, tag="chosen"):
     """What is chosen."""
 
@@ -92,6 +99,19 @@ class StatusIs(_Answer, frozen=True, tag="status"):
 
 
 @final
+class StateIs(_Answer, frozen=True, tag="state"):
+    """What server ``me`` holds and knows, as recordings write it, and who is ``up``, as it sees it.
+
+    Long values are cut.
+    """
+
+    me: ServerId
+    quorum: object
+    state: object
+    up: list[ServerId]
+
+
+@final
 class Problem(_Answer, frozen=True, tag="problem"):
     """Why there is no answer; ``kind`` is the name of the error that a node raises."""
 
@@ -99,8 +119,8 @@ class Problem(_Answer, frozen=True, tag="problem"):
     text: str
 
 
-Question: TypeAlias = AskPropose | AskRead | AskWatch | AskStatus
-Answer: TypeAlias = IsChosen | NothingIs | StatusIs | Problem
+Question: TypeAlias = AskPropose | AskRead | AskWatch | AskStatus | AskState
+Answer: TypeAlias = IsChosen | NothingIs | StatusIs | StateIs | Problem
 
 
 class ControlError(PaxosError):

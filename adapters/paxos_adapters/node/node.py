@@ -42,7 +42,8 @@ from paxos import (
 )
 from paxos.errors import assert_never
 from paxos.server import Wakeup
-from paxos_adapters.file import FileStore, StoreError, Unencodable
+from paxos_adapters.file import FileStore, StoreError
+from paxos_adapters.file.store import as_bytes
 from paxos_adapters.host import DEFAULT_PACE, Pace, Stopped
 from paxos_adapters.node.alarms import Alarm, Alarms
 from paxos_adapters.node.errors import (
@@ -95,12 +96,12 @@ class Node(Generic[V]):
         """
         self.me = file.identity.server
         self.file = file
-        self._quorum = majority(addresses) if quorum is None else quorum
-        self._members = tuple(sorted(self._quorum.members))
+        self.quorum = majority(addresses) if quorum is None else quorum
+        self._members = tuple(sorted(self.quorum.members))
         self._mesh = Mesh(
             file,
             addresses,
-            members=self._quorum.members,
+            members=self.quorum.members,
             protection=protection,
             insecure=insecure,
             listen=listen,
@@ -128,7 +129,7 @@ class Node(Generic[V]):
         self._mesh.claim()
         self._loop = asyncio.get_running_loop()
         self._registers = Registers(
-            self.me, self._quorum, load=self.file.load, perform=self._perform, witness=self._witness
+            self.me, self.quorum, load=self.file.load, perform=self._perform, witness=self._witness
         )
         self._registers.reserved(self.file.save([self._registers.block()]))
         self._saver = Saver(self.file, self._quick_s)
@@ -188,9 +189,7 @@ class Node(Generic[V]):
         NotEntered and Stopped. Cancelled, or too late, it may go on in the background.
         """
         self._check(name)
-        encoded: object = self.file.codec.encode(value)
-        if not isinstance(encoded, bytes | bytearray):
-            raise Unencodable(self.file.codec, encoded)
+        encoded = as_bytes(self.file.codec, self.file.codec.encode(value))
         if len(encoded) > MAX_VALUE_BYTES:
             raise TooLarge(f"the value for {name!r}", len(encoded), MAX_VALUE_BYTES)
         answer = self._questions.propose(name, value)
@@ -226,6 +225,14 @@ class Node(Generic[V]):
         except TimeoutError:
             raise NoAnswer(name, TOO_LATE) from None
 
+    def state(self, name: str) -> server.Server[V]:
+        """What this server holds and knows of ``name``, some of which may wait for a save.
+
+        Raises BadName, NotEntered and Stopped, and what loading raises.
+        """
+        self._check(name)
+        return self._registers.of(name).state
+
     def status(self) -> Status:
         """How it is now. Raises NotEntered."""
         if self._saver is None:
@@ -235,7 +242,7 @@ class Node(Generic[V]):
         return Status(
             self.me,
             peers,
-            tolerance(self._quorum, up),
+            tolerance(self.quorum, up),
             self.file.mark,
             len(self._registers),
             len(self._questions),

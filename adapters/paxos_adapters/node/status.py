@@ -12,8 +12,8 @@ from paxos import Ballot, QuorumSystem, ServerId
 from paxos.quorum import Counted
 from paxos_adapters.udp import Address, Buffers
 
-SILENT_S = 3.5
-"""After how many seconds without a word a peer counts as down."""
+SILENT_S, DEAF_S = 3.5, 2.0
+"""After how many seconds without a word, or without an answer while it speaks, a peer is down."""
 
 
 @frozen
@@ -36,6 +36,16 @@ class Peer:
     def is_heard(self) -> bool:
         """Whether it was heard of late."""
         return self.heard_s is not None and self.heard_s < SILENT_S
+
+    @property
+    def is_deaf(self) -> bool:
+        """Whether it speaks and does not answer, though it is asked every second."""
+        gap_s = (
+            None
+            if self.answered_s is None or self.heard_s is None
+            else (self.answered_s - self.heard_s)
+        )
+        return self.is_heard and (gap_s is None or gap_s > DEAF_S)
 
     @property
     def is_up(self) -> bool:

@@ -185,7 +185,12 @@ class ClusterFactory:
     ) -> WatchedCluster[V]:
         """A new cluster. Each gets a seed of its own, counted from that of the factory."""
         own = next(self._seeds)
-        recorder: Recorder[V] | None = self._recorder(own)
+        recorder: Recorder[V] | None = None
+        recorded = self.folder and self.folder / f"cluster{len(self.accounts) + 1}.jsonl"
+        if recorded is not None:
+            facts = {"seed": str(own)}
+            recorder = Recorder(recorded, codec=AsText[V](), runtime="memory", facts=facts)
+            self._closing.append(recorder.close)
         cluster = WatchedCluster(
             servers,
             quorum=quorum,
@@ -196,17 +201,8 @@ class ClusterFactory:
             loss=loss,
             witness=recorder,
         )
-        self.accounts.append(lambda: _account(cluster, recorder))
+        self.accounts.append(lambda: _account(cluster.account, recorded))
         return cluster
-
-    def _recorder(self, seed: int) -> Recorder[V] | None:
-        if self.folder is None:
-            return None
-        number = len(self.accounts) + 1
-        path, facts = self.folder / f"cluster{number}.jsonl", {"seed": str(seed)}
-        recorder = Recorder(path, codec=AsText[V](), runtime="memory", facts=facts)
-        self._closing.append(recorder.close)
-        return recorder
 
     def close(self) -> None:
         """Let go of all recordings."""
@@ -214,9 +210,7 @@ class ClusterFactory:
             close()
 
 
-def _account(cluster: WatchedCluster[V], recorder: Recorder[V] | None) -> str:
-    """What happened; the recording is whole from now on."""
-    if recorder is None:
-        return cluster.account()
-    recorder.close()
-    return f"{cluster.account()}\nRecorded: paxos view {recorder.path}"
+def _account(account: Callable[[], str], recorded: Path | None) -> str:
+    """What happened, and where to look at it."""
+    where = "" if recorded is None else f"\nRecorded: paxos view {recorded}"
+    return account() + where
