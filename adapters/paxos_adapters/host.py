@@ -1,7 +1,7 @@
 """The host: runs one server on a transport, a store and a timer.
 
 - Take what has arrived, step through all of it, save every new record in one commit, and only
-  then release what waited for it. This is the only module that opens a seal.
+  then release what waited for it. Beside the registers, seals are opened here.
 - The state moves on when the save has returned. A save that fails is final: nothing leaves,
   nothing is kept, and the host stops.
 - A record that is durable already is not saved again.
