@@ -45,8 +45,9 @@ def test_one_value_a_name_in_bad_weather(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("flaw", "fault"),
     [
-        ("accepts everything", r"values (were told|are chosen)"),
-        ("forgets", r"values were told|read nothing|could choose"),
+        # A node that finds the protocol broken stops, and then it may be that nothing is decided.
+        ("accepts everything", r"values (were told|are chosen)|never decided"),
+        ("forgets", r"values were told|read nothing|could choose|never decided"),
         ("answers nobody", "never decided"),
     ],
 )
