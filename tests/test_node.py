@@ -425,15 +425,21 @@ def test_a_disk_that_fails_is_no_trouble_at_the_end(
     runs(run())
 
 
-def test_a_record_that_is_damaged_stops_the_node(tmp_path: Path) -> None:
+def test_a_record_that_is_damaged_stops_the_node(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load = FileStore[str].load
+
+    def spoilt(file: FileStore[str], name: str) -> object:
+        if name == "leader":
+            raise Damaged(tmp_path, "a record")
+        return load(file, name)
+
+    monkeypatch.setattr(FileStore, "load", spoilt)
+
     async def run() -> None:
         async with running(tmp_path) as cluster:
             one = cluster.nodes[IDS[0]]
-
-            def spoilt(_: object) -> None:
-                raise Damaged(tmp_path, "a record")
-
-            setattr(one._registers, "_load", spoilt)  # noqa: B010  # pyright: ignore
             with pytest.raises(NoAnswer, match="is damaged: a record"):
                 await one.read("leader")
             with pytest.raises(Stopped):
