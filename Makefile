@@ -13,11 +13,12 @@ SAVES ?= 300
 SEEDS ?= 25000
 TORTURE ?=
 FUZZ ?=
+EDITS ?=
 BIN := $(VENV)/bin
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11 python; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 
-.PHONY: help demo test types lint format cover mutants scoreboard explore simulate torture fuzz bench wheel docs figures clean
+.PHONY: help demo test types lint format cover mutants edits scoreboard explore simulate torture fuzz bench wheel docs figures clean
 
 help:  ## what there is
 	@awk -F ':.*## *' '/^[a-z]+:.*##/ {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +53,10 @@ cover: $(VENV)/test  ## 100% of the branches of each core module, by its own tes
 mutants: $(VENV)/test  ## delete each safety clause in turn; a named test must notice
 	@echo "== mutants"
 	@$(BIN)/python tests/mutants.py
+
+edits: $(VENV)/test  ## edit the adapters at random: does a test notice? an hour (EDITS="--seed 7")
+	@echo "== random edits"
+	@$(BIN)/python -m tests.random_edits $(EDITS)
 
 scoreboard: $(VENV)/test  ## which driver notices each mutant, some minutes: writes docs/scoreboard.md
 	@echo "== scoreboard"
