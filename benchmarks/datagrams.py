@@ -15,7 +15,6 @@ from rich.console import Console
 from rich.table import Table
 
 from paxos import Accept, Ballot, ServerId
-from paxos_adapters.codecs import RAW
 from paxos_adapters.peers import Presence
 from paxos_adapters.wire import Checked, Encrypted, Key, Keyring, Protection, Signed, Wire
 
@@ -27,13 +26,12 @@ WAYS: Sequence[Protection] = Checked(), Signed(KEYRING), Encrypted(KEYRING)
 A_RUN = 2_000
 
 
-def wire(me: ServerId, way: Protection) -> Wire[bytes]:
+def wire(me: ServerId, way: Protection) -> Wire:
     """One end."""
     return Wire(
         cluster="bench",
         me=me,
         members={ONE, TWO},
-        codec=RAW,
         protection=way,
         presence=lambda: PRESENCE,
         known={},
@@ -47,7 +45,7 @@ def microseconds(work: Callable[[], object]) -> float:
     return (time.perf_counter() - started) / A_RUN * 1e6
 
 
-def measure(one: Wire[bytes], two: Wire[bytes]) -> tuple[float, float]:
+def measure(one: Wire, two: Wire) -> tuple[float, float]:
     """One run: to seal one, and to open one."""
     sealed: list[bytes] = []
     seal = microseconds(

@@ -27,7 +27,6 @@ from rich.progress import track
 from rich.table import Table
 
 from paxos import Acceptor, Ballot, Proposal, ServerId
-from paxos_adapters.codecs import RAW
 from paxos_adapters.file import FileStore
 from paxos_adapters.file.opening import CHECKPOINT_PAGES, PAGE_BYTES
 from paxos_adapters.file.store import Entry
@@ -46,7 +45,7 @@ PUT = "INSERT INTO t VALUES (?, ?) ON CONFLICT DO UPDATE SET body = excluded.bod
 class Batch:
     """The same records, in three forms."""
 
-    entries: list[Entry[bytes]]
+    entries: list[Entry]
     rows: list[tuple[str, bytes]]
     appended: bytes
 
@@ -97,7 +96,7 @@ def committing(folder: Path) -> Callable[[Batch], None]:
 
 def storing(folder: Path) -> Callable[[Batch], None]:
     """The store."""
-    file = FileStore.create(folder / "n1.db", cluster="bench", server=ServerId(1), codec=RAW)
+    file = FileStore.create(folder / "n1.db", cluster="bench", server=ServerId(1))
 
     def save(it: Batch) -> None:
         file.save(it.entries)

@@ -28,8 +28,8 @@ async def change(node: Node[str], flag: str, on: bool) -> int:
     """Switch one flag, and leave the others as they are; the version that says so."""
     flags: dict[str, bool] = {}
     version = 1
-    while (chosen := await node.read(f"flags/{version}")) is not None:
-        flags, version = json.loads(chosen), version + 1
+    while (found := await node.read(f"flags/{version}")) is not None:
+        flags, version = json.loads(found.value), version + 1
     while True:
         wanted = json.dumps(flags | {flag: on}, sort_keys=True)
         chosen = await node.propose(f"flags/{version}", wanted)
@@ -58,8 +58,8 @@ async def three_nodes(folder: Path) -> AsyncGenerator[list[Node[str]], None]:
         for me, it in zip(addresses, sockets, strict=True):
             it.close()
             path = folder / f"n{me}.db"
-            store = FileStore.create(path, cluster="flags", server=me, codec=TEXT)
-            node = Node(stack.enter_context(store), addresses)
+            store = FileStore.create(path, cluster="flags", server=me)
+            node = Node(stack.enter_context(store), addresses, codec=TEXT)
             nodes.append(await stack.enter_async_context(node))
         yield nodes
 

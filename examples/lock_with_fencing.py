@@ -76,8 +76,8 @@ async def three_nodes(folder: Path) -> AsyncGenerator[list[Node[str]], None]:
         for me, it in zip(addresses, sockets, strict=True):
             it.close()
             path = folder / f"n{me}.db"
-            store = FileStore.create(path, cluster="lock", server=me, codec=TEXT)
-            node = Node(stack.enter_context(store), addresses)
+            store = FileStore.create(path, cluster="lock", server=me)
+            node = Node(stack.enter_context(store), addresses, codec=TEXT)
             nodes.append(await stack.enter_async_context(node))
         yield nodes
 

@@ -17,19 +17,17 @@ from asyncio import IncompleteReadError, StreamReader, StreamWriter
 from collections import deque
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
-from typing import Generic, TypeAlias, TypeVar
+from typing import TypeAlias
 
 from attrs import frozen
 
 from paxos import Message, ServerId, UnknownServer
-from paxos_adapters.ports import Codec
 from paxos_adapters.wire import Hostile
 from paxos_adapters.wire.body import batch, pack, unpack
 from paxos_adapters.wire.bounds import MAX_NAME_BYTES, MAX_VALUE_BYTES
 
-V = TypeVar("V")
 Addresses: TypeAlias = Mapping[ServerId, tuple[str, int]]
-Deliver: TypeAlias = Callable[[ServerId, Message[V]], None]
+Deliver: TypeAlias = Callable[[ServerId, Message[bytes]], None]
 
 MAX_FRAME_BYTES = MAX_VALUE_BYTES + MAX_NAME_BYTES + 64
 MAX_QUEUED = 1_000
@@ -44,14 +42,15 @@ class Outbox:
     filled: asyncio.Event
 
 
-class TcpTransport(Generic[V]):
-    """Fits ``paxos_adapters.ports.Transport``. Belongs to the event loop that it is started on."""
+class TcpTransport:
+    """Fits ``paxos_adapters.ports.Transport``, for values that are bytes.
 
-    def __init__(
-        self, me: ServerId, addresses: Addresses, codec: Codec[V], deliver: Deliver[V]
-    ) -> None:
+    Belongs to the event loop that it is started on.
+    """
+
+    def __init__(self, me: ServerId, addresses: Addresses, deliver: Deliver) -> None:
         """For the server ``me``, with ``addresses`` of all; ``deliver`` gets what comes."""
-        self._me, self._addresses, self._codec, self._deliver = me, addresses, codec, deliver
+        self._me, self._addresses, self._deliver = me, addresses, deliver
         self._outboxes = {
             it: Outbox(deque[bytes](maxlen=MAX_QUEUED), asyncio.Event()) for it in addresses
         }
@@ -67,11 +66,11 @@ class TcpTransport(Generic[V]):
         for peer in self._addresses:
             self._spawn(self._keep_sending(peer))
 
-    def send(self, receiver: ServerId, message: Message[V]) -> None:
+    def send(self, receiver: ServerId, message: Message[bytes]) -> None:
         """Queue ``message``. Raises UnknownServer, and WireError for what is out of bounds."""
         if receiver not in self._outboxes:
             raise UnknownServer(receiver, self._outboxes.keys())
-        body = batch([pack("", message, self._codec)])
+        body = batch([pack("", message)])
         outbox = self._outboxes[receiver]
         outbox.frames.append(len(body).to_bytes(4) + body)
         outbox.filled.set()
@@ -118,7 +117,7 @@ class TcpTransport(Generic[V]):
                 size = int.from_bytes(await reader.readexactly(4))
                 if size > MAX_FRAME_BYTES:
                     break
-                for _, message in unpack(await reader.readexactly(size), self._codec):
+                for _, message in unpack(await reader.readexactly(size)):
                     self._deliver(sender, message)
         except (OSError, IncompleteReadError, Hostile):
             pass  # whoever it was dials again

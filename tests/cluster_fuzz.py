@@ -63,7 +63,6 @@ NEVER = {
     Reason.OTHER_DISK,
     Reason.TOO_MANY_LIVES,
     Reason.MALFORMED,
-    Reason.UNDECODABLE,
 }
 """The reasons that only somebody with the key can give."""
 

@@ -31,7 +31,6 @@ from random import Random
 import msgspec
 
 from paxos import Accept, Ballot, ServerId
-from paxos_adapters.codecs import TEXT
 from paxos_adapters.peers import Presence
 from paxos_adapters.udp import Address
 from paxos_adapters.wire import Checked, Key, Keyring, Protection, Signed, Wire
@@ -284,19 +283,18 @@ class Attacker:
     def _sealed(self, kind: str, link: Link) -> bytes:
         one, two = link
         number = self._random.randrange(1, 1 << 40)
-        line = f"name of {number}", Accept(Ballot(number, ServerId(one)), "hostile")
+        line = f"name of {number}", Accept(Ballot(number, ServerId(one)), b"hostile")
         (sealed,) = self._foreign[kind][one].seal(ServerId(two), [line])
         return sealed
 
 
-def _wires(middle: Middle, way: Protection, cluster: str = CLUSTER) -> Mapping[int, Wire[str]]:
+def _wires(middle: Middle, way: Protection, cluster: str = CLUSTER) -> Mapping[int, Wire]:
     presence = Presence("ab" * 16, "cd" * 8, 1 << 40, 1 << 41)
     return {
         me: Wire(
             cluster=cluster,
             me=ServerId(me),
             members={ServerId(it) for it in middle.nodes},
-            codec=TEXT,
             protection=way,
             presence=lambda: presence,
             known={},

@@ -105,10 +105,11 @@ class Answer(msgspec.Struct, frozen=True):
 async def serve(setup: Setup) -> None:
     """Run a node until stdin ends."""
     me = ServerId(setup.me)
-    with FileStore.open(setup.path, cluster=CLUSTER, server=me, codec=TEXT) as file:
+    with FileStore.open(setup.path, cluster=CLUSTER, server=me) as file:
         node = Node(
             file,
             {ServerId(it): address for it, address in setup.addresses.items()},
+            codec=TEXT,
             protection=Signed(Keyring.parse(setup.keys)),
             pace=PACE,
         )
@@ -142,7 +143,8 @@ async def _answer(node: Node[str], order: Order) -> Answer:
     if order.verb == "propose":
         return Answer(number, await node.propose(name, order.value, timeout_s=timeout_s))
     if order.verb == "read":
-        return Answer(number, await node.read(name, timeout_s=timeout_s))
+        found = await node.read(name, timeout_s=timeout_s)
+        return Answer(number, None if found is None else found.value)
     if order.verb == "watch":
         return Answer(number, await node.watch(name, timeout_s=timeout_s))
     if order.verb == "status":
@@ -162,23 +164,23 @@ def spoil(flaw: Flaw) -> None:
         setattr(whose, what, broken)
 
 
-def _load(file: FileStore[str], name: str) -> Saved[servers.Record[str]]:
+def _load(file: FileStore, name: str) -> Saved[servers.Record[bytes]]:
     """Nothing, but the rounds that were reserved."""
     return load(file, name) if name == blocks.RESERVED else Saved(())
 
 
-def _yes(_: Acceptor[str], request: Request[str]) -> acceptor.Step[str]:
+def _yes(_: Acceptor[bytes], request: Request[bytes]) -> acceptor.Step[bytes]:
     """An acceptor that has no memory and refuses nothing."""
     ballot = request.ballot
     if type(request) is Prepare:
-        state = Acceptor[str](ballot)
-        return state, AfterSave(state, (Promise[str](ballot, None),))
+        state = Acceptor[bytes](ballot)
+        return state, AfterSave(state, (Promise[bytes](ballot, None),))
     assert type(request) is Accept
     state = Acceptor(ballot, Proposal(ballot, request.value))
     return state, AfterSave(state, (Accepted(ballot, request.value),))
 
 
-def _silent(state: servers.Server[str], _: object) -> servers.Step[str]:
+def _silent(state: servers.Server[bytes], _: object) -> servers.Step[bytes]:
     return state, SILENCE
 
 
@@ -191,7 +193,7 @@ def _hoarding(datagram: bytes) -> Header:
     return frame.read(datagram)
 
 
-load = FileStore[str].load
+load = FileStore.load
 hoard: list[bytes] = []
 FLAWS: Mapping[Flaw, Sequence[tuple[object, str, object]]] = {
     "": (),
@@ -331,7 +333,7 @@ def create(folder: Path, members: Sequence[int]) -> Mapping[int, Path]:
     """The empty file of each member."""
     paths = {me: folder / f"n{me}.db" for me in members}
     for me, path in paths.items():
-        FileStore.create(path, cluster=CLUSTER, server=ServerId(me), codec=TEXT).close()
+        FileStore.create(path, cluster=CLUSTER, server=ServerId(me)).close()
     return paths
 
 

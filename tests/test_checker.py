@@ -8,7 +8,6 @@ import msgspec
 import pytest
 
 from paxos import Acceptor, Ballot, Proposal, ServerId
-from paxos_adapters.codecs import TEXT
 from paxos_adapters.file import FileStore
 from tests.checker import Entry, Vote, check, chosen_by_majority, read_log, read_votes
 
@@ -112,9 +111,9 @@ def test_logs_and_votes_come_from_files(tmp_path: Path) -> None:
     log = tmp_path / "log"
     log.write_bytes(b"".join(msgspec.json.encode(it) + b"\n" for it in GOOD))
     ballot = Ballot(12, ServerId(7))
-    with FileStore.create(tmp_path / "n", cluster="c", server=ServerId(7), codec=TEXT) as file:
-        memory = Acceptor(Ballot(99, ServerId(1)), Proposal(ballot, "red"))
-        file.save([("n", memory), ("promised only", Acceptor[str](ballot))])
+    with FileStore.create(tmp_path / "n", cluster="c", server=ServerId(7)) as file:
+        memory = Acceptor(Ballot(99, ServerId(1)), Proposal(ballot, b"red"))
+        file.save([("n", memory), ("promised only", Acceptor[bytes](ballot))])
 
     assert read_log(log) == GOOD
     assert [*read_votes({7: tmp_path / "n"})] == [Vote(7, "n", (12, 7), "red")]

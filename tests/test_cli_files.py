@@ -13,7 +13,6 @@ import pytest
 
 from paxos import Acceptor, Ballot, Proposal, ServerId
 from paxos_adapters.cli import app
-from paxos_adapters.codecs import RAW, TEXT
 from paxos_adapters.file import FileStore, inspect
 from paxos_adapters.file.rows import acceptor_of
 from paxos_adapters.peers import Presence
@@ -94,7 +93,7 @@ class TestDemo:
     def test_a_folder_that_was_left_half_made(
         self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        FileStore.create(tmp_path / "s1.db", cluster="demo of 3", server=ONE, codec=TEXT).close()
+        FileStore.create(tmp_path / "s1.db", cluster="demo of 3", server=ONE).close()
         assert app.run(["demo", "--data", str(tmp_path)]) == 0
         assert "3 of 3 know" in capsys.readouterr().out
 
@@ -102,17 +101,17 @@ class TestDemo:
         self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         path, ballot = tmp_path / "s1.db", Ballot(1, ONE)
-        with FileStore.create(path, cluster="demo of 1", server=ONE, codec=RAW) as file:
+        with FileStore.create(path, cluster="demo of 1", server=ONE) as file:
             file.save([("colour", Acceptor(ballot, Proposal(ballot, b"\xff")))])
         assert app.run(["demo", "--data", str(tmp_path)]) == 1
-        assert "cannot decode it" in capsys.readouterr().err
+        assert "holds a value that is not text" in capsys.readouterr().err
 
     def test_two_at_once_are_refused(
         self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         app.run(["demo", "--data", str(tmp_path), "--servers", "1"])
         path = tmp_path / "s1.db"
-        with FileStore.open(path, cluster="demo of 1", server=ONE, codec=TEXT):
+        with FileStore.open(path, cluster="demo of 1", server=ONE):
             assert app.run(["demo", "--data", str(tmp_path)]) == 1
         assert "is open already" in capsys.readouterr().err
 
@@ -120,7 +119,7 @@ class TestDemo:
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     path = tmp_path / "n1.db"
-    with FileStore.create(path, cluster="demo", server=ONE, codec=RAW) as file:
+    with FileStore.create(path, cluster="demo", server=ONE) as file:
         ballot = Ballot(3, TWO)
         for name, value in ("text", b"red"), ("bytes", b"\xff\x00"), ("long", b"\n" + b"x" * 99):
             file.save([(name, Acceptor(ballot, Proposal(ballot, value)))])
@@ -182,8 +181,8 @@ def test_no_name_or_value_is_taken_for_anything_else(tmp_path: Path) -> None:
     """Neither for markup, nor for what a terminal does, nor for what it cannot show."""
     path = tmp_path / "n1.db"
     ballot = Ballot(1, ONE)
-    with FileStore.create(path, cluster="[/x]", server=ONE, codec=TEXT) as file:
-        file.save([("\x1b[2J[/x]", Acceptor(ballot, Proposal(ballot, "[/y] é")))])
+    with FileStore.create(path, cluster="[/x]", server=ONE) as file:
+        file.save([("\x1b[2J[/x]", Acceptor(ballot, Proposal(ballot, "[/y] é".encode())))])
     done = subprocess.run(
         [sys.executable, "-m", "paxos_adapters.cli", "inspect", str(path)],
         env=os.environ | {"PYTHONIOENCODING": "ascii"},
@@ -213,6 +212,6 @@ class TestReadmit:
     def test_not_while_the_server_runs(
         self, path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        with FileStore.open(path, cluster="demo", server=ONE, codec=RAW):
+        with FileStore.open(path, cluster="demo", server=ONE):
             assert app.run(["readmit", str(path), "2"]) == 1
         assert "is open already" in capsys.readouterr().err

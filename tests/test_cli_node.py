@@ -28,7 +28,6 @@ from paxos import NO_BALLOT, ServerId
 from paxos_adapters.cli import app, asking, health, logs, standing_in
 from paxos_adapters.cli import node as node_module
 from paxos_adapters.cli.where import node_command
-from paxos_adapters.codecs import RAW
 from paxos_adapters.file import Failed, FileStore, InUse
 from paxos_adapters.node import Node
 from paxos_adapters.node.asking import NoReply
@@ -117,7 +116,7 @@ class Cluster:
         """Whether nobody serves that memory any more."""
         try:
             name = re.findall('^name = "(.*)"', self.config.read_text(), re.M)[0]
-            FileStore.open(self.data(me), cluster=name, server=ServerId(me), codec=RAW).close()
+            FileStore.open(self.data(me), cluster=name, server=ServerId(me)).close()
         except InUse:
             return False
         return True
@@ -729,9 +728,9 @@ class TestNode:
         self, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """It has said that it is there, and then no save works out any more."""
-        save, saved = FileStore[bytes].save, list[object]()
+        save, saved = FileStore.save, list[object]()
 
-        def failing(file: FileStore[bytes], batch: object) -> object:
+        def failing(file: FileStore, batch: object) -> object:
             saved.append(batch)
             if len(saved) > 1:
                 raise Failed(file.path, OSError("no disk"))

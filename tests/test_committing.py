@@ -26,7 +26,6 @@ from paxos import (
     server,
 )
 from paxos_adapters import committing
-from paxos_adapters.codecs import TEXT
 from paxos_adapters.committing import Committer, NotCommitting, Overloaded
 from paxos_adapters.file import FileStore, TooLarge
 from paxos_adapters.file.store import Entry
@@ -136,20 +135,20 @@ def test_an_event_loop_serves_many_decisions_with_few_syncs(tmp_path: Path) -> N
     quorum = majority([ME])
     ballot = Ballot(1, ServerId(2))
 
-    async def decide(name: str, committer: Committer[Entry[str], server.Record[str]]) -> None:
-        state: server.Server[str] = server.start(ME, quorum)
-        for request in Prepare(ballot), Accept(ballot, name):
+    async def decide(name: str, committer: Committer[Entry, server.Record[bytes]]) -> None:
+        state: server.Server[bytes] = server.start(ME, quorum)
+        for request in Prepare(ballot), Accept(ballot, name.encode()):
             state, outbound = server.receive(state, From(ME, request))
             assert isinstance(outbound, AfterSave)
             saved = await committer.save([(name, outbound.record)])
             (answer,) = outbound.release(saved).messages
             assert isinstance(answer, To)
 
-    async def run(file: FileStore[str]) -> None:
+    async def run(file: FileStore) -> None:
         with Committer(file.save) as committer:
             await asyncio.gather(*(decide(f"d{number}", committer) for number in range(200)))
 
-    with FileStore.create(path, cluster="demo", server=ME, codec=TEXT) as file:
+    with FileStore.create(path, cluster="demo", server=ME) as file:
         asyncio.run(run(file))
         assert len(file.decisions()) == 200
         assert file.mark < 100
@@ -169,10 +168,10 @@ class TestMisuse:
     def test_a_bad_value_among_good_ones(self, tmp_path: Path) -> None:
         path = tmp_path / "n1.db"
         good = [("good", MaxRound(7))], [("other", MaxRound(8))]
-        with FileStore.create(path, cluster="demo", server=ME, codec=TEXT) as file:
+        with FileStore.create(path, cluster="demo", server=ME) as file:
             held, go = file.save, Event()
 
-            def slow(entries: Sequence[Entry[str]]) -> Saved[server.Record[str]]:
+            def slow(entries: Sequence[Entry]) -> Saved[server.Record[bytes]]:
                 assert go.wait(60)
                 return held(entries)
 
@@ -227,12 +226,12 @@ class TestMisuse:
         path = tmp_path / "n1.db"
         program = f"""
 from tests.test_committing import *
-file = FileStore.create({str(path)!r}, cluster="demo", server=ME, codec=TEXT)
+file = FileStore.create({str(path)!r}, cluster="demo", server=ME)
 committer = Committer(file.save)
 for number in range(3000):
     committer.submit([("x", MaxRound(number + 1))])
 """
         root = Path(__file__).parent.parent
         subprocess.run([sys.executable, "-W", "ignore", "-c", program], cwd=root, check=True)
-        with FileStore.open(path, cluster="demo", server=ME, codec=TEXT) as file:
+        with FileStore.open(path, cluster="demo", server=ME) as file:
             assert file.load("x").records == (MaxRound(3000),)

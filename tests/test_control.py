@@ -46,8 +46,8 @@ WITHOUT_A_MAJORITY: dict[ServerId, Address] = {**ALONE, S2: ("127.0.0.1", 9)}
 async def running(
     data: Path, addresses: dict[ServerId, Address] = ALONE
 ) -> AsyncGenerator[Node[bytes], None]:
-    with FileStore.create(data, cluster="c", server=S1, codec=RAW) as file:
-        async with Node(file, addresses) as node, serve(node, beside(data)):
+    with FileStore.create(data, cluster="c", server=S1) as file:
+        async with Node(file, addresses, codec=RAW) as node, serve(node, beside(data)):
             yield node
 
 

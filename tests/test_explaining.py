@@ -462,9 +462,9 @@ def test_servers_that_run_and_of_which_some_are_asked() -> None:
 
 def test_the_files_of_servers(tmp_path: Path) -> None:
     paths = [tmp_path / f"{me}.db" for me in (S1, S2, S3)]
-    memory = Acceptor(ballot("1.1"), Proposal(ballot("1.1"), "red"))
+    memory = Acceptor(ballot("1.1"), Proposal(ballot("1.1"), b"red"))
     for me, path in zip((S1, S2, S3), paths, strict=True):
-        with FileStore.create(path, cluster="c", server=me, codec=TEXT) as file:
+        with FileStore.create(path, cluster="c", server=me) as file:
             if me != S2:
                 file.decision("leader").save((memory,))
 
@@ -480,11 +480,11 @@ def test_the_files_of_servers(tmp_path: Path) -> None:
 def test_a_store_promises_nothing_in_the_rounds_that_it_has_reserved(tmp_path: Path) -> None:
     """Promises are not saved one by one: after a restart, all below the block is refused."""
     path = tmp_path / "n2.db"
-    with FileStore.create(path, cluster="c", server=S2, codec=TEXT) as file:
-        accepted = Acceptor(ballot("1.1"), Proposal(ballot("1.1"), "red"))
+    with FileStore.create(path, cluster="c", server=S2) as file:
+        accepted = Acceptor(ballot("1.1"), Proposal(ballot("1.1"), b"red"))
         file.save([(RESERVED, MaxRound(1000)), ("leader", accepted)])
 
     (scene,) = of_files([path], THREE).values()
 
     assert scene.servers[S2].acceptor.promised == ballot("1001.0")
-    assert scene.servers[S2].acceptor.accepted == accepted.accepted
+    assert scene.servers[S2].acceptor.accepted == Proposal(ballot("1.1"), "red")

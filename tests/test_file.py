@@ -31,7 +31,6 @@ from paxos import (
     majority,
     server,
 )
-from paxos_adapters.codecs import RAW, TEXT
 from paxos_adapters.file import (
     AlreadyThere,
     BadName,
@@ -42,28 +41,29 @@ from paxos_adapters.file import (
     Failed,
     FileStore,
     Forked,
+    Identity,
     InUse,
     NewerFormat,
     NoStore,
+    NotBytes,
     NotThere,
     StoreError,
     TooLarge,
-    Undecodable,
-    Unencodable,
     WrongOwner,
     inspect,
     opening,
 )
 from paxos_adapters.file import store as store_module
+from paxos_adapters.file.rows import Row, lines
 from paxos_adapters.host import Host
 from paxos_adapters.memory import Alarm, Clock, Endpoint, Network
 from paxos_adapters.peers import Presence
 
 ROOT = Path(__file__).parent.parent
 ONE, TWO = ServerId(1), ServerId(2)
-PROMISED = Acceptor[str](Ballot(2, TWO))
-ACCEPTED = Acceptor(Ballot(3, TWO), Proposal(Ballot(2, TWO), "red"))
-LATER = Acceptor(Ballot(4, ONE), Proposal(Ballot(4, ONE), "blue"))
+PROMISED = Acceptor[bytes](Ballot(2, TWO))
+ACCEPTED = Acceptor(Ballot(3, TWO), Proposal(Ballot(2, TWO), b"red"))
+LATER = Acceptor(Ballot(4, ONE), Proposal(Ballot(4, ONE), b"blue"))
 
 
 @pytest.fixture
@@ -71,21 +71,21 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "n1.db"
 
 
-def create(path: Path) -> FileStore[str]:
-    return FileStore.create(path, cluster="demo", server=ONE, codec=TEXT)
+def create(path: Path) -> FileStore:
+    return FileStore.create(path, cluster="demo", server=ONE)
 
 
-def reopen(path: Path) -> FileStore[str]:
-    return FileStore.open(path, cluster="demo", server=ONE, codec=TEXT)
+def reopen(path: Path) -> FileStore:
+    return FileStore.open(path, cluster="demo", server=ONE)
 
 
 @pytest.fixture
-def file(path: Path) -> Iterator[FileStore[str]]:
+def file(path: Path) -> Iterator[FileStore]:
     with create(path) as store:
         yield store
 
 
-def loaded(path: Path, name: str = "leader") -> set[server.Record[str]]:
+def loaded(path: Path, name: str = "leader") -> set[server.Record[bytes]]:
     with reopen(path) as store:
         return set(store.load(name).records)
 
@@ -93,7 +93,7 @@ def loaded(path: Path, name: str = "leader") -> set[server.Record[str]]:
 class TestSaving:
     """What was vouched for is there."""
 
-    def test_a_new_store_holds_nothing(self, file: FileStore[str]) -> None:
+    def test_a_new_store_holds_nothing(self, file: FileStore) -> None:
         assert file.load("leader") == Saved(())
         assert file.decisions() == ()
         assert (file.opened, file.mark) == (0, 0)
@@ -105,14 +105,14 @@ class TestSaving:
             (ACCEPTED,),
             (MaxRound(7),),
             (ACCEPTED, MaxRound(7)),
-            (Acceptor[str](),),
-            (Acceptor(Ballot(1, ServerId(-3)), Proposal(Ballot(1, ServerId(-3)), "")),),
-            (Acceptor(Ballot((1 << 63) - 1, ONE), Proposal(Ballot(1, ONE), "\0'é\n")),),
+            (Acceptor[bytes](),),
+            (Acceptor(Ballot(1, ServerId(-3)), Proposal(Ballot(1, ServerId(-3)), b"")),),
+            (Acceptor(Ballot((1 << 63) - 1, ONE), Proposal(Ballot(1, ONE), "\0'é\n".encode())),),
         ],
         ids=str,
     )
     def test_what_is_saved_is_loaded(
-        self, path: Path, records: tuple[server.Record[str], ...]
+        self, path: Path, records: tuple[server.Record[bytes], ...]
     ) -> None:
         with create(path) as file:
             saved = file.decision("leader").save(records)
@@ -154,7 +154,7 @@ class TestSaving:
             assert file.presence.life != presence.life
 
     def test_a_host_runs_on_it(self, path: Path) -> None:
-        network, clock = Network[Message[str]](), Clock()
+        network, clock = Network[Message[bytes]](), Clock()
         with create(path) as file:
             host = Host(
                 ONE,
@@ -163,19 +163,19 @@ class TestSaving:
                 transport=Endpoint(ONE, network),
                 timer=Alarm(ONE, clock),
             )
-            reports = list(host.receive(Propose("red")))
+            reports = list(host.receive(Propose(b"red")))
             while network.queue:
                 sender, _, message = network.queue.popleft()
                 reports += host.receive(From(sender, message))
-        assert reports == [Done(Ballot(1, ONE), "red", own=True)]
+        assert reports == [Done(Ballot(1, ONE), b"red", own=True)]
         first = Ballot(1, ONE)
-        assert loaded(path) == {Acceptor(first, Proposal(first, "red")), MaxRound(1)}
+        assert loaded(path) == {Acceptor(first, Proposal(first, b"red")), MaxRound(1)}
 
     def test_bytes_are_values_too(self, path: Path) -> None:
         state = Acceptor(Ballot(1, ONE), Proposal(Ballot(1, ONE), bytes(range(256))))
-        with FileStore.create(path, cluster="demo", server=ONE, codec=RAW) as file:
+        with FileStore.create(path, cluster="demo", server=ONE) as file:
             file.save([("x", state)])
-        with FileStore.open(path, cluster="demo", server=ONE, codec=RAW) as file:
+        with FileStore.open(path, cluster="demo", server=ONE) as file:
             assert file.load("x").records == (state,)
 
     def test_several_threads_may_save(self, path: Path) -> None:
@@ -269,7 +269,7 @@ class TestVerbs:
     ) -> None:
         create(path).close()
         with pytest.raises(WrongOwner, match=f"belongs to server 1 of cluster 'demo'.*{expected}"):
-            FileStore.open(path, cluster=cluster, server=ServerId(me), codec=TEXT)
+            FileStore.open(path, cluster=cluster, server=ServerId(me))
         reopen(path).close()
 
     def test_a_newer_format_is_refused_by_name(self, path: Path) -> None:
@@ -320,13 +320,13 @@ class TestLock:
         create(path).close()
         for _ in range(3):
             with pytest.raises(WrongOwner):
-                FileStore.open(path, cluster="live", server=ONE, codec=TEXT)
+                FileStore.open(path, cluster="live", server=ONE)
 
 
 class Failing:
     """The connection of a store on which one statement fails."""
 
-    def __init__(self, file: FileStore[str], statement: str) -> None:
+    def __init__(self, file: FileStore, statement: str) -> None:
         self.connection = file._writer  # pyright: ignore[reportPrivateUsage]
         self.statement = statement
 
@@ -386,15 +386,15 @@ class TestFailure:
         [
             (("x" * 256, MaxRound(1)), "name of a decision.* is 256, and at most 255"),
             (("x", MaxRound(1 << 63)), "a round is 9,223,372,036,854,775,808"),
-            (("x", Acceptor[str](Ballot(1 << 63, ONE))), "a round"),
+            (("x", Acceptor[bytes](Ballot(1 << 63, ONE))), "a round"),
             (
-                ("x", Acceptor(Ballot(1, ONE), Proposal(Ballot(1, ONE), "x" * (1 << 20) + "y"))),
-                "an encoded value",
+                ("x", Acceptor(Ballot(1, ONE), Proposal(Ballot(1, ONE), b"x" * (1 << 20) + b"y"))),
+                "a value, in bytes,",
             ),
         ],
     )
     def test_what_is_out_of_bounds_is_refused_and_nothing_is_lost(
-        self, path: Path, entry: tuple[str, server.Record[str]], what: str
+        self, path: Path, entry: tuple[str, server.Record[bytes]], what: str
     ) -> None:
         with create(path) as file:
             with pytest.raises(TooLarge, match=what):
@@ -402,18 +402,6 @@ class TestFailure:
             assert file.load("x") == Saved(())
             file.save([("x", ACCEPTED)])
         assert loaded(path, "x") == {ACCEPTED}
-
-    def test_so_is_what_the_codec_refuses(self, file: FileStore[str]) -> None:
-        half = Acceptor(Ballot(1, ONE), Proposal(Ballot(1, ONE), "\ud800"))
-        with pytest.raises(UnicodeEncodeError):
-            file.save([("x", half)])
-        file.save([("x", ACCEPTED)])
-
-    def test_a_value_of_another_codec_is_not_taken_for_damage(self, path: Path) -> None:
-        with FileStore.create(path, cluster="demo", server=ONE, codec=RAW) as raw:
-            raw.save([("x", Acceptor(Ballot(1, ONE), Proposal(Ballot(1, ONE), b"\xff")))])
-        with reopen(path) as file, pytest.raises(Undecodable, match=r"Text cannot decode it"):
-            file.load("x")
 
 
 class TestPeers:
@@ -582,7 +570,7 @@ class TestDamage:
 class TestInspect:
     """Read-only, and safe beside a server at work."""
 
-    def test_beside_an_open_store(self, file: FileStore[str], path: Path) -> None:
+    def test_beside_an_open_store(self, file: FileStore, path: Path) -> None:
         file.save([("leader", ACCEPTED)])
         contents = inspect(path)
         assert contents.identity == file.identity
@@ -605,33 +593,17 @@ class TestInspect:
 class TestMistakes:
     """Whatever is wrong with what is asked is said by type, and harms nothing."""
 
-    @pytest.mark.parametrize("encoded", [None, "red", 7, False])
-    def test_a_codec_that_makes_no_bytes(self, path: Path, encoded: object) -> None:
-        class Careless:
-            def encode(self, value: str) -> bytes:
-                del value
-                return cast("bytes", encoded)
-
-            def decode(self, encoded: bytes) -> str:
-                return encoded.decode()
-
-        with FileStore.create(path, cluster="demo", server=ONE, codec=Careless()) as file:
-            with pytest.raises(Unencodable, match="Careless has encoded a value as"):
-                file.save([("x", PROMISED), ("leader", ACCEPTED)])
+    @pytest.mark.parametrize(
+        "value", [None, "red", 7, False, bytearray(b"red"), memoryview(b"red")]
+    )
+    def test_a_value_that_is_not_bytes(self, path: Path, value: object) -> None:
+        """One that can change, too: what is saved is what was voted for."""
+        state = Acceptor(Ballot(1, ONE), Proposal(Ballot(1, ONE), cast("bytes", value)))
+        with create(path) as file:
+            with pytest.raises(NotBytes, match=f"of type {type(value).__name__} was to be saved"):
+                file.save([("x", PROMISED), ("leader", state)])
             assert file.decisions() == ()
             file.save([("x", PROMISED)])
-
-    def test_bytes_of_any_kind_will_do(self, path: Path) -> None:
-        class Frugal:
-            def encode(self, value: str) -> bytes:
-                return cast("bytes", bytearray(value.encode()))
-
-            def decode(self, encoded: bytes) -> str:
-                return encoded.decode()
-
-        with FileStore.create(path, cluster="demo", server=ONE, codec=Frugal()) as file:
-            file.save([("x", ACCEPTED)])
-            assert file.load("x").records == (ACCEPTED,)
 
     @pytest.mark.parametrize(
         "said",
@@ -655,7 +627,7 @@ class TestMistakes:
 
     def test_names_that_cannot_be_written(self, path: Path) -> None:
         with pytest.raises(BadName, match="the name of a cluster"):
-            FileStore.create(path, cluster="\ud800", server=ONE, codec=TEXT)
+            FileStore.create(path, cluster="\ud800", server=ONE)
         with create(path) as file:
             for use in (
                 lambda: file.load("\ud800"),
@@ -668,10 +640,10 @@ class TestMistakes:
     @pytest.mark.parametrize("me", [1 << 63, -(1 << 63)])
     def test_ids_that_are_too_large(self, path: Path, me: int) -> None:
         with pytest.raises(TooLarge, match="the id of a server"):
-            FileStore.create(path, cluster="demo", server=ServerId(me), codec=TEXT)
+            FileStore.create(path, cluster="demo", server=ServerId(me))
         assert list(path.parent.iterdir()) == []
         with create(path) as file, pytest.raises(TooLarge, match="the id of a server"):
-            file.save([("x", Acceptor[str](Ballot(1, ServerId(me))))])
+            file.save([("x", Acceptor[bytes](Ballot(1, ServerId(me))))])
 
     @pytest.mark.parametrize("place", ["", ".", "\0", "x" * 300, "n1.db/n1.db"])
     def test_places_that_are_none(self, path: Path, place: str) -> None:
@@ -696,20 +668,20 @@ class TestMistakes:
                 reopen(path)
         assert inspect(link).mark == 1
 
-    def test_closing_while_it_saves_deadlocks_nobody(self, path: Path) -> None:
+    def test_closing_while_it_saves_deadlocks_nobody(
+        self, path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         """As a signal handler may do."""
+        memory = create(path)
 
-        class Closing:
-            def encode(self, value: str) -> bytes:
-                memory.close()
-                return value.encode()
+        def closing(identity: Identity, row: Row) -> object:
+            memory.close()
+            return lines(identity, row)
 
-            def decode(self, encoded: bytes) -> str:
-                return encoded.decode()
-
-        memory = FileStore.create(path, cluster="demo", server=ONE, codec=Closing())
+        monkeypatch.setattr(store_module, "lines", closing)
         with pytest.raises(Failed):
             memory.save([("x", ACCEPTED)])
+        monkeypatch.undo()
         with pytest.raises(Closed):
             memory.load("x")
         assert loaded(path, "x") == set()
@@ -829,7 +801,7 @@ PLACE = Path("n1.db")
         BadPresence("x"),
         Forked(PLACE),
         NoStore(PLACE),
-        Unencodable(TEXT, None),
+        NotBytes("red"),
         NotThere(PLACE, "x"),
         WrongOwner(PLACE, "x", "y"),
         NewerFormat(PLACE, 2, 1),
@@ -839,7 +811,6 @@ PLACE = Path("n1.db")
         Failed(PLACE, OSError("x")),
         Closed(PLACE),
         TooLarge("x", 2, 1),
-        Undecodable("x", TEXT, ValueError("y")),
     ],
     ids=lambda it: type(it).__name__,
 )

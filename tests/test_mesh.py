@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from paxos import Accept, Ballot, Message, Promise, ServerId
-from paxos_adapters.codecs import TEXT
 from paxos_adapters.file import FileStore
 from paxos_adapters.node import mesh as module
 from paxos_adapters.node.errors import ServedBefore
@@ -21,7 +20,7 @@ from paxos_adapters.udp import Address
 from paxos_adapters.wire import Checked, Reason, Wire
 
 ME, PEER = ServerId(1), ServerId(2)
-MESSAGE = Accept(Ballot(1, PEER), "red")
+MESSAGE = Accept(Ballot(1, PEER), b"red")
 
 
 class Peer:
@@ -32,28 +31,27 @@ class Peer:
         self.socket.bind(("127.0.0.1", 0))
         self.address: Address = self.socket.getsockname()
 
-    def say(self, wire: Wire[str], place: Address) -> None:
+    def say(self, wire: Wire, place: Address) -> None:
         for datagram in wire.seal(ME, [("a", MESSAGE)]):
             self.socket.sendto(datagram, place)
 
-    def life(self, name: str, opened: int, mark: int) -> Wire[str]:
+    def life(self, name: str, opened: int, mark: int) -> Wire:
         return Wire(
             cluster="c",
             me=PEER,
             members={ME, PEER},
-            codec=TEXT,
             protection=Checked(),
             presence=lambda: Presence("ab" * 16, name * 8, opened, mark),
             known={},
         )
 
 
-async def until(mesh: Mesh[str], *, refused: int = 0, heard: int = 0) -> None:
+async def until(mesh: Mesh, *, refused: int = 0, heard: int = 0) -> None:
     while mesh.refused.total() < refused or len(HEARD) < heard:
         await asyncio.sleep(0.001)
 
 
-HEARD: list[tuple[ServerId, str, Message[str]]] = []
+HEARD: list[tuple[ServerId, str, Message[bytes]]] = []
 
 
 def runs(run: Coroutine[object, object, None]) -> None:
@@ -61,7 +59,7 @@ def runs(run: Coroutine[object, object, None]) -> None:
     asyncio.run(asyncio.wait_for(run, 30))
 
 
-async def opened(file: FileStore[str], peer: Peer) -> tuple[Mesh[str], Address]:
+async def opened(file: FileStore, peer: Peer) -> tuple[Mesh, Address]:
     addresses: dict[ServerId, Address] = {ME: ("127.0.0.1", 0), PEER: peer.address}
     mesh = Mesh(file, addresses, members={ME, PEER}, protection=None, insecure=False, listen=None)
     mesh.claim()
@@ -83,7 +81,7 @@ def test_what_is_old_is_no_lost_memory_while_its_sender_is_heard(
         peer = Peer()
         old, new = peer.life("01", 5, 5), peer.life("02", 7, 7)
         path = tmp_path / "n1.db"
-        with FileStore.create(path, cluster="c", server=ME, codec=TEXT) as file, peer.socket:
+        with FileStore.create(path, cluster="c", server=ME) as file, peer.socket:
             mesh, place = await opened(file, peer)
             for number in range(3):
                 peer.say(new, place)
@@ -106,7 +104,7 @@ def test_a_memory_that_was_lost_is_told_once(
         peer = Peer()
         known, old = Presence("ab" * 16, "02" * 8, 7, 7), peer.life("01", 5, 5)
         path = tmp_path / "n1.db"
-        with FileStore.create(path, cluster="c", server=ME, codec=TEXT) as file, peer.socket:
+        with FileStore.create(path, cluster="c", server=ME) as file, peer.socket:
             file.remember(PEER, known)
             mesh, place = await opened(file, peer)
             for number in range(3):
@@ -130,13 +128,13 @@ def test_who_speaks_and_does_not_answer_is_not_up(tmp_path: Path) -> None:
     async def run() -> None:
         peer, path = Peer(), tmp_path / "n1.db"
         life = peer.life("01", 5, 5)
-        with FileStore.create(path, cluster="c", server=ME, codec=TEXT) as file, peer.socket:
+        with FileStore.create(path, cluster="c", server=ME) as file, peer.socket:
             mesh, place = await opened(file, peer)
             peer.say(life, place)
             await until(mesh, heard=1)
             assert mesh.peers()[PEER].is_heard
             assert not mesh.peers()[PEER].is_up
-            for datagram in life.seal(ME, [(module.NOBODY, Promise[str](Ballot(1, ME), None))]):
+            for datagram in life.seal(ME, [(module.NOBODY, Promise[bytes](Ballot(1, ME), None))]):
                 peer.socket.sendto(datagram, place)
             while not mesh.peers()[PEER].is_up:
                 await asyncio.sleep(0.001)
@@ -151,7 +149,7 @@ def test_who_speaks_from_elsewhere_is_not_heard(tmp_path: Path) -> None:
     async def run() -> None:
         peer, other = Peer(), Peer()
         path = tmp_path / "n1.db"
-        file = FileStore.create(path, cluster="c", server=ME, codec=TEXT)
+        file = FileStore.create(path, cluster="c", server=ME)
         with file, peer.socket, other.socket:
             mesh, place = await opened(file, peer)
             (datagram,) = peer.life("01", 5, 5).seal(ME, [("a", MESSAGE)])
@@ -170,13 +168,13 @@ def test_who_speaks_from_elsewhere_is_not_heard(tmp_path: Path) -> None:
 def test_an_open_file_serves_once(tmp_path: Path) -> None:
     async def run() -> None:
         peer, path = Peer(), tmp_path / "n1.db"
-        with FileStore.create(path, cluster="c", server=ME, codec=TEXT) as file, peer.socket:
+        with FileStore.create(path, cluster="c", server=ME) as file, peer.socket:
             mesh, _ = await opened(file, peer)
             mesh.close()
             await mesh.closed()
             with pytest.raises(ServedBefore, match="open it again"):
                 await opened(file, peer)
-        with FileStore.open(path, cluster="c", server=ME, codec=TEXT) as file:
+        with FileStore.open(path, cluster="c", server=ME) as file:
             mesh, _ = await opened(file, peer)
             mesh.close()
             await mesh.closed()
@@ -203,7 +201,7 @@ def test_peers_that_are_not_found_are_told_once_and_looked_for_again(
 
     async def run() -> None:
         path = tmp_path / "n1.db"
-        with FileStore.create(path, cluster="c", server=ME, codec=TEXT) as file, peer.socket:
+        with FileStore.create(path, cluster="c", server=ME) as file, peer.socket:
             mesh, place = await opened(file, peer)
             assert not mesh.peers()[PEER].is_found
             mesh.post(PEER, "a", MESSAGE)

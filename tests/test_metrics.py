@@ -34,8 +34,8 @@ from paxos_adapters.node import Node
 from paxos_adapters.node.metrics import observe
 
 async def main(folder):
-    with FileStore.create(Path(folder) / "n1.db", cluster="c", server=1, codec=TEXT) as file:
-        async with Node(file, {1: ("127.0.0.1", 0)}) as node:
+    with FileStore.create(Path(folder) / "n1.db", cluster="c", server=1) as file:
+        async with Node(file, {1: ("127.0.0.1", 0)}, codec=TEXT) as node:
             observe(node)
             print(await node.propose("leader", "me"))
 
@@ -66,8 +66,8 @@ async def watched(
     folder: Path, me: ServerId, addresses: Mapping[ServerId, Address], provider: MeterProvider
 ) -> AsyncGenerator[Node[str], None]:
     """A node that is observed."""
-    with FileStore.create(folder / f"n{me}.db", cluster="c", server=me, codec=TEXT) as file:
-        async with Node(file, addresses) as node:
+    with FileStore.create(folder / f"n{me}.db", cluster="c", server=me) as file:
+        async with Node(file, addresses, codec=TEXT) as node:
             observe(node, provider.get_meter("test"))
             yield node
 

@@ -21,7 +21,6 @@ from paxos import (
     Wake,
     server,
 )
-from paxos_adapters.codecs import TEXT
 from paxos_adapters.file import FileStore
 from paxos_adapters.host import Stopped
 from paxos_adapters.node import questions as module
@@ -32,7 +31,7 @@ from paxos_adapters.node.saving import Saver
 
 ME = ServerId(1)
 ONE = Ballot(1, ME)
-NOTHING, RED = NothingChosen(ONE), Done(ONE, "red", own=True)
+NOTHING, RED = NothingChosen(ONE), Done(ONE, b"red", own=True)
 
 
 def runs(run: Coroutine[object, object, None]) -> None:
@@ -44,7 +43,7 @@ class TestQuestions:
 
     def test_nothing_chosen_answers_only_who_asked_before_the_work_began(self) -> None:
         async def run() -> None:
-            questions = Questions[str]()
+            questions = Questions()
             early = questions.read("a")
             assert questions.begin("a") == Inquire()
             late = questions.read("a")
@@ -61,10 +60,10 @@ class TestQuestions:
 
     def test_what_is_chosen_answers_everybody(self) -> None:
         async def run() -> None:
-            questions = Questions[str]()
-            answers = [questions.read("a"), questions.propose("a", "red")]
-            assert questions.begin("a") == Propose("red")
-            answers += [questions.read("a"), questions.propose("a", "blue")]
+            questions = Questions()
+            answers = [questions.read("a"), questions.propose("a", b"red")]
+            assert questions.begin("a") == Propose(b"red")
+            answers += [questions.read("a"), questions.propose("a", b"blue")]
             other = questions.read("b")
             questions.answer("a", RED)
             assert [it.result() for it in answers] == [RED] * 4
@@ -75,13 +74,13 @@ class TestQuestions:
 
     def test_after_an_inquiry_comes_the_proposal_that_came_meanwhile(self) -> None:
         async def run() -> None:
-            questions = Questions[str]()
+            questions = Questions()
             reader = questions.read("a")
             assert questions.begin("a") == Inquire()
-            questions.propose("a", "red")
+            questions.propose("a", b"red")
             questions.answer("a", NOTHING)
             assert reader.done()
-            assert questions.begin("a") == Propose("red")
+            assert questions.begin("a") == Propose(b"red")
 
         runs(run())
 
@@ -91,11 +90,11 @@ class TestQuestions:
         monkeypatch.setattr(module, "WINDOW", 1)
 
         async def run() -> None:
-            questions = Questions[str]()
+            questions = Questions()
             questions.read("a")
             assert questions.begin("a") == Inquire()
             for _ in range(100):
-                answer = questions.propose("b", "red")
+                answer = questions.propose("b", b"red")
                 assert questions.begin("b") is None
                 questions.forget("b", answer)
             assert len(questions) == 1
@@ -111,17 +110,17 @@ class TestQuestions:
         monkeypatch.setattr(module, "WINDOW", 2)
 
         async def run() -> None:
-            questions = Questions[str]()
+            questions = Questions()
             for name in "abcde":
-                questions.propose(name, name)
+                questions.propose(name, name.encode())
             begun = [questions.begin(name) for name in "abcdec"]
-            assert begun == [Propose("a"), Propose("b"), None, None, None, None]
+            assert begun == [Propose(b"a"), Propose(b"b"), None, None, None, None]
             assert list(questions.due()) == []
             questions.answer("b", RED)
-            assert list(questions.due()) == [("c", Propose("c"))]
+            assert list(questions.due()) == [("c", Propose(b"c"))]
             questions.answer("a", RED)
             questions.answer("c", RED)
-            assert list(questions.due()) == [("d", Propose("d")), ("e", Propose("e"))]
+            assert list(questions.due()) == [("d", Propose(b"d")), ("e", Propose(b"e"))]
 
         runs(run())
 
@@ -131,7 +130,7 @@ class TestQuestions:
         monkeypatch.setattr(module, "WINDOW", 1)
 
         async def run() -> None:
-            questions = Questions[str]()
+            questions = Questions()
             questions.read("a")
             assert questions.begin("a") == Inquire()
             questions.read("a")
@@ -147,22 +146,22 @@ class TestQuestions:
         monkeypatch.setattr(module, "MAX_ASKED", 2)
 
         async def run() -> None:
-            questions = Questions[str]()
+            questions = Questions()
             first = questions.read("a")
             questions.read("a")
             with pytest.raises(Crowded):
-                questions.propose("b", "red")
+                questions.propose("b", b"red")
             questions.forget("a", first)
-            questions.propose("b", "red")
+            questions.propose("b", b"red")
 
         runs(run())
 
     def test_the_end_is_told_to_everybody(self) -> None:
         async def run() -> None:
-            questions = Questions[str]()
+            questions = Questions()
             early = questions.read("a")
             questions.begin("a")
-            waiting = [early, questions.read("a"), questions.propose("b", "red")]
+            waiting = [early, questions.read("a"), questions.propose("b", b"red")]
             end = Stopped(ME, NodeClosed())
             questions.end(end)
             assert [it.exception() for it in waiting] == [end] * 3
@@ -190,12 +189,12 @@ def test_alarms_of_a_tick_ring_together_and_in_order() -> None:
 
 @pytest.mark.parametrize("is_quick", [True, False])
 def test_saves_go_on_in_a_thread_while_the_disk_is_slow(tmp_path: Path, is_quick: bool) -> None:
-    record = Acceptor(ONE, Proposal(ONE, "red"))
-    told: list[Saved[server.Record[str]] | BaseException] = []
+    record = Acceptor(ONE, Proposal(ONE, b"red"))
+    told: list[Saved[server.Record[bytes]] | BaseException] = []
 
     async def run() -> None:
         path = tmp_path / "n1.db"
-        with FileStore.create(path, cluster="c", server=ME, codec=TEXT) as file:
+        with FileStore.create(path, cluster="c", server=ME) as file:
             saver = Saver(file, 1000.0 if is_quick else 0.0)
             saver.save([("a", record)], told.append)
             assert len(told) == (1 if is_quick else 0)

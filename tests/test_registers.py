@@ -42,21 +42,21 @@ ME, OTHER, THIRD = map(ServerId, (1, 2, 3))
 ALONE = majority([ME])
 THREE = majority([ME, OTHER, THIRD])
 B12 = Ballot(1, OTHER)
-Effect = server.Effect[str]
+Effect = server.Effect[bytes]
 
 
 class Disk:
     """Keeps the latest record of each type for each name."""
 
     def __init__(self) -> None:
-        self.latest: dict[tuple[str, type], server.Record[str]] = {}
+        self.latest: dict[tuple[str, type], server.Record[bytes]] = {}
         self.loads: list[str] = []
 
-    def load(self, name: str) -> Saved[server.Record[str]]:
+    def load(self, name: str) -> Saved[server.Record[bytes]]:
         self.loads.append(name)
         return Saved(tuple(it for (of, _), it in self.latest.items() if of == name))
 
-    def save(self, entries: list[Entry[str]]) -> Saved[server.Record[str]]:
+    def save(self, entries: list[Entry]) -> Saved[server.Record[bytes]]:
         self.latest.update({(name, type(record)): record for name, record in entries})
         return Saved(tuple(record for _, record in entries))
 
@@ -67,7 +67,7 @@ class Rig:
     def __init__(self, quorum: QuorumSystem = THREE, disk: Disk | None = None) -> None:
         self.disk = disk or Disk()
         self.performed: list[tuple[str, Effect]] = []
-        self.registers = Registers[str](
+        self.registers = Registers(
             ME,
             quorum,
             load=self.disk.load,
@@ -91,24 +91,24 @@ class Rig:
 
 def test_an_answer_waits_for_its_record() -> None:
     rig = Rig()
-    rig.registers.receive("a", From(OTHER, Accept(B12, "red")))
+    rig.registers.receive("a", From(OTHER, Accept(B12, b"red")))
     assert rig.said() == []
     rig.flush()
-    assert rig.said() == [("a", To(OTHER, Accepted(B12, "red")))]
-    assert rig.disk.latest[("a", Acceptor)] == Acceptor(B12, Proposal(B12, "red"))
+    assert rig.said() == [("a", To(OTHER, Accepted(B12, b"red")))]
+    assert rig.disk.latest[("a", Acceptor)] == Acceptor(B12, Proposal(B12, b"red"))
 
 
 def test_a_repeated_answer_waits_as_long_as_the_first_and_no_longer() -> None:
     rig = Rig()
-    rig.registers.receive("a", From(OTHER, Accept(B12, "red")))
+    rig.registers.receive("a", From(OTHER, Accept(B12, b"red")))
     waiting = rig.registers.take()
-    rig.registers.receive("a", From(OTHER, Accept(B12, "red")))
+    rig.registers.receive("a", From(OTHER, Accept(B12, b"red")))
     assert rig.said() == []
     rig.registers.saved(waiting, rig.disk.save(rig.registers.entries(waiting)))
     rig.flush()
-    accepted = ("a", To(OTHER, Accepted(B12, "red")))
+    accepted = ("a", To(OTHER, Accepted(B12, b"red")))
     assert rig.said() == [accepted, accepted]
-    rig.registers.receive("a", From(OTHER, Accept(B12, "red")))
+    rig.registers.receive("a", From(OTHER, Accept(B12, b"red")))
     assert rig.said() == [accepted]
     assert rig.registers.take() == []
 
@@ -117,20 +117,20 @@ def test_many_names_share_a_save() -> None:
     rig = Rig()
     for name in "abc":
         rig.registers.receive(name, From(OTHER, Prepare(B12)))
-        rig.registers.receive(name, From(OTHER, Accept(B12, name)))
+        rig.registers.receive(name, From(OTHER, Accept(B12, name.encode())))
     waiting = rig.registers.take()
     entries = rig.registers.entries(waiting)
     assert [name for name, _ in entries] == ["a", "b", "c", RESERVED]
     rig.registers.saved(waiting, rig.disk.save(entries))
     assert [it for it in rig.said() if it[0] == "b"] == [
-        ("b", To(OTHER, Promise[str](B12, None))),
-        ("b", To(OTHER, Accepted(B12, "b"))),
+        ("b", To(OTHER, Promise[bytes](B12, None))),
+        ("b", To(OTHER, Accepted(B12, b"b"))),
     ]
 
 
 def test_nothing_opens_without_the_receipt() -> None:
     rig = Rig()
-    rig.registers.receive("a", From(OTHER, Accept(B12, "red")))
+    rig.registers.receive("a", From(OTHER, Accept(B12, b"red")))
     with pytest.raises(WrongReceipt):
         rig.registers.saved(rig.registers.take(), Saved(()))
     assert rig.said() == []
@@ -143,7 +143,7 @@ class TestPromises:
         rig = Rig()
         rig.reserve()
         rig.registers.receive("a", From(OTHER, Prepare(B12)))
-        assert rig.said() == [("a", To(OTHER, Promise[str](B12, None)))]
+        assert rig.said() == [("a", To(OTHER, Promise[bytes](B12, None)))]
         assert rig.registers.take() == []
 
     def test_beyond_it_a_promise_waits_for_a_new_block(self) -> None:
@@ -153,7 +153,7 @@ class TestPromises:
         rig.registers.receive("a", From(OTHER, Prepare(far)))
         assert rig.said() == []
         rig.flush()
-        assert rig.said() == [("a", To(OTHER, Promise[str](far, None)))]
+        assert rig.said() == [("a", To(OTHER, Promise[bytes](far, None)))]
         assert rig.disk.latest[(RESERVED, MaxRound)] == MaxRound(5_000_000 + BLOCK_ROUNDS)
 
     def test_what_was_promised_is_kept_through_a_crash(self) -> None:
@@ -162,7 +162,7 @@ class TestPromises:
         rig.registers.receive("a", From(OTHER, Prepare(Ballot(BLOCK_ROUNDS, OTHER))))
         again = Rig(disk=rig.disk)
         again.reserve()
-        again.registers.receive("a", From(THIRD, Accept(Ballot(BLOCK_ROUNDS, ME), "blue")))
+        again.registers.receive("a", From(THIRD, Accept(Ballot(BLOCK_ROUNDS, ME), b"blue")))
         (refusal,) = again.said()
         above = Ballot(BLOCK_ROUNDS + 1, ServerId(0))
         assert refusal == ("a", To(THIRD, Nack(Ballot(BLOCK_ROUNDS, ME), above)))
@@ -170,22 +170,22 @@ class TestPromises:
     def test_what_was_accepted_is_kept_with_it(self) -> None:
         rig = Rig()
         rig.reserve()
-        rig.registers.receive("a", From(OTHER, Accept(B12, "red")))
+        rig.registers.receive("a", From(OTHER, Accept(B12, b"red")))
         rig.flush()
         rig.registers.receive("a", From(THIRD, Prepare(Ballot(2, THIRD))))
         again = Rig(disk=rig.disk)
         far = Ballot(5_000_000, THIRD)
         again.registers.receive("a", From(THIRD, Prepare(far)))
         again.flush()
-        assert again.said() == [("a", To(THIRD, Promise(far, Proposal(B12, "red"))))]
+        assert again.said() == [("a", To(THIRD, Promise(far, Proposal(B12, b"red"))))]
 
     def test_who_is_refused_begins_above_for_all_names(self) -> None:
         rig = Rig()
         rig.reserve()
-        rig.registers.receive("a", Propose("red"))
+        rig.registers.receive("a", Propose(b"red"))
         rig.registers.receive("a", From(OTHER, Nack(Ballot(1, ME), Ballot(700, OTHER))))
         rig.said()
-        rig.registers.receive("b", Propose("red"))
+        rig.registers.receive("b", Propose(b"red"))
         assert rig.said()[0] == ("b", Broadcast(Prepare(Ballot(701, ME))))
 
 
@@ -195,7 +195,7 @@ class TestRounds:
     def test_within_the_block_a_proposal_waits_for_nothing(self) -> None:
         rig = Rig()
         rig.reserve()
-        rig.registers.receive("a", Propose("red"))
+        rig.registers.receive("a", Propose(b"red"))
         prepare, wake, *_ = rig.said()
         assert prepare == ("a", Broadcast(Prepare(Ballot(1, ME))))
         assert wake == ("a", WakeMe(Wake(Ballot(1, ME)), 0))
@@ -203,18 +203,18 @@ class TestRounds:
 
     def test_without_a_block_it_waits_for_one(self) -> None:
         rig = Rig()
-        rig.registers.receive("a", Propose("red"))
+        rig.registers.receive("a", Propose(b"red"))
         assert rig.said() == []
         waiting = rig.registers.take()
         assert rig.registers.entries(waiting) == [(RESERVED, MaxRound(1 + BLOCK_ROUNDS))]
         rig.registers.saved(waiting, rig.disk.save(rig.registers.entries(waiting)))
         assert rig.said()[0] == ("a", Broadcast(Prepare(Ballot(1, ME))))
-        rig.registers.receive("b", Propose("red"))
+        rig.registers.receive("b", Propose(b"red"))
         assert rig.said()[0] == ("b", Broadcast(Prepare(Ballot(1, ME))))
 
     def test_the_receipt_for_something_else_opens_no_round(self) -> None:
         rig = Rig()
-        rig.registers.receive("a", Propose("red"))
+        rig.registers.receive("a", Propose(b"red"))
         with pytest.raises(WrongReceipt):
             rig.registers.saved(rig.registers.take(), Saved((MaxRound(0),)))
 
@@ -223,7 +223,7 @@ class TestRounds:
         first.reserve()
         again = Rig(disk=first.disk)
         again.reserve()
-        again.registers.receive("a", Propose("red"))
+        again.registers.receive("a", Propose(b"red"))
         assert again.said()[0] == ("a", Broadcast(Prepare(Ballot(BLOCK_ROUNDS + 2, ME))))
         assert again.disk.latest[(RESERVED, MaxRound)] == MaxRound(2 * BLOCK_ROUNDS)
 
@@ -232,7 +232,7 @@ class TestRounds:
         rig.reserve()
         far = Ballot(5_000_000, OTHER)
         rig.registers.receive("a", From(OTHER, Prepare(far)))
-        rig.registers.receive("a", Propose("red"))
+        rig.registers.receive("a", Propose(b"red"))
         assert rig.said() == []
         rig.flush()
         assert rig.said()[1] == ("a", Broadcast(Prepare(Ballot(5_000_001, ME))))
@@ -244,12 +244,12 @@ class TestRounds:
         rig.reserve()
         far = Ballot((1 << 63) - 1, OTHER)
         rig.registers.receive("a", From(OTHER, Prepare(far)))
-        rig.registers.receive("a", From(OTHER, Accept(far, "red")))
+        rig.registers.receive("a", From(OTHER, Accept(far, b"red")))
         rig.registers.receive("a", From(OTHER, Nack(Ballot(1, ME), far)))
         assert rig.said() == []
         assert rig.registers.take() == []
         assert rig.registers.dropped == 3
-        rig.registers.receive("b", Propose("red"))
+        rig.registers.receive("b", Propose(b"red"))
         assert rig.said()[0] == ("b", Broadcast(Prepare(Ballot(1, ME))))
 
     def test_a_round_that_a_host_has_used_is_not_used_again(self) -> None:
@@ -257,7 +257,7 @@ class TestRounds:
         disk.save([("a", MaxRound(7))])
         rig = Rig(disk=disk)
         rig.reserve()
-        rig.registers.receive("a", Propose("red"))
+        rig.registers.receive("a", Propose(b"red"))
         assert rig.said()[0] == ("a", Broadcast(Prepare(Ballot(8, ME))))
 
 
@@ -265,11 +265,11 @@ def test_messages_are_dropped_while_too_much_waits(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(module, "MAX_WAITING", 3)
     rig = Rig()
     for _ in range(10):
-        rig.registers.receive("a", From(OTHER, Accept(B12, "red")))
+        rig.registers.receive("a", From(OTHER, Accept(B12, b"red")))
     assert rig.registers.dropped == 7
     rig.flush()
-    assert rig.said() == [("a", To(OTHER, Accepted(B12, "red")))] * 3
-    rig.registers.receive("b", From(OTHER, Accept(B12, "red")))
+    assert rig.said() == [("a", To(OTHER, Accepted(B12, b"red")))] * 3
+    rig.registers.receive("b", From(OTHER, Accept(B12, b"red")))
     rig.flush()
     assert len(rig.said()) == 1
 
@@ -285,7 +285,7 @@ class TestMemory:
     def test_the_least_used_is_dropped_and_loaded_again(self) -> None:
         rig = Rig()
         for name in "abcd":
-            rig.registers.receive(name, From(OTHER, Accept(B12, name)))
+            rig.registers.receive(name, From(OTHER, Accept(B12, name.encode())))
             rig.flush()
         assert len(rig.registers) == 3
         rig.said()
@@ -303,27 +303,27 @@ class TestMemory:
             rig.registers.receive(name, From(OTHER, Prepare(B12)))
         assert len(rig.said()) == len(rig.registers) == 4
         rig.flush()
-        assert rig.disk.latest[("a", Acceptor)] == Acceptor[str](B12)
+        assert rig.disk.latest[("a", Acceptor)] == Acceptor[bytes](B12)
         rig.registers.receive("e", From(OTHER, Prepare(B12)))
         rig.flush()
         rig.registers.receive("f", From(OTHER, Prepare(B12)))
         assert rig.disk.loads.count("a") == 1
-        rig.registers.receive("a", From(THIRD, Accept(Ballot(1, ME), "blue")))
+        rig.registers.receive("a", From(THIRD, Accept(Ballot(1, ME), b"blue")))
         assert rig.disk.loads.count("a") == 2
         assert rig.said()[-1] == ("a", To(THIRD, Nack(Ballot(1, ME), B12)))
 
     def test_what_was_loaded_is_durable(self) -> None:
         rig = Rig()
-        rig.registers.receive("a", From(OTHER, Accept(B12, "red")))
+        rig.registers.receive("a", From(OTHER, Accept(B12, b"red")))
         rig.flush()
         again = Rig(disk=rig.disk)
-        again.registers.receive("a", From(OTHER, Accept(B12, "red")))
-        assert again.said() == [("a", To(OTHER, Accepted(B12, "red")))]
+        again.registers.receive("a", From(OTHER, Accept(B12, b"red")))
+        assert again.said() == [("a", To(OTHER, Accepted(B12, b"red")))]
 
     def test_what_is_not_saved_stays(self) -> None:
         rig = Rig()
         for name in "abcdefg":
-            rig.registers.receive(name, From(OTHER, Accept(B12, "red")))
+            rig.registers.receive(name, From(OTHER, Accept(B12, b"red")))
         assert len(rig.registers) == 7
         rig.flush()
         assert len(rig.said()) == 7
@@ -334,7 +334,7 @@ class TestMemory:
         rig = Rig()
         rig.reserve()
         for name in "abcdefg":
-            rig.registers.receive(name, Propose("red"))
+            rig.registers.receive(name, Propose(b"red"))
         assert len(rig.registers) == 7
 
 
@@ -343,10 +343,10 @@ class TestMemory:
 def test_names_decide_apart_whatever_is_saved_when(asks: list[str], seed: int) -> None:
     """One server is its own quorum; saves come late and in any portion."""
     rig, chance = Rig(ALONE), Random(seed)
-    queue: deque[tuple[str, server.Event[str]]] = deque(
-        (name, Propose(f"{name}{number}")) for number, name in enumerate(asks)
+    queue: deque[tuple[str, server.Event[bytes]]] = deque(
+        (name, Propose(f"{name}{number}".encode())) for number, name in enumerate(asks)
     )
-    known: dict[str, str] = {}
+    known: dict[str, bytes] = {}
     while queue or rig.registers._waiting:  # pyright: ignore[reportPrivateUsage]
         if queue and chance.random() < 0.5:
             name, event = queue.popleft()
@@ -359,7 +359,7 @@ def test_names_decide_apart_whatever_is_saved_when(asks: list[str], seed: int) -
                 queue.append((name, From(ME, effect.message)))
             elif isinstance(effect, Done):
                 assert known.setdefault(name, effect.value) == effect.value
-                assert effect.value[0] == name
+                assert effect.value[:1] == name.encode()
             else:
                 assert not isinstance(effect, NothingChosen)
     assert set(known) == set(asks)
@@ -371,11 +371,11 @@ class Cluster:
     def __init__(self, chance: Random) -> None:
         self.chance = chance
         self.disks = {me: Disk() for me in THREE.members}
-        self.flying: list[tuple[ServerId, str, server.Event[str]]] = []
-        self.known: dict[str, set[str]] = {}
+        self.flying: list[tuple[ServerId, str, server.Event[bytes]]] = []
+        self.known: dict[str, set[bytes]] = {}
         self.registers = {me: self.start(me) for me in sorted(THREE.members)}
 
-    def start(self, me: ServerId) -> Registers[str]:
+    def start(self, me: ServerId) -> Registers:
         def perform(name: str, effect: Effect) -> None:
             if isinstance(effect, Broadcast):
                 self.flying += [(it, name, From(me, effect.message)) for it in THREE.members]
@@ -386,7 +386,7 @@ class Cluster:
             elif isinstance(effect, Done):
                 self.known.setdefault(name, set()).add(effect.value)
 
-        registers = Registers[str](me, THREE, load=self.disks[me].load, perform=perform)
+        registers = Registers(me, THREE, load=self.disks[me].load, perform=perform)
         registers.reserved(self.disks[me].save([registers.block()]))
         return registers
 
@@ -398,7 +398,7 @@ class Cluster:
         elif what < 0.1:
             name = self.chance.choice("abc")
             if not registers.of(name).is_at_work:
-                registers.receive(name, Propose(f"{name}{number}"))
+                registers.receive(name, Propose(f"{name}{number}".encode()))
         elif what < 0.35:
             waiting = registers.take()
             registers.saved(waiting, self.disks[me].save(registers.entries(waiting)))

@@ -32,7 +32,7 @@ from paxos import (
 )
 from paxos_adapters import registers as registers_module
 from paxos_adapters.broken import PROTOCOLS
-from paxos_adapters.codecs import TEXT
+from paxos_adapters.codecs import LENIENT, RAW, TEXT
 from paxos_adapters.explaining import Agreed, explain, of_replay
 from paxos_adapters.exploration.counterexamples import counterexample
 from paxos_adapters.exploration.interleavings import explore_cluster
@@ -44,6 +44,7 @@ from paxos_adapters.memory import Cluster
 from paxos_adapters.ports import Witness
 from paxos_adapters.protocols import PAXOS, Protocol
 from paxos_adapters.recording import (
+    Coder,
     Place,
     Recorder,
     RecordingError,
@@ -427,10 +428,10 @@ def test_equal_messages_are_told_apart_by_their_order(tmp_path: Path) -> None:
 
 
 def test_registers_tell_of_each_name(tmp_path: Path) -> None:
-    with record(tmp_path / "run") as recorder:
-        own: list[tuple[str, server.Event[str]]] = []
+    with Recorder(tmp_path / "run", codec=RAW, runtime="test") as recorder:
+        own: list[tuple[str, server.Event[bytes]]] = []
 
-        def perform(name: str, effect: server.Effect[str]) -> None:
+        def perform(name: str, effect: server.Effect[bytes]) -> None:
             if isinstance(effect, Broadcast | To):
                 own.append((name, From(S1, effect.message)))
 
@@ -438,7 +439,7 @@ def test_registers_tell_of_each_name(tmp_path: Path) -> None:
             S1, majority([S1]), load=lambda _: Saved(()), perform=perform, witness=recorder
         )
         for name in ("a", "b"):
-            registers.receive(name, Propose(name))
+            registers.receive(name, Propose(name.encode()))
         for _ in range(4):
             waiting = registers.take()
             entries = registers.entries(waiting)
@@ -450,14 +451,16 @@ def test_registers_tell_of_each_name(tmp_path: Path) -> None:
 
     assert found.difference is None
     assert found.names == ("a", "b")
-    assert found.states == {(S1, name): registers.of(name).state for name in ("a", "b")}
+    assert set(found.states) == {(S1, "a"), (S1, "b")}
     for name in ("a", "b"):
+        replayed = Coder(LENIENT).encode(found.states[S1, name])
+        assert replayed == Coder(RAW).encode(registers.of(name).state)
         reason = explain(of_replay(found, name), name)
         assert isinstance(reason, Agreed)
         assert reason.value == name
 
 
-def ignore(name: str, effect: server.Effect[str]) -> None:
+def ignore(name: str, effect: server.Effect[bytes]) -> None:
     """There is nobody to send it to."""
 
 
@@ -465,12 +468,12 @@ def test_registers_that_leave_the_memory(tmp_path: Path, monkeypatch: pytest.Mon
     """Their promises are saved first, for which no step waits; asked again, they are loaded."""
     monkeypatch.setattr(registers_module, "MAX_IDLE", 1)
     monkeypatch.setattr(registers_module, "SPARE", 0)
-    disk: dict[str, server.Record[str]] = {}
+    disk: dict[str, server.Record[bytes]] = {}
 
-    def load(name: str) -> Saved[server.Record[str]]:
+    def load(name: str) -> Saved[server.Record[bytes]]:
         return Saved((disk[name],) if name in disk else ())
 
-    with record(tmp_path / "run") as recorder:
+    with Recorder(tmp_path / "run", codec=RAW, runtime="test") as recorder:
         registers = Registers(S1, THREE, load=load, perform=ignore, witness=recorder)
         for name in ("a", "b", "c", "a"):
             registers.receive(name, From(S2, Prepare(ballot("1.2"))))
@@ -491,11 +494,11 @@ def test_registers_that_leave_the_memory(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_registers_tell_of_a_broken_protocol(tmp_path: Path) -> None:
-    with record(tmp_path / "run") as recorder:
+    with Recorder(tmp_path / "run", codec=RAW, runtime="test") as recorder:
         registers = Registers(S1, THREE, load=lambda _: Saved(()), perform=ignore, witness=recorder)
-        registers.receive("a", From(S2, Chosen(ballot("1.2"), "red")))
+        registers.receive("a", From(S2, Chosen(ballot("1.2"), b"red")))
         with pytest.raises(AgreementBroken):
-            registers.receive("a", From(S3, Chosen(ballot("1.3"), "blue")))
+            registers.receive("a", From(S3, Chosen(ballot("1.3"), b"blue")))
 
     found = replay(tmp_path / "run")
 
@@ -510,18 +513,18 @@ NODE = dedent(
     import asyncio, os, sys
     from pathlib import Path
     from paxos import ServerId
-    from paxos_adapters.codecs import TEXT
+    from paxos_adapters.codecs import RAW, TEXT
     from paxos_adapters.file import FileStore
     from paxos_adapters.host import Pace
     from paxos_adapters.node import Node
     from paxos_adapters.recording import Recorder
 
     async def main(me, folder, ports):
-        recorder = Recorder(folder / f"n{me}.jsonl", codec=TEXT, runtime="node")
+        recorder = Recorder(folder / f"n{me}.jsonl", codec=RAW, runtime="node")
         addresses = {ServerId(it): ("127.0.0.1", port) for it, port in enumerate(ports, 1)}
         pace = Pace(shortest_s=0.02, longest_s=0.5, beat_s=0.02)
-        with FileStore.open(folder / f"n{me}.db", cluster="c", server=me, codec=TEXT) as file:
-            async with Node(file, addresses, pace=pace, witness=recorder) as running:
+        with FileStore.open(folder / f"n{me}.db", cluster="c", server=me) as file:
+            async with Node(file, addresses, codec=TEXT, pace=pace, witness=recorder) as running:
                 print("up", flush=True)
                 number = 0
                 while True:
@@ -539,7 +542,7 @@ def test_five_processes_that_are_killed_replay_to_the_same_states(tmp_path: Path
     """SIGKILL to each of them, twice, in the middle of its work."""
     addresses = free_addresses(5)
     for me in addresses:
-        FileStore.create(tmp_path / f"n{me}.db", cluster="c", server=me, codec=TEXT).close()
+        FileStore.create(tmp_path / f"n{me}.db", cluster="c", server=me).close()
     ports = [str(port) for _, port in addresses.values()]
     said: dict[str, set[str]] = {}
 

@@ -19,7 +19,6 @@ import pytest
 
 from examples.json_store import JsonStore, JsonStoreError
 from paxos import ServerId, server
-from paxos_adapters.codecs import TEXT
 from paxos_adapters.file import Decision, FileStore, StoreError
 from paxos_adapters.file import store as store_module
 from paxos_adapters.memory import MemoryStore
@@ -31,19 +30,19 @@ ONE = ServerId(1)
 VALUES = "red", "", "\0'é\n", "x" * 5000
 
 
-class TestFileStore(StoreKit[str]):
+class TestFileStore(StoreKit[bytes]):
     """The store that comes with the library promises everything."""
 
-    values = VALUES
+    values = *(it.encode() for it in VALUES), bytes(range(256))
     errors = (StoreError,)
 
-    def create(self, folder: Path) -> Decision[str]:
+    def create(self, folder: Path) -> Decision:
         path = folder / "n1.db"
-        return FileStore.create(path, cluster="demo", server=ONE, codec=TEXT).decision("x")
+        return FileStore.create(path, cluster="demo", server=ONE).decision("x")
 
-    def open(self, folder: Path) -> Decision[str]:
+    def open(self, folder: Path) -> Decision:
         path = folder / "n1.db"
-        return FileStore.open(path, cluster="demo", server=ONE, codec=TEXT).decision("x")
+        return FileStore.open(path, cluster="demo", server=ONE).decision("x")
 
     def failing(self) -> AbstractContextManager[object]:
         full = sqlite3.OperationalError("database or disk is full")

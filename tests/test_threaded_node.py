@@ -24,6 +24,7 @@ from paxos_adapters.file import FileStore, StoreError
 from paxos_adapters.host import Pace, Stopped
 from paxos_adapters.node import (
     BadName,
+    Found,
     Insecure,
     NoAnswer,
     NodeClosed,
@@ -45,13 +46,13 @@ class Cluster:
         self.folder, self.stack = folder, stack
         self.addresses = free_addresses(3)
         for me in IDS[:3]:
-            FileStore.create(self.path(me), cluster="c", server=me, codec=TEXT).close()
+            FileStore.create(self.path(me), cluster="c", server=me).close()
 
     def path(self, me: ServerId) -> Path:
         return self.folder / f"n{me}.db"
 
-    def open(self, me: ServerId) -> FileStore[str]:
-        file = FileStore.open(self.path(me), cluster="c", server=me, codec=TEXT)
+    def open(self, me: ServerId) -> FileStore:
+        file = FileStore.open(self.path(me), cluster="c", server=me)
         return self.stack.enter_context(file)
 
     def start(
@@ -62,7 +63,12 @@ class Cluster:
     ) -> ThreadedNode[str]:
         """The node of one server, which has to be down, with its file opened for it."""
         node = ThreadedNode(
-            self.open(me), self.addresses, pace=pace, random=Random(me), loop_factory=loop_factory
+            self.open(me),
+            self.addresses,
+            codec=TEXT,
+            pace=pace,
+            random=Random(me),
+            loop_factory=loop_factory,
         )
         return self.stack.enter_context(node)
 
@@ -153,20 +159,20 @@ class TestErrors:
     def test_a_node_that_cannot_start(self, cluster: Cluster) -> None:
         file, threads = cluster.open(ONE), threading.active_count()
         with pytest.raises(Insecure):
-            ThreadedNode(file, {ONE: ("192.0.2.1", 0)})
+            ThreadedNode(file, {ONE: ("192.0.2.1", 0)}, codec=TEXT)
         with pytest.raises(UnknownServer):
-            ThreadedNode(file, {TWO: ("127.0.0.1", 0)})
+            ThreadedNode(file, {TWO: ("127.0.0.1", 0)}, codec=TEXT)
         with pytest.raises(AddressError):
-            ThreadedNode(file, {ONE: ("192.0.2.1", 0)}, insecure=True)
+            ThreadedNode(file, {ONE: ("192.0.2.1", 0)}, codec=TEXT, insecure=True)
         assert threading.active_count() == threads
-        with ThreadedNode(file, {ONE: ("127.0.0.1", 0)}) as node:
+        with ThreadedNode(file, {ONE: ("127.0.0.1", 0)}, codec=TEXT) as node:
             assert node.propose("leader", "one") == "one"
 
     def test_a_file_that_is_closed(self, cluster: Cluster) -> None:
         file = cluster.open(ONE)
         file.close()
         with pytest.raises(StoreError):
-            ThreadedNode(file, cluster.addresses)
+            ThreadedNode(file, cluster.addresses, codec=TEXT)
 
     def test_a_save_that_fails_stops_the_node(
         self, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
@@ -263,7 +269,7 @@ class TestTheEnd:
         assert one.status().asked == 0
         two = cluster.start(TWO)
         assert two.watch("leader") == "one"
-        assert one.read("leader") == "one"
+        assert one.read("leader") == Found("one")
 
     def test_a_process_that_is_forked_has_no_node(self, cluster: Cluster) -> None:
         one = cluster.start(ONE)
@@ -290,8 +296,8 @@ from paxos_adapters.codecs import TEXT
 from paxos_adapters.file import FileStore
 from paxos_adapters.node import ThreadedNode
 path, me = Path({str(tmp_path)!r}) / "n1.db", ServerId(1)
-file = FileStore.create(path, cluster="c", server=me, codec=TEXT)
-node = ThreadedNode(file, {{me: ("127.0.0.1", 0)}})
+file = FileStore.create(path, cluster="c", server=me)
+node = ThreadedNode(file, {{me: ("127.0.0.1", 0)}}, codec=TEXT)
 print(node.propose("leader", "one"))
 """
         done = subprocess.run(

@@ -23,7 +23,6 @@ from attrs import frozen
 
 from examples.tcp_transport import TcpTransport
 from paxos import Heartbeat, Message, ServerId, UnknownServer
-from paxos_adapters.codecs import TEXT
 from paxos_adapters.file import FileStore
 from paxos_adapters.memory import Endpoint, Network
 from paxos_adapters.node import DatagramTransport
@@ -119,11 +118,11 @@ def free_addresses(kind: int = socket.SOCK_STREAM) -> dict[ServerId, tuple[str, 
     return found
 
 
-class TestTcp(TransportKit[str]):
+class TestTcp(TransportKit[bytes]):
     """The example of the documents, for which nothing but the kit was at hand."""
 
-    values = *VALUES, "x" * 65_536
-    too_large = ("x" * 65_537,)
+    values = *(it.encode() for it in VALUES), bytes(range(256)), b"x" * 65_536
+    too_large = (b"x" * 65_537,)
     errors = UnknownServer, TooLarge
 
     def setup_method(self) -> None:
@@ -133,8 +132,8 @@ class TestTcp(TransportKit[str]):
         self.runner.close()
 
     @contextmanager
-    def running(self, me: ServerId, deliver: Deliver[str]) -> Generator[TcpTransport[str]]:
-        transport = TcpTransport(me, self.addresses, TEXT, deliver)
+    def running(self, me: ServerId, deliver: Deliver[bytes]) -> Generator[TcpTransport]:
+        transport = TcpTransport(me, self.addresses, deliver)
         self.runner.run(transport.start())
         yield transport
         self.runner.run(transport.close())
@@ -149,18 +148,18 @@ class TestTcp(TransportKit[str]):
         self.runner.run(wait())
 
 
-class TestUdp(TransportKit[str]):
+class TestUdp(TransportKit[bytes]):
     """The datagrams of a node, for a host that one runs oneself."""
 
-    values = *VALUES, "x" * 65_536
-    too_large = ("x" * 65_537,)
+    values = *(it.encode() for it in VALUES), bytes(range(256)), b"x" * 65_536
+    too_large = (b"x" * 65_537,)
     errors = (UnknownServer,)
 
     def setup_method(self) -> None:
         self.runner, self.addresses = asyncio.Runner(), free_addresses(socket.SOCK_DGRAM)
         self.folder = TemporaryDirectory()
         for me in IDS:
-            FileStore.create(self.path(me), cluster="c", server=me, codec=TEXT).close()
+            FileStore.create(self.path(me), cluster="c", server=me).close()
 
     def teardown_method(self) -> None:
         self.runner.close()
@@ -170,8 +169,8 @@ class TestUdp(TransportKit[str]):
         return Path(self.folder.name, f"n{me}.db")
 
     @contextmanager
-    def running(self, me: ServerId, deliver: Deliver[str]) -> Generator[DatagramTransport[str]]:
-        with FileStore.open(self.path(me), cluster="c", server=me, codec=TEXT) as file:
+    def running(self, me: ServerId, deliver: Deliver[bytes]) -> Generator[DatagramTransport]:
+        with FileStore.open(self.path(me), cluster="c", server=me) as file:
             transport = DatagramTransport(file, self.addresses, decision="leader", receive=deliver)
             self.runner.run(transport.__aenter__())
             yield transport
@@ -182,12 +181,12 @@ class TestUdp(TransportKit[str]):
 
 def test_the_example_refuses_bytes_that_are_no_messages() -> None:
     """And hears whoever comes next."""
-    heard: list[tuple[ServerId, Message[str]]] = []
+    heard: list[tuple[ServerId, Message[bytes]]] = []
 
     async def run() -> None:
         addresses = free_addresses()
         one = TcpTransport(
-            IDS[0], addresses, TEXT, lambda sender, message: heard.append((sender, message))
+            IDS[0], addresses, lambda sender, message: heard.append((sender, message))
         )
         await one.start()
         hello = (2).to_bytes(4)
@@ -214,8 +213,8 @@ def test_the_example_refuses_bytes_that_are_no_messages() -> None:
     assert heard == [(IDS[0], Heartbeat())]
 
 
-def frame(message: Message[str]) -> bytes:
-    body = batch([pack("", message, TEXT)])
+def frame(message: Message[bytes]) -> bytes:
+    body = batch([pack("", message)])
     return len(body).to_bytes(4) + body
 
 

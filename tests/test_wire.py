@@ -6,6 +6,7 @@ import pickle
 import sys
 from collections.abc import Callable
 from itertools import pairwise
+from typing import cast
 
 import pytest
 from hypothesis import given
@@ -24,7 +25,6 @@ from paxos import (
     ServerId,
     UnknownServer,
 )
-from paxos_adapters.codecs import RAW, TEXT
 from paxos_adapters.peers import Presence
 from paxos_adapters.wire import (
     BadPresence,
@@ -33,6 +33,7 @@ from paxos_adapters.wire import (
     Hostile,
     Keyring,
     MissingExtra,
+    NotBytes,
     Opened,
     OutOfBounds,
     Reason,
@@ -56,7 +57,6 @@ from paxos_adapters.wire.frame import BODY_BYTES, HEADER_BYTES, LAYOUT, SESSION,
 from paxos_adapters.wire.parts import MAX_PARTS
 from tests.wires import (
     BEAT,
-    MEMBERS,
     MESSAGES,
     NEW,
     OLD,
@@ -80,7 +80,7 @@ def refused(end: End, datagram: bytes) -> Reason:
     return caught.value.reason
 
 
-def heard(end: End, datagrams: tuple[bytes, ...]) -> list[Entry[bytes]]:
+def heard(end: End, datagrams: tuple[bytes, ...]) -> list[Entry]:
     return [entry for datagram in datagrams for entry in end.wire.open(datagram).messages]
 
 
@@ -126,47 +126,13 @@ def test_a_late_datagram_does_not_turn_back_what_is_known_of_a_disk() -> None:
     assert two.wire.open(*early).presence.mark == 21
 
 
-def test_a_codec_turns_values_into_bytes() -> None:
-    def wire(me: ServerId) -> Wire[str]:
-        return Wire(
-            cluster="demo",
-            me=me,
-            members=MEMBERS,
-            codec=TEXT,
-            protection=SIGNED,
-            presence=lambda: PRESENCE,
-            known={},
-        )
-
-    (datagram,) = wire(ONE).seal(TWO, [("leader", Accept(BALLOT, "blå"))])
-
-    assert wire(TWO).open(datagram).messages == (("leader", Accept(BALLOT, "blå")),)
-    (datagram,) = End(ONE).seal(Accept(BALLOT, b"\xff"))
-    with pytest.raises(Hostile) as caught:
-        wire(TWO).open(datagram)
-    assert caught.value.reason is Reason.UNDECODABLE
-
-
-def test_a_codec_that_fails_in_any_way_ends_as_hostile() -> None:
-    class Deep:
-        def encode(self, value: bytes) -> bytes:
-            return value
-
-        def decode(self, encoded: bytes) -> bytes:
-            raise RecursionError(encoded)
-
-    wire = Wire(
-        cluster="demo",
-        me=TWO,
-        members=MEMBERS,
-        codec=Deep(),
-        protection=SIGNED,
-        presence=lambda: PRESENCE,
-        known={},
-    )
-    with pytest.raises(Hostile) as caught:
-        wire.open(*End(ONE).seal(VALUE))
-    assert caught.value.reason is Reason.UNDECODABLE
+@pytest.mark.parametrize("value", [None, "red", 7, bytearray(b"red")])
+def test_a_value_that_is_not_bytes_is_not_sent(value: object) -> None:
+    """One that can change, too: what is sent again must be what was sent."""
+    one = End(ONE)
+    with pytest.raises(NotBytes, match=f"of type {type(value).__name__} was to be sent"):
+        one.seal(Accept(BALLOT, cast("bytes", value)))
+    assert End(TWO).wire.open(*one.seal(BEAT)).messages == (("leader", BEAT),)
 
 
 # --- batches ------------------------------------------------------------------------------------
@@ -353,7 +319,6 @@ def test_a_member_that_no_frame_has_room_for_is_refused(server: int) -> None:
             cluster="demo",
             me=ONE,
             members={ONE, ServerId(server)},
-            codec=RAW,
             protection=SIGNED,
             presence=lambda: PRESENCE,
             known={},
@@ -396,7 +361,6 @@ def test_a_stranger_is_not_heard() -> None:
         cluster="demo",
         me=stranger,
         members={stranger, TWO},
-        codec=RAW,
         protection=SIGNED,
         presence=lambda: PRESENCE,
         known={},

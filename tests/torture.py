@@ -37,7 +37,6 @@ from typing import TypeAlias
 from attrs import Factory, define, frozen
 
 from paxos import Acceptor, Ballot, MaxRound, Proposal, ServerId
-from paxos_adapters.codecs import TEXT
 from paxos_adapters.file import FileStore, StoreError, opening
 from paxos_adapters.peers import Presence
 
@@ -54,21 +53,21 @@ class Broken(AssertionError):
 
 def make(path: Path) -> None:
     """An empty store, and one that saves often into the file itself."""
-    FileStore.create(path, cluster="demo", server=ME, codec=TEXT).close()
+    FileStore.create(path, cluster="demo", server=ME).close()
 
 
-def reopen(path: Path) -> FileStore[str]:
-    return FileStore.open(path, cluster="demo", server=ME, codec=TEXT)
+def reopen(path: Path) -> FileStore:
+    return FileStore.open(path, cluster="demo", server=ME)
 
 
-def save(file: FileStore[str], number: int) -> None:
+def save(file: FileStore, number: int) -> None:
     """Save one batch: the same number for every name."""
     ballot = Ballot(number, ME)
-    state = Acceptor(ballot, Proposal(ballot, f"value {number} " + "." * (number * 37 % 300)))
+    state = Acceptor(ballot, Proposal(ballot, b"value %d " % number + b"." * (number * 37 % 300)))
     file.save([(name, record) for name in NAMES for record in (state, MaxRound(number))])
 
 
-def number_in(file: FileStore[str]) -> int:
+def number_in(file: FileStore) -> int:
     """The number of the batch that was saved last; 0 for none. Raises Broken for half a batch."""
     found = {
         record.round if isinstance(record, MaxRound) else record.promised.round

@@ -26,7 +26,6 @@ from paxos import (
     Proposal,
     ServerId,
 )
-from paxos_adapters.codecs import RAW
 from paxos_adapters.peers import Presence
 from paxos_adapters.wire import (
     Checked,
@@ -116,9 +115,7 @@ class Vectors(msgspec.Struct):
     hostile: list[Refused]
 
 
-def wire(
-    me: int, protection: str, key: str | None, *, cluster: str, presence: Presence
-) -> Wire[bytes]:
+def wire(me: int, protection: str, key: str | None, *, cluster: str, presence: Presence) -> Wire:
     """One end, of any cluster."""
     keyring = Keyring((Key.parse(key),)) if key else None
     guard: Protection = Checked()
@@ -128,14 +125,13 @@ def wire(
         cluster=cluster,
         me=ServerId(me),
         members=MEMBERS | {ServerId(me), ServerId(MAX_SERVER), ServerId(0)},
-        codec=RAW,
         protection=guard,
         presence=lambda: presence,
         known={},
     )
 
 
-def said(entry: Entry[bytes]) -> Said:
+def said(entry: Entry) -> Said:
     """A message in words."""
     decision, message = entry
     words = Said(type(message).__name__, decision)
@@ -162,7 +158,7 @@ EACH: list[Message[bytes]] = [
     Chosen(BALLOT, b"red"),
     Heartbeat(),
 ]
-SEALED: list[tuple[str, list[Entry[bytes]]]] = [
+SEALED: list[tuple[str, list[Entry]]] = [
     *((f"{type(it).__name__}", [("leader", it)]) for it in EACH),
     ("all of them together", [("leader", it) for it in EACH]),
     ("sixteen messages", [(f"{it}", Heartbeat()) for it in range(16)]),
@@ -174,7 +170,7 @@ SEALED: list[tuple[str, list[Entry[bytes]]]] = [
 
 def vector(
     what: str,
-    entries: list[Entry[bytes]],
+    entries: list[Entry],
     protection: str,
     key: Key | None,
     *,
@@ -194,7 +190,7 @@ def vector(
 
 def vectors() -> list[Vector]:
     """All that are to be heard."""
-    beat: list[Entry[bytes]] = [("leader", Heartbeat())]
+    beat: list[Entry] = [("leader", Heartbeat())]
     last = evolve(PRESENCE, opened=MAX_MARK, mark=MAX_MARK)
     return [
         *(vector(what, entries, "signed", OLD) for what, entries in SEALED),

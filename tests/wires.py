@@ -20,7 +20,6 @@ from paxos import (
     Proposal,
     ServerId,
 )
-from paxos_adapters.codecs import RAW
 from paxos_adapters.peers import Presence
 from paxos_adapters.wire import Checked, Encrypted, Key, Keyring, Protection, Signed, Wire
 from paxos_adapters.wire.bounds import MAX_ROUND, MAX_SERVER, MAX_VALUE_BYTES
@@ -61,7 +60,6 @@ class End:
             cluster=cluster,
             me=me,
             members=MEMBERS,
-            codec=RAW,
             protection=protection,
             presence=lambda: self.presence,
             known=known or {},

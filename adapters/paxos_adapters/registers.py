@@ -21,7 +21,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from itertools import islice
-from typing import Generic, TypeAlias, TypeVar
+from typing import TypeAlias
 
 from attrs import define
 
@@ -46,8 +46,6 @@ from paxos.proposer import Accepting, Preparing
 from paxos_adapters.blocks import RESERVED, kept, reserved
 from paxos_adapters.ports import Witness
 
-V = TypeVar("V")
-
 BLOCK_ROUNDS = 1_000
 MAX_AHEAD = 1 << 40
 """Nobody honest is so many rounds ahead of us: who says so is not heard."""
@@ -58,19 +56,19 @@ MAX_WAITING = 10_000
 MAX_IDLE, SPARE = 10_000, 1_000
 """How many idle registers stay in memory, and how many more there may be before any is dropped."""
 
-Entry: TypeAlias = tuple[str, server.Record[V]]
-Waiting: TypeAlias = tuple[str, AfterSave[server.Record[V], server.Effect[V]]]
+Entry: TypeAlias = tuple[str, server.Record[bytes]]
+Waiting: TypeAlias = tuple[str, AfterSave[server.Record[bytes], server.Effect[bytes]]]
 
 
 @define
-class Register(Generic[V]):
+class Register:
     """One name in memory: its state, what is durable of its own, and how many steps wait.
 
     One that is ``leaving`` has its promise saved by itself, so that it can be dropped.
     """
 
-    state: server.Server[V]
-    durable: Acceptor[V]
+    state: server.Server[bytes]
+    durable: Acceptor[bytes]
     waiting: int = 0
     leaving: bool = False
 
@@ -81,7 +79,7 @@ class Register(Generic[V]):
         return type(phase) is Preparing or type(phase) is Accepting
 
 
-class Registers(Generic[V]):
+class Registers:
     """The registers of the server ``me``.
 
     ``load`` brings what was saved for a name; ``perform`` is called with each effect that is free.
@@ -92,9 +90,9 @@ class Registers(Generic[V]):
         me: ServerId,
         quorum: QuorumSystem,
         *,
-        load: Callable[[str], Saved[server.Record[V]]],
-        perform: Callable[[str, server.Effect[V]], None],
-        witness: Witness[V] | None = None,
+        load: Callable[[str], Saved[server.Record[bytes]]],
+        perform: Callable[[str, server.Effect[bytes]], None],
+        witness: Witness[bytes] | None = None,
     ) -> None:
         """Rounds begin above those that were reserved before; a new block must be saved first.
 
@@ -105,10 +103,10 @@ class Registers(Generic[V]):
         self._load = load
         self._perform = perform
         self._witness = witness
-        self._open: OrderedDict[str, Register[V]] = OrderedDict()
-        self._waiting: list[Waiting[V]] = []
+        self._open: OrderedDict[str, Register] = OrderedDict()
+        self._waiting: list[Waiting] = []
         self._block = self._floor = self._ceiling = reserved(load(RESERVED).records)
-        self._promised = kept((Acceptor[V](),), self._block)[0].promised
+        self._promised = kept((Acceptor[bytes](),), self._block)[0].promised
         self._full = MAX_IDLE + SPARE
         self.dropped = 0
 
@@ -126,7 +124,7 @@ class Registers(Generic[V]):
         register = self._open.get(name)
         return register is not None and register.is_at_work
 
-    def of(self, name: str) -> Register[V]:
+    def of(self, name: str) -> Register:
         """The register ``name``, loaded if it is not in memory."""
         register = self._open.get(name)
         if register is None:
@@ -136,7 +134,7 @@ class Registers(Generic[V]):
             self._open.move_to_end(name)
         return register
 
-    def receive(self, name: str, event: server.Event[V]) -> None:
+    def receive(self, name: str, event: server.Event[bytes]) -> None:
         """Take one event. Raises Busy and InvariantError, and what loading raises.
 
         A message is dropped, and counted in ``dropped``, while too many steps wait for a save, or
@@ -165,7 +163,7 @@ class Registers(Generic[V]):
         for effect in outbound.messages:
             self._perform(name, effect)
 
-    def _is_too_much(self, message: Message[V]) -> bool:
+    def _is_too_much(self, message: Message[bytes]) -> bool:
         reach = 0
         if type(message) is Prepare or type(message) is Accept:
             reach = message.ballot.round
@@ -176,20 +174,20 @@ class Registers(Generic[V]):
     def _wait(
         self,
         name: str,
-        register: Register[V],
-        outbound: AfterSave[server.Record[V], server.Effect[V]],
+        register: Register,
+        outbound: AfterSave[server.Record[bytes], server.Effect[bytes]],
     ) -> None:
         register.waiting += 1
         self._waiting.append((name, outbound))
 
-    def take(self) -> Sequence[Waiting[V]]:
+    def take(self) -> Sequence[Waiting]:
         """What waits for a save now; it has to be saved and handed back, in this order."""
         waiting, self._waiting = self._waiting, []
         return waiting
 
-    def entries(self, waiting: Sequence[Waiting[V]]) -> list[Entry[V]]:
+    def entries(self, waiting: Sequence[Waiting]) -> list[Entry]:
         """What must be saved so that ``waiting`` can leave."""
-        entries: list[Entry[V]] = []
+        entries: list[Entry] = []
         highest = 0
         for name, outbound in waiting:
             needed = _round_of(self._open[name], outbound.record)
@@ -199,11 +197,11 @@ class Registers(Generic[V]):
                 highest = max(highest, needed)
         return [*entries, self.block(highest)] if highest > self._ceiling else entries
 
-    def block(self, highest: int = 0) -> Entry[V]:
+    def block(self, highest: int = 0) -> Entry:
         """What makes a new block of rounds safe, from ``highest`` on."""
         return RESERVED, MaxRound(max(highest, self._ceiling) + BLOCK_ROUNDS)
 
-    def saved(self, waiting: Sequence[Waiting[V]], receipt: Saved[server.Record[V]]) -> None:
+    def saved(self, waiting: Sequence[Waiting], receipt: Saved[server.Record[bytes]]) -> None:
         """Let out what waited, now that ``receipt`` says that its entries are durable.
 
         Raises WrongReceipt if it does not say so.
@@ -226,18 +224,18 @@ class Registers(Generic[V]):
             for effect in free.messages:
                 self._perform(name, effect)
 
-    def reserved(self, receipt: Saved[server.Record[V]]) -> None:
+    def reserved(self, receipt: Saved[server.Record[bytes]]) -> None:
         """Use the rounds of the blocks that ``receipt`` speaks of."""
         self._ceiling = max(self._ceiling, reserved(receipt.records))
 
-    def _is_durable(self, register: Register[V], record: server.Record[V]) -> bool:
+    def _is_durable(self, register: Register, record: server.Record[bytes]) -> bool:
         """Whether the record, or what stands for it, is durable already."""
         needed = _round_of(register, record)
         return record is register.durable or (needed is not None and needed <= self._ceiling)
 
-    def _loaded(self, name: str) -> Register[V]:
+    def _loaded(self, name: str) -> Register:
         records = self._load(name).records
-        durable = next((it for it in records if type(it) is Acceptor), Acceptor[V]())
+        durable = next((it for it in records if type(it) is Acceptor), Acceptor[bytes]())
         memory, max_round = kept((durable, MaxRound(reserved(records))), self._block)
         known = memory, MaxRound(max(max_round.round, self._floor))
         state = server.start(self.me, self.quorum, known)
@@ -257,7 +255,7 @@ class Registers(Generic[V]):
                 self._wait(name, register, AfterSave(register.state.acceptor, ()))
         self._full = max(MAX_IDLE, len(self._open)) + SPARE
 
-    def _drop(self, name: str, register: Register[V]) -> bool:
+    def _drop(self, name: str, register: Register) -> bool:
         """Drop the register if it is idle. False, if its promise must be saved before."""
         promised = register.state.acceptor.promised
         is_saved = promised <= max(register.durable.promised, self._promised)
@@ -269,7 +267,7 @@ class Registers(Generic[V]):
         return is_saved
 
 
-def _round_of(register: Register[V], record: server.Record[V]) -> int | None:
+def _round_of(register: Register, record: server.Record[bytes]) -> int | None:
     """The round that has to be reserved for ``record``; None if it must be saved itself."""
     if type(record) is MaxRound:
         return record.round

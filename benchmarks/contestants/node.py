@@ -50,8 +50,8 @@ async def main(folder: str, ports: str, me: str, seconds: str = "", width: str =
     numbered = enumerate(json.loads(ports), 1)
     addresses = {ServerId(it): ("127.0.0.1", int(port)) for it, port in numbered}
     path = Path(folder) / f"n{me}.db"
-    with FileStore.create(path, cluster="bench", server=server, codec=RAW) as file:
-        async with Node(file, addresses, protection=Signed(KEYRING)) as node:
+    with FileStore.create(path, cluster="bench", server=server) as file:
+        async with Node(file, addresses, codec=RAW, protection=Signed(KEYRING)) as node:
             if seconds:
                 print(json.dumps(await measure(node, float(seconds), int(width))))
             else:

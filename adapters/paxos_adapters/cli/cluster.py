@@ -32,7 +32,6 @@ from paxos_adapters.cli.where import (
     node_command,
     protection_of,
 )
-from paxos_adapters.codecs import RAW
 from paxos_adapters.deployment import MAX_SERVERS, Deployment, local, write_new
 from paxos_adapters.file import FileStore
 from paxos_adapters.node.asking import NoReply, NotRunning, ask
@@ -91,7 +90,7 @@ def _deployment(folder: Path, servers: int | None) -> Deployment:
         drafted = described(unfinished)
         for me, data in drafted.data.items():
             if not data.exists():
-                FileStore.create(data, cluster=drafted.name, server=me, codec=RAW).close()
+                FileStore.create(data, cluster=drafted.name, server=me).close()
         unfinished.rename(path)
         _sync(folder)
     return described(path)

@@ -13,12 +13,13 @@ from random import Random
 from shlex import quote
 
 import click
+from attrs import frozen
 
-from paxos import Message, PaxosError, ServerId
+from paxos import Acceptor, MaxRound, Message, PaxosError, Proposal, Saved, ServerId, server
 from paxos_adapters.cli.drawing import Canvas, Holding, canvas
 from paxos_adapters.cli.recordings import record_option, recording
 from paxos_adapters.codecs import TEXT
-from paxos_adapters.file import FileStore, StoreError, inspect
+from paxos_adapters.file import Decision, FileStore, StoreError, inspect
 from paxos_adapters.memory import Cluster, Delivery
 from paxos_adapters.pictures import Moment
 from paxos_adapters.protocols import PAXOS, VALUES
@@ -28,6 +29,52 @@ MAX_SERVERS = 9
 DECISION, CLUSTER = "colour", "demo of "
 
 History = list[Delivery[Message[str]] | Moment]
+Record = server.Record[str]
+
+
+class NotText(PaxosError, ValueError):
+    """A file holds a value that is not text."""
+
+    def __init__(self, memory: Decision, cause: UnicodeDecodeError) -> None:
+        super().__init__(
+            f"{memory.file.path} holds a value that is not text ({cause}), and the demo shows "
+            "text. Name another folder; paxos inspect shows any value."
+        )
+
+
+@frozen
+class TextMemory:
+    """A store for text, on one for bytes."""
+
+    memory: Decision
+
+    def load(self) -> Saved[Record]:
+        """What was saved, decoded. Raises NotText."""
+        try:
+            return Saved(tuple(_decoded(record) for record in self.memory.load().records))
+        except UnicodeDecodeError as error:
+            raise NotText(self.memory, error) from error
+
+    def save(self, records: tuple[Record, ...]) -> Saved[Record]:
+        """Save all of ``records``, encoded."""
+        self.memory.save(tuple(_encoded(record) for record in records))
+        return Saved(records)
+
+
+def _encoded(record: Record) -> server.Record[bytes]:
+    if type(record) is MaxRound:
+        return record
+    held = record.accepted
+    accepted = None if held is None else Proposal(held.ballot, TEXT.encode(held.value))
+    return Acceptor(record.promised, accepted)
+
+
+def _decoded(record: server.Record[bytes]) -> Record:
+    if type(record) is MaxRound:
+        return record
+    held = record.accepted
+    accepted = None if held is None else Proposal(held.ballot, TEXT.decode(held.value))
+    return Acceptor(record.promised, accepted)
 
 
 @click.command(short_help="Let rival proposers reach a decision, and draw it.")
@@ -124,20 +171,20 @@ def _cluster(
             yield Cluster(
                 servers=servers,
                 seed=seed,
-                stores=lambda me: files[me].decision(DECISION),
+                stores=lambda me: TextMemory(files[me].decision(DECISION)),
                 witness=recorder,
             )
     except (PaxosError, OSError) as error:
         raise click.ClickException(str(error)) from error
 
 
-def _memory(data: Path, number: int, servers: int) -> FileStore[str]:
+def _memory(data: Path, number: int, servers: int) -> FileStore:
     """The file of a server: a new one as long as no server of the folder has saved anything."""
     path, cluster = _file(data, number), f"{CLUSTER}{servers}"
     others = (_file(data, it) for it in range(1, servers + 1))
     is_new = not path.exists() and not any(it.exists() and inspect(it).mark for it in others)
     take = FileStore.create if is_new else FileStore.open
-    return take(path, cluster=cluster, server=ServerId(number), codec=TEXT)
+    return take(path, cluster=cluster, server=ServerId(number))
 
 
 def rivals(servers: tuple[ServerId, ...], proposers: int) -> tuple[ServerId, ...]:

@@ -9,7 +9,6 @@ import click
 
 from paxos import ServerId
 from paxos_adapters.cli.drawing import canvas, printable, shown
-from paxos_adapters.codecs import RAW
 from paxos_adapters.file import Contents, FileStore, NotThere, StoreError, inspect
 from paxos_adapters.file.rows import (
     ACCEPTOR,
@@ -128,7 +127,7 @@ def readmit(file: Path, peer: int) -> int:
     me = ServerId(peer)
     try:
         who = inspect(file).identity
-        with FileStore.open(file, cluster=who.cluster, server=who.server, codec=RAW) as store:
+        with FileStore.open(file, cluster=who.cluster, server=who.server) as store:
             known = store.peers.get(me)
             if known is None:
                 raise click.ClickException(f"{who} knows nothing of the disk of server {peer}.")

@@ -1,6 +1,6 @@
 """A store that never lies: one SQLite file for the memory of one server.
 
-    with FileStore.create("n1.db", cluster="demo", server=me, codec=TEXT) as file:
+    with FileStore.create("n1.db", cluster="demo", server=me) as file:
         host = Host(me, quorum, store=file.decision("leader"), ...)
 
 Beside ``n1.db`` stand ``n1.db-mark``, which counts the saves, and while it is open SQLite's
@@ -21,11 +21,10 @@ from paxos_adapters.file.errors import (
     InUse,
     NewerFormat,
     NoStore,
+    NotBytes,
     NotThere,
     StoreError,
     TooLarge,
-    Undecodable,
-    Unencodable,
     WrongOwner,
 )
 from paxos_adapters.file.reading import Contents, inspect
@@ -48,11 +47,10 @@ __all__ = [
     "InUse",
     "NewerFormat",
     "NoStore",
+    "NotBytes",
     "NotThere",
     "StoreError",
     "TooLarge",
-    "Undecodable",
-    "Unencodable",
     "WrongOwner",
     "inspect",
 ]

@@ -156,13 +156,13 @@ class BadName(StoreError, ValueError):
         self.name = name
 
 
-class Unencodable(StoreError, TypeError):
-    """The codec did not make bytes of a value; nothing was saved."""
+class NotBytes(StoreError, TypeError):
+    """A value that is not bytes; nothing was saved."""
 
-    def __init__(self, codec: object, encoded: object) -> None:
+    def __init__(self, value: object) -> None:
         super().__init__(
-            f"{type(codec).__name__} has encoded a value as {type(encoded).__name__}, and it takes "
-            "bytes. Nothing was saved. Mend the codec."
+            f"a value of type {type(value).__name__} was to be saved, and a store takes bytes. "
+            "Nothing was saved. Encode values before they come here; a node does it with its codec."
         )
 
 
@@ -175,14 +175,3 @@ class BadPresence(StoreError, ValueError):
             "names of hexadecimal digits, and two counts, the second not below the first. "
             "Check what comes from a network before it comes here."
         )
-
-
-class Undecodable(StoreError, ValueError):
-    """A whole value, for which the codec has no meaning."""
-
-    def __init__(self, decision: str, codec: object, cause: Exception) -> None:
-        super().__init__(
-            f"the value accepted for {decision!r} is as it was saved, and {type(codec).__name__} "
-            f"cannot decode it ({cause}). Open the store with the codec that it was written with."
-        )
-        self.decision = decision

@@ -11,14 +11,12 @@ Source: "Protocol-Aware Recovery for Consensus-Based Storage" (2018), on metadat
 from __future__ import annotations
 
 from hashlib import blake2b
-from typing import TypeAlias, TypeVar
+from typing import TypeAlias
 
 from attrs import Factory, field, frozen
 
 from paxos import Acceptor, Ballot, MaxRound, Proposal, ServerId
 from paxos_adapters.peers import Presence
-
-V = TypeVar("V")
 
 FORMAT = 1
 APPLICATION_ID = 0x5041584F  # "PAXO", for file(1)
@@ -99,16 +97,16 @@ Twin: TypeAlias = tuple[Row, bytes | None]
 # --- records and rows ---------------------------------------------------------------------------
 
 
-def acceptor_row(name: str, state: Acceptor[V], value: bytes | None, saves: int) -> Row:
-    """What an acceptor must remember; ``value`` is what it has accepted, encoded."""
-    fields = f"promised {state.promised}"
-    if state.accepted is not None:
-        fields = f"{fields} accepted {state.accepted.ballot}"
-    return Row(name, ACCEPTOR, fields, value, saves)
+def acceptor_row(name: str, state: Acceptor[bytes], saves: int) -> Row:
+    """What an acceptor must remember."""
+    fields, held = f"promised {state.promised}", state.accepted
+    if held is None:
+        return Row(name, ACCEPTOR, fields, None, saves)
+    return Row(name, ACCEPTOR, f"{fields} accepted {held.ballot}", held.value, saves)
 
 
 def acceptor_of(row: Row) -> Acceptor[bytes]:
-    """The other way round, except that the value stays encoded. Raises ValueError."""
+    """The other way round. Raises ValueError."""
     words = row.fields.split()
     if ("accepted" in words) != (row.value is not None):
         raise ValueError(f"{row.fields!r} does not go with its value")

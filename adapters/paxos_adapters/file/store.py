@@ -21,11 +21,11 @@ from pathlib import Path
 from secrets import token_hex
 from threading import Lock, RLock
 from types import TracebackType
-from typing import Generic, TypeAlias, TypeVar
+from typing import TypeAlias
 
 from attrs import frozen
 
-from paxos import Acceptor, Ballot, MaxRound, Proposal, Saved, ServerId, server
+from paxos import Acceptor, Ballot, MaxRound, Saved, ServerId, server
 from paxos.errors import assert_never
 from paxos_adapters.blocks import RESERVED, kept, reserved
 from paxos_adapters.file import opening
@@ -36,9 +36,8 @@ from paxos_adapters.file.errors import (
     Damaged,
     Failed,
     Forked,
+    NotBytes,
     TooLarge,
-    Undecodable,
-    Unencodable,
 )
 from paxos_adapters.file.opening import Opened, put
 from paxos_adapters.file.reading import refusal
@@ -60,11 +59,9 @@ from paxos_adapters.file.rows import (
     round_row,
 )
 from paxos_adapters.peers import Presence
-from paxos_adapters.ports import Codec
 
-V = TypeVar("V")
-W = TypeVar("W")
-Entry: TypeAlias = tuple[str, server.Record[V]]
+Record: TypeAlias = server.Record[bytes]
+Entry: TypeAlias = tuple[str, Record]
 """The name of a decision, and what must be durable for it."""
 
 MAX_NAME_BYTES = 255
@@ -74,7 +71,7 @@ MAX_COUNT = MAX_ROUND
 HEXADECIMAL = re.compile("[0-9a-f]{1,64}")
 
 
-class FileStore(Generic[V]):
+class FileStore:
     """The memory of one server, in one file. Safe to use from several threads.
 
     A context manager: leaving it closes the file. ``decision`` is what a host takes. ``opened`` is
@@ -82,11 +79,10 @@ class FileStore(Generic[V]):
     copies had to be written anew.
     """
 
-    def __init__(self, opened: Opened, codec: Codec[V]) -> None:
+    def __init__(self, opened: Opened) -> None:
         """Use ``create`` or ``open``."""
         contents = opened.contents
         self.path = opened.path
-        self.codec = codec
         self.identity: Identity = contents.identity
         self.mended = contents.mended
         self.peers: Mapping[ServerId, Presence] = contents.peers
@@ -102,9 +98,7 @@ class FileStore(Generic[V]):
         self._is_closed = False
 
     @staticmethod
-    def create(
-        path: str | PathLike[str], *, cluster: str, server: ServerId, codec: Codec[W]
-    ) -> FileStore[W]:
+    def create(path: str | PathLike[str], *, cluster: str, server: ServerId) -> FileStore:
         """The empty memory of a server that has never run.
 
         Raises AlreadyThere, InUse, BadName and TooLarge, and Denied where the folder cannot be
@@ -112,18 +106,16 @@ class FileStore(Generic[V]):
         """
         _check_name("the name of a cluster", cluster)
         _check("the id of a server", abs(server), MAX_COUNT)
-        return FileStore(opening.create(Path(path), cluster, server), codec)
+        return FileStore(opening.create(Path(path), cluster, server))
 
     @staticmethod
-    def open(
-        path: str | PathLike[str], *, cluster: str, server: ServerId, codec: Codec[W]
-    ) -> FileStore[W]:
+    def open(path: str | PathLike[str], *, cluster: str, server: ServerId) -> FileStore:
         """The memory of a server that has run before.
 
         Raises NotThere, NoStore, InUse, WrongOwner, NewerFormat, Damaged, and Denied where the file
         cannot be read or written.
         """
-        return FileStore(opening.open_file(Path(path), cluster, server), codec)
+        return FileStore(opening.open_file(Path(path), cluster, server))
 
     @property
     def presence(self) -> Presence:
@@ -142,7 +134,7 @@ class FileStore(Generic[V]):
             except sqlite3.Error as error:
                 raise refusal(self.path, error) from error
 
-    def decision(self, name: str) -> Decision[V]:
+    def decision(self, name: str) -> Decision:
         """The part of the memory that is about one decision, as a store for a host.
 
         Raises BadName, TooLarge.
@@ -152,35 +144,35 @@ class FileStore(Generic[V]):
             raise BadName("the name of a decision", name)
         return Decision(self, name)
 
-    def load(self, decision: str) -> Saved[server.Record[V]]:
+    def load(self, decision: str) -> Saved[Record]:
         """A receipt for what was saved last for ``decision``; for nothing, if nothing was.
 
-        Does not wait for a save that is under way. Raises Undecodable, Damaged, Denied, BadName,
-        TooLarge, and Failed after a save that failed.
+        Does not wait for a save that is under way. Raises Damaged, Denied, BadName, TooLarge, and
+        Failed after a save that failed.
         """
         _check_name("the name of a decision", decision)
         with self._reading:
             self._check_usable()
             memory, max_round = self._row(decision, ACCEPTOR), self._row(decision, ROUND)
-        records: list[server.Record[V]] = []
+        records: list[Record] = []
         if memory is not None:
-            records.append(self._decoded(decision, acceptor_of(memory)))
+            records.append(acceptor_of(memory))
         if max_round is not None:
             records.append(round_of(max_round))
         return Saved(tuple(records))
 
-    def save(self, batch: Iterable[Entry[V]]) -> Saved[server.Record[V]]:
+    def save(self, batch: Iterable[Entry]) -> Saved[Record]:
         """Make all records of ``batch`` durable, together or not at all.
 
         For one decision, a later record of a type replaces the earlier ones. Raises TooLarge,
-        BadName, Unencodable and what the codec raises for a value, with nothing saved; Failed if
-        the disk did not take it, and for ever after.
+        BadName and NotBytes with nothing saved; Failed if the disk did not take it, and for ever
+        after.
         """
         entries = tuple(batch)
         with self._saving:
             self._check_usable()
             saves = self.mark + 1
-            rows = {(it.name, it.kind): it for it in (self._encoded(*it, saves) for it in entries)}
+            rows = {(it.name, it.kind): it for it in (_row_of(*it, saves) for it in entries)}
             if rows:
                 self._commit([*rows.values(), *self._take_news(saves)])
         return Saved(tuple(record for _, record in entries))
@@ -222,7 +214,7 @@ class FileStore(Generic[V]):
         except (sqlite3.Error, OSError) as error:
             raise Failed(self.path, error) from error
 
-    def __enter__(self) -> FileStore[V]:
+    def __enter__(self) -> FileStore:
         return self
 
     def __exit__(
@@ -274,57 +266,44 @@ class FileStore(Generic[V]):
             news, self._news = self._news, {}
         return [peer_row(peer, presence, saves) for peer, presence in news.items()]
 
-    def _encoded(self, decision: str, record: server.Record[V], saves: int) -> Row:
-        _check_name("the name of a decision", decision)
-        if type(record) is MaxRound:
-            _check("a round", record.round, MAX_ROUND)
-            return round_row(decision, record, saves)
-        if type(record) is Acceptor:
-            _check_ballot(record.promised)
-            return acceptor_row(decision, record, self._value(record.accepted), saves)
-        assert_never(record)
-
-    def _value(self, held: Proposal[V] | None) -> bytes | None:
-        if held is None:
-            return None
-        _check_ballot(held.ballot)
-        value = as_bytes(self.codec, self.codec.encode(held.value))
-        _check("an encoded value, in bytes,", len(value), MAX_VALUE_BYTES)
-        return value
-
-    def _decoded(self, decision: str, state: Acceptor[bytes]) -> Acceptor[V]:
-        held = state.accepted
-        if held is None:
-            return Acceptor(state.promised)
-        try:
-            return Acceptor(state.promised, Proposal(held.ballot, self.codec.decode(held.value)))
-        except Exception as error:  # As on the wire: what a codec raises ends nothing else.
-            raise Undecodable(decision, self.codec, error) from error
-
 
 @frozen
-class Decision(Generic[V]):
+class Decision:
     """What a file remembers of the decision ``name``: a store for one host."""
 
-    file: FileStore[V]
+    file: FileStore
     name: str
 
-    def load(self) -> Saved[server.Record[V]]:
+    def load(self) -> Saved[Record]:
         """See ``FileStore.load``. What a node has reserved in this memory counts as saved."""
         own = self.file.load(self.name)
         block = reserved(self.file.load(RESERVED).records)
         return Saved(kept(own.records, block)) if block else own
 
-    def save(self, records: tuple[server.Record[V], ...]) -> Saved[server.Record[V]]:
+    def save(self, records: tuple[Record, ...]) -> Saved[Record]:
         """See ``FileStore.save``."""
         return self.file.save((self.name, record) for record in records)
 
 
-def as_bytes(codec: object, encoded: object) -> bytes:
-    """What ``codec`` has encoded, if it is bytes. Raises Unencodable."""
-    if not isinstance(encoded, bytes | bytearray):
-        raise Unencodable(codec, encoded)
-    return bytes(encoded)
+def _row_of(decision: str, record: Record, saves: int) -> Row:
+    """``record`` as it is written. Raises BadName, TooLarge, NotBytes."""
+    _check_name("the name of a decision", decision)
+    if type(record) is MaxRound:
+        _check("a round", record.round, MAX_ROUND)
+        return round_row(decision, record, saves)
+    if type(record) is Acceptor:
+        _check_ballot(record.promised)
+        if record.accepted is not None:
+            _check_ballot(record.accepted.ballot)
+            _check_value(record.accepted.value)
+        return acceptor_row(decision, record, saves)
+    assert_never(record)
+
+
+def _check_value(value: object) -> None:
+    if not isinstance(value, bytes):
+        raise NotBytes(value)
+    _check("a value, in bytes,", len(value), MAX_VALUE_BYTES)
 
 
 def _check(what: str, size: int, most: int) -> None:

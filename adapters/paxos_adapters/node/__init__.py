@@ -1,11 +1,12 @@
 """A node: one server of a cluster on UDP and a file. See docs/node.md.
 
-Arrows point one way: errors, status <- links <- mesh <- transport; mesh, questions, alarms, saving
-<- node <- threaded.
+Arrows point one way: errors, status <- links <- mesh <- transport; mesh, questions, alarms,
+saving, values <- node <- threaded.
 """
 
 from paxos_adapters.node.errors import (
     BadName,
+    BadValue,
     Crowded,
     Insecure,
     NoAnswer,
@@ -13,16 +14,20 @@ from paxos_adapters.node.errors import (
     NotEntered,
     OutcomeUnknown,
     ServedBefore,
+    Undecodable,
 )
 from paxos_adapters.node.node import Node
 from paxos_adapters.node.status import Peer, Status
 from paxos_adapters.node.threaded import ThreadedNode
 from paxos_adapters.node.transport import DatagramTransport
+from paxos_adapters.node.values import Found
 
 __all__ = [
     "BadName",
+    "BadValue",
     "Crowded",
     "DatagramTransport",
+    "Found",
     "Insecure",
     "NoAnswer",
     "Node",
@@ -33,4 +38,5 @@ __all__ = [
     "ServedBefore",
     "Status",
     "ThreadedNode",
+    "Undecodable",
 ]

@@ -185,7 +185,7 @@ class _Control:
                 return IsChosen(chosen)
             if type(question) is AskRead:
                 found = await self._node.read(question.name, timeout_s=question.timeout_s)
-                return NothingIs() if found is None else IsChosen(found)
+                return NothingIs() if found is None else IsChosen(found.value)
             if type(question) is AskWatch:
                 name, timeout_s = question.name, question.timeout_s
                 return IsChosen(await self._node.watch(name, timeout_s=timeout_s))

@@ -86,6 +86,29 @@ class BadName(PaxosError, ValueError):
         super().__init__(f"{name[:40]!r} is no name: it takes 1 to 255 bytes of UTF-8.")
 
 
+class BadValue(PaxosError, ValueError):
+    """A value that the codec of the node does not carry; nothing was proposed."""
+
+    def __init__(self, name: str, codec: object, why: str) -> None:
+        super().__init__(
+            f"the value for {name!r} cannot be proposed: {type(codec).__name__} {why}. Nothing was "
+            "sent. Propose a value that the codec brings back equal, or correct the codec."
+        )
+        self.name = name
+
+
+class Undecodable(PaxosError, ValueError):
+    """A value is chosen, and the codec of this node cannot decode it. It stays chosen."""
+
+    def __init__(self, name: str, codec: object, why: str) -> None:
+        super().__init__(
+            f"a value is chosen for {name!r}, and {type(codec).__name__} cannot decode it ({why}). "
+            "The server and all other names go on. Read it with the codec that it was proposed "
+            "with; a codec has to decode what its earlier versions encoded."
+        )
+        self.name = name
+
+
 def check_name(name: str) -> None:
     """Raise BadName unless a decision can have this name."""
     try:

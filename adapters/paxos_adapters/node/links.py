@@ -5,25 +5,20 @@ Source: ``peers.py``, for what is known of a disk.
 
 from __future__ import annotations
 
-from typing import Generic, TypeVar
-
 from attrs import define
 
-from paxos import Message
 from paxos_adapters.node.status import Peer
 from paxos_adapters.peers import Presence
 from paxos_adapters.udp import Address, Place
-from paxos_adapters.wire import Reason
-
-V = TypeVar("V")
+from paxos_adapters.wire import Entry, Reason
 
 
 @define
-class Link(Generic[V]):
+class Link:
     """The way to one peer: where it is, what goes out next, and when it was heard."""
 
     address: Address
-    outbox: list[tuple[str, Message[V]]]
+    outbox: list[Entry]
     place: Place | None = None
     is_found: bool = True
     heard_at_s: float | None = None

@@ -17,7 +17,6 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Mapping, Set
 from contextlib import suppress
-from typing import Generic, TypeVar
 from weakref import WeakSet
 
 from paxos import Ballot, Message, Prepare, Promise, ServerId, UnknownServer
@@ -28,14 +27,15 @@ from paxos_adapters.node.status import Peer
 from paxos_adapters.udp import Address, Buffers, Endpoint, Place, resolve
 from paxos_adapters.wire import (
     Checked,
+    Entry,
     Hostile,
     Opened,
     Protection,
     Reason,
     Wire,
+    WireError,
 )
 
-V = TypeVar("V")
 _logger = logging.getLogger(__name__)
 
 NOBODY = ""
@@ -57,12 +57,12 @@ _served = WeakSet[object]()
 """Open files whose datagrams have been numbered."""
 
 
-class Mesh(Generic[V]):
+class Mesh:
     """The links of one server. Belongs to the event loop that it is opened on."""
 
     def __init__(
         self,
-        file: FileStore[V],
+        file: FileStore,
         addresses: Mapping[ServerId, Address],
         *,
         members: Set[ServerId],
@@ -86,14 +86,11 @@ class Mesh(Generic[V]):
         self.me = me
         self.refused: Counter[Reason] = Counter()
         self._file = file
-        self._links = {
-            it: Link(at, list[tuple[str, Message[V]]]()) for it, at in addresses.items() if it != me
-        }
+        self._links = {it: Link(at, list[Entry]()) for it, at in addresses.items() if it != me}
         self._wire = Wire(
             cluster=file.identity.cluster,
             me=me,
             members=members,
-            codec=file.codec,
             protection=Checked() if protection is None else protection,
             presence=lambda: file.presence,
             known=file.peers,
@@ -115,7 +112,7 @@ class Mesh(Generic[V]):
 
     async def open(
         self,
-        deliver: Callable[[ServerId, str, Message[V]], None],
+        deliver: Callable[[ServerId, str, Message[bytes]], None],
         drained: Callable[[], None],
     ) -> None:
         """Listen: ``deliver`` each message, and say when all that has arrived was ``drained``.
@@ -176,7 +173,7 @@ class Mesh(Generic[V]):
 
     # --- out ------------------------------------------------------------------------------------
 
-    def post(self, receiver: ServerId, name: str, message: Message[V]) -> None:
+    def post(self, receiver: ServerId, name: str, message: Message[bytes]) -> None:
         """Have ``message`` about ``name`` go to a peer with the next ``flush``."""
         self._links[receiver].outbox.append((name, message))
 
@@ -187,15 +184,13 @@ class Mesh(Generic[V]):
                 messages, link.outbox = link.outbox, []
                 self._send(receiver, link, messages)
 
-    def _send(
-        self, receiver: ServerId, link: Link[V], messages: list[tuple[str, Message[V]]]
-    ) -> None:
+    def _send(self, receiver: ServerId, link: Link, messages: list[Entry]) -> None:
         if link.place is None:
             self._endpoint.counts["no address"] += 1
             return
         try:
             datagrams = self._wire.seal(receiver, messages)
-        except Exception as error:  # What a codec raises, too, is a lost message.
+        except WireError as error:
             if len(messages) == 1:
                 self._lose(receiver, error)
             else:
@@ -205,7 +200,7 @@ class Mesh(Generic[V]):
         for datagram in datagrams:
             self._endpoint.send(datagram, link.place)
 
-    def _lose(self, receiver: ServerId, error: Exception) -> None:
+    def _lose(self, receiver: ServerId, error: WireError) -> None:
         """Count a message that cannot be sent, and complain of the first of its kind."""
         kind = type(error).__name__
         self._endpoint.counts[kind] += 1
@@ -239,7 +234,7 @@ class Mesh(Generic[V]):
             else:
                 self._deliver(opened.sender, name, message)
 
-    def _refuse(self, link: Link[V] | None, reason: Reason) -> None:
+    def _refuse(self, link: Link | None, reason: Reason) -> None:
         """Count it. That a peer has lost its memory is news for whoever runs it.
 
         From one that was heard just now it is none: somebody repeats what is old.
@@ -260,7 +255,7 @@ class Mesh(Generic[V]):
                 extra={"event": "lost memory", "server": self.me, "reason": reason.name.lower()},
             )
 
-    def _note(self, link: Link[V], opened: Opened[V]) -> None:
+    def _note(self, link: Link, opened: Opened) -> None:
         """Remember that a peer was heard, and now and then, for good, how its disk is."""
         link.heard_at_s, link.refused = self._loop.time(), None
         now, before = opened.presence, link.remembered
@@ -271,7 +266,7 @@ class Mesh(Generic[V]):
 
     # --- chores ---------------------------------------------------------------------------------
 
-    def _pinged(self, link: Link[V], message: Message[V]) -> None:
+    def _pinged(self, link: Link, message: Message[bytes]) -> None:
         if type(message) is Prepare:
             link.outbox.append((NOBODY, Promise(message.ballot, None)))
         elif type(message) is Promise:
@@ -297,7 +292,7 @@ class Mesh(Generic[V]):
     async def _resolve(self) -> None:
         await asyncio.gather(*(self._find(peer, link) for peer, link in self._links.items()))
 
-    async def _find(self, peer: ServerId, link: Link[V]) -> None:
+    async def _find(self, peer: ServerId, link: Link) -> None:
         try:
             link.place = await resolve(link.address, self._endpoint.family)
             link.is_found = True

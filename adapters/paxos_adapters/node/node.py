@@ -1,13 +1,14 @@
 """A node: one server of a cluster on UDP and a file, with any number of named decisions.
 
-    async with Node(file, addresses, protection=Signed(keyring)) as node:
-        value = await node.propose("leader", b"me")
-        value = await node.read("leader")
+    async with Node(file, addresses, codec=TEXT, protection=Signed(keyring)) as node:
+        value = await node.propose("leader", "me")
+        assert await node.read("leader") == Found(value)
 
 - A turn: take what has arrived, step through all of it, send what is free, save the rest at once.
   While a save is under way the next turns go on; what they have to save goes together into the
   next one.
 - A message to itself does not leave the node.
+- Values are encoded and decoded at the edge, for the caller: see ``values.py``. Inside are bytes.
 - A save that fails, or proof that some server broke the protocol, stops the node for good.
 - Whoever gives up waiting does not take back what was begun: its outcome is unknown, and says so.
 """
@@ -17,7 +18,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from functools import partial
 from random import Random
 from types import TracebackType
@@ -43,7 +44,6 @@ from paxos import (
 from paxos.errors import assert_never
 from paxos.server import Wakeup
 from paxos_adapters.file import FileStore, StoreError
-from paxos_adapters.file.store import as_bytes
 from paxos_adapters.host import DEFAULT_PACE, Pace, Stopped
 from paxos_adapters.node.alarms import Alarm, Alarms
 from paxos_adapters.node.errors import (
@@ -58,11 +58,11 @@ from paxos_adapters.node.mesh import Mesh
 from paxos_adapters.node.questions import Answer, Questions
 from paxos_adapters.node.saving import QUICK_S, Saver
 from paxos_adapters.node.status import Status, tolerance
-from paxos_adapters.ports import Witness
+from paxos_adapters.node.values import Found, Values
+from paxos_adapters.ports import Codec, Witness
 from paxos_adapters.registers import Registers, Waiting
 from paxos_adapters.udp import Address, Place
-from paxos_adapters.wire import Protection, TooLarge
-from paxos_adapters.wire.bounds import MAX_VALUE_BYTES
+from paxos_adapters.wire import Protection
 
 V = TypeVar("V")
 _logger = logging.getLogger(__name__)
@@ -73,9 +73,10 @@ class Node(Generic[V]):
 
     def __init__(
         self,
-        file: FileStore[V],
+        file: FileStore,
         addresses: Mapping[ServerId, Address],
         *,
+        codec: Codec[V],
         listen: Address | None = None,
         protection: Protection | None = None,
         insecure: bool = False,
@@ -83,19 +84,23 @@ class Node(Generic[V]):
         pace: Pace = DEFAULT_PACE,
         random: Random | None = None,
         quick_s: float = QUICK_S,
-        witness: Witness[V] | None = None,
+        witness: Witness[bytes] | None = None,
     ) -> None:
         """The server whose memory ``file`` is; ``addresses`` are those of all members.
+
+        ``codec`` turns the values of this program into bytes: docs/codecs.md. Nothing else does.
 
         It listens at ``listen``, at its own address if not said. Without ``protection`` a checksum
         finds accidents and nothing else: only for loopback addresses, or if ``insecure``.
         A save is waited for as long as the last one took less than ``quick_s``, and else made in a
-        thread: always, if that is 0. ``witness`` is told what happens: a recorder, for example.
+        thread: always, if that is 0. ``witness`` is told what happens, in bytes: a recorder, for
+        example.
 
         Raises Insecure; UnknownServer if the file's server, or another member, has no address.
         """
         self.me = file.identity.server
         self.file = file
+        self._values = Values(codec)
         self.quorum = majority(addresses) if quorum is None else quorum
         self._members = tuple(sorted(self.quorum.members))
         self._mesh = Mesh(
@@ -110,11 +115,11 @@ class Node(Generic[V]):
         self._random = Random() if random is None else random
         self._quick_s = quick_s
         self._witness = witness
-        self._questions = Questions[V]()
-        self._events: deque[tuple[str, server.Event[V]]] = deque()
-        self._reports: deque[tuple[str, server.Report[V]]] = deque()
+        self._questions = Questions()
+        self._events: deque[tuple[str, server.Event[bytes]]] = deque()
+        self._reports: deque[tuple[str, server.Report[bytes]]] = deque()
         self._alarms = Alarms(self._ring)
-        self._saver: Saver[V] | None = None
+        self._saver: Saver | None = None
         self._stopped: Stopped | None = None
         self._end = asyncio.Event()
 
@@ -181,31 +186,40 @@ class Node(Generic[V]):
 
     # --- what programs ask ----------------------------------------------------------------------
 
-    async def propose(self, name: str, value: V, *, timeout_s: float | None = None) -> V:
+    def propose(
+        self, name: str, value: V, *, timeout_s: float | None = None
+    ) -> Coroutine[object, object, V]:
         """Get a value chosen for ``name``: ``value``, unless another one is or may be already.
 
-        Returns what is chosen. Raises OutcomeUnknown after ``timeout_s``, or if the node stops
-        before there is an answer; with nothing begun BadName, TooLarge, Unencodable, Crowded,
-        NotEntered and Stopped. Cancelled, or too late, it may go on in the background.
+        The call itself encodes ``value``: from then on the object is the caller's again, before
+        anything is awaited. With nothing begun it raises NotEntered, Stopped, BadName, TooLarge,
+        and BadValue for a value that the codec does not bring back equal.
+
+        Awaited, it returns what is chosen. Raises OutcomeUnknown after ``timeout_s``, or if the
+        node stops before there is an answer; Undecodable for another value that is chosen, if the
+        codec does not know it; with nothing begun Crowded and Stopped. Cancelled, or too late, it
+        may go on in the background.
         """
         self._check(name)
-        encoded = as_bytes(self.file.codec, self.file.codec.encode(value))
-        if len(encoded) > MAX_VALUE_BYTES:
-            raise TooLarge(f"the value for {name!r}", len(encoded), MAX_VALUE_BYTES)
-        answer = self._questions.propose(name, value)
+        return self._propose(name, self._values.encode(name, value), timeout_s)
+
+    async def _propose(self, name: str, encoded: bytes, timeout_s: float | None) -> V:
+        self._check(name)
+        answer = self._questions.propose(name, encoded)
         report = await self._answer(name, answer, timeout_s, OutcomeUnknown)
         assert type(report) is Done
-        return report.value
+        return self._values.decode(name, report.value)
 
-    async def read(self, name: str, *, timeout_s: float | None = None) -> V | None:
+    async def read(self, name: str, *, timeout_s: float | None = None) -> Found[V] | None:
         """What is chosen for ``name``; None if nothing was when it was asked.
 
-        Raises NoAnswer after ``timeout_s`` or if the node stops; BadName, Crowded and Stopped.
+        Raises NoAnswer after ``timeout_s`` or if the node stops; Undecodable if the codec does not
+        know the value; BadName, Crowded, NotEntered and Stopped.
         """
         self._check(name)
         answer = self._questions.read(name)
         report = await self._answer(name, answer, timeout_s, NoAnswer)
-        return report.value if type(report) is Done else None
+        return Found(self._values.decode(name, report.value)) if type(report) is Done else None
 
     async def watch(self, name: str, *, timeout_s: float | None = None) -> V:
         """What is chosen for ``name``, as soon as something is: asks now and then until it is.
@@ -215,18 +229,18 @@ class Node(Generic[V]):
         attempt = 0
         try:
             async with asyncio.timeout(timeout_s):
-                while (value := await self.read(name)) is None:
+                while (found := await self.read(name)) is None:
                     wish = WakeMe[Wakeup](Wake(NO_BALLOT), attempt)
                     await asyncio.sleep(self._pace.delay_s(wish, self._random))
                     attempt += 1
-                return value
+                return found.value
         except NoAnswer:
             raise
         except TimeoutError:
             raise NoAnswer(name, TOO_LATE) from None
 
-    def state(self, name: str) -> server.Server[V]:
-        """What this server holds and knows of ``name``, some of which may wait for a save.
+    def state(self, name: str) -> server.Server[bytes]:
+        """What this server holds and knows of ``name``, encoded; some may wait for a save.
 
         Raises BadName, NotEntered and Stopped, and what loading raises.
         """
@@ -262,10 +276,10 @@ class Node(Generic[V]):
     async def _answer(
         self,
         name: str,
-        answer: Answer[V],
+        answer: Answer,
         timeout_s: float | None,
         late: type[NoAnswer] | type[OutcomeUnknown],
-    ) -> server.Report[V]:
+    ) -> server.Report[bytes]:
         try:
             self._begin(name)
             self._events.extend(self._questions.due())
@@ -281,7 +295,7 @@ class Node(Generic[V]):
 
     # --- a turn ---------------------------------------------------------------------------------
 
-    def _hear(self, sender: ServerId, name: str, message: Message[V]) -> None:
+    def _hear(self, sender: ServerId, name: str, message: Message[bytes]) -> None:
         self._events.append((name, From(sender, message)))
 
     def _begin(self, name: str) -> None:
@@ -314,13 +328,13 @@ class Node(Generic[V]):
             if waiting:
                 self._saver.save(self._registers.entries(waiting), partial(self._saved, waiting))
 
-    def _step(self, name: str, event: server.Event[V]) -> None:
+    def _step(self, name: str, event: server.Event[bytes]) -> None:
         try:
             self._registers.receive(name, event)
         except (InvariantError, StoreError) as error:
             self._stop(error)
 
-    def _perform(self, name: str, effect: server.Effect[V]) -> None:
+    def _perform(self, name: str, effect: server.Effect[bytes]) -> None:
         if type(effect) is To:
             self._post(effect.receiver, name, effect.message)
         elif type(effect) is Broadcast:
@@ -340,14 +354,14 @@ class Node(Generic[V]):
                 self._events.append((name, wake))
         self._turn()
 
-    def _post(self, receiver: ServerId, name: str, message: Message[V]) -> None:
+    def _post(self, receiver: ServerId, name: str, message: Message[bytes]) -> None:
         if receiver == self.me:
             self._events.append((name, From(self.me, message)))
         else:
             self._mesh.post(receiver, name, message)
 
     def _saved(
-        self, waiting: Sequence[Waiting[V]], saved: Saved[server.Record[V]] | BaseException
+        self, waiting: Sequence[Waiting], saved: Saved[server.Record[bytes]] | BaseException
     ) -> None:
         if isinstance(saved, BaseException):
             self._stop(saved)

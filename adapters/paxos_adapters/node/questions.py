@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Iterator
-from typing import Generic, TypeAlias, TypeVar
+from typing import TypeAlias
 
 from attrs import define
 
@@ -22,34 +22,33 @@ from paxos.errors import assert_never
 from paxos_adapters.host import Stopped
 from paxos_adapters.node.errors import MAX_ASKED, Crowded
 
-V = TypeVar("V")
-Answer: TypeAlias = "asyncio.Future[server.Report[V]]"
+Answer: TypeAlias = "asyncio.Future[server.Report[bytes]]"
 
 WINDOW = 128
 """How many names are at work at a time: more would not fit into the buffers of sockets."""
 
 
 @define
-class _Asked(Generic[V]):
+class _Asked:
     """Who waits for one name: with a value to propose, to read, and to be told what is found."""
 
-    proposals: dict[Answer[V], V]
-    readers: dict[Answer[V], None]
-    served: dict[Answer[V], None]
+    proposals: dict[Answer, bytes]
+    readers: dict[Answer, None]
+    served: dict[Answer, None]
 
     def __len__(self) -> int:
         return len(self.proposals) + len(self.readers) + len(self.served)
 
-    def forget(self, answer: Answer[V]) -> None:
+    def forget(self, answer: Answer) -> None:
         for waiting in self.proposals, self.readers, self.served:
             waiting.pop(answer, None)
 
 
-class Questions(Generic[V]):
+class Questions:
     """What a program has asked a node, and has not been told yet."""
 
     def __init__(self) -> None:
-        self._asked: dict[str, _Asked[V]] = {}
+        self._asked: dict[str, _Asked] = {}
         self._count = 0
         self._at_work: set[str] = set()
         self._later: OrderedDict[str, None] = OrderedDict()
@@ -58,26 +57,26 @@ class Questions(Generic[V]):
         """How many names somebody waits for."""
         return len(self._asked)
 
-    def propose(self, name: str, value: V) -> Answer[V]:
+    def propose(self, name: str, value: bytes) -> Answer:
         """Wait until a value is chosen for ``name``: ``value``, maybe. Raises Crowded."""
         answer, asked = self._ask(name)
         asked.proposals[answer] = value
         return answer
 
-    def read(self, name: str) -> Answer[V]:
+    def read(self, name: str) -> Answer:
         """Wait until it is known whether a value is chosen for ``name``. Raises Crowded."""
         answer, asked = self._ask(name)
         asked.readers[answer] = None
         return answer
 
-    def _ask(self, name: str) -> tuple[Answer[V], _Asked[V]]:
+    def _ask(self, name: str) -> tuple[Answer, _Asked]:
         if self._count >= MAX_ASKED:
             raise Crowded
         self._count += 1
         asked = self._asked.setdefault(name, _Asked({}, {}, {}))
         return asyncio.get_running_loop().create_future(), asked
 
-    def forget(self, name: str, answer: Answer[V]) -> None:
+    def forget(self, name: str, answer: Answer) -> None:
         """Nobody waits for ``answer`` any more, since it is there or somebody gave up."""
         self._count -= 1
         asked = self._asked.get(name)
@@ -87,7 +86,7 @@ class Questions(Generic[V]):
                 del self._asked[name]
                 self._later.pop(name, None)
 
-    def begin(self, name: str) -> Propose[V] | Inquire | None:
+    def begin(self, name: str) -> Propose[bytes] | Inquire | None:
         """What the register is to begin with now; None if it is at work, or has to wait."""
         asked = self._asked.get(name)
         if not asked or name in self._at_work:
@@ -97,7 +96,7 @@ class Questions(Generic[V]):
             return None
         return self._start(name, asked)
 
-    def _start(self, name: str, asked: _Asked[V]) -> Propose[V] | Inquire:
+    def _start(self, name: str, asked: _Asked) -> Propose[bytes] | Inquire:
         self._at_work.add(name)
         asked.served.update(asked.readers)
         asked.readers.clear()
@@ -105,14 +104,14 @@ class Questions(Generic[V]):
             return Propose(value)
         return Inquire()
 
-    def due(self) -> Iterator[tuple[str, Propose[V] | Inquire]]:
+    def due(self) -> Iterator[tuple[str, Propose[bytes] | Inquire]]:
         """The names whose turn has come, while the window has room, and what they begin with."""
         while self._later and len(self._at_work) < WINDOW:
             name, _ = self._later.popitem(last=False)
             if name not in self._at_work:
                 yield name, self._start(name, self._asked[name])
 
-    def answer(self, name: str, report: server.Report[V]) -> None:
+    def answer(self, name: str, report: server.Report[bytes]) -> None:
         """Tell ``report`` to all whom it answers: its name is not at work any more."""
         self._at_work.discard(name)
         asked = self._asked.get(name)
@@ -138,7 +137,7 @@ class Questions(Generic[V]):
         self._later.clear()
 
 
-def _tell(waiting: dict[Answer[V], V] | dict[Answer[V], None], report: server.Report[V]) -> None:
+def _tell(waiting: dict[Answer, bytes] | dict[Answer, None], report: server.Report[bytes]) -> None:
     for answer in waiting:
         if not answer.done():
             answer.set_result(report)

@@ -13,34 +13,31 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from typing import Generic, TypeVar
 
 from paxos import Saved, server
 from paxos_adapters.committing import Committer
 from paxos_adapters.file import FileStore
 from paxos_adapters.registers import Entry
 
-V = TypeVar("V")
-
 QUICK_S = 0.001
 """A disk that took less than this for the last save is waited for, unless told otherwise."""
 
 
-class Saver(Generic[V]):
+class Saver:
     """Saves the entries of one node into ``file``. Belongs to the event loop that it is made on."""
 
-    def __init__(self, file: FileStore[V], quick_s: float) -> None:
+    def __init__(self, file: FileStore, quick_s: float) -> None:
         self.is_busy = False
         self._quick_s = quick_s
         self._file = file
         self._loop = asyncio.get_running_loop()
-        self._committer = Committer[Entry[V], server.Record[V]](self._save)
+        self._committer = Committer[Entry, server.Record[bytes]](self._save)
         self._took_s = 0.0
 
     def save(
         self,
-        entries: Sequence[Entry[V]],
-        saved: Callable[[Saved[server.Record[V]] | BaseException], None],
+        entries: Sequence[Entry],
+        saved: Callable[[Saved[server.Record[bytes]] | BaseException], None],
     ) -> None:
         """Save ``entries``, and tell ``saved`` how it went: before this returns, or later."""
         if self._took_s < self._quick_s:
@@ -55,13 +52,13 @@ class Saver(Generic[V]):
         """Wait for the save under way. Blocks."""
         self._committer.close()
 
-    def _save(self, entries: Sequence[Entry[V]]) -> Saved[server.Record[V]]:
+    def _save(self, entries: Sequence[Entry]) -> Saved[server.Record[bytes]]:
         started_s = time.monotonic()
         receipt = self._file.save(entries)
         self._took_s = time.monotonic() - started_s
         return receipt
 
-    def _try(self, entries: Sequence[Entry[V]]) -> Saved[server.Record[V]] | BaseException:
+    def _try(self, entries: Sequence[Entry]) -> Saved[server.Record[bytes]] | BaseException:
         try:
             return self._save(entries)
         except Exception as error:
@@ -69,8 +66,8 @@ class Saver(Generic[V]):
 
     def _done(
         self,
-        saving: Future[Saved[server.Record[V]]],
-        saved: Callable[[Saved[server.Record[V]] | BaseException], None],
+        saving: Future[Saved[server.Record[bytes]]],
+        saved: Callable[[Saved[server.Record[bytes]] | BaseException], None],
     ) -> None:
         self.is_busy = False
         saved(saving.exception() or saving.result())

@@ -1,10 +1,10 @@
 """A node for programs without an event loop: the same verbs, called from any thread.
 
-    with ThreadedNode(file, addresses, protection=Signed(keyring)) as node:
-        value = node.propose("leader", b"me", timeout_s=1)
+    with ThreadedNode(file, addresses, codec=TEXT, protection=Signed(keyring)) as node:
+        value = node.propose("leader", "me", timeout_s=1)
 
-- The node runs on an event loop in a thread of its own. A call asks it there, and waits. Codecs are
-  called there too.
+- The node runs on an event loop in a thread of its own. A call asks it there, and waits.
+- A value is encoded in the thread that proposes it, one at a time, and decoded in that of the node.
 - What the node raises, the call raises. To interrupt a call ends the wait and nothing else.
 - What was asked before ``close`` is answered, or told that the node was closed; nothing waits on.
 - A process that is forked has no such thread. There every call is refused.
@@ -30,7 +30,8 @@ from paxos_adapters.node.errors import NodeClosed
 from paxos_adapters.node.node import Node
 from paxos_adapters.node.saving import QUICK_S
 from paxos_adapters.node.status import Status
-from paxos_adapters.ports import Witness
+from paxos_adapters.node.values import Found
+from paxos_adapters.ports import Codec, Witness
 from paxos_adapters.udp import Address, Place
 from paxos_adapters.wire import Protection
 
@@ -46,9 +47,10 @@ class ThreadedNode(Generic[V]):
 
     def __init__(
         self,
-        file: FileStore[V],
+        file: FileStore,
         addresses: Mapping[ServerId, Address],
         *,
+        codec: Codec[V],
         listen: Address | None = None,
         protection: Protection | None = None,
         insecure: bool = False,
@@ -56,7 +58,7 @@ class ThreadedNode(Generic[V]):
         pace: Pace = DEFAULT_PACE,
         random: Random | None = None,
         quick_s: float = QUICK_S,
-        witness: Witness[V] | None = None,
+        witness: Witness[bytes] | None = None,
         loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None,
     ) -> None:
         """Start it, as ``Node`` is made and entered, and wait until it listens.
@@ -67,6 +69,7 @@ class ThreadedNode(Generic[V]):
         self._node = Node(
             file,
             addresses,
+            codec=codec,
             listen=listen,
             protection=protection,
             insecure=insecure,
@@ -100,7 +103,7 @@ class ThreadedNode(Generic[V]):
         """See ``Node.propose``. Interrupted, it may go on in the background."""
         return self._ask(lambda: self._node.propose(name, value, timeout_s=timeout_s))
 
-    def read(self, name: str, *, timeout_s: float | None = None) -> V | None:
+    def read(self, name: str, *, timeout_s: float | None = None) -> Found[V] | None:
         """See ``Node.read``."""
         return self._ask(lambda: self._node.read(name, timeout_s=timeout_s))
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Generic, Self, TypeVar
+from typing import Self
 
 from paxos import Message, ServerId, UnknownServer
 from paxos_adapters.file import FileStore
@@ -20,19 +20,17 @@ from paxos_adapters.node.mesh import Mesh
 from paxos_adapters.udp import Address, Place
 from paxos_adapters.wire import Protection
 
-V = TypeVar("V")
 
-
-class DatagramTransport(Generic[V]):
+class DatagramTransport:
     """The transport of one server. Belongs to the event loop that it is entered on."""
 
     def __init__(
         self,
-        file: FileStore[V],
+        file: FileStore,
         addresses: Mapping[ServerId, Address],
         *,
         decision: str,
-        receive: Callable[[ServerId, Message[V]], None],
+        receive: Callable[[ServerId, Message[bytes]], None],
         listen: Address | None = None,
         protection: Protection | None = None,
         insecure: bool = False,
@@ -85,7 +83,7 @@ class DatagramTransport(Generic[V]):
         """Where it listens, as the system says it."""
         return self._mesh.place
 
-    def send(self, receiver: ServerId, message: Message[V]) -> None:
+    def send(self, receiver: ServerId, message: Message[bytes]) -> None:
         """Send ``message`` at once, or lose it. Raises UnknownServer."""
         if receiver not in self._members:
             raise UnknownServer(receiver, self._members)
@@ -95,6 +93,6 @@ class DatagramTransport(Generic[V]):
             self._mesh.post(receiver, self._decision, message)
             self._mesh.flush()
 
-    def _hear(self, sender: ServerId, name: str, message: Message[V]) -> None:
+    def _hear(self, sender: ServerId, name: str, message: Message[bytes]) -> None:
         if self._is_open and name == self._decision:
             self._receive(sender, message)

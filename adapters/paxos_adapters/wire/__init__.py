@@ -1,6 +1,6 @@
 """The wire of the UDP runtime: messages in authenticated datagrams. No socket and no clock.
 
-    wire = Wire(cluster="demo", me=me, members=members, codec=TEXT, known=file.peers,
+    wire = Wire(cluster="demo", me=me, members=members, known=file.peers,
                 presence=lambda: file.presence, protection=Signed(Keyring.parse(text)))
     datagrams = wire.seal(receiver, [("leader", message), ...])
     opened = wire.open(datagram)  # or Hostile, whatever the bytes
@@ -15,6 +15,7 @@ from paxos_adapters.wire.errors import (
     BadPresence,
     Hostile,
     MissingExtra,
+    NotBytes,
     OutOfBounds,
     Reason,
     TooLarge,
@@ -34,6 +35,7 @@ __all__ = [
     "Key",
     "Keyring",
     "MissingExtra",
+    "NotBytes",
     "Opened",
     "OutOfBounds",
     "Protection",

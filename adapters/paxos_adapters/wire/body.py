@@ -8,7 +8,7 @@
     [6, decision, round, server, value]            Chosen
     [7, decision]                                  Heartbeat
 
-- A decision is a string, a value is binary: what the codec made of it. Nothing else is decoded.
+- A decision is a string, a value is binary. The wire looks into neither.
 - The structs are mapped to and from the messages of the core by hand, and no further: what comes
   out has its types and its bounds, or is refused.
 """
@@ -16,7 +16,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeAlias, TypeVar, final
+from typing import TypeAlias, final
 
 import msgspec
 
@@ -34,7 +34,6 @@ from paxos import (
     ServerId,
 )
 from paxos.errors import assert_never
-from paxos_adapters.ports import Codec
 from paxos_adapters.wire.bounds import (
     MAX_MESSAGES,
     MAX_NAME_BYTES,
@@ -42,10 +41,9 @@ from paxos_adapters.wire.bounds import (
     MAX_SERVER,
     MAX_VALUE_BYTES,
 )
-from paxos_adapters.wire.errors import Hostile, OutOfBounds, Reason, TooLarge
+from paxos_adapters.wire.errors import Hostile, NotBytes, OutOfBounds, Reason, TooLarge
 
-V = TypeVar("V")
-Entry: TypeAlias = tuple[str, Message[V]]
+Entry: TypeAlias = tuple[str, Message[bytes]]
 """The name of a decision, and a message that is about it."""
 
 
@@ -106,12 +104,12 @@ _DECODER = msgspec.msgpack.Decoder(list[_Struct])
 # --- sending ------------------------------------------------------------------------------------
 
 
-def pack(decision: str, message: Message[V], codec: Codec[V]) -> bytes:
-    """One line of a batch. Raises TooLarge, OutOfBounds, and what ``codec`` raises."""
+def pack(decision: str, message: Message[bytes]) -> bytes:
+    """One line of a batch. Raises TooLarge, OutOfBounds, NotBytes."""
     size = len(decision.encode())
     if size > MAX_NAME_BYTES:
         raise TooLarge("the name of a decision", size, MAX_NAME_BYTES)
-    return _ENCODER.encode(_struct(decision, message, codec))
+    return _ENCODER.encode(_struct(decision, message))
 
 
 def batch(lines: Sequence[bytes]) -> bytes:
@@ -121,21 +119,21 @@ def batch(lines: Sequence[bytes]) -> bytes:
     return head + b"".join(lines)
 
 
-def _struct(decision: str, message: Message[V], codec: Codec[V]) -> _Struct:
+def _struct(decision: str, message: Message[bytes]) -> _Struct:
     if type(message) is Heartbeat:
         return _Heartbeat(decision)
     if type(message) is Prepare:
         return _Prepare(decision, *_sent(message.ballot))
     if type(message) is Promise:
-        return _Promise(decision, *_sent(message.ballot), _held(message.accepted, codec))
+        return _Promise(decision, *_sent(message.ballot), _held(message.accepted))
     if type(message) is Accept:
-        return _Accept(decision, *_sent(message.ballot), _encoded(message.value, codec))
+        return _Accept(decision, *_sent(message.ballot), _checked(message.value))
     if type(message) is Accepted:
-        return _Accepted(decision, *_sent(message.ballot), _encoded(message.value, codec))
+        return _Accepted(decision, *_sent(message.ballot), _checked(message.value))
     if type(message) is Nack:
         return _Nack(decision, *_sent(message.ballot), *_sent(message.promised))
     if type(message) is Chosen:
-        return _Chosen(decision, *_sent(message.ballot), _encoded(message.value, codec))
+        return _Chosen(decision, *_sent(message.ballot), _checked(message.value))
     assert_never(message)
 
 
@@ -147,24 +145,25 @@ def _sent(ballot: Ballot) -> Ballot:
     return ballot
 
 
-def _held(proposal: Proposal[V] | None, codec: Codec[V]) -> tuple[int, int, bytes] | None:
+def _held(proposal: Proposal[bytes] | None) -> tuple[int, int, bytes] | None:
     if proposal is None:
         return None
     number, server = _sent(proposal.ballot)
-    return number, server, _encoded(proposal.value, codec)
+    return number, server, _checked(proposal.value)
 
 
-def _encoded(value: V, codec: Codec[V]) -> bytes:
-    encoded = codec.encode(value)
-    if len(encoded) > MAX_VALUE_BYTES:
-        raise TooLarge("an encoded value", len(encoded), MAX_VALUE_BYTES)
-    return encoded
+def _checked(value: object) -> bytes:
+    if not isinstance(value, bytes):
+        raise NotBytes(value)
+    if len(value) > MAX_VALUE_BYTES:
+        raise TooLarge("a value", len(value), MAX_VALUE_BYTES)
+    return value
 
 
 # --- hearing ------------------------------------------------------------------------------------
 
 
-def unpack(body: bytes, codec: Codec[V]) -> tuple[Entry[V], ...]:
+def unpack(body: bytes) -> tuple[Entry, ...]:
     """The messages of a body, in order. Raises Hostile, and nothing else."""
     try:
         structs = _DECODER.decode(body)
@@ -172,7 +171,7 @@ def unpack(body: bytes, codec: Codec[V]) -> tuple[Entry[V], ...]:
         raise Hostile(Reason.MALFORMED) from error
     if not 0 < len(structs) <= MAX_MESSAGES:
         raise Hostile(Reason.OUT_OF_BOUNDS)
-    return tuple([(_name(it), _message(it, codec)) for it in structs])
+    return tuple([(_name(it), _message(it)) for it in structs])
 
 
 def _name(struct: _Struct) -> str:
@@ -181,22 +180,22 @@ def _name(struct: _Struct) -> str:
     return struct.decision
 
 
-def _message(struct: _Struct, codec: Codec[V]) -> Message[V]:
+def _message(struct: _Struct) -> Message[bytes]:
     if type(struct) is _Heartbeat:
         return Heartbeat()
     if type(struct) is _Prepare:
         return Prepare(_ballot(struct.round, struct.server))
     if type(struct) is _Promise:
-        return Promise(_ballot(struct.round, struct.server), _proposal(struct.accepted, codec))
+        return Promise(_ballot(struct.round, struct.server), _proposal(struct.accepted))
     if type(struct) is _Accept:
-        return Accept(_ballot(struct.round, struct.server), _value(struct.value, codec))
+        return Accept(_ballot(struct.round, struct.server), _value(struct.value))
     if type(struct) is _Accepted:
-        return Accepted(_ballot(struct.round, struct.server), _value(struct.value, codec))
+        return Accepted(_ballot(struct.round, struct.server), _value(struct.value))
     if type(struct) is _Nack:
         promised = _ballot(struct.promised_round, struct.promised_server)
         return Nack(_ballot(struct.round, struct.server), promised)
     if type(struct) is _Chosen:
-        return Chosen(_ballot(struct.round, struct.server), _value(struct.value, codec))
+        return Chosen(_ballot(struct.round, struct.server), _value(struct.value))
     assert_never(struct)
 
 
@@ -206,17 +205,14 @@ def _ballot(number: int, server: int) -> Ballot:
     return Ballot(number, ServerId(server))
 
 
-def _proposal(accepted: tuple[int, int, bytes] | None, codec: Codec[V]) -> Proposal[V] | None:
+def _proposal(accepted: tuple[int, int, bytes] | None) -> Proposal[bytes] | None:
     if accepted is None:
         return None
-    number, server, encoded = accepted
-    return Proposal(_ballot(number, server), _value(encoded, codec))
+    number, server, value = accepted
+    return Proposal(_ballot(number, server), _value(value))
 
 
-def _value(encoded: bytes, codec: Codec[V]) -> V:
-    if len(encoded) > MAX_VALUE_BYTES:
+def _value(value: bytes) -> bytes:
+    if len(value) > MAX_VALUE_BYTES:
         raise Hostile(Reason.OUT_OF_BOUNDS)
-    try:
-        return codec.decode(encoded)
-    except Exception as error:  # Deep nesting, say, is no ValueError, and no end of this server.
-        raise Hostile(Reason.UNDECODABLE) from error
+    return value

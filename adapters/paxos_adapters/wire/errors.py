@@ -29,7 +29,6 @@ class Reason(Enum):
     TOO_MANY_LIVES = "its sender began many lives without a save; after one it is heard again"
     REPLAYED = "it was taken before, or is too old to tell"
     MALFORMED = "its body is no batch of messages"
-    UNDECODABLE = "the codec has no meaning for a value in it"
 
 
 class WireError(PaxosError):
@@ -57,6 +56,16 @@ class TooLarge(WireError, ValueError):
         )
         self.size = size
         self.most = most
+
+
+class NotBytes(WireError, TypeError):
+    """A value that is not bytes was to be sent; nothing was."""
+
+    def __init__(self, value: object) -> None:
+        super().__init__(
+            f"a value of type {type(value).__name__} was to be sent, and the wire takes bytes. "
+            "Nothing was. Encode values before they come here; a node does it with its codec."
+        )
 
 
 class OutOfBounds(WireError, ValueError):

@@ -10,13 +10,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
-from typing import Generic, TypeVar
 
 from attrs import evolve, frozen
 
 from paxos import ServerId, UnknownServer
 from paxos_adapters.peers import Presence
-from paxos_adapters.ports import Codec
 from paxos_adapters.wire import parts
 from paxos_adapters.wire.body import Entry, batch, pack, unpack
 from paxos_adapters.wire.bounds import MAX_MESSAGES, MAX_SERVER
@@ -35,14 +33,12 @@ from paxos_adapters.wire.frame import (
 from paxos_adapters.wire.protection import Protection
 from paxos_adapters.wire.replays import Heard, hear
 
-V = TypeVar("V")
-
 _COUNT_BYTES = 3
 """What the length of a batch takes at most."""
 
 
 @frozen
-class Opened(Generic[V]):
+class Opened:
     """What a datagram says: who speaks, what is known of its disk from now on, and the messages.
 
     A part of something larger has no messages, until the last one is there.
@@ -50,10 +46,10 @@ class Opened(Generic[V]):
 
     sender: ServerId
     presence: Presence
-    messages: tuple[Entry[V], ...]
+    messages: tuple[Entry, ...]
 
 
-class Wire(Generic[V]):
+class Wire:
     """Makes and opens the datagrams of one server. Not thread-safe.
 
     One wire for a life: a second one would use its numbers again.
@@ -65,7 +61,6 @@ class Wire(Generic[V]):
         cluster: str,
         me: ServerId,
         members: Set[ServerId],
-        codec: Codec[V],
         protection: Protection,
         presence: Callable[[], Presence],
         known: Mapping[ServerId, Presence],
@@ -85,22 +80,20 @@ class Wire(Generic[V]):
                 raise OutOfBounds("the id of a server", member, 0, MAX_SERVER)
         self._me = me
         self._cluster = label(cluster)
-        self._codec = codec
         self._protection = protection
         self._presence = presence
         self._sent = dict.fromkeys(members, 0)
         self._heard = {peer: Heard(said) for peer, said in known.items() if peer in members}
 
-    def seal(self, receiver: ServerId, messages: Iterable[Entry[V]]) -> tuple[bytes, ...]:
+    def seal(self, receiver: ServerId, messages: Iterable[Entry]) -> tuple[bytes, ...]:
         """The datagrams that carry ``messages`` to ``receiver``, in order.
 
         Seal what was saved after the save, since the presence goes along. Raises UnknownServer,
-        TooLarge, OutOfBounds, BadPresence, and what the codec raises for a value; nothing is sent
-        then.
+        TooLarge, OutOfBounds, NotBytes, BadPresence; nothing is sent then.
         """
         if receiver not in self._sent:
             raise UnknownServer(receiver, self._sent.keys())
-        lines = [pack(decision, message, self._codec) for decision, message in messages]
+        lines = [pack(decision, message) for decision, message in messages]
         said = disk(self._presence())
         return tuple(
             self._frame(receiver, part, len(bodies), body, said)
@@ -108,21 +101,21 @@ class Wire(Generic[V]):
             for part, body in enumerate(bodies)
         )
 
-    def open(self, datagram: bytes) -> Opened[V]:
+    def open(self, datagram: bytes) -> Opened:
         """What ``datagram`` says. Raises Hostile, with nothing changed, and nothing else."""
         header = self._addressed(datagram)
         body = self._protection.open(header, datagram)
         parts.check(header, body)
         sender = header.sender
         heard = hear(self._heard.get(sender), presence_of(header), header.sequence)
-        messages: tuple[Entry[V], ...] = ()
+        messages: tuple[Entry, ...] = ()
         if header.parts == 1:
-            messages = unpack(body, self._codec)
+            messages = unpack(body)
         else:
             waiting, whole = parts.gather(heard.waiting, header, body)
             heard = evolve(heard, waiting=waiting)
             if whole is not None:
-                messages = unpack(whole, self._codec)
+                messages = unpack(whole)
         self._heard[sender] = heard
         return Opened(sender, heard.presence, messages)
 
