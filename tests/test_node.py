@@ -273,8 +273,9 @@ def test_one_value_a_name_whatever_is_lost_and_whoever_restarts(
             await asyncio.gather(*asking)
             for number in range(25):
                 name = f"name {number}"
-                read = {await node.read(name) for node in cluster.nodes.values()}
-                assert len(read | answers[name]) == 1, name
+                (value,) = answers[name]
+                read = [await node.read(name) for node in cluster.nodes.values()]
+                assert read == [Found(value)] * 3, name
 
     runs(run())
 
