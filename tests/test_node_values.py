@@ -26,8 +26,10 @@ from paxos_adapters.node import (
 )
 from paxos_adapters.node.values import Values
 from paxos_adapters.ports import Codec
+from paxos_adapters.recording import Recorder, replay
 from paxos_adapters.udp import Address
 from paxos_adapters.wire import TooLarge
+from tests.recordings import lines
 from tests.test_node import IDS, QUICK, free_addresses
 
 V = TypeVar("V")
@@ -283,6 +285,26 @@ def test_none_is_a_value_and_nothing_chosen_is_none(tmp_path: Path) -> None:
             assert await two.propose("name", ["later"]) is None
 
     runs(run())
+
+
+def test_a_recording_of_a_node_shows_values_as_the_codec_of_the_recorder_writes_them(
+    tmp_path: Path,
+) -> None:
+    async def run() -> None:
+        with (
+            FileStore.create(tmp_path / "n1.db", cluster="c", server=ONE) as file,
+            Recorder(tmp_path / "run", codec=RAW, runtime="node") as recorder,
+        ):
+            addresses = {ONE: ("127.0.0.1", 0)}
+            async with Node(file, addresses, codec=JSON, witness=recorder) as node:
+                await node.propose("map", {"b": [1], "a": "é"})
+        assert recorder.failure is None
+
+    runs(run())
+
+    events = [line["took"] for line in lines(tmp_path / "run") if "took" in line]
+    assert ["Propose", '{"a":"é","b":[1]}'] in events
+    assert replay(tmp_path / "run").difference is None
 
 
 # --- threads ------------------------------------------------------------------------------------
