@@ -126,7 +126,7 @@ def test_an_interruption_ends_with_a_summary(tmp_path: Path) -> None:
         (("--quorum", "4/4"), "cannot be"),
         (("--rule", "wishful"), "'wishful' is not one of"),
         (("--check", "wishes"), "'wishes' is not one of"),
-        (("--replay", "nowhere"), "does not exist"),
+        (("--replay", "nowhere"), "No such file or directory: 'nowhere'"),
         (("--ballots", 0), "not in the range"),
     ],
 )

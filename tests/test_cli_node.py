@@ -19,6 +19,7 @@ import time
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from datetime import UTC, datetime
+from errno import ENOSPC
 from io import BytesIO, TextIOWrapper
 from pathlib import Path
 
@@ -193,6 +194,7 @@ def test_the_life_of_a_cluster(cluster: Cluster) -> None:
         os.kill(processes[3], signal.SIGKILL)
         until(running, "Server 3 was ended by SIGKILL")
         eventually(lambda: cluster.sees()["needed"] == 1)
+        eventually(lambda: "no answer" not in cluster.ask("status")[1])
         code, out, told = cluster.ask("propose", "shape", "round", "--timeout-s", "0.1")
         assert (code, out) == (1, "")
         assert "The value that was proposed may be chosen all the same" in told
@@ -863,26 +865,22 @@ class TestKeygen:
         (key,) = Keyring.parse(text).keys
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         assert key.text not in capsys.readouterr().out
-        assert app.run(["keygen", "--out", str(path)]) == 1
+        assert app.run(["keygen", "--out", str(path)]) == 2
         assert "is there already, and is left as it is" in capsys.readouterr().err
         assert path.read_text() == text
 
     def test_where_none_can_be_made(
         self, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        def denied(path: Path, text: str) -> None:
-            raise PermissionError(13, "Permission denied", f"{path}-{len(text)}")
+        def full(path: Path, content: bytes) -> None:
+            raise OSError(ENOSPC, "No space left on device", f"{path}", len(content))
 
-        for path, why in (
-            (tmp_path / "no" / "keyring", "No such file or directory"),
-            (tmp_path / "keyring", "Permission denied"),
-        ):
-            assert app.run(["keygen", "--out", str(path)]) == 1
-            assert capsys.readouterr().err == (
-                f"paxos: {path} cannot be made ({why}). See to it that its folder is there, and "
-                "that you may write in it.\n"
-            )
-            monkeypatch.setattr("paxos_adapters.cli.keygen.write_new", denied)
+        assert app.run(["keygen", "--out", str(tmp_path / "no" / "keyring")]) == 2
+        assert "there is no such folder, or it is closed to us" in capsys.readouterr().err
+        monkeypatch.setattr("paxos_adapters.cli.keygen.create", full)
+        assert app.run(["keygen", "--out", str(tmp_path / "keyring")]) == 1
+        told = f"paxos: {tmp_path / 'keyring'} cannot be used: No space left on device.\n"
+        assert capsys.readouterr().err == told
 
 
 class TestExtra:

@@ -10,7 +10,8 @@ from random import Random
 import pytest
 
 from paxos import ServerId
-from paxos_adapters.deployment import BadDeployment, local, parse, read, write_new, written
+from paxos_adapters.deployment import BadDeployment, local, parse, read, written
+from paxos_adapters.outputs import create
 from paxos_adapters.wire import Encrypted, Key, Signed
 
 S1, S2 = ServerId(1), ServerId(2)
@@ -157,7 +158,7 @@ class TestKeys:
 
 def test_a_new_one_is_for_this_machine(tmp_path: Path) -> None:
     path = tmp_path / "cluster.toml"
-    write_new(path, local("demo", 5, "keys"))
+    create(path, local("demo", 5, "keys").encode())
     found = read(path)
 
     assert found.name == "demo"
@@ -165,13 +166,3 @@ def test_a_new_one_is_for_this_machine(tmp_path: Path) -> None:
     assert {host for host, _ in found.addresses.values()} == {"127.0.0.1"}
     assert found.data == {me: tmp_path / f"n{me}.db" for me in found.addresses}
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-
-
-def test_nothing_is_replaced(tmp_path: Path) -> None:
-    path = tmp_path / "file"
-    write_new(path, "one")
-    with pytest.raises(FileExistsError):
-        write_new(path, "two")
-
-    assert path.read_text() == "one"
-    assert [*tmp_path.iterdir()] == [path]

@@ -17,11 +17,10 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import tomllib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -30,6 +29,7 @@ from attrs import frozen
 from msgspec import Struct
 
 from paxos import PaxosError, ServerId
+from paxos_adapters.outputs import files_of
 from paxos_adapters.udp import Address
 from paxos_adapters.wire import BadKey, Encrypted, Keyring, MissingExtra, Protection, Signed
 from paxos_adapters.wire.bounds import MAX_NAME_BYTES, MAX_SERVER
@@ -72,6 +72,15 @@ class Deployment:
     data: Mapping[ServerId, Path]
     keyring: Path | None = None
     encrypted: bool = False
+
+    @property
+    def files(self) -> Iterator[Path]:
+        """Every file that belongs to it or to a server of it on this machine, there or not."""
+        yield self.path
+        if self.keyring is not None:
+            yield self.keyring
+        for data in self.data.values():
+            yield from files_of(data)
 
     def protection(self) -> Protection | None:
         """How datagrams are protected, with the keys of today. Raises BadDeployment."""
@@ -189,17 +198,3 @@ def local(name: str, servers: int, keyring: str) -> str:
             at = written(sock.getsockname())
             parts.append(f'[[servers]]\nid = {number}\naddress = "{at}"\ndata = "n{number}.db"\n')
     return "\n".join(parts)
-
-
-def write_new(path: Path, text: str) -> None:
-    """Make the file ``path``, for its owner only, whole or not at all. Raises FileExistsError."""
-    unfinished = path.with_name(f"{path.name}-{os.getpid()}")
-    file = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with open(file, "w") as writer:
-            writer.write(text)
-            writer.flush()
-            os.fsync(file)
-        os.link(unfinished, path)  # Unlike a rename, it replaces nothing.
-    finally:
-        unfinished.unlink()

@@ -8,7 +8,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -21,14 +20,14 @@ import msgspec
 
 from paxos import PaxosError, ServerId
 from paxos_adapters.cli import health
-from paxos_adapters.cli.drawing import canvas, printable, readable
+from paxos_adapters.cli.drawing import canvas, readable
+from paxos_adapters.cli.failures import BadArguments, Failure, InLines
+from paxos_adapters.cli.saying import say
 from paxos_adapters.cli.where import (
     CLUSTER,
     DATA,
     JSON,
     PLAIN,
-    BadArguments,
-    Failure,
     data_of,
     described,
 )
@@ -47,6 +46,7 @@ from paxos_adapters.node.lines import (
     Question,
     StatusIs,
 )
+from paxos_adapters.printable import json_text, printable
 from paxos_adapters.wire import Reason
 
 C = TypeVar("C", bound=Callable[..., Any])
@@ -142,7 +142,7 @@ def propose(
         return 0
     _print(answer.value, raw=raw)
     if not is_own:
-        click.echo(f"paxos: {printable(name)}: another value was chosen already.", err=True)
+        say(f"paxos: {printable(name)}: another value was chosen already.", err=True)
     return 0
 
 
@@ -204,7 +204,7 @@ def status(as_json: bool, plain: bool, cluster: Path, data: Path | None, me: int
     """Show the cluster as one of its servers sees it."""
     told = _status(_find(cluster, data, me))
     if as_json:
-        click.echo(json.dumps(_as_json(told), indent=2, ensure_ascii=False))
+        say(json_text(_fields(told)))
     else:
         _draw(told, plain)
     return 0
@@ -259,8 +259,8 @@ def _answer(server: Path, question: Question, timeout_s: float | None) -> Answer
     except PaxosError as error:
         raise Failure(error) from error
     if isinstance(answer, Problem):
-        if answer.kind in NO_ANSWER:
-            raise click.ClickException("\n".join([answer.text, *_lacks(server)]))
+        if answer.kind in NO_ANSWER and not isinstance(question, AskStatus):
+            raise InLines([answer.text, *_lacks(server)])
         raise BadArguments(answer.text) if answer.kind in BAD_ARGUMENTS else _unexpected(answer)
     return answer
 
@@ -315,7 +315,7 @@ def _tell(name: str, answer: Answer, *, raw: bool, as_hex: bool, as_json: bool) 
     if as_json:
         _print_json(name, found)
     elif found is None:
-        click.echo(f"paxos: {printable(name)}: nothing is chosen yet.", err=True)
+        say(f"paxos: {printable(name)}: nothing is chosen yet.", err=True)
     else:
         _print(found, raw=raw, as_hex=as_hex)
 
@@ -327,7 +327,7 @@ def _print_json(name: str, found: bytes | None, **more: bool) -> None:
         "value": None if found is None else _text(found),
         "value_hex": None if found is None else found.hex(),
     }
-    click.echo(json.dumps(told | more, indent=2))
+    say(json_text(told | more))
 
 
 def _print(value: bytes, *, raw: bool = False, as_hex: bool = False) -> None:
@@ -335,14 +335,14 @@ def _print(value: bytes, *, raw: bool = False, as_hex: bool = False) -> None:
     if raw:
         click.echo(value, nl=False)
     elif as_hex:
-        click.echo(value.hex())
+        say(value.hex())
     elif text is not None:
-        click.echo(canvas(plain=True).fit(text))
+        say(text)
     else:
-        click.echo(value.hex())
+        say(value.hex())
         what = "that are no text" if _text(value) is None else "of text that is not printable"
         more = "in hexadecimal; --raw gives them as they are"
-        click.echo(f"paxos: {len(value):,} bytes {what}, {more}.", err=True)
+        say(f"paxos: {len(value):,} bytes {what}, {more}.", err=True)
 
 
 def _text(value: bytes) -> str | None:
@@ -353,7 +353,7 @@ def _text(value: bytes) -> str | None:
         return None
 
 
-def _as_json(told: StatusIs) -> dict[str, object]:
+def _fields(told: StatusIs) -> dict[str, object]:
     status = told.status
     return {
         "cluster": told.cluster,
@@ -369,8 +369,8 @@ def _draw(told: StatusIs, plain: bool) -> None:
     status, drawn = told.status, canvas(plain)
     size = len(status.peers) + 1
     drawn.write(
-        f"Cluster {told.cluster}, seen by server {status.me}: {health.up(status)} of {size} "
-        "servers are up."
+        f"Cluster {printable(told.cluster)}, seen by server {status.me}: {health.up(status)} of "
+        f"{size} servers are up."
     )
     drawn.write(f"{health.tolerance(status)}.")
     rows = [(str(status.me), written(told.address), "it is asked", "", "up")] + [
@@ -389,8 +389,9 @@ def _draw(told: StatusIs, plain: bool) -> None:
         f"{status.asked:,}. Highest promise {status.promised}."
     )
     for reason, times in status.refused.items():
-        drawn.write(f"Refused {times:,}, {reason}: {REASONS.get(reason, 'see its version')}.")
+        told_of = REASONS.get(reason, "see its version")
+        drawn.write(f"Refused {times:,}, {printable(reason)}: {told_of}.")
     for cause, times in status.lost.items():
-        drawn.write(f"Lost {times:,}: {cause}.")
+        drawn.write(f"Lost {times:,}: {printable(cause)}.")
     for warning in health.warnings(status):
-        drawn.write(f"! {warning}", "yellow")
+        drawn.write(f"! {printable(warning)}", "yellow")

@@ -18,6 +18,7 @@ from rich.text import Text
 from paxos import Acceptor, Message, ServerId
 from paxos_adapters.memory import Delivery
 from paxos_adapters.pictures import ASCII, UNICODE, Glyphs, Moment, Row, space_time
+from paxos_adapters.printable import encodable, printable, printable_lines
 
 V = TypeVar("V")
 
@@ -49,12 +50,11 @@ class Canvas:
 
     def cell(self, text: str) -> Text:
         """A cell of a table, as it stands."""
-        return Text(self.fit(text))
+        return Text(self.fit(printable(text)))
 
     def fit(self, text: str) -> str:
-        """``text`` with what the output cannot encode escaped."""
-        encoding = self.console.encoding
-        return text.encode(encoding, "backslashreplace").decode(encoding)
+        """``text`` with what a terminal would act on, or the output cannot encode, escaped."""
+        return encodable(printable_lines(text), self.console.encoding)
 
     def legend(self, moment: str) -> None:
         """What the characters of a picture mean; ``moment`` is what happens without a message."""
@@ -74,7 +74,12 @@ class Canvas:
     ) -> None:
         """A space-time diagram with ``width`` characters between two lanes."""
         for row in space_time(servers, history, width=width, glyphs=self.glyphs, names=names):
-            self.console.print(_styled(row, width * len(servers)))
+            self.console.print(self._styled(row, width * len(servers)))
+
+    def _styled(self, row: Row, lanes_width: int) -> Text:
+        style = "" if row.ballot is None else COLOURS[(row.ballot.server - 1) % len(COLOURS)]
+        lanes = row.lanes.ljust(lanes_width) if row.label else row.lanes
+        return Text.assemble(self.fit(lanes), (self.fit(row.label), style))
 
     def table(self, headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         """A table; what does not fit into a column goes on below."""
@@ -130,14 +135,3 @@ def readable(value: bytes) -> str | None:
     except UnicodeDecodeError:
         return None
     return text if text.isprintable() else None
-
-
-def printable(text: str) -> str:
-    """``text`` with everything escaped that a terminal would not show, but do."""
-    return "".join(it if it.isprintable() else ascii(it)[1:-1] for it in text)
-
-
-def _styled(row: Row, lanes_width: int) -> Text:
-    style = "" if row.ballot is None else COLOURS[(row.ballot.server - 1) % len(COLOURS)]
-    lanes = row.lanes.ljust(lanes_width) if row.label else row.lanes
-    return Text.assemble(lanes, (row.label, style))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Generator
@@ -17,6 +16,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from paxos import QuorumError, QuorumSystem, ServerId, flexible, majority, weighted
 from paxos_adapters.cli.drawing import Canvas, canvas
 from paxos_adapters.cli.interrupt import on_interrupt
+from paxos_adapters.cli.paths import InputFile, OutputFile
 from paxos_adapters.exploration.counterexamples import (
     Counterexample,
     counterexample,
@@ -26,6 +26,8 @@ from paxos_adapters.exploration.counterexamples import (
 from paxos_adapters.exploration.interleavings import Move, State, explore_cluster
 from paxos_adapters.exploration.scopes import Scope, ScopeError
 from paxos_adapters.exploration.walk import Exploration, Glimpse
+from paxos_adapters.outputs import RECORDING, OutputRefused
+from paxos_adapters.printable import printable
 from paxos_adapters.recording import PROTOCOLS, RecordingError
 from paxos_adapters.recording.examples import read, write
 from paxos_adapters.rules import CHOOSABLE, RULES
@@ -60,12 +62,12 @@ LANE_WIDTH = 7
 @click.option("--memory", "memory_mb", type=click.IntRange(50), default=4_000, show_default=True)
 @click.option(
     "--record",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=OutputFile(RECORDING),
     default="counterexample.jsonl",
     show_default=True,
     help="Where a counterexample goes.",
 )
-@click.option("--replay", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--replay", type=InputFile())
 @click.option("--plain", is_flag=True, help="ASCII characters, no colour.")
 def explore(
     acceptors: int,
@@ -95,7 +97,6 @@ def explore(
         readers = int(rule == "read-not-completed")
     if proposers is None:
         proposers = min(3 if rule == "first-value-only" else 2 - readers % 2, acceptors)
-    _check_place(record)
     scope = _scope(acceptors, proposers, readers, ballots, crashes, quorum, rule)
     drawn.write(_title(scope))
     started = time.perf_counter()
@@ -116,15 +117,6 @@ def explore(
         _keep(drawn, record, example)
         return 1
     return _verdict(drawn, found, watcher, max_states, check)
-
-
-def _check_place(record: Path) -> None:
-    """A walk can be long, so that it is worth knowing now."""
-    if not os.access(record.parent, os.W_OK):
-        raise click.BadParameter(
-            f"{record} cannot be written: there is no such folder, or it is closed to us.",
-            param_hint="'--record'",
-        )
 
 
 def _scope(
@@ -180,7 +172,7 @@ def _title(scope: Scope) -> str:
 def _recorded(path: Path) -> Counterexample:
     try:
         return read(path)
-    except RecordingError as error:
+    except (RecordingError, OSError) as error:
         raise click.UsageError(str(error)) from error
 
 
@@ -206,10 +198,10 @@ def _events(count: int) -> str:
 def _keep(drawn: Canvas, path: Path, example: Counterexample) -> None:
     try:
         write(path, example)
-    except RecordingError as error:
-        drawn.write(f"Not recorded: {error}")
+    except (RecordingError, OutputRefused, OSError) as error:
+        drawn.write(f"Not recorded: {printable(error)}")
     else:
-        drawn.write(f"Recorded: paxos explore --replay {path} draws it again.")
+        drawn.write(f"Recorded: paxos explore --replay {printable(path)} draws it again.")
 
 
 def _verdict(

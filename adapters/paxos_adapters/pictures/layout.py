@@ -27,6 +27,7 @@ from paxos import (
     Proposal,
     ServerId,
 )
+from paxos_adapters.printable import printable
 from paxos_adapters.recording.story import Arrow, Kind, Look, Moment, Story
 
 Key: TypeAlias = tuple[type | Kind, Ballot | None]
@@ -287,5 +288,5 @@ def _told(messages: list[Message[str]], was: Look, now: Look) -> str:
 
 def shown(text: str, most: int = MOST) -> str:
     """``text`` as it fits into a picture."""
-    plain = text if text.isprintable() else repr(text)
+    plain = printable(text)
     return plain if len(plain) <= most else f"{plain[: most - 1]}…"

@@ -2,7 +2,8 @@
 
 A space-time diagram for a terminal: a lane for each server, time runs down, one row for each
 burst of the same message (a broadcast, or the same answer from several servers to one). Rows are
-plain text with the proposer whose ballot they belong to, so that a caller can colour them.
+plain, printable text with the proposer whose ballot they belong to, so that a caller can colour
+them.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from paxos import (
     ServerId,
 )
 from paxos_adapters.memory import Delivery
+from paxos_adapters.printable import printable
 
 V = TypeVar("V")
 
@@ -88,23 +90,18 @@ def describe(message: Message[V]) -> str:
         found = message.accepted
         if found is None:
             return f"Promise {message.ballot}, nothing accepted"
-        return f"Promise {message.ballot}, {found.ballot} {_show(found.value)}"
+        return f"Promise {message.ballot}, {found.ballot} {printable(found.value)}"
     if type(message) is Accept:
-        return f"Accept {message.ballot} {_show(message.value)}"
+        return f"Accept {message.ballot} {printable(message.value)}"
     if type(message) is Accepted:
-        return f"Accepted {message.ballot} {_show(message.value)}"
+        return f"Accepted {message.ballot} {printable(message.value)}"
     if type(message) is Nack:
         return f"Nack {message.ballot}, {message.promised} is promised"
     if type(message) is Chosen:
-        return f"Chosen {_show(message.value)}"
+        return f"Chosen {printable(message.value)}"
     if type(message) is Heartbeat:
         return "Heartbeat"
     assert_never(message)
-
-
-def _show(value: object) -> str:
-    text = str(value)
-    return text if text.isprintable() else repr(value)
 
 
 def space_time(
@@ -122,12 +119,15 @@ def space_time(
     """
     width = max(width, 3)
     named: Mapping[ServerId, str] = {} if names is None else names
-    heading = "".join(named.get(server, f"S{server}").ljust(width) for server in servers)
+    names_shown = (printable(named.get(server, f"S{server}")) for server in servers)
+    heading = "".join(it.ljust(width) for it in names_shown)
     yield Row(heading.rstrip(), "", None)
     for item in _bursts(history):
         if isinstance(item, Moment):
             yield Row(
-                _lanes(servers, {item.server: glyphs.moment}, width, glyphs), item.label, None
+                _lanes(servers, {item.server: glyphs.moment}, width, glyphs),
+                printable(item.label),
+                None,
             )
         else:
             ballot = None if type(item.message) is Heartbeat else item.message.ballot

@@ -46,7 +46,10 @@ class _Process:
 
 
 def write(path: Path, example: Counterexample) -> None:
-    """Record the run of ``example``, in place of what is there. Raises OSError."""
+    """Record the run of ``example``, in place of what is there.
+
+    Raises OutputRefused, and what has ended the recording.
+    """
     scope, ids = example.scope, example.machine.processes.ids
     lanes = {ServerId(process + 1): name(scope, process) for process in range(len(ids))}
     facts = {count: str(getattr(scope, count)) for count in COUNTS} | {"rule": example.rule}
