@@ -69,8 +69,8 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The file of a server, with hostile names of cluster and decision, and a hostile value."""
     path = tmp_path_factory.mktemp("hostile") / "n1.db"
     ballot = Ballot(1, ME)
-    with FileStore.create(path, cluster=HOSTILE, server=ME, codec=TEXT) as file:
-        file.save([(HOSTILE, Acceptor(ballot, Proposal(ballot, HOSTILE)))])
+    with FileStore.create(path, cluster=HOSTILE, server=ME) as file:
+        file.save([(HOSTILE, Acceptor(ballot, Proposal(ballot, HOSTILE.encode())))])
     return path
 
 

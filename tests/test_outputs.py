@@ -111,8 +111,11 @@ def test_no_writer_touches_a_file_of_a_server_that_runs(
     (folder / "cluster.toml").write_text('name = "c"\n')
 
     async def running() -> None:
-        with FileStore.create(data, cluster="c", server=ME, codec=RAW) as file:
-            async with Node(file, {ME: ("127.0.0.1", 0)}) as node, serve(node, beside(data)):
+        with FileStore.create(data, cluster="c", server=ME) as file:
+            async with (
+                Node(file, {ME: ("127.0.0.1", 0)}, codec=RAW) as node,
+                serve(node, beside(data)),
+            ):
                 await node.propose("x", b"y")
                 names = sorted(os.listdir(folder))
                 assert {"n1.db", "n1.db-mark", "n1.db-wal", "n1.db-shm", "n1.db.sock"} < {*names}
@@ -134,7 +137,7 @@ def test_no_writer_takes_a_name_that_a_store_uses(
 ) -> None:
     """Of a server that does not run: SQLite would take what is there for its own."""
     data = tmp_path / "n1.db"
-    FileStore.create(data, cluster="c", server=ME, codec=RAW).close()
+    FileStore.create(data, cluster="c", server=ME).close()
     for what, write in writers.items():
         assert write(tmp_path / f"n1.db{suffix}") != 0, what
     (tmp_path / "n2.db-mark").write_bytes(b"of a store that is lost")
@@ -255,12 +258,12 @@ class TestRotation:
         path, ballot = tmp_path / "n", Ballot(1, ME)
         with (
             self.recorder(path) as recorder,
-            FileStore.create(tmp_path / "n.1", cluster="c", server=ME, codec=TEXT) as file,
+            FileStore.create(tmp_path / "n.1", cluster="c", server=ME) as file,
         ):
             self.fill(recorder)
             assert isinstance(recorder.failure, OutputRefused)
-            file.save([("x", Acceptor(ballot, Proposal(ballot, "red")))])
-        with FileStore.open(tmp_path / "n.1", cluster="c", server=ME, codec=TEXT) as file:
+            file.save([("x", Acceptor(ballot, Proposal(ballot, b"red")))])
+        with FileStore.open(tmp_path / "n.1", cluster="c", server=ME) as file:
             assert file.mark == 1
 
     @pytest.mark.parametrize("keep", [0, 1])
