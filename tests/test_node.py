@@ -568,7 +568,7 @@ class TestMistakes:
     def test_a_network_without_a_key(self, tmp_path: Path) -> None:
         path = tmp_path / "n1.db"
         with FileStore.create(path, cluster="c", server=IDS[0]) as file:
-            for host in "192.0.2.1", "example.org", "0.0.0.0":
+            for host in "192.0.2.1", "example.org":
                 with pytest.raises(Insecure, match="Give the node a keyring"):
                     Node(file, {IDS[0]: (host, 0)}, codec=TEXT)
             Node(file, {IDS[0]: ("192.0.2.1", 0)}, codec=TEXT, insecure=True)
@@ -576,6 +576,8 @@ class TestMistakes:
                 Node(file, {IDS[1]: ("127.0.0.1", 0)}, codec=TEXT)
             with pytest.raises(UnknownServer):
                 Node(file, {IDS[0]: ("127.0.0.1", 0)}, codec=TEXT, quorum=majority(IDS[:2]))
+            with pytest.raises(Insecure, match=r"0\.0\.0\.0"):
+                Node(file, {IDS[0]: ("127.0.0.1", 0)}, codec=TEXT, listen=("0.0.0.0", 0))
             for host in "localhost", "::1", "127.0.0.9":
                 Node(file, {IDS[0]: (host, 0)}, codec=TEXT)
 

@@ -159,7 +159,7 @@ async def resolve(address: Address, family: int = socket.AF_UNSPEC) -> Place:
         found = await asyncio.get_running_loop().getaddrinfo(
             *address, family=family, type=socket.SOCK_DGRAM
         )
-    except UnicodeError as error:
+    except ValueError as error:  # Also a name that cannot be encoded, which is no OSError.
         raise OSError(f"{address[0]!r} is no name of a host: {error}") from error
     return found[0][4]
 

@@ -19,6 +19,7 @@ import click
 import msgspec
 
 from paxos import PaxosError, ServerId
+from paxos_adapters.addresses import written
 from paxos_adapters.cli import health
 from paxos_adapters.cli.drawing import canvas, readable
 from paxos_adapters.cli.failures import BadArguments, Failure, InLines
@@ -31,7 +32,6 @@ from paxos_adapters.cli.where import (
     data_of,
     described,
 )
-from paxos_adapters.deployment import written
 from paxos_adapters.node.asking import NoReply, NotRunning, TooLong, ask
 from paxos_adapters.node.lines import (
     MAX_TIMEOUT_S,

@@ -18,6 +18,7 @@ from selectors import EVENT_READ, DefaultSelector
 import click
 
 from paxos import PaxosError, ServerId
+from paxos_adapters.addresses import parse, written
 from paxos_adapters.cli import logs
 from paxos_adapters.cli.failures import BadArguments, Failure
 from paxos_adapters.cli.paths import OutputFile
@@ -31,7 +32,6 @@ from paxos_adapters.cli.where import (
     protection_of,
 )
 from paxos_adapters.codecs import RAW
-from paxos_adapters.deployment import parse, written
 from paxos_adapters.file import AlreadyThere, FileStore, NotThere
 from paxos_adapters.file.errors import REJOIN
 from paxos_adapters.file.mark import beside as mark_beside
@@ -217,7 +217,7 @@ def _recorder(
 
 def _address(listen: str) -> Address:
     try:
-        return parse("--listen", listen)
+        return parse("--listen", listen, is_listening=True)
     except ValueError as error:
         raise BadArguments(str(error)) from error
 

@@ -12,7 +12,6 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import logging
 from collections import Counter
 from collections.abc import Callable, Mapping, Set
@@ -20,6 +19,7 @@ from contextlib import suppress
 from weakref import WeakSet
 
 from paxos import Ballot, Message, Prepare, Promise, ServerId, UnknownServer
+from paxos_adapters.addresses import check_cluster, is_loopback
 from paxos_adapters.file import FileStore, StoreError
 from paxos_adapters.node.errors import Insecure, ServedBefore
 from paxos_adapters.node.links import Link
@@ -73,14 +73,15 @@ class Mesh:
         """The links of the server whose memory ``file`` is to all others of ``addresses``.
 
         It listens at ``listen``, at its own address if not said. Raises Insecure for addresses
-        beyond loopback without ``protection``, unless ``insecure``; UnknownServer if the file's
-        server, or another member, has no address.
+        beyond loopback without ``protection``, unless ``insecure``; BadAddress for addresses that
+        can never work; UnknownServer if the file's server, or another member, has no address.
         """
         me = file.identity.server
         for member in {me, *members} - addresses.keys():
             raise UnknownServer(member, addresses.keys())
+        check_cluster(addresses, me=me, listen=listen)
         self._listen = addresses[me] if listen is None else listen
-        exposed = {it for it in (self._listen, *addresses.values()) if not _is_loopback(it)}
+        exposed = {it for it in (self._listen, *addresses.values()) if not is_loopback(it)}
         if exposed and protection is None and not insecure:
             raise Insecure(exposed)
         self.me = me
@@ -306,11 +307,3 @@ class Mesh:
                     error,
                     extra={"event": "unresolved", "server": self.me, "peer": peer},
                 )
-
-
-def _is_loopback(address: Address) -> bool:
-    host, _ = address
-    try:
-        return bool(ipaddress.ip_address(host).is_loopback)
-    except ValueError:
-        return host == "localhost"

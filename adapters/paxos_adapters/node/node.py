@@ -96,7 +96,8 @@ class Node(Generic[V]):
         thread: always, if that is 0. ``witness`` is told what happens, in bytes: a recorder, for
         example.
 
-        Raises Insecure; UnknownServer if the file's server, or another member, has no address.
+        Raises BadAddress for addresses that can never work; Insecure; UnknownServer if the file's
+        server, or another member, has no address.
         """
         self.me = file.identity.server
         self.file = file
