@@ -483,13 +483,13 @@ def drive(mutant: Mutant | None, model: Path) -> Verdicts:
         house = Path(folder) / "house"
         shutil.copytree(model, house)
         if mutant is not None:
-            (house / mutant.module).write_text(mutant.source())
+            (house / mutant.module).write_text(mutant.source(), encoding="utf-8")
         done = subprocess.run(
             [sys.executable, "-B", "-m", "tests.scoreboard", DRIVE],
             cwd=house,
             env={**os.environ, "PYTHONPATH": f"{house}:{house / 'adapters'}"},
             capture_output=True,
-            text=True,
+            encoding="utf-8",
             check=False,
             timeout=TIMEOUT_S,
         )

@@ -19,7 +19,7 @@ import time
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from datetime import UTC, datetime
-from errno import ENOSPC
+from errno import EISDIR, ENOSPC
 from io import BytesIO, TextIOWrapper
 from pathlib import Path
 
@@ -129,7 +129,7 @@ def describe(path: Path, addresses: dict[int, str], more: str = "") -> None:
         f'[[servers]]\nid = {me}\naddress = "{at}"\ndata = "n{me}.db"\n'
         for me, at in addresses.items()
     )
-    path.write_text(f'name = "demo"\n{more}\n' + "".join(servers))
+    path.write_text(f'name = "demo"\n{more}\n' + "".join(servers), encoding="utf-8")
 
 
 @pytest.fixture(autouse=True)
@@ -431,7 +431,7 @@ class TestAsking:
         printed: str,
         is_text: bool,
     ) -> None:
-        monkeypatch.setattr("sys.stdin", TextIOWrapper(BytesIO(stdin)))
+        monkeypatch.setattr("sys.stdin", TextIOWrapper(BytesIO(stdin), encoding="utf-8"))
         name = request.node.name
         what = (
             "that are no text"
@@ -529,6 +529,36 @@ class TestAsking:
         assert told in errors
         assert len(errors.splitlines()) == 1
 
+    def test_no_more_of_the_input_is_read_than_a_value_may_have(
+        self, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        class Endless(BytesIO):
+            def read(self, size: int | None = -1, /) -> bytes:
+                assert size is not None
+                assert 0 < size <= (1 << 16) + 1
+                return b"x" * size
+
+        monkeypatch.setattr("sys.stdin", TextIOWrapper(Endless(), encoding="utf-8"))
+        code, out, errors = cluster.ask("propose", "endless", "-")
+        assert (code, out) == (2, "")
+        assert "has more than 65,536 bytes" in errors
+
+    def test_an_input_that_cannot_be_read(
+        self, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        class Folder(BytesIO):
+            def read(self, size: int | None = -1, /) -> bytes:
+                raise IsADirectoryError(EISDIR, f"no {size} bytes can be read")
+
+        for stdin, told in (
+            (None, "is closed"),
+            (TextIOWrapper(Folder(), encoding="utf-8"), "cannot be read: no "),
+        ):
+            monkeypatch.setattr("sys.stdin", stdin)
+            code, out, errors = cluster.ask("propose", "folder", "-")
+            assert (code, out) == (2, "")
+            assert f"the standard input {told}" in errors
+
     def test_who_is_asked(self, cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
         cluster.ask("propose", "who", "x")
         assert cluster.run("read", "who", "--data", str(cluster.data(1))) == (0, "x\n", "")
@@ -587,6 +617,41 @@ class TestNobodyAnswers:
         assert "has ended before it answered, within 5.0 s" in errors
         assert "The value may be chosen all the same" in errors
         assert "chosen" not in cluster.ask("read", "x")[2]
+
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+    def test_stopped_while_proposing_the_outcome_is_unknown(
+        self, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch, number: int
+    ) -> None:
+        def interrupted(data: Path, question: object, *, patience_s: float | None) -> NothingIs:
+            if not isinstance(question, AskStatus):
+                signal.raise_signal(number)
+                time.sleep(LONG_S)
+                raise NoReply(data, f"has not answered within {patience_s} s")
+            return NothingIs()
+
+        monkeypatch.setattr(asking, "ask", interrupted)
+        before = signal.getsignal(number)
+        cluster = Cluster(tmp_path, capsys)
+        describe(cluster.config, {1: "127.0.0.1:1"})
+        code, out, errors = cluster.ask("propose", "a name", "y")
+        assert (code, out) == (130, "")
+        assert errors == (
+            "paxos: stopped, and the outcome is unknown: the value may be chosen all the same. "
+            "paxos read 'a name' tells what is; to propose it again does no harm.\n"
+        )
+        assert signal.getsignal(number) is before
+
+    def test_stopped_while_reading_nothing_is_unknown(
+        self, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def interrupted(*_: object, **__: object) -> None:
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(asking, "ask", interrupted)
+        cluster = Cluster(tmp_path, capsys)
+        describe(cluster.config, {1: "127.0.0.1:1"})
+        code, _, errors = cluster.ask("read", "x")
+        assert (code, errors.strip()) == (130, "paxos: stopped")
 
     def test_no_description(
         self, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
@@ -661,7 +726,9 @@ class TestNode:
     ) -> None:
         cluster = Cluster(tmp_path, capsys)
         describe(cluster.config, {1: "127.0.0.1:9"})
-        with open("/dev/null" if stdin == "/dev/null" else cluster.config) as file:
+        with open(
+            "/dev/null" if stdin == "/dev/null" else cluster.config, encoding="utf-8"
+        ) as file:
             monkeypatch.setattr("sys.stdin", None if stdin == "closed" else file)
             code, out, errors = cluster.ask("node", "--id", "1", "--create", "--until-eof")
         assert (code, out) == (2, "")

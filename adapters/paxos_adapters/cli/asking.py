@@ -11,8 +11,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from math import isnan
 from pathlib import Path
+from shlex import join
 from typing import Any, TypeVar
 
 import click
@@ -22,7 +24,9 @@ from paxos import PaxosError, ServerId
 from paxos_adapters.addresses import written
 from paxos_adapters.cli import health
 from paxos_adapters.cli.drawing import canvas, readable
-from paxos_adapters.cli.failures import BadArguments, Failure, InLines
+from paxos_adapters.cli.failures import BadArguments, Failure, InLines, Interrupted
+from paxos_adapters.cli.interrupt import on_interrupt
+from paxos_adapters.cli.paths import as_utf8
 from paxos_adapters.cli.saying import say
 from paxos_adapters.cli.where import (
     CLUSTER,
@@ -48,6 +52,7 @@ from paxos_adapters.node.lines import (
 )
 from paxos_adapters.printable import json_text, printable
 from paxos_adapters.wire import Reason
+from paxos_adapters.wire.bounds import MAX_VALUE_BYTES
 
 C = TypeVar("C", bound=Callable[..., Any])
 
@@ -63,13 +68,14 @@ REASONS = {it.name.lower(): it.value for it in Reason}
 
 
 def _utf8(context: click.Context, parameter: click.Parameter, value: str) -> str:
-    """``value``, unless the command line had other bytes."""
+    """``value`` as UTF-8, which a locale without it (C) hands on as bytes; else it is refused."""
+    text = as_utf8(value)
     try:
-        value.encode()
+        text.encode()
     except UnicodeEncodeError:
         what = "it is not UTF-8. Give bytes in hexadecimal, or through a pipe."
         raise click.BadParameter(what, context, parameter) from None
-    return value
+    return text
 
 
 NAME = click.argument("name", callback=_utf8)
@@ -133,7 +139,8 @@ def propose(
     _one_at_most({"--raw": raw, "--json": as_json})
     wanted = _bytes(value, is_hex)
     server = _find(cluster, data, me)
-    answer = _answer(server, AskPropose(name, wanted, timeout_s), timeout_s)
+    with on_interrupt(partial(_leave_open, name)):
+        answer = _answer(server, AskPropose(name, wanted, timeout_s), timeout_s)
     if not isinstance(answer, IsChosen):
         raise _unexpected(answer)
     is_own = answer.value == wanted
@@ -208,6 +215,15 @@ def status(as_json: bool, plain: bool, cluster: Path, data: Path | None, me: int
     else:
         _draw(told, plain)
     return 0
+
+
+def _leave_open(name: str) -> None:
+    """Who stops waiting does not take the proposal back. Raises Interrupted."""
+    again = join(["paxos", "read", name])
+    raise Interrupted(
+        f"stopped, and the outcome is unknown: the value may be chosen all the same. {again} tells "
+        "what is; to propose it again does no harm."
+    )
 
 
 # --- whom to ask --------------------------------------------------------------------------------
@@ -295,7 +311,7 @@ def _one_at_most(ways: Mapping[str, bool]) -> None:
 
 def _bytes(value: str, is_hex: bool) -> bytes:
     if value == "-":
-        return sys.stdin.buffer.read()
+        return _read_in()
     if not is_hex:
         return value.encode()
     try:
@@ -303,6 +319,22 @@ def _bytes(value: str, is_hex: bool) -> bytes:
     except ValueError:
         what = "is not hexadecimal: each byte is two of the digits 0-9 and a-f"
         raise BadArguments(f"'{printable(value[:40])}' {what}.") from None
+
+
+def _read_in() -> bytes:
+    """A value from the standard input, of which no more is read than a value may have."""
+    try:
+        if sys.stdin is None:
+            raise BadArguments("the standard input is closed, and - reads the value from there.")
+        value = sys.stdin.buffer.read(MAX_VALUE_BYTES + 1)
+    except OSError as error:
+        raise BadArguments(f"the standard input cannot be read: {error.strerror}.") from error
+    if len(value) > MAX_VALUE_BYTES:
+        raise BadArguments(
+            f"the value on the standard input has more than {MAX_VALUE_BYTES:,} bytes. Keep it "
+            "elsewhere, and agree on a name for it."
+        )
+    return value
 
 
 def _tell(name: str, answer: Answer, *, raw: bool, as_hex: bool, as_json: bool) -> None:

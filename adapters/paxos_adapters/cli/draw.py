@@ -9,7 +9,7 @@ import click
 from paxos import Acceptor
 from paxos_adapters.cli.drawing import Canvas, Holding, canvas
 from paxos_adapters.cli.failures import Failure
-from paxos_adapters.cli.paths import OutputFile
+from paxos_adapters.cli.paths import OutputFile, as_utf8
 from paxos_adapters.cli.recordings import FILES, replayed
 from paxos_adapters.cli.saying import say
 from paxos_adapters.outputs import OutputRefused, replace
@@ -58,7 +58,7 @@ def draw(
         raise click.UsageError("--svg or --mermaid, not both.")
     if last is not None and last < first:
         raise click.UsageError(f"--from {first} comes after --to {last}.")
-    told = _window(_told(replayed(files), name), first, last)
+    told = _window(_told(replayed(files), None if name is None else as_utf8(name)), first, last)
     if picture is not None:
         _write(picture, svg(told, title=title))
         say(f"Drawn: {printable(picture)}.")

@@ -8,7 +8,7 @@ import click
 
 from paxos import ServerId, majority
 from paxos_adapters.cli.drawing import canvas
-from paxos_adapters.cli.paths import InputFile
+from paxos_adapters.cli.paths import InputFile, as_utf8
 from paxos_adapters.cli.recordings import asked, replayed
 from paxos_adapters.explaining import (
     PeersUnknown,
@@ -77,7 +77,8 @@ def _running(nodes: tuple[Path, ...], words: tuple[str, ...]) -> dict[str, Scene
         raise click.ClickException(
             f"--node needs {missing.name}, which comes with the extra 'udp'."
         ) from missing
-    return {words[0]: told(nodes, words[0])}
+    name = as_utf8(words[0])
+    return {name: told(nodes, name)}
 
 
 def _scenes(paths: list[Path], name: str | None, servers: int | None) -> dict[str, Scene[str]]:

@@ -24,6 +24,12 @@ class Failure(click.ClickException):
         super().__init__(_plain(error) if is_raw else str(error))
 
 
+class Interrupted(click.ClickException):
+    """Ctrl-C or SIGTERM came while the outcome was open."""
+
+    exit_code = 130
+
+
 class InLines(click.ClickException):
     """What was asked for was not reached, for reasons that take several lines."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from errno import ELOOP, ENAMETOOLONG
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -81,6 +82,19 @@ class Folder(_Named):
             return why
         is_other = os.path.lexists(path) and not os.path.isdir(path)
         return "is not a directory." if is_other else None
+
+
+def as_utf8(word: str) -> str:
+    """A word of a command line in UTF-8, which a locale without it (C) hands on as mere bytes.
+
+    Other bytes stay as they are handed on: as lone surrogates.
+    """
+    try:
+        word.encode()
+    except UnicodeEncodeError:
+        with suppress(UnicodeError):
+            return os.fsencode(word).decode()
+    return word
 
 
 def input_file(word: str) -> Path:

@@ -13,7 +13,7 @@ from rich import box
 from rich.table import Table
 
 from paxos_adapters.cli.drawing import Canvas, canvas
-from paxos_adapters.cli.paths import InputFile, OutputFile, input_file
+from paxos_adapters.cli.paths import InputFile, OutputFile, as_utf8, input_file
 from paxos_adapters.cli.saying import say
 from paxos_adapters.codecs import TEXT
 from paxos_adapters.lecture import SCENARIOS
@@ -78,7 +78,7 @@ def asked(words: tuple[str, ...]) -> tuple[list[Path], str | None]:
     """Files, and the name of a decision: what does not exist, and comes last, is one."""
     *most, last = words
     if most and not os.path.exists(last):
-        return [*map(input_file, most)], last
+        return [*map(input_file, most)], as_utf8(last)
     return [*map(input_file, words)], None
 
 
