@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import suppress
 from itertools import combinations
 from typing import Any, ParamSpec, TypeVar
 
@@ -586,6 +587,23 @@ class TestCommand:
             printed, _ = running.communicate(timeout=60)
             assert running.returncode == 130
             assert "Interrupted after" in printed
+
+    def test_killed_it_leaves_no_worker(self) -> None:
+        """They have its output open: that ends when the last of them has."""
+        program = (
+            "import os, signal; from paxos_adapters.cli import app, simulate; "
+            "simulate.Watcher.look = lambda *_: os.kill(os.getpid(), signal.SIGKILL); "
+            "app.run(['simulate', '--seeds', '10000000', '--jobs', '3', '--plain'])"
+        )
+        with subprocess.Popen(
+            [sys.executable, "-c", program], stdout=subprocess.PIPE, start_new_session=True
+        ) as running:
+            try:
+                running.communicate(timeout=60)
+                assert running.returncode == -signal.SIGKILL
+            finally:
+                with suppress(ProcessLookupError):
+                    os.killpg(running.pid, signal.SIGKILL)
 
     @pytest.mark.parametrize(
         "arguments",

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 from collections.abc import Generator
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
+from multiprocessing import parent_process
 from os import cpu_count
 from pathlib import Path
+from threading import Thread
 
 import click
 from attrs import define, evolve
@@ -189,14 +192,25 @@ def _workers(jobs: int) -> Generator[Executor | None, None, None]:
     if jobs == 1:
         yield None
         return
-    with ProcessPoolExecutor(jobs, initializer=_ignore_interrupts) as executor:
+    with ProcessPoolExecutor(jobs, initializer=_begin_work) as executor:
         yield executor
 
 
-def _ignore_interrupts() -> None:
-    """Ctrl-C reaches every process of the terminal; only the one that sums up listens."""
+def _begin_work() -> None:
+    """Ctrl-C reaches every process of the terminal; only the one that sums up listens.
+
+    A worker ends with that one, even if it is killed: nobody else would ever end it.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    Thread(target=_end_with_parent, name="paxos parent", daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _sum_up(drawn: Canvas, done: Sweep, seconds: float) -> None:
