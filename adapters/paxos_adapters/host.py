@@ -5,7 +5,8 @@
 - The state moves on when the save has returned. A save that fails is final: nothing leaves,
   nothing is kept, and the host stops.
 - A record that is durable already is not saved again.
-- A message that cannot be sent is a lost message: it is logged, and the server goes on.
+- A message that cannot be sent is a lost message: the first is logged, the others are counted, and
+  the server goes on.
 - Time and chance come in here: the pace turns the core's wish to be woken into seconds.
 """
 
@@ -37,10 +38,12 @@ from paxos import (
 from paxos.election import Beat
 from paxos.errors import assert_never
 from paxos.server import Wakeup
+from paxos_adapters.limited_log import LimitedLog
 from paxos_adapters.ports import Store, Timer, Transport, Witness
 
 V = TypeVar("V")
-_logger = logging.getLogger(__name__)
+_log = LimitedLog(logging.getLogger(__name__))
+"""Of all hosts: a program can have one for each decision."""
 
 
 class Stopped(PaxosError):
@@ -219,8 +222,10 @@ class Host(Generic[V]):
         """A send that fails is a lost message, and those are made up for."""
         try:
             self._transport.send(receiver, message)
-        except Exception:
-            _logger.warning("a message to server %s is lost: %r", receiver, message, exc_info=True)
+        except Exception as error:
+            kind, why = (receiver, type(error)), f"{type(error).__name__}: {error}"
+            text = "a message to server %s is lost, a %s (%s). More are counted"
+            _log.warning(kind, text, receiver, type(message).__name__, why)
 
     def _stop(self, cause: BaseException) -> Stopped:
         me = self._state.proposer.me

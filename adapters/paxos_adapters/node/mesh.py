@@ -21,6 +21,7 @@ from weakref import WeakSet
 from paxos import Ballot, Message, Prepare, Promise, ServerId, UnknownServer
 from paxos_adapters.addresses import check_cluster, is_loopback
 from paxos_adapters.file import FileStore, StoreError
+from paxos_adapters.limited_log import LimitedLog
 from paxos_adapters.node.errors import Insecure, ServedBefore
 from paxos_adapters.node.links import Link
 from paxos_adapters.node.status import Peer
@@ -96,6 +97,7 @@ class Mesh:
             presence=lambda: file.presence,
             known=file.peers,
         )
+        self._log = LimitedLog(_logger, every_s=TELL_S)
         self._pings = 0
         self._chores: list[asyncio.Task[None]] = []
         self._is_closed = False
@@ -205,13 +207,13 @@ class Mesh:
         """Count a message that cannot be sent, and complain of the first of its kind."""
         kind = type(error).__name__
         self._endpoint.counts[kind] += 1
-        if self._endpoint.counts[kind] == 1:
-            _logger.warning(
-                "a message to server %s is lost: %s. More of these are counted only",
-                receiver,
-                error,
-                extra={"event": "unsendable", "server": self.me, "peer": receiver},
-            )
+        self._log.warning(
+            (receiver, kind),
+            "a message to server %s is lost: %s. More of these are counted only",
+            receiver,
+            error,
+            extra={"event": "unsendable", "server": self.me, "peer": receiver},
+        )
 
     # --- in -------------------------------------------------------------------------------------
 
@@ -300,7 +302,8 @@ class Mesh:
         except OSError as error:
             if link.is_found:
                 link.is_found = False
-                _logger.warning(
+                self._log.warning(
+                    (peer, "unresolved"),
                     "server %s is not to be found at %s:%s: %s",
                     peer,
                     *link.address,
