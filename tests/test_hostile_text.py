@@ -6,17 +6,21 @@ import json
 import logging
 import sys
 from collections.abc import Callable, Iterator
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
 
 import pytest
 
-from paxos import Acceptor, Ballot, PaxosError, Proposal, ServerId
+from paxos import Acceptor, Ballot, Chosen, Message, PaxosError, Proposal, ServerId
 from paxos_adapters.cli import app, asking, logs
+from paxos_adapters.cli.drawing import Holding, canvas
+from paxos_adapters.cli.saying import say
 from paxos_adapters.codecs import TEXT
 from paxos_adapters.file import FileStore
-from paxos_adapters.memory import Cluster
+from paxos_adapters.memory import Cluster, Delivery
 from paxos_adapters.node.lines import IsChosen, Problem, StatusIs
 from paxos_adapters.node.status import Peer, Status
+from paxos_adapters.pictures import Moment
 from paxos_adapters.printable import encodable, json_text, printable, printable_lines, quoted
 from paxos_adapters.recording import Recorder
 from paxos_adapters.udp import Buffers
@@ -197,6 +201,33 @@ def test_what_a_user_types(capsys: Capture) -> None:
         printed = capsys.readouterr().err
         assert printed
         assert is_harmless(printed), words
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_the_ways_out_let_nothing_through(
+    encoding: str, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also what nobody made printable before: lines stay, and everything else is escaped."""
+    outputs = {"stdout": BytesIO(), "stderr": BytesIO()}
+    for name, output in outputs.items():
+        monkeypatch.setattr(sys, name, TextIOWrapper(output, encoding, write_through=True))
+    say(HOSTILE)
+    say(HOSTILE, err=True)
+    drawn = canvas(plain=True)
+    drawn.write(HOSTILE)
+    drawn.table([HOSTILE], [[HOSTILE]])
+    drawn.knowledge("Known", [Holding(ME, Acceptor(), HOSTILE)])
+    message = Chosen(Ballot(1, ME), HOSTILE)
+    history: list[Delivery[Message[str]] | Moment] = [
+        Moment(ME, HOSTILE),
+        Delivery(0.0, ME, ME, message),
+    ]
+    drawn.picture([ME], history, width=7, names={ME: HOSTILE})
+    for output in outputs.values():
+        printed = output.getvalue().decode(encoding)
+        assert FORGED in printed
+        assert all(it.isprintable() for it in printed.split("\n"))
+    assert capsys.readouterr() == ("", "")
 
 
 def test_every_command_is_here() -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from attrs import frozen
 from rich import box
@@ -81,32 +81,45 @@ class Canvas:
         lanes = row.lanes.ljust(lanes_width) if row.label else row.lanes
         return Text.assemble(self.fit(lanes), (self.fit(row.label), style))
 
-    def table(self, headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-        """A table; what does not fit into a column goes on below."""
-        table = Table(box=box.ASCII if self.plain else box.ROUNDED)
-        for heading in headings:
-            table.add_column(heading, overflow="fold")
+    def table(
+        self,
+        headings: Sequence[str],
+        rows: Iterable[Sequence[str]],
+        *,
+        title: str = "",
+        numbers: Sequence[str] = (),
+    ) -> None:
+        """A table; what does not fit into a column goes on below. ``numbers`` stand right."""
+        table = Table(
+            title=self.cell(title) if title else None,
+            title_justify="left",
+            box=box.ASCII if self.plain else box.ROUNDED,
+        )
+        for it in headings:
+            side: Literal["left", "right"] = "right" if it in numbers else "left"
+            table.add_column(self.cell(it), overflow="fold", justify=side)
         for row in rows:
             table.add_row(*map(self.cell, row))
         self.console.print(table)
 
     def knowledge(self, title: str, holdings: Iterable[Holding]) -> None:
         """A table of who holds what."""
-        table = Table(
-            title=f"\n{title}", title_justify="left", box=box.ASCII if self.plain else box.ROUNDED
+        self.write()
+        self.table(
+            ("server", "promised", "accepted", "knows is chosen"),
+            map(_held, holdings),
+            title=title,
         )
-        for heading in ("server", "promised", "accepted", "knows is chosen"):
-            table.add_column(heading)
-        for holding in holdings:
-            promised, accepted = holding.acceptor.promised, holding.acceptor.accepted
-            row = (
-                f"S{holding.server}",
-                str(promised) if promised.round else "",
-                "" if accepted is None else f"{accepted.ballot} {accepted.value}",
-                holding.known,
-            )
-            table.add_row(*map(self.cell, row))
-        self.console.print(table)
+
+
+def _held(holding: Holding) -> tuple[str, ...]:
+    promised, accepted = holding.acceptor.promised, holding.acceptor.accepted
+    return (
+        f"S{holding.server}",
+        str(promised) if promised.round else "",
+        "" if accepted is None else f"{accepted.ballot} {accepted.value}",
+        holding.known,
+    )
 
 
 def canvas(plain: bool) -> Canvas:

@@ -9,8 +9,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import click
-from rich import box
-from rich.table import Table
 
 from paxos_adapters.cli.drawing import Canvas, canvas
 from paxos_adapters.cli.paths import InputFile, OutputFile, as_utf8, input_file
@@ -137,14 +135,13 @@ def _servers(drawn: Canvas, found: Replay) -> None:
         events[lane] += isinstance(what, Took)
         starts[lane] += isinstance(what, Began)
         ends[lane] += isinstance(what, Ended)
-    table = Table(box=box.ASCII if drawn.plain else box.ROUNDED)
-    for heading in ("server", "decisions", "events", "starts", "ends"):
-        table.add_column(heading, justify="left" if heading == "server" else "right")
+    rows: list[tuple[str, ...]] = []
     for lane, name in found.lanes.items():
         decisions = len({it.entry.name for it in found.steps if it.entry.server == lane})
         counts = decisions, events[lane], starts[lane], ends[lane]
-        table.add_row(drawn.cell(name), *(f"{count:,}" for count in counts))
-    drawn.console.print(table)
+        rows.append((name, *(f"{count:,}" for count in counts)))
+    numbers = "decisions", "events", "starts", "ends"
+    drawn.table(("server", *numbers), rows, numbers=numbers)
 
 
 def _messages(drawn: Canvas, found: Replay) -> None:

@@ -15,10 +15,8 @@ from threading import Thread
 
 import click
 from attrs import define, evolve
-from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
 from paxos_adapters.cli.drawing import Canvas, canvas
 from paxos_adapters.cli.interrupt import on_interrupt
@@ -224,12 +222,8 @@ def _sum_up(drawn: Canvas, done: Sweep, seconds: float) -> None:
 
 
 def _faults(drawn: Canvas, met: tuple[int, ...]) -> None:
-    table = Table(box=box.ASCII if drawn.plain else box.ROUNDED)
-    table.add_column("fault")
-    table.add_column("times", justify="right")
-    for fault in Fault:
-        table.add_row(fault.label, f"{met[fault]:,}")
-    drawn.console.print(table)
+    rows = [(fault.label, f"{met[fault]:,}") for fault in Fault]
+    drawn.table(("fault", "times"), rows, numbers=("times",))
 
 
 def _explain(drawn: Canvas, setup: Setup, failure: Life, path: Path | None) -> None:
