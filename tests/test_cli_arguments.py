@@ -86,11 +86,15 @@ WRITING = {"demo": FOLDERS}
 """What would run a server, or make files outside of a folder for tests."""
 
 
+def leave(*_: object, **__: object) -> None:
+    """What a process does with its logs is not for the process of the tests."""
+
+
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with what ``PATHS`` names, a recording, and the description of a cluster."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(logs, "configure", lambda *_, **__: None)
+    monkeypatch.setattr(logs, "configure", leave)
     (tmp_path / "loop").symlink_to("loop")
     (tmp_path / "letter").write_text("Dear reader")
     (tmp_path / "bytes").write_bytes(b"\xff\0")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import stat
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from random import Random
 from secrets import token_hex
@@ -219,10 +219,10 @@ HOSTS = ["127.0.0.1", "10.0.0.1", "localhost", "a.example.org", "a_b", "h-1", "[
 BAD_HOSTS = ["0.0.0.0", "[::]", "224.0.0.1", "255.255.255.255", "http://a", "127.1", "0x7f.1"]
 FILES = ["n1.db", "n2.db", "n3.db", "sub/n1.db", "./n1.db", "n1.db-wal", "keys", "cluster.toml"]
 NO_FILES = ["", "..", "/", "a\0b"]
-Table = dict[str, object]
+Table = Mapping[str, object]
 
 
-def tables(flaws: bool) -> st.SearchStrategy[list[Table]]:
+def tables(flaws: bool) -> st.SearchStrategy[Sequence[Table]]:
     """The tables of a description; without ``flaws`` many of them can work."""
     none = st.nothing()
     host = st.sampled_from(HOSTS) | (st.sampled_from(BAD_HOSTS) | st.text() if flaws else none)
@@ -244,10 +244,10 @@ def tables(flaws: bool) -> st.SearchStrategy[list[Table]]:
         },
     )
     servers = st.lists(server, min_size=0 if flaws else 1, max_size=3)
-    return st.builds(lambda one, more: [one, *more], head, servers)
+    return st.tuples(head, servers).map(lambda it: [it[0], *it[1]])
 
 
-def toml(tables: list[Table]) -> bytes:
+def toml(tables: Sequence[Table]) -> bytes:
     """The text of a description."""
     return b"\n[[servers]]\n".join(
         "\n".join(

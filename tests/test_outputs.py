@@ -174,6 +174,10 @@ def test_what_a_command_prints_to_is_no_place_for_a_file(tmp_path: Path) -> None
     assert "prints to" in (tmp_path / "log").read_text()
 
 
+def leave(*_: object, **__: object) -> None:
+    """What a process does with its logs is not for the process of the tests."""
+
+
 class TestNode:
     """``paxos node --record``: the files that its cluster names are known before they are there."""
 
@@ -193,7 +197,7 @@ class TestNode:
         capsys: Capture,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        monkeypatch.setattr(logs, "configure", lambda *_, **__: None)
+        monkeypatch.setattr(logs, "configure", leave)
         monkeypatch.chdir(tmp_path)
         (tmp_path / "sub").mkdir()
         (tmp_path / "cluster.toml").write_text(
