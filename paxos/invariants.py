@@ -66,6 +66,15 @@ def one_value_a_ballot(ballot: Ballot, first: V, second: V) -> None:
         )
 
 
+def unused_while_preparing(ballot: Ballot, told: Proposal[V]) -> None:
+    """While promises of ``ballot`` are collected, nobody can have accepted anything under it."""
+    if told.ballot == ballot:
+        raise InvariantError(
+            f"ballot {ballot} is still being prepared, and {told.value!r} was accepted under it, "
+            "so it was used twice."
+        )
+
+
 def promise_covers_accepted(state: Acceptor[V]) -> None:
     """An acceptor has promised at least the ballot that it has accepted."""
     if state.accepted is not None and state.accepted.ballot > state.promised:

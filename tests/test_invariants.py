@@ -31,6 +31,7 @@ from paxos.invariants import (
     never_moves_back,
     one_value_a_ballot,
     promise_covers_accepted,
+    unused_while_preparing,
     validity,
 )
 from tests.support import S1, S2, S3, STRANGER, THREE, ballot
@@ -97,6 +98,13 @@ def test_one_value_a_ballot() -> None:
     one_value_a_ballot(ballot("3.1"), ["a"], ["a"])
     with pytest.raises(InvariantError, match=r"ballot 3\.1 carries both \['a'\] and \['b'\]"):
         one_value_a_ballot(ballot("3.1"), ["a"], ["b"])
+
+
+def test_a_ballot_that_is_prepared_is_unused() -> None:
+    for other in "2.1", "3.2", "4.1":
+        unused_while_preparing(ballot("3.1"), Proposal(ballot(other), "a"))
+    with pytest.raises(InvariantError, match=r"3\.1 is still being prepared, and 'a' was accepted"):
+        unused_while_preparing(ballot("3.1"), Proposal(ballot("3.1"), "a"))
 
 
 @pytest.mark.parametrize("state", ACCEPTORS, ids=str)
