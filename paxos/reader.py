@@ -62,7 +62,7 @@ class Querying(Generic[V]):
     """A read under way: which servers answered, and what they named.
 
     ``nothing`` have answered "nothing" since the read began, ``answered`` have answered in this
-    round. ``before`` is the highest ballot that earlier rounds named; None in the first round.
+    round. ``before`` is the highest ballot that earlier rounds named.
     """
 
     id: ReadId
@@ -70,7 +70,7 @@ class Querying(Generic[V]):
     attempt: int = 0
     nothing: frozenset[ServerId] = NOBODY
     answered: frozenset[ServerId] = NOBODY
-    before: Ballot | None = None
+    before: Ballot = NO_BALLOT
 
 
 Outcome: TypeAlias = Querying[V] | NotYetChosen | Chosen[V]

@@ -64,7 +64,7 @@ def judge(quorum: QuorumSystem, history: tuple[Event, ...]) -> Outcome[str] | No
 def stalls(quorum: QuorumSystem, history: tuple[Event, ...]) -> bool:
     """Whether a wake-up now would find that a whole round has told nothing new."""
     named = {NO_BALLOT}
-    before, answered = None, set[ServerId]()
+    before, answered = NO_BALLOT, set[ServerId]()
     for event in history:
         if event is not None:
             answered.add(event[0])

@@ -16,6 +16,7 @@ from attrs import evolve
 from paxos import (
     Accept,
     Accepted,
+    Answer,
     Ballot,
     Chosen,
     Heartbeat,
@@ -24,6 +25,7 @@ from paxos import (
     Prepare,
     Promise,
     Proposal,
+    Query,
     ServerId,
 )
 from paxos_adapters.peers import Presence
@@ -71,6 +73,7 @@ class Said(msgspec.Struct, omit_defaults=True):
     value: str | None = None
     accepted: Held | None = None
     promised: Numbers | None = None
+    read: Numbers | None = None
 
 
 class Disk(msgspec.Struct):
@@ -135,11 +138,13 @@ def said(entry: Entry) -> Said:
     """A message in words."""
     decision, message = entry
     words = Said(type(message).__name__, decision)
-    if not isinstance(message, Heartbeat):
+    if isinstance(message, Query | Answer):
+        words.read = message.id
+    elif not isinstance(message, Heartbeat):
         words.ballot = message.ballot
     if isinstance(message, Accept | Accepted | Chosen):
         words.value = message.value.hex()
-    elif isinstance(message, Promise) and message.accepted is not None:
+    elif isinstance(message, Promise | Answer) and message.accepted is not None:
         words.accepted = Held(message.accepted.ballot, message.accepted.value.hex())
     elif isinstance(message, Nack):
         words.promised = message.promised

@@ -31,7 +31,6 @@ from paxos import (
     From,
     InvariantError,
     Message,
-    NothingChosen,
     QuorumSystem,
     Saved,
     ServerId,
@@ -41,7 +40,6 @@ from paxos import (
     majority,
     server,
 )
-from paxos.errors import assert_never
 from paxos.server import Wakeup
 from paxos_adapters.file import FileStore, StoreError
 from paxos_adapters.host import DEFAULT_PACE, Pace, Stopped
@@ -343,10 +341,8 @@ class Node(Generic[V]):
         elif type(effect) is WakeMe:
             delay_s = self._pace.delay_s(effect, self._random)
             self._alarms.set(name, effect.wake, delay_s)
-        elif type(effect) is Done or type(effect) is NothingChosen:
-            self._reports.append((name, effect))
         else:
-            assert_never(effect)
+            self._reports.append((name, effect))
 
     def _ring(self, alarms: Sequence[Alarm]) -> None:
         for name, wake in alarms:

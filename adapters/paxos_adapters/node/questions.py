@@ -17,7 +17,7 @@ from typing import TypeAlias
 
 from attrs import define
 
-from paxos import Done, Inquire, NothingChosen, Propose, server
+from paxos import Done, Inquire, NothingChosen, NotYetChosen, Propose, server
 from paxos.errors import assert_never
 from paxos_adapters.host import Stopped
 from paxos_adapters.node.errors import MAX_ASKED, Crowded
@@ -124,7 +124,7 @@ class Questions:
             _tell(asked.readers, report)
             del self._asked[name]
             self._later.pop(name, None)
-        elif type(report) is not NothingChosen:
+        elif type(report) is not NothingChosen and type(report) is not NotYetChosen:
             assert_never(report)
 
     def end(self, error: Stopped) -> None:

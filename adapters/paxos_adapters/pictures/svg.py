@@ -17,8 +17,9 @@ from typing import TypeAlias
 from xml.sax.saxutils import escape, quoteattr
 
 from paxos import ServerId
-from paxos_adapters.pictures.layout import ANSWERS, Cell, Layout, ballot_of, layout, shown
+from paxos_adapters.pictures.layout import ANSWERS, Cell, Layout, layout, shown
 from paxos_adapters.pictures.style import hues, owners, style
+from paxos_adapters.pictures.terminal import ballot_of
 from paxos_adapters.recording.story import Arrow, Decided, Look, Story
 
 Point: TypeAlias = tuple[float, float]

@@ -15,6 +15,7 @@ from attrs import frozen
 from paxos import (
     Accept,
     Accepted,
+    Answer,
     Ballot,
     Chosen,
     Heartbeat,
@@ -22,6 +23,7 @@ from paxos import (
     Nack,
     Prepare,
     Promise,
+    Query,
     ServerId,
 )
 from paxos_adapters.memory import Delivery
@@ -99,7 +101,20 @@ def describe(message: Message[V]) -> str:
         return f"Chosen {_show(message.value)}"
     if type(message) is Heartbeat:
         return "Heartbeat"
+    if type(message) is Query:
+        return f"Query {message.id}"
+    if type(message) is Answer:
+        held = message.accepted
+        told = "nothing accepted" if held is None else f"{held.ballot} {_show(held.value)}"
+        return f"Answer {message.id}, {told}"
     assert_never(message)
+
+
+def ballot_of(message: Message[V]) -> Ballot | None:
+    """To whose attempt ``message`` belongs; None: to nobody's."""
+    if isinstance(message, Heartbeat | Query | Answer):
+        return None
+    return message.ballot
 
 
 def _show(value: object) -> str:
@@ -130,9 +145,8 @@ def space_time(
                 _lanes(servers, {item.server: glyphs.moment}, width, glyphs), item.label, None
             )
         else:
-            ballot = None if type(item.message) is Heartbeat else item.message.ballot
             lanes = _arrows(servers, item.ways, width, glyphs)
-            yield Row(lanes, describe(item.message), ballot)
+            yield Row(lanes, describe(item.message), ballot_of(item.message))
 
 
 def _bursts(
