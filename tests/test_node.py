@@ -108,6 +108,43 @@ def test_they_agree(tmp_path: Path) -> None:
     runs(run())
 
 
+def test_reading_names_that_nobody_wrote_leaves_nothing(tmp_path: Path) -> None:
+    """Neither on the disks nor in the memory of any server."""
+
+    async def run() -> None:
+        async with running(tmp_path) as cluster:
+            one, *_ = cluster.nodes.values()
+            marks = [it.mark for it in cluster.files.values()]
+            for first in range(0, 20_000, 500):
+                names = [f"n{number}" for number in range(first, first + 500)]
+                assert await asyncio.gather(*map(one.read, names)) == [None] * 500
+            assert [it.mark for it in cluster.files.values()] == marks
+            assert [it.status().in_memory for it in cluster.nodes.values()] == [0, 0, 0]
+
+    runs(run())
+
+
+def test_a_proposer_beside_readers_that_poll_is_done_soon(tmp_path: Path) -> None:
+    """One reader at each of three servers, without a pause; three names, one after the other."""
+
+    async def poll(node: Node[str], name: str) -> Found[str]:
+        while (found := await node.read(name)) is None:
+            pass
+        return found
+
+    async def run() -> None:
+        async with running(tmp_path) as cluster:
+            one, *_ = nodes = [*cluster.nodes.values()]
+            for name in "abc":
+                polls = [asyncio.create_task(poll(it, name)) for it in nodes]
+                for it in nodes:
+                    assert await it.read(name) is None
+                assert await one.propose(name, "red", timeout_s=20) == "red"
+                assert await asyncio.gather(*polls) == [Found("red")] * 3
+
+    runs(run())
+
+
 def test_rounds_are_reserved_before_anything_is_heard(tmp_path: Path) -> None:
     """What is promised from then on is not saved by itself."""
 

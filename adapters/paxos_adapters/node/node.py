@@ -21,6 +21,7 @@ from collections import deque
 from collections.abc import Coroutine, Mapping, Sequence
 from functools import partial
 from random import Random
+from secrets import randbits
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
@@ -63,6 +64,7 @@ from paxos_adapters.udp import Address, Place
 from paxos_adapters.wire import Protection
 
 V = TypeVar("V")
+SESSION_BITS = 64
 _logger = logging.getLogger(__name__)
 
 
@@ -113,7 +115,7 @@ class Node(Generic[V]):
         self._random = Random() if random is None else random
         self._quick_s = quick_s
         self._witness = witness
-        self._questions = Questions()
+        self._questions = Questions(session=randbits(SESSION_BITS))
         self._events: deque[tuple[str, server.Event[bytes]]] = deque()
         self._reports: deque[tuple[str, server.Report[bytes]]] = deque()
         self._alarms = Alarms(self._ring)
