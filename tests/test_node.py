@@ -5,14 +5,24 @@ from __future__ import annotations
 import asyncio
 import socket
 import sqlite3
-from collections.abc import AsyncGenerator, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from random import Random
 
 import pytest
 
-from paxos import NO_BALLOT, Acceptor, Ballot, MaxRound, ServerId, UnknownServer, majority
+from paxos import (
+    NO_BALLOT,
+    Acceptor,
+    Ballot,
+    MaxRound,
+    Read,
+    ReadId,
+    ServerId,
+    UnknownServer,
+    majority,
+)
 from paxos_adapters.blocks import RESERVED
 from paxos_adapters.codecs import TEXT
 from paxos_adapters.file import Damaged, FileStore, store
@@ -122,6 +132,38 @@ def test_reading_names_that_nobody_wrote_leaves_nothing(tmp_path: Path) -> None:
             assert [it.status().in_memory for it in cluster.nodes.values()] == [0, 0, 0]
 
     runs(run())
+
+
+class Reads:
+    """Notes the id of each read that begins, and leaves out all the rest."""
+
+    def __init__(self) -> None:
+        self.ids: list[ReadId] = []
+
+    def took(self, *told: object) -> None:
+        self.ids.extend(it.id for it in told if isinstance(it, Read))
+
+    def __getattr__(self, _: str) -> Callable[..., None]:
+        return lambda *_: None
+
+
+def test_no_id_of_a_read_is_used_again_not_even_after_a_restart(tmp_path: Path) -> None:
+    """Of a node whose chance is the same each time, too."""
+    reads = Reads()
+
+    async def run() -> None:
+        addresses = free_addresses(1)
+        with FileStore.create(tmp_path / "n1.db", cluster="c", server=IDS[0]):
+            pass
+        for _ in range(2):
+            with FileStore.open(tmp_path / "n1.db", cluster="c", server=IDS[0]) as file:
+                node = Node(file, addresses, codec=TEXT, random=Random(1), witness=reads)
+                async with node:
+                    assert [await node.read("a"), await node.read("a")] == [None, None]
+
+    runs(run())
+    assert len(reads.ids) == len(set(reads.ids)) == 4
+    assert len({it.session for it in reads.ids}) == 2
 
 
 def test_a_proposer_beside_readers_that_poll_is_done_soon(tmp_path: Path) -> None:
