@@ -62,7 +62,7 @@ class Inquire:
     """
 
 
-Request: TypeAlias = Propose[V] | Inquire | Read
+ClientRequest: TypeAlias = Propose[V] | Inquire | Read
 """What the program can ask of a proposer."""
 
 
@@ -92,7 +92,7 @@ class Task(Generic[V]):
     had adopted.
     """
 
-    request: Request[V]
+    request: ClientRequest[V]
     attempt: int
     own_from: int
 
@@ -176,7 +176,7 @@ class Proposer(Generic[V]):
     phase: Phase[V] = Idle()
 
 
-Event: TypeAlias = Request[V] | Wake | QueryTimer | From[Reply[V]]
+Event: TypeAlias = ClientRequest[V] | Wake | QueryTimer | From[Reply[V]]
 """What can happen to a proposer: the program asks, time passes, an answer arrives."""
 
 Effect: TypeAlias = (
@@ -245,7 +245,7 @@ def wait_on(state: Proposer[V], phase: Working[V]) -> Step[V]:
     return _move(state, evolve(phase, task=task)), Now((wish,))
 
 
-def _begin(state: Proposer[V], request: Request[V]) -> Step[V]:
+def _begin(state: Proposer[V], request: ClientRequest[V]) -> Step[V]:
     phase = state.phase
     if type(phase) is Done:
         return state, Now((Done(phase.ballot, phase.value, own=False),))

@@ -77,7 +77,7 @@ Record: TypeAlias = Acceptor[V] | MaxRound
 Wakeup: TypeAlias = Wake | QueryTimer | Beat
 """What a WakeMe asks to have handed back."""
 
-Event: TypeAlias = proposer.Request[V] | Wakeup | From[Message[V]]
+Event: TypeAlias = proposer.ClientRequest[V] | Wakeup | From[Message[V]]
 """What can happen to a server: the program asks, time passes, a message arrives."""
 
 Report: TypeAlias = Done[V] | NothingChosen | NotYetChosen
@@ -190,7 +190,7 @@ def _count(
     return state, outbound if announces else outbound.also(Broadcast(chosen))
 
 
-def _drive(state: Server[V], event: proposer.Request[V] | QueryTimer) -> Step[V]:
+def _drive(state: Server[V], event: proposer.ClientRequest[V] | QueryTimer) -> Step[V]:
     """Let the proposer go on; heartbeats begin with its first ballot in this matter."""
     at_work, outbound = proposer.receive(_informed(state), event)
     if _is_working(state.proposer) or not _is_working(at_work):

@@ -55,12 +55,12 @@ from paxos import (
 from paxos.ballot import V
 from paxos.proposer import (
     Accepting,
+    ClientRequest,
     Effect,
     Event,
     Idle,
     Phase,
     Preparing,
-    Request,
     Step,
     Task,
     hears_quorum,
@@ -332,7 +332,7 @@ def test_table_of_requests_when_idle(asked: Propose[str] | Inquire) -> None:
 
 @ASKED
 @pytest.mark.parametrize("phase", [*AT_WORK, "querying"])
-def test_table_of_requests_at_work(phase: str, asked: Request[str]) -> None:
+def test_table_of_requests_at_work(phase: str, asked: ClientRequest[str]) -> None:
     before = in_phase(PHASES[phase])
 
     with pytest.raises(Busy) as error:
@@ -344,7 +344,7 @@ def test_table_of_requests_at_work(phase: str, asked: Request[str]) -> None:
 
 @ASKED
 @pytest.mark.parametrize("own", [True, False])
-def test_table_of_requests_when_done(own: bool, asked: Request[str]) -> None:
+def test_table_of_requests_when_done(own: bool, asked: ClientRequest[str]) -> None:
     before = in_phase(Done(NOW, "chosen", own))
 
     after, outbound = receive(before, asked)
@@ -1106,7 +1106,7 @@ def test_a_value_that_another_server_tells_is_not_its_own() -> None:
 
 
 @pytest.mark.parametrize("asked", [Propose("mine"), Inquire()], ids=repr)
-def test_a_proposer_at_work_that_is_told_the_choice_announces_it(asked: Request[str]) -> None:
+def test_a_proposer_at_work_that_is_told_the_choice_announces_it(asked: ClientRequest[str]) -> None:
     state, _ = receive(FRESH, asked)
 
     _, outbound = receive(state, From(S2, Chosen(ballot("2.2"), "theirs")))

@@ -215,7 +215,8 @@ class TestReads:
         for sender in (ME, OTHER):
             rig.registers.receive("a", From(sender, nothing))
         assert ("a", NotYetChosen(READ)) in rig.said()
-        rig.registers.receive("a", From(THIRD, nothing))
+        for late in nothing, Answer(READ, Proposal(B12, b"red")):
+            rig.registers.receive("a", From(THIRD, late))
         assert (rig.said(), len(rig.registers), rig.registers.take()) == ([], 0, [])
         assert rig.disk.latest == {}
 

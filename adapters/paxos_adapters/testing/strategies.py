@@ -345,7 +345,7 @@ def records(values: SearchStrategy[V]) -> SearchStrategy[server.Record[V]]:
     return st.one_of(acceptors(values), st.integers(0, MOST_ROUNDS).map(MaxRound))
 
 
-def _questions(values: SearchStrategy[V], reads: int) -> SearchStrategy[proposer.Request[V]]:
+def _questions(values: SearchStrategy[V], reads: int) -> SearchStrategy[proposer.ClientRequest[V]]:
     """What a program may ask; ``reads`` is how many reads there were, so that no id comes twice."""
     fresh = Read(ReadId(LATER_SESSION, reads))
     return st.one_of(st.builds(Propose[V], values), st.just(Inquire()), st.just(fresh))

@@ -15,7 +15,7 @@ from attrs import Factory, field, frozen
 
 from paxos import From, Inquire, Message, PaxosError, Propose, QuorumSystem, Read, ServerId, server
 from paxos.errors import assert_never
-from paxos.proposer import Request
+from paxos.proposer import ClientRequest
 from paxos_adapters.host import DEFAULT_PACE, Pace
 from paxos_adapters.memory import Cluster, Delivery, Event
 from paxos_adapters.pictures import Moment, describe, space_time
@@ -35,7 +35,7 @@ class Asked(Generic[V]):
     """A program asked ``server`` for something."""
 
     server: ServerId
-    request: Request[V]
+    request: ClientRequest[V]
 
 
 @frozen
@@ -142,7 +142,7 @@ def _drawn(it: Happening[V]) -> Delivery[Message[V]] | Moment:
     return it
 
 
-def _asks(request: Request[V]) -> str:
+def _asks(request: ClientRequest[V]) -> str:
     if type(request) is Propose:
         return f"proposes {request.value}"
     if type(request) is Inquire:
