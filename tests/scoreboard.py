@@ -627,8 +627,8 @@ SURVIVORS = """## What no driver misses
 """
 TRACES = """## Shortest traces
 
-No event can be spared. A1 is an acceptor, P1 a proposer, R1 a reader and I1 an inquirer; in the runs of
-the simulator every server S1 is all of these.
+No event can be spared. A1 is an acceptor, P1 a proposer, R1 a reader and I1 an inquirer; in the
+runs of the simulator every server S1 is all of these.
 """
 
 
