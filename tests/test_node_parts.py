@@ -12,10 +12,11 @@ from paxos import (
     Acceptor,
     Ballot,
     Done,
-    Inquire,
-    NothingChosen,
+    NotYetChosen,
     Proposal,
     Propose,
+    Read,
+    ReadId,
     Saved,
     ServerId,
     Wake,
@@ -31,7 +32,13 @@ from paxos_adapters.node.saving import Saver
 
 ME = ServerId(1)
 ONE = Ballot(1, ME)
-NOTHING, RED = NothingChosen(ONE), Done(ONE, b"red", own=True)
+SESSION = 77
+NOTHING, RED = NotYetChosen(ReadId(SESSION, 0)), Done(ONE, b"red", own=True)
+
+
+def read(number: int) -> Read:
+    """The read that comes in this place, from 0."""
+    return Read(ReadId(SESSION, number))
 
 
 def runs(run: Coroutine[object, object, None]) -> None:
@@ -41,18 +48,20 @@ def runs(run: Coroutine[object, object, None]) -> None:
 class TestQuestions:
     """Who is answered by what, and what is begun when."""
 
-    def test_nothing_chosen_answers_only_who_asked_before_the_work_began(self) -> None:
+    def test_who_asks_while_a_read_is_under_way_gets_a_read_of_its_own(
+        self,
+    ) -> None:
         async def run() -> None:
-            questions = Questions()
+            questions = Questions(SESSION)
             early = questions.read("a")
-            assert questions.begin("a") == Inquire()
+            assert questions.begin("a") == read(0)
             late = questions.read("a")
             assert questions.begin("a") is None
             questions.answer("a", NOTHING)
             assert early.result() == NOTHING
             assert not late.done()
             questions.forget("a", early)
-            assert questions.begin("a") == Inquire()
+            assert questions.begin("a") == read(1)
             questions.answer("a", RED)
             assert late.result() == RED
 
@@ -60,7 +69,7 @@ class TestQuestions:
 
     def test_what_is_chosen_answers_everybody(self) -> None:
         async def run() -> None:
-            questions = Questions()
+            questions = Questions(SESSION)
             answers = [questions.read("a"), questions.propose("a", b"red")]
             assert questions.begin("a") == Propose(b"red")
             answers += [questions.read("a"), questions.propose("a", b"blue")]
@@ -72,11 +81,11 @@ class TestQuestions:
 
         runs(run())
 
-    def test_after_an_inquiry_comes_the_proposal_that_came_meanwhile(self) -> None:
+    def test_after_a_read_comes_the_proposal_that_came_meanwhile(self) -> None:
         async def run() -> None:
-            questions = Questions()
+            questions = Questions(SESSION)
             reader = questions.read("a")
-            assert questions.begin("a") == Inquire()
+            assert questions.begin("a") == read(0)
             questions.propose("a", b"red")
             questions.answer("a", NOTHING)
             assert reader.done()
@@ -90,9 +99,9 @@ class TestQuestions:
         monkeypatch.setattr(module, "WINDOW", 1)
 
         async def run() -> None:
-            questions = Questions()
+            questions = Questions(SESSION)
             questions.read("a")
-            assert questions.begin("a") == Inquire()
+            assert questions.begin("a") == read(0)
             for _ in range(100):
                 answer = questions.propose("b", b"red")
                 assert questions.begin("b") is None
@@ -110,7 +119,7 @@ class TestQuestions:
         monkeypatch.setattr(module, "WINDOW", 2)
 
         async def run() -> None:
-            questions = Questions()
+            questions = Questions(SESSION)
             for name in "abcde":
                 questions.propose(name, name.encode())
             begun = [questions.begin(name) for name in "abcdec"]
@@ -130,15 +139,15 @@ class TestQuestions:
         monkeypatch.setattr(module, "WINDOW", 1)
 
         async def run() -> None:
-            questions = Questions()
+            questions = Questions(SESSION)
             questions.read("a")
-            assert questions.begin("a") == Inquire()
+            assert questions.begin("a") == read(0)
             questions.read("a")
             questions.read("b")
             assert questions.begin("b") is None
             questions.answer("a", NOTHING)
             assert questions.begin("a") is None
-            assert list(questions.due()) == [("b", Inquire())]
+            assert list(questions.due()) == [("b", read(1))]
 
         runs(run())
 
@@ -146,7 +155,7 @@ class TestQuestions:
         monkeypatch.setattr(module, "MAX_ASKED", 2)
 
         async def run() -> None:
-            questions = Questions()
+            questions = Questions(SESSION)
             first = questions.read("a")
             questions.read("a")
             with pytest.raises(Crowded):
@@ -158,7 +167,7 @@ class TestQuestions:
 
     def test_the_end_is_told_to_everybody(self) -> None:
         async def run() -> None:
-            questions = Questions()
+            questions = Questions(SESSION)
             early = questions.read("a")
             questions.begin("a")
             waiting = [early, questions.read("a"), questions.propose("b", b"red")]

@@ -22,10 +22,8 @@ from attrs import frozen
 from paxos import (
     AfterSave,
     Broadcast,
-    Done,
     InvariantError,
     Message,
-    NothingChosen,
     Outbound,
     PaxosError,
     QuorumSystem,
@@ -36,7 +34,6 @@ from paxos import (
     server,
 )
 from paxos.election import Beat
-from paxos.errors import assert_never
 from paxos.server import Wakeup
 from paxos_adapters.limited_log import LimitedLog
 from paxos_adapters.ports import Store, Timer, Transport, Witness
@@ -141,7 +138,7 @@ class Host(Generic[V]):
         """Take what has happened, in order, with one save for all of it.
 
         Returns what the server reports to the program. Raises Busy, with nothing taken, if asked
-        to propose or inquire while at work; Stopped if the save failed, if the server found the
+        for something while at work; Stopped if the save failed, if the server found the
         protocol broken, or if the host had stopped before.
         """
         if self._stopped is not None:
@@ -212,10 +209,8 @@ class Host(Generic[V]):
                 self._send(member, effect.message)
         elif type(effect) is WakeMe:
             self._timer.wake_later(effect.wake, self._pace.delay_s(effect, self._random))
-        elif type(effect) is Done or type(effect) is NothingChosen:
-            return (effect,)
         else:
-            assert_never(effect)
+            return (effect,)
         return ()
 
     def _send(self, receiver: ServerId, message: Message[V]) -> None:

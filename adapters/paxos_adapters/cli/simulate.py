@@ -43,7 +43,7 @@ EVERYWHERE = "everywhere"
     help="[default: 2, or all if some links go]",
 )
 @click.option(
-    "--readers", type=click.IntRange(0, 8), help="How many inquire.  [default: 1, if there is room]"
+    "--readers", type=click.IntRange(0, 8), help="How many read.  [default: 1, if there is room]"
 )
 @click.option(
     "--seeds", type=click.IntRange(1), default=10_000, show_default=True, help="How many."

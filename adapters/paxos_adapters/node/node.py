@@ -21,6 +21,7 @@ from collections import deque
 from collections.abc import Coroutine, Mapping, Sequence
 from functools import partial
 from random import Random
+from secrets import randbits
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
@@ -31,7 +32,6 @@ from paxos import (
     From,
     InvariantError,
     Message,
-    NothingChosen,
     QuorumSystem,
     Saved,
     ServerId,
@@ -41,7 +41,6 @@ from paxos import (
     majority,
     server,
 )
-from paxos.errors import assert_never
 from paxos.server import Wakeup
 from paxos_adapters.file import FileStore, StoreError
 from paxos_adapters.host import DEFAULT_PACE, Pace, Stopped
@@ -65,6 +64,7 @@ from paxos_adapters.udp import Address, Place
 from paxos_adapters.wire import Protection
 
 V = TypeVar("V")
+SESSION_BITS = 64
 _logger = logging.getLogger(__name__)
 
 
@@ -116,7 +116,7 @@ class Node(Generic[V]):
         self._random = Random() if random is None else random
         self._quick_s = quick_s
         self._witness = witness
-        self._questions = Questions()
+        self._questions = Questions(session=randbits(SESSION_BITS))
         self._events: deque[tuple[str, server.Event[bytes]]] = deque()
         self._reports: deque[tuple[str, server.Report[bytes]]] = deque()
         self._alarms = Alarms(self._ring)
@@ -344,10 +344,8 @@ class Node(Generic[V]):
         elif type(effect) is WakeMe:
             delay_s = self._pace.delay_s(effect, self._random)
             self._alarms.set(name, effect.wake, delay_s)
-        elif type(effect) is Done or type(effect) is NothingChosen:
-            self._reports.append((name, effect))
         else:
-            assert_never(effect)
+            self._reports.append((name, effect))
 
     def _ring(self, alarms: Sequence[Alarm]) -> None:
         for name, wake in alarms:

@@ -18,8 +18,9 @@ from xml.sax.saxutils import escape, quoteattr
 
 from paxos import ServerId
 from paxos_adapters.outputs import Kind
-from paxos_adapters.pictures.layout import ANSWERS, Cell, Layout, ballot_of, layout, shown
+from paxos_adapters.pictures.layout import ANSWERS, Cell, Layout, layout, shown
 from paxos_adapters.pictures.style import hues, owners, style
+from paxos_adapters.pictures.terminal import ballot_of
 from paxos_adapters.recording.story import Arrow, Decided, Look, Story
 
 HEAD = '<svg xmlns="http://www.w3.org/2000/svg" class="paxos-picture"'

@@ -16,6 +16,7 @@ from attrs import frozen
 from paxos import (
     Accept,
     Accepted,
+    Answer,
     Ballot,
     Chosen,
     Heartbeat,
@@ -23,6 +24,7 @@ from paxos import (
     Nack,
     Prepare,
     Promise,
+    Query,
     ServerId,
 )
 from paxos_adapters.memory import Delivery
@@ -101,7 +103,20 @@ def describe(message: Message[V]) -> str:
         return f"Chosen {printable(message.value)}"
     if type(message) is Heartbeat:
         return "Heartbeat"
+    if type(message) is Query:
+        return f"Query {message.id}"
+    if type(message) is Answer:
+        held = message.accepted
+        told = "nothing accepted" if held is None else f"{held.ballot} {printable(held.value)}"
+        return f"Answer {message.id}, {told}"
     assert_never(message)
+
+
+def ballot_of(message: Message[V]) -> Ballot | None:
+    """To whose attempt ``message`` belongs; None: to nobody's."""
+    if isinstance(message, Heartbeat | Query | Answer):
+        return None
+    return message.ballot
 
 
 def space_time(
@@ -130,9 +145,8 @@ def space_time(
                 None,
             )
         else:
-            ballot = None if type(item.message) is Heartbeat else item.message.ballot
             lanes = _arrows(servers, item.ways, width, glyphs)
-            yield Row(lanes, describe(item.message), ballot)
+            yield Row(lanes, describe(item.message), ballot_of(item.message))
 
 
 def _bursts(

@@ -34,7 +34,7 @@ from paxos_adapters.recording.replaying import Replay, replay
 from paxos_adapters.transitions import settle
 
 RUNTIME = "exploration"
-COUNTS = "acceptors", "proposers", "readers", "ballots", "crashes"
+COUNTS = "acceptors", "proposers", "readers", "inquirers", "reads", "ballots", "crashes"
 
 
 @define
@@ -116,15 +116,19 @@ def read(path: Path) -> Counterexample:
         raise RecordingError(f"{found.difference.text}: the protocol has changed since.")
     header = found.headers[0]
     try:
-        acceptors, proposers, readers, ballots, crashes = (int(header.facts[it]) for it in COUNTS)
+        acceptors, proposers, readers, inquirers, reads, ballots, crashes = (
+            int(header.facts[it]) for it in COUNTS
+        )
         scope = Scope(
-            acceptors,
-            proposers,
-            ballots,
-            crashes,
-            readers,
-            PROTOCOLS[header.protocol],
-            header.quorum,
+            acceptors=acceptors,
+            proposers=proposers,
+            readers=readers,
+            inquirers=inquirers,
+            reads=reads,
+            ballots=ballots,
+            crashes=crashes,
+            protocol=PROTOCOLS[header.protocol],
+            quorum=header.quorum,
             reduced=False,
         )
         rule = header.facts["rule"]
