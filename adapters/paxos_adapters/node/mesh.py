@@ -20,6 +20,7 @@ from contextlib import suppress
 from weakref import WeakSet
 
 from paxos import Ballot, Message, Prepare, Promise, ServerId, UnknownServer
+from paxos_adapters import numbers
 from paxos_adapters.file import FileStore, StoreError
 from paxos_adapters.node.errors import Insecure, ServedBefore
 from paxos_adapters.node.links import Link
@@ -72,10 +73,13 @@ class Mesh:
     ) -> None:
         """The links of the server whose memory ``file`` is to all others of ``addresses``.
 
-        It listens at ``listen``, at its own address if not said. Raises Insecure for addresses
-        beyond loopback without ``protection``, unless ``insecure``; UnknownServer if the file's
-        server, or another member, has no address.
+        It listens at ``listen``, at its own address if not said. Raises BadNumber; Insecure for
+        addresses beyond loopback without ``protection``, unless ``insecure``; UnknownServer if the
+        file's server, or another member, has no address.
         """
+        numbers.servers(addresses)
+        for it in addresses.values() if listen is None else (listen, *addresses.values()):
+            numbers.address("a server", it)
         me = file.identity.server
         for member in {me, *members} - addresses.keys():
             raise UnknownServer(member, addresses.keys())

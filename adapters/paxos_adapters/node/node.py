@@ -43,6 +43,7 @@ from paxos import (
 )
 from paxos.errors import assert_never
 from paxos.server import Wakeup
+from paxos_adapters import numbers
 from paxos_adapters.file import FileStore, StoreError
 from paxos_adapters.host import DEFAULT_PACE, Pace, Stopped
 from paxos_adapters.node.alarms import Alarm, Alarms
@@ -96,8 +97,10 @@ class Node(Generic[V]):
         thread: always, if that is 0. ``witness`` is told what happens, in bytes: a recorder, for
         example.
 
-        Raises Insecure; UnknownServer if the file's server, or another member, has no address.
+        Raises BadNumber, Insecure; UnknownServer if the file's server, or another member, has no
+        address.
         """
+        self._quick_s = numbers.seconds("quick_s", quick_s)
         self.me = file.identity.server
         self.file = file
         self._values = Values(codec)
@@ -113,7 +116,6 @@ class Node(Generic[V]):
         )
         self._pace = pace
         self._random = Random() if random is None else random
-        self._quick_s = quick_s
         self._witness = witness
         self._questions = Questions()
         self._events: deque[tuple[str, server.Event[bytes]]] = deque()
@@ -192,15 +194,15 @@ class Node(Generic[V]):
         """Get a value chosen for ``name``: ``value``, unless another one is or may be already.
 
         The call itself encodes ``value``: from then on the object is the caller's again, before
-        anything is awaited. With nothing begun it raises NotEntered, Stopped, BadName, TooLarge,
-        and BadValue for a value that the codec does not bring back equal.
+        anything is awaited. With nothing begun it raises NotEntered, Stopped, BadName,
+        BadNumber, TooLarge, and BadValue for a value that the codec does not bring back equal.
 
         Awaited, it returns what is chosen. Raises OutcomeUnknown after ``timeout_s``, or if the
         node stops before there is an answer; Undecodable for another value that is chosen, if the
         codec does not know it; with nothing begun Crowded and Stopped. Cancelled, or too late, it
         may go on in the background.
         """
-        self._check(name)
+        timeout_s = self._check(name, timeout_s)
         return self._propose(name, self._values.encode(name, value), timeout_s)
 
     async def _propose(self, name: str, encoded: bytes, timeout_s: float | None) -> V:
@@ -214,9 +216,9 @@ class Node(Generic[V]):
         """What is chosen for ``name``; None if nothing was when it was asked.
 
         Raises NoAnswer after ``timeout_s`` or if the node stops; Undecodable if the codec does not
-        know the value; BadName, Crowded, NotEntered and Stopped.
+        know the value; BadName, BadNumber, Crowded, NotEntered and Stopped.
         """
-        self._check(name)
+        timeout_s = self._check(name, timeout_s)
         answer = self._questions.read(name)
         report = await self._answer(name, answer, timeout_s, NoAnswer)
         return Found(self._values.decode(name, report.value)) if type(report) is Done else None
@@ -226,6 +228,7 @@ class Node(Generic[V]):
 
         Raises as ``read`` does.
         """
+        timeout_s = self._check(name, timeout_s)
         attempt = 0
         try:
             async with asyncio.timeout(timeout_s):
@@ -266,12 +269,14 @@ class Node(Generic[V]):
             self._mesh.buffers,
         )
 
-    def _check(self, name: str) -> None:
+    def _check(self, name: str, timeout_s: float | None = None) -> float | None:
+        """``timeout_s``, checked like all else that a program passes in."""
         if self._saver is None:
             raise NotEntered
         if self._stopped is not None:
             raise self._stopped
         check_name(name)
+        return numbers.timeout(timeout_s)
 
     async def _answer(
         self,

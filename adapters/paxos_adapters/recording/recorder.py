@@ -25,6 +25,7 @@ from attrs import define
 
 from paxos import PaxosError, QuorumSystem, ServerId, server
 from paxos.ballot import V
+from paxos_adapters import numbers
 from paxos_adapters.ports import Codec
 from paxos_adapters.recording import entries
 from paxos_adapters.recording.coding import Coder, dumped
@@ -71,12 +72,9 @@ class Recorder(Generic[V]):
         keep: int = 1,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """Open the file. Raises OSError if it cannot be, RecordingError for a bound below 4 kB."""
-        if max_bytes < MIN_BYTES or keep < 0:
-            raise RecordingError(
-                f"a recording in files of {max_bytes} bytes, {keep} of them kept, cannot be: use "
-                f"at least {MIN_BYTES} bytes, and keep 0 or more."
-            )
+        """Open the file. Raises OSError if it cannot be, BadNumber for a bound below 4 kB."""
+        numbers.whole("max_bytes", max_bytes, MIN_BYTES)
+        numbers.whole("keep", keep, 0)
         self.path = path
         self.failure: Exception | None = None
         self._coder = Coder(codec)
