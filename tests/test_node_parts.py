@@ -28,6 +28,7 @@ from paxos_adapters.node.alarms import TICK_S, Alarm, Alarms
 from paxos_adapters.node.errors import Crowded, NodeClosed
 from paxos_adapters.node.questions import Questions
 from paxos_adapters.node.saving import Saver
+from tests.support import UNBROKEN
 
 ME = ServerId(1)
 ONE = Ballot(1, ME)
@@ -173,7 +174,7 @@ class TestQuestions:
 def test_alarms_of_a_tick_ring_together_and_in_order() -> None:
     async def run() -> None:
         rung: list[Sequence[Alarm]] = []
-        alarms, loop = Alarms(rung.append), asyncio.get_running_loop()
+        alarms, loop = Alarms(rung.append, UNBROKEN), asyncio.get_running_loop()
         started_s = loop.time()
         for number in range(50):
             alarms.set(f"{number}", Wake(ONE), 2 * TICK_S)
@@ -195,7 +196,7 @@ def test_saves_go_on_in_a_thread_while_the_disk_is_slow(tmp_path: Path, is_quick
     async def run() -> None:
         path = tmp_path / "n1.db"
         with FileStore.create(path, cluster="c", server=ME) as file:
-            saver = Saver(file, 1000.0 if is_quick else 0.0)
+            saver = Saver(file.save, 1000.0 if is_quick else 0.0, UNBROKEN)
             saver.save([("a", record)], told.append)
             assert len(told) == (1 if is_quick else 0)
             assert saver.is_busy is not is_quick
@@ -210,6 +211,6 @@ def test_saves_go_on_in_a_thread_while_the_disk_is_slow(tmp_path: Path, is_quick
                 await asyncio.sleep(0)
             assert isinstance(told[1], ValueError)
             assert file.load("a").records == (record,)
-            saver.close()
+            await asyncio.wrap_future(saver.closing())
 
     runs(run())

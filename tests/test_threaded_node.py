@@ -21,6 +21,7 @@ import pytest
 from paxos import ServerId, UnknownServer
 from paxos_adapters.codecs import TEXT
 from paxos_adapters.file import FileStore, StoreError
+from paxos_adapters.forks import Forked
 from paxos_adapters.host import Pace, Stopped
 from paxos_adapters.node import (
     BadName,
@@ -280,7 +281,7 @@ class TestTheEnd:
             signal.alarm(30)
             try:
                 one.read("leader")
-            except StoreError as refusal:
+            except Forked as refusal:
                 one.close()
                 os._exit(7 if "forked" in str(refusal) else 1)
             finally:

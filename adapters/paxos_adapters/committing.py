@@ -31,7 +31,6 @@ _logger = logging.getLogger(__name__)
 
 E = TypeVar("E")
 R = TypeVar("R")
-T = TypeVar("T")
 
 MAX_BATCH = 1_000
 """How many submissions share a save at most."""
@@ -90,7 +89,7 @@ class Committer(Generic[E, R]):
         self._is_working = self._is_closed = False
         self._failure: BaseException | None = None
         self._process = os.getpid()
-        self._ended = _uncancellable(Future[None]())
+        self._ended = threads.uncancellable(Future[None]())
         self._worker = threads.Worker("paxos committer")
         # One that nothing refers to, and that has nothing to do, needs no thread.
         weakref.finalize(self, self._worker.end).atexit = False
@@ -103,7 +102,7 @@ class Committer(Generic[E, R]):
         """
         forks.check(self._process, "a committer")
         size_bytes = sum(map(self._size_bytes, entries))
-        future = _uncancellable(Future[Saved[R]]())
+        future = threads.uncancellable(Future[Saved[R]]())
         with self._lock:
             if self._is_closed:
                 raise NotCommitting
@@ -201,8 +200,3 @@ def _tell(batch: list[Waiting[E, R]], saved: Saved[R] | BaseException) -> None:
                 it.saved.set_result(saved)
         except BaseException:
             _logger.exception("what was to be done after a save has failed")
-
-
-def _uncancellable(future: Future[T]) -> Future[T]:
-    future.set_running_or_notify_cancel()
-    return future

@@ -11,10 +11,14 @@ import atexit
 import os
 import weakref
 from collections.abc import Callable
+from concurrent.futures import Future
 from queue import SimpleQueue
 from threading import Event, RLock, Thread, current_thread
+from typing import TypeVar
 
 from paxos import PaxosError
+
+T = TypeVar("T")
 
 
 class ThreadNotStarted(PaxosError, RuntimeError):
@@ -106,3 +110,26 @@ def _end() -> None:
     _ending.append(os.getpid())
     for worker in [*_workers]:
         worker.drain()
+
+
+def aside(name: str, call: Callable[[], T]) -> Future[T]:
+    """What ``call`` returns, from a thread that is started for it. Raises ThreadNotStarted.
+
+    For what may hang, a look-up of a name for example: the program ends without it.
+    """
+    future = uncancellable(Future[T]())
+
+    def run() -> None:
+        try:
+            future.set_result(call())
+        except BaseException as error:
+            future.set_exception(error)
+
+    started(name, run)
+    return future
+
+
+def uncancellable(future: Future[T]) -> Future[T]:
+    """``future``, which can no longer be cancelled: what it stands for goes on anyway."""
+    future.set_running_or_notify_cancel()
+    return future

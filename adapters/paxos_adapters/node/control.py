@@ -7,21 +7,27 @@
 - Those who wait for the cluster have places of their own, so that they never keep anybody from
   seeing how the node is.
 - Who hangs up is forgotten. What was proposed goes on.
+- A forked process keeps no socket, neither this one nor those of who asks, and removes none.
+- What is wrong with a question never stops the server; what is wrong with the server does.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
+from asyncio.trsock import TransportSocket
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TypeAlias
 
+from attrs import frozen
 from msgspec.json import Decoder, encode
 
 from paxos import PaxosError
 from paxos.errors import assert_never
+from paxos_adapters import forks
 from paxos_adapters.codecs import BRIEF
 from paxos_adapters.host import Stopped
 from paxos_adapters.node.errors import NoAnswer, NodeClosed, OutcomeUnknown
@@ -61,6 +67,7 @@ _question: Decoder[Question] = Decoder(Question)
 @asynccontextmanager
 async def serve(node: Node[bytes], path: Path) -> AsyncGenerator[None, None]:
     """Answer questions at the socket ``path`` until left. Raises ControlError."""
+    process = os.getpid()
     control = _Control(node)
     server = await asyncio.start_unix_server(
         control.connected, sock=_bound(path), limit=MAX_LINE_BYTES
@@ -68,15 +75,16 @@ async def serve(node: Node[bytes], path: Path) -> AsyncGenerator[None, None]:
     try:
         yield
     finally:
-        server.close()
-        await control.close()
-        if path.is_socket():
-            path.unlink(missing_ok=True)
+        if os.getpid() == process:
+            server.close()
+            await control.close()
+            if path.is_socket():
+                path.unlink(missing_ok=True)
 
 
 def _bound(path: Path) -> socket.socket:
     """A socket that only its owner can connect to; before ``listen`` nobody can."""
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    sock = forks.own(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
     try:
         if path.is_socket():
             path.unlink()
@@ -93,6 +101,17 @@ def _bound(path: Path) -> socket.socket:
     return sock
 
 
+@frozen
+class _Connection:
+    """The socket of who asks, which asyncio shows in part only."""
+
+    sock: TransportSocket
+
+    def fileno(self) -> int:
+        """The number of the descriptor."""
+        return self.sock.fileno()
+
+
 class _Control:
     """All who ask one node."""
 
@@ -103,7 +122,7 @@ class _Control:
 
     def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Somebody is there. A task of our own: asyncio complains when its own is cancelled."""
-        task = asyncio.ensure_future(self._talk(reader, writer))
+        task = self._node.guard.task(lambda: self._talk(reader, writer))
         self._asking.add(task)
         task.add_done_callback(self._asking.discard)
 
@@ -114,15 +133,17 @@ class _Control:
         await asyncio.gather(*self._asking, return_exceptions=True)
 
     async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connection = forks.own(_Connection(writer.get_extra_info("socket")))
         try:
-            with suppress(ConnectionError):
+            with suppress(OSError):
                 answer = await self._answered(reader)
                 if answer is not None:
                     writer.write(encode(answer) + b"\n")
                     await writer.drain()
         finally:
+            del connection
             writer.close()
-            with suppress(ConnectionError):
+            with suppress(OSError):
                 await writer.wait_closed()
 
     async def _answered(self, reader: asyncio.StreamReader) -> Answer | None:
@@ -135,7 +156,7 @@ class _Control:
             question = _question.decode(line)
         except TimeoutError:
             return Problem("BadQuestion", f"no question came within {LINE_S:g} s.")
-        except ValueError as error:  # Too long a line, or UTF-8 that is none.
+        except (ValueError, RecursionError) as error:  # Too long, too deep, or no UTF-8.
             return Problem("BadQuestion", f"this is no question: {error}.")
         if type(question) is AskStatus:
             return self._status()
@@ -213,6 +234,6 @@ def _words(error: PaxosError) -> str:
 
 async def _hung_up(reader: asyncio.StreamReader) -> None:
     """Wait until nobody is there any more, whatever comes until then."""
-    with suppress(ConnectionError):
+    with suppress(OSError):
         while await reader.read(MAX_LINE_BYTES):
             pass

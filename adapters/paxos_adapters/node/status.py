@@ -59,6 +59,7 @@ class Status:
 
     ``promised`` is the highest promise for a name in memory. ``refused`` and ``lost`` count
     datagrams, by what was wrong with them. ``buffers`` is what the system gave to the socket.
+    ``stopped``: why it has stopped for good; the tolerance is -1 then.
     """
 
     me: ServerId
@@ -71,6 +72,7 @@ class Status:
     lost: Mapping[str, int]
     promised: Ballot
     buffers: Buffers
+    stopped: str | None = None
 
 
 @lru_cache(maxsize=64)
