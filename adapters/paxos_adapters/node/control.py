@@ -14,15 +14,14 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import socket
-from asyncio.trsock import TransportSocket
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TypeAlias
 
-from attrs import frozen
 from msgspec.json import Decoder, encode
 
 from paxos import PaxosError
@@ -60,6 +59,10 @@ MAX_BRIEF = 64
 LINE_S = 10.0
 """How long a question may take to arrive."""
 
+ACCEPT_AGAIN_S = 0.1
+"""How long to wait before the next one is let in, if the system has no descriptor left."""
+
+_logger = logging.getLogger(__name__)
 Waiting: TypeAlias = AskPropose | AskRead | AskWatch
 _question: Decoder[Question] = Decoder(Question)
 
@@ -68,15 +71,11 @@ _question: Decoder[Question] = Decoder(Question)
 async def serve(node: Node[bytes], path: Path) -> AsyncGenerator[None, None]:
     """Answer questions at the socket ``path`` until left. Raises ControlError."""
     process = os.getpid()
-    control = _Control(node)
-    server = await asyncio.start_unix_server(
-        control.connected, sock=_bound(path), limit=MAX_LINE_BYTES
-    )
+    control = _Control(node, _bound(path))
     try:
         yield
     finally:
         if os.getpid() == process:
-            server.close()
             await control.close()
             if path.is_socket():
                 path.unlink(missing_ok=True)
@@ -85,6 +84,7 @@ async def serve(node: Node[bytes], path: Path) -> AsyncGenerator[None, None]:
 def _bound(path: Path) -> socket.socket:
     """A socket that only its owner can connect to; before ``listen`` nobody can."""
     sock = forks.own(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
+    sock.setblocking(False)
     try:
         if path.is_socket():
             path.unlink()
@@ -101,50 +101,58 @@ def _bound(path: Path) -> socket.socket:
     return sock
 
 
-@frozen
-class _Connection:
-    """The socket of who asks, which asyncio shows in part only."""
-
-    sock: TransportSocket
-
-    def fileno(self) -> int:
-        """The number of the descriptor."""
-        return self.sock.fileno()
-
-
 class _Control:
     """All who ask one node."""
 
-    def __init__(self, node: Node[bytes]) -> None:
+    def __init__(self, node: Node[bytes], sock: socket.socket) -> None:
         self._node = node
+        self._socket = sock
         self._asking: set[asyncio.Task[None]] = set()
         self._waiting = 0
-
-    def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Somebody is there. A task of our own: asyncio complains when its own is cancelled."""
-        task = self._node.guard.task(lambda: self._talk(reader, writer))
-        self._asking.add(task)
-        task.add_done_callback(self._asking.discard)
+        sock.listen()
+        self._accepting = node.guard.task(self._accept)
 
     async def close(self) -> None:
         """Hang up on all who are left."""
-        for task in self._asking:
+        tasks = self._accepting, *self._asking
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._asking, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._socket.close()
 
-    async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        connection = forks.own(_Connection(writer.get_extra_info("socket")))
-        try:
-            with suppress(OSError):
+    async def _accept(self) -> None:
+        loop, is_quiet = asyncio.get_running_loop(), False
+        facts = {"event": "control", "server": self._node.me}
+        while True:
+            try:
+                sock, _ = await loop.sock_accept(self._socket)
+            except OSError as error:
+                if not is_quiet:
+                    _logger.warning("no more questions can come for now: %s", error, extra=facts)
+                is_quiet = True
+                await asyncio.sleep(ACCEPT_AGAIN_S)
+            else:
+                is_quiet = False
+                self._take(forks.own(sock))
+
+    def _take(self, sock: socket.socket) -> None:
+        task = self._node.guard.task(lambda: self._talk(sock))
+        self._asking.add(task)
+        task.add_done_callback(self._asking.discard)
+        task.add_done_callback(lambda _: sock.close())  # Also if it has not begun.
+
+    async def _talk(self, sock: socket.socket) -> None:
+        with suppress(OSError):
+            reader, writer = await asyncio.open_unix_connection(sock=sock, limit=MAX_LINE_BYTES)
+            try:
                 answer = await self._answered(reader)
                 if answer is not None:
                     writer.write(encode(answer) + b"\n")
                     await writer.drain()
-        finally:
-            del connection
-            writer.close()
-            with suppress(OSError):
-                await writer.wait_closed()
+            finally:
+                writer.close()
+                with suppress(OSError):
+                    await writer.wait_closed()
 
     async def _answered(self, reader: asyncio.StreamReader) -> Answer | None:
         """The answer to the question that ``reader`` brings; None if it hangs up before."""
