@@ -31,7 +31,7 @@ class NoAnswer(PaxosError, TimeoutError):
     """A question was not answered in time. Nothing is known; ask again, or ask another node."""
 
     def __init__(self, name: str, why: str) -> None:
-        super().__init__(f"{name!r}: {why}. Ask again, or ask another node.")
+        super().__init__(f"{name!r}: {why.rstrip('.')}. Ask again, or ask another node.")
         self.name = name
 
 
@@ -40,7 +40,7 @@ class OutcomeUnknown(PaxosError, TimeoutError):
 
     def __init__(self, name: str, why: str) -> None:
         super().__init__(
-            f"{name!r}: {why}. The value that was proposed may be chosen all the same, now or "
+            f"{name!r}: {why.rstrip('.')}. The value that was proposed may be chosen all the same, now or "
             "later. Read the name to find out; to propose it again does no harm."
         )
         self.name = name

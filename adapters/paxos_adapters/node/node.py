@@ -257,7 +257,7 @@ class Node(Generic[V]):
         try:
             async with asyncio.timeout(timeout_s):
                 while (found := await self.read(name)) is None:
-                    await self._pause(attempt)
+                    await self._pause(name, attempt)
                     attempt += 1
                 return found.value
         except NoAnswer:
@@ -265,12 +265,17 @@ class Node(Generic[V]):
         except TimeoutError:
             raise NoAnswer(name, TOO_LATE) from None
 
-    async def _pause(self, attempt: int) -> None:
-        """Wait as long as a proposal would before its next attempt, or until the node stops."""
+    async def _pause(self, name: str, attempt: int) -> None:
+        """Wait as long as a proposal would before its next attempt.
+
+        Raises NoAnswer as soon as the node stops.
+        """
         wish = WakeMe[Wakeup](Wake(NO_BALLOT), attempt)
         with suppress(TimeoutError):
             async with asyncio.timeout(self._pace.delay_s(wish, self._random)):
                 await self._end.wait()
+        if self._stopped is not None:
+            raise NoAnswer(name, str(self._stopped)) from self._stopped
 
     def state(self, name: str) -> server.Server[bytes]:
         """What this server holds and knows of ``name``, encoded; some may wait for a save.
