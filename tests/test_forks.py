@@ -132,7 +132,7 @@ def test_every_call_of_a_node_and_its_control_socket_end_in_the_child(tmp_path: 
                     assert await node.propose("x", b"x") == b"x"
 
     with socket.socket(socket.AF_UNIX) as client:
-        asyncio.run(asyncio.wait_for(run(), 60))
+        asyncio.run(asyncio.wait_for(run(), 20))
 
 
 def test_a_transport_ends_in_the_child(tmp_path: Path) -> None:
@@ -149,7 +149,7 @@ def test_a_transport_ends_in_the_child(tmp_path: Path) -> None:
                     transport.send(ME, Prepare(Ballot(1, ME)))
                     await heard.wait()
 
-    asyncio.run(asyncio.wait_for(run(), 60))
+    asyncio.run(asyncio.wait_for(run(), 20))
 
 
 def begin(work: Coroutine[object, object, object]) -> None:

@@ -233,7 +233,7 @@ class Disk:
         self.most = max(self.most, self.at_once)
         is_aside = threading.current_thread() is not threading.main_thread()
         if is_aside:
-            assert self.go.wait(60)
+            assert self.go.wait(20)
         self.saves.append((is_aside, len(entries)))
         self.now_s += self.takes_s
         self.at_once -= 1
@@ -289,7 +289,7 @@ class TestSaver:
             saver = Saver(Disk().save, 0.1, UNBROKEN)
             (thread,) = set(threading.enumerate()) - before
             await asyncio.wrap_future(saver.closing())
-            thread.join(60)
+            thread.join(20)
             assert not thread.is_alive()
 
         runs(run())

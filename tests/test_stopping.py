@@ -7,7 +7,7 @@ import json
 import logging
 import socket
 from collections.abc import AsyncGenerator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from threading import Thread
 
@@ -60,7 +60,7 @@ async def running(
 
 
 def runs(run: Coroutine[object, object, None]) -> None:
-    asyncio.run(asyncio.wait_for(run, 60))
+    asyncio.run(asyncio.wait_for(run, 20))
 
 
 def send(node: Node[bytes]) -> None:
@@ -96,11 +96,20 @@ def ask(line: bytes) -> Callable[[Node[bytes]], None]:
     return asked
 
 
+def read_what_is_known(node: Node[bytes]) -> None:
+    async def read() -> None:
+        with suppress(Stopped):  # The turn before may end first.
+            await node.read("known")
+
+    _sending.append(asyncio.get_running_loop().create_task(read()))
+
+
 ENTRIES: dict[str, tuple[type[object] | object, str, Callable[[Node[bytes]], None]]] = {
     "a datagram": (Mesh, "_refuse", send),
     "all that has arrived": (Mesh, "flush", send),
     "a turn that a program begins": (Registers, "receive", propose),
     "the end of a turn": (Registers, "take", propose),
+    "the end of a turn that has answered": (Mesh, "flush", read_what_is_known),
     "a save that has ended": (Registers, "saved", propose),
     "an alarm": (Registers, "is_at_work", propose),
     "a chore": (Mesh, "_resolve", lambda _: None),
@@ -124,6 +133,8 @@ def test_what_nobody_expects_stops_the_node_and_says_so(
     async def run() -> None:
         async with running(tmp_path, addresses, quick_s=quick_s) as node:
             assert node.status().stopped is None
+            if addresses is ALONE:
+                await node.propose("known", b"x")
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr(place, name, break_)
                 begin(node)

@@ -170,3 +170,14 @@ def test_names_are_resolved() -> None:
         assert (await resolve(("localhost", 7), socket.AF_INET))[:2] == ("127.0.0.1", 7)
 
     runs(asyncio.SelectorEventLoop, run())
+
+
+@pytest.mark.parametrize("host", ["a..b", "a" * 300, "\0", "ä" * 64])
+def test_a_host_name_that_is_none_is_not_found(host: str) -> None:
+    """Which ends no chore that looks it up again and again."""
+
+    async def run() -> None:
+        with pytest.raises(OSError, match=r"no name of a host|not known"):
+            await resolve((host, 7))
+
+    runs(asyncio.SelectorEventLoop, run())

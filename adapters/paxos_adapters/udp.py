@@ -49,7 +49,7 @@ Found: TypeAlias = "tuple[socket.AddressFamily, socket.SocketKind, int, str, Pla
 class AddressError(PaxosError):
     """An address that this machine cannot use."""
 
-    def __init__(self, address: Address, cause: OSError | UnicodeError) -> None:
+    def __init__(self, address: Address, cause: OSError | ValueError) -> None:
         super().__init__(
             f"{address[0]}:{address[1]} cannot be used here ({cause}). Name an address of this "
             "machine that no other process listens on, or the port 0 for any that is free."
@@ -180,7 +180,7 @@ async def resolve(address: Address, family: int = socket.AF_UNSPEC) -> Place:
     """Where ``address`` is now. Raises OSError if that cannot be found out."""
     try:
         _, _, _, _, place = await _looked_up(address, family)
-    except UnicodeError as error:
+    except ValueError as error:
         raise OSError(f"{address[0]!r} is no name of a host: {error}") from error
     except ThreadNotStarted as error:
         raise OSError(str(error)) from error
@@ -191,7 +191,7 @@ def is_numeric(address: Address) -> bool:
     """Whether ``address`` is one by itself, and no name that has to be looked up."""
     try:
         _numeric(address, socket.AF_UNSPEC)
-    except (OSError, UnicodeError):
+    except (OSError, ValueError):
         return False
     return True
 
@@ -201,7 +201,7 @@ def _numeric(address: Address, family: int) -> Found:
 
 
 async def _looked_up(address: Address, family: int) -> Found:
-    """Raises OSError, UnicodeError, ThreadNotStarted."""
+    """Raises OSError, ValueError, ThreadNotStarted."""
     try:
         return _numeric(address, family)
     except socket.gaierror:
@@ -214,7 +214,7 @@ async def _bound(address: Address) -> socket.socket:
     try:
         family, kind, protocol, _, place = await _looked_up(address, socket.AF_UNSPEC)
         sock = forks.own(socket.socket(family, kind, protocol))
-    except (OSError, UnicodeError) as error:
+    except (OSError, ValueError) as error:
         raise AddressError(address, error) from error
     try:
         sock.setblocking(False)

@@ -105,6 +105,7 @@ class Node(Generic[V]):
         address.
         """
         self._quick_s = numbers.seconds("quick_s", quick_s)
+        numbers.servers(addresses)
         self.me = file.identity.server
         self.file = file
         self._values = Values(codec)
