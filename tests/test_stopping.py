@@ -74,7 +74,7 @@ _sending: list[asyncio.Task[object]] = []
 
 
 async def proposing(node: Node[bytes]) -> None:
-    with pytest.raises(OutcomeUnknown, match="stopped for good"):
+    with pytest.raises((OutcomeUnknown, Stopped), match="stopped for good"):
         await node.propose("x", b"x")
 
 
@@ -109,7 +109,7 @@ ENTRIES: dict[str, tuple[type[object] | object, str, Callable[[Node[bytes]], Non
     "all that has arrived": (Mesh, "flush", send),
     "a turn that a program begins": (Registers, "receive", propose),
     "the end of a turn": (Registers, "take", propose),
-    "the end of a turn that has answered": (Mesh, "flush", read_what_is_known),
+    "the end of a turn that has answered": (Registers, "take", read_what_is_known),
     "a save that has ended": (Registers, "saved", propose),
     "an alarm": (Registers, "is_at_work", propose),
     "a chore": (Mesh, "_resolve", lambda _: None),
@@ -128,10 +128,13 @@ def test_what_nobody_expects_stops_the_node_and_says_so(
 ) -> None:
     place, name, begin = ENTRIES[entry]
     monkeypatch.setattr(mesh, "RESOLVE_S", 0.01)
+    unguarded: list[object] = []
+    _sending.clear()
     addresses = WITHOUT_A_MAJORITY if entry == "an alarm" else ALONE
 
     async def run() -> None:
         async with running(tmp_path, addresses, quick_s=quick_s) as node:
+            asyncio.get_running_loop().set_exception_handler(lambda _, it: unguarded.append(it))
             assert node.status().stopped is None
             if addresses is ALONE:
                 await node.propose("known", b"x")
@@ -145,7 +148,7 @@ def test_what_nobody_expects_stops_the_node_and_says_so(
             with pytest.raises(Stopped):
                 await node.read("x")
             await asyncio.gather(*_sending)
-            _sending.clear()
+            assert unguarded == [], "what the event loop would have swallowed"
 
     with caplog.at_level(logging.WARNING):
         runs(run())
