@@ -193,7 +193,7 @@ def _distinct(members: Iterable[ServerId]) -> frozenset[ServerId]:
     return distinct
 
 
-def _check_whole(what: str, number: int) -> None:
+def _check_whole(what: str, number: object) -> None:
     if isinstance(number, bool) or not isinstance(number, int):
         raise QuorumError(f"{what} is {number!r:.80}: use a whole number.")
 

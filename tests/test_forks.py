@@ -139,7 +139,9 @@ def test_a_transport_ends_in_the_child(tmp_path: Path) -> None:
     async def run() -> None:
         heard = asyncio.Event()
         with FileStore.create(tmp_path / "n1.db", cluster="c", server=ME) as file:
-            transport = DatagramTransport(file, ALONE, decision="x", receive=lambda *_: heard.set())
+            transport = DatagramTransport(
+                file, ALONE, decision="x", receive=lambda _, __: heard.set()
+            )
             async with transport:
                 calls: list[Callable[[], object]] = [
                     lambda: transport.send(ME, Prepare(Ballot(1, ME))),

@@ -7,9 +7,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from operator import index
-from typing import SupportsIndex
+from typing import SupportsIndex, TypeGuard
 
 from paxos import PaxosError
 
@@ -68,10 +68,12 @@ def servers(given: Iterable[object]) -> None:
         whole("the id of a server", server, 0, MAX_SERVER)
 
 
+def _is_sequence(given: object) -> TypeGuard[Sequence[object]]:
+    return isinstance(given, Sequence)
+
+
 def address(what: str, given: object) -> tuple[str, int]:
     """``given`` as a host and a port from 0. Raises BadNumber."""
-    match given:
-        case (str(host), port):
-            return host, whole(f"the port of {what}", port, 0, MAX_PORT)
-        case _:
-            raise BadNumber(what, given, "a host, as text, and a port")
+    if _is_sequence(given) and len(given) == 2 and isinstance(given[0], str):
+        return given[0], whole(f"the port of {what}", given[1], 0, MAX_PORT)
+    raise BadNumber(what, given, "a host, as text, and a port")
