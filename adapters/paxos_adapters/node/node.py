@@ -62,7 +62,8 @@ from paxos_adapters.node.errors import (
 from paxos_adapters.node.mesh import Mesh
 from paxos_adapters.node.questions import Answer, Questions
 from paxos_adapters.node.saving import QUICK_S, Saver
-from paxos_adapters.node.status import Status, tolerance
+from paxos_adapters.node.status import Status
+from paxos_adapters.node.tolerance import tolerance
 from paxos_adapters.node.values import Found, Values
 from paxos_adapters.ports import Codec, Witness
 from paxos_adapters.registers import Registers, Waiting
