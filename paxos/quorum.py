@@ -75,6 +75,8 @@ class Weighted:
     )
 
     def __attrs_post_init__(self) -> None:
+        for _, weight in self.weights:
+            _check_whole("a weight", weight)
         total = sum(weight for _, weight in self.weights)
         if len(self.members) < len(self.weights):
             raise QuorumError(f"a server is weighed twice: {self.weights}. Weigh each one once.")
@@ -168,6 +170,8 @@ def weighted(
     weights: Mapping[ServerId, int], *, phase1: int | None = None, phase2: int | None = None
 ) -> Weighted:
     """Members that weigh enough together; more than half of the whole weight if not said."""
+    for weight in weights.values():
+        _check_whole("a weight", weight)
     half = sum(weights.values()) // 2
     return Weighted(
         tuple(sorted(weights.items())),
@@ -189,10 +193,16 @@ def _distinct(members: Iterable[ServerId]) -> frozenset[ServerId]:
     return distinct
 
 
+def _check_whole(what: str, number: object) -> None:
+    if isinstance(number, bool) or not isinstance(number, int):
+        raise QuorumError(f"{what} is {number!r:.80}: use a whole number.")
+
+
 def _check_range(phase1: int, phase2: int, whole: int, of: str) -> None:
     if whole < 1:
         raise QuorumError(f"no {of} at all: nobody could choose anything. Name some servers.")
     for phase, needed in (1, phase1), (2, phase2):
+        _check_whole(f"the size of a phase-{phase} quorum", needed)
         if not 1 <= needed <= whole:
             raise QuorumError(
                 f"a phase-{phase} quorum of {needed} out of {whole} {of} cannot be: "

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import traceback
 from typing import TypeVar
 
 from paxos import AfterSave, Ballot, Now, Saved, ServerId, majority
+from paxos_adapters.guard import Guard
 
 M = TypeVar("M")
 R = TypeVar("R")
@@ -32,6 +35,16 @@ def sealed(outbound: AfterSave[R, M] | Now[M], record: R) -> tuple[M, ...]:
     assert isinstance(outbound, AfterSave), f"not sealed: {outbound}"
     assert outbound.record == record
     return outbound.release(Saved((outbound.record,))).messages
+
+
+def _fail(error: BaseException) -> None:
+    """What waits in the event loop ends with an error, and so does the test."""
+    traceback.print_exception(error)
+    asyncio.get_running_loop().stop()
+
+
+UNBROKEN = Guard(_fail)
+"""What a test gives to the parts of a node that are guarded."""
 
 
 class Untouchable:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Sequence
 from concurrent.futures import CancelledError, Future, wait
 from pathlib import Path
@@ -29,6 +32,7 @@ from paxos_adapters import committing
 from paxos_adapters.committing import Committer, NotCommitting, Overloaded
 from paxos_adapters.file import FileStore, TooLarge
 from paxos_adapters.file.store import Entry
+from paxos_adapters.threads import ThreadNotStarted
 
 ME = ServerId(1)
 
@@ -42,7 +46,7 @@ class Slow:
         self.fails_at = fails_at
 
     def save(self, batch: Sequence[int]) -> Saved[int]:
-        assert self.go.wait(60)
+        assert self.go.wait(20)
         self.batches.append([*batch])
         if len(self.batches) >= self.fails_at:
             raise OSError("no disk any more")
@@ -106,7 +110,7 @@ def test_who_submits_too_fast_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
             pass  # until the thread has taken it, and is held up
         for number in range(1, 4):
             committer.submit([number])
-        with pytest.raises(Overloaded, match="3 submissions wait"):
+        with pytest.raises(Overloaded, match="3 submissions with"):
             committer.submit([4])
         store.go.set()
     assert [it for batch in store.batches for it in batch] == [0, 1, 2, 3]
@@ -122,8 +126,10 @@ def test_it_cannot_be_cancelled() -> None:
             waiting.cancel()
             with pytest.raises((asyncio.CancelledError, CancelledError)):
                 await waiting
+            second = committer.submit([2])
+            assert not second.cancel()
             store.go.set()
-            await committer.save([2])
+            await asyncio.wrap_future(second)
 
     asyncio.run(run())
     assert [it for batch in store.batches for it in batch] == [1, 2]
@@ -154,6 +160,19 @@ def test_an_event_loop_serves_many_decisions_with_few_syncs(tmp_path: Path) -> N
         assert file.mark < 100
 
 
+def run_aside(program: str) -> str:
+    """What a process that runs ``program`` says, on both outputs."""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", program],
+        cwd=Path(__file__).parent.parent,
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=True,
+    )
+    return done.stdout + done.stderr
+
+
 def submit_on(committer: Committer[int, int], futures: list[Future[Saved[int]]]) -> None:
     try:
         while True:
@@ -172,7 +191,7 @@ class TestMisuse:
             held, go = file.save, Event()
 
             def slow(entries: Sequence[Entry]) -> Saved[server.Record[bytes]]:
-                assert go.wait(60)
+                assert go.wait(20)
                 return held(entries)
 
             with Committer(slow) as committer:
@@ -200,13 +219,20 @@ class TestMisuse:
             assert committer.submit([3]).result(60).records == (3,)
 
     def test_closing_from_a_callback(self) -> None:
-        store = Slow()
-        committer = Committer(store.save)
-        committer.submit([1]).add_done_callback(lambda _: committer.close())
-        store.go.set()
-        committer.close()
-        with pytest.raises(NotCommitting):
-            committer.submit([2])
+        """In a process of its own, since a thread that waits for itself never ends."""
+        program = """
+from tests.test_committing import *
+store = Slow()
+committer = Committer(store.save)
+committer.submit([1]).add_done_callback(lambda _: committer.close())
+store.go.set()
+committer.close()
+try:
+    committer.submit([2])
+except NotCommitting:
+    print("closed")
+"""
+        assert run_aside(program) == "closed\n"
 
     def test_whoever_submits_while_it_closes_is_told_or_served(self) -> None:
         store = Slow()
@@ -222,16 +248,133 @@ class TestMisuse:
             committer.close()
             assert all(it.done() for it in futures)
 
-    def test_a_program_that_ends_saves_what_was_submitted(self, tmp_path: Path) -> None:
-        path = tmp_path / "n1.db"
-        program = f"""
-from tests.test_committing import *
-file = FileStore.create({str(path)!r}, cluster="demo", server=ME)
-committer = Committer(file.save)
-for number in range(3000):
-    committer.submit([("x", MaxRound(number + 1))])
+
+@pytest.mark.parametrize(
+    "ends",
+    [
+        pytest.param("", id="without closing"),
+        pytest.param("atexit.register(committer.close)", id="closing from atexit"),
+        pytest.param("atexit.register(submit, 5)", id="submitting from atexit"),
+        pytest.param("early.append(lambda: submit(5))", id="submitting at the very end"),
+        pytest.param("early.append(committer.close)", id="closing at the very end"),
+        pytest.param("del committer, submit", id="dropping it"),
+    ],
+)
+def test_a_program_that_ends_saves_what_was_submitted_and_says_nothing(
+    tmp_path: Path, ends: str
+) -> None:
+    path = tmp_path / "saved"
+    program = f"""
+import atexit
+early = []
+atexit.register(lambda: [act() for act in early])
+import sys, time
+from pathlib import Path
+from paxos import Saved
+from paxos_adapters.committing import Committer
+def save(batch):
+    time.sleep(0.01)
+    with Path({str(path)!r}).open("a") as file:
+        file.write("".join(f"{{it}} " for it in batch))
+    return Saved(tuple(batch))
+committer = Committer(save)
+def submit(number):
+    committer.submit([number])
+for number in range(5):
+    submit(number)
+{ends}
 """
-        root = Path(__file__).parent.parent
-        subprocess.run([sys.executable, "-W", "ignore", "-c", program], cwd=root, check=True)
-        with FileStore.open(path, cluster="demo", server=ME) as file:
-            assert file.load("x").records == (MaxRound(3000),)
+    assert run_aside(program) == ""
+    assert path.read_text().split()[:5] == ["0", "1", "2", "3", "4"]
+    assert ("5" in path.read_text()) == ("5" in ends)
+
+
+def test_a_forked_process_has_no_committer_and_does_not_hang() -> None:
+    program = """
+import os, threading
+from concurrent.futures import wait
+from paxos import Saved
+from paxos_adapters.committing import Committer
+from paxos_adapters.forks import Forked
+go = threading.Event()
+def save(batch):
+    go.wait()
+    return Saved(tuple(batch))
+committer = Committer(save)
+future = committer.submit([1])
+child = os.fork()
+if not child:
+    try:
+        committer.submit([2])
+    except Forked:
+        committer.close()
+        raise SystemExit(7)  # The functions of atexit run, too.
+    os._exit(1)
+_, status = os.waitpid(child, 0)
+go.set()
+committer.close()
+assert future.result().records == (1,)
+print(os.waitstatus_to_exitcode(status))
+"""
+    assert run_aside(program) == "7\n"
+
+
+def test_a_thread_that_cannot_be_started_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    def start(_: Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(Thread, "start", start)
+    with pytest.raises(ThreadNotStarted, match="nothing was begun"):
+        Committer(Slow().save)
+
+
+def test_two_saves_are_never_under_way_at_once() -> None:
+    at_once, most = [0], [0]
+
+    def save(batch: Sequence[int]) -> Saved[int]:
+        at_once[0] += 1
+        most[0] = max(most[0], at_once[0])
+        time.sleep(0)
+        at_once[0] -= 1
+        return Saved(tuple(batch))
+
+    with Committer(save) as committer:
+
+        def submit() -> None:
+            wait([committer.submit([number]) for number in range(200)])
+
+        threads = [Thread(target=submit) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert most == [1]
+
+
+def test_one_that_nothing_refers_to_ends_its_thread_after_what_was_submitted() -> None:
+    store = Slow()
+    before = set(threading.enumerate())
+    future = Committer(store.save).submit([1])
+    (thread,) = set(threading.enumerate()) - before
+    store.go.set()
+    assert future.result().records == (1,)
+    gc.collect()
+    thread.join(20)
+    assert not thread.is_alive()
+
+
+def test_what_waits_is_bounded_by_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(committing, "MAX_WAITING_BYTES", 10)
+    store = Slow()
+    with Committer(store.save, size_bytes=lambda it: it) as committer:
+        first = committer.submit([4])
+        while committer._waiting:  # pyright: ignore[reportPrivateUsage]
+            pass  # until the thread has taken it, and is held up
+        committer.submit([4, 4])
+        with pytest.raises(Overloaded, match="1 submissions with 8 bytes"):
+            committer.submit([3])
+        committer.submit([2])
+        store.go.set()
+        first.result()
+    committer.close()
+    assert [it for batch in store.batches for it in batch] == [4, 4, 4, 2]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import logging
 import os
@@ -400,3 +401,45 @@ class TestAsking:
         for folder in tmp_path / "no", tmp_path / ("x" * 200):
             with pytest.raises(NotRunning):
                 ask(folder / "n1.db", AskStatus(), patience_s=1)
+
+
+def test_an_answer_makes_room_for_the_next_question(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(control, "MAX_WAITING", 2)
+    monkeypatch.setattr(control, "MAX_BRIEF", 2)
+
+    async def run() -> None:
+        data = tmp_path / "n1.db"
+        async with running(data):
+            for number in range(10):
+                answer = await asked(data, AskPropose(f"{number}", b"x"))
+                assert answer == IsChosen(b"x")
+                assert isinstance(await asked(data, AskStatus()), StatusIs)
+
+    runs(run())
+
+
+def test_a_system_without_descriptors_is_told_once_and_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(control, "ACCEPT_AGAIN_S", 0.001)
+    failures = iter(range(5))
+
+    async def run() -> None:
+        loop = asyncio.get_running_loop()
+        accept = loop.sock_accept
+
+        async def short_of_descriptors(sock: socket.socket) -> object:
+            if next(failures, None) is not None:
+                raise OSError(errno.EMFILE, "Too many open files")
+            return await accept(sock)
+
+        monkeypatch.setattr(loop, "sock_accept", short_of_descriptors)
+        data = tmp_path / "n1.db"
+        async with running(data):
+            assert isinstance(await asked(data, AskStatus()), StatusIs)
+
+    runs(run())
+    told = [it.getMessage() for it in caplog.records]
+    assert told == ["no more questions can come for now: [Errno 24] Too many open files"]

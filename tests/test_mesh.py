@@ -18,6 +18,7 @@ from paxos_adapters.node.mesh import Mesh
 from paxos_adapters.peers import Presence
 from paxos_adapters.udp import Address
 from paxos_adapters.wire import Checked, Reason, Wire
+from tests.support import UNBROKEN
 
 ME, PEER = ServerId(1), ServerId(2)
 MESSAGE = Accept(Ballot(1, PEER), b"red")
@@ -64,7 +65,9 @@ async def opened(file: FileStore, peer: Peer) -> tuple[Mesh, Address]:
     mesh = Mesh(file, addresses, members={ME, PEER}, protection=None, insecure=False, listen=None)
     mesh.claim()
     await mesh.open(
-        lambda sender, name, message: HEARD.append((sender, name, message)), lambda: None
+        lambda sender, name, message: HEARD.append((sender, name, message)),
+        lambda: None,
+        UNBROKEN,
     )
     host, port, *_ = mesh.place
     assert isinstance(host, str)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Coroutine, Sequence
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from paxos import (
     Acceptor,
     Ballot,
     Done,
+    MaxRound,
     NotYetChosen,
     Proposal,
     Propose,
@@ -29,6 +31,8 @@ from paxos_adapters.node.alarms import TICK_S, Alarm, Alarms
 from paxos_adapters.node.errors import Crowded, NodeClosed
 from paxos_adapters.node.questions import Questions
 from paxos_adapters.node.saving import Saver
+from paxos_adapters.registers import Entry
+from tests.support import UNBROKEN
 
 ME = ServerId(1)
 ONE = Ballot(1, ME)
@@ -182,7 +186,7 @@ class TestQuestions:
 def test_alarms_of_a_tick_ring_together_and_in_order() -> None:
     async def run() -> None:
         rung: list[Sequence[Alarm]] = []
-        alarms, loop = Alarms(rung.append), asyncio.get_running_loop()
+        alarms, loop = Alarms(rung.append, UNBROKEN), asyncio.get_running_loop()
         started_s = loop.time()
         for number in range(50):
             alarms.set(f"{number}", Wake(ONE), 2 * TICK_S)
@@ -204,7 +208,7 @@ def test_saves_go_on_in_a_thread_while_the_disk_is_slow(tmp_path: Path, is_quick
     async def run() -> None:
         path = tmp_path / "n1.db"
         with FileStore.create(path, cluster="c", server=ME) as file:
-            saver = Saver(file, 1000.0 if is_quick else 0.0)
+            saver = Saver(file.save, 1000.0 if is_quick else 0.0, UNBROKEN)
             saver.save([("a", record)], told.append)
             assert len(told) == (1 if is_quick else 0)
             assert saver.is_busy is not is_quick
@@ -219,6 +223,98 @@ def test_saves_go_on_in_a_thread_while_the_disk_is_slow(tmp_path: Path, is_quick
                 await asyncio.sleep(0)
             assert isinstance(told[1], ValueError)
             assert file.load("a").records == (record,)
-            saver.close()
+            await asyncio.wrap_future(saver.closing())
 
     runs(run())
+
+
+class Disk:
+    """A disk whose saves take as long as it is told, on a clock of its own, and when it is told."""
+
+    def __init__(self) -> None:
+        self.takes_s = self.now_s = 0.0
+        self.go = threading.Event()
+        self.saves: list[tuple[bool, int]] = []
+        self.at_once = self.most = 0
+
+    def save(self, entries: Sequence[Entry]) -> Saved[server.Record[bytes]]:
+        self.at_once += 1
+        self.most = max(self.most, self.at_once)
+        is_aside = threading.current_thread() is not threading.main_thread()
+        if is_aside:
+            assert self.go.wait(20)
+        self.saves.append((is_aside, len(entries)))
+        self.now_s += self.takes_s
+        self.at_once -= 1
+        return Saved(tuple(record for _, record in entries))
+
+
+class TestSaver:
+    """How long a save takes decides where the next one is made; there is one at a time."""
+
+    def test_slowness_is_measured_and_so_is_that_it_is_over(self) -> None:
+        async def run() -> None:
+            disk, told = Disk(), list[object]()
+            disk.go.set()
+            saver = Saver(disk.save, 2.0, UNBROKEN, lambda: disk.now_s)
+            for number, disk.takes_s in enumerate([1, 3, 3, 1, 1, 2, 2], 1):
+                saver.save([("a", MaxRound(1))], told.append)
+                while len(told) < number:
+                    await asyncio.sleep(0)
+            await asyncio.wrap_future(saver.closing())
+            assert [aside for aside, _ in disk.saves] == [False] * 2 + [True] * 2 + [False] * 2 + [
+                True
+            ]
+
+        runs(run())
+
+    def test_while_one_is_under_way_none_is_made_beside_it(self) -> None:
+        """Neither at once nor in the thread, however quick the one before was."""
+
+        async def run() -> None:
+            disk, told = Disk(), list[object]()
+            disk.takes_s = 1.0
+            saver = Saver(disk.save, 0.1, UNBROKEN, lambda: disk.now_s)
+            for _ in range(2):
+                saver.save([("a", MaxRound(1))], told.append)
+            disk.takes_s = 0.0
+            saver._took_s = 0.0  # pyright: ignore[reportPrivateUsage]
+            for count in 2, 3:
+                saver.save([("a", MaxRound(1))] * count, told.append)
+            assert (len(told), saver.is_busy) == (1, True)
+            disk.go.set()
+            while len(told) < 4:
+                await asyncio.sleep(0)
+            assert not saver.is_busy
+            assert disk.most == 1
+            await asyncio.wrap_future(saver.closing())
+            assert sum(count for _, count in disk.saves) == 7
+
+        runs(run())
+
+    def test_its_thread_ends_with_it(self) -> None:
+        async def run() -> None:
+            before = set(threading.enumerate())
+            saver = Saver(Disk().save, 0.1, UNBROKEN)
+            (thread,) = set(threading.enumerate()) - before
+            await asyncio.wrap_future(saver.closing())
+            thread.join(20)
+            assert not thread.is_alive()
+
+        runs(run())
+
+    def test_a_save_that_ends_after_its_event_loop_harms_nobody(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        disk = Disk()
+
+        async def run() -> Saver:
+            saver = Saver(disk.save, 0.0, UNBROKEN)
+            saver.save([("a", MaxRound(1))], lambda _: None)
+            return saver
+
+        closing = asyncio.run(run()).closing()
+        disk.go.set()
+        closing.result(60)
+        assert disk.saves == [(True, 1)]
+        assert not caplog.records

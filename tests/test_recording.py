@@ -52,6 +52,7 @@ from paxos.proposer import Accepting, Idle, Preparing, Task
 from paxos_adapters.codecs import LENIENT, RAW, TEXT
 from paxos_adapters.host import Host, Stopped
 from paxos_adapters.memory import Alarm, Clock, Cluster, Endpoint, MemoryStore, Network
+from paxos_adapters.numbers import BadNumber
 from paxos_adapters.outputs import OutputRefused
 from paxos_adapters.recording import (
     MAX_BYTES,
@@ -625,7 +626,7 @@ def test_a_recording_is_of_one_quorum_system(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("max_bytes", "keep"), [(100, 1), (MAX_BYTES, -1)])
 def test_a_bound_that_cannot_be_kept_is_refused(max_bytes: int, keep: int, tmp_path: Path) -> None:
-    with pytest.raises(RecordingError, match="cannot be"):
+    with pytest.raises(BadNumber, match="whole number, at least"):
         record(tmp_path / "run", max_bytes, keep)
     assert not (tmp_path / "run").exists()
 

@@ -20,6 +20,7 @@ from paxos import From, Now, Prepare, QuorumError, Wake, server
 from paxos_adapters.broken import BROKEN
 from paxos_adapters.cli import app
 from paxos_adapters.cli import simulate as simulate_command
+from paxos_adapters.numbers import BadNumber
 from paxos_adapters.protocols import LECTURE, PAXOS, Event, Protocol, Server, Step
 from paxos_adapters.recording import PROTOCOLS as PROTOCOLS_BY_NAME
 from paxos_adapters.rules import AGREEMENT, KEPT, LINEARIZABLE, ONE_VALUE, REPORTED, SAVED
@@ -469,7 +470,7 @@ class TestSetup:
     @pytest.mark.parametrize("sizes", [(10, 1, 0), (3, 0, 0), (3, 3, 1), (3, -1, 2), (3, 2, -1)])
     def test_sizes(self, sizes: tuple[int, int, int]) -> None:
         servers, proposers, readers = sizes
-        with pytest.raises(SetupError):
+        with pytest.raises((SetupError, BadNumber)):
             Setup(servers=servers, proposers=proposers, readers=readers)
 
     def test_no_server_at_all(self) -> None:

@@ -21,13 +21,13 @@ import pytest
 from paxos import ServerId, UnknownServer
 from paxos_adapters.codecs import TEXT
 from paxos_adapters.file import FileStore, StoreError
+from paxos_adapters.forks import Forked
 from paxos_adapters.host import Pace, Stopped
 from paxos_adapters.node import (
     BadName,
     Found,
     Insecure,
     NoAnswer,
-    NodeClosed,
     OutcomeUnknown,
     ThreadedNode,
 )
@@ -215,9 +215,8 @@ class TestTheEnd:
             while one.status().asked or not one.status().in_memory:
                 pass
             one.close()
-            with pytest.raises(Stopped) as told:
-                watching.result(60)
-            assert isinstance(told.value.cause, NodeClosed)
+            with pytest.raises(NoAnswer, match="the node was closed"):
+                watching.result(30)
 
     def test_after_the_end_it_is_stopped(self, cluster: Cluster) -> None:
         one = cluster.start(ONE)
@@ -280,7 +279,7 @@ class TestTheEnd:
             signal.alarm(30)
             try:
                 one.read("leader")
-            except StoreError as refusal:
+            except Forked as refusal:
                 one.close()
                 os._exit(7 if "forked" in str(refusal) else 1)
             finally:
@@ -288,17 +287,38 @@ class TestTheEnd:
         _, ending = os.waitpid(child, 0)
         assert os.waitstatus_to_exitcode(ending) == 7
 
-    def test_a_program_that_forgets_to_close_it_ends(self, tmp_path: Path) -> None:
+    @pytest.mark.parametrize(
+        "ends",
+        [
+            pytest.param("", id="without closing"),
+            pytest.param("atexit.register(node.close)", id="closing from atexit"),
+            pytest.param("early.append(node.close)", id="closing at the very end"),
+            pytest.param("early.append(lambda: propose('end'))", id="asking at the very end"),
+        ],
+    )
+    @pytest.mark.parametrize("quick_s", [0.0, 1000.0], ids=["saving aside", "saving at once"])
+    def test_a_program_ends_and_says_nothing(
+        self, tmp_path: Path, ends: str, quick_s: float
+    ) -> None:
         program = f"""
+import atexit
+early = []
+atexit.register(lambda: [act() for act in early])
 from pathlib import Path
 from paxos import ServerId
 from paxos_adapters.codecs import TEXT
 from paxos_adapters.file import FileStore
-from paxos_adapters.node import ThreadedNode
+from paxos_adapters.node import ThreadedNode, mesh
+mesh.RESOLVE_S = mesh.UNRESOLVED_S = 0.001
 path, me = Path({str(tmp_path)!r}) / "n1.db", ServerId(1)
 file = FileStore.create(path, cluster="c", server=me)
-node = ThreadedNode(file, {{me: ("127.0.0.1", 0)}}, codec=TEXT)
-print(node.propose("leader", "one"))
+
+node = ThreadedNode(file, {{me: ("localhost", 0)}}, codec=TEXT, quick_s={quick_s})
+def propose(name):
+    assert node.propose(name, "one") == "one"
+propose("leader")
+{ends}
+print("done")
 """
         done = subprocess.run(
             [sys.executable, "-c", program],
@@ -307,4 +327,4 @@ print(node.propose("leader", "one"))
             check=False,
             timeout=60,
         )
-        assert (done.returncode, done.stdout, done.stderr) == (0, "one\n", "")
+        assert (done.returncode, done.stdout, done.stderr) == (0, "done\n", "")

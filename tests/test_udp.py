@@ -10,7 +10,9 @@ from contextlib import asynccontextmanager
 import pytest
 
 from paxos_adapters import udp
+from paxos_adapters.guard import Guard
 from paxos_adapters.udp import AddressError, Endpoint, Place, resolve
+from tests.support import UNBROKEN
 
 LOOPBACK = "127.0.0.1", 0
 MakeLoop = Callable[[], asyncio.AbstractEventLoop]
@@ -42,12 +44,17 @@ class Heard:
             await asyncio.wait_for(self.changed.wait(), 60)
 
 
+async def bind(address: udp.Address, heard: Heard, guard: Guard = UNBROKEN) -> Endpoint:
+    receive, drained = heard.receive, heard.drained
+    return await Endpoint.bind(address, receive=receive, drained=drained, guard=guard)
+
+
 @asynccontextmanager
 async def listening(
     address: udp.Address = LOOPBACK,
 ) -> AsyncGenerator[tuple[Endpoint, Heard], None]:
     heard = Heard()
-    endpoint = await Endpoint.bind(address, receive=heard.receive, drained=heard.drained)
+    endpoint = await bind(address, heard)
     try:
         yield endpoint, heard
     finally:
@@ -141,7 +148,7 @@ def test_its_buffers_are_told() -> None:
 def test_an_address_of_somebody_else(address: udp.Address) -> None:
     async def run() -> None:
         with pytest.raises(AddressError, match="cannot be used here"):
-            await Endpoint.bind(address, receive=Heard().receive, drained=Heard().drained)
+            await bind(address, Heard())
 
     runs(asyncio.SelectorEventLoop, run())
 
@@ -152,7 +159,7 @@ def test_an_address_that_is_taken() -> None:
             host, port = str(one.place[0]), one.place[1]
             assert isinstance(port, int)
             with pytest.raises(AddressError, match=f":{port} cannot be used here"):
-                await Endpoint.bind((host, port), receive=heard.receive, drained=heard.drained)
+                await bind((host, port), heard)
 
     runs(asyncio.SelectorEventLoop, run())
 
@@ -172,5 +179,16 @@ def test_names_are_resolved() -> None:
     async def run() -> None:
         assert (await resolve(("127.0.0.1", 7)))[:2] == ("127.0.0.1", 7)
         assert (await resolve(("localhost", 7), socket.AF_INET))[:2] == ("127.0.0.1", 7)
+
+    runs(asyncio.SelectorEventLoop, run())
+
+
+@pytest.mark.parametrize("host", ["a..b", "a" * 300, "\0", "ä" * 64])
+def test_a_host_name_that_is_none_is_not_found(host: str) -> None:
+    """Which ends no chore that looks it up again and again."""
+
+    async def run() -> None:
+        with pytest.raises(OSError, match=r"no name of a host|not known"):
+            await resolve((host, 7))
 
     runs(asyncio.SelectorEventLoop, run())

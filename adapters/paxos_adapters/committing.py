@@ -1,13 +1,14 @@
-"""One thread that saves for everybody: whatever waits meanwhile is saved at once, by one sync.
+"""One thread that saves for all: what waits meanwhile is saved at once, by one sync.
 
 - An event loop never blocks: what it submits comes back as a future. Others may wait on that.
-- All that a save vouches for is in one receipt, which opens the seals of everybody in the batch.
-- In the order in which it was submitted. What was submitted is saved, even if nobody waits for it
-  and nobody closes the committer before the program ends.
-- A save that is refused for what is in it, by a ValueError or a TypeError, harms nobody else: each
+- One receipt vouches for a whole save, and opens the seals of everything in the batch.
+- In the order in which it was submitted. What was submitted is saved, even if nothing waits for it
+  and nothing closes the committer before the program ends, and also while the program ends.
+- A save that is refused for what is in it, by a ValueError or a TypeError, harms no other: each
   submission of the batch is saved by itself.
-- Any other failure is final: everybody who waits is told, and everybody after.
-- Bounded: who submits faster than the disk saves is told so.
+- Any other failure is final: all that wait are told, and all that come after.
+- Bounded, by count and by bytes: more than that is refused.
+- The thread is there from the beginning, or the committer is not.
 """
 
 from __future__ import annotations
@@ -15,20 +16,21 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import weakref
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from threading import Lock, current_thread
+from concurrent.futures import Future, wait
+from threading import Lock
 from types import TracebackType
-from typing import Generic, TypeAlias, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from paxos import PaxosError, Saved
+from paxos_adapters import forks, threads
 
 _logger = logging.getLogger(__name__)
 
 E = TypeVar("E")
 R = TypeVar("R")
-Waiting: TypeAlias = tuple[Sequence[E], Future[Saved[R]]]
 
 MAX_BATCH = 1_000
 """How many submissions share a save at most."""
@@ -36,14 +38,26 @@ MAX_BATCH = 1_000
 MAX_WAITING = 10_000
 """How many submissions may wait at most."""
 
+MAX_WAITING_BYTES = 64 << 20
+"""How many bytes may wait at most, as ``size_bytes`` counts them."""
+
+
+class Waiting(NamedTuple, Generic[E, R]):
+    """One submission, and its outcome."""
+
+    entries: Sequence[E]
+    size_bytes: int
+    saved: Future[Saved[R]]
+
 
 class Overloaded(PaxosError):
-    """More waits to be saved than is allowed."""
+    """More waits to be saved than is allowed. Nothing was taken."""
 
-    def __init__(self) -> None:
+    def __init__(self, count: int, size_bytes: int) -> None:
         super().__init__(
-            f"{MAX_WAITING:,} submissions wait for the disk already; this one was not taken. Take "
-            "in less, or wait for what was submitted before."
+            f"{count:,} submissions with {size_bytes:,} bytes wait for the disk already, and at "
+            f"most {MAX_WAITING:,} with {MAX_WAITING_BYTES:,} bytes may; this one was not taken. "
+            "Take in less, or wait for what was submitted before."
         )
 
 
@@ -60,49 +74,81 @@ class Committer(Generic[E, R]):
     A context manager: leaving it saves what still waits, and ends the thread.
     """
 
-    def __init__(self, save: Callable[[Sequence[E]], Saved[R]]) -> None:
+    def __init__(
+        self,
+        save: Callable[[Sequence[E]], Saved[R]],
+        *,
+        size_bytes: Callable[[E], int] = lambda _: 0,
+    ) -> None:
+        """``size_bytes`` says what an entry counts for in the bound. Raises ThreadNotStarted."""
         self._save = save
+        self._size_bytes = size_bytes
         self._waiting: deque[Waiting[E, R]] = deque()
+        self._waiting_bytes = 0
         self._lock = Lock()
         self._is_working = self._is_closed = False
         self._failure: BaseException | None = None
         self._process = os.getpid()
-        self._worker = ThreadPoolExecutor(1, "paxos committer")
+        self._ended = threads.uncancellable(Future[None]())
+        self._worker = threads.Worker("paxos committer")
+        # One that nothing refers to, and that has nothing to do, needs no thread.
+        weakref.finalize(self, self._worker.end).atexit = False
 
     def submit(self, entries: Sequence[E]) -> Future[Saved[R]]:
         """Have ``entries`` saved, together and in order; a receipt for them, and maybe for more.
 
-        The future cannot be cancelled. Raises Overloaded and NotCommitting, with nothing taken.
+        The future cannot be cancelled. Raises Overloaded, NotCommitting and Forked, with nothing
+        taken.
         """
-        future = Future[Saved[R]]()
-        future.set_running_or_notify_cancel()
+        forks.check(self._process, "a committer")
+        size_bytes = sum(map(self._size_bytes, entries))
+        future = threads.uncancellable(Future[Saved[R]]())
         with self._lock:
-            if self._is_closed or os.getpid() != self._process:
+            if self._is_closed:
                 raise NotCommitting
-            if len(self._waiting) >= MAX_WAITING:
-                raise Overloaded
-            self._waiting.append((entries, future))
+            count, waiting_bytes = len(self._waiting), self._waiting_bytes
+            if count >= MAX_WAITING or waiting_bytes + size_bytes > MAX_WAITING_BYTES:
+                raise Overloaded(count, waiting_bytes)
+            self._waiting.append(Waiting(entries, size_bytes, future))
+            self._waiting_bytes += size_bytes
             if not self._is_working:
                 self._is_working = True
                 self._worker.submit(self._work)
+        if threads.program_ends() and not self._worker.is_here:
+            wait([future])  # The thread may not come to it any more.
         return future
 
     async def save(self, entries: Sequence[E]) -> Saved[R]:
         """The same, awaited. Cancelled, it goes on saving all the same.
 
-        Raises what the save raised; Overloaded and NotCommitting, with nothing taken.
+        Raises what the save raised; Overloaded, NotCommitting and Forked, with nothing taken.
         """
         return await asyncio.wrap_future(self.submit(entries))
+
+    def closing(self) -> Future[None]:
+        """Take nothing more. Done when what still waits is saved. May be called again.
+
+        Raises Forked.
+        """
+        forks.check(self._process, "a committer")
+        with self._lock:
+            if not self._is_closed:
+                self._is_closed = True
+                self._worker.submit(lambda: self._ended.set_result(None))
+                self._worker.end()
+        return self._ended
 
     def close(self) -> None:
         """Save what still waits, and end the thread. May be called again, and by any thread.
 
-        Called by what is done when a save is over, it does not wait for the rest.
+        Called by what is done when a save is over, it does not wait for the rest. In a forked
+        process there is nothing to close.
         """
-        with self._lock:
-            self._is_closed = True
         if os.getpid() == self._process:
-            self._worker.shutdown(wait=not current_thread().name.startswith("paxos committer"))
+            ended = self.closing()
+            if not self._worker.is_here:
+                ended.result()
+                self._worker.join()
 
     def __enter__(self) -> Committer[E, R]:
         return self
@@ -129,13 +175,15 @@ class Committer(Generic[E, R]):
         with self._lock:
             count = min(len(self._waiting), MAX_BATCH)
             self._is_working = count > 0
-            return [self._waiting.popleft() for _ in range(count)]
+            batch = [self._waiting.popleft() for _ in range(count)]
+            self._waiting_bytes -= sum(it.size_bytes for it in batch)
+            return batch
 
     def _try(self, batch: list[Waiting[E, R]]) -> Saved[R] | BaseException:
         if self._failure is not None:
             return self._failure
         try:
-            return self._save([entry for entries, _ in batch for entry in entries])
+            return self._save([entry for it in batch for entry in it.entries])
         except (ValueError, TypeError) as error:
             return error
         except BaseException as error:
@@ -144,11 +192,11 @@ class Committer(Generic[E, R]):
 
 
 def _tell(batch: list[Waiting[E, R]], saved: Saved[R] | BaseException) -> None:
-    for _, future in batch:
+    for it in batch:
         try:
             if isinstance(saved, BaseException):
-                future.set_exception(saved)
+                it.saved.set_exception(saved)
             else:
-                future.set_result(saved)
+                it.saved.set_result(saved)
         except BaseException:
             _logger.exception("what was to be done after a save has failed")

@@ -35,6 +35,7 @@ from paxos import (
 )
 from paxos.election import Beat
 from paxos.server import Wakeup
+from paxos_adapters import numbers
 from paxos_adapters.limited_log import LimitedLog
 from paxos_adapters.ports import Store, Timer, Transport, Witness
 
@@ -59,10 +60,7 @@ class PaceError(PaxosError, ValueError):
     """A pace that would not let a rival finish."""
 
     def __init__(self, pace: Pace) -> None:
-        super().__init__(
-            f"{pace} cannot be kept: all times must be above 0 s, and longest_s not below "
-            "shortest_s."
-        )
+        super().__init__(f"{pace} cannot be kept: longest_s must not be below shortest_s.")
 
 
 @frozen
@@ -73,7 +71,8 @@ class Pace:
     end doubles with each attempt, up to ``longest_s`` (the lecture, "Liveness", remedy 1). A
     heartbeat comes every ``beat_s``. A good ``shortest_s`` is a few round trips and saves.
 
-    Raises PaceError unless 0 < shortest_s <= longest_s and 0 < beat_s.
+    Raises BadNumber unless all times are above 0 s and at most ``numbers.MAX_S``, and PaceError
+    unless shortest_s <= longest_s.
     """
 
     shortest_s: float = 0.05
@@ -81,7 +80,9 @@ class Pace:
     beat_s: float = 0.05
 
     def __attrs_post_init__(self) -> None:
-        if not (0 < self.shortest_s <= self.longest_s and self.beat_s > 0):
+        for name in "shortest_s", "longest_s", "beat_s":
+            numbers.seconds(name, getattr(self, name), above_0=True)
+        if self.longest_s < self.shortest_s:
             raise PaceError(self)
 
     def delay_s(self, wish: WakeMe[Wakeup], random: Random) -> float:

@@ -33,6 +33,7 @@ from paxos import (
 )
 from paxos.quorum import QuorumSystem
 from paxos.server import Wakeup
+from paxos_adapters import numbers
 from paxos_adapters.host import DEFAULT_PACE, Host, Pace
 from paxos_adapters.ports import Store, Witness
 
@@ -180,8 +181,10 @@ class Cluster(Generic[V]):
         """Servers 1 to ``servers`` under their majority, or the members of ``quorum``.
 
         ``stores`` gives each of them its store, one in memory if not said. ``witness`` is told
-        what happens. Raises QuorumError for less than one server.
+        what happens. Raises QuorumError for less than one server, BadNumber.
         """
+        numbers.whole("servers", servers, 0, numbers.MAX_SERVERS)
+        numbers.whole("seed", seed)
         ids = (ServerId(number) for number in range(1, servers + 1))
         self.quorum = majority(ids) if quorum is None else quorum
         self.servers = tuple(sorted(self.quorum.members))
@@ -255,8 +258,9 @@ class Cluster(Generic[V]):
     def run(self, max_events: int = 100_000) -> list[Event[V]]:
         """Let everything happen until all is quiet, and return it in order.
 
-        Raises StillRunning after ``max_events``.
+        Raises StillRunning after ``max_events``, BadNumber.
         """
+        numbers.whole("max_events", max_events, 0)
         history: list[Event[V]] = []
         while not self._is_quiet():
             if len(history) == max_events:

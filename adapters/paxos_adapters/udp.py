@@ -5,7 +5,9 @@
 - An event loop that cannot watch a socket gets datagrams one by one, from its own transport.
 - A peer that is not there makes the system complain of an earlier datagram. That is counted, and
   no more: datagrams may be lost. So are those that do not fit into the socket's buffer.
-- Names are resolved anew from time to time, since a peer may move.
+- Numbers are addresses at once. A name is looked up in a thread of its own, which may hang.
+- The socket is closed in a process that is forked: it would take datagrams away.
+- What is called for a datagram is guarded, see ``guard.py``.
 
 Figures: ``add_reader`` and a drain loop took 129,000 to 156,000 datagrams a second on Python 3.11,
 where a ``DatagramProtocol`` took 38,000.
@@ -17,11 +19,15 @@ import asyncio
 import socket
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from typing import TypeAlias
 
 from attrs import frozen
 
 from paxos import PaxosError
+from paxos_adapters import forks
+from paxos_adapters.guard import Guard
+from paxos_adapters.threads import ThreadNotStarted, aside
 
 Address: TypeAlias = "tuple[str, int]"
 """A host, as a name or a number, and a port."""
@@ -37,10 +43,13 @@ BUFFER_BYTES = 4 << 20
 """What is asked for each of the buffers of the socket; ``Buffers`` says what the system gives."""
 
 
+Found: TypeAlias = "tuple[socket.AddressFamily, socket.SocketKind, int, str, Place]"
+
+
 class AddressError(PaxosError):
     """An address that this machine cannot use."""
 
-    def __init__(self, address: Address, cause: OSError | UnicodeError) -> None:
+    def __init__(self, address: Address, cause: OSError | ValueError) -> None:
         super().__init__(
             f"{address[0]}:{address[1]} cannot be used here ({cause}). Name an address of this "
             "machine that no other process listens on, or the port 0 for any that is free."
@@ -64,6 +73,7 @@ class Endpoint:
         sock: socket.socket,
         receive: Callable[[bytes, Place], None],
         drained: Callable[[], None],
+        guard: Guard,
     ) -> None:
         """Use ``bind``."""
         self.counts: Counter[str] = Counter()
@@ -76,6 +86,7 @@ class Endpoint:
         self._socket = sock
         self._receive = receive
         self._drained = drained
+        self._guard = guard
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.DatagramTransport | None = None
 
@@ -86,15 +97,16 @@ class Endpoint:
         *,
         receive: Callable[[bytes, Place], None],
         drained: Callable[[], None],
+        guard: Guard,
     ) -> Endpoint:
         """Listen at ``address``; port 0 takes any that is free.
 
         ``receive`` gets each datagram and where it came from, ``drained`` is called when there is
-        none left for now. Raises AddressError.
+        none left for now, both under ``guard``. Raises AddressError, ThreadNotStarted.
         """
-        endpoint = cls(await _bound(address), receive, drained)
+        endpoint = cls(await _bound(address), receive, drained, guard)
         try:
-            endpoint._loop.add_reader(endpoint._socket, endpoint._drain)
+            endpoint._loop.add_reader(endpoint._socket, guard(endpoint._drain))
         except NotImplementedError:
             endpoint._transport, _ = await endpoint._loop.create_datagram_endpoint(
                 lambda: _OneByOne(endpoint), sock=endpoint._socket
@@ -125,6 +137,13 @@ class Endpoint:
 
     def arrived(self, datagram: bytes, place: Place) -> None:
         """One datagram, from a loop that hands them out one by one."""
+        self._guard(self._take)(datagram, place)
+
+    def broke(self, error: Exception) -> None:
+        """The loop's own transport has ended: nothing will arrive any more."""
+        self._guard(_raise)(error)
+
+    def _take(self, datagram: bytes, place: Place) -> None:
         self._receive(datagram, place)
         self._drained()
 
@@ -152,25 +171,50 @@ class _OneByOne(asyncio.DatagramProtocol):
         if isinstance(exc, OSError):
             self._endpoint.lost(exc)
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        if exc is not None:
+            self._endpoint.broke(exc)
+
 
 async def resolve(address: Address, family: int = socket.AF_UNSPEC) -> Place:
-    """Where ``address`` is now. Raises OSError if nobody knows."""
+    """Where ``address`` is now. Raises OSError if that cannot be found out."""
     try:
-        found = await asyncio.get_running_loop().getaddrinfo(
-            *address, family=family, type=socket.SOCK_DGRAM
-        )
-    except ValueError as error:  # Also a name that cannot be encoded, which is no OSError.
+        _, _, _, _, place = await _looked_up(address, family)
+    except ValueError as error:
         raise OSError(f"{address[0]!r} is no name of a host: {error}") from error
-    return found[0][4]
+    except ThreadNotStarted as error:
+        raise OSError(str(error)) from error
+    return place
+
+
+def is_numeric(address: Address) -> bool:
+    """Whether ``address`` is one by itself, and no name that has to be looked up."""
+    try:
+        _numeric(address, socket.AF_UNSPEC)
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def _numeric(address: Address, family: int) -> Found:
+    return socket.getaddrinfo(*address, family, socket.SOCK_DGRAM, flags=socket.AI_NUMERICHOST)[0]
+
+
+async def _looked_up(address: Address, family: int) -> Found:
+    """Raises OSError, ValueError, ThreadNotStarted."""
+    try:
+        return _numeric(address, family)
+    except socket.gaierror:
+        pass  # It is a name.
+    look_up = partial(socket.getaddrinfo, *address, family, socket.SOCK_DGRAM)
+    return (await asyncio.wrap_future(aside("paxos look-up", look_up)))[0]
 
 
 async def _bound(address: Address) -> socket.socket:
     try:
-        (family, kind, protocol, _, place), *_ = await asyncio.get_running_loop().getaddrinfo(
-            *address, type=socket.SOCK_DGRAM, flags=socket.AI_PASSIVE
-        )
-        sock = socket.socket(family, kind, protocol)
-    except (OSError, UnicodeError) as error:
+        family, kind, protocol, _, place = await _looked_up(address, socket.AF_UNSPEC)
+        sock = forks.own(socket.socket(family, kind, protocol))
+    except (OSError, ValueError) as error:
         raise AddressError(address, error) from error
     try:
         sock.setblocking(False)
@@ -181,3 +225,7 @@ async def _bound(address: Address) -> socket.socket:
         sock.close()
         raise AddressError(address, error) from error
     return sock
+
+
+def _raise(error: Exception) -> None:
+    raise error

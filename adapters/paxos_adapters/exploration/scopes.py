@@ -5,6 +5,7 @@ from __future__ import annotations
 from attrs import Factory, field, frozen
 
 from paxos import PaxosError, QuorumSystem, ServerId, majority
+from paxos_adapters import numbers
 from paxos_adapters.protocols import PAXOS, VALUES, Protocol
 
 
@@ -13,7 +14,8 @@ class ScopeError(PaxosError, ValueError):
 
 
 def _majority(scope: Scope) -> QuorumSystem:
-    return majority(map(ServerId, range(1, scope.acceptors + 1)))
+    count = numbers.whole("acceptors", scope.acceptors, 0, numbers.MAX_SERVERS)
+    return majority(map(ServerId, range(1, count + 1)))
 
 
 @frozen
@@ -24,7 +26,7 @@ class Scope:
     proposers propose, readers read, ``reads`` times each, and inquirers inquire. Each proposer has
     a value of its own, and another one after a crash. Without ``forgetful`` no message is
     forgotten; without ``reduced`` nothing is left out, which is slow, and the measure of what the
-    reductions keep. Raises ScopeError.
+    reductions keep. Raises ScopeError, BadNumber.
     """
 
     acceptors: int = 3
@@ -51,19 +53,18 @@ class Scope:
         return frozenset(value + "'" * n for value in VALUES[: self.proposers] for n in lives)
 
     def __attrs_post_init__(self) -> None:
+        for name in "acceptors", "proposers", "ballots", "crashes", "readers", "reads", "inquirers":
+            numbers.whole(name, getattr(self, name), 0)
         if len(self.quorum.members) != self.acceptors:
             raise ScopeError(
                 f"{self.acceptors} acceptors, and a quorum system of {len(self.quorum.members)} "
                 "members: name as many of the one as of the other."
             )
-        fewest = min(self.proposers, self.readers, self.inquirers)
-        if not 1 <= self.askers <= min(self.acceptors, len(VALUES)) or fewest < 0:
+        if not 1 <= self.askers <= min(self.acceptors, len(VALUES)):
             raise ScopeError(
                 f"{self.proposers} proposers, {self.readers} readers and {self.inquirers} "
                 f"inquirers among {self.acceptors} acceptors: there must be one at least, and "
                 f"{min(self.acceptors, len(VALUES))} at most, since each of them is a server too."
             )
-        if self.ballots < 1 or self.reads < 1 or self.crashes < 0:
-            raise ScopeError(
-                "it takes at least one ballot and one read each, and crashes are counted from 0."
-            )
+        if self.ballots < 1 or self.reads < 1:
+            raise ScopeError("it takes at least one ballot and one read each.")

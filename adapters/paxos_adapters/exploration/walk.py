@@ -19,6 +19,8 @@ from typing import Generic, Protocol, TypeVar
 
 from attrs import frozen
 
+from paxos_adapters import numbers
+
 A = TypeVar("A")
 A_co = TypeVar("A_co", covariant=True)
 S = TypeVar("S", bound=Hashable)
@@ -94,7 +96,9 @@ def explore(
 
     What is ``possible`` is judged at the end of a walk that saw everything, and costs the memory
     for all transitions. ``watch`` is shown a glimpse from time to time, and says whether to go on.
+    Raises BadNumber.
     """
+    numbers.whole("max_states", max_states, 1)
     rules = dict(always or {})
     never = dict(sometimes or {})
     origin: dict[S, S | None] = {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from paxos import PaxosError
+from paxos_adapters.forks import Forked as Forked
 
 REJOIN = (
     "A server that has lost its memory must not vote under its old id: it could contradict what it "
@@ -77,17 +78,6 @@ class Denied(StoreError):
             f"{path} cannot be used ({type(cause).__name__}: {cause}); nothing was changed. See to "
             "it that the folder is there, that this process may read and write in it, and that it "
             "is not mounted read-only."
-        )
-        self.path = path
-
-
-class Forked(StoreError):
-    """A process that was forked used the store of the one that it came from."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__(
-            f"{path} belongs to the process that opened it, and this one was forked from it. One "
-            "server has one memory and one process: fork first, and open then."
         )
         self.path = path
 

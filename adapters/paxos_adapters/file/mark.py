@@ -17,13 +17,13 @@ from __future__ import annotations
 import fcntl
 import os
 import struct
-import weakref
 from hashlib import blake2b
 from io import FileIO
 from pathlib import Path
 
 from attrs import frozen
 
+from paxos_adapters import forks
 from paxos_adapters.file.errors import Damaged, InUse
 
 MAGIC = b"paxos mark 1"
@@ -56,8 +56,7 @@ class Mark:
         self.said = Said(0, 0, b"")
         self.unfinished_path = store.with_name(store.name + "-mark-new")
         self._store = store
-        self._file = FileIO(os.open(path, flags | os.O_RDWR, 0o666), "r+")
-        _held.add(self)
+        self._file = forks.own(FileIO(os.open(path, flags | os.O_RDWR, 0o666), "r+"))
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -115,21 +114,6 @@ class Mark:
                 os.fsync(self._file)
         finally:
             self._file.close()
-
-    def forget(self) -> None:
-        """Close the file of a process that was forked: it has no part in the lock."""
-        self._file.close()
-
-
-_held = weakref.WeakSet[Mark]()
-
-
-def _forget_all() -> None:
-    for mark in [*_held]:
-        mark.forget()
-
-
-os.register_at_fork(after_in_child=_forget_all)
 
 
 def peek(store: Path) -> Said:

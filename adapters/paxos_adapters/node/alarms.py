@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 from paxos.server import Wakeup
+from paxos_adapters.guard import Guard
 
 TICK_S = 0.005
 
@@ -21,8 +22,9 @@ Alarm: TypeAlias = tuple[str, Wakeup]
 class Alarms:
     """The wake-ups of one node, handed to ``ring`` in the order in which they were set."""
 
-    def __init__(self, ring: Callable[[Sequence[Alarm]], None]) -> None:
+    def __init__(self, ring: Callable[[Sequence[Alarm]], None], guard: Guard) -> None:
         self._ring = ring
+        self._guard = guard
         self._ticks: dict[int, list[Alarm]] = {}
 
     def set(self, name: str, wake: Wakeup, delay_s: float) -> None:
@@ -32,7 +34,7 @@ class Alarms:
         alarms = self._ticks.get(tick)
         if alarms is None:
             alarms = self._ticks[tick] = []
-            loop.call_at(tick * TICK_S, self._due, tick)
+            loop.call_at(tick * TICK_S, self._guard(self._due), tick)
         alarms.append((name, wake))
 
     def _due(self, tick: int) -> None:

@@ -10,6 +10,7 @@ from msgspec import MsgspecError
 from msgspec.json import Decoder, encode
 
 from paxos import PaxosError
+from paxos_adapters import numbers
 from paxos_adapters.node.lines import (
     MAX_LINE_BYTES,
     Answer,
@@ -49,8 +50,9 @@ class TooLong(PaxosError, ValueError):
 def ask(data: Path, question: Question, *, patience_s: float | None) -> Answer:
     """What the server whose memory ``data`` is answers within ``patience_s``.
 
-    Raises NotRunning, TooLong and ControlError with nothing asked; NoReply.
+    Raises BadNumber, NotRunning, TooLong and ControlError with nothing asked; NoReply.
     """
+    numbers.timeout(patience_s, "patience_s")
     line = encode(question) + b"\n"
     if len(line) > MAX_LINE_BYTES:
         raise TooLong(len(line))

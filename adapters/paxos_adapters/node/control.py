@@ -7,11 +7,15 @@
 - Those who wait for the cluster have places of their own, so that they never keep anybody from
   seeing how the node is.
 - Who hangs up is forgotten. What was proposed goes on.
+- A forked process keeps no socket, neither this one nor those of who asks, and removes none.
+- What is wrong with a question never stops the server; what is wrong with the server does.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
+import os
 import socket
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
@@ -22,6 +26,7 @@ from msgspec.json import Decoder, encode
 
 from paxos import PaxosError
 from paxos.errors import assert_never
+from paxos_adapters import forks
 from paxos_adapters.codecs import BRIEF
 from paxos_adapters.host import Stopped
 from paxos_adapters.node.errors import NoAnswer, NodeClosed, OutcomeUnknown
@@ -54,6 +59,10 @@ MAX_BRIEF = 64
 LINE_S = 10.0
 """How long a question may take to arrive."""
 
+ACCEPT_AGAIN_S = 0.1
+"""How long to wait before the next one is let in, if the system has no descriptor left."""
+
+_logger = logging.getLogger(__name__)
 Waiting: TypeAlias = AskPropose | AskRead | AskWatch
 _question: Decoder[Question] = Decoder(Question)
 
@@ -61,22 +70,21 @@ _question: Decoder[Question] = Decoder(Question)
 @asynccontextmanager
 async def serve(node: Node[bytes], path: Path) -> AsyncGenerator[None, None]:
     """Answer questions at the socket ``path`` until left. Raises ControlError."""
-    control = _Control(node)
-    server = await asyncio.start_unix_server(
-        control.connected, sock=_bound(path), limit=MAX_LINE_BYTES
-    )
+    process = os.getpid()
+    control = _Control(node, _bound(path))
     try:
         yield
     finally:
-        server.close()
-        await control.close()
-        if path.is_socket():
-            path.unlink(missing_ok=True)
+        if os.getpid() == process:
+            await control.close()
+            if path.is_socket():
+                path.unlink(missing_ok=True)
 
 
 def _bound(path: Path) -> socket.socket:
     """A socket that only its owner can connect to; before ``listen`` nobody can."""
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    sock = forks.own(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
+    sock.setblocking(False)
     try:
         if path.is_socket():
             path.unlink()
@@ -96,34 +104,55 @@ def _bound(path: Path) -> socket.socket:
 class _Control:
     """All who ask one node."""
 
-    def __init__(self, node: Node[bytes]) -> None:
+    def __init__(self, node: Node[bytes], sock: socket.socket) -> None:
         self._node = node
+        self._socket = sock
         self._asking: set[asyncio.Task[None]] = set()
         self._waiting = 0
-
-    def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Somebody is there. A task of our own: asyncio complains when its own is cancelled."""
-        task = asyncio.ensure_future(self._talk(reader, writer))
-        self._asking.add(task)
-        task.add_done_callback(self._asking.discard)
+        sock.listen()
+        self._accepting = node.guard.task(self._accept)
 
     async def close(self) -> None:
         """Hang up on all who are left."""
-        for task in self._asking:
+        tasks = self._accepting, *self._asking
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._asking, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._socket.close()
 
-    async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            with suppress(ConnectionError):
+    async def _accept(self) -> None:
+        loop, is_quiet = asyncio.get_running_loop(), False
+        facts = {"event": "control", "server": self._node.me}
+        while True:
+            try:
+                sock, _ = await loop.sock_accept(self._socket)
+            except OSError as error:
+                if not is_quiet:
+                    _logger.warning("no more questions can come for now: %s", error, extra=facts)
+                is_quiet = True
+                await asyncio.sleep(ACCEPT_AGAIN_S)
+            else:
+                is_quiet = False
+                self._take(forks.own(sock))
+
+    def _take(self, sock: socket.socket) -> None:
+        task = self._node.guard.task(lambda: self._talk(sock))
+        self._asking.add(task)
+        task.add_done_callback(self._asking.discard)
+        task.add_done_callback(lambda _: sock.close())  # Also if it has not begun.
+
+    async def _talk(self, sock: socket.socket) -> None:
+        with suppress(OSError):
+            reader, writer = await asyncio.open_unix_connection(sock=sock, limit=MAX_LINE_BYTES)
+            try:
                 answer = await self._answered(reader)
                 if answer is not None:
                     writer.write(encode(answer) + b"\n")
                     await writer.drain()
-        finally:
-            writer.close()
-            with suppress(ConnectionError):
-                await writer.wait_closed()
+            finally:
+                writer.close()
+                with suppress(OSError):
+                    await writer.wait_closed()
 
     async def _answered(self, reader: asyncio.StreamReader) -> Answer | None:
         """The answer to the question that ``reader`` brings; None if it hangs up before."""
@@ -135,7 +164,7 @@ class _Control:
             question = _question.decode(line)
         except TimeoutError:
             return Problem("BadQuestion", f"no question came within {LINE_S:g} s.")
-        except ValueError as error:  # Too long a line, or UTF-8 that is none.
+        except (ValueError, RecursionError) as error:  # Too long, too deep, or no UTF-8.
             return Problem("BadQuestion", f"this is no question: {error}.")
         if type(question) is AskStatus:
             return self._status()
@@ -213,6 +242,6 @@ def _words(error: PaxosError) -> str:
 
 async def _hung_up(reader: asyncio.StreamReader) -> None:
     """Wait until nobody is there any more, whatever comes until then."""
-    with suppress(ConnectionError):
+    with suppress(OSError):
         while await reader.read(MAX_LINE_BYTES):
             pass

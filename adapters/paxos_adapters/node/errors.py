@@ -31,7 +31,7 @@ class NoAnswer(PaxosError, TimeoutError):
     """A question was not answered in time. Nothing is known; ask again, or ask another node."""
 
     def __init__(self, name: str, why: str) -> None:
-        super().__init__(f"{name!r}: {why}. Ask again, or ask another node.")
+        super().__init__(f"{name!r}: {why.rstrip('.')}. Ask again, or ask another node.")
         self.name = name
 
 
@@ -40,8 +40,8 @@ class OutcomeUnknown(PaxosError, TimeoutError):
 
     def __init__(self, name: str, why: str) -> None:
         super().__init__(
-            f"{name!r}: {why}. The value that was proposed may be chosen all the same, now or "
-            "later. Read the name to find out; to propose it again does no harm."
+            f"{name!r}: {why.rstrip('.')}. The value that was proposed may be chosen all the same, "
+            "now or later. Read the name to find out; to propose it again does no harm."
         )
         self.name = name
 
@@ -82,8 +82,8 @@ class NodeClosed(PaxosError):
 class BadName(PaxosError, ValueError):
     """A name that no decision can have."""
 
-    def __init__(self, name: str) -> None:
-        super().__init__(f"{name[:40]!r} is no name: it takes 1 to 255 bytes of UTF-8.")
+    def __init__(self, name: object) -> None:
+        super().__init__(f"{name!r:.60} is no name: it takes 1 to 255 bytes of UTF-8, as text.")
 
 
 class BadValue(PaxosError, ValueError):
@@ -109,10 +109,10 @@ class Undecodable(PaxosError, ValueError):
         self.name = name
 
 
-def check_name(name: str) -> None:
+def check_name(name: object) -> None:
     """Raise BadName unless a decision can have this name."""
     try:
-        size = len(name.encode())
+        size = len(name.encode()) if isinstance(name, str) else 0
     except UnicodeEncodeError:
         size = 0
     if not 1 <= size <= MAX_NAME_BYTES:

@@ -28,7 +28,7 @@ MAX_LINE_BYTES = 1 << 18
 MAX_PATH_BYTES = 100
 """What every system takes as the path of a socket; Linux takes 107."""
 
-MAX_TIMEOUT_S = 1e7
+MAX_TIMEOUT_S = 1e6
 Seconds = Annotated[float, Meta(gt=0, le=MAX_TIMEOUT_S)]
 
 

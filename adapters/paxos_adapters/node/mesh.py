@@ -19,8 +19,10 @@ from contextlib import suppress
 from weakref import WeakSet
 
 from paxos import Ballot, Message, Prepare, Promise, ServerId, UnknownServer
+from paxos_adapters import numbers
 from paxos_adapters.addresses import check_cluster, is_loopback
 from paxos_adapters.file import FileStore, StoreError
+from paxos_adapters.guard import Guard
 from paxos_adapters.limited_log import LimitedLog
 from paxos_adapters.node.errors import Insecure, ServedBefore
 from paxos_adapters.node.links import Link
@@ -73,10 +75,14 @@ class Mesh:
     ) -> None:
         """The links of the server whose memory ``file`` is to all others of ``addresses``.
 
-        It listens at ``listen``, at its own address if not said. Raises Insecure for addresses
-        beyond loopback without ``protection``, unless ``insecure``; BadAddress for addresses that
-        can never work; UnknownServer if the file's server, or another member, has no address.
+        It listens at ``listen``, at its own address if not said. Raises BadNumber; Insecure for
+        addresses beyond loopback without ``protection``, unless ``insecure``; BadAddress for
+        addresses that can never work; UnknownServer if the file's server, or another member, has no
+        address.
         """
+        numbers.servers(addresses)
+        for it in addresses.values() if listen is None else (listen, *addresses.values()):
+            numbers.address("a server", it)
         me = file.identity.server
         for member in {me, *members} - addresses.keys():
             raise UnknownServer(member, addresses.keys())
@@ -100,7 +106,7 @@ class Mesh:
         self._log = LimitedLog(_logger, every_s=TELL_S)
         self._pings = 0
         self._chores: list[asyncio.Task[None]] = []
-        self._is_closed = False
+        self._is_open = False
 
     # --- life -----------------------------------------------------------------------------------
 
@@ -113,35 +119,41 @@ class Mesh:
             raise ServedBefore(self._file.path)
         _served.add(self._file)
 
+    def disclaim(self) -> None:
+        """Nothing was sent for the file, nor will be: another one may have it."""
+        _served.discard(self._file)
+
     async def open(
         self,
         deliver: Callable[[ServerId, str, Message[bytes]], None],
         drained: Callable[[], None],
+        guard: Guard,
     ) -> None:
         """Listen: ``deliver`` each message, and say when all that has arrived was ``drained``.
 
-        The file has been claimed. Raises AddressError, and lets go of the file then.
+        What the event loop calls is guarded. The file has been claimed. Raises AddressError and
+        ThreadNotStarted, and lets go of the file then.
         """
         self._loop = asyncio.get_running_loop()
         self._deliver, self._drained = deliver, drained
         try:
             self._endpoint = await Endpoint.bind(
-                self._listen, receive=self._receive, drained=drained
+                self._listen, receive=self._receive, drained=drained, guard=guard
             )
         except BaseException:
-            _served.discard(self._file)
-            self._is_closed = True
+            self.disclaim()
             raise
+        self._is_open = True
         await self._resolve()
-        if not self._is_closed:
-            chores = self._resolve_again(), self._ping_again()
-            self._chores = [self._loop.create_task(it) for it in chores]
+        if self._is_open:
+            chores = self._resolve_again, self._ping_again
+            self._chores = [guard.task(it) for it in chores]
 
     def close(self) -> None:
-        """Stop listening and sending, at once. May be called again."""
-        if self._is_closed:
+        """Stop listening and sending, at once. May be called again, and before it was opened."""
+        if not self._is_open:
             return
-        self._is_closed = True
+        self._is_open = False
         self._endpoint.close()
         for chore in self._chores:
             chore.cancel()

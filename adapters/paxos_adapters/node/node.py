@@ -9,16 +9,19 @@
   next one.
 - A message to itself does not leave the node.
 - Values are encoded and decoded at the edge, for the caller: see ``values.py``. Inside are bytes.
-- A save that fails, or proof that some server broke the protocol, stops the node for good.
-- Whoever gives up waiting does not take back what was begun: its outcome is unknown, and says so.
+- A save that fails, proof that some server broke the protocol, and every other exception that is
+  not expected stop the node for good: whatever the event loop calls here is guarded.
+- To give up waiting, or to be cancelled, does not take back what was begun: its outcome is unknown.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections import deque
 from collections.abc import Coroutine, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from random import Random
 from secrets import randbits
@@ -30,8 +33,8 @@ from paxos import (
     Broadcast,
     Done,
     From,
-    InvariantError,
     Message,
+    PaxosError,
     QuorumSystem,
     Saved,
     ServerId,
@@ -42,7 +45,9 @@ from paxos import (
     server,
 )
 from paxos.server import Wakeup
-from paxos_adapters.file import FileStore, StoreError
+from paxos_adapters import forks, numbers
+from paxos_adapters.file import FileStore
+from paxos_adapters.guard import Guard
 from paxos_adapters.host import DEFAULT_PACE, Pace, Stopped
 from paxos_adapters.node.alarms import Alarm, Alarms
 from paxos_adapters.node.errors import (
@@ -56,7 +61,8 @@ from paxos_adapters.node.errors import (
 from paxos_adapters.node.mesh import Mesh
 from paxos_adapters.node.questions import Answer, Questions
 from paxos_adapters.node.saving import QUICK_S, Saver
-from paxos_adapters.node.status import Status, tolerance
+from paxos_adapters.node.status import Status
+from paxos_adapters.node.tolerance import tolerance
 from paxos_adapters.node.values import Found, Values
 from paxos_adapters.ports import Codec, Witness
 from paxos_adapters.registers import Registers, Waiting
@@ -96,9 +102,11 @@ class Node(Generic[V]):
         thread: always, if that is 0. ``witness`` is told what happens, in bytes: a recorder, for
         example.
 
-        Raises BadAddress for addresses that can never work; Insecure; UnknownServer if the file's
-        server, or another member, has no address.
+        Raises BadNumber; BadAddress for addresses that can never work; Insecure; UnknownServer if
+        the file's server, or another member, has no address.
         """
+        self._quick_s = numbers.seconds("quick_s", quick_s)
+        numbers.servers(addresses)
         self.me = file.identity.server
         self.file = file
         self._values = Values(codec)
@@ -114,14 +122,16 @@ class Node(Generic[V]):
         )
         self._pace = pace
         self._random = Random() if random is None else random
-        self._quick_s = quick_s
         self._witness = witness
         self._questions = Questions(session=randbits(SESSION_BITS))
         self._events: deque[tuple[str, server.Event[bytes]]] = deque()
         self._reports: deque[tuple[str, server.Report[bytes]]] = deque()
-        self._alarms = Alarms(self._ring)
+        self.guard = Guard(self._stop)
+        self._turn = self.guard(self._take_turn)
+        self._alarms = Alarms(self._ring, self.guard)
         self._saver: Saver | None = None
         self._stopped: Stopped | None = None
+        self._process = os.getpid()
         self._end = asyncio.Event()
 
     # --- life -----------------------------------------------------------------------------------
@@ -129,24 +139,31 @@ class Node(Generic[V]):
     async def __aenter__(self) -> Self:
         """Listen.
 
-        Raises AddressError, Failed if nothing can be saved, and ServedBefore if somebody has served
-        this open file before.
+        Raises AddressError, ThreadNotStarted, Failed if nothing can be saved, and ServedBefore if
+        this open file was served before.
         """
         self._mesh.claim()
         self._loop = asyncio.get_running_loop()
-        self._registers = Registers(
-            self.me, self.quorum, load=self.file.load, perform=self._perform, witness=self._witness
-        )
-        self._registers.reserved(self.file.save([self._registers.block()]))
-        self._saver = Saver(self.file, self._quick_s)
         try:
-            await self._mesh.open(self._hear, self._turn)
-            if self._stopped is not None:
-                raise self._stopped
+            self._saver = Saver(lambda it: self.file.save(it), self._quick_s, self.guard)
+        except BaseException:
+            self._mesh.disclaim()
+            raise
+        try:
+            await self._open()
         except BaseException:
             await self.close()
             raise
         return self
+
+    async def _open(self) -> None:
+        self._registers = Registers(
+            self.me, self.quorum, load=self.file.load, perform=self._perform, witness=self._witness
+        )
+        self._registers.reserved(self.file.save([self._registers.block()]))
+        await self._mesh.open(self._hear, self._turn, self.guard)
+        if self._stopped is not None:
+            raise self._stopped
 
     async def __aexit__(
         self,
@@ -158,21 +175,29 @@ class Node(Generic[V]):
         await self.close()
 
     async def close(self) -> None:
-        """Save what is under way, and let go. Who still waits gets no answer."""
-        if self._saver is not None:
+        """Save what is under way, and let go. All that still wait are told at once.
+
+        In a forked process there is nothing to close.
+        """
+        if self._saver is not None and os.getpid() == self._process:
             self._stop(NodeClosed())
-            await self._loop.run_in_executor(None, self._saver.close)
+            await asyncio.wrap_future(self._saver.closing())
             await self._mesh.closed()
 
     async def stopped(self) -> Stopped:
-        """Wait until the node has stopped, by itself or since it was closed, and say why."""
+        """Wait until the node has stopped, by itself or since it was closed, and say why.
+
+        Raises Forked.
+        """
+        forks.check(self._process, self.file.path)
         await self._end.wait()
         assert self._stopped is not None
         return self._stopped
 
     @property
     def place(self) -> Place:
-        """Where it listens, as the system says it."""
+        """Where it listens, as the system says it. Raises Forked."""
+        forks.check(self._process, self.file.path)
         return self._mesh.place
 
     def _stop(self, cause: BaseException) -> None:
@@ -181,9 +206,11 @@ class Node(Generic[V]):
             self._end.set()
             if not isinstance(cause, NodeClosed):
                 facts = {"event": "stopped", "server": self.me, "reason": type(cause).__name__}
-                _logger.critical("%s", self._stopped, extra=facts)
-            self._mesh.close()
+                is_foreseen = isinstance(cause, PaxosError)
+                trace = None if is_foreseen else cause
+                _logger.critical("%s", self._stopped, extra=facts, exc_info=trace)
             self._questions.end(self._stopped)
+            self._mesh.close()
 
     # --- what programs ask ----------------------------------------------------------------------
 
@@ -193,15 +220,15 @@ class Node(Generic[V]):
         """Get a value chosen for ``name``: ``value``, unless another one is or may be already.
 
         The call itself encodes ``value``: from then on the object is the caller's again, before
-        anything is awaited. With nothing begun it raises NotEntered, Stopped, BadName, TooLarge,
-        and BadValue for a value that the codec does not bring back equal.
+        anything is awaited. With nothing begun it raises NotEntered, Stopped, BadName,
+        BadNumber, TooLarge, and BadValue for a value that the codec does not bring back equal.
 
         Awaited, it returns what is chosen. Raises OutcomeUnknown after ``timeout_s``, or if the
         node stops before there is an answer; Undecodable for another value that is chosen, if the
         codec does not know it; with nothing begun Crowded and Stopped. Cancelled, or too late, it
         may go on in the background.
         """
-        self._check(name)
+        timeout_s = self._check(name, timeout_s)
         return self._propose(name, self._values.encode(name, value), timeout_s)
 
     async def _propose(self, name: str, encoded: bytes, timeout_s: float | None) -> V:
@@ -215,9 +242,9 @@ class Node(Generic[V]):
         """What is chosen for ``name``; None if nothing was when it was asked.
 
         Raises NoAnswer after ``timeout_s`` or if the node stops; Undecodable if the codec does not
-        know the value; BadName, Crowded, NotEntered and Stopped.
+        know the value; BadName, BadNumber, Crowded, NotEntered and Stopped.
         """
-        self._check(name)
+        timeout_s = self._check(name, timeout_s)
         answer = self._questions.read(name)
         report = await self._answer(name, answer, timeout_s, NoAnswer)
         return Found(self._values.decode(name, report.value)) if type(report) is Done else None
@@ -227,18 +254,30 @@ class Node(Generic[V]):
 
         Raises as ``read`` does.
         """
+        timeout_s = self._check(name, timeout_s)
         attempt = 0
         try:
             async with asyncio.timeout(timeout_s):
                 while (found := await self.read(name)) is None:
-                    wish = WakeMe[Wakeup](Wake(NO_BALLOT), attempt)
-                    await asyncio.sleep(self._pace.delay_s(wish, self._random))
+                    await self._pause(name, attempt)
                     attempt += 1
                 return found.value
         except NoAnswer:
             raise
         except TimeoutError:
             raise NoAnswer(name, TOO_LATE) from None
+
+    async def _pause(self, name: str, attempt: int) -> None:
+        """Wait as long as a proposal would before its next attempt.
+
+        Raises NoAnswer as soon as the node stops.
+        """
+        wish = WakeMe[Wakeup](Wake(NO_BALLOT), attempt)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._pace.delay_s(wish, self._random)):
+                await self._end.wait()
+        if self._stopped is not None:
+            raise NoAnswer(name, str(self._stopped)) from self._stopped
 
     def state(self, name: str) -> server.Server[bytes]:
         """What this server holds and knows of ``name``, encoded; some may wait for a save.
@@ -249,7 +288,8 @@ class Node(Generic[V]):
         return self._registers.of(name).state
 
     def status(self) -> Status:
-        """How it is now. Raises NotEntered."""
+        """How it is now. Raises NotEntered and Forked."""
+        forks.check(self._process, self.file.path)
         if self._saver is None:
             raise NotEntered
         peers = self._mesh.peers()
@@ -257,7 +297,7 @@ class Node(Generic[V]):
         return Status(
             self.me,
             peers,
-            tolerance(self.quorum, up),
+            tolerance(self.quorum, up) if self._stopped is None else -1,
             self.file.mark,
             len(self._registers),
             len(self._questions),
@@ -265,14 +305,18 @@ class Node(Generic[V]):
             {**self._mesh.lost, **_counted("waiting for the disk", self._registers.dropped)},
             self._registers.promised,
             self._mesh.buffers,
+            None if self._stopped is None else str(self._stopped),
         )
 
-    def _check(self, name: str) -> None:
+    def _check(self, name: str, timeout_s: float | None = None) -> float | None:
+        """``timeout_s``, checked like all else that a program passes in."""
+        forks.check(self._process, self.file.path)
         if self._saver is None:
             raise NotEntered
         if self._stopped is not None:
             raise self._stopped
         check_name(name)
+        return numbers.timeout(timeout_s)
 
     async def _answer(
         self,
@@ -304,12 +348,12 @@ class Node(Generic[V]):
         if request is not None:
             self._events.append((name, request))
 
-    def _turn(self) -> None:
+    def _take_turn(self) -> None:
         """Step through what has come, send what is free, and save what waits."""
         has_answered = False
         while self._stopped is None and (self._events or self._reports):
             while self._events:
-                self._step(*self._events.popleft())
+                self._registers.receive(*self._events.popleft())
             while self._reports:
                 name, report = self._reports.popleft()
                 self._questions.answer(name, report)
@@ -318,7 +362,7 @@ class Node(Generic[V]):
             self._events.extend(self._questions.due())
         if has_answered:
             # Who was answered may ask more: what follows from that shares the datagrams.
-            self._loop.call_soon(self._finish_turn)
+            self._loop.call_soon(self.guard(self._finish_turn))
         else:
             self._finish_turn()
 
@@ -328,12 +372,6 @@ class Node(Generic[V]):
             waiting = () if self._saver.is_busy else self._registers.take()
             if waiting:
                 self._saver.save(self._registers.entries(waiting), partial(self._saved, waiting))
-
-    def _step(self, name: str, event: server.Event[bytes]) -> None:
-        try:
-            self._registers.receive(name, event)
-        except (InvariantError, StoreError) as error:
-            self._stop(error)
 
     def _perform(self, name: str, effect: server.Effect[bytes]) -> None:
         if type(effect) is To:

@@ -3,8 +3,8 @@
 - A thread costs two switches for each save, about as much as a quick disk takes for the save. On
   a slow disk the event loop has better things to do than to wait.
 - What the last save took is no promise: a quick disk that stalls holds the event loop up once.
-- One save at a time. What comes meanwhile goes together into the next one.
-- The first failure is final.
+- One save at a time, whatever is asked: what comes meanwhile goes to the thread, after it.
+- The thread is there from the beginning, or the saver is not. The first failure is final.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 
 from paxos import Saved, server
 from paxos_adapters.committing import Committer
-from paxos_adapters.file import FileStore
+from paxos_adapters.guard import Guard
 from paxos_adapters.registers import Entry
 
 QUICK_S = 0.001
@@ -24,15 +25,29 @@ QUICK_S = 0.001
 
 
 class Saver:
-    """Saves the entries of one node into ``file``. Belongs to the event loop that it is made on."""
+    """Saves the entries of one node. Belongs to the event loop that it is made on."""
 
-    def __init__(self, file: FileStore, quick_s: float) -> None:
-        self.is_busy = False
+    def __init__(
+        self,
+        save: Callable[[Sequence[Entry]], Saved[server.Record[bytes]]],
+        quick_s: float,
+        guard: Guard,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """``save`` is that of a file, ``clock`` measures it in seconds. Raises ThreadNotStarted."""
+        self._under_way = 0
+        self._save_entries = save
         self._quick_s = quick_s
-        self._file = file
+        self._guard = guard
+        self._clock = clock
         self._loop = asyncio.get_running_loop()
         self._committer = Committer[Entry, server.Record[bytes]](self._save)
         self._took_s = 0.0
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a save is under way in the thread."""
+        return self._under_way > 0
 
     def save(
         self,
@@ -40,22 +55,21 @@ class Saver:
         saved: Callable[[Saved[server.Record[bytes]] | BaseException], None],
     ) -> None:
         """Save ``entries``, and tell ``saved`` how it went: before this returns, or later."""
-        if self._took_s < self._quick_s:
+        if self._took_s < self._quick_s and not self.is_busy:
             saved(self._try(entries))
         else:
-            self.is_busy = True
-            self._committer.submit(entries).add_done_callback(
-                lambda saving: self._loop.call_soon_threadsafe(self._done, saving, saved)
-            )
+            saving = self._committer.submit(entries)
+            self._under_way += 1
+            saving.add_done_callback(lambda saving: self._hand_over(saving, saved))
 
-    def close(self) -> None:
-        """Wait for the save under way. Blocks."""
-        self._committer.close()
+    def closing(self) -> Future[None]:
+        """Save nothing more. Done when the saves under way are, and the thread has ended."""
+        return self._committer.closing()
 
     def _save(self, entries: Sequence[Entry]) -> Saved[server.Record[bytes]]:
-        started_s = time.monotonic()
-        receipt = self._file.save(entries)
-        self._took_s = time.monotonic() - started_s
+        started_s = self._clock()
+        receipt = self._save_entries(entries)
+        self._took_s = self._clock() - started_s
         return receipt
 
     def _try(self, entries: Sequence[Entry]) -> Saved[server.Record[bytes]] | BaseException:
@@ -64,10 +78,18 @@ class Saver:
         except Exception as error:
             return error
 
+    def _hand_over(
+        self,
+        saving: Future[Saved[server.Record[bytes]]],
+        saved: Callable[[Saved[server.Record[bytes]] | BaseException], None],
+    ) -> None:
+        with suppress(RuntimeError):  # The event loop has ended, and with it all that wait.
+            self._loop.call_soon_threadsafe(self._guard(self._done), saving, saved)
+
     def _done(
         self,
         saving: Future[Saved[server.Record[bytes]]],
         saved: Callable[[Saved[server.Record[bytes]] | BaseException], None],
     ) -> None:
-        self.is_busy = False
+        self._under_way -= 1
         saved(saving.exception() or saving.result())

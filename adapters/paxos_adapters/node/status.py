@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import lru_cache
-from itertools import combinations
 
 from attrs import frozen
 
-from paxos import Ballot, QuorumSystem, ServerId
-from paxos.quorum import Counted
+from paxos import Ballot, ServerId
 from paxos_adapters.udp import Address, Buffers
 
 SILENT_S, DEAF_S = 3.5, 2.0
@@ -59,6 +56,7 @@ class Status:
 
     ``promised`` is the highest promise for a name in memory. ``refused`` and ``lost`` count
     datagrams, by what was wrong with them. ``buffers`` is what the system gave to the socket.
+    ``stopped``: why it has stopped for good; the tolerance is -1 then.
     """
 
     me: ServerId
@@ -71,16 +69,4 @@ class Status:
     lost: Mapping[str, int]
     promised: Ballot
     buffers: Buffers
-
-
-@lru_cache(maxsize=64)
-def tolerance(quorum: QuorumSystem, up: frozenset[ServerId]) -> int:
-    """How many of ``up``, whichever they are, a quorum of each phase can do without; or -1."""
-    if isinstance(quorum, Counted):
-        return max(-1, len(up) - max(quorum.phase1, quorum.phase2))
-    for fewer in range(len(up) + 1):
-        for down in combinations(sorted(up), fewer):
-            rest = up.difference(down)
-            if not (quorum.is_phase1(rest) and quorum.is_phase2(rest)):
-                return fewer - 1
-    return len(up)
+    stopped: str | None = None

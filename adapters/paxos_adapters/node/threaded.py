@@ -18,13 +18,13 @@ from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import CancelledError, Future
 from contextlib import suppress
 from random import Random
-from threading import RLock, Thread
+from threading import RLock
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
 from paxos import QuorumSystem, ServerId
+from paxos_adapters import forks
 from paxos_adapters.file import FileStore
-from paxos_adapters.file.errors import Forked
 from paxos_adapters.host import DEFAULT_PACE, Pace, Stopped
 from paxos_adapters.node.errors import NodeClosed
 from paxos_adapters.node.node import Node
@@ -32,6 +32,7 @@ from paxos_adapters.node.saving import QUICK_S
 from paxos_adapters.node.status import Status
 from paxos_adapters.node.values import Found
 from paxos_adapters.ports import Codec, Witness
+from paxos_adapters.threads import started
 from paxos_adapters.udp import Address, Place
 from paxos_adapters.wire import Protection
 
@@ -64,7 +65,8 @@ class ThreadedNode(Generic[V]):
         """Start it, as ``Node`` is made and entered, and wait until it listens.
 
         ``loop_factory`` makes the event loop, for example that of uvloop. Raises what ``Node``
-        raises: Insecure, UnknownServer, AddressError, and Failed if nothing can be saved.
+        raises: BadNumber, Insecure, UnknownServer, AddressError, ThreadNotStarted, and Failed if
+        nothing can be saved.
         """
         self._node = Node(
             file,
@@ -89,10 +91,11 @@ class ThreadedNode(Generic[V]):
         self._loop = self._runner.get_loop()
         listening = Future[None]()
         # A program that ends without closing ends as in a crash, which is what a node is made for.
-        self._thread = Thread(
-            target=self._run, args=[listening], name=f"paxos node {self.me}", daemon=True
-        )
-        self._thread.start()
+        try:
+            self._thread = started(f"paxos node {self.me}", lambda: self._run(listening))
+        except BaseException:
+            self._loop.close()
+            raise
         try:
             listening.result()
         except BaseException:
@@ -121,7 +124,8 @@ class ThreadedNode(Generic[V]):
 
     @property
     def place(self) -> Place:
-        """Where it listens, as the system says it."""
+        """Where it listens, as the system says it. Raises Forked."""
+        forks.check(self._process, self.file.path)
         return self._node.place
 
     def close(self) -> None:
@@ -149,12 +153,16 @@ class ThreadedNode(Generic[V]):
         self.close()
 
     def _ask(self, question: Callable[[], Coroutine[object, object, T]]) -> T:
-        if os.getpid() != self._process:
-            raise Forked(self.file.path)
+        forks.check(self._process, self.file.path)
         with self._lock:  # What is asked before it is closed, the loop begins before it ends.
             if self._is_closed:
                 raise Stopped(self.me, NodeClosed())
-            answer = asyncio.run_coroutine_threadsafe(question(), self._loop)
+            asked = question()
+            try:
+                answer = asyncio.run_coroutine_threadsafe(asked, self._loop)
+            except RuntimeError:  # The loop has ended by itself.
+                asked.close()
+                raise Stopped(self.me, NodeClosed()) from None
         try:
             return answer.result()
         except CancelledError:

@@ -4,21 +4,29 @@
         host = Host(me, quorum, store=file.decision("leader"), transport=transport, timer=timer)
 
 The same links as those of a node. A node is more: any number of decisions, and one save for all.
+An exception of ``receive``, or any other that is not expected, stops the transport for good.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
+import os
 from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Self
 
 from paxos import Message, ServerId, UnknownServer
+from paxos_adapters import forks
 from paxos_adapters.file import FileStore
+from paxos_adapters.guard import Guard
+from paxos_adapters.host import Stopped
 from paxos_adapters.node.errors import check_name
 from paxos_adapters.node.mesh import Mesh
 from paxos_adapters.udp import Address, Place
 from paxos_adapters.wire import Protection
+
+_logger = logging.getLogger(__name__)
 
 
 class DatagramTransport:
@@ -46,6 +54,10 @@ class DatagramTransport:
         self._receive = receive
         self._members = addresses.keys()
         self._is_open = False
+        self._stopped: Stopped | None = None
+        self._end = asyncio.Event()
+        self._process = os.getpid()
+        self._guard = Guard(self._stop)
         self._mesh = Mesh(
             file,
             addresses,
@@ -56,11 +68,11 @@ class DatagramTransport:
         )
 
     async def __aenter__(self) -> Self:
-        """Listen. Raises AddressError, and ServedBefore as a node does."""
+        """Listen. Raises AddressError, ThreadNotStarted, and ServedBefore as a node does."""
         self._mesh.claim()
         self._loop = asyncio.get_running_loop()
         try:
-            await self._mesh.open(self._hear, self._mesh.flush)
+            await self._mesh.open(self._hear, self._mesh.flush, self._guard)
         except BaseException:
             self._mesh.close()
             raise
@@ -73,10 +85,18 @@ class DatagramTransport:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Let go. Nothing is received from then on."""
-        self._is_open = False
-        self._mesh.close()
-        await self._mesh.closed()
+        """Let go. Nothing is received from then on. In a forked process there is nothing to do."""
+        if os.getpid() == self._process:
+            self._is_open = False
+            self._mesh.close()
+            await self._mesh.closed()
+
+    async def stopped(self) -> Stopped:
+        """Wait until an exception has stopped it, and say which. Raises Forked."""
+        forks.check(self._process, "a transport")
+        await self._end.wait()
+        assert self._stopped is not None
+        return self._stopped
 
     @property
     def place(self) -> Place:
@@ -84,14 +104,26 @@ class DatagramTransport:
         return self._mesh.place
 
     def send(self, receiver: ServerId, message: Message[bytes]) -> None:
-        """Send ``message`` at once, or lose it. Raises UnknownServer."""
+        """Send ``message`` at once, or lose it. Raises UnknownServer, Stopped and Forked."""
+        forks.check(self._process, "a transport")
+        if self._stopped is not None:
+            raise self._stopped
         if receiver not in self._members:
             raise UnknownServer(receiver, self._members)
         if receiver == self.me:
-            self._loop.call_soon(self._hear, self.me, self._decision, message)
+            self._loop.call_soon(self._guard(self._hear), self.me, self._decision, message)
         else:
             self._mesh.post(receiver, self._decision, message)
             self._mesh.flush()
+
+    def _stop(self, cause: BaseException) -> None:
+        if self._stopped is None:
+            self._stopped = Stopped(self.me, cause)
+            self._is_open = False
+            self._end.set()
+            facts = {"event": "stopped", "server": self.me, "reason": type(cause).__name__}
+            _logger.critical("%s", self._stopped, extra=facts, exc_info=cause)
+            self._mesh.close()
 
     def _hear(self, sender: ServerId, name: str, message: Message[bytes]) -> None:
         if self._is_open and name == self._decision:

@@ -25,6 +25,7 @@ from attrs import define
 
 from paxos import PaxosError, QuorumSystem, ServerId, server
 from paxos.ballot import V
+from paxos_adapters import numbers
 from paxos_adapters.outputs import RECORDING, OutputRefused, is_same, move, open_for_writing, remove
 from paxos_adapters.ports import Codec
 from paxos_adapters.recording import entries
@@ -79,13 +80,10 @@ class Recorder(Generic[V]):
         """Open the file.
 
         Raises OutputRefused if it cannot be, or must not: it is not a recording, or belongs to a
-        server. Raises OSError; RecordingError for a bound below 4 kB.
+        server. Raises OSError; BadNumber for a bound below 4 kB.
         """
-        if max_bytes < MIN_BYTES or keep < 0:
-            raise RecordingError(
-                f"a recording in files of {max_bytes} bytes, {keep} of them kept, cannot be: use "
-                f"at least {MIN_BYTES} bytes, and keep 0 or more."
-            )
+        numbers.whole("max_bytes", max_bytes, MIN_BYTES)
+        numbers.whole("keep", keep, 0)
         self.path = path
         self.failure: Exception | None = None
         self._coder = Coder(codec)

@@ -10,9 +10,14 @@ from functools import lru_cache
 
 from attrs import frozen
 
+from paxos_adapters import numbers
+
 OUT_OF = 256
 NEAR_TICKS, FAR_TICKS = 6, 20
 """How long a message takes at most where servers are near each other, and where they are far."""
+
+RATES = "loss", "duplication", "lateness", "slow_saves", "save_crashes", "lost_disks"
+"""The fields of ``Faults`` that are out of 256; a message has one fate of the first three."""
 
 LOST, TWICE, LATE = 0, -1, -2
 """What a draw says instead of a delay."""
@@ -79,7 +84,8 @@ class Faults:
     Rates are out of 256: of messages that are lost, doubled or much too late; of saves that take
     their time, and of saves around which the server crashes. ``crashes``, ``pauses``,
     ``partitions`` and ``failing_stores`` say how many there are at most, apart from that;
-    ``lost_disks``, of how many restarts in 256 the disk is wiped or rolled back before.
+    ``lost_disks``, of how many restarts in 256 the disk is wiped or rolled back before. Raises
+    BadNumber.
     """
 
     loss: int = 40
@@ -93,6 +99,14 @@ class Faults:
     failing_stores: int = 1
     lost_disks: int = 48
     skew: bool = True
+
+    def __attrs_post_init__(self) -> None:
+        for name in RATES:
+            numbers.whole(name, getattr(self, name), 0, OUT_OF)
+        for name in "crashes", "pauses", "partitions", "failing_stores":
+            numbers.whole(name, getattr(self, name), 0)
+        messages = self.loss + self.duplication + self.lateness
+        numbers.whole("loss + duplication + lateness", messages, 0, OUT_OF)
 
 
 CALM = Faults(

@@ -8,6 +8,7 @@ from typing import TypeAlias
 from attrs import Factory, field, frozen
 
 from paxos import PaxosError, QuorumSystem, ServerId, majority
+from paxos_adapters import numbers
 from paxos_adapters.protocols import PAXOS, VALUES, Event, Protocol
 from paxos_adapters.rules import RULES
 from paxos_adapters.simulation.faults import Faults
@@ -29,7 +30,8 @@ class SetupError(PaxosError, ValueError):
 
 
 def _majority(setup: Setup) -> QuorumSystem:
-    return majority(map(ServerId, range(1, setup.servers + 1)))
+    count = numbers.whole("servers", setup.servers, 0, numbers.MAX_SERVERS)
+    return majority(map(ServerId, range(1, count + 1)))
 
 
 def _everywhere(setup: Setup) -> Network:
@@ -44,7 +46,7 @@ class Setup:
     own it inquires instead.
     ``liveness``: faults end after FAULTY_TICKS, and all that are ``answerable`` in ``network``
     must have an answer. ``trusting``: a server votes whatever happened to its disk, to see what
-    comes of that. Only ``rules`` count as broken. Raises SetupError.
+    comes of that. Only ``rules`` count as broken. Raises SetupError, BadNumber.
     """
 
     servers: int = 3
@@ -64,12 +66,14 @@ class Setup:
         return self.proposers + self.readers
 
     def __attrs_post_init__(self) -> None:
+        for name in "servers", "proposers", "readers":
+            numbers.whole(name, getattr(self, name), 0)
         if not 1 <= self.servers <= MAX_SERVERS or len(self.quorum.members) != self.servers:
             raise SetupError(
                 f"{self.servers} servers, and a quorum system of {len(self.quorum.members)} "
                 f"members: name as many of the one as of the other, 1 to {MAX_SERVERS}."
             )
-        if not 1 <= self.askers <= self.servers or min(self.proposers, self.readers) < 0:
+        if not 1 <= self.askers <= self.servers:
             raise SetupError(
                 f"{self.proposers} proposers and {self.readers} readers among {self.servers} "
                 "servers: there must be one at least, and each of them is a server."

@@ -14,6 +14,7 @@ from concurrent.futures import CancelledError, Executor, Future
 
 from attrs import evolve, frozen
 
+from paxos_adapters import numbers
 from paxos_adapters.simulation.faults import Fault
 from paxos_adapters.simulation.life import simulator_of
 from paxos_adapters.simulation.setup import Life, Setup
@@ -65,8 +66,9 @@ def sweep(
     """Live every seed of ``seeds``, up to the first that breaks a rule.
 
     Without an ``executor``, one after the other in this thread. ``progress`` is shown what was
-    done so far, and says whether to go on.
+    done so far, and says whether to go on. Raises BadNumber.
     """
+    numbers.whole("portion", portion, 1)
     setup = setup or Setup()
     portions = [seeds[start : start + portion] for start in range(0, len(seeds), portion)]
     results = _here(portions, setup) if executor is None else _away(portions, setup, executor)

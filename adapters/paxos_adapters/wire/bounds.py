@@ -6,6 +6,8 @@ hostile. Two programs that talk to each other have the same bounds: they are par
 
 from __future__ import annotations
 
+from paxos_adapters.numbers import MAX_SERVER as MAX_SERVER
+
 MAX_DATAGRAM_BYTES = 1_200
 """Small enough for IPv6 and its tunnels without being cut up on the way; QUIC starts there too."""
 
@@ -18,7 +20,6 @@ MAX_VALUE_BYTES = 1 << 16
 MAX_MESSAGES = 256
 """Messages in one datagram."""
 
-MAX_SERVER = (1 << 32) - 1
 MAX_ROUND = (1 << 63) - 1
 MAX_MARK = (1 << 63) - 1
 MAX_READ = (1 << 64) - 1

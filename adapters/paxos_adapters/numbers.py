@@ -1,0 +1,79 @@
+"""Numbers from a program are checked where they come in, before anything is changed by them.
+
+- A number that is none (NaN), infinite, of another type, or out of its range is one typed error,
+  which names it and its bounds. True and False are no numbers here.
+- What is checked once is not checked again inside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from operator import index
+from typing import SupportsIndex, TypeGuard
+
+from paxos import PaxosError
+
+MAX_S = 2e6
+"""The longest time that can be asked for, 23 days: sockets know no longer one."""
+
+MAX_SERVER = (1 << 32) - 1
+"""The highest id of a server that a frame has room for."""
+
+MAX_SERVERS = 1_000
+"""The most servers that a cluster in memory, a simulation or an exploration can have."""
+
+MAX_PORT = (1 << 16) - 1
+
+
+class BadNumber(PaxosError, ValueError):
+    """A number that cannot be used. Nothing was changed."""
+
+    def __init__(self, what: str, given: object, allowed: str) -> None:
+        super().__init__(f"{what} is {given!r:.80}, and must be {allowed}. Nothing was changed.")
+        self.what = what
+
+
+def seconds(what: str, given: object, *, above_0: bool = False) -> float:
+    """``given`` as seconds, from 0, or above 0, to MAX_S. Raises BadNumber."""
+    match given:
+        case bool():
+            pass
+        case int() | float() if 0 < given <= MAX_S or (given == 0 and not above_0):
+            return float(given)
+        case _:
+            pass
+    least = "more than 0" if above_0 else "at least 0"
+    raise BadNumber(what, given, f"a number of seconds, {least}, at most {MAX_S:,.0f}")
+
+
+def timeout(given: object, what: str = "timeout_s") -> float | None:
+    """``given`` as a time to wait at most in seconds; None for ever. Raises BadNumber."""
+    return None if given is None else seconds(what, given)
+
+
+def whole(what: str, given: object, least: int | None = None, most: int | None = None) -> int:
+    """``given`` as a whole number from ``least`` to ``most``. Raises BadNumber."""
+    if isinstance(given, SupportsIndex) and not isinstance(given, bool):
+        number = index(given)
+        if (least is None or number >= least) and (most is None or number <= most):
+            return number
+    bounds = "" if least is None else f", at least {least:,}"
+    bounds += "" if most is None else f", at most {most:,}"
+    raise BadNumber(what, given, f"a whole number{bounds}")
+
+
+def servers(given: Iterable[object]) -> None:
+    """Raise BadNumber unless these can be ids of servers on the wire."""
+    for server in given:
+        whole("the id of a server", server, 0, MAX_SERVER)
+
+
+def _is_sequence(given: object) -> TypeGuard[Sequence[object]]:
+    return isinstance(given, Sequence)
+
+
+def address(what: str, given: object) -> tuple[str, int]:
+    """``given`` as a host and a port from 0. Raises BadNumber."""
+    if _is_sequence(given) and len(given) == 2 and isinstance(given[0], str):
+        return given[0], whole(f"the port of {what}", given[1], 0, MAX_PORT)
+    raise BadNumber(what, given, "a host, as text, and a port")

@@ -1,0 +1,125 @@
+"""What a program passes to a node: a typed error with nothing begun, or a node that works."""
+
+from __future__ import annotations
+
+import asyncio
+from math import inf, nan
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from paxos import PaxosError, ServerId
+from paxos_adapters.codecs import TEXT
+from paxos_adapters.file import FileStore
+from paxos_adapters.host import Pace
+from paxos_adapters.node import DatagramTransport, Node, ThreadedNode
+from paxos_adapters.numbers import BadNumber
+from paxos_adapters.udp import Address
+
+ME = ServerId(1)
+ALONE: dict[ServerId, Address] = {ME: ("127.0.0.1", 0)}
+WRONG = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-3, 3),
+    st.sampled_from([-1, 1 << 16, 1 << 32, 10**400]),
+    st.floats(),
+    st.text(max_size=3),
+    st.just([]),
+)
+HOSTS = st.sampled_from(
+    ["127.0.0.1", "::1", "localhost", "", " ", "\0", "127.0.0.1\0", "a" * 300, "ä..b", "1.2.3", "-"]
+)
+ADDRESSES = st.one_of(
+    st.tuples(HOSTS, st.one_of(st.just(0), WRONG)), WRONG, st.tuples(WRONG), st.tuples(WRONG, WRONG)
+)
+MEMBERS = st.one_of(
+    st.just(ALONE),
+    st.dictionaries(st.one_of(st.just(ME), WRONG.filter(lambda it: it != [])), ADDRESSES),
+)
+TIMES = st.one_of(st.none(), st.just(0.001), st.just(60), WRONG)
+
+
+async def use(node: Node[str], name: str, value: str, timeout_s: float | None) -> None:
+    async with node:
+        found = await node.propose(name, value, timeout_s=timeout_s)
+        assert found == value
+        assert await node.watch(name, timeout_s=timeout_s) == value
+        assert node.status().stopped is None
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    MEMBERS,
+    st.one_of(st.none(), ADDRESSES),
+    TIMES,
+    TIMES,
+    st.one_of(st.just("leader"), WRONG),
+    st.one_of(st.text(max_size=3), WRONG),
+)
+def test_whatever_a_program_passes_in_a_node_works_or_says_what_is_wrong(
+    members: dict[ServerId, Address],
+    listen: Address | None,
+    quick_s: float,
+    timeout_s: float | None,
+    name: str,
+    value: str,
+) -> None:
+    if len(members) > 1 and timeout_s is None:
+        timeout_s = 0.01  # The others are not there.
+    with (
+        TemporaryDirectory() as folder,
+        FileStore.create(Path(folder) / "n1.db", cluster="c", server=ME) as file,
+    ):
+        try:
+            node = Node(file, members, codec=TEXT, listen=listen, quick_s=quick_s, insecure=True)
+        except PaxosError:
+            assert file.load("x").records == ()
+            node = Node(file, ALONE, codec=TEXT)
+        try:
+            asyncio.run(asyncio.wait_for(use(node, name, value, timeout_s), 60))
+        except PaxosError:
+            return
+
+
+@pytest.mark.parametrize("wrong", [nan, inf, -inf, -1, "1", True, 10**400, [], b"1"])
+def test_a_time_that_is_none_begins_nothing(tmp_path: Path, wrong: float) -> None:
+    """A node that waits for NaN seconds would never come to anything else."""
+
+    async def run() -> None:
+        with FileStore.create(tmp_path / "n1.db", cluster="c", server=ME) as file:
+            with pytest.raises(BadNumber, match="quick_s is"):
+                Node(file, ALONE, codec=TEXT, quick_s=wrong)
+            with pytest.raises(BadNumber, match="quick_s is"):
+                ThreadedNode(file, ALONE, codec=TEXT, quick_s=wrong)
+            for name in "shortest_s", "longest_s", "beat_s":
+                with pytest.raises(BadNumber, match=f"{name} is"):
+                    Pace(**{name: wrong})
+            async with Node(file, ALONE, codec=TEXT) as node:
+                with pytest.raises(BadNumber, match="timeout_s is"):
+                    await node.propose("x", "x", timeout_s=wrong)
+                for ask in node.read, node.watch:
+                    with pytest.raises(BadNumber, match="timeout_s is"):
+                        await ask("x", timeout_s=wrong)
+                assert (node.status().asked, node.status().in_memory) == (0, 0)
+
+    asyncio.run(asyncio.wait_for(run(), 60))
+
+
+@pytest.mark.parametrize(
+    "address", [("127.0.0.1", nan), ("127.0.0.1", 65536), ("127.0.0.1",), "127.0.0.1:7000", None]
+)
+def test_an_address_that_is_none_is_refused_by_a_transport_too(
+    tmp_path: Path, address: Address
+) -> None:
+    with FileStore.create(tmp_path / "n1.db", cluster="c", server=ME) as file:
+        for make in (
+            lambda: DatagramTransport(file, {ME: address}, decision="x", receive=print),
+            lambda: Node(file, {ME: address}, codec=TEXT),
+            lambda: Node(file, {**ALONE, ServerId(-1): ("127.0.0.1", 9)}, codec=TEXT),
+        ):
+            with pytest.raises(BadNumber):
+                make()
