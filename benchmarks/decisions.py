@@ -49,7 +49,7 @@ def seconds(script: str, mode: str, servers: int, path: Path | None = None) -> f
         [sys.executable, *MODES[mode], str(HERE / script), str(servers), str(COUNT)],
         env=os.environ if path is None else {**os.environ, "PYTHONPATH": str(path)},
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         check=True,
     )
     return float(done.stdout)

@@ -138,7 +138,7 @@ def run(it: Contestant, seconds: int, width: int) -> list[float]:
             (*command, str(it.servers + 1), str(seconds), str(width)),
             env=environment,
             capture_output=True,
-            text=True,
+            encoding="utf-8",
             check=True,
             timeout=seconds + START_S,
         )

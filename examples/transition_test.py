@@ -54,7 +54,7 @@ ANSWERED = [
     ("why", "asked", "after", "answer"), ANSWERED, ids=[it[0] for it in ANSWERED]
 )
 def test_an_acceptor_saves_before_it_answers(
-    why: str, asked: Request[str], after: Acceptor[str], answer: acceptor.Answer[str]
+    why: str, asked: Request[str], after: Acceptor[str], answer: acceptor.Response[str]
 ) -> None:
     """The answer is sealed with the state that it speaks of."""
     state, outbound = acceptor.receive(PROMISED_B2, asked)

@@ -9,7 +9,7 @@ Read ``acceptor.py`` first. ``Now`` may be sent at once; ``AfterSave`` opens wit
 saved record. Nothing in here reads a clock, a random number, a file or a socket.
 """
 
-from paxos import acceptor, election, invariants, learner, proposer, quorum, server
+from paxos import acceptor, election, invariants, learner, proposer, quorum, reader, server
 from paxos.acceptor import Acceptor
 from paxos.ballot import NO_BALLOT, Ballot, Proposal, ServerId
 from paxos.election import Beat, Election
@@ -28,6 +28,7 @@ from paxos.learner import Learner
 from paxos.messages import (
     Accept,
     Accepted,
+    Answer,
     Chosen,
     From,
     Heartbeat,
@@ -35,12 +36,15 @@ from paxos.messages import (
     Nack,
     Prepare,
     Promise,
+    Query,
+    ReadId,
     Reply,
     Request,
 )
 from paxos.outbound import SILENCE, AfterSave, Broadcast, Now, Outbound, Saved, To, WakeMe
 from paxos.proposer import Done, Inquire, MaxRound, NothingChosen, Propose, Proposer, Wake
 from paxos.quorum import QuorumSystem, flexible, listed, majority, weighted
+from paxos.reader import NotYetChosen, QueryTimer, Read
 from paxos.server import Server
 
 __all__ = [
@@ -51,6 +55,7 @@ __all__ = [
     "Acceptor",
     "AfterSave",
     "AgreementBroken",
+    "Answer",
     "Ballot",
     "Beat",
     "Broadcast",
@@ -68,6 +73,7 @@ __all__ = [
     "Message",
     "Misplaced",
     "Nack",
+    "NotYetChosen",
     "NothingChosen",
     "Now",
     "Outbound",
@@ -77,9 +83,13 @@ __all__ = [
     "Proposal",
     "Propose",
     "Proposer",
+    "Query",
+    "QueryTimer",
     "QuorumError",
     "QuorumSystem",
     "QuorumsMiss",
+    "Read",
+    "ReadId",
     "Reply",
     "Request",
     "Saved",
@@ -99,6 +109,7 @@ __all__ = [
     "majority",
     "proposer",
     "quorum",
+    "reader",
     "server",
     "weighted",
 ]

@@ -8,6 +8,8 @@ Source: the lecture, "The protocol"; "Paxos Made Simple", section 2.2, P1a and P
 - The promise and the accepted proposal are durable before the answer leaves. A refusal commits
   to nothing and leaves at once, with the promise that stands in the way.
 - A repeated request changes nothing and is answered again, sealed again.
+- Query: tell what was accepted. It changes nothing and makes no record. "Nothing" leaves at once,
+  since it commits to nothing; an accepted proposal is told once it is durable, as in a vote.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from typing import Generic, TypeAlias, final
 
 from paxos.ballot import NO_BALLOT, Ballot, Proposal, V
 from paxos.errors import assert_never
-from paxos.messages import Accept, Accepted, Nack, Prepare, Promise, Request
+from paxos.messages import Accept, Accepted, Answer, Nack, Prepare, Promise, Query, ReadId, Request
 from paxos.outbound import AfterSave, Now, Outbound
 from paxos.values import frozen
 
@@ -30,10 +32,10 @@ class Acceptor(Generic[V]):
     accepted: Proposal[V] | None = None
 
 
-Answer: TypeAlias = Promise[V] | Accepted[V] | Nack
-"""One answer to one request; it goes to whoever asked."""
+Response: TypeAlias = Promise[V] | Accepted[V] | Nack | Answer[V]
+"""One answer to one request; it goes to the server that asked."""
 
-Step: TypeAlias = tuple[Acceptor[V], Outbound[Acceptor[V], Answer[V]]]
+Step: TypeAlias = tuple[Acceptor[V], Outbound[Acceptor[V], Response[V]]]
 """The state after a request, and the answer."""
 
 
@@ -43,6 +45,8 @@ def receive(state: Acceptor[V], request: Request[V]) -> Step[V]:
         return _prepare(state, request.ballot)
     if type(request) is Accept:
         return _accept(state, request.ballot, request.value)
+    if type(request) is Query:
+        return _query(state, request.id)
     assert_never(request)
 
 
@@ -62,3 +66,9 @@ def _accept(state: Acceptor[V], ballot: Ballot, value: V) -> Step[V]:
         accepted = Proposal(ballot, value)
         state = Acceptor(ballot, accepted)
     return state, AfterSave(state, (Accepted(ballot, accepted.value),))
+
+
+def _query(state: Acceptor[V], read: ReadId) -> Step[V]:
+    if state.accepted is None:
+        return state, Now((Answer(read, None),))
+    return state, AfterSave(state, (Answer(read, state.accepted),))

@@ -65,12 +65,16 @@ class UnknownServer(PaxosError, ValueError):
 
 
 class Busy(PaxosError, RuntimeError):
-    """A proposer was asked for something new while it is at work."""
+    """A proposer was asked for something new while it is at work.
 
-    def __init__(self, ballot: Ballot) -> None:
+    ``ballot`` is the one that it works under; None while a read only queries.
+    """
+
+    def __init__(self, ballot: Ballot | None) -> None:
+        work = "on a read" if ballot is None else f"under ballot {ballot}"
         super().__init__(
-            f"the proposer is still at work under ballot {ballot}; nothing was changed. Wait until "
-            "it reports Done or NothingChosen, then ask again."
+            f"the proposer is still at work {work}; nothing was changed. Wait until it reports "
+            "Done, NothingChosen or NotYetChosen, then ask again."
         )
         self.ballot = ballot
 

@@ -15,8 +15,8 @@ from typing import Generic, final
 
 from paxos.acceptor import Acceptor
 from paxos.ballot import NO_BALLOT, Ballot, Proposal, ServerId, V
-from paxos.errors import InvariantError, servers
-from paxos.messages import Accepted, Chosen, From, Promise
+from paxos.errors import InvariantError, assert_never, servers
+from paxos.messages import Accepted, Answer, Chosen, From, Promise
 from paxos.quorum import QuorumSystem
 from paxos.values import frozen
 
@@ -66,6 +66,15 @@ def one_value_a_ballot(ballot: Ballot, first: V, second: V) -> None:
         )
 
 
+def unused_while_preparing(ballot: Ballot, told: Proposal[V]) -> None:
+    """While promises of ``ballot`` are collected, nobody can have accepted anything under it."""
+    if told.ballot == ballot:
+        raise InvariantError(
+            f"ballot {ballot} is still being prepared, and {told.value!r} was accepted under it, "
+            "so it was used twice."
+        )
+
+
 def promise_covers_accepted(state: Acceptor[V]) -> None:
     """An acceptor has promised at least the ballot that it has accepted."""
     if state.accepted is not None and state.accepted.ballot > state.promised:
@@ -86,9 +95,9 @@ def never_moves_back(before: Acceptor[V], after: Acceptor[V]) -> None:
     _same_if_same_ballot(before, after)
 
 
-def durable_before_sent(durable: Acceptor[V], answer: Promise[V] | Accepted[V]) -> None:
+def durable_before_sent(durable: Acceptor[V], answer: Promise[V] | Accepted[V] | Answer[V]) -> None:
     """What an answer commits to would survive a crash at the moment when the answer leaves."""
-    said = Acceptor(answer.ballot, _told(answer))
+    said = _commitment(answer)
     if durable.promised < said.promised or _accepted_ballot(durable) < _accepted_ballot(said):
         raise InvariantError(
             f"{answer} was sent while the disk held {durable}: a crash would forget what was said."
@@ -127,10 +136,16 @@ def _differ(first: V, second: V) -> bool:
     return first is not second and first != second
 
 
-def _told(answer: Promise[V] | Accepted[V]) -> Proposal[V] | None:
+def _commitment(answer: Promise[V] | Accepted[V] | Answer[V]) -> Acceptor[V]:
+    """The least memory that makes ``answer`` true."""
     if type(answer) is Accepted:
-        return Proposal(answer.ballot, answer.value)
-    return answer.accepted
+        return Acceptor(answer.ballot, Proposal(answer.ballot, answer.value))
+    if type(answer) is Promise:
+        return Acceptor(answer.ballot, answer.accepted)
+    if type(answer) is Answer:
+        told = answer.accepted
+        return Acceptor(NO_BALLOT if told is None else told.ballot, told)
+    assert_never(answer)
 
 
 def _accepted_ballot(state: Acceptor[V]) -> Ballot:

@@ -1,26 +1,42 @@
 """What servers say to each other.
 
-Source: the lecture, "The protocol" and "Who knows".
+Source: the lecture, "The protocol" and "Who knows"; Charapko, Ailijiang and Demirbas, "Linearizable
+Quorum Reads in Paxos" (2019), for Query.
 
     request                  answer
     Prepare(ballot)          Promise(ballot, accepted)  or  Nack(ballot, promised)
     Accept(ballot, value)    Accepted(ballot, value)    or  Nack(ballot, promised)
+    Query(id)                Answer(id, accepted)
 
     Chosen(ballot, value)    what a quorum accepted: told to all, and an answer to any request
     Heartbeat()              "I have a proposal under way"; see election.py
 
-Every answer names the ballot that it answers, so that a late, repeated or reordered one is never
-taken for an answer to something else.
+Every answer names the ballot or the read that it answers, so that a late, repeated or reordered one
+is never taken for an answer to something else.
 """
 
 from __future__ import annotations
 
-from typing import Generic, TypeAlias, TypeVar, final
+from typing import Generic, NamedTuple, TypeAlias, TypeVar, final
 
 from paxos.ballot import Ballot, Proposal, ServerId, V
 from paxos.values import frozen
 
 M_co = TypeVar("M_co", covariant=True)
+
+
+class ReadId(NamedTuple):
+    """Names one read: the ``number`` of the read within a ``session`` of the reading process.
+
+    An id that is used again breaks reads: late answers to the first read count for the second.
+    Draw ``session`` anew at each start: a random number of 64 bits, or a durable counter.
+    """
+
+    session: int
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.session}/{self.number}"
 
 
 @final
@@ -69,6 +85,23 @@ class Nack:
 
 @final
 @frozen
+class Query:
+    """Request of the read ``id``: tell what you have accepted. It promises and changes nothing."""
+
+    id: ReadId
+
+
+@final
+@frozen
+class Answer(Generic[V]):
+    """What the sender had accepted last, at a time after the read ``id`` began; None: nothing."""
+
+    id: ReadId
+    accepted: Proposal[V] | None
+
+
+@final
+@frozen
 class Chosen(Generic[V]):
     """A quorum accepted ``value`` under ``ballot``: it is chosen, for ever."""
 
@@ -82,10 +115,10 @@ class Heartbeat:
     """The sender lives, hears from a quorum, and has a proposal under way."""
 
 
-Request: TypeAlias = Prepare | Accept[V]
+Request: TypeAlias = Prepare | Accept[V] | Query
 """What a proposer asks an acceptor."""
 
-Reply: TypeAlias = Promise[V] | Accepted[V] | Nack | Chosen[V]
+Reply: TypeAlias = Promise[V] | Accepted[V] | Nack | Answer[V] | Chosen[V]
 """What a proposer can hear back."""
 
 Message: TypeAlias = Request[V] | Reply[V] | Heartbeat

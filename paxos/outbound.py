@@ -4,7 +4,9 @@ Source: the lecture, "The protocol": what is durable before an answer leaves.
 
 - ``Now`` may leave at once.
 - ``AfterSave`` is sealed: its messages come free only against a receipt which says that the
-  record it names is durable. To send early is a type error.
+  record it names is durable. To send early is a type error, in a ``match`` too: a pattern finds the
+  record only. What a type checker cannot see are ``_messages`` by name, and a function given to
+  ``map`` that keeps what it is shown.
 - ``Saved`` is that receipt. A store makes it, after its sync has returned; nobody else does.
 - A step that changes nothing seals its answer all the same, with the record it stands on: the
   first save of that record may still be under way.
@@ -77,6 +79,8 @@ SILENCE: Now[Never] = Now(())
 @frozen
 class AfterSave(Generic[R_co, M_co]):
     """Messages that wait for ``record`` to be durable."""
+
+    __match_args__ = ("record",)
 
     record: R_co
     _messages: tuple[M_co, ...] = field(alias="messages")

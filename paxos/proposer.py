@@ -10,6 +10,10 @@ Source: the lecture, "The protocol" and "Liveness"; "Paxos Made Simple", section
 - A wake-up sends the same ballot again, once, before it starts over; it starts over only if
   refused, at once if no quorum can be had any more, and with the *original* value.
 - Answers to another ballot and those of strangers change nothing; repeated ones count once.
+- A proposer at work that is told what is chosen announces it to all; server.py says why.
+- A read queries first, see reader.py. If it stalls it goes on as an inquiry, and backs off as one.
+- Nothing is accepted under a ballot before its Accept is sent, nor told of in a promise of a lower
+  ballot. An answer that says so proves that a ballot was used twice.
 """
 
 from __future__ import annotations
@@ -18,12 +22,26 @@ from typing import Generic, TypeAlias, final
 
 from attrs import evolve
 
+from paxos import reader
+from paxos.acceptor import Acceptor
 from paxos.ballot import Ballot, Proposal, ServerId, V
 from paxos.errors import Busy, assert_never
-from paxos.invariants import one_value_a_ballot
-from paxos.messages import Accept, Accepted, Chosen, From, Nack, Prepare, Promise, Reply
+from paxos.invariants import one_value_a_ballot, promise_covers_accepted, unused_while_preparing
+from paxos.messages import (
+    Accept,
+    Accepted,
+    Answer,
+    Chosen,
+    From,
+    Nack,
+    Prepare,
+    Promise,
+    Query,
+    Reply,
+)
 from paxos.outbound import SILENCE, AfterSave, Broadcast, Now, Outbound, WakeMe
 from paxos.quorum import NOBODY, QuorumSystem
+from paxos.reader import NotYetChosen, Querying, QueryTimer, Read
 from paxos.values import frozen
 
 
@@ -38,7 +56,14 @@ class Propose(Generic[V]):
 @final
 @frozen
 class Inquire:
-    """Reading: find out what is chosen, and complete a value that may be."""
+    """Run the protocol to find out what is chosen, and complete a value that may be.
+
+    Slower than a Read, and it holds up rivals; but its report holds for all lower ballots.
+    """
+
+
+ClientRequest: TypeAlias = Propose[V] | Inquire | Read
+"""What the program can ask of a proposer."""
 
 
 @final
@@ -67,7 +92,7 @@ class Task(Generic[V]):
     had adopted.
     """
 
-    request: Propose[V] | Inquire
+    request: ClientRequest[V]
     attempt: int
     own_from: int
 
@@ -110,8 +135,10 @@ class Accepting(Generic[V]):
 class Done(Generic[V]):
     """``value`` is chosen. Also what the proposer reports to the program that embeds it.
 
-    ``own``: the value is the one that the proposer was given, as its ballots prove. If not, it may
-    still be that one: a rival can have completed it. Put an id into your values if you must tell.
+    ``own``: the value was chosen under a ballot that carried what this proposer was given. That
+    proves it to be its own as long as no ballot is used twice; a disk that was rolled back uses one
+    twice, and not every such case is noticed. If not ``own``, it may still be that value: a rival
+    can have completed it. Put an id into your values if you must tell.
     """
 
     ballot: Ballot
@@ -128,9 +155,9 @@ class NothingChosen:
 
 
 Working: TypeAlias = Preparing[V] | Accepting[V]
-"""A request to all is under way."""
+"""A request to all is under way, under a ballot."""
 
-Phase: TypeAlias = Idle | Working[V] | Done[V]
+Phase: TypeAlias = Idle | Querying[V] | Working[V] | Done[V]
 """What a proposer is doing."""
 
 
@@ -149,11 +176,16 @@ class Proposer(Generic[V]):
     phase: Phase[V] = Idle()
 
 
-Event: TypeAlias = Propose[V] | Inquire | Wake | From[Reply[V]]
+Event: TypeAlias = ClientRequest[V] | Wake | QueryTimer | From[Reply[V]]
 """What can happen to a proposer: the program asks, time passes, an answer arrives."""
 
 Effect: TypeAlias = (
-    Broadcast[Prepare | Accept[V] | Chosen[V]] | WakeMe[Wake] | Done[V] | NothingChosen
+    Broadcast[Prepare | Accept[V] | Query | Chosen[V]]
+    | WakeMe[Wake]
+    | WakeMe[QueryTimer]
+    | Done[V]
+    | NothingChosen
+    | NotYetChosen
 )
 """What a proposer wants done: ask or tell all, wake, or tell the program."""
 
@@ -164,14 +196,16 @@ Step: TypeAlias = tuple[Proposer[V], Outbound[MaxRound, Effect[V]]]
 def receive(state: Proposer[V], event: Event[V]) -> Step[V]:
     """Take one event.
 
-    Raises Busy if asked to propose or inquire while at work, and InvariantError if a vote shows
-    that its ballot was used twice.
+    Raises Busy if asked for something while at work, and InvariantError if an answer shows that a
+    ballot was used twice.
     """
     if type(event) is From:
         return _hear(state, event.sender, event.message)
     if type(event) is Wake:
         return _wake(state, event)
-    if type(event) is Propose or type(event) is Inquire:
+    if type(event) is QueryTimer:
+        return _query_again(state, event)
+    if type(event) is Propose or type(event) is Inquire or type(event) is Read:
         return _begin(state, event)
     assert_never(event)
 
@@ -186,9 +220,9 @@ def observe(state: Proposer[V], seen: Ballot) -> Proposer[V]:
 def waiting_for(state: Proposer[V], wake: Wake) -> Working[V] | None:
     """The phase that asked for ``wake``, or None if the wake-up is stale."""
     phase = state.phase
-    if type(phase) is Idle or type(phase) is Done or wake.ballot != phase.ballot:
-        return None
-    return phase
+    if type(phase) is Preparing or type(phase) is Accepting:
+        return phase if wake.ballot == phase.ballot else None
+    return None
 
 
 def hears_quorum(state: Proposer[V]) -> bool:
@@ -211,12 +245,14 @@ def wait_on(state: Proposer[V], phase: Working[V]) -> Step[V]:
     return _move(state, evolve(phase, task=task)), Now((wish,))
 
 
-def _begin(state: Proposer[V], request: Propose[V] | Inquire) -> Step[V]:
+def _begin(state: Proposer[V], request: ClientRequest[V]) -> Step[V]:
     phase = state.phase
     if type(phase) is Done:
         return state, Now((Done(phase.ballot, phase.value, own=False),))
     if type(phase) is not Idle:
-        raise Busy(phase.ballot)
+        raise Busy(None if type(phase) is Querying else phase.ballot)
+    if type(request) is Read:
+        return _query(state, reader.start(state.quorum, request))
     return _start_round(state, Task(request, attempt=0, own_from=state.max_round + 1))
 
 
@@ -227,34 +263,93 @@ def _start_round(state: Proposer[V], task: Task[V]) -> Step[V]:
     return state, AfterSave(MaxRound(ballot.round), messages)
 
 
+def _query(state: Proposer[V], read: Querying[V]) -> Step[V]:
+    wish = WakeMe(QueryTimer(read.id), read.attempt)
+    return _move(state, read), Now((Broadcast(Query(read.id)), wish))
+
+
+def _query_again(state: Proposer[V], timer: QueryTimer) -> Step[V]:
+    read = state.phase
+    if type(read) is not Querying or read.id != timer.id:
+        return state, SILENCE
+    if reader.is_stalled(read):
+        state = observe(state, reader.highest(read))
+        task = Task[V](Read(read.id), read.attempt + 1, own_from=state.max_round + 1)
+        return _start_round(state, task)
+    return _query(state, reader.again(read))
+
+
 def _hear(state: Proposer[V], sender: ServerId, reply: Reply[V]) -> Step[V]:
     phase = state.phase
     if type(phase) is Done or sender not in state.quorum.members:
         return state, SILENCE
     if type(reply) is Chosen:
-        own = type(phase) is not Idle and _is_own(state, phase.task, reply.ballot)
-        return _finish(state, Done(reply.ballot, reply.value, own))
-    if type(phase) is Idle or reply.ballot != phase.ballot:
+        return _learn(state, phase, reply)
+    if type(reply) is Answer:
+        return _count_answer(state, phase, sender, reply)
+    if type(phase) is Idle or type(phase) is Querying or reply.ballot != phase.ballot:
         return state, SILENCE
     if type(reply) is Nack:
         return _count_refusal(state, phase, sender, reply.promised)
-    if sender in phase.answered:
-        return state, SILENCE
     if type(reply) is Promise:
-        return _count_promise(state, phase, sender, reply.accepted)
+        return _count_promise(state, phase, sender, reply)
     if type(reply) is Accepted:
         return _count_vote(state, phase, sender, reply.value)
     assert_never(reply)
 
 
-def _count_promise(
-    state: Proposer[V], phase: Working[V], sender: ServerId, accepted: Proposal[V] | None
+def _learn(state: Proposer[V], phase: Phase[V], chosen: Chosen[V]) -> Step[V]:
+    if type(phase) is Preparing or type(phase) is Accepting:
+        _check_carried(phase, Proposal(chosen.ballot, chosen.value))
+        own = _is_own(state, phase.task, chosen.ballot)
+        return _finish(state, Done(chosen.ballot, chosen.value, own), Broadcast(chosen))
+    # A read does not announce what it is told: servers that poll must stay cheap.
+    return _finish(state, Done(chosen.ballot, chosen.value, own=False))
+
+
+def _count_answer(
+    state: Proposer[V], phase: Phase[V], sender: ServerId, answer: Answer[V]
 ) -> Step[V]:
-    if type(phase) is not Preparing:
+    if type(phase) is not Querying or answer.id != phase.id:
+        return state, SILENCE
+    outcome = reader.count(phase, sender, answer.accepted)
+    if type(outcome) is Querying:
+        return _move(state, outcome), SILENCE
+    if type(outcome) is NotYetChosen:
+        return _move(state, Idle()), Now((outcome,))
+    if type(outcome) is Chosen:
+        # No other server need know it yet: this one has counted the votes.
+        done = Done(outcome.ballot, outcome.value, own=False)
+        return _finish(state, done, Broadcast(outcome))
+    assert_never(outcome)
+
+
+def _check_carried(phase: Working[V], told: Proposal[V]) -> None:
+    """Raise InvariantError if ``told`` cannot be, seeing what the ballot of ``phase`` carried."""
+    if type(phase) is Preparing:
+        unused_while_preparing(phase.ballot, told)
+    elif type(phase) is Accepting:
+        if told.ballot == phase.ballot:
+            one_value_a_ballot(phase.ballot, phase.value, told.value)
+    else:
+        assert_never(phase)
+
+
+def _count_promise(
+    state: Proposer[V], phase: Working[V], sender: ServerId, promise: Promise[V]
+) -> Step[V]:
+    accepted = promise.accepted
+    if accepted is not None:
+        promise_covers_accepted(Acceptor(promise.ballot, accepted))
+        _check_carried(phase, accepted)
+    if type(phase) is not Preparing or sender in phase.answered:
         return state, SILENCE
     highest = phase.highest
-    if accepted is not None and (highest is None or accepted.ballot > highest.ballot):
-        highest = accepted
+    if accepted is not None:
+        if highest is None or accepted.ballot > highest.ballot:
+            highest = accepted
+        elif accepted.ballot == highest.ballot:
+            one_value_a_ballot(accepted.ballot, highest.value, accepted.value)
     answered = phase.answered | {sender}
     if state.quorum.is_phase1(answered):
         return _start_accepting(state, phase, highest)
@@ -273,9 +368,14 @@ def _start_accepting(state: Proposer[V], phase: Preparing[V], found: Proposal[V]
     elif type(task.request) is Propose:
         value, own = task.request.value, True
     else:
-        return _move(state, Idle()), Now((NothingChosen(ballot),))
+        return _move(state, Idle()), Now((_nothing_found(task.request, ballot),))
     accepting = Accepting(ballot, task, value, own, refused=phase.refused)
     return _move(state, accepting), Now((Broadcast(Accept(ballot, value)),))
+
+
+def _nothing_found(request: Inquire | Read, ballot: Ballot) -> NothingChosen | NotYetChosen:
+    # Promises that tell of nothing are also answers to a query: they came after the read began.
+    return NotYetChosen(request.id) if type(request) is Read else NothingChosen(ballot)
 
 
 def _is_own(state: Proposer[V], task: Task[V], ballot: Ballot) -> bool:
@@ -284,9 +384,9 @@ def _is_own(state: Proposer[V], task: Task[V], ballot: Ballot) -> bool:
 
 
 def _count_vote(state: Proposer[V], phase: Working[V], sender: ServerId, value: V) -> Step[V]:
-    if type(phase) is not Accepting:
+    _check_carried(phase, Proposal(phase.ballot, value))
+    if type(phase) is not Accepting or sender in phase.answered:
         return state, SILENCE
-    one_value_a_ballot(phase.ballot, phase.value, value)
     answered = phase.answered | {sender}
     if state.quorum.is_phase2(answered):
         done = Done(phase.ballot, phase.value, phase.own)

@@ -2,12 +2,18 @@
 
 Source: the lecture, "The protocol", "Liveness" and "Who knows".
 
-- Requests go to the acceptor, answers to the proposer, acceptances also to the learner.
-- Who knows what was chosen tells it: to all when its own proposal succeeds, and afterwards to
-  everybody who still asks or says that a proposal is under way.
+- Requests go to the acceptor, answers to the proposer. What an acceptor says that it accepted, in a
+  vote or in an answer to a query, goes also to the learner.
+- A server announces the choice to all when it has counted it out, and when a proposal or inquiry of
+  its own learns it from another server. That one may have told nobody else: its announcement may
+  have met a partition that is healed by now. Each server announces once, so this stays bounded.
+- A read that is told the choice does not announce it: reads must stay cheap.
+- Afterwards a server tells everybody who still asks or says that a proposal is under way. A server
+  that asks nothing, and that every announcement missed, does not hear of the choice until it asks.
 - A proposer that is woken while a higher server has a proposal under way leaves it the floor, most
   of the time.
 - New rounds start above every promise that the server's own acceptor has made.
+- A read sends no heartbeat while it only queries: it has no need that others yield.
 - What survives a crash: the acceptor, and the round of the proposer. One step saves one of them.
 """
 
@@ -25,6 +31,7 @@ from paxos.learner import Learner
 from paxos.messages import (
     Accept,
     Accepted,
+    Answer,
     Chosen,
     From,
     Heartbeat,
@@ -32,6 +39,7 @@ from paxos.messages import (
     Nack,
     Prepare,
     Promise,
+    Query,
     Reply,
     Request,
 )
@@ -48,6 +56,7 @@ from paxos.proposer import (
     Wake,
 )
 from paxos.quorum import QuorumSystem
+from paxos.reader import NotYetChosen, QueryTimer, Read
 from paxos.values import frozen
 
 
@@ -65,13 +74,13 @@ class Server(Generic[V]):
 Record: TypeAlias = Acceptor[V] | MaxRound
 """What a server saves. The latest of each kind is what counts."""
 
-Wakeup: TypeAlias = Wake | Beat
+Wakeup: TypeAlias = Wake | QueryTimer | Beat
 """What a WakeMe asks to have handed back."""
 
-Event: TypeAlias = Propose[V] | Inquire | Wakeup | From[Message[V]]
+Event: TypeAlias = proposer.ClientRequest[V] | Wakeup | From[Message[V]]
 """What can happen to a server: the program asks, time passes, a message arrives."""
 
-Report: TypeAlias = Done[V] | NothingChosen
+Report: TypeAlias = Done[V] | NothingChosen | NotYetChosen
 """What a server tells the program that embeds it."""
 
 Effect: TypeAlias = To[Message[V]] | Broadcast[Message[V]] | WakeMe[Wakeup] | Report[V]
@@ -118,20 +127,27 @@ def receive(state: Server[V], event: Event[V]) -> Step[V]:
         return _wake(state, event)
     if type(event) is Beat:
         return _beat(state, event)
-    if type(event) is Propose or type(event) is Inquire:
-        return _ask(state, event)
+    if type(event) is QueryTimer:
+        return _drive(state, event)
+    if type(event) is Propose or type(event) is Inquire or type(event) is Read:
+        return _drive(state, event)
     assert_never(event)
 
 
 def _hear(state: Server[V], sender: ServerId, message: Message[V]) -> Step[V]:
     if sender not in state.learner.quorum.members:
         return state, SILENCE
-    if type(message) is Prepare or type(message) is Accept:
+    if type(message) is Prepare or type(message) is Accept or type(message) is Query:
         return _answer(state, sender, message)
     if type(message) is Heartbeat:
         return _notice(state, sender, message)
     if type(message) is Accepted:
-        return _count(state, sender, message)
+        return _count(state, sender, message, message)
+    if type(message) is Answer:
+        accepted = message.accepted
+        if accepted is None:
+            return _advance(state, sender, message)
+        return _count(state, sender, Accepted(accepted.ballot, accepted.value), message)
     if type(message) is Chosen:
         known, _ = learner.receive(state.learner, message)
         return _advance(_learnt(state, known), sender, message)
@@ -160,20 +176,24 @@ def _advance(state: Server[V], sender: ServerId, reply: Reply[V]) -> Step[V]:
     return Server(state.acceptor, at_work, state.learner, state.election), outbound
 
 
-def _count(state: Server[V], sender: ServerId, vote: Accepted[V]) -> Step[V]:
+def _count(
+    state: Server[V], sender: ServerId, vote: Accepted[V], reply: Accepted[V] | Answer[V]
+) -> Step[V]:
     known, news = learner.receive(state.learner, From(sender, vote))
-    state, outbound = _advance(_learnt(state, known), sender, vote)
+    state, outbound = _advance(_learnt(state, known), sender, reply)
     if not news.messages or type(state.proposer.phase) is Done:
         return state, outbound
     # Late votes have chosen what this server proposed earlier: only it can know, so it must tell.
     (chosen,) = news.messages
+    announces = _is_working(state.proposer)
     state, outbound = _advance(state, state.proposer.me, chosen)
-    return state, outbound.also(Broadcast(chosen))
+    return state, outbound if announces else outbound.also(Broadcast(chosen))
 
 
-def _ask(state: Server[V], request: Propose[V] | Inquire) -> Step[V]:
-    at_work, outbound = proposer.receive(_informed(state), request)
-    if not _is_working(at_work):
+def _drive(state: Server[V], event: proposer.ClientRequest[V] | QueryTimer) -> Step[V]:
+    """Let the proposer go on; heartbeats begin with its first ballot in this matter."""
+    at_work, outbound = proposer.receive(_informed(state), event)
+    if _is_working(state.proposer) or not _is_working(at_work):
         return Server(state.acceptor, at_work, state.learner, state.election), outbound
     hint, beat = election.start(state.election)
     state = Server(state.acceptor, at_work, state.learner, hint)

@@ -256,7 +256,7 @@ class Run:
     async def stop(self) -> None:
         """Let all nodes end, and see how they do."""
         for me in [*self.nodes]:
-            code, said = await self.nodes.pop(me).close(), self._log(me).read_text()
+            code, said = await self.nodes.pop(me).close(), self._log(me).read_text(encoding="utf-8")
             if code or "Traceback" in said:
                 raise Broken(f"node {me} ended with {code}: {said[-2_000:]}")
             if len(said) > MOST_LOG_BYTES:
@@ -289,7 +289,7 @@ class Run:
         """Resident memory."""
         found = dict[int, int]()
         for me, node in self.nodes.items():
-            status = Path(f"/proc/{node.pid}/status").read_text()
+            status = Path(f"/proc/{node.pid}/status").read_text(encoding="utf-8")
             found[me] = int(status.partition("VmRSS:")[2].split()[0])
         return found
 

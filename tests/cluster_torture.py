@@ -95,7 +95,8 @@ class Cluster:
         try:
             self.up[me] = await Remote.start(setup, self.log(me), self._network.wrapper(me))
         except Gone:
-            raise Broken(f"node {me} did not start: {self.log(me).read_text()[-600:]}") from None
+            said = self.log(me).read_text(encoding="utf-8")[-600:]
+            raise Broken(f"node {me} did not start: {said}") from None
 
     async def kill(self, me: int) -> None:
         """Kill a node that is up."""
@@ -112,7 +113,8 @@ class Cluster:
             del self.up[me]
             wrong += [f"node {me} ended with {code}"] if code else []
         for me in NODES:
-            found = re.search("(Traceback|CRITICAL).*", self.log(me).read_text(), re.DOTALL)
+            said = self.log(me).read_text(encoding="utf-8")
+            found = re.search("(Traceback|CRITICAL).*", said, re.DOTALL)
             wrong += [f"node {me} complains: {found[0][:600]}"] if found else []
         return wrong
 

@@ -23,7 +23,7 @@ def coverage(data: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run the coverage command on the data file ``data``."""
     command = [sys.executable, "-m", "coverage", arguments[0], f"--data-file={data}"]
     return subprocess.run(
-        [*command, *arguments[1:]], cwd=ROOT, capture_output=True, text=True, check=False
+        [*command, *arguments[1:]], cwd=ROOT, capture_output=True, encoding="utf-8", check=False
     )
 
 

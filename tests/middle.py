@@ -131,7 +131,7 @@ class Middle:
         """For each node the bytes that wait in its socket, and the datagrams dropped there."""
         ports = {port: me for me, (_, port) in self.nodes.items()}
         waiting, dropped = dict[int, int](), dict[int, int]()
-        for line in SOCKETS.read_text().splitlines()[1:]:
+        for line in SOCKETS.read_text(encoding="utf-8").splitlines()[1:]:
             words = line.split()
             me = ports.get(int(words[1].partition(":")[2], 16))
             if me is not None:

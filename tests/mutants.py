@@ -43,7 +43,7 @@ class Mutant:
 
     def source(self) -> str:
         """The text of the module without the clause. Raises DoesNotFit."""
-        text = (ROOT / self.module).read_text()
+        text = (ROOT / self.module).read_text(encoding="utf-8")
         for find, into in self.edits:
             if text.count(find) != 1:
                 raise DoesNotFit(
@@ -98,7 +98,7 @@ def run_tests(house: Path, tests: Iterable[str]) -> Outcome:
         cwd=house,
         env={**os.environ, "PYTHONPATH": f"{house}:{house / 'adapters'}"},
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         check=False,
     )
     seconds = time.perf_counter() - started
@@ -117,7 +117,7 @@ def try_out(mutant: Mutant | None, tests: Iterable[str]) -> Outcome:
             copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
             copy(ROOT / name, house / name)
         if mutant is not None:
-            (house / mutant.module).write_text(mutant.source())
+            (house / mutant.module).write_text(mutant.source(), encoding="utf-8")
         return run_tests(house, tests)
 
 

@@ -31,6 +31,7 @@ from paxos import (
     Prepare,
     Promise,
     Proposal,
+    Query,
     Saved,
     ServerId,
     acceptor,
@@ -171,6 +172,8 @@ def _load(file: FileStore, name: str) -> Saved[servers.Record[bytes]]:
 
 def _yes(_: Acceptor[bytes], request: Request[bytes]) -> acceptor.Step[bytes]:
     """An acceptor that has no memory and refuses nothing."""
+    if type(request) is Query:
+        return acceptor.receive(Acceptor[bytes](), request)
     ballot = request.ballot
     if type(request) is Prepare:
         state = Acceptor[bytes](ballot)

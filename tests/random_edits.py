@@ -230,7 +230,7 @@ def try_edit(edit: Edit, tests: Sequence[str]) -> Outcome:
     with TemporaryDirectory() as folder:
         tree = Path(folder)
         listed = subprocess.run(
-            ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True
+            ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, encoding="utf-8", check=True
         )
         for name in filter(None, listed.stdout.split("\0")):
             (tree / name).parent.mkdir(parents=True, exist_ok=True)
@@ -252,7 +252,7 @@ def run(tree: Path, tests: Sequence[str]) -> str | None:
             cwd=tree,
             env={**os.environ, "PYTHONPATH": f"{tree}:{tree / 'adapters'}"},
             capture_output=True,
-            text=True,
+            encoding="utf-8",
             check=False,
             timeout=LIMIT_S,
         )

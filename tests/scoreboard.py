@@ -196,6 +196,8 @@ class Rung:
     proposers: int
     ballots: int = 0
     readers: int = 0
+    reads: int = 1
+    inquirers: int = 0
     crashes: int = 0
     lives: int = 0
     forgetful: bool = True
@@ -210,6 +212,8 @@ class Rung:
             counted(self.proposers, "proposer"),
             counted(self.ballots, "ballot"),
             counted(self.readers, "reader"),
+            counted(self.reads, "read") if self.reads > 1 else "",
+            counted(self.inquirers, "inquirer"),
             counted(self.crashes, "crash", "crashes"),
             "" if self.forgetful else "nothing forgotten",
             "faults end" if self.calm else "",
@@ -250,8 +254,12 @@ def apart() -> QuorumSystem:
 LADDER = (
     Rung(plain(3), 3, 1, 2),
     Rung(plain(3), 3, 2, 1),
-    Rung(plain(3), 3, 1, 1, readers=1),
-    Rung(plain(2), 2, 1, 2, readers=1),
+    Rung(plain(3), 3, 1, 1, inquirers=1),
+    Rung(plain(2), 2, 1, 2, inquirers=1),
+    Rung(plain(3), 3, 1, 1, readers=1, reads=2),
+    Rung(plain(3), 3, 1, 1, readers=1, crashes=1),
+    Rung(sizes(3, 3, 1), 3, 1, 1, readers=1, label="quorums of 3 and 1"),
+    Rung(sizes(3, 1, 3), 3, 1, 1, readers=1, label="quorums of 1 and 3"),
     Rung(plain(2), 2, 1, 2, crashes=1),
     Rung(plain(3), 3, 1, 2, crashes=1),
     Rung(plain(3), 3, 1, 2, crashes=1, forgetful=False),
@@ -270,7 +278,7 @@ LADDER = (
 SPECIFIED = (
     Rung(plain(3), 3, 1, 2),
     Rung(plain(2), 2, 2, 1),
-    Rung(plain(2), 2, 1, 1, readers=1),
+    Rung(plain(2), 2, 1, 1, inquirers=1),
     Rung(plain(2), 2, 1, 2, crashes=1),
     Rung(plain(1), 1, 1, 3, crashes=2),
 )
@@ -339,6 +347,8 @@ def scope(rung: Rung, quorum: QuorumSystem, receive: Receive) -> Scope:
         ballots=rung.ballots,
         crashes=rung.crashes,
         readers=rung.readers,
+        reads=rung.reads,
+        inquirers=rung.inquirers,
         forgetful=rung.forgetful,
         protocol=Protocol("paxos", "with a mutant", receive),
         quorum=quorum,
@@ -483,13 +493,13 @@ def drive(mutant: Mutant | None, model: Path) -> Verdicts:
         house = Path(folder) / "house"
         shutil.copytree(model, house)
         if mutant is not None:
-            (house / mutant.module).write_text(mutant.source())
+            (house / mutant.module).write_text(mutant.source(), encoding="utf-8")
         done = subprocess.run(
             [sys.executable, "-B", "-m", "tests.scoreboard", DRIVE],
             cwd=house,
             env={**os.environ, "PYTHONPATH": f"{house}:{house / 'adapters'}"},
             capture_output=True,
-            text=True,
+            encoding="utf-8",
             check=False,
             timeout=TIMEOUT_S,
         )
@@ -617,8 +627,8 @@ SURVIVORS = """## What no driver misses
 """
 TRACES = """## Shortest traces
 
-No event can be spared. A1 is an acceptor, P1 a proposer and R1 a reader; in the runs of the
-simulator every server S1 is all of these.
+No event can be spared. A1 is an acceptor, P1 a proposer, R1 a reader and I1 an inquirer; in the
+runs of the simulator every server S1 is all of these.
 """
 
 

@@ -7,6 +7,7 @@ stand. Then the rules, one by one.
 from __future__ import annotations
 
 from itertools import filterfalse, product
+from typing import TypeAlias
 
 import pytest
 
@@ -15,16 +16,19 @@ from paxos import (
     Accept,
     Accepted,
     Acceptor,
+    Answer,
     Ballot,
     Nack,
+    Now,
     Prepare,
     Promise,
     Proposal,
-    Request,
+    Query,
+    ReadId,
     Saved,
     WrongReceipt,
 )
-from paxos.acceptor import Answer, receive
+from paxos.acceptor import Response, receive
 from paxos.invariants import promise_covers_accepted
 from paxos.outbound import AfterSave
 from tests.support import ANY_VALUES, ballot, free, sealed
@@ -49,22 +53,24 @@ STATES = tuple(
     for promised in (NO_BALLOT, *NUMBERS)
     for accepted in (None, *map(proposal, NUMBERS))
 )
-REQUESTS: tuple[Request[str], ...] = (
+Numbered: TypeAlias = Prepare | Accept[str]
+REQUESTS: tuple[Numbered, ...] = (
     *map(Prepare, NUMBERS),
     *(Accept(number, proposal(number).value) for number in NUMBERS),
 )
+READ = ReadId(8, 1)
 ROWS = tuple(product(filter(possible, STATES), REQUESTS))
 IMPOSSIBLE_ROWS = tuple(product(filterfalse(possible, STATES), REQUESTS))
 
 
-def row_id(part: Acceptor[str] | Request[str]) -> str:
+def row_id(part: Acceptor[str] | Numbered) -> str:
     if isinstance(part, Acceptor):
         accepted = "nothing" if part.accepted is None else part.accepted.ballot
         return f"promised {part.promised} accepted {accepted}"
     return f"{type(part).__name__} {part.ballot}"
 
 
-def by_the_lecture(state: Acceptor[str], asked: Request[str]) -> tuple[Acceptor[str], Answer[str]]:
+def by_the_lecture(state: Acceptor[str], asked: Numbered) -> tuple[Acceptor[str], Response[str]]:
     """The lecture: serve whoever brings the highest number heard of, refuse everyone else."""
     number = asked.ballot
     min_proposal = max(number, state.promised)
@@ -76,7 +82,7 @@ def by_the_lecture(state: Acceptor[str], asked: Request[str]) -> tuple[Acceptor[
 
 
 @pytest.mark.parametrize(("state", "asked"), ROWS, ids=row_id)
-def test_table(state: Acceptor[str], asked: Request[str]) -> None:
+def test_table(state: Acceptor[str], asked: Numbered) -> None:
     expected, answer = by_the_lecture(state, asked)
 
     after, outbound = receive(state, asked)
@@ -91,7 +97,7 @@ def test_table(state: Acceptor[str], asked: Request[str]) -> None:
 
 @pytest.mark.parametrize(("state", "asked"), IMPOSSIBLE_ROWS, ids=row_id)
 def test_even_a_state_that_cannot_be_never_moves_back(
-    state: Acceptor[str], asked: Request[str]
+    state: Acceptor[str], asked: Numbered
 ) -> None:
     after, _ = receive(state, asked)
 
@@ -118,6 +124,20 @@ def test_the_tables_hold_every_order_of_the_numbers() -> None:
     }
     three_numbers, two_numbers = 13, 3  # ways to order them, ties included
     assert len(orders) == 2 * (three_numbers + two_numbers)
+
+
+@pytest.mark.parametrize("state", STATES, ids=row_id)
+def test_table_of_queries(state: Acceptor[str]) -> None:
+    """In every state, also in those that cannot be: told what was accepted, and nothing changes."""
+    after, outbound = receive(state, Query(READ))
+
+    assert after is state
+    if state.accepted is None:
+        assert free(outbound) == (Answer(READ, None),)
+    else:
+        assert isinstance(outbound, AfterSave)
+        assert outbound.record is state
+        assert sealed(outbound, state) == (Answer(READ, state.accepted),)
 
 
 def test_the_table_holds_exactly_the_states_that_an_acceptor_can_reach() -> None:
@@ -232,7 +252,7 @@ def test_an_acceptor_accepts_different_values_over_time() -> None:
 
 
 @pytest.mark.parametrize("asked", [Prepare(ballot("3.1")), Accept(ballot("3.1"), "red")], ids=repr)
-def test_a_receipt_for_the_state_before_does_not_free_the_answer(asked: Request[str]) -> None:
+def test_a_receipt_for_the_state_before_does_not_free_the_answer(asked: Numbered) -> None:
     before = Acceptor[str]()
 
     _, outbound = receive(before, asked)
@@ -244,7 +264,7 @@ def test_a_receipt_for_the_state_before_does_not_free_the_answer(asked: Request[
 
 @pytest.mark.parametrize("asked", [Prepare(ballot("3.1")), Accept(ballot("3.1"), "red")], ids=repr)
 def test_a_repeated_request_changes_nothing_and_is_answered_again_sealed_again(
-    asked: Request[str],
+    asked: Numbered,
 ) -> None:
     first, answer = receive(Acceptor[str](), asked)
 
@@ -281,6 +301,33 @@ def test_a_ballot_that_comes_with_a_second_value_keeps_the_first_and_says_so() -
 
     assert state is before
     assert sealed(outbound, before) == (Accepted(ballot("1.1"), "first"),)
+
+
+# Query
+
+
+def test_a_query_makes_no_record_that_was_not_made_before() -> None:
+    """What it waits for is the very record of the acceptance; "nothing" waits for no record."""
+    promised, _ = receive(Acceptor[str](), Prepare(ballot("3.1")))
+    _, nothing = receive(promised, Query(READ))
+    accepted, vote = receive(promised, Accept(ballot("3.1"), "red"))
+    _, told = receive(accepted, Query(READ))
+
+    assert isinstance(nothing, Now)
+    assert isinstance(vote, AfterSave)
+    assert isinstance(told, AfterSave)
+    assert told.record is vote.record
+
+
+def test_an_acceptance_that_is_not_durable_is_not_told() -> None:
+    promised, _ = receive(Acceptor[str](), Prepare(ballot("3.1")))
+    accepted, _ = receive(promised, Accept(ballot("3.1"), "red"))
+
+    _, outbound = receive(accepted, Query(READ))
+
+    assert isinstance(outbound, AfterSave)
+    with pytest.raises(WrongReceipt):
+        outbound.release(Saved((promised,)))
 
 
 # Any value

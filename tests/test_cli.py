@@ -169,9 +169,10 @@ class TestOutput:
         assert ended.returncode == 1
         assert ended.stderr == "paxos: the output cannot be written: No space left on device\n"
 
-    def test_a_closed_output_is_no_traceback(self) -> None:
+    def test_a_closed_output_is_one_line(self) -> None:
         ended = execute(["sh", "-c", f"{sys.executable} -m paxos_adapters.cli demo >&-"])
-        assert (ended.returncode, ended.stderr) == (1, "")
+        assert ended.returncode == 1
+        assert ended.stderr == "paxos: the standard output is closed: nothing was done.\n"
 
 
 class TestArguments:

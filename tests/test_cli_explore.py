@@ -58,6 +58,32 @@ def test_the_lectures_faults_are_drawn_and_recorded(rule: str, told: str, tmp_pa
     assert again.stdout.strip() in ended.stdout
 
 
+@pytest.mark.parametrize(
+    ("rule", "told"),
+    [
+        ("read-not-completed", "R1 reads"),
+        ("nothing-from-one", "Broken: a read that finds nothing began before the choice, by 10 "),
+        ("read-id-reused", "readers 1 with 2 reads each, ballots for each 2"),
+    ],
+)
+def test_broken_reads_are_drawn_and_recorded(rule: str, told: str, tmp_path: Path) -> None:
+    ended = explore(tmp_path, "--rule", rule)
+
+    assert ended.returncode == 1
+    assert told in ended.stdout
+    again = explore(tmp_path, "--replay", "counterexample.jsonl")
+    assert again.returncode == 0
+    assert again.stdout.strip() in ended.stdout
+
+
+def test_readers_and_inquirers(tmp_path: Path) -> None:
+    few = "--ballots", 1, "--proposers", 1
+    assert explore(tmp_path, *few, "--readers", 1, "--reads", 2).returncode == 0
+    ended = explore(tmp_path, *few, "--inquirers", 1)
+    assert ended.returncode == 0
+    assert "proposers 1, inquirers 1, ballots for each 1" in ended.stdout
+
+
 def test_plain_is_ascii(tmp_path: Path) -> None:
     ended = explore(tmp_path, "--rule", "accept-everything", "--plain")
 
@@ -119,14 +145,14 @@ def test_an_interruption_ends_with_a_summary(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (("--proposers", 4), "4 proposers and 0 readers among 3 acceptors"),
+        (("--proposers", 4), "4 proposers, 0 readers and 0 inquirers among 3 acceptors"),
         (("--quorum", "1/1"), "share no server"),
         (("--quorum", "some"), "neither two sizes"),
         (("--quorum", "1,1"), "neither two sizes"),
         (("--quorum", "4/4"), "cannot be"),
         (("--rule", "wishful"), "'wishful' is not one of"),
         (("--check", "wishes"), "'wishes' is not one of"),
-        (("--replay", "nowhere"), "does not exist"),
+        (("--replay", "nowhere"), "No such file or directory: 'nowhere'"),
         (("--ballots", 0), "not in the range"),
     ],
 )

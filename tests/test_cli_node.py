@@ -19,6 +19,7 @@ import time
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from datetime import UTC, datetime
+from errno import EISDIR, ENOSPC
 from io import BytesIO, TextIOWrapper
 from pathlib import Path
 
@@ -128,7 +129,7 @@ def describe(path: Path, addresses: dict[int, str], more: str = "") -> None:
         f'[[servers]]\nid = {me}\naddress = "{at}"\ndata = "n{me}.db"\n'
         for me, at in addresses.items()
     )
-    path.write_text(f'name = "demo"\n{more}\n' + "".join(servers))
+    path.write_text(f'name = "demo"\n{more}\n' + "".join(servers), encoding="utf-8")
 
 
 @pytest.fixture(autouse=True)
@@ -193,6 +194,7 @@ def test_the_life_of_a_cluster(cluster: Cluster) -> None:
         os.kill(processes[3], signal.SIGKILL)
         until(running, "Server 3 was ended by SIGKILL")
         eventually(lambda: cluster.sees()["needed"] == 1)
+        eventually(lambda: "no answer" not in cluster.ask("status")[1])
         code, out, told = cluster.ask("propose", "shape", "round", "--timeout-s", "0.1")
         assert (code, out) == (1, "")
         assert "The value that was proposed may be chosen all the same" in told
@@ -429,7 +431,7 @@ class TestAsking:
         printed: str,
         is_text: bool,
     ) -> None:
-        monkeypatch.setattr("sys.stdin", TextIOWrapper(BytesIO(stdin)))
+        monkeypatch.setattr("sys.stdin", TextIOWrapper(BytesIO(stdin), encoding="utf-8"))
         name = request.node.name
         what = (
             "that are no text"
@@ -527,6 +529,36 @@ class TestAsking:
         assert told in errors
         assert len(errors.splitlines()) == 1
 
+    def test_no_more_of_the_input_is_read_than_a_value_may_have(
+        self, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        class Endless(BytesIO):
+            def read(self, size: int | None = -1, /) -> bytes:
+                assert size is not None
+                assert 0 < size <= (1 << 16) + 1
+                return b"x" * size
+
+        monkeypatch.setattr("sys.stdin", TextIOWrapper(Endless(), encoding="utf-8"))
+        code, out, errors = cluster.ask("propose", "endless", "-")
+        assert (code, out) == (2, "")
+        assert "has more than 65,536 bytes" in errors
+
+    def test_an_input_that_cannot_be_read(
+        self, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        class Folder(BytesIO):
+            def read(self, size: int | None = -1, /) -> bytes:
+                raise IsADirectoryError(EISDIR, f"no {size} bytes can be read")
+
+        for stdin, told in (
+            (None, "is closed"),
+            (TextIOWrapper(Folder(), encoding="utf-8"), "cannot be read: no "),
+        ):
+            monkeypatch.setattr("sys.stdin", stdin)
+            code, out, errors = cluster.ask("propose", "folder", "-")
+            assert (code, out) == (2, "")
+            assert f"the standard input {told}" in errors
+
     def test_who_is_asked(self, cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
         cluster.ask("propose", "who", "x")
         assert cluster.run("read", "who", "--data", str(cluster.data(1))) == (0, "x\n", "")
@@ -585,6 +617,41 @@ class TestNobodyAnswers:
         assert "has ended before it answered, within 5.0 s" in errors
         assert "The value may be chosen all the same" in errors
         assert "chosen" not in cluster.ask("read", "x")[2]
+
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+    def test_stopped_while_proposing_the_outcome_is_unknown(
+        self, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch, number: int
+    ) -> None:
+        def interrupted(data: Path, question: object, *, patience_s: float | None) -> NothingIs:
+            if not isinstance(question, AskStatus):
+                signal.raise_signal(number)
+                time.sleep(LONG_S)
+                raise NoReply(data, f"has not answered within {patience_s} s")
+            return NothingIs()
+
+        monkeypatch.setattr(asking, "ask", interrupted)
+        before = signal.getsignal(number)
+        cluster = Cluster(tmp_path, capsys)
+        describe(cluster.config, {1: "127.0.0.1:1"})
+        code, out, errors = cluster.ask("propose", "a name", "y")
+        assert (code, out) == (130, "")
+        assert errors == (
+            "paxos: stopped, and the outcome is unknown: the value may be chosen all the same. "
+            "paxos read 'a name' tells what is; to propose it again does no harm.\n"
+        )
+        assert signal.getsignal(number) is before
+
+    def test_stopped_while_reading_nothing_is_unknown(
+        self, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def interrupted(*_: object, **__: object) -> None:
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(asking, "ask", interrupted)
+        cluster = Cluster(tmp_path, capsys)
+        describe(cluster.config, {1: "127.0.0.1:1"})
+        code, _, errors = cluster.ask("read", "x")
+        assert (code, errors.strip()) == (130, "paxos: stopped")
 
     def test_no_description(
         self, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
@@ -659,7 +726,9 @@ class TestNode:
     ) -> None:
         cluster = Cluster(tmp_path, capsys)
         describe(cluster.config, {1: "127.0.0.1:9"})
-        with open("/dev/null" if stdin == "/dev/null" else cluster.config) as file:
+        with open(
+            "/dev/null" if stdin == "/dev/null" else cluster.config, encoding="utf-8"
+        ) as file:
             monkeypatch.setattr("sys.stdin", None if stdin == "closed" else file)
             code, out, errors = cluster.ask("node", "--id", "1", "--create", "--until-eof")
         assert (code, out) == (2, "")
@@ -863,26 +932,22 @@ class TestKeygen:
         (key,) = Keyring.parse(text).keys
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         assert key.text not in capsys.readouterr().out
-        assert app.run(["keygen", "--out", str(path)]) == 1
+        assert app.run(["keygen", "--out", str(path)]) == 2
         assert "is there already, and is left as it is" in capsys.readouterr().err
         assert path.read_text() == text
 
     def test_where_none_can_be_made(
         self, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        def denied(path: Path, text: str) -> None:
-            raise PermissionError(13, "Permission denied", f"{path}-{len(text)}")
+        def full(path: Path, content: bytes) -> None:
+            raise OSError(ENOSPC, "No space left on device", f"{path}", len(content))
 
-        for path, why in (
-            (tmp_path / "no" / "keyring", "No such file or directory"),
-            (tmp_path / "keyring", "Permission denied"),
-        ):
-            assert app.run(["keygen", "--out", str(path)]) == 1
-            assert capsys.readouterr().err == (
-                f"paxos: {path} cannot be made ({why}). See to it that its folder is there, and "
-                "that you may write in it.\n"
-            )
-            monkeypatch.setattr("paxos_adapters.cli.keygen.write_new", denied)
+        assert app.run(["keygen", "--out", str(tmp_path / "no" / "keyring")]) == 2
+        assert "there is no such folder, or it is closed to us" in capsys.readouterr().err
+        monkeypatch.setattr("paxos_adapters.cli.keygen.create", full)
+        assert app.run(["keygen", "--out", str(tmp_path / "keyring")]) == 1
+        told = f"paxos: {tmp_path / 'keyring'} cannot be used: No space left on device.\n"
+        assert capsys.readouterr().err == told
 
 
 class TestExtra:

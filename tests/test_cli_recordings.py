@@ -96,10 +96,10 @@ def test_a_kill_and_another_core_are_told(tmp_path: Path) -> None:
         (("explain",), "name recordings or stores"),
         (("explain", "nowhere"), "nowhere cannot be read"),
         (("explain", "junk"), "junk is no recording"),
-        (("explain", "."), "cannot be read: Is a directory"),
+        (("explain", "."), ". is a directory, not a file."),
         (("lecture", "--record", "run"), "--record takes the NAME"),
         (("demo", "--record", "no/such/run"), "no/such/run cannot be written"),
-        (("demo", "--record", "junk"), "junk is there already, and is no recording"),
+        (("demo", "--record", "junk"), "junk is there already, and is not a recording"),
     ],
 )
 def test_what_is_wrong_is_one_line(words: tuple[str, ...], told: str, tmp_path: Path) -> None:

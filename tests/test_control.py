@@ -241,6 +241,32 @@ class TestHostile:
 
         runs(run())
 
+    def test_any_number_ask_one_after_the_other(self, tmp_path: Path) -> None:
+        """A place is free again after an answer, an error, a hang-up and a time-out alike."""
+        many = control.MAX_WAITING + control.MAX_BRIEF + 1
+
+        async def run() -> None:
+            data = tmp_path / "n1.db"
+            async with running(data, WITHOUT_A_MAJORITY) as node:
+                for _ in range(many):
+                    for question, kind in (
+                        (AskRead("x", 0.001), "NoAnswer"),
+                        (AskRead(""), "BadName"),
+                    ):
+                        answer = await asked(data, question)
+                        assert isinstance(answer, Problem)
+                        assert answer.kind == kind
+                    assert isinstance(await asked(data, AskStatus()), StatusIs)
+                    _, writer = await asyncio.open_unix_connection(str(beside(data)))
+                    writer.write(b'{"ask": "watch", "name": "never"}\n')
+                    while not node.status().asked:
+                        await asyncio.sleep(0.0005)
+                    writer.close()
+                    while node.status().asked:
+                        await asyncio.sleep(0.0005)
+
+        runs(run())
+
     def test_only_so_many_ask_at_a_time(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:

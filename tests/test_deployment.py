@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
+import json
 import stat
 import sys
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from random import Random
+from secrets import token_hex
+from typing import TypeVar
 
 import pytest
+from hypothesis import HealthCheck, event, example, given, settings
+from hypothesis import strategies as st
 
 from paxos import ServerId
-from paxos_adapters.deployment import BadDeployment, local, parse, read, write_new, written
+from paxos_adapters.addresses import parse, written
+from paxos_adapters.codecs import RAW
+from paxos_adapters.deployment import BadDeployment, local, read
+from paxos_adapters.file import FileStore
+from paxos_adapters.node import Node
+from paxos_adapters.outputs import create
 from paxos_adapters.wire import Encrypted, Key, Signed
 
+T = TypeVar("T")
 S1, S2 = ServerId(1), ServerId(2)
 SERVER = '[[servers]]\nid = 1\naddress = "127.0.0.1:1"\n'
-OTHER = '[[servers]]\nid = 2\naddress = "[::1]:2"\n'
+OTHER = '[[servers]]\nid = 2\naddress = "localhost:2"\n'
 
 
 def test_what_it_says(tmp_path: Path) -> None:
@@ -29,7 +41,7 @@ def test_what_it_says(tmp_path: Path) -> None:
     found = read(path)
 
     assert found.name == "demo"
-    assert found.addresses == {S1: ("127.0.0.1", 1), S2: ("::1", 2)}
+    assert found.addresses == {S1: ("127.0.0.1", 1), S2: ("localhost", 2)}
     assert found.data == {S1: tmp_path / "n1.db"}
     assert found.keyring == tmp_path / "keys"
 
@@ -54,10 +66,13 @@ def test_what_it_says(tmp_path: Path) -> None:
         ),
         ('name = "x"\n' + SERVER + SERVER.replace("127.0.0.1", "::"), "write an IPv6 address in"),
         ('name = "x"\n' + SERVER + SERVER.replace(":1", ":2"), "2 of them have the id 1"),
-        ('name = "x"\n' + SERVER + SERVER.replace("= 1", "= 2"), "have the address 127.0.0.1:1"),
+        (
+            'name = "x"\n' + SERVER + SERVER.replace("= 1", "= 2"),
+            "servers 1 and 2 have the address 127.0.0.1:1",
+        ),
         (
             'name = "x"\n' + SERVER + 'data = "d"\n' + OTHER + 'data = "d"',
-            "2 of them have the data",
+            "d would be of server 1 and of server 2",
         ),
         ('name = "x"\n' + SERVER.replace("= 1", "= 0"), "servers[0].id: 0 is no id"),
         ('name = "x"\n' + SERVER.replace("= 1", "= -1"), "servers[0].id: -1 is no id"),
@@ -80,11 +95,42 @@ def test_what_it_says(tmp_path: Path) -> None:
             + "".join(f'[[servers]]\nid = {n}\naddress = "h:{n}"\n' for n in range(1, 17)),
             "servers: there are 16",
         ),
+        ("\ufeffname = 'x'\n" + SERVER, "it begins with a byte order mark"),
+        ("name = '\ufeffx'\n" + SERVER, r"name: '\ufeffx' has characters that cannot be seen"),
+        ('name = "x"\n' + SERVER.replace("127.0.0.1", "0.0.0.0"), "stands for all of a machine"),
+        ('name = "x"\n' + SERVER.replace("127.0.0.1", "[::]"), "stands for all of a machine"),
+        ('name = "x"\n' + SERVER.replace("127.0.0.1", "255.255.255.255"), "the broadcast address"),
+        ('name = "x"\n' + SERVER.replace("127.0.0.1", "224.0.0.1"), "is a multicast address"),
+        ('name = "x"\n' + SERVER.replace("127.0.0.1", "[ff02::1]"), "is a multicast address"),
+        ('name = "x"\n' + SERVER.replace("127.", "http://127."), "is a URL. Write host:port"),
+        ('name = "x"\n' + SERVER.replace("127.0.0.1", "a b"), "this is no name of a host"),
+        ('name = "x"\n' + SERVER.replace("127.0.0.1", "127.1"), "no number in full"),
+        (
+            'name = "x"\n' + SERVER + OTHER.replace("localhost", "[::1]"),
+            "127.0.0.1:1 is IPv4 and [::1]:2 is not: they never reach each other",
+        ),
+        ('name = "x"\n' + SERVER + 'data = ""', "servers[0].data: '' names no file"),
+        ('name = "x"\n' + SERVER + 'data = ".."', "servers[0].data: '..' names no file"),
+        ('name = "x"\n' + SERVER + 'data = "a\\u0000b"', r"data: 'a\x00b' names no file"),
+        ('name = "x"\nkeyring = "/"\n' + SERVER, "keyring: '/' names no file"),
+        (
+            'name = "x"\n' + SERVER + 'data = "cluster.toml"',
+            "cluster.toml would be of this file itself and of server 1",
+        ),
+        (
+            'name = "x"\nkeyring = "k"\n' + SERVER + 'data = "./k"',
+            "k would be of the keyring and of server 1",
+        ),
+        (
+            'name = "x"\n' + SERVER + 'data = "d"\n' + OTHER + 'data = "d-wal"',
+            "d-wal would be of server 1 and of server 2",
+        ),
+        ("#" * (1 << 20) + "\n", "it is larger than 1,048,576 bytes"),
     ],
 )
 def test_what_it_may_not_say(tmp_path: Path, text: str, told: str) -> None:
     path = tmp_path / "cluster.toml"
-    path.write_text(text)
+    path.write_text(text, encoding="utf-8")
     with pytest.raises(BadDeployment) as caught:
         read(path)
 
@@ -98,7 +144,7 @@ def test_a_file_that_is_none(tmp_path: Path) -> None:
         read(tmp_path / "cluster.toml")
     with pytest.raises(BadDeployment, match="it cannot be read"):
         read(tmp_path)
-    (tmp_path / "bytes").write_bytes(b"\xff\xfe")
+    (tmp_path / "bytes").write_bytes(b"\xff\xff")
     with pytest.raises(BadDeployment, match="it is no TOML"):
         read(tmp_path / "bytes")
 
@@ -157,7 +203,7 @@ class TestKeys:
 
 def test_a_new_one_is_for_this_machine(tmp_path: Path) -> None:
     path = tmp_path / "cluster.toml"
-    write_new(path, local("demo", 5, "keys"))
+    create(path, local("demo", 5, "keys").encode())
     found = read(path)
 
     assert found.name == "demo"
@@ -167,11 +213,95 @@ def test_a_new_one_is_for_this_machine(tmp_path: Path) -> None:
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
-def test_nothing_is_replaced(tmp_path: Path) -> None:
-    path = tmp_path / "file"
-    write_new(path, "one")
-    with pytest.raises(FileExistsError):
-        write_new(path, "two")
+# --- any text -----------------------------------------------------------------------------------
 
-    assert path.read_text() == "one"
-    assert [*tmp_path.iterdir()] == [path]
+HOSTS = ["127.0.0.1", "10.0.0.1", "localhost", "a.example.org", "a_b", "h-1", "[::1]"]
+BAD_HOSTS = ["0.0.0.0", "[::]", "224.0.0.1", "255.255.255.255", "http://a", "127.1", "0x7f.1"]
+FILES = ["n1.db", "n2.db", "n3.db", "sub/n1.db", "./n1.db", "n1.db-wal", "keys", "cluster.toml"]
+NO_FILES = ["", "..", "/", "a\0b"]
+Table = Mapping[str, object]
+
+
+def tables(flaws: bool) -> st.SearchStrategy[Sequence[Table]]:
+    """The tables of a description; without ``flaws`` many of them can work."""
+    none = st.nothing()
+    host = st.sampled_from(HOSTS) | (st.sampled_from(BAD_HOSTS) | st.text() if flaws else none)
+    port = st.integers(1, 9) | (st.integers() | st.text(max_size=3) if flaws else none)
+    file = st.sampled_from(FILES) | (st.sampled_from(NO_FILES) | st.text() if flaws else none)
+    wrong = st.integers() | st.floats() | st.text() | st.booleans() if flaws else none
+    server = st.fixed_dictionaries(
+        {
+            "id": st.integers(1, 4) | wrong,
+            "address": st.builds("{}:{}".format, host, port) | wrong,
+        },
+        optional={"data": file | wrong, **({"more": wrong} if flaws else {})},
+    )
+    head = st.fixed_dictionaries(
+        {"name": st.just("demo") | (st.text(max_size=300) if flaws else none)},
+        optional={
+            "keyring": file | wrong,
+            **({"protection": st.sampled_from(["signed", "encrypted"]) | wrong} if flaws else {}),
+        },
+    )
+    servers = st.lists(server, min_size=0 if flaws else 1, max_size=3)
+    return st.tuples(head, servers).map(lambda it: [it[0], *it[1]])
+
+
+def toml(tables: Sequence[Table]) -> bytes:
+    """The text of a description."""
+    return b"\n[[servers]]\n".join(
+        "\n".join(
+            f"{key} = {json.dumps(it, ensure_ascii=False)}" for key, it in table.items()
+        ).encode(errors="surrogatepass")
+        for table in tables
+    )
+
+
+def attempt(call: Callable[[], T]) -> T | BadDeployment:
+    """What ``call`` returns or raises, of the one error that may be."""
+    try:
+        return call()
+    except BadDeployment as error:
+        return error
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(
+    content=st.binary()
+    | st.text().map(str.encode)
+    | tables(flaws=True).map(toml)
+    | tables(flaws=False).map(toml)
+)
+@example(b"\xef\xbb\xbfname = 'x'\n" + SERVER.encode())
+@example(f"name = 'x'\n{SERVER}{OTHER.replace('localhost', '[::1]')}".encode())
+@example(b"name = 'x'\n" + SERVER.replace("127.0.0.1", "0.0.0.0").encode())
+@example(b"name = 'x'\n" + SERVER.replace("127.0.0.1", "a\\u0000b").encode())
+@example(b"name = 'x'\n" + SERVER.replace("127.0.0.1", "a..b").encode())
+@example(b"name = 'x'\n" + SERVER.replace("127.0.0.1", "a" * 64).encode())
+@example(b"name = 'x'\n" + SERVER.replace("127.0.0.1", "http://a").encode())
+@example(b"name = 'x'\nkeyring = 'keys'\n" + SERVER.encode())
+@example(b"name = 'x'\n" + SERVER.replace("= 1", "= " + "9" * 5_000).encode())
+def test_any_text_is_a_typed_error_or_a_cluster_that_can_work(
+    tmp_path: Path, content: bytes
+) -> None:
+    """Never a third thing: what is read makes a node of each server."""
+    path = tmp_path / "cluster.toml"
+    path.write_bytes(content)
+    found = attempt(lambda: read(path))
+    event(type(found).__name__)
+    if isinstance(found, BadDeployment):
+        assert str(found).startswith(f"{path}: ")
+        return
+    protection = attempt(found.protection)
+    if isinstance(protection, BadDeployment):
+        assert str(protection).startswith(str(tmp_path))
+    assert found.name.isprintable()
+    for me, address in found.addresses.items():
+        assert parse("here", written(address)) == address
+        store = tmp_path / "store" / token_hex(8)
+        store.parent.mkdir(exist_ok=True)
+        with FileStore.create(store, cluster=found.name, server=me) as file:
+            node = Node(file, found.addresses, codec=RAW, insecure=True)
+            assert node.me == me
+    for data in found.data.values():
+        assert data.name not in ("", "..")

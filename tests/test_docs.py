@@ -87,7 +87,7 @@ def test_every_command_can_be_typed(name: str, session: str) -> None:
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda it: it.name)
 def test_every_link_to_a_file_leads_to_one(document: Path) -> None:
-    prose = re.sub(r"^```.*?^```$", "", document.read_text(), flags=re.M | re.S)
+    prose = re.sub(r"^```.*?^```$", "", document.read_text(encoding="utf-8"), flags=re.M | re.S)
     links = re.findall(r"\]\(([^)#:]+)\)", prose)
 
     assert [link for link in links if not (document.parent / link).exists()] == []
@@ -128,7 +128,9 @@ def test_what_the_roles_do_is_up_to_date(path: Path) -> None:
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda it: it.name)
 def test_every_test_that_is_named_exists(document: Path) -> None:
-    for file, name in re.findall(r"`(tests/\w+\.py)(?:::(\w+))?`", document.read_text()):
+    for file, name in re.findall(
+        r"`(tests/\w+\.py)(?:::(\w+))?`", document.read_text(encoding="utf-8")
+    ):
         source = (ROOT / file).read_text()
         assert not name or f"def {name}(" in source, name
 

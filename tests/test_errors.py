@@ -64,7 +64,7 @@ ANOTHER = Choice(Chosen(ballot("2.3"), "b"), frozenset({S3, S2}))
             Busy(ballot("3.1")),
             "the proposer is still at work under ballot 3.1",
             "nothing was changed",
-            "Wait until it reports Done or NothingChosen, then ask again",
+            "Wait until it reports Done, NothingChosen or NotYetChosen, then ask again",
         ),
         (
             WrongReceipt(MaxRound(4)),

@@ -79,7 +79,7 @@ class TestTheSynchronousLoop:
         assert synchronous_loop.run(3) == synchronous_loop.run(3)
 
     def test_imports_the_core_alone(self) -> None:
-        tree = ast.parse(Path(synchronous_loop.__file__).read_text())
+        tree = ast.parse(Path(synchronous_loop.__file__).read_text(encoding="utf-8"))
         modules = {it.module for it in ast.walk(tree) if isinstance(it, ast.ImportFrom)}
 
         assert not {it for it in modules if it and it.startswith("paxos_adapters")}

@@ -15,6 +15,7 @@ from paxos import (
     From,
     MaxRound,
     Nack,
+    Promise,
     Proposal,
     Propose,
     QuorumSystem,
@@ -451,6 +452,8 @@ def test_servers_that_run_and_of_which_some_are_asked() -> None:
     assert isinstance(together.cause, Waiting)
 
     ballot_, vote = ballot("1.1"), Accepted(ballot("1.1"), "red")
+    for me in (S2, S3, S4):
+        state, _ = server.receive(state, From(me, Promise[str](ballot_, None)))
     for me in (S2, S3, S4):
         state, _ = server.receive(state, From(me, vote))
     chosen = explain(of_states(FIVE, [state], {S1}), "x")

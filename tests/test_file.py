@@ -653,7 +653,7 @@ class TestMistakes:
                 use(path.parent / place if place else Path(place))
 
     def test_something_that_is_no_store(self, path: Path) -> None:
-        path.write_text("root:x:0:0")
+        path.write_text("root:x:0:0", encoding="utf-8")
         for use in reopen, inspect:
             with pytest.raises(NoStore, match="is no store"):
                 use(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from math import inf
 from random import Random
 from typing import TypeAlias
@@ -37,7 +38,9 @@ from paxos import (
 )
 from paxos.invariants import AgreementBroken
 from paxos.server import Wakeup
+from paxos_adapters import host as host_module
 from paxos_adapters.host import DEFAULT_PACE, Host, Pace, PaceError, Stopped
+from paxos_adapters.limited_log import LimitedLog
 from paxos_adapters.numbers import BadNumber
 from tests.support import S1, S2, S3, STRANGER, THREE, ballot
 
@@ -373,14 +376,32 @@ class TestCarriesOut:
             *(Send(member, Chosen(ballot("1.1"), "red")) for member in (S1, S2, S3)),
         ]
 
-    def test_a_send_that_fails_is_a_lost_message(self, caplog: pytest.LogCaptureFixture) -> None:
+    def test_a_peer_that_is_down_does_not_flood_the_log(
+        self, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A thousand messages to it, of hosts of their own: one line."""
+        monkeypatch.setattr(host_module, "_log", LimitedLog(logging.getLogger("test")))
+        for _ in range(1_000):
+            world = World()
+            world.unreachable = {S2}
+            run_in(world).receive(Propose("red"))
+        assert len(caplog.messages) == 1
+
+    def test_a_send_that_fails_is_a_lost_message(
+        self, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(host_module, "_log", LimitedLog(logging.getLogger("test")))
         world = World()
         world.unreachable = {S2}
         host = run_in(world)
         host.receive(Propose("red"))
         assert [call.receiver for call in world.sent] == [S1, S3]
+        assert [it.exc_info for it in caplog.records] == [None]
         assert len(world.delays_s) == 2, "the wake-up and the heartbeat are asked for all the same"
-        assert "a message to server 2 is lost: Prepare" in caplog.text
+        assert caplog.messages == [
+            "a message to server 2 is lost, a Prepare (OSError: network unreachable). More are "
+            "counted"
+        ]
         assert host.receive(From(S2, Chosen(ballot("1.2"), "red"))) != ()
 
     def test_wake_ups_reach_the_timer(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from pathlib import Path
 
 import pytest
 from attrs import evolve
@@ -19,7 +20,16 @@ from paxos_adapters.exploration.interleavings import (
 from paxos_adapters.exploration.scopes import Scope, ScopeError
 from paxos_adapters.exploration.walk import Exploration, Glimpse, explore
 from paxos_adapters.protocols import LECTURE, PAXOS, Protocol
-from paxos_adapters.rules import AGREEMENT, CHOOSABLE, KEPT, REPORTED, RULES, SAVED
+from paxos_adapters.rules import (
+    AGREEMENT,
+    CHOOSABLE,
+    KEPT,
+    LINEARIZABLE,
+    REPORTED,
+    RULES,
+    SAVED,
+    UNDISTURBED,
+)
 
 NAMED = {it.name: it for it in (PAXOS, *LECTURE, *BROKEN)}
 MEMBERS = [ServerId(number) for number in (1, 2, 3)]
@@ -34,7 +44,10 @@ def found(scope: Scope, rules: Iterable[str] = RULES) -> Exploration[State, Move
     [
         Scope(acceptors=3, proposers=2, ballots=2),
         Scope(acceptors=3, proposers=3, ballots=1),
-        Scope(acceptors=3, proposers=1, ballots=2, readers=1),
+        Scope(acceptors=3, proposers=1, ballots=2, inquirers=1),
+        Scope(acceptors=3, proposers=1, ballots=1, readers=1, reads=2, crashes=1),
+        Scope(proposers=1, ballots=1, readers=1, quorum=flexible(MEMBERS, phase1=3, phase2=1)),
+        Scope(proposers=1, ballots=1, readers=1, quorum=flexible(MEMBERS, phase1=1, phase2=3)),
         Scope(acceptors=4, proposers=2, ballots=1),
         Scope(acceptors=5, proposers=2, ballots=1),
         Scope(acceptors=3, proposers=2, ballots=1, crashes=1),
@@ -51,6 +64,27 @@ def test_paxos_keeps_every_rule_in_every_run(scope: Scope) -> None:
     assert seen.exhausted
     assert seen.never == frozenset()
     assert machine.scope.forgetful
+
+
+@pytest.mark.parametrize(
+    ("scope", "counts"),
+    [
+        (Scope(ballots=1), (315, 713, 16)),
+        (Scope(), (40_063, 123_301, 29)),
+        (Scope(proposers=1, readers=1, ballots=1), (630, 1_772, 17)),
+        (Scope(proposers=1, readers=1, ballots=1, reads=2, crashes=1), (3_148, 11_139, 20)),
+        (Scope(proposers=2, readers=1, ballots=1), (44_969, 196_092, 24)),
+        (Scope(acceptors=5, proposers=1, readers=1, ballots=1), (5_858, 27_203, 23)),
+    ],
+)
+def test_the_counts_are_those_of_the_page(scope: Scope, counts: tuple[int, int, int]) -> None:
+    """docs/exploring.md says them: another count is another machine."""
+    seen = found(scope)
+
+    assert (seen.states, seen.transitions, seen.depth) == counts
+    page = (Path(__file__).parent.parent / "docs" / "exploring.md").read_text(encoding="utf-8")
+    states, transitions, depth = (f"{it:,}" for it in counts)
+    assert f"| {states} | {transitions} | {depth} |" in page
 
 
 def test_three_acceptors_two_proposers_two_ballots_and_a_crash() -> None:
@@ -70,11 +104,14 @@ def test_three_acceptors_two_proposers_two_ballots_and_a_crash() -> None:
         ("own-value-kept", Scope(), AGREEMENT),
         ("lowest-taken", Scope(), AGREEMENT),
         ("reply-before-save", Scope(crashes=1), AGREEMENT),
-        ("round-reused", Scope(crashes=1), AGREEMENT),
+        ("round-reused", Scope(crashes=1), UNDISTURBED),
         ("promise-not-raised", Scope(), KEPT),
         ("reply-before-save", Scope(), SAVED),
         ("round-reused", Scope(), SAVED),
         ("read-not-completed", Scope(proposers=1, readers=1), REPORTED),
+        ("read-not-completed", Scope(proposers=1, inquirers=1), REPORTED),
+        ("nothing-from-one", Scope(proposers=1, readers=1), LINEARIZABLE),
+        ("read-id-reused", Scope(proposers=1, readers=1, reads=2), LINEARIZABLE),
     ],
 )
 def test_every_flaw_is_found(name: str, scope: Scope, rule: str) -> None:
@@ -113,6 +150,7 @@ SMALL = [
     Scope(acceptors=2, proposers=2, ballots=1),
     Scope(acceptors=2, proposers=1, ballots=2, crashes=1),
     Scope(acceptors=2, proposers=1, readers=1, ballots=1),
+    Scope(acceptors=2, proposers=1, inquirers=1, ballots=1),
     Scope(acceptors=2, proposers=2, ballots=1, protocol=NAMED["accept-everything"]),
     Scope(acceptors=2, proposers=2, ballots=1, protocol=NAMED["first-value-only"]),
     Scope(acceptors=2, proposers=2, ballots=1, protocol=NAMED["promise-forgotten"]),
@@ -205,6 +243,9 @@ def test_a_watcher_sees_the_walk_and_can_end_it() -> None:
         (lambda: Scope(proposers=4), "4 proposers"),
         (lambda: Scope(proposers=0), "0 proposers"),
         (lambda: Scope(readers=2), "2 readers"),
+        (lambda: Scope(inquirers=2), "2 inquirers"),
+        (lambda: Scope(readers=-1), "-1 readers"),
+        (lambda: Scope(reads=0), "one read"),
         (lambda: Scope(ballots=0), "one ballot"),
         (lambda: Scope(crashes=-1), "crashes"),
         (lambda: Scope(4, quorum=flexible(MEMBERS, phase1=2, phase2=2)), "4 acceptors"),

@@ -10,6 +10,7 @@ from paxos import (
     NO_BALLOT,
     Accepted,
     Acceptor,
+    Answer,
     Ballot,
     Chosen,
     From,
@@ -17,6 +18,7 @@ from paxos import (
     Promise,
     Proposal,
     QuorumSystem,
+    ReadId,
     ServerId,
     flexible,
     listed,
@@ -31,6 +33,7 @@ from paxos.invariants import (
     never_moves_back,
     one_value_a_ballot,
     promise_covers_accepted,
+    unused_while_preparing,
     validity,
 )
 from tests.support import S1, S2, S3, STRANGER, THREE, ballot
@@ -97,6 +100,13 @@ def test_one_value_a_ballot() -> None:
     one_value_a_ballot(ballot("3.1"), ["a"], ["a"])
     with pytest.raises(InvariantError, match=r"ballot 3\.1 carries both \['a'\] and \['b'\]"):
         one_value_a_ballot(ballot("3.1"), ["a"], ["b"])
+
+
+def test_a_ballot_that_is_prepared_is_unused() -> None:
+    for other in "2.1", "3.2", "4.1":
+        unused_while_preparing(ballot("3.1"), Proposal(ballot(other), "a"))
+    with pytest.raises(InvariantError, match=r"3\.1 is still being prepared, and 'a' was accepted"):
+        unused_while_preparing(ballot("3.1"), Proposal(ballot("3.1"), "a"))
 
 
 @pytest.mark.parametrize("state", ACCEPTORS, ids=str)
@@ -171,6 +181,19 @@ def test_durable_before_accepted(durable: Acceptor[str], answered: Ballot) -> No
     with pytest.raises(InvariantError) as broken:
         durable_before_sent(durable, answer)
     assert f"{answer} was sent while the disk held {durable}" in str(broken.value)
+
+
+@pytest.mark.parametrize("durable", ACCEPTORS, ids=str)
+@pytest.mark.parametrize("told", [None, *BALLOTS], ids=str)
+def test_durable_before_an_answer_to_a_query(durable: Acceptor[str], told: Ballot | None) -> None:
+    """What it tells is accepted, and so promised; "nothing" commits to nothing."""
+    answer = Answer(ReadId(1, 1), told and Proposal(told, "a"))
+    accepted = durable.accepted is not None and told is not None and durable.accepted.ballot >= told
+    if told is None or (accepted and durable.promised >= told):
+        durable_before_sent(durable, answer)
+        return
+    with pytest.raises(InvariantError, match="would forget what was said"):
+        durable_before_sent(durable, answer)
 
 
 def vote(sender: ServerId, number: str, value: str) -> From[Accepted[str]]:

@@ -615,6 +615,12 @@ def test_question_6_the_invariants_notice_a_number_used_again(name: str) -> None
         invariants.choices(play(name).votes, THREE)
 
 
+def test_question_6_our_proposer_notices_a_number_used_again() -> None:
+    """It stops before it asks anybody to accept: one value is chosen, and v1 never is."""
+    with pytest.raises(InvariantError, match=r"1\.1 carries both 'v1' and 'v2', so it was used tw"):
+        play("reused-and-found", PAXOS)
+
+
 def test_question_6_a_restarted_server_takes_a_new_number() -> None:
     _, outbound = server.receive(server.start(S1, THREE), Propose("v1"))
     assert isinstance(outbound, AfterSave)

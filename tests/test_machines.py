@@ -24,8 +24,8 @@ from paxos import (
     Accepted,
     Acceptor,
     AfterSave,
+    Answer,
     Ballot,
-    Beat,
     Broadcast,
     Done,
     From,
@@ -33,13 +33,17 @@ from paxos import (
     Learner,
     Message,
     Nack,
+    NotYetChosen,
     Now,
     Prepare,
     Promise,
     Proposal,
     Propose,
     Proposer,
+    Query,
     QuorumSystem,
+    Read,
+    ReadId,
     Saved,
     Server,
     ServerId,
@@ -53,6 +57,8 @@ from paxos import (
     server,
 )
 from paxos.proposer import Accepting, Preparing
+from paxos.reader import Querying
+from paxos.server import Wakeup
 from paxos_adapters.testing import strategies
 from tests.support import S1, S2, S3, STRANGER, THREE
 
@@ -64,7 +70,7 @@ Crash = Literal["before the save", "after the save"] | None
 Crashes: st.SearchStrategy[Crash] = st.sampled_from(
     [None, None, None, "before the save", "after the save"]
 )
-Requests = strategies.requests(Values)
+Requests = st.one_of(strategies.prepares(), strategies.accepts(Values))
 
 Quorums = strategies.quorum_systems(THREE.members)
 
@@ -106,6 +112,20 @@ class AcceptorLife(RuleBasedStateMachine):
         else:
             highest = max(self.accepted, key=lambda proposal: proposal.ballot, default=None)
             assert answer == Promise(request.ballot, highest)
+
+    @rule(query=strategies.queries())
+    def query(self, query: Query) -> None:
+        """It changes nothing, and tells what was accepted last; that is durable first."""
+        before = self.state
+        self.state, outbound = acceptor.receive(before, query)
+        assert self.state is before
+        if isinstance(outbound, Now):
+            assert (self.accepted, outbound.messages) == ([], (Answer[str](query.id, None),))
+            return
+        assert outbound.record is before
+        (answer,) = outbound.release(Saved((before,))).messages
+        highest = max(self.accepted, key=lambda proposal: proposal.ballot)
+        assert answer == Answer(query.id, highest)
 
     @invariant()
     def promise_covers_accepted(self) -> None:
@@ -160,9 +180,9 @@ class ProposerLife(RuleBasedStateMachine):
 
     @rule(sender=Senders, ballot=Ballots, found=st.none() | Ballots)
     def promise(self, sender: ServerId, ballot: Ballot, found: Ballot | None) -> None:
-        """A proposal of the proposer's own is found only if it was sent, and as it was sent."""
+        """What is found is below the ballot; one of its own only if it was sent, and as sent."""
         accepted = None
-        if found is not None and found.server != S2:
+        if found is not None and found.server != S2 and found < ballot:
             accepted = Proposal(found, value_of(found))
         elif found is not None and found in self.sent and found < ballot:
             accepted = Proposal(found, self.sent[found])
@@ -175,6 +195,10 @@ class ProposerLife(RuleBasedStateMachine):
 
     @rule(sender=Senders, ballot=Ballots)
     def accepted(self, sender: ServerId, ballot: Ballot) -> None:
+        """Not under a ballot that is still prepared: nobody who keeps the protocol says that."""
+        phase = self.state.phase
+        if isinstance(phase, Preparing) and phase.ballot == ballot:
+            return
         if sender != STRANGER:
             self.votes.setdefault(ballot, set()).add(sender)
         self.step(From(sender, Accepted(ballot, self.sent.get(ballot, "noise"))))
@@ -235,8 +259,9 @@ class ClusterLife(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.proposed: set[str] = set()
+        self.began_late: dict[ReadId, bool] = {}
         self.flying: list[tuple[ServerId, ServerId, Message[str]]] = []
-        self.wakes: dict[ServerId, list[Wake | Beat]] = {me: [] for me in (S1, S2, S3)}
+        self.wakes: dict[ServerId, list[Wakeup]] = {me: [] for me in (S1, S2, S3)}
         self.votes: list[From[Accepted[str]]] = []
         self.disks: dict[ServerId, dict[type, server.Record[str]]] = {me: {} for me in (S1, S2, S3)}
         self.servers: dict[ServerId, Server[str]] = {}
@@ -279,23 +304,33 @@ class ClusterLife(RuleBasedStateMachine):
             self.wakes[me].append(effect.wake)
         elif isinstance(effect, Done):
             invariants.validity(effect.value, self.proposed)
+        elif isinstance(effect, NotYetChosen):
+            assert not self.began_late[effect.id], "a read missed what was chosen before it"
 
     def send(self, me: ServerId, receiver: ServerId, message: Message[str]) -> None:
-        if isinstance(message, Promise | Accepted):
-            durable = self.disks[me][Acceptor]
+        if isinstance(message, Promise | Accepted | Answer):
+            durable = self.disks[me].get(Acceptor, Acceptor[str]())
             assert isinstance(durable, Acceptor)
             invariants.durable_before_sent(durable, message)
         if isinstance(message, Accepted):
             self.votes.append(From(me, message))
         self.flying.append((me, receiver, message))
 
-    @rule(me=Members, inquire=st.booleans(), crash=Crashes)
-    def ask(self, me: ServerId, inquire: bool, crash: Crash) -> None:
-        value = f"value {len(self.proposed)}"
+    @rule(me=Members, kind=st.sampled_from(["propose", "inquire", "read"]), crash=Crashes)
+    def ask(self, me: ServerId, kind: str, crash: Crash) -> None:
         if self.is_working(me):
             return
-        self.proposed.add(value)
-        self.step(me, Inquire() if inquire else Propose(value), crash)
+        if kind == "propose":
+            value = f"value {len(self.proposed)}"
+            self.proposed.add(value)
+            self.step(me, Propose(value), crash)
+        elif kind == "inquire":
+            self.step(me, Inquire(), crash)
+        else:
+            read = ReadId(me, len(self.began_late))
+            choices = invariants.choices(self.votes, self.quorum)
+            self.began_late[read] = bool(choices)
+            self.step(me, Read(read), crash)
 
     @precondition(lambda self: self.flying)
     @rule(data=st.data(), again=st.booleans(), crash=Crashes)
@@ -338,7 +373,7 @@ class ClusterLife(RuleBasedStateMachine):
         assert not any(map(self.is_working, self.servers)), "still at work without any fault"
 
     def is_working(self, me: ServerId) -> bool:
-        return isinstance(self.servers[me].proposer.phase, Preparing | Accepting)
+        return isinstance(self.servers[me].proposer.phase, Querying | Preparing | Accepting)
 
     @invariant()
     def one_value_is_chosen_and_it_was_proposed(self) -> None:

@@ -185,6 +185,35 @@ def test_an_open_file_serves_once(tmp_path: Path) -> None:
     runs(run())
 
 
+def test_a_name_that_is_none_does_not_end_the_search(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python raises a UnicodeError for some, and a plain ValueError for others."""
+    monkeypatch.setattr(module, "UNRESOLVED_S", 0.001)
+    peer, getaddrinfo = Peer(), socket.getaddrinfo
+    errors = [ValueError("no"), UnicodeError("no"), OSError("no"), ValueError("no")]
+
+    def strange(host: str, *args: int, **more: int) -> object:
+        if host == "localhost" and errors:
+            raise errors.pop()
+        return getaddrinfo("127.0.0.1", *args, **more)
+
+    async def run() -> None:
+        path = tmp_path / "n1.db"
+        with FileStore.create(path, cluster="c", server=ME) as file, peer.socket:
+            monkeypatch.setattr(socket, "getaddrinfo", strange)
+            peer.address = "localhost", peer.address[1]
+            mesh, _ = await opened(file, peer)
+            assert not mesh.peers()[PEER].is_found
+            while not mesh.peers()[PEER].is_found:
+                await asyncio.sleep(0.001)
+            mesh.close()
+            await mesh.closed()
+
+    runs(run())
+    assert errors == []
+
+
 def test_peers_that_are_not_found_are_told_once_and_looked_for_again(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

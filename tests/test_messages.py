@@ -12,6 +12,7 @@ from attrs.exceptions import FrozenInstanceError
 from paxos import (
     Accept,
     Accepted,
+    Answer,
     Chosen,
     From,
     Heartbeat,
@@ -19,6 +20,9 @@ from paxos import (
     Prepare,
     Promise,
     Proposal,
+    Query,
+    QueryTimer,
+    ReadId,
     Reply,
     Wake,
     messages,
@@ -26,6 +30,7 @@ from paxos import (
 from tests.support import S1, S2, ballot
 
 ONE, TWO = ballot("1.1"), ballot("2.2")
+READ = ReadId(1, 1)
 RED = Proposal(ONE, "red")
 NOTHING_ACCEPTED: Promise[str] = Promise(ONE, None)
 
@@ -37,6 +42,8 @@ def one_of_each() -> tuple[AttrsInstance, ...]:
         Accept(ONE, "red"),
         Accepted(ONE, "red"),
         Nack(ONE, TWO),
+        Query(READ),
+        Answer(READ, RED),
         Chosen(ONE, "red"),
         Heartbeat(),
         From(S1, Prepare(ONE)),
@@ -77,6 +84,8 @@ def test_messages_with_equal_fields_are_equal_and_hash_alike() -> None:
         *combinations([Accept(ONE, None), Accepted(ONE, None), NOTHING_ACCEPTED], 2),
         (Prepare(ONE), Wake(ONE)),
         (Prepare(ONE), NOTHING_ACCEPTED),
+        (Query(READ), QueryTimer(READ)),
+        (Answer(READ, RED), Promise(ONE, RED)),
     ],
     ids=lambda message: type(message).__name__,
 )
@@ -105,6 +114,10 @@ def test_no_message_is_a_kind_of_another(message: AttrsInstance) -> None:
         (Accepted(ONE, "red"), Accepted(ONE, "blue")),
         (Nack(ONE, TWO), Nack(TWO, TWO)),
         (Nack(ONE, TWO), Nack(ONE, ONE)),
+        (Query(READ), Query(ReadId(1, 2))),
+        (Query(READ), Query(ReadId(2, 1))),
+        (Answer(READ, RED), Answer(ReadId(1, 2), RED)),
+        (Answer(READ, RED), Answer[str](READ, None)),
         (Chosen(ONE, "red"), Chosen(TWO, "red")),
         (Chosen(ONE, "red"), Chosen(ONE, "blue")),
         (From(S1, Heartbeat()), From(S2, Heartbeat())),
@@ -116,15 +129,21 @@ def test_messages_of_one_class_differ_by_every_field(one: object, other: object)
     assert one != other
 
 
-def test_every_answer_names_the_ballot_that_it_answers() -> None:
+def test_every_answer_names_the_ballot_or_the_read_that_it_answers() -> None:
     answers: list[Reply[str]] = [
         Promise(ONE, RED),
         Accepted(ONE, "red"),
         Nack(ONE, TWO),
+        Answer(READ, RED),
         Chosen(ONE, "red"),
     ]
-    assert [answer.ballot for answer in answers] == [ONE] * 4
+    named = [it.id if isinstance(it, Answer) else it.ballot for it in answers]
+    assert named == [ONE, ONE, ONE, READ, ONE]
     assert len(answers) == len(get_args(Reply))
+
+
+def test_a_read_id_is_written_as_session_and_number() -> None:
+    assert str(ReadId(17, 4)) == "17/4"
 
 
 def test_a_message_carries_a_value_that_cannot_be_hashed() -> None:

@@ -5,14 +5,24 @@ from __future__ import annotations
 import asyncio
 import socket
 import sqlite3
-from collections.abc import AsyncGenerator, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from random import Random
 
 import pytest
 
-from paxos import NO_BALLOT, Acceptor, Ballot, MaxRound, ServerId, UnknownServer, majority
+from paxos import (
+    NO_BALLOT,
+    Acceptor,
+    Ballot,
+    MaxRound,
+    Read,
+    ReadId,
+    ServerId,
+    UnknownServer,
+    majority,
+)
 from paxos_adapters.blocks import RESERVED
 from paxos_adapters.codecs import TEXT
 from paxos_adapters.file import Damaged, FileStore, store
@@ -104,6 +114,75 @@ def test_they_agree(tmp_path: Path) -> None:
             assert await two.propose("leader", "two") == "one"
             assert [await it.read("leader") for it in (one, two, three)] == [Found("one")] * 3
             assert await three.read("other") is None
+
+    runs(run())
+
+
+def test_reading_names_that_nobody_wrote_leaves_nothing(tmp_path: Path) -> None:
+    """Neither on the disks nor in the memory of any server."""
+
+    async def run() -> None:
+        async with running(tmp_path) as cluster:
+            one, *_ = cluster.nodes.values()
+            marks = [it.mark for it in cluster.files.values()]
+            for first in range(0, 20_000, 500):
+                names = [f"n{number}" for number in range(first, first + 500)]
+                assert await asyncio.gather(*map(one.read, names)) == [None] * 500
+            assert [it.mark for it in cluster.files.values()] == marks
+            assert [it.status().in_memory for it in cluster.nodes.values()] == [0, 0, 0]
+
+    runs(run())
+
+
+class Reads:
+    """Notes the id of each read that begins, and leaves out all the rest."""
+
+    def __init__(self) -> None:
+        self.ids: list[ReadId] = []
+
+    def took(self, *told: object) -> None:
+        self.ids.extend(it.id for it in told if isinstance(it, Read))
+
+    def __getattr__(self, _: str) -> Callable[..., None]:
+        return lambda *_: None
+
+
+def test_no_id_of_a_read_is_used_again_not_even_after_a_restart(tmp_path: Path) -> None:
+    """Of a node whose chance is the same each time, too."""
+    reads = Reads()
+
+    async def run() -> None:
+        addresses = free_addresses(1)
+        with FileStore.create(tmp_path / "n1.db", cluster="c", server=IDS[0]):
+            pass
+        for _ in range(2):
+            with FileStore.open(tmp_path / "n1.db", cluster="c", server=IDS[0]) as file:
+                node = Node(file, addresses, codec=TEXT, random=Random(1), witness=reads)
+                async with node:
+                    assert [await node.read("a"), await node.read("a")] == [None, None]
+
+    runs(run())
+    assert len(reads.ids) == len(set(reads.ids)) == 4
+    assert len({it.session for it in reads.ids}) == 2
+
+
+def test_a_proposer_beside_readers_that_poll_is_done_soon(tmp_path: Path) -> None:
+    """One reader at each of three servers, without a pause; three names, one after the other."""
+
+    async def poll(node: Node[str], name: str) -> Found[str]:
+        while (found := await node.read(name)) is None:
+            pass
+        return found
+
+    async def run() -> None:
+        async with running(tmp_path) as cluster:
+            one, *_ = nodes = [*cluster.nodes.values()]
+            for name in "abc":
+                polls = [asyncio.create_task(poll(it, name)) for it in nodes]
+                for it in nodes:
+                    assert await it.read(name) is None
+                assert await one.propose(name, "red", timeout_s=20) == "red"
+                assert await asyncio.gather(*polls) == [Found("red")] * 3
 
     runs(run())
 
@@ -568,7 +647,7 @@ class TestMistakes:
     def test_a_network_without_a_key(self, tmp_path: Path) -> None:
         path = tmp_path / "n1.db"
         with FileStore.create(path, cluster="c", server=IDS[0]) as file:
-            for host in "192.0.2.1", "example.org", "0.0.0.0":
+            for host in "192.0.2.1", "example.org":
                 with pytest.raises(Insecure, match="Give the node a keyring"):
                     Node(file, {IDS[0]: (host, 0)}, codec=TEXT)
             Node(file, {IDS[0]: ("192.0.2.1", 0)}, codec=TEXT, insecure=True)
@@ -576,6 +655,8 @@ class TestMistakes:
                 Node(file, {IDS[1]: ("127.0.0.1", 0)}, codec=TEXT)
             with pytest.raises(UnknownServer):
                 Node(file, {IDS[0]: ("127.0.0.1", 0)}, codec=TEXT, quorum=majority(IDS[:2]))
+            with pytest.raises(Insecure, match=r"0\.0\.0\.0"):
+                Node(file, {IDS[0]: ("127.0.0.1", 0)}, codec=TEXT, listen=("0.0.0.0", 0))
             for host in "localhost", "::1", "127.0.0.9":
                 Node(file, {IDS[0]: (host, 0)}, codec=TEXT)
 

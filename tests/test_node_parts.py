@@ -13,11 +13,12 @@ from paxos import (
     Acceptor,
     Ballot,
     Done,
-    Inquire,
     MaxRound,
-    NothingChosen,
+    NotYetChosen,
     Proposal,
     Propose,
+    Read,
+    ReadId,
     Saved,
     ServerId,
     Wake,
@@ -35,7 +36,13 @@ from tests.support import UNBROKEN
 
 ME = ServerId(1)
 ONE = Ballot(1, ME)
-NOTHING, RED = NothingChosen(ONE), Done(ONE, b"red", own=True)
+SESSION = 77
+NOTHING, RED = NotYetChosen(ReadId(SESSION, 0)), Done(ONE, b"red", own=True)
+
+
+def read(number: int) -> Read:
+    """The read that comes in this place, from 0."""
+    return Read(ReadId(SESSION, number))
 
 
 def runs(run: Coroutine[object, object, None]) -> None:
@@ -45,18 +52,20 @@ def runs(run: Coroutine[object, object, None]) -> None:
 class TestQuestions:
     """Who is answered by what, and what is begun when."""
 
-    def test_nothing_chosen_answers_only_who_asked_before_the_work_began(self) -> None:
+    def test_who_asks_while_a_read_is_under_way_gets_a_read_of_its_own(
+        self,
+    ) -> None:
         async def run() -> None:
-            questions = Questions()
+            questions = Questions(SESSION)
             early = questions.read("a")
-            assert questions.begin("a") == Inquire()
+            assert questions.begin("a") == read(0)
             late = questions.read("a")
             assert questions.begin("a") is None
             questions.answer("a", NOTHING)
             assert early.result() == NOTHING
             assert not late.done()
             questions.forget("a", early)
-            assert questions.begin("a") == Inquire()
+            assert questions.begin("a") == read(1)
             questions.answer("a", RED)
             assert late.result() == RED
 
@@ -64,7 +73,7 @@ class TestQuestions:
 
     def test_what_is_chosen_answers_everybody(self) -> None:
         async def run() -> None:
-            questions = Questions()
+            questions = Questions(SESSION)
             answers = [questions.read("a"), questions.propose("a", b"red")]
             assert questions.begin("a") == Propose(b"red")
             answers += [questions.read("a"), questions.propose("a", b"blue")]
@@ -76,11 +85,11 @@ class TestQuestions:
 
         runs(run())
 
-    def test_after_an_inquiry_comes_the_proposal_that_came_meanwhile(self) -> None:
+    def test_after_a_read_comes_the_proposal_that_came_meanwhile(self) -> None:
         async def run() -> None:
-            questions = Questions()
+            questions = Questions(SESSION)
             reader = questions.read("a")
-            assert questions.begin("a") == Inquire()
+            assert questions.begin("a") == read(0)
             questions.propose("a", b"red")
             questions.answer("a", NOTHING)
             assert reader.done()
@@ -94,9 +103,9 @@ class TestQuestions:
         monkeypatch.setattr(module, "WINDOW", 1)
 
         async def run() -> None:
-            questions = Questions()
+            questions = Questions(SESSION)
             questions.read("a")
-            assert questions.begin("a") == Inquire()
+            assert questions.begin("a") == read(0)
             for _ in range(100):
                 answer = questions.propose("b", b"red")
                 assert questions.begin("b") is None
@@ -114,7 +123,7 @@ class TestQuestions:
         monkeypatch.setattr(module, "WINDOW", 2)
 
         async def run() -> None:
-            questions = Questions()
+            questions = Questions(SESSION)
             for name in "abcde":
                 questions.propose(name, name.encode())
             begun = [questions.begin(name) for name in "abcdec"]
@@ -134,15 +143,15 @@ class TestQuestions:
         monkeypatch.setattr(module, "WINDOW", 1)
 
         async def run() -> None:
-            questions = Questions()
+            questions = Questions(SESSION)
             questions.read("a")
-            assert questions.begin("a") == Inquire()
+            assert questions.begin("a") == read(0)
             questions.read("a")
             questions.read("b")
             assert questions.begin("b") is None
             questions.answer("a", NOTHING)
             assert questions.begin("a") is None
-            assert list(questions.due()) == [("b", Inquire())]
+            assert list(questions.due()) == [("b", read(1))]
 
         runs(run())
 
@@ -150,7 +159,7 @@ class TestQuestions:
         monkeypatch.setattr(module, "MAX_ASKED", 2)
 
         async def run() -> None:
-            questions = Questions()
+            questions = Questions(SESSION)
             first = questions.read("a")
             questions.read("a")
             with pytest.raises(Crowded):
@@ -162,7 +171,7 @@ class TestQuestions:
 
     def test_the_end_is_told_to_everybody(self) -> None:
         async def run() -> None:
-            questions = Questions()
+            questions = Questions(SESSION)
             early = questions.read("a")
             questions.begin("a")
             waiting = [early, questions.read("a"), questions.propose("b", b"red")]
@@ -214,7 +223,7 @@ def test_saves_go_on_in_a_thread_while_the_disk_is_slow(tmp_path: Path, is_quick
                 await asyncio.sleep(0)
             assert isinstance(told[1], ValueError)
             assert file.load("a").records == (record,)
-            await asyncio.wrap_future(saver.closing())
+            await saver.close()
 
     runs(run())
 
@@ -252,7 +261,7 @@ class TestSaver:
                 saver.save([("a", MaxRound(1))], told.append)
                 while len(told) < number:
                     await asyncio.sleep(0)
-            await asyncio.wrap_future(saver.closing())
+            await saver.close()
             assert [aside for aside, _ in disk.saves] == [False] * 2 + [True] * 2 + [False] * 2 + [
                 True
             ]
@@ -278,7 +287,7 @@ class TestSaver:
                 await asyncio.sleep(0)
             assert not saver.is_busy
             assert disk.most == 1
-            await asyncio.wrap_future(saver.closing())
+            await saver.close()
             assert sum(count for _, count in disk.saves) == 7
 
         runs(run())
@@ -288,7 +297,7 @@ class TestSaver:
             before = set(threading.enumerate())
             saver = Saver(Disk().save, 0.1, UNBROKEN)
             (thread,) = set(threading.enumerate()) - before
-            await asyncio.wrap_future(saver.closing())
+            await saver.close()
             thread.join(20)
             assert not thread.is_alive()
 
@@ -304,8 +313,8 @@ class TestSaver:
             saver.save([("a", MaxRound(1))], lambda _: None)
             return saver
 
-        closing = asyncio.run(run()).closing()
+        saver = asyncio.run(run())
         disk.go.set()
-        closing.result(60)
+        asyncio.run(saver.close())
         assert disk.saves == [(True, 1)]
         assert not caplog.records

@@ -143,6 +143,20 @@ def test_sealed_messages_have_no_public_name() -> None:
     assert not hasattr(AfterSave(MaxRound(1), ("a",)), "messages")
 
 
+def test_a_pattern_finds_the_record_and_not_what_is_sealed() -> None:
+    """Neither by position nor by the name of the argument."""
+    outbound: object = AfterSave(MaxRound(1), ("a",))
+    assert AfterSave.__match_args__ == ("record",)
+    match outbound:
+        case AfterSave(record):
+            assert record == MaxRound(1)
+        case _:
+            raise AssertionError("not matched")
+    with pytest.raises(TypeError, match="accepts 1 positional sub-pattern"):
+        exec("match outbound:\n    case AfterSave(_, messages): pass")
+    assert not hasattr(outbound, "messages")
+
+
 def test_a_receipt_reads_as_what_it_covers() -> None:
     """How it recognises records is nobody's business."""
     assert repr(Saved((MaxRound(1), "x"))) == "Saved(records=(MaxRound(round=1), 'x'))"

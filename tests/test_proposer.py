@@ -17,6 +17,7 @@ from paxos import (
     Accept,
     Accepted,
     AfterSave,
+    Answer,
     Ballot,
     Broadcast,
     Busy,
@@ -25,16 +26,22 @@ from paxos import (
     From,
     Inquire,
     InvariantError,
+    Learner,
     MaxRound,
     Nack,
     NothingChosen,
+    NotYetChosen,
     Outbound,
     Prepare,
     Promise,
     Proposal,
     Propose,
     Proposer,
+    Query,
+    QueryTimer,
     QuorumSystem,
+    Read,
+    ReadId,
     Reply,
     Saved,
     ServerId,
@@ -48,6 +55,7 @@ from paxos import (
 from paxos.ballot import V
 from paxos.proposer import (
     Accepting,
+    ClientRequest,
     Effect,
     Event,
     Idle,
@@ -61,6 +69,7 @@ from paxos.proposer import (
     wait_on,
     waiting_for,
 )
+from paxos.reader import Querying
 from tests.support import (
     ANY_VALUES,
     FIVE,
@@ -88,6 +97,7 @@ SENDERS = {"answered": S1, "new": S4, "refused": S5, "stranger": STRANGER}
 
 FOUND = Proposal(ballot("2.3"), "found")
 PROPOSE = Task(Propose("mine"), attempt=2, own_from=3)
+READ = Read(ReadId(5, 7))
 INQUIRE: Task[str] = Task(Inquire(), attempt=2, own_from=3)
 ONE, TWO = frozenset({S1}), frozenset({S1, S3})
 REFUSED = frozenset({S5})
@@ -106,8 +116,10 @@ PHASES: Mapping[str, Phase[str]] = {
     "accepting its own, last": Accepting(NOW, PROPOSE, "mine", True, TWO, REFUSED, True),
     "accepting another's": Accepting(NOW, PROPOSE, "found", False, ONE, REFUSED, True),
     "accepting another's, last": Accepting(NOW, PROPOSE, "found", False, TWO, REFUSED, True),
+    "querying": Querying(READ.id, Learner(FIVE), 2),
     "done": Done(NOW, "mine", True),
 }
+AT_WORK = tuple(name for name in PHASES if name not in ("idle", "querying", "done"))
 
 
 def in_phase(phase: Phase[str], max_round: int = 6) -> Proposer[str]:
@@ -123,12 +135,16 @@ def replies(number: Ballot) -> Mapping[str, Reply[str]]:
         "promise, accepted above what was found": Promise(
             number, Proposal(ballot("2.4"), "higher")
         ),
+        "promise, accepted under it": Promise(number, Proposal(number, "mine")),
+        "promise, accepted under it, another's": Promise(number, Proposal(number, "other")),
+        "promise, accepted above it": Promise(number, Proposal(ballot("5.2"), "mine")),
         "accepted, its own": Accepted(number, "mine"),
         "accepted, another's": Accepted(number, "found"),
         "nack below max_round": Nack(number, ballot("5.3")),
         "nack at max_round": Nack(number, ballot("6.3")),
         "nack above max_round": Nack(number, ballot("7.3")),
         "chosen": Chosen(number, "told"),
+        "chosen, its own": Chosen(number, "mine"),
     }
 
 
@@ -140,11 +156,13 @@ def outcome(before: Proposer[str], sender: ServerId, reply: Reply[str]) -> Outco
     if sender == STRANGER or isinstance(before.phase, Done):
         return before, ()
     match before.phase, reply:
-        case phase, Chosen() as told:
-            proposing = not isinstance(phase, Idle) and phase.task == PROPOSE
-            carried_its_own = told.ballot.server == S2 and told.ballot.round >= 3
-            done = Done(told.ballot, told.value, own=proposing and carried_its_own)
+        case ((Idle() | Querying()), Chosen() as told):
+            done = Done(told.ballot, told.value, own=False)
             return in_phase(done), (done,)
+        case (Preparing() | Accepting()) as phase, Chosen() as told:
+            carried_its_own = told.ballot.server == S2 and told.ballot.round >= 3
+            done = Done(told.ballot, told.value, own=phase.task == PROPOSE and carried_its_own)
+            return in_phase(done), (Broadcast(told), done)
         case (Preparing() | Accepting()) as phase, Nack() as nack if nack.ballot == NOW:
             phase = evolve(phase, refused=phase.refused | {sender})
             return in_phase(phase, max(6, nack.promised.round)), ()
@@ -152,6 +170,8 @@ def outcome(before: Proposer[str], sender: ServerId, reply: Reply[str]) -> Outco
             return on_promise(before, phase, sender, promise)
         case Accepting() as phase, Accepted() as vote if vote.ballot == NOW:
             voters = phase.answered | {sender}
+            if sender in phase.answered:
+                return before, ()
             if len(voters) < 3:
                 return in_phase(evolve(phase, answered=voters)), ()
             done = Done(NOW, phase.value, phase.own)
@@ -161,11 +181,21 @@ def outcome(before: Proposer[str], sender: ServerId, reply: Reply[str]) -> Outco
 
 
 def shows_a_ballot_used_twice(phase: Phase[str], sender: ServerId, reply: Reply[str]) -> bool:
-    """A vote that counts, and names another value than the one that was asked for."""
-    if not isinstance(phase, Accepting) or not isinstance(reply, Accepted):
+    """What it tells under NOW was never asked for; or a promise of NOW tells of what is above."""
+    if not isinstance(phase, Preparing | Accepting) or sender == STRANGER:
         return False
-    counts = reply.ballot == NOW and sender != STRANGER and sender not in phase.answered
-    return counts and reply.value != phase.value
+    match reply:
+        case Promise(number, told):
+            if number != NOW or told is None:
+                return False
+        case Accepted(number, value) | Chosen(number, value):
+            told = Proposal(number, value)
+        case _:
+            return False
+    if isinstance(reply, Promise) and told.ballot > NOW:
+        return True
+    unasked = isinstance(phase, Preparing) or told.value != phase.value
+    return told.ballot == NOW and unasked
 
 
 def on_promise(
@@ -195,7 +225,7 @@ def test_table_of_replies(phase: str, kind: str) -> None:
         reply = replies(number)[kind]
         row = f"{phase}; {kind}; ballot {number}; sender {sender}"
         if shows_a_ballot_used_twice(before.phase, SENDERS[sender], reply):
-            with pytest.raises(InvariantError, match="used twice"):
+            with pytest.raises(InvariantError, match=r"used twice|must raise the promise"):
                 receive(before, From(SENDERS[sender], reply))
             continue
         expected, messages = outcome(before, SENDERS[sender], reply)
@@ -270,7 +300,7 @@ def test_table_of_stale_wake_ups(refusers: str, resent: bool) -> None:
         assert receive(before, Wake(number))[0] is before
 
 
-@pytest.mark.parametrize("phase", ["idle", "done"])
+@pytest.mark.parametrize("phase", ["idle", "querying", "done"])
 def test_table_of_wake_ups_with_nothing_to_do(phase: str) -> None:
     before = in_phase(PHASES[phase])
     for number in BALLOTS:
@@ -288,10 +318,10 @@ def test_who_waits_on_says_nothing_and_counts_the_wake_up(refusers: str, resent:
         assert free(outbound) == (WakeMe(Wake(NOW), 3),)
 
 
-ASKED = pytest.mark.parametrize("asked", [Propose("new"), Inquire()], ids=repr)
+ASKED = pytest.mark.parametrize("asked", [Propose("new"), Inquire(), READ], ids=repr)
 
 
-@ASKED
+@pytest.mark.parametrize("asked", [Propose("new"), Inquire()], ids=repr)
 def test_table_of_requests_when_idle(asked: Propose[str] | Inquire) -> None:
     after, outbound = receive(in_phase(Idle()), asked)
 
@@ -301,20 +331,20 @@ def test_table_of_requests_when_idle(asked: Propose[str] | Inquire) -> None:
 
 
 @ASKED
-@pytest.mark.parametrize("phase", [name for name in PHASES if name not in ("idle", "done")])
-def test_table_of_requests_at_work(phase: str, asked: Propose[str] | Inquire) -> None:
+@pytest.mark.parametrize("phase", [*AT_WORK, "querying"])
+def test_table_of_requests_at_work(phase: str, asked: ClientRequest[str]) -> None:
     before = in_phase(PHASES[phase])
 
     with pytest.raises(Busy) as error:
         receive(before, asked)
 
-    assert error.value.ballot == NOW
+    assert error.value.ballot == (None if phase == "querying" else NOW)
     assert before == in_phase(PHASES[phase])
 
 
 @ASKED
 @pytest.mark.parametrize("own", [True, False])
-def test_table_of_requests_when_done(own: bool, asked: Propose[str] | Inquire) -> None:
+def test_table_of_requests_when_done(own: bool, asked: ClientRequest[str]) -> None:
     before = in_phase(Done(NOW, "chosen", own))
 
     after, outbound = receive(before, asked)
@@ -361,6 +391,10 @@ def promise(sender: ServerId, number: str, found: Proposal[str] | None = None) -
 
 def accepted(sender: ServerId, number: str, value: str = "mine") -> Event[str]:
     return From(sender, Accepted(ballot(number), value))
+
+
+def answer(sender: ServerId, told: Proposal[str] | None = None) -> Event[str]:
+    return From(sender, Answer(ReadId(8, 1), told))
 
 
 def nack(sender: ServerId, number: str, promised: str) -> Event[str]:
@@ -595,16 +629,65 @@ def test_promises_are_no_acceptances() -> None:
     assert isinstance(after.phase, Accepting)
 
 
-def test_acceptances_are_no_promises() -> None:
+def test_an_acceptance_under_a_ballot_that_is_still_prepared_proves_it_used_twice() -> None:
     before, _ = play(FRESH, Propose("mine"), promise(S1, "1.1"))
 
-    assert ignores(before, accepted(S2, "1.1"))
+    for sender in S1, S2:
+        with pytest.raises(InvariantError, match="is still being prepared"):
+            receive(before, accepted(sender, "1.1"))
+
+
+def test_a_choice_under_a_ballot_that_is_still_prepared_proves_it_used_twice() -> None:
+    before, _ = play(FRESH, Propose("mine"), promise(S1, "1.1"))
+
+    with pytest.raises(InvariantError, match="is still being prepared"):
+        receive(before, From(S2, Chosen(ballot("1.1"), "mine")))
+
+
+@pytest.mark.parametrize("sender", [S1, S2])
+@pytest.mark.parametrize("told", ["1.1", "1.2", "2.1"])
+def test_a_promise_that_tells_of_its_ballot_or_above_proves_a_ballot_used_twice(
+    sender: ServerId, told: str
+) -> None:
+    """Also in a repeated promise, of S1. A rolled-back disk of this very server can do that."""
+    before, _ = play(FRESH, Propose("mine"), promise(S1, "1.1"))
+
+    with pytest.raises(InvariantError):
+        receive(before, promise(sender, "1.1", proposal(told, "somebody else's")))
+
+
+def test_a_promise_that_comes_again_after_its_accept_may_tell_of_that_accept() -> None:
+    assert ignores(accepting_mine(), promise(S2, "1.1", proposal("1.1", "mine")))
+
+
+@pytest.mark.parametrize(
+    "told", [proposal("1.1", "another"), proposal("2.1", "mine")], ids=["used twice", "above"]
+)
+def test_a_promise_that_comes_again_may_tell_of_nothing_else(told: Proposal[str]) -> None:
+    with pytest.raises(InvariantError):
+        receive(accepting_mine(), promise(S2, "1.1", told))
+
+
+def test_promises_that_tell_of_two_values_under_one_ballot_prove_it_used_twice() -> None:
+    before, _ = play(
+        Proposer(S1, FIVE), Propose("mine"), promise(S1, "1.1", proposal("0.9", "one"))
+    )
+
+    with pytest.raises(InvariantError, match="carries both 'one' and 'other'"):
+        receive(before, promise(S2, "1.1", proposal("0.9", "other")))
 
 
 def test_an_acceptance_that_arrives_twice_counts_once() -> None:
     once, _ = receive(accepting_mine(), accepted(S2, "1.1"))
 
     assert ignores(once, accepted(S2, "1.1"))
+
+
+def test_an_acceptance_that_comes_again_with_another_value_proves_a_ballot_used_twice() -> None:
+    once, _ = receive(accepting_mine(), accepted(S2, "1.1"))
+
+    with pytest.raises(InvariantError, match="used twice"):
+        receive(once, accepted(S2, "1.1", "another"))
 
 
 def test_the_acceptance_of_a_stranger_does_not_count() -> None:
@@ -848,6 +931,125 @@ def test_an_inquiry_never_calls_a_value_its_own_even_under_its_own_ballot() -> N
     assert free(outbound) == tells_all("7.1", "x", own=False)
 
 
+# Read
+
+
+A_READ = Read(ReadId(8, 1))
+STALLS = (  # two whole rounds, and the highest ballot is the same
+    *(answer(S1, proposal("2.3", "old")), answer(S2), QueryTimer(A_READ.id)),
+    *(answer(S1, proposal("2.3", "old")), answer(S2), QueryTimer(A_READ.id)),
+)
+
+
+def asks_to_tell(attempt: int) -> tuple[Effect[str], ...]:
+    return Broadcast(Query(A_READ.id)), WakeMe(QueryTimer(A_READ.id), attempt)
+
+
+def test_a_read_queries_all_without_a_record() -> None:
+    state, outbound = receive(SEEN_ROUND_4, A_READ)
+
+    assert free(outbound) == asks_to_tell(0)
+    assert state.max_round == 4
+
+
+def test_a_quorum_that_has_accepted_nothing_ends_the_read() -> None:
+    state, outbound = play(FRESH, A_READ, answer(S2), answer(S3))
+
+    assert free(outbound) == (NotYetChosen(A_READ.id),)
+    assert state == FRESH
+
+
+def test_a_quorum_that_names_one_ballot_ends_the_read_and_all_are_told() -> None:
+    found = proposal("2.3", "old")
+
+    state, outbound = play(FRESH, A_READ, answer(S2, found), answer(S3, found))
+
+    assert free(outbound) == tells_all("2.3", "old", own=False)
+    assert state.phase == Done(ballot("2.3"), "old", own=False)
+
+
+def test_a_read_that_is_told_the_choice_announces_nothing() -> None:
+    _, outbound = play(FRESH, A_READ, From(S2, Chosen(ballot("2.2"), "theirs")))
+
+    assert free(outbound) == (Done(ballot("2.2"), "theirs", own=False),)
+
+
+def test_answers_to_another_read_do_not_count() -> None:
+    """Not those to the read before, nor to one of another session with the same number."""
+    state, _ = play(FRESH, A_READ, answer(S2))
+
+    for other in ReadId(8, 0), ReadId(8, 2), ReadId(7, 1):
+        assert ignores(state, From(S3, Answer[str](other, None)))
+
+
+def test_the_answer_of_a_stranger_does_not_count() -> None:
+    state, _ = play(FRESH, A_READ, answer(S2))
+
+    assert ignores(state, answer(STRANGER))
+
+
+@pytest.mark.parametrize("phase", ["idle", *AT_WORK, "done"])
+def test_answers_and_query_timers_do_nothing_in_any_other_phase(phase: str) -> None:
+    state = in_phase(PHASES[phase])
+
+    assert ignores(state, answer(S3))
+    assert ignores(state, answer(S3, proposal("2.3", "old")))
+    assert ignores(state, QueryTimer(A_READ.id))
+
+
+def test_a_read_that_is_woken_queries_again_under_the_same_id() -> None:
+    _, outbound = play(FRESH, A_READ, answer(S2), QueryTimer(A_READ.id))
+
+    assert free(outbound) == asks_to_tell(1)
+
+
+def test_the_timer_of_another_read_does_nothing() -> None:
+    state, _ = receive(FRESH, A_READ)
+
+    assert ignores(state, QueryTimer(ReadId(8, 0)))
+
+
+def test_a_stalled_read_goes_on_as_an_inquiry_and_backs_off_like_one() -> None:
+    _, outbound = play(SEEN_ROUND_4, A_READ, *STALLS)
+
+    assert sealed(outbound, MaxRound(5)) == asks_to_prepare("5.1", attempt=2)
+
+
+def test_a_stalled_read_goes_above_the_ballots_that_were_named() -> None:
+    _, outbound = play(FRESH, A_READ, *STALLS)
+
+    assert sealed(outbound, MaxRound(3)) == asks_to_prepare("3.1", attempt=2)
+
+
+def test_a_stalled_read_completes_what_it_finds() -> None:
+    found = proposal("2.3", "old")
+    state, _ = play(SEEN_ROUND_4, A_READ, *STALLS, promise(S1, "5.1", found))
+
+    state, outbound = receive(state, promise(S2, "5.1"))
+    assert free(outbound) == asks_to_accept("5.1", "old")
+
+    _, outbound = play(state, accepted(S1, "5.1", "old"), accepted(S2, "5.1", "old"))
+    assert free(outbound) == tells_all("5.1", "old", own=False)
+
+
+def test_a_stalled_read_that_finds_nothing_after_all_reports_as_a_read() -> None:
+    state, outbound = play(SEEN_ROUND_4, A_READ, *STALLS, promise(S2, "5.1"), promise(S3, "5.1"))
+
+    assert free(outbound) == (NotYetChosen(A_READ.id),)
+    assert state.phase == Idle()
+
+
+def test_a_stalled_read_never_calls_a_value_its_own() -> None:
+    """Not even one that it finds under a ballot of its own."""
+    found = proposal("5.1", "old")
+    state, _ = play(SEEN_ROUND_4, A_READ, *STALLS, *overtaken("5.1", by="6.2"))
+
+    state, _ = play(state, promise(S1, "7.1", found), promise(S2, "7.1"))
+    _, outbound = play(state, accepted(S1, "7.1", "old"), accepted(S2, "7.1", "old"))
+
+    assert free(outbound) == tells_all("7.1", "old", own=False)
+
+
 # Done: once, and whose value
 
 
@@ -899,8 +1101,17 @@ def test_a_value_from_before_its_own_restart_is_not_its_own() -> None:
 def test_a_value_that_another_server_tells_is_not_its_own() -> None:
     state, outbound = receive(accepting_mine(), From(S2, Chosen(ballot("2.2"), "theirs")))
 
-    assert free(outbound) == (Done(ballot("2.2"), "theirs", own=False),)
+    assert free(outbound) == tells_all("2.2", "theirs", own=False)
     assert state.phase == Done(ballot("2.2"), "theirs", own=False)
+
+
+@pytest.mark.parametrize("asked", [Propose("mine"), Inquire()], ids=repr)
+def test_a_proposer_at_work_that_is_told_the_choice_announces_it(asked: ClientRequest[str]) -> None:
+    state, _ = receive(FRESH, asked)
+
+    _, outbound = receive(state, From(S2, Chosen(ballot("2.2"), "theirs")))
+
+    assert free(outbound) == tells_all("2.2", "theirs", own=False)
 
 
 def test_an_idle_proposer_believes_what_another_server_tells() -> None:

@@ -28,8 +28,9 @@ ORDER = [
     "quorum",
     "acceptor",
     "invariants",
-    "proposer",
     "learner",
+    "reader",
+    "proposer",
     "election",
     "server",
     "__init__",
@@ -38,7 +39,7 @@ ORDER = [
 
 def imports(path: Path) -> Iterator[str]:
     """Every module that ``path`` imports, at any depth of its code."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -76,7 +77,7 @@ def test_arrows_point_down_only(path: Path) -> None:
 def test_the_core_reaches_for_nothing_that_changes_from_call_to_call(path: Path) -> None:
     calls = {
         node.func.id
-        for node in ast.walk(ast.parse(path.read_text()))
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
     }
 
@@ -88,7 +89,7 @@ def test_only_hosts_open_seals_and_what_drives_runs_without_a_disk(path: Path) -
     """Explorer and simulator take steps apart, because they decide what a crash leaves behind."""
     calls = {
         node.func.attr
-        for node in ast.walk(ast.parse(path.read_text()))
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
     }
 
@@ -106,4 +107,43 @@ def test_only_the_kits_for_tests_need_what_tests_need(path: Path) -> None:
 
 @pytest.mark.parametrize("path", modules(CORE) + modules(SHELLS), ids=lambda path: path.stem)
 def test_every_file_opens_with_its_rules(path: Path) -> None:
-    assert ast.get_docstring(ast.parse(path.read_text()))
+    assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+
+
+ROOT = CORE.parent
+PROGRAMS = [
+    path
+    for folder in (CORE, SHELLS, ROOT / "benchmarks", ROOT / "examples", ROOT / "tests")
+    for path in modules(folder)
+    if folder.name != "tests" or not path.name.startswith("test_")
+]
+
+
+@pytest.mark.parametrize("path", PROGRAMS, ids=lambda path: path.stem)
+def test_no_text_depends_on_the_locale(path: Path) -> None:
+    """Whatever reads or writes text says its encoding: files, pipes, and what a child prints."""
+    for call in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(call, ast.Call) and is_text(call):
+            said = any(keyword.arg == "encoding" for keyword in call.keywords)
+            assert said, f"{path.name}:{call.lineno} names no encoding"
+
+
+def is_text(call: ast.Call) -> bool:
+    """Whether ``call`` opens, reads or writes text."""
+    texts = {"text", "universal_newlines"}
+    if any(it.arg in texts and isinstance(it.value, ast.Constant) for it in call.keywords):
+        return any(it.arg in texts and ast.unparse(it.value) == "True" for it in call.keywords)
+    match call.func:
+        case ast.Attribute(attr="read_text" | "write_text" | "NamedTemporaryFile" | "fdopen"):
+            return not _is_binary(call)
+        case ast.Name(id="open" | "TextIOWrapper" | "FileHandler" | "NamedTemporaryFile"):
+            return not _is_binary(call)
+        case ast.Attribute(attr="open", value=ast.Name(id="path" | "log" | "io")):
+            return not _is_binary(call)
+        case _:
+            return False
+
+
+def _is_binary(call: ast.Call) -> bool:
+    values = [*call.args, *(keyword.value for keyword in call.keywords)]
+    return any(isinstance(it, ast.Constant) and it.value in ("rb", "wb", "ab") for it in values)

@@ -13,18 +13,24 @@ from paxos import (
     Accept,
     Accepted,
     Acceptor,
+    Answer,
     Ballot,
     Broadcast,
+    Chosen,
     Done,
     From,
     MaxRound,
     Nack,
     NothingChosen,
+    NotYetChosen,
     Prepare,
     Promise,
     Proposal,
     Propose,
+    Query,
     QuorumSystem,
+    Read,
+    ReadId,
     Saved,
     ServerId,
     To,
@@ -134,6 +140,114 @@ def test_nothing_opens_without_the_receipt() -> None:
     with pytest.raises(WrongReceipt):
         rig.registers.saved(rig.registers.take(), Saved(()))
     assert rig.said() == []
+
+
+READ = ReadId(7, 1)
+
+
+class TestReads:
+    """A query changes nothing, saves nothing and loads nothing."""
+
+    def test_a_query_of_an_unwritten_name_leaves_nothing(self) -> None:
+        rig = Rig()
+        for number in range(20_000):
+            rig.registers.receive(f"n{number}", From(OTHER, Query(READ)))
+        nothing = To(OTHER, Answer[bytes](READ, None))
+        assert rig.said() == [(f"n{number}", nothing) for number in range(20_000)]
+        assert (len(rig.registers), rig.registers.take(), rig.disk.latest) == (0, [], {})
+
+    def test_a_query_is_answered_from_the_disk_without_loading(self) -> None:
+        rig = Rig()
+        rig.registers.receive("a", From(OTHER, Accept(B12, b"red")))
+        rig.flush()
+        again = Rig(disk=rig.disk)
+        again.registers.receive("a", From(THIRD, Query(READ)))
+        assert again.said() == [("a", To(THIRD, Answer(READ, Proposal(B12, b"red"))))]
+        assert len(again.registers) == 0
+
+    def test_what_is_not_durable_yet_is_not_told(self) -> None:
+        """Nor does the query wait for it: before that save the acceptance is no vote."""
+        rig = Rig()
+        rig.registers.receive("a", From(OTHER, Accept(B12, b"red")))
+        waiting = rig.registers.take()
+        rig.registers.receive("a", From(THIRD, Query(READ)))
+        assert rig.said() == [("a", To(THIRD, Answer[bytes](READ, None)))]
+        assert rig.registers.take() == []
+        rig.registers.saved(waiting, rig.disk.save(rig.registers.entries(waiting)))
+        rig.said()
+        rig.registers.receive("a", From(THIRD, Query(READ)))
+        assert rig.said() == [("a", To(THIRD, Answer(READ, Proposal(B12, b"red"))))]
+
+    def test_a_promise_is_not_touched(self) -> None:
+        rig = Rig()
+        rig.registers.receive("a", From(OTHER, Prepare(B12)))
+        before = rig.registers.of("a").state
+        rig.registers.receive("a", From(THIRD, Query(READ)))
+        assert rig.registers.of("a").state is before
+        assert rig.said() == [("a", To(THIRD, Answer[bytes](READ, None)))]
+
+    def test_a_query_is_told_the_choice_if_it_is_known(self) -> None:
+        rig = Rig()
+        rig.registers.receive("a", From(OTHER, Chosen(B12, b"red")))
+        rig.said()
+        rig.registers.receive("a", From(THIRD, Query(READ)))
+        assert rig.said() == [("a", To(THIRD, Chosen(B12, b"red")))]
+
+    def test_a_stranger_is_told_nothing(self) -> None:
+        rig = Rig()
+        rig.registers.receive("a", From(ServerId(9), Query(READ)))
+        assert rig.said() == []
+
+    def test_a_query_is_answered_while_too_much_waits(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(module, "MAX_WAITING", 0)
+        rig = Rig()
+        rig.registers.receive("a", From(OTHER, Query(READ)))
+        assert rig.said() == [("a", To(OTHER, Answer[bytes](READ, None)))]
+
+    def test_a_read_that_finds_nothing_leaves_nothing(self) -> None:
+        """Not in memory and not on the disk; late answers to it are dropped."""
+        rig = Rig()
+        rig.registers.receive("a", Read(READ))
+        assert rig.registers.is_at_work("a")
+        nothing = Answer[bytes](READ, None)
+        for sender in (ME, OTHER):
+            rig.registers.receive("a", From(sender, nothing))
+        assert ("a", NotYetChosen(READ)) in rig.said()
+        for late in nothing, Answer(READ, Proposal(B12, b"red")):
+            rig.registers.receive("a", From(THIRD, late))
+        assert (rig.said(), len(rig.registers), rig.registers.take()) == ([], 0, [])
+        assert rig.disk.latest == {}
+
+    def test_what_a_read_finds_stays_known(self) -> None:
+        rig = Rig()
+        rig.registers.receive("a", Read(READ))
+        for sender in (OTHER, THIRD):
+            rig.registers.receive("a", From(sender, Answer(READ, Proposal(B12, b"red"))))
+        assert ("a", Done(B12, b"red", own=False)) in rig.said()
+        assert len(rig.registers) == 1
+
+    def test_a_name_in_use_outlives_a_read_that_finds_nothing(self) -> None:
+        """Its promise is not saved by itself, and what it has accepted may be asked for soon."""
+        for request in Prepare(Ballot(2_000, OTHER)), Accept(B12, b"red"):
+            rig = Rig()
+            rig.registers.receive("a", From(OTHER, request))
+            rig.flush()
+            rig.registers.receive("a", Read(READ))
+            for sender in (OTHER, THIRD):
+                rig.registers.receive("a", From(sender, Answer[bytes](READ, None)))
+            assert ("a", NotYetChosen(READ)) in rig.said()
+            assert len(rig.registers) == 1
+
+    def test_a_read_stays_in_memory_while_it_lasts(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(module, "MAX_IDLE", 0)
+        monkeypatch.setattr(module, "SPARE", 0)
+        rig = Rig()
+        rig.registers.receive("a", Read(READ))
+        rig.registers.of("b")
+        rig.registers.of("c")
+        assert rig.registers.is_at_work("a")
 
 
 class TestPromises:

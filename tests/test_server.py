@@ -16,6 +16,7 @@ from paxos import (
     Accepted,
     Acceptor,
     AfterSave,
+    Answer,
     Ballot,
     Beat,
     Broadcast,
@@ -30,11 +31,16 @@ from paxos import (
     Message,
     Nack,
     NothingChosen,
+    NotYetChosen,
     Prepare,
     Promise,
     Proposal,
     Propose,
+    Query,
+    QueryTimer,
     QuorumSystem,
+    Read,
+    ReadId,
     Saved,
     Server,
     ServerId,
@@ -47,7 +53,7 @@ from paxos import (
 from paxos.ballot import V
 from paxos.invariants import AgreementBroken, durable_before_sent, never_moves_back
 from paxos.proposer import Accepting, Idle, Preparing, wait_on
-from paxos.server import Effect, Event, Record, Report, receive, start
+from paxos.server import Effect, Event, Record, Report, Wakeup, receive, start
 from tests.support import (
     ANY_VALUES,
     FIVE,
@@ -93,12 +99,22 @@ def votes(number: Ballot, value: str, *senders: ServerId) -> list[Event[str]]:
     return [From(sender, Accepted(number, value)) for sender in senders]
 
 
+READ = Read(ReadId(7, 1))
 NEW = restarted()
 PREPARING = after(NEW, Propose("a"))
 ACCEPTING = after(PREPARING, *promises(B11, S1, S2))
 DONE = after(ACCEPTING, *votes(B11, "a", S1, S2))
 TOLD = after(NEW, From(S2, Chosen(B22, "b")))
-STATES = {"new": NEW, "preparing": PREPARING, "accepting": ACCEPTING, "done": DONE, "told": TOLD}
+READING = after(NEW, READ)
+INQUIRING = after(NEW, Inquire())
+STATES = {
+    "new": NEW,
+    "reading": READING,
+    "preparing": PREPARING,
+    "accepting": ACCEPTING,
+    "done": DONE,
+    "told": TOLD,
+}
 
 
 # To start
@@ -213,12 +229,15 @@ def test_acceptances_go_to_the_proposer_and_to_the_learner() -> None:
 
 
 @pytest.mark.parametrize(
-    "state", [NEW, PREPARING, ACCEPTING], ids=["new", "preparing", "accepting"]
+    ("state", "announces"),
+    [(NEW, False), (READING, False), (PREPARING, True), (INQUIRING, True), (ACCEPTING, True)],
+    ids=["new", "reading", "preparing", "inquiring", "accepting"],
 )
-def test_news_goes_to_the_learner_and_is_reported_once(state: Server[str]) -> None:
-    """Whether or not this server had anything to do with it."""
+def test_news_goes_to_the_learner_and_is_reported_once(state: Server[str], announces: bool) -> None:
+    """A proposer at work announces what it is told. A read does not, nor a bystander."""
     news = From(S3, Chosen(B33, "c"))
-    assert said(state, news) == (Done(B33, "c", own=False),)
+    announcement = (Broadcast(news.message),) if announces else ()
+    assert said(state, news) == (*announcement, Done(B33, "c", own=False))
     state = after(state, news)
     assert state.learner.choice is not None
     assert state.learner.choice.chosen == Chosen(B33, "c")
@@ -270,6 +289,7 @@ BY_NEWS = after(NEW, From(S2, Prepare(B22)), From(S3, Chosen(B22, "b")))
 QUESTIONS: list[Message[str]] = [
     *(Prepare(number) for number in (B11, B22, B33)),
     *(Accept(number, value) for number, value in product((B11, B22, B33), "bc")),
+    Query(READ.id),
     Heartbeat(),
 ]
 
@@ -293,14 +313,22 @@ def test_who_learns_of_an_old_round_tells_everybody() -> None:
     assert state.proposer.phase.ballot == ballot("4.1")
     state, outbound = receive(state, From(S2, Accepted(B11, "a")))
     news = Chosen(B11, "a")
-    assert free(outbound) == (Done(B11, "a", own=True), Broadcast(news))
+    assert free(outbound) == (Broadcast(news), Done(B11, "a", own=True))
     assert said(state, From(S1, Prepare(ballot("4.1")))) == (To(S1, news),)
     assert said(state, From(S1, news)) == ()
 
 
+def test_an_idle_server_that_counts_out_the_choice_tells_everybody() -> None:
+    state = after(NEW, *votes(B22, "b", S2))
+    assert said(state, From(S3, Accepted(B22, "b"))) == (
+        Done(B22, "b", own=False),
+        Broadcast(Chosen(B22, "b")),
+    )
+
+
 def test_who_knows_reports_it_to_who_asks_for_more() -> None:
-    """Nothing is prepared and no heartbeat begins."""
-    requests: list[Event[str]] = [Propose("z"), Inquire()]
+    """Nothing is prepared, nothing is queried and no heartbeat begins."""
+    requests: list[Event[str]] = [Propose("z"), Inquire(), READ]
     for request in requests:
         assert said(DONE, request) == (Done(B11, "a", own=False),)
         assert said(TOLD, request) == (Done(B22, "b", own=False),)
@@ -316,6 +344,9 @@ WORDS: list[Message[str]] = [
     Accepted(B11, "a"),
     Accepted(B11, "z"),
     Nack(B11, B33),
+    Query(READ.id),
+    Answer(READ.id, None),
+    Answer(READ.id, Proposal(B11, "z")),
     Chosen(B11, "z"),
     Heartbeat(),
 ]
@@ -346,6 +377,105 @@ def test_a_ballot_with_two_values_is_an_error() -> None:
     with pytest.raises(InvariantError, match=r"ballot 1\.1 carries both 'a' and 'b'"):
         receive(state, From(S2, Accepted(B11, "b")))
     assert said(state, From(S2, Accepted(B11, "a")))[0] == Broadcast(Chosen(B11, "a"))
+
+
+# Reads
+
+
+def told(sender: ServerId, accepted: Proposal[str] | None = None) -> Event[str]:
+    """The answer to READ."""
+    return From(sender, Answer(READ.id, accepted))
+
+
+IN_FLIGHT = Proposal(B22, "b")
+STALLED = after(READING, *[told(S1, IN_FLIGHT), told(S2), QueryTimer(READ.id)] * 2)
+
+
+def test_a_read_queries_without_a_record_or_a_heartbeat() -> None:
+    state, outbound = receive(NEW, READ)
+    query = Broadcast(Query(READ.id)), WakeMe(QueryTimer(READ.id), 0)
+    assert free(outbound) == query
+    assert said(state, QueryTimer(READ.id)) == (query[0], WakeMe(QueryTimer(READ.id), 1))
+    assert said(state, Beat(0)) == said(state, Beat(1)) == ()
+
+
+def test_a_query_goes_to_the_acceptor() -> None:
+    state, outbound = receive(NEW, From(S2, Query(READ.id)))
+    assert state == NEW
+    assert free(outbound) == (To(S2, Answer[str](READ.id, None)),)
+    accepted = after(NEW, From(S2, Accept(B22, "b")))
+    _, outbound = receive(accepted, From(S3, Query(READ.id)))
+    assert sealed(outbound, accepted.acceptor) == (To(S3, Answer(READ.id, IN_FLIGHT)),)
+
+
+def test_a_query_promises_nothing() -> None:
+    """A proposal goes on as if there were no readers."""
+    state = after(NEW, From(S2, Query(READ.id)), From(S3, Query(READ.id)))
+    assert state == NEW
+
+
+def test_answers_of_nothing_end_a_read() -> None:
+    state = after(READING, told(S2))
+    assert said(state, told(S3)) == (NotYetChosen(READ.id),)
+    assert after(state, told(S3)) == NEW
+
+
+def test_answers_that_name_one_ballot_end_a_read_and_the_learner_knows_too() -> None:
+    state = after(READING, told(S2, IN_FLIGHT))
+    state, outbound = receive(state, told(S3, IN_FLIGHT))
+    assert free(outbound) == (Broadcast(Chosen(B22, "b")), Done(B22, "b", own=False))
+    assert state.learner.choice is not None
+    assert state.learner.choice.voters == {S2, S3}
+
+
+def test_answers_and_votes_add_up() -> None:
+    """Each is the word of an acceptor that it accepted."""
+    state = after(READING, *votes(B22, "b", S3))
+    assert said(state, told(S2, IN_FLIGHT)) == (
+        Done(B22, "b", own=False),
+        Broadcast(Chosen(B22, "b")),
+    )
+
+
+def test_late_answers_are_votes_too() -> None:
+    state = after(PREPARING, told(S2, IN_FLIGHT))
+    assert said(state, told(S3, IN_FLIGHT)) == (
+        Broadcast(Chosen(B22, "b")),
+        Done(B22, "b", own=False),
+    )
+
+
+def test_answers_with_two_values_under_one_ballot_are_an_error() -> None:
+    state = after(READING, told(S2, IN_FLIGHT))
+    with pytest.raises(InvariantError, match="used twice"):
+        receive(state, told(S3, Proposal(B22, "c")))
+
+
+def test_a_read_that_has_stalled_runs_the_protocol_with_heartbeats() -> None:
+    state = after(READING, *[told(S1, IN_FLIGHT), told(S2), QueryTimer(READ.id)])
+    state = after(state, told(S1, IN_FLIGHT), told(S2), From(S2, Prepare(B22)))
+    effects = sealed(receive(state, QueryTimer(READ.id))[1], MaxRound(3))
+    prepared = ballot("3.1")
+    assert effects == (
+        Broadcast(Prepare(prepared)),
+        WakeMe(Wake(prepared), 2),
+        WakeMe(Beat(1), 0),
+    )
+
+
+def test_a_stale_query_timer_starts_no_second_chain_of_beats() -> None:
+    assert isinstance(STALLED.proposer.phase, Preparing)
+    same, outbound = receive(STALLED, QueryTimer(READ.id))
+    assert same == STALLED
+    assert free(outbound) == ()
+
+
+def test_one_thing_at_a_time_while_reading() -> None:
+    requests: list[Event[str]] = [Propose("z"), Inquire(), Read(ReadId(7, 2))]
+    for request in requests:
+        with pytest.raises(Busy, match="still at work on a read") as busy:
+            receive(READING, request)
+        assert busy.value.ballot is None
 
 
 # Rounds start above what the own acceptor has promised
@@ -616,7 +746,7 @@ class World(Generic[V]):
         self.disks: dict[ServerId, list[Record[V]]] = {me: [] for me in members}
         self.reports: dict[ServerId, list[Report[V]]] = {me: [] for me in members}
         self.network = deque[tuple[ServerId, From[Message[V]]]]()
-        self.wakes: list[tuple[ServerId, Wake | Beat]] = []
+        self.wakes: list[tuple[ServerId, Wakeup]] = []
         self.sent: list[Message[V]] = []
 
     def save(self, me: ServerId, record: Record[V]) -> None:
@@ -747,6 +877,47 @@ def test_rivals_agree(order: tuple[ServerId, ...]) -> None:
     assert len(set(world.values())) == 1
     assert world.values()[0] in {"of 1", "of 2", "of 3"}
     assert [len(reports) for reports in world.reports.values()] == [1, 1, 1]
+
+
+def test_a_bystander_hears_the_choice_from_a_proposer_that_lost() -> None:
+    """S2 missed the announcement of S1; S3, which was told by S1, tells it."""
+    world = World[str]()
+    world.propose(S1, "a")
+    world.restart(S2)
+    world.restart(S3)
+    assert world.values() == ["a", None, None]
+    world.step(S3, Propose("c"))
+    world.settle()
+    assert world.values() == ["a", "a", "a"]
+
+
+def test_a_read_ends_and_saves_nothing() -> None:
+    world = World[str]()
+    for me in MEMBERS:
+        world.step(me, READ)
+        world.settle()
+    assert world.disks == {S1: [], S2: [], S3: []}
+    assert world.reports == {me: [NotYetChosen(READ.id)] for me in MEMBERS}
+    world.propose(S1, "a")
+    world.restart(S2)
+    world.step(S2, Read(ReadId(7, 2)))
+    world.settle()
+    assert world.reports[S2][-1] == Done(B11, "a", own=False)
+
+
+def test_a_read_completes_what_was_left_half_done() -> None:
+    """S1 goes down when S2 alone has accepted; S3 reads, and can learn it only by completing it."""
+    world = World[str]()
+    world.servers[S2] = after(world.servers[S2], From(S1, Accept(B11, "a")))
+    world.save(S2, world.servers[S2].acceptor)
+    world.step(S3, READ)
+    world.settle()
+    assert world.reports[S3] == [NotYetChosen(READ.id)]
+    world.servers[S1] = start(S1, THREE, [Acceptor(B21, Proposal(B21, "b"))])
+    world.step(S3, Read(ReadId(7, 2)))
+    world.settle()
+    assert world.reports[S3][-1] == Done(ballot("3.3"), "b", own=False)
+    assert world.values() == ["b"] * 3
 
 
 @pytest.mark.parametrize("value", ANY_VALUES, ids=type)

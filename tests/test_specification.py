@@ -20,7 +20,6 @@ from paxos import (
     Acceptor,
     AfterSave,
     Ballot,
-    Nack,
     Prepare,
     Promise,
     Proposal,
@@ -92,7 +91,7 @@ class Specification:
             if isinstance(outbound, AfterSave):
                 (answer,) = outbound.release(Saved((outbound.record,))).messages
                 repeats = isinstance(ask, Prepare) and ask.ballot <= before.promised
-                if not repeats and not isinstance(answer, Nack):
+                if not repeats and isinstance(answer, Promise | Accepted):
                     self.reactions[key] = self.number(after), self.bit((me, answer))
         return self.reactions[key]
 

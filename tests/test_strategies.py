@@ -15,6 +15,7 @@ from paxos import (
     Accepted,
     Acceptor,
     AfterSave,
+    Answer,
     Ballot,
     Beat,
     Chosen,
@@ -33,6 +34,7 @@ from paxos import (
     Proposal,
     Propose,
     Proposer,
+    Query,
     QuorumSystem,
     Server,
     ServerId,
@@ -169,7 +171,7 @@ class TestParts:
 
     @given(strategies.messages(COLOURS, FIVE_MEMBERS))
     def test_a_message_is_one_that_an_honest_server_could_send(self, message: Message[str]) -> None:
-        if isinstance(message, Heartbeat):
+        if isinstance(message, Heartbeat | Query | Answer):
             return
         assert message.ballot.round >= 1
         assert message.ballot.server in FIVE.members
@@ -230,7 +232,9 @@ class TestStates:
         assert it.quorum == FIVE
         assert it.servers.keys() == FIVE.members
 
-    @given(strategies.acceptors(COLOURS), strategies.requests(COLOURS))
+    @given(
+        strategies.acceptors(COLOURS), st.one_of(strategies.prepares(), strategies.accepts(COLOURS))
+    )
     @settings(deadline=None)
     def test_an_acceptor_answers_whatever_it_is_asked(
         self, state: Acceptor[str], request: Prepare | Accept[str]

@@ -19,10 +19,14 @@ Errors = set[tuple[int, str]]
 
 
 def marked(name: str, checker: int) -> Errors:
-    """Line and error code of each mark; ``checker`` is 0 for mypy and 1 for pyright."""
+    """Line and error code of each mark; ``checker`` is 0 for mypy and 1 for pyright.
+
+    A mark of ``-``: this checker does not see it.
+    """
     lines = (HERE / name).read_text().splitlines()
     marks = ((number, re.search(r"# E: (.*)", line)) for number, line in enumerate(lines, 1))
-    return {(number, mark[1].split(", ")[checker]) for number, mark in marks if mark}
+    found = {(number, mark[1].split(", ")[checker]) for number, mark in marks if mark}
+    return {(number, code) for number, code in found if code != "-"}
 
 
 def run(*command: str) -> str:
@@ -65,5 +69,5 @@ def test_pyright_finds_each_misuse_and_nothing_else(name: str, pyright: dict[str
 
 
 def test_the_marks_are_read() -> None:
-    assert len(marked("misuse.py", checker=0)) == 13
+    assert len(marked("misuse.py", checker=0)) == 21
     assert marked("proper.py", checker=0) == set()

@@ -164,6 +164,17 @@ def test_an_address_that_is_taken() -> None:
     runs(asyncio.SelectorEventLoop, run())
 
 
+@pytest.mark.parametrize("host", ["a..b", "a" * 64, "a\0b", "\ud800", "\udcff.example"])
+def test_a_name_that_is_none_is_not_found(host: str) -> None:
+    """Whatever Python makes of it: who resolves names anew waits for one kind of error."""
+
+    async def run() -> None:
+        with pytest.raises(OSError):
+            await resolve((host, 7))
+
+    runs(asyncio.SelectorEventLoop, run())
+
+
 def test_names_are_resolved() -> None:
     async def run() -> None:
         assert (await resolve(("127.0.0.1", 7)))[:2] == ("127.0.0.1", 7)

@@ -20,7 +20,7 @@ from paxos_adapters.explaining import UnknownDecision, explain, of_replay
 from paxos_adapters.lecture import SCENARIOS
 from paxos_adapters.memory import Cluster
 from paxos_adapters.recording import Recorder, RecordingError, Replay, replay
-from paxos_adapters.viewing import MAX_DECISIONS, is_page, page, unfolding
+from paxos_adapters.viewing import MAX_DECISIONS, page, unfolding
 from tests.support import S1, S2, ballot
 
 ROOT = Path(__file__).parent.parent
@@ -315,32 +315,30 @@ def test_the_command_writes_beside_the_recording(tmp_path: Path, capsys: Capture
 
     assert capsys.readouterr().out == f"{tmp_path / 'run.html'}\n"
     assert (tmp_path / "run.html").read_text() == page(found, title="run.jsonl").html
-    assert is_page(tmp_path / "run.html")
     assert stat.S_IMODE((tmp_path / "run.html").stat().st_mode) == 0o600
     assert view(tmp_path / "run.jsonl") == 0  # in place of its own page
     assert {it.name for it in tmp_path.iterdir()} == {"run.jsonl", "run.html"}
 
 
-def test_what_is_no_page_is_kept_unless_by_force(tmp_path: Path, capsys: Captured) -> None:
+def test_what_is_not_a_page_is_kept(tmp_path: Path, capsys: Captured) -> None:
     recorded(tmp_path / "run", "red")
     (tmp_path / "run.html").write_text("my own")
 
     assert view(tmp_path / "run") == 1
-    assert "run.html is there already, and is no page of paxos view" in capsys.readouterr().err
+    assert "run.html is there already, and is not a page of paxos view" in capsys.readouterr().err
     assert (tmp_path / "run.html").read_text() == "my own"
-    assert view(tmp_path / "run", "--force") == 0
-    assert is_page(tmp_path / "run.html")
 
 
-def test_not_even_by_force_is_a_recording_overwritten(tmp_path: Path, capsys: Captured) -> None:
+def test_a_recording_is_never_overwritten(tmp_path: Path, capsys: Captured) -> None:
     recorded(tmp_path / "run.html", "red")
     (tmp_path / "other").symlink_to("run.html")
     before = (tmp_path / "run.html").read_bytes()
 
-    for words in [("run.html",), ("run.html", "--out", tmp_path / "other")]:
-        assert view(tmp_path / words[0], *words[1:], "--force") == 1
-        assert "no place for a page" in capsys.readouterr().err
-    assert view(tmp_path / "run.html", "--out", "/dev/null", "--force") == 1
+    assert view(tmp_path / "run.html") == 1
+    assert "is not a page of paxos view" in capsys.readouterr().err
+    assert view(tmp_path / "run.html", "--out", tmp_path / "other") == 2
+    assert "is a link. Name the file itself." in capsys.readouterr().err
+    assert view(tmp_path / "run.html", "--out", "/dev/null") == 2
     assert (tmp_path / "run.html").read_bytes() == before
 
 

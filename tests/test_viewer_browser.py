@@ -52,7 +52,7 @@ def lecture(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def written(path: Path, html: str) -> Path:
-    path.write_text(html)
+    path.write_text(html, encoding="utf-8")
     return path
 
 
@@ -461,7 +461,7 @@ def test_a_value_does_nothing(value: str, browser: Browser, tmp_path: Path) -> N
 def test_what_is_smuggled_in_is_not_run(browser: Browser, lecture: Path, tmp_path: Path) -> None:
     """The policy is another lock, should one ever fail: here the page is altered on purpose."""
     smuggled = "<script>document.title = 'run'</script><img src=x onerror=\"document.title='run'\">"
-    html = lecture.read_text().replace("</main>", f"{smuggled}</main>")
+    html = lecture.read_text(encoding="utf-8").replace("</main>", f"{smuggled}</main>")
     context = browser.new_context()
     it = context.new_page()
     it.goto(written(tmp_path / "run.html", html).as_uri())

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from paxos import (
     Accept,
+    Answer,
     Ballot,
     Chosen,
     Message,
@@ -22,6 +23,8 @@ from paxos import (
     Prepare,
     Promise,
     Proposal,
+    Query,
+    ReadId,
     ServerId,
     UnknownServer,
 )
@@ -49,6 +52,7 @@ from paxos_adapters.wire.bounds import (
     MAX_MARK,
     MAX_MESSAGES,
     MAX_NAME_BYTES,
+    MAX_READ,
     MAX_ROUND,
     MAX_SERVER,
     MAX_VALUE_BYTES,
@@ -279,6 +283,24 @@ def test_a_ballot_out_of_bounds_is_not_sent(
 ) -> None:
     with pytest.raises(OutOfBounds):
         End(ONE).seal(message(ballot))
+
+
+@pytest.mark.parametrize(
+    "read",
+    [ReadId(-1, 1), ReadId(1, -1), ReadId(MAX_READ + 1, 1), ReadId(1, MAX_READ + 1)],
+    ids=str,
+)
+def test_a_read_out_of_bounds_is_not_sent(read: ReadId) -> None:
+    with pytest.raises(OutOfBounds):
+        End(ONE).seal(Query(read))
+    with pytest.raises(OutOfBounds):
+        End(ONE).seal(Answer[bytes](read, None))
+
+
+@pytest.mark.parametrize("ballot", BEYOND)
+def test_an_answer_that_tells_of_a_ballot_out_of_bounds_is_not_sent(ballot: Ballot) -> None:
+    with pytest.raises(OutOfBounds):
+        End(ONE).seal(Answer(ReadId(1, 1), Proposal(ballot, b"")))
 
 
 @pytest.mark.parametrize(

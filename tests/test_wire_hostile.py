@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paxos import Ballot, Prepare
+from paxos import Ballot, Prepare, Promise, Proposal, ServerId
 from paxos_adapters.wire import Checked, Hostile, Reason
 from paxos_adapters.wire.body import unpack
 from paxos_adapters.wire.bounds import (
@@ -61,7 +61,7 @@ FIELD = st.one_of(
 )
 
 
-@given(st.lists(st.tuples(st.integers(0, 8), FIELD, FIELD, FIELD, FIELD, FIELD), max_size=3))
+@given(st.lists(st.tuples(st.integers(0, 10), FIELD, FIELD, FIELD, FIELD, FIELD), max_size=3))
 def test_any_array_is_a_batch_or_hostile(lines: list[tuple[object, ...]]) -> None:
     for cut in range(7):
         body = msgspec.msgpack.encode([line[:cut] for line in lines])
@@ -101,6 +101,12 @@ OUT_OF_BOUNDS: list[object] = [
     [[6, "d", 1, -1, b""]],
     [[6, "d", 1, 1, bytes(MAX_VALUE_BYTES + 1)]],
     [[7, "d"], [1, "d", 0, 1]],
+    [[8, "d", -1, 1]],
+    [[8, "d", 1, -1]],
+    [[9, "d", -1, 1, None]],
+    [[9, "d", 1, -1, None]],
+    [[9, "d", 1, 1, [0, 1, b""]]],
+    [[9, "d", 1, 1, [1, 1, bytes(MAX_VALUE_BYTES + 1)]]],
 ]
 
 
@@ -124,7 +130,14 @@ NO_BATCH: list[object] = [
     [7, "d"],
     [None],
     [[0, "d"]],
+    [[10, "d"]],
     [[8, "d"]],
+    [[8, "d", 1]],
+    [[8, "d", 1, 1, None]],
+    [[8, "d", 1.0, 1]],
+    [[9, "d", 1, 1]],
+    [[9, "d", 1, 1, []]],
+    [[9, "d", 1, 1, b""]],
     [["7", "d"]],
     [[7]],
     [[7, "d", 1]],
@@ -150,6 +163,26 @@ NO_BATCH: list[object] = [
 @pytest.mark.parametrize("body", NO_BATCH, ids=lambda body: repr(body)[:30])
 def test_what_is_no_batch_is_refused(body: object) -> None:
     assert reason(body) is Reason.MALFORMED
+
+
+@pytest.mark.parametrize("told", [(3, 3), (4, 1)])
+def test_a_promise_of_a_lower_ballot_than_it_tells_of_is_refused(told: tuple[int, int]) -> None:
+    assert reason([[2, "d", 3, 2, [*told, b""]]]) is Reason.IMPOSSIBLE
+
+
+@pytest.mark.parametrize("told", [(3, 2), (3, 1), (2, 9)])
+def test_a_promise_may_tell_of_its_own_ballot_and_of_lower_ones(told: tuple[int, int]) -> None:
+    """Its own: when the Prepare comes again after the Accept."""
+    ((_, promise),) = unpack(msgspec.msgpack.encode([[2, "d", 3, 2, [*told, b"v"]]]))
+
+    number, server = told
+    accepted = Proposal(Ballot(number, ServerId(server)), b"v")
+    assert promise == Promise(Ballot(3, TWO), accepted)
+
+
+@pytest.mark.parametrize("promised", [(3, 2), (3, 1), (2, 9)])
+def test_a_refusal_without_a_higher_promise_is_refused(promised: tuple[int, int]) -> None:
+    assert reason([[5, "d", 3, 2, *promised]]) is Reason.IMPOSSIBLE
 
 
 @pytest.mark.parametrize("marks", [(21, 20), (0, MAX_MARK + 1), (MAX_MARK + 1, MAX_MARK)])

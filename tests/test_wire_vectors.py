@@ -98,6 +98,13 @@ def words(line: Iterable[object]) -> Said:
         case [2, str(decision), int(number), int(server), [int(other), int(its), bytes(value)]]:
             held = Held((other, its), value.hex())
             return Said("Promise", decision, (number, server), accepted=held)
+        case [8, str(decision), int(session), int(number)]:
+            return Said("Query", decision, read=(session, number))
+        case [9, str(decision), int(session), int(number), None]:
+            return Said("Answer", decision, read=(session, number))
+        case [9, str(decision), int(session), int(number), [int(other), int(its), bytes(value)]]:
+            held = Held((other, its), value.hex())
+            return Said("Answer", decision, read=(session, number), accepted=held)
         case [5, str(decision), int(number), int(server), int(other), int(its)]:
             return Said("Nack", decision, (number, server), promised=(other, its))
         case [int(tag), str(decision), int(number), int(server), bytes(value)] if tag in WITH_VALUE:
@@ -147,5 +154,6 @@ def test_the_keys_are_by_the_book() -> None:
 def test_every_message_and_every_way_has_a_vector() -> None:
     assert {it.protection for it in FILE.vectors} == {"checked", "signed", "encrypted"}
     assert {said.type for it in FILE.vectors for said in it.messages} == {
-        *("Prepare", "Promise", "Accept", "Accepted", "Nack", "Chosen", "Heartbeat")
+        *("Prepare", "Promise", "Accept", "Accepted", "Nack", "Chosen", "Heartbeat"),
+        *("Query", "Answer"),
     }

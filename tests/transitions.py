@@ -25,6 +25,7 @@ from paxos import (
     Accept,
     Accepted,
     Acceptor,
+    Answer,
     Ballot,
     Beat,
     Broadcast,
@@ -41,6 +42,10 @@ from paxos import (
     Proposal,
     Propose,
     Proposer,
+    Query,
+    QueryTimer,
+    Read,
+    ReadId,
     Reply,
     Request,
     ServerId,
@@ -50,8 +55,10 @@ from paxos import (
     learner,
     majority,
     proposer,
+    reader,
 )
 from paxos.proposer import Accepting, Preparing, Working
+from paxos.reader import Querying
 from paxos_adapters.transitions import Transition, settle
 
 ROOT = Path(__file__).parent.parent
@@ -59,6 +66,7 @@ FOLDER = ROOT / "docs"
 S1, S2, S3, STRANGER = map(ServerId, (1, 2, 3, 9))
 THREE = majority([S1, S2, S3])
 MAX_ROUND = 3
+READ = ReadId(0, 1)
 
 S = TypeVar("S")
 E = TypeVar("E")
@@ -134,6 +142,7 @@ def _requests(state: Acceptor[str]) -> Named[Request[str]]:
         again = state.accepted is not None and state.accepted.ballot == ballot == state.promised
         accept = Accept(ballot, f"the value of {ballot}")
         yield ("`Accept` once more" if again else f"`Accept` {where} the promise"), accept
+    yield "`Query`", Query(READ)
 
 
 def _memory(state: Acceptor[str]) -> str:
@@ -156,12 +165,20 @@ ACCEPTOR = Role[Acceptor[str], Request[str]](
 # --- the proposer -------------------------------------------------------------------------------
 
 FOUND = Proposal(Ballot(1, S2), "blue")
+OTHER_READ = ReadId(0, 0)
 
 
 def _phase_events(state: Proposer[str]) -> Named[proposer.Event[str]]:
     yield "`Propose`", Propose("red")
     yield "`Inquire`", Inquire()
+    yield "`Read`", Read(READ)
     phase = state.phase
+    if type(phase) is Querying:
+        yield from _told(phase)
+        stalled = reader.is_stalled(phase)
+        yield f"`QueryTimer`, {'' if stalled else 'not '}stalled", QueryTimer(READ)
+    yield "an answer to another read", From(S2, Answer(OTHER_READ, FOUND))
+    yield "a stale `QueryTimer`", QueryTimer(OTHER_READ)
     if type(phase) is Preparing or type(phase) is Accepting:
         yield from _answers(state, phase)
         yield f"`Wake`, {_refusals(phase)}", Wake(phase.ballot)
@@ -170,6 +187,17 @@ def _phase_events(state: Proposer[str]) -> Named[proposer.Event[str]]:
     yield "an answer to another ballot", From(S2, Promise(FOUND.ballot, None))
     yield "a stale `Wake`", Wake(FOUND.ballot)
     yield "`Chosen`", From(S2, Chosen(FOUND.ballot, "blue"))
+
+
+def _told(read: Querying[str]) -> Named[proposer.Event[str]]:
+    voters = {voter for tally in read.found.tallies for voter in tally.voters}
+    for sender in sorted(THREE.members):
+        for found, before in (None, read.nothing), (FOUND, voters):
+            told = "nothing accepted" if found is None else "a value"
+            suffix = "a quorum" if THREE.is_phase2(before | {sender}) else "no quorum yet"
+            if sender in before:
+                suffix = "once more"
+            yield f"`Answer`, {told}, {suffix}", From(sender, Answer(READ, found))
 
 
 def _answers(state: Proposer[str], phase: Working[str]) -> Named[proposer.Event[str]]:
@@ -187,6 +215,8 @@ def _answers(state: Proposer[str], phase: Working[str]) -> Named[proposer.Event[
         late = "" if type(phase) is Accepting else " without having been asked"
         accepted: Reply[str] = Accepted(phase.ballot, value)
         yield f"`Accepted`{late or ', ' + suffix}", From(sender, accepted)
+        above = Proposal(Ballot(MAX_ROUND + 1, S3), "blue")
+        yield "`Promise` that tells of a higher ballot", From(sender, Promise(phase.ballot, above))
         yield "`Nack`", From(sender, Nack(phase.ballot, Ballot(state.max_round, S3)))
 
 
@@ -197,8 +227,8 @@ def _promised(phase: Working[str], promise: Promise[str], suffix: str) -> str:
         return suffix
     if promise.accepted is not None or phase.highest is not None:
         return "a quorum, a value found"
-    proposing = type(phase.task.request) is Propose
-    return f"a quorum, nothing found, {'proposing' if proposing else 'inquiring'}"
+    doing = {Propose: "proposing", Inquire: "inquiring", Read: "reading"}
+    return f"a quorum, nothing found, {doing[type(phase.task.request)]}"
 
 
 def _refusals(phase: Working[str]) -> str:
@@ -217,14 +247,18 @@ PROPOSER = Role[Proposer[str], proposer.Event[str]](
     receive=lambda state, event: settle(proposer.receive(state, event)),
     events=_phase_events,
     kind=lambda state: type(state.phase).__name__,
-    kinds=("Idle", "Preparing", "Accepting", "Done"),
+    kinds=("Idle", "Querying", "Preparing", "Accepting", "Done"),
     within=lambda state: state.max_round <= MAX_ROUND and _attempts(state) <= 1,
 )
 
 
 def _attempts(state: Proposer[str]) -> int:
     phase = state.phase
-    return phase.task.attempt if type(phase) is Preparing or type(phase) is Accepting else 0
+    if type(phase) is Querying:
+        return phase.attempt - 1
+    if type(phase) is Preparing or type(phase) is Accepting:
+        return phase.task.attempt - (2 if type(phase.task.request) is Read else 0)
+    return 0
 
 
 # --- the learner --------------------------------------------------------------------------------
@@ -372,6 +406,7 @@ def diagram(name: str, kinds: Sequence[str], rows: Iterable[Row]) -> str:
             edges.setdefault(edge, []).append(row.event.replace("`", ""))
     tops = _tops(kinds, edges)
     height = tops[-1] + BOX_HEIGHT + 16
+    width = max(WIDTH, LANES + LANE * sum(end - start not in (1, -1) for start, end in edges) + 8)
     shapes = [it for number, kind in enumerate(kinds) for it in _state(kind, tops[number])]
     lane = LANES
     for (start, end), events in sorted(edges.items(), key=lambda it: it[0][1] - it[0][0]):
@@ -384,11 +419,11 @@ def diagram(name: str, kinds: Sequence[str], rows: Iterable[Row]) -> str:
             lane += LANE
     return "\n".join(
         [
-            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}"'
-            f' width="{WIDTH}" height="{height}" role="img" aria-label="States of the {name}">',
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}"'
+            f' width="{width}" height="{height}" role="img" aria-label="States of the {name}">',
             f"<style>{STYLE}</style>",
             f"<defs>{TIP}</defs>",
-            f'<rect class="ground" width="{WIDTH}" height="{height}"/>',
+            f'<rect class="ground" width="{width}" height="{height}"/>',
             *shapes,
             "</svg>\n",
         ]

@@ -99,7 +99,7 @@ def _refused() -> str | None:
         [sys.executable, "-m", "tests.weather", "0", "1"],
         input="",
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         check=False,

@@ -126,7 +126,7 @@ def test_without_extras(wheel: Path, home: Path) -> None:
     asked = subprocess.run(
         [python.with_name("paxos")],
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         env=clean(),
         cwd=home,
         check=False,
@@ -156,7 +156,7 @@ def run(what: str, command: Iterable[str | Path], folder: Path, *, show: bool = 
         env=clean(),
         stdout=None if show else subprocess.PIPE,
         stderr=None if show else subprocess.STDOUT,
-        text=True,
+        encoding="utf-8",
         check=False,
     )
     if ended.returncode:

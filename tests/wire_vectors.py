@@ -16,6 +16,7 @@ from attrs import evolve
 from paxos import (
     Accept,
     Accepted,
+    Answer,
     Ballot,
     Chosen,
     Heartbeat,
@@ -24,6 +25,8 @@ from paxos import (
     Prepare,
     Promise,
     Proposal,
+    Query,
+    ReadId,
     ServerId,
 )
 from paxos_adapters.peers import Presence
@@ -38,7 +41,7 @@ from paxos_adapters.wire import (
     Signed,
     Wire,
 )
-from paxos_adapters.wire.bounds import MAX_MARK, MAX_ROUND, MAX_SERVER
+from paxos_adapters.wire.bounds import MAX_MARK, MAX_READ, MAX_ROUND, MAX_SERVER
 from paxos_adapters.wire.frame import HEADER_BYTES, LAYOUT, TAG_BYTES, Header
 from tests.wires import MEMBERS, NEW, OLD, ONE, PRESENCE, TWO
 
@@ -71,6 +74,7 @@ class Said(msgspec.Struct, omit_defaults=True):
     value: str | None = None
     accepted: Held | None = None
     promised: Numbers | None = None
+    read: Numbers | None = None
 
 
 class Disk(msgspec.Struct):
@@ -135,17 +139,20 @@ def said(entry: Entry) -> Said:
     """A message in words."""
     decision, message = entry
     words = Said(type(message).__name__, decision)
-    if not isinstance(message, Heartbeat):
+    if isinstance(message, Query | Answer):
+        words.read = message.id
+    elif not isinstance(message, Heartbeat):
         words.ballot = message.ballot
     if isinstance(message, Accept | Accepted | Chosen):
         words.value = message.value.hex()
-    elif isinstance(message, Promise) and message.accepted is not None:
+    elif isinstance(message, Promise | Answer) and message.accepted is not None:
         words.accepted = Held(message.accepted.ballot, message.accepted.value.hex())
     elif isinstance(message, Nack):
         words.promised = message.promised
     return words
 
 
+READ, LAST_READ = ReadId(0x0123456789ABCDEF, 5), ReadId(MAX_READ, MAX_READ)
 BALLOT, LAST = Ballot(3, ONE), Ballot(MAX_ROUND, ServerId(MAX_SERVER))
 LARGE = Accept(BALLOT, bytes(range(256)) * 9)
 EACH: list[Message[bytes]] = [
@@ -156,6 +163,9 @@ EACH: list[Message[bytes]] = [
     Accepted(BALLOT, b"red"),
     Nack(BALLOT, Ballot(4, TWO)),
     Chosen(BALLOT, b"red"),
+    Query(READ),
+    Answer[bytes](READ, None),
+    Answer(READ, Proposal(BALLOT, b"red")),
     Heartbeat(),
 ]
 SEALED: list[tuple[str, list[Entry]]] = [
@@ -163,6 +173,7 @@ SEALED: list[tuple[str, list[Entry]]] = [
     ("all of them together", [("leader", it) for it in EACH]),
     ("sixteen messages", [(f"{it}", Heartbeat()) for it in range(16)]),
     ("the highest ballot", [("", Promise(LAST, Proposal(LAST, b"")))]),
+    ("the last read", [("", Query(LAST_READ)), ("", Answer(LAST_READ, Proposal(LAST, b"")))]),
     ("a name that is not ASCII", [("Führung", Heartbeat())]),
     ("a value in three parts, then a heartbeat", [("leader", LARGE), ("leader", Heartbeat())]),
 ]
@@ -247,7 +258,12 @@ def hostile() -> list[Refused]:
         "a server above 2^32 - 1": tagged(msgspec.msgpack.encode([[1, "leader", 1, 1 << 32]])),
         "a name of 256 bytes": tagged(msgspec.msgpack.encode([[7, "d" * 256]])),
         "257 messages": tagged(msgspec.msgpack.encode([[7, ""]] * 257)),
-        "an unknown message": tagged(msgspec.msgpack.encode([[8, "leader"]])),
+        "an unknown message": tagged(msgspec.msgpack.encode([[10, "leader"]])),
+        "a read of session -1": tagged(msgspec.msgpack.encode([[8, "leader", -1, 1]])),
+        "a promise that tells of a higher ballot": tagged(
+            msgspec.msgpack.encode([[2, "leader", 3, 1, [3, 2, b"red"]]])
+        ),
+        "a refusal for its own ballot": tagged(msgspec.msgpack.encode([[5, "leader", 3, 1, 3, 1]])),
         "a field too many": tagged(msgspec.msgpack.encode([[7, "leader", 1]])),
         "a float for a round": tagged(msgspec.msgpack.encode([[1, "leader", 1.0, 1]])),
         "text for a value": tagged(msgspec.msgpack.encode([[3, "leader", 1, 1, "red"]])),
@@ -277,4 +293,4 @@ def text() -> str:
 
 
 if __name__ == "__main__":
-    PATH.write_text(text())
+    PATH.write_text(text(), encoding="utf-8")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
-from itertools import product
+from itertools import combinations, product
 
 import pytest
 
 from paxos import (
     Accept,
     Accepted,
+    Answer,
     Ballot,
     Chosen,
     Heartbeat,
@@ -18,11 +19,13 @@ from paxos import (
     Prepare,
     Promise,
     Proposal,
+    Query,
+    ReadId,
     ServerId,
 )
 from paxos_adapters.peers import Presence
 from paxos_adapters.wire import Checked, Encrypted, Key, Keyring, Protection, Signed, Wire
-from paxos_adapters.wire.bounds import MAX_ROUND, MAX_SERVER, MAX_VALUE_BYTES
+from paxos_adapters.wire.bounds import MAX_READ, MAX_ROUND, MAX_SERVER, MAX_VALUE_BYTES
 
 ONE, TWO, THREE = ServerId(1), ServerId(2), ServerId(3)
 MEMBERS = frozenset({ONE, TWO, THREE})
@@ -74,6 +77,7 @@ BEAT = Heartbeat()
 BALLOTS = [
     Ballot(*it) for it in product((1, 127, 1 << 32, MAX_ROUND), (ServerId(0), ServerId(MAX_SERVER)))
 ]
+READS = [ReadId(*it) for it in product((0, 1, MAX_READ), repeat=2)]
 VALUES = [b"", b"v", bytes(255), bytes(range(256)), b"v" * MAX_VALUE_BYTES]
 PROPOSALS = [Proposal(ballot, value) for ballot in BALLOTS for value in VALUES]
 
@@ -81,8 +85,11 @@ MESSAGES: list[Message[bytes]] = [
     BEAT,
     *map(Prepare, BALLOTS),
     *(Promise[bytes](ballot, None) for ballot in BALLOTS),
-    *(Promise(ballot, it) for ballot in BALLOTS for it in PROPOSALS),
+    *(Promise(ballot, it) for ballot in BALLOTS for it in PROPOSALS if it.ballot <= ballot),
     *(kind(it.ballot, it.value) for kind in (Accept, Accepted, Chosen) for it in PROPOSALS),
-    *(Nack(*it) for it in product(BALLOTS, BALLOTS)),
+    *(Nack(*it) for it in combinations(BALLOTS, 2)),
+    *map(Query, READS),
+    *(Answer[bytes](read, None) for read in READS),
+    *(Answer(READS[-1], it) for it in PROPOSALS),
 ]
 """Every type of message, with the edges of every field."""

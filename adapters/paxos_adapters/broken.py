@@ -12,16 +12,21 @@ from paxos import (
     Accept,
     Acceptor,
     AfterSave,
+    Answer,
     Chosen,
     From,
-    Inquire,
     MaxRound,
+    NotYetChosen,
     Now,
     Prepare,
     Promise,
+    Propose,
+    Read,
+    ReadId,
     server,
 )
-from paxos.proposer import Preparing
+from paxos.proposer import Idle, Preparing
+from paxos.reader import Querying
 from paxos_adapters.protocols import LECTURE, PAXOS, Event, Protocol, Server, Step
 from paxos_adapters.transitions import settle
 
@@ -91,11 +96,30 @@ def stale_promise_counted(state: Server, event: Event) -> Step:
 def read_not_completed(state: Server, event: Event) -> Step:
     """A reader takes the first accepted value that it hears of for a chosen one."""
     phase = state.proposer.phase
-    if type(phase) is Preparing and type(event) is From and type(event.message) is Promise:
+    if type(event) is From and isinstance(event.message, Promise | Answer):
+        reads = type(phase) is Querying or (
+            type(phase) is Preparing and type(phase.task.request) is not Propose
+        )
         found = event.message.accepted
-        if type(phase.task.request) is Inquire and found is not None:
+        if reads and found is not None:
             event = From(event.sender, Chosen(found.ballot, found.value))
     return server.receive(state, event)
+
+
+def nothing_from_one(state: Server, event: Event) -> Step:
+    """A reader takes the first "nothing accepted" that it hears for the word of a quorum."""
+    phase = state.proposer.phase
+    if type(phase) is not Querying or type(event) is not From:
+        return server.receive(state, event)
+    if event.message == Answer[str](phase.id, None):
+        at_work = evolve(state.proposer, phase=Idle())
+        return evolve(state, proposer=at_work), Now((NotYetChosen(phase.id),))
+    return server.receive(state, event)
+
+
+def read_id_reused(state: Server, event: Event) -> Step:
+    """All reads of a server have one id, so that late answers to one count for the next."""
+    return server.receive(state, Read(ReadId(0, 0)) if type(event) is Read else event)
 
 
 BROKEN = tuple(
@@ -109,6 +133,8 @@ BROKEN = tuple(
         lowest_taken,
         stale_promise_counted,
         read_not_completed,
+        nothing_from_one,
+        read_id_reused,
     )
 )
 

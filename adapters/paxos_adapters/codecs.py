@@ -1,10 +1,18 @@
-"""Codecs for the values that most programs agree on."""
+"""Codecs for the values that most programs agree on: ``RAW``, ``TEXT`` and ``JSON``.
+
+``LENIENT`` and ``BRIEF`` are for looking at values. How to write one: docs/codecs.md.
+"""
 
 from __future__ import annotations
 
+import json
 from hashlib import blake2b
+from typing import TypeAlias
 
 MAX_BRIEF_BYTES = 1_000
+
+JsonValue: TypeAlias = "bool | int | float | str | list[JsonValue] | dict[str, JsonValue] | None"
+"""What JSON can say, and brings back as it was: no tuple, no key but a string, no NaN."""
 
 
 class Raw:
@@ -29,6 +37,30 @@ class Text:
     def decode(self, encoded: bytes) -> str:
         """The string. Raises UnicodeDecodeError, a ValueError, for bytes that are none."""
         return encoded.decode()
+
+
+class Json:
+    """What JSON can say, as UTF-8: sorted keys, no blanks, so that equal values have equal bytes.
+
+    What json changes on the way, a tuple or a key that is not a string, does not come back equal; a
+    node refuses it.
+    """
+
+    def encode(self, value: JsonValue) -> bytes:
+        """``value`` as JSON. Raises TypeError and ValueError for what JSON cannot say, NaN too."""
+        text = json.dumps(
+            value, ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":")
+        )
+        return text.encode()
+
+    def decode(self, encoded: bytes) -> JsonValue:
+        """The value. Raises ValueError for what is not JSON, and for NaN and Infinity."""
+        value: JsonValue = json.loads(encoded.decode(), parse_constant=_not_json)
+        return value
+
+
+def _not_json(constant: str) -> None:
+    raise ValueError(f"JSON has no {constant}")
 
 
 class Lenient:
@@ -59,4 +91,4 @@ class Brief:
 
 
 BRIEF = Brief()
-RAW, TEXT, LENIENT = Raw(), Text(), Lenient()
+RAW, TEXT, JSON, LENIENT = Raw(), Text(), Json(), Lenient()

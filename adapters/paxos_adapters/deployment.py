@@ -17,11 +17,12 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import socket
 import tomllib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -30,14 +31,16 @@ from attrs import frozen
 from msgspec import Struct
 
 from paxos import PaxosError, ServerId
+from paxos_adapters.addresses import check_cluster, parse, written
+from paxos_adapters.outputs import files_of
 from paxos_adapters.udp import Address
 from paxos_adapters.wire import BadKey, Encrypted, Keyring, MissingExtra, Protection, Signed
 from paxos_adapters.wire.bounds import MAX_NAME_BYTES, MAX_SERVER
 
 MAX_SERVERS = 15
-MAX_PORT = 65_535
+MAX_FILE_BYTES = 1 << 20
+BOMS = codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE
 PROTECTIONS = "signed", "encrypted"
-MAX_SHOWN = 80
 HEADING = "# Which servers there are. The same on every machine; see docs/operating.md."
 
 
@@ -47,6 +50,10 @@ class BadDeployment(PaxosError, ValueError):
     def __init__(self, path: Path, what: str) -> None:
         super().__init__(f"{path}: {what}")
         self.path = path
+
+
+class _Unreadable(ValueError):
+    """A file that is not read as text, and why."""
 
 
 class _Server(Struct, forbid_unknown_fields=True):
@@ -73,14 +80,23 @@ class Deployment:
     keyring: Path | None = None
     encrypted: bool = False
 
+    @property
+    def files(self) -> Iterator[Path]:
+        """Every file that belongs to it or to a server of it on this machine, there or not."""
+        yield self.path
+        if self.keyring is not None:
+            yield self.keyring
+        for data in self.data.values():
+            yield from files_of(data)
+
     def protection(self) -> Protection | None:
         """How datagrams are protected, with the keys of today. Raises BadDeployment."""
         if self.keyring is None:
             return None
         try:
-            keyring = Keyring.parse(self.keyring.read_text())
+            keyring = Keyring.parse(_text(self.keyring))
             return Encrypted(keyring) if self.encrypted else Signed(keyring)
-        except (BadKey, MissingExtra) as error:
+        except (BadKey, MissingExtra, _Unreadable) as error:
             raise BadDeployment(self.keyring, str(error)) from None
         except ValueError:
             raise BadDeployment(self.keyring, "it is no text. Name the file of keys.") from None
@@ -94,7 +110,7 @@ class Deployment:
 def read(path: Path) -> Deployment:
     """The cluster that ``path`` describes. Raises BadDeployment, which names what is wrong."""
     try:
-        file = msgspec.convert(tomllib.loads(path.read_text()), _File)
+        file = msgspec.convert(tomllib.loads(_text(path)), _File)
     except FileNotFoundError:
         what = "there is no such file. paxos cluster writes one, for servers on this machine."
         if path.is_symlink():
@@ -104,6 +120,8 @@ def read(path: Path) -> Deployment:
         raise BadDeployment(path, f"it cannot be read ({error.strerror}).") from error
     except msgspec.ValidationError as error:
         raise BadDeployment(path, _said(str(error))) from None
+    except _Unreadable as error:
+        raise BadDeployment(path, str(error)) from None
     except ValueError as error:
         raise BadDeployment(path, f"it is no TOML: {error}.") from None
     except RecursionError:
@@ -112,6 +130,17 @@ def read(path: Path) -> Deployment:
         return _checked(path, file)
     except ValueError as error:
         raise BadDeployment(path, str(error)) from None
+
+
+def _text(path: Path) -> str:
+    """What is in a file of text. Raises OSError, _Unreadable and UnicodeDecodeError."""
+    with path.open("rb") as file:
+        content = file.read(MAX_FILE_BYTES + 1)
+    if len(content) > MAX_FILE_BYTES:
+        raise _Unreadable(f"it is larger than {MAX_FILE_BYTES:,} bytes.")
+    if content.startswith(BOMS):
+        raise _Unreadable("it begins with a byte order mark. Save it as UTF-8 without one.")
+    return content.decode()
 
 
 def _said(error: str) -> str:
@@ -124,6 +153,8 @@ def _said(error: str) -> str:
 def _checked(path: Path, file: _File) -> Deployment:
     if not 1 <= len(file.name.encode()) <= MAX_NAME_BYTES:
         raise ValueError(f"name: it takes 1 to {MAX_NAME_BYTES} bytes, and is the same everywhere.")
+    if not file.name.isprintable():
+        raise ValueError(f"name: {file.name[:40]!r} has characters that cannot be seen.")
     if not 1 <= len(file.servers) <= MAX_SERVERS:
         raise ValueError(f"servers: there are {len(file.servers)}, and 1 to {MAX_SERVERS} can be.")
     if file.protection not in (None, *PROTECTIONS):
@@ -135,48 +166,47 @@ def _checked(path: Path, file: _File) -> Deployment:
         if not 1 <= it.id <= MAX_SERVER:
             raise ValueError(f"servers[{number}].id: {it.id} is no id, take 1 to {MAX_SERVER:,}.")
     addresses = [parse(f"servers[{at}].address", it.address) for at, it in enumerate(file.servers)]
-    data = {ServerId(it.id): path.parent / it.data for it in file.servers if it.data is not None}
-    _differ("id", [it.id for it in file.servers])
-    _differ("address", [written(it) for it in addresses])
-    _differ("data", [*data.values()])
-    return Deployment(
+    for me, times in Counter(it.id for it in file.servers).items():
+        if times > 1:
+            raise ValueError(f"servers: {times} of them have the id {me}. Give each its own.")
+    found = Deployment(
         path,
         file.name,
         {ServerId(it.id): at for it, at in zip(file.servers, addresses, strict=True)},
-        data,
-        None if file.keyring is None else path.parent / file.keyring,
+        {
+            ServerId(it.id): _file_at(path, f"servers[{at}].data", it.data)
+            for at, it in enumerate(file.servers)
+            if it.data is not None
+        },
+        None if file.keyring is None else _file_at(path, "keyring", file.keyring),
         file.protection == "encrypted",
     )
+    check_cluster(found.addresses)
+    _check_files(found)
+    return found
 
 
-def _differ(what: str, values: Sequence[object]) -> None:
-    for value, times in Counter(values).items():
-        if times > 1:
-            raise ValueError(
-                f"servers: {times} of them have the {what} {value}. Give each its own."
-            )
+def _file_at(path: Path, place: str, text: str) -> Path:
+    """The file that ``text`` names, seen from the folder of ``path``. Raises ValueError."""
+    file = path.parent / text
+    if "\0" in text or not text or file.name in ("", ".."):
+        raise ValueError(f"{place}: {text[:40]!r} names no file.")
+    return file
 
 
-def parse(place: str, text: str) -> Address:
-    """The address that ``text`` stands for. Raises ValueError, which names the ``place``."""
-    host, colon, port = text.rpartition(":")
-    shown = repr(text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}...")
-    is_number = port.isascii() and port.isdigit()
-    if host.startswith("[") and host.endswith("]"):
-        host = host[1:-1]
-    elif ":" in host:
-        raise ValueError(f"{place}: {shown}: write an IPv6 address in brackets, [::1]:47101.")
-    if not colon or not host or not is_number:
-        raise ValueError(f"{place}: {shown} is no address. Write host:port.")
-    if len(port) > len(str(MAX_PORT)) or not 1 <= int(port) <= MAX_PORT:
-        raise ValueError(f"{place}: {shown}: a port is from 1 to {MAX_PORT:,}.")
-    return host, int(port)
-
-
-def written(address: Address) -> str:
-    """``address`` as the file has it."""
-    host, port = address
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+def _check_files(found: Deployment) -> None:
+    """Raise ValueError if a file would be of two: of it, the keyring, or a server."""
+    owned = {"this file itself": [found.path]}
+    if found.keyring is not None:
+        owned["the keyring"] = [found.keyring]
+    owned |= {f"server {me}": [*files_of(data)] for me, data in found.data.items()}
+    owners: dict[str, str] = {}
+    for owner, files in owned.items():
+        for file in files:
+            other = owners.setdefault(os.path.realpath(file), owner)
+            if other != owner:
+                what = f"{file} would be of {other} and of {owner}"
+                raise ValueError(f"{what}. Give each its own.")
 
 
 def local(name: str, servers: int, keyring: str) -> str:
@@ -189,17 +219,3 @@ def local(name: str, servers: int, keyring: str) -> str:
             at = written(sock.getsockname())
             parts.append(f'[[servers]]\nid = {number}\naddress = "{at}"\ndata = "n{number}.db"\n')
     return "\n".join(parts)
-
-
-def write_new(path: Path, text: str) -> None:
-    """Make the file ``path``, for its owner only, whole or not at all. Raises FileExistsError."""
-    unfinished = path.with_name(f"{path.name}-{os.getpid()}")
-    file = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with open(file, "w") as writer:
-            writer.write(text)
-            writer.flush()
-            os.fsync(file)
-        os.link(unfinished, path)  # Unlike a rename, it replaces nothing.
-    finally:
-        unfinished.unlink()

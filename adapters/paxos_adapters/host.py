@@ -5,7 +5,8 @@
 - The state moves on when the save has returned. A save that fails is final: nothing leaves,
   nothing is kept, and the host stops.
 - A record that is durable already is not saved again.
-- A message that cannot be sent is a lost message: it is logged, and the server goes on.
+- A message that cannot be sent is a lost message: the first is logged, the others are counted, and
+  the server goes on.
 - Time and chance come in here: the pace turns the core's wish to be woken into seconds.
 """
 
@@ -21,10 +22,8 @@ from attrs import frozen
 from paxos import (
     AfterSave,
     Broadcast,
-    Done,
     InvariantError,
     Message,
-    NothingChosen,
     Outbound,
     PaxosError,
     QuorumSystem,
@@ -35,13 +34,14 @@ from paxos import (
     server,
 )
 from paxos.election import Beat
-from paxos.errors import assert_never
 from paxos.server import Wakeup
 from paxos_adapters import numbers
+from paxos_adapters.limited_log import LimitedLog
 from paxos_adapters.ports import Store, Timer, Transport, Witness
 
 V = TypeVar("V")
-_logger = logging.getLogger(__name__)
+_log = LimitedLog(logging.getLogger(__name__))
+"""Of all hosts: a program can have one for each decision."""
 
 
 class Stopped(PaxosError):
@@ -139,7 +139,7 @@ class Host(Generic[V]):
         """Take what has happened, in order, with one save for all of it.
 
         Returns what the server reports to the program. Raises Busy, with nothing taken, if asked
-        to propose or inquire while at work; Stopped if the save failed, if the server found the
+        for something while at work; Stopped if the save failed, if the server found the
         protocol broken, or if the host had stopped before.
         """
         if self._stopped is not None:
@@ -210,18 +210,18 @@ class Host(Generic[V]):
                 self._send(member, effect.message)
         elif type(effect) is WakeMe:
             self._timer.wake_later(effect.wake, self._pace.delay_s(effect, self._random))
-        elif type(effect) is Done or type(effect) is NothingChosen:
-            return (effect,)
         else:
-            assert_never(effect)
+            return (effect,)
         return ()
 
     def _send(self, receiver: ServerId, message: Message[V]) -> None:
         """A send that fails is a lost message, and those are made up for."""
         try:
             self._transport.send(receiver, message)
-        except Exception:
-            _logger.warning("a message to server %s is lost: %r", receiver, message, exc_info=True)
+        except Exception as error:
+            kind, why = (receiver, type(error)), f"{type(error).__name__}: {error}"
+            text = "a message to server %s is lost, a %s (%s). More are counted"
+            _log.warning(kind, text, receiver, type(message).__name__, why)
 
     def _stop(self, cause: BaseException) -> Stopped:
         me = self._state.proposer.me

@@ -23,6 +23,8 @@ from paxos import (
     Message,
     PaxosError,
     Propose,
+    Read,
+    ReadId,
     Saved,
     ServerId,
     UnknownServer,
@@ -189,6 +191,7 @@ class Cluster(Generic[V]):
         self.reports: list[tuple[ServerId, server.Report[V]]] = []
         self._pace = pace
         self._random = Random(seed)
+        self._reads = count()
         self._witness = witness
         self._network = Network[Message[V]]()
         self._clock = Clock()
@@ -209,8 +212,17 @@ class Cluster(Generic[V]):
         """Let one server propose ``value``. Raises ServerDown, or Busy while it is at work."""
         self._tell(me, Propose(value))
 
+    def read(self, me: ServerId) -> ReadId:
+        """Let one server find out what is chosen, and report on the id that is returned.
+
+        Raises ServerDown, or Busy.
+        """
+        read = ReadId(me, next(self._reads))
+        self._tell(me, Read(read))
+        return read
+
     def inquire(self, me: ServerId) -> None:
-        """Let one server find out what is chosen. Raises ServerDown, or Busy."""
+        """Let one server run the protocol to find out. Raises ServerDown, or Busy."""
         self._tell(me, Inquire())
 
     def crash(self, me: ServerId) -> None:

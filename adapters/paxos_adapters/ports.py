@@ -55,14 +55,24 @@ class Timer(Protocol[W_contra]):
 
 
 class Codec(Protocol[V]):
-    """Turns values into bytes, for a disk or a network."""
+    """Turns values into bytes and back. A node has one; nothing else looks into a value.
+
+    The law: ``decode(encode(value)) == value``; equal values have the same bytes, each time, in
+    every process and every version; and what any earlier version has encoded is decoded for ever,
+    since a chosen value never changes. It keeps no state: several threads call it.
+
+    ``paxos_adapters.testing.CodecKit`` tries yours. How to write one: docs/codecs.md.
+    """
 
     def encode(self, value: V) -> bytes:
-        """The bytes that stand for ``value``; the same bytes each time, in every version."""
+        """The bytes that stand for ``value``, which stays as it was.
+
+        Raises ValueError or TypeError for what it cannot carry.
+        """
         ...
 
     def decode(self, encoded: bytes) -> V:
-        """The value that ``encoded`` stands for. Raises ValueError if it stands for none."""
+        """A new object for what ``encoded`` stands for. Raises ValueError if that is nothing."""
         ...
 
 

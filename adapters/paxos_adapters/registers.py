@@ -11,6 +11,9 @@
 - So a promise waits for no save of its own. What is accepted does.
 - A server that was restarted refuses what others begin below its block. Who is refused begins
   above, for all names.
+- A query is answered from what is durable, which is what may be told of an acceptance. It loads no
+  name into memory, saves nothing and waits for nothing. A read leaves nothing behind either: where
+  nothing is held of a name, it is dropped when the read is over, and late answers to it are too.
 - Bounded: messages are dropped, and will come again, while too many steps wait for a save.
 - What is not saved yet, or is at work, stays in memory. Of all else the least used is dropped, and
   loaded when it is asked for.
@@ -19,7 +22,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from typing import TypeAlias
 
@@ -30,6 +33,7 @@ from paxos import (
     Accept,
     Acceptor,
     AfterSave,
+    Answer,
     Ballot,
     From,
     InvariantError,
@@ -37,12 +41,16 @@ from paxos import (
     Message,
     Nack,
     Prepare,
+    Query,
     QuorumSystem,
     Saved,
     ServerId,
+    To,
+    acceptor,
     server,
 )
 from paxos.proposer import Accepting, Preparing
+from paxos.reader import Querying
 from paxos_adapters.blocks import RESERVED, kept, reserved
 from paxos_adapters.ports import Witness
 
@@ -74,9 +82,15 @@ class Register:
 
     @property
     def is_at_work(self) -> bool:
-        """Whether this server has a proposal or an inquiry under way."""
-        phase = self.state.proposer.phase
-        return type(phase) is Preparing or type(phase) is Accepting
+        """Whether this server has a proposal, an inquiry or a read under way."""
+        return isinstance(self.state.proposer.phase, Querying | Preparing | Accepting)
+
+    @property
+    def is_blank(self) -> bool:
+        """Whether nothing is known of the name, and nothing is under way."""
+        accepted, learner = self.state.acceptor.accepted, self.state.learner
+        is_known = accepted is not None or learner.choice is not None or bool(learner.tallies)
+        return not (is_known or self.waiting or self.is_at_work)
 
 
 class Registers:
@@ -140,9 +154,15 @@ class Registers:
         A message is dropped, and counted in ``dropped``, while too many steps wait for a save, or
         if its rounds are out of all reason.
         """
-        if type(event) is From and self._is_too_much(event.message):
-            self.dropped += 1
-            return
+        if type(event) is From:
+            if type(event.message) is Query:
+                self._tell(name, event.sender, event.message)
+                return
+            if type(event.message) is Answer and name not in self._open:
+                return
+            if self._is_too_much(event.message):
+                self.dropped += 1
+                return
         register = self.of(name)
         try:
             register.state, outbound = server.receive(register.state, event)
@@ -162,6 +182,24 @@ class Registers:
             outbound = outbound.release(Saved((outbound.record,)))
         for effect in outbound.messages:
             self._perform(name, effect)
+        if type(event) is From and type(event.message) is Answer and register.is_blank:
+            self._drop(name, register)
+
+    def _tell(self, name: str, reader: ServerId, query: Query) -> None:
+        """Answer a query: the choice, if it is known, or what is durable."""
+        if reader not in self.quorum.members:
+            return
+        register = self._open.get(name)
+        choice = None if register is None else register.state.learner.choice
+        if choice is not None:
+            self._perform(name, To(reader, choice.chosen))
+            return
+        durable = _acceptor(self._load(name).records) if register is None else register.durable
+        _, outbound = acceptor.receive(durable, query)
+        if type(outbound) is AfterSave:
+            outbound = outbound.release(Saved((durable,)))
+        for answer in outbound.messages:
+            self._perform(name, To(reader, answer))
 
     def _is_too_much(self, message: Message[bytes]) -> bool:
         reach = 0
@@ -235,7 +273,7 @@ class Registers:
 
     def _loaded(self, name: str) -> Register:
         records = self._load(name).records
-        durable = next((it for it in records if type(it) is Acceptor), Acceptor[bytes]())
+        durable = _acceptor(records)
         memory, max_round = kept((durable, MaxRound(reserved(records))), self._block)
         known = memory, MaxRound(max(max_round.round, self._floor))
         state = server.start(self.me, self.quorum, known)
@@ -265,6 +303,10 @@ class Registers:
             if self._witness is not None:
                 self._witness.ended(self.me, name, "dropped from memory")
         return is_saved
+
+
+def _acceptor(records: Iterable[server.Record[bytes]]) -> Acceptor[bytes]:
+    return next((it for it in records if type(it) is Acceptor), Acceptor[bytes]())
 
 
 def _round_of(register: Register, record: server.Record[bytes]) -> int | None:

@@ -6,17 +6,24 @@ several of them is the business of whoever sees them all.
 
 from __future__ import annotations
 
-from paxos import Accepted, Acceptor, InvariantError, Promise, invariants
+from typing import TypeAlias
+
+from paxos import Accepted, Acceptor, Answer, InvariantError, Promise, invariants
 
 AGREEMENT = "agreement"
 VALIDITY = "validity"
 ONE_VALUE = "one value a ballot"
 REPORTED = "what is reported is chosen"
+LINEARIZABLE = "a read that finds nothing began before the choice"
 KEPT = "a promise is kept"
 SAVED = "saved before sent"
 UNDISTURBED = "no server finds the protocol broken"
 CHOOSABLE = "a value can still be chosen"
-RULES = (AGREEMENT, VALIDITY, ONE_VALUE, REPORTED, KEPT, SAVED, UNDISTURBED)
+RULES = (AGREEMENT, VALIDITY, ONE_VALUE, REPORTED, LINEARIZABLE, KEPT, SAVED, UNDISTURBED)
+
+
+Commitment: TypeAlias = Promise[str] | Accepted[str] | Answer[str]
+"""What an acceptor says of its memory."""
 
 
 def is_kept(before: Acceptor[str], after: Acceptor[str]) -> bool:
@@ -29,7 +36,7 @@ def is_kept(before: Acceptor[str], after: Acceptor[str]) -> bool:
     return True
 
 
-def is_durable(memory: Acceptor[str], answer: Promise[str] | Accepted[str]) -> bool:
+def is_durable(memory: Acceptor[str], answer: Commitment) -> bool:
     """Whether a crash would leave behind what ``answer`` commits to."""
     try:
         invariants.durable_before_sent(memory, answer)

@@ -134,7 +134,7 @@ def measure(folder: Path, ports: list[int], seconds: str, width: int) -> list[fl
     load(folder, port, width, "-n", str(2 * width + 200))
     before = puts(port)
     load(folder, port, width, "-D", seconds, f"--log-file={log}")
-    lines = [line.split() for line in log.read_text().splitlines()]
+    lines = [line.split() for line in log.read_text(encoding="utf-8").splitlines()]
     carried_out = puts(port) - before
     if not len(lines) <= carried_out <= len(lines) + width:
         raise RuntimeError(f"{len(lines)} puts were answered, and {carried_out} were carried out")

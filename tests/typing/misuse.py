@@ -14,6 +14,7 @@ from paxos import (
     MaxRound,
     Nack,
     Now,
+    Outbound,
     Prepare,
     Promise,
     Proposer,
@@ -40,6 +41,44 @@ def releasing_without_saving() -> None:
 
 def reading_what_is_sealed() -> None:
     SEALED.messages  # E: attr-defined, reportAttributeAccessIssue
+
+
+def matching_what_is_sealed(outbound: AfterSave[MaxRound, Prepare]) -> tuple[Prepare, ...]:
+    match outbound:  # E: exhaustive-match, reportMatchNotExhaustive
+        case AfterSave(_, messages):  # E: misc, reportGeneralTypeIssues
+            return messages
+    return ()
+
+
+def matching_what_is_sealed_among_others(outbound: Outbound[MaxRound, Prepare]) -> None:
+    match outbound:  # E: exhaustive-match, reportMatchNotExhaustive
+        case Now(_):
+            pass
+        case AfterSave(_, _):  # E: misc, reportGeneralTypeIssues
+            pass
+
+
+def matching_what_is_sealed_by_name(outbound: AfterSave[MaxRound, Prepare]) -> None:
+    match outbound:  # E: -, reportMatchNotExhaustive
+        case AfterSave(messages=_):  # E: misc, -
+            pass
+
+
+def unpacking_what_is_sealed() -> None:
+    _, messages = SEALED  # E: misc, reportGeneralTypeIssues
+
+
+def taking_what_is_sealed_by_number() -> None:
+    SEALED[1]  # E: index, reportIndexIssue
+
+
+def going_through_what_is_sealed() -> None:
+    for _ in SEALED:  # E: attr-defined, reportGeneralTypeIssues
+        pass
+
+
+def reading_the_private_name() -> None:
+    SEALED._messages  # E: -, reportPrivateUsage
 
 
 def treating_a_sealed_outbound_as_free(outbound: AfterSave[Acceptor[str], Nack]) -> Now[Nack]:

@@ -6,6 +6,7 @@ from paxos import (
     Accepted,
     Acceptor,
     AfterSave,
+    Answer,
     Ballot,
     Broadcast,
     From,
@@ -13,6 +14,7 @@ from paxos import (
     MaxRound,
     Nack,
     Now,
+    Outbound,
     Prepare,
     Promise,
     Propose,
@@ -38,8 +40,8 @@ def an_acceptor_step() -> None:
     assert_type(state, Acceptor[str])
     assert_type(
         outbound,
-        AfterSave[Acceptor[str], Promise[str] | Accepted[str] | Nack]
-        | Now[Promise[str] | Accepted[str] | Nack],
+        AfterSave[Acceptor[str], Promise[str] | Accepted[str] | Nack | Answer[str]]
+        | Now[Promise[str] | Accepted[str] | Nack | Answer[str]],
     )
 
 
@@ -47,7 +49,16 @@ def opening_a_seal() -> None:
     _, outbound = acceptor.receive(Acceptor[str](), Prepare(BALLOT))
     if isinstance(outbound, AfterSave):
         saved = Saved((outbound.record,))
-        assert_type(outbound.release(saved), Now[Promise[str] | Accepted[str] | Nack])
+        assert_type(outbound.release(saved), Now[Promise[str] | Accepted[str] | Nack | Answer[str]])
+
+
+def a_pattern_finds_what_must_be_saved(outbound: Outbound[MaxRound, Prepare]) -> MaxRound | None:
+    match outbound:
+        case Now(messages):
+            assert_type(messages, tuple[Prepare, ...])
+            return None
+        case AfterSave(record):
+            return record
 
 
 def a_receipt_for_a_batch_opens_each_of_its_seals() -> None:

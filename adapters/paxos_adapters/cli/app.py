@@ -11,12 +11,15 @@ from paxos_adapters.cli.demo import demo
 from paxos_adapters.cli.draw import draw
 from paxos_adapters.cli.explaining import explain_files
 from paxos_adapters.cli.explore import explore
+from paxos_adapters.cli.failures import InLines
 from paxos_adapters.cli.files import inspect_file, readmit
 from paxos_adapters.cli.lecture import lecture
 from paxos_adapters.cli.recordings import replay_files
+from paxos_adapters.cli.saying import say
 from paxos_adapters.cli.simulate import simulate
 from paxos_adapters.cli.standing_in import commands_of_nodes
 from paxos_adapters.cli.view import view
+from paxos_adapters.printable import printable
 
 
 @click.group(invoke_without_command=True)
@@ -25,7 +28,7 @@ from paxos_adapters.cli.view import view
 def paxos(context: click.Context) -> None:
     """Consensus that other programs embed: see it at work."""
     if context.invoked_subcommand is None:
-        click.echo(context.get_help())
+        say(context.get_help())
 
 
 paxos.add_command(demo)
@@ -45,25 +48,33 @@ for command in commands_of_nodes():
 def run(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code; whatever is wrong becomes one line."""
     if sys.stdout is None:
+        say("paxos: the standard output is closed: nothing was done.", err=True)
         return 1
     try:
         code: object = paxos.main(list(arguments), prog_name="paxos", standalone_mode=False)
         sys.stdout.flush()
     except click.ClickException as error:
-        click.echo(_line(error), err=True)
+        say(_line(error), err=True)
         return error.exit_code
     except click.Abort:
-        click.echo("paxos: stopped", err=True)
+        say("paxos: stopped", err=True)
         return 130
     except OSError as error:
-        sys.stdout = None
-        click.echo(f"paxos: the output cannot be written: {error.strerror}", err=True)
+        what = "the output cannot be written"
+        if error.filename is None:
+            sys.stdout = None  # What is left in it cannot be written either.
+        else:
+            what = f"{printable(error.filename)} cannot be used"
+        say(f"paxos: {what}: {error.strerror}", err=True)
         return 1
     return code if isinstance(code, int) else 0
 
 
 def _line(error: click.ClickException) -> str:
+    if isinstance(error, InLines):
+        return f"paxos: {error.message}"
+    told = printable(error.format_message())
     if not isinstance(error, click.UsageError):
-        return f"paxos: {error.format_message()}"
+        return f"paxos: {told}"
     command = "paxos" if error.ctx is None else error.ctx.command_path
-    return f"{command}: {error.format_message()} (see {command} --help)"
+    return f"{command}: {told} (see {command} --help)"

@@ -8,31 +8,34 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from math import isnan
 from pathlib import Path
+from shlex import join
 from typing import Any, TypeVar
 
 import click
 import msgspec
 
 from paxos import PaxosError, ServerId
+from paxos_adapters.addresses import written
 from paxos_adapters.cli import health
-from paxos_adapters.cli.drawing import canvas, printable, readable
+from paxos_adapters.cli.drawing import canvas, readable
+from paxos_adapters.cli.failures import BadArguments, Failure, InLines, Interrupted
+from paxos_adapters.cli.interrupt import on_interrupt
+from paxos_adapters.cli.paths import as_utf8
+from paxos_adapters.cli.saying import say
 from paxos_adapters.cli.where import (
     CLUSTER,
     DATA,
     JSON,
     PLAIN,
-    BadArguments,
-    Failure,
     data_of,
     described,
 )
-from paxos_adapters.deployment import written
 from paxos_adapters.node.asking import NoReply, NotRunning, TooLong, ask
 from paxos_adapters.node.lines import (
     MAX_TIMEOUT_S,
@@ -47,7 +50,9 @@ from paxos_adapters.node.lines import (
     Question,
     StatusIs,
 )
+from paxos_adapters.printable import json_text, printable
 from paxos_adapters.wire import Reason
+from paxos_adapters.wire.bounds import MAX_VALUE_BYTES
 
 C = TypeVar("C", bound=Callable[..., Any])
 
@@ -63,13 +68,14 @@ REASONS = {it.name.lower(): it.value for it in Reason}
 
 
 def _utf8(context: click.Context, parameter: click.Parameter, value: str) -> str:
-    """``value``, unless the command line had other bytes."""
+    """``value`` as UTF-8, which a locale without it (C) hands on as bytes; else it is refused."""
+    text = as_utf8(value)
     try:
-        value.encode()
+        text.encode()
     except UnicodeEncodeError:
         what = "it is not UTF-8. Give bytes in hexadecimal, or through a pipe."
         raise click.BadParameter(what, context, parameter) from None
-    return value
+    return text
 
 
 NAME = click.argument("name", callback=_utf8)
@@ -133,7 +139,8 @@ def propose(
     _one_at_most({"--raw": raw, "--json": as_json})
     wanted = _bytes(value, is_hex)
     server = _find(cluster, data, me)
-    answer = _answer(server, AskPropose(name, wanted, timeout_s), timeout_s)
+    with on_interrupt(partial(_leave_open, name)):
+        answer = _answer(server, AskPropose(name, wanted, timeout_s), timeout_s)
     if not isinstance(answer, IsChosen):
         raise _unexpected(answer)
     is_own = answer.value == wanted
@@ -142,7 +149,7 @@ def propose(
         return 0
     _print(answer.value, raw=raw)
     if not is_own:
-        click.echo(f"paxos: {printable(name)}: another value was chosen already.", err=True)
+        say(f"paxos: {printable(name)}: another value was chosen already.", err=True)
     return 0
 
 
@@ -204,10 +211,19 @@ def status(as_json: bool, plain: bool, cluster: Path, data: Path | None, me: int
     """Show the cluster as one of its servers sees it."""
     told = _status(_find(cluster, data, me))
     if as_json:
-        click.echo(json.dumps(_as_json(told), indent=2, ensure_ascii=False))
+        say(json_text(_fields(told)))
     else:
         _draw(told, plain)
     return 0
+
+
+def _leave_open(name: str) -> None:
+    """Who stops waiting does not take the proposal back. Raises Interrupted."""
+    again = join(["paxos", "read", name])
+    raise Interrupted(
+        f"stopped, and the outcome is unknown: the value may be chosen all the same. {again} tells "
+        "what is; to propose it again does no harm."
+    )
 
 
 # --- whom to ask --------------------------------------------------------------------------------
@@ -259,8 +275,8 @@ def _answer(server: Path, question: Question, timeout_s: float | None) -> Answer
     except PaxosError as error:
         raise Failure(error) from error
     if isinstance(answer, Problem):
-        if answer.kind in NO_ANSWER:
-            raise click.ClickException("\n".join([answer.text, *_lacks(server)]))
+        if answer.kind in NO_ANSWER and not isinstance(question, AskStatus):
+            raise InLines([answer.text, *_lacks(server)])
         raise BadArguments(answer.text) if answer.kind in BAD_ARGUMENTS else _unexpected(answer)
     return answer
 
@@ -295,7 +311,7 @@ def _one_at_most(ways: Mapping[str, bool]) -> None:
 
 def _bytes(value: str, is_hex: bool) -> bytes:
     if value == "-":
-        return sys.stdin.buffer.read()
+        return _read_in()
     if not is_hex:
         return value.encode()
     try:
@@ -303,6 +319,22 @@ def _bytes(value: str, is_hex: bool) -> bytes:
     except ValueError:
         what = "is not hexadecimal: each byte is two of the digits 0-9 and a-f"
         raise BadArguments(f"'{printable(value[:40])}' {what}.") from None
+
+
+def _read_in() -> bytes:
+    """A value from the standard input, of which no more is read than a value may have."""
+    try:
+        if sys.stdin is None:
+            raise BadArguments("the standard input is closed, and - reads the value from there.")
+        value = sys.stdin.buffer.read(MAX_VALUE_BYTES + 1)
+    except OSError as error:
+        raise BadArguments(f"the standard input cannot be read: {error.strerror}.") from error
+    if len(value) > MAX_VALUE_BYTES:
+        raise BadArguments(
+            f"the value on the standard input has more than {MAX_VALUE_BYTES:,} bytes. Keep it "
+            "elsewhere, and agree on a name for it."
+        )
+    return value
 
 
 def _tell(name: str, answer: Answer, *, raw: bool, as_hex: bool, as_json: bool) -> None:
@@ -315,7 +347,7 @@ def _tell(name: str, answer: Answer, *, raw: bool, as_hex: bool, as_json: bool) 
     if as_json:
         _print_json(name, found)
     elif found is None:
-        click.echo(f"paxos: {printable(name)}: nothing is chosen yet.", err=True)
+        say(f"paxos: {printable(name)}: nothing is chosen yet.", err=True)
     else:
         _print(found, raw=raw, as_hex=as_hex)
 
@@ -327,7 +359,7 @@ def _print_json(name: str, found: bytes | None, **more: bool) -> None:
         "value": None if found is None else _text(found),
         "value_hex": None if found is None else found.hex(),
     }
-    click.echo(json.dumps(told | more, indent=2))
+    say(json_text(told | more))
 
 
 def _print(value: bytes, *, raw: bool = False, as_hex: bool = False) -> None:
@@ -335,14 +367,14 @@ def _print(value: bytes, *, raw: bool = False, as_hex: bool = False) -> None:
     if raw:
         click.echo(value, nl=False)
     elif as_hex:
-        click.echo(value.hex())
+        say(value.hex())
     elif text is not None:
-        click.echo(canvas(plain=True).fit(text))
+        say(text)
     else:
-        click.echo(value.hex())
+        say(value.hex())
         what = "that are no text" if _text(value) is None else "of text that is not printable"
         more = "in hexadecimal; --raw gives them as they are"
-        click.echo(f"paxos: {len(value):,} bytes {what}, {more}.", err=True)
+        say(f"paxos: {len(value):,} bytes {what}, {more}.", err=True)
 
 
 def _text(value: bytes) -> str | None:
@@ -353,7 +385,7 @@ def _text(value: bytes) -> str | None:
         return None
 
 
-def _as_json(told: StatusIs) -> dict[str, object]:
+def _fields(told: StatusIs) -> dict[str, object]:
     status = told.status
     return {
         "cluster": told.cluster,
@@ -369,8 +401,8 @@ def _draw(told: StatusIs, plain: bool) -> None:
     status, drawn = told.status, canvas(plain)
     size = len(status.peers) + 1
     drawn.write(
-        f"Cluster {told.cluster}, seen by server {status.me}: {health.up(status)} of {size} "
-        "servers are up."
+        f"Cluster {printable(told.cluster)}, seen by server {status.me}: {health.up(status)} of "
+        f"{size} servers are up."
     )
     drawn.write(f"{health.tolerance(status)}.")
     rows = [(str(status.me), written(told.address), "it is asked", "", "up")] + [
@@ -389,8 +421,9 @@ def _draw(told: StatusIs, plain: bool) -> None:
         f"{status.asked:,}. Highest promise {status.promised}."
     )
     for reason, times in status.refused.items():
-        drawn.write(f"Refused {times:,}, {reason}: {REASONS.get(reason, 'see its version')}.")
+        told_of = REASONS.get(reason, "see its version")
+        drawn.write(f"Refused {times:,}, {printable(reason)}: {told_of}.")
     for cause, times in status.lost.items():
-        drawn.write(f"Lost {times:,}: {cause}.")
+        drawn.write(f"Lost {times:,}: {printable(cause)}.")
     for warning in health.warnings(status):
-        drawn.write(f"! {warning}", "yellow")
+        drawn.write(f"! {printable(warning)}", "yellow")

@@ -23,19 +23,22 @@ from shlex import quote
 import click
 
 from paxos import PaxosError, ServerId
+from paxos_adapters.cli.failures import BadArguments, Failure
 from paxos_adapters.cli.keygen import keyring
+from paxos_adapters.cli.paths import Folder
+from paxos_adapters.cli.saying import say
 from paxos_adapters.cli.where import (
     CONFIG,
-    BadArguments,
-    Failure,
     described,
     node_command,
     protection_of,
 )
-from paxos_adapters.deployment import MAX_SERVERS, Deployment, local, write_new
+from paxos_adapters.deployment import MAX_SERVERS, Deployment, local
 from paxos_adapters.file import FileStore
 from paxos_adapters.node.asking import NoReply, NotRunning, ask
 from paxos_adapters.node.lines import AskStatus, ControlError
+from paxos_adapters.outputs import create
+from paxos_adapters.printable import printable
 
 SERVERS = 5
 KEYRING = "keyring"
@@ -47,7 +50,7 @@ PROBE_S = 3.0
 
 
 @click.command(short_help="Run a cluster on this machine.")
-@click.argument("folder", type=click.Path(path_type=Path, file_okay=False), default=Path())
+@click.argument("folder", type=Folder(), default=Path())
 @click.option("--servers", type=click.IntRange(1, MAX_SERVERS), help="How many.  [default: 5]")
 @click.option("--verbose", is_flag=True, help="Let them log more than what is wrong.")
 @click.option(
@@ -91,7 +94,8 @@ def _deployment(folder: Path, servers: int | None) -> Deployment:
         for me, data in drafted.data.items():
             if not data.exists():
                 FileStore.create(data, cluster=drafted.name, server=me).close()
-        unfinished.rename(path)
+        os.link(unfinished, path)  # Unlike a rename, it replaces nothing.
+        unfinished.unlink()
         _sync(folder)
     return described(path)
 
@@ -104,9 +108,9 @@ def _prepare(folder: Path, unfinished: Path, servers: int) -> None:
                 "that file back."
             )
     if not os.path.lexists(folder / KEYRING):
-        write_new(folder / KEYRING, keyring())
+        create(folder / KEYRING, keyring().encode())
     Deployment(folder / CONFIG, "", {}, {}, folder / KEYRING).protection()
-    write_new(unfinished, local(f"local-{token_hex(3)}", servers, KEYRING))
+    create(unfinished, local(f"local-{token_hex(3)}", servers, KEYRING).encode())
 
 
 def _runs(data: Path) -> bool:
@@ -155,7 +159,7 @@ class _Supervisor:
         if self._told.is_set():
             return 0
         await working
-        _say(self._ending())
+        say(self._ending())
         return 1
 
     async def _work(self) -> None:
@@ -163,9 +167,9 @@ class _Supervisor:
         for me in sorted({*self._cluster.data} - {*self._running}):
             self._processes[me] = await self._start(me)
         size = len(self._cluster.addresses)
-        _say(f"Cluster {self._cluster.name}: {_size(size)}.")
+        say(f"Cluster {printable(self._cluster.name)}: {_size(size)}.")
         for me in self._running:
-            _say(f"  server {me}  runs already")
+            say(f"  server {me}  runs already")
         self._were_ready = [me for me, it in self._processes.items() if await _is_ready(it)]
         if self._were_ready:
             self._explain()
@@ -182,13 +186,13 @@ class _Supervisor:
 
     def _explain(self) -> None:
         path = self._cluster.path
-        _say("\nTalk to them from another terminal:")
+        say("\nTalk to them from another terminal:")
         if path != Path(CONFIG):
-            _say(f"  export PAXOS_CLUSTER={quote(str(path.resolve()))}")
-        _say("  paxos propose leader me")
-        _say("  paxos read leader")
-        _say("  paxos status")
-        _say("Kill one: kill -9 PID. Stop all of them: Ctrl-C, here.\n")
+            say(f"  export PAXOS_CLUSTER={quote(str(path.resolve()))}")
+        say("  paxos propose leader me")
+        say("  paxos read leader")
+        say("  paxos status")
+        say("Kill one: kill -9 PID. Stop all of them: Ctrl-C, here.\n")
 
     async def _watch(self, me: ServerId) -> None:
         process = self._processes[me]
@@ -197,13 +201,13 @@ class _Supervisor:
             return
         again = f"tart it again, in another terminal:\n  {node_command(self._cluster.path, me)}"
         if me not in self._were_ready:
-            _say(f"Server {me} was not started, for the reason above.")
+            say(f"Server {me} was not started, for the reason above.")
         elif code < 0:
-            _say(f"Server {me} was ended by {_name(-code)}. S{again}")
+            say(f"Server {me} was ended by {_name(-code)}. S{again}")
         elif code == 0:
-            _say(f"Server {me} was told to end. S{again}")
+            say(f"Server {me} was told to end. S{again}")
         else:
-            _say(f"Server {me} ended with code {code}. Mend what is said above, then s{again}")
+            say(f"Server {me} ended with code {code}. Mend what is said above, then s{again}")
 
     async def _stop(self) -> None:
         running = {me: it for me, it in self._processes.items() if it.returncode is None}
@@ -214,12 +218,12 @@ class _Supervisor:
                 async with asyncio.timeout(PATIENCE_S):
                     await process.wait()
             except TimeoutError:
-                _say(f"Server {me} did not end within {PATIENCE_S:.0f} s, and was killed.")
+                say(f"Server {me} did not end within {PATIENCE_S:.0f} s, and was killed.")
                 process.kill()
                 await process.wait()
         if running:
             stopped = ", ".join(map(str, running))
-            _say(f"\nStopped: servers {stopped}. {self._again()} goes on with their memory.")
+            say(f"\nStopped: servers {stopped}. {self._again()} goes on with their memory.")
 
     def _ending(self) -> str:
         """What to say when all have ended: to start again mends nothing but a kill."""
@@ -237,9 +241,9 @@ class _Supervisor:
 async def _is_ready(process: Process) -> bool:
     """Wait until it says that it is there, and pass that on; False if it has ended."""
     assert process.stdout is not None
-    line = (await process.stdout.readline()).decode()
+    line = (await process.stdout.readline()).decode(errors="backslashreplace")
     if line:
-        _say(f"  {line.rstrip()}")
+        say(f"  {line.rstrip()}")
     return bool(line)
 
 
@@ -254,8 +258,3 @@ def _name(number: int) -> str:
         return signal.Signals(number).name
     except ValueError:
         return f"signal {number}"
-
-
-def _say(text: str) -> None:
-    click.echo(text)
-    sys.stdout.flush()

@@ -6,7 +6,7 @@ come to the decision that they had come to, if they had.
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from random import Random
@@ -17,10 +17,12 @@ from attrs import frozen
 
 from paxos import Acceptor, MaxRound, Message, PaxosError, Proposal, Saved, ServerId, server
 from paxos_adapters.cli.drawing import Canvas, Holding, canvas
+from paxos_adapters.cli.paths import Folder
 from paxos_adapters.cli.recordings import record_option, recording
 from paxos_adapters.codecs import TEXT
 from paxos_adapters.file import Decision, FileStore, StoreError, inspect
 from paxos_adapters.memory import Cluster, Delivery
+from paxos_adapters.outputs import files_of
 from paxos_adapters.pictures import Moment
 from paxos_adapters.protocols import PAXOS, VALUES
 from paxos_adapters.recording import Recorder
@@ -87,7 +89,7 @@ def _decoded(record: server.Record[bytes]) -> Record:
 @click.option("--seed", type=int, help="Repeat a run: it decides who starts when.")
 @click.option(
     "--data",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=Folder(),
     metavar="DIR",
     help="Keep the servers' memory in files, and start from those that are there.",
 )
@@ -117,7 +119,7 @@ def demo(
     drawing = canvas(plain)
     facts = {"seed": str(seed)}
     with (
-        recording(record, "memory", PAXOS, facts) as recorder,
+        recording(record, "memory", PAXOS, facts, keep_out=_files(data, servers)) as recorder,
         _cluster(servers, seed, data, recorder) as cluster,
     ):
         drawing.write(f"Servers: {servers}, proposers: {proposers}, seed: {seed}. Time runs down.")
@@ -135,6 +137,13 @@ def demo(
 
 def _file(data: Path, number: int) -> Path:
     return data / f"s{number}.db"
+
+
+def _files(data: Path | None, servers: int) -> Iterator[Path]:
+    """Every file of the servers in ``data``, there or not."""
+    if data is not None:
+        for number in range(1, servers + 1):
+            yield from files_of(_file(data, number))
 
 
 def _servers(asked: int | None, data: Path | None) -> int:

@@ -8,11 +8,16 @@ import click
 
 from paxos import Acceptor
 from paxos_adapters.cli.drawing import Canvas, Holding, canvas
+from paxos_adapters.cli.failures import Failure
+from paxos_adapters.cli.paths import OutputFile, as_utf8
 from paxos_adapters.cli.recordings import FILES, replayed
+from paxos_adapters.cli.saying import say
+from paxos_adapters.outputs import OutputRefused, replace
 from paxos_adapters.pictures.history import history
 from paxos_adapters.pictures.layout import part
 from paxos_adapters.pictures.mermaid import mermaid
-from paxos_adapters.pictures.svg import svg
+from paxos_adapters.pictures.svg import PICTURE, svg
+from paxos_adapters.printable import printable
 from paxos_adapters.recording import RecordingError, Replay, Story, story
 
 MOST = 300  # steps in one picture: more than anybody can follow
@@ -27,7 +32,7 @@ LANE = 7  # characters from lane to lane
 @click.option(
     "--svg",
     "picture",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=OutputFile(PICTURE),
     metavar="FILE",
     help="Write a picture to FILE.",
 )
@@ -53,12 +58,12 @@ def draw(
         raise click.UsageError("--svg or --mermaid, not both.")
     if last is not None and last < first:
         raise click.UsageError(f"--from {first} comes after --to {last}.")
-    told = _window(_told(replayed(files), name), first, last)
+    told = _window(_told(replayed(files), None if name is None else as_utf8(name)), first, last)
     if picture is not None:
         _write(picture, svg(told, title=title))
-        click.echo(f"Drawn: {picture}.")
+        say(f"Drawn: {printable(picture)}.")
     elif as_mermaid:
-        click.echo(mermaid(told), nl=False)
+        say(mermaid(told), nl=False)
     else:
         _print(canvas(plain), told, title)
     return 0
@@ -91,14 +96,14 @@ def _window(told: Story, first: int, last: int | None) -> Story:
 
 def _write(path: Path, picture: str) -> None:
     try:
-        path.write_text(picture, encoding="utf-8")
-    except OSError as error:
-        raise click.ClickException(f"{path} cannot be written: {error.strerror}.") from error
+        replace(path, PICTURE, picture.encode())
+    except (OutputRefused, OSError) as error:
+        raise Failure(error) from error
 
 
 def _print(drawn: Canvas, told: Story, title: str) -> None:
     if title:
-        drawn.write(f"{title}\n", "bold")
+        drawn.write(f"{printable(title)}\n", "bold")
     drawn.legend("event")
     drawn.picture(tuple(told.lanes), history(told), width=LANE, names=told.lanes)
     looks = {it.lane: it.look for it in told.moments}

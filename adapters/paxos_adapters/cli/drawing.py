@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from attrs import frozen
 from rich import box
@@ -18,6 +18,7 @@ from rich.text import Text
 from paxos import Acceptor, Message, ServerId
 from paxos_adapters.memory import Delivery
 from paxos_adapters.pictures import ASCII, UNICODE, Glyphs, Moment, Row, space_time
+from paxos_adapters.printable import encodable, printable, printable_lines
 
 V = TypeVar("V")
 
@@ -49,12 +50,11 @@ class Canvas:
 
     def cell(self, text: str) -> Text:
         """A cell of a table, as it stands."""
-        return Text(self.fit(text))
+        return Text(self.fit(printable(text)))
 
     def fit(self, text: str) -> str:
-        """``text`` with what the output cannot encode escaped."""
-        encoding = self.console.encoding
-        return text.encode(encoding, "backslashreplace").decode(encoding)
+        """``text`` with what a terminal would act on, or the output cannot encode, escaped."""
+        return encodable(printable_lines(text), self.console.encoding)
 
     def legend(self, moment: str) -> None:
         """What the characters of a picture mean; ``moment`` is what happens without a message."""
@@ -74,34 +74,52 @@ class Canvas:
     ) -> None:
         """A space-time diagram with ``width`` characters between two lanes."""
         for row in space_time(servers, history, width=width, glyphs=self.glyphs, names=names):
-            self.console.print(_styled(row, width * len(servers)))
+            self.console.print(self._styled(row, width * len(servers)))
 
-    def table(self, headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-        """A table; what does not fit into a column goes on below."""
-        table = Table(box=box.ASCII if self.plain else box.ROUNDED)
-        for heading in headings:
-            table.add_column(heading, overflow="fold")
+    def _styled(self, row: Row, lanes_width: int) -> Text:
+        style = "" if row.ballot is None else COLOURS[(row.ballot.server - 1) % len(COLOURS)]
+        lanes = row.lanes.ljust(lanes_width) if row.label else row.lanes
+        return Text.assemble(self.fit(lanes), (self.fit(row.label), style))
+
+    def table(
+        self,
+        headings: Sequence[str],
+        rows: Iterable[Sequence[str]],
+        *,
+        title: str = "",
+        numbers: Sequence[str] = (),
+    ) -> None:
+        """A table; what does not fit into a column goes on below. ``numbers`` stand right."""
+        table = Table(
+            title=self.cell(title) if title else None,
+            title_justify="left",
+            box=box.ASCII if self.plain else box.ROUNDED,
+        )
+        for it in headings:
+            side: Literal["left", "right"] = "right" if it in numbers else "left"
+            table.add_column(self.cell(it), overflow="fold", justify=side)
         for row in rows:
             table.add_row(*map(self.cell, row))
         self.console.print(table)
 
     def knowledge(self, title: str, holdings: Iterable[Holding]) -> None:
         """A table of who holds what."""
-        table = Table(
-            title=f"\n{title}", title_justify="left", box=box.ASCII if self.plain else box.ROUNDED
+        self.write()
+        self.table(
+            ("server", "promised", "accepted", "knows is chosen"),
+            map(_held, holdings),
+            title=title,
         )
-        for heading in ("server", "promised", "accepted", "knows is chosen"):
-            table.add_column(heading)
-        for holding in holdings:
-            promised, accepted = holding.acceptor.promised, holding.acceptor.accepted
-            row = (
-                f"S{holding.server}",
-                str(promised) if promised.round else "",
-                "" if accepted is None else f"{accepted.ballot} {accepted.value}",
-                holding.known,
-            )
-            table.add_row(*map(self.cell, row))
-        self.console.print(table)
+
+
+def _held(holding: Holding) -> tuple[str, ...]:
+    promised, accepted = holding.acceptor.promised, holding.acceptor.accepted
+    return (
+        f"S{holding.server}",
+        str(promised) if promised.round else "",
+        "" if accepted is None else f"{accepted.ballot} {accepted.value}",
+        holding.known,
+    )
 
 
 def canvas(plain: bool) -> Canvas:
@@ -130,14 +148,3 @@ def readable(value: bytes) -> str | None:
     except UnicodeDecodeError:
         return None
     return text if text.isprintable() else None
-
-
-def printable(text: str) -> str:
-    """``text`` with everything escaped that a terminal would not show, but do."""
-    return "".join(it if it.isprintable() else ascii(it)[1:-1] for it in text)
-
-
-def _styled(row: Row, lanes_width: int) -> Text:
-    style = "" if row.ballot is None else COLOURS[(row.ballot.server - 1) % len(COLOURS)]
-    lanes = row.lanes.ljust(lanes_width) if row.label else row.lanes
-    return Text.assemble(lanes, (row.label, style))

@@ -8,6 +8,7 @@ import click
 
 from paxos import ServerId, majority
 from paxos_adapters.cli.drawing import canvas
+from paxos_adapters.cli.paths import InputFile, as_utf8
 from paxos_adapters.cli.recordings import asked, replayed
 from paxos_adapters.explaining import (
     PeersUnknown,
@@ -18,6 +19,7 @@ from paxos_adapters.explaining import (
     of_replay,
 )
 from paxos_adapters.file import StoreError
+from paxos_adapters.printable import printable
 
 SQLITE = b"SQLite format 3\0"
 
@@ -27,7 +29,7 @@ SQLITE = b"SQLite format 3\0"
 @click.option(
     "--node",
     "nodes",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=InputFile(),
     multiple=True,
     metavar="FILE",
     help="Ask the server that runs on this data file; of several, each.",
@@ -59,7 +61,7 @@ def explain_files(
     for number, (of, scene) in enumerate(scenes.items()):
         found = explain(scene, of)
         if len(scenes) > 1:
-            drawn.write(f"\n{of}" if number else of, "bold")
+            drawn.write(f"\n{printable(of)}" if number else printable(of), "bold")
         drawn.write(found.text)
         decided &= found.is_decided
     return 0 if decided else 1
@@ -75,7 +77,8 @@ def _running(nodes: tuple[Path, ...], words: tuple[str, ...]) -> dict[str, Scene
         raise click.ClickException(
             f"--node needs {missing.name}, which comes with the extra 'udp'."
         ) from missing
-    return {words[0]: told(nodes, words[0])}
+    name = as_utf8(words[0])
+    return {name: told(nodes, name)}
 
 
 def _scenes(paths: list[Path], name: str | None, servers: int | None) -> dict[str, Scene[str]]:

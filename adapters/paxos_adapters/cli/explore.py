@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypedDict, Unpack
 
 import click
 from attrs import define, field
@@ -17,6 +17,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from paxos import QuorumError, QuorumSystem, ServerId, flexible, majority, weighted
 from paxos_adapters.cli.drawing import Canvas, canvas
 from paxos_adapters.cli.interrupt import on_interrupt
+from paxos_adapters.cli.paths import InputFile, OutputFile
 from paxos_adapters.exploration.counterexamples import (
     Counterexample,
     counterexample,
@@ -26,11 +27,15 @@ from paxos_adapters.exploration.counterexamples import (
 from paxos_adapters.exploration.interleavings import Move, State, explore_cluster
 from paxos_adapters.exploration.scopes import Scope, ScopeError
 from paxos_adapters.exploration.walk import Exploration, Glimpse
+from paxos_adapters.outputs import RECORDING, OutputRefused
+from paxos_adapters.printable import printable
 from paxos_adapters.recording import PROTOCOLS, RecordingError
 from paxos_adapters.recording.examples import read, write
 from paxos_adapters.rules import CHOOSABLE, RULES
 
 LANE_WIDTH = 7
+READERS = "read-not-completed", "nothing-from-one", "read-id-reused"
+"""The protocols in which reads are broken: without a reader they are sound."""
 
 
 @click.command(short_help="Walk every run of a small cluster.")
@@ -43,8 +48,10 @@ LANE_WIDTH = 7
 @click.option(
     "--readers",
     type=click.IntRange(0, 9),
-    help="How many inquire.  [default: 0; 1 for read-not-completed]",
+    help="How many read.  [default: 0; 1 for the protocols in which reads are broken]",
 )
+@click.option("--reads", type=click.IntRange(1), help="By each reader.  [default: 1; 2 if needed]")
+@click.option("--inquirers", type=click.IntRange(0, 9), default=0, help="How many inquire.")
 @click.option("--ballots", type=click.IntRange(1), default=2, show_default=True, help="For each.")
 @click.option("--crashes", type=click.IntRange(0), default=0, show_default=True, help="In all.")
 @click.option("--quorum", help="2/3: any two promise, any three choose. 2,1,1: weights.")
@@ -60,17 +67,19 @@ LANE_WIDTH = 7
 @click.option("--memory", "memory_mb", type=click.IntRange(50), default=4_000, show_default=True)
 @click.option(
     "--record",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=OutputFile(RECORDING),
     default="counterexample.jsonl",
     show_default=True,
     help="Where a counterexample goes.",
 )
-@click.option("--replay", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--replay", type=InputFile())
 @click.option("--plain", is_flag=True, help="ASCII characters, no colour.")
 def explore(
     acceptors: int,
     proposers: int | None,
     readers: int | None,
+    reads: int | None,
+    inquirers: int,
     ballots: int,
     crashes: int,
     quorum: str | None,
@@ -92,11 +101,23 @@ def explore(
         _draw(drawn, _recorded(replay))
         return 0
     if readers is None:
-        readers = int(rule == "read-not-completed")
+        readers = int(rule in READERS)
     if proposers is None:
-        proposers = min(3 if rule == "first-value-only" else 2 - readers % 2, acceptors)
-    _check_place(record)
-    scope = _scope(acceptors, proposers, readers, ballots, crashes, quorum, rule)
+        most = 3 if rule == "first-value-only" else 2 - min(readers + inquirers, 1)
+        proposers = min(most, acceptors)
+    if reads is None:
+        reads = 2 if rule == "read-id-reused" else 1
+    scope = _scope(
+        quorum,
+        rule,
+        acceptors=acceptors,
+        proposers=proposers,
+        readers=readers,
+        reads=reads,
+        inquirers=inquirers,
+        ballots=ballots,
+        crashes=crashes,
+    )
     drawn.write(_title(scope))
     started = time.perf_counter()
     with _watching(memory_mb) as watcher:
@@ -118,34 +139,22 @@ def explore(
     return _verdict(drawn, found, watcher, max_states, check)
 
 
-def _check_place(record: Path) -> None:
-    """A walk can be long, so that it is worth knowing now."""
-    if not os.access(record.parent, os.W_OK):
-        raise click.BadParameter(
-            f"{record} cannot be written: there is no such folder, or it is closed to us.",
-            param_hint="'--record'",
-        )
+class Counts(TypedDict):
+    """How many there are of what."""
+
+    acceptors: int
+    proposers: int
+    readers: int
+    reads: int
+    inquirers: int
+    ballots: int
+    crashes: int
 
 
-def _scope(
-    acceptors: int,
-    proposers: int,
-    readers: int,
-    ballots: int,
-    crashes: int,
-    quorum: str | None,
-    rule: str,
-) -> Scope:
+def _scope(quorum: str | None, rule: str, **counts: Unpack[Counts]) -> Scope:
     try:
-        return Scope(
-            acceptors=acceptors,
-            proposers=proposers,
-            readers=readers,
-            ballots=ballots,
-            crashes=crashes,
-            quorum=_quorum(acceptors, quorum),
-            protocol=PROTOCOLS[rule],
-        )
+        system = _quorum(counts["acceptors"], quorum)
+        return Scope(quorum=system, protocol=PROTOCOLS[rule], **counts)
     except (ScopeError, QuorumError) as error:
         raise click.UsageError(str(error)) from error
 
@@ -171,16 +180,18 @@ def _quorum(acceptors: int, text: str | None) -> QuorumSystem:
 def _title(scope: Scope) -> str:
     crashes = {0: "no crash", 1: "one crash"}.get(scope.crashes, f"{scope.crashes} crashes")
     readers = f", readers {scope.readers}" if scope.readers else ""
+    reads = f" with {scope.reads} reads each" if scope.readers and scope.reads > 1 else ""
+    inquirers = f", inquirers {scope.inquirers}" if scope.inquirers else ""
     return (
         f"{scope.protocol.name}: acceptors {scope.acceptors}, proposers {scope.proposers}"
-        f"{readers}, ballots for each {scope.ballots}, {crashes}."
+        f"{readers}{reads}{inquirers}, ballots for each {scope.ballots}, {crashes}."
     )
 
 
 def _recorded(path: Path) -> Counterexample:
     try:
         return read(path)
-    except RecordingError as error:
+    except (RecordingError, OSError) as error:
         raise click.UsageError(str(error)) from error
 
 
@@ -206,10 +217,10 @@ def _events(count: int) -> str:
 def _keep(drawn: Canvas, path: Path, example: Counterexample) -> None:
     try:
         write(path, example)
-    except RecordingError as error:
-        drawn.write(f"Not recorded: {error}")
+    except (RecordingError, OutputRefused, OSError) as error:
+        drawn.write(f"Not recorded: {printable(error)}")
     else:
-        drawn.write(f"Recorded: paxos explore --replay {path} draws it again.")
+        drawn.write(f"Recorded: paxos explore --replay {printable(path)} draws it again.")
 
 
 def _verdict(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
 
 from paxos import ServerId
-from paxos_adapters.cli.drawing import canvas, printable, shown
+from paxos_adapters.cli.drawing import canvas, shown
+from paxos_adapters.cli.paths import InputFile
+from paxos_adapters.cli.saying import say
 from paxos_adapters.file import Contents, FileStore, NotThere, StoreError, inspect
 from paxos_adapters.file.rows import (
     ACCEPTOR,
@@ -17,8 +18,9 @@ from paxos_adapters.file.rows import (
     acceptor_of,
     round_of,
 )
+from paxos_adapters.printable import json_text, printable
 
-FILE = click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+FILE = click.argument("file", type=InputFile())
 
 
 @click.command("inspect", short_help="Show and check what is in a store.")
@@ -37,10 +39,11 @@ def inspect_file(file: Path, as_json: bool, plain: bool) -> int:
     except (StoreError, OSError) as error:
         raise click.ClickException(str(error)) from error
     if as_json:
-        click.echo(json.dumps(_as_json(contents), indent=2, ensure_ascii=False))
+        say(json_text(_fields(contents)))
         return 0
     drawn = canvas(plain)
-    drawn.write(f"{file}: {contents.identity}, incarnation {contents.identity.incarnation}")
+    who = contents.identity
+    drawn.write(printable(f"{file}: {who}, incarnation {who.incarnation}"))
     drawn.write(f"Saved {contents.mark:,} times. {_health(contents)}")
     if decisions := _decisions(contents):
         headings = "decision", "promised", "accepted", "value", "rounds used or seen"
@@ -90,7 +93,7 @@ def _cells(name: str, holding: Holding) -> tuple[str, ...]:
     return printable(name), *("" if it is None else shown(it) for it in cells)
 
 
-def _as_json(contents: Contents) -> dict[str, object]:
+def _fields(contents: Contents) -> dict[str, object]:
     return {
         "cluster": contents.identity.cluster,
         "server": contents.identity.server,
@@ -134,8 +137,8 @@ def readmit(file: Path, peer: int) -> int:
             store.remember(me, None)
     except (StoreError, OSError) as error:
         raise click.ClickException(str(error)) from error
-    click.echo(
-        f"{who} has forgotten incarnation {known.incarnation} of server {peer}, which had saved "
-        f"{known.mark:,} times, and will hear whichever comes next."
+    say(
+        f"{who} has forgotten incarnation {printable(known.incarnation)} of server {peer}, which "
+        f"had saved {known.mark:,} times, and will hear whichever comes next."
     )
     return 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from paxos import ServerId
-from paxos_adapters.deployment import written
+from paxos_adapters.addresses import written
 from paxos_adapters.node.status import Peer, Status
 from paxos_adapters.wire import Reason
 

@@ -7,7 +7,10 @@ from pathlib import Path
 
 import click
 
-from paxos_adapters.deployment import write_new
+from paxos_adapters.cli.failures import Failure
+from paxos_adapters.cli.paths import OutputFile
+from paxos_adapters.cli.saying import say
+from paxos_adapters.outputs import NEW, OutputRefused, create
 from paxos_adapters.wire import Key
 
 
@@ -19,7 +22,7 @@ def keyring() -> str:
 @click.command(short_help="Make a key for the servers of a cluster.")
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=OutputFile(NEW),
     metavar="FILE",
     help="Make a keyring of it, for its owner only. Nothing is replaced.",
 )
@@ -29,18 +32,11 @@ def keygen(out: Path | None) -> int:
     Whoever has it can speak for any server: keep it where only they can read it.
     """
     if out is None:
-        click.echo(Key.generate(os.urandom).text)
+        say(Key.generate(os.urandom).text)
         return 0
     try:
-        write_new(out, keyring())
-    except FileExistsError:
-        raise click.ClickException(
-            f"{out} is there already, and is left as it is. To change keys, add a line to it."
-        ) from None
-    except OSError as error:
-        what = f"{out} cannot be made ({error.strerror})"
-        raise click.ClickException(
-            f"{what}. See to it that its folder is there, and that you may write in it."
-        ) from error
-    click.echo(f"{out} is a keyring with one new key. Copy it to every server of the cluster.")
+        create(out, keyring().encode())
+    except (OutputRefused, OSError) as error:
+        raise Failure(error) from error
+    say(f"{out} is a keyring with one new key. Copy it to every server of the cluster.")
     return 0

@@ -12,9 +12,22 @@ import logging
 from datetime import UTC, datetime
 
 from paxos import ServerId
+from paxos_adapters.printable import printable, printable_lines
 
 STANDARD = {*vars(logging.makeLogRecord({})), "message", "asctime"}
 """What every record has."""
+
+
+class AsText(logging.Formatter):
+    """One line a record, and the lines of a traceback below it; see ``printable``."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's own name
+        """The line, whatever is in the message."""
+        return printable(super().formatMessage(record))
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line, and the traceback if there is one."""
+        return printable_lines(super().format(record))
 
 
 class AsJson(logging.Formatter):
@@ -41,7 +54,7 @@ def handler(me: ServerId, *, as_json: bool) -> logging.Handler:
     """
     made = logging.StreamHandler()
     text = f"%(asctime)s server {me} %(levelname)s: %(message)s"
-    made.setFormatter(AsJson() if as_json else logging.Formatter(text, "%H:%M:%S"))
+    made.setFormatter(AsJson() if as_json else AsText(text, "%H:%M:%S"))
     if not as_json:
         made.addFilter(lambda record: getattr(record, "event", None) != "stopped")
     return made

@@ -10,7 +10,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from selectors import EVENT_READ, DefaultSelector
@@ -18,19 +18,20 @@ from selectors import EVENT_READ, DefaultSelector
 import click
 
 from paxos import PaxosError, ServerId
+from paxos_adapters.addresses import parse, written
 from paxos_adapters.cli import logs
+from paxos_adapters.cli.failures import BadArguments, Failure
+from paxos_adapters.cli.paths import OutputFile
+from paxos_adapters.cli.saying import say
 from paxos_adapters.cli.where import (
     CLUSTER,
     DATA,
-    BadArguments,
-    Failure,
     data_of,
     described,
     node_command,
     protection_of,
 )
 from paxos_adapters.codecs import RAW
-from paxos_adapters.deployment import parse, written
 from paxos_adapters.file import AlreadyThere, FileStore, NotThere
 from paxos_adapters.file.errors import REJOIN
 from paxos_adapters.file.mark import beside as mark_beside
@@ -39,10 +40,15 @@ from paxos_adapters.host import Stopped
 from paxos_adapters.node import Insecure, Node
 from paxos_adapters.node.control import serve
 from paxos_adapters.node.lines import beside
+from paxos_adapters.outputs import RECORDING, OutputRefused, check, files_of
 from paxos_adapters.recording import Recorder, RecordingError
+from paxos_adapters.recording.recorder import older
 from paxos_adapters.udp import Address, AddressError
 
 _logger = logging.getLogger(__name__)
+
+KEPT = 1
+"""How many older parts of a recording stay."""
 
 
 @click.command(short_help="Run one server of a cluster.")
@@ -54,7 +60,7 @@ _logger = logging.getLogger(__name__)
 @click.option("--insecure", is_flag=True, help="Go without a key beyond this machine.")
 @click.option(
     "--record",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=OutputFile(RECORDING),
     metavar="FILE",
     help="Record what happens, at the end of FILE; paxos replay plays it again.",
 )
@@ -95,6 +101,8 @@ def node(
     deployment, server = described(cluster), ServerId(me)
     path = data_of(deployment, server, data)
     at = None if listen is None else _address(listen)
+    if record is not None:
+        _check_place(record, [*deployment.files, *files_of(path)])
     if until_eof:
         _check_that_it_can_end()
     logs.configure(server, as_json=log == "json", verbose=verbose)
@@ -135,6 +143,15 @@ def node(
         raise click.ClickException(f"server {me} has stopped for good: {why}. {again}") from error
     except (PaxosError, OSError) as error:
         raise Failure(error) from error
+
+
+def _check_place(record: Path, files: Sequence[Path]) -> None:
+    """Raise BadArguments if the recording, or its older part, would be one of ``files``."""
+    try:
+        for number in range(KEPT + 1):
+            check(older(record, number), RECORDING, keep_out=files)
+    except OutputRefused as error:
+        raise BadArguments(f"--record: {error}") from error
 
 
 def _check_that_it_can_end() -> None:
@@ -189,8 +206,10 @@ def _recorder(
         return
     facts = {"cluster": cluster}
     try:
-        recorder = Recorder(path, codec=RAW, runtime="node", facts=facts, max_bytes=mib << 20)
-    except (RecordingError, OSError) as error:
+        recorder = Recorder(
+            path, codec=RAW, runtime="node", facts=facts, max_bytes=mib << 20, keep=KEPT
+        )
+    except (RecordingError, OutputRefused, OSError) as error:
         raise BadArguments(f"--record: {error}") from error
     with recorder:
         yield recorder
@@ -198,7 +217,7 @@ def _recorder(
 
 def _address(listen: str) -> Address:
     try:
-        return parse("--listen", listen)
+        return parse("--listen", listen, is_listening=True)
     except ValueError as error:
         raise BadArguments(str(error)) from error
 
@@ -213,14 +232,14 @@ async def _run(running: Node[bytes], until_eof: bool) -> int:
     async with running, serve(running, beside(running.file.path)):
         host, port, *_ = running.place
         at = written((str(host), int(port)))
-        click.echo(f"server {running.me}  {at}  pid {os.getpid()}  {running.file.path.name}")
+        say(f"server {running.me}  {at}  pid {os.getpid()}  {running.file.path.name}")
         sys.stdout.flush()
         facts = {"event": "started", "server": running.me}
         _logger.info("%s listens at %s", running.file.identity, at, extra=facts)
         await _until(told, running)
         _logger.info("it was told to end", extra=facts | {"event": "told to end"})
     if not until_eof:  # Else nobody may read it any more.
-        click.echo(f"server {running.me}  has ended")
+        say(f"server {running.me}  has ended")
     return 0
 
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 import click
-from rich import box
-from rich.table import Table
 
 from paxos_adapters.cli.drawing import Canvas, canvas
+from paxos_adapters.cli.paths import InputFile, OutputFile, as_utf8, input_file
+from paxos_adapters.cli.saying import say
 from paxos_adapters.codecs import TEXT
 from paxos_adapters.lecture import SCENARIOS
+from paxos_adapters.outputs import RECORDING, OutputRefused, check
+from paxos_adapters.printable import printable
 from paxos_adapters.protocols import Protocol
 from paxos_adapters.recording import (
     PROTOCOLS,
@@ -31,12 +34,10 @@ from paxos_adapters.recording import (
 KNOWN = {**{it.protocol.name: it.protocol for it in SCENARIOS.values()}, **PROTOCOLS}
 """Every protocol that a command can record."""
 
-FILES = click.argument(
-    "files", nargs=-1, required=True, type=click.Path(path_type=Path, dir_okay=False)
-)
+FILES = click.argument("files", nargs=-1, required=True, type=InputFile())
 record_option = click.option(
     "--record",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=OutputFile(RECORDING),
     metavar="FILE",
     help="Record what happens, in place of what is in FILE; paxos replay plays it again.",
 )
@@ -44,34 +45,39 @@ record_option = click.option(
 
 @contextmanager
 def recording(
-    path: Path | None, runtime: str, protocol: Protocol, facts: Mapping[str, str]
+    path: Path | None,
+    runtime: str,
+    protocol: Protocol,
+    facts: Mapping[str, str],
+    *,
+    keep_out: Iterable[Path] = (),
 ) -> Generator[Recorder[str] | None, None, None]:
-    """A recorder for ``path``, if there is one, and a word about it afterwards."""
+    """A recorder for ``path``, if there is one, and a word about it afterwards.
+
+    ``keep_out`` names files of servers, which it must not be.
+    """
     if path is None:
         yield None
         return
     try:
+        check(path, RECORDING, keep_out=keep_out)
         discard(path)
         recorder = Recorder(path, codec=TEXT, runtime=runtime, protocol=protocol.name, facts=facts)
-    except RecordingError as error:
+    except (RecordingError, OutputRefused, OSError) as error:
         raise click.BadParameter(str(error), param_hint="'--record'") from error
-    except OSError as error:
-        raise click.BadParameter(
-            f"{path} cannot be written: {error.strerror}.", param_hint="'--record'"
-        ) from error
     with recorder:
         yield recorder
     if recorder.failure is not None:
         raise click.ClickException(f"{path} is incomplete: {recorder.failure}")
-    click.echo(f"Recorded: paxos replay {path} plays it again.")
+    say(f"Recorded: paxos replay {printable(path)} plays it again.")
 
 
 def asked(words: tuple[str, ...]) -> tuple[list[Path], str | None]:
     """Files, and the name of a decision: what does not exist, and comes last, is one."""
     *most, last = words
-    if most and not Path(last).exists():
-        return [Path(it) for it in most], last
-    return [Path(it) for it in words], None
+    if most and not os.path.exists(last):
+        return [*map(input_file, most)], as_utf8(last)
+    return [*map(input_file, words)], None
 
 
 def replayed(files: tuple[Path, ...]) -> Replay:
@@ -99,16 +105,18 @@ def replay_files(files: tuple[Path, ...], plain: bool) -> int:
     for about in dict.fromkeys(map(_about, found.headers)):
         drawn.write(about)
     if found.other_core:
-        drawn.write(f"The core is another one now: {', '.join(found.other_core)}.")
+        drawn.write(f"The core is another one now: {printable(', '.join(found.other_core))}.")
     _servers(drawn, found)
     _messages(drawn, found)
     for path in found.torn:
-        drawn.write(f"{path} breaks off within a line: whoever wrote it was killed.")
+        drawn.write(f"{printable(path)} breaks off within a line: its writer was killed.")
     for path in found.unfinished:
-        drawn.write(f"{path} does not say that it ended: whoever wrote it was killed, or goes on.")
+        drawn.write(
+            f"{printable(path)} does not say that it ended: its writer was killed, or goes on."
+        )
     steps = f"{len(found.steps):,} steps"
     if found.difference is not None:
-        drawn.write(f"After {steps} with the same states: {found.difference.text}.")
+        drawn.write(f"After {steps} with the same states: {printable(found.difference.text)}.")
         return 1
     drawn.write(f"{steps}, and every state is the one that was recorded.")
     return 0
@@ -117,7 +125,7 @@ def replay_files(files: tuple[Path, ...], plain: bool) -> int:
 def _about(header: Header) -> str:
     facts = "".join(f", {name} {value}" for name, value in header.facts.items())
     made = f" with version {header.version}" if header.version else ""
-    return f"Recorded by {header.runtime}{made}: {header.protocol}{facts}."
+    return printable(f"Recorded by {header.runtime}{made}: {header.protocol}{facts}.")
 
 
 def _servers(drawn: Canvas, found: Replay) -> None:
@@ -127,14 +135,13 @@ def _servers(drawn: Canvas, found: Replay) -> None:
         events[lane] += isinstance(what, Took)
         starts[lane] += isinstance(what, Began)
         ends[lane] += isinstance(what, Ended)
-    table = Table(box=box.ASCII if drawn.plain else box.ROUNDED)
-    for heading in ("server", "decisions", "events", "starts", "ends"):
-        table.add_column(heading, justify="left" if heading == "server" else "right")
+    rows: list[tuple[str, ...]] = []
     for lane, name in found.lanes.items():
         decisions = len({it.entry.name for it in found.steps if it.entry.server == lane})
         counts = decisions, events[lane], starts[lane], ends[lane]
-        table.add_row(drawn.cell(name), *(f"{count:,}" for count in counts))
-    drawn.console.print(table)
+        rows.append((name, *(f"{count:,}" for count in counts)))
+    numbers = "decisions", "events", "starts", "ends"
+    drawn.table(("server", *numbers), rows, numbers=numbers)
 
 
 def _messages(drawn: Canvas, found: Replay) -> None:

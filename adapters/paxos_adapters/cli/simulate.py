@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 from collections.abc import Generator
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
+from multiprocessing import parent_process
 from os import cpu_count
 from pathlib import Path
+from threading import Thread
 
 import click
 from attrs import define, evolve
-from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
 from paxos_adapters.cli.drawing import Canvas, canvas
 from paxos_adapters.cli.interrupt import on_interrupt
@@ -42,7 +43,7 @@ EVERYWHERE = "everywhere"
     help="[default: 2, or all if some links go]",
 )
 @click.option(
-    "--readers", type=click.IntRange(0, 8), help="How many inquire.  [default: 1, if there is room]"
+    "--readers", type=click.IntRange(0, 8), help="How many read.  [default: 1, if there is room]"
 )
 @click.option(
     "--seeds", type=click.IntRange(1), default=10_000, show_default=True, help="How many."
@@ -189,14 +190,25 @@ def _workers(jobs: int) -> Generator[Executor | None, None, None]:
     if jobs == 1:
         yield None
         return
-    with ProcessPoolExecutor(jobs, initializer=_ignore_interrupts) as executor:
+    with ProcessPoolExecutor(jobs, initializer=_begin_work) as executor:
         yield executor
 
 
-def _ignore_interrupts() -> None:
-    """Ctrl-C reaches every process of the terminal; only the one that sums up listens."""
+def _begin_work() -> None:
+    """Ctrl-C reaches every process of the terminal; only the one that sums up listens.
+
+    A worker ends with that one, even if it is killed: nobody else would ever end it.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    Thread(target=_end_with_parent, name="paxos parent", daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _sum_up(drawn: Canvas, done: Sweep, seconds: float) -> None:
@@ -210,12 +222,8 @@ def _sum_up(drawn: Canvas, done: Sweep, seconds: float) -> None:
 
 
 def _faults(drawn: Canvas, met: tuple[int, ...]) -> None:
-    table = Table(box=box.ASCII if drawn.plain else box.ROUNDED)
-    table.add_column("fault")
-    table.add_column("times", justify="right")
-    for fault in Fault:
-        table.add_row(fault.label, f"{met[fault]:,}")
-    drawn.console.print(table)
+    rows = [(fault.label, f"{met[fault]:,}") for fault in Fault]
+    drawn.table(("fault", "times"), rows, numbers=("times",))
 
 
 def _explain(drawn: Canvas, setup: Setup, failure: Life, path: Path | None) -> None:

@@ -8,15 +8,19 @@ from shlex import join
 
 import click
 
-from paxos import PaxosError, ServerId
+from paxos import ServerId
+from paxos_adapters.cli.failures import BadArguments
+from paxos_adapters.cli.paths import InputFile
+from paxos_adapters.cli.saying import say
 from paxos_adapters.deployment import BadDeployment, Deployment, read
+from paxos_adapters.printable import printable
 from paxos_adapters.wire import Protection
 
 CONFIG = "cluster.toml"
 
 CLUSTER = click.option(
     "--cluster",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=InputFile(),
     envvar="PAXOS_CLUSTER",
     default=Path(CONFIG),
     show_default=True,
@@ -25,33 +29,12 @@ CLUSTER = click.option(
 )
 DATA = click.option(
     "--data",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=InputFile(),
     metavar="FILE",
     help="The memory of the server.  [default: the one that the cluster's file names]",
 )
 PLAIN = click.option("--plain", is_flag=True, help="ASCII characters, no colour.")
 JSON = click.option("--json", "as_json", is_flag=True, help="For programs.")
-
-
-class BadArguments(click.ClickException):
-    """What was asked for cannot be; nothing was begun."""
-
-    exit_code = 2
-
-
-class Failure(click.ClickException):
-    """What was asked for was not reached."""
-
-    def __init__(self, error: PaxosError | OSError) -> None:
-        is_raw = isinstance(error, OSError) and not isinstance(error, PaxosError)
-        super().__init__(_plain(error) if is_raw else str(error))
-
-
-def _plain(error: PaxosError | OSError) -> str:
-    """What the system says, in a sentence."""
-    where: object = getattr(error, "filename", None)
-    what: object = getattr(error, "strerror", None) or error
-    return f"{what}." if where is None else f"{where} cannot be used: {what}."
 
 
 def described(path: Path) -> Deployment:
@@ -72,7 +55,7 @@ def protection_of(cluster: Deployment, *, warn: bool) -> Protection | None:
         mode = stat.S_IMODE(cluster.keyring.stat().st_mode)
         if mode & (stat.S_IRGRP | stat.S_IROTH):
             what = "is to be read by its owner only, and others can read it too"
-            click.echo(f"paxos: {cluster.keyring} {what}: chmod 600.", err=True)
+            say(f"paxos: {printable(cluster.keyring)} {what}: chmod 600.", err=True)
     return protection
 
 

@@ -11,7 +11,8 @@ from attrs import frozen
 
 from paxos import Ballot, Choice, QuorumSystem, ServerId
 from paxos.ballot import V
-from paxos_adapters.explaining.words import lacking, more, named, shown, verb
+from paxos_adapters.explaining.words import lacking, more, named, verb
+from paxos_adapters.printable import quoted
 
 
 @frozen
@@ -45,7 +46,7 @@ class Attempt(Generic[V]):
     @property
     def text(self) -> str:
         """The attempt in a line."""
-        what = f" {shown(self.value[0])}" if self.value else ""
+        what = f" {quoted(self.value[0])}" if self.value else ""
         said = [f"accepted by {named(self.voters)}"]
         for promised in sorted({it.promised for it in self.blocked}):
             who = [it.server for it in self.blocked if it.promised == promised]
@@ -79,7 +80,7 @@ class Agreed(Generic[V]):
     def text(self) -> str:
         """The reason in words."""
         first, *again = self.choices
-        lines = [f"{shown(self.value)} is chosen under {first.chosen.ballot}: {_by(first)}."]
+        lines = [f"{quoted(self.value)} is chosen under {first.chosen.ballot}: {_by(first)}."]
         lines.extend(
             f"It was chosen once more under {it.chosen.ballot}: {_by(it)}." for it in again
         )
@@ -109,7 +110,7 @@ class Disagreed(Generic[V]):
         """The reason in words."""
         lines = ["Agreement is broken: different values are chosen."]
         for choice in self.choices:
-            value, ballot = shown(choice.chosen.value), choice.chosen.ballot
+            value, ballot = quoted(choice.chosen.value), choice.chosen.ballot
             lines.append(f"{value} is chosen under {ballot}: {_by(choice)}.")
         lines.append(f"{_in_both(self.choices)} Nothing can mend that: stop the servers.")
         return _with_attempts(lines, self.attempts)
@@ -128,7 +129,7 @@ class Split(Generic[V]):
     @property
     def text(self) -> str:
         """The reason in words."""
-        held = "; ".join(f"{shown(value)} by {named(voters)}" for value, voters in self.votes)
+        held = "; ".join(f"{quoted(value)} by {named(voters)}" for value, voters in self.votes)
         return (
             f"Nothing is chosen, and nothing ever can be. Accepted are {held}: none of these is a "
             "quorum, and acceptors that keep their first value never make it one. They would have "
@@ -255,7 +256,8 @@ class Undecided(Generic[V]):
                 among = self.quorum.members - attempt.voters - refusing
                 needed = lacking(self.quorum, 2, attempt.voters, among) or frozenset()
                 lines.append(
-                    f"{shown(attempt.value[0])} may be chosen {'already' if self.unseen else 'yet'}"
+                    f"{quoted(attempt.value[0])} may be chosen "
+                    f"{'already' if self.unseen else 'yet'}"
                     f" under {attempt.ballot}: it has {named(attempt.voters)}, and needs "
                     f"{more(self.quorum, attempt.voters, needed, among)}."
                 )

@@ -14,12 +14,6 @@ def named(servers: Iterable[ServerId]) -> str:
     return f"{', '.join(most)} and {last}" if most else last
 
 
-def shown(value: object) -> str:
-    """A value as it reads, in quotes."""
-    text = str(value)
-    return f"'{text}'" if text.isprintable() else repr(value)
-
-
 def verb(servers: Iterable[ServerId], one: str, many: str) -> str:
     """The form of a verb that goes with so many."""
     return one if len(frozenset(servers)) == 1 else many

@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 from attrs import evolve, frozen
 
-from paxos import Accept, Chosen, From, Inquire, Message, Prepare, Propose, ServerId
+from paxos import Accept, Chosen, From, Inquire, Message, Prepare, Propose, Query, Read, ServerId
 from paxos_adapters.exploration.interleavings import Fate, Interleavings, Move, State
 from paxos_adapters.exploration.scopes import Scope
 from paxos_adapters.exploration.walk import Violation
@@ -120,17 +120,19 @@ def _unfolded(machine: Interleavings, violation: Violation[State, Move]) -> Iter
 
 def lanes(scope: Scope) -> dict[ServerId, str]:
     """The lanes of a diagram, from left to right: the first asker, the acceptors, the others."""
-    first, *others = range(scope.acceptors, scope.acceptors + scope.proposers + scope.readers)
+    first, *others = range(scope.acceptors, scope.acceptors + scope.askers)
     order = (first, *range(scope.acceptors), *others)
     return {ServerId(process): name(scope, process) for process in order}
 
 
 def name(scope: Scope, process: int) -> str:
-    """A process as it is called in a diagram: A2 is an acceptor, P1 a proposer, R1 a reader."""
-    asker = process - scope.acceptors
-    if asker < 0:
-        return f"A{process + 1}"
-    return f"P{asker + 1}" if asker < scope.proposers else f"R{asker - scope.proposers + 1}"
+    """What a diagram calls it: A2 is an acceptor, P1 a proposer, R1 a reader, I1 an inquirer."""
+    kinds = scope.acceptors, scope.proposers, scope.readers, scope.inquirers
+    for letter, count in zip("APRI", kinds, strict=True):
+        if process < count:
+            return f"{letter}{process + 1}"
+        process -= count
+    raise ValueError(f"there is no such process in {scope}")
 
 
 def history(example: Counterexample) -> History:
@@ -158,7 +160,7 @@ def _shown(scope: Scope, act: Act) -> Iterator[Delivery[Message[str]] | Moment]:
 
 def _sender(scope: Scope, heard: From[Message[str]]) -> int:
     place = sorted(scope.quorum.members).index(heard.sender)
-    is_asker = isinstance(heard.message, Prepare | Accept | Chosen)
+    is_asker = isinstance(heard.message, Prepare | Accept | Query | Chosen)
     return place + scope.acceptors if is_asker else place
 
 
@@ -166,6 +168,8 @@ def _own(scope: Scope, process: int, event: Event) -> str:
     who = name(scope, process)
     if isinstance(event, Propose):
         return f"{who} proposes {event.value}"
+    if isinstance(event, Read):
+        return f"{who} reads"
     return f"{who} inquires" if isinstance(event, Inquire) else f"{who} is woken"
 
 

@@ -30,14 +30,32 @@ from typing import TypeAlias
 
 from attrs import evolve, frozen
 
-from paxos import Accept, Accepted, Ballot, Chosen, Done, From, Proposal
+from paxos import (
+    Accept,
+    Accepted,
+    Ballot,
+    Chosen,
+    Done,
+    From,
+    NotYetChosen,
+    Proposal,
+    Read,
+)
 from paxos.proposer import Accepting, Phase, Preparing
 from paxos.quorum import Counted
 from paxos_adapters.exploration.processes import Processes, Step, Taken, bits
 from paxos_adapters.exploration.scopes import Scope
 from paxos_adapters.exploration.walk import DEFAULT_MAX_STATES, Exploration, Glimpse, explore
 from paxos_adapters.protocols import LECTURE, Event
-from paxos_adapters.rules import AGREEMENT, CHOOSABLE, ONE_VALUE, REPORTED, RULES, VALIDITY
+from paxos_adapters.rules import (
+    AGREEMENT,
+    CHOOSABLE,
+    LINEARIZABLE,
+    ONE_VALUE,
+    REPORTED,
+    RULES,
+    VALIDITY,
+)
 
 State: TypeAlias = tuple[int, ...]
 """Crashes left, what has come true, and then one cell for each process."""
@@ -47,6 +65,10 @@ Heard: TypeAlias = tuple[int, ...]
 
 Path: TypeAlias = tuple[Event, ...]
 """What one process takes, one after the other."""
+
+
+Mark: TypeAlias = str | Chosen[str] | int
+"""What has come true: a rule is broken, a value is chosen, a process began to read after that."""
 
 
 class Fate(Enum):
@@ -87,7 +109,7 @@ class Interleavings:
     """The machine of ``scope``, for ``explore``.
 
     A cell is a process in some local state that has said certain things. A mark is something that
-    has come true: a broken rule, or a choice.
+    has come true.
     """
 
     def __init__(self, scope: Scope) -> None:
@@ -98,7 +120,7 @@ class Interleavings:
         self._local: list[int] = []
         self._said: list[int] = []
         self._cells: dict[tuple[int, int], int] = {}
-        self._marks: dict[str | Chosen[str], int] = {}
+        self._marks: dict[Mark, int] = {}
         self._values: dict[int, frozenset[str]] = {}
         self._first = 2 + scope.acceptors
         self._asked: dict[tuple[int, ...], Heard] = {}
@@ -323,26 +345,30 @@ class Interleavings:
         else:
             after = self._settle(after, (process,))
             after = self._count(after, self._said[after[place]] & ~self._said[state[place]])
+        marks = self._judged(after[1], move)
+        return after if marks == after[1] else (crashes, marks, *after[2:])
+
+    def _judged(self, marks: int, move: Move) -> int:
+        """The marks, now that a read has begun, or that something was reported."""
+        if any(isinstance(it, Read) for it in move.events) and self._chosen(marks):
+            marks |= self._mark(move.process)
         report = move.step.report
-        if type(report) is Done and report.value not in self._chosen(after[1]):
-            return (crashes, after[1] | self._mark(REPORTED), *after[2:])
-        return after
+        if type(report) is Done and report.value not in self._chosen(marks):
+            marks |= self._mark(REPORTED)
+        if type(report) is NotYetChosen and marks & self._mark(move.process):
+            marks |= self._mark(LINEARIZABLE)
+        return marks
 
     def _count(self, state: State, told: int) -> State:
         """What is chosen, now that an acceptor has told something."""
         marks = state[1]
-        for bit in bits(told & self.processes.votes):
-            vote = self.processes.said_by(bit).message
+        said = [self._said[state[2 + it]] for it in self._acceptors]
+        for ballot, value, voters in self.processes.voters(told, said):
             chosen = self._chosen(marks)
-            voters = {
-                self.processes.ids[it] for it in self._acceptors if self._said[state[2 + it]] & bit
-            }
-            if not isinstance(vote, Accepted) or vote.value in chosen:
-                continue
-            if self.scope.quorum.is_phase2(voters):
-                marks |= self._mark(Chosen(vote.ballot, vote.value))
+            if value not in chosen and self.scope.quorum.is_phase2(voters):
+                marks |= self._mark(Chosen(ballot, value))
                 marks |= self._mark(AGREEMENT) if chosen else 0
-                marks |= self._mark(VALIDITY) if vote.value not in self.scope.values else 0
+                marks |= self._mark(VALIDITY) if value not in self.scope.values else 0
         if marks == state[1]:
             return state
         return self._settle((state[0], marks, *state[2:]), self._acceptors)
@@ -414,7 +440,7 @@ class Interleavings:
             self._said.append(said)
         return number
 
-    def _mark(self, mark: str | Chosen[str]) -> int:
+    def _mark(self, mark: Mark) -> int:
         return self._marks.setdefault(mark, 1 << len(self._marks))
 
 

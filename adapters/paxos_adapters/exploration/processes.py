@@ -18,6 +18,7 @@ from attrs import evolve, frozen
 from paxos import (
     Accepted,
     Acceptor,
+    Answer,
     Ballot,
     Broadcast,
     Chosen,
@@ -29,11 +30,13 @@ from paxos import (
     MaxRound,
     Message,
     Nack,
-    NothingChosen,
     Prepare,
     Promise,
     Propose,
     Proposer,
+    QueryTimer,
+    Read,
+    ReadId,
     ServerId,
     To,
     Wake,
@@ -41,11 +44,11 @@ from paxos import (
     server,
 )
 from paxos.election import Election
-from paxos.errors import assert_never
 from paxos.invariants import Choice
 from paxos.learner import Learner
 from paxos.proposer import Accepting, Preparing
 from paxos.quorum import NOBODY
+from paxos.reader import Querying
 from paxos.server import Server
 from paxos_adapters.exploration.scopes import Scope
 from paxos_adapters.protocols import VALUES, Event
@@ -57,12 +60,16 @@ Record: TypeAlias = server.Record[str]
 
 @frozen
 class Local:
-    """One process. ``lives`` counts its crashes, so that it asks for something new after one."""
+    """One process. ``lives`` counts its crashes, so that it asks for something new after one.
+
+    ``reads`` counts the reads that it has begun in all its lives, so that no id comes twice.
+    """
 
     state: Server[str]
     disk: tuple[Record, ...] = ()
     ballots: int = 0
     lives: int = 0
+    reads: int = 0
 
 
 @frozen
@@ -85,7 +92,7 @@ class Step:
     told: int = 0
     broken: str | None = None
     unsent: Step | None = None
-    report: Done[str] | NothingChosen | None = None
+    report: server.Report[str] | None = None
 
     def changes(self, local: int) -> bool:
         """Whether the process is another one after it, or tells anything."""
@@ -109,7 +116,7 @@ class Processes:
 
     def __init__(self, scope: Scope) -> None:
         members = sorted(scope.quorum.members)
-        askers = scope.proposers + scope.readers
+        askers = scope.askers
         self.scope = scope
         self.acceptors = range(scope.acceptors)
         self.askers = range(scope.acceptors, scope.acceptors + askers)
@@ -120,6 +127,8 @@ class Processes:
         self.answers = dict.fromkeys(members, 0)
         self._numbers: dict[Local, int] = {}
         self._bits: dict[Said, int] = {}
+        self._proves: dict[int, tuple[Ballot, str]] = {}
+        self._proofs: dict[tuple[Ballot, str], int] = {}
         self._heard: dict[tuple[int, int, int], Taken | None] = {}
         self._done: dict[tuple[int, int], Taken | None] = {}
         self._crashed: dict[int, Step] = {}
@@ -139,6 +148,12 @@ class Processes:
         if process in self.acceptors:
             return self.requests
         return self.answers[self.ids[process]] | self.announcements
+
+    def voters(self, told: int, said: Iterable[int]) -> Iterator[tuple[Ballot, str, set[ServerId]]]:
+        """Each vote that ``told`` speaks of, and the acceptors whose ``said`` proves that vote."""
+        for vote in dict.fromkeys(self._proves[bit] for bit in bits(told) if bit in self._proves):
+            proofs = self._proofs[vote]
+            yield *vote, {me for me, mask in zip(self.ids, said, strict=False) if mask & proofs}
 
     def hearing(self, local: int, sender: int, bit: int) -> Taken | None:
         """What hearing one message of the process ``sender`` does; None: it is out of scope."""
@@ -176,8 +191,17 @@ class Processes:
         if isinstance(phase, Preparing | Accepting):
             answered, refused = _names(phase.answered, names), _names(phase.refused, names)
             at_work = evolve(at_work, phase=evolve(phase, answered=answered, refused=refused))
-        tallies = tuple(evolve(it, voters=_names(it.voters, names)) for it in known.tallies)
-        state = evolve(it.state, proposer=at_work, learner=evolve(known, tallies=tallies))
+        elif isinstance(phase, Querying):
+            phase = Querying(
+                phase.id,
+                _renamed(phase.found, names),
+                phase.attempt,
+                _names(phase.nothing, names),
+                _names(phase.answered, names),
+                phase.before,
+            )
+            at_work = evolve(at_work, phase=phase)
+        state = evolve(it.state, proposer=at_work, learner=_renamed(known, names))
         return self._number(evolve(it, state=state))
 
     def refuted(self) -> list[str]:
@@ -216,6 +240,10 @@ class Processes:
             return True
         if isinstance(message, Chosen | Accepted):
             return False
+        if isinstance(message, Answer):
+            # A protocol that uses an id again takes notice of it later, as long as it reads.
+            waits = isinstance(phase, Querying) and phase.id == message.id
+            return message.accepted is None and not waits and it.reads == self.scope.reads
         if not isinstance(phase, Preparing | Accepting) or not isinstance(message, Promise | Nack):
             return True
         if message.ballot != phase.ballot:
@@ -228,14 +256,19 @@ class Processes:
 
     def _own_event(self, process: int, local: int) -> Event | None:
         it = self.locals[local]
-        phase = it.state.proposer.phase
+        phase, scope = it.state.proposer.phase, self.scope
         if isinstance(phase, Preparing | Accepting):
             return Wake(phase.ballot)
+        if isinstance(phase, Querying):
+            return QueryTimer(phase.id)
         if isinstance(phase, Done):
             return None
         asker = process - len(self.acceptors)
-        reads = asker >= self.scope.proposers
-        return Inquire() if reads else Propose(VALUES[asker] + "'" * it.lives)
+        if asker < scope.proposers:
+            return Propose(VALUES[asker] + "'" * it.lives)
+        if asker < scope.proposers + scope.readers:
+            return Read(ReadId(0, it.reads)) if it.reads < scope.reads else None
+        return Inquire()
 
     def _take(self, local: int, event: Event) -> Taken | None:
         before = self.locals[local]
@@ -248,13 +281,14 @@ class Processes:
         if ballots > self.scope.ballots:
             return None
         disk = before.disk if record is None else _written(before.disk, record)
-        after = Local(_plain(state), disk, ballots, before.lives)
+        reads = before.reads + isinstance(event, Read)
+        after = Local(_plain(state), disk, ballots, before.lives, reads)
         step = Step(
             self._number(after),
             sum({self._bit(it) for effect in effects for it in _told(effect)}),
             _first_broken(before.state.acceptor, state.acceptor, disk, effects),
             None if record is None else self._restart(after, disk),
-            next((it for it in effects if isinstance(it, Done | NothingChosen)), None),
+            next((it for it in effects if not isinstance(it, To | Broadcast | WakeMe)), None),
         )
         return event, step
 
@@ -265,7 +299,7 @@ class Processes:
         except InvariantError:
             return Step(self._number(it), broken=UNDISTURBED)
         lives = it.lives + (it.ballots > 0)
-        return Step(self._number(Local(state, disk, it.ballots, lives)))
+        return Step(self._number(Local(state, disk, it.ballots, lives, it.reads)))
 
     def _number(self, it: Local) -> int:
         number = self._numbers.setdefault(it, len(self.locals))
@@ -285,21 +319,31 @@ class Processes:
                 self.requests |= bit
             if isinstance(it.message, Accepted):
                 self.votes |= bit
+            if (vote := _vote(it.message)) is not None:
+                self._proves[bit] = vote
+                self._proofs[vote] = self._proofs.get(vote, 0) | bit
         return bit
+
+
+def _vote(message: Message[str]) -> tuple[Ballot, str] | None:
+    """What whoever says ``message`` has accepted, if that is what it says."""
+    if isinstance(message, Accepted):
+        return message.ballot, message.value
+    if isinstance(message, Answer) and message.accepted is not None:
+        return message.accepted.ballot, message.accepted.value
+    return None
 
 
 def _told(effect: server.Effect[str]) -> Iterator[Said]:
     if isinstance(effect, To):
         yield Said(effect.receiver, effect.message)
-    elif isinstance(effect, Broadcast):
-        if not isinstance(effect.message, Heartbeat):
-            yield Said(None, effect.message)
-    elif (
-        type(effect) is not WakeMe
-        and type(effect) is not Done
-        and type(effect) is not NothingChosen
-    ):
-        assert_never(effect)
+    elif isinstance(effect, Broadcast) and not isinstance(effect.message, Heartbeat):
+        yield Said(None, effect.message)
+
+
+def _renamed(known: Learner[str], names: dict[ServerId, ServerId]) -> Learner[str]:
+    tallies = tuple(evolve(it, voters=_names(it.voters, names)) for it in known.tallies)
+    return evolve(known, tallies=tallies)
 
 
 def _names(ids: frozenset[ServerId], names: dict[ServerId, ServerId]) -> frozenset[ServerId]:
@@ -318,6 +362,8 @@ def _plain(state: Server[str]) -> Server[str]:
     if isinstance(phase, Preparing | Accepting):
         phase = evolve(phase, task=evolve(phase.task, attempt=0))
         at_work = Proposer(at_work.me, at_work.quorum, at_work.max_round, phase)
+    elif isinstance(phase, Querying):
+        at_work = evolve(at_work, phase=evolve(phase, attempt=0))
     if known.choice is not None:
         known = Learner(known.quorum, (), Choice(known.choice.chosen, NOBODY))
     return Server(state.acceptor, at_work, known, Election(at_work.me, known.quorum.members))
@@ -341,6 +387,6 @@ def _first_broken(
         said = effect.message if isinstance(effect, To | Broadcast) else None
         if isinstance(said, Prepare) and said.ballot.round > max_round:
             return SAVED
-        if isinstance(said, Promise | Accepted) and not is_durable(memory, said):
+        if isinstance(said, Promise | Accepted | Answer) and not is_durable(memory, said):
             return SAVED
     return None

@@ -5,7 +5,8 @@ The other four are about the log.
 
 What happens without a rule is shown on a server that differs from the library's in that rule. Two
 questions need a second change: the acceptor of the slides replaces what it holds by whatever it
-accepts, and the library's own never replaces a proposal by one that is not higher.
+accepts, and the library's own never replaces a proposal by one that is not higher. Another needs a
+proposer that takes no notice of the proof that a number was used twice; the library's own stops.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 from attrs import evolve
 
 from paxos import Accept, Accepted, Acceptor, Ballot, From, Message, Nack, Promise, Proposal, server
+from paxos.proposer import Preparing
 from paxos_adapters import broken
 from paxos_adapters.lecture.scenarios import ALL
 from paxos_adapters.lecture.script import scenario
@@ -47,12 +49,23 @@ def replacing(receive: Receive) -> Receive:
     return step
 
 
+def heedless(state: Server, event: Event) -> Step:
+    """A proposer that finds two values under one number keeps the first, and says nothing."""
+    phase = state.proposer.phase
+    if type(phase) is Preparing and type(event) is From and type(event.message) is Promise:
+        found, held = event.message.accepted, phase.highest
+        if found is not None and held is not None and found.ballot == held.ballot:
+            event = From(event.sender, Promise(event.message.ballot, held))
+    return server.receive(state, event)
+
+
 SERVER_FIRST = Protocol(
     "server-first",
     "each server counts rounds of its own",
     own_rounds_only,
 )
 REPLACING = Protocol("replacing", "an acceptor replaces what it holds", replacing(server.receive))
+HEEDLESS = Protocol("heedless", "a proposer takes no notice of a number used twice", heedless)
 NOT_RAISED = Protocol(
     "not-raised",
     "an acceptor replaces what it holds, and does not raise its promise",
@@ -105,7 +118,7 @@ def server_first(stage: Stage) -> None:
     stage.check("only S5 itself can go on, and it is safe", stage.chosen == ["blue"])
 
 
-@scenario("Q6", "reused-and-found", servers=3)
+@scenario("Q6", "reused-and-found", protocol=HEEDLESS, servers=3)
 def reused_and_found(stage: Stage) -> None:
     """A number used twice: two values to choose from.
 

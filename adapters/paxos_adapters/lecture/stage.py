@@ -28,6 +28,7 @@ from paxos import (
     MaxRound,
     Message,
     NothingChosen,
+    NotYetChosen,
     PaxosError,
     Prepare,
     Propose,
@@ -276,13 +277,13 @@ class Stage:
         elif type(effect) is WakeMe:
             if type(effect.wake) is Beat:
                 self._beats[me] = effect.wake
-            else:
+            elif type(effect.wake) is Wake:
                 self._wakes[me] = effect.wake
         elif type(effect) is Done:
             self._finish(me, f"{effect.value} is chosen")
         elif type(effect) is NothingChosen:
             self._finish(me, f"nothing is chosen below {effect.ballot}")
-        else:
+        elif type(effect) is not NotYetChosen:
             assert_never(effect)
         return None
 

@@ -12,7 +12,6 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import logging
 from collections import Counter
 from collections.abc import Callable, Mapping, Set
@@ -21,8 +20,10 @@ from weakref import WeakSet
 
 from paxos import Ballot, Message, Prepare, Promise, ServerId, UnknownServer
 from paxos_adapters import numbers
+from paxos_adapters.addresses import check_cluster, is_loopback
 from paxos_adapters.file import FileStore, StoreError
 from paxos_adapters.guard import Guard
+from paxos_adapters.limited_log import LimitedLog
 from paxos_adapters.node.errors import Insecure, ServedBefore
 from paxos_adapters.node.links import Link
 from paxos_adapters.node.status import Peer
@@ -75,17 +76,16 @@ class Mesh:
         """The links of the server whose memory ``file`` is to all others of ``addresses``.
 
         It listens at ``listen``, at its own address if not said. Raises BadNumber; Insecure for
-        addresses beyond loopback without ``protection``, unless ``insecure``; UnknownServer if the
-        file's server, or another member, has no address.
+        addresses beyond loopback without ``protection``, unless ``insecure``; BadAddress for those
+        that can never work; UnknownServer if the file's server, or another member, has no address.
         """
         numbers.servers(addresses)
-        for it in addresses.values() if listen is None else (listen, *addresses.values()):
-            numbers.address("a server", it)
         me = file.identity.server
         for member in {me, *members} - addresses.keys():
             raise UnknownServer(member, addresses.keys())
+        check_cluster(addresses, me=me, listen=listen)
         self._listen = addresses[me] if listen is None else listen
-        exposed = {it for it in (self._listen, *addresses.values()) if not _is_loopback(it)}
+        exposed = {it for it in (self._listen, *addresses.values()) if not is_loopback(it)}
         if exposed and protection is None and not insecure:
             raise Insecure(exposed)
         self.me = me
@@ -100,6 +100,7 @@ class Mesh:
             presence=lambda: file.presence,
             known=file.peers,
         )
+        self._log = LimitedLog(_logger, every_s=TELL_S)
         self._pings = 0
         self._chores: list[asyncio.Task[None]] = []
         self._is_open = False
@@ -215,13 +216,13 @@ class Mesh:
         """Count a message that cannot be sent, and complain of the first of its kind."""
         kind = type(error).__name__
         self._endpoint.counts[kind] += 1
-        if self._endpoint.counts[kind] == 1:
-            _logger.warning(
-                "a message to server %s is lost: %s. More of these are counted only",
-                receiver,
-                error,
-                extra={"event": "unsendable", "server": self.me, "peer": receiver},
-            )
+        self._log.warning(
+            (receiver, kind),
+            "a message to server %s is lost: %s. More of these are counted only",
+            receiver,
+            error,
+            extra={"event": "unsendable", "server": self.me, "peer": receiver},
+        )
 
     # --- in -------------------------------------------------------------------------------------
 
@@ -310,18 +311,11 @@ class Mesh:
         except OSError as error:
             if link.is_found:
                 link.is_found = False
-                _logger.warning(
+                self._log.warning(
+                    (peer, "unresolved"),
                     "server %s is not to be found at %s:%s: %s",
                     peer,
                     *link.address,
                     error,
                     extra={"event": "unresolved", "server": self.me, "peer": peer},
                 )
-
-
-def _is_loopback(address: Address) -> bool:
-    host, _ = address
-    try:
-        return bool(ipaddress.ip_address(host).is_loopback)
-    except ValueError:
-        return host == "localhost"

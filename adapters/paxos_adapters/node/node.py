@@ -24,6 +24,7 @@ from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from random import Random
+from secrets import randbits
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
@@ -33,7 +34,6 @@ from paxos import (
     Done,
     From,
     Message,
-    NothingChosen,
     PaxosError,
     QuorumSystem,
     Saved,
@@ -44,7 +44,6 @@ from paxos import (
     majority,
     server,
 )
-from paxos.errors import assert_never
 from paxos.server import Wakeup
 from paxos_adapters import forks, numbers
 from paxos_adapters.file import FileStore
@@ -71,6 +70,7 @@ from paxos_adapters.udp import Address, Place
 from paxos_adapters.wire import Protection
 
 V = TypeVar("V")
+SESSION_BITS = 64
 _logger = logging.getLogger(__name__)
 
 
@@ -102,8 +102,8 @@ class Node(Generic[V]):
         thread: always, if that is 0. ``witness`` is told what happens, in bytes: a recorder, for
         example.
 
-        Raises BadNumber, Insecure; UnknownServer if the file's server, or another member, has no
-        address.
+        Raises BadNumber; BadAddress for addresses that can never work; Insecure; UnknownServer if
+        the file's server, or another member, has no address.
         """
         self._quick_s = numbers.seconds("quick_s", quick_s)
         numbers.servers(addresses)
@@ -123,7 +123,7 @@ class Node(Generic[V]):
         self._pace = pace
         self._random = Random() if random is None else random
         self._witness = witness
-        self._questions = Questions()
+        self._questions = Questions(session=randbits(SESSION_BITS))
         self._events: deque[tuple[str, server.Event[bytes]]] = deque()
         self._reports: deque[tuple[str, server.Report[bytes]]] = deque()
         self.guard = Guard(self._stop)
@@ -181,7 +181,7 @@ class Node(Generic[V]):
         """
         if self._saver is not None and os.getpid() == self._process:
             self._stop(NodeClosed())
-            await asyncio.wrap_future(self._saver.closing())
+            await self._saver.close()
             await self._mesh.closed()
 
     async def stopped(self) -> Stopped:
@@ -382,10 +382,8 @@ class Node(Generic[V]):
         elif type(effect) is WakeMe:
             delay_s = self._pace.delay_s(effect, self._random)
             self._alarms.set(name, effect.wake, delay_s)
-        elif type(effect) is Done or type(effect) is NothingChosen:
-            self._reports.append((name, effect))
         else:
-            assert_never(effect)
+            self._reports.append((name, effect))
 
     def _ring(self, alarms: Sequence[Alarm]) -> None:
         for name, wake in alarms:

@@ -1,8 +1,9 @@
 """Who waits for which name, and which names are at work.
 
 - A value that is chosen answers everybody who asked for its name, whoever proposed it.
-- "Nothing is chosen" answers only those who had asked before the work began that found it out:
-  meanwhile something may have been chosen.
+- "Nothing is chosen" answers only those who had asked before the read began that found it out:
+  meanwhile something may have been chosen. Who asks while a read is under way gets the next one.
+- Each read has an id of its own, which no other has, not even after a restart.
 - A name is at work once at a time, and a window of names at most. The rest wait their turn, first
   come, first served.
 - Who gives up is forgotten. What was begun goes on.
@@ -13,11 +14,12 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Iterator
+from itertools import count
 from typing import TypeAlias
 
 from attrs import define
 
-from paxos import Done, Inquire, NothingChosen, Propose, server
+from paxos import Done, NothingChosen, NotYetChosen, Propose, Read, ReadId, server
 from paxos.errors import assert_never
 from paxos_adapters.host import Stopped
 from paxos_adapters.node.errors import MAX_ASKED, Crowded
@@ -47,7 +49,9 @@ class _Asked:
 class Questions:
     """What a program has asked a node, and has not been told yet."""
 
-    def __init__(self) -> None:
+    def __init__(self, session: int) -> None:
+        """``session`` is drawn for each process that reads, and was never used before."""
+        self._reads = (ReadId(session, number) for number in count())
         self._asked: dict[str, _Asked] = {}
         self._count = 0
         self._at_work: set[str] = set()
@@ -86,7 +90,7 @@ class Questions:
                 del self._asked[name]
                 self._later.pop(name, None)
 
-    def begin(self, name: str) -> Propose[bytes] | Inquire | None:
+    def begin(self, name: str) -> Propose[bytes] | Read | None:
         """What the register is to begin with now; None if it is at work, or has to wait."""
         asked = self._asked.get(name)
         if not asked or name in self._at_work:
@@ -96,15 +100,15 @@ class Questions:
             return None
         return self._start(name, asked)
 
-    def _start(self, name: str, asked: _Asked) -> Propose[bytes] | Inquire:
+    def _start(self, name: str, asked: _Asked) -> Propose[bytes] | Read:
         self._at_work.add(name)
         asked.served.update(asked.readers)
         asked.readers.clear()
         for value in asked.proposals.values():
             return Propose(value)
-        return Inquire()
+        return Read(next(self._reads))
 
-    def due(self) -> Iterator[tuple[str, Propose[bytes] | Inquire]]:
+    def due(self) -> Iterator[tuple[str, Propose[bytes] | Read]]:
         """The names whose turn has come, while the window has room, and what they begin with."""
         while self._later and len(self._at_work) < WINDOW:
             name, _ = self._later.popitem(last=False)
@@ -124,7 +128,7 @@ class Questions:
             _tell(asked.readers, report)
             del self._asked[name]
             self._later.pop(name, None)
-        elif type(report) is not NothingChosen:
+        elif type(report) is not NothingChosen and type(report) is not NotYetChosen:
             assert_never(report)
 
     def end(self, error: Stopped) -> None:

@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+from traceback import format_exception_only
 from typing import Generic, TypeVar
 
 from attrs import frozen
@@ -67,4 +68,5 @@ def _as_bytes(encoded: object) -> bytes | None:
 
 
 def _said(error: Exception) -> str:
-    return f"{type(error).__name__}: {error!s:.200}"
+    """In words, whatever the program makes of its exceptions: even ``str(error)`` may raise."""
+    return "".join(format_exception_only(error)).strip()[:200]

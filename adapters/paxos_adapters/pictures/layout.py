@@ -17,9 +17,9 @@ from attrs import Factory, define, evolve, frozen
 from paxos import (
     Accept,
     Accepted,
+    Answer,
     Ballot,
     Chosen,
-    Heartbeat,
     Message,
     Nack,
     Prepare,
@@ -27,13 +27,15 @@ from paxos import (
     Proposal,
     ServerId,
 )
+from paxos_adapters.pictures.terminal import ballot_of
+from paxos_adapters.printable import printable
 from paxos_adapters.recording.story import Arrow, Kind, Look, Moment, Story
 
 Key: TypeAlias = tuple[type | Kind, Ballot | None]
 
 MOST = 16  # characters of a value
 NOTHING = Look(Ballot(0, ServerId(0)), None, None, None, None)
-ANSWERS = Promise, Accepted, Nack, Chosen
+ANSWERS = Promise, Accepted, Nack, Answer, Chosen
 
 
 @frozen
@@ -189,11 +191,6 @@ def _key(moment: Moment, heard: dict[int, Arrow]) -> Key:
     return type(arrow.message), ballot_of(arrow.message)
 
 
-def ballot_of(message: Message[str]) -> Ballot | None:
-    """To whose attempt ``message`` belongs; None: to nobody's."""
-    return None if isinstance(message, Heartbeat) else message.ballot
-
-
 def _late(story: Story) -> Iterator[Arrow]:
     ways: dict[ServerId, list[tuple[int, int, Arrow]]] = {}
     for it in story.arrows:
@@ -272,6 +269,8 @@ def _label(moments: tuple[Moment, ...], messages: list[Message[str]], was: Look,
         return shown(kinds[Kind.PROPOSES].text, len("proposes ") + MOST)
     if Kind.INQUIRES in kinds:
         return "asks"
+    if Kind.READS in kinds:
+        return "reads"
     if Kind.WAKES in kinds and now.asks != was.asks:
         return "starts over"
     return _told(messages, was, now)
@@ -287,5 +286,5 @@ def _told(messages: list[Message[str]], was: Look, now: Look) -> str:
 
 def shown(text: str, most: int = MOST) -> str:
     """``text`` as it fits into a picture."""
-    plain = text if text.isprintable() else repr(text)
+    plain = printable(text)
     return plain if len(plain) <= most else f"{plain[: most - 1]}…"

@@ -6,9 +6,10 @@ from pathlib import Path
 
 from attrs import frozen
 
+from paxos_adapters.outputs import replace
 from paxos_adapters.pictures.history import text
 from paxos_adapters.pictures.mermaid import mermaid
-from paxos_adapters.pictures.svg import svg
+from paxos_adapters.pictures.svg import PICTURE, svg
 from paxos_adapters.recording.story import Story
 
 
@@ -31,8 +32,11 @@ class Picture:
         return mermaid(self.story)
 
     def save(self, path: Path) -> None:
-        """Write the SVG to ``path``. Raises OSError."""
-        path.write_text(self.svg, encoding="utf-8")
+        """Write the SVG to ``path``, in place of nothing but a picture.
+
+        Raises OutputRefused and OSError.
+        """
+        replace(path, PICTURE, self.svg.encode())
 
     def _repr_html_(self) -> str:
         return self.svg

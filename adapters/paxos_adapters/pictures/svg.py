@@ -17,10 +17,14 @@ from typing import TypeAlias
 from xml.sax.saxutils import escape, quoteattr
 
 from paxos import ServerId
-from paxos_adapters.pictures.layout import ANSWERS, Cell, Layout, ballot_of, layout, shown
+from paxos_adapters.outputs import Kind
+from paxos_adapters.pictures.layout import ANSWERS, Cell, Layout, layout, shown
 from paxos_adapters.pictures.style import hues, owners, style
+from paxos_adapters.pictures.terminal import ballot_of
 from paxos_adapters.recording.story import Arrow, Decided, Look, Story
 
+HEAD = '<svg xmlns="http://www.w3.org/2000/svg" class="paxos-picture"'
+PICTURE = Kind("a picture of paxos", HEAD.encode())
 Point: TypeAlias = tuple[float, float]
 
 # All in pixels of a picture that is shown as it is.
@@ -62,10 +66,7 @@ def text(x: float, y: float, what: str, size: float, classes: str) -> str:
 def head(width: float, height: float, label: str) -> Iterator[str]:
     """How a picture begins; ``</svg>`` ends it."""
     size = f"{number(width)} {number(height)}"
-    yield (
-        '<svg xmlns="http://www.w3.org/2000/svg" class="paxos-picture" role="img"'
-        f' aria-label={quoteattr(shown(label, LONG))} viewBox="0 0 {size}">'
-    )
+    yield (f'{HEAD} role="img" aria-label={quoteattr(shown(label, LONG))} viewBox="0 0 {size}">')
     yield f"<style>{style()}</style>"
     yield '<rect class="ground" width="100%" height="100%"/>'
 

@@ -2,7 +2,8 @@
 
 A space-time diagram for a terminal: a lane for each server, time runs down, one row for each
 burst of the same message (a broadcast, or the same answer from several servers to one). Rows are
-plain text with the proposer whose ballot they belong to, so that a caller can colour them.
+plain, printable text with the proposer whose ballot they belong to, so that a caller can colour
+them.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from attrs import frozen
 from paxos import (
     Accept,
     Accepted,
+    Answer,
     Ballot,
     Chosen,
     Heartbeat,
@@ -22,9 +24,11 @@ from paxos import (
     Nack,
     Prepare,
     Promise,
+    Query,
     ServerId,
 )
 from paxos_adapters.memory import Delivery
+from paxos_adapters.printable import printable
 
 V = TypeVar("V")
 
@@ -88,23 +92,31 @@ def describe(message: Message[V]) -> str:
         found = message.accepted
         if found is None:
             return f"Promise {message.ballot}, nothing accepted"
-        return f"Promise {message.ballot}, {found.ballot} {_show(found.value)}"
+        return f"Promise {message.ballot}, {found.ballot} {printable(found.value)}"
     if type(message) is Accept:
-        return f"Accept {message.ballot} {_show(message.value)}"
+        return f"Accept {message.ballot} {printable(message.value)}"
     if type(message) is Accepted:
-        return f"Accepted {message.ballot} {_show(message.value)}"
+        return f"Accepted {message.ballot} {printable(message.value)}"
     if type(message) is Nack:
         return f"Nack {message.ballot}, {message.promised} is promised"
     if type(message) is Chosen:
-        return f"Chosen {_show(message.value)}"
+        return f"Chosen {printable(message.value)}"
     if type(message) is Heartbeat:
         return "Heartbeat"
+    if type(message) is Query:
+        return f"Query {message.id}"
+    if type(message) is Answer:
+        held = message.accepted
+        told = "nothing accepted" if held is None else f"{held.ballot} {printable(held.value)}"
+        return f"Answer {message.id}, {told}"
     assert_never(message)
 
 
-def _show(value: object) -> str:
-    text = str(value)
-    return text if text.isprintable() else repr(value)
+def ballot_of(message: Message[V]) -> Ballot | None:
+    """To whose attempt ``message`` belongs; None: to nobody's."""
+    if isinstance(message, Heartbeat | Query | Answer):
+        return None
+    return message.ballot
 
 
 def space_time(
@@ -122,17 +134,19 @@ def space_time(
     """
     width = max(width, 3)
     named: Mapping[ServerId, str] = {} if names is None else names
-    heading = "".join(named.get(server, f"S{server}").ljust(width) for server in servers)
+    names_shown = (printable(named.get(server, f"S{server}")) for server in servers)
+    heading = "".join(it.ljust(width) for it in names_shown)
     yield Row(heading.rstrip(), "", None)
     for item in _bursts(history):
         if isinstance(item, Moment):
             yield Row(
-                _lanes(servers, {item.server: glyphs.moment}, width, glyphs), item.label, None
+                _lanes(servers, {item.server: glyphs.moment}, width, glyphs),
+                printable(item.label),
+                None,
             )
         else:
-            ballot = None if type(item.message) is Heartbeat else item.message.ballot
             lanes = _arrows(servers, item.ways, width, glyphs)
-            yield Row(lanes, describe(item.message), ballot)
+            yield Row(lanes, describe(item.message), ballot_of(item.message))
 
 
 def _bursts(

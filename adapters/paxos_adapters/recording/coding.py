@@ -1,7 +1,7 @@
 """The core's values as JSON, and back: strict, and by their types alone.
 
-- A class of the core is a list: its name, then its fields in their order. A ballot is ``"3.1"``. A
-  set is a sorted list.
+- A class of the core is a list: its name, then its fields in their order. A set is a sorted list.
+- A ballot is ``"3.1"``, the id of a read ``"17/4"``.
 - A value of the program goes through its codec. Bytes that are UTF-8 are a string, others
   ``{"base64": ...}``.
 - Read back is only what the type of a field allows. Whatever does not fit is a RecordingError.
@@ -33,7 +33,7 @@ from typing import (
 
 import attrs
 
-from paxos import Ballot, Message, QuorumError, QuorumSystem, ServerId, server
+from paxos import Ballot, Message, QuorumError, QuorumSystem, ReadId, ServerId, server
 from paxos.ballot import V
 from paxos.quorum import Counted, Listed, Weighted
 from paxos_adapters.ports import Codec
@@ -74,7 +74,7 @@ class Coder(Generic[V]):
             return cast("int | None", it)
         if it is self._quorum:
             return self._coded_quorum
-        if kind is Ballot:
+        if kind is Ballot or kind is ReadId:
             return str(it)
         if kind is tuple:
             return [self.encode(item) for item in cast("tuple[object, ...]", it)]
@@ -205,7 +205,24 @@ def _ballot(coded: object) -> Ballot:
     return found
 
 
-_PLAIN: dict[object, Reader] = {NoneType: _none, bool: _bool, int: _int, Ballot: _ballot}
+def _read_id(coded: object) -> ReadId:
+    session, _, number = (coded if isinstance(coded, str) else "").partition("/")
+    try:
+        found = ReadId(int(session), int(number))
+    except ValueError:
+        raise _unfit(coded, "the id of a read") from None
+    if str(found) != coded or min(found) < 0 or max(found).bit_length() > MAX_BITS:
+        raise _unfit(coded, "the id of a read")
+    return found
+
+
+_PLAIN: dict[object, Reader] = {
+    NoneType: _none,
+    bool: _bool,
+    int: _int,
+    Ballot: _ballot,
+    ReadId: _read_id,
+}
 
 
 def _items(coded: object, wanted: str) -> list[object]:

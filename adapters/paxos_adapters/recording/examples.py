@@ -34,7 +34,7 @@ from paxos_adapters.recording.replaying import Replay, replay
 from paxos_adapters.transitions import settle
 
 RUNTIME = "exploration"
-COUNTS = "acceptors", "proposers", "readers", "ballots", "crashes"
+COUNTS = "acceptors", "proposers", "readers", "inquirers", "reads", "ballots", "crashes"
 
 
 @define
@@ -46,7 +46,10 @@ class _Process:
 
 
 def write(path: Path, example: Counterexample) -> None:
-    """Record the run of ``example``, in place of what is there. Raises OSError."""
+    """Record the run of ``example``, in place of what is there.
+
+    Raises OutputRefused, and what has ended the recording.
+    """
     scope, ids = example.scope, example.machine.processes.ids
     lanes = {ServerId(process + 1): name(scope, process) for process in range(len(ids))}
     facts = {count: str(getattr(scope, count)) for count in COUNTS} | {"rule": example.rule}
@@ -113,15 +116,19 @@ def read(path: Path) -> Counterexample:
         raise RecordingError(f"{found.difference.text}: the protocol has changed since.")
     header = found.headers[0]
     try:
-        acceptors, proposers, readers, ballots, crashes = (int(header.facts[it]) for it in COUNTS)
+        acceptors, proposers, readers, inquirers, reads, ballots, crashes = (
+            int(header.facts[it]) for it in COUNTS
+        )
         scope = Scope(
-            acceptors,
-            proposers,
-            ballots,
-            crashes,
-            readers,
-            PROTOCOLS[header.protocol],
-            header.quorum,
+            acceptors=acceptors,
+            proposers=proposers,
+            readers=readers,
+            inquirers=inquirers,
+            reads=reads,
+            ballots=ballots,
+            crashes=crashes,
+            protocol=PROTOCOLS[header.protocol],
+            quorum=header.quorum,
             reduced=False,
         )
         rule = header.facts["rule"]

@@ -22,6 +22,7 @@ from paxos import (
     InvariantError,
     Message,
     NothingChosen,
+    NotYetChosen,
     QuorumSystem,
     ServerId,
     To,
@@ -170,7 +171,7 @@ class Player:
                 it
                 for taken in freed
                 for it in taken.effects
-                if isinstance(it, Done | NothingChosen)
+                if isinstance(it, Done | NothingChosen | NotYetChosen)
             ),
             arrival,
         )

@@ -9,19 +9,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Generic, TypeAlias
 
 from attrs import frozen
 
 from paxos.ballot import V
+from paxos_adapters.outputs import RECORDING, RECORDING_HEAD, OutputRefused, check, remove
 from paxos_adapters.recording import entries
 from paxos_adapters.recording.coding import Coder
 from paxos_adapters.recording.entries import FORMAT, Closed, Entry, Header
 from paxos_adapters.recording.errors import Damaged, OtherFormat, RecordingError
 from paxos_adapters.recording.recorder import older
 
-HEADER = b'{"recording":'
+HEADER = RECORDING_HEAD
 MAX_LINE_BYTES = 16 * 2**20
 """A longer line is none that was recorded."""
 
@@ -54,23 +56,14 @@ def parts(path: Path) -> list[Path]:
 def discard(path: Path) -> None:
     """Take the recording at ``path`` away, and its older files.
 
-    Raises OSError; RecordingError, with nothing done, if there is something else.
+    An older file that is something else stays. Raises OSError; OutputRefused, with nothing done, if
+    ``path`` is something else.
     """
-    if path.exists() and not _is_recording(path):
-        raise RecordingError(
-            f"{path} is there already, and is no recording: it was left alone. Name another file."
-        )
+    check(path, RECORDING)
     for part in parts(path)[:-1]:
-        if _is_recording(part):
-            part.unlink()
-    path.unlink(missing_ok=True)
-
-
-def _is_recording(path: Path) -> bool:
-    """Whether ``path`` begins as a recording does, or is empty."""
-    with path.open("rb") as file:
-        begin = file.read(len(HEADER))
-    return begin in (HEADER, b"")
+        with suppress(OutputRefused):
+            remove(part, RECORDING)
+    remove(path, RECORDING)
 
 
 def read(path: Path, coder: Coder[V]) -> Iterator[Line[V]]:

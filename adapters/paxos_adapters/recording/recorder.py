@@ -15,7 +15,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Generic, Self
@@ -26,6 +26,7 @@ from attrs import define
 from paxos import PaxosError, QuorumSystem, ServerId, server
 from paxos.ballot import V
 from paxos_adapters import numbers
+from paxos_adapters.outputs import RECORDING, OutputRefused, is_same, move, open_for_writing, remove
 from paxos_adapters.ports import Codec
 from paxos_adapters.recording import entries
 from paxos_adapters.recording.coding import Coder, dumped
@@ -42,6 +43,9 @@ MIN_BYTES = 4_096
 ROOM = 32
 """What a line has besides its body, in bytes."""
 
+END_BYTES = 128
+"""Room for the line that says that a recording has ended in good order."""
+
 
 @define
 class _Server(Generic[V]):
@@ -56,7 +60,8 @@ class Recorder(Generic[V]):
 
     ``runtime`` says what runs the servers, ``protocol`` what they do, ``facts`` whatever else a
     reader should know, ``lanes`` names for servers that are not called by their ids.
-    ``max_bytes`` bounds each file, to within one entry, and ``keep`` how many older ones stay.
+    ``max_bytes`` bounds each file, unless a header and one entry alone take more; ``keep`` says
+    how many older files stay.
     """
 
     def __init__(
@@ -72,7 +77,11 @@ class Recorder(Generic[V]):
         keep: int = 1,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """Open the file. Raises OSError if it cannot be, BadNumber for a bound below 4 kB."""
+        """Open the file.
+
+        Raises OutputRefused if it cannot be, or must not: it is not a recording, or belongs to a
+        server. Raises OSError; BadNumber for a bound below 4 kB.
+        """
         numbers.whole("max_bytes", max_bytes, MIN_BYTES)
         numbers.whole("keep", keep, 0)
         self.path = path
@@ -90,7 +99,7 @@ class Recorder(Generic[V]):
         self._quorum: QuorumSystem | None = None
         self._servers: dict[tuple[ServerId, str], _Server[V]] = {}
         self._introduced: set[tuple[ServerId, str]] = set()
-        self._sum = 0
+        self._sum = self._empty_size = 0
         self._descriptor: int | None = self._open()
 
     # --- what a witness is told -----------------------------------------------------------------
@@ -213,14 +222,20 @@ class Recorder(Generic[V]):
 
     def _write(self, me: ServerId, name: str, said: Body) -> None:
         body = self._body(me, name, said)
-        if self._size + len(body) + ROOM > self._max_bytes and self._size > self._empty_size:
+        due = [*self._due(me, name), body]
+        if self._size > self._empty_size and self._size + _room(due) > self._max_bytes:
             self._rotate()
+            due = [*self._due(me, name), body]
+        self._introduced.add((me, name))
+        for it in due:
+            self._append(it)
+
+    def _due(self, me: ServerId, name: str) -> Iterator[bytes]:
+        """What stands in a file before the first line about a server: its whole state."""
         held = self._servers.get((me, name))
         if held is not None and (me, name) not in self._introduced:
-            self._introduced.add((me, name))
             state = self._coder.encode(held.state)
-            self._append(self._body(me, name, {"known": state, "waiting": held.waiting}))
-        self._append(body)
+            yield self._body(me, name, {"known": state, "waiting": held.waiting})
 
     def _body(self, me: ServerId, name: str, said: Body) -> bytes:
         head: Body = {"at_s": self._time_s(), "server": me, "name": name}
@@ -231,9 +246,9 @@ class Recorder(Generic[V]):
 
     def _open(self) -> int:
         """Append to what is there; what a killed writer left unfinished gets its line end."""
-        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        descriptor = open_for_writing(self.path, RECORDING)
         try:
-            self._size = self._empty_size = os.fstat(descriptor).st_size
+            self._size = os.fstat(descriptor).st_size
             is_torn = self._size > 0 and os.pread(descriptor, 1, self._size - 1) != b"\n"
             if is_torn:
                 self._size += os.write(descriptor, b"\n")
@@ -259,21 +274,32 @@ class Recorder(Generic[V]):
             self._lanes,
         )
         self._sum = 0
-        self._append(dumped(entries.header_body(header, self._coder)))
-        self._empty_size = self._size
+        self._empty_size = 0
+        body = dumped(entries.header_body(header, self._coder))
+        if self._size > 0 and self._size + _room([body]) > self._max_bytes:
+            self._move_away()
+        is_first = self._size == 0
+        self._append(body)
+        self._empty_size = self._size if is_first else 0
 
     def _rotate(self) -> None:
+        self._move_away()
+        self._begin_part()
+
+    def _move_away(self) -> None:
+        """Make room for a new file. Raises OutputRefused if another one took the place of ours."""
         assert self._descriptor is not None
-        os.close(self._descriptor)
-        self._descriptor = None
+        if not is_same(self.path, self._descriptor):
+            raise OutputRefused(self.path, "is another file now: it was left alone.")
         for number in range(self._keep, 0, -1):
             newer = older(self.path, number - 1)
-            if newer.exists():
-                os.replace(newer, older(self.path, number))
+            if os.path.lexists(newer):
+                move(newer, older(self.path, number), RECORDING)
         if self._keep == 0:
-            self.path.unlink()
+            remove(self.path, RECORDING)
+        os.close(self._descriptor)
+        self._descriptor = None
         self._descriptor = self._open()
-        self._begin_part()
 
     def _append(self, body: bytes) -> None:
         assert self._descriptor is not None
@@ -294,6 +320,11 @@ class Recorder(Generic[V]):
             os.close(self._descriptor)
             self._descriptor = None
         self._servers.clear()
+
+
+def _room(bodies: Sequence[bytes]) -> int:
+    """How many bytes the lines of ``bodies`` take, and the one that ends a file."""
+    return sum(len(it) + ROOM for it in bodies) + END_BYTES
 
 
 def older(path: Path, number: int) -> Path:

@@ -26,9 +26,12 @@ from paxos import (
     Inquire,
     Message,
     NothingChosen,
+    NotYetChosen,
     Prepare,
     Proposal,
     Propose,
+    QueryTimer,
+    Read,
     ServerId,
     Wake,
     server,
@@ -52,6 +55,7 @@ class Kind(Enum):
     IS_KNOWN = "is there"
     PROPOSES = "proposes"
     INQUIRES = "inquires"
+    READS = "reads"
     HEARS = "hears"
     WAKES = "is woken"
     FINDS_FAULT = "finds the protocol broken"
@@ -180,9 +184,11 @@ def _taken(step: Step[str], what: Took[str]) -> tuple[Kind, str]:
         return Kind.PROPOSES, _reported(step, f"proposes {event.value}")
     if type(event) is Inquire:
         return Kind.INQUIRES, _reported(step, "asks what is chosen")
+    if type(event) is Read:
+        return Kind.READS, _reported(step, "reads what is chosen")
     if type(event) is From:
         return Kind.HEARS, _reported(step, f"hears {describe(event.message)}")
-    if type(event) is Wake or type(event) is Beat:
+    if type(event) is Wake or type(event) is QueryTimer or type(event) is Beat:
         return Kind.WAKES, _reported(step, "is woken")
     assert_never(event)
 
@@ -195,6 +201,10 @@ def _reported(step: Step[str], text: str) -> str:
             told.append(f"knows that {report.value} is chosen")
         elif type(report) is NothingChosen:
             told.append(f"knows that nothing is chosen below {report.ballot}")
+        elif type(report) is NotYetChosen:
+            told.append("knows that nothing was chosen when it began to read")
+        else:
+            assert_never(report)
     return ", ".join(told)
 
 

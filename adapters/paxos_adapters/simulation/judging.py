@@ -5,7 +5,8 @@ What a step can break by itself was found out when it was first taken, see ``ste
 - Votes count as soon as they are durable, whoever hears of them.
 - A value is chosen once a phase-2 quorum has voted for it under one ballot. It was proposed, and
   it is the only one.
-- What a server reports is chosen. Below a ballot under which it found nothing, nothing ever is.
+- What a server reports is chosen. Below a ballot under which it found nothing, nothing ever is; and
+  a read that finds nothing began when nothing was chosen.
 - What a promise, a vote or a round commits to is durable before it leaves.
 """
 
@@ -13,8 +14,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from paxos import Accepted, Acceptor, Ballot, Done, NothingChosen, Promise
-from paxos_adapters.rules import AGREEMENT, ONE_VALUE, REPORTED, SAVED, VALIDITY, is_durable
+from paxos import Acceptor, Ballot, Done, NothingChosen, NotYetChosen, ReadId, server
+from paxos.errors import assert_never
+from paxos_adapters.rules import (
+    AGREEMENT,
+    LINEARIZABLE,
+    ONE_VALUE,
+    REPORTED,
+    SAVED,
+    VALIDITY,
+    Commitment,
+    is_durable,
+)
 from paxos_adapters.simulation.steps import Check, Vote
 
 
@@ -29,7 +40,10 @@ class Broken(Exception):
 class Judge:
     """What was accepted, chosen, asked for and reported in one life so far."""
 
-    __slots__ = ("asked", "chosen", "floor", "is_quorum", "proposed", "reports", "rules", "tally")
+    __slots__ = (
+        *("asked", "chosen", "floor", "is_late", "is_quorum"),
+        *("proposed", "reports", "rules", "tally"),
+    )
 
     def __init__(self, rules: tuple[str, ...], is_quorum: list[bool]) -> None:
         self.rules = rules
@@ -39,6 +53,7 @@ class Judge:
         self.asked: dict[Ballot, str] = {}
         self.proposed: set[str] = set()
         self.floor: Ballot | None = None
+        self.is_late: dict[tuple[int, ReadId | None], bool] = {}
         self.reports = 0
 
     def breaks(self, rule: str) -> None:
@@ -77,18 +92,29 @@ class Judge:
                 self.breaks(ONE_VALUE)
         if check.report is not None:
             self.reports += 1
-            self._believe(check.report)
+            self._believe(place, check.report)
 
-    def prove(self, answers: Iterable[Promise[str] | Accepted[str]], memory: Acceptor[str]) -> None:
+    def begins(self, place: int, read: ReadId) -> None:
+        """The server at ``place`` is asked to read."""
+        self.is_late[place, read] = self.is_late[place, None] = bool(self.chosen)
+
+    def prove(self, answers: Iterable[Commitment], memory: Acceptor[str]) -> None:
         """What ``answers`` commit to is in ``memory``."""
         if not all(is_durable(memory, answer) for answer in answers):
             self.breaks(SAVED)
 
-    def _believe(self, report: Done[str] | NothingChosen) -> None:
+    def _believe(self, place: int, report: server.Report[str]) -> None:
         if type(report) is Done:
             if all(report.value != value for _, value in self.chosen):
                 self.breaks(REPORTED)
-            return
-        self.floor = report.ballot if self.floor is None else max(self.floor, report.ballot)
-        if any(ballot < report.ballot for ballot, _ in self.chosen):
-            self.breaks(REPORTED)
+        elif type(report) is NothingChosen:
+            self.floor = report.ballot if self.floor is None else max(self.floor, report.ballot)
+            if any(ballot < report.ballot for ballot, _ in self.chosen):
+                self.breaks(REPORTED)
+        elif type(report) is NotYetChosen:
+            # A broken protocol may report on an id of its own: then the last read is meant.
+            last = self.is_late.get((place, None), False)
+            if self.is_late.get((place, report.id), last):
+                self.breaks(LINEARIZABLE)
+        else:
+            assert_never(report)

@@ -19,7 +19,7 @@ from hashlib import blake2b
 
 from attrs import evolve
 
-from paxos import MaxRound
+from paxos import MaxRound, NotYetChosen
 from paxos_adapters.simulation.faults import Fault
 from paxos_adapters.simulation.judging import Broken
 from paxos_adapters.simulation.setup import LIVENESS, Act, Fate, Life, Noted, Setup
@@ -204,6 +204,8 @@ class Simulator(World):
         self.judge.hear(place, check, self.memories[place], self.rounds[place])
         if check.report is not None:
             self.waiting &= ~(1 << place)
+            if type(check.report) is NotYetChosen:
+                self.found_nothing(place)
 
     def _hold(self, place: int, step: Step) -> None:
         """The save takes its time; what comes meanwhile is saved with it."""

@@ -23,6 +23,7 @@ from paxos import (
     Accept,
     Accepted,
     Acceptor,
+    Answer,
     Ballot,
     Broadcast,
     Busy,
@@ -33,9 +34,12 @@ from paxos import (
     MaxRound,
     Message,
     NothingChosen,
+    NotYetChosen,
     Prepare,
     Promise,
     Propose,
+    Read,
+    ReadId,
     ServerId,
     To,
     WakeMe,
@@ -50,6 +54,7 @@ from paxos_adapters.protocols import Event, Server
 from paxos_adapters.rules import (
     AGREEMENT,
     KEPT,
+    LINEARIZABLE,
     ONE_VALUE,
     REPORTED,
     SAVED,
@@ -170,6 +175,7 @@ class _Stage:
         self.proposed: set[str] = set()
         self.chosen: dict[Ballot, str] = {}
         self.nothing_below: list[Ballot] = []
+        self.is_late: dict[tuple[ServerId, ReadId | None], bool] = {}
 
     def play(self, act: Act) -> bool:
         """Whether ``act`` was possible. Raises _RuleBroken."""
@@ -269,7 +275,7 @@ class _Stage:
     def _can_come(self, me: ServerId, actor: _Actor, event: Event) -> bool:
         if isinstance(event, From):
             return (me, event) in self.sent
-        return isinstance(event, Propose | Inquire) or event in actor.wakes
+        return isinstance(event, Propose | Inquire | Read) or event in actor.wakes
 
     def _come(self, me: ServerId, event: Event) -> None:
         if isinstance(event, From):
@@ -277,6 +283,9 @@ class _Stage:
         elif isinstance(event, Propose):
             self.proposed.add(event.value)
             self._say(me, f"proposes {event.value}")
+        elif isinstance(event, Read):
+            self.is_late[me, event.id] = self.is_late[me, None] = bool(self.chosen)
+            self._say(me, "reads")
         else:
             self._say(me, "inquires" if isinstance(event, Inquire) else "is woken")
 
@@ -302,14 +311,12 @@ class _Stage:
                     self._send(me, actor, receiver, effect.message)
             elif type(effect) is WakeMe:
                 actor.wakes.add(effect.wake)
-            elif type(effect) is Done or type(effect) is NothingChosen:
-                self._report(me, effect)
             else:
-                assert_never(effect)
+                self._report(me, effect)
 
     def _send(self, me: ServerId, actor: _Actor, receiver: ServerId, message: Message[str]) -> None:
         memory, max_round = actor.disk
-        if isinstance(message, Promise | Accepted) and not is_durable(memory, message):
+        if isinstance(message, Promise | Accepted | Answer) and not is_durable(memory, message):
             self._break(me, SAVED)
         if isinstance(message, Prepare | Accept) and message.ballot.round > max_round.round:
             self._break(me, SAVED)
@@ -351,16 +358,22 @@ class _Stage:
         if any(ballot < below for below in self.nothing_below):
             self._break(me, REPORTED)
 
-    def _report(self, me: ServerId, report: Done[str] | NothingChosen) -> None:
-        if isinstance(report, Done):
+    def _report(self, me: ServerId, report: server.Report[str]) -> None:
+        if type(report) is Done:
             self._say(me, f"reports {report.value}")
             if report.value not in self.chosen.values():
                 self._break(me, REPORTED)
-            return
-        self._say(me, f"reports nothing chosen below {report.ballot}")
-        self.nothing_below.append(report.ballot)
-        if any(ballot < report.ballot for ballot in self.chosen):
-            self._break(me, REPORTED)
+        elif type(report) is NothingChosen:
+            self._say(me, f"reports nothing chosen below {report.ballot}")
+            self.nothing_below.append(report.ballot)
+            if any(ballot < report.ballot for ballot in self.chosen):
+                self._break(me, REPORTED)
+        elif type(report) is NotYetChosen:
+            self._say(me, "reports nothing chosen when it began to read")
+            if self.is_late.get((me, report.id), self.is_late.get((me, None), False)):
+                self._break(me, LINEARIZABLE)
+        else:
+            assert_never(report)
 
     def _break(self, me: ServerId, rule: str) -> None:
         if rule in self.setup.rules:

@@ -40,8 +40,10 @@ def _everywhere(setup: Setup) -> Network:
 
 @frozen
 class Setup:
-    """What is simulated. The first ``proposers`` servers propose, the next ``readers`` inquire.
+    """What is simulated. The first ``proposers`` servers propose, the next ``readers`` read.
 
+    A reader reads up to MAX_READS times, until something is chosen; in every second life of its
+    own it inquires instead.
     ``liveness``: faults end after FAULTY_TICKS, and all that are ``answerable`` in ``network``
     must have an answer. ``trusting``: a server votes whatever happened to its disk, to see what
     comes of that. Only ``rules`` count as broken. Raises SetupError, BadNumber.

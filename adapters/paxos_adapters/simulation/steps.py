@@ -23,15 +23,14 @@ from paxos import (
     Accept,
     Accepted,
     Acceptor,
+    Answer,
     Ballot,
     Broadcast,
     Busy,
-    Done,
     From,
     InvariantError,
     MaxRound,
     Message,
-    NothingChosen,
     Prepare,
     Promise,
     Proposal,
@@ -47,7 +46,7 @@ from paxos.invariants import Choice
 from paxos.learner import Learner, Tally
 from paxos.proposer import Accepting, Phase, Preparing, Task
 from paxos_adapters.protocols import Event, Protocol, Server
-from paxos_adapters.rules import KEPT, UNDISTURBED, is_durable, is_kept
+from paxos_adapters.rules import KEPT, UNDISTURBED, Commitment, is_durable, is_kept
 from paxos_adapters.transitions import settle
 
 RECEIVER_BITS = 4
@@ -79,9 +78,9 @@ class Check:
     votes: tuple[Vote, ...]
     asked: Vote | None
     round: int
-    said: tuple[Promise[str] | Accepted[str], ...]
-    unproven: tuple[Promise[str] | Accepted[str], ...]
-    report: Done[str] | NothingChosen | None
+    said: tuple[Commitment, ...]
+    unproven: tuple[Commitment, ...]
+    report: server.Report[str] | None
     broken: str | None
     is_plain: bool = field(init=False, default=Factory(_is_plain, takes_self=True))
 
@@ -353,8 +352,8 @@ def _check(
     effects: tuple[server.Effect[str], ...],
 ) -> Check | None:
     said = [it.message for it in effects if type(it) is To or type(it) is Broadcast]
-    report = next((it for it in effects if type(it) is Done or type(it) is NothingChosen), None)
-    commitments = tuple(it for it in said if type(it) is Promise or type(it) is Accepted)
+    report = next((it for it in effects if not isinstance(it, To | Broadcast | WakeMe)), None)
+    commitments = tuple(it for it in said if isinstance(it, Promise | Accepted | Answer))
     unproven = tuple(it for it in commitments if not _proves(record, it))
     votes = dict.fromkeys((it.ballot, it.value) for it in commitments if type(it) is Accepted)
     if type(record) is Acceptor and record.accepted not in (None, before.accepted):
@@ -381,7 +380,7 @@ def _proposal(record: Acceptor[str]) -> dict[Vote, None]:
     return {} if held is None else {(held.ballot, held.value): None}
 
 
-def _proves(record: Acceptor[str] | MaxRound | None, answer: Promise[str] | Accepted[str]) -> bool:
+def _proves(record: Acceptor[str] | MaxRound | None, answer: Commitment) -> bool:
     """Whether ``record``, which is saved first, covers all that ``answer`` commits to."""
     return type(record) is Acceptor and is_durable(record, answer)
 

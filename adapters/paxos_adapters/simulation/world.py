@@ -16,7 +16,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from random import Random
 
-from paxos import Acceptor, Inquire, InvariantError, Propose, ServerId
+from paxos import Acceptor, Inquire, InvariantError, Propose, Read, ReadId, ServerId
 from paxos_adapters.protocols import VALUES
 from paxos_adapters.rules import UNDISTURBED
 from paxos_adapters.simulation.faults import LATE, LOST, Fault, Faults, weather
@@ -31,6 +31,9 @@ MAX_DELAY_TICKS = 512
 NEW_DISK = Acceptor[str]()
 FIRST_TICKS, BUSY_TICKS = 32, 80
 """Within how many ticks servers are asked, and within how many things happen to them."""
+
+MAX_READS = 3
+"""How often a reader reads in one life, as long as nothing is chosen."""
 
 SIXTEENTHS = 16
 SKEWS = (16, 16, 16, 16, 16, 12, 24, 32)
@@ -66,7 +69,6 @@ class World(ABC):
     def forget(self) -> None:
         """Start to learn anew what steps lead to."""
         self.table = Table(self.setup.protocol, self.setup.quorum)
-        self._asks: dict[tuple[int, int], int] = {}
 
     def begin(self, seed: int, trace: list[Noted] | None) -> None:
         """A new world, and the plan of what happens in it."""
@@ -87,6 +89,7 @@ class World(ABC):
         self.backups = [(NEW_DISK, 0, 0)] * size
         self.batches: list[list[Step]] = [[] for _ in range(size)]
         self.lives = [0] * size
+        self.reads = [0] * size
         self.cuts = [0] * size
         self.severed = [0] * size
         self.fail_at = [0] * size
@@ -175,15 +178,25 @@ class World(ABC):
                 self.stash[place].append(~(ASK << RECEIVER_BITS | place))
             return
         self.waiting |= 1 << place
-        key = place, self.lives[place]
-        value = VALUES[place] + "'" * self.lives[place]
+        self.wheel[self.now + 1].append(self.table.item(place, self._request(place)))
+
+    def _request(self, place: int) -> Propose[str] | Inquire | Read:
+        life = self.lives[place]
         if place < self.setup.proposers:
+            value = VALUES[place] + "'" * life
             self.judge.proposed.add(value)
-        item = self._asks.get(key)
-        if item is None:
-            event = Propose(value) if place < self.setup.proposers else Inquire()
-            item = self._asks[key] = self.table.item(place, event)
-        self.wheel[self.now + 1].append(item)
+            return Propose(value)
+        if life % 2:
+            return Inquire()
+        read = ReadId(life, self.reads[place])
+        self.reads[place] += 1
+        self.judge.begins(place, read)
+        return Read(read)
+
+    def found_nothing(self, place: int) -> None:
+        """A reader whose read found nothing reads again, a few times."""
+        if self.reads[place] < MAX_READS:
+            self.later(1 + self.up_to(24), ASK, place)
 
     def _crash(self, place: int) -> None:
         if self.is_calm or (self.servers[place] is None and self.paused[place] is None):
@@ -208,6 +221,7 @@ class World(ABC):
         if fate is Fate.REFUSED:
             return
         self.lives[place] += 1
+        self.reads[place] = 0
         try:
             parts = self.table.start(place, self.memories[place], self.rounds[place])
         except InvariantError:

@@ -15,7 +15,8 @@ from typing import Generic, TypeAlias, TypeVar
 
 from attrs import frozen
 
-from paxos import Done, From, Inquire, Propose, ServerId, majority, server
+from paxos import Done, From, ServerId, majority, server
+from paxos.proposer import ClientRequest
 from paxos.server import Wakeup
 from paxos_adapters.host import Host, Pace, Stopped
 from paxos_adapters.memory import MemoryStore
@@ -91,7 +92,7 @@ class Council(Generic[V]):
                 random=self._random,
             )
 
-    def ask(self, me: ServerId, request: Propose[V] | Inquire) -> None:
+    def ask(self, me: ServerId, request: ClientRequest[V]) -> None:
         """Let one server propose a value, or find out what is chosen."""
         self._asked.add(me)
         self.told.pop(me, None)

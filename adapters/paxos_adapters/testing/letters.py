@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from paxos import (
     Accept,
     Accepted,
+    Answer,
     Ballot,
     Chosen,
     Heartbeat,
@@ -25,6 +26,8 @@ from paxos import (
     Prepare,
     Promise,
     Proposal,
+    Query,
+    ReadId,
     ServerId,
 )
 
@@ -33,16 +36,26 @@ V = TypeVar("V")
 LEAST = Ballot(1, ServerId(0))
 """The least ballot that can be in use on the wire."""
 
+HIGHEST_READ = (1 << 64) - 1
+"""The highest session of a read, and the highest number."""
+
 
 def of_every_kind(ballot: Ballot, value: V) -> list[Message[V]]:
-    """One message of each kind under ``ballot``; two promises, with and without a proposal."""
+    """One message of each kind under ``ballot``; two promises, with and without a proposal.
+
+    A refusal names a higher promise, so it refuses the least ballot.
+    """
+    read = ReadId(ballot.round, ballot.server)
     return [
         Prepare(ballot),
         Promise(ballot, None),
         Promise(ballot, Proposal(ballot, value)),
         Accept(ballot, value),
         Accepted(ballot, value),
-        Nack(ballot, ballot),
+        Nack(LEAST, max(ballot, Ballot(1, ServerId(1)))),
+        Query(read),
+        Answer(read, None),
+        Answer(read, Proposal(ballot, value)),
         Chosen(ballot, value),
         Heartbeat(),
     ]
@@ -58,6 +71,8 @@ def at_every_edge(values: Sequence[V], highest: Ballot) -> list[Message[V]]:
     ]
     apart: list[Message[V]] = [
         Nack(LEAST, highest),
+        Query(ReadId(0, HIGHEST_READ)),
+        Query(ReadId(HIGHEST_READ, 0)),
         Nack(Ballot(2, ServerId(3)), Ballot(3, ServerId(2))),
         *(Promise(highest, Proposal(LEAST, value)) for value in values),
     ]
@@ -70,12 +85,17 @@ def drawn(values: Sequence[V], highest: Ballot) -> st.SearchStrategy[Message[V]]
     ballots = st.builds(Ballot, st.integers(1, highest.round), servers)
     value = st.sampled_from(values)
     proposals = st.builds(Proposal[V], ballots, value)
+    reads = st.builds(ReadId, st.integers(0, HIGHEST_READ), st.integers(0, HIGHEST_READ))
+    two = st.lists(ballots, min_size=2, max_size=2, unique=True).map(sorted)
     return st.one_of(
         st.builds(Prepare, ballots),
-        st.builds(Promise[V], ballots, st.none() | proposals),
+        st.builds(Promise[V], ballots, st.none()),
+        st.tuples(two, value).map(lambda it: Promise(it[0][1], Proposal(it[0][0], it[1]))),
         st.builds(Accept[V], ballots, value),
         st.builds(Accepted[V], ballots, value),
-        st.builds(Nack, ballots, ballots),
+        two.map(lambda it: Nack(*it)),
+        st.builds(Query, reads),
+        st.builds(Answer[V], reads, st.none() | proposals),
         st.builds(Chosen[V], ballots, value),
         st.builds(Heartbeat),
     )
@@ -96,6 +116,6 @@ def _types(part: object) -> tuple[object, ...]:
     if attrs.has(kind):
         names = [it.name for it in attrs.fields(kind) if it.name != "value"]
         parts = tuple(getattr(part, name) for name in names)
-    elif isinstance(part, Ballot):
+    elif isinstance(part, Ballot | ReadId):
         parts = part
     return kind, *map(_types, parts)

@@ -23,6 +23,7 @@ from paxos import (
     Accept,
     Accepted,
     Acceptor,
+    Answer,
     Ballot,
     Beat,
     Chosen,
@@ -38,7 +39,11 @@ from paxos import (
     Proposal,
     Propose,
     Proposer,
+    Query,
+    QueryTimer,
     QuorumSystem,
+    Read,
+    ReadId,
     Reply,
     Request,
     Server,
@@ -47,6 +52,7 @@ from paxos import (
     flexible,
     listed,
     majority,
+    proposer,
     server,
     weighted,
 )
@@ -56,6 +62,7 @@ T = TypeVar("T")
 V = TypeVar("V")
 
 MOST_SERVERS, MOST_ROUNDS, MOST_ACTS = 5, 5, 40
+LATER_SESSION = 3  # of the reads in a situation: none of those that ``read_ids`` draws
 THREE = tuple(ServerId(number) for number in (1, 2, 3))
 
 # --- who ----------------------------------------------------------------------------------------
@@ -167,6 +174,23 @@ def nacks(members: Collection[ServerId] = THREE) -> SearchStrategy[Nack]:
     return two.map(lambda pair: Nack(min(pair), max(pair)))
 
 
+def read_ids() -> SearchStrategy[ReadId]:
+    """Which read it is; few, so that they meet."""
+    return st.builds(ReadId, st.integers(0, 2), st.integers(0, 2))
+
+
+def queries() -> SearchStrategy[Query]:
+    """Requests of a read."""
+    return st.builds(Query, read_ids())
+
+
+def answers(
+    values: SearchStrategy[V], members: Collection[ServerId] = THREE
+) -> SearchStrategy[Answer[V]]:
+    """What acceptors tell a read."""
+    return st.builds(Answer[V], read_ids(), st.none() | proposals(values, members))
+
+
 def chosens(
     values: SearchStrategy[V], members: Collection[ServerId] = THREE
 ) -> SearchStrategy[Chosen[V]]:
@@ -183,7 +207,7 @@ def requests(
     values: SearchStrategy[V], members: Collection[ServerId] = THREE
 ) -> SearchStrategy[Request[V]]:
     """What a proposer asks an acceptor."""
-    return st.one_of(prepares(members), accepts(values, members))
+    return st.one_of(prepares(members), accepts(values, members), queries())
 
 
 def replies(
@@ -194,6 +218,7 @@ def replies(
         promises(values, members),
         accepteds(values, members),
         nacks(members),
+        answers(values, members),
         chosens(values, members),
     )
 
@@ -201,7 +226,7 @@ def replies(
 def messages(
     values: SearchStrategy[V], members: Collection[ServerId] = THREE
 ) -> SearchStrategy[Message[V]]:
-    """Everything that travels between servers, of all seven types."""
+    """Everything that travels between servers, of all nine types."""
     return st.one_of(requests(values, members), replies(values, members), heartbeats())
 
 
@@ -213,7 +238,9 @@ def any_events(
     return st.one_of(
         st.builds(Propose[V], values),
         st.just(Inquire()),
+        st.builds(Read, read_ids()),
         st.builds(Wake, ballots(members)),
+        st.builds(QueryTimer, read_ids()),
         st.builds(Beat, st.integers(0, 3)),
         st.builds(From[Message[V]], senders, messages(values, members)),
     )
@@ -251,9 +278,10 @@ def _act(draw: DrawFn, world: World[V], act: str, values: SearchStrategy[V]) -> 
     if act == "ask":
         me = draw(st.sampled_from(ids))
         if not is_working(world.servers[me]):
-            request = draw(_questions(values))
+            request = draw(_questions(values, world.reads))
             if type(request) is Propose:
                 world.proposed.append(request.value)
+            world.reads += type(request) is Read
             world.step(me, request)
     elif act == "arrive":
         for _ in range(min(draw(st.integers(1, 12)), len(world.flying))):
@@ -282,9 +310,10 @@ def events(
     branches: list[SearchStrategy[server.Event[V]]] = [
         messages(values).map(lambda message: From(stranger, message)),
         st.builds(Wake, ballots(list(situation.servers))),
+        st.builds(QueryTimer, read_ids()),
         *([_one_of(heard)] if heard else []),
         *([_one_of(owed)] if owed else []),
-        *([] if is_working(situation.servers[me]) else [_questions(values)]),
+        *([] if is_working(situation.servers[me]) else [_questions(values, situation.reads)]),
     ]
     return st.one_of(branches)
 
@@ -316,8 +345,10 @@ def records(values: SearchStrategy[V]) -> SearchStrategy[server.Record[V]]:
     return st.one_of(acceptors(values), st.integers(0, MOST_ROUNDS).map(MaxRound))
 
 
-def _questions(values: SearchStrategy[V]) -> SearchStrategy[Propose[V] | Inquire]:
-    return st.one_of(st.builds(Propose[V], values), st.just(Inquire()))
+def _questions(values: SearchStrategy[V], reads: int) -> SearchStrategy[proposer.ClientRequest[V]]:
+    """What a program may ask; ``reads`` is how many reads there were, so that no id comes twice."""
+    fresh = Read(ReadId(LATER_SESSION, reads))
+    return st.one_of(st.builds(Propose[V], values), st.just(Inquire()), st.just(fresh))
 
 
 def _one_of(items: Sequence[T]) -> SearchStrategy[T]:

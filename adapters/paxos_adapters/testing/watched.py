@@ -13,7 +13,9 @@ from typing import Generic, TypeAlias, TypeVar
 
 from attrs import Factory, field, frozen
 
-from paxos import From, Inquire, Message, PaxosError, Propose, QuorumSystem, ServerId, server
+from paxos import From, Inquire, Message, PaxosError, Propose, QuorumSystem, Read, ServerId, server
+from paxos.errors import assert_never
+from paxos.proposer import ClientRequest
 from paxos_adapters.host import DEFAULT_PACE, Pace
 from paxos_adapters.memory import Cluster, Delivery, Event
 from paxos_adapters.pictures import Moment, describe, space_time
@@ -33,7 +35,7 @@ class Asked(Generic[V]):
     """A program asked ``server`` for something."""
 
     server: ServerId
-    request: Propose[V] | Inquire
+    request: ClientRequest[V]
 
 
 @frozen
@@ -127,7 +129,7 @@ class WatchedCluster(Cluster[V]):
         """Noted before it happens, so that what breaks a server is seen."""
         if type(event) is From:
             self.history.append(Delivery(self._clock.now_s, event.sender, me, event.message))
-        elif type(event) is Propose or type(event) is Inquire:
+        elif type(event) is Propose or type(event) is Inquire or type(event) is Read:
             self.history.append(Asked(me, event))
         super()._tell(me, event)
 
@@ -136,10 +138,18 @@ def _drawn(it: Happening[V]) -> Delivery[Message[V]] | Moment:
     if isinstance(it, Lost):
         return Moment(it.sender, f"{describe(it.message)} to S{it.receiver} is lost")
     if isinstance(it, Asked):
-        asked = it.request
-        words = f"proposes {asked.value}" if isinstance(asked, Propose) else "inquires"
-        return Moment(it.server, f"S{it.server} {words}")
+        return Moment(it.server, f"S{it.server} {_asks(it.request)}")
     return it
+
+
+def _asks(request: ClientRequest[V]) -> str:
+    if type(request) is Propose:
+        return f"proposes {request.value}"
+    if type(request) is Inquire:
+        return "inquires"
+    if type(request) is Read:
+        return "reads"
+    assert_never(request)
 
 
 class AsText(Generic[V]):

@@ -14,10 +14,8 @@ from attrs import Factory, define, frozen
 
 from paxos import (
     Broadcast,
-    Done,
     From,
     Message,
-    NothingChosen,
     QuorumSystem,
     Server,
     ServerId,
@@ -25,8 +23,8 @@ from paxos import (
     WakeMe,
     server,
 )
-from paxos.errors import assert_never
 from paxos.proposer import Accepting, Preparing
+from paxos.reader import Querying
 from paxos.server import Wakeup
 from paxos_adapters.transitions import settle
 
@@ -44,7 +42,7 @@ class Situation(Generic[V]):
     """How a cluster stands: states, disks, and all that can still happen.
 
     ``sent`` is every message ever sent: each can come late, or again. ``wakeups`` are those still
-    owed to a server, old lives of it included.
+    owed to a server, old lives of it included. ``reads`` is how many reads have begun.
     """
 
     quorum: QuorumSystem
@@ -54,6 +52,7 @@ class Situation(Generic[V]):
     wakeups: tuple[tuple[ServerId, Wakeup], ...]
     proposed: tuple[V, ...]
     reports: tuple[Told[V], ...]
+    reads: int
 
 
 @define
@@ -68,6 +67,7 @@ class World(Generic[V]):
     wakeups: list[tuple[ServerId, Wakeup]] = Factory(list[tuple[ServerId, Wakeup]])
     proposed: list[V] = Factory(list[V])
     reports: list[Told[V]] = Factory(list[Told[V]])
+    reads: int = 0
 
     def step(self, me: ServerId, event: server.Event[V]) -> None:
         """One step, its save, and what leaves after it."""
@@ -86,10 +86,8 @@ class World(Generic[V]):
             self.send(me, self.servers, effect.message)
         elif type(effect) is WakeMe:
             self.wakeups.append((me, effect.wake))
-        elif type(effect) is Done or type(effect) is NothingChosen:
-            self.reports.append((me, effect))
         else:
-            assert_never(effect)
+            self.reports.append((me, effect))
 
     def send(self, me: ServerId, receivers: Iterable[ServerId], message: Message[V]) -> None:
         """Put ``message`` on its way to each of ``receivers``."""
@@ -115,9 +113,10 @@ class World(Generic[V]):
             tuple(self.wakeups),
             tuple(self.proposed),
             tuple(self.reports),
+            self.reads,
         )
 
 
 def is_working(state: Server[V]) -> bool:
-    """Whether a proposal is under way, so that another question would raise Busy."""
-    return type(state.proposer.phase) is Preparing or type(state.proposer.phase) is Accepting
+    """Whether something is under way, so that another question would raise Busy."""
+    return isinstance(state.proposer.phase, Querying | Preparing | Accepting)

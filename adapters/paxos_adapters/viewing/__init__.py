@@ -12,7 +12,7 @@ Arrows point one way: unfolding <- page.
 
 from __future__ import annotations
 
-from paxos_adapters.viewing.page import MAX_DECISIONS, MAX_STEPS, Page, is_page, page
+from paxos_adapters.viewing.page import MAX_DECISIONS, MAX_STEPS, PAGE, Page, page
 from paxos_adapters.viewing.unfolding import unfolding
 
-__all__ = ["MAX_DECISIONS", "MAX_STEPS", "Page", "is_page", "page", "unfolding"]
+__all__ = ["MAX_DECISIONS", "MAX_STEPS", "PAGE", "Page", "page", "unfolding"]

@@ -14,7 +14,6 @@ from collections.abc import Iterator, Mapping
 from hashlib import sha256
 from html import escape
 from importlib.resources import files
-from pathlib import Path
 from typing import TypeAlias
 
 from attrs import evolve, frozen
@@ -22,7 +21,9 @@ from attrs import evolve, frozen
 from paxos import ServerId
 from paxos_adapters.explaining import UnknownDecision, explain, of_replay
 from paxos_adapters.explaining.words import named
+from paxos_adapters.outputs import Kind
 from paxos_adapters.pictures.svg import svg
+from paxos_adapters.printable import printable
 from paxos_adapters.recording import Arrow, Header, Look, RecordingError, Replay, Step, Story
 from paxos_adapters.recording import story as told_of
 from paxos_adapters.viewing.unfolding import unfolding
@@ -32,6 +33,7 @@ MAX_DECISIONS = 50
 MAX_TEXT = 500  # characters of one line: a value may be much longer
 
 MARK = '<meta name="generator" content="paxos view">'
+PAGE = Kind("a page of paxos view", MARK.encode(), 1_000)
 EPOCH_S = 1e9  # times above are those of a clock, and others those of a schedule
 
 Json: TypeAlias = bool | int | str | list["Json"] | dict[str, "Json"] | None
@@ -94,15 +96,9 @@ def page(
     return Page(re.sub(r"\{\{(\w+)\}\}", lambda it: parts[it[1]], _read("page.html")), left_out)
 
 
-def is_page(path: Path) -> bool:
-    """Whether ``path`` was written from here. Raises OSError."""
-    with path.open("rb") as file:
-        return MARK.encode() in file.read(1_000)
-
-
 def fit(text: str) -> str:
     """``text`` in one line, with what cannot be seen escaped; what is too long is cut off."""
-    seen = "".join(it if it.isprintable() else ascii(it)[1:-1] for it in text[: MAX_TEXT + 1])
+    seen = printable(text[: MAX_TEXT + 1])
     if len(seen) <= MAX_TEXT:
         return seen
     return f"{seen[:MAX_TEXT]}… ({len(text):,} characters)"
@@ -152,7 +148,7 @@ def _notes(replay: Replay, left_out: str) -> Iterator[str]:
     if replay.difference is not None:
         yield fit(f"The replay ends where it goes another way: {replay.difference.text}.")
     if replay.other_core:
-        yield f"The core is another one now: {', '.join(replay.other_core)}."
+        yield fit(f"The core is another one now: {', '.join(replay.other_core)}.")
     for path in replay.torn:
         yield fit(f"{path.name} breaks off within a line: whoever wrote it was killed.")
     for path in replay.unfinished:

@@ -7,6 +7,8 @@
     [5, decision, round, server, round, server]    Nack; the second ballot is the promised one
     [6, decision, round, server, value]            Chosen
     [7, decision]                                  Heartbeat
+    [8, decision, session, number]                 Query; which read asks
+    [9, decision, session, number, accepted]       Answer; accepted as in a Promise
 
 - A decision is a string, a value is binary. The wire looks into neither.
 - The structs are mapped to and from the messages of the core by hand, and no further: what comes
@@ -23,6 +25,7 @@ import msgspec
 from paxos import (
     Accept,
     Accepted,
+    Answer,
     Ballot,
     Chosen,
     Heartbeat,
@@ -31,12 +34,15 @@ from paxos import (
     Prepare,
     Promise,
     Proposal,
+    Query,
+    ReadId,
     ServerId,
 )
 from paxos.errors import assert_never
 from paxos_adapters.wire.bounds import (
     MAX_MESSAGES,
     MAX_NAME_BYTES,
+    MAX_READ,
     MAX_ROUND,
     MAX_SERVER,
     MAX_VALUE_BYTES,
@@ -58,6 +64,11 @@ class _BallotLine(_Line):
 
 class _ValueLine(_BallotLine):
     value: bytes
+
+
+class _ReadLine(_Line):
+    session: int
+    number: int
 
 
 @final
@@ -96,7 +107,19 @@ class _Heartbeat(_Line, tag=7):
     pass
 
 
-_Struct: TypeAlias = _Prepare | _Promise | _Accept | _Accepted | _Nack | _Chosen | _Heartbeat
+@final
+class _Query(_ReadLine, tag=8):
+    pass
+
+
+@final
+class _Answer(_ReadLine, tag=9):
+    accepted: tuple[int, int, bytes] | None
+
+
+_Struct: TypeAlias = (
+    _Prepare | _Promise | _Accept | _Accepted | _Nack | _Chosen | _Heartbeat | _Query | _Answer
+)
 _ENCODER = msgspec.msgpack.Encoder()
 _DECODER = msgspec.msgpack.Decoder(list[_Struct])
 
@@ -134,6 +157,10 @@ def _struct(decision: str, message: Message[bytes]) -> _Struct:
         return _Nack(decision, *_sent(message.ballot), *_sent(message.promised))
     if type(message) is Chosen:
         return _Chosen(decision, *_sent(message.ballot), _checked(message.value))
+    if type(message) is Query:
+        return _Query(decision, *_asked(message.id))
+    if type(message) is Answer:
+        return _Answer(decision, *_asked(message.id), _held(message.accepted))
     assert_never(message)
 
 
@@ -143,6 +170,13 @@ def _sent(ballot: Ballot) -> Ballot:
     if not 0 <= ballot.server <= MAX_SERVER:
         raise OutOfBounds("the server of a ballot", ballot.server, 0, MAX_SERVER)
     return ballot
+
+
+def _asked(read: ReadId) -> ReadId:
+    for what, number in ("the session of a read", read.session), ("a read", read.number):
+        if not 0 <= number <= MAX_READ:
+            raise OutOfBounds(what, number, 0, MAX_READ)
+    return read
 
 
 def _held(proposal: Proposal[bytes] | None) -> tuple[int, int, bytes] | None:
@@ -186,17 +220,40 @@ def _message(struct: _Struct) -> Message[bytes]:
     if type(struct) is _Prepare:
         return Prepare(_ballot(struct.round, struct.server))
     if type(struct) is _Promise:
-        return Promise(_ballot(struct.round, struct.server), _proposal(struct.accepted))
+        return _promise(_ballot(struct.round, struct.server), _proposal(struct.accepted))
     if type(struct) is _Accept:
         return Accept(_ballot(struct.round, struct.server), _value(struct.value))
     if type(struct) is _Accepted:
         return Accepted(_ballot(struct.round, struct.server), _value(struct.value))
     if type(struct) is _Nack:
         promised = _ballot(struct.promised_round, struct.promised_server)
-        return Nack(_ballot(struct.round, struct.server), promised)
+        return _nack(_ballot(struct.round, struct.server), promised)
     if type(struct) is _Chosen:
         return Chosen(_ballot(struct.round, struct.server), _value(struct.value))
+    if type(struct) is _Query:
+        return Query(_read(struct.session, struct.number))
+    if type(struct) is _Answer:
+        return Answer(_read(struct.session, struct.number), _proposal(struct.accepted))
     assert_never(struct)
+
+
+def _promise(ballot: Ballot, accepted: Proposal[bytes] | None) -> Promise[bytes]:
+    """The ballots may be equal: a Prepare that comes again after its Accept is promised again."""
+    if accepted is not None and accepted.ballot > ballot:
+        raise Hostile(Reason.IMPOSSIBLE)
+    return Promise(ballot, accepted)
+
+
+def _nack(ballot: Ballot, promised: Ballot) -> Nack:
+    if promised <= ballot:
+        raise Hostile(Reason.IMPOSSIBLE)
+    return Nack(ballot, promised)
+
+
+def _read(session: int, number: int) -> ReadId:
+    if not (0 <= session <= MAX_READ and 0 <= number <= MAX_READ):
+        raise Hostile(Reason.OUT_OF_BOUNDS)
+    return ReadId(session, number)
 
 
 def _ballot(number: int, server: int) -> Ballot:

@@ -22,6 +22,8 @@ MAX_MESSAGES = 256
 
 MAX_ROUND = (1 << 63) - 1
 MAX_MARK = (1 << 63) - 1
+MAX_READ = (1 << 64) - 1
+"""The session of a read, and its number within: what 64 bits hold."""
 
 MAX_KEYS = 16
 """Keys in a keyring: two are enough to rotate."""

@@ -29,6 +29,7 @@ class Reason(Enum):
     TOO_MANY_LIVES = "its sender began many lives without a save; after one it is heard again"
     REPLAYED = "it was taken before, or is too old to tell"
     MALFORMED = "its body is no batch of messages"
+    IMPOSSIBLE = "no server that keeps the protocol says what is in it"
 
 
 class WireError(PaxosError):

@@ -1,0 +1,44 @@
+"""How a command fails: what is printed, and the exit code."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import click
+
+from paxos import PaxosError
+from paxos_adapters.printable import printable
+
+
+class BadArguments(click.ClickException):
+    """What was asked for cannot be; nothing was begun."""
+
+    exit_code = 2
+
+
+class Failure(click.ClickException):
+    """What was asked for was not reached."""
+
+    def __init__(self, error: PaxosError | OSError) -> None:
+        is_raw = isinstance(error, OSError) and not isinstance(error, PaxosError)
+        super().__init__(_plain(error) if is_raw else str(error))
+
+
+class Interrupted(click.ClickException):
+    """Ctrl-C or SIGTERM came while the outcome was open."""
+
+    exit_code = 130
+
+
+class InLines(click.ClickException):
+    """What was asked for was not reached, for reasons that take several lines."""
+
+    def __init__(self, lines: Iterable[str]) -> None:
+        super().__init__("\n".join(map(printable, lines)))
+
+
+def _plain(error: PaxosError | OSError) -> str:
+    """What the system says, in a sentence."""
+    where: object = getattr(error, "filename", None)
+    what: object = getattr(error, "strerror", None) or error
+    return f"{what}." if where is None else f"{where} cannot be used: {what}."
