@@ -53,7 +53,7 @@ class Scope:
         return frozenset(value + "'" * n for value in VALUES[: self.proposers] for n in lives)
 
     def __attrs_post_init__(self) -> None:
-        for name in "acceptors", "proposers", "ballots", "crashes", "readers", "inquirers", "reads":
+        for name in "acceptors", "proposers", "ballots", "crashes", "readers", "reads", "inquirers":
             numbers.whole(name, getattr(self, name), 0)
         if len(self.quorum.members) != self.acceptors:
             raise ScopeError(
