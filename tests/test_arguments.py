@@ -109,17 +109,11 @@ def test_a_time_that_is_none_begins_nothing(tmp_path: Path, wrong: float) -> Non
     asyncio.run(asyncio.wait_for(run(), 60))
 
 
-@pytest.mark.parametrize(
-    "address", [("127.0.0.1", nan), ("127.0.0.1", 65536), ("127.0.0.1",), "127.0.0.1:7000", None]
-)
-def test_an_address_that_is_none_is_refused_by_a_transport_too(
-    tmp_path: Path, address: Address
-) -> None:
+@pytest.mark.parametrize("wrong", [-1, 1 << 32, "1", 0.5])
+def test_an_id_that_no_frame_has_room_for_is_refused(tmp_path: Path, wrong: ServerId) -> None:
+    addresses = {**ALONE, wrong: ("127.0.0.1", 9)}
     with FileStore.create(tmp_path / "n1.db", cluster="c", server=ME) as file:
-        for make in (
-            lambda: DatagramTransport(file, {ME: address}, decision="x", receive=print),
-            lambda: Node(file, {ME: address}, codec=TEXT),
-            lambda: Node(file, {**ALONE, ServerId(-1): ("127.0.0.1", 9)}, codec=TEXT),
-        ):
-            with pytest.raises(BadNumber):
-                make()
+        with pytest.raises(BadNumber, match="the id of a server"):
+            DatagramTransport(file, addresses, decision="x", receive=lambda _, __: None)
+        with pytest.raises(BadNumber, match="the id of a server"):
+            Node(file, addresses, codec=TEXT)

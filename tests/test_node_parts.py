@@ -223,7 +223,7 @@ def test_saves_go_on_in_a_thread_while_the_disk_is_slow(tmp_path: Path, is_quick
                 await asyncio.sleep(0)
             assert isinstance(told[1], ValueError)
             assert file.load("a").records == (record,)
-            await asyncio.wrap_future(saver.closing())
+            await saver.close()
 
     runs(run())
 
@@ -261,7 +261,7 @@ class TestSaver:
                 saver.save([("a", MaxRound(1))], told.append)
                 while len(told) < number:
                     await asyncio.sleep(0)
-            await asyncio.wrap_future(saver.closing())
+            await saver.close()
             assert [aside for aside, _ in disk.saves] == [False] * 2 + [True] * 2 + [False] * 2 + [
                 True
             ]
@@ -287,7 +287,7 @@ class TestSaver:
                 await asyncio.sleep(0)
             assert not saver.is_busy
             assert disk.most == 1
-            await asyncio.wrap_future(saver.closing())
+            await saver.close()
             assert sum(count for _, count in disk.saves) == 7
 
         runs(run())
@@ -297,7 +297,7 @@ class TestSaver:
             before = set(threading.enumerate())
             saver = Saver(Disk().save, 0.1, UNBROKEN)
             (thread,) = set(threading.enumerate()) - before
-            await asyncio.wrap_future(saver.closing())
+            await saver.close()
             thread.join(20)
             assert not thread.is_alive()
 
@@ -313,8 +313,8 @@ class TestSaver:
             saver.save([("a", MaxRound(1))], lambda _: None)
             return saver
 
-        closing = asyncio.run(run()).closing()
+        saver = asyncio.run(run())
         disk.go.set()
-        closing.result(60)
+        asyncio.run(saver.close())
         assert disk.saves == [(True, 1)]
         assert not caplog.records

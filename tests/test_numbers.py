@@ -72,14 +72,6 @@ def test_a_whole_number_is_in_its_range_or_a_typed_error(
         assert least <= taken <= most
 
 
-@pytest.mark.parametrize(
-    "wrong", [None, 7, "host:1", ("host",), ("host", "7"), (b"host", 7), ("host", 65536)]
-)
-def test_what_is_no_address_is_refused(wrong: object) -> None:
-    with pytest.raises(BadNumber):
-        numbers.address("the server", wrong)
-
-
 @given(st.tuples(ANYTHING, ANYTHING, ANYTHING))
 def test_a_pace_can_be_kept_or_is_refused(
     times: tuple[float, float, float],

@@ -7,9 +7,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from operator import index
-from typing import SupportsIndex, TypeGuard
+from typing import SupportsIndex
 
 from paxos import PaxosError
 
@@ -21,8 +21,6 @@ MAX_SERVER = (1 << 32) - 1
 
 MAX_SERVERS = 1_000
 """The most servers that a cluster in memory, a simulation or an exploration can have."""
-
-MAX_PORT = (1 << 16) - 1
 
 
 class BadNumber(PaxosError, ValueError):
@@ -66,14 +64,3 @@ def servers(given: Iterable[object]) -> None:
     """Raise BadNumber unless these can be ids of servers on the wire."""
     for server in given:
         whole("the id of a server", server, 0, MAX_SERVER)
-
-
-def _is_sequence(given: object) -> TypeGuard[Sequence[object]]:
-    return isinstance(given, Sequence)
-
-
-def address(what: str, given: object) -> tuple[str, int]:
-    """``given`` as a host and a port from 0. Raises BadNumber."""
-    if _is_sequence(given) and len(given) == 2 and isinstance(given[0], str):
-        return given[0], whole(f"the port of {what}", given[1], 0, MAX_PORT)
-    raise BadNumber(what, given, "a host, as text, and a port")

@@ -76,13 +76,10 @@ class Mesh:
         """The links of the server whose memory ``file`` is to all others of ``addresses``.
 
         It listens at ``listen``, at its own address if not said. Raises BadNumber; Insecure for
-        addresses beyond loopback without ``protection``, unless ``insecure``; BadAddress for
-        addresses that can never work; UnknownServer if the file's server, or another member, has no
-        address.
+        addresses beyond loopback without ``protection``, unless ``insecure``; BadAddress for those
+        that can never work; UnknownServer if the file's server, or another member, has no address.
         """
         numbers.servers(addresses)
-        for it in addresses.values() if listen is None else (listen, *addresses.values()):
-            numbers.address("a server", it)
         me = file.identity.server
         for member in {me, *members} - addresses.keys():
             raise UnknownServer(member, addresses.keys())

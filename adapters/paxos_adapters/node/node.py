@@ -181,7 +181,7 @@ class Node(Generic[V]):
         """
         if self._saver is not None and os.getpid() == self._process:
             self._stop(NodeClosed())
-            await asyncio.wrap_future(self._saver.closing())
+            await self._saver.close()
             await self._mesh.closed()
 
     async def stopped(self) -> Stopped:

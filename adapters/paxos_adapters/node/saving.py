@@ -62,9 +62,10 @@ class Saver:
             self._under_way += 1
             saving.add_done_callback(lambda saving: self._hand_over(saving, saved))
 
-    def closing(self) -> Future[None]:
-        """Save nothing more. Done when the saves under way are, and the thread has ended."""
-        return self._committer.closing()
+    async def close(self) -> None:
+        """Save nothing more, and wait until the saves under way are done. May be called again."""
+        await asyncio.wrap_future(self._committer.closing())
+        self._committer.close()  # The thread has nothing to do any more but to end.
 
     def _save(self, entries: Sequence[Entry]) -> Saved[server.Record[bytes]]:
         started_s = self._clock()
