@@ -11,15 +11,18 @@ import pytest
 from paxos import (
     Accept,
     Accepted,
+    Acceptor,
     Busy,
     Chosen,
     Done,
     Nack,
     NothingChosen,
+    NotYetChosen,
     Prepare,
     Promise,
     QuorumError,
     QuorumSystem,
+    ReadId,
     ServerId,
     UnknownServer,
     flexible,
@@ -246,6 +249,46 @@ class TestCrash:
         cluster.inquire(S1)
         cluster.run()
         assert cluster.chosen == dict.fromkeys(cluster.servers, "red")
+
+
+class TestReads:
+    """A server asks a quorum, without a ballot, and saves nothing."""
+
+    def test_nothing_is_found_before_anything_is_proposed(self) -> None:
+        cluster = Cluster[str](3)
+        reads = [cluster.read(me) for me in cluster.servers]
+        cluster.run()
+        assert cluster.reports == [
+            (me, NotYetChosen(it)) for me, it in zip(cluster.servers, reads, strict=True)
+        ]
+        assert all(cluster.state(me).acceptor == Acceptor() for me in cluster.servers)
+
+    def test_no_id_is_used_again_not_even_after_a_restart(self) -> None:
+        cluster = Cluster[str](3)
+        reads = set[ReadId]()
+        for _ in range(3):
+            reads.add(cluster.read(S1))
+            cluster.restart(S1)
+        assert len(reads) == 3
+
+    def test_what_is_chosen_is_found_after_a_restart(self) -> None:
+        cluster = Cluster[str](3)
+        cluster.propose(S1, "red")
+        cluster.run()
+        cluster.restart(S2)
+        cluster.read(S2)
+        cluster.run()
+        assert cluster.chosen[S2] == "red"
+
+    def test_one_thing_at_a_time(self) -> None:
+        cluster = Cluster[str](3)
+        cluster.read(S1)
+        with pytest.raises(Busy, match="still at work on a read"):
+            cluster.propose(S1, "red")
+        cluster.run()
+        cluster.propose(S1, "red")
+        cluster.run()
+        assert cluster.chosen[S1] == "red"
 
 
 class TestStuck:

@@ -10,6 +10,7 @@ import pytest
 from paxos import (
     Accept,
     Accepted,
+    Answer,
     Chosen,
     Heartbeat,
     Message,
@@ -17,6 +18,8 @@ from paxos import (
     Prepare,
     Promise,
     Proposal,
+    Query,
+    ReadId,
     ServerId,
 )
 from paxos_adapters.memory import Cluster, Delivery
@@ -39,6 +42,9 @@ PREPARE = Prepare(ballot("1.1"))
         (Nack(ballot("3.1"), ballot("4.5")), "Nack 3.1, 4.5 is promised"),
         (Chosen(ballot("3.1"), "red"), "Chosen red"),
         (Heartbeat(), "Heartbeat"),
+        (Query(ReadId(17, 4)), "Query 17/4"),
+        (Answer[str](ReadId(17, 4), None), "Answer 17/4, nothing accepted"),
+        (Answer(ReadId(17, 4), Proposal(ballot("2.5"), "red")), "Answer 17/4, 2.5 red"),
     ],
 )
 def test_a_message_in_a_few_words(message: Message[str], words: str) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from paxos import Ballot, Chosen, From, Inquire, PaxosError, Propose, ServerId, majority
+from paxos import Ballot, Chosen, From, Inquire, PaxosError, Propose, Read, ServerId, majority
 from paxos_adapters import testing
 from paxos_adapters.host import Stopped
 from paxos_adapters.memory import Delivery
@@ -300,6 +300,7 @@ class TestWatchedClusters:
         cluster.restart(S2)
         cluster.inquire(S3)
         cluster.run()
+        read = cluster.read(S2)
 
         happened = [it for it in cluster.history if not isinstance(it, Delivery)]
         assert happened[:4] == [
@@ -308,10 +309,12 @@ class TestWatchedClusters:
             Moment(S2, "S2 starts again"),
             Asked(S3, Inquire()),
         ]
+        assert Asked(S2, Read(read)) in cluster.history
         assert {type(it) for it in cluster.history} == {Asked, Delivery, Lost, Moment}
         lines = cluster.account()
         assert "S1 proposes red" in lines
         assert "S3 inquires" in lines
+        assert "S2 reads" in lines
         assert " is lost" in lines
 
     def test_show_the_message_that_broke_them(self) -> None:

@@ -17,6 +17,7 @@ from paxos import (
     Accept,
     Accepted,
     Acceptor,
+    Answer,
     Ballot,
     Beat,
     Choice,
@@ -35,7 +36,11 @@ from paxos import (
     Proposal,
     Propose,
     Proposer,
+    Query,
+    QueryTimer,
     QuorumSystem,
+    Read,
+    ReadId,
     Saved,
     Server,
     ServerId,
@@ -49,6 +54,7 @@ from paxos import (
 from paxos.election import Heard
 from paxos.learner import Tally
 from paxos.proposer import Accepting, Idle, Preparing, Task
+from paxos.reader import Querying
 from paxos_adapters.codecs import LENIENT, RAW, TEXT
 from paxos_adapters.host import Host, Stopped
 from paxos_adapters.memory import Alarm, Clock, Cluster, Endpoint, MemoryStore, Network
@@ -77,6 +83,7 @@ IDS = st.sampled_from([S1, S2, S3, ServerId(-7)])
 ROUNDS = st.integers(0, 2**40)
 BALLOTS = st.builds(Ballot, ROUNDS, IDS)
 PROPOSALS = st.none() | st.builds(Proposal, BALLOTS, VALUES)
+READS = st.builds(ReadId, st.integers(0, 2**64 - 1), st.integers(0, 2**64 - 1))
 SETS = st.frozensets(IDS)
 MESSAGES = st.one_of(
     st.builds(Prepare, BALLOTS),
@@ -85,12 +92,15 @@ MESSAGES = st.one_of(
     st.builds(Accepted, BALLOTS, VALUES),
     st.builds(Nack, BALLOTS, BALLOTS),
     st.builds(Chosen, BALLOTS, VALUES),
+    st.builds(Query, READS),
+    st.builds(Answer, READS, PROPOSALS),
     st.just(Heartbeat()),
 )
-REQUESTS = st.builds(Propose, VALUES) | st.just(Inquire())
+REQUESTS = st.one_of(st.builds(Propose, VALUES), st.just(Inquire()), st.builds(Read, READS))
 EVENTS = st.one_of(
     REQUESTS,
     st.builds(Wake, BALLOTS),
+    st.builds(QueryTimer, READS),
     st.builds(Beat, ROUNDS),
     st.builds(From, IDS, MESSAGES),
 )
@@ -103,8 +113,15 @@ QUORUMS: st.SearchStrategy[QuorumSystem] = st.sampled_from(
     ]
 )
 TASKS = st.builds(Task, REQUESTS, ROUNDS, ROUNDS)
+LEARNERS = st.builds(
+    Learner,
+    QUORUMS,
+    st.lists(st.builds(Tally, BALLOTS, VALUES, SETS), max_size=2).map(tuple),
+    st.none() | st.builds(Choice, st.builds(Chosen, BALLOTS, VALUES), SETS),
+)
 PHASES = st.one_of(
     st.just(Idle()),
+    st.builds(Querying, READS, LEARNERS, ROUNDS, SETS, SETS, BALLOTS),
     st.builds(Preparing, BALLOTS, TASKS, SETS, SETS, st.booleans(), PROPOSALS),
     st.builds(Accepting, BALLOTS, TASKS, VALUES, st.booleans(), SETS, SETS, st.booleans()),
     st.builds(Done, BALLOTS, VALUES, st.booleans()),
@@ -113,12 +130,7 @@ STATES = st.builds(
     Server,
     st.builds(Acceptor, BALLOTS, PROPOSALS),
     st.builds(Proposer, IDS, QUORUMS, ROUNDS, PHASES),
-    st.builds(
-        Learner,
-        QUORUMS,
-        st.lists(st.builds(Tally, BALLOTS, VALUES, SETS), max_size=2).map(tuple),
-        st.none() | st.builds(Choice, st.builds(Chosen, BALLOTS, VALUES), SETS),
-    ),
+    LEARNERS,
     st.builds(
         Election,
         IDS,
@@ -219,6 +231,17 @@ def test_junk_is_refused_by_type_or_is_what_it_says(junk: object) -> None:
 def test_what_does_not_fit_its_type_is_refused(coded: object) -> None:
     with pytest.raises(RecordingError):
         CODER.event(coded)
+
+
+@pytest.mark.parametrize(
+    "coded",
+    ["", "1", "1/", "/1", "-1/1", "1/-1", "1.1", "01/1", "1/1/1", f"{2**64}/1", 1, None, [1, 1]],
+    ids=repr,
+)
+def test_what_is_no_id_of_a_read_is_refused(coded: object) -> None:
+    assert CODER.event(["Read", "17/4"]) == Read(ReadId(17, 4))
+    with pytest.raises(RecordingError, match="the id of a read"):
+        CODER.event(["Read", coded])
 
 
 def test_a_set_with_an_item_twice_and_quorums_that_miss_are_refused() -> None:

@@ -57,6 +57,21 @@ def test_the_lectures_example_c(tmp_path: Path) -> None:
     assert [it.text for it in refusals] == ["Nack 3.1, 4.5 is promised"] * 3
 
 
+def test_a_read_is_told(tmp_path: Path) -> None:
+    with recorder(tmp_path) as recording:
+        cluster = Cluster[str](3, witness=recording)
+        cluster.read(S1)
+        cluster.run()
+    told = story(replay(tmp_path / "run"))
+
+    (reads,) = (it for it in told.moments if it.kind is Kind.READS)
+    assert (reads.lane, reads.text) == (S1, "reads what is chosen")
+    ends = [it.text for it in told.moments if "knows" in it.text]
+    assert ends == [
+        "hears Answer 1/0, nothing accepted, knows that nothing was chosen when it began to read"
+    ]
+
+
 def test_steps_are_moments_and_time_runs_on(tmp_path: Path) -> None:
     told = of_scenario("who-knows", tmp_path)
 
