@@ -65,7 +65,7 @@ def test_for_mermaid(folder: Path) -> None:
         (("--from", 9, "--to", 3), 2, "--from 9 comes after --to 3"),
         (("--from", 900), 2, "no step is in between: there are steps 1 to 48"),
         (("--name", "shape"), 1, "nothing about a decision 'shape'"),
-        (("--svg", "nowhere/x.svg"), 1, "nowhere/x.svg cannot be written: No such file"),
+        (("--svg", "nowhere/x.svg"), 2, "nowhere/x.svg cannot be written: there is no such"),
     ],
     ids=["both", "backwards", "beyond", "unknown", "unwritable"],
 )

@@ -82,6 +82,7 @@ BOUNDED = {
     "cli/node.py": "once, when it starts and when it is told to end",
     "node/mesh.py": "a peer that has lost its memory: at most once in TELL_S for each peer",
     "node/node.py": "once, when it stops for good",
+    "node/transport.py": "once, when it stops for good",
     "recording/recorder.py": "once, when a recording ends",
 }
 """Who logs past it, and what bounds that."""

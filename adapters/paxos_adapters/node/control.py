@@ -29,6 +29,7 @@ from paxos.errors import assert_never
 from paxos_adapters import forks
 from paxos_adapters.codecs import BRIEF
 from paxos_adapters.host import Stopped
+from paxos_adapters.limited_log import LimitedLog
 from paxos_adapters.node.errors import NoAnswer, NodeClosed, OutcomeUnknown
 from paxos_adapters.node.lines import (
     MAX_LINE_BYTES,
@@ -62,7 +63,7 @@ LINE_S = 10.0
 ACCEPT_AGAIN_S = 0.1
 """How long to wait before the next one is let in, if the system has no descriptor left."""
 
-_logger = logging.getLogger(__name__)
+_log = LimitedLog(logging.getLogger(__name__))
 Waiting: TypeAlias = AskPropose | AskRead | AskWatch
 _question: Decoder[Question] = Decoder(Question)
 
@@ -121,18 +122,15 @@ class _Control:
         self._socket.close()
 
     async def _accept(self) -> None:
-        loop, is_quiet = asyncio.get_running_loop(), False
+        loop = asyncio.get_running_loop()
         facts = {"event": "control", "server": self._node.me}
         while True:
             try:
                 sock, _ = await loop.sock_accept(self._socket)
             except OSError as error:
-                if not is_quiet:
-                    _logger.warning("no more questions can come for now: %s", error, extra=facts)
-                is_quiet = True
+                _log.warning("accept", "no more questions can come for now: %s", error, extra=facts)
                 await asyncio.sleep(ACCEPT_AGAIN_S)
             else:
-                is_quiet = False
                 self._take(forks.own(sock))
 
     def _take(self, sock: socket.socket) -> None:

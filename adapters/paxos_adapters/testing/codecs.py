@@ -133,7 +133,7 @@ class CodecKit(Generic[V]):
                 [sys.executable, "-c", ELSEWHERE, *self._place()],
                 env=os.environ | {"PYTHONHASHSEED": seed, "PYTHONPATH": os.pathsep.join(sys.path)},
                 capture_output=True,
-                text=True,
+                encoding="utf-8",
                 check=False,
             )
             assert done.returncode == 0, f"a second process cannot import this test: {done.stderr}"
