@@ -44,9 +44,16 @@ def write(folder: Path) -> Path:
     """The same file each time, but for what SQLite writes of itself."""
     path = folder / NAME
     numbers = count(1)
+
+    def drawn_bytes(size: int) -> bytes:
+        return bytes(range(size))
+
+    def drawn_hex(size: int) -> str:
+        return f"{next(numbers):0{2 * size}x}"
+
     with (
-        patch.object(opening, "token_bytes", lambda size: bytes(range(size))),
-        patch.object(opening, "token_hex", lambda size: f"{next(numbers):0{2 * size}x}"),
+        patch.object(opening, "token_bytes", drawn_bytes),
+        patch.object(opening, "token_hex", drawn_hex),
     ):
         with take(FileStore.create, path) as it:
             it.save([("leader", STATE), ("leader", MaxRound(3)), ("lock", Acceptor(BALLOT))])

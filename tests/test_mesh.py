@@ -264,6 +264,10 @@ def test_peers_that_are_not_found_are_told_once_and_looked_for_again(
     assert "is not to be found" in complaint
 
 
+def ignored(sender: ServerId, name: str, message: Message[bytes]) -> None:
+    del sender, name, message
+
+
 def test_a_peer_that_was_down_learns_that_its_session_descends(tmp_path: Path) -> None:
     """Both were opened twice while the other was down, so that neither hears the other at first."""
 
@@ -287,7 +291,7 @@ def test_a_peer_that_was_down_learns_that_its_session_descends(tmp_path: Path) -
         ]
         for mesh in nodes:
             mesh.claim()
-            await mesh.open(lambda *_: None, mesh.flush)
+            await mesh.open(ignored, mesh.flush)
         one, two = nodes
         while not (one.peers()[PEER].is_up and two.peers()[ME].is_up):
             await asyncio.sleep(0.001)

@@ -185,21 +185,25 @@ def test_a_refusal_without_a_higher_promise_is_refused(promised: tuple[int, int]
     assert reason([[5, "d", 3, 2, *promised]]) is Reason.IMPOSSIBLE
 
 
+SESSION, NO_SESSION = b"s" * 8, bytes(8)
+
+
 @pytest.mark.parametrize(
-    "fields",
+    ("session", "saves", "previous", "previous_saves"),
     [
-        {"previous_saves": 21},
-        {"saves": MAX_SAVES + 1},
-        {"saves": MAX_SAVES + 2, "previous_saves": MAX_SAVES + 1},
-        {"session": bytes(8)},
-        {"previous": bytes(8)},
+        (SESSION, 20, SESSION, 21),
+        (SESSION, MAX_SAVES + 1, SESSION, 1),
+        (SESSION, MAX_SAVES + 2, SESSION, MAX_SAVES + 1),
+        (NO_SESSION, 20, SESSION, 1),
+        (SESSION, 20, NO_SESSION, 1),
     ],
-    ids=str,
 )
-def test_a_presence_out_of_bounds_is_refused(fields: dict[str, int | bytes]) -> None:
+def test_a_presence_out_of_bounds_is_refused(
+    session: bytes, saves: int, previous: bytes, previous_saves: int
+) -> None:
     whole = End(ONE, Checked()).seal(BEAT)[0]
-    good = Header(*LAYOUT.unpack_from(whole))
-    header = LAYOUT.pack(*Header(**{**good._asdict(), **fields}))
+    good = Header(*LAYOUT.unpack_from(whole))._replace(session=session, saves=saves)
+    header = LAYOUT.pack(*good._replace(previous=previous, previous_saves=previous_saves))
     with pytest.raises(Hostile) as caught:
         End(TWO, Checked()).wire.open(Checked().close(header, whole[HEADER_BYTES:-TAG_BYTES]))
 
