@@ -30,12 +30,6 @@ def other(path: Path) -> Iterator[sqlite3.Connection]:
         yield connection
 
 
-def until_it_waits(file: FileStore) -> turns.Wait:
-    while (wait := file.waits) is None:
-        time.sleep(0.001)
-    return wait
-
-
 class Saving(threading.Thread):
     """A save that may have to wait."""
 
@@ -44,6 +38,13 @@ class Saving(threading.Thread):
         self.file = file
         self.error: BaseException | None = None
         self.start()
+
+    def until_it_waits(self) -> turns.Wait:
+        """Not if the save is over before that."""
+        while (wait := self.file.waits) is None:
+            assert self.is_alive(), self.error
+            time.sleep(0.001)
+        return wait
 
     def run(self) -> None:
         try:
@@ -59,7 +60,7 @@ def test_a_save_waits_for_the_write_lock_and_goes_on(
         file.save([("x", PROMISED)])
         other.execute("BEGIN IMMEDIATE")
         saving = Saving(file)
-        wait = until_it_waits(file)
+        wait = saving.until_it_waits()
         assert (wait.why, wait.lasts_s >= 0) == (turns.LOCKED, True)
         assert set(file.load("x").records) == {PROMISED}
         assert file.saves == 3
@@ -95,7 +96,7 @@ def test_closing_gives_up_a_save_that_waits(path: Path, other: sqlite3.Connectio
     file = reopen(path)
     other.execute("BEGIN IMMEDIATE")
     saving = Saving(file)
-    until_it_waits(file)
+    saving.until_it_waits()
     file.close()
     saving.join()
     assert isinstance(saving.error, DiskBusy)
@@ -138,7 +139,7 @@ def test_a_forgotten_reader_does_not_make_the_log_grow_without_bound(
             file.save([("x", MaxRound(number + 1))], wait=False)
         assert turns.MAX_LOG_BYTES < file.log_bytes < 2 * turns.MAX_LOG_BYTES
         saving = Saving(file)
-        until_it_waits(file)
+        saving.until_it_waits()
         other.execute("ROLLBACK")
         saving.join()
         assert saving.error is None
