@@ -28,7 +28,7 @@ from paxos import (
 from paxos_adapters import committing
 from paxos_adapters.committing import Committer, NotCommitting, Overloaded
 from paxos_adapters.file import FileStore, TooLarge
-from paxos_adapters.file.store import Entry
+from paxos_adapters.file.entries import Entry
 
 ME = ServerId(1)
 
@@ -148,10 +148,10 @@ def test_an_event_loop_serves_many_decisions_with_few_syncs(tmp_path: Path) -> N
         with Committer(file.save) as committer:
             await asyncio.gather(*(decide(f"d{number}", committer) for number in range(200)))
 
-    with FileStore.create(path, cluster="demo", server=ME) as file:
+    with FileStore.create(path, cluster="demo", server=ME, quorum=majority([ME])) as file:
         asyncio.run(run(file))
         assert len(file.decisions()) == 200
-        assert file.mark < 100
+        assert file.saves < 100
 
 
 def submit_on(committer: Committer[int, int], futures: list[Future[Saved[int]]]) -> None:
@@ -168,7 +168,7 @@ class TestMisuse:
     def test_a_bad_value_among_good_ones(self, tmp_path: Path) -> None:
         path = tmp_path / "n1.db"
         good = [("good", MaxRound(7))], [("other", MaxRound(8))]
-        with FileStore.create(path, cluster="demo", server=ME) as file:
+        with FileStore.create(path, cluster="demo", server=ME, quorum=majority([ME])) as file:
             held, go = file.save, Event()
 
             def slow(entries: Sequence[Entry]) -> Saved[server.Record[bytes]]:
@@ -226,12 +226,12 @@ class TestMisuse:
         path = tmp_path / "n1.db"
         program = f"""
 from tests.test_committing import *
-file = FileStore.create({str(path)!r}, cluster="demo", server=ME)
+file = FileStore.create({str(path)!r}, cluster="demo", server=ME, quorum=majority([ME]))
 committer = Committer(file.save)
 for number in range(3000):
     committer.submit([("x", MaxRound(number + 1))])
 """
         root = Path(__file__).parent.parent
         subprocess.run([sys.executable, "-W", "ignore", "-c", program], cwd=root, check=True)
-        with FileStore.open(path, cluster="demo", server=ME) as file:
+        with FileStore.open(path, cluster="demo", server=ME, quorum=majority([ME])) as file:
             assert file.load("x").records == (MaxRound(3000),)

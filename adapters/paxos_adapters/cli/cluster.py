@@ -90,7 +90,13 @@ def _deployment(folder: Path, servers: int | None) -> Deployment:
         drafted = described(unfinished)
         for me, data in drafted.data.items():
             if not data.exists():
-                FileStore.create(data, cluster=drafted.name, server=me).close()
+                FileStore.create(
+                    data,
+                    cluster=drafted.name,
+                    server=me,
+                    quorum=drafted.quorum,
+                    membership=drafted.membership,
+                ).close()
         unfinished.rename(path)
         _sync(folder)
     return described(path)

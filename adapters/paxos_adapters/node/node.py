@@ -32,13 +32,11 @@ from paxos import (
     InvariantError,
     Message,
     NothingChosen,
-    QuorumSystem,
     Saved,
     ServerId,
     To,
     Wake,
     WakeMe,
-    majority,
     server,
 )
 from paxos.errors import assert_never
@@ -80,7 +78,6 @@ class Node(Generic[V]):
         listen: Address | None = None,
         protection: Protection | None = None,
         insecure: bool = False,
-        quorum: QuorumSystem | None = None,
         pace: Pace = DEFAULT_PACE,
         random: Random | None = None,
         quick_s: float = QUICK_S,
@@ -96,17 +93,17 @@ class Node(Generic[V]):
         thread: always, if that is 0. ``witness`` is told what happens, in bytes: a recorder, for
         example.
 
-        Raises Insecure; UnknownServer if the file's server, or another member, has no address.
+        The file says which server this is, who the members are, and what their quorums are. Raises
+        Insecure; NotTheMembers if the addresses are not those of the members.
         """
         self.me = file.identity.server
         self.file = file
         self._values = Values(codec)
-        self.quorum = majority(addresses) if quorum is None else quorum
+        self.quorum = file.quorum
         self._members = tuple(sorted(self.quorum.members))
         self._mesh = Mesh(
             file,
             addresses,
-            members=self.quorum.members,
             protection=protection,
             insecure=insecure,
             listen=listen,
@@ -182,6 +179,7 @@ class Node(Generic[V]):
                 facts = {"event": "stopped", "server": self.me, "reason": type(cause).__name__}
                 _logger.critical("%s", self._stopped, extra=facts)
             self._mesh.close()
+            self.file.stop_waiting()
             self._questions.end(self._stopped)
 
     # --- what programs ask ----------------------------------------------------------------------
@@ -257,7 +255,7 @@ class Node(Generic[V]):
             self.me,
             peers,
             tolerance(self.quorum, up),
-            self.file.mark,
+            self.file.saves,
             len(self._registers),
             len(self._questions),
             {reason.name.lower(): times for reason, times in self._mesh.refused.items()},

@@ -3,6 +3,7 @@
 - A thread costs two switches for each save, about as much as a quick disk takes for the save. On
   a slow disk the event loop has better things to do than to wait.
 - What the last save took is no promise: a quick disk that stalls holds the event loop up once.
+- While another process keeps the file busy, it is the thread that waits.
 - One save at a time. What comes meanwhile goes together into the next one.
 - The first failure is final.
 """
@@ -16,7 +17,7 @@ from concurrent.futures import Future
 
 from paxos import Saved, server
 from paxos_adapters.committing import Committer
-from paxos_adapters.file import FileStore
+from paxos_adapters.file import DiskBusy, FileStore
 from paxos_adapters.registers import Entry
 
 QUICK_S = 0.001
@@ -41,26 +42,28 @@ class Saver:
     ) -> None:
         """Save ``entries``, and tell ``saved`` how it went: before this returns, or later."""
         if self._took_s < self._quick_s:
-            saved(self._try(entries))
-        else:
-            self.is_busy = True
-            self._committer.submit(entries).add_done_callback(
-                lambda saving: self._loop.call_soon_threadsafe(self._done, saving, saved)
-            )
+            outcome = self._try(entries)
+            if not isinstance(outcome, DiskBusy):
+                saved(outcome)
+                return
+        self.is_busy = True
+        self._committer.submit(entries).add_done_callback(
+            lambda saving: self._loop.call_soon_threadsafe(self._done, saving, saved)
+        )
 
     def close(self) -> None:
         """Wait for the save under way. Blocks."""
         self._committer.close()
 
-    def _save(self, entries: Sequence[Entry]) -> Saved[server.Record[bytes]]:
+    def _save(self, entries: Sequence[Entry], *, wait: bool = True) -> Saved[server.Record[bytes]]:
         started_s = time.monotonic()
-        receipt = self._file.save(entries)
+        receipt = self._file.save(entries, wait=wait)
         self._took_s = time.monotonic() - started_s
         return receipt
 
     def _try(self, entries: Sequence[Entry]) -> Saved[server.Record[bytes]] | BaseException:
         try:
-            return self._save(entries)
+            return self._save(entries, wait=False)
         except Exception as error:
             return error
 

@@ -20,16 +20,13 @@ MAX_MESSAGES = 256
 
 MAX_SERVER = (1 << 32) - 1
 MAX_ROUND = (1 << 63) - 1
-MAX_MARK = (1 << 63) - 1
+MAX_SAVES = (1 << 63) - 1
 
 MAX_KEYS = 16
 """Keys in a keyring: two are enough to rotate."""
 
 WINDOW = 1_024
 """How far behind the newest datagram of a sender another one can be and still be taken."""
-
-MAX_LIVES = 32
-"""Lives of one sender, none of which has saved, and so nobody can tell which is the last."""
 
 MAX_UNFINISHED = 8
 """Messages of one sender that wait for their other parts."""
