@@ -78,10 +78,12 @@ fuzz: $(VENV)/test  ## millions of hostile datagrams, for the wire and for a clu
 	@echo "== fuzz: a live cluster"
 	@$(BIN)/python -m tests.cluster_fuzz $(FUZZ)
 
-explore: $(VENV)/cli  ## every run of small clusters, some minutes: Paxos, and with a crash
+explore: $(VENV)/cli  ## every run of small clusters, and models of the rules around them: some minutes
 	@for scope in "" "--crashes 1" "--proposers 1 --readers 1" "--acceptors 4 --ballots 1" \
 		"--acceptors 5 --ballots 1" "--proposers 3 --ballots 1" "--quorum 3/1"; do \
 		echo "== paxos explore $$scope"; $(BIN)/paxos explore $$scope || exit 1; done
+	@echo "== models: sessions, registration, members"
+	@$(BIN)/python -m tests.models
 
 bench: $(VENV)/test  ## beside essential-paxos, the bare disk, PySyncObj and etcd: some minutes
 	@echo "== bench"
