@@ -27,6 +27,7 @@ from paxos.acceptor import Acceptor
 from paxos.ballot import Ballot, Proposal, ServerId, V
 from paxos.errors import Busy, assert_never
 from paxos.invariants import one_value_a_ballot, promise_covers_accepted, unused_while_preparing
+from paxos.learner import Learner
 from paxos.messages import (
     Accept,
     Accepted,
@@ -252,7 +253,7 @@ def _begin(state: Proposer[V], request: ClientRequest[V]) -> Step[V]:
     if type(phase) is not Idle:
         raise Busy(None if type(phase) is Querying else phase.ballot)
     if type(request) is Read:
-        return _query(state, reader.start(state.quorum, request))
+        return _query(state, Querying(request.id, Learner(state.quorum)))
     return _start_round(state, Task(request, attempt=0, own_from=state.max_round + 1))
 
 

@@ -24,7 +24,7 @@ from paxos import learner
 from paxos.ballot import NO_BALLOT, Ballot, Proposal, ServerId, V
 from paxos.learner import Learner
 from paxos.messages import Accepted, Chosen, From, ReadId
-from paxos.quorum import NOBODY, QuorumSystem
+from paxos.quorum import NOBODY
 from paxos.values import frozen
 
 
@@ -75,11 +75,6 @@ class Querying(Generic[V]):
 
 Outcome: TypeAlias = Querying[V] | NotYetChosen | Chosen[V]
 """The read goes on, or how it ends."""
-
-
-def start(quorum: QuorumSystem, read: Read) -> Querying[V]:
-    """A read that nobody has answered yet."""
-    return Querying(read.id, Learner(quorum))
 
 
 def count(read: Querying[V], sender: ServerId, accepted: Proposal[V] | None) -> Outcome[V]:

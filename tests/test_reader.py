@@ -17,6 +17,7 @@ from paxos import (
     NO_BALLOT,
     Chosen,
     InvariantError,
+    Learner,
     NotYetChosen,
     Proposal,
     QuorumSystem,
@@ -26,7 +27,7 @@ from paxos import (
     flexible,
     weighted,
 )
-from paxos.reader import Outcome, Querying, again, count, highest, is_stalled, start
+from paxos.reader import Outcome, Querying, again, count, highest, is_stalled
 from tests.support import ANY_VALUES, FIVE, S1, S2, S3, THREE, ballot
 
 READ = Read(ReadId(3, 4))
@@ -64,13 +65,15 @@ def judge(quorum: QuorumSystem, history: tuple[Event, ...]) -> Outcome[str] | No
 def stalls(quorum: QuorumSystem, history: tuple[Event, ...]) -> bool:
     """Whether a wake-up now would find that a whole round has told nothing new."""
     named = {NO_BALLOT}
-    before, answered = NO_BALLOT, set[ServerId]()
+    before = NO_BALLOT
+    answered = set[ServerId]()
     for event in history:
         if event is not None:
             answered.add(event[0])
             named |= set() if event[1] is None else {event[1].ballot}
         elif quorum.is_phase1(answered):
-            before, answered = max(named), set()
+            before = max(named)
+            answered = set[ServerId]()
     return quorum.is_phase1(answered) and before == max(named)
 
 
@@ -81,7 +84,7 @@ def take(read: Querying[str], event: Event) -> Outcome[str]:
 @pytest.mark.parametrize("name", SYSTEMS)
 def test_every_history_of_up_to_five_events(name: str) -> None:
     quorum = SYSTEMS[name]
-    reads: dict[tuple[Event, ...], Querying[str]] = {(): start(quorum, READ)}
+    reads: dict[tuple[Event, ...], Querying[str]] = {(): Querying(READ.id, Learner(quorum))}
     ends = set[Outcome[str]]()
     stalled = 0
     for _ in range(5):
@@ -110,7 +113,7 @@ PROPOSALS = st.sampled_from([None, LOW, HIGH, Proposal(ballot("3.1"), "higher")]
 @given(answers=st.lists(st.tuples(FIVE_SERVERS, PROPOSALS), max_size=20))
 def test_answers_prove_the_same_in_any_number_and_in_any_order(answers: list[Told]) -> None:
     """Of five: the first moment at which a quorum agrees is the end, and never before."""
-    outcome: Outcome[str] = start(FIVE, READ)
+    outcome: Outcome[str] = Querying(READ.id, Learner(FIVE))
     heard: list[Told] = []
     for sender, accepted in answers:
         assert isinstance(outcome, Querying)
@@ -127,7 +130,7 @@ def test_answers_prove_the_same_in_any_number_and_in_any_order(answers: list[Tol
 
 def answers(quorum: QuorumSystem, *told: Event) -> Outcome[str]:
     """The outcome after what was told; all but the last one must leave it open."""
-    outcome: Outcome[str] = start(quorum, READ)
+    outcome: Outcome[str] = Querying(READ.id, Learner(quorum))
     for event in told:
         assert isinstance(outcome, Querying)
         outcome = take(outcome, event)
@@ -206,7 +209,7 @@ def test_a_ballot_with_two_values_raises() -> None:
 
 @pytest.mark.parametrize("value", ANY_VALUES, ids=type)
 def test_any_value_passes_through_untouched(value: object) -> None:
-    read: Outcome[object] = start(THREE, READ)
+    read: Outcome[object] = Querying(READ.id, Learner(THREE))
     for server in S1, S2:
         assert isinstance(read, Querying)
         read = count(read, server, Proposal(LOW.ballot, value))
