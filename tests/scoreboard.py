@@ -81,24 +81,46 @@ STRANGERS = "No driver has strangers, and the server drops what they send before
 FAITHFUL = "An alarm that no sound run sets off: "
 
 EXPLAINED = {
-    "a proposer that loses tells nobody": "Who knows, not what is chosen: no rule of the drivers demands that all are told.",
-    "evidence dropped: a promise that tells of a proposal above it": "No driver uses a ballot twice, so there is no such evidence to drop.",
-    "evidence dropped: a promise that tells of what the ballot did not carry": "No driver uses a ballot twice, so there is no such evidence to drop.",
-    "evidence dropped: something was accepted under a ballot that is still prepared": "No driver uses a ballot twice, so there is no such evidence to drop.",
-    "evidence dropped: two promises tell of two values under one ballot": "No driver uses a ballot twice, so there is no such evidence to drop.",
-    "evidence dropped: the ballot under way is chosen with another value": "No driver uses a ballot twice, so there is no such evidence to drop.",
+    "a proposer that loses tells nobody": (
+        "Who knows, not what is chosen: no rule of the drivers demands that all are told."
+    ),
+    "evidence dropped: a promise that tells of a proposal above it": (
+        "No driver uses a ballot twice, so there is no such evidence to drop."
+    ),
+    "evidence dropped: a promise that tells of what the ballot did not carry": (
+        "No driver uses a ballot twice, so there is no such evidence to drop."
+    ),
+    "evidence dropped: something was accepted under a ballot that is still prepared": (
+        "No driver uses a ballot twice, so there is no such evidence to drop."
+    ),
+    "evidence dropped: two promises tell of two values under one ballot": (
+        "No driver uses a ballot twice, so there is no such evidence to drop."
+    ),
+    "evidence dropped: the ballot under way is chosen with another value": (
+        "No driver uses a ballot twice, so there is no such evidence to drop."
+    ),
     "a query makes a record": "It costs a save, and no agreement.",
     "a read whose timer is stale queries again": "It costs messages, and no agreement.",
     "a read never falls back": "It costs time: another proposer completes the value in the end.",
     "a read falls back after one round": "It costs proposers time, and no agreement.",
-    "a round of a read ends without a quorum": "It falls back too early, which costs time, and no agreement.",
-    "a stalled read reports a ballot": "What is reported is true as well: the read ran as an inquiry.",
-    "a stalled read begins below the ballots that it found": "It costs refused rounds, and no agreement.",
-    "a read that has counted out the choice tells nobody": "Who knows, not what is chosen: no rule of the drivers demands that all are told.",
+    "a round of a read ends without a quorum": (
+        "It falls back too early, which costs time, and no agreement."
+    ),
+    "a stalled read reports a ballot": (
+        "What is reported is true as well: the read ran as an inquiry."
+    ),
+    "a stalled read begins below the ballots that it found": (
+        "It costs refused rounds, and no agreement."
+    ),
+    "a read that has counted out the choice tells nobody": (
+        "Who knows, not what is chosen: no rule of the drivers demands that all are told."
+    ),
     "a read announces what it is told": "It costs messages, and no agreement.",
     "a read that only queries claims the floor": "It costs proposers time, and no agreement.",
     "an answer to a query is not counted as a vote": "It is learnt later, from another message.",
-    "a pattern opens a seal": "Type checkers and tests of the outbound notice; no driver opens a seal by a pattern.",
+    "a pattern opens a seal": (
+        "Type checkers and tests of the outbound notice; no driver opens a seal by a pattern."
+    ),
     "Accept above the promise is refused": SLOWER
     + "to refuse is always safe, and the ballot is sent again until its Prepare has arrived.",
     "a repeated Accept overwrites what was accepted": "Harmless as long as a ballot carries one "
