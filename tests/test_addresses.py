@@ -33,22 +33,22 @@ NEVER = [
     ("224.0.0.1", "a multicast address"),
     ("239.255.255.250", "a multicast address"),
     ("ff02::1", "a multicast address"),
-    ("fe80::1%a b", "of a scope that is no name of an interface"),
-    ("", "this is no name of a host"),
-    (".", "this is no name of a host"),
-    ("a..b", "this is no name of a host"),
-    ("a b", "this is no name of a host"),
-    ("a/b", "this is no name of a host"),
-    ("http://a", "this is no name of a host"),
-    ("user@host", "this is no name of a host"),
-    ("a\0b", "this is no name of a host"),
-    ("a\u200db", "this is no name of a host"),
-    ("\ufeff127.0.0.1", "this is no name of a host"),
-    ("-a", "this is no name of a host"),
-    ("a-", "this is no name of a host"),
-    ("a" * 64, "this is no name of a host"),
-    (".".join(["a" * 60] * 5), "this is no name of a host"),
-    ("\ud800", "this is no name of a host"),
+    ("fe80::1%a b", "of a scope that is not an interface name"),
+    ("", "this is not a host name"),
+    (".", "this is not a host name"),
+    ("a..b", "this is not a host name"),
+    ("a b", "this is not a host name"),
+    ("a/b", "this is not a host name"),
+    ("http://a", "this is not a host name"),
+    ("user@host", "this is not a host name"),
+    ("a\0b", "this is not a host name"),
+    ("a\u200db", "this is not a host name"),
+    ("\ufeff127.0.0.1", "this is not a host name"),
+    ("-a", "this is not a host name"),
+    ("a-", "this is not a host name"),
+    ("a" * 64, "this is not a host name"),
+    (".".join(["a" * 60] * 5), "this is not a host name"),
+    ("\ud800", "this is not a host name"),
     ("0", "no number in full"),
     ("127.1", "no number in full"),
     ("2130706433", "no number in full"),
@@ -57,7 +57,7 @@ NEVER = [
     ("010.0.0.1", "no number in full"),
     ("256.0.0.1", "no number in full"),
     ("1.2.3.4.5", "no number in full"),
-    ("[::1]", "this is no name of a host"),
+    ("[::1]", "this is not a host name"),
 ]
 ALWAYS = [
     *("127.0.0.1", "10.0.0.255", "::1", "2001:db8::1", "fe80::1%eth0", "::ffff:10.0.0.1"),
@@ -90,13 +90,13 @@ def test_what_can_work_is_taken(host: str) -> None:
     "port", [0, -1, 65_536, True, 1.0, "7", None], ids=lambda it: f"{type(it).__name__} {it}"
 )
 def test_a_peer_has_a_port(port: object) -> None:
-    with pytest.raises(BadAddress, match=r"a port is from 1 to 65,535|is no address"):
+    with pytest.raises(BadAddress, match=r"a port is from 1 to 65,535|is not an address"):
         check("here", ("127.0.0.1", port))
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:7", ("a",), ("a", 1, 2), None, (b"a", 1), 7])
 def test_an_address_is_a_host_and_a_port(address: object) -> None:
-    with pytest.raises(BadAddress, match=r"here: .* is no address"):
+    with pytest.raises(BadAddress, match=r"here: .* is not an address"):
         check("here", address)
 
 

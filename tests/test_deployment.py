@@ -85,11 +85,23 @@ def test_what_it_says(tmp_path: Path) -> None:
             f"servers[0].address: '127.0.0.1:{'7' * 70}...': a port is from 1 to 65,535",
         ),
         ("name = " + "[" * 100_000, "it is nested too deeply to be read"),
-        ('name = "x"\n' + SERVER.replace(".1:1", ".1:-1"), "is no address. Write host:port"),
-        ('name = "x"\n' + SERVER.replace(".1:1", ".1:\u0661"), "is no address. Write host:port"),
-        ('name = "x"\n' + SERVER.replace("127.0.0.1:1", "host"), "is no address. Write host:port"),
-        ('name = "x"\n' + SERVER.replace("127.0.0.1:1", ":1"), "is no address. Write host:port"),
-        ('name = "x"\n' + SERVER.replace("127.0.0.1:1", "[]:1"), "is no address. Write host:port"),
+        ('name = "x"\n' + SERVER.replace(".1:1", ".1:-1"), "is not an address. Write host:port"),
+        (
+            'name = "x"\n' + SERVER.replace(".1:1", ".1:\u0661"),
+            "is not an address. Write host:port",
+        ),
+        (
+            'name = "x"\n' + SERVER.replace("127.0.0.1:1", "host"),
+            "is not an address. Write host:port",
+        ),
+        (
+            'name = "x"\n' + SERVER.replace("127.0.0.1:1", ":1"),
+            "is not an address. Write host:port",
+        ),
+        (
+            'name = "x"\n' + SERVER.replace("127.0.0.1:1", "[]:1"),
+            "is not an address. Write host:port",
+        ),
         (
             'name = "x"\n'
             + "".join(f'[[servers]]\nid = {n}\naddress = "h:{n}"\n' for n in range(1, 17)),
@@ -103,7 +115,7 @@ def test_what_it_says(tmp_path: Path) -> None:
         ('name = "x"\n' + SERVER.replace("127.0.0.1", "224.0.0.1"), "is a multicast address"),
         ('name = "x"\n' + SERVER.replace("127.0.0.1", "[ff02::1]"), "is a multicast address"),
         ('name = "x"\n' + SERVER.replace("127.", "http://127."), "is a URL. Write host:port"),
-        ('name = "x"\n' + SERVER.replace("127.0.0.1", "a b"), "this is no name of a host"),
+        ('name = "x"\n' + SERVER.replace("127.0.0.1", "a b"), "this is not a host name"),
         ('name = "x"\n' + SERVER.replace("127.0.0.1", "127.1"), "no number in full"),
         (
             'name = "x"\n' + SERVER + OTHER.replace("localhost", "[::1]"),

@@ -44,7 +44,7 @@ def parse(place: str, text: str, *, is_listening: bool = False) -> Address:
     elif ":" in host:
         raise BadAddress(f"{place}: {shown}: write an IPv6 address in brackets, [::1]:47101.")
     if not colon or not host or not (port.isascii() and port.isdigit()):
-        raise BadAddress(f"{place}: {shown} is no address. Write host:port.")
+        raise BadAddress(f"{place}: {shown} is not an address. Write host:port.")
     if len(port) > len(str(MAX_PORT)):
         raise BadAddress(f"{place}: {shown}: a port is from 1 to {MAX_PORT:,}.")
     address = host, int(port)
@@ -70,7 +70,7 @@ def check(
         case (str(host), int(port)) if not isinstance(port, bool):
             shown = _shown(written((host, port)))
         case _:
-            what = "is no address. Give a host and a port, as (str, int)."
+            what = "is not an address. Give a host and a port, as (str, int)."
             raise BadAddress(f"{place}: {_shown(str(address))} {what}")
     if not (0 if is_any_port else 1) <= port <= MAX_PORT:
         raise BadAddress(f"{place}: {shown}: a port is from 1 to {MAX_PORT:,}.")
@@ -139,7 +139,7 @@ def _unreachable(number: Number, is_listening: bool) -> str | None:
     """Why nobody can send to ``number`` alone."""
     if isinstance(number, IPv6Address):
         if number.scope_id is not None and SCOPE.fullmatch(number.scope_id) is None:
-            return "of a scope that is no name of an interface"
+            return "of a scope that is not an interface name"
         number = number.ipv4_mapped or number
     if number.is_unspecified and not is_listening:
         return "no address of one server, but stands for all of a machine"
@@ -149,16 +149,16 @@ def _unreachable(number: Number, is_listening: bool) -> str | None:
 
 
 def _no_name(host: str) -> str | None:
-    """Why ``host`` can be no name of a host."""
+    """Why ``host`` cannot be a host name."""
     try:
         name = host.encode("idna").decode()
     except UnicodeError:
-        return "this is no name of a host"
+        return "this is not a host name"
     labels = name.removesuffix(".").split(".")
     if not host.isprintable() or len(name) > MAX_HOST or not all(map(LABEL.fullmatch, labels)):
-        return "this is no name of a host: letters, digits, hyphens and points"
+        return "this is not a host name: letters, digits, hyphens and points"
     if NUMERIC.fullmatch(labels[-1]):
-        return "this is no name of a host, and no number in full, such as 127.0.0.1"
+        return "this is not a host name, nor a number in full, such as 127.0.0.1"
     return None
 
 

@@ -181,7 +181,7 @@ async def resolve(address: Address, family: int = socket.AF_UNSPEC) -> Place:
     try:
         _, _, _, _, place = await _looked_up(address, family)
     except ValueError as error:
-        raise OSError(f"{address[0]!r} is no name of a host: {error}") from error
+        raise OSError(f"{address[0]!r} is not a host name: {error}") from error
     except ThreadNotStarted as error:
         raise OSError(str(error)) from error
     return place

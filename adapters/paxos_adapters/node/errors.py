@@ -83,7 +83,7 @@ class BadName(PaxosError, ValueError):
     """A name that no decision can have."""
 
     def __init__(self, name: object) -> None:
-        super().__init__(f"{name!r:.60} is no name: it takes 1 to 255 bytes of UTF-8, as text.")
+        super().__init__(f"{name!r:.60} is not a name: it takes 1 to 255 bytes of UTF-8, as text.")
 
 
 class BadValue(PaxosError, ValueError):
