@@ -63,6 +63,7 @@ NEVER = {
     Reason.OTHER_DISK,
     Reason.TOO_MANY_LIVES,
     Reason.MALFORMED,
+    Reason.IMPOSSIBLE,
 }
 """The reasons that only somebody with the key can give."""
 

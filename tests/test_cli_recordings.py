@@ -31,7 +31,7 @@ def paxos(folder: Path, *words: object) -> subprocess.CompletedProcess[str]:
         (("demo", "--seed", 7), 0, "Recorded by memory"),
         (("lecture", "reused-and-late"), 0, "Recorded by lecture"),
         (("simulate", "--seed", 3), 0, "Recorded by simulation"),
-        (("simulate", "--rule", "promise-forgotten", "--jobs", 1), 1, "broken what is reported"),
+        (("simulate", "--rule", "promise-forgotten", "--jobs", 1), 1, "broken agreement"),
         (("explore", "--rule", "look-first"), 1, "Recorded by exploration"),
     ],
     ids=["demo", "lecture", "simulate", "failing-seed", "explore"],
@@ -56,7 +56,7 @@ def test_a_recording_takes_the_place_of_the_one_before(tmp_path: Path) -> None:
     (tmp_path / "run.2").write_text("something else")
     paxos(tmp_path, "demo", "--seed", 7, "--record", "run")
 
-    assert "45 messages were sent, 45 arrived." in paxos(tmp_path, "replay", "run").stdout
+    assert "50 messages were sent, 50 arrived." in paxos(tmp_path, "replay", "run").stdout
     assert {it.name for it in tmp_path.iterdir()} == {"run", "run.2"}
 
 

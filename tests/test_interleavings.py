@@ -19,6 +19,7 @@ from paxos_adapters.exploration.interleavings import (
 )
 from paxos_adapters.exploration.scopes import Scope, ScopeError
 from paxos_adapters.exploration.walk import Exploration, Glimpse, explore
+from paxos_adapters.numbers import BadNumber
 from paxos_adapters.protocols import LECTURE, PAXOS, Protocol
 from paxos_adapters.rules import (
     AGREEMENT,
@@ -244,13 +245,26 @@ def test_a_watcher_sees_the_walk_and_can_end_it() -> None:
         (lambda: Scope(proposers=0), "0 proposers"),
         (lambda: Scope(readers=2), "2 readers"),
         (lambda: Scope(inquirers=2), "2 inquirers"),
-        (lambda: Scope(readers=-1), "-1 readers"),
         (lambda: Scope(reads=0), "one read"),
         (lambda: Scope(ballots=0), "one ballot"),
-        (lambda: Scope(crashes=-1), "crashes"),
         (lambda: Scope(4, quorum=flexible(MEMBERS, phase1=2, phase2=2)), "4 acceptors"),
     ],
 )
 def test_a_scope_that_cannot_be(scope: Callable[[], Scope], what: str) -> None:
     with pytest.raises(ScopeError, match=what):
+        scope()
+
+
+@pytest.mark.parametrize(
+    ("scope", "what"),
+    [
+        (lambda: Scope(proposers=-1), "proposers"),
+        (lambda: Scope(readers=-1), "readers"),
+        (lambda: Scope(reads=-1), "reads"),
+        (lambda: Scope(inquirers=-1), "inquirers"),
+        (lambda: Scope(crashes=-1), "crashes"),
+    ],
+)
+def test_a_scope_counts_from_zero(scope: Callable[[], Scope], what: str) -> None:
+    with pytest.raises(BadNumber, match=f"{what} is -1"):
         scope()
