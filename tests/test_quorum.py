@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from functools import partial
 from itertools import chain, combinations, product
@@ -328,6 +329,20 @@ def test_a_negative_weight_is_refused() -> None:
     """With it, one more server would spoil a quorum."""
     with pytest.raises(QuorumError, match="out of range: use whole numbers from 0"):
         weighted({S1: 3, S2: -1})
+
+
+@pytest.mark.parametrize("number", ["true", "1.5", "NaN", '"2"', "null"])
+def test_a_number_that_is_not_whole_is_refused(number: str) -> None:
+    """From a program without types, or from a file."""
+    given = json.loads(number)
+    for make in (
+        lambda: weighted({S1: 1, S2: given}),
+        lambda: Weighted(((S1, 1), (S2, given)), phase1=1, phase2=1),
+        lambda: Weighted(((S1, 1),), phase1=given, phase2=1),
+        lambda: Counted(frozenset({S1}), 1, given),
+    ):
+        with pytest.raises(QuorumError, match="use a whole number"):
+            make()
 
 
 def test_the_sum_of_weights_is_bounded() -> None:
