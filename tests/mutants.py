@@ -26,6 +26,8 @@ from attrs import frozen
 
 ROOT = Path(__file__).parent.parent
 WORKERS = os.cpu_count() or 1
+LIMIT_S = 90.0
+"""A mutant whose tests take longer has been noticed: a thread or a loop does not end."""
 
 
 class DoesNotFit(Exception):
@@ -89,18 +91,22 @@ def catalogue() -> Iterator[Mutant]:
         )
 
 
-def run_tests(house: Path, tests: Iterable[str]) -> Outcome:
+def run_tests(house: Path, tests: Iterable[str], limit_s: float | None) -> Outcome:
     """Run ``tests`` against the packages in ``house``; stop at the first that turns red."""
     options = ["-x", "-q", "--no-header", "-rf", "--tb=no", "-p", "no:cacheprovider"]
     started = time.perf_counter()
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", *options, *tests],
-        cwd=house,
-        env={**os.environ, "PYTHONPATH": f"{house}:{house / 'adapters'}"},
-        capture_output=True,
-        encoding="utf-8",
-        check=False,
-    )
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest", *options, *tests],
+            cwd=house,
+            env={**os.environ, "PYTHONPATH": f"{house}:{house / 'adapters'}"},
+            capture_output=True,
+            encoding="utf-8",
+            check=False,
+            timeout=limit_s,
+        )
+    except subprocess.TimeoutExpired as late:
+        return Outcome(f"does not end within {late.timeout:.0f} s", late.timeout, "")
     seconds = time.perf_counter() - started
     red = re.search(r"^FAILED (.+?::.+?)(?: - |$)", done.stdout, re.MULTILINE)
     killer = red[1] if red else None
@@ -118,7 +124,7 @@ def try_out(mutant: Mutant | None, tests: Iterable[str]) -> Outcome:
             copy(ROOT / name, house / name)
         if mutant is not None:
             (house / mutant.module).write_text(mutant.source(), encoding="utf-8")
-        return run_tests(house, tests)
+        return run_tests(house, tests, None if mutant is None else LIMIT_S)
 
 
 def main(words: list[str]) -> int:

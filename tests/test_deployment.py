@@ -116,7 +116,7 @@ def test_what_it_says(tmp_path: Path) -> None:
         ('name = "x"\n' + SERVER.replace("127.0.0.1", "[ff02::1]"), "is a multicast address"),
         ('name = "x"\n' + SERVER.replace("127.", "http://127."), "is a URL. Write host:port"),
         ('name = "x"\n' + SERVER.replace("127.0.0.1", "a b"), "this is not a host name"),
-        ('name = "x"\n' + SERVER.replace("127.0.0.1", "127.1"), "no number in full"),
+        ('name = "x"\n' + SERVER.replace("127.0.0.1", "127.1"), "nor a number in full"),
         (
             'name = "x"\n' + SERVER + OTHER.replace("localhost", "[::1]"),
             "127.0.0.1:1 is IPv4 and [::1]:2 is not: they never reach each other",
