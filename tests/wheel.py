@@ -109,7 +109,7 @@ def test_away_from_the_sources(wheel: Path, home: Path) -> None:
             raise Failed(f"{package} was imported from {where.strip()} and not from the wheel")
     say("running the tests against it, with the sources away")
     left_out = [word for test in NEED_THE_SOURCES for word in ("--deselect", test)]
-    pytest: list[str | Path] = [python, "-m", "pytest", *left_out]
+    pytest: list[str | Path] = [python, "-m", "pytest", "-n", "auto", *left_out]
     run("the tests against the installed wheel", pytest, away, show=True)
 
 
