@@ -19,7 +19,7 @@ from paxos_adapters.peers import Presence
 from paxos_adapters.wire import Checked, Encrypted, Key, Keyring, Protection, Signed, Wire
 
 ONE, TWO = ServerId(1), ServerId(2)
-PRESENCE = Presence("ab" * 16, "cd" * 8, 10, 20)
+PRESENCE = Presence("ab" * 8, 20, "cd" * 8, 10)
 MESSAGES = [("leader", Accept(Ballot(3, ONE), b"v" * 64))]
 KEYRING = Keyring((Key(bytes(range(32))),))
 WAYS: Sequence[Protection] = Checked(), Signed(KEYRING), Encrypted(KEYRING)
@@ -32,8 +32,9 @@ def wire(me: ServerId, way: Protection) -> Wire:
         cluster="bench",
         me=me,
         members={ONE, TWO},
+        digest=bytes(8),
         protection=way,
-        presence=lambda: PRESENCE,
+        presence=lambda _: PRESENCE,
         known={},
     )
 

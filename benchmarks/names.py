@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from paxos import Acceptor, Ballot, Proposal, ServerId
+from paxos import Acceptor, Ballot, Proposal, ServerId, majority
 from paxos_adapters.file import FileStore
 
 NAMES = 20_000
@@ -26,7 +26,7 @@ ME = ServerId(1)
 def fill(path: Path, names: int, value: bytes) -> None:
     """A file with a vote for each name; a name has 12 bytes."""
     ballot = Ballot(1, ME)
-    with FileStore.create(path, cluster="names", server=ME) as file:
+    with FileStore.create(path, cluster="names", server=ME, quorum=majority([ME])) as file:
         for first in range(0, names, BATCH):
             batch = range(first, min(first + BATCH, names))
             file.save(
@@ -44,7 +44,7 @@ def main(words: Sequence[str]) -> int:
             path = Path(folder) / "n1.db"
             fill(path, names, b"x" * size)
             started_s = time.perf_counter()
-            FileStore.open(path, cluster="names", server=ME).close()
+            FileStore.open(path, cluster="names", server=ME, quorum=majority([ME])).close()
             took_us = (time.perf_counter() - started_s) / names * 1e6
             each = sum(it.stat().st_size for it in Path(folder).iterdir()) / names
             print(f"| {size:,} | {each:,.0f} | {each - size:,.0f} | {took_us:.0f} |", flush=True)

@@ -26,10 +26,10 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from paxos import Acceptor, Ballot, Proposal, ServerId
+from paxos import Acceptor, Ballot, Proposal, ServerId, majority
 from paxos_adapters.file import FileStore
-from paxos_adapters.file.opening import CHECKPOINT_PAGES, PAGE_BYTES
-from paxos_adapters.file.store import Entry
+from paxos_adapters.file.entries import Entry
+from paxos_adapters.file.writing import CHECKPOINT_PAGES, PAGE_BYTES
 
 HERE = Path(__file__).parent
 BATCHES = 1, 10, 100, 500
@@ -96,7 +96,9 @@ def committing(folder: Path) -> Callable[[Batch], None]:
 
 def storing(folder: Path) -> Callable[[Batch], None]:
     """The store."""
-    file = FileStore.create(folder / "n1.db", cluster="bench", server=ServerId(1))
+    file = FileStore.create(
+        folder / "n1.db", cluster="bench", server=ServerId(1), quorum=majority([ServerId(1)])
+    )
 
     def save(it: Batch) -> None:
         file.save(it.entries)

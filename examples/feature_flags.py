@@ -18,7 +18,7 @@ from pathlib import Path
 from socket import AF_INET, SOCK_DGRAM, socket
 from tempfile import TemporaryDirectory
 
-from paxos import ServerId
+from paxos import ServerId, majority
 from paxos_adapters.codecs import TEXT
 from paxos_adapters.file import FileStore
 from paxos_adapters.node import Node
@@ -58,7 +58,7 @@ async def three_nodes(folder: Path) -> AsyncGenerator[list[Node[str]], None]:
         for me, it in zip(addresses, sockets, strict=True):
             it.close()
             path = folder / f"n{me}.db"
-            store = FileStore.create(path, cluster="flags", server=me)
+            store = FileStore.create(path, cluster="flags", server=me, quorum=majority(addresses))
             node = Node(stack.enter_context(store), addresses, codec=TEXT)
             nodes.append(await stack.enter_async_context(node))
         yield nodes

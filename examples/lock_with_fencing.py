@@ -19,7 +19,7 @@ from tempfile import TemporaryDirectory
 
 from attrs import Factory, define
 
-from paxos import PaxosError, ServerId
+from paxos import PaxosError, ServerId, majority
 from paxos_adapters.codecs import TEXT
 from paxos_adapters.file import FileStore
 from paxos_adapters.node import NoAnswer, Node
@@ -76,7 +76,7 @@ async def three_nodes(folder: Path) -> AsyncGenerator[list[Node[str]], None]:
         for me, it in zip(addresses, sockets, strict=True):
             it.close()
             path = folder / f"n{me}.db"
-            store = FileStore.create(path, cluster="lock", server=me)
+            store = FileStore.create(path, cluster="lock", server=me, quorum=majority(addresses))
             node = Node(stack.enter_context(store), addresses, codec=TEXT)
             nodes.append(await stack.enter_async_context(node))
         yield nodes

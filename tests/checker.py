@@ -31,7 +31,7 @@ from typing import Literal, TypeAlias
 import msgspec
 from attrs import frozen
 
-from paxos_adapters.file import inspect
+from paxos_adapters.file import rows
 
 Ballot: TypeAlias = tuple[int, int]
 
@@ -134,11 +134,11 @@ def read_log(path: Path) -> list[Entry]:
 def read_votes(paths: Mapping[int, Path]) -> Iterator[Vote]:
     """What the acceptors have accepted, from the files that they have left."""
     for acceptor, path in paths.items():
-        for (name, kind), row in inspect(path).rows.items():
+        for row in rows(path):
             words = row.fields.split()
-            if kind == "acceptor" and "accepted" in words and row.value is not None:
+            if row.kind == "acceptor" and "accepted" in words and row.value is not None:
                 round_, server = words[words.index("accepted") + 1].split(".")
-                yield Vote(acceptor, name, (int(round_), int(server)), row.value.decode())
+                yield Vote(acceptor, row.name, (int(round_), int(server)), row.value.decode())
 
 
 def chosen_by_majority(votes: Iterable[Vote], nodes: Sequence[int]) -> int:

@@ -30,7 +30,7 @@ from tempfile import TemporaryDirectory
 import msgspec
 from attrs import Factory, define, frozen
 
-from paxos_adapters.file import inspect
+from paxos_adapters.file import rows
 from paxos_adapters.wire import Reason
 from tests import middle
 from tests.middle import SOCKETS, Counts, Order
@@ -60,8 +60,7 @@ MOST_NAMES = 11_000
 MOST_LOG_BYTES = 4_096
 NEVER = {
     Reason.OUT_OF_BOUNDS,
-    Reason.OTHER_DISK,
-    Reason.TOO_MANY_LIVES,
+    Reason.OTHER_MEMBERS,
     Reason.MALFORMED,
     Reason.IMPOSSIBLE,
 }
@@ -242,7 +241,7 @@ class Run:
                     f"the system; {after[me].refused}"
                 )
             met = {Reason[it.upper()] for it in after[me].refused}
-            must = set(Reason) - NEVER - ({Reason.OLDER_DISK} if me == BACK else set())
+            must = set(Reason) - NEVER - ({Reason.NOT_DESCENDED} if me == BACK else set())
             if met != must:
                 raise Broken(f"node {me} has met {met ^ must}, or has not")
             self.seen["sent"] += sent
@@ -284,7 +283,7 @@ class Run:
             await asyncio.sleep(0.05)
 
     def _rows(self) -> list[object]:
-        return [inspect(path).rows for path in self._paths.values()]
+        return [[*rows(path)] for path in self._paths.values()]
 
     def _sizes_kib(self) -> dict[int, int]:
         """Resident memory."""

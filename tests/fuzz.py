@@ -75,18 +75,19 @@ class Fuzzer:
         return self.way.close(header, self.body())
 
     def header(self, good: Header) -> bytes:
-        """Numbers at their edges, another life, another disk."""
+        """Numbers at their edges, another session, other members."""
         pick = self.random
-        number = pick.choice((*EDGES, good.sequence - 1, good.sequence + 60, good.mark))
+        number = pick.choice((*EDGES, good.sequence - 1, good.sequence + 60, good.saves))
         bad = pick.choice(
             (
                 good._replace(part=number & 0xFF),
                 good._replace(parts=number & 0xFF),
-                good._replace(opened=number),
-                good._replace(mark=number),
+                good._replace(previous_saves=number),
+                good._replace(saves=number),
                 good._replace(sequence=number),
-                good._replace(life=bytes(7) + pick.randbytes(1)),
-                good._replace(incarnation=pick.randbytes(16)),
+                good._replace(session=bytes(7) + pick.randbytes(1)),
+                good._replace(previous=pick.randbytes(8)),
+                good._replace(members=pick.randbytes(8)),
             )
         )
         return LAYOUT.pack(*bad)

@@ -289,14 +289,15 @@ class Attacker:
 
 
 def _wires(middle: Middle, way: Protection, cluster: str = CLUSTER) -> Mapping[int, Wire]:
-    presence = Presence("ab" * 16, "cd" * 8, 1 << 40, 1 << 41)
+    presence = Presence("ab" * 8, 1 << 41, "cd" * 8, 1 << 40)
     return {
         me: Wire(
             cluster=cluster,
             me=ServerId(me),
             members={ServerId(it) for it in middle.nodes},
+            digest=bytes(8),
             protection=way,
-            presence=lambda: presence,
+            presence=lambda _: presence,
             known={},
         )
         for me in middle.nodes

@@ -35,6 +35,7 @@ from paxos import (
     Saved,
     ServerId,
     acceptor,
+    majority,
 )
 from paxos import server as servers
 from paxos.errors import assert_never
@@ -106,7 +107,9 @@ class Answer(msgspec.Struct, frozen=True):
 async def serve(setup: Setup) -> None:
     """Run a node until stdin ends."""
     me = ServerId(setup.me)
-    with FileStore.open(setup.path, cluster=CLUSTER, server=me) as file:
+    with FileStore.open(
+        setup.path, cluster=CLUSTER, server=me, quorum=majority(map(ServerId, setup.addresses))
+    ) as file:
         node = Node(
             file,
             {ServerId(it): address for it, address in setup.addresses.items()},
@@ -336,7 +339,9 @@ def create(folder: Path, members: Sequence[int]) -> Mapping[int, Path]:
     """The empty file of each member."""
     paths = {me: folder / f"n{me}.db" for me in members}
     for me, path in paths.items():
-        FileStore.create(path, cluster=CLUSTER, server=ServerId(me)).close()
+        FileStore.create(
+            path, cluster=CLUSTER, server=ServerId(me), quorum=majority(map(ServerId, members))
+        ).close()
     return paths
 
 

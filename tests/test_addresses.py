@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paxos import ServerId
+from paxos import ServerId, majority
 from paxos_adapters.addresses import (
     BadAddress,
     check,
@@ -73,7 +73,9 @@ def test_what_can_never_work_is_refused(host: str, told: str, tmp_path: Path) ->
             check_cluster(addresses, me=ONE)
         assert str(caught.value).startswith(f"server {max(addresses)}: ")
     with (
-        FileStore.create(tmp_path / "n1.db", cluster="c", server=ONE) as file,
+        FileStore.create(
+            tmp_path / "n1.db", cluster="c", server=ONE, quorum=majority([ONE, TWO])
+        ) as file,
         pytest.raises(BadAddress, match=told),
     ):
         Node(file, {ONE: ("127.0.0.1", 0), TWO: (host, 7)}, codec=TEXT, insecure=True)

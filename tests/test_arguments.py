@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import ExitStack
 from math import inf, nan
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from paxos import PaxosError, ServerId
+from paxos import PaxosError, ServerId, majority
 from paxos_adapters.codecs import TEXT
 from paxos_adapters.file import FileStore
 from paxos_adapters.host import Pace
@@ -51,6 +52,21 @@ async def use(node: Node[str], name: str, value: str, timeout_s: float | None) -
         assert node.status().stopped is None
 
 
+def created(folder: str, members: dict[ServerId, Address]) -> FileStore:
+    """A file of these members; of ME alone if there can be no such members."""
+    try:
+        return FileStore.create(
+            Path(folder) / "n1.db", cluster="c", server=ME, quorum=majority(members)
+        )
+    except PaxosError:
+        return alone(folder)
+
+
+def alone(folder: str) -> FileStore:
+    path = Path(folder) / "alone.db"
+    return FileStore.create(path, cluster="c", server=ME, quorum=majority(ALONE))
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     MEMBERS,
@@ -70,14 +86,14 @@ def test_whatever_a_program_passes_in_a_node_works_or_says_what_is_wrong(
 ) -> None:
     if len(members) > 1 and timeout_s is None:
         timeout_s = 0.01  # The others are not there.
-    with (
-        TemporaryDirectory() as folder,
-        FileStore.create(Path(folder) / "n1.db", cluster="c", server=ME) as file,
-    ):
+    with TemporaryDirectory() as folder, ExitStack() as stack:
+        file = stack.enter_context(created(folder, members))
         try:
             node = Node(file, members, codec=TEXT, listen=listen, quick_s=quick_s, insecure=True)
         except PaxosError:
             assert file.load("x").records == ()
+            if file.quorum != majority(ALONE):
+                file = stack.enter_context(alone(folder))
             node = Node(file, ALONE, codec=TEXT)
         try:
             asyncio.run(asyncio.wait_for(use(node, name, value, timeout_s), 60))
@@ -90,7 +106,9 @@ def test_a_time_that_is_none_begins_nothing(tmp_path: Path, wrong: float) -> Non
     """A node that waits for NaN seconds would never come to anything else."""
 
     async def run() -> None:
-        with FileStore.create(tmp_path / "n1.db", cluster="c", server=ME) as file:
+        with FileStore.create(
+            tmp_path / "n1.db", cluster="c", server=ME, quorum=majority(ALONE)
+        ) as file:
             with pytest.raises(BadNumber, match="quick_s is"):
                 Node(file, ALONE, codec=TEXT, quick_s=wrong)
             with pytest.raises(BadNumber, match="quick_s is"):
@@ -112,7 +130,9 @@ def test_a_time_that_is_none_begins_nothing(tmp_path: Path, wrong: float) -> Non
 @pytest.mark.parametrize("wrong", [-1, 1 << 32, "1", 0.5])
 def test_an_id_that_no_frame_has_room_for_is_refused(tmp_path: Path, wrong: ServerId) -> None:
     addresses = {**ALONE, wrong: ("127.0.0.1", 9)}
-    with FileStore.create(tmp_path / "n1.db", cluster="c", server=ME) as file:
+    with FileStore.create(
+        tmp_path / "n1.db", cluster="c", server=ME, quorum=majority(ALONE)
+    ) as file:
         with pytest.raises(BadNumber, match="the id of a server"):
             DatagramTransport(file, addresses, decision="x", receive=lambda _, __: None)
         with pytest.raises(BadNumber, match="the id of a server"):

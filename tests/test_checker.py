@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from paxos import Acceptor, Ballot, Proposal, ServerId
+from paxos import Acceptor, Ballot, Proposal, ServerId, majority
 from paxos_adapters.file import FileStore
 from tests.checker import Entry, Vote, check, chosen_by_majority, read_log, read_votes
 
@@ -111,7 +111,9 @@ def test_logs_and_votes_come_from_files(tmp_path: Path) -> None:
     log = tmp_path / "log"
     log.write_bytes(b"".join(msgspec.json.encode(it) + b"\n" for it in GOOD))
     ballot = Ballot(12, ServerId(7))
-    with FileStore.create(tmp_path / "n", cluster="c", server=ServerId(7)) as file:
+    with FileStore.create(
+        tmp_path / "n", cluster="c", server=ServerId(7), quorum=majority([ServerId(7)])
+    ) as file:
         memory = Acceptor(Ballot(99, ServerId(1)), Proposal(ballot, b"red"))
         file.save([("n", memory), ("promised only", Acceptor[bytes](ballot))])
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from paxos import ServerId
+from paxos import ServerId, majority
 from paxos_adapters.cli import app, logs
 from paxos_adapters.codecs import TEXT
 from paxos_adapters.file import FileStore
@@ -102,7 +102,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "cluster.toml").write_text(
         'name = "c"\n[[servers]]\nid = 1\naddress = "127.0.0.1:1"\ndata = "n1.db"\n'
     )
-    FileStore.create(tmp_path / "n1.db", cluster="c", server=ServerId(1)).close()
+    FileStore.create(
+        tmp_path / "n1.db", cluster="c", server=ServerId(1), quorum=majority([ServerId(1)])
+    ).close()
     with Recorder(tmp_path / "run", codec=TEXT, runtime="test") as recorder:
         cluster = Cluster[str](servers=1, witness=recorder)
         cluster.propose(ServerId(1), "red")

@@ -11,20 +11,26 @@ from pathlib import Path
 
 import pytest
 
-from paxos import Acceptor, Ballot, Proposal, ServerId
+from paxos import Acceptor, Ballot, Proposal, QuorumSystem, ServerId, majority
 from paxos_adapters.cli import app
-from paxos_adapters.file import FileStore, inspect
+from paxos_adapters.file import FileStore, inspect, rows
 from paxos_adapters.file.rows import acceptor_of
-from paxos_adapters.peers import Presence
+from paxos_adapters.peers import Known
 
 ONE, TWO = ServerId(1), ServerId(2)
+
+
+def of(servers: int) -> QuorumSystem:
+    """More than half of them."""
+    return majority(map(ServerId, range(1, servers + 1)))
 
 
 def votes(data: Path) -> list[str]:
     """What each server had accepted when it stopped; here each ballot has a value of its own."""
     found: list[str] = []
     for number in range(1, 6):
-        row = inspect(data / f"s{number}.db").rows.get(("colour", "acceptor"))
+        found_rows = rows(data / f"s{number}.db")
+        row = next((it for it in found_rows if it.key == ("colour", "acceptor")), None)
         held = None if row is None else acceptor_of(row).accepted
         found += [] if held is None else [held.value.decode()]
     return found
@@ -93,7 +99,7 @@ class TestDemo:
     def test_a_folder_that_was_left_half_made(
         self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        FileStore.create(tmp_path / "s1.db", cluster="demo of 3", server=ONE).close()
+        FileStore.create(tmp_path / "s1.db", cluster="demo of 3", server=ONE, quorum=of(3)).close()
         assert app.run(["demo", "--data", str(tmp_path)]) == 0
         assert "3 of 3 know" in capsys.readouterr().out
 
@@ -101,7 +107,7 @@ class TestDemo:
         self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         path, ballot = tmp_path / "s1.db", Ballot(1, ONE)
-        with FileStore.create(path, cluster="demo of 1", server=ONE) as file:
+        with FileStore.create(path, cluster="demo of 1", server=ONE, quorum=of(1)) as file:
             file.save([("colour", Acceptor(ballot, Proposal(ballot, b"\xff")))])
         assert app.run(["demo", "--data", str(tmp_path)]) == 1
         assert "holds a value that is not text" in capsys.readouterr().err
@@ -111,7 +117,7 @@ class TestDemo:
     ) -> None:
         app.run(["demo", "--data", str(tmp_path), "--servers", "1"])
         path = tmp_path / "s1.db"
-        with FileStore.open(path, cluster="demo of 1", server=ONE):
+        with FileStore.open(path, cluster="demo of 1", server=ONE, quorum=of(1)):
             assert app.run(["demo", "--data", str(tmp_path)]) == 1
         assert "is open already" in capsys.readouterr().err
 
@@ -119,12 +125,12 @@ class TestDemo:
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     path = tmp_path / "n1.db"
-    with FileStore.create(path, cluster="demo", server=ONE) as file:
+    with FileStore.create(path, cluster="demo", server=ONE, quorum=of(3)) as file:
         ballot = Ballot(3, TWO)
         for name, value in ("text", b"red"), ("bytes", b"\xff\x00"), ("long", b"\n" + b"x" * 99):
             file.save([(name, Acceptor(ballot, Proposal(ballot, value)))])
         file.save([("promised", Acceptor[bytes](ballot))])
-        file.remember(TWO, Presence("ab" * 16, "cd", 3, 9))
+        file.remember(TWO, Known("ab" * 8, 9))
     return path
 
 
@@ -136,32 +142,35 @@ class TestInspect:
         printed = capsys.readouterr().out
         assert printed.isascii()
         assert f"{path}: server 1 of cluster 'demo', incarnation " in printed
-        assert "Saved 5 times. Every record is whole, in both copies." in printed
-        rows = {
+        assert "Saved 6 times in 1 session, the last one " in printed
+        assert "Every record is whole." in printed
+        assert "Members: counted 1 2 3 phase1 2 phase2 2, membership the first." in printed
+        table = {
             cells[1]: cells[2:-1]
             for cells in ([it.strip() for it in line.split("|")] for line in printed.splitlines())
             if len(cells) > 2
         }
-        assert rows["text"] == ["3.2", "3.2", "red", ""]
-        assert rows["bytes"] == ["3.2", "3.2", "ff00", ""]
-        assert rows["long"][2].startswith("0a7878")
+        assert table["text"] == ["3.2", "3.2", "red", ""]
+        assert table["bytes"] == ["3.2", "3.2", "ff00", ""]
+        assert table["long"][2].startswith("0a7878")
         assert "(100 bytes)" in printed
-        assert rows["promised"] == ["3.2", "", "", ""]
-        assert rows["S2"] == ["ab" * 16, "3", "9"]
+        assert table["promised"] == ["3.2", "", "", ""]
+        assert table["S2"] == ["ab" * 8, "9"]
 
     def test_for_programs(self, path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert app.run(["inspect", str(path), "--json"]) == 0
         told = json.loads(capsys.readouterr().out)
         assert told["cluster"] == "demo"
-        assert told["saves"] == 5
-        assert told["spoilt_copies"] == []
+        assert told["saves"] == 6
+        assert (told["sessions"], told["membership"], told["closed"]) == (1, "", None)
+        assert told["quorum"] == "counted 1 2 3 phase1 2 phase2 2"
         assert told["decisions"]["text"] == {
             "promised": "3.2",
             "accepted": "3.2",
             "value_hex": "726564",
             "max_round": None,
         }
-        assert told["peers"] == {"2": {"incarnation": "ab" * 16, "opened": 3, "mark": 9}}
+        assert told["peers"] == {"2": {"session": "ab" * 8, "saves": 9}}
 
     @pytest.mark.parametrize(
         ("name", "message"), [("n1.db", "is damaged"), ("no.db", "is no store: it is not there")]
@@ -181,7 +190,7 @@ def test_no_name_or_value_is_taken_for_anything_else(tmp_path: Path) -> None:
     """Neither for markup, nor for what a terminal does, nor for what it cannot show."""
     path = tmp_path / "n1.db"
     ballot = Ballot(1, ONE)
-    with FileStore.create(path, cluster="[/x]", server=ONE) as file:
+    with FileStore.create(path, cluster="[/x]", server=ONE, quorum=of(3)) as file:
         file.save([("\x1b[2J[/x]", Acceptor(ballot, Proposal(ballot, "[/y] é".encode())))])
     done = subprocess.run(
         [sys.executable, "-m", "paxos_adapters.cli", "inspect", str(path)],
@@ -200,7 +209,9 @@ class TestReadmit:
 
     def test_it_is_forgotten(self, path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert app.run(["readmit", str(path), "2"]) == 0
-        assert f"has forgotten incarnation {'ab' * 16} of server 2" in capsys.readouterr().out
+        printed = capsys.readouterr().out
+        assert f"has forgotten session {'ab' * 8} of server 2" in printed
+        assert "two values can be chosen" in printed
         assert inspect(path).peers == {}
 
     def test_nobody_to_forget(self, path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -212,6 +223,6 @@ class TestReadmit:
     def test_not_while_the_server_runs(
         self, path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        with FileStore.open(path, cluster="demo", server=ONE):
+        with FileStore.open(path, cluster="demo", server=ONE, quorum=of(3)):
             assert app.run(["readmit", str(path), "2"]) == 1
         assert "is open already" in capsys.readouterr().err

@@ -29,6 +29,7 @@ from paxos import NO_BALLOT, ServerId
 from paxos_adapters.cli import app, asking, health, logs, standing_in
 from paxos_adapters.cli import node as node_module
 from paxos_adapters.cli.where import node_command
+from paxos_adapters.deployment import read
 from paxos_adapters.file import Failed, FileStore, InUse
 from paxos_adapters.node import Node
 from paxos_adapters.node.asking import NoReply
@@ -117,7 +118,8 @@ class Cluster:
         """Whether nobody serves that memory any more."""
         try:
             name = re.findall('^name = "(.*)"', self.config.read_text(), re.M)[0]
-            FileStore.open(self.data(me), cluster=name, server=ServerId(me)).close()
+            quorum = read(self.config).quorum
+            FileStore.open(self.data(me), cluster=name, server=ServerId(me), quorum=quorum).close()
         except InUse:
             return False
         return True
@@ -799,7 +801,7 @@ class TestNode:
         """It has said that it is there, and then no save works out any more."""
         save, saved = FileStore.save, list[object]()
 
-        def failing(file: FileStore, batch: object) -> object:
+        def failing(file: FileStore, batch: object, **_: object) -> object:
             saved.append(batch)
             if len(saved) > 1:
                 raise Failed(file.path, OSError("no disk"))

@@ -31,7 +31,7 @@ from paxos import (
 from paxos_adapters import committing
 from paxos_adapters.committing import Committer, NotCommitting, Overloaded
 from paxos_adapters.file import FileStore, TooLarge
-from paxos_adapters.file.store import Entry
+from paxos_adapters.file.entries import Entry
 from paxos_adapters.threads import ThreadNotStarted
 
 ME = ServerId(1)
@@ -154,10 +154,10 @@ def test_an_event_loop_serves_many_decisions_with_few_syncs(tmp_path: Path) -> N
         with Committer(file.save) as committer:
             await asyncio.gather(*(decide(f"d{number}", committer) for number in range(200)))
 
-    with FileStore.create(path, cluster="demo", server=ME) as file:
+    with FileStore.create(path, cluster="demo", server=ME, quorum=majority([ME])) as file:
         asyncio.run(run(file))
         assert len(file.decisions()) == 200
-        assert file.mark < 100
+        assert file.saves < 100
 
 
 def run_aside(program: str) -> str:
@@ -187,7 +187,7 @@ class TestMisuse:
     def test_a_bad_value_among_good_ones(self, tmp_path: Path) -> None:
         path = tmp_path / "n1.db"
         good = [("good", MaxRound(7))], [("other", MaxRound(8))]
-        with FileStore.create(path, cluster="demo", server=ME) as file:
+        with FileStore.create(path, cluster="demo", server=ME, quorum=majority([ME])) as file:
             held, go = file.save, Event()
 
             def slow(entries: Sequence[Entry]) -> Saved[server.Record[bytes]]:

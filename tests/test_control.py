@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from paxos import ServerId
+from paxos import ServerId, majority
 from paxos_adapters.codecs import RAW
 from paxos_adapters.file import Failed, FileStore
 from paxos_adapters.node import Node, control
@@ -47,7 +47,7 @@ WITHOUT_A_MAJORITY: dict[ServerId, Address] = {**ALONE, S2: ("127.0.0.1", 9)}
 async def running(
     data: Path, addresses: dict[ServerId, Address] = ALONE
 ) -> AsyncGenerator[Node[bytes], None]:
-    with FileStore.create(data, cluster="c", server=S1) as file:
+    with FileStore.create(data, cluster="c", server=S1, quorum=majority(addresses)) as file:
         async with Node(file, addresses, codec=RAW) as node, serve(node, beside(data)):
             yield node
 
@@ -67,10 +67,10 @@ async def said(data: Path, line: bytes) -> bytes:
     return answer
 
 
-def failing(data: Path) -> Callable[[object], object]:
+def failing(data: Path) -> Callable[..., object]:
     """A save that does not work out."""
 
-    def save(_: object) -> object:
+    def save(_: object, **__: object) -> object:
         raise Failed(data, OSError("no disk"))
 
     return save

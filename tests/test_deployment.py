@@ -312,7 +312,13 @@ def test_any_text_is_a_typed_error_or_a_cluster_that_can_work(
         assert parse("here", written(address)) == address
         store = tmp_path / "store" / token_hex(8)
         store.parent.mkdir(exist_ok=True)
-        with FileStore.create(store, cluster=found.name, server=me) as file:
+        with FileStore.create(
+            store,
+            cluster=found.name,
+            server=me,
+            quorum=found.quorum,
+            membership=found.membership,
+        ) as file:
             node = Node(file, found.addresses, codec=RAW, insecure=True)
             assert node.me == me
     for data in found.data.values():

@@ -35,9 +35,9 @@ from paxos_adapters.explaining import (
     Disagreed,
     Explanation,
     Known,
+    MembersDiffer,
     NobodyAsks,
     Overtaken,
-    PeersUnknown,
     Rivals,
     Scene,
     Split,
@@ -467,27 +467,29 @@ def test_the_files_of_servers(tmp_path: Path) -> None:
     paths = [tmp_path / f"{me}.db" for me in (S1, S2, S3)]
     memory = Acceptor(ballot("1.1"), Proposal(ballot("1.1"), b"red"))
     for me, path in zip((S1, S2, S3), paths, strict=True):
-        with FileStore.create(path, cluster="c", server=me) as file:
+        with FileStore.create(path, cluster="c", server=me, quorum=majority([S1, S2, S3])) as file:
             if me != S2:
                 file.decision("leader").save((memory,))
 
-    scenes = of_files(paths, majority([S1, S2, S3]))
+    scenes = of_files(paths)
 
     found = explain(scenes["leader"], "leader")
     assert isinstance(found, Agreed)
     assert [it.voters for it in found.choices] == [ids("13")]
-    with pytest.raises(PeersUnknown, match="say how many servers"):
-        of_files(paths)
+    other = tmp_path / "other.db"
+    FileStore.create(other, cluster="c", server=S1, quorum=majority([S1, S2])).close()
+    with pytest.raises(MembersDiffer, match="stores of one membership only"):
+        of_files([*paths[1:], other])
 
 
 def test_a_store_promises_nothing_in_the_rounds_that_it_has_reserved(tmp_path: Path) -> None:
     """Promises are not saved one by one: after a restart, all below the block is refused."""
     path = tmp_path / "n2.db"
-    with FileStore.create(path, cluster="c", server=S2) as file:
+    with FileStore.create(path, cluster="c", server=S2, quorum=THREE) as file:
         accepted = Acceptor(ballot("1.1"), Proposal(ballot("1.1"), b"red"))
         file.save([(RESERVED, MaxRound(1000)), ("leader", accepted)])
 
-    (scene,) = of_files([path], THREE).values()
+    (scene,) = of_files([path]).values()
 
     assert scene.servers[S2].acceptor.promised == ballot("1001.0")
     assert scene.servers[S2].acceptor.accepted == Proposal(ballot("1.1"), "red")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from paxos import Ballot, Prepare, ServerId
+from paxos import Ballot, Prepare, ServerId, majority
 from paxos_adapters import forks
 from paxos_adapters.codecs import RAW
 from paxos_adapters.file import FileStore
@@ -74,7 +74,7 @@ def nothing_is_kept(*calls: Callable[[], object]) -> None:
 
 def test_the_address_and_the_file_are_free_when_the_server_ends(tmp_path: Path) -> None:
     path = tmp_path / "n1.db"
-    file = FileStore.create(path, cluster="c", server=ME)
+    file = FileStore.create(path, cluster="c", server=ME, quorum=majority(ALONE))
     node = ThreadedNode(file, ALONE, codec=RAW)
     host, port, *_ = node.place
     calls: list[Callable[[], object]] = [
@@ -98,7 +98,7 @@ def test_the_address_and_the_file_are_free_when_the_server_ends(tmp_path: Path) 
         file.close()
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
             sock.bind((host, port))
-        with FileStore.open(path, cluster="c", server=ME) as again:
+        with FileStore.open(path, cluster="c", server=ME, quorum=majority(ALONE)) as again:
             assert again.load("x").records
 
 
@@ -106,7 +106,7 @@ def test_every_call_of_a_node_and_its_control_socket_end_in_the_child(tmp_path: 
     async def run() -> None:
         path = tmp_path / "n1.db"
         client.setblocking(False)
-        with FileStore.create(path, cluster="c", server=ME) as file:
+        with FileStore.create(path, cluster="c", server=ME, quorum=majority(ALONE)) as file:
             async with Node(file, ALONE, codec=RAW) as node, serve(node, beside(path)):
                 client.connect(str(beside(path)))
                 while len(sockets()) < 3:  # the network, the machine, and one who asks
@@ -138,7 +138,9 @@ def test_every_call_of_a_node_and_its_control_socket_end_in_the_child(tmp_path: 
 def test_a_transport_ends_in_the_child(tmp_path: Path) -> None:
     async def run() -> None:
         heard = asyncio.Event()
-        with FileStore.create(tmp_path / "n1.db", cluster="c", server=ME) as file:
+        with FileStore.create(
+            tmp_path / "n1.db", cluster="c", server=ME, quorum=majority(ALONE)
+        ) as file:
             transport = DatagramTransport(
                 file, ALONE, decision="x", receive=lambda _, __: heard.set()
             )

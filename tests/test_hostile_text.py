@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from paxos import Acceptor, Ballot, Chosen, Message, PaxosError, Proposal, ServerId
+from paxos import Acceptor, Ballot, Chosen, Message, PaxosError, Proposal, ServerId, majority
 from paxos_adapters.cli import app, asking, logs
 from paxos_adapters.cli.drawing import Holding, canvas
 from paxos_adapters.cli.saying import say
@@ -73,7 +73,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The file of a server, with hostile names of cluster and decision, and a hostile value."""
     path = tmp_path_factory.mktemp("hostile") / "n1.db"
     ballot = Ballot(1, ME)
-    with FileStore.create(path, cluster=HOSTILE, server=ME) as file:
+    with FileStore.create(path, cluster=HOSTILE, server=ME, quorum=majority([ME])) as file:
         file.save([(HOSTILE, Acceptor(ballot, Proposal(ballot, HOSTILE.encode())))])
     return path
 

@@ -10,22 +10,26 @@ from pathlib import Path
 
 import pytest
 
-from paxos import Accept, Ballot, Message, Promise, ServerId
+from paxos import Accept, Accepted, Ballot, Message, ServerId, majority
 from paxos_adapters.file import FileStore
+from paxos_adapters.file.entries import identity_of
 from paxos_adapters.node import mesh as module
 from paxos_adapters.node.errors import ServedBefore
 from paxos_adapters.node.mesh import Mesh
-from paxos_adapters.peers import Presence
+from paxos_adapters.peers import Known, Presence
 from paxos_adapters.udp import Address
 from paxos_adapters.wire import Checked, Reason, Wire
 from tests.support import UNBROKEN
+from tests.test_node import free_addresses
 
 ME, PEER = ServerId(1), ServerId(2)
+MEMBERS = majority([ME, PEER])
+DIGEST = identity_of("c", ME, MEMBERS, "").digest
 MESSAGE = Accept(Ballot(1, PEER), b"red")
 
 
 class Peer:
-    """The other member: a bare socket, and wires of several lives."""
+    """The other member: a bare socket, and wires of several sessions."""
 
     def __init__(self) -> None:
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -36,13 +40,14 @@ class Peer:
         for datagram in wire.seal(ME, [("a", MESSAGE)]):
             self.socket.sendto(datagram, place)
 
-    def life(self, name: str, opened: int, mark: int) -> Wire:
+    def session(self, name: str, saves: int, previous: str = "", ended: int = 0) -> Wire:
         return Wire(
             cluster="c",
             me=PEER,
             members={ME, PEER},
+            digest=DIGEST,
             protection=Checked(),
-            presence=lambda: Presence("ab" * 16, name * 8, opened, mark),
+            presence=lambda _: Presence(name * 8, saves, previous * 8, ended),
             known={},
         )
 
@@ -62,7 +67,7 @@ def runs(run: Coroutine[object, object, None]) -> None:
 
 async def opened(file: FileStore, peer: Peer) -> tuple[Mesh, Address]:
     addresses: dict[ServerId, Address] = {ME: ("127.0.0.1", 0), PEER: peer.address}
-    mesh = Mesh(file, addresses, members={ME, PEER}, protection=None, insecure=False, listen=None)
+    mesh = Mesh(file, addresses, protection=None, insecure=False, listen=None)
     mesh.claim()
     await mesh.open(
         lambda sender, name, message: HEARD.append((sender, name, message)),
@@ -78,13 +83,13 @@ async def opened(file: FileStore, peer: Peer) -> tuple[Mesh, Address]:
 def test_what_is_old_is_no_lost_memory_while_its_sender_is_heard(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Whoever repeats datagrams of an earlier life does not make the node cry."""
+    """Whoever repeats datagrams of an earlier session does not make the node cry."""
 
     async def run() -> None:
         peer = Peer()
-        old, new = peer.life("01", 5, 5), peer.life("02", 7, 7)
+        old, new = peer.session("01", 5), peer.session("02", 7, "01", 6)
         path = tmp_path / "n1.db"
-        with FileStore.create(path, cluster="c", server=ME) as file, peer.socket:
+        with FileStore.create(path, cluster="c", server=ME, quorum=MEMBERS) as file, peer.socket:
             mesh, place = await opened(file, peer)
             for number in range(3):
                 peer.say(new, place)
@@ -101,19 +106,21 @@ def test_what_is_old_is_no_lost_memory_while_its_sender_is_heard(
 
 
 def test_a_memory_that_was_lost_is_told_once(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(module, "DOUBT_S", 0.0)
+
     async def run() -> None:
         peer = Peer()
-        known, old = Presence("ab" * 16, "02" * 8, 7, 7), peer.life("01", 5, 5)
+        known, old = Known("02" * 8, 7), peer.session("01", 5)
         path = tmp_path / "n1.db"
-        with FileStore.create(path, cluster="c", server=ME) as file, peer.socket:
+        with FileStore.create(path, cluster="c", server=ME, quorum=MEMBERS) as file, peer.socket:
             file.remember(PEER, known)
             mesh, place = await opened(file, peer)
             for number in range(3):
                 peer.say(old, place)
                 await until(mesh, refused=number + 1)
-            assert "older" in str(mesh.peers()[PEER].refused)
+            assert "does not descend" in str(mesh.peers()[PEER].refused)
             mesh.close()
             await mesh.closed()
 
@@ -130,14 +137,14 @@ def test_who_speaks_and_does_not_answer_is_not_up(tmp_path: Path) -> None:
 
     async def run() -> None:
         peer, path = Peer(), tmp_path / "n1.db"
-        life = peer.life("01", 5, 5)
-        with FileStore.create(path, cluster="c", server=ME) as file, peer.socket:
+        session = peer.session("01", 5)
+        with FileStore.create(path, cluster="c", server=ME, quorum=MEMBERS) as file, peer.socket:
             mesh, place = await opened(file, peer)
-            peer.say(life, place)
+            peer.say(session, place)
             await until(mesh, heard=1)
             assert mesh.peers()[PEER].is_heard
             assert not mesh.peers()[PEER].is_up
-            for datagram in life.seal(ME, [(module.NOBODY, Promise[bytes](Ballot(1, ME), None))]):
+            for datagram in session.seal(ME, [(module.NOBODY, Accepted(Ballot(1, ME), b""))]):
                 peer.socket.sendto(datagram, place)
             while not mesh.peers()[PEER].is_up:
                 await asyncio.sleep(0.001)
@@ -152,10 +159,10 @@ def test_who_speaks_from_elsewhere_is_not_heard(tmp_path: Path) -> None:
     async def run() -> None:
         peer, other = Peer(), Peer()
         path = tmp_path / "n1.db"
-        file = FileStore.create(path, cluster="c", server=ME)
+        file = FileStore.create(path, cluster="c", server=ME, quorum=MEMBERS)
         with file, peer.socket, other.socket:
             mesh, place = await opened(file, peer)
-            (datagram,) = peer.life("01", 5, 5).seal(ME, [("a", MESSAGE)])
+            (datagram,) = peer.session("01", 5).seal(ME, [("a", MESSAGE)])
             other.socket.sendto(datagram, place)
             await until(mesh, refused=1)
             assert mesh.refused == {Reason.WRONG_ADDRESS: 1}
@@ -171,13 +178,13 @@ def test_who_speaks_from_elsewhere_is_not_heard(tmp_path: Path) -> None:
 def test_an_open_file_serves_once(tmp_path: Path) -> None:
     async def run() -> None:
         peer, path = Peer(), tmp_path / "n1.db"
-        with FileStore.create(path, cluster="c", server=ME) as file, peer.socket:
+        with FileStore.create(path, cluster="c", server=ME, quorum=MEMBERS) as file, peer.socket:
             mesh, _ = await opened(file, peer)
             mesh.close()
             await mesh.closed()
             with pytest.raises(ServedBefore, match="open it again"):
                 await opened(file, peer)
-        with FileStore.open(path, cluster="c", server=ME) as file:
+        with FileStore.open(path, cluster="c", server=ME, quorum=MEMBERS) as file:
             mesh, _ = await opened(file, peer)
             mesh.close()
             await mesh.closed()
@@ -200,7 +207,7 @@ def test_a_name_that_is_none_does_not_end_the_search(
 
     async def run() -> None:
         path = tmp_path / "n1.db"
-        with FileStore.create(path, cluster="c", server=ME) as file, peer.socket:
+        with FileStore.create(path, cluster="c", server=ME, quorum=MEMBERS) as file, peer.socket:
             monkeypatch.setattr(socket, "getaddrinfo", strange)
             peer.address = "localhost", peer.address[1]
             mesh, _ = await opened(file, peer)
@@ -233,20 +240,20 @@ def test_peers_that_are_not_found_are_told_once_and_looked_for_again(
 
     async def run() -> None:
         path = tmp_path / "n1.db"
-        with FileStore.create(path, cluster="c", server=ME) as file, peer.socket:
+        with FileStore.create(path, cluster="c", server=ME, quorum=MEMBERS) as file, peer.socket:
             mesh, place = await opened(file, peer)
             assert not mesh.peers()[PEER].is_found
             mesh.post(PEER, "a", MESSAGE)
             mesh.flush()
             assert mesh.lost == {"no address": 1}
-            peer.say(peer.life("01", 5, 5), place)
+            peer.say(peer.session("01", 5), place)
             while "heard too early" not in mesh.lost or len(tries) < 3:
                 await asyncio.sleep(0.001)
             assert mesh.refused == {}
             places.append(peer.address)
             while not mesh.peers()[PEER].is_found:
                 await asyncio.sleep(0.001)
-            peer.say(peer.life("02", 6, 6), place)
+            peer.say(peer.session("02", 6), place)
             await until(mesh, heard=1)
             mesh.close()
             await mesh.closed()
@@ -255,3 +262,43 @@ def test_peers_that_are_not_found_are_told_once_and_looked_for_again(
         runs(run())
     (complaint,) = caplog.messages
     assert "is not to be found" in complaint
+
+
+def ignored(sender: ServerId, name: str, message: Message[bytes]) -> None:
+    del sender, name, message
+
+
+def test_a_peer_that_was_down_learns_that_its_session_descends(tmp_path: Path) -> None:
+    """Both were opened twice while the other was down, so that neither hears the other at first."""
+
+    async def run() -> None:
+        files = [
+            FileStore.create(tmp_path / f"n{it}.db", cluster="c", server=it, quorum=MEMBERS)
+            for it in (ME, PEER)
+        ]
+        for file, other in (files[0], files[1]), (files[1], files[0]):
+            file.remember(other.identity.server, Known(other.session, other.saves))
+        for _ in range(3):
+            for file in files:
+                file.close()
+            files = [
+                FileStore.open(file.path, cluster="c", server=it, quorum=MEMBERS)
+                for it, file in zip((ME, PEER), files, strict=True)
+            ]
+        addresses = free_addresses(2)
+        nodes = [
+            Mesh(file, addresses, protection=None, insecure=False, listen=None) for file in files
+        ]
+        for mesh in nodes:
+            mesh.claim()
+            await mesh.open(ignored, mesh.flush, UNBROKEN)
+        one, two = nodes
+        while not (one.peers()[PEER].is_up and two.peers()[ME].is_up):
+            await asyncio.sleep(0.001)
+        for mesh, file in zip(nodes, files, strict=True):
+            mesh.close()
+            await mesh.closed()
+            assert mesh.refused.keys() <= {Reason.NOT_DESCENDED}
+            file.close()
+
+    runs(run())

@@ -12,7 +12,7 @@ from pathlib import Path
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader, NumberDataPoint
 
-from paxos import ServerId
+from paxos import ServerId, majority
 from paxos_adapters.codecs import TEXT
 from paxos_adapters.file import FileStore
 from paxos_adapters.node import Node
@@ -28,13 +28,15 @@ import asyncio, sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 sys.modules["opentelemetry.sdk"] = None
+from paxos import majority
 from paxos_adapters.codecs import TEXT
 from paxos_adapters.file import FileStore
 from paxos_adapters.node import Node
 from paxos_adapters.node.metrics import observe
 
 async def main(folder):
-    with FileStore.create(Path(folder) / "n1.db", cluster="c", server=1) as file:
+    quorum = majority([1])
+    with FileStore.create(Path(folder) / "n1.db", cluster="c", server=1, quorum=quorum) as file:
         async with Node(file, {1: ("127.0.0.1", 0)}, codec=TEXT) as node:
             observe(node)
             print(await node.propose("leader", "me"))
@@ -66,7 +68,9 @@ async def watched(
     folder: Path, me: ServerId, addresses: Mapping[ServerId, Address], provider: MeterProvider
 ) -> AsyncGenerator[Node[str], None]:
     """A node that is observed."""
-    with FileStore.create(folder / f"n{me}.db", cluster="c", server=me) as file:
+    with FileStore.create(
+        folder / f"n{me}.db", cluster="c", server=me, quorum=majority(addresses)
+    ) as file:
         async with Node(file, addresses, codec=TEXT) as node:
             observe(node, provider.get_meter("test"))
             yield node

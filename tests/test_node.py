@@ -5,24 +5,14 @@ from __future__ import annotations
 import asyncio
 import socket
 import sqlite3
-from collections.abc import AsyncGenerator, Coroutine
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, Coroutine, Sequence
+from contextlib import asynccontextmanager, closing, suppress
 from pathlib import Path
 from random import Random
 
 import pytest
 
-from paxos import (
-    NO_BALLOT,
-    Acceptor,
-    Ballot,
-    MaxRound,
-    Read,
-    ReadId,
-    ServerId,
-    UnknownServer,
-    majority,
-)
+from paxos import NO_BALLOT, Acceptor, Ballot, MaxRound, Read, ReadId, ServerId, majority
 from paxos_adapters.blocks import RESERVED
 from paxos_adapters.codecs import TEXT
 from paxos_adapters.file import Damaged, FileStore, store
@@ -30,11 +20,14 @@ from paxos_adapters.host import Pace, Stopped
 from paxos_adapters.node import (
     BadName,
     Crowded,
+    DatagramTransport,
     Found,
     Insecure,
     NoAnswer,
     Node,
+    NodeClosed,
     NotEntered,
+    NotTheMembers,
     OutcomeUnknown,
     ServedBefore,
     mesh,
@@ -69,13 +62,17 @@ class Cluster:
         self.nodes: dict[ServerId, Node[str]] = {}
         self.files: dict[ServerId, FileStore] = {}
         for me in self.addresses:
-            FileStore.create(self.path(me), cluster="c", server=me).close()
+            FileStore.create(
+                self.path(me), cluster="c", server=me, quorum=majority(self.addresses)
+            ).close()
 
     def path(self, me: ServerId) -> Path:
         return self.folder / f"n{me}.db"
 
     async def start(self, me: ServerId, protection: Protection | None = None) -> Node[str]:
-        file = FileStore.open(self.path(me), cluster="c", server=me)
+        file = FileStore.open(
+            self.path(me), cluster="c", server=me, quorum=majority(self.addresses)
+        )
         self.files[me] = file
         node = Node(
             file, self.addresses, codec=TEXT, protection=protection, pace=QUICK, random=Random(me)
@@ -124,11 +121,11 @@ def test_reading_names_that_nobody_wrote_leaves_nothing(tmp_path: Path) -> None:
     async def run() -> None:
         async with running(tmp_path) as cluster:
             one, *_ = cluster.nodes.values()
-            marks = [it.mark for it in cluster.files.values()]
+            marks = [it.saves for it in cluster.files.values()]
             for first in range(0, 20_000, 500):
                 names = [f"n{number}" for number in range(first, first + 500)]
                 assert await asyncio.gather(*map(one.read, names)) == [None] * 500
-            assert [it.mark for it in cluster.files.values()] == marks
+            assert [it.saves for it in cluster.files.values()] == marks
             assert [it.status().in_memory for it in cluster.nodes.values()] == [0, 0, 0]
 
     runs(run())
@@ -155,10 +152,14 @@ def test_no_id_of_a_read_is_used_again_not_even_after_a_restart(tmp_path: Path) 
 
     async def run() -> None:
         addresses = free_addresses(1)
-        with FileStore.create(tmp_path / "n1.db", cluster="c", server=IDS[0]):
+        with FileStore.create(
+            tmp_path / "n1.db", cluster="c", server=IDS[0], quorum=majority(addresses)
+        ):
             pass
         for _ in range(2):
-            with FileStore.open(tmp_path / "n1.db", cluster="c", server=IDS[0]) as file:
+            with FileStore.open(
+                tmp_path / "n1.db", cluster="c", server=IDS[0], quorum=majority(addresses)
+            ) as file:
                 node = Node(file, addresses, codec=TEXT, random=Random(1), witness=reads)
                 async with node:
                     assert [await node.read("a"), await node.read("a")] == [None, None]
@@ -218,7 +219,7 @@ def test_a_second_node_on_an_open_file_changes_nothing(tmp_path: Path) -> None:
 def test_of_two_nodes_that_are_entered_at_once_one_serves(tmp_path: Path) -> None:
     async def run() -> None:
         path = tmp_path / "n1.db"
-        with FileStore.create(path, cluster="c", server=IDS[0]) as file:
+        with FileStore.create(path, cluster="c", server=IDS[0], quorum=majority(IDS[:1])) as file:
             nodes = [Node(file, {IDS[0]: ("127.0.0.1", 0)}, codec=TEXT) for _ in range(2)]
             done = await asyncio.gather(*(it.__aenter__() for it in nodes), return_exceptions=True)
             assert [type(it) for it in done] == [Node, ServedBefore]
@@ -230,7 +231,7 @@ def test_of_two_nodes_that_are_entered_at_once_one_serves(tmp_path: Path) -> Non
 def test_a_node_that_was_not_entered_says_so_and_begins_nothing(tmp_path: Path) -> None:
     async def run() -> None:
         path = tmp_path / "n1.db"
-        with FileStore.create(path, cluster="c", server=IDS[0]) as file:
+        with FileStore.create(path, cluster="c", server=IDS[0], quorum=majority(IDS[:1])) as file:
             node = Node(file, {IDS[0]: ("127.0.0.1", 0)}, codec=TEXT)
             with pytest.raises(NotEntered):
                 await node.propose("leader", "one")
@@ -260,7 +261,7 @@ def test_whoever_gives_up_entering_leaves_nothing_behind(
 
     async def run() -> None:
         path = tmp_path / "n1.db"
-        with FileStore.create(path, cluster="c", server=IDS[0]) as file:
+        with FileStore.create(path, cluster="c", server=IDS[0], quorum=majority(IDS[:2])) as file:
             addresses = free_addresses(2)
             entering = asyncio.ensure_future(Node(file, addresses, codec=TEXT).__aenter__())
             await looking.wait()
@@ -518,6 +519,7 @@ def test_whoever_comes_with_another_disk_is_not_heard(
 ) -> None:
     monkeypatch.setattr(status_module, "SILENT_S", 0.05)
     monkeypatch.setattr(mesh, "PING_S", 0.01)
+    monkeypatch.setattr(mesh, "DOUBT_S", 0.05)
 
     async def run() -> None:
         async with running(tmp_path) as cluster:
@@ -527,12 +529,14 @@ def test_whoever_comes_with_another_disk_is_not_heard(
             await cluster.stop(IDS[2])
             for it in cluster.path(IDS[2]), tmp_path / "n3.db-mark":
                 it.unlink()
-            FileStore.create(cluster.path(IDS[2]), cluster="c", server=IDS[2]).close()
+            FileStore.create(
+                cluster.path(IDS[2]), cluster="c", server=IDS[2], quorum=two.quorum
+            ).close()
             await cluster.start(IDS[2])
             while not one.status().peers[IDS[2]].refused:
                 await asyncio.sleep(0.01)
-            assert "another disk" in str(one.status().peers[IDS[2]].refused)
-            assert one.status().refused["other_disk"] > 0
+            assert "does not descend" in str(one.status().peers[IDS[2]].refused)
+            assert one.status().refused["not_descended"] > 0
             assert await two.read("leader") == Found("three")
             with pytest.raises(OutcomeUnknown):
                 await cluster.nodes[IDS[2]].propose("other", "x", timeout_s=0.3)
@@ -648,19 +652,66 @@ class TestMistakes:
 
     def test_a_network_without_a_key(self, tmp_path: Path) -> None:
         path = tmp_path / "n1.db"
-        with FileStore.create(path, cluster="c", server=IDS[0]) as file:
+        with FileStore.create(path, cluster="c", server=IDS[0], quorum=majority(IDS[:1])) as file:
             for host in "192.0.2.1", "example.org":
                 with pytest.raises(Insecure, match="Give the node a keyring"):
                     Node(file, {IDS[0]: (host, 0)}, codec=TEXT)
             Node(file, {IDS[0]: ("192.0.2.1", 0)}, codec=TEXT, insecure=True)
-            with pytest.raises(UnknownServer):
-                Node(file, {IDS[1]: ("127.0.0.1", 0)}, codec=TEXT)
-            with pytest.raises(UnknownServer):
-                Node(file, {IDS[0]: ("127.0.0.1", 0)}, codec=TEXT, quorum=majority(IDS[:2]))
             with pytest.raises(Insecure, match=r"0\.0\.0\.0"):
                 Node(file, {IDS[0]: ("127.0.0.1", 0)}, codec=TEXT, listen=("0.0.0.0", 0))
             for host in "localhost", "::1", "127.0.0.9":
                 Node(file, {IDS[0]: (host, 0)}, codec=TEXT)
+
+
+def test_a_node_waits_while_another_process_holds_the_write_lock(tmp_path: Path) -> None:
+    """A backup tool, or a viewer. It does not stop for that, nor does its event loop wait."""
+
+    async def run() -> None:
+        async with running(tmp_path) as cluster:
+            one, two, _ = cluster.nodes.values()
+            with closing(sqlite3.connect(cluster.path(IDS[0]), isolation_level=None)) as other:
+                other.execute("BEGIN IMMEDIATE")
+                proposing = asyncio.ensure_future(one.propose("leader", "one"))
+                while cluster.files[IDS[0]].waits is None:
+                    await asyncio.sleep(0.001)
+                assert await two.propose("other", "two") == "two"
+                other.execute("ROLLBACK")
+            assert await proposing == "one"
+
+    runs(run())
+
+
+def test_closing_a_node_does_not_wait_for_another_process(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with running(tmp_path) as cluster:
+            one, *_ = cluster.nodes.values()
+            with closing(sqlite3.connect(cluster.path(IDS[0]), isolation_level=None)) as other:
+                other.execute("BEGIN IMMEDIATE")
+                proposing = asyncio.ensure_future(one.propose("leader", "one"))
+                while cluster.files[IDS[0]].waits is None:
+                    await asyncio.sleep(0.001)
+                await one.close()
+                assert type((await one.stopped()).cause) is NodeClosed
+                await asyncio.wait([proposing])
+                other.execute("ROLLBACK")
+
+    runs(run())
+
+
+@pytest.mark.parametrize("addressed", [IDS[:0], IDS[:1], IDS[:2], IDS[1:], (*IDS, ServerId(9))])
+def test_the_addresses_are_those_of_the_members(
+    tmp_path: Path, addressed: Sequence[ServerId]
+) -> None:
+    """Whom a file names as members decides, not whom somebody has added to a description."""
+    addresses = dict.fromkeys(addressed, ("127.0.0.1", 0))
+    with FileStore.create(
+        tmp_path / "n1.db", cluster="c", server=IDS[0], quorum=majority(IDS)
+    ) as file:
+        with pytest.raises(NotTheMembers, match=r"Give each member an address, and nobody else"):
+            Node(file, addresses, codec=TEXT)
+        with pytest.raises(NotTheMembers):
+            DatagramTransport(file, addresses, decision="x", receive=lambda _, __: None)
+        assert Node(file, dict.fromkeys(IDS, ("127.0.0.1", 0)), codec=TEXT).quorum == majority(IDS)
 
 
 def test_with_keys_only_those_who_have_one_are_heard(tmp_path: Path) -> None:

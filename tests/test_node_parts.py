@@ -22,6 +22,7 @@ from paxos import (
     Saved,
     ServerId,
     Wake,
+    majority,
     server,
 )
 from paxos_adapters.file import FileStore
@@ -207,7 +208,7 @@ def test_saves_go_on_in_a_thread_while_the_disk_is_slow(tmp_path: Path, is_quick
 
     async def run() -> None:
         path = tmp_path / "n1.db"
-        with FileStore.create(path, cluster="c", server=ME) as file:
+        with FileStore.create(path, cluster="c", server=ME, quorum=majority([ME])) as file:
             saver = Saver(file.save, 1000.0 if is_quick else 0.0, UNBROKEN)
             saver.save([("a", record)], told.append)
             assert len(told) == (1 if is_quick else 0)

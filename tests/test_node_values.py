@@ -14,7 +14,7 @@ from uuid import UUID
 import pytest
 from attrs import frozen
 
-from paxos import ServerId
+from paxos import ServerId, majority
 from paxos_adapters.codecs import JSON, RAW, TEXT, JsonValue
 from paxos_adapters.file import FileStore
 from paxos_adapters.node import (
@@ -150,14 +150,18 @@ class Cluster:
         self.folder = folder
         self.addresses: Mapping[ServerId, Address] = free_addresses(3)
         for me in self.addresses:
-            FileStore.create(self.path(me), cluster="c", server=me).close()
+            FileStore.create(
+                self.path(me), cluster="c", server=me, quorum=majority(self.addresses)
+            ).close()
 
     def path(self, me: ServerId) -> Path:
         return self.folder / f"n{me}.db"
 
     @asynccontextmanager
     async def node(self, me: ServerId, codec: Codec[V]) -> AsyncGenerator[Node[V], None]:
-        with FileStore.open(self.path(me), cluster="c", server=me) as file:
+        with FileStore.open(
+            self.path(me), cluster="c", server=me, quorum=majority(self.addresses)
+        ) as file:
             async with Node(file, self.addresses, codec=codec, pace=QUICK) as node:
                 yield node
 
@@ -292,7 +296,9 @@ def test_a_recording_of_a_node_shows_values_as_the_codec_of_the_recorder_writes_
 ) -> None:
     async def run() -> None:
         with (
-            FileStore.create(tmp_path / "n1.db", cluster="c", server=ONE) as file,
+            FileStore.create(
+                tmp_path / "n1.db", cluster="c", server=ONE, quorum=majority([ONE])
+            ) as file,
             Recorder(tmp_path / "run", codec=RAW, runtime="node") as recorder,
         ):
             addresses = {ONE: ("127.0.0.1", 0)}
@@ -320,7 +326,9 @@ def test_a_thread_encodes_what_it_proposes_before_anything_else(tmp_path: Path) 
 
     codec = Scripted[str](encode, TEXT.decode)
     with (
-        FileStore.create(tmp_path / "n1.db", cluster="c", server=ONE) as file,
+        FileStore.create(
+            tmp_path / "n1.db", cluster="c", server=ONE, quorum=majority([ONE])
+        ) as file,
         ThreadedNode(file, {ONE: ("127.0.0.1", 0)}, codec=codec) as node,
     ):
         with pytest.raises(BadValue):
@@ -332,7 +340,9 @@ def test_a_thread_encodes_what_it_proposes_before_anything_else(tmp_path: Path) 
 
 def test_a_threaded_node_tells_none_from_nothing(tmp_path: Path) -> None:
     with (
-        FileStore.create(tmp_path / "n1.db", cluster="c", server=ONE) as file,
+        FileStore.create(
+            tmp_path / "n1.db", cluster="c", server=ONE, quorum=majority([ONE])
+        ) as file,
         ThreadedNode(file, {ONE: ("127.0.0.1", 0)}, codec=JSON) as node,
     ):
         assert node.read("name") is None

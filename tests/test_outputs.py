@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from paxos import Acceptor, Ballot, Proposal, ServerId
+from paxos import Acceptor, Ballot, Proposal, ServerId, majority
 from paxos_adapters import outputs
 from paxos_adapters.cli import app, logs
 from paxos_adapters.codecs import RAW, TEXT
@@ -111,7 +111,7 @@ def test_no_writer_touches_a_file_of_a_server_that_runs(
     (folder / "cluster.toml").write_text('name = "c"\n')
 
     async def running() -> None:
-        with FileStore.create(data, cluster="c", server=ME) as file:
+        with FileStore.create(data, cluster="c", server=ME, quorum=majority([ME])) as file:
             async with (
                 Node(file, {ME: ("127.0.0.1", 0)}, codec=RAW) as node,
                 serve(node, beside(data)),
@@ -137,7 +137,7 @@ def test_no_writer_takes_a_name_that_a_store_uses(
 ) -> None:
     """Of a server that does not run: SQLite would take what is there for its own."""
     data = tmp_path / "n1.db"
-    FileStore.create(data, cluster="c", server=ME).close()
+    FileStore.create(data, cluster="c", server=ME, quorum=majority([ME])).close()
     for what, write in writers.items():
         assert write(tmp_path / f"n1.db{suffix}") != 0, what
     (tmp_path / "n2.db-mark").write_bytes(b"of a store that is lost")
@@ -262,13 +262,17 @@ class TestRotation:
         path, ballot = tmp_path / "n", Ballot(1, ME)
         with (
             self.recorder(path) as recorder,
-            FileStore.create(tmp_path / "n.1", cluster="c", server=ME) as file,
+            FileStore.create(
+                tmp_path / "n.1", cluster="c", server=ME, quorum=majority([ME])
+            ) as file,
         ):
             self.fill(recorder)
             assert isinstance(recorder.failure, OutputRefused)
             file.save([("x", Acceptor(ballot, Proposal(ballot, b"red")))])
-        with FileStore.open(tmp_path / "n.1", cluster="c", server=ME) as file:
-            assert file.mark == 1
+        with FileStore.open(
+            tmp_path / "n.1", cluster="c", server=ME, quorum=majority([ME])
+        ) as file:
+            assert file.load("x").records
 
     @pytest.mark.parametrize("keep", [0, 1])
     def test_what_took_its_place_stays(self, tmp_path: Path, keep: int) -> None:

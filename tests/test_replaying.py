@@ -37,7 +37,7 @@ from paxos_adapters.explaining import Agreed, explain, of_replay
 from paxos_adapters.exploration.counterexamples import counterexample
 from paxos_adapters.exploration.interleavings import explore_cluster
 from paxos_adapters.exploration.scopes import Scope
-from paxos_adapters.file import FileStore, inspect
+from paxos_adapters.file import FileStore, rows
 from paxos_adapters.file.rows import ACCEPTOR, acceptor_of
 from paxos_adapters.lecture import SCENARIOS, Scenario
 from paxos_adapters.memory import Cluster
@@ -512,9 +512,9 @@ NODE = dedent(
     """
     import asyncio, os, sys
     from pathlib import Path
-    from paxos import ServerId
+    from paxos import ServerId, majority
     from paxos_adapters.codecs import RAW, TEXT
-    from paxos_adapters.file import FileStore
+    from paxos_adapters.file import FileStore, rows
     from paxos_adapters.host import Pace
     from paxos_adapters.node import Node
     from paxos_adapters.recording import Recorder
@@ -523,7 +523,8 @@ NODE = dedent(
         recorder = Recorder(folder / f"n{me}.jsonl", codec=RAW, runtime="node")
         addresses = {ServerId(it): ("127.0.0.1", port) for it, port in enumerate(ports, 1)}
         pace = Pace(shortest_s=0.02, longest_s=0.5, beat_s=0.02)
-        with FileStore.open(folder / f"n{me}.db", cluster="c", server=me) as file:
+        quorum = majority(addresses)
+        with FileStore.open(folder / f"n{me}.db", cluster="c", server=me, quorum=quorum) as file:
             async with Node(file, addresses, codec=TEXT, pace=pace, witness=recorder) as running:
                 print("up", flush=True)
                 number = 0
@@ -542,7 +543,9 @@ def test_five_processes_that_are_killed_replay_to_the_same_states(tmp_path: Path
     """SIGKILL to each of them, twice, in the middle of its work."""
     addresses = free_addresses(5)
     for me in addresses:
-        FileStore.create(tmp_path / f"n{me}.db", cluster="c", server=me).close()
+        FileStore.create(
+            tmp_path / f"n{me}.db", cluster="c", server=me, quorum=majority(addresses)
+        ).close()
     ports = [str(port) for _, port in addresses.values()]
     said: dict[str, set[str]] = {}
 
@@ -585,8 +588,8 @@ def test_five_processes_that_are_killed_replay_to_the_same_states(tmp_path: Path
         assert isinstance(reason, Agreed)
         assert values == {reason.value}
     for me in addresses:
-        for (name, kind), row in inspect(tmp_path / f"n{me}.db").rows.items():
-            accepted = _accepted(found.disks[me, name]) if kind == ACCEPTOR else None
+        for row in rows(tmp_path / f"n{me}.db"):
+            accepted = _accepted(found.disks[me, row.name]) if row.kind == ACCEPTOR else None
             if accepted is not None:
                 held = acceptor_of(row).accepted
                 assert held is not None

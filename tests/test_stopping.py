@@ -13,7 +13,7 @@ from threading import Thread
 
 import pytest
 
-from paxos import Ballot, Chosen, InvariantError, Prepare, ServerId
+from paxos import Ballot, Chosen, InvariantError, Prepare, ServerId, majority
 from paxos_adapters.codecs import RAW
 from paxos_adapters.file import FileStore
 from paxos_adapters.guard import Guard
@@ -51,7 +51,7 @@ async def running(
     folder: Path, addresses: dict[ServerId, Address] = ALONE, *, quick_s: float = 1000.0
 ) -> AsyncGenerator[Node[bytes], None]:
     path = folder / "n1.db"
-    with FileStore.create(path, cluster="c", server=ME) as file:
+    with FileStore.create(path, cluster="c", server=ME, quorum=majority(addresses)) as file:
         async with (
             Node(file, addresses, codec=RAW, quick_s=quick_s) as node,
             serve(node, beside(path)),
@@ -220,15 +220,15 @@ def test_a_thread_that_cannot_be_started_is_told_when_the_node_is_entered(
 
     async def run() -> None:
         path = tmp_path / "n1.db"
-        with FileStore.create(path, cluster="c", server=ME) as file:
+        with FileStore.create(path, cluster="c", server=ME, quorum=majority(ALONE)) as file:
             with monkeypatch.context() as patch:
                 patch.setattr(Thread, "start", start)
-                saves = file.mark
+                saves = file.saves
                 with pytest.raises(ThreadNotStarted):
                     await Node(file, ALONE, codec=RAW).__aenter__()
                 with pytest.raises(ThreadNotStarted):
                     ThreadedNode(file, ALONE, codec=RAW)
-                assert file.mark == saves
+                assert file.saves == saves
                 with pytest.raises(ThreadNotStarted):
                     aside("x", list)
             async with Node(file, ALONE, codec=RAW, quick_s=0.0) as node:
@@ -262,7 +262,7 @@ def test_what_a_transport_hands_messages_to_stops_it_when_it_raises(
 ) -> None:
     async def run() -> None:
         path = tmp_path / "n1.db"
-        with FileStore.create(path, cluster="c", server=ME) as file:
+        with FileStore.create(path, cluster="c", server=ME, quorum=majority(ALONE)) as file:
             transport = DatagramTransport(file, ALONE, decision="x", receive=break_)
             async with transport:
                 transport.send(ME, Prepare(Ballot(1, ME)))

@@ -18,7 +18,7 @@ from xml.etree import ElementTree
 import pytest
 
 from examples.json_store import JsonStore, JsonStoreError
-from paxos import ServerId, server
+from paxos import ServerId, majority, server
 from paxos_adapters.file import Decision, FileStore, StoreError
 from paxos_adapters.file import store as store_module
 from paxos_adapters.memory import MemoryStore
@@ -38,11 +38,15 @@ class TestFileStore(StoreKit[bytes]):
 
     def create(self, folder: Path) -> Decision:
         path = folder / "n1.db"
-        return FileStore.create(path, cluster="demo", server=ONE).decision("x")
+        return FileStore.create(path, cluster="demo", server=ONE, quorum=majority([ONE])).decision(
+            "x"
+        )
 
     def open(self, folder: Path) -> Decision:
         path = folder / "n1.db"
-        return FileStore.open(path, cluster="demo", server=ONE).decision("x")
+        return FileStore.open(path, cluster="demo", server=ONE, quorum=majority([ONE])).decision(
+            "x"
+        )
 
     def failing(self) -> AbstractContextManager[object]:
         full = sqlite3.OperationalError("database or disk is full")

@@ -18,7 +18,7 @@ from random import Random
 
 import pytest
 
-from paxos import ServerId, UnknownServer
+from paxos import ServerId, majority
 from paxos_adapters.codecs import TEXT
 from paxos_adapters.file import FileStore, StoreError
 from paxos_adapters.forks import Forked
@@ -28,6 +28,7 @@ from paxos_adapters.node import (
     Found,
     Insecure,
     NoAnswer,
+    NotTheMembers,
     OutcomeUnknown,
     ThreadedNode,
 )
@@ -46,13 +47,17 @@ class Cluster:
         self.folder, self.stack = folder, stack
         self.addresses = free_addresses(3)
         for me in IDS[:3]:
-            FileStore.create(self.path(me), cluster="c", server=me).close()
+            FileStore.create(
+                self.path(me), cluster="c", server=me, quorum=majority(self.addresses)
+            ).close()
 
     def path(self, me: ServerId) -> Path:
         return self.folder / f"n{me}.db"
 
     def open(self, me: ServerId) -> FileStore:
-        file = FileStore.open(self.path(me), cluster="c", server=me)
+        file = FileStore.open(
+            self.path(me), cluster="c", server=me, quorum=majority(self.addresses)
+        )
         return self.stack.enter_context(file)
 
     def start(
@@ -158,15 +163,16 @@ class TestErrors:
 
     def test_a_node_that_cannot_start(self, cluster: Cluster) -> None:
         file, threads = cluster.open(ONE), threading.active_count()
+        elsewhere = {**cluster.addresses, ONE: ("192.0.2.1", 0)}
         with pytest.raises(Insecure):
-            ThreadedNode(file, {ONE: ("192.0.2.1", 0)}, codec=TEXT)
-        with pytest.raises(UnknownServer):
-            ThreadedNode(file, {TWO: ("127.0.0.1", 0)}, codec=TEXT)
+            ThreadedNode(file, elsewhere, codec=TEXT)
+        with pytest.raises(NotTheMembers):
+            ThreadedNode(file, {ONE: ("127.0.0.1", 0)}, codec=TEXT)
         with pytest.raises(AddressError):
-            ThreadedNode(file, {ONE: ("192.0.2.1", 0)}, codec=TEXT, insecure=True)
+            ThreadedNode(file, elsewhere, codec=TEXT, insecure=True)
         assert threading.active_count() == threads
-        with ThreadedNode(file, {ONE: ("127.0.0.1", 0)}, codec=TEXT) as node:
-            assert node.propose("leader", "one") == "one"
+        with ThreadedNode(file, cluster.addresses, codec=TEXT) as node:
+            assert node.status().me == ONE
 
     def test_a_file_that_is_closed(self, cluster: Cluster) -> None:
         file = cluster.open(ONE)
@@ -305,13 +311,13 @@ import atexit
 early = []
 atexit.register(lambda: [act() for act in early])
 from pathlib import Path
-from paxos import ServerId
+from paxos import ServerId, majority
 from paxos_adapters.codecs import TEXT
 from paxos_adapters.file import FileStore
 from paxos_adapters.node import ThreadedNode, mesh
 mesh.RESOLVE_S = mesh.UNRESOLVED_S = 0.001
 path, me = Path({str(tmp_path)!r}) / "n1.db", ServerId(1)
-file = FileStore.create(path, cluster="c", server=me)
+file = FileStore.create(path, cluster="c", server=me, quorum=majority([me]))
 
 node = ThreadedNode(file, {{me: ("localhost", 0)}}, codec=TEXT, quick_s={quick_s})
 def propose(name):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from paxos_adapters.file import opening, reading, rows
+from paxos_adapters.file import opening, reading, writing
 from tests import torture
 from tests.torture import Broken, Call, Disk, damage, failing_sync, power_cuts
 
@@ -71,7 +71,7 @@ def test_a_power_cut_is_felt_by_a_store_that_does_not_sync(
 def test_a_sync_that_fails_is_final(tmp_path: Path) -> None:
     """Except when SQLite moves its log into the file: it keeps the log then, and tries again."""
     final = 0
-    for which in range(4, 14):
+    for which in range(5, 15):
         folder = tmp_path / str(which)
         folder.mkdir()
         receipt, found, said = failing_sync(folder, which)
@@ -125,8 +125,9 @@ def test_damage_is_felt_by_a_store_without_checksums(
     def constant(*_: object) -> bytes:
         return b"\0" * 16
 
-    for module in opening, reading, rows:
-        monkeypatch.setattr(module, "checksum", constant)
+    for module, name in (writing, "checksum"), (reading, "checksum"), (reading, "keyed_sum"):
+        monkeypatch.setattr(module, name, constant)
+    monkeypatch.setattr(opening, "keyed_sum", constant)
     with pytest.raises((Broken, ValueError, IndexError)):
         damage(tmp_path, step=7)
 

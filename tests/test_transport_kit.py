@@ -22,7 +22,7 @@ import pytest
 from attrs import frozen
 
 from examples.tcp_transport import TcpTransport
-from paxos import Heartbeat, Message, ServerId, UnknownServer
+from paxos import Heartbeat, Message, ServerId, UnknownServer, majority
 from paxos_adapters.file import FileStore
 from paxos_adapters.memory import Endpoint, Network
 from paxos_adapters.node import DatagramTransport
@@ -159,7 +159,9 @@ class TestUdp(TransportKit[bytes]):
         self.runner, self.addresses = asyncio.Runner(), free_addresses(socket.SOCK_DGRAM)
         self.folder = TemporaryDirectory()
         for me in IDS:
-            FileStore.create(self.path(me), cluster="c", server=me).close()
+            FileStore.create(
+                self.path(me), cluster="c", server=me, quorum=majority(self.addresses)
+            ).close()
 
     def teardown_method(self) -> None:
         self.runner.close()
@@ -170,7 +172,9 @@ class TestUdp(TransportKit[bytes]):
 
     @contextmanager
     def running(self, me: ServerId, deliver: Deliver[bytes]) -> Generator[DatagramTransport]:
-        with FileStore.open(self.path(me), cluster="c", server=me) as file:
+        with FileStore.open(
+            self.path(me), cluster="c", server=me, quorum=majority(self.addresses)
+        ) as file:
             transport = DatagramTransport(file, self.addresses, decision="leader", receive=deliver)
             self.runner.run(transport.__aenter__())
             yield transport

@@ -9,6 +9,7 @@ from itertools import pairwise
 from typing import cast
 
 import pytest
+from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -28,7 +29,7 @@ from paxos import (
     ServerId,
     UnknownServer,
 )
-from paxos_adapters.peers import Presence
+from paxos_adapters.peers import Known, Presence
 from paxos_adapters.wire import (
     BadPresence,
     Checked,
@@ -49,18 +50,29 @@ from paxos_adapters.wire import (
 )
 from paxos_adapters.wire.bounds import (
     MAX_DATAGRAM_BYTES,
-    MAX_MARK,
     MAX_MESSAGES,
     MAX_NAME_BYTES,
     MAX_READ,
     MAX_ROUND,
+    MAX_SAVES,
     MAX_SERVER,
     MAX_VALUE_BYTES,
 )
-from paxos_adapters.wire.frame import BODY_BYTES, HEADER_BYTES, LAYOUT, SESSION, Header
+from paxos_adapters.wire.frame import (
+    BODY_BYTES,
+    HEADER_BYTES,
+    LAYOUT,
+    SESSION,
+    Header,
+    presence_of,
+    read,
+)
 from paxos_adapters.wire.parts import MAX_PARTS
 from tests.wires import (
     BEAT,
+    DIGEST,
+    KNOWN,
+    MEMBERS,
     MESSAGES,
     NEW,
     OLD,
@@ -102,32 +114,85 @@ def test_every_message_comes_out_as_it_went_in(way: str) -> None:
 def test_every_name_comes_out_as_it_went_in(name: str) -> None:
     (datagram,) = End(ONE).wire.seal(TWO, [(name, BEAT)])
 
-    assert End(TWO).wire.open(datagram) == Opened(ONE, PRESENCE, ((name, BEAT),))
+    assert End(TWO).wire.open(datagram) == Opened(ONE, KNOWN, ((name, BEAT),))
 
 
-@pytest.mark.parametrize("opened", [0, 1, MAX_MARK])
-@pytest.mark.parametrize("text", ["00", "ff", "a0"])
-def test_every_presence_comes_out_as_it_went_in(opened: int, text: str) -> None:
-    presence = Presence(text * 16, text * 8, opened, MAX_MARK)
+@pytest.mark.parametrize("previous_saves", [0, 1, MAX_SAVES])
+@pytest.mark.parametrize("text", ["01", "ff", "a0"])
+def test_every_presence_comes_out_as_it_went_in(previous_saves: int, text: str) -> None:
+    presence = Presence("ab" * 8, MAX_SAVES, text * 8, previous_saves)
     (datagram,) = End(ONE, presence=presence).seal(BEAT)
 
-    assert End(TWO).wire.open(datagram).presence == presence
+    assert presence_of(read(datagram)) == presence
+    assert End(TWO).wire.open(datagram).known == Known("ab" * 8, MAX_SAVES)
+
+
+def test_the_first_session_of_a_disk_has_none_before_it() -> None:
+    presence = Presence("ab" * 8, 3)
+    (datagram,) = End(ONE, presence=presence).seal(BEAT)
+
+    assert presence_of(read(datagram)) == presence
+
+
+def test_the_entry_of_the_chain_is_chosen_for_the_receiver() -> None:
+    asked: list[ServerId] = []
+
+    def presence(receiver: ServerId) -> Presence:
+        asked.append(receiver)
+        return PRESENCE
+
+    wire = Wire(
+        cluster="demo",
+        me=ONE,
+        members=MEMBERS,
+        digest=DIGEST,
+        protection=SIGNED,
+        presence=presence,
+        known={},
+    )
+    for receiver in TWO, THREE:
+        wire.seal(receiver, [("leader", BEAT)])
+    assert asked == [TWO, THREE]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_server_of_another_membership_is_refused_by_name(way: str) -> None:
+    one, two = End(ONE, protection(way), digest=bytes(8)), End(TWO, protection(way))
+    with pytest.raises(Hostile) as caught:
+        two.wire.open(*one.seal(BEAT))
+
+    assert caught.value.reason is Reason.OTHER_MEMBERS
+
+
+def test_it_is_refused_once_the_tag_was_found_right() -> None:
+    """Somebody without a key cannot make a node say that its members differ."""
+    (datagram,) = End(ONE, Checked(), digest=bytes(8)).seal(BEAT)
+    with pytest.raises(Hostile) as caught:
+        End(TWO, Checked()).wire.open(datagram[:-1] + bytes([datagram[-1] ^ 1]))
+
+    assert caught.value.reason is Reason.BAD_MAC
+
+
+@pytest.mark.parametrize("size", [0, 7, 9])
+def test_a_digest_of_another_size_is_refused(size: int) -> None:
+    with pytest.raises(OutOfBounds, match="the digest of the members"):
+        End(ONE, digest=bytes(size))
 
 
 def test_the_presence_is_that_of_the_moment_of_sealing() -> None:
     one, two = End(ONE), End(TWO)
-    one.presence = Presence("ab" * 16, "cd" * 8, 10, 21)
+    one.presence = evolve(PRESENCE, saves=21)
 
-    assert two.wire.open(*one.seal(BEAT)).presence.mark == 21
+    assert two.wire.open(*one.seal(BEAT)).known.saves == 21
 
 
 def test_a_late_datagram_does_not_turn_back_what_is_known_of_a_disk() -> None:
     one, two = End(ONE), End(TWO)
     early = one.seal(BEAT)
-    one.presence = Presence("ab" * 16, "cd" * 8, 10, 21)
+    one.presence = evolve(PRESENCE, saves=21)
     two.wire.open(*one.seal(BEAT))
 
-    assert two.wire.open(*early).presence.mark == 21
+    assert two.wire.open(*early).known.saves == 21
 
 
 @pytest.mark.parametrize("value", [None, "red", 7, bytearray(b"red")])
@@ -306,14 +371,19 @@ def test_an_answer_that_tells_of_a_ballot_out_of_bounds_is_not_sent(ballot: Ball
 @pytest.mark.parametrize(
     ("presence", "error"),
     [
-        (Presence("ab" * 15, "cd" * 8, 1, 2), BadPresence),
-        (Presence("ab" * 17, "cd" * 8, 1, 2), BadPresence),
-        (Presence("AB" * 16, "cd" * 8, 1, 2), BadPresence),
-        (Presence("ab" * 16, "cd cd" + "cd" * 6, 1, 2), BadPresence),
-        (Presence("ab" * 16, "no", 1, 2), BadPresence),
-        (Presence("ab" * 16, "cd" * 8, -1, 2), OutOfBounds),
-        (Presence("ab" * 16, "cd" * 8, 3, 2), OutOfBounds),
-        (Presence("ab" * 16, "cd" * 8, 3, MAX_MARK + 1), OutOfBounds),
+        (Presence("ab" * 7, 2, "cd" * 8, 1), BadPresence),
+        (Presence("ab" * 9, 2, "cd" * 8, 1), BadPresence),
+        (Presence("AB" * 8, 2, "cd" * 8, 1), BadPresence),
+        (Presence("00" * 8, 2, "cd" * 8, 1), BadPresence),
+        (Presence("", 2, "cd" * 8, 1), BadPresence),
+        (Presence("ab" * 8, 2, "cd cd" + "cd" * 6, 1), BadPresence),
+        (Presence("ab" * 8, 2, "no", 1), BadPresence),
+        (Presence("ab" * 8, 2, "00" * 8, 0), BadPresence),
+        (Presence("ab" * 8, -1, "cd" * 8, 0), OutOfBounds),
+        (Presence("ab" * 8, 2, "cd" * 8, -1), OutOfBounds),
+        (Presence("ab" * 8, 2, "cd" * 8, 3), OutOfBounds),
+        (Presence("ab" * 8, 2, "", 1), OutOfBounds),
+        (Presence("ab" * 8, MAX_SAVES + 1, "cd" * 8, 3), OutOfBounds),
     ],
 )
 def test_a_presence_that_does_not_fit_is_not_sent(
@@ -341,8 +411,9 @@ def test_a_member_that_no_frame_has_room_for_is_refused(server: int) -> None:
             cluster="demo",
             me=ONE,
             members={ONE, ServerId(server)},
+            digest=DIGEST,
             protection=SIGNED,
-            presence=lambda: PRESENCE,
+            presence=lambda _: PRESENCE,
             known={},
         )
 
@@ -359,10 +430,10 @@ def test_datagrams_to_each_receiver_are_counted() -> None:
     assert (two, three) == ([1, 2, 3], [1, 2])
 
 
-def test_a_new_life_of_the_sender_does_not_turn_back_its_count() -> None:
+def test_a_new_session_of_the_sender_does_not_turn_back_its_count() -> None:
     one = End(ONE)
     one.seal(BEAT)
-    one.presence = Presence("ab" * 16, "00" * 8, 20, 20)
+    one.presence = Presence("ef" * 8, 21, PRESENCE.session, 20)
 
     assert sequence(*one.seal(BEAT)) == 2
 
@@ -383,8 +454,9 @@ def test_a_stranger_is_not_heard() -> None:
         cluster="demo",
         me=stranger,
         members={stranger, TWO},
+        digest=DIGEST,
         protection=SIGNED,
-        presence=lambda: PRESENCE,
+        presence=lambda _: PRESENCE,
         known={},
     )
 
@@ -437,7 +509,9 @@ def test_a_change_of_any_length_is_noticed(way: str) -> None:
 def test_a_frame_of_another_version_is_refused() -> None:
     (datagram,) = End(ONE).seal(BEAT)
 
-    assert refused(End(TWO), datagram[:3] + b"\2" + datagram[4:]) is Reason.WRONG_VERSION
+    for version in 1, 3:
+        other = datagram[:3] + bytes([version]) + datagram[4:]
+        assert refused(End(TWO), other) is Reason.WRONG_VERSION
     assert refused(End(TWO), b"pax" + datagram[3:]) is Reason.WRONG_VERSION
 
 
@@ -476,13 +550,13 @@ def test_what_is_encrypted_cannot_be_read(way: str) -> None:
 
 @pytest.mark.parametrize("way", [WAYS[2]])
 def test_no_two_sessions_encrypt_alike(way: str) -> None:
-    """Same sequence, same message; another receiver, another life, another cluster."""
+    """Same sequence, same message; another receiver, another session, another cluster."""
     bodies = {
         End(ONE, protection(way), cluster=cluster, presence=presence).seal(
             VALUE, receiver=receiver
         )[0][HEADER_BYTES:]
         for cluster in ("demo", "other")
-        for presence in (PRESENCE, Presence("ab" * 16, "00" * 8, 10, 20))
+        for presence in (PRESENCE, evolve(PRESENCE, session="ef" * 8))
         for receiver in (TWO, THREE)
     }
     one = End(ONE, protection(way))

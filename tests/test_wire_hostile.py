@@ -13,10 +13,10 @@ from paxos import Ballot, Prepare, Promise, Proposal, ServerId
 from paxos_adapters.wire import Checked, Hostile, Reason
 from paxos_adapters.wire.body import unpack
 from paxos_adapters.wire.bounds import (
-    MAX_MARK,
     MAX_MESSAGES,
     MAX_NAME_BYTES,
     MAX_ROUND,
+    MAX_SAVES,
     MAX_SERVER,
     MAX_VALUE_BYTES,
 )
@@ -32,7 +32,7 @@ def test_whatever_the_bytes_nothing_but_hostile_is_raised(way: str) -> None:
     seen = fuzz(way, 120_000 if way == "signed" else 20_000, SEED)
 
     met = {reason for reason in Reason if seen[reason.name]}
-    never = {Reason.WRONG_ADDRESS, Reason.TOO_MANY_LIVES}
+    never = {Reason.WRONG_ADDRESS}
     assert met == set(Reason) - never, f"seed {SEED}: {seen}"
     assert min(seen["messages"], seen["a part"]) > 500, f"seed {SEED}: {seen}"
 
@@ -185,11 +185,25 @@ def test_a_refusal_without_a_higher_promise_is_refused(promised: tuple[int, int]
     assert reason([[5, "d", 3, 2, *promised]]) is Reason.IMPOSSIBLE
 
 
-@pytest.mark.parametrize("marks", [(21, 20), (0, MAX_MARK + 1), (MAX_MARK + 1, MAX_MARK)])
-def test_a_presence_out_of_bounds_is_refused(marks: tuple[int, int]) -> None:
+SESSION, NO_SESSION = b"s" * 8, bytes(8)
+
+
+@pytest.mark.parametrize(
+    ("session", "saves", "previous", "previous_saves"),
+    [
+        (SESSION, 20, SESSION, 21),
+        (SESSION, MAX_SAVES + 1, SESSION, 1),
+        (SESSION, MAX_SAVES + 2, SESSION, MAX_SAVES + 1),
+        (NO_SESSION, 20, SESSION, 1),
+        (SESSION, 20, NO_SESSION, 1),
+    ],
+)
+def test_a_presence_out_of_bounds_is_refused(
+    session: bytes, saves: int, previous: bytes, previous_saves: int
+) -> None:
     whole = End(ONE, Checked()).seal(BEAT)[0]
-    good = Header(*LAYOUT.unpack_from(whole))
-    header = LAYOUT.pack(*good._replace(opened=marks[0], mark=marks[1]))
+    good = Header(*LAYOUT.unpack_from(whole))._replace(session=session, saves=saves)
+    header = LAYOUT.pack(*good._replace(previous=previous, previous_saves=previous_saves))
     with pytest.raises(Hostile) as caught:
         End(TWO, Checked()).wire.open(Checked().close(header, whole[HEADER_BYTES:-TAG_BYTES]))
 
@@ -201,10 +215,10 @@ def test_what_is_refused_changes_nothing() -> None:
     one, two = End(ONE, Checked()), End(TWO, Checked())
     whole = one.seal(Prepare(Ballot(1, ONE)))[0]
     header = Header(*LAYOUT.unpack_from(whole))
-    later = LAYOUT.pack(*header._replace(mark=99, sequence=99))
+    later = LAYOUT.pack(*header._replace(saves=99, sequence=99))
     with pytest.raises(Hostile):
         two.wire.open(Checked().close(later, b"\xc1"))
 
     opened = two.wire.open(whole)
-    assert (opened.presence.mark, len(opened.messages)) == (header.mark, 1)
+    assert (opened.known.saves, len(opened.messages)) == (header.saves, 1)
     assert two.wire.open(one.seal(BEAT)[0]).messages == (("leader", BEAT),)

@@ -1,17 +1,15 @@
-"""What a receiver keeps of a sender: numbers that were taken, lives, and parts that wait."""
+"""What a receiver keeps of a sender: numbers that were taken, a session, and parts that wait."""
 
 from __future__ import annotations
 
 import pytest
-from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
 from paxos import Accept, Ballot
-from paxos_adapters.peers import Presence
+from paxos_adapters.peers import Known, Presence
 from paxos_adapters.wire import Hostile, Reason
 from paxos_adapters.wire.bounds import (
-    MAX_LIVES,
     MAX_UNFINISHED,
     MAX_UNFINISHED_BYTES,
     MAX_VALUE_BYTES,
@@ -20,7 +18,7 @@ from paxos_adapters.wire.bounds import (
 from paxos_adapters.wire.frame import BODY_BYTES, LAYOUT, Header
 from paxos_adapters.wire.parts import MAX_PARTS, Waiting, check, gather, split
 from paxos_adapters.wire.replays import Heard, Window, hear, take
-from tests.wires import BEAT, ONE, PRESENCE, TWO, End
+from tests.wires import BEAT, KNOWN, ONE, PRESENCE, TWO, End
 
 # --- numbers ------------------------------------------------------------------------------------
 
@@ -87,111 +85,91 @@ def test_a_datagram_is_taken_once() -> None:
         assert caught.value.reason is Reason.REPLAYED
 
 
-# --- lives --------------------------------------------------------------------------------------
+# --- sessions -----------------------------------------------------------------------------------
 
 
-def life(name: str, opened: int, mark: int, disk: str = "disk") -> Presence:
-    return Presence(disk, name, opened, mark)
-
-
-def refusal(known: Heard, now: Presence, sequence: int = 1) -> Reason:
+def refusal(heard: Heard | None, said: Presence, sequence: int = 1) -> Reason:
     with pytest.raises(Hostile) as caught:
-        hear(known, now, sequence)
+        hear(heard, said, sequence)
     return caught.value.reason
 
 
-def test_a_new_life_starts_with_an_empty_window() -> None:
-    known = hear(None, life("x", 0, 3), 7)
-    known = hear(known, life("y", 3, 3), 7)
+def test_a_later_session_starts_with_an_empty_window() -> None:
+    heard = hear(None, Presence("x", 3), 7)
+    heard = hear(heard, Presence("y", 4, "x", 3), 7)
 
-    assert (known.presence, known.windows) == (life("y", 3, 3), {"y": take(Window(), 7)})
-
-
-def test_an_older_life_does_not_come_back() -> None:
-    known = hear(hear(None, life("x", 0, 3), 1), life("y", 3, 5), 1)
-
-    assert refusal(known, life("x", 0, 3), 2) is Reason.OLDER_DISK
-    assert refusal(known, life("x", 0, 2), 2) is Reason.OLDER_DISK
+    assert (heard.known, heard.window) == (Known("y", 4), take(Window(), 7))
 
 
-def test_of_lives_that_saved_nothing_each_is_heard_and_none_twice() -> None:
-    known = hear(None, life("w", 3, 3), 1)
-    known = hear(known, life("x", 3, 3), 1)
-    known = hear(known, life("w", 3, 3), 2)
+def test_a_session_that_is_over_does_not_come_back() -> None:
+    heard = hear(hear(None, Presence("x", 3), 1), Presence("y", 5, "x", 3), 1)
 
-    for name, sequence in [("w", 1), ("w", 2), ("x", 1)]:
-        assert refusal(known, life(name, 3, 3), sequence) is Reason.REPLAYED
-    assert hear(known, life("x", 3, 3), 2).presence.life == "x"
+    assert refusal(heard, Presence("x", 3), 2) is Reason.NOT_DESCENDED
+    assert refusal(heard, Presence("x", 99, "w", 98), 2) is Reason.NOT_DESCENDED
 
 
-@pytest.mark.parametrize("later", [life("x", 3, 4), life("y", 3, 4), life("y", 4, 4)])
-def test_a_save_puts_an_end_to_all_other_lives(later: Presence) -> None:
-    known = hear(hear(None, life("w", 3, 3), 1), life("x", 3, 3), 1)
-    known = hear(known, later, 2)
+def test_what_is_refused_does_not_move_what_is_known() -> None:
+    heard = hear(None, Presence("y", 5, "x", 3), 1)
+    for said in Presence("x", 3), Presence("z", 9, "x", 3), Presence("z", 9, "y", 4):
+        assert refusal(heard, said) is Reason.NOT_DESCENDED
 
-    assert set(known.windows) == {later.life}
-    assert refusal(known, life("w", 3, 3), 2) is Reason.OLDER_DISK
-
-
-def test_with_many_lives_that_saved_nothing_a_new_one_is_heard_after_a_save() -> None:
-    known = hear(None, life("0", 3, 3), 1)
-    for number in range(1, MAX_LIVES):
-        known = hear(known, life(f"{number}", 3, 3), 1)
-
-    assert refusal(known, life("new", 3, 3)) is Reason.TOO_MANY_LIVES
-    assert len(hear(known, life("0", 3, 3), 2).windows) == MAX_LIVES
-    assert set(hear(known, life("new", 3, 4), 1).windows) == {"new"}
+    assert hear(heard, Presence("y", 5, "x", 3), 2).known == Known("y", 5)
 
 
-def test_what_waited_in_one_life_is_not_finished_in_the_next() -> None:
+def test_what_waited_in_one_session_is_not_finished_in_the_next() -> None:
     one, two = End(ONE), End(TWO)
     first, _ = one.seal(Accept(Ballot(1, ONE), bytes(1500)))
     two.wire.open(first)
-    again = End(ONE, presence=evolve(PRESENCE, life="00" * 8, opened=20))
+    again = End(ONE, presence=Presence("ef" * 8, 21, PRESENCE.session, 20))
     _, last = again.seal(Accept(Ballot(1, ONE), bytes(1500)))
 
     assert two.wire.open(last).messages == ()
 
 
-def test_another_disk_is_refused() -> None:
-    known = hear(None, life("x", 0, 3), 1)
-
-    assert refusal(known, life("y", 5, 9, "other")) is Reason.OTHER_DISK
-    assert refusal(known, life("x", 0, 4, "other")) is Reason.OTHER_DISK
-
-
 def test_what_was_known_of_a_disk_holds_from_the_first_datagram_on() -> None:
-    two = End(TWO, known={ONE: evolve(PRESENCE, life="00" * 8, opened=0, mark=11)})
+    two = End(TWO, known={ONE: Known("cd" * 8, 11)})
     with pytest.raises(Hostile) as caught:
         two.wire.open(*End(ONE).seal(BEAT))
 
-    assert caught.value.reason is Reason.OLDER_DISK
+    assert caught.value.reason is Reason.NOT_DESCENDED
+
+
+def test_and_lets_in_who_descends_from_it() -> None:
+    two = End(TWO, known={ONE: Known("cd" * 8, 10)})
+
+    assert two.wire.open(*End(ONE).seal(BEAT)).known == KNOWN
 
 
 @given(
     st.lists(st.integers(0, 2), min_size=1, max_size=8),
     st.lists(st.integers(0, 1_000_000), max_size=60),
 )
-def test_who_keeps_its_disk_is_heard_and_never_twice(saves: list[int], picks: list[int]) -> None:
-    """Its network loses, repeats and mixes all that it said in all of its lives."""
+def test_a_disk_that_is_as_it_was_left_is_heard_and_never_twice(
+    saves: list[int], picks: list[int]
+) -> None:
+    """Its network loses, repeats and mixes all that it said in all of its sessions."""
     said: list[tuple[int, Presence, int]] = []
-    mark = 0
+    count, previous = 0, Known("", 0)
     for number, often in enumerate(saves):
-        opened = mark
-        said += [(number, life(f"{number}", opened, opened + n), n + 1) for n in range(often + 1)]
-        mark += often
-    known: Heard | None = None
+        name = f"{number}"
+        for n in range(often + 1):
+            presence = Presence(name, count + 1 + n, previous.session, previous.saves)
+            said.append((number, presence, n + 1))
+        count += 1 + often
+        previous = Known(name, count)
+    heard: Heard | None = None
     taken: set[tuple[int, int]] = set()
     for pick in picks:
-        number, now, sequence = said[pick % len(said)]
-        is_over = known is not None and now.opened < max(known.presence.opened, known.presence.mark)
-        is_over = is_over and known is not None and now.life != known.presence.life
+        number, presence, sequence = said[pick % len(said)]
+        at = -1 if heard is None else int(heard.known.session)
+        follows = heard is None or number in (at, at + 1)
+        is_whole = heard is None or number == at or presence.previous_saves >= heard.known.saves
         try:
-            known = hear(known, now, sequence)
+            heard = hear(heard, presence, sequence)
         except Hostile:
-            assert is_over or (number, sequence) in taken
+            assert not follows or not is_whole or (number, sequence) in taken
         else:
-            assert not is_over
+            assert follows
             assert (number, sequence) not in taken
             taken.add((number, sequence))
 

@@ -13,7 +13,7 @@ from hashlib import sha256
 import msgspec
 import pytest
 
-from paxos_adapters.peers import Presence
+from paxos_adapters.peers import Known, Presence
 from tests.wire_vectors import PATH, Held, Refused, Said, Vector, Vectors, reason, said, text, wire
 from tests.wires import needs_aead
 
@@ -33,14 +33,16 @@ def test_sealing_gives_the_file_byte_for_byte() -> None:
 @pytest.mark.parametrize("vector", VECTORS)
 def test_opening_gives_the_messages_of_a_vector(vector: Vector) -> None:
     it = vector.presence
-    presence = Presence(it.incarnation, it.life, it.opened, it.mark)
+    presence = Presence(it.session, it.saves, it.previous, it.previous_saves)
     receiver = wire(
         vector.receiver, vector.protection, vector.key, cluster=vector.cluster, presence=presence
     )
 
     opened = [receiver.open(bytes.fromhex(datagram)) for datagram in vector.datagrams]
     assert [said(entry) for one in opened for entry in one.messages] == vector.messages
-    assert {(one.sender, one.presence) for one in opened} == {(vector.sender, presence)}
+    assert {(one.sender, one.known) for one in opened} == {
+        (vector.sender, Known(presence.session, presence.saves))
+    }
 
 
 @pytest.mark.parametrize("case", FILE.hostile, ids=[case.what for case in FILE.hostile])
@@ -57,7 +59,7 @@ def by_the_book(vector: Vector) -> list[Said]:
     said: list[Said] = []
     for number, datagram in enumerate(map(bytes.fromhex, vector.datagrams), 1):
         frame, tag = datagram[:-16], datagram[-16:]
-        assert frame[0:4] == b"PAX\x01"
+        assert frame[0:4] == b"PAX\x02"
         assert frame[4] == ["checked", "signed"].index(vector.protection)
         assert len(bodies) == frame[5] < frame[6]
         if vector.key is None:
@@ -71,10 +73,11 @@ def by_the_book(vector: Vector) -> list[Said]:
         assert frame[15:23] == sha256(vector.cluster.encode()).digest()[:8]
         assert int.from_bytes(frame[23:27], "big") == vector.sender
         assert int.from_bytes(frame[27:31], "big") == vector.receiver
-        assert frame[31:47].hex() == vector.presence.incarnation
-        assert frame[47:55].hex() == vector.presence.life
-        assert int.from_bytes(frame[55:63], "big") == vector.presence.opened
-        assert int.from_bytes(frame[63:71], "big") == vector.presence.mark
+        assert frame[31:39].hex() == vector.members
+        assert frame[39:47].hex() == vector.presence.session
+        assert int.from_bytes(frame[47:55], "big") == vector.presence.saves
+        assert frame[55:63].hex() == (vector.presence.previous or "00" * 8)
+        assert int.from_bytes(frame[63:71], "big") == vector.presence.previous_saves
         assert int.from_bytes(frame[71:79], "big") == number
         bodies.append(frame[79:])
         if len(bodies) == frame[6]:
@@ -133,7 +136,7 @@ def test_the_encrypted_vectors_are_by_the_book(vector: Vector) -> None:
     bodies = b""
     for datagram in map(bytes.fromhex, vector.datagrams):
         header, sealed = datagram[:79], datagram[79:]
-        cipher = ChaCha20Poly1305(hmac.digest(root, header[15:55], "sha256"))
+        cipher = ChaCha20Poly1305(hmac.digest(root, header[15:47], "sha256"))
         body = cipher.decrypt(bytes(4) + header[71:79], sealed, header)
         if header[5] == 0:
             bodies = b""

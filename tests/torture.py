@@ -36,11 +36,12 @@ from typing import TypeAlias
 
 from attrs import Factory, define, frozen
 
-from paxos import Acceptor, Ballot, MaxRound, Proposal, ServerId
-from paxos_adapters.file import FileStore, StoreError, opening
-from paxos_adapters.peers import Presence
+from paxos import Acceptor, Ballot, MaxRound, Proposal, ServerId, majority
+from paxos_adapters.file import FileStore, StoreError, writing
+from paxos_adapters.peers import Known
 
 ME = ServerId(1)
+QUORUM = majority([ME, ServerId(2), ServerId(3)])
 NAMES = "leader", "lock", "x" * 40
 SECTOR_BYTES = 512
 FEW_PAGES = 24
@@ -53,17 +54,18 @@ class Broken(AssertionError):
 
 def make(path: Path) -> None:
     """An empty store, and one that saves often into the file itself."""
-    FileStore.create(path, cluster="demo", server=ME).close()
+    FileStore.create(path, cluster="demo", server=ME, quorum=QUORUM).close()
 
 
 def reopen(path: Path) -> FileStore:
-    return FileStore.open(path, cluster="demo", server=ME)
+    return FileStore.open(path, cluster="demo", server=ME, quorum=QUORUM)
 
 
 def save(file: FileStore, number: int) -> None:
     """Save one batch: the same number for every name."""
     ballot = Ballot(number, ME)
-    state = Acceptor(ballot, Proposal(ballot, b"value %d " % number + b"." * (number * 37 % 300)))
+    value = f"value {number} ".encode() + b"." * (number * 37 % 300)
+    state = Acceptor(ballot, Proposal(ballot, value))
     file.save([(name, record) for name in NAMES for record in (state, MaxRound(number))])
 
 
@@ -81,12 +83,12 @@ def number_in(file: FileStore) -> int:
 
 def work(path: Path, batches: int | None = None) -> None:
     """Save without pause, and print each number once it was vouched for."""
-    opening.CHECKPOINT_PAGES = FEW_PAGES
+    writing.CHECKPOINT_PAGES = FEW_PAGES
     with reopen(path) as file:
         start = number_in(file) + 1
         for number in count(start) if batches is None else range(start, start + batches):
             save(file, number)
-            os.write(1, b"%d\n" % number)
+            os.write(1, f"{number} {file.session} {file.saves}\n".encode())
 
 
 # --- kills --------------------------------------------------------------------------------------
@@ -110,9 +112,12 @@ def kills(path: Path, times: int, seed: int) -> tuple[int, int]:
             os.kill(child, signal.SIGKILL)
             os.waitpid(child, 0)
             told += printed.readlines()
+        word, session, saves = told[-1].split()
+        vouched, known = int(word), Known(session.decode(), int(saves))
         with reopen(path) as file:
             found = number_in(file)
-        vouched = int(told[-1])
+            if not file.descends_from(known):
+                raise Broken(f"seed {seed}: the file does not descend from {known}")
         if found < vouched:
             raise Broken(f"seed {seed}: {vouched} was vouched for, and {found} is there")
         receipts += found - last
@@ -237,7 +242,7 @@ class Disk:
         if call.path.endswith("-shm"):
             return
         if call.name == "receipt":
-            self.receipt = int(call.data)
+            self.receipt = int(call.data.split()[0])
         elif call.name == "sync" and call.path == self.path:
             self.folders = [now]
         elif call.name == "sync":
@@ -317,7 +322,7 @@ def failing_sync(folder: Path, which: int) -> tuple[int, int, str]:
     )
     receipts = done.stdout.split()
     with reopen(path) as file:
-        return int(receipts[-1]) if receipts else 0, number_in(file), done.stderr.decode()
+        return int(receipts[-3]) if receipts else 0, number_in(file), done.stderr.decode()
 
 
 def full_disk(folder: Path) -> str:
@@ -355,7 +360,7 @@ def damaged_stores(folder: Path) -> Iterator[tuple[str, dict[str, bytes]]]:
     with reopen(path) as file:
         for number in range(1, 3):
             save(file, number)
-        file.remember(ServerId(2), Presence("ab", "cd", 1, 2))
+        file.remember(ServerId(2), Known("ab" * 8, 2))
     yield "closed", _files(folder)
     file = reopen(path)
     for number in range(3, 5):
@@ -375,7 +380,9 @@ def loaded(folder: Path) -> Loaded:
     """Everything that a store answers with."""
     with reopen(folder / "n1.db") as file:
         records = tuple((name, file.load(name)) for name in file.decisions())
-        return file.identity, file.mark, tuple(file.peers.items()), records
+        said = file.presence()
+        descent = said.saves, said.previous, said.previous_saves
+        return file.identity, descent, tuple(file.peers.items()), records
 
 
 def damages(files: dict[str, bytes], step: int) -> Iterator[tuple[str, dict[str, bytes]]]:

@@ -41,9 +41,9 @@ from paxos_adapters.wire import (
     Signed,
     Wire,
 )
-from paxos_adapters.wire.bounds import MAX_MARK, MAX_READ, MAX_ROUND, MAX_SERVER
+from paxos_adapters.wire.bounds import MAX_READ, MAX_ROUND, MAX_SAVES, MAX_SERVER
 from paxos_adapters.wire.frame import HEADER_BYTES, LAYOUT, TAG_BYTES, Header
-from tests.wires import MEMBERS, NEW, OLD, ONE, PRESENCE, TWO
+from tests.wires import DIGEST, MEMBERS, NEW, OLD, ONE, PRESENCE, TWO
 
 PATH = Path(__file__).parent / "vectors" / "wire.json"
 Numbers: TypeAlias = tuple[int, int]
@@ -80,10 +80,10 @@ class Said(msgspec.Struct, omit_defaults=True):
 class Disk(msgspec.Struct):
     """The presence of the sender."""
 
-    incarnation: str
-    life: str
-    opened: int
-    mark: int
+    session: str
+    saves: int
+    previous: str
+    previous_saves: int
 
 
 class Vector(msgspec.Struct):
@@ -95,6 +95,7 @@ class Vector(msgspec.Struct):
     receiver: int
     protection: str
     key: str | None
+    members: str
     presence: Disk
     messages: list[Said]
     datagrams: list[str]
@@ -129,8 +130,9 @@ def wire(me: int, protection: str, key: str | None, *, cluster: str, presence: P
         cluster=cluster,
         me=ServerId(me),
         members=MEMBERS | {ServerId(me), ServerId(MAX_SERVER), ServerId(0)},
+        digest=DIGEST,
         protection=guard,
-        presence=lambda: presence,
+        presence=lambda _: presence,
         known={},
     )
 
@@ -194,21 +196,26 @@ def vector(
     text = key.text if key else None
     one = wire(sender, protection, text, cluster=cluster, presence=presence)
     datagrams = [it.hex() for it in one.seal(ServerId(receiver), entries)]
-    disk = Disk(presence.incarnation, presence.life, presence.opened, presence.mark)
+    it = presence
+    disk = Disk(it.session, it.saves, it.previous, it.previous_saves)
     messages = [said(entry) for entry in entries]
-    return Vector(what, cluster, sender, receiver, protection, text, disk, messages, datagrams)
+    members = DIGEST.hex()
+    return Vector(
+        what, cluster, sender, receiver, protection, text, members, disk, messages, datagrams
+    )
 
 
 def vectors() -> list[Vector]:
     """All that are to be heard."""
     beat: list[Entry] = [("leader", Heartbeat())]
-    last = evolve(PRESENCE, opened=MAX_MARK, mark=MAX_MARK)
+    last = evolve(PRESENCE, saves=MAX_SAVES, previous_saves=MAX_SAVES)
     return [
         *(vector(what, entries, "signed", OLD) for what, entries in SEALED),
         vector("another key", beat, "signed", NEW),
+        vector("the first session", beat, "signed", OLD, presence=Presence("ef" * 8, 1)),
         vector("another cluster", beat, "signed", OLD, cluster="größer"),
         vector(
-            "the highest mark and server",
+            "the most saves and the highest server",
             beat,
             "signed",
             OLD,
@@ -234,7 +241,7 @@ def hostile() -> list[Refused]:
         "cut off by a byte": whole[:-1],
         "a byte too long for a datagram": whole + bytes(1201 - len(whole)),
         "another magic": b"PAY" + whole[3:],
-        "version 2": whole[:3] + b"\2" + whole[4:],
+        "version 1": whole[:3] + b"\1" + whole[4:],
         "a bit of the body is flipped": whole[:80] + bytes([whole[80] ^ 1]) + whole[81:],
         "a bit of the tag is flipped": whole[:-1] + bytes([whole[-1] ^ 1]),
         "another cluster": tagged(header=header._replace(cluster=bytes(8))),
@@ -249,8 +256,11 @@ def hostile() -> list[Refused]:
         "no part": tagged(header=header._replace(parts=0)),
         "61 parts": tagged(bytes(1105), header._replace(parts=61)),
         "a first part that is not full": tagged(header=header._replace(parts=2)),
-        "opened above the mark": tagged(header=header._replace(opened=21)),
-        "mark 2^63": tagged(header=header._replace(mark=1 << 63)),
+        "other members": tagged(header=header._replace(members=bytes(8))),
+        "no session": tagged(header=header._replace(session=bytes(8))),
+        "an earlier session with more saves": tagged(header=header._replace(previous_saves=21)),
+        "no earlier session, with saves": tagged(header=header._replace(previous=bytes(8))),
+        "2^63 saves": tagged(header=header._replace(saves=1 << 63)),
         "no body": tagged(b""),
         "an empty batch": tagged(b"\x90"),
         "round 0": tagged(msgspec.msgpack.encode([[1, "leader", 0, 1]])),
@@ -288,7 +298,7 @@ def text() -> str:
     keys = [
         KeyLine(it.text, it.id.hex(), it.signing.hex(), it.encrypting.hex()) for it in (OLD, NEW)
     ]
-    whole = msgspec.json.encode(Vectors(1, keys, vectors(), hostile()))
+    whole = msgspec.json.encode(Vectors(2, keys, vectors(), hostile()))
     return msgspec.json.format(whole, indent=1).decode() + "\n"
 
 

@@ -23,7 +23,7 @@ from paxos import (
     ReadId,
     ServerId,
 )
-from paxos_adapters.peers import Presence
+from paxos_adapters.peers import Known, Presence
 from paxos_adapters.wire import Checked, Encrypted, Key, Keyring, Protection, Signed, Wire
 from paxos_adapters.wire.bounds import MAX_READ, MAX_ROUND, MAX_SERVER, MAX_VALUE_BYTES
 
@@ -31,7 +31,9 @@ ONE, TWO, THREE = ServerId(1), ServerId(2), ServerId(3)
 MEMBERS = frozenset({ONE, TWO, THREE})
 OLD, NEW = Key(bytes(range(32))), Key(bytes(range(32, 64)))
 SIGNED = Signed(Keyring((OLD,)))
-PRESENCE = Presence("ab" * 16, "cd" * 8, 10, 20)
+PRESENCE = Presence("ab" * 8, 20, "cd" * 8, 10)
+KNOWN = Known(PRESENCE.session, PRESENCE.saves)
+DIGEST = bytes(range(8))
 
 needs_aead = pytest.mark.skipif(
     find_spec("cryptography") is None, reason="encryption needs the extra 'aead'"
@@ -56,15 +58,17 @@ class End:
         *,
         cluster: str = "demo",
         presence: Presence = PRESENCE,
-        known: dict[ServerId, Presence] | None = None,
+        digest: bytes = DIGEST,
+        known: dict[ServerId, Known] | None = None,
     ) -> None:
         self.presence = presence
         self.wire = Wire(
             cluster=cluster,
             me=me,
             members=MEMBERS,
+            digest=digest,
             protection=protection,
-            presence=lambda: self.presence,
+            presence=lambda _: self.presence,
             known=known or {},
         )
 

@@ -3,6 +3,7 @@
     name = "demo"
     keyring = "keyring"         # left out: without a key, on loopback addresses only
     protection = "signed"       # or "encrypted", which needs the extra aead
+    membership = "3f9c..."      # drawn by paxos members for a change of members; at first none
 
     [[servers]]
     id = 1
@@ -30,8 +31,9 @@ import msgspec
 from attrs import frozen
 from msgspec import Struct
 
-from paxos import PaxosError, ServerId
+from paxos import PaxosError, QuorumSystem, ServerId, majority
 from paxos_adapters.addresses import check_cluster, parse, written
+from paxos_adapters.file.entries import MEMBERSHIP
 from paxos_adapters.outputs import files_of
 from paxos_adapters.udp import Address
 from paxos_adapters.wire import BadKey, Encrypted, Keyring, MissingExtra, Protection, Signed
@@ -67,6 +69,7 @@ class _File(Struct, forbid_unknown_fields=True):
     servers: list[_Server]
     keyring: str | None = None
     protection: str | None = None
+    membership: str = ""
 
 
 @frozen
@@ -79,6 +82,12 @@ class Deployment:
     data: Mapping[ServerId, Path]
     keyring: Path | None = None
     encrypted: bool = False
+    membership: str = ""
+
+    @property
+    def quorum(self) -> QuorumSystem:
+        """More than half of the members in both phases."""
+        return majority(self.addresses)
 
     @property
     def files(self) -> Iterator[Path]:
@@ -162,6 +171,9 @@ def _checked(path: Path, file: _File) -> Deployment:
         raise ValueError(f"protection: {file.protection[:40]!r} is none. Write {known}.")
     if file.protection is not None and file.keyring is None:
         raise ValueError(f"protection: {file.protection!r} takes a keyring; name its file.")
+    if not MEMBERSHIP.fullmatch(file.membership):
+        what = "it is drawn by paxos members, in hexadecimal digits; do not write one"
+        raise ValueError(f"membership: {file.membership[:40]!r} is not an id: {what}.")
     for number, it in enumerate(file.servers):
         if not 1 <= it.id <= MAX_SERVER:
             raise ValueError(f"servers[{number}].id: {it.id} is no id, take 1 to {MAX_SERVER:,}.")
@@ -180,6 +192,7 @@ def _checked(path: Path, file: _File) -> Deployment:
         },
         None if file.keyring is None else _file_at(path, "keyring", file.keyring),
         file.protection == "encrypted",
+        file.membership,
     )
     check_cluster(found.addresses)
     _check_files(found)

@@ -1,58 +1,71 @@
 """What a server knows of the disks of its peers, so that one that lost its memory is not heard.
 
-A server that has lost what it saved may vote against its own word. Its own files tell, unless all
-of them were lost or restored together; then only others can. So each server says with each message:
+A server that has lost what it saved may vote against its own promises. Its own files tell, unless
+all of them were lost or restored together; then only its peers can. So each opening of a file draws
+a *session*, the file keeps the chain of its sessions with the count of saves at the end of each,
+and each frame says the session, its count, and one entry of the chain: an earlier session and its
+end. A peer that knows session s with m saves, and receives session t at count n:
 
-- its *incarnation*, drawn when its store was created: another one is a new disk under an old name;
-- its *life*, drawn each time when the store is opened;
-- its *mark*, how often it has saved, and the mark at which it was *opened* for this life. A disk
-  that is as it was left is opened at the highest mark that anybody has heard of, or above it. One
-  that was rolled back is opened below, and so it seems in a message of an earlier life that comes
-  late: that one is no loss.
+1. t = s: received. What is known only rises.
+2. The entry names s with an end of at least m: received, and t with n is known from then on.
+3. Otherwise not received, and knowledge does not move. That accuses nobody: it may be a late
+   datagram of an earlier session. The peer reports (s, m) to the present process of that server,
+   which looks into its own chain, and stops only if it lacks s with m.
+4. A peer that knows nothing receives any session, and knows it from then on.
 
-What peers remember is enough to name a server that lost its memory as soon as it speaks to somebody
-who knows better. It is no proof that it did not: a word that only a dead server has heard is lost.
+A growing count of saves does not prove descent: a restored copy counts on from its own count.
 
-Source: "Protocol-Aware Recovery for Consensus-Based Storage" (Alagappan et al., 2018).
+No proof is possible for a copy taken from within the running session, as long as no peer that is
+up remembers a later count; nor for a virtual machine that is resumed from a snapshot.
+
+Source: "Protocol-Aware Recovery for Consensus-Based Storage" (Alagappan et al., 2018), for the idea
+that peers decide; sessions are held against a model in the tests.
 """
 
 from __future__ import annotations
 
-from enum import Enum
-from typing import TypeAlias
-
 from attrs import frozen
+
+NO_SESSION = ""
+"""The session before the first one."""
 
 
 @frozen
 class Presence:
-    """What a server says of its disk.
+    """What a server says of its disk: its session, and how often the file has been saved so far.
 
-    ``mark`` counts its saves so far; ``opened`` is what the mark was when its ``life`` began.
+    ``previous`` is an earlier session of that file, ``previous_saves`` the count at its end; before
+    the first session there is none, with a count of 0.
     """
 
-    incarnation: str
-    life: str
-    opened: int
-    mark: int
+    session: str
+    saves: int
+    previous: str = NO_SESSION
+    previous_saves: int = 0
 
 
-class Refusal(Enum):
-    """Why a server is not heard."""
+@frozen
+class Known:
+    """What is known of a peer's disk: a session, and a count of saves that it has reached."""
 
-    OTHER_DISK = "it comes with another disk than before: it does not know what it said"
-    OLDER_DISK = "its disk is older than what it said: it was rolled back, or restored from a copy"
-
-
-Met: TypeAlias = Presence | Refusal
+    session: str
+    saves: int
 
 
-def meet(known: Presence | None, now: Presence) -> Met:
-    """What is known of a server that says ``now`` of its disk, or why it is not to be heard."""
+@frozen
+class NotDescended:
+    """A presence that does not show that it descends from ``known``, which stays known."""
+
+    known: Known
+
+
+def meet(known: Known | None, said: Presence) -> Known | NotDescended:
+    """What is known of a server from now on that says ``said``; NotDescended if it is refused."""
+    now = Known(said.session, said.saves)
     if known is None:
         return now
-    if now.incarnation != known.incarnation:
-        return Refusal.OTHER_DISK
-    if now.life == known.life:
-        return now if now.mark > known.mark else known
-    return Refusal.OLDER_DISK if now.opened < known.mark else now
+    if said.session == known.session:
+        return now if said.saves > known.saves else known
+    if said.previous == known.session and said.previous_saves >= known.saves:
+        return now
+    return NotDescended(known)

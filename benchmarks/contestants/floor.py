@@ -19,7 +19,7 @@ from pathlib import Path
 from socket import AF_INET, SOCK_DGRAM, socket
 from threading import Thread
 
-from paxos_adapters.file.opening import CHECKPOINT_PAGES, PAGE_BYTES
+from paxos_adapters.file.writing import CHECKPOINT_PAGES, PAGE_BYTES
 
 VALUE = b"v" * 64
 PUT = "INSERT INTO t VALUES (?, ?) ON CONFLICT DO UPDATE SET body = excluded.body"

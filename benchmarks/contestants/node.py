@@ -12,7 +12,7 @@ import time
 from itertools import count
 from pathlib import Path
 
-from paxos import ServerId
+from paxos import ServerId, majority
 from paxos_adapters.codecs import RAW
 from paxos_adapters.file import FileStore
 from paxos_adapters.node import Node
@@ -50,7 +50,7 @@ async def main(folder: str, ports: str, me: str, seconds: str = "", width: str =
     numbered = enumerate(json.loads(ports), 1)
     addresses = {ServerId(it): ("127.0.0.1", int(port)) for it, port in numbered}
     path = Path(folder) / f"n{me}.db"
-    with FileStore.create(path, cluster="bench", server=server) as file:
+    with FileStore.create(path, cluster="bench", server=server, quorum=majority(addresses)) as file:
         async with Node(file, addresses, codec=RAW, protection=Signed(KEYRING)) as node:
             if seconds:
                 print(json.dumps(await measure(node, float(seconds), int(width))))

@@ -93,7 +93,13 @@ def _deployment(folder: Path, servers: int | None) -> Deployment:
         drafted = described(unfinished)
         for me, data in drafted.data.items():
             if not data.exists():
-                FileStore.create(data, cluster=drafted.name, server=me).close()
+                FileStore.create(
+                    data,
+                    cluster=drafted.name,
+                    server=me,
+                    quorum=drafted.quorum,
+                    membership=drafted.membership,
+                ).close()
         os.link(unfinished, path)  # Unlike a rename, it replaces nothing.
         unfinished.unlink()
         _sync(folder)

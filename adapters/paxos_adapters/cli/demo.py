@@ -15,7 +15,17 @@ from shlex import quote
 import click
 from attrs import frozen
 
-from paxos import Acceptor, MaxRound, Message, PaxosError, Proposal, Saved, ServerId, server
+from paxos import (
+    Acceptor,
+    MaxRound,
+    Message,
+    PaxosError,
+    Proposal,
+    Saved,
+    ServerId,
+    majority,
+    server,
+)
 from paxos_adapters.cli.drawing import Canvas, Holding, canvas
 from paxos_adapters.cli.paths import Folder
 from paxos_adapters.cli.recordings import record_option, recording
@@ -191,9 +201,10 @@ def _memory(data: Path, number: int, servers: int) -> FileStore:
     """The file of a server: a new one as long as no server of the folder has saved anything."""
     path, cluster = _file(data, number), f"{CLUSTER}{servers}"
     others = (_file(data, it) for it in range(1, servers + 1))
-    is_new = not path.exists() and not any(it.exists() and inspect(it).mark for it in others)
+    is_new = not path.exists() and not any(it.exists() and inspect(it).records for it in others)
     take = FileStore.create if is_new else FileStore.open
-    return take(path, cluster=cluster, server=ServerId(number))
+    quorum = majority(map(ServerId, range(1, servers + 1)))
+    return take(path, cluster=cluster, server=ServerId(number), quorum=quorum)
 
 
 def rivals(servers: tuple[ServerId, ...], proposers: int) -> tuple[ServerId, ...]:

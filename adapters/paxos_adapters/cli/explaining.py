@@ -6,12 +6,11 @@ from pathlib import Path
 
 import click
 
-from paxos import ServerId, majority
 from paxos_adapters.cli.drawing import canvas
 from paxos_adapters.cli.paths import InputFile, as_utf8
 from paxos_adapters.cli.recordings import asked, replayed
 from paxos_adapters.explaining import (
-    PeersUnknown,
+    MembersDiffer,
     Scene,
     UnknownDecision,
     explain,
@@ -34,15 +33,8 @@ SQLITE = b"SQLite format 3\0"
     metavar="FILE",
     help="Ask the server that runs on this data file; of several, each.",
 )
-@click.option(
-    "--servers",
-    type=click.IntRange(1),
-    help="How many servers there are, numbered from 1, if the stores do not say.",
-)
 @click.option("--plain", is_flag=True, help="ASCII characters, no colour.")
-def explain_files(
-    files: tuple[str, ...], nodes: tuple[Path, ...], servers: int | None, plain: bool
-) -> int:
+def explain_files(files: tuple[str, ...], nodes: tuple[Path, ...], plain: bool) -> int:
     """Say what has become of the decision NAME, or of all, and why.
 
     FILES are recordings, or else the stores of servers: of as many servers as there are, since what
@@ -53,7 +45,7 @@ def explain_files(
         scenes = _running(nodes, files)
     elif files:
         paths, name = asked(files)
-        scenes = _scenes(paths, name, servers)
+        scenes = _scenes(paths, name)
     else:
         raise click.UsageError("name recordings or stores, or servers that run: --node FILE NAME.")
     drawn = canvas(plain)
@@ -81,19 +73,16 @@ def _running(nodes: tuple[Path, ...], words: tuple[str, ...]) -> dict[str, Scene
     return {name: told(nodes, name)}
 
 
-def _scenes(paths: list[Path], name: str | None, servers: int | None) -> dict[str, Scene[str]]:
-    ids = [ServerId(number) for number in range(1, (servers or 0) + 1)]
+def _scenes(paths: list[Path], name: str | None) -> dict[str, Scene[str]]:
     try:
         if all(map(_is_store, paths)):
-            scenes = of_files(paths, majority(ids) if ids else None)
+            scenes = of_files(paths)
         else:
             found = replayed(tuple(paths))
             scenes = {it: of_replay(found, it) for it in found.names}
         if name is not None and name not in scenes:
             raise UnknownDecision(name, scenes)
-    except PeersUnknown as error:
-        raise click.UsageError(f"{error} (--servers N)") from error
-    except (StoreError, UnknownDecision) as error:
+    except (StoreError, UnknownDecision, MembersDiffer) as error:
         raise click.ClickException(str(error)) from error
     except OSError as error:
         raise click.ClickException(f"{error.filename} cannot be read: {error.strerror}.") from error

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
+from itertools import groupby, islice
 from pathlib import Path
 
 import click
@@ -10,15 +13,12 @@ from paxos import ServerId
 from paxos_adapters.cli.drawing import canvas, shown
 from paxos_adapters.cli.paths import InputFile
 from paxos_adapters.cli.saying import say
-from paxos_adapters.file import Contents, FileStore, NotThere, StoreError, inspect
-from paxos_adapters.file.rows import (
-    ACCEPTOR,
-    PEER,
-    ROUND,
-    acceptor_of,
-    round_of,
-)
+from paxos_adapters.file import Contents, FileStore, NotThere, StoreError, inspect, rows
+from paxos_adapters.file.rows import ACCEPTOR, ROUND, acceptor_of, round_of
 from paxos_adapters.printable import json_text, printable
+
+AT_ONCE = 1_000
+"""How many decisions a table shows; after these comes another one."""
 
 FILE = click.argument("file", type=InputFile())
 
@@ -39,53 +39,55 @@ def inspect_file(file: Path, as_json: bool, plain: bool) -> int:
     except (StoreError, OSError) as error:
         raise click.ClickException(str(error)) from error
     if as_json:
-        say(json_text(_fields(contents)))
+        for part in _as_json(file, contents):
+            say(part, nl=False)
         return 0
     drawn = canvas(plain)
     who = contents.identity
     drawn.write(printable(f"{file}: {who}, incarnation {who.incarnation}"))
-    drawn.write(f"Saved {contents.mark:,} times. {_health(contents)}")
-    if decisions := _decisions(contents):
-        headings = "decision", "promised", "accepted", "value", "rounds used or seen"
-        drawn.table(headings, [_cells(name, it) for name, it in decisions.items()])
+    drawn.write(printable(f"Members: {who.members}."))
+    if contents.closed is not None:
+        drawn.write(printable(f"Closed for a change of members: {contents.closed}"))
+    drawn.write(f"Saved {contents.saves:,} times in {_sessions(contents)}. Every record is whole.")
+    headings = "decision", "promised", "accepted", "value", "rounds used or seen"
+    cells = (_cells(name, it) for name, it in _decisions(file))
+    while some := [*islice(cells, AT_ONCE)]:
+        drawn.table(headings, some)
     if contents.peers:
         drawn.table(
-            ("peer", "incarnation", "opened at", "saves heard of"),
-            [
-                (f"S{peer}", it.incarnation, f"{it.opened:,}", f"{it.mark:,}")
-                for peer, it in sorted(contents.peers.items())
-            ],
+            ("peer", "session", "saves known of"),
+            [(f"S{peer}", it.session, f"{it.saves:,}") for peer, it in contents.peers.items()],
         )
     return 0
 
 
-def _health(contents: Contents) -> str:
-    if not contents.mended:
-        return "Every record is whole, in both copies."
-    spoilt = ", ".join(contents.mended)
-    return f"One of two copies is spoilt, and is mended when a server opens the file: {spoilt}."
+def _sessions(contents: Contents) -> str:
+    last = contents.session
+    if last is None:
+        return "no session"
+    number = contents.sessions
+    return f"{number:,} session{'s' * (number > 1)}, the last one {last.session}"
 
 
 Holding = dict[str, str | int | bytes | None]
 """What a file holds for one decision, by name."""
 
 
-def _decisions(contents: Contents) -> dict[str, Holding]:
-    found: dict[str, Holding] = {}
-    for (name, kind), row in sorted(contents.rows.items()):
-        if kind == PEER:
-            continue
-        empty: Holding = {"promised": None, "accepted": None, "value": None, "max_round": None}
-        holding = found.setdefault(name, empty)
-        if kind == ACCEPTOR:
+def _decisions(file: Path) -> Iterator[tuple[str, Holding]]:
+    """What the file holds for each decision, one at a time."""
+    told = (row for row in rows(file) if row.kind in (ACCEPTOR, ROUND))
+    for name, its in groupby(told, key=lambda row: row.name):
+        holding: Holding = {"promised": None, "accepted": None, "value": None, "max_round": None}
+        for row in its:
+            if row.kind == ROUND:
+                holding["max_round"] = round_of(row).round
+                continue
             state = acceptor_of(row)
             holding["promised"] = str(state.promised)
             if state.accepted is not None:
                 holding["accepted"] = str(state.accepted.ballot)
                 holding["value"] = state.accepted.value
-        elif kind == ROUND:
-            holding["max_round"] = round_of(row).round
-    return found
+        yield name, holding
 
 
 def _cells(name: str, holding: Holding) -> tuple[str, ...]:
@@ -93,27 +95,33 @@ def _cells(name: str, holding: Holding) -> tuple[str, ...]:
     return printable(name), *("" if it is None else shown(it) for it in cells)
 
 
-def _fields(contents: Contents) -> dict[str, object]:
-    return {
-        "cluster": contents.identity.cluster,
-        "server": contents.identity.server,
-        "incarnation": contents.identity.incarnation,
-        "saves": contents.mark,
-        "spoilt_copies": list(contents.mended),
-        "decisions": {
-            name: {
-                "promised": it["promised"],
-                "accepted": it["accepted"],
-                "value_hex": it["value"].hex() if isinstance(it["value"], bytes) else None,
-                "max_round": it["max_round"],
-            }
-            for name, it in _decisions(contents).items()
-        },
+def _as_json(file: Path, contents: Contents) -> Iterator[str]:
+    """The parts of one object. The decisions are read one at a time."""
+    who, last = contents.identity, contents.session
+    head = {
+        "cluster": who.cluster,
+        "server": who.server,
+        "quorum": who.words,
+        "membership": who.membership,
+        "closed": contents.closed,
+        "incarnation": who.incarnation,
+        "session": None if last is None else last.session,
+        "sessions": contents.sessions,
+        "saves": contents.saves,
         "peers": {
-            str(peer): {"incarnation": it.incarnation, "opened": it.opened, "mark": it.mark}
+            str(peer): {"session": it.session, "saves": it.saves}
             for peer, it in contents.peers.items()
         },
     }
+    yield json_text(head).removesuffix("\n}")
+    yield ',\n  "decisions": {'
+    comma = ""
+    for name, it in _decisions(file):
+        value = it.pop("value")
+        it["value_hex"] = value.hex() if isinstance(value, bytes) else None
+        yield f"{comma}\n    {json.dumps(name)}: {json.dumps(it)}"
+        comma = ","
+    yield "\n  }\n}\n"
 
 
 @click.command(short_help="Hear a peer again that comes with another disk.")
@@ -122,15 +130,23 @@ def _fields(contents: Contents) -> dict[str, object]:
 def readmit(file: Path, peer: int) -> int:
     """Let the server whose memory FILE is forget what it knows of the disk of server PEER.
 
-    A server that comes back with a new or an older disk is not heard, since it may vote against
-    what it said. Readmit it only if nothing that it said can matter any more: it never voted, or
-    every decision that it took part in is known to be chosen by all others. Otherwise let it come
-    back under a new id. Stop the server whose FILE it is first, and do the same at every other.
+    A server that comes back with a new or an older disk is not received, since it may vote against
+    its own votes, and then two values can be chosen for one name. Readmit it only if nothing that
+    it voted on can matter any more: it never voted, or every decision that it took part in is known
+    to be chosen by all others. Nothing checks that. Otherwise give it a new id.
+
+    Stop the server whose FILE it is first, and do the same at every other.
     """
     me = ServerId(peer)
     try:
         who = inspect(file).identity
-        with FileStore.open(file, cluster=who.cluster, server=who.server) as store:
+        with FileStore.open(
+            file,
+            cluster=who.cluster,
+            server=who.server,
+            quorum=who.quorum,
+            membership=who.membership,
+        ) as store:
             known = store.peers.get(me)
             if known is None:
                 raise click.ClickException(f"{who} knows nothing of the disk of server {peer}.")
@@ -138,7 +154,8 @@ def readmit(file: Path, peer: int) -> int:
     except (StoreError, OSError) as error:
         raise click.ClickException(str(error)) from error
     say(
-        f"{who} has forgotten incarnation {printable(known.incarnation)} of server {peer}, which "
-        f"had saved {known.mark:,} times, and will hear whichever comes next."
+        f"{who} has forgotten session {known.session} of server {peer}, with {known.saves:,} "
+        f"saves, and will receive whichever disk comes next under that id. If server {peer} ever "
+        "voted on a decision that is not known to be chosen everywhere, two values can be chosen."
     )
     return 0

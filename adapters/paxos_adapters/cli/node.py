@@ -111,7 +111,13 @@ def node(
         # Whoever waits for an end of its input has warned of all servers, once.
         protection = protection_of(deployment, warn=not until_eof)
         with (
-            begin(path, cluster=deployment.name, server=server) as file,
+            begin(
+                path,
+                cluster=deployment.name,
+                server=server,
+                quorum=deployment.quorum,
+                membership=deployment.membership,
+            ) as file,
             _recorder(record, record_mib, deployment.name) as recorder,
         ):
             running = Node(

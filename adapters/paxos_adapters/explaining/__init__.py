@@ -27,7 +27,7 @@ from paxos_adapters.explaining.reasons import (
 )
 from paxos_adapters.explaining.scene import Known, Scene
 from paxos_adapters.explaining.sources import (
-    PeersUnknown,
+    MembersDiffer,
     UnknownDecision,
     of_files,
     of_replay,
@@ -42,9 +42,9 @@ __all__ = [
     "Disagreed",
     "Explanation",
     "Known",
+    "MembersDiffer",
     "NobodyAsks",
     "Overtaken",
-    "PeersUnknown",
     "Rivals",
     "Scene",
     "Split",

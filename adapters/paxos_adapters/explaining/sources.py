@@ -18,7 +18,6 @@ from paxos import (
     Proposal,
     QuorumSystem,
     ServerId,
-    majority,
     server,
 )
 from paxos.ballot import V
@@ -26,7 +25,7 @@ from paxos.proposer import Accepting, Preparing
 from paxos_adapters.blocks import RESERVED, kept
 from paxos_adapters.codecs import LENIENT
 from paxos_adapters.explaining.scene import Known, Scene
-from paxos_adapters.file import Contents, Identity, inspect
+from paxos_adapters.file import Identity, inspect, rows
 from paxos_adapters.file.rows import ACCEPTOR, ROUND, acceptor_of, round_of
 from paxos_adapters.protocols import LECTURE
 from paxos_adapters.recording import Replay, Step
@@ -48,13 +47,14 @@ class UnknownDecision(PaxosError, KeyError):
         return str(self.args[0])
 
 
-class PeersUnknown(PaxosError):
-    """A store does not tell how many servers there are."""
+class MembersDiffer(PaxosError):
+    """Stores of different memberships were to be explained together."""
 
-    def __init__(self, store: Identity) -> None:
+    def __init__(self, one: Identity, other: Identity) -> None:
         super().__init__(
-            f"the store of {store} names no other servers, so how many are a quorum is not known: "
-            "say how many servers there are."
+            f"the store of {one} has the members {one.members}, and that of {other} has "
+            f"{other.members}. "
+            "Name stores of one membership only."
         )
 
 
@@ -95,37 +95,46 @@ def of_states(
     return Scene(quorum, servers, tuple(votes), heard=frozenset(up))
 
 
-def of_files(paths: Iterable[Path], quorum: QuorumSystem | None = None) -> dict[str, Scene[str]]:
+def of_files(paths: Iterable[Path]) -> dict[str, Scene[str]]:
     """The scenes of all decisions in the stores of servers that are down, by name.
 
-    If no ``quorum`` is given, it takes a majority of the servers whose stores these are, and of the
-    peers that all of them know. Raises PeersUnknown if one knows none, StoreError and OSError.
+    All of them are held in memory. Raises MembersDiffer, StoreError and OSError.
     """
-    contents = {it.identity.server: it for it in map(inspect, paths)}
-    system = _majority(contents.values()) if quorum is None else quorum
-    names = {name for it in contents.values() for name, kind in it.rows if kind == ACCEPTOR}
+    stores = {it.server: (it, path) for it, path in ((inspect(it).identity, it) for it in paths)}
+    identities = [it for it, _ in stores.values()]
+    for it in identities:
+        if it.digest != identities[0].digest:
+            raise MembersDiffer(identities[0], it)
+    held = {me: _held(path) for me, (_, path) in stores.items()}
     return {
-        name: Scene(system, {me: Known(_held(it, name)) for me, it in contents.items()})
-        for name in sorted(names)
+        name: Scene(identities[0].quorum, {me: Known(it[name]) for me, it in held.items()})
+        for name in sorted({name for it in held.values() for name in it.told})
     }
 
 
-def _majority(contents: Iterable[Contents]) -> QuorumSystem:
-    for it in contents:
-        if not it.peers:
-            raise PeersUnknown(it.identity)
-    stores = {it.identity.server for it in contents}
-    return majority(stores.union(*(it.peers for it in contents)))
+class _Held:
+    """What a server will hold when it starts: for each name in ``told``, and for any other."""
+
+    def __init__(self, told: dict[str, Acceptor[bytes]], block: int) -> None:
+        self.told = told
+        self._block = block
+
+    def __getitem__(self, name: str) -> Acceptor[str]:
+        held, _ = kept((self.told.get(name, Acceptor[bytes]()),), self._block)
+        it = held.accepted
+        proposal = None if it is None else Proposal(it.ballot, LENIENT.decode(it.value))
+        return Acceptor(held.promised, proposal)
 
 
-def _held(store: Contents, name: str) -> Acceptor[str]:
-    """What the server will hold when it starts."""
-    row, block = store.rows.get((name, ACCEPTOR)), store.rows.get((RESERVED, ROUND))
-    held = Acceptor[bytes]() if row is None else acceptor_of(row)
-    held, _ = kept((held,), 0 if block is None else round_of(block).round)
-    it = held.accepted
-    proposal = None if it is None else Proposal(it.ballot, LENIENT.decode(it.value))
-    return Acceptor(held.promised, proposal)
+def _held(path: Path) -> _Held:
+    told: dict[str, Acceptor[bytes]] = {}
+    block = 0
+    for row in rows(path):
+        if row.kind == ACCEPTOR:
+            told[row.name] = acceptor_of(row)
+        elif row.key == (RESERVED, ROUND):
+            block = round_of(row).round
+    return _Held(told, block)
 
 
 def _lanes(steps: Iterable[Step[str]]) -> dict[ServerId, set[ServerId]]:

@@ -1,14 +1,17 @@
 """A store that never lies: one SQLite file for the memory of one server.
 
-    with FileStore.create("n1.db", cluster="demo", server=me) as file:
-        host = Host(me, quorum, store=file.decision("leader"), ...)
+    quorum = majority(members)
+    with FileStore.create("n1.db", cluster="demo", server=me, quorum=quorum) as file:
+        host = Host(me, file.quorum, store=file.decision("leader"), ...)
 
 Beside ``n1.db`` stand ``n1.db-mark``, which counts the saves, and while it is open SQLite's
 ``n1.db-wal`` and ``n1.db-shm``. They belong together.
 
-Arrows point one way: errors <- mark, rows <- reading <- opening <- store.
+Arrows point one way: errors <- identity, private <- mark, rows <- reading, writing, entries <-
+opening, turns <- changing, store.
 """
 
+from paxos_adapters.file.changing import close_membership, reopen_membership
 from paxos_adapters.file.errors import (
     AlreadyThere,
     BadName,
@@ -16,19 +19,23 @@ from paxos_adapters.file.errors import (
     Closed,
     Damaged,
     Denied,
+    DiskBusy,
     Failed,
     Forked,
     InUse,
+    MembershipClosed,
     NewerFormat,
     NoStore,
     NotBytes,
     NotThere,
+    OlderFormat,
     StoreError,
     TooLarge,
+    WrongMembers,
     WrongOwner,
 )
-from paxos_adapters.file.reading import Contents, inspect
-from paxos_adapters.file.rows import Identity
+from paxos_adapters.file.identity import Identity
+from paxos_adapters.file.reading import Contents, inspect, rows
 from paxos_adapters.file.store import Decision, FileStore
 
 __all__ = [
@@ -40,17 +47,24 @@ __all__ = [
     "Damaged",
     "Decision",
     "Denied",
+    "DiskBusy",
     "Failed",
     "FileStore",
     "Forked",
     "Identity",
     "InUse",
+    "MembershipClosed",
     "NewerFormat",
     "NoStore",
     "NotBytes",
     "NotThere",
+    "OlderFormat",
     "StoreError",
     "TooLarge",
+    "WrongMembers",
     "WrongOwner",
+    "close_membership",
     "inspect",
+    "reopen_membership",
+    "rows",
 ]

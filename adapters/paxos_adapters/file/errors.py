@@ -59,6 +59,45 @@ class WrongOwner(StoreError):
         self.path = path
 
 
+class WrongMembers(StoreError):
+    """The store belongs to another membership: other members, or another quorum system."""
+
+    def __init__(self, path: Path, expected: str, found: str) -> None:
+        super().__init__(
+            f"{path} belongs to the membership {found}; it was opened for {expected}. Servers that "
+            "do not agree on their members can choose two values. Open it with the members that "
+            "it was made for. To change members, do not edit a description: stop all servers, "
+            "and see paxos members."
+        )
+        self.path = path
+        self.expected = expected
+        self.found = found
+
+
+class MembershipClosed(StoreError):
+    """The store was closed for a change of members. No node opens it any more."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(
+            f"{path} was closed for a change of members ({reason}), so no node opens it any more. "
+            "Go on with that change: see paxos members."
+        )
+        self.path = path
+        self.reason = reason
+
+
+class OlderFormat(StoreError):
+    """A store that an earlier version of this library has written."""
+
+    def __init__(self, path: Path, found: int, known: int) -> None:
+        super().__init__(
+            f"{path} has format {found}, and this version reads and writes format {known} only. "
+            "Nothing was changed. Start the version that wrote it, read what is chosen, and "
+            "propose that in a new cluster of this version; see CHANGELOG.md."
+        )
+        self.path = path
+
+
 class NewerFormat(StoreError):
     """A store that a later version of this library has written."""
 
@@ -157,11 +196,26 @@ class NotBytes(StoreError, TypeError):
 
 
 class BadPresence(StoreError, ValueError):
-    """What a peer is said to have said of its disk cannot be; nothing is remembered of it."""
+    """What is to be known of a peer's disk cannot be; nothing is remembered of it."""
 
-    def __init__(self, presence: object) -> None:
+    def __init__(self, known: object) -> None:
         super().__init__(
-            f"{ascii(presence)[:200]} is nothing that a server says of its disk: that takes two "
-            "names of hexadecimal digits, and two counts, the second not below the first. "
-            "Check what comes from a network before it comes here."
+            f"{ascii(known)[:200]} cannot be known of a disk: that takes a session of 16 "
+            "hexadecimal digits, and a count from 0. Check what comes from a network before it "
+            "comes here."
         )
+
+
+class DiskBusy(StoreError):
+    """A save cannot begin now, since another process uses the file. Nothing was written.
+
+    Not a failed save: try again, or let ``save`` wait.
+    """
+
+    def __init__(self, path: Path, why: str) -> None:
+        super().__init__(
+            f"{path} cannot be saved to now: {why}. Nothing was written, and nothing is lost. Find "
+            "the other process (fuser, lsof), and end it: only the server may use its file."
+        )
+        self.path = path
+        self.why = why

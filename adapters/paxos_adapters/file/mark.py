@@ -1,13 +1,17 @@
-"""How often a store has saved, and what, kept beside it; and the lock that keeps others out.
+"""How often a file has been saved, in which session, and what: beside it; and the lock on it.
 
 - Written after each commit and never ahead of one, so the file holds at least as many saves as the
-  mark says. If it holds fewer, something that was vouched for is gone: a torn last write, which
-  nobody was told of, is told apart from a damaged one.
-- The *total* adds up the checksums of all records. If the file holds just as many saves and another
+  mark says. If it holds fewer, something acknowledged is gone: a torn last write, of which no peer
+  was told, is told apart from a damaged one.
+- It names the *session* in which it was written. The file is damaged unless its chain of sessions
+  holds that one with such a count: a copy that was opened elsewhere and put back does not.
+- The *total* adds up the checksums of all rows. If the file holds just as many saves and another
   total, its parts are not of one time: an older copy under a newer log, for example.
-- It is not synced with each save. A power cut can take back some of it, and then it tells less.
+- It is synced when it is made, when a session begins, and when the file is closed; not with each
+  save. A power cut can take back some of it, and then it tells less.
 - Two slots are written in turns, so that a write that is cut off leaves the other one.
-- The lock goes with the process that holds it, however that ends; one that was forked has none.
+- The lock goes with the process that holds it, however that ends; a forked one has none. A lock
+  can be taken by any process that may read the mark, so only its owner may (mode 0600).
 
 Source: the persist record of "Protocol-Aware Recovery for Consensus-Based Storage" (2018).
 """
@@ -24,11 +28,13 @@ from pathlib import Path
 from attrs import frozen
 
 from paxos_adapters import forks
-from paxos_adapters.file.errors import Damaged, InUse
+from paxos_adapters.file import private
+from paxos_adapters.file.errors import Damaged, InUse, OlderFormat
+from paxos_adapters.file.identity import FORMAT
 
-MAGIC = b"paxos mark 1"
-SLOT = struct.Struct(">12s16sQ16s")
-SUM_BYTES = 16
+MAGIC, FIRST_MAGIC = b"paxos mark 2", b"paxos mark 1"
+SLOT = struct.Struct(">12s16s8sQ16s")
+SUM_BYTES, SESSION_BYTES = 16, 8
 SLOT_BYTES = SLOT.size + SUM_BYTES
 APART_BYTES = 4096
 """The slots stand in different sectors, so that no torn write reaches both."""
@@ -39,24 +45,36 @@ def beside(path: Path) -> Path:
     return path.with_name(path.name + "-mark")
 
 
+def unfinished(path: Path) -> Path:
+    """Where it stands as long as the store is being made."""
+    return path.with_name(path.name + "-mark-new")
+
+
 @frozen(order=True)
 class Said:
-    """What a mark says: how many saves, the total of what they left, and of which store."""
+    """What a mark says: how many saves, the total of what they left, the session, and the store.
+
+    Before the first session, ``session`` is empty, and nothing was saved.
+    """
 
     saves: int
     total: int
+    session: str
     incarnation: bytes
+
+
+NOTHING = Said(0, 0, "", b"")
 
 
 class Mark:
     """The mark of one store, locked."""
 
-    def __init__(self, store: Path, path: Path, flags: int = 0) -> None:
+    def __init__(self, store: Path, file: int) -> None:
         """Raises InUse, OSError."""
-        self.said = Said(0, 0, b"")
-        self.unfinished_path = store.with_name(store.name + "-mark-new")
+        self.said = NOTHING
+        self._slot = 0
         self._store = store
-        self._file = forks.own(FileIO(os.open(path, flags | os.O_RDWR, 0o666), "r+"))
+        self._file = forks.own(FileIO(file, "r+"))
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -72,40 +90,53 @@ class Mark:
 
         Raises InUse, OSError.
         """
-        return cls(store, store.with_name(store.name + "-mark-new"), os.O_CREAT)
+        return cls(store, private.make_or_take(unfinished(store)))
 
     def finish(self, incarnation: bytes) -> None:
         """Say that nothing was saved, and take the right name, whole and on the disk.
 
         Raises FileExistsError, OSError.
         """
-        self.said = Said(0, 0, incarnation)
+        self.said = Said(0, 0, "", incarnation)
         os.pwrite(self._file.fileno(), bytes(2 * APART_BYTES), 0)
-        self.write(0, 0)
+        self._put(self.said)
         os.fsync(self._file)
-        os.link(self.unfinished_path, beside(self._store))
+        os.link(unfinished(self._store), beside(self._store))
 
     def is_at(self, path: Path) -> bool:
         """Whether this is the file at ``path``."""
-        return os.path.samestat(os.fstat(self._file.fileno()), path.stat())
+        return os.path.samestat(os.fstat(self._file.fileno()), path.lstat())
 
     @classmethod
     def open(cls, store: Path) -> Mark:
-        """The mark of a store that is there. Raises FileNotFoundError, InUse, Damaged, OSError."""
-        mark = cls(store, beside(store))
+        """The mark of a store that is there.
+
+        Raises FileNotFoundError, InUse, Damaged, OlderFormat, OSError.
+        """
+        mark = cls(store, private.take(beside(store)))
         try:
-            mark.said = _read(store, mark._file.fileno())
+            mark.said, mark._slot = _read(store, mark._file.fileno())
         except BaseException:
             mark.close()
             raise
         return mark
 
+    def begin(self, session: str, saves: int, total: int) -> None:
+        """Say that ``session`` has begun, and sync it. Raises OSError."""
+        self._put(Said(saves, total, session, self.said.incarnation))
+        os.fsync(self._file)
+
     def write(self, saves: int, total: int) -> None:
         """Say that so many saves are durable, and what they left. Raises OSError."""
-        incarnation = self.said.incarnation
-        body = SLOT.pack(MAGIC, incarnation, saves, total.to_bytes(SUM_BYTES, "big"))
-        os.pwrite(self._file.fileno(), body + _sum(body), APART_BYTES * (saves % 2))
-        self.said = Said(saves, total, incarnation)
+        self._put(Said(saves, total, self.said.session, self.said.incarnation))
+
+    def _put(self, said: Said) -> None:
+        session = bytes.fromhex(said.session) if said.session else bytes(SESSION_BYTES)
+        total = said.total.to_bytes(SUM_BYTES, "big")
+        body = SLOT.pack(MAGIC, said.incarnation, session, said.saves, total)
+        self._slot = 1 - self._slot
+        os.pwrite(self._file.fileno(), body + _sum(body), APART_BYTES * self._slot)
+        self.said = said
 
     def close(self, *, sync: bool = False) -> None:
         """Let go of the lock. With ``sync``, what it says is on the disk from then on."""
@@ -117,22 +148,30 @@ class Mark:
 
 
 def peek(store: Path) -> Said:
-    """What the mark says, without the lock. Raises FileNotFoundError, Damaged, OSError."""
-    with beside(store).open("rb", buffering=0) as file:
-        return _read(store, file.fileno())
+    """What the mark says, without the lock.
+
+    Raises FileNotFoundError, Damaged, OlderFormat, OSError.
+    """
+    file = os.open(beside(store), os.O_RDONLY | os.O_NOFOLLOW)
+    try:
+        return _read(store, file)[0]
+    finally:
+        os.close(file)
 
 
-def _read(store: Path, file: int) -> Said:
-    found: list[Said] = []
+def _read(store: Path, file: int) -> tuple[Said, int]:
+    found: list[tuple[Said, int]] = []
     for slot in range(2):
         read = os.pread(file, SLOT_BYTES, APART_BYTES * slot)
+        if read.startswith(FIRST_MAGIC):
+            raise OlderFormat(store, 1, FORMAT)
         body, sum_ = read[: SLOT.size], read[SLOT.size :]
-        if len(read) == SLOT_BYTES and sum_ == _sum(body):
-            magic, incarnation, saves, total = SLOT.unpack(body)
-            if magic == MAGIC:
-                found.append(Said(saves, int.from_bytes(total, "big"), incarnation))
+        if len(read) == SLOT_BYTES and sum_ == _sum(body) and body.startswith(MAGIC):
+            _, incarnation, session, saves, total = SLOT.unpack(body)
+            name = session.hex() if any(session) else ""
+            found.append((Said(saves, int.from_bytes(total, "big"), name, incarnation), slot))
     if not found:
-        raise Damaged(store, f"{beside(store).name} does not say how often it has saved")
+        raise Damaged(store, f"{beside(store).name} does not say how often it was saved")
     return max(found)
 
 

@@ -1,10 +1,14 @@
 """How a store comes to be, and how it is opened: under its lock from the first step to the last.
 
 - Made under other names, and given its own name whole, so that it is there or not. Nothing that is
-  there is replaced.
+  there is replaced, and no link that is there is followed.
 - What a creation that was cut off has left is cleared away, unless it was saved to.
-- All is read and checked before anything is written. What was read is written anew before anybody
-  vouches for it: after a sync that failed, the system may take for saved what is not.
+- All is read and checked before anything is written. What was read is written anew before anything
+  is acknowledged: after a sync that failed, the system may take for saved what is not.
+- Each opening draws a session, after a kill too. One commit ends the last one, with the saves that
+  were *found in the database*, and begins the new one; then the mark says so, written and synced.
+- The chain keeps at most MAX_SESSIONS entries. The oldest go first; the one that the mark names
+  stays, since the mark may not say more yet if this opening is cut off.
 
 Source: "Can Applications Recover from fsync Failures?" (Rebello et al., 2020).
 """
@@ -13,16 +17,25 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
-from secrets import token_bytes
+from secrets import token_bytes, token_hex
+from typing import TypeVar
 
-from attrs import frozen
+from attrs import evolve, frozen
 
-from paxos import ServerId
-from paxos_adapters.file.errors import AlreadyThere, Denied, StoreError, WrongOwner
-from paxos_adapters.file.mark import Mark, beside, peek
+from paxos_adapters.file import private
+from paxos_adapters.file.errors import (
+    AlreadyThere,
+    Denied,
+    MembershipClosed,
+    StoreError,
+    WrongMembers,
+    WrongOwner,
+)
+from paxos_adapters.file.identity import FORMAT, Identity, key_of
+from paxos_adapters.file.mark import SESSION_BYTES, Mark, beside, peek, unfinished
 from paxos_adapters.file.reading import (
     Contents,
     connect_to_read,
@@ -33,50 +46,57 @@ from paxos_adapters.file.reading import (
 )
 from paxos_adapters.file.rows import (
     APPLICATION_ID,
-    FORMAT,
-    PUT_RECORD,
-    PUT_TWIN,
     SCHEMA,
-    Identity,
-    Lines,
-    checksum,
-    lines,
+    Session,
+    keyed_sum,
+    session_row,
 )
+from paxos_adapters.file.writing import PATIENCE_S, connect_to_write, old_sessions, put
+from paxos_adapters.peers import NO_SESSION, Known
 
-PAGE_BYTES = 1024
-"""Small, since a commit writes whole pages. Measured: docs/performance.md."""
+T = TypeVar("T")
 
-CHECKPOINT_PAGES = 4_000
-"""After how many pages SQLite moves what is in its log into the file."""
+MAX_SESSIONS = 100_000
+"""How many entries the chain keeps. A supervisor that starts a program which ends at once, once a
+second, draws as many in a day; a peer that heard nothing since then cannot be shown descent."""
 
-PATIENCE_S = 5.0
-"""How long to wait for somebody who reads the file while it is opened."""
+SIDES = "-wal", "-shm", "-journal"
+"""What SQLite puts beside a database."""
 
 
 @frozen
 class Opened:
-    """An open file: where it is, its lock, one connection to save, one to load, what it holds."""
+    """An open file: where it is, its lock, one connection to save, one to load, what it holds.
+
+    ``contents`` are as of the beginning of ``session``; ``last`` is the one before, with its end.
+    """
 
     path: Path
     mark: Mark
     writer: sqlite3.Connection
     reader: sqlite3.Connection
     contents: Contents
+    session: Session
+    last: Known
 
 
-def create(path: Path, cluster: str, server: ServerId) -> Opened:
-    """Make the files of a new server. Raises AlreadyThere, InUse, Denied."""
+def create(path: Path, identity: Identity) -> Opened:
+    """Make the files of a new server; the incarnation is drawn here.
+
+    Raises AlreadyThere, InUse, Denied.
+    """
+    path = _place(path)
     try:
-        path = path.resolve()
         mark = Mark.unfinished(path)
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError) as error:
         raise Denied(path, error) from error
     try:
         _clear_the_way(path, mark)
         incarnation = token_bytes(16)
         mark.finish(incarnation)
-        _lay_down(path, Identity(cluster, server, incarnation.hex()))
-        return _settled(path, mark, cluster, server)
+        identity = evolve(identity, incarnation=incarnation.hex())
+        _lay_down(path, identity)
+        return _settled(path, mark, identity)
     except BaseException as error:
         mark.close()
         if isinstance(error, sqlite3.Error | OSError):
@@ -84,13 +104,32 @@ def create(path: Path, cluster: str, server: ServerId) -> Opened:
         raise
     finally:
         with suppress(OSError):  # What stays is cleared away by the next creation.
-            mark.unfinished_path.unlink()
+            unfinished(path).unlink()
 
 
-def open_file(path: Path, cluster: str, server: ServerId) -> Opened:
-    """Open the files of a server that has run before.
+def open_file(path: Path, identity: Identity) -> Opened:
+    """Open the files of a server that has run before; the incarnation is the one found there.
 
-    Raises NotThere, NoStore, InUse, WrongOwner, NewerFormat, Damaged, Denied.
+    Raises NotThere, NoStore, InUse, WrongOwner, WrongMembers, MembershipClosed, OlderFormat,
+    NewerFormat, Damaged, Denied.
+    """
+    return under_lock(path, lambda path, mark: _settled(path, mark, identity))
+
+
+def _place(path: Path) -> Path:
+    """Where a new store is to be, its folder without links. Raises Denied."""
+    try:
+        if path.name in ("", ".."):
+            raise FileNotFoundError(f"{str(path)!r} names no file")
+        return path.parent.resolve(strict=True) / path.name
+    except (OSError, ValueError, RuntimeError) as error:
+        raise Denied(path, error) from error
+
+
+def under_lock(path: Path, use: Callable[[Path, Mark], T]) -> T:
+    """Take the lock of a store that is there, and use it; the lock is kept if that goes well.
+
+    Raises NotThere, NoStore, InUse, Damaged, OlderFormat, Denied, and what ``use`` raises.
     """
     path = located(path)
     try:
@@ -100,7 +139,9 @@ def open_file(path: Path, cluster: str, server: ServerId) -> Opened:
     except OSError as error:
         raise Denied(path, error) from error
     try:
-        return _settled(path, mark, cluster, server)
+        for file in path, *(path.with_name(path.name + side) for side in SIDES):
+            private.tighten(file)
+        return use(path, mark)
     except BaseException as error:
         mark.close()
         if isinstance(error, sqlite3.Error | OSError):
@@ -112,20 +153,24 @@ def _refusal(path: Path, error: sqlite3.Error | OSError) -> StoreError:
     return refusal(path, error) if isinstance(error, sqlite3.Error) else Denied(path, error)
 
 
-def _unfinished(path: Path) -> Path:
+def _draft(path: Path) -> Path:
     return path.with_name(path.name + "-new")
 
 
 def _clear_the_way(path: Path, mark: Mark) -> None:
     """Remove what a creation that was cut off has left. Raises AlreadyThere, InUse."""
-    if path.exists():
-        raise AlreadyThere(path, "there is a file")
-    if beside(path).exists():
+    if os.path.lexists(path):
+        raise AlreadyThere(path, "there is a link" if path.is_symlink() else "there is a file")
+    if os.path.lexists(beside(path)):
         saves = peek(path).saves if mark.is_at(beside(path)) else _saves_of_another(path)
         if saves:
             was = f"it is gone, and {beside(path).name} says that it was saved {saves:,} times"
             raise AlreadyThere(path, was)
-    for leftover in beside(path), _unfinished(path):
+    for side in SIDES:
+        if os.path.lexists(path.with_name(path.name + side)):
+            raise AlreadyThere(path, f"it is gone, and {path.name}{side} is there, a part of it")
+    draft = _draft(path)
+    for leftover in beside(path), draft, *(draft.with_name(draft.name + it) for it in SIDES):
         leftover.unlink(missing_ok=True)
 
 
@@ -136,68 +181,72 @@ def _saves_of_another(path: Path) -> int:
 
 
 def _lay_down(path: Path, identity: Identity) -> None:
-    unfinished = _unfinished(path)
-    with closing(_connect(unfinished)) as connection:
+    draft = _draft(path)
+    os.close(private.make(draft))
+    with closing(connect_to_write(draft)) as connection:
         connection.executescript(SCHEMA)
-        row = identity.cluster, identity.server, identity.incarnation, checksum(identity)
-        connection.execute("INSERT INTO identity VALUES (?, ?, ?, ?)", row)
+        it = identity
+        owner = it.cluster, it.server, it.words, it.membership, it.incarnation
+        row = *owner, keyed_sum(key_of(*owner), b"")
+        connection.execute("INSERT INTO identity VALUES (?, ?, ?, ?, ?, ?)", row)
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version = {FORMAT}")
-    _sync(unfinished)
-    os.link(unfinished, path)  # Unlike a rename, it replaces nothing.
-    unfinished.unlink()
+    _sync(draft)
+    os.link(draft, path)  # Unlike a rename, it replaces nothing.
+    draft.unlink()
     _sync(path.parent)
 
 
-def _connect(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(
-        path, timeout=PATIENCE_S, isolation_level=None, check_same_thread=False
-    )
-    connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
-    (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
-    if mode != "wal":
-        raise OSError(f"no write-ahead log can be kept here, only {mode!r}")
-    connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
-    connection.execute("PRAGMA synchronous = FULL")
-    connection.execute("PRAGMA fullfsync = ON")
-    connection.execute("PRAGMA checkpoint_fullfsync = ON")
-    return connection
-
-
-def _settled(path: Path, mark: Mark, cluster: str, server: ServerId) -> Opened:
-    """Read it all, write it anew, and sync it."""
+def _settled(path: Path, mark: Mark, expected: Identity) -> Opened:
+    """Read it all, write it anew, sync it, and begin a session."""
     contents = read(path, mark.said)
-    owner = Identity(cluster, server, contents.identity.incarnation)
-    if owner != contents.identity:
-        raise WrongOwner(path, str(owner), str(contents.identity))
-    writer = _connect(path)
+    _check_owner(path, contents, expected)
+    writer = connect_to_write(path)
     try:
-        if contents.mended:
-            _mend(writer, contents)
-        (busy, *_) = writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-        if busy:
-            raise TimeoutError(f"another process has been reading it for {PATIENCE_S:.0f} s")
-        _sync(path.parent)  # SQLite does not tell if its own sync of the folder fails.
-        mark.write(contents.mark, contents.total)
-        return Opened(path, mark, writer, connect_to_read(path), contents)
+        empty_log(path, writer)
+        session = _begin(writer, mark, contents)
+        before = contents.session
+        last = Known(NO_SESSION, 0) if before is None else Known(before.session, contents.saves)
+        return Opened(path, mark, writer, connect_to_read(path), contents, session, last)
     except BaseException:
         writer.close()
         raise
 
 
-def _mend(writer: sqlite3.Connection, contents: Contents) -> None:
-    everything = [lines(contents.identity, row) for row in contents.rows.values()]
+def _check_owner(path: Path, contents: Contents, expected: Identity) -> None:
+    found = contents.identity
+    if (found.cluster, found.server) != (expected.cluster, expected.server):
+        raise WrongOwner(path, str(expected), str(found))
+    if found.digest != expected.digest:
+        raise WrongMembers(path, expected.members, found.members)
+    if contents.closed is not None:
+        raise MembershipClosed(path, contents.closed)
+
+
+def empty_log(path: Path, writer: sqlite3.Connection) -> None:
+    """Move what the log holds into the file, synced. Raises TimeoutError, sqlite3.Error."""
+    (busy, *_) = writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    if busy:
+        raise TimeoutError(f"another process has been reading it for {PATIENCE_S:.0f} s")
+    _sync(path.parent)  # SQLite does not tell if its own sync of the folder fails.
+
+
+def _begin(writer: sqlite3.Connection, mark: Mark, contents: Contents) -> Session:
+    """End the last session and begin another one, in the file first and in the mark then."""
+    saves = contents.saves + 1
+    session = Session(token_hex(SESSION_BYTES), saves)
+    rows = [session_row(session, saves)]
+    last = contents.session
+    if last is not None:
+        rows.append(session_row(evolve(last, ended=contents.saves), saves))
+    too_many = max(0, contents.sessions + 1 - MAX_SESSIONS)
+    kept = mark.said.session, "" if last is None else last.session
     writer.execute("BEGIN IMMEDIATE")
-    writer.execute("DELETE FROM records")
-    writer.execute("DELETE FROM twins")
-    put(writer, everything)
+    gone = old_sessions(writer, kept, too_many) if too_many else []
+    total = put(writer, contents.identity, rows, contents.total, gone)
     writer.execute("COMMIT")
-
-
-def put(writer: sqlite3.Connection, rows: Sequence[Lines]) -> None:
-    """Write records and their twins, within a transaction."""
-    writer.executemany(PUT_RECORD, [record for record, _, _ in rows])
-    writer.executemany(PUT_TWIN, [twin for _, twin, _ in rows])
+    mark.begin(session.session, saves, total)
+    return session
 
 
 def _sync(path: Path) -> None:

@@ -1,22 +1,26 @@
 """What is in a store, and whether all of it is as it was saved.
 
-- Of two copies one is enough to mend the other, except for a value, which has no twin: a peer can
-  not repair a promise, but a promise is small.
-- The highest count of saves on any record is the mark of the store; the file beside it may say
-  less, and never more. If it says as much, it says what all records add up to.
+- Rows are read as a stream, one at a time: a store of any size is checked in bounded memory.
+- The schema is the expected one, to the letter: no other table, index, trigger, view or column.
+- The highest count of saves on any row is that of the store; the mark beside it may say less, and
+  never more. If it says as much, it says what all checksums add up to.
+- The chain of sessions has one entry without an end, the last. It holds the session that the mark
+  names, with a count at its end, or by now, that is not below the mark's.
 - Reading changes nothing. A file without a log is read as it lies there; one with a log, which a
   server is using or has left behind, as SQLite reads it, which may put an index beside it.
-- What the system does not let us read is no damage.
+- What the system does not let us read is not damage.
 """
 
 from __future__ import annotations
 
+import logging
 import sqlite3
-from collections.abc import Mapping
-from contextlib import closing
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import closing, contextmanager
+from functools import cache
 from pathlib import Path
 
-from attrs import evolve, frozen
+from attrs import Factory, define, frozen
 
 from paxos import ServerId
 from paxos_adapters.file.errors import (
@@ -26,54 +30,57 @@ from paxos_adapters.file.errors import (
     NewerFormat,
     NoStore,
     NotThere,
+    OlderFormat,
     StoreError,
 )
+from paxos_adapters.file.identity import FORMAT, Identity, key_of, quorum_of
 from paxos_adapters.file.mark import Said, beside, peek
 from paxos_adapters.file.rows import (
-    ACCEPTOR,
-    FORMAT,
-    PEER,
-    Identity,
-    Key,
+    CLOSED,
+    GET_ROWS,
+    PEERS,
+    SCHEMA,
+    SESSION,
     Row,
-    Twin,
-    acceptor_of,
+    Session,
     added,
+    check_meaning,
     checksum,
-    digest,
-    peer_of,
+    closed_of,
+    keyed_sum,
+    peers_of,
+    session_of,
 )
-from paxos_adapters.peers import Presence
+from paxos_adapters.peers import Known
+
+_logger = logging.getLogger(__name__)
 
 MAGIC = b"SQLite format 3\0"
 SHORT_READ = sqlite3.SQLITE_IOERR_SHORT_READ
 DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR, None}
 IN_USE = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 
+PROGRESS_ROWS = 100_000
+"""After how many rows a check says in the log how far it is."""
+
 
 @frozen
 class Contents:
-    """All that a store holds.
+    """What a store holds, but for its decisions: see ``rows`` for these.
 
-    ``mended`` names the records of which one of two copies was lost; ``total`` is what the
-    checksums of all of them add up to.
+    ``saves`` is how often it was saved, ``total`` what the checksums of all rows add up to,
+    ``records`` how many rows speak of decisions, ``session`` the last one, None before the first;
+    ``closed`` says why no node opens it any more.
     """
 
     identity: Identity
-    rows: Mapping[Key, Row]
-    mended: tuple[str, ...]
+    saves: int
     total: int
-
-    @property
-    def mark(self) -> int:
-        """How often the store has saved."""
-        return max((row.saves for row in self.rows.values()), default=0)
-
-    @property
-    def peers(self) -> Mapping[ServerId, Presence]:
-        """What is known of the disks of peers."""
-        known = ((row.name, peer_of(row)) for row in self.rows.values() if row.kind == PEER)
-        return {ServerId(int(name)): it for name, it in known if it is not None}
+    records: int
+    session: Session | None
+    sessions: int
+    peers: Mapping[ServerId, Known]
+    closed: str | None
 
 
 def refusal(path: Path, error: Exception) -> StoreError:
@@ -81,9 +88,13 @@ def refusal(path: Path, error: Exception) -> StoreError:
     code: int | None = getattr(error, "sqlite_errorcode", None)
     if code == SHORT_READ or (None if code is None else code & 0xFF) in DAMAGE:
         return Damaged(path, f"SQLite says: {error}")
-    if code is not None and code & 0xFF in IN_USE:
-        return InUse(path)
-    return Denied(path, error)
+    return InUse(path) if is_busy(error) else Denied(path, error)
+
+
+def is_busy(error: Exception) -> bool:
+    """Whether SQLite has done nothing, since another connection is at it."""
+    code: int = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK)
+    return code & 0xFF in IN_USE
 
 
 def connect_to_read(path: Path) -> sqlite3.Connection:
@@ -98,21 +109,6 @@ def connect_to_read(path: Path) -> sqlite3.Connection:
 def _lenient(text: bytes) -> str:
     """Text that is damaged is still text, so that its checksum can tell."""
     return text.decode(errors="backslashreplace")
-
-
-def inspect(path: Path) -> Contents:
-    """All that the store at ``path`` holds, checked. Safe beside a server that uses it.
-
-    Raises NotThere, NoStore, NewerFormat, Damaged, InUse, Denied.
-    """
-    path = located(path)
-    try:
-        said = peek(path)
-    except FileNotFoundError as error:
-        raise without_mark(path) from error
-    except OSError as error:
-        raise Denied(path, error) from error
-    return read(path, said)
 
 
 def located(path: Path) -> Path:
@@ -139,35 +135,115 @@ def without_mark(path: Path) -> StoreError:
     return Damaged(path, f"{beside(path).name} is gone") if is_database else NoStore(path)
 
 
+def inspect(path: Path) -> Contents:
+    """What the store at ``path`` holds; all of it is checked. Safe beside a server that uses it.
+
+    Raises NotThere, NoStore, OlderFormat, NewerFormat, Damaged, InUse, Denied.
+    """
+    path = located(path)
+    try:
+        said = peek(path)
+    except FileNotFoundError as error:
+        raise without_mark(path) from error
+    except OSError as error:
+        raise Denied(path, error) from error
+    return read(path, said)
+
+
+def rows(path: Path) -> Iterator[Row]:
+    """Every row of the store at ``path``, in the order of names and kinds, each checked.
+
+    All are of one moment, beside a server that saves too. ``inspect`` checks what the rows are
+    together. Raises as that does, but not for what is beside the file.
+    """
+    path = located(path)
+    with _opened(path) as (connection, identity):
+        for row, _ in _rows(path, connection, identity):
+            yield row
+
+
 def read(path: Path, said: Said) -> Contents:
     """Read and check everything; ``said`` is what stands beside the file.
 
-    Raises NewerFormat, Damaged, InUse, Denied.
+    Raises OlderFormat, NewerFormat, Damaged, InUse, Denied.
     """
+    found = _Found()
+    with _opened(path) as (connection, identity):
+        _check_structure(path, connection)
+        for number, (row, sum_) in enumerate(_rows(path, connection, identity), 1):
+            found.take(row, sum_)
+            if row.kind == SESSION and row.name == said.session:
+                found.marked = session_of(row)
+            if number % PROGRESS_ROWS == 0:
+                facts = {"event": "checking", "server": identity.server, "rows": number}
+                _logger.info("%s: %s rows are checked", path.name, f"{number:,}", extra=facts)
+    if bytes.fromhex(identity.incarnation) != said.incarnation:
+        raise Damaged(path, f"{beside(path).name} belongs to another store")
+    _check_counts(path, found, said)
+    _check_chain(path, found, said)
+    last = found.running[0] if found.running else None
+    return Contents(
+        identity,
+        found.saves,
+        found.total,
+        found.records,
+        last,
+        found.sessions,
+        found.peers,
+        found.closed,
+    )
+
+
+@define
+class _Found:
+    """What the rows so far come to."""
+
+    saves: int = 0
+    total: int = 0
+    records: int = 0
+    sessions: int = 0
+    running: list[Session] = Factory(list[Session])
+    marked: Session | None = None
+    peers: Mapping[ServerId, Known] = Factory(dict[ServerId, Known])
+    closed: str | None = None
+
+    def take(self, row: Row, sum_: bytes) -> None:
+        self.saves = max(self.saves, row.saves)
+        self.total = added(self.total, sum_)
+        if row.kind == SESSION:
+            session = session_of(row)
+            self.sessions += 1
+            if session.ended is None and len(self.running) < 2:
+                self.running.append(session)
+        elif row.kind == PEERS:
+            self.peers = peers_of(row)
+        elif row.kind == CLOSED:
+            self.closed = closed_of(row)
+        else:
+            self.records += 1
+
+
+@contextmanager
+def _opened(path: Path) -> Generator[tuple[sqlite3.Connection, Identity], None, None]:
+    """One moment of a store, and whose it is."""
     try:
         with closing(connect_to_read(path)) as connection:
-            connection.execute("BEGIN")  # One moment for all that is read, beside a writer too.
+            connection.execute("BEGIN")
             _check_format(path, connection)
-            _check_structure(path, connection)
-            contents = _contents(path, connection, _identity(path, connection))
+            _check_schema(path, connection)
+            yield connection, _identity(path, connection)
     except (sqlite3.Error, UnicodeDecodeError, OverflowError) as error:
         raise refusal(path, error) from error
-    if bytes.fromhex(contents.identity.incarnation) != said.incarnation:
-        raise Damaged(path, f"{beside(path).name} belongs to another store")
-    if contents.mark < said.saves:
-        there = f"only the first {contents.mark:,} are there"
-        raise Damaged(path, f"it was saved {said.saves:,} times, and {there}")
-    if contents.mark == said.saves and contents.total != said.total:
-        raise Damaged(path, "its parts are not of one time, as if some had been put back")
-    return contents
 
 
 def _check_format(path: Path, connection: sqlite3.Connection) -> None:
     (number,) = connection.execute("PRAGMA user_version").fetchone()
     if number > FORMAT:
         raise NewerFormat(path, number, FORMAT)
+    if number == 1:
+        raise OlderFormat(path, number, FORMAT)
     if number != FORMAT:
-        raise Damaged(path, f"it says that it has format {number}, so it is no store, or was one")
+        raise Damaged(path, f"it says that it has format {number}, so it is not a store any more")
 
 
 def _check_structure(path: Path, connection: sqlite3.Connection) -> None:
@@ -176,73 +252,81 @@ def _check_structure(path: Path, connection: sqlite3.Connection) -> None:
         raise Damaged(path, f"SQLite says: {verdict}")
 
 
+GET_SCHEMA = "SELECT type, name, sql FROM sqlite_schema ORDER BY type, name"
+
+
+@cache
+def _expected_schema() -> Mapping[tuple[str, str], str]:
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.executescript(SCHEMA)
+        return {(type_, name): sql for type_, name, sql in connection.execute(GET_SCHEMA)}
+
+
+def _check_schema(path: Path, connection: sqlite3.Connection) -> None:
+    """A trigger could undo what is saved, and a column could hold what no checksum covers."""
+    expected = _expected_schema()
+    found = {(type_, name): sql for type_, name, sql in connection.execute(GET_SCHEMA)}
+    for type_, name in found.keys() - expected.keys():
+        raise Damaged(path, f"it has the {type_} {name[:80]!r}, which this library did not make")
+    for type_, name in expected.keys() - found.keys():
+        raise Damaged(path, f"it has no {type_} {name!r}")
+    for (type_, name), sql in expected.items():
+        if found[type_, name] != sql:
+            raise Damaged(path, f"the {type_} {name!r} is not as this library makes it")
+
+
+GET_IDENTITY = "SELECT cluster, server, quorum, membership, incarnation, sum FROM identity"
+
+
 def _identity(path: Path, connection: sqlite3.Connection) -> Identity:
-    rows = connection.execute("SELECT cluster, server, incarnation, sum FROM identity").fetchall()
-    if len(rows) == 1:
-        cluster, server, incarnation, sum_ = rows[0]
-        identity = Identity(cluster, ServerId(server), incarnation)
-        if checksum(identity) == sum_:
-            return identity
+    found = connection.execute(GET_IDENTITY).fetchall()
+    if len(found) == 1:
+        *owner, sum_ = found[0]
+        if keyed_sum(key_of(*owner), b"") == sum_:
+            cluster, server, words, membership, incarnation = owner
+            try:
+                quorum_of(words)
+                return Identity(cluster, ServerId(server), words, membership, incarnation)
+            except ValueError as error:
+                raise Damaged(path, f"its quorum system makes no sense: {error}") from error
     raise Damaged(path, "it does not say any more whose it is")
 
 
-def _contents(path: Path, connection: sqlite3.Connection, identity: Identity) -> Contents:
-    records: dict[Key, Row] = {}
-    values: dict[bytes | None, bytes | None] = {None: None}
-    spoilt_records = 0
-    for name, kind, fields, value, saves, sum_ in connection.execute("SELECT * FROM records"):
-        row = Row(name, kind, fields, value, saves)
-        if checksum(identity, name, kind, fields, digest(value), saves) == sum_:
-            records[name, kind] = row
-        else:
-            values[digest(value)] = value
-            spoilt_records += 1
-    twins: dict[Key, Twin] = {}
-    spoilt_twins = 0
-    for name, kind, fields, digest_, saves, sum_ in connection.execute("SELECT * FROM twins"):
-        if checksum(identity, name, kind, fields, digest_, saves) == sum_:
-            twins[name, kind] = Row(name, kind, fields, None, saves), digest_
-        else:
-            spoilt_twins += 1
-    for key in records.keys() & twins.keys():
-        if (evolve(records[key], value=None), digest(records[key].value)) != twins[key]:
-            raise Damaged(path, f"the two copies of {_named(key)} differ")
-    rebuilt = {key: _rebuilt(path, key, *twins[key], values) for key in twins.keys() - records}
-    alone = records.keys() - twins
-    if spoilt_records > len(rebuilt) or spoilt_twins > len(alone):
-        raise Damaged(path, "both copies of some record are spoilt")
-    records |= rebuilt
-    total = 0
-    for key, row in records.items():
-        _check_meaning(path, key, row)
-        total = added(total, checksum(identity, *key, row.fields, digest(row.value), row.saves))
-    return Contents(identity, records, tuple(sorted(map(_named, (*rebuilt, *alone)))), total)
+def _rows(
+    path: Path, connection: sqlite3.Connection, identity: Identity
+) -> Iterator[tuple[Row, bytes]]:
+    """Every row with its checksum. Raises Damaged for the first that is not as it was saved."""
+    for *what, sum_ in connection.execute(GET_ROWS):
+        row = Row(*what)
+        check_row(path, identity, row, sum_)
+        yield row, sum_
 
 
-def _check_meaning(path: Path, key: Key, row: Row) -> None:
-    """A record that is as it was saved can still be one that no version of this library wrote."""
+def check_row(path: Path, identity: Identity, row: Row, sum_: object) -> None:
+    """Raise Damaged unless ``row`` is as it was saved."""
+    if checksum(identity, row) != sum_:
+        raise Damaged(path, f"{row} is not as it was saved; it says {row.fields[:80]!r}")
     try:
-        if row.kind == ACCEPTOR:
-            acceptor_of(row)
-        elif row.kind == PEER:
-            ServerId(int(row.name))
-            peer_of(row)
-    except (ValueError, IndexError) as error:
-        raise Damaged(path, f"{_named(key)} makes no sense: {error}") from error
+        check_meaning(row)
+    except ValueError as error:
+        raise Damaged(path, f"{row} makes no sense: {error}") from error
 
 
-def _rebuilt(
-    path: Path,
-    key: Key,
-    row: Row,
-    digest_: bytes | None,
-    values: Mapping[bytes | None, bytes | None],
-) -> Row:
-    if digest_ not in values:
-        raise Damaged(path, f"the value of {_named(key)} is lost, {row.fields}")
-    return evolve(row, value=values[digest_])
+def _check_counts(path: Path, found: _Found, said: Said) -> None:
+    if found.saves < said.saves:
+        there = f"only the first {found.saves:,} are there"
+        raise Damaged(path, f"it was saved {said.saves:,} times, and {there}")
+    if found.saves == said.saves and found.total != said.total:
+        raise Damaged(path, "its parts are not of one time, as if some had been put back")
 
 
-def _named(key: Key) -> str:
-    name, kind = key
-    return f"the {kind} record of {name!r}"
+def _check_chain(path: Path, found: _Found, said: Said) -> None:
+    if len(found.running) != (1 if found.sessions else 0):
+        raise Damaged(path, "its chain of sessions does not have one end")
+    if not said.session:
+        return
+    marked = found.marked
+    end = None if marked is None else found.saves if marked.ended is None else marked.ended
+    if end is None or end < said.saves:
+        what = f"session {said.session} with {said.saves:,} saves, which {beside(path).name} names"
+        raise Damaged(path, f"it does not descend from {what}: another copy of it was opened")

@@ -1,84 +1,77 @@
 """How records are written: rows of a table, in words that any SQLite tool shows.
 
-- Each record stands in two tables: ``records`` has it with its value, ``twins`` with the value's
-  digest. Both carry the same checksum, over all but the value itself and over its digest.
-- The checksum is keyed with the identity of the store, so that no record is taken from another.
-- All checksums of a store add up to its total.
+- One row for each name and kind. Each has a checksum over all of it, keyed with the identity of the
+  file, so that no row is taken from another file.
+- All checksums of a file add up to its total.
+- A row is read only if it is, to the letter, what this module writes: fields that contradict each
+  other or the value are damage, even under a right checksum.
+- The chain of sessions: one row for each, which says at which count it began and, once the next one
+  has begun, at which it ended. ``saves`` puts them in order.
+- What is known of peers' disks is one row, so that it costs one row with any commit.
 
-Source: "Protocol-Aware Recovery for Consensus-Based Storage" (2018), on metadata kept twice.
+Source: "Protocol-Aware Recovery for Consensus-Based Storage" (2018), on identifiers in checksums.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from hashlib import blake2b
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
-from attrs import Factory, field, frozen
+from attrs import frozen
 
 from paxos import Acceptor, Ballot, MaxRound, Proposal, ServerId
-from paxos_adapters.peers import Presence
+from paxos_adapters.file.identity import Identity
+from paxos_adapters.peers import Known
 
-FORMAT = 1
 APPLICATION_ID = 0x5041584F  # "PAXO", for file(1)
-SUM_BYTES, KEY_BYTES = 16, 32
+SUM_BYTES = 16
 TOTALS = 1 << 8 * SUM_BYTES
 """Totals are taken modulo this."""
 
-ACCEPTOR, ROUND, PEER = "acceptor", "round", "peer"
+ACCEPTOR, ROUND = "acceptor", "round"
+PEERS, SESSION, CLOSED = "peers", "session", "closed"
 
 SCHEMA = """
 CREATE TABLE identity (
-    cluster TEXT NOT NULL, server INTEGER NOT NULL, incarnation TEXT NOT NULL, sum BLOB NOT NULL
+    cluster TEXT NOT NULL, server INTEGER NOT NULL, quorum TEXT NOT NULL, membership TEXT NOT NULL,
+    incarnation TEXT NOT NULL, sum BLOB NOT NULL
 ) STRICT;
 CREATE TABLE records (
     name TEXT NOT NULL, kind TEXT NOT NULL, fields TEXT NOT NULL, value BLOB,
     saves INTEGER NOT NULL, sum BLOB NOT NULL, PRIMARY KEY (name, kind)
 ) STRICT, WITHOUT ROWID;
-CREATE TABLE twins (
-    name TEXT NOT NULL, kind TEXT NOT NULL, fields TEXT NOT NULL, digest BLOB,
-    saves INTEGER NOT NULL, sum BLOB NOT NULL, PRIMARY KEY (name, kind)
-) STRICT, WITHOUT ROWID;
+CREATE INDEX sessions ON records (saves) WHERE kind = 'session';
 """
 
 PUT = """
-INSERT INTO {table} VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET
-fields = excluded.fields, {content} = excluded.{content}, saves = excluded.saves, sum = excluded.sum
+INSERT INTO records VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET
+fields = excluded.fields, value = excluded.value, saves = excluded.saves, sum = excluded.sum
 """
-PUT_RECORD = PUT.format(table="records", content="value")
-PUT_TWIN = PUT.format(table="twins", content="digest")
-GET_NAMES = "SELECT DISTINCT name FROM records WHERE kind <> ? ORDER BY name"
-GET_RECORD = "SELECT * FROM records WHERE name = ? AND kind = ?"
+DELETE = "DELETE FROM records WHERE name = ? AND kind = ?"
+GET_ROWS = "SELECT name, kind, fields, value, saves, sum FROM records ORDER BY name, kind"
+GET_ROW = "SELECT name, kind, fields, value, saves, sum FROM records WHERE name = ? AND kind = ?"
 GET_SUM = "SELECT sum FROM records WHERE name = ? AND kind = ?"
+GET_NAMES = (
+    f"SELECT DISTINCT name FROM records WHERE kind IN ('{ACCEPTOR}', '{ROUND}') ORDER BY name"
+)
+GET_OLD_SESSIONS = f"""
+SELECT name FROM records INDEXED BY sessions WHERE kind = '{SESSION}' AND name NOT IN (?, ?)
+ORDER BY saves LIMIT ?
+"""
 
-
-Lines: TypeAlias = tuple[tuple[object, ...], tuple[object, ...], bytes]
-"""A record in the table ``records``, the same in the table ``twins``, and its checksum."""
-
-
-def _key(identity: Identity) -> bytes:
-    owner = identity.cluster, identity.server, identity.incarnation, FORMAT
-    return blake2b(ascii(owner).encode(), digest_size=KEY_BYTES).digest()
-
-
-@frozen
-class Identity:
-    """Whose memory it is. The incarnation is drawn when the store is created, and never again.
-
-    ``key`` goes into the checksum of each record, so that none is taken from another store.
-    """
-
-    cluster: str
-    server: ServerId
-    incarnation: str
-    key: bytes = field(init=False, repr=False, default=Factory(_key, takes_self=True))
-
-    def __str__(self) -> str:
-        return f"server {self.server} of cluster {self.cluster!r}"
+SESSION_ID = re.compile("[0-9a-f]{16}")
+Key: TypeAlias = tuple[str, str]
+"""The name and the kind of a row."""
 
 
 @frozen
 class Row:
-    """One record as it is written: ``fields`` in words, and the encoded value if there is one."""
+    """One record as it is written: ``fields`` in words, and the value if there is one.
+
+    ``saves`` is the number of the commit that wrote it.
+    """
 
     name: str
     kind: str
@@ -86,12 +79,13 @@ class Row:
     value: bytes | None
     saves: int
 
+    @property
+    def key(self) -> Key:
+        """Its name and kind."""
+        return self.name, self.kind
 
-Key: TypeAlias = tuple[str, str]
-"""The decision or the peer that a record speaks of, and its kind."""
-
-Twin: TypeAlias = tuple[Row, bytes | None]
-"""A record without its value, and the digest of that."""
+    def __str__(self) -> str:
+        return f"the {self.kind} record of {self.name!r}"
 
 
 # --- records and rows ---------------------------------------------------------------------------
@@ -107,12 +101,14 @@ def acceptor_row(name: str, state: Acceptor[bytes], saves: int) -> Row:
 
 def acceptor_of(row: Row) -> Acceptor[bytes]:
     """The other way round. Raises ValueError."""
-    words = row.fields.split()
-    if ("accepted" in words) != (row.value is not None):
-        raise ValueError(f"{row.fields!r} does not go with its value")
+    words = row.fields.split(" ")
     if row.value is None:
-        return Acceptor(_ballot(words[1]))
-    return Acceptor(_ballot(words[1]), Proposal(_ballot(words[3]), row.value))
+        state = Acceptor[bytes](_ballot(words[1]))
+    else:
+        state = Acceptor(_ballot(words[1]), Proposal(_ballot(words[3]), row.value))
+        if state.accepted is not None and state.accepted.ballot > state.promised:
+            raise ValueError(f"{row.fields!r} accepts above its promise")
+    return _exactly(row, acceptor_row(row.name, state, row.saves), state)
 
 
 def round_row(name: str, record: MaxRound, saves: int) -> Row:
@@ -121,59 +117,124 @@ def round_row(name: str, record: MaxRound, saves: int) -> Row:
 
 
 def round_of(row: Row) -> MaxRound:
-    """The other way round."""
-    _, number = row.fields.split()
-    return MaxRound(int(number))
+    """The other way round. Raises ValueError."""
+    record = MaxRound(_count(row.fields.split(" ")[1]))
+    return _exactly(row, round_row(row.name, record, row.saves), record)
 
 
-def peer_row(server: ServerId, presence: Presence | None, saves: int) -> Row:
-    """What is known of the disk of a peer; None: nothing any more."""
-    fields = "readmitted"
-    if presence is not None:
-        it = presence
-        fields = f"incarnation {it.incarnation} life {it.life} opened {it.opened} mark {it.mark}"
-    return Row(str(server), PEER, fields, None, saves)
+def peers_row(peers: Mapping[ServerId, Known], saves: int) -> Row:
+    """What is known of the disks of all peers."""
+    lines = (f"{peer} {it.session} {it.saves}" for peer, it in sorted(peers.items()))
+    return Row("", PEERS, ", ".join(lines), None, saves)
 
 
-def peer_of(row: Row) -> Presence | None:
-    """The other way round."""
-    if row.fields == "readmitted":
-        return None
-    incarnation, life, opened, mark = row.fields.split()[1::2]
-    return Presence(incarnation, life, int(opened), int(mark))
+def peers_of(row: Row) -> dict[ServerId, Known]:
+    """The other way round. Raises ValueError."""
+    peers: dict[ServerId, Known] = {}
+    for line in row.fields.split(", ") if row.fields else ():
+        peer, session, saves = line.split(" ")
+        peers[ServerId(int(peer))] = Known(_session(session), _count(saves))
+    return _exactly(row, peers_row(peers, row.saves), peers)
+
+
+@frozen
+class Session:
+    """One opening of a file, and the counts of saves between which it had it; None: it runs."""
+
+    session: str
+    began: int
+    ended: int | None = None
+
+
+def session_row(it: Session, saves: int) -> Row:
+    """An entry of the chain."""
+    end = "" if it.ended is None else f" ended {it.ended}"
+    return Row(it.session, SESSION, f"began {it.began}{end}", None, saves)
+
+
+def session_of(row: Row) -> Session:
+    """The other way round. Raises ValueError."""
+    words = row.fields.split(" ")
+    ended = None if len(words) == 2 else _count(words[3])
+    it = Session(_session(row.name), _count(words[1]), ended)
+    if ended is not None and ended < it.began:
+        raise ValueError("it ends before it began")
+    return _exactly(row, session_row(it, row.saves), it)
+
+
+def closed_row(reason: str, saves: int) -> Row:
+    """That no node opens the file any more, since its membership is being changed."""
+    return Row("", CLOSED, reason, None, saves)
+
+
+def closed_of(row: Row) -> str:
+    """Why. Raises ValueError."""
+    return _exactly(row, closed_row(row.fields, row.saves), row.fields)
+
+
+READ_AS = {
+    ACCEPTOR: acceptor_of,
+    ROUND: round_of,
+    PEERS: peers_of,
+    SESSION: session_of,
+    CLOSED: closed_of,
+}
+
+
+def check_meaning(row: Row) -> None:
+    """Raise ValueError if no version of this library writes such a row."""
+    read_as = READ_AS.get(row.kind)
+    if read_as is None or row.saves < 1:
+        raise ValueError(f"{row.kind[:40]!r} is not a kind of record, or nothing wrote it")
+    try:
+        read_as(row)
+    except IndexError:
+        raise ValueError(f"{row.fields[:80]!r} says too little") from None
+
+
+T = TypeVar("T")
+
+
+def _exactly(row: Row, written: Row, meaning: T) -> T:
+    if row != written:
+        raise ValueError(f"{row.fields[:80]!r} does not go with its value, or with itself")
+    return meaning
 
 
 def _ballot(text: str) -> Ballot:
     number, server = text.split(".")
-    return Ballot(int(number), ServerId(int(server)))
+    return Ballot(_count(number), ServerId(int(server)))
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 0:
+        raise ValueError(f"{number} is not a count")
+    return number
+
+
+def _session(text: str) -> str:
+    if not SESSION_ID.fullmatch(text):
+        raise ValueError(f"{text[:40]!r} is not a session")
+    return text
 
 
 # --- checksums ----------------------------------------------------------------------------------
 
 
-def digest(value: bytes | None) -> bytes | None:
-    """What stands for a value in the twin of its record."""
-    return None if value is None else blake2b(value, digest_size=SUM_BYTES).digest()
+def checksum(identity: Identity, row: Row) -> bytes:
+    """The checksum of a row; it holds in this very file only."""
+    size = None if row.value is None else len(row.value)
+    what = ascii((row.name, row.kind, row.fields, size, row.saves)).encode()
+    return keyed_sum(identity.key, what + (row.value or b""))
 
 
-def lines(identity: Identity, row: Row) -> Lines:
-    """``row`` as it is written."""
-    name, kind, fields, value, saves = row.name, row.kind, row.fields, row.value, row.saves
-    digest_ = digest(value)
-    sum_ = checksum(identity, name, kind, fields, digest_, saves)
-    record, twin = (
-        (name, kind, fields, value, saves, sum_),
-        (name, kind, fields, digest_, saves, sum_),
-    )
-    return record, twin, sum_
+def keyed_sum(key: bytes, what: bytes) -> bytes:
+    """A checksum under the key of a file."""
+    return blake2b(what, digest_size=SUM_BYTES, key=key).digest()
 
 
-def checksum(identity: Identity, *what: object) -> bytes:
-    """The checksum of a record and of its twin; it holds in this very store only."""
-    return blake2b(ascii(what).encode(), digest_size=SUM_BYTES, key=identity.key).digest()
-
-
-def added(total: int, sum_: bytes, *, gone: bytes | None = None) -> int:
+def added(total: int, sum_: bytes = b"", *, gone: bytes | None = None) -> int:
     """``total`` with a checksum more, and perhaps another one less."""
     change = int.from_bytes(sum_, "big") - int.from_bytes(gone or b"", "big")
     return (total + change) % TOTALS

@@ -1,126 +1,193 @@
-"""A store that never lies: what it has vouched for is there, or it says that it is not.
+"""A store that never lies: what it has acknowledged is there, or it says that it is not.
 
 - A receipt is given when SQLite has synced the commit, for everything that was saved in it.
 - To create and to open are two verbs. A file that is missing or empty is never a new server.
-- The first save that fails is the last one. Nothing is tried again.
+- The first save that fails is the last one. Nothing is tried again. A save that cannot begin, since
+  another process uses the file, has not failed: it waits.
 - Whatever is wrong with what is to be saved is found before anything is written, and harms nothing.
 - Any number of decisions share a file, and whatever is saved at once shares a commit.
-- What is known of peers rides on the next commit.
+- What is known of peers' disks is written with every commit that is made anyway, if it changed.
+- A count of saves is told after its commit, never before.
 
 Source: "Can Applications Recover from fsync Failures?" (Rebello et al., 2020), for the third.
 """
 
 from __future__ import annotations
 
+import logging
 import os
-import re
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
-from secrets import token_hex
 from threading import Lock, RLock
 from types import TracebackType
-from typing import TypeAlias
 
 from attrs import frozen
 
-from paxos import Acceptor, Ballot, MaxRound, Saved, ServerId, server
-from paxos.errors import assert_never
+from paxos import QuorumSystem, Saved, ServerId
 from paxos_adapters.blocks import RESERVED, kept, reserved
 from paxos_adapters.file import opening
-from paxos_adapters.file.errors import (
-    BadName,
-    BadPresence,
-    Closed,
-    Damaged,
-    Failed,
-    Forked,
-    NotBytes,
-    TooLarge,
+from paxos_adapters.file.entries import (
+    Entry,
+    Record,
+    check_known,
+    check_name,
+    identity_of,
+    row_of,
 )
-from paxos_adapters.file.opening import Opened, put
-from paxos_adapters.file.reading import refusal
+from paxos_adapters.file.errors import BadName, Closed, DiskBusy, Failed, Forked
+from paxos_adapters.file.identity import Identity
+from paxos_adapters.file.opening import Opened
+from paxos_adapters.file.reading import check_row, refusal
 from paxos_adapters.file.rows import (
     ACCEPTOR,
     GET_NAMES,
-    GET_RECORD,
-    GET_SUM,
-    PEER,
+    GET_ROW,
     ROUND,
-    Identity,
+    SESSION,
     Row,
     acceptor_of,
-    acceptor_row,
-    added,
-    lines,
-    peer_row,
+    peers_row,
     round_of,
-    round_row,
+    session_of,
 )
-from paxos_adapters.peers import Presence
+from paxos_adapters.file.turns import Turns, Wait
+from paxos_adapters.file.writing import old_sessions, put
+from paxos_adapters.peers import Known, Presence
 
-Record: TypeAlias = server.Record[bytes]
-Entry: TypeAlias = tuple[str, Record]
-"""The name of a decision, and what must be durable for it."""
+_logger = logging.getLogger(__name__)
 
-MAX_NAME_BYTES = 255
-MAX_VALUE_BYTES = 1 << 20
-MAX_ROUND = (1 << 63) - 1
-MAX_COUNT = MAX_ROUND
-HEXADECIMAL = re.compile("[0-9a-f]{1,64}")
+FORGOTTEN_AT_ONCE = 1_000
+"""How many sessions a commit forgets at most."""
 
 
 class FileStore:
     """The memory of one server, in one file. Safe to use from several threads.
 
-    A context manager: leaving it closes the file. ``decision`` is what a host takes. ``opened`` is
-    how often it had saved when it was opened, ``mended`` names the records of which one of two
-    copies had to be written anew.
+    A context manager: leaving it closes the file. ``decision`` is what a host takes. ``quorum``
+    names the members and their quorums; ``session`` is this opening of the file, ``saves`` how
+    often it was saved so far.
     """
 
     def __init__(self, opened: Opened) -> None:
         """Use ``create`` or ``open``."""
-        contents = opened.contents
         self.path = opened.path
-        self.identity: Identity = contents.identity
-        self.mended = contents.mended
-        self.peers: Mapping[ServerId, Presence] = contents.peers
-        self.opened = self.mark = contents.mark
-        self._life = token_hex(8)
-        self._beside = opened.mark
+        self.identity: Identity = opened.contents.identity
+        self.quorum: QuorumSystem = self.identity.quorum
+        self.session = opened.session.session
+        self.saves = opened.session.began
+        self._last = opened.last
+        self._mark = opened.mark
         self._writer = opened.writer
         self._reader = opened.reader
-        self._news: dict[ServerId, Presence | None] = {}
+        self._turns = Turns(self.path, opened.writer)
+        self._peers: Mapping[ServerId, Known] = opened.contents.peers
+        self._has_news = self._forgets_sessions = False
         self._saving, self._reading, self._noting = RLock(), RLock(), Lock()
         self._process = os.getpid()
         self._failure: BaseException | None = None
         self._is_closed = False
 
     @staticmethod
-    def create(path: str | PathLike[str], *, cluster: str, server: ServerId) -> FileStore:
+    def create(
+        path: str | PathLike[str],
+        *,
+        cluster: str,
+        server: ServerId,
+        quorum: QuorumSystem,
+        membership: str = "",
+    ) -> FileStore:
         """The empty memory of a server that has never run.
 
-        Raises AlreadyThere, InUse, BadName and TooLarge, and Denied where the folder cannot be
-        written.
+        ``membership`` is the id that was drawn for a change of members, "" for the first one.
+        Raises AlreadyThere, InUse, BadName and TooLarge, UnknownServer if ``server`` is not a
+        member, and Denied where the folder cannot be written.
         """
-        _check_name("the name of a cluster", cluster)
-        _check("the id of a server", abs(server), MAX_COUNT)
-        return FileStore(opening.create(Path(path), cluster, server))
+        return FileStore(
+            opening.create(Path(path), identity_of(cluster, server, quorum, membership))
+        )
 
     @staticmethod
-    def open(path: str | PathLike[str], *, cluster: str, server: ServerId) -> FileStore:
-        """The memory of a server that has run before.
+    def open(
+        path: str | PathLike[str],
+        *,
+        cluster: str,
+        server: ServerId,
+        quorum: QuorumSystem,
+        membership: str = "",
+    ) -> FileStore:
+        """The memory of a server that has run before. Begins a session.
 
-        Raises NotThere, NoStore, InUse, WrongOwner, NewerFormat, Damaged, and Denied where the file
-        cannot be read or written.
+        Raises NotThere, NoStore, InUse, WrongOwner, WrongMembers, MembershipClosed, OlderFormat,
+        NewerFormat, Damaged, what ``create`` raises for a name, and Denied where the file cannot be
+        read or written.
         """
-        return FileStore(opening.open_file(Path(path), cluster, server))
+        return FileStore(
+            opening.open_file(Path(path), identity_of(cluster, server, quorum, membership))
+        )
+
+    # --- descent --------------------------------------------------------------------------------
+
+    def presence(self, entry: Known | None = None) -> Presence:
+        """What this server says of its disk: its session, and one entry of its chain.
+
+        ``entry`` is an earlier session with its end, for a receiver that knows that session; see
+        ``ended``. If not said, it is the last session before this one.
+        """
+        entry = self._last if entry is None else entry
+        return Presence(self.session, self.saves, entry.session, entry.saves)
+
+    def ended(self, session: str) -> int | None:
+        """How often the file had been saved at the end of an earlier ``session``.
+
+        None if the chain does not have it, or if it is the present one. Raises as ``load`` does.
+        """
+        with self._reading:
+            self._check_usable()
+            row = self._row(session, SESSION)
+        return None if row is None else session_of(row).ended
+
+    def descends_from(self, known: Known) -> bool:
+        """Whether this file was in that session, with such a count then. Raises as ``load`` does.
+
+        If not, this is an older copy of the file, and this server must stop. A session that was
+        forgotten cannot be shown either.
+        """
+        end = self.saves if known.session == self.session else self.ended(known.session)
+        return end is not None and end >= known.saves
+
+    def forget_older_sessions(self) -> None:
+        """Drop all sessions before this one, with the next commits.
+
+        Only once every peer has acknowledged this session: one that knows an earlier one only would
+        not receive this server any more.
+        """
+        with self._noting:
+            self._forgets_sessions = True
+
+    # --- peers ----------------------------------------------------------------------------------
 
     @property
-    def presence(self) -> Presence:
-        """What this server tells its peers of its disk."""
-        return Presence(self.identity.incarnation, self._life, self.opened, self.mark)
+    def peers(self) -> Mapping[ServerId, Known]:
+        """What is known of the disks of peers."""
+        return self._peers
+
+    def remember(self, peer: ServerId, known: Known | None) -> None:
+        """Know this of a peer's disk, durably with the next commit; None: know nothing any more.
+
+        ``save(())`` commits it. Raises BadPresence; Closed and Failed if no commit can follow.
+        """
+        if known is not None:
+            check_known(known)
+        with self._noting:
+            self._check_usable()
+            others = {it: old for it, old in self._peers.items() if it != peer}
+            now = others if known is None else {**others, peer: known}
+            self._has_news = self._has_news or now != self._peers
+            self._peers = now
+
+    # --- decisions ------------------------------------------------------------------------------
 
     def decisions(self) -> tuple[str, ...]:
         """The names of all decisions that something was saved for, in order.
@@ -130,7 +197,7 @@ class FileStore:
         with self._reading:
             self._check_usable()
             try:
-                return tuple(name for (name,) in self._reader.execute(GET_NAMES, (PEER,)))
+                return tuple(name for (name,) in self._reader.execute(GET_NAMES))
             except sqlite3.Error as error:
                 raise refusal(self.path, error) from error
 
@@ -139,7 +206,7 @@ class FileStore:
 
         Raises BadName, TooLarge.
         """
-        _check_name("the name of a decision", name)
+        check_name("the name of a decision", name)
         if name == RESERVED:
             raise BadName("the name of a decision", name)
         return Decision(self, name)
@@ -150,7 +217,7 @@ class FileStore:
         Does not wait for a save that is under way. Raises Damaged, Denied, BadName, TooLarge, and
         Failed after a save that failed.
         """
-        _check_name("the name of a decision", decision)
+        check_name("the name of a decision", decision)
         with self._reading:
             self._check_usable()
             memory, max_round = self._row(decision, ACCEPTOR), self._row(decision, ROUND)
@@ -161,45 +228,57 @@ class FileStore:
             records.append(round_of(max_round))
         return Saved(tuple(records))
 
-    def save(self, batch: Iterable[Entry]) -> Saved[Record]:
+    def save(self, batch: Iterable[Entry], *, wait: bool = True) -> Saved[Record]:
         """Make all records of ``batch`` durable, together or not at all.
 
-        For one decision, a later record of a type replaces the earlier ones. Raises TooLarge,
-        BadName and NotBytes with nothing saved; Failed if the disk did not take it, and for ever
-        after.
+        With them goes what is to be remembered of peers; an empty batch saves that alone. For one
+        decision, a later record of a type replaces the earlier ones.
+
+        While another process keeps the file busy, a save waits, and ``waits`` says so; not with
+        ``wait=False``, which raises DiskBusy. Raises TooLarge, BadName and NotBytes with nothing
+        saved; Failed if the disk did not take it, and from then on; Closed.
         """
         entries = tuple(batch)
         with self._saving:
             self._check_usable()
-            saves = self.mark + 1
-            rows = {(it.name, it.kind): it for it in (_row_of(*it, saves) for it in entries)}
-            if rows:
-                self._commit([*rows.values(), *self._take_news(saves)])
+            made = (row_of(*entry, self.saves + 1) for entry in entries)
+            rows = {row.key: row for row in made}
+            if rows or self._has_news:
+                begin = self._turns.begin if wait else self._turns.begin_now
+                self._commit([*rows.values()], begin)
         return Saved(tuple(record for _, record in entries))
 
-    def remember(self, peer: ServerId, presence: Presence | None) -> None:
-        """Know this of a peer's disk from the next commit on; None: know nothing any more.
+    @property
+    def waits(self) -> Wait | None:
+        """Why a save waits for another process, and how long; None if none does."""
+        return self._turns.wait
 
-        Raises BadPresence; Closed and Failed if there is no next commit.
-        """
-        if presence is not None:
-            _check_presence(presence)
-        with self._noting:
-            self._check_usable()
-            self._news[peer] = presence
-            self.peers = {**self.peers, peer: presence} if presence else _without(self.peers, peer)
+    @property
+    def log_bytes(self) -> int:
+        """How large SQLite's log is; a reader that does not end makes it grow."""
+        return self._turns.log_bytes
+
+    def stop_waiting(self) -> None:
+        """From now on a save that cannot begin raises DiskBusy; so does one that waits."""
+        self._turns.end()
 
     def close(self) -> None:
         """Save what is known of peers, and let go of the file. May be called again.
 
-        Raises Failed if that could not be saved; the file is let go of all the same.
+        A save that waits for another process is given up, with nothing written. Raises Failed if
+        what is known could not be saved; the file is let go of anyway.
         """
+        if os.getpid() != self._process:
+            return
+        self.stop_waiting()
         with self._saving, self._reading:
-            if self._is_closed or os.getpid() != self._process:
+            if self._is_closed:
                 return
             try:
-                if self._news and self._failure is None:
-                    self._commit(self._take_news(self.mark + 1))
+                if self._has_news and self._failure is None:
+                    self._commit([], self._turns.begin_now)
+            except DiskBusy as busy:
+                _logger.warning("what is known of peers was not saved: %s", busy)
             finally:
                 self._is_closed = True
                 self._let_go()
@@ -210,7 +289,7 @@ class FileStore:
                 self._reader.close()
                 self._writer.close()
             finally:
-                self._beside.close(sync=self._failure is None)
+                self._mark.close(sync=self._failure is None)
         except (sqlite3.Error, OSError) as error:
             raise Failed(self.path, error) from error
 
@@ -233,38 +312,46 @@ class FileStore:
         if self._failure is not None:
             raise Failed(self.path, self._failure) from self._failure
 
-    def _commit(self, rows: Sequence[Row]) -> None:
-        written = [lines(self.identity, row) for row in rows]
-        total = self._beside.said.total
+    def _commit(self, rows: Sequence[Row], begin: Callable[[sqlite3.Connection], None]) -> None:
         try:
-            self._writer.execute("BEGIN IMMEDIATE")
-            for row, (_, _, sum_) in zip(rows, written, strict=True):
-                old = self._writer.execute(GET_SUM, (row.name, row.kind)).fetchone()
-                total = added(total, sum_, gone=old and old[0])
-            put(self._writer, written)
+            begin(self._writer)
+            saves = self.saves + 1
+            news, gone = self._take_news(saves), self._old_sessions()
+            total = self._mark.said.total
+            total = put(self._writer, self.identity, [*rows, *news], total, gone)
             self._writer.execute("COMMIT")
-            self._beside.write(self.mark + 1, total)
-            self.mark += 1
+            self._mark.write(saves, total)
+            self.saves = saves
+        except DiskBusy:
+            raise
         except BaseException as cause:
             self._failure = cause
             raise Failed(self.path, cause) from cause
 
+    def _take_news(self, saves: int) -> list[Row]:
+        with self._noting:
+            news = [peers_row(self._peers, saves)] if self._has_news else []
+            self._has_news = False
+        return news
+
+    def _old_sessions(self) -> list[tuple[str, str]]:
+        if not self._forgets_sessions:
+            return []
+        gone = old_sessions(self._writer, (self.session, self.session), FORGOTTEN_AT_ONCE)
+        self._forgets_sessions = len(gone) == FORGOTTEN_AT_ONCE
+        return gone
+
     def _row(self, name: str, kind: str) -> Row | None:
         try:
-            found = self._reader.execute(GET_RECORD, (name, kind)).fetchone()
+            found = self._reader.execute(GET_ROW, (name, kind)).fetchone()
         except sqlite3.Error as error:
             raise refusal(self.path, error) from error
         if found is None:
             return None
-        row = Row(*found[:-1])
-        if lines(self.identity, row)[0] != found:
-            raise Damaged(self.path, f"the {kind} record of {name!r} has changed meanwhile")
+        *what, sum_ = found
+        row = Row(*what)
+        check_row(self.path, self.identity, row, sum_)
         return row
-
-    def _take_news(self, saves: int) -> list[Row]:
-        with self._noting:
-            news, self._news = self._news, {}
-        return [peer_row(peer, presence, saves) for peer, presence in news.items()]
 
 
 @frozen
@@ -283,52 +370,3 @@ class Decision:
     def save(self, records: tuple[Record, ...]) -> Saved[Record]:
         """See ``FileStore.save``."""
         return self.file.save((self.name, record) for record in records)
-
-
-def _row_of(decision: str, record: Record, saves: int) -> Row:
-    """``record`` as it is written. Raises BadName, TooLarge, NotBytes."""
-    _check_name("the name of a decision", decision)
-    if type(record) is MaxRound:
-        _check("a round", record.round, MAX_ROUND)
-        return round_row(decision, record, saves)
-    if type(record) is Acceptor:
-        _check_ballot(record.promised)
-        if record.accepted is not None:
-            _check_ballot(record.accepted.ballot)
-            _check_value(record.accepted.value)
-        return acceptor_row(decision, record, saves)
-    assert_never(record)
-
-
-def _check_value(value: object) -> None:
-    if not isinstance(value, bytes):
-        raise NotBytes(value)
-    _check("a value, in bytes,", len(value), MAX_VALUE_BYTES)
-
-
-def _check(what: str, size: int, most: int) -> None:
-    if size > most:
-        raise TooLarge(what, size, most)
-
-
-def _check_ballot(ballot: Ballot) -> None:
-    _check("a round", ballot.round, MAX_ROUND)
-    _check("the id of a server", abs(ballot.server), MAX_COUNT)
-
-
-def _check_name(what: str, name: str) -> None:
-    try:
-        size = len(name.encode())
-    except UnicodeEncodeError:
-        raise BadName(what, name) from None
-    _check(f"{what}, in bytes,", size, MAX_NAME_BYTES)
-
-
-def _check_presence(it: Presence) -> None:
-    names = HEXADECIMAL.fullmatch(it.incarnation), HEXADECIMAL.fullmatch(it.life)
-    if None in names or not 0 <= it.opened <= it.mark <= MAX_COUNT:
-        raise BadPresence(it)
-
-
-def _without(peers: Mapping[ServerId, Presence], peer: ServerId) -> Mapping[ServerId, Presence]:
-    return {it: presence for it, presence in peers.items() if it != peer}

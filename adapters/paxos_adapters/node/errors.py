@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from paxos import PaxosError
+from paxos import PaxosError, ServerId
 from paxos_adapters.udp import Address
 from paxos_adapters.wire.bounds import MAX_NAME_BYTES
 
@@ -24,6 +24,17 @@ class Insecure(PaxosError):
             f"without a key anybody who can reach {exposed} can speak for any "
             "server. Give the node a keyring (paxos keygen makes a key), use addresses of the "
             "loopback interface only, or say that it may be insecure."
+        )
+
+
+class NotTheMembers(PaxosError, ValueError):
+    """The addresses are not those of the members that the file names."""
+
+    def __init__(self, addresses: Iterable[ServerId], members: Iterable[ServerId]) -> None:
+        super().__init__(
+            f"there are addresses of the servers {sorted(addresses)}, and the members of the file "
+            f"are {sorted(members)}. Give each member an address, and nobody else. Members are "
+            "not changed by a new address: see paxos members."
         )
 
 

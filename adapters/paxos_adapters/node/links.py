@@ -8,14 +8,18 @@ from __future__ import annotations
 from attrs import define
 
 from paxos_adapters.node.status import Peer
-from paxos_adapters.peers import Presence
+from paxos_adapters.peers import Known
 from paxos_adapters.udp import Address, Place
 from paxos_adapters.wire import Entry, Reason
 
 
 @define
 class Link:
-    """The way to one peer: where it is, what goes out next, and when it was heard."""
+    """The way to one peer: where it is, what goes out next, and when it was heard.
+
+    ``known`` is what is known of its disk; ``entry`` the earlier session of ours that it knows,
+    with its end, if it has told us.
+    """
 
     address: Address
     outbox: list[Entry]
@@ -26,9 +30,15 @@ class Link:
     trip_s: float | None = None
     asked_at_s: float = 0.0
     refused: Reason | None = None
+    refused_at_s: float | None = None
     told_at_s: float | None = None
-    presence: Presence | None = None
-    remembered: Presence | None = None
+    known: Known | None = None
+    entry: Known | None = None
+
+    @property
+    def knowledge(self) -> bytes:
+        """What is known of its disk, as it is told to it."""
+        return b"" if self.known is None else f"{self.known.session} {self.known.saves}".encode()
 
     def is_at(self, place: Place) -> bool:
         """Whether a datagram from ``place`` can be from this peer."""

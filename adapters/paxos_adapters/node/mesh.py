@@ -4,9 +4,11 @@
 - What comes from an address that is not its sender's, or does not open, is counted by reason, and
   answered by nothing. As long as nobody knows where a peer is, it is not heard, nor spoken to.
 - Every second each peer is asked whether it is there, so that an idle server knows too. These
-  questions go by a name that no decision has.
+  questions and their answers go by a name that no decision has, and carry what is known of the
+  other one's disk. They are taken from a peer that is not heard, too.
 - Names are resolved anew from time to time, since a peer may move.
-- What is known of a peer's disk is remembered in the file: see ``peers.py``.
+- What is known of a peer's disk is remembered in the file: see ``peers.py``. Each frame names the
+  session of ours that its receiver knows, as far as we know, with its end.
 """
 
 from __future__ import annotations
@@ -14,24 +16,26 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from weakref import WeakSet
 
-from paxos import Ballot, Message, Prepare, Promise, ServerId, UnknownServer
+from paxos import Accept, Accepted, Ballot, Message, ServerId
 from paxos_adapters import numbers
 from paxos_adapters.addresses import check_cluster, is_loopback
 from paxos_adapters.file import FileStore, StoreError
 from paxos_adapters.guard import Guard
 from paxos_adapters.limited_log import LimitedLog
-from paxos_adapters.node.errors import Insecure, ServedBefore
+from paxos_adapters.node.errors import Insecure, NotTheMembers, ServedBefore
 from paxos_adapters.node.links import Link
 from paxos_adapters.node.status import Peer
+from paxos_adapters.peers import Known
 from paxos_adapters.udp import Address, Buffers, Endpoint, Place, resolve
 from paxos_adapters.wire import (
     Checked,
     Entry,
     Hostile,
+    NotDescendedFrom,
     Opened,
     Protection,
     Reason,
@@ -48,13 +52,11 @@ PING_S = 1.0
 RESOLVE_S, UNRESOLVED_S = 30.0, 1.0
 """How often names of peers are resolved anew: those that were found, and those that were not."""
 
-MARKS_APART = 1_000
-"""After how many saves of a peer what is known of its disk is saved anew."""
+DOUBT_S = 3.0
+"""For how long a peer may name sessions that do not descend before somebody is told."""
 
 TELL_S = 60.0
 """How often to complain of a peer at most."""
-
-LOST_MEMORY = Reason.OTHER_DISK, Reason.OLDER_DISK
 
 _served = WeakSet[object]()
 """Open files whose datagrams have been numbered."""
@@ -68,21 +70,20 @@ class Mesh:
         file: FileStore,
         addresses: Mapping[ServerId, Address],
         *,
-        members: Set[ServerId],
         protection: Protection | None,
         insecure: bool,
         listen: Address | None,
     ) -> None:
         """The links of the server whose memory ``file`` is to all others of ``addresses``.
 
-        It listens at ``listen``, at its own address if not said. Raises BadNumber; Insecure for
-        addresses beyond loopback without ``protection``, unless ``insecure``; BadAddress for those
-        that can never work; UnknownServer if the file's server, or another member, has no address.
+        It listens at ``listen``, at its own address if not said. Raises BadNumber; NotTheMembers if
+        the addresses are not those of the file's members; Insecure for addresses beyond loopback
+        without ``protection``, unless ``insecure``; BadAddress for those that can never work.
         """
         numbers.servers(addresses)
-        me = file.identity.server
-        for member in {me, *members} - addresses.keys():
-            raise UnknownServer(member, addresses.keys())
+        me, members = file.identity.server, file.quorum.members
+        if frozenset(addresses) != members:
+            raise NotTheMembers(addresses, members)
         check_cluster(addresses, me=me, listen=listen)
         self._listen = addresses[me] if listen is None else listen
         exposed = {it for it in (self._listen, *addresses.values()) if not is_loopback(it)}
@@ -91,13 +92,18 @@ class Mesh:
         self.me = me
         self.refused: Counter[Reason] = Counter()
         self._file = file
-        self._links = {it: Link(at, list[Entry]()) for it, at in addresses.items() if it != me}
+        self._links = {
+            it: Link(at, list[Entry](), known=file.peers.get(it))
+            for it, at in addresses.items()
+            if it != me
+        }
         self._wire = Wire(
             cluster=file.identity.cluster,
             me=me,
             members=members,
+            digest=file.identity.digest,
             protection=Checked() if protection is None else protection,
-            presence=lambda: file.presence,
+            presence=lambda peer: file.presence(self._links[peer].entry),
             known=file.peers,
         )
         self._log = LimitedLog(_logger, every_s=TELL_S)
@@ -156,12 +162,8 @@ class Mesh:
             chore.cancel()
 
     async def closed(self) -> None:
-        """Wait until nothing goes on any more, and remember what is known of all disks."""
+        """Wait until nothing goes on any more."""
         await asyncio.gather(*self._chores, return_exceptions=True)
-        with suppress(StoreError):  # A file that has failed, or is closed, says so to who uses it.
-            for peer, link in self._links.items():
-                if link.presence is not None:
-                    self._file.remember(peer, link.presence)
 
     @property
     def place(self) -> Place:
@@ -238,6 +240,8 @@ class Mesh:
             opened = self._wire.open(datagram)
         except Hostile as hostile:
             self._refuse(link, hostile.reason)
+            if link is not None and isinstance(hostile, NotDescendedFrom):
+                self._tell(link, hostile.messages)
             return
         self._note(link, opened)
         for name, message in opened.messages:
@@ -249,16 +253,19 @@ class Mesh:
     def _refuse(self, link: Link | None, reason: Reason) -> None:
         """Count it. That a peer has lost its memory is news for whoever runs it.
 
-        From one that was heard just now it is none: somebody repeats what is old.
+        From one that was heard just now it is none: somebody repeats what is old. Nor at once: the
+        peer may not know yet which of its sessions to name.
         """
         self.refused[reason] += 1
-        if link is None or reason not in LOST_MEMORY or link.refused is reason:
-            return
         now_s = self._loop.time()
-        if not link.peer(now_s).is_heard:
-            link.refused = reason
-            if link.told_at_s is not None and now_s < link.told_at_s + TELL_S:
-                return
+        if link is None or reason is not Reason.NOT_DESCENDED or link.peer(now_s).is_heard:
+            return
+        if link.refused_at_s is None:
+            link.refused_at_s = now_s
+        if link.refused is reason or now_s < link.refused_at_s + DOUBT_S:
+            return
+        link.refused = reason
+        if link.told_at_s is None or now_s >= link.told_at_s + TELL_S:
             link.told_at_s = now_s
             _logger.error(
                 "the server at %s:%s is not heard: %s. If it may be, see paxos readmit",
@@ -268,30 +275,52 @@ class Mesh:
             )
 
     def _note(self, link: Link, opened: Opened) -> None:
-        """Remember that a peer was heard, and now and then, for good, how its disk is."""
-        link.heard_at_s, link.refused = self._loop.time(), None
-        now, before = opened.presence, link.remembered
-        link.presence = now
-        if before is None or now.life != before.life or now.mark >= before.mark + MARKS_APART:
-            link.remembered = now
-            self._file.remember(opened.sender, now)
+        """Remember that a peer was heard, and what is known of its disk, with the next commit."""
+        link.heard_at_s = self._loop.time()
+        link.refused = link.refused_at_s = None
+        if link.known != opened.known:
+            link.known = opened.known
+            with suppress(StoreError):  # A file that has failed, or is closed, says so to its user.
+                self._file.remember(opened.sender, opened.known)
+
+    def _tell(self, link: Link, messages: Iterable[Entry]) -> None:
+        """Answer a ping of a peer that is not heard, so that it learns what is known of it.
+
+        And learn what it knows of this server: it may know an earlier session, as this one does.
+        """
+        for name, message in messages:
+            if name == NOBODY and type(message) is Accept:
+                self._pinged(link, message)
 
     # --- chores ---------------------------------------------------------------------------------
 
     def _pinged(self, link: Link, message: Message[bytes]) -> None:
-        if type(message) is Prepare:
-            link.outbox.append((NOBODY, Promise(message.ballot, None)))
-        elif type(message) is Promise:
+        if type(message) is Accept:
+            self._learn(link, message.value)
+            link.outbox.append((NOBODY, Accepted(message.ballot, link.knowledge)))
+        elif type(message) is Accepted:
+            self._learn(link, message.value)
             link.answered_at_s = self._loop.time()
             if message.ballot == Ballot(self._pings, self.me):
                 link.trip_s = link.answered_at_s - link.asked_at_s
+
+    def _learn(self, link: Link, told: bytes) -> None:
+        """Name that earlier session in frames to this peer which it knows."""
+        session, _, saves = told.decode(errors="replace").partition(" ")
+        if not saves.isdecimal() or session == self._file.session:
+            return
+        with suppress(StoreError):  # A file that has failed, or is closed, says so to its user.
+            end = self._file.ended(session)
+            if end is not None and end >= int(saves):
+                link.entry = Known(session, end)
 
     async def _ping_again(self) -> None:
         while True:
             self._pings += 1
             for link in self._links.values():
                 link.asked_at_s = self._loop.time()
-                link.outbox.append((NOBODY, Prepare(Ballot(self._pings, self.me))))
+                ballot = Ballot(self._pings, self.me)
+                link.outbox.append((NOBODY, Accept(ballot, link.knowledge)))
             self.flush()
             await asyncio.sleep(PING_S)
 

@@ -35,13 +35,11 @@ from paxos import (
     From,
     Message,
     PaxosError,
-    QuorumSystem,
     Saved,
     ServerId,
     To,
     Wake,
     WakeMe,
-    majority,
     server,
 )
 from paxos.server import Wakeup
@@ -86,7 +84,6 @@ class Node(Generic[V]):
         listen: Address | None = None,
         protection: Protection | None = None,
         insecure: bool = False,
-        quorum: QuorumSystem | None = None,
         pace: Pace = DEFAULT_PACE,
         random: Random | None = None,
         quick_s: float = QUICK_S,
@@ -102,20 +99,20 @@ class Node(Generic[V]):
         thread: always, if that is 0. ``witness`` is told what happens, in bytes: a recorder, for
         example.
 
-        Raises BadNumber; BadAddress for addresses that can never work; Insecure; UnknownServer if
-        the file's server, or another member, has no address.
+        The file says which server this is, who the members are, and what their quorums are. Raises
+        BadNumber; NotTheMembers if the addresses are not those of the members; BadAddress for
+        addresses that can never work; Insecure.
         """
         self._quick_s = numbers.seconds("quick_s", quick_s)
         numbers.servers(addresses)
         self.me = file.identity.server
         self.file = file
         self._values = Values(codec)
-        self.quorum = majority(addresses) if quorum is None else quorum
+        self.quorum = file.quorum
         self._members = tuple(sorted(self.quorum.members))
         self._mesh = Mesh(
             file,
             addresses,
-            members=self.quorum.members,
             protection=protection,
             insecure=insecure,
             listen=listen,
@@ -145,7 +142,12 @@ class Node(Generic[V]):
         self._mesh.claim()
         self._loop = asyncio.get_running_loop()
         try:
-            self._saver = Saver(lambda it: self.file.save(it), self._quick_s, self.guard)
+            self._saver = Saver(
+                lambda it: self.file.save(it),
+                self._quick_s,
+                self.guard,
+                save_now=lambda it: self.file.save(it, wait=False),
+            )
         except BaseException:
             self._mesh.disclaim()
             raise
@@ -209,6 +211,7 @@ class Node(Generic[V]):
                 is_foreseen = isinstance(cause, PaxosError)
                 trace = None if is_foreseen else cause
                 _logger.critical("%s", self._stopped, extra=facts, exc_info=trace)
+            self.file.stop_waiting()
             self._questions.end(self._stopped)
             self._mesh.close()
 
@@ -298,7 +301,7 @@ class Node(Generic[V]):
             self.me,
             peers,
             tolerance(self.quorum, up) if self._stopped is None else -1,
-            self.file.mark,
+            self.file.saves,
             len(self._registers),
             len(self._questions),
             {reason.name.lower(): times for reason, times in self._mesh.refused.items()},

@@ -3,6 +3,7 @@
 - A thread costs two switches for each save, about as much as a quick disk takes for the save. On
   a slow disk the event loop has better things to do than to wait.
 - What the last save took is no promise: a quick disk that stalls holds the event loop up once.
+- While another process keeps the file busy, it is the thread that waits.
 - One save at a time, whatever is asked: what comes meanwhile goes to the thread, after it.
 - The thread is there from the beginning, or the saver is not. The first failure is final.
 """
@@ -14,14 +15,18 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
+from typing import TypeAlias
 
 from paxos import Saved, server
 from paxos_adapters.committing import Committer
+from paxos_adapters.file import DiskBusy
 from paxos_adapters.guard import Guard
 from paxos_adapters.registers import Entry
 
 QUICK_S = 0.001
 """A disk that took less than this for the last save is waited for, unless told otherwise."""
+
+Save: TypeAlias = Callable[[Sequence[Entry]], Saved[server.Record[bytes]]]
 
 
 class Saver:
@@ -29,14 +34,19 @@ class Saver:
 
     def __init__(
         self,
-        save: Callable[[Sequence[Entry]], Saved[server.Record[bytes]]],
+        save: Save,
         quick_s: float,
         guard: Guard,
         clock: Callable[[], float] = time.monotonic,
+        save_now: Save | None = None,
     ) -> None:
-        """``save`` is that of a file, ``clock`` measures it in seconds. Raises ThreadNotStarted."""
+        """``save`` is that of a file; ``save_now`` raises DiskBusy rather than wait.
+
+        ``clock`` measures them in seconds. Raises ThreadNotStarted.
+        """
         self._under_way = 0
         self._save_entries = save
+        self._save_now = save if save_now is None else save_now
         self._quick_s = quick_s
         self._guard = guard
         self._clock = clock
@@ -56,11 +66,13 @@ class Saver:
     ) -> None:
         """Save ``entries``, and tell ``saved`` how it went: before this returns, or later."""
         if self._took_s < self._quick_s and not self.is_busy:
-            saved(self._try(entries))
-        else:
-            saving = self._committer.submit(entries)
-            self._under_way += 1
-            saving.add_done_callback(lambda saving: self._hand_over(saving, saved))
+            outcome = self._try(entries)
+            if not isinstance(outcome, DiskBusy):
+                saved(outcome)
+                return
+        saving = self._committer.submit(entries)
+        self._under_way += 1
+        saving.add_done_callback(lambda saving: self._hand_over(saving, saved))
 
     async def close(self) -> None:
         """Save nothing more, and wait until the saves under way are done. May be called again."""
@@ -68,14 +80,17 @@ class Saver:
         self._committer.close()  # The thread has nothing to do any more but to end.
 
     def _save(self, entries: Sequence[Entry]) -> Saved[server.Record[bytes]]:
+        return self._timed(self._save_entries, entries)
+
+    def _timed(self, save: Save, entries: Sequence[Entry]) -> Saved[server.Record[bytes]]:
         started_s = self._clock()
-        receipt = self._save_entries(entries)
+        receipt = save(entries)
         self._took_s = self._clock() - started_s
         return receipt
 
     def _try(self, entries: Sequence[Entry]) -> Saved[server.Record[bytes]] | BaseException:
         try:
-            return self._save(entries)
+            return self._timed(self._save_now, entries)
         except Exception as error:
             return error
 

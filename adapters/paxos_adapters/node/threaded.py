@@ -22,7 +22,7 @@ from threading import RLock
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
-from paxos import QuorumSystem, ServerId
+from paxos import ServerId
 from paxos_adapters import forks
 from paxos_adapters.file import FileStore
 from paxos_adapters.host import DEFAULT_PACE, Pace, Stopped
@@ -55,7 +55,6 @@ class ThreadedNode(Generic[V]):
         listen: Address | None = None,
         protection: Protection | None = None,
         insecure: bool = False,
-        quorum: QuorumSystem | None = None,
         pace: Pace = DEFAULT_PACE,
         random: Random | None = None,
         quick_s: float = QUICK_S,
@@ -65,7 +64,7 @@ class ThreadedNode(Generic[V]):
         """Start it, as ``Node`` is made and entered, and wait until it listens.
 
         ``loop_factory`` makes the event loop, for example that of uvloop. Raises what ``Node``
-        raises: BadNumber, Insecure, UnknownServer, AddressError, ThreadNotStarted, and Failed if
+        raises: BadNumber, NotTheMembers, Insecure, AddressError, ThreadNotStarted, and Failed if
         nothing can be saved.
         """
         self._node = Node(
@@ -75,7 +74,6 @@ class ThreadedNode(Generic[V]):
             listen=listen,
             protection=protection,
             insecure=insecure,
-            quorum=quorum,
             pace=pace,
             random=random,
             quick_s=quick_s,

@@ -45,14 +45,14 @@ class DatagramTransport:
     ) -> None:
         """Between the servers of ``addresses``; ``receive`` gets each message and its sender.
 
-        The file says which server this is. Raises BadName; Insecure and UnknownServer as a node
+        The file says which server this is. Raises BadName; Insecure and NotTheMembers as a node
         does.
         """
         check_name(decision)
         self.me = file.identity.server
         self._decision = decision
         self._receive = receive
-        self._members = addresses.keys()
+        self._members = file.quorum.members
         self._is_open = False
         self._stopped: Stopped | None = None
         self._end = asyncio.Event()
@@ -61,7 +61,6 @@ class DatagramTransport:
         self._mesh = Mesh(
             file,
             addresses,
-            members=addresses.keys(),
             protection=protection,
             insecure=insecure,
             listen=listen,

@@ -21,7 +21,7 @@ MAX_MESSAGES = 256
 """Messages in one datagram."""
 
 MAX_ROUND = (1 << 63) - 1
-MAX_MARK = (1 << 63) - 1
+MAX_SAVES = (1 << 63) - 1
 MAX_READ = (1 << 64) - 1
 """The session of a read, and its number within: what 64 bits hold."""
 
@@ -30,9 +30,6 @@ MAX_KEYS = 16
 
 WINDOW = 1_024
 """How far behind the newest datagram of a sender another one can be and still be taken."""
-
-MAX_LIVES = 32
-"""Lives of one sender, none of which has saved, and so nobody can tell which is the last."""
 
 MAX_UNFINISHED = 8
 """Messages of one sender that wait for their other parts."""

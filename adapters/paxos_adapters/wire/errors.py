@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import Enum
 
-from paxos import PaxosError
+from paxos import Message, PaxosError
 
 
 class Reason(Enum):
@@ -24,9 +24,8 @@ class Reason(Enum):
     UNKNOWN_KEY = "it is signed with a key that is not on the keyring"
     BAD_MAC = "it is not as its sender made it, or somebody else made it"
     OUT_OF_BOUNDS = "a number, a size or a count in it is beyond its bound"
-    OTHER_DISK = "its sender comes with another disk than before: it does not know what it said"
-    OLDER_DISK = "the disk of its sender is older than what it said, or the datagram itself is old"
-    TOO_MANY_LIVES = "its sender began many lives without a save; after one it is heard again"
+    OTHER_MEMBERS = "its sender has other members, another quorum system or another membership"
+    NOT_DESCENDED = "its session does not descend from what is known of its sender's disk"
     REPLAYED = "it was taken before, or is too old to tell"
     MALFORMED = "its body is no batch of messages"
     IMPOSSIBLE = "no server that keeps the protocol says what is in it"
@@ -45,6 +44,18 @@ class Hostile(WireError):
             "course on a network; many mean a wrong configuration, or somebody who tries."
         )
         self.reason = reason
+
+
+class NotDescendedFrom(Hostile):
+    """A datagram of a session that does not descend from what is known of its sender.
+
+    It was made by a server of the cluster, so its sender can be told what is known of it. Of
+    ``messages`` only questions and answers about disks may be taken: they change nothing else.
+    """
+
+    def __init__(self, messages: tuple[tuple[str, Message[bytes]], ...]) -> None:
+        super().__init__(Reason.NOT_DESCENDED)
+        self.messages = messages
 
 
 class TooLarge(WireError, ValueError):
@@ -83,10 +94,11 @@ class OutOfBounds(WireError, ValueError):
 class BadPresence(WireError, ValueError):
     """What a server says of its disk does not fit into a frame; nothing was sent."""
 
-    def __init__(self, what: str, text: str, size: int) -> None:
+    def __init__(self, session: str, size: int) -> None:
         super().__init__(
-            f"{what} is {text!r}, and on the wire it is {size} bytes, written as {2 * size} "
-            "hexadecimal digits in small letters. Nothing was sent. A file store draws such ones."
+            f"a session is {session!r}, and on the wire it is {size} bytes, not all zero, written "
+            f"as {2 * size} hexadecimal digits in small letters. Nothing was sent. A file store "
+            "draws such ones."
         )
 
 

@@ -1,10 +1,12 @@
 """The frame of a datagram: a header of fixed size in plain view, a body, and a tag.
 
-    magic version protection part parts | key id | cluster sender receiver incarnation life |
-    opened mark sequence | body ... | tag
+    magic version protection part parts | key id | cluster sender receiver members session |
+    saves previous previous_saves sequence | body ... | tag
 
 - Integers are big-endian. The tag stands for all that is before it.
-- The cluster is a digest of its name. Incarnation, life, opened and mark are the sender's presence.
+- The cluster is a digest of its name, members one of cluster, quorum system and membership.
+- Session, saves, previous and previous_saves are the sender's presence. The entry of the sender's
+  chain of sessions is chosen for the receiver; a previous session of zeros is none.
 - The sender counts the datagrams to each receiver: sequence 1, 2, 3, ...
 - A message that is larger than a datagram goes in parts, under sequences that follow one another.
 """
@@ -17,18 +19,19 @@ from hashlib import sha256
 from typing import NamedTuple
 
 from paxos import ServerId
-from paxos_adapters.peers import Presence
-from paxos_adapters.wire.bounds import MAX_DATAGRAM_BYTES, MAX_MARK
+from paxos_adapters.peers import NO_SESSION, Presence
+from paxos_adapters.wire.bounds import MAX_DATAGRAM_BYTES, MAX_SAVES
 from paxos_adapters.wire.errors import BadPresence, Hostile, OutOfBounds, Reason
 
-MAGIC, VERSION = b"PAX", 1
-LAYOUT = struct.Struct(">3sBBBB8s8sII16s8sQQQ")
+MAGIC, VERSION = b"PAX", 2
+LAYOUT = struct.Struct(">3sBBBB8s8sII8s8sQ8sQQ")
 HEADER_BYTES, TAG_BYTES = LAYOUT.size, 16
 BODY_BYTES = MAX_DATAGRAM_BYTES - HEADER_BYTES - TAG_BYTES
-SESSION = slice(15, 55)
-"""Where a header says who speaks to whom, and in which life: the cluster up to the life."""
+SESSION = slice(15, 47)
+"""Where a header says who speaks to whom, and in which session: the cluster up to the session."""
 
-CLUSTER_BYTES, INCARNATION_BYTES, LIFE_BYTES = 8, 16, 8
+CLUSTER_BYTES, MEMBERS_BYTES, SESSION_BYTES = 8, 8, 8
+NONE = bytes(SESSION_BYTES)
 
 
 class Header(NamedTuple):
@@ -43,10 +46,11 @@ class Header(NamedTuple):
     cluster: bytes
     sender: ServerId
     receiver: ServerId
-    incarnation: bytes
-    life: bytes
-    opened: int
-    mark: int
+    members: bytes
+    session: bytes
+    saves: int
+    previous: bytes
+    previous_saves: int
     sequence: int
 
     @property
@@ -74,28 +78,36 @@ def read(datagram: bytes) -> Header:
 
 def presence_of(header: Header) -> Presence:
     """What the sender says of its disk. Raises Hostile."""
-    if not header.opened <= header.mark <= MAX_MARK:
+    has_previous = header.previous != NONE
+    if not (
+        header.session != NONE
+        and header.previous_saves <= header.saves <= MAX_SAVES
+        and (has_previous or not header.previous_saves)
+    ):
         raise Hostile(Reason.OUT_OF_BOUNDS)
-    return Presence(header.incarnation.hex(), header.life.hex(), header.opened, header.mark)
+    previous = header.previous.hex() if has_previous else NO_SESSION
+    return Presence(header.session.hex(), header.saves, previous, header.previous_saves)
 
 
-def disk(presence: Presence) -> tuple[bytes, bytes, int, int]:
+def disk(presence: Presence) -> tuple[bytes, int, bytes, int]:
     """The fields of a header that say the same. Raises BadPresence, OutOfBounds."""
-    incarnation = _unhexed("the incarnation of a disk", presence.incarnation, INCARNATION_BYTES)
-    life = _unhexed("the life of a server", presence.life, LIFE_BYTES)
-    if not 0 <= presence.mark <= MAX_MARK:
-        raise OutOfBounds("the mark of a disk", presence.mark, 0, MAX_MARK)
-    if not 0 <= presence.opened <= presence.mark:
-        raise OutOfBounds("the mark at which a disk was opened", presence.opened, 0, presence.mark)
-    return incarnation, life, presence.opened, presence.mark
+    session = _unhexed(presence.session)
+    previous = NONE if presence.previous == NO_SESSION else _unhexed(presence.previous)
+    if not 0 <= presence.saves <= MAX_SAVES:
+        raise OutOfBounds("the saves of a disk", presence.saves, 0, MAX_SAVES)
+    most = 0 if previous == NONE else presence.saves
+    if not 0 <= presence.previous_saves <= most:
+        what = "the saves at the end of an earlier session"
+        raise OutOfBounds(what, presence.previous_saves, 0, most)
+    return session, presence.saves, previous, presence.previous_saves
 
 
 @lru_cache(maxsize=8)
-def _unhexed(what: str, text: str, size: int) -> bytes:
+def _unhexed(session: str) -> bytes:
     try:
-        unhexed = bytes.fromhex(text)
+        unhexed = bytes.fromhex(session)
     except ValueError:
         unhexed = b""
-    if len(unhexed) != size or unhexed.hex() != text:
-        raise BadPresence(what, text, size)
+    if len(unhexed) != SESSION_BYTES or unhexed.hex() != session or unhexed == NONE:
+        raise BadPresence(session, SESSION_BYTES)
     return unhexed

@@ -1,34 +1,22 @@
-"""What was taken before, or comes from a life that is over, is not taken again.
+"""What was taken before, or comes from a session that is over, is not taken again.
 
-Within a life, a sender's datagrams are numbered. A receiver keeps the newest number and a bitmap of
-those just below it; what is seen, or too old to tell, is refused.
-
-Lives follow each other, and presences order them, since a disk is opened at the highest mark of all
-lives before, or above it:
-
-- a life that was opened at a higher mark is later, and so is one that has saved meanwhile;
-- what was opened below the mark that is known comes from an earlier life, or from an older disk.
-
-When a later life is heard, the earlier ones are over for good. Lives that began and ended at the
-same mark cannot be put in order. Each of those has a window, so that none is heard twice, and none
-can silence the one that is running; their number is bounded.
-
-What is known of a peer's disk survives the receiver, in its file; windows do not. What a server
-heard in its last life can be repeated to it, once.
+- Within a session, a sender's datagrams are numbered. A receiver keeps the newest number and a
+  bitmap of those just below it; what is seen, or too old to tell, is refused.
+- There is one window for a sender: that of its known session. A datagram of another session is
+  taken if it shows that its session descends from the known one, and then that one is over.
+- What is known of a peer's disk survives the receiver, in its file; windows do not. What a server
+  received in its last session can be repeated to it, once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from attrs import frozen
 
-from attrs import Factory, frozen
-
-from paxos_adapters.peers import Presence, Refusal, meet
-from paxos_adapters.wire.bounds import MAX_LIVES, WINDOW
+from paxos_adapters.peers import Known, NotDescended, Presence, meet
+from paxos_adapters.wire.bounds import WINDOW
 from paxos_adapters.wire.errors import Hostile, Reason
 from paxos_adapters.wire.parts import Waiting
 
-_REASONS = {Refusal.OTHER_DISK: Reason.OTHER_DISK, Refusal.OLDER_DISK: Reason.OLDER_DISK}
 _FULL = (1 << WINDOW) - 1
 
 
@@ -53,31 +41,21 @@ def take(window: Window, sequence: int) -> Window:
 
 @frozen
 class Heard:
-    """What is known of a sender: its disk, the window of each life, and what is not finished.
+    """What is known of a sender: its disk, the numbers of its session, and what is unfinished."""
 
-    There is more than one window only for lives that nothing tells apart.
-    """
-
-    presence: Presence
-    windows: Mapping[str, Window] = Factory(dict[str, Window])
+    known: Known
+    window: Window = Window()
     waiting: Waiting = ()
 
 
-def hear(known: Heard | None, now: Presence, sequence: int) -> Heard:
-    """What is known after datagram ``sequence`` of a sender that says ``now`` of its disk.
+def hear(heard: Heard | None, said: Presence, sequence: int) -> Heard:
+    """What is known after datagram ``sequence`` of a sender that says ``said`` of its disk.
 
     Raises Hostile.
     """
-    if known is None:
-        return Heard(now, {now.life: take(Window(), sequence)})
-    was, windows = known.presence, known.windows
-    met = meet(was, now)
-    if isinstance(met, Refusal):
-        raise Hostile(_REASONS[met])
-    if (met.opened, met.mark) > (was.opened, was.mark):
-        windows = {life: window for life, window in windows.items() if life == now.life}
-    elif now.life not in windows and len(windows) == MAX_LIVES:
-        raise Hostile(Reason.TOO_MANY_LIVES)
-    window = take(windows.get(now.life, Window()), sequence)
-    waiting = known.waiting if now.life == was.life else ()
-    return Heard(met, {**windows, now.life: window}, waiting)
+    met = meet(None if heard is None else heard.known, said)
+    if isinstance(met, NotDescended):
+        raise Hostile(Reason.NOT_DESCENDED)
+    if heard is None or met.session != heard.known.session:
+        return Heard(met, take(Window(), sequence))
+    return Heard(met, take(heard.window, sequence), heard.waiting)

@@ -14,15 +14,16 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from attrs import evolve, frozen
 
 from paxos import ServerId, UnknownServer
-from paxos_adapters.peers import Presence
+from paxos_adapters.peers import Known, NotDescended, Presence, meet
 from paxos_adapters.wire import parts
 from paxos_adapters.wire.body import Entry, batch, pack, unpack
 from paxos_adapters.wire.bounds import MAX_MESSAGES, MAX_SERVER
-from paxos_adapters.wire.errors import Hostile, OutOfBounds, Reason
+from paxos_adapters.wire.errors import Hostile, NotDescendedFrom, OutOfBounds, Reason
 from paxos_adapters.wire.frame import (
     BODY_BYTES,
     LAYOUT,
     MAGIC,
+    MEMBERS_BYTES,
     VERSION,
     Header,
     disk,
@@ -45,14 +46,14 @@ class Opened:
     """
 
     sender: ServerId
-    presence: Presence
+    known: Known
     messages: tuple[Entry, ...]
 
 
 class Wire:
     """Makes and opens the datagrams of one server. Not thread-safe.
 
-    One wire for a life: a second one would use its numbers again.
+    One wire for a session: a second one would use its numbers again.
     """
 
     def __init__(
@@ -61,29 +62,35 @@ class Wire:
         cluster: str,
         me: ServerId,
         members: Set[ServerId],
+        digest: bytes,
         protection: Protection,
-        presence: Callable[[], Presence],
-        known: Mapping[ServerId, Presence],
+        presence: Callable[[ServerId], Presence],
+        known: Mapping[ServerId, Known],
     ) -> None:
         """A wire that has sent nothing.
 
-        ``presence`` is asked for each time when something is sealed; ``known`` is what was heard of
-        the disks of peers in earlier lives: ``lambda: file.presence`` and ``file.peers``.
+        ``digest`` stands for the members: ``file.identity.digest``. ``presence`` is asked for each
+        time when something is sealed for a receiver, who may know one session of the sender or
+        another; ``known`` is what is known of the disks of peers, ``file.peers``.
 
-        Raises UnknownServer if ``me`` is no member, OutOfBounds for an id that no frame has room
-        for.
+        Raises UnknownServer if ``me`` is not a member, OutOfBounds for an id or a digest that no
+        frame has room for.
         """
         if me not in members:
             raise UnknownServer(me, members)
         for member in members:
             if not 0 <= member <= MAX_SERVER:
                 raise OutOfBounds("the id of a server", member, 0, MAX_SERVER)
+        if len(digest) != MEMBERS_BYTES:
+            size = len(digest)
+            raise OutOfBounds("the digest of the members", size, MEMBERS_BYTES, MEMBERS_BYTES)
         self._me = me
         self._cluster = label(cluster)
+        self._digest = digest
         self._protection = protection
         self._presence = presence
         self._sent = dict.fromkeys(members, 0)
-        self._heard = {peer: Heard(said) for peer, said in known.items() if peer in members}
+        self._heard = {peer: Heard(disk) for peer, disk in known.items() if peer in members}
 
     def seal(self, receiver: ServerId, messages: Iterable[Entry]) -> tuple[bytes, ...]:
         """The datagrams that carry ``messages`` to ``receiver``, in order.
@@ -94,7 +101,7 @@ class Wire:
         if receiver not in self._sent:
             raise UnknownServer(receiver, self._sent.keys())
         lines = [pack(decision, message) for decision, message in messages]
-        said = disk(self._presence())
+        said = disk(self._presence(receiver))
         return tuple(
             self._frame(receiver, part, len(bodies), body, said)
             for bodies in _bodies(lines)
@@ -106,8 +113,13 @@ class Wire:
         header = self._addressed(datagram)
         body = self._protection.open(header, datagram)
         parts.check(header, body)
-        sender = header.sender
-        heard = hear(self._heard.get(sender), presence_of(header), header.sequence)
+        if header.members != self._digest:
+            raise Hostile(Reason.OTHER_MEMBERS)
+        sender, said = header.sender, presence_of(header)
+        known = self._heard.get(sender)
+        if known is not None and isinstance(meet(known.known, said), NotDescended):
+            raise NotDescendedFrom(unpack(body) if header.parts == 1 else ())
+        heard = hear(known, said, header.sequence)
         messages: tuple[Entry, ...] = ()
         if header.parts == 1:
             messages = unpack(body)
@@ -117,7 +129,7 @@ class Wire:
             if whole is not None:
                 messages = unpack(whole)
         self._heard[sender] = heard
-        return Opened(sender, heard.presence, messages)
+        return Opened(sender, heard.known, messages)
 
     def claimed_sender(self, datagram: bytes) -> ServerId:
         """Who it says that it is from, unproven. Raises Hostile.
@@ -144,13 +156,13 @@ class Wire:
         part: int,
         of: int,
         body: bytes,
-        said: tuple[bytes, bytes, int, int],
+        said: tuple[bytes, int, bytes, int],
     ) -> bytes:
         self._sent[receiver] = sequence = self._sent[receiver] + 1
         guard = self._protection
         header = LAYOUT.pack(
             *(MAGIC, VERSION, guard.code, part, of, guard.key),
-            *(self._cluster, self._me, receiver, *said, sequence),
+            *(self._cluster, self._me, receiver, self._digest, *said, sequence),
         )
         return guard.close(header, body)
 

@@ -1,0 +1,93 @@
+"""What may be saved: bounds on names, numbers and values, checked before anything is written."""
+
+from __future__ import annotations
+
+import re
+from typing import TypeAlias
+
+from paxos import Acceptor, Ballot, MaxRound, QuorumSystem, ServerId, UnknownServer
+from paxos import server as server_role
+from paxos.errors import assert_never
+from paxos_adapters.file.errors import BadName, BadPresence, NotBytes, TooLarge
+from paxos_adapters.file.identity import Identity, words_of
+from paxos_adapters.file.rows import SESSION_ID, Row, acceptor_row, round_row
+from paxos_adapters.numbers import whole
+from paxos_adapters.peers import Known
+
+Record: TypeAlias = server_role.Record[bytes]
+Entry: TypeAlias = tuple[str, Record]
+"""The name of a decision, and what must be durable for it."""
+
+MAX_NAME_BYTES = 255
+MAX_VALUE_BYTES = 1 << 20
+MAX_QUORUM_BYTES = 1 << 16
+MAX_ROUND = (1 << 63) - 1
+MAX_COUNT = MAX_ROUND
+MEMBERSHIP = re.compile("([0-9a-f]{1,64})?")
+
+
+def identity_of(cluster: str, server: ServerId, quorum: QuorumSystem, membership: str) -> Identity:
+    """Whose memory a file is to be, without an incarnation.
+
+    Raises BadName, BadNumber, TooLarge, and UnknownServer if the server is not a member.
+    """
+    check_name("the name of a cluster", cluster)
+    for member in {server, *quorum.members}:
+        _check_server(ServerId(whole("the id of a server", member)))
+    if server not in quorum.members:
+        raise UnknownServer(server, quorum.members)
+    if not MEMBERSHIP.fullmatch(membership):
+        raise BadName("the id of a membership", membership)
+    words = words_of(quorum)
+    _check("a quorum system in words, in bytes,", len(words), MAX_QUORUM_BYTES)
+    return Identity(cluster, server, words, membership, "")
+
+
+def row_of(decision: str, record: Record, saves: int) -> Row:
+    """``record`` as it is written. Raises BadName, TooLarge, NotBytes."""
+    check_name("the name of a decision", decision)
+    if type(record) is MaxRound:
+        _check("a round", record.round, MAX_ROUND)
+        return round_row(decision, record, saves)
+    if type(record) is Acceptor:
+        _check_ballot(record.promised)
+        if record.accepted is not None:
+            _check_ballot(record.accepted.ballot)
+            _check_value(record.accepted.value)
+        return acceptor_row(decision, record, saves)
+    assert_never(record)
+
+
+def check_known(it: Known) -> None:
+    """Raise BadPresence if no disk can be known to be so."""
+    if not SESSION_ID.fullmatch(it.session) or not 0 <= it.saves <= MAX_COUNT:
+        raise BadPresence(it)
+
+
+def check_name(what: str, name: str) -> None:
+    """Raise BadName or TooLarge for a name that cannot be written."""
+    try:
+        size = len(name.encode())
+    except UnicodeEncodeError:
+        raise BadName(what, name) from None
+    _check(f"{what}, in bytes,", size, MAX_NAME_BYTES)
+
+
+def _check_value(value: object) -> None:
+    if not isinstance(value, bytes):
+        raise NotBytes(value)
+    _check("a value, in bytes,", len(value), MAX_VALUE_BYTES)
+
+
+def _check_ballot(ballot: Ballot) -> None:
+    _check("a round", ballot.round, MAX_ROUND)
+    _check_server(ballot.server)
+
+
+def _check_server(server: ServerId) -> None:
+    _check("the id of a server", abs(server), MAX_COUNT)
+
+
+def _check(what: str, size: int, most: int) -> None:
+    if size > most:
+        raise TooLarge(what, size, most)
