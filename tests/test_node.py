@@ -703,7 +703,8 @@ def test_the_addresses_are_those_of_the_members(
     tmp_path: Path, addressed: Sequence[ServerId]
 ) -> None:
     """Whom a file names as members decides, not whom somebody has added to a description."""
-    addresses = dict.fromkeys(addressed, ("127.0.0.1", 0))
+    addresses: dict[ServerId, Address] = {it: ("127.0.0.1", 47_100 + it) for it in addressed}
+    right: dict[ServerId, Address] = {it: ("127.0.0.1", 47_100 + it) for it in IDS}
     with FileStore.create(
         tmp_path / "n1.db", cluster="c", server=IDS[0], quorum=majority(IDS)
     ) as file:
@@ -711,7 +712,7 @@ def test_the_addresses_are_those_of_the_members(
             Node(file, addresses, codec=TEXT)
         with pytest.raises(NotTheMembers):
             DatagramTransport(file, addresses, decision="x", receive=lambda _, __: None)
-        assert Node(file, dict.fromkeys(IDS, ("127.0.0.1", 0)), codec=TEXT).quorum == majority(IDS)
+        assert Node(file, right, codec=TEXT).quorum == majority(IDS)
 
 
 def test_with_keys_only_those_who_have_one_are_heard(tmp_path: Path) -> None:
