@@ -1,22 +1,24 @@
 """The wire of the UDP runtime: messages in authenticated datagrams. No socket and no clock.
 
-    wire = Wire(cluster="demo", me=me, members=members, known=file.peers,
-                presence=lambda: file.presence, protection=Signed(Keyring.parse(text)))
+    wire = Wire(cluster="demo", me=me, members=members, digest=file.identity.digest,
+                presence=lambda _: file.presence(), protection=Signed(Keyring.parse(text)),
+                registered=lambda peer: sessions.get(peer))
     datagrams = wire.seal(receiver, [("leader", message), ...])
     opened = wire.open(datagram)  # or Hostile, whatever the bytes
 
 The format, for other languages: docs/wire.md. Needs the extra ``udp``; ``Encrypted`` the extra
-``aead``. Arrows: errors, bounds <- keys, frame <- protection, body, parts <- replays <- wire.
+``aead``. Arrows: errors, bounds <- keys, sessions, control <- frame, body <- protection, parts <-
+replays <- wire.
 """
 
-from paxos_adapters.wire.body import Entry
+from paxos_adapters.wire.body import Entry, Line
+from paxos_adapters.wire.control import Control, Ping, Pong, Register
 from paxos_adapters.wire.errors import (
     BadKey,
     BadPresence,
     Hostile,
     MissingExtra,
     NotBytes,
-    NotDescendedFrom,
     OutOfBounds,
     Reason,
     TooLarge,
@@ -30,18 +32,22 @@ __all__ = [
     "BadKey",
     "BadPresence",
     "Checked",
+    "Control",
     "Encrypted",
     "Entry",
     "Hostile",
     "Key",
     "Keyring",
+    "Line",
     "MissingExtra",
     "NotBytes",
-    "NotDescendedFrom",
     "Opened",
     "OutOfBounds",
+    "Ping",
+    "Pong",
     "Protection",
     "Reason",
+    "Register",
     "Signed",
     "TooLarge",
     "Wire",

@@ -1,4 +1,4 @@
-"""What a body says: a batch of messages, each for one decision, in MessagePack.
+"""What a body says: a batch of lines in MessagePack, messages about decisions and control messages.
 
     [1, decision, round, server]                   Prepare
     [2, decision, round, server, accepted]         Promise; accepted: nil or [round, server, value]
@@ -9,7 +9,11 @@
     [7, decision]                                  Heartbeat
     [8, decision, session, number]                 Query; which read asks
     [9, decision, session, number, accepted]       Answer; accepted as in a Promise
+    [10, number, known]                            Ping; known: nil or [session, saves]
+    [11, number, session, known, votes]            Pong; the number and session that it answers
+    [12, number]                                   Register
 
+- The last three are about sessions, and name no decision: see ``control.py``.
 - A decision is a string, a value is binary. The wire looks into neither.
 - The structs are mapped to and from the messages of the core by hand, and no further: what comes
   out has its types and its bounds, or is refused.
@@ -39,18 +43,26 @@ from paxos import (
     ServerId,
 )
 from paxos.errors import assert_never
+from paxos_adapters.peers import Known
 from paxos_adapters.wire.bounds import (
     MAX_MESSAGES,
     MAX_NAME_BYTES,
+    MAX_PINGS,
     MAX_READ,
     MAX_ROUND,
+    MAX_SAVES,
     MAX_SERVER,
     MAX_VALUE_BYTES,
 )
+from paxos_adapters.wire.control import Control, Ping, Pong, Register
 from paxos_adapters.wire.errors import Hostile, NotBytes, OutOfBounds, Reason, TooLarge
+from paxos_adapters.wire.sessions import NONE, SESSION_BYTES, unhexed
 
 Entry: TypeAlias = tuple[str, Message[bytes]]
 """The name of a decision, and a message that is about it."""
+
+Line: TypeAlias = Entry | Control
+"""What one line of a body says."""
 
 
 class _Line(msgspec.Struct, array_like=True, forbid_unknown_fields=True, gc=False):
@@ -117,9 +129,31 @@ class _Answer(_ReadLine, tag=9):
     accepted: tuple[int, int, bytes] | None
 
 
-_Struct: TypeAlias = (
+class _ControlLine(msgspec.Struct, array_like=True, forbid_unknown_fields=True, gc=False):
+    number: int
+
+
+@final
+class _Ping(_ControlLine, tag=10):
+    known: tuple[bytes, int] | None
+
+
+@final
+class _Pong(_ControlLine, tag=11):
+    session: bytes
+    known: tuple[bytes, int] | None
+    votes: bool
+
+
+@final
+class _Register(_ControlLine, tag=12):
+    pass
+
+
+_About: TypeAlias = (
     _Prepare | _Promise | _Accept | _Accepted | _Nack | _Chosen | _Heartbeat | _Query | _Answer
 )
+_Struct: TypeAlias = _About | _Ping | _Pong | _Register
 _ENCODER = msgspec.msgpack.Encoder()
 _DECODER = msgspec.msgpack.Decoder(list[_Struct])
 
@@ -127,8 +161,11 @@ _DECODER = msgspec.msgpack.Decoder(list[_Struct])
 # --- sending ------------------------------------------------------------------------------------
 
 
-def pack(decision: str, message: Message[bytes]) -> bytes:
-    """One line of a batch. Raises TooLarge, OutOfBounds, NotBytes."""
+def pack(line: Line) -> bytes:
+    """One line of a batch. Raises TooLarge, OutOfBounds, NotBytes, BadPresence."""
+    if not isinstance(line, tuple):
+        return _ENCODER.encode(_control(line))
+    decision, message = line
     size = len(decision.encode())
     if size > MAX_NAME_BYTES:
         raise TooLarge("the name of a decision", size, MAX_NAME_BYTES)
@@ -142,7 +179,28 @@ def batch(lines: Sequence[bytes]) -> bytes:
     return head + b"".join(lines)
 
 
-def _struct(decision: str, message: Message[bytes]) -> _Struct:
+def _control(control: Control) -> _Ping | _Pong | _Register:
+    if not 0 <= control.number <= MAX_PINGS:
+        raise OutOfBounds("the number of a ping", control.number, 0, MAX_PINGS)
+    if type(control) is Ping:
+        return _Ping(control.number, _told(control.known))
+    if type(control) is Pong:
+        session, known = unhexed(control.session), _told(control.known)
+        return _Pong(control.number, session, known, control.votes)
+    if type(control) is Register:
+        return _Register(control.number)
+    assert_never(control)
+
+
+def _told(known: Known | None) -> tuple[bytes, int] | None:
+    if known is None:
+        return None
+    if not 0 <= known.saves <= MAX_SAVES:
+        raise OutOfBounds("the saves of a disk", known.saves, 0, MAX_SAVES)
+    return unhexed(known.session), known.saves
+
+
+def _struct(decision: str, message: Message[bytes]) -> _About:
     if type(message) is Heartbeat:
         return _Heartbeat(decision)
     if type(message) is Prepare:
@@ -197,24 +255,54 @@ def _checked(value: object) -> bytes:
 # --- hearing ------------------------------------------------------------------------------------
 
 
-def unpack(body: bytes) -> tuple[Entry, ...]:
-    """The messages of a body, in order. Raises Hostile, and nothing else."""
+def unpack(body: bytes) -> tuple[Line, ...]:
+    """The lines of a body, in order. Raises Hostile, and nothing else."""
     try:
         structs = _DECODER.decode(body)
     except (msgspec.MsgspecError, ValueError) as error:
         raise Hostile(Reason.MALFORMED) from error
     if not 0 < len(structs) <= MAX_MESSAGES:
         raise Hostile(Reason.OUT_OF_BOUNDS)
-    return tuple([(_name(it), _message(it)) for it in structs])
+    return tuple([_line(it) for it in structs])
 
 
-def _name(struct: _Struct) -> str:
+def _line(struct: _Struct) -> Line:
+    if not isinstance(struct, _ControlLine):
+        return _name(struct), _message(struct)
+    if not 0 <= struct.number <= MAX_PINGS:
+        raise Hostile(Reason.OUT_OF_BOUNDS)
+    if type(struct) is _Ping:
+        return Ping(struct.number, _known(struct.known))
+    if type(struct) is _Pong:
+        session = _session(struct.session)
+        return Pong(struct.number, session, _known(struct.known), struct.votes)
+    if type(struct) is _Register:
+        return Register(struct.number)
+    assert_never(struct)
+
+
+def _known(told: tuple[bytes, int] | None) -> Known | None:
+    if told is None:
+        return None
+    session, saves = told
+    if not 0 <= saves <= MAX_SAVES:
+        raise Hostile(Reason.OUT_OF_BOUNDS)
+    return Known(_session(session), saves)
+
+
+def _session(session: bytes) -> str:
+    if len(session) != SESSION_BYTES or session == NONE:
+        raise Hostile(Reason.OUT_OF_BOUNDS)
+    return session.hex()
+
+
+def _name(struct: _About) -> str:
     if len(struct.decision.encode()) > MAX_NAME_BYTES:
         raise Hostile(Reason.OUT_OF_BOUNDS)
     return struct.decision
 
 
-def _message(struct: _Struct) -> Message[bytes]:
+def _message(struct: _About) -> Message[bytes]:
     if type(struct) is _Heartbeat:
         return Heartbeat()
     if type(struct) is _Prepare:

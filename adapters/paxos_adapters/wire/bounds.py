@@ -25,6 +25,9 @@ MAX_SAVES = (1 << 63) - 1
 MAX_READ = (1 << 64) - 1
 """The session of a read, and its number within: what 64 bits hold."""
 
+MAX_PINGS = (1 << 63) - 1
+"""The number of a Ping."""
+
 MAX_KEYS = 16
 """Keys in a keyring: two are enough to rotate."""
 

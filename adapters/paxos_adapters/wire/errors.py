@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from enum import Enum
 
-from paxos import Message, PaxosError
+from paxos import PaxosError
 
 
 class Reason(Enum):
     """Why a datagram is refused, in the order of the checks.
 
-    All are raised by ``Wire.open``, but WRONG_ADDRESS: that is for the owner of the socket.
+    All are raised by ``Wire.open``, but WRONG_ADDRESS and NOT_DESCENDED: these are for the owner of
+    the socket and of the file.
     """
 
     TOO_SHORT = "it is shorter than a frame without a body"
@@ -25,6 +26,7 @@ class Reason(Enum):
     BAD_MAC = "it is not as its sender made it, or somebody else made it"
     OUT_OF_BOUNDS = "a number, a size or a count in it is beyond its bound"
     OTHER_MEMBERS = "its sender has other members, another quorum system or another membership"
+    NOT_REGISTERED = "its session is not registered here, and it is more than control messages"
     NOT_DESCENDED = "its session does not descend from what is known of its sender's disk"
     REPLAYED = "it was taken before, or is too old to tell"
     MALFORMED = "its body is no batch of messages"
@@ -44,18 +46,6 @@ class Hostile(WireError):
             "course on a network; many mean a wrong configuration, or somebody who tries."
         )
         self.reason = reason
-
-
-class NotDescendedFrom(Hostile):
-    """A datagram of a session that does not descend from what is known of its sender.
-
-    It was made by a server of the cluster, so its sender can be told what is known of it. Of
-    ``messages`` only questions and answers about disks may be taken: they change nothing else.
-    """
-
-    def __init__(self, messages: tuple[tuple[str, Message[bytes]], ...]) -> None:
-        super().__init__(Reason.NOT_DESCENDED)
-        self.messages = messages
 
 
 class TooLarge(WireError, ValueError):

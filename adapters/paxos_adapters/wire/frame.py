@@ -14,14 +14,14 @@
 from __future__ import annotations
 
 import struct
-from functools import lru_cache
 from hashlib import sha256
 from typing import NamedTuple
 
 from paxos import ServerId
 from paxos_adapters.peers import NO_SESSION, Presence
 from paxos_adapters.wire.bounds import MAX_DATAGRAM_BYTES, MAX_SAVES
-from paxos_adapters.wire.errors import BadPresence, Hostile, OutOfBounds, Reason
+from paxos_adapters.wire.errors import Hostile, OutOfBounds, Reason
+from paxos_adapters.wire.sessions import NONE, unhexed
 
 MAGIC, VERSION = b"PAX", 2
 LAYOUT = struct.Struct(">3sBBBB8s8sII8s8sQ8sQQ")
@@ -30,8 +30,7 @@ BODY_BYTES = MAX_DATAGRAM_BYTES - HEADER_BYTES - TAG_BYTES
 SESSION = slice(15, 47)
 """Where a header says who speaks to whom, and in which session: the cluster up to the session."""
 
-CLUSTER_BYTES, MEMBERS_BYTES, SESSION_BYTES = 8, 8, 8
-NONE = bytes(SESSION_BYTES)
+CLUSTER_BYTES, MEMBERS_BYTES = 8, 8
 
 
 class Header(NamedTuple):
@@ -91,8 +90,8 @@ def presence_of(header: Header) -> Presence:
 
 def disk(presence: Presence) -> tuple[bytes, int, bytes, int]:
     """The fields of a header that say the same. Raises BadPresence, OutOfBounds."""
-    session = _unhexed(presence.session)
-    previous = NONE if presence.previous == NO_SESSION else _unhexed(presence.previous)
+    session = unhexed(presence.session)
+    previous = NONE if presence.previous == NO_SESSION else unhexed(presence.previous)
     if not 0 <= presence.saves <= MAX_SAVES:
         raise OutOfBounds("the saves of a disk", presence.saves, 0, MAX_SAVES)
     most = 0 if previous == NONE else presence.saves
@@ -100,14 +99,3 @@ def disk(presence: Presence) -> tuple[bytes, int, bytes, int]:
         what = "the saves at the end of an earlier session"
         raise OutOfBounds(what, presence.previous_saves, 0, most)
     return session, presence.saves, previous, presence.previous_saves
-
-
-@lru_cache(maxsize=8)
-def _unhexed(session: str) -> bytes:
-    try:
-        unhexed = bytes.fromhex(session)
-    except ValueError:
-        unhexed = b""
-    if len(unhexed) != SESSION_BYTES or unhexed.hex() != session or unhexed == NONE:
-        raise BadPresence(session, SESSION_BYTES)
-    return unhexed

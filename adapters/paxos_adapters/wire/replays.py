@@ -2,9 +2,9 @@
 
 - Within a session, a sender's datagrams are numbered. A receiver keeps the newest number and a
   bitmap of those just below it; what is seen, or too old to tell, is refused.
-- There is one window for a sender: that of its known session. A datagram of another session is
-  taken if it shows that its session descends from the known one, and then that one is over.
-- What is known of a peer's disk survives the receiver, in its file; windows do not. What a server
+- There is one window for a sender: that of its registered session. When another session is
+  registered, that one begins with an empty window.
+- Which session is registered survives the receiver, in its file; windows do not. What a server
   received in its last session can be repeated to it, once.
 """
 
@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from attrs import frozen
 
-from paxos_adapters.peers import Known, NotDescended, Presence, meet
 from paxos_adapters.wire.bounds import WINDOW
 from paxos_adapters.wire.errors import Hostile, Reason
 from paxos_adapters.wire.parts import Waiting
@@ -41,21 +40,8 @@ def take(window: Window, sequence: int) -> Window:
 
 @frozen
 class Heard:
-    """What is known of a sender: its disk, the numbers of its session, and what is unfinished."""
+    """What was taken from the registered session of a sender, and what of it is unfinished."""
 
-    known: Known
+    session: str
     window: Window = Window()
     waiting: Waiting = ()
-
-
-def hear(heard: Heard | None, said: Presence, sequence: int) -> Heard:
-    """What is known after datagram ``sequence`` of a sender that says ``said`` of its disk.
-
-    Raises Hostile.
-    """
-    met = meet(None if heard is None else heard.known, said)
-    if isinstance(met, NotDescended):
-        raise Hostile(Reason.NOT_DESCENDED)
-    if heard is None or met.session != heard.known.session:
-        return Heard(met, take(Window(), sequence))
-    return Heard(met, take(heard.window, sequence), heard.waiting)

@@ -2,23 +2,25 @@
 
 - Sealing: everything is encoded and checked before the first number is given away. Messages for one
   peer share datagrams, in order; one that is larger than a datagram goes in parts.
-- Opening: whose is it, is it whole, is it new, what does it say; in this order. Whatever is wrong
-  raises Hostile, and changes nothing.
+- Opening: whose is it, is it whole, is its session registered, is it new, what does it say; in this
+  order. Whatever is wrong raises Hostile, and changes nothing.
+- Of a session that is not registered here only control messages are taken, see ``control.py``.
 - No socket, no clock, no answer: whoever owns the socket counts what is refused.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from collections.abc import Callable, Iterable, Iterator, Set
 
-from attrs import evolve, frozen
+from attrs import frozen
 
 from paxos import ServerId, UnknownServer
-from paxos_adapters.peers import Known, NotDescended, Presence, meet
+from paxos_adapters.peers import Presence
 from paxos_adapters.wire import parts
-from paxos_adapters.wire.body import Entry, batch, pack, unpack
+from paxos_adapters.wire.body import Entry, Line, batch, pack, unpack
 from paxos_adapters.wire.bounds import MAX_MESSAGES, MAX_SERVER
-from paxos_adapters.wire.errors import Hostile, NotDescendedFrom, OutOfBounds, Reason
+from paxos_adapters.wire.control import Control
+from paxos_adapters.wire.errors import Hostile, OutOfBounds, Reason
 from paxos_adapters.wire.frame import (
     BODY_BYTES,
     LAYOUT,
@@ -32,7 +34,7 @@ from paxos_adapters.wire.frame import (
     read,
 )
 from paxos_adapters.wire.protection import Protection
-from paxos_adapters.wire.replays import Heard, hear
+from paxos_adapters.wire.replays import Heard, take
 
 _COUNT_BYTES = 3
 """What the length of a batch takes at most."""
@@ -40,14 +42,17 @@ _COUNT_BYTES = 3
 
 @frozen
 class Opened:
-    """What a datagram says: who speaks, what is known of its disk from now on, and the messages.
+    """What a datagram says: its sender, what that says of its disk, and the messages.
 
+    ``is_registered``: whether this server hears that session; if not, there are ``controls`` only.
     A part of something larger has no messages, until the last one is there.
     """
 
     sender: ServerId
-    known: Known
+    presence: Presence
+    is_registered: bool
     messages: tuple[Entry, ...]
+    controls: tuple[Control, ...]
 
 
 class Wire:
@@ -65,13 +70,13 @@ class Wire:
         digest: bytes,
         protection: Protection,
         presence: Callable[[ServerId], Presence],
-        known: Mapping[ServerId, Known],
+        registered: Callable[[ServerId], str | None],
     ) -> None:
         """A wire that has sent nothing.
 
         ``digest`` stands for the members: ``file.identity.digest``. ``presence`` is asked for each
-        time when something is sealed for a receiver, who may know one session of the sender or
-        another; ``known`` is what is known of the disks of peers, ``file.peers``.
+        time when something is sealed for a receiver, which may know one session of the sender or
+        another. ``registered`` says which session of a sender is registered here, if any is.
 
         Raises UnknownServer if ``me`` is not a member, OutOfBounds for an id or a digest that no
         frame has room for.
@@ -89,22 +94,23 @@ class Wire:
         self._digest = digest
         self._protection = protection
         self._presence = presence
+        self._registered = registered
         self._sent = dict.fromkeys(members, 0)
-        self._heard = {peer: Heard(disk) for peer, disk in known.items() if peer in members}
+        self._heard: dict[ServerId, Heard] = {}
 
-    def seal(self, receiver: ServerId, messages: Iterable[Entry]) -> tuple[bytes, ...]:
-        """The datagrams that carry ``messages`` to ``receiver``, in order.
+    def seal(self, receiver: ServerId, lines: Iterable[Line]) -> tuple[bytes, ...]:
+        """The datagrams that carry ``lines`` to ``receiver``, in order.
 
         Seal what was saved after the save, since the presence goes along. Raises UnknownServer,
         TooLarge, OutOfBounds, NotBytes, BadPresence; nothing is sent then.
         """
         if receiver not in self._sent:
             raise UnknownServer(receiver, self._sent.keys())
-        lines = [pack(decision, message) for decision, message in messages]
+        packed = [pack(line) for line in lines]
         said = disk(self._presence(receiver))
         return tuple(
             self._frame(receiver, part, len(bodies), body, said)
-            for bodies in _bodies(lines)
+            for bodies in _bodies(packed)
             for part, body in enumerate(bodies)
         )
 
@@ -116,20 +122,26 @@ class Wire:
         if header.members != self._digest:
             raise Hostile(Reason.OTHER_MEMBERS)
         sender, said = header.sender, presence_of(header)
-        known = self._heard.get(sender)
-        if known is not None and isinstance(meet(known.known, said), NotDescended):
-            raise NotDescendedFrom(unpack(body) if header.parts == 1 else ())
-        heard = hear(known, said, header.sequence)
-        messages: tuple[Entry, ...] = ()
-        if header.parts == 1:
-            messages = unpack(body)
-        else:
-            waiting, whole = parts.gather(heard.waiting, header, body)
-            heard = evolve(heard, waiting=waiting)
-            if whole is not None:
-                messages = unpack(whole)
-        self._heard[sender] = heard
-        return Opened(sender, heard.known, messages)
+        is_registered = said.session == self._registered(sender)
+        lines = (
+            self._received(header, said.session, body) if is_registered else _asked(header, body)
+        )
+        messages = tuple([it for it in lines if isinstance(it, tuple)])
+        controls = tuple([it for it in lines if not isinstance(it, tuple)])
+        return Opened(sender, said, is_registered, messages, controls)
+
+    def _received(self, header: Header, session: str, body: bytes) -> tuple[Line, ...]:
+        """What a registered session says, for the first time."""
+        heard = self._heard.get(header.sender)
+        if heard is None or heard.session != session:
+            heard = Heard(session)
+        window, waiting = take(heard.window, header.sequence), heard.waiting
+        whole: bytes | None = body
+        if header.parts > 1:
+            waiting, whole = parts.gather(waiting, header, body)
+        lines = () if whole is None else unpack(whole)
+        self._heard[header.sender] = Heard(session, window, waiting)
+        return lines
 
     def claimed_sender(self, datagram: bytes) -> ServerId:
         """Who it says that it is from, unproven. Raises Hostile.
@@ -165,6 +177,14 @@ class Wire:
             *(self._cluster, self._me, receiver, self._digest, *said, sequence),
         )
         return guard.close(header, body)
+
+
+def _asked(header: Header, body: bytes) -> tuple[Line, ...]:
+    """What a session says that is not registered: control messages, in one datagram."""
+    lines = unpack(body) if header.parts == 1 else ()
+    if not lines or any(isinstance(it, tuple) for it in lines):
+        raise Hostile(Reason.NOT_REGISTERED)
+    return lines
 
 
 def _bodies(lines: Iterable[bytes]) -> Iterator[tuple[bytes, ...]]:
