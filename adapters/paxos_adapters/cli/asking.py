@@ -420,6 +420,7 @@ def _draw(told: StatusIs, plain: bool) -> None:
         f"Saved {status.saves:,} times; names in memory {status.in_memory:,}, asked for "
         f"{status.asked:,}. Highest promise {status.promised}."
     )
+    drawn.write(f"Descent: {health.descent(status)}.")
     for reason, times in status.refused.items():
         told_of = REASONS.get(reason, "see its version")
         drawn.write(f"Refused {times:,}, {printable(reason)}: {told_of}.")

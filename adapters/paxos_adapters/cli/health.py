@@ -46,18 +46,30 @@ def trip(peer: Peer) -> str:
 
 def state(peer: Peer) -> str:
     """How a peer is, in a word or two."""
-    if peer.refused is not None:
-        return "refused"
     if not peer.is_found:
         return "not found"
     if peer.is_up:
         return "up"
+    if peer.answers:
+        return "waits"
     return "no answer" if peer.is_deaf else "silent"
+
+
+def descent(status: Status) -> str:
+    """Whether it is proven that no older copy of its file has voted; else what is missing."""
+    it = status.descent
+    if it.is_proven:
+        return "proven"
+    others = "server" + "s" * (len(it.missing) > 1)
+    missing = f"{others} {' and '.join(map(str, it.missing))} not acknowledged"
+    return missing if it.votes else f"{missing}; this server does not vote yet"
 
 
 def lacks(status: Status) -> Iterator[str]:
     """What a cluster lacks that has not answered: who is silent, since when, and where."""
     size = len(status.peers) + 1
+    if not status.descent.votes:
+        yield f"Server {status.me} does not vote yet. Descent: {descent(status)}."
     yield f"Server {status.me} sees {up(status)} of {size} servers up, itself included."
     yield f"{tolerance(status)}." if needed(status) else "That is enough: it takes more time."
     for it, peer in status.peers.items():
@@ -66,10 +78,10 @@ def lacks(status: Status) -> Iterator[str]:
 
 
 def _silence(peer: Peer) -> str:
-    if peer.refused is not None:
-        return f"not heard, {peer.refused}"
     if not peer.is_found:
         return "nobody knows where that is"
+    if peer.answers:
+        return "it answers, and waits until enough servers have acknowledged its session"
     if peer.is_deaf:
         return "it speaks, and does not answer: it may not hear this server"
     return "never heard" if peer.heard_s is None else f"silent for {_seconds(peer.heard_s)}"
@@ -100,8 +112,6 @@ def _datagrams(times: int) -> str:
 
 def _warning(me: ServerId, it: ServerId, peer: Peer) -> str | None:
     at = written(peer.address)
-    if peer.refused is not None:
-        return f"Server {it} is not heard: {peer.refused}. See docs/file.md before you readmit it."
     if not peer.is_found:
         return f"Server {it}: nobody knows where {at} is. Is the address right?"
     if peer.heard_s is None:

@@ -59,6 +59,11 @@ KEPT = 1
 @click.option("--listen", metavar="HOST:PORT", help="Listen here, if not at its own address.")
 @click.option("--insecure", is_flag=True, help="Go without a key beyond this machine.")
 @click.option(
+    "--strict",
+    is_flag=True,
+    help="Vote only once it is proven that no older copy of the data file has voted.",
+)
+@click.option(
     "--record",
     type=OutputFile(RECORDING),
     metavar="FILE",
@@ -87,6 +92,7 @@ def node(
     create: bool,
     listen: str | None,
     insecure: bool,
+    strict: bool,
     record: Path | None,
     record_mib: int,
     until_eof: bool,
@@ -127,6 +133,7 @@ def node(
                 listen=at,
                 protection=protection,
                 insecure=insecure,
+                strict=strict,
                 witness=recorder,
             )
             return asyncio.run(_run(running, until_eof))

@@ -58,6 +58,9 @@ from paxos_adapters.peers import Known, Presence
 
 _logger = logging.getLogger(__name__)
 
+KEPT_SESSIONS = 1_000
+"""How many earlier sessions are kept that no peer needs."""
+
 FORGOTTEN_AT_ONCE = 1_000
 """How many sessions a commit forgets at most."""
 
@@ -83,7 +86,8 @@ class FileStore:
         self._reader = opened.reader
         self._turns = Turns(self.path, opened.writer)
         self._peers: Mapping[ServerId, Known] = opened.contents.peers
-        self._has_news = self._forgets_sessions = False
+        self._has_news = False
+        self._sessions, self._forgets = opened.contents.sessions, 0
         self._saving, self._reading, self._noting = RLock(), RLock(), Lock()
         self._process = os.getpid()
         self._failure: BaseException | None = None
@@ -158,13 +162,14 @@ class FileStore:
         return end is not None and end >= known.saves
 
     def forget_older_sessions(self) -> None:
-        """Drop all sessions before this one, with the next commits.
+        """Drop the oldest sessions, with the next commits; KEPT_SESSIONS of them stay.
 
-        Only once every peer has acknowledged this session: one that knows an earlier one only would
-        not receive this server any more.
+        Only once every peer has acknowledged this session: one that knows a session that was
+        dropped would not receive this server any more. Those that stay are for a peer whose file is
+        an older copy: this server can show them, and the peer is told.
         """
         with self._noting:
-            self._forgets_sessions = True
+            self._forgets = max(0, self._sessions - KEPT_SESSIONS)
 
     # --- peers ----------------------------------------------------------------------------------
 
@@ -335,11 +340,11 @@ class FileStore:
         return news
 
     def _old_sessions(self) -> list[tuple[str, str]]:
-        if not self._forgets_sessions:
-            return []
-        gone = old_sessions(self._writer, (self.session, self.session), FORGOTTEN_AT_ONCE)
-        self._forgets_sessions = len(gone) == FORGOTTEN_AT_ONCE
-        return gone
+        with self._noting:
+            most = min(self._forgets, FORGOTTEN_AT_ONCE)
+            self._forgets -= most
+            self._sessions -= most
+        return old_sessions(self._writer, (self.session, self.session), most) if most else []
 
     def _row(self, name: str, kind: str) -> Row | None:
         try:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from paxos import PaxosError, ServerId
+from paxos_adapters.peers import Known
 from paxos_adapters.udp import Address
 from paxos_adapters.wire.bounds import MAX_NAME_BYTES
 
@@ -74,6 +75,20 @@ class ServedBefore(PaxosError):
             f"{path} has been served since it was opened. A second one would number its datagrams "
             "as the first did, and nobody would hear it. Close the file, and open it again."
         )
+
+
+class OlderCopy(PaxosError):
+    """A peer has heard a session of this server that its file does not descend from."""
+
+    def __init__(self, path: Path, peer: ServerId, known: Known) -> None:
+        super().__init__(
+            f"server {peer} has heard session {known.session} of this server with {known.saves:,} "
+            f"saves, and {path.name} does not descend from it: it is an older copy, or not the "
+            "file of this server. It may have lost votes, so this server does not vote. Put the "
+            "newest file back; if that is lost, replace the server: docs/lost-server.md."
+        )
+        self.peer = peer
+        self.known = known
 
 
 class NotEntered(PaxosError):

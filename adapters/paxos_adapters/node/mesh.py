@@ -3,12 +3,10 @@
 - Messages for one peer wait until they are flushed, and then share datagrams.
 - What comes from an address that is not its sender's, or does not open, is counted by reason, and
   answered by nothing. As long as nobody knows where a peer is, it is not heard, nor spoken to.
-- Every second each peer is asked whether it is there, so that an idle server knows too. These
-  questions and their answers go by a name that no decision has, and carry what is known of the
-  other one's disk. They are taken from a peer that is not heard, too.
+- Every second each peer is asked whether it is there, so that an idle server knows too; more often
+  until this server may vote. Before that no message of the protocol goes out or comes in, and none
+  goes to a peer that has not acknowledged this session: see ``sessions.py``.
 - Names are resolved anew from time to time, since a peer may move.
-- What is known of a peer's disk is remembered in the file: see ``peers.py``. Each frame names the
-  session of ours that its receiver knows, as far as we know, with its end.
 """
 
 from __future__ import annotations
@@ -17,25 +15,24 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
 from weakref import WeakSet
 
-from paxos import Accept, Accepted, Ballot, Message, ServerId
+from paxos import Message, ServerId
 from paxos_adapters import numbers
 from paxos_adapters.addresses import check_cluster, is_loopback
-from paxos_adapters.file import FileStore, StoreError
+from paxos_adapters.file import FileStore
 from paxos_adapters.guard import Guard
 from paxos_adapters.limited_log import LimitedLog
 from paxos_adapters.node.errors import Insecure, NotTheMembers, ServedBefore
 from paxos_adapters.node.links import Link
+from paxos_adapters.node.registration import Registration
+from paxos_adapters.node.sessions import Registering, Sessions
 from paxos_adapters.node.status import Peer
-from paxos_adapters.peers import Known
 from paxos_adapters.udp import Address, Buffers, Endpoint, Place, resolve
 from paxos_adapters.wire import (
     Checked,
-    Entry,
     Hostile,
-    NotDescendedFrom,
+    Line,
     Opened,
     Protection,
     Reason,
@@ -45,15 +42,11 @@ from paxos_adapters.wire import (
 
 _logger = logging.getLogger(__name__)
 
-NOBODY = ""
-"""The name by which peers are asked whether they are there."""
+PING_S, OPENING_S = 1.0, 0.1
+"""How often peers are asked whether they are there: when this server votes, and before."""
 
-PING_S = 1.0
 RESOLVE_S, UNRESOLVED_S = 30.0, 1.0
 """How often names of peers are resolved anew: those that were found, and those that were not."""
-
-DOUBT_S = 3.0
-"""For how long a peer may name sessions that do not descend before somebody is told."""
 
 TELL_S = 60.0
 """How often to complain of a peer at most."""
@@ -73,10 +66,12 @@ class Mesh:
         protection: Protection | None,
         insecure: bool,
         listen: Address | None,
+        strict: bool,
     ) -> None:
         """The links of the server whose memory ``file`` is to all others of ``addresses``.
 
-        It listens at ``listen``, at its own address if not said. Raises BadNumber; NotTheMembers if
+        It listens at ``listen``, at its own address if not said. ``strict`` waits until it is proven
+        that no older copy of the file has voted. Raises BadNumber; NotTheMembers if
         the addresses are not those of the file's members; Insecure for addresses beyond loopback
         without ``protection``, unless ``insecure``; BadAddress for those that can never work.
         """
@@ -93,10 +88,11 @@ class Mesh:
         self.refused: Counter[Reason] = Counter()
         self._file = file
         self._links = {
-            it: Link(at, list[Entry](), known=file.peers.get(it))
+            it: Link(at, list[Line](), known=file.peers.get(it))
             for it, at in addresses.items()
             if it != me
         }
+        self._sessions = Sessions(file, self._links, self.refused, is_strict=strict)
         self._wire = Wire(
             cluster=file.identity.cluster,
             me=me,
@@ -104,10 +100,9 @@ class Mesh:
             digest=file.identity.digest,
             protection=Checked() if protection is None else protection,
             presence=lambda peer: file.presence(self._links[peer].entry),
-            known=file.peers,
+            registered=lambda peer: self._links[peer].session,
         )
         self._log = LimitedLog(_logger, every_s=TELL_S)
-        self._pings = 0
         self._chores: list[asyncio.Task[None]] = []
         self._is_open = False
 
@@ -166,6 +161,19 @@ class Mesh:
         await asyncio.gather(*self._chores, return_exceptions=True)
 
     @property
+    def registration(self) -> Registration:
+        """Which peers have acknowledged the session of this server."""
+        return self._sessions.registration
+
+    def uncommitted(self) -> tuple[Registering, ...]:
+        """The sessions of peers that the next commit makes durable; for ``committed`` then."""
+        return self._sessions.uncommitted()
+
+    def committed(self, registered: Iterable[Registering]) -> None:
+        """A commit has made these sessions durable: they are heard from now on."""
+        self._sessions.committed(registered)
+
+    @property
     def place(self) -> Place:
         """Where it listens, as the system says it."""
         return self._endpoint.place
@@ -188,8 +196,15 @@ class Mesh:
     # --- out ------------------------------------------------------------------------------------
 
     def post(self, receiver: ServerId, name: str, message: Message[bytes]) -> None:
-        """Have ``message`` about ``name`` go to a peer with the next ``flush``."""
-        self._links[receiver].outbox.append((name, message))
+        """Have ``message`` about ``name`` go to a peer with the next ``flush``.
+
+        It is lost, and counted, unless this server votes and the peer has acknowledged its session.
+        """
+        registration = self.registration
+        if registration.is_open and receiver in registration.acknowledged:
+            self._links[receiver].outbox.append((name, message))
+        else:
+            self._endpoint.counts["not acknowledged"] += 1
 
     def flush(self) -> None:
         """Send what was posted. What cannot be sent is lost, and counted."""
@@ -198,7 +213,7 @@ class Mesh:
                 messages, link.outbox = link.outbox, []
                 self._send(receiver, link, messages)
 
-    def _send(self, receiver: ServerId, link: Link, messages: list[Entry]) -> None:
+    def _send(self, receiver: ServerId, link: Link, messages: list[Line]) -> None:
         if link.place is None:
             self._endpoint.counts["no address"] += 1
             return
@@ -229,7 +244,6 @@ class Mesh:
     # --- in -------------------------------------------------------------------------------------
 
     def _receive(self, datagram: bytes, place: Place) -> None:
-        link = None
         try:
             link = self._links.get(self._wire.claimed_sender(datagram))
             if link is not None and link.place is None:
@@ -239,90 +253,30 @@ class Mesh:
                 raise Hostile(Reason.WRONG_ADDRESS)
             opened = self._wire.open(datagram)
         except Hostile as hostile:
-            self._refuse(link, hostile.reason)
-            if link is not None and isinstance(hostile, NotDescendedFrom):
-                self._tell(link, hostile.messages)
+            self.refused[hostile.reason] += 1
             return
-        self._note(link, opened)
-        for name, message in opened.messages:
-            if name == NOBODY:
-                self._pinged(link, message)
-            else:
-                self._deliver(opened.sender, name, message)
+        self._take(link, opened)
 
-    def _refuse(self, link: Link | None, reason: Reason) -> None:
-        """Count it. That a peer has lost its memory is news for whoever runs it.
-
-        From one that was heard just now it is none: somebody repeats what is old. Nor at once: the
-        peer may not know yet which of its sessions to name.
-        """
-        self.refused[reason] += 1
+    def _take(self, link: Link, opened: Opened) -> None:
         now_s = self._loop.time()
-        if link is None or reason is not Reason.NOT_DESCENDED or link.peer(now_s).is_heard:
-            return
-        if link.refused_at_s is None:
-            link.refused_at_s = now_s
-        if link.refused is reason or now_s < link.refused_at_s + DOUBT_S:
-            return
-        link.refused = reason
-        if link.told_at_s is None or now_s >= link.told_at_s + TELL_S:
-            link.told_at_s = now_s
-            _logger.error(
-                "the server at %s:%s is not heard: %s. If it may be, see paxos readmit",
-                *link.address,
-                reason.value,
-                extra={"event": "lost memory", "server": self.me, "reason": reason.name.lower()},
-            )
-
-    def _note(self, link: Link, opened: Opened) -> None:
-        """Remember that a peer was heard, and what is known of its disk, with the next commit."""
-        link.heard_at_s = self._loop.time()
-        link.refused = link.refused_at_s = None
-        if link.known != opened.known:
-            link.known = opened.known
-            with suppress(StoreError):  # A file that has failed, or is closed, says so to its user.
-                self._file.remember(opened.sender, opened.known)
-
-    def _tell(self, link: Link, messages: Iterable[Entry]) -> None:
-        """Answer a ping of a peer that is not heard, so that it learns what is known of it.
-
-        And learn what it knows of this server: it may know an earlier session, as this one does.
-        """
-        for name, message in messages:
-            if name == NOBODY and type(message) is Accept:
-                self._pinged(link, message)
+        if opened.is_registered:
+            link.heard_at_s = now_s
+            self._sessions.saw(opened)
+        for control in opened.controls:
+            self._sessions.take(opened, control, now_s)
+        if self.registration.is_open:
+            for name, message in opened.messages:
+                self._deliver(opened.sender, name, message)
+        elif opened.messages:
+            self._endpoint.counts["not registered yet"] += len(opened.messages)
 
     # --- chores ---------------------------------------------------------------------------------
 
-    def _pinged(self, link: Link, message: Message[bytes]) -> None:
-        if type(message) is Accept:
-            self._learn(link, message.value)
-            link.outbox.append((NOBODY, Accepted(message.ballot, link.knowledge)))
-        elif type(message) is Accepted:
-            self._learn(link, message.value)
-            link.answered_at_s = self._loop.time()
-            if message.ballot == Ballot(self._pings, self.me):
-                link.trip_s = link.answered_at_s - link.asked_at_s
-
-    def _learn(self, link: Link, told: bytes) -> None:
-        """Name that earlier session in frames to this peer which it knows."""
-        session, _, saves = told.decode(errors="replace").partition(" ")
-        if not saves.isdecimal() or session == self._file.session:
-            return
-        with suppress(StoreError):  # A file that has failed, or is closed, says so to its user.
-            end = self._file.ended(session)
-            if end is not None and end >= int(saves):
-                link.entry = Known(session, end)
-
     async def _ping_again(self) -> None:
         while True:
-            self._pings += 1
-            for link in self._links.values():
-                link.asked_at_s = self._loop.time()
-                ballot = Ballot(self._pings, self.me)
-                link.outbox.append((NOBODY, Accept(ballot, link.knowledge)))
-            self.flush()
-            await asyncio.sleep(PING_S)
+            self._sessions.ping(self._loop.time())
+            self._drained()
+            await asyncio.sleep(PING_S if self.registration.is_open else OPENING_S)
 
     async def _resolve_again(self) -> None:
         while True:

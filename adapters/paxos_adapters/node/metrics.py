@@ -60,6 +60,8 @@ def observe(node: Node[V], meter: Meter | None = None) -> None:
         (gauge, "servers.up", _up, "{server}", "Servers that are up, with this one."),
         (gauge, "tolerance", _tolerance, "{server}", "How many more may fail; -1: too many did."),
         (gauge, "peer.round_trip", _trips, "s", "The last round trip to a peer."),
+        (gauge, "votes", _votes, "1", "1 once enough peers have acknowledged its session."),
+        (gauge, "descent.proven", _proven, "1", "1 if no older copy of its file can have voted."),
         (counter, "datagrams.refused", _refused, "{datagram}", "What was not taken, by reason."),
         (counter, "datagrams.lost", _lost, "{datagram}", "What could not be sent, by reason."),
     ):
@@ -104,6 +106,14 @@ def _up(status: Status) -> Figures:
 
 def _tolerance(status: Status) -> Figures:
     return [(status.tolerance, {})]
+
+
+def _votes(status: Status) -> Figures:
+    return [(status.descent.votes, {})]
+
+
+def _proven(status: Status) -> Figures:
+    return [(status.descent.is_proven, {})]
 
 
 def _trips(status: Status) -> Figures:

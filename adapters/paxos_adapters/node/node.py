@@ -8,6 +8,8 @@
   While a save is under way the next turns go on; what they have to save goes together into the
   next one.
 - A message to itself does not leave the node.
+- It votes, asks and answers once enough peers have acknowledged its session: ``registration.py``.
+  What programs ask before waits.
 - Values are encoded and decoded at the edge, for the caller: see ``values.py``. Inside are bytes.
 - A save that fails, proof that some server broke the protocol, and every other exception that is
   not expected stop the node for good: whatever the event loop calls here is guarded.
@@ -59,7 +61,8 @@ from paxos_adapters.node.errors import (
 from paxos_adapters.node.mesh import Mesh
 from paxos_adapters.node.questions import Answer, Questions
 from paxos_adapters.node.saving import QUICK_S, Saver
-from paxos_adapters.node.status import Status
+from paxos_adapters.node.sessions import Registering
+from paxos_adapters.node.status import Descent, Status
 from paxos_adapters.node.tolerance import tolerance
 from paxos_adapters.node.values import Found, Values
 from paxos_adapters.ports import Codec, Witness
@@ -84,6 +87,7 @@ class Node(Generic[V]):
         listen: Address | None = None,
         protection: Protection | None = None,
         insecure: bool = False,
+        strict: bool = False,
         pace: Pace = DEFAULT_PACE,
         random: Random | None = None,
         quick_s: float = QUICK_S,
@@ -95,6 +99,8 @@ class Node(Generic[V]):
 
         It listens at ``listen``, at its own address if not said. Without ``protection`` a checksum
         finds accidents and nothing else: only for loopback addresses, or if ``insecure``.
+        It votes once a quorum, itself included, has acknowledged its session; if ``strict``, once
+        more than half of the others have, which proves that no older copy of the file has voted.
         A save is waited for as long as the last one took less than ``quick_s``, and else made in a
         thread: always, if that is 0. ``witness`` is told what happens, in bytes: a recorder, for
         example.
@@ -116,6 +122,7 @@ class Node(Generic[V]):
             protection=protection,
             insecure=insecure,
             listen=listen,
+            strict=strict,
         )
         self._pace = pace
         self._random = Random() if random is None else random
@@ -308,8 +315,13 @@ class Node(Generic[V]):
             {**self._mesh.lost, **_counted("waiting for the disk", self._registers.dropped)},
             self._registers.promised,
             self._mesh.buffers,
+            self._descent(),
             None if self._stopped is None else str(self._stopped),
         )
+
+    def _descent(self) -> Descent:
+        it = self._mesh.registration
+        return Descent(tuple(sorted(it.missing)), it.is_proven, it.is_open)
 
     def _check(self, name: str, timeout_s: float | None = None) -> float | None:
         """``timeout_s``, checked like all else that a program passes in."""
@@ -354,7 +366,7 @@ class Node(Generic[V]):
     def _take_turn(self) -> None:
         """Step through what has come, send what is free, and save what waits."""
         has_answered = False
-        while self._stopped is None and (self._events or self._reports):
+        while self._is_at_work and (self._events or self._reports):
             while self._events:
                 self._registers.receive(*self._events.popleft())
             while self._reports:
@@ -372,9 +384,18 @@ class Node(Generic[V]):
     def _finish_turn(self) -> None:
         if self._stopped is None and self._saver is not None:
             self._mesh.flush()
-            waiting = () if self._saver.is_busy else self._registers.take()
-            if waiting:
-                self._saver.save(self._registers.entries(waiting), partial(self._saved, waiting))
+            if not self._saver.is_busy:
+                self._save(self._saver)
+
+    @property
+    def _is_at_work(self) -> bool:
+        return self._stopped is None and self._mesh.registration.is_open
+
+    def _save(self, saver: Saver) -> None:
+        waiting, sessions = self._registers.take(), self._mesh.uncommitted()
+        if waiting or sessions:
+            saved = partial(self._saved, waiting, sessions)
+            saver.save(self._registers.entries(waiting), saved)
 
     def _perform(self, name: str, effect: server.Effect[bytes]) -> None:
         if type(effect) is To:
@@ -401,11 +422,15 @@ class Node(Generic[V]):
             self._mesh.post(receiver, name, message)
 
     def _saved(
-        self, waiting: Sequence[Waiting], saved: Saved[server.Record[bytes]] | BaseException
+        self,
+        waiting: Sequence[Waiting],
+        sessions: Sequence[Registering],
+        saved: Saved[server.Record[bytes]] | BaseException,
     ) -> None:
         if isinstance(saved, BaseException):
             self._stop(saved)
         elif self._stopped is None:
+            self._mesh.committed(sessions)
             self._registers.saved(waiting, saved)
             self._turn()
 

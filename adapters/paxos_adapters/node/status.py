@@ -18,14 +18,15 @@ class Peer:
     """What is known of another server.
 
     ``heard_s`` and ``trip_s``: seconds since its last word, and for the last round trip. None: it
-    was never heard. ``refused``: why it is not heard, if it came with another disk. ``is_found``:
-    whether anybody knows where its address is. ``answered_s``: seconds since it has answered us.
+    was never heard. ``votes``: whether it takes messages of the protocol, as it said last; it does
+    not before its session is registered. ``is_found``: whether its name has an address.
+    ``answered_s``: seconds since it has answered us.
     """
 
     address: Address
     heard_s: float | None
     trip_s: float | None
-    refused: str | None
+    votes: bool = False
     is_found: bool = True
     answered_s: float | None = None
 
@@ -46,8 +47,26 @@ class Peer:
 
     @property
     def is_up(self) -> bool:
-        """Whether it has answered of late. Who is heard and does not answer does not hear us."""
+        """Whether it has answered of late, and votes."""
+        return self.votes and self.answers
+
+    @property
+    def answers(self) -> bool:
+        """Whether it has answered of late. One that is heard and does not may not hear us."""
         return self.answered_s is not None and self.answered_s < SILENT_S
+
+
+@frozen
+class Descent:
+    """Whether it is sure that this server goes on from what it has saved, and votes.
+
+    ``missing`` have not acknowledged its session. ``is_proven``: more than half of the others have,
+    so no older copy of its file can be acknowledged. ``votes``: enough have acknowledged.
+    """
+
+    missing: tuple[ServerId, ...]
+    is_proven: bool
+    votes: bool
 
 
 @frozen
@@ -69,4 +88,5 @@ class Status:
     lost: Mapping[str, int]
     promised: Ballot
     buffers: Buffers
+    descent: Descent
     stopped: str | None = None

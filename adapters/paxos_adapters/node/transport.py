@@ -3,7 +3,8 @@
     async with DatagramTransport(file, addresses, decision="leader", receive=hear) as transport:
         host = Host(me, quorum, store=file.decision("leader"), transport=transport, timer=timer)
 
-The same links as those of a node. A node is more: any number of decisions, and one save for all.
+The same links as those of a node: nothing is sent or received before enough peers have acknowledged
+the session of the file. A node is more: any number of decisions, and one save for all.
 An exception of ``receive``, or any other that is not expected, stops the transport for good.
 """
 
@@ -42,14 +43,16 @@ class DatagramTransport:
         listen: Address | None = None,
         protection: Protection | None = None,
         insecure: bool = False,
+        strict: bool = False,
     ) -> None:
         """Between the servers of ``addresses``; ``receive`` gets each message and its sender.
 
-        The file says which server this is. Raises BadName; Insecure and NotTheMembers as a node
+        The file says which server this is; ``strict`` is as for a node. Raises BadName; Insecure and NotTheMembers as a node
         does.
         """
         check_name(decision)
         self.me = file.identity.server
+        self._file = file
         self._decision = decision
         self._receive = receive
         self._members = file.quorum.members
@@ -64,6 +67,7 @@ class DatagramTransport:
             protection=protection,
             insecure=insecure,
             listen=listen,
+            strict=strict,
         )
 
     async def __aenter__(self) -> Self:
@@ -71,7 +75,7 @@ class DatagramTransport:
         self._mesh.claim()
         self._loop = asyncio.get_running_loop()
         try:
-            await self._mesh.open(self._hear, self._mesh.flush, self._guard)
+            await self._mesh.open(self._hear, self._drained, self._guard)
         except BaseException:
             self._mesh.close()
             raise
@@ -114,6 +118,12 @@ class DatagramTransport:
         else:
             self._mesh.post(receiver, self._decision, message)
             self._mesh.flush()
+
+    def _drained(self) -> None:
+        if sessions := self._mesh.uncommitted():
+            self._file.save(())
+            self._mesh.committed(sessions)
+        self._mesh.flush()
 
     def _stop(self, cause: BaseException) -> None:
         if self._stopped is None:
