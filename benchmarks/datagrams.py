@@ -35,7 +35,7 @@ def wire(me: ServerId, way: Protection) -> Wire:
         digest=bytes(8),
         protection=way,
         presence=lambda _: PRESENCE,
-        known={},
+        registered=lambda _: PRESENCE.session,
     )
 
 

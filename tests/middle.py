@@ -298,7 +298,7 @@ def _wires(middle: Middle, way: Protection, cluster: str = CLUSTER) -> Mapping[i
             digest=bytes(8),
             protection=way,
             presence=lambda _: presence,
-            known={},
+            registered=lambda _: None,
         )
         for me in middle.nodes
     }

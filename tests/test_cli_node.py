@@ -24,6 +24,7 @@ from io import BytesIO, TextIOWrapper
 from pathlib import Path
 
 import pytest
+from attrs import evolve
 
 from paxos import NO_BALLOT, ServerId
 from paxos_adapters.cli import app, asking, health, logs, standing_in
@@ -34,7 +35,7 @@ from paxos_adapters.file import Failed, FileStore, InUse
 from paxos_adapters.node import Node
 from paxos_adapters.node.asking import NoReply
 from paxos_adapters.node.lines import AskStatus, NothingIs, beside
-from paxos_adapters.node.status import Peer, Status
+from paxos_adapters.node.status import Descent, Peer, Status
 from paxos_adapters.udp import Buffers
 from paxos_adapters.wire import Keyring
 from tests import test_node
@@ -858,7 +859,8 @@ class TestStatus:
     def status(self, *peers: Peer, tolerance: int = 0, **counts: int) -> Status:
         numbered = {ServerId(number): peer for number, peer in enumerate(peers, 2)}
         return Status(
-            ServerId(1), numbered, tolerance, 1, 1, 1, counts, {}, NO_BALLOT, Buffers(1, 1)
+            *(ServerId(1), numbered, tolerance, 1, 1, 1, counts, {}, NO_BALLOT, Buffers(1, 1)),
+            Descent((), True, True),
         )
 
     @pytest.mark.parametrize(
@@ -875,27 +877,32 @@ class TestStatus:
         ],
     )
     def test_tolerance_in_words(self, ups: int, size: int, tolerance: int, words: str) -> None:
-        up, down = Peer(("h", 1), 0.1, 0.1, None, answered_s=0.1), Peer(("h", 1), None, None, None)
+        up, down = Peer(("h", 1), 0.1, 0.1, True, answered_s=0.1), Peer(("h", 1), None, None)
         status = self.status(*[up] * (ups - 1), *[down] * (size - ups), tolerance=tolerance)
         assert health.tolerance(status) == words
 
     @pytest.mark.parametrize(
         ("peer", "state", "heard", "warning"),
         [
-            (Peer(("h", 1), 0.1, 0.1, None, answered_s=0.5), "up", "0.1 s ago", None),
+            (Peer(("h", 1), 0.1, 0.1, True, answered_s=0.5), "up", "0.1 s ago", None),
+            (Peer(("h", 1), 0.1, 0.1, False, answered_s=0.5), "waits", "0.1 s ago", None),
             (
-                Peer(("h", 1), 0.1, 0.1, None, answered_s=9.0),
+                Peer(("h", 1), 0.1, 0.1, True, answered_s=9.0),
                 "no answer",
                 "0.1 s ago",
                 "speaks and",
             ),
-            (Peer(("h", 1), 0.1, None, None), "no answer", "0.1 s ago", "does not answer"),
-            (Peer(("h", 1), 90.0, 0.1, None), "silent", "90 s ago", None),
-            (Peer(("h", 1), 600.0, 0.1, None), "silent", "10 min ago", None),
-            (Peer(("h", 1), None, None, None), "silent", "never", "never heard at h:1 since"),
-            (Peer(("::1", 1), None, None, None), "silent", "never", "never heard at [::1]:1"),
-            (Peer(("h", 1), None, None, None, False), "not found", "never", "nobody knows where"),
-            (Peer(("h", 1), 9.0, 0.1, "of another disk"), "refused", "9.0 s ago", "another disk"),
+            (Peer(("h", 1), 0.1, None), "no answer", "0.1 s ago", "does not answer"),
+            (Peer(("h", 1), 90.0, 0.1), "silent", "90 s ago", None),
+            (Peer(("h", 1), 600.0, 0.1), "silent", "10 min ago", None),
+            (Peer(("h", 1), None, None), "silent", "never", "never heard at h:1 since"),
+            (Peer(("::1", 1), None, None), "silent", "never", "never heard at [::1]:1"),
+            (
+                Peer(("h", 1), None, None, is_found=False),
+                "not found",
+                "never",
+                "nobody knows where",
+            ),
         ],
     )
     def test_a_peer_in_words(self, peer: Peer, state: str, heard: str, warning: str | None) -> None:
@@ -903,6 +910,21 @@ class TestStatus:
         assert (health.state(peer), health.heard(peer)) == (state, heard)
         assert len(found) == (warning is not None)
         assert warning is None or warning in found[0]
+
+    @pytest.mark.parametrize(
+        ("descent", "words"),
+        [
+            (Descent((), True, True), "proven"),
+            (Descent((ServerId(3),), True, True), "proven"),
+            (Descent((ServerId(3),), False, True), "server 3 has not acknowledged"),
+            (
+                Descent((ServerId(2), ServerId(3)), False, False),
+                "servers 2 and 3 have not acknowledged; this server does not vote yet",
+            ),
+        ],
+    )
+    def test_descent_in_words(self, descent: Descent, words: str) -> None:
+        assert health.descent(evolve(self.status(), descent=descent)) == words
 
     @pytest.mark.parametrize("reason", ["unknown_key", "bad_mac", "other_protection"])
     def test_other_keys(self, reason: str) -> None:

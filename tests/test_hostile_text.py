@@ -19,7 +19,7 @@ from paxos_adapters.codecs import TEXT
 from paxos_adapters.file import FileStore
 from paxos_adapters.memory import Cluster, Delivery
 from paxos_adapters.node.lines import IsChosen, Problem, StatusIs
-from paxos_adapters.node.status import Peer, Status
+from paxos_adapters.node.status import Descent, Peer, Status
 from paxos_adapters.pictures import Moment
 from paxos_adapters.printable import encodable, json_text, printable, printable_lines, quoted
 from paxos_adapters.recording import Recorder
@@ -141,14 +141,17 @@ def statuses() -> Iterator[Status]:
     """A server that sees another one, in each way to have trouble with it."""
     at = (HOSTILE, 1)
     for peer in (
-        Peer(at, 1.0, 0.1, None, True, 0.1),
-        Peer(at, None, None, None),
-        Peer(at, 1.0, None, HOSTILE),
-        Peer(at, None, None, None, False),
+        Peer(at, 1.0, 0.1, True, True, 0.1),
+        Peer(at, 1.0, 0.1, False, True, 0.1),
+        Peer(at, None, None),
+        Peer(at, 1.0, None),
+        Peer(at, None, None, is_found=False),
     ):
         counted = {HOSTILE: 3}
         promised = Ballot(1, ME)
-        yield Status(ME, {ServerId(2): peer}, 0, 1, 1, 1, counted, counted, promised, Buffers(1, 1))
+        descent = Descent((ServerId(2),), False, False)
+        counts = 0, 1, 1, 1, counted, counted, promised, Buffers(1, 1)
+        yield Status(ME, {ServerId(2): peer}, *counts, descent)
 
 
 def test_answers(tmp_path: Path, answers: Callable[[object], None], capsys: Capture) -> None:

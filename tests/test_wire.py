@@ -33,6 +33,7 @@ from paxos_adapters.peers import Known, Presence
 from paxos_adapters.wire import (
     BadPresence,
     Checked,
+    Control,
     Entry,
     Hostile,
     Keyring,
@@ -40,7 +41,10 @@ from paxos_adapters.wire import (
     NotBytes,
     Opened,
     OutOfBounds,
+    Ping,
+    Pong,
     Reason,
+    Register,
     Signed,
     TooLarge,
     Wire,
@@ -52,6 +56,7 @@ from paxos_adapters.wire.bounds import (
     MAX_DATAGRAM_BYTES,
     MAX_MESSAGES,
     MAX_NAME_BYTES,
+    MAX_PINGS,
     MAX_READ,
     MAX_ROUND,
     MAX_SAVES,
@@ -70,8 +75,8 @@ from paxos_adapters.wire.frame import (
 from paxos_adapters.wire.parts import MAX_PARTS
 from tests.wires import (
     BEAT,
+    CONTROLS,
     DIGEST,
-    KNOWN,
     MEMBERS,
     MESSAGES,
     NEW,
@@ -114,7 +119,8 @@ def test_every_message_comes_out_as_it_went_in(way: str) -> None:
 def test_every_name_comes_out_as_it_went_in(name: str) -> None:
     (datagram,) = End(ONE).wire.seal(TWO, [(name, BEAT)])
 
-    assert End(TWO).wire.open(datagram) == Opened(ONE, KNOWN, ((name, BEAT),))
+    messages = ((name, BEAT),)
+    assert End(TWO).wire.open(datagram) == Opened(ONE, PRESENCE, True, messages, ())
 
 
 @pytest.mark.parametrize("previous_saves", [0, 1, MAX_SAVES])
@@ -124,7 +130,7 @@ def test_every_presence_comes_out_as_it_went_in(previous_saves: int, text: str) 
     (datagram,) = End(ONE, presence=presence).seal(BEAT)
 
     assert presence_of(read(datagram)) == presence
-    assert End(TWO).wire.open(datagram).known == Known("ab" * 8, MAX_SAVES)
+    assert End(TWO).wire.open(datagram).presence == presence
 
 
 def test_the_first_session_of_a_disk_has_none_before_it() -> None:
@@ -148,7 +154,7 @@ def test_the_entry_of_the_chain_is_chosen_for_the_receiver() -> None:
         digest=DIGEST,
         protection=SIGNED,
         presence=presence,
-        known={},
+        registered=lambda _: None,
     )
     for receiver in TWO, THREE:
         wire.seal(receiver, [("leader", BEAT)])
@@ -183,16 +189,38 @@ def test_the_presence_is_that_of_the_moment_of_sealing() -> None:
     one, two = End(ONE), End(TWO)
     one.presence = evolve(PRESENCE, saves=21)
 
-    assert two.wire.open(*one.seal(BEAT)).known.saves == 21
+    assert two.wire.open(*one.seal(BEAT)).presence.saves == 21
 
 
-def test_a_late_datagram_does_not_turn_back_what_is_known_of_a_disk() -> None:
-    one, two = End(ONE), End(TWO)
-    early = one.seal(BEAT)
-    one.presence = evolve(PRESENCE, saves=21)
-    two.wire.open(*one.seal(BEAT))
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("control", CONTROLS, ids=repr)
+def test_every_control_message_comes_out_as_it_went_in(control: Control, way: str) -> None:
+    one, two = End(ONE, protection(way)), End(TWO, protection(way))
 
-    assert two.wire.open(*early).known.saves == 21
+    assert two.wire.open(*one.say(control)).controls == (control,)
+
+
+@pytest.mark.parametrize(
+    "control",
+    [
+        Ping(-1, None),
+        Ping(MAX_PINGS + 1, None),
+        Register(-1),
+        Ping(1, Known("ab" * 8, -1)),
+        Pong(1, "ab" * 8, Known("ab" * 8, MAX_SAVES + 1), votes=True),
+    ],
+    ids=repr,
+)
+def test_a_control_message_out_of_bounds_is_not_sent(control: Control) -> None:
+    with pytest.raises(OutOfBounds):
+        End(ONE).say(control)
+
+
+@pytest.mark.parametrize("session", ["", "ab", "00" * 8, "AB" * 8, "xy" * 8])
+def test_a_session_that_no_file_draws_is_not_sent(session: str) -> None:
+    for control in Ping(1, Known(session, 1)), Pong(1, session, None, votes=False):
+        with pytest.raises(BadPresence):
+            End(ONE).say(control)
 
 
 @pytest.mark.parametrize("value", [None, "red", 7, bytearray(b"red")])
@@ -414,7 +442,7 @@ def test_a_member_that_no_frame_has_room_for_is_refused(server: int) -> None:
             digest=DIGEST,
             protection=SIGNED,
             presence=lambda _: PRESENCE,
-            known={},
+            registered=lambda _: None,
         )
 
 
@@ -457,7 +485,7 @@ def test_a_stranger_is_not_heard() -> None:
         digest=DIGEST,
         protection=SIGNED,
         presence=lambda _: PRESENCE,
-        known={},
+        registered=lambda _: None,
     )
 
     assert refused(End(TWO), *wire.seal(TWO, [("leader", BEAT)])) is Reason.UNKNOWN_SENDER

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from paxos import Ballot, Prepare, Promise, Proposal, ServerId
-from paxos_adapters.wire import Checked, Hostile, Reason
-from paxos_adapters.wire.body import unpack
+from paxos_adapters.wire import Checked, Hostile, Reason, Register
+from paxos_adapters.wire.body import unpack, unpack_lines
 from paxos_adapters.wire.bounds import (
     MAX_MESSAGES,
     MAX_NAME_BYTES,
@@ -32,7 +32,7 @@ def test_whatever_the_bytes_nothing_but_hostile_is_raised(way: str) -> None:
     seen = fuzz(way, 120_000 if way == "signed" else 20_000, SEED)
 
     met = {reason for reason in Reason if seen[reason.name]}
-    never = {Reason.WRONG_ADDRESS}
+    never = {Reason.WRONG_ADDRESS, Reason.NOT_DESCENDED}
     assert met == set(Reason) - never, f"seed {SEED}: {seen}"
     assert min(seen["messages"], seen["a part"]) > 500, f"seed {SEED}: {seen}"
 
@@ -61,20 +61,20 @@ FIELD = st.one_of(
 )
 
 
-@given(st.lists(st.tuples(st.integers(0, 10), FIELD, FIELD, FIELD, FIELD, FIELD), max_size=3))
+@given(st.lists(st.tuples(st.integers(0, 13), FIELD, FIELD, FIELD, FIELD, FIELD), max_size=3))
 def test_any_array_is_a_batch_or_hostile(lines: list[tuple[object, ...]]) -> None:
     for cut in range(7):
         body = msgspec.msgpack.encode([line[:cut] for line in lines])
         try:
-            entries = unpack(body)
+            unpacked = unpack_lines(body)
         except Hostile:
             continue
-        assert End(ONE).wire.seal(TWO, entries)
+        assert End(ONE).say(*unpacked)
 
 
 def reason(body: object) -> Reason:
     with pytest.raises(Hostile) as caught:
-        unpack(body if isinstance(body, bytes) else msgspec.msgpack.encode(body))
+        unpack_lines(body if isinstance(body, bytes) else msgspec.msgpack.encode(body))
     return caught.value.reason
 
 
@@ -185,6 +185,14 @@ def test_a_refusal_without_a_higher_promise_is_refused(promised: tuple[int, int]
     assert reason([[5, "d", 3, 2, *promised]]) is Reason.IMPOSSIBLE
 
 
+def test_a_transport_of_messages_alone_takes_no_control_message() -> None:
+    body = msgspec.msgpack.encode([[7, "d"], [12, 1]])
+    assert unpack_lines(body) == (("d", BEAT), Register(1))
+    with pytest.raises(Hostile) as caught:
+        unpack(body)
+    assert caught.value.reason is Reason.MALFORMED
+
+
 SESSION, NO_SESSION = b"s" * 8, bytes(8)
 
 
@@ -211,7 +219,7 @@ def test_a_presence_out_of_bounds_is_refused(
 
 
 def test_what_is_refused_changes_nothing() -> None:
-    """The number is still free, the presence unknown, and nothing waits."""
+    """The number is still free, and nothing waits."""
     one, two = End(ONE, Checked()), End(TWO, Checked())
     whole = one.seal(Prepare(Ballot(1, ONE)))[0]
     header = Header(*LAYOUT.unpack_from(whole))
@@ -220,5 +228,5 @@ def test_what_is_refused_changes_nothing() -> None:
         two.wire.open(Checked().close(later, b"\xc1"))
 
     opened = two.wire.open(whole)
-    assert (opened.known.saves, len(opened.messages)) == (header.saves, 1)
+    assert (opened.presence.saves, len(opened.messages)) == (header.saves, 1)
     assert two.wire.open(one.seal(BEAT)[0]).messages == (("leader", BEAT),)

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from paxos import Accept, Ballot
-from paxos_adapters.peers import Known, Presence
-from paxos_adapters.wire import Hostile, Reason
+from paxos_adapters.peers import Presence
+from paxos_adapters.wire import Control, Hostile, Reason, Register
 from paxos_adapters.wire.bounds import (
     MAX_UNFINISHED,
     MAX_UNFINISHED_BYTES,
@@ -17,8 +17,8 @@ from paxos_adapters.wire.bounds import (
 )
 from paxos_adapters.wire.frame import BODY_BYTES, LAYOUT, Header
 from paxos_adapters.wire.parts import MAX_PARTS, Waiting, check, gather, split
-from paxos_adapters.wire.replays import Heard, Window, hear, take
-from tests.wires import BEAT, KNOWN, ONE, PRESENCE, TWO, End
+from paxos_adapters.wire.replays import Window, take
+from tests.wires import BEAT, CONTROLS, ONE, PRESENCE, TWO, End
 
 # --- numbers ------------------------------------------------------------------------------------
 
@@ -88,90 +88,75 @@ def test_a_datagram_is_taken_once() -> None:
 # --- sessions -----------------------------------------------------------------------------------
 
 
-def refusal(heard: Heard | None, said: Presence, sequence: int = 1) -> Reason:
+LATER = Presence("ef" * 8, 21, PRESENCE.session, 20)
+
+
+def refusal(end: End, datagram: bytes) -> Reason:
     with pytest.raises(Hostile) as caught:
-        hear(heard, said, sequence)
+        end.wire.open(datagram)
     return caught.value.reason
 
 
 def test_a_later_session_starts_with_an_empty_window() -> None:
-    heard = hear(None, Presence("x", 3), 7)
-    heard = hear(heard, Presence("y", 4, "x", 3), 7)
+    two = End(TWO)
+    two.wire.open(*End(ONE).seal(BEAT))
+    two.registered = {ONE: LATER.session}
+    opened = two.wire.open(*End(ONE, presence=LATER).seal(BEAT))
 
-    assert (heard.known, heard.window) == (Known("y", 4), take(Window(), 7))
-
-
-def test_a_session_that_is_over_does_not_come_back() -> None:
-    heard = hear(hear(None, Presence("x", 3), 1), Presence("y", 5, "x", 3), 1)
-
-    assert refusal(heard, Presence("x", 3), 2) is Reason.NOT_DESCENDED
-    assert refusal(heard, Presence("x", 99, "w", 98), 2) is Reason.NOT_DESCENDED
+    assert (opened.presence, opened.messages) == (LATER, (("leader", BEAT),))
 
 
-def test_what_is_refused_does_not_move_what_is_known() -> None:
-    heard = hear(None, Presence("y", 5, "x", 3), 1)
-    for said in Presence("x", 3), Presence("z", 9, "x", 3), Presence("z", 9, "y", 4):
-        assert refusal(heard, said) is Reason.NOT_DESCENDED
+def test_a_session_that_is_not_registered_is_not_heard() -> None:
+    two = End(TWO)
+    (old,) = End(ONE).seal(BEAT)
+    assert refusal(two, *End(ONE, presence=LATER).seal(BEAT)) is Reason.NOT_REGISTERED
+    two.registered = {ONE: LATER.session}
+    assert refusal(two, old) is Reason.NOT_REGISTERED
+    two.registered = {}
+    assert refusal(two, old) is Reason.NOT_REGISTERED
 
-    assert hear(heard, Presence("y", 5, "x", 3), 2).known == Known("y", 5)
+
+@pytest.mark.parametrize("control", CONTROLS, ids=repr)
+def test_but_its_control_messages_are_taken_as_often_as_they_come(control: Control) -> None:
+    one, two = End(ONE, presence=LATER), End(TWO)
+    (datagram,) = one.say(control)
+    for _ in range(2):
+        opened = two.wire.open(datagram)
+        assert (opened.presence, opened.controls, opened.messages) == (LATER, (control,), ())
+        assert not opened.is_registered
+
+
+def test_of_a_datagram_with_more_than_control_messages_nothing_is_taken() -> None:
+    one, two = End(ONE, presence=LATER), End(TWO)
+    assert refusal(two, *one.say(Register(1), ("leader", BEAT))) is Reason.NOT_REGISTERED
+
+
+def test_parts_of_a_session_that_is_not_registered_do_not_wait() -> None:
+    one, two = End(ONE, presence=LATER), End(TWO)
+    first, last = one.seal(Accept(Ballot(1, ONE), bytes(1500)))
+    assert refusal(two, first) is Reason.NOT_REGISTERED
+    two.registered = {ONE: LATER.session}
+    assert two.wire.open(last).messages == ()
+
+
+def test_control_messages_of_a_registered_session_are_taken_once() -> None:
+    two = End(TWO)
+    (datagram,) = End(ONE).say(Register(1), ("leader", BEAT))
+    opened = two.wire.open(datagram)
+
+    assert opened.is_registered
+    assert (opened.controls, opened.messages) == ((Register(1),), (("leader", BEAT),))
+    assert refusal(two, datagram) is Reason.REPLAYED
 
 
 def test_what_waited_in_one_session_is_not_finished_in_the_next() -> None:
     one, two = End(ONE), End(TWO)
     first, _ = one.seal(Accept(Ballot(1, ONE), bytes(1500)))
     two.wire.open(first)
-    again = End(ONE, presence=Presence("ef" * 8, 21, PRESENCE.session, 20))
-    _, last = again.seal(Accept(Ballot(1, ONE), bytes(1500)))
+    two.registered = {ONE: LATER.session}
+    _, last = End(ONE, presence=LATER).seal(Accept(Ballot(1, ONE), bytes(1500)))
 
     assert two.wire.open(last).messages == ()
-
-
-def test_what_was_known_of_a_disk_holds_from_the_first_datagram_on() -> None:
-    two = End(TWO, known={ONE: Known("cd" * 8, 11)})
-    with pytest.raises(Hostile) as caught:
-        two.wire.open(*End(ONE).seal(BEAT))
-
-    assert caught.value.reason is Reason.NOT_DESCENDED
-
-
-def test_and_lets_in_who_descends_from_it() -> None:
-    two = End(TWO, known={ONE: Known("cd" * 8, 10)})
-
-    assert two.wire.open(*End(ONE).seal(BEAT)).known == KNOWN
-
-
-@given(
-    st.lists(st.integers(0, 2), min_size=1, max_size=8),
-    st.lists(st.integers(0, 1_000_000), max_size=60),
-)
-def test_a_disk_that_is_as_it_was_left_is_heard_and_never_twice(
-    saves: list[int], picks: list[int]
-) -> None:
-    """Its network loses, repeats and mixes all that it said in all of its sessions."""
-    said: list[tuple[int, Presence, int]] = []
-    count, previous = 0, Known("", 0)
-    for number, often in enumerate(saves):
-        name = f"{number}"
-        for n in range(often + 1):
-            presence = Presence(name, count + 1 + n, previous.session, previous.saves)
-            said.append((number, presence, n + 1))
-        count += 1 + often
-        previous = Known(name, count)
-    heard: Heard | None = None
-    taken: set[tuple[int, int]] = set()
-    for pick in picks:
-        number, presence, sequence = said[pick % len(said)]
-        at = -1 if heard is None else int(heard.known.session)
-        follows = heard is None or number in (at, at + 1)
-        is_whole = heard is None or number == at or presence.previous_saves >= heard.known.saves
-        try:
-            heard = hear(heard, presence, sequence)
-        except Hostile:
-            assert not follows or not is_whole or (number, sequence) in taken
-        else:
-            assert follows
-            assert (number, sequence) not in taken
-            taken.add((number, sequence))
 
 
 # --- parts --------------------------------------------------------------------------------------

@@ -13,8 +13,20 @@ from hashlib import sha256
 import msgspec
 import pytest
 
-from paxos_adapters.peers import Known, Presence
-from tests.wire_vectors import PATH, Held, Refused, Said, Vector, Vectors, reason, said, text, wire
+from paxos_adapters.peers import Presence
+from tests.wire_vectors import (
+    PATH,
+    Held,
+    KnownDisk,
+    Refused,
+    Said,
+    Vector,
+    Vectors,
+    reason,
+    said,
+    text,
+    wire,
+)
 from tests.wires import needs_aead
 
 FILE = msgspec.json.decode(PATH.read_bytes(), type=Vectors)
@@ -39,10 +51,9 @@ def test_opening_gives_the_messages_of_a_vector(vector: Vector) -> None:
     )
 
     opened = [receiver.open(bytes.fromhex(datagram)) for datagram in vector.datagrams]
-    assert [said(entry) for one in opened for entry in one.messages] == vector.messages
-    assert {(one.sender, one.known) for one in opened} == {
-        (vector.sender, Known(presence.session, presence.saves))
-    }
+    lines = [it for one in opened for it in (*one.controls, *one.messages)]
+    assert [said(line) for line in lines] == vector.messages
+    assert {(one.sender, one.presence) for one in opened} == {(vector.sender, presence)}
 
 
 @pytest.mark.parametrize("case", FILE.hostile, ids=[case.what for case in FILE.hostile])
@@ -89,6 +100,17 @@ def by_the_book(vector: Vector) -> list[Said]:
 WITH_VALUE = {3: "Accept", 4: "Accepted", 6: "Chosen"}
 
 
+def disk(known: object) -> KnownDisk | None:
+    """What is known of a disk: nil or an array of two."""
+    match known:
+        case None:
+            return None
+        case [bytes(session), int(saves)]:
+            return KnownDisk(session.hex(), saves)
+        case _:
+            raise AssertionError(known)
+
+
 def words(line: Iterable[object]) -> Said:
     """One array of a batch."""
     match [*line]:
@@ -108,6 +130,13 @@ def words(line: Iterable[object]) -> Said:
         case [9, str(decision), int(session), int(number), [int(other), int(its), bytes(value)]]:
             held = Held((other, its), value.hex())
             return Said("Answer", decision, read=(session, number), accepted=held)
+        case [10, int(number), known]:
+            return Said("Ping", number=number, known=disk(known))
+        case [11, int(number), bytes(session), known, bool(votes)]:
+            hexed = session.hex()
+            return Said("Pong", number=number, session=hexed, known=disk(known), votes=votes)
+        case [12, int(number)]:
+            return Said("Register", number=number)
         case [5, str(decision), int(number), int(server), int(other), int(its)]:
             return Said("Nack", decision, (number, server), promised=(other, its))
         case [int(tag), str(decision), int(number), int(server), bytes(value)] if tag in WITH_VALUE:
@@ -158,5 +187,5 @@ def test_every_message_and_every_way_has_a_vector() -> None:
     assert {it.protection for it in FILE.vectors} == {"checked", "signed", "encrypted"}
     assert {said.type for it in FILE.vectors for said in it.messages} == {
         *("Prepare", "Promise", "Accept", "Accepted", "Nack", "Chosen", "Heartbeat"),
-        *("Query", "Answer"),
+        *("Query", "Answer", "Ping", "Pong", "Register"),
     }

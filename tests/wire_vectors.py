@@ -29,21 +29,25 @@ from paxos import (
     ReadId,
     ServerId,
 )
-from paxos_adapters.peers import Presence
+from paxos_adapters.peers import Known, Presence
 from paxos_adapters.wire import (
     Checked,
+    Control,
     Encrypted,
-    Entry,
     Hostile,
     Key,
     Keyring,
+    Line,
+    Ping,
+    Pong,
     Protection,
+    Register,
     Signed,
     Wire,
 )
-from paxos_adapters.wire.bounds import MAX_READ, MAX_ROUND, MAX_SAVES, MAX_SERVER
+from paxos_adapters.wire.bounds import MAX_PINGS, MAX_READ, MAX_ROUND, MAX_SAVES, MAX_SERVER
 from paxos_adapters.wire.frame import HEADER_BYTES, LAYOUT, TAG_BYTES, Header
-from tests.wires import DIGEST, MEMBERS, NEW, OLD, ONE, PRESENCE, TWO
+from tests.wires import DIGEST, KNOWN, MEMBERS, NEW, OLD, ONE, PRESENCE, TWO
 
 PATH = Path(__file__).parent / "vectors" / "wire.json"
 Numbers: TypeAlias = tuple[int, int]
@@ -65,16 +69,27 @@ class Held(msgspec.Struct):
     value: str
 
 
+class KnownDisk(msgspec.Struct):
+    """What is known of a disk."""
+
+    session: str
+    saves: int
+
+
 class Said(msgspec.Struct, omit_defaults=True):
-    """A message for a decision; of the fields, those that its type has."""
+    """A message for a decision, or a control message; of the fields, those that its type has."""
 
     type: str
-    decision: str
+    decision: str | None = None
     ballot: Numbers | None = None
     value: str | None = None
     accepted: Held | None = None
     promised: Numbers | None = None
     read: Numbers | None = None
+    number: int | None = None
+    session: str | None = None
+    known: KnownDisk | None = None
+    votes: bool | None = None
 
 
 class Disk(msgspec.Struct):
@@ -133,13 +148,15 @@ def wire(me: int, protection: str, key: str | None, *, cluster: str, presence: P
         digest=DIGEST,
         protection=guard,
         presence=lambda _: presence,
-        known={},
+        registered=lambda _: presence.session,
     )
 
 
-def said(entry: Entry) -> Said:
-    """A message in words."""
-    decision, message = entry
+def said(line: Line) -> Said:
+    """A line of a body in words."""
+    if not isinstance(line, tuple):
+        return told(line)
+    decision, message = line
     words = Said(type(message).__name__, decision)
     if isinstance(message, Query | Answer):
         words.read = message.id
@@ -151,6 +168,16 @@ def said(entry: Entry) -> Said:
         words.accepted = Held(message.accepted.ballot, message.accepted.value.hex())
     elif isinstance(message, Nack):
         words.promised = message.promised
+    return words
+
+
+def told(control: Control) -> Said:
+    """A control message in words."""
+    words = Said(type(control).__name__, number=control.number)
+    if not isinstance(control, Register) and control.known is not None:
+        words.known = KnownDisk(control.known.session, control.known.saves)
+    if isinstance(control, Pong):
+        words.session, words.votes = control.session, control.votes
     return words
 
 
@@ -170,9 +197,21 @@ EACH: list[Message[bytes]] = [
     Answer(READ, Proposal(BALLOT, b"red")),
     Heartbeat(),
 ]
-SEALED: list[tuple[str, list[Entry]]] = [
-    *((f"{type(it).__name__}", [("leader", it)]) for it in EACH),
+CONTROLS: list[Control] = [
+    Ping(1, None),
+    Ping(MAX_PINGS, Known("ff" * 8, MAX_SAVES)),
+    Pong(2, "ab" * 8, None, votes=False),
+    Pong(3, "ab" * 8, KNOWN, votes=True),
+    Register(4),
+]
+NAMED: list[tuple[str, Line]] = [
+    *((type(it).__name__, ("leader", it)) for it in EACH),
+    *((f"{type(it).__name__} {it.number}", it) for it in CONTROLS),
+]
+SEALED: list[tuple[str, list[Line]]] = [
+    *((what, [line]) for what, line in NAMED),
     ("all of them together", [("leader", it) for it in EACH]),
+    ("control messages and another one", [*CONTROLS, ("leader", Heartbeat())]),
     ("sixteen messages", [(f"{it}", Heartbeat()) for it in range(16)]),
     ("the highest ballot", [("", Promise(LAST, Proposal(LAST, b"")))]),
     ("the last read", [("", Query(LAST_READ)), ("", Answer(LAST_READ, Proposal(LAST, b"")))]),
@@ -183,7 +222,7 @@ SEALED: list[tuple[str, list[Entry]]] = [
 
 def vector(
     what: str,
-    entries: list[Entry],
+    entries: list[Line],
     protection: str,
     key: Key | None,
     *,
@@ -207,7 +246,7 @@ def vector(
 
 def vectors() -> list[Vector]:
     """All that are to be heard."""
-    beat: list[Entry] = [("leader", Heartbeat())]
+    beat: list[Line] = [("leader", Heartbeat())]
     last = evolve(PRESENCE, saves=MAX_SAVES, previous_saves=MAX_SAVES)
     return [
         *(vector(what, entries, "signed", OLD) for what, entries in SEALED),
@@ -258,6 +297,7 @@ def hostile() -> list[Refused]:
         "a first part that is not full": tagged(header=header._replace(parts=2)),
         "other members": tagged(header=header._replace(members=bytes(8))),
         "no session": tagged(header=header._replace(session=bytes(8))),
+        "a session that is not registered": tagged(header=header._replace(session=b"s" * 8)),
         "an earlier session with more saves": tagged(header=header._replace(previous_saves=21)),
         "no earlier session, with saves": tagged(header=header._replace(previous=bytes(8))),
         "2^63 saves": tagged(header=header._replace(saves=1 << 63)),
@@ -268,7 +308,15 @@ def hostile() -> list[Refused]:
         "a server above 2^32 - 1": tagged(msgspec.msgpack.encode([[1, "leader", 1, 1 << 32]])),
         "a name of 256 bytes": tagged(msgspec.msgpack.encode([[7, "d" * 256]])),
         "257 messages": tagged(msgspec.msgpack.encode([[7, ""]] * 257)),
-        "an unknown message": tagged(msgspec.msgpack.encode([[10, "leader"]])),
+        "an unknown message": tagged(msgspec.msgpack.encode([[13, "leader"]])),
+        "a ping that names a decision": tagged(msgspec.msgpack.encode([[10, "leader"]])),
+        "a ping of number -1": tagged(msgspec.msgpack.encode([[10, -1, None]])),
+        "a session of 7 bytes": tagged(msgspec.msgpack.encode([[10, 1, [bytes(7), 1]]])),
+        "a session of zeros is known": tagged(msgspec.msgpack.encode([[10, 1, [bytes(8), 1]]])),
+        "2^63 saves are known": tagged(msgspec.msgpack.encode([[10, 1, [b"s" * 8, 1 << 63]]])),
+        "an answer to no session": tagged(msgspec.msgpack.encode([[11, 1, bytes(8), None, True]])),
+        "a number for a truth": tagged(msgspec.msgpack.encode([[11, 1, b"s" * 8, None, 1]])),
+        "a registration with more": tagged(msgspec.msgpack.encode([[12, 1, 1]])),
         "a read of session -1": tagged(msgspec.msgpack.encode([[8, "leader", -1, 1]])),
         "a promise that tells of a higher ballot": tagged(
             msgspec.msgpack.encode([[2, "leader", 3, 1, [3, 2, b"red"]]])

@@ -24,8 +24,28 @@ from paxos import (
     ServerId,
 )
 from paxos_adapters.peers import Known, Presence
-from paxos_adapters.wire import Checked, Encrypted, Key, Keyring, Protection, Signed, Wire
-from paxos_adapters.wire.bounds import MAX_READ, MAX_ROUND, MAX_SERVER, MAX_VALUE_BYTES
+from paxos_adapters.wire import (
+    Checked,
+    Control,
+    Encrypted,
+    Key,
+    Keyring,
+    Line,
+    Ping,
+    Pong,
+    Protection,
+    Register,
+    Signed,
+    Wire,
+)
+from paxos_adapters.wire.bounds import (
+    MAX_PINGS,
+    MAX_READ,
+    MAX_ROUND,
+    MAX_SAVES,
+    MAX_SERVER,
+    MAX_VALUE_BYTES,
+)
 
 ONE, TWO, THREE = ServerId(1), ServerId(2), ServerId(3)
 MEMBERS = frozenset({ONE, TWO, THREE})
@@ -33,6 +53,7 @@ OLD, NEW = Key(bytes(range(32))), Key(bytes(range(32, 64)))
 SIGNED = Signed(Keyring((OLD,)))
 PRESENCE = Presence("ab" * 8, 20, "cd" * 8, 10)
 KNOWN = Known(PRESENCE.session, PRESENCE.saves)
+SESSIONS = dict.fromkeys(MEMBERS, PRESENCE.session)
 DIGEST = bytes(range(8))
 
 needs_aead = pytest.mark.skipif(
@@ -49,7 +70,7 @@ def protection(way: str) -> Protection:
 
 
 class End:
-    """A wire, and a presence that tests change."""
+    """A wire, a presence and registered sessions that tests change."""
 
     def __init__(
         self,
@@ -59,9 +80,10 @@ class End:
         cluster: str = "demo",
         presence: Presence = PRESENCE,
         digest: bytes = DIGEST,
-        known: dict[ServerId, Known] | None = None,
+        registered: dict[ServerId, str] | None = None,
     ) -> None:
         self.presence = presence
+        self.registered = SESSIONS if registered is None else registered
         self.wire = Wire(
             cluster=cluster,
             me=me,
@@ -69,8 +91,12 @@ class End:
             digest=digest,
             protection=protection,
             presence=lambda _: self.presence,
-            known=known or {},
+            registered=lambda peer: self.registered.get(peer),
         )
+
+    def say(self, *lines: Line, receiver: ServerId = TWO) -> tuple[bytes, ...]:
+        """The datagrams of ``lines``."""
+        return self.wire.seal(receiver, lines)
 
     def seal(self, *messages: Message[bytes], receiver: ServerId = TWO) -> tuple[bytes, ...]:
         """``messages`` for the decision 'leader'."""
@@ -97,3 +123,11 @@ MESSAGES: list[Message[bytes]] = [
     *(Answer(READS[-1], it) for it in PROPOSALS),
 ]
 """Every type of message, with the edges of every field."""
+
+TOLD = [None, KNOWN, Known("ff" * 8, MAX_SAVES), Known("01" * 8, 0)]
+CONTROLS: list[Control] = [
+    *(Ping(number, known) for number in (0, 1, MAX_PINGS) for known in TOLD),
+    *(Pong(1, "ab" * 8, known, votes) for known in TOLD for votes in (False, True)),
+    Register(MAX_PINGS),
+]
+"""Every type of control message, with the edges of every field."""

@@ -60,8 +60,8 @@ def descent(status: Status) -> str:
     it = status.descent
     if it.is_proven:
         return "proven"
-    others = "server" + "s" * (len(it.missing) > 1)
-    missing = f"{others} {' and '.join(map(str, it.missing))} not acknowledged"
+    servers, have = ("server", "has") if len(it.missing) == 1 else ("servers", "have")
+    missing = f"{servers} {' and '.join(map(str, it.missing))} {have} not acknowledged"
     return missing if it.votes else f"{missing}; this server does not vote yet"
 
 

@@ -1,7 +1,7 @@
 """A node: one server of a cluster on UDP and a file. See docs/node.md.
 
-Arrows point one way: errors, status <- links <- mesh <- transport; mesh, questions, alarms,
-saving, values <- node <- threaded.
+Arrows point one way: errors, status <- links, registration <- sessions <- mesh <- transport; mesh,
+questions, alarms, saving, values <- node <- threaded.
 """
 
 from paxos_adapters.node.errors import (
@@ -13,12 +13,13 @@ from paxos_adapters.node.errors import (
     NodeClosed,
     NotEntered,
     NotTheMembers,
+    OlderCopy,
     OutcomeUnknown,
     ServedBefore,
     Undecodable,
 )
 from paxos_adapters.node.node import Node
-from paxos_adapters.node.status import Peer, Status
+from paxos_adapters.node.status import Descent, Peer, Status
 from paxos_adapters.node.threaded import ThreadedNode
 from paxos_adapters.node.transport import DatagramTransport
 from paxos_adapters.node.values import Found
@@ -28,6 +29,7 @@ __all__ = [
     "BadValue",
     "Crowded",
     "DatagramTransport",
+    "Descent",
     "Found",
     "Insecure",
     "NoAnswer",
@@ -35,6 +37,7 @@ __all__ = [
     "NodeClosed",
     "NotEntered",
     "NotTheMembers",
+    "OlderCopy",
     "OutcomeUnknown",
     "Peer",
     "ServedBefore",

@@ -70,9 +70,9 @@ class Mesh:
     ) -> None:
         """The links of the server whose memory ``file`` is to all others of ``addresses``.
 
-        It listens at ``listen``, at its own address if not said. ``strict`` waits until it is proven
-        that no older copy of the file has voted. Raises BadNumber; NotTheMembers if
-        the addresses are not those of the file's members; Insecure for addresses beyond loopback
+        It listens at ``listen``, at its own address if not said. ``strict`` waits for proof that
+        no older copy of the file has voted. Raises BadNumber; NotTheMembers if the addresses are
+        not those of the file's members; Insecure for addresses beyond loopback
         without ``protection``, unless ``insecure``; BadAddress for those that can never work.
         """
         numbers.servers(addresses)

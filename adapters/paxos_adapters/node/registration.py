@@ -35,8 +35,8 @@ PATIENCE = 5
 class Registration:
     """Of the present session of server ``me``: who has answered, and who has acknowledged.
 
-    ``pings`` is how often all were asked. ``is_open``: enough have acknowledged. It stays so: what a
-    peer forgets later, it is told anew.
+    ``pings`` is how often all were asked. ``is_open``: enough have acknowledged. It stays so, since
+    what a peer forgets later it is told anew.
     """
 
     me: ServerId

@@ -7,8 +7,8 @@
 - What a peer says that it knows of this server, this server looks up in its own chain of sessions.
   If the chain lacks it, the file is an older copy, and the server stops: unless the peer's own
   session is not registered here, since then it may be the peer whose file is an older copy.
-- Late and repeated messages do no harm: all that they say of an honest server is in its chain, and
-  a Pong counts once, and only for the session that it answers.
+- Late and repeated messages do no harm: all that they say of an honest server is in its chain. That
+  this session is registered holds whenever it is said; that it is not, only in a new answer to it.
 
 Source: ``peers.py`` and ``registration.py``, for the rules.
 """
@@ -34,6 +34,7 @@ _log = LimitedLog(logging.getLogger(__name__))
 
 Registering: TypeAlias = tuple[ServerId, Known]
 """A session of a peer that a commit is to make durable here."""
+
 
 class Sessions:
     """Takes control messages. ``links`` are those of the mesh, by peer."""
@@ -78,9 +79,10 @@ class Sessions:
             self._learn(opened, control.known)
             self._answer(link, control.number, opened.presence.session)
         elif type(control) is Pong:
-            if control.session == self._file.session and control.number > link.ponged:
+            is_new = control.session == self._file.session and control.number > link.ponged
+            if is_new:
                 self._note(link, control, now_s)
-                self._learn(opened, control.known, is_answer=True)
+            self._learn(opened, control.known, is_answer=is_new)
         elif type(control) is Register:
             self._register(link, control.number, opened)
         else:

@@ -47,8 +47,8 @@ class DatagramTransport:
     ) -> None:
         """Between the servers of ``addresses``; ``receive`` gets each message and its sender.
 
-        The file says which server this is; ``strict`` is as for a node. Raises BadName; Insecure and NotTheMembers as a node
-        does.
+        The file says which server this is; ``strict`` is as for a node. Raises BadName;
+        Insecure and NotTheMembers as a node does.
         """
         check_name(decision)
         self.me = file.identity.server

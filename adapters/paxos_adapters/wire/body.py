@@ -161,15 +161,17 @@ _DECODER = msgspec.msgpack.Decoder(list[_Struct])
 # --- sending ------------------------------------------------------------------------------------
 
 
-def pack(line: Line) -> bytes:
-    """One line of a batch. Raises TooLarge, OutOfBounds, NotBytes, BadPresence."""
-    if not isinstance(line, tuple):
-        return _ENCODER.encode(_control(line))
-    decision, message = line
+def pack(decision: str, message: Message[bytes]) -> bytes:
+    """One line of a batch. Raises TooLarge, OutOfBounds, NotBytes."""
     size = len(decision.encode())
     if size > MAX_NAME_BYTES:
         raise TooLarge("the name of a decision", size, MAX_NAME_BYTES)
     return _ENCODER.encode(_struct(decision, message))
+
+
+def pack_control(control: Control) -> bytes:
+    """One line of a batch. Raises OutOfBounds, BadPresence."""
+    return _ENCODER.encode(_control(control))
 
 
 def batch(lines: Sequence[bytes]) -> bytes:
@@ -255,7 +257,16 @@ def _checked(value: object) -> bytes:
 # --- hearing ------------------------------------------------------------------------------------
 
 
-def unpack(body: bytes) -> tuple[Line, ...]:
+def unpack(body: bytes) -> tuple[Entry, ...]:
+    """The messages of a body without control messages. Raises Hostile, and nothing else."""
+    lines = unpack_lines(body)
+    entries = tuple([it for it in lines if isinstance(it, tuple)])
+    if len(entries) < len(lines):
+        raise Hostile(Reason.MALFORMED)
+    return entries
+
+
+def unpack_lines(body: bytes) -> tuple[Line, ...]:
     """The lines of a body, in order. Raises Hostile, and nothing else."""
     try:
         structs = _DECODER.decode(body)

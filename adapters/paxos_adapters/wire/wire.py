@@ -17,7 +17,7 @@ from attrs import frozen
 from paxos import ServerId, UnknownServer
 from paxos_adapters.peers import Presence
 from paxos_adapters.wire import parts
-from paxos_adapters.wire.body import Entry, Line, batch, pack, unpack
+from paxos_adapters.wire.body import Entry, Line, batch, pack, pack_control, unpack_lines
 from paxos_adapters.wire.bounds import MAX_MESSAGES, MAX_SERVER
 from paxos_adapters.wire.control import Control
 from paxos_adapters.wire.errors import Hostile, OutOfBounds, Reason
@@ -106,7 +106,7 @@ class Wire:
         """
         if receiver not in self._sent:
             raise UnknownServer(receiver, self._sent.keys())
-        packed = [pack(line) for line in lines]
+        packed = [pack(*it) if isinstance(it, tuple) else pack_control(it) for it in lines]
         said = disk(self._presence(receiver))
         return tuple(
             self._frame(receiver, part, len(bodies), body, said)
@@ -139,7 +139,7 @@ class Wire:
         whole: bytes | None = body
         if header.parts > 1:
             waiting, whole = parts.gather(waiting, header, body)
-        lines = () if whole is None else unpack(whole)
+        lines = () if whole is None else unpack_lines(whole)
         self._heard[header.sender] = Heard(session, window, waiting)
         return lines
 
@@ -181,7 +181,7 @@ class Wire:
 
 def _asked(header: Header, body: bytes) -> tuple[Line, ...]:
     """What a session says that is not registered: control messages, in one datagram."""
-    lines = unpack(body) if header.parts == 1 else ()
+    lines = unpack_lines(body) if header.parts == 1 else ()
     if not lines or any(isinstance(it, tuple) for it in lines):
         raise Hostile(Reason.NOT_REGISTERED)
     return lines
