@@ -233,8 +233,9 @@ class TestBound:
             assert again.ended(file.session) == 2
 
     def test_a_server_whose_peers_have_all_acknowledged_forgets_older_ones(
-        self, path: Path
+        self, path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
+        monkeypatch.setattr(store, "KEPT_SESSIONS", 0)
         with create(path) as file:
             first = file.session
         with reopen(path) as file:
@@ -252,6 +253,7 @@ class TestBound:
         self, path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(store, "FORGOTTEN_AT_ONCE", 2)
+        monkeypatch.setattr(store, "KEPT_SESSIONS", 1)
         create(path).close()
         for _ in range(4):
             reopen(path).close()
@@ -261,7 +263,7 @@ class TestBound:
             for number in range(4):
                 file.save([("x", MaxRound(number))])
                 counts.append(len(chain(path)))
-        assert counts == [4, 2, 1, 1]
+        assert counts == [3, 2, 2, 2]
         reopen(path).close()
 
 

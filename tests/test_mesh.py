@@ -17,6 +17,7 @@ from paxos_adapters.file.entries import identity_of
 from paxos_adapters.node import mesh as module
 from paxos_adapters.node.errors import ServedBefore
 from paxos_adapters.node.mesh import Mesh
+from paxos_adapters.node.registration import Registration
 from paxos_adapters.peers import Known, Presence
 from paxos_adapters.udp import Address
 from paxos_adapters.wire import Checked, Control, Line, Ping, Pong, Reason, Register, Wire
@@ -159,6 +160,52 @@ def test_a_peer_that_speaks_and_does_not_answer_is_not_up(tmp_path: Path) -> Non
                 while mesh.peers()[PEER].is_up != votes:
                     await asyncio.sleep(0.001)
             assert mesh.peers()[PEER].trip_s is not None
+            mesh.close()
+            await mesh.closed()
+
+    runs(run())
+
+
+def test_before_the_session_is_registered_no_message_is_taken(tmp_path: Path) -> None:
+    """Not even from a peer whose session was registered here before."""
+
+    async def run() -> None:
+        peer, path = Peer(), tmp_path / "n1.db"
+        session = peer.session("01", 5)
+        with FileStore.create(path, cluster="c", server=ME, quorum=MEMBERS) as file, peer.socket:
+            file.remember(PEER, Known("01" * 8, 5))
+            mesh, place = await opened(file, peer)
+            peer.say(session, place, ("a", MESSAGE), ("b", MESSAGE))
+            while mesh.lost != {"not registered yet": 2}:
+                await asyncio.sleep(0.001)
+            assert HEARD == []
+            acknowledged = Ping(1, Known(file.session, file.saves))
+            peer.say(session, place, acknowledged, ("a", MESSAGE))
+            await until(mesh, heard=1)
+            assert HEARD == [(PEER, "a", MESSAGE)]
+            mesh.close()
+            await mesh.closed()
+
+    runs(run())
+
+
+@pytest.mark.parametrize(
+    ("acknowledged", "is_open"), [({PEER}, False), (set[ServerId](), True), ({PEER}, True)]
+)
+def test_before_the_session_is_registered_no_message_is_sent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, acknowledged: set[ServerId], is_open: bool
+) -> None:
+    """Nor to a peer that has not acknowledged it."""
+    it = Registration(ME, MEMBERS, acknowledged=frozenset(acknowledged), is_open=is_open)
+    monkeypatch.setattr(Mesh, "registration", it)
+
+    async def run() -> None:
+        peer, path = Peer(), tmp_path / "n1.db"
+        with FileStore.create(path, cluster="c", server=ME, quorum=MEMBERS) as file, peer.socket:
+            mesh, _ = await opened(file, peer)
+            mesh.post(PEER, "a", MESSAGE)
+            is_sent = bool(acknowledged) and is_open
+            assert mesh.lost == ({} if is_sent else {"not acknowledged": 1})
             mesh.close()
             await mesh.closed()
 
