@@ -263,7 +263,7 @@ class TestBound:
             for number in range(4):
                 file.save([("x", MaxRound(number))])
                 counts.append(len(chain(path)))
-        assert counts == [3, 2, 2, 2]
+        assert counts == [4, 2, 2, 2]
         reopen(path).close()
 
 
