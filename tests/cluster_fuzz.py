@@ -59,6 +59,7 @@ REST_KIB, NAME_BYTES = 2_048, 6_000
 MOST_NAMES = 11_000
 MOST_LOG_BYTES = 4_096
 NEVER = {
+    Reason.NOT_DESCENDED,
     Reason.OUT_OF_BOUNDS,
     Reason.OTHER_MEMBERS,
     Reason.MALFORMED,
@@ -190,7 +191,8 @@ class Run:
                 raise Broken(f"node {me} keeps what a hostile datagram said")
             if grown_kib > REST_KIB:
                 raise Broken(f"node {me} has grown by {grown_kib:,} KiB at rest")
-            if honest > PINGS * (len(NODES) - 1) * (took_s + 2):
+            repeated = sum(counts_after.earlier.values()) - sum(counts.earlier.values())
+            if honest > PINGS * (len(NODES) - 1) * (took_s + 2) + repeated:
                 raise Broken(f"node {me} was sent {honest:,} datagrams in {took_s:.1f} s at rest")
         if self._rows() != rows:
             raise Broken("what nodes have saved is not what it was")
@@ -229,23 +231,28 @@ class Run:
                 raise Broken(f"node {me} has grown by {grown_kib:,} KiB, with {names:,} names")
 
     async def settle(self, it: Between) -> Counts:
-        """Wait until the nodes have taken everything, and account for it."""
+        """Wait until the nodes have taken everything, and account for it.
+
+        A control message of an earlier session is taken, or refused: it says nothing that is news.
+        """
         counts = await self._drained(it)
         after = await self.standing()
         for me in NODES:
             sent, dropped = counts.hostile[me], counts.dropped[me]
             refused = sum(after[me].refused.values())
-            if not sent - dropped <= refused <= sent:
+            if not sent - dropped - counts.earlier[me] <= refused <= sent:
                 raise Broken(
                     f"node {me}: {sent:,} were sent, {refused:,} refused, {dropped:,} dropped by "
                     f"the system; {after[me].refused}"
                 )
             met = {Reason[it.upper()] for it in after[me].refused}
-            must = set(Reason) - NEVER - ({Reason.NOT_DESCENDED} if me == BACK else set())
+            met -= {Reason.NOT_DESCENDED}  # If a registration is repeated.
+            must = set(Reason) - NEVER - ({Reason.NOT_REGISTERED} if me == BACK else set())
             if met != must:
                 raise Broken(f"node {me} has met {met ^ must}, or has not")
             self.seen["sent"] += sent
             self.seen["refused"] += refused
+            self.seen["taken, of an earlier session"] += max(0, sent - dropped - refused)
             self.seen["dropped by the system"] += dropped
             self.seen.update({f"refused: {why}": n for why, n in after[me].refused.items()})
         self.seen["made anew"] = counts.distinct

@@ -58,6 +58,9 @@ class Setup(msgspec.Struct, frozen=True):
     seed: int
 
 
+EARLIER = "of an earlier session"
+
+
 class Order(msgspec.Struct, frozen=True):
     """Send so many hostile datagrams; or take what ``restarted`` said for an earlier life."""
 
@@ -75,10 +78,12 @@ class Counts(msgspec.Struct, frozen=True):
     """So far: hostile datagrams by receiver and by kind, honest ones by receiver, and answers.
 
     ``dropped``: what the system had no room for, honest or not, by receiver. ``answers``: what came
-    to strangers. ``distinct``: how many of all hostile ones were made anew.
+    to strangers. ``distinct``: how many of all hostile ones were made anew. ``earlier``: hostile ones
+    that an earlier session of their sender said, from its address, by receiver.
     """
 
     hostile: dict[int, int]
+    earlier: dict[int, int]
     kinds: dict[str, int]
     honest: dict[int, int]
     dropped: dict[int, int]
@@ -161,6 +166,7 @@ class Attacker:
 
     def __init__(self, middle: Middle, setup: Setup) -> None:
         self.hostile: Counter[int] = Counter()
+        self.said_earlier: Counter[int] = Counter()
         self.kinds: Counter[str] = Counter()
         self.distinct = 0
         self.earlier: dict[Link, list[bytes]] = {}
@@ -180,7 +186,7 @@ class Attacker:
             "cut": self._cut,
             "spliced": self._spliced,
             "repeated": self._repeated,
-            "of an earlier life": self._earlier,
+            EARLIER: self._earlier,
             "for somebody else": self._misled,
             "forged sender": self._forged,
             "too large": self._large,
@@ -208,6 +214,7 @@ class Attacker:
         sock = middle.sockets[two, one] if is_right else self._random.choice(middle.strangers)
         sock.sendto(datagram, middle.nodes[two])
         self.hostile[two] += 1
+        self.said_earlier[two] += is_right and kind == EARLIER and link in self.earlier
         self.kinds[kind] += 1
 
     def _refresh(self) -> None:
@@ -327,6 +334,7 @@ def main(words: Sequence[str]) -> int:
             _say(
                 Counts(
                     dict(attacker.hostile),
+                    {me: attacker.said_earlier[me] for me in middle.nodes},
                     dict(attacker.kinds),
                     dict(middle.honest),
                     middle.queues()[1],

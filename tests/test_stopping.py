@@ -29,12 +29,17 @@ from paxos_adapters.node import (
 from paxos_adapters.node.control import serve
 from paxos_adapters.node.lines import beside
 from paxos_adapters.node.mesh import Mesh
+from paxos_adapters.node.registration import Registration
 from paxos_adapters.registers import Registers
 from paxos_adapters.threads import ThreadNotStarted, aside
 from paxos_adapters.udp import Address, Endpoint
+from paxos_adapters.wire import Wire
 
 ME, OTHER = ServerId(1), ServerId(2)
 ALONE: dict[ServerId, Address] = {ME: ("127.0.0.1", 0)}
+REGISTERED = Registration(ME, majority([ME, OTHER]), is_open=True)
+"""Server 2 has acknowledged this session, and has gone since."""
+
 WITHOUT_A_MAJORITY: dict[ServerId, Address] = {**ALONE, OTHER: ("127.0.0.1", 9)}
 
 
@@ -105,7 +110,7 @@ def read_what_is_known(node: Node[bytes]) -> None:
 
 
 ENTRIES: dict[str, tuple[type[object] | object, str, Callable[[Node[bytes]], None]]] = {
-    "a datagram": (Mesh, "_refuse", send),
+    "a datagram": (Wire, "claimed_sender", send),
     "all that has arrived": (Mesh, "flush", send),
     "a turn that a program begins": (Registers, "receive", propose),
     "the end of a turn": (Registers, "take", propose),
@@ -131,6 +136,8 @@ def test_what_nobody_expects_stops_the_node_and_says_so(
     unguarded: list[object] = []
     _sending.clear()
     addresses = WITHOUT_A_MAJORITY if entry == "an alarm" else ALONE
+    if entry == "an alarm":
+        monkeypatch.setattr(Mesh, "registration", REGISTERED)
 
     async def run() -> None:
         async with running(tmp_path, addresses, quick_s=quick_s) as node:
@@ -158,9 +165,10 @@ def test_what_nobody_expects_stops_the_node_and_says_so(
 
 
 def test_proof_of_a_broken_protocol_stops_the_node_and_nothing_more_is_taken(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Two values are chosen under one name; what came after that is left."""
+    monkeypatch.setattr(Mesh, "registration", REGISTERED)
     said = [
         ("x", Chosen(Ballot(7, OTHER), b"red")),
         ("x", Chosen(Ballot(8, OTHER), b"blue")),

@@ -166,6 +166,7 @@ class TransportKit(Generic[V]):
     def test_a_burst_arrives_in_good_part(self) -> None:
         """Some may be lost: not nearly all, and not always those of one kind."""
         with self._traffic(*MEMBERS) as traffic:
+            traffic.check_way(ONE, TWO, "before any burst")
             kinds = of_every_kind(self.highest, self.values[0])
             missing = {type(it).__name__ for it in kinds}
             for _ in range(TRIES):
