@@ -71,6 +71,8 @@ torture: $(VENV)/test  ## kills, power cuts, damage; and a cluster in bad weathe
 	@$(BIN)/python -m tests.torture $(TORTURE)
 	@echo "== torture: a cluster"
 	@$(BIN)/python -m tests.cluster_torture $(TORTURE)
+	@echo "== torture: what operators do to disks"
+	@$(BIN)/python -m tests.disk_torture $(TORTURE)
 
 fuzz: $(VENV)/test  ## millions of hostile datagrams, for the wire and for a cluster, some minutes
 	@echo "== fuzz: the wire"

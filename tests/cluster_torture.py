@@ -86,12 +86,12 @@ class Cluster:
         self._folder = folder
         self._network = network
         self._flaw: Flaw = flaw
-        self._keys = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"
+        self.keys = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"
 
     async def start(self, me: int) -> None:
         """Start a node that is down. Raises Broken if it does not."""
         addresses = self._network.addresses
-        setup = Setup(me, str(self.paths[me]), addresses, self._keys, idle=IDLE, flaw=self._flaw)
+        setup = Setup(me, str(self.paths[me]), addresses, self.keys, idle=IDLE, flaw=self._flaw)
         try:
             self.up[me] = await Remote.start(setup, self.log(me), self._network.wrapper(me))
         except Gone:
@@ -146,7 +146,7 @@ class Run:
         async def one(number: int) -> None:
             async with room:
                 await asyncio.gather(*(self._client(number, it) for it in range(CLIENTS)))
-                await self._ask("read", self._chance.randrange(number + 1))
+                await self.ask("read", self._chance.randrange(number + 1))
                 self.seen["names"] += 1
 
         await asyncio.gather(*map(one, range(self._plan.names)))
@@ -158,9 +158,9 @@ class Run:
         for question in range(QUESTIONS):
             verb = self._chance.choice(verbs) if client or question else "propose"
             value = f"{number} by {client}, {question}"
-            await self._ask(verb, number, value + "." * (number % LARGE == 0) * LARGE_BYTES)
+            await self.ask(verb, number, value + "." * (number % LARGE == 0) * LARGE_BYTES)
 
-    async def _ask(
+    async def ask(
         self,
         verb: Literal["propose", "read", "watch"],
         number: int,
@@ -266,9 +266,9 @@ class Run:
             async with room:
                 first, *others = NODES[number % 5 :] + NODES[: number % 5]
                 value = f"{number} in the calm"
-                await self._ask("propose", number, value, node=first, timeout_s=SETTLE_S)
+                await self.ask("propose", number, value, node=first, timeout_s=SETTLE_S)
                 for node in others:
-                    await self._ask("read", number, node=node, timeout_s=SETTLE_S)
+                    await self.ask("read", number, node=node, timeout_s=SETTLE_S)
                 self.seen["decided"] += 1
 
         try:
@@ -321,7 +321,7 @@ async def torture(plan: Plan, folder: Path, *, with_weather: bool) -> Counter[st
                 calm_s = await _live(run, cluster)
                 wrong = await cluster.stop()
             except asyncio.CancelledError:
-                print(f"interrupted; so far: {_counts(run.seen)}", flush=True)
+                print(f"interrupted; so far: {counts(run.seen)}", flush=True)
                 raise
             finally:
                 await run.over()
@@ -335,7 +335,7 @@ async def torture(plan: Plan, folder: Path, *, with_weather: bool) -> Counter[st
         shown = "\n".join([*faults[:10], *wrong[:2]])
         raise Broken(
             f"seed {plan.seed}: {len(faults)} faults; the log is {KEPT}\n{shown}\n"
-            f"{_counts(run.seen)}"
+            f"{counts(run.seen)}"
         )
     run.seen["votes"] = len(votes)
     run.seen["majorities at one ballot"] = checker.chosen_by_majority(votes, NODES)
@@ -360,10 +360,10 @@ async def _report(seen: Counter[str]) -> None:
     """Say now and then how far it is."""
     while True:
         await asyncio.sleep(REPORT_S)
-        print(f"... {_counts(seen)}", flush=True)
+        print(f"... {counts(seen)}", flush=True)
 
 
-def _counts(seen: Counter[str]) -> str:
+def counts(seen: Counter[str]) -> str:
     return ", ".join(f"{what} {times:,}" for what, times in sorted(seen.items()))
 
 
@@ -392,7 +392,7 @@ def main(words: Sequence[str]) -> int:
                 print(f"BROKEN, {where}: {broken}", flush=True)
                 return 1
         took_s = time.perf_counter() - started
-        print(f"cluster {where}: {took_s:.0f} s, {_counts(seen)}; faults found: 0", flush=True)
+        print(f"cluster {where}: {took_s:.0f} s, {counts(seen)}; faults found: 0", flush=True)
     return 0
 
 

@@ -78,8 +78,8 @@ class Counts(msgspec.Struct, frozen=True):
     """So far: hostile datagrams by receiver and by kind, honest ones by receiver, and answers.
 
     ``dropped``: what the system had no room for, honest or not, by receiver. ``answers``: what came
-    to strangers. ``distinct``: how many of all hostile ones were made anew. ``earlier``: hostile ones
-    that an earlier session of their sender said, from its address, by receiver.
+    to strangers. ``distinct``: how many of all hostile ones were made anew. ``earlier``: what an
+    earlier session of its sender said, repeated from its address, by receiver.
     """
 
     hostile: dict[int, int]

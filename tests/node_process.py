@@ -44,7 +44,8 @@ from paxos_adapters import blocks, registers
 from paxos_adapters.codecs import TEXT
 from paxos_adapters.file import FileStore
 from paxos_adapters.host import Pace
-from paxos_adapters.node import Node
+from paxos_adapters.node import Node, sessions
+from paxos_adapters.peers import Known, Presence
 from paxos_adapters.udp import Address
 from paxos_adapters.wire import Keyring, Signed, frame, wire
 from paxos_adapters.wire.frame import HEADER_BYTES, TAG_BYTES, Header
@@ -57,7 +58,13 @@ PR_SET_PDEATHSIG = 1
 
 Verb: TypeAlias = Literal["propose", "read", "watch", "status"]
 Flaw: TypeAlias = Literal[
-    "", "forgets", "accepts everything", "answers nobody", "checks no tag", "remembers all it hears"
+    "",
+    "forgets",
+    "accepts everything",
+    "answers nobody",
+    "checks no tag",
+    "remembers all it hears",
+    "hears old disks",
 ]
 
 
@@ -199,6 +206,14 @@ def _hoarding(datagram: bytes) -> Header:
     return frame.read(datagram)
 
 
+def _whatever(_: Known | None, said: Presence) -> Known:
+    return Known(said.session, said.saves)
+
+
+def _true(_: FileStore, __: Known) -> bool:
+    return True
+
+
 load = FileStore.load
 hoard: list[bytes] = []
 FLAWS: Mapping[Flaw, Sequence[tuple[object, str, object]]] = {
@@ -208,6 +223,7 @@ FLAWS: Mapping[Flaw, Sequence[tuple[object, str, object]]] = {
     "answers nobody": ((servers, "receive", _silent),),
     "checks no tag": ((Signed, "open", _unchecked),),
     "remembers all it hears": ((wire, "read", _hoarding),),
+    "hears old disks": ((sessions, "meet", _whatever), (FileStore, "descends_from", _true)),
 }
 
 
