@@ -439,6 +439,18 @@ def test_files_that_do_not_follow_on_each_other_are_told(tmp_path: Path) -> None
     assert difference.expected.startswith("acceptor ")
 
 
+def test_a_rotation_leaves_no_descriptor_open(tmp_path: Path) -> None:
+    """Linux says which are; elsewhere nothing does."""
+    descriptors = Path("/proc/self/fd")
+    if not descriptors.is_dir():
+        pytest.skip("this system does not tell which descriptors are open")
+    with record(tmp_path / "run", max_bytes=MIN_BYTES, keep=9) as recorder:
+        rivals(recorder)
+        assert len([*tmp_path.iterdir()]) > 2
+        shown = [os.readlink(it) for it in descriptors.iterdir() if it.is_symlink()]
+        assert [it for it in shown if it.startswith(str(tmp_path))] == [str(tmp_path / "run")]
+
+
 def test_only_so_many_files_stay(tmp_path: Path) -> None:
     with record(tmp_path / "run", max_bytes=MIN_BYTES, keep=1) as recorder:
         clusters = [rivals(recorder, seed) for seed in range(4)]
