@@ -71,6 +71,7 @@ def contestants() -> Iterable[Contestant]:
     """All that are to be had; the others are skipped aloud."""
     yield Contestant("floor", "floor.py", "yes", widths=(1,))
     yield Contestant("ours", "node.py", "yes")
+    yield Contestant("ours, reads", "node.py", "yes", environment={"READS": "1"})
     if find_spec("uvloop"):
         yield Contestant("ours, uvloop", "node.py", "yes", environment={"UVLOOP": "1"})
     else:

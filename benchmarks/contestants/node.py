@@ -27,7 +27,8 @@ TIMEOUT_S = 30.0
 
 
 async def measure(node: Node[bytes], seconds: float, width: int) -> list[float]:
-    """How long each took, of ``width`` at a time."""
+    """How long each took, of ``width`` at a time: decisions, or with READS reads of decided names."""
+    reads = "READS" in os.environ
     for number in range(WARM_UP):
         await node.propose(f"warm {number}", VALUE, timeout_s=TIMEOUT_S)
     taken: list[float] = []
@@ -36,7 +37,10 @@ async def measure(node: Node[bytes], seconds: float, width: int) -> list[float]:
 
     async def client() -> None:
         while (started := time.perf_counter()) < until:
-            await node.propose(f"name {next(numbers)}", VALUE, timeout_s=TIMEOUT_S)
+            if reads:
+                await node.read(f"warm {next(numbers) % WARM_UP}", timeout_s=TIMEOUT_S)
+            else:
+                await node.propose(f"name {next(numbers)}", VALUE, timeout_s=TIMEOUT_S)
             if (now := time.perf_counter()) < until:
                 taken.append(now - started)
 
