@@ -27,7 +27,7 @@ TIMEOUT_S = 30.0
 
 
 async def measure(node: Node[bytes], seconds: float, width: int) -> list[float]:
-    """How long each took, of ``width`` at a time: decisions, or with READS reads of decided names."""
+    """How long each took, of ``width`` at a time: decisions, or READS of decided names."""
     reads = "READS" in os.environ
     for number in range(WARM_UP):
         await node.propose(f"warm {number}", VALUE, timeout_s=TIMEOUT_S)
