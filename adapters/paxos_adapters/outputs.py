@@ -55,6 +55,8 @@ class Kind:
 
 RECORDING_HEAD = b'{"recording":'
 RECORDING = Kind("a recording", RECORDING_HEAD)
+ARTEFACT_HEAD = b'{"paxos members":'
+ARTEFACT = Kind("an artefact of a change of members", ARTEFACT_HEAD)
 NEW = Kind("a new file", None)
 
 
@@ -115,8 +117,13 @@ def create(path: Path, content: bytes) -> None:
 
     Raises OutputRefused and OSError.
     """
+    create_in_parts(path, (content,))
+
+
+def create_in_parts(path: Path, parts: Iterable[bytes]) -> None:
+    """As ``create``, of what comes in ``parts``. Raises what these raise, too."""
     check(path, NEW)
-    unfinished = _written(path, content)
+    unfinished = _written(path, parts)
     try:
         os.link(unfinished, path)  # Unlike a rename, it replaces nothing.
     except FileExistsError:
@@ -132,7 +139,7 @@ def replace(path: Path, kind: Kind, content: bytes) -> None:
     Raises OutputRefused and OSError.
     """
     check(path, kind)
-    unfinished = _written(path, content)
+    unfinished = _written(path, (content,))
     try:
         check(path, kind)
         os.replace(unfinished, path)
@@ -171,13 +178,13 @@ def files_of(store: Path) -> Iterator[Path]:
     yield from (store.with_name(store.name + it) for it in BESIDE_A_STORE)
 
 
-def _written(path: Path, content: bytes) -> Path:
-    """A new file beside ``path``, with ``content``, on the disk."""
+def _written(path: Path, parts: Iterable[bytes]) -> Path:
+    """A new file beside ``path``, with these ``parts``, on the disk."""
     unfinished = path.with_name(f".{path.name[:100]}-{token_hex(4)}")
     descriptor = open_for_writing(unfinished, NEW)
     try:
         with open(descriptor, "wb") as file:
-            file.write(content)
+            file.writelines(parts)
             file.flush()
             os.fsync(descriptor)
     except BaseException:
@@ -190,14 +197,18 @@ def _check_name(path: Path, keep_out: Iterable[Path]) -> None:
     if path.name in ("", "..") or "\0" in str(path):
         raise OutputRefused(path, "names no file.")
     real = _located(path)
-    if real in map(_located, keep_out):
+    if real in map(_located, keep_out) or is_beside_a_store(path):
         raise _of_a_server(path)
     for suffix in BESIDE_A_STORE:
-        base = real.removesuffix(suffix)
-        if base != real and _is_store(base):
-            raise _of_a_server(path)
         if suffix != "-new" and os.path.lexists(real + suffix):
             raise _of_a_server(path)
+
+
+def is_beside_a_store(path: Path) -> bool:
+    """Whether a store that is there uses this name, for its mark, its log or the like."""
+    real = _located(path)
+    bases = (real.removesuffix(suffix) for suffix in BESIDE_A_STORE if real.endswith(suffix))
+    return any(map(_is_store, bases))
 
 
 def _located(path: Path) -> str:

@@ -10,7 +10,7 @@ from paxos_adapters.forks import Forked as Forked
 REJOIN = (
     "A server that has lost its memory must not vote under its old id: it could contradict what it "
     "said. Keep the files as they are, to look into them (paxos inspect); give the server a new id "
-    "and a new file, and let the others take it in under that."
+    "and a new file, by a change of members (paxos members)."
 )
 
 
@@ -116,7 +116,7 @@ class Denied(StoreError):
         super().__init__(
             f"{path} cannot be used ({type(cause).__name__}: {cause}); nothing was changed. See to "
             "it that the folder is there, that this process may read and write in it, and that it "
-            "is not mounted read-only."
+            "is neither full nor mounted read-only."
         )
         self.path = path
 

@@ -21,7 +21,7 @@ from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
 from secrets import token_bytes, token_hex
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 from attrs import evolve, frozen
 
@@ -52,9 +52,11 @@ from paxos_adapters.file.rows import (
     session_row,
 )
 from paxos_adapters.file.writing import PATIENCE_S, connect_to_write, old_sessions, put
+from paxos_adapters.outputs import is_beside_a_store
 from paxos_adapters.peers import NO_SESSION, Known
 
 T = TypeVar("T")
+Fill: TypeAlias = Callable[[sqlite3.Connection, Identity], None]
 
 MAX_SESSIONS = 100_000
 """How many entries the chain keeps. A supervisor that starts a program which ends at once, once a
@@ -80,12 +82,13 @@ class Opened:
     last: Known
 
 
-def create(path: Path, identity: Identity) -> Opened:
+def create(path: Path, identity: Identity, fill: Fill | None = None) -> Opened:
     """Make the files of a new server; the incarnation is drawn here.
 
-    Raises AlreadyThere, InUse, Denied.
+    ``fill`` writes what it begins with: a commit, with saves of 1. Raises AlreadyThere, InUse,
+    Denied, and what ``fill`` raises.
     """
-    path = _place(path)
+    path = place(path)
     try:
         mark = Mark.unfinished(path)
     except (OSError, ValueError) as error:
@@ -95,7 +98,7 @@ def create(path: Path, identity: Identity) -> Opened:
         incarnation = token_bytes(16)
         mark.finish(incarnation)
         identity = evolve(identity, incarnation=incarnation.hex())
-        _lay_down(path, identity)
+        _lay_down(path, identity, fill)
         return _settled(path, mark, identity)
     except BaseException as error:
         mark.close()
@@ -116,12 +119,15 @@ def open_file(path: Path, identity: Identity) -> Opened:
     return under_lock(path, lambda path, mark: _settled(path, mark, identity))
 
 
-def _place(path: Path) -> Path:
-    """Where a new store is to be, its folder without links. Raises Denied."""
+def place(path: Path) -> Path:
+    """Where a new store is to be, its folder without links. Raises Denied, AlreadyThere."""
     try:
         if path.name in ("", ".."):
             raise FileNotFoundError(f"{str(path)!r} names no file")
-        return path.parent.resolve(strict=True) / path.name
+        path = path.parent.resolve(strict=True) / path.name
+        if is_beside_a_store(path):
+            raise AlreadyThere(path, "its name is one that another store uses")
+        return path
     except (OSError, ValueError, RuntimeError) as error:
         raise Denied(path, error) from error
 
@@ -153,7 +159,8 @@ def _refusal(path: Path, error: sqlite3.Error | OSError) -> StoreError:
     return refusal(path, error) if isinstance(error, sqlite3.Error) else Denied(path, error)
 
 
-def _draft(path: Path) -> Path:
+def draft_of(path: Path) -> Path:
+    """Where a store stands as long as it is being made."""
     return path.with_name(path.name + "-new")
 
 
@@ -169,8 +176,19 @@ def _clear_the_way(path: Path, mark: Mark) -> None:
     for side in SIDES:
         if os.path.lexists(path.with_name(path.name + side)):
             raise AlreadyThere(path, f"it is gone, and {path.name}{side} is there, a part of it")
-    draft = _draft(path)
-    for leftover in beside(path), draft, *(draft.with_name(draft.name + it) for it in SIDES):
+    clear_draft(path)
+    beside(path).unlink(missing_ok=True)
+
+
+def clear_draft(path: Path) -> None:
+    """Remove what stands where the store at ``path`` is made. Raises AlreadyThere, OSError.
+
+    A draft has no mark; what has one is the store of another server.
+    """
+    draft = draft_of(path)
+    if os.path.lexists(beside(draft)):
+        raise AlreadyThere(path, f"{draft.name}, where it would be made, is another store")
+    for leftover in draft, *(draft.with_name(draft.name + it) for it in SIDES):
         leftover.unlink(missing_ok=True)
 
 
@@ -180,8 +198,8 @@ def _saves_of_another(path: Path) -> int:
     return other.said.saves
 
 
-def _lay_down(path: Path, identity: Identity) -> None:
-    draft = _draft(path)
+def _lay_down(path: Path, identity: Identity, fill: Fill | None) -> None:
+    draft = draft_of(path)
     os.close(private.make(draft))
     with closing(connect_to_write(draft)) as connection:
         connection.executescript(SCHEMA)
@@ -191,6 +209,8 @@ def _lay_down(path: Path, identity: Identity) -> None:
         connection.execute("INSERT INTO identity VALUES (?, ?, ?, ?, ?, ?)", row)
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version = {FORMAT}")
+        if fill is not None:
+            fill(connection, identity)
     _sync(draft)
     os.link(draft, path)  # Unlike a rename, it replaces nothing.
     draft.unlink()
