@@ -160,11 +160,15 @@ class Disks:
         newest = await self._copy(me, "newest")
         self._put_back(me, old)
         for _ in range(restarts):
-            await self._start(me)
-            answer = await self.cluster.up[me].ask("propose", "old", "old", timeout_s=SETTLE_S)
-            if "does not descend" not in answer.unknown:
-                raise Broken(f"node {me} votes with an old disk: {answer}")
-            await self.cluster.kill(me)
+            try:
+                await self._start(me)
+            except Broken:
+                self.seen["old disks refused by themselves"] += 1
+            else:
+                answer = await self.cluster.up[me].ask("propose", "old", "old", timeout_s=SETTLE_S)
+                if "does not descend" not in answer.unknown:
+                    raise Broken(f"node {me} votes with an old disk: {answer}")
+                await self.cluster.kill(me)
             self._blames(me, "OlderCopy")
             self.seen["old disks refused"] += 1
         self._put_back(me, newest)

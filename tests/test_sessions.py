@@ -232,9 +232,24 @@ def test_a_server_whose_chain_lacks_what_a_peer_knows_stops(
 ) -> None:
     known = Known(server.first.session, 99) if known is None else known
     told = Ping(1, known) if control is Ping else Pong(1, "09" * 8, known, votes=True)
-    with pytest.raises(OlderCopy, match="server 2 has heard session") as caught:
+    with pytest.raises(OlderCopy, match="server 2 knows of session") as caught:
         server.hear(told)
     assert (caught.value.peer, caught.value.known) == (TWO, known)
+
+
+def test_a_file_that_was_found_to_be_an_older_copy_keeps_that(server: Server) -> None:
+    """It does not vote when only peers are up that know nothing of it."""
+    unknown = Known("09" * 8, 1)
+    with pytest.raises(OlderCopy):
+        server.hear(Ping(1, unknown))
+    path = server.file.path
+    server.file.close()
+    with FileStore.open(path, cluster="c", server=ME, quorum=QUORUM) as file:
+        with pytest.raises(OlderCopy, match="server 1 knows of session 0909") as caught:
+            Sessions(file, {}, Counter(), is_strict=False)
+        assert (caught.value.peer, caught.value.known) == (ME, unknown)
+        file.remember(ME, None)  # What paxos readmit does.
+        Sessions(file, {}, Counter(), is_strict=False)
 
 
 def test_a_later_count_of_the_present_session_stops_it_too(server: Server) -> None:

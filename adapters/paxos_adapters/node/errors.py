@@ -78,11 +78,14 @@ class ServedBefore(PaxosError):
 
 
 class OlderCopy(PaxosError):
-    """A peer has heard a session of this server that its file does not descend from."""
+    """A peer has heard a session of this server that its file does not descend from.
+
+    ``peer`` says so; it is the server itself if the file was found to be an older copy before.
+    """
 
     def __init__(self, path: Path, peer: ServerId, known: Known) -> None:
         super().__init__(
-            f"server {peer} has heard session {known.session} of this server with {known.saves:,} "
+            f"server {peer} knows of session {known.session} of this server with {known.saves:,} "
             f"saves, and {path.name} does not descend from it: it is an older copy, or not the "
             "file of this server. It may have lost votes, so this server does not vote. Put the "
             "newest file back; if that is lost, replace the server: docs/lost-server.md."

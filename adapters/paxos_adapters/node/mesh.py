@@ -81,7 +81,8 @@ class Mesh:
         It listens at ``listen``, at its own address if not said. ``strict`` waits for proof that
         no older copy of the file has voted. Raises BadNumber; NotTheMembers if the addresses are
         not those of the file's members; Insecure for addresses beyond loopback
-        without ``protection``, unless ``insecure``; BadAddress for those that can never work.
+        without ``protection``, unless ``insecure``; BadAddress for those that can never work;
+        OlderCopy if the file was found to be one before.
         """
         numbers.servers(addresses)
         me, members = file.identity.server, file.quorum.members

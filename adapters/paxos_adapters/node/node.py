@@ -107,7 +107,7 @@ class Node(Generic[V]):
 
         The file says which server this is, who the members are, and what their quorums are. Raises
         BadNumber; NotTheMembers if the addresses are not those of the members; BadAddress for
-        addresses that can never work; Insecure.
+        addresses that can never work; Insecure; OlderCopy if the file was found to be one before.
         """
         self._quick_s = numbers.seconds("quick_s", quick_s)
         numbers.servers(addresses)

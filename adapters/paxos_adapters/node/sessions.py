@@ -7,6 +7,8 @@
 - What a peer says that it knows of this server, this server looks up in its own chain of sessions.
   If the chain lacks it, the file is an older copy, and the server stops: unless the peer's own
   session is not registered here, since then it may be the peer whose file is an older copy.
+- A file that was found to be an older copy keeps that, so that it does not vote when it is started
+  again, either, whichever peers are up then.
 - Late and repeated messages do no harm: all that they say of an honest server is in its chain. That
   this session is registered holds whenever it is said; that it is not, only in a new answer to it.
 
@@ -49,11 +51,13 @@ class Sessions:
     ) -> None:
         """The sessions of the server whose memory ``file`` is, before anything was said.
 
-        What is ``refused`` is counted there.
+        What is ``refused`` is counted there. Raises OlderCopy if the file was found to be one.
         """
-        self.registration: Registration = begun(
-            file.identity.server, file.quorum, is_strict=is_strict
-        )
+        me = file.identity.server
+        found = file.peers.get(me)
+        if found is not None and not file.descends_from(found):
+            raise OlderCopy(file.path, me, found)
+        self.registration: Registration = begun(me, file.quorum, is_strict=is_strict)
         self._file = file
         self._links = links
         self._refused = refused
@@ -120,6 +124,8 @@ class Sessions:
         """Either this file is an older copy, or that of the sender is."""
         older = OlderCopy(self._file.path, opened.sender, known)
         if opened.is_registered:
+            self._file.remember(self._file.identity.server, known)
+            self._file.save(())
             raise older
         _log.warning(
             opened.sender,
