@@ -305,7 +305,7 @@ class Node(Generic[V]):
             len(self._registers),
             len(self._questions),
             {reason.name.lower(): times for reason, times in self._mesh.refused.items()},
-            {**self._mesh.lost, **_counted("waiting for the disk", self._registers.dropped)},
+            {**self._mesh.lost, **self._registers.dropped},
             self._registers.promised,
             self._mesh.buffers,
             None if self._stopped is None else str(self._stopped),
@@ -408,7 +408,3 @@ class Node(Generic[V]):
         elif self._stopped is None:
             self._registers.saved(waiting, saved)
             self._turn()
-
-
-def _counted(what: str, times: int) -> dict[str, int]:
-    return {what: times} if times else {}
