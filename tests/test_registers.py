@@ -566,7 +566,7 @@ class TestBounds:
         disk = FastDisk()
         rig, most = Rig(disk=disk), 0
         rig.reserve()
-        for number in range(30_000):
+        for number in range(60_000):
             rig.registers.receive(f"{number}", From(OTHER, Prepare(B12)))
             rig.performed.clear()
             most = max(most, len(rig.registers))
