@@ -549,18 +549,35 @@ class TestBounds:
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Names that were merely prepared must be saved before they can be dropped."""
-        for bound, most in ("MAX_IDLE", 3), ("SPARE", 0), ("MAX_WAITING", 2), ("MAX_NAMES", 9):
+        for bound, most in ("MAX_IDLE", 3), ("SPARE", 3), ("MAX_WAITING", 2), ("MAX_NAMES", 9):
             monkeypatch.setattr(module, bound, most)
         rig = Rig()
         rig.reserve()
         for name in range(40):
             rig.registers.receive(f"{name}", From(OTHER, Prepare(B12)))
+        assert len(rig.registers) == 7
+        assert rig.registers.dropped == {TOO_SLOW: 33}
+        waiting = rig.registers.take()
+        assert len(waiting) == 2
+        rig.registers.saved(waiting, rig.disk.save(rig.registers.entries(waiting)))
         assert len(rig.registers) == 5
-        assert rig.registers.dropped == {TOO_SLOW: 35}
-        for _ in range(5):
-            rig.flush()
-            rig.registers.receive("x", From(OTHER, Prepare(B12)))
-        assert len(rig.registers) <= 4
+
+    @pytest.mark.parametrize(
+        "bounds", [{"MAX_NAMES": 2, "MAX_IDLE": 1}, {"MAX_BYTES": 12, "MAX_IDLE_BYTES": 6}]
+    )
+    def test_there_is_room_again_after_a_save_whatever_comes(
+        self, monkeypatch: pytest.MonkeyPatch, bounds: dict[str, int]
+    ) -> None:
+        """Though nothing else is asked of the names that fill the memory."""
+        for bound, most in {**bounds, "SPARE": 0, "SPARE_BYTES": 0}.items():
+            monkeypatch.setattr(module, bound, most)
+        rig = Rig()
+        for name in "abc":
+            rig.registers.receive(name, From(OTHER, Accept(B12, bytes(6))))
+        assert rig.registers.dropped.total() == 1
+        rig.flush()
+        rig.registers.receive("c", From(OTHER, Accept(B12, bytes(6))))
+        assert rig.registers.dropped.total() == 1
 
     def test_the_real_bounds_hold_names_that_are_merely_prepared(self) -> None:
         disk = FastDisk()

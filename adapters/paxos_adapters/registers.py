@@ -307,6 +307,7 @@ class Registers:
             for effect in free.messages:
                 self._perform(name, effect)
         self._full, self._full_bytes = MAX_IDLE + SPARE, MAX_IDLE_BYTES + SPARE_BYTES
+        self._make_room()
 
     def reserved(self, receipt: Saved[server.Record[bytes]]) -> None:
         """Use the rounds of the blocks that ``receipt`` speaks of."""
