@@ -93,6 +93,7 @@ def test_a_reader_in_any_thread_sees_what_the_status_says(tmp_path: Path) -> Non
                     assert 1 <= found["paxos.saves", None] <= one.status().saves
                     assert found["paxos.names.in_memory", None] == 1
                     assert found["paxos.names.asked", None] == 1
+                    assert found["paxos.values.in_memory", None] == 0
                     assert found["paxos.servers.up", None] == 1
                     assert found["paxos.tolerance", None] == -1
                 found = figures(readers[1])

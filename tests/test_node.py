@@ -571,6 +571,8 @@ class TestStatus:
                 assert one.status().promised == NO_BALLOT
                 await one.propose("leader", "one")
                 assert one.status().promised == Ballot(1, IDS[0])
+                # Accepted, voted for and chosen: three places that hold it.
+                assert one.status().in_memory_bytes == 3 * len("one")
                 assert one.status().buffers.receive_bytes > 0
 
         runs(run())

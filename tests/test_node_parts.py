@@ -170,6 +170,27 @@ class TestQuestions:
 
         runs(run())
 
+    def test_how_many_bytes_may_wait(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Until their callers are answered, or have given up; reads have none."""
+        monkeypatch.setattr(module, "MAX_ASKED_BYTES", 10)
+
+        async def run() -> None:
+            questions = Questions(SESSION)
+            first = questions.propose("a", bytes(6))
+            with pytest.raises(Crowded, match="1 questions with 6 bytes of values wait"):
+                questions.propose("b", bytes(5))
+            second = questions.propose("b", bytes(4))
+            questions.read("c")
+            questions.forget("b", second)
+            questions.begin("a")
+            questions.answer("a", RED)
+            with pytest.raises(Crowded):
+                questions.propose("b", bytes(5))
+            questions.forget("a", first)
+            questions.propose("b", bytes(10))
+
+        runs(run())
+
     def test_the_end_is_told_to_everybody(self) -> None:
         async def run() -> None:
             questions = Questions(SESSION)

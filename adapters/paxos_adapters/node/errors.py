@@ -9,8 +9,8 @@ from paxos import PaxosError, ServerId
 from paxos_adapters.udp import Address
 from paxos_adapters.wire.bounds import MAX_NAME_BYTES
 
-MAX_ASKED = 10_000
-"""How many questions may wait for an answer at a time."""
+MAX_ASKED, MAX_ASKED_BYTES = 10_000, 64 << 20
+"""How many questions may wait for an answer at a time, and how many bytes of proposed values."""
 
 TOO_LATE = "there was no answer in time"
 
@@ -60,9 +60,11 @@ class OutcomeUnknown(PaxosError, TimeoutError):
 class Crowded(PaxosError):
     """Too much is asked at a time."""
 
-    def __init__(self) -> None:
+    def __init__(self, count: int, size_bytes: int) -> None:
         super().__init__(
-            f"{MAX_ASKED:,} questions wait already; this one was not taken. Wait for some answers."
+            f"{count:,} questions with {size_bytes:,} bytes of values wait already, and at most "
+            f"{MAX_ASKED:,} with {MAX_ASKED_BYTES:,} bytes may; this one was not taken. Wait for "
+            "some answers."
         )
 
 

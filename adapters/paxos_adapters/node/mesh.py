@@ -188,15 +188,15 @@ class Mesh:
     # --- out ------------------------------------------------------------------------------------
 
     def post(self, receiver: ServerId, name: str, message: Message[bytes]) -> None:
-        """Have ``message`` about ``name`` go to a peer with the next ``flush``."""
-        self._links[receiver].outbox.append((name, message))
+        """Have ``message`` about ``name`` go to a peer with the next ``flush``, or lose it."""
+        if not self._links[receiver].post(name, message):
+            self._endpoint.counts["waiting to be sent"] += 1
 
     def flush(self) -> None:
         """Send what was posted. What cannot be sent is lost, and counted."""
         for receiver, link in self._links.items():
             if link.outbox:
-                messages, link.outbox = link.outbox, []
-                self._send(receiver, link, messages)
+                self._send(receiver, link, link.take())
 
     def _send(self, receiver: ServerId, link: Link, messages: list[Entry]) -> None:
         if link.place is None:

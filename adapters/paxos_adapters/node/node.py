@@ -309,6 +309,7 @@ class Node(Generic[V]):
             self._registers.promised,
             self._mesh.buffers,
             None if self._stopped is None else str(self._stopped),
+            in_memory_bytes=self._registers.size_bytes,
         )
 
     def _check(self, name: str, timeout_s: float | None = None) -> float | None:

@@ -6,6 +6,7 @@
 - Each read has an id of its own, which no other has, not even after a restart.
 - A name is at work once at a time, and a window of names at most. The rest wait their turn, first
   come, first served.
+- Bounded, by number and by the bytes of what is proposed: more than that is refused.
 - Who gives up is forgotten. What was begun goes on.
 """
 
@@ -22,7 +23,7 @@ from attrs import define
 from paxos import Done, NothingChosen, NotYetChosen, Propose, Read, ReadId, server
 from paxos.errors import assert_never
 from paxos_adapters.host import Stopped
-from paxos_adapters.node.errors import MAX_ASKED, Crowded
+from paxos_adapters.node.errors import MAX_ASKED, MAX_ASKED_BYTES, Crowded
 
 Answer: TypeAlias = "asyncio.Future[server.Report[bytes]]"
 
@@ -53,7 +54,8 @@ class Questions:
         """``session`` is drawn for each process that reads, and was never used before."""
         self._reads = (ReadId(session, number) for number in count())
         self._asked: dict[str, _Asked] = {}
-        self._count = 0
+        self._waiting: dict[Answer, int] = {}
+        self._waiting_bytes = 0
         self._at_work: set[str] = set()
         self._later: OrderedDict[str, None] = OrderedDict()
 
@@ -63,26 +65,28 @@ class Questions:
 
     def propose(self, name: str, value: bytes) -> Answer:
         """Wait until a value is chosen for ``name``: ``value``, maybe. Raises Crowded."""
-        answer, asked = self._ask(name)
+        answer, asked = self._ask(name, len(value))
         asked.proposals[answer] = value
         return answer
 
     def read(self, name: str) -> Answer:
         """Wait until it is known whether a value is chosen for ``name``. Raises Crowded."""
-        answer, asked = self._ask(name)
+        answer, asked = self._ask(name, 0)
         asked.readers[answer] = None
         return answer
 
-    def _ask(self, name: str) -> tuple[Answer, _Asked]:
-        if self._count >= MAX_ASKED:
-            raise Crowded
-        self._count += 1
-        asked = self._asked.setdefault(name, _Asked({}, {}, {}))
-        return asyncio.get_running_loop().create_future(), asked
+    def _ask(self, name: str, size_bytes: int) -> tuple[Answer, _Asked]:
+        count, waiting_bytes = len(self._waiting), self._waiting_bytes
+        if count >= MAX_ASKED or waiting_bytes + size_bytes > MAX_ASKED_BYTES:
+            raise Crowded(count, waiting_bytes)
+        answer: Answer = asyncio.get_running_loop().create_future()
+        self._waiting[answer] = size_bytes
+        self._waiting_bytes += size_bytes
+        return answer, self._asked.setdefault(name, _Asked({}, {}, {}))
 
     def forget(self, name: str, answer: Answer) -> None:
         """Nobody waits for ``answer`` any more, since it is there or somebody gave up."""
-        self._count -= 1
+        self._waiting_bytes -= self._waiting.pop(answer)
         asked = self._asked.get(name)
         if asked is not None:
             asked.forget(answer)
