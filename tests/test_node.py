@@ -419,6 +419,54 @@ def test_a_cancelled_proposal_goes_on(tmp_path: Path) -> None:
     runs(run())
 
 
+@pytest.mark.parametrize("way", ["wait_for", "timeout", "cancel", "timeout_s"])
+def test_a_proposal_whose_caller_left_says_so_is_counted_and_can_be_waited_for(
+    tmp_path: Path, way: str
+) -> None:
+    async def leave(one: Node[str]) -> BaseException | None:
+        """What the caller sees of the one that says that it may still be chosen."""
+        try:
+            match way:
+                case "wait_for":
+                    await asyncio.wait_for(one.propose("leader", "one"), 0.05)
+                case "timeout":
+                    async with asyncio.timeout(0.05):
+                        await one.propose("leader", "one")
+                case "cancel":
+                    task = asyncio.ensure_future(one.propose("leader", "one"))
+                    await asyncio.sleep(0)
+                    task.cancel()
+                    await task
+                case _:
+                    await one.propose("leader", "one", timeout_s=0.05)
+        except OutcomeUnknown as unknown:
+            return unknown
+        except TimeoutError as late:
+            return late.__cause__
+        except asyncio.CancelledError as cancelled:
+            return cancelled
+        return None
+
+    async def run() -> None:
+        async with running(tmp_path) as cluster:
+            one = cluster.nodes[IDS[0]]
+            await cluster.stop(IDS[1])
+            await cluster.stop(IDS[2])
+            told = await leave(one)
+            assert told is not None
+            said = " ".join([str(told), *getattr(told, "__notes__", [])])
+            assert "'leader'" in said
+            assert "may be chosen all the same" in said
+            assert "Read the name to find out" in said
+            assert (one.status().unresolved, one.status().asked) == (1, 0)
+            waiting = asyncio.ensure_future(one.read("leader"))
+            await cluster.start(IDS[1])
+            assert await waiting == Found("one")
+            assert one.status().unresolved == 0
+
+    runs(run())
+
+
 def test_watching_ends_when_something_is_chosen(tmp_path: Path) -> None:
     async def run() -> None:
         async with running(tmp_path) as cluster:

@@ -49,12 +49,14 @@ from paxos_adapters.guard import Guard
 from paxos_adapters.host import DEFAULT_PACE, Pace, Stopped
 from paxos_adapters.node.alarms import Alarm, Alarms
 from paxos_adapters.node.errors import (
+    LEFT,
     TOO_LATE,
     NoAnswer,
     NodeClosed,
     NotEntered,
     OutcomeUnknown,
     check_name,
+    outcome_unknown,
 )
 from paxos_adapters.node.mesh import Mesh
 from paxos_adapters.node.questions import Answer, Questions
@@ -228,8 +230,12 @@ class Node(Generic[V]):
 
         Awaited, it returns what is chosen. Raises OutcomeUnknown after ``timeout_s``, or if the
         node stops before there is an answer; Undecodable for another value that is chosen, if the
-        codec does not know it; with nothing begun Crowded and Stopped. Cancelled, or too late, it
-        may go on in the background.
+        codec does not know it; with nothing begun Crowded and Stopped.
+
+        Too late, or cancelled, what was begun goes on until there is an answer, and
+        ``status().unresolved`` counts it. The CancelledError has a note that says so, which
+        ``asyncio.wait_for`` and ``asyncio.timeout`` show as the cause of their TimeoutError.
+        ``read(name)`` waits for what comes of it.
         """
         timeout_s = self._check(name, timeout_s)
         return self._propose(name, self._values.encode(name, value), timeout_s)
@@ -243,6 +249,9 @@ class Node(Generic[V]):
 
     async def read(self, name: str, *, timeout_s: float | None = None) -> Found[V] | None:
         """What is chosen for ``name``; None if nothing was when it was asked.
+
+        While a proposal of this node is under way for ``name``, one whose caller has left included,
+        it waits for what comes of that, and returns the value that is chosen.
 
         Raises NoAnswer after ``timeout_s`` or if the node stops; Undecodable if the codec does not
         know the value; BadName, BadNumber, Crowded, NotEntered and Stopped.
@@ -310,6 +319,7 @@ class Node(Generic[V]):
             self._mesh.buffers,
             None if self._stopped is None else str(self._stopped),
             in_memory_bytes=self._registers.size_bytes,
+            unresolved=self._questions.unresolved,
         )
 
     def _check(self, name: str, timeout_s: float | None = None) -> float | None:
@@ -339,6 +349,10 @@ class Node(Generic[V]):
             raise late(name, TOO_LATE) from None
         except Stopped as stopped:
             raise late(name, str(stopped)) from stopped
+        except asyncio.CancelledError as cancelled:
+            if self._questions.goes_on(name, answer):
+                cancelled.add_note(outcome_unknown(name, LEFT))
+            raise
         finally:
             self._questions.forget(name, answer)
 

@@ -7,7 +7,9 @@
 - A name is at work once at a time, and a window of names at most. The rest wait their turn, first
   come, first served.
 - Bounded, by number and by the bytes of what is proposed: more than that is refused.
-- Who gives up is forgotten. What was begun goes on.
+- A caller that gives up is forgotten. What was begun goes on: its name stays at work until its
+  register reports, and who reads the name meanwhile is answered by that report. So a read is the
+  way to wait for what comes of a proposal whose caller has left.
 """
 
 from __future__ import annotations
@@ -56,12 +58,18 @@ class Questions:
         self._asked: dict[str, _Asked] = {}
         self._waiting: dict[Answer, int] = {}
         self._waiting_bytes = 0
-        self._at_work: set[str] = set()
+        self._at_work: dict[str, Answer | None] = {}
         self._later: OrderedDict[str, None] = OrderedDict()
 
     def __len__(self) -> int:
         """How many names somebody waits for."""
         return len(self._asked)
+
+    @property
+    def unresolved(self) -> int:
+        """How many proposals go on though their callers have left."""
+        proposals = (it for it in self._at_work.values() if it is not None)
+        return sum(it not in self._waiting for it in proposals)
 
     def propose(self, name: str, value: bytes) -> Answer:
         """Wait until a value is chosen for ``name``: ``value``, maybe. Raises Crowded."""
@@ -84,6 +92,10 @@ class Questions:
         self._waiting_bytes += size_bytes
         return answer, self._asked.setdefault(name, _Asked({}, {}, {}))
 
+    def goes_on(self, name: str, answer: Answer) -> bool:
+        """Whether the value of this proposal is being proposed, whatever becomes of its caller."""
+        return self._at_work.get(name) is answer
+
     def forget(self, name: str, answer: Answer) -> None:
         """Nobody waits for ``answer`` any more, since it is there or somebody gave up."""
         self._waiting_bytes -= self._waiting.pop(answer)
@@ -105,11 +117,12 @@ class Questions:
         return self._start(name, asked)
 
     def _start(self, name: str, asked: _Asked) -> Propose[bytes] | Read:
-        self._at_work.add(name)
         asked.served.update(asked.readers)
         asked.readers.clear()
-        for value in asked.proposals.values():
+        for answer, value in asked.proposals.items():
+            self._at_work[name] = answer
             return Propose(value)
+        self._at_work[name] = None
         return Read(next(self._reads))
 
     def due(self) -> Iterator[tuple[str, Propose[bytes] | Read]]:
@@ -121,7 +134,7 @@ class Questions:
 
     def answer(self, name: str, report: server.Report[bytes]) -> None:
         """Tell ``report`` to all whom it answers: its name is not at work any more."""
-        self._at_work.discard(name)
+        self._at_work.pop(name, None)
         asked = self._asked.get(name)
         if asked is None:
             return
@@ -142,6 +155,7 @@ class Questions:
                 if not answer.done():
                     answer.set_exception(error)
         self._asked.clear()
+        self._at_work.clear()
         self._later.clear()
 
 
