@@ -24,7 +24,6 @@ from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from random import Random
-from secrets import randbits
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
@@ -70,7 +69,6 @@ from paxos_adapters.udp import Address, Place
 from paxos_adapters.wire import Protection
 
 V = TypeVar("V")
-SESSION_BITS = 64
 _logger = logging.getLogger(__name__)
 
 
@@ -122,7 +120,7 @@ class Node(Generic[V]):
         self._pace = pace
         self._random = Random() if random is None else random
         self._witness = witness
-        self._questions = Questions(session=randbits(SESSION_BITS))
+        self._questions = Questions(session=int(file.session, 16))
         self._events: deque[tuple[str, server.Event[bytes]]] = deque()
         self._reports: deque[tuple[str, server.Report[bytes]]] = deque()
         self.guard = Guard(self._stop)

@@ -53,7 +53,7 @@ class Questions:
     """What a program has asked a node, and has not been told yet."""
 
     def __init__(self, session: int) -> None:
-        """``session`` is drawn for each process that reads, and was never used before."""
+        """``session`` is that of the open file, which is drawn for each opening."""
         self._reads = (ReadId(session, number) for number in count())
         self._asked: dict[str, _Asked] = {}
         self._waiting: dict[Answer, int] = {}
