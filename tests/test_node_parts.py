@@ -375,6 +375,21 @@ class TestSaver:
 
         runs(run())
 
+    def test_closing_waits_for_the_save_under_way_and_the_event_loop_goes_on(self) -> None:
+        async def run() -> None:
+            disk, told = Disk(), list[object]()
+            saver = Saver(disk.save, 0.0, UNBROKEN)
+            saver.save([("a", MaxRound(1))], told.append)
+            closing = asyncio.ensure_future(saver.close())
+            for _ in range(10):
+                await asyncio.sleep(0)
+            assert not closing.done()
+            disk.go.set()
+            await closing
+            assert disk.saves == [(True, 1)]
+
+        runs(run())
+
     def test_a_save_that_ends_after_its_event_loop_harms_nobody(
         self, caplog: pytest.LogCaptureFixture
     ) -> None:
