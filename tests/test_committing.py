@@ -135,6 +135,26 @@ def test_it_cannot_be_cancelled() -> None:
     assert [it for batch in store.batches for it in batch] == [1, 2]
 
 
+def test_its_closing_cannot_be_cancelled() -> None:
+    """The task that closes it may be, while it saves what still waits."""
+    store = Slow()
+
+    async def run() -> None:
+        committer = Committer(store.save)
+        committer.submit([1])
+        closing = asyncio.wrap_future(committer.closing())
+        await asyncio.sleep(0)
+        closing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await closing
+        store.go.set()
+        await asyncio.wrap_future(committer.closing())
+        committer.close()
+
+    asyncio.run(run())
+    assert store.batches == [[1]]
+
+
 def test_an_event_loop_serves_many_decisions_with_few_syncs(tmp_path: Path) -> None:
     """What a host for asyncio does: step, submit, await, release."""
     path = tmp_path / "n1.db"

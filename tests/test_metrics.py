@@ -9,13 +9,14 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import pytest
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader, NumberDataPoint
 
 from paxos import ServerId, majority
 from paxos_adapters.codecs import TEXT
 from paxos_adapters.file import FileStore
-from paxos_adapters.node import Node
+from paxos_adapters.node import Node, OutcomeUnknown
 from paxos_adapters.node.metrics import observe
 from paxos_adapters.udp import Address
 from tests.test_node import free_addresses
@@ -87,12 +88,16 @@ def test_a_reader_in_any_thread_sees_what_the_status_says(tmp_path: Path) -> Non
             there = {S1: ("127.0.0.1", 0), S2: ("127.0.0.1", int(two.place[1]))}
             async with watched(tmp_path, S1, there, providers[0]) as one:
                 asking = asyncio.ensure_future(one.read("leader"))
-                while not (two.status().refused and one.status().asked):
+                with pytest.raises(OutcomeUnknown):
+                    await one.propose("other", "one", timeout_s=0.001)
+                while not (two.status().refused and one.status().asked == 2):
                     await asyncio.sleep(0.001)
                 for found in figures(readers[0]), await asyncio.to_thread(figures, readers[0]):
                     assert 1 <= found["paxos.saves", None] <= one.status().saves
                     assert found["paxos.names.in_memory", None] == 0
                     assert found["paxos.names.asked", None] == 1
+                    assert found["paxos.proposals.unresolved", None] == 1
+                    assert found["paxos.values.in_memory", None] == 0
                     assert found["paxos.servers.up", None] == 1
                     assert found["paxos.tolerance", None] == -1
                     assert found["paxos.votes", None] == 0

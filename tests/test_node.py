@@ -159,8 +159,9 @@ class Reads:
 
 
 def test_no_id_of_a_read_is_used_again_not_even_after_a_restart(tmp_path: Path) -> None:
-    """Of a node whose chance is the same each time, too."""
+    """They are of the session of the open file, whatever the chance of the node is."""
     reads = Reads()
+    sessions: list[int] = []
 
     async def run() -> None:
         addresses = free_addresses(1)
@@ -172,13 +173,14 @@ def test_no_id_of_a_read_is_used_again_not_even_after_a_restart(tmp_path: Path) 
             with FileStore.open(
                 tmp_path / "n1.db", cluster="c", server=IDS[0], quorum=majority(addresses)
             ) as file:
+                sessions.append(int(file.session, 16))
                 node = Node(file, addresses, codec=TEXT, random=Random(1), witness=reads)
                 async with node:
                     assert [await node.read("a"), await node.read("a")] == [None, None]
 
     runs(run())
     assert len(reads.ids) == len(set(reads.ids)) == 4
-    assert len({it.session for it in reads.ids}) == 2
+    assert [it.session for it in reads.ids] == [sessions[0]] * 2 + [sessions[1]] * 2
 
 
 def test_a_proposer_beside_readers_that_poll_is_done_soon(tmp_path: Path) -> None:
@@ -431,6 +433,54 @@ def test_a_cancelled_proposal_goes_on(tmp_path: Path) -> None:
     runs(run())
 
 
+@pytest.mark.parametrize("way", ["wait_for", "timeout", "cancel", "timeout_s"])
+def test_a_proposal_whose_caller_left_says_so_is_counted_and_can_be_waited_for(
+    tmp_path: Path, way: str
+) -> None:
+    async def leave(one: Node[str]) -> BaseException | None:
+        """What the caller sees of the one that says that it may still be chosen."""
+        try:
+            match way:
+                case "wait_for":
+                    await asyncio.wait_for(one.propose("leader", "one"), 0.05)
+                case "timeout":
+                    async with asyncio.timeout(0.05):
+                        await one.propose("leader", "one")
+                case "cancel":
+                    task = asyncio.ensure_future(one.propose("leader", "one"))
+                    await asyncio.sleep(0)
+                    task.cancel()
+                    await task
+                case _:
+                    await one.propose("leader", "one", timeout_s=0.05)
+        except OutcomeUnknown as unknown:
+            return unknown
+        except TimeoutError as late:
+            return late.__cause__
+        except asyncio.CancelledError as cancelled:
+            return cancelled
+        return None
+
+    async def run() -> None:
+        async with running(tmp_path) as cluster:
+            one = cluster.nodes[IDS[0]]
+            await cluster.stop(IDS[1])
+            await cluster.stop(IDS[2])
+            told = await leave(one)
+            assert told is not None
+            said = " ".join([str(told), *getattr(told, "__notes__", [])])
+            assert "'leader'" in said
+            assert "may be chosen all the same" in said
+            assert "Read the name to find out" in said
+            assert (one.status().unresolved, one.status().asked) == (1, 0)
+            waiting = asyncio.ensure_future(one.read("leader"))
+            await cluster.start(IDS[1])
+            assert await waiting == Found("one")
+            assert one.status().unresolved == 0
+
+    runs(run())
+
+
 def test_watching_ends_when_something_is_chosen(tmp_path: Path) -> None:
     async def run() -> None:
         async with running(tmp_path) as cluster:
@@ -552,6 +602,8 @@ class TestStatus:
                 assert one.status().promised == NO_BALLOT
                 await one.propose("leader", "one")
                 assert one.status().promised == Ballot(1, IDS[0])
+                # Accepted, voted for and chosen: three places that hold it.
+                assert one.status().in_memory_bytes == 3 * len("one")
                 assert one.status().buffers.receive_bytes > 0
 
         runs(run())

@@ -170,6 +170,77 @@ class TestQuestions:
 
         runs(run())
 
+    def test_how_many_bytes_may_wait(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Until their callers are answered, or have given up; reads have none."""
+        monkeypatch.setattr(module, "MAX_ASKED_BYTES", 10)
+
+        async def run() -> None:
+            questions = Questions(SESSION)
+            first = questions.propose("a", bytes(6))
+            with pytest.raises(Crowded, match="1 questions with 6 bytes of values wait"):
+                questions.propose("b", bytes(5))
+            second = questions.propose("b", bytes(4))
+            questions.read("c")
+            questions.forget("b", second)
+            questions.begin("a")
+            questions.answer("a", RED)
+            with pytest.raises(Crowded):
+                questions.propose("b", bytes(5))
+            questions.forget("a", first)
+            questions.propose("b", bytes(10))
+
+        runs(run())
+
+    def test_a_proposal_is_unresolved_from_when_its_caller_leaves_until_there_is_an_answer(
+        self,
+    ) -> None:
+        async def run() -> None:
+            questions = Questions(SESSION)
+            answer = questions.propose("a", b"red")
+            other = questions.propose("a", b"blue")
+            questions.begin("a")
+            assert questions.unresolved == 0
+            assert questions.goes_on("a", answer)
+            questions.forget("a", answer)
+            assert questions.unresolved == 1
+            waiting = questions.read("a")
+            assert questions.begin("a") is None, "one at a time: the read waits for what goes on"
+            questions.answer("a", RED)
+            assert [it.result() for it in (other, waiting)] == [RED, RED]
+            assert questions.unresolved == 0
+
+        runs(run())
+
+    def test_nothing_goes_on_that_was_not_begun_or_is_no_proposal(self) -> None:
+        """Nor what was answered."""
+
+        async def run() -> None:
+            questions = Questions(SESSION)
+            first, second = questions.propose("a", b"red"), questions.propose("a", b"blue")
+            reader = questions.read("b")
+            assert [questions.begin(name) for name in "ab"] == [Propose(b"red"), read(0)]
+            queued = questions.propose("c", b"red")
+            for name, answer in ("a", second), ("b", reader), ("c", queued):
+                assert not questions.goes_on(name, answer)
+                questions.forget(name, answer)
+            questions.answer("a", RED)
+            assert not questions.goes_on("a", first)
+            questions.forget("a", first)
+            assert questions.unresolved == 0
+
+        runs(run())
+
+    def test_after_the_end_nothing_goes_on(self) -> None:
+        async def run() -> None:
+            questions = Questions(SESSION)
+            answer = questions.propose("a", b"red")
+            questions.begin("a")
+            questions.end(Stopped(ME, NodeClosed()))
+            questions.forget("a", answer)
+            assert questions.unresolved == 0
+
+        runs(run())
+
     def test_the_end_is_told_to_everybody(self) -> None:
         async def run() -> None:
             questions = Questions(SESSION)
@@ -301,6 +372,21 @@ class TestSaver:
             await saver.close()
             thread.join(20)
             assert not thread.is_alive()
+
+        runs(run())
+
+    def test_closing_waits_for_the_save_under_way_and_the_event_loop_goes_on(self) -> None:
+        async def run() -> None:
+            disk, told = Disk(), list[object]()
+            saver = Saver(disk.save, 0.0, UNBROKEN)
+            saver.save([("a", MaxRound(1))], told.append)
+            closing = asyncio.ensure_future(saver.close())
+            for _ in range(10):
+                await asyncio.sleep(0)
+            assert not closing.done()
+            disk.go.set()
+            await closing
+            assert disk.saves == [(True, 1)]
 
         runs(run())
 

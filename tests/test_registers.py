@@ -42,7 +42,18 @@ from paxos import (
 )
 from paxos_adapters import registers as module
 from paxos_adapters.blocks import RESERVED
-from paxos_adapters.registers import BLOCK_ROUNDS, Entry, Registers
+from paxos_adapters.registers import (
+    BLOCK_ROUNDS,
+    MAX_BYTES,
+    MAX_IDLE,
+    SPARE,
+    TOO_FAR,
+    TOO_LARGE,
+    TOO_MANY,
+    TOO_SLOW,
+    Entry,
+    Registers,
+)
 
 ME, OTHER, THIRD = map(ServerId, (1, 2, 3))
 ALONE = majority([ME])
@@ -306,6 +317,25 @@ class TestPromises:
 class TestRounds:
     """Rounds are reserved in blocks."""
 
+    def test_the_block_never_falls_whatever_is_saved_without_one(self) -> None:
+        """Or a promise under it would be broken after a restart."""
+        rig = Rig()
+        rig.reserve()
+        promised = Ballot(5_000_000, OTHER)
+        rig.registers.receive("a", From(OTHER, Prepare(promised)))
+        rig.flush()
+        rig.registers.receive("b", From(OTHER, Accept(B12, b"red")))
+        rig.flush()
+        rig.reserve()
+        again = Rig(disk=rig.disk)
+        rig.said()
+        again.registers.receive("a", From(THIRD, Accept(Ballot(1_500, THIRD), b"blue")))
+        again.flush()
+        ((_, refusal),) = again.said()
+        assert isinstance(refusal, To)
+        assert isinstance(refusal.message, Nack)
+        assert refusal.message.promised > promised
+
     def test_within_the_block_a_proposal_waits_for_nothing(self) -> None:
         rig = Rig()
         rig.reserve()
@@ -362,7 +392,7 @@ class TestRounds:
         rig.registers.receive("a", From(OTHER, Nack(Ballot(1, ME), far)))
         assert rig.said() == []
         assert rig.registers.take() == []
-        assert rig.registers.dropped == 3
+        assert rig.registers.dropped == {TOO_FAR: 3}
         rig.registers.receive("b", Propose(b"red"))
         assert rig.said()[0] == ("b", Broadcast(Prepare(Ballot(1, ME))))
 
@@ -380,7 +410,7 @@ def test_messages_are_dropped_while_too_much_waits(monkeypatch: pytest.MonkeyPat
     rig = Rig()
     for _ in range(10):
         rig.registers.receive("a", From(OTHER, Accept(B12, b"red")))
-    assert rig.registers.dropped == 7
+    assert rig.registers.dropped == {TOO_SLOW: 7}
     rig.flush()
     assert rig.said() == [("a", To(OTHER, Accepted(B12, b"red")))] * 3
     rig.registers.receive("b", From(OTHER, Accept(B12, b"red")))
@@ -450,6 +480,145 @@ class TestMemory:
         for name in "abcdefg":
             rig.registers.receive(name, Propose(b"red"))
         assert len(rig.registers) == 7
+
+    def test_what_must_be_saved_before_leaves_with_the_next_save(self) -> None:
+        """And with no other: what waits to leave is not asked to leave again."""
+        rig = Rig()
+        rig.reserve()
+        for name in "abcdefgh":
+            rig.registers.receive(name, From(OTHER, Prepare(B12)))
+        assert len(rig.registers) == 8
+        waiting = rig.registers.take()
+        assert [name for name, _ in waiting] == [*"abcde"]
+        rig.registers.saved(waiting, rig.disk.save(rig.registers.entries(waiting)))
+        assert len(rig.registers) == 3
+
+    def test_what_is_large_is_dropped_though_there_are_few(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(module, "MAX_IDLE_BYTES", 10)
+        monkeypatch.setattr(module, "SPARE_BYTES", 2)
+        rig = Rig()
+        for name, size in ("a", 4), ("b", 4), ("c", 4):
+            rig.registers.receive(name, From(OTHER, Accept(B12, bytes(size))))
+            rig.flush()
+        assert (len(rig.registers), rig.registers.size_bytes) == (3, 12)
+        rig.registers.receive("c", From(OTHER, Chosen(B12, bytes(4))))
+        assert (len(rig.registers), rig.registers.size_bytes) == (1, 8)
+        assert rig.registers.of("a").state.acceptor.accepted == Proposal(B12, bytes(4))
+        assert rig.registers.size_bytes == 12
+
+
+class TestBounds:
+    """What others send beyond a bound is dropped, and counted by the bound."""
+
+    def test_names(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(module, "MAX_NAMES", 3)
+        rig = Rig()
+        for name in "abcda":
+            rig.registers.receive(name, From(OTHER, Accept(B12, b"red")))
+        assert rig.registers.dropped == {TOO_MANY: 1}
+        rig.registers.receive("e", Propose(b"red"))
+        assert len(rig.registers) == 4, "what the program asks for is taken"
+        assert len(rig.registers.take()) == 5
+
+    def test_values(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(module, "MAX_BYTES", 10)
+        rig = Rig()
+        rig.reserve()
+        rig.registers.receive("w", Propose(b"red"))
+        for name in "abc":
+            rig.registers.receive(name, From(OTHER, Accept(B12, bytes(6))))
+        assert rig.registers.dropped == {TOO_LARGE: 1}
+        rig.registers.receive("a", From(OTHER, Chosen(B12, bytes(6))))
+        assert rig.registers.dropped == {TOO_LARGE: 2}
+        rig.registers.receive("w", From(OTHER, Chosen(B12, bytes(6))))
+        assert rig.said()[-1] == ("w", Done(B12, bytes(6), own=False)), "what is at work goes on"
+
+    def test_bytes_that_wait(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(module, "MAX_WAITING_BYTES", 10)
+        rig = Rig()
+        for name in "abc":
+            rig.registers.receive(name, From(OTHER, Accept(B12, bytes(6))))
+        assert rig.registers.dropped == {TOO_SLOW: 1}
+        rig.flush()
+        rig.registers.receive("c", From(OTHER, Accept(B12, bytes(6))))
+        assert rig.registers.dropped == {TOO_SLOW: 1}
+
+    def test_what_would_leave_waits_no_more_than_all_else(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Names that were merely prepared must be saved before they can be dropped."""
+        for bound, most in ("MAX_IDLE", 3), ("SPARE", 3), ("MAX_WAITING", 2), ("MAX_NAMES", 9):
+            monkeypatch.setattr(module, bound, most)
+        rig = Rig()
+        rig.reserve()
+        for name in range(40):
+            rig.registers.receive(f"{name}", From(OTHER, Prepare(B12)))
+        assert len(rig.registers) == 7
+        assert rig.registers.dropped == {TOO_SLOW: 33}
+        waiting = rig.registers.take()
+        assert len(waiting) == 2
+        rig.registers.saved(waiting, rig.disk.save(rig.registers.entries(waiting)))
+        assert len(rig.registers) == 5
+
+    @pytest.mark.parametrize(
+        "bounds", [{"MAX_NAMES": 2, "MAX_IDLE": 1}, {"MAX_BYTES": 12, "MAX_IDLE_BYTES": 6}]
+    )
+    def test_there_is_room_again_after_a_save_whatever_comes(
+        self, monkeypatch: pytest.MonkeyPatch, bounds: dict[str, int]
+    ) -> None:
+        """Though nothing else is asked of the names that fill the memory."""
+        for bound, most in {**bounds, "SPARE": 0, "SPARE_BYTES": 0}.items():
+            monkeypatch.setattr(module, bound, most)
+        rig = Rig()
+        for name in "abc":
+            rig.registers.receive(name, From(OTHER, Accept(B12, bytes(6))))
+        assert rig.registers.dropped.total() == 1
+        rig.flush()
+        rig.registers.receive("c", From(OTHER, Accept(B12, bytes(6))))
+        assert rig.registers.dropped.total() == 1
+
+    def test_the_real_bounds_hold_names_that_are_merely_prepared(self) -> None:
+        disk = FastDisk()
+        rig, most = Rig(disk=disk), 0
+        rig.reserve()
+        for number in range(60_000):
+            rig.registers.receive(f"{number}", From(OTHER, Prepare(B12)))
+            rig.performed.clear()
+            most = max(most, len(rig.registers))
+            if not number % 256:
+                rig.flush()
+        assert most <= MAX_IDLE + SPARE + 256
+        assert not rig.registers.dropped
+
+    def test_the_real_bounds_hold_values_of_60_kilobytes(self) -> None:
+        disk, value = FastDisk(), bytes(60_000)
+        rig, most = Rig(disk=disk), 0
+        for number in range(11_000):
+            rig.registers.receive(f"{number}", From(OTHER, Accept(B12, value)))
+            rig.performed.clear()
+            most = max(most, rig.registers.size_bytes)
+            if not number % 64:
+                rig.flush()
+        assert 60_000_000 < most < MAX_BYTES + len(value)
+        assert not rig.registers.dropped
+
+
+class FastDisk(Disk):
+    """One that finds a name at once, however many there are."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.by_name: dict[str, dict[type, server.Record[bytes]]] = {}
+
+    def load(self, name: str) -> Saved[server.Record[bytes]]:
+        return Saved(tuple(self.by_name.get(name, {}).values()))
+
+    def save(self, entries: list[Entry]) -> Saved[server.Record[bytes]]:
+        for name, record in entries:
+            self.by_name.setdefault(name, {})[type(record)] = record
+        return Saved(tuple(record for _, record in entries))
 
 
 @settings(deadline=None, max_examples=60)

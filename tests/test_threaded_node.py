@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Coroutine, Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import partial
@@ -28,6 +28,7 @@ from paxos_adapters.node import (
     Found,
     Insecure,
     NoAnswer,
+    Node,
     NotTheMembers,
     OutcomeUnknown,
     ThreadedNode,
@@ -214,12 +215,21 @@ class TestTheEnd:
             with pytest.raises(NoAnswer, match="the node was closed"):
                 watching.result(60)
 
-    def test_closing_ends_a_watch_between_two_looks(self, cluster: Cluster) -> None:
-        one, _ = cluster.start(ONE, pace=SLOW), cluster.start(TWO)
+    def test_closing_ends_a_watch_between_two_looks(
+        self, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        waits, pause = threading.Event(), Node[str]._pause  # pyright: ignore[reportPrivateUsage]
+
+        def paused(node: Node[str], name: str, attempt: int) -> Coroutine[object, object, None]:
+            monkeypatch.setattr(node, "_pace", SLOW)
+            waits.set()
+            return pause(node, name, attempt)
+
+        monkeypatch.setattr(Node, "_pause", paused)
+        one, _ = cluster.start(ONE), cluster.start(TWO)
         with ThreadPoolExecutor(1) as threads:
             watching = threads.submit(one.watch, "leader")
-            while one.status().asked or not one.status().in_memory:
-                pass
+            assert waits.wait(60)
             one.close()
             with pytest.raises(NoAnswer, match="the node was closed"):
                 watching.result(30)
@@ -268,13 +278,17 @@ class TestTheEnd:
         interrupt = partial(signal.pthread_kill, main, signal.SIGINT)
         with ThreadPoolExecutor(1) as threads:
             interrupting = threads.submit(when_asked, one, 1, interrupt)
-            with pytest.raises(KeyboardInterrupt):
+            with pytest.raises(KeyboardInterrupt) as stopped:
                 one.propose("leader", "one")
             interrupting.result(60)
-        assert one.status().asked == 0
+        (note,) = stopped.value.__notes__
+        assert "'leader'" in note
+        assert "may be chosen all the same" in note
+        assert (one.status().asked, one.status().unresolved) == (0, 1)
         two = cluster.start(TWO)
         assert two.watch("leader") == "one"
         assert one.read("leader") == Found("one")
+        assert one.status().unresolved == 0
 
     def test_a_process_that_is_forked_has_no_node(self, cluster: Cluster) -> None:
         one = cluster.start(ONE)

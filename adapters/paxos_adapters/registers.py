@@ -14,16 +14,17 @@
 - A query is answered from what is durable, which is what may be told of an acceptance. It loads no
   name into memory, saves nothing and waits for nothing. A read leaves nothing behind either: where
   nothing is held of a name, it is dropped when the read is over, and late answers to it are too.
-- Bounded: messages are dropped, and will come again, while too many steps wait for a save.
 - What is not saved yet, or is at work, stays in memory. Of all else the least used is dropped, and
-  loaded when it is asked for.
+  loaded when it is asked for: by number, and by the bytes of the values.
+- Bounded, by number and by bytes: what waits for a save, and what is in memory. Beyond a bound,
+  messages of others are dropped, counted by the bound, and will come again. What this server begins
+  itself is bounded by those that ask it to.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Sequence
-from itertools import islice
 from typing import TypeAlias
 
 from attrs import define
@@ -58,11 +59,21 @@ BLOCK_ROUNDS = 1_000
 MAX_AHEAD = 1 << 40
 """Nobody honest is so many rounds ahead of us: who says so is not heard."""
 
-MAX_WAITING = 10_000
-"""How many steps may wait for a save, before messages are dropped."""
+MAX_WAITING, MAX_WAITING_BYTES = 10_000, 64 << 20
+"""How many steps may wait for a save, and how many bytes of values, before messages are dropped."""
 
 MAX_IDLE, SPARE = 10_000, 1_000
 """How many idle registers stay in memory, and how many more there may be before any is dropped."""
+
+MAX_IDLE_BYTES, SPARE_BYTES = 64 << 20, 8 << 20
+"""The same, for the bytes of their values."""
+
+MAX_NAMES, MAX_BYTES = 12_000, 80 << 20
+"""How many registers, and bytes of values, there may be in memory before messages are dropped."""
+
+TOO_MANY, TOO_LARGE = "names in memory", "values in memory"
+TOO_SLOW, TOO_FAR = "waiting for the disk", "rounds out of reach"
+"""What a message is dropped for."""
 
 Entry: TypeAlias = tuple[str, server.Record[bytes]]
 Waiting: TypeAlias = tuple[str, AfterSave[server.Record[bytes], server.Effect[bytes]]]
@@ -73,12 +84,14 @@ class Register:
     """One name in memory: its state, what is durable of its own, and how many steps wait.
 
     One that is ``leaving`` has its promise saved by itself, so that it can be dropped.
+    ``size_bytes`` is that of the values that it holds.
     """
 
     state: server.Server[bytes]
     durable: Acceptor[bytes]
     waiting: int = 0
     leaving: bool = False
+    size_bytes: int = 0
 
     @property
     def is_at_work(self) -> bool:
@@ -119,14 +132,25 @@ class Registers:
         self._witness = witness
         self._open: OrderedDict[str, Register] = OrderedDict()
         self._waiting: list[Waiting] = []
+        self._waiting_bytes = self._bytes = self._leaving = 0
         self._block = self._floor = self._ceiling = reserved(load(RESERVED).records)
         self._promised = kept((Acceptor[bytes](),), self._block)[0].promised
-        self._full = MAX_IDLE + SPARE
-        self.dropped = 0
+        self._full, self._full_bytes = MAX_IDLE + SPARE, MAX_IDLE_BYTES + SPARE_BYTES
+        self.dropped = Counter[str]()
 
     def __len__(self) -> int:
         """How many registers are in memory."""
         return len(self._open)
+
+    @property
+    def size_bytes(self) -> int:
+        """How many bytes the values of the registers in memory have."""
+        return self._bytes
+
+    @property
+    def _is_slow(self) -> bool:
+        """Whether as much waits for a save as may."""
+        return len(self._waiting) >= MAX_WAITING or self._waiting_bytes >= MAX_WAITING_BYTES
 
     @property
     def promised(self) -> Ballot:
@@ -143,6 +167,7 @@ class Registers:
         register = self._open.get(name)
         if register is None:
             register = self._open[name] = self._loaded(name)
+            self._weigh(register)
             self._make_room()
         else:
             self._open.move_to_end(name)
@@ -151,8 +176,8 @@ class Registers:
     def receive(self, name: str, event: server.Event[bytes]) -> None:
         """Take one event. Raises Busy and InvariantError, and what loading raises.
 
-        A message is dropped, and counted in ``dropped``, while too many steps wait for a save, or
-        if its rounds are out of all reason.
+        A message is dropped, and counted in ``dropped``, while there is no room for what it brings,
+        or if its rounds are out of all reason.
         """
         if type(event) is From:
             if type(event.message) is Query:
@@ -160,8 +185,8 @@ class Registers:
                 return
             if type(event.message) is Answer and name not in self._open:
                 return
-            if self._is_too_much(event.message):
-                self.dropped += 1
+            if (reason := self._refusal(name, event.message)) is not None:
+                self.dropped[reason] += 1
                 return
         register = self.of(name)
         try:
@@ -170,6 +195,7 @@ class Registers:
             if self._witness is not None:
                 self._witness.broke(self.me, name, event, broken)
             raise
+        self._weigh(register)
         if type(event) is From and type(event.message) is Nack:
             self._floor = max(self._floor, event.message.promised.round)
         waits = type(outbound) is AfterSave and not self._is_durable(register, outbound.record)
@@ -184,6 +210,7 @@ class Registers:
             self._perform(name, effect)
         if type(event) is From and type(event.message) is Answer and register.is_blank:
             self._drop(name, register)
+        self._make_room()
 
     def _tell(self, name: str, reader: ServerId, query: Query) -> None:
         """Answer a query: the choice, if it is known, or what is durable."""
@@ -201,13 +228,28 @@ class Registers:
         for answer in outbound.messages:
             self._perform(name, To(reader, answer))
 
-    def _is_too_much(self, message: Message[bytes]) -> bool:
+    def _refusal(self, name: str, message: Message[bytes]) -> str | None:
+        """What ``message`` is dropped for; None if it is to be taken."""
         reach = 0
         if type(message) is Prepare or type(message) is Accept:
             reach = message.ballot.round
         elif type(message) is Nack:
             reach = message.promised.round
-        return reach > self._ceiling + MAX_AHEAD or len(self._waiting) >= MAX_WAITING
+        if reach > self._ceiling + MAX_AHEAD:
+            return TOO_FAR
+        if self._is_slow:
+            return TOO_SLOW
+        register = self._open.get(name)
+        if register is None and len(self._open) >= MAX_NAMES:
+            return TOO_MANY
+        if self._bytes >= MAX_BYTES and not (register is not None and register.is_at_work):
+            return TOO_LARGE
+        return None
+
+    def _weigh(self, register: Register) -> None:
+        size_bytes = _held_bytes(register.state)
+        self._bytes += size_bytes - register.size_bytes
+        register.size_bytes = size_bytes
 
     def _wait(
         self,
@@ -217,10 +259,12 @@ class Registers:
     ) -> None:
         register.waiting += 1
         self._waiting.append((name, outbound))
+        if type(outbound.record) is Acceptor and outbound.record.accepted is not None:
+            self._waiting_bytes += len(outbound.record.accepted.value)
 
     def take(self) -> Sequence[Waiting]:
         """What waits for a save now; it has to be saved and handed back, in this order."""
-        waiting, self._waiting = self._waiting, []
+        waiting, self._waiting, self._waiting_bytes = self._waiting, [], 0
         return waiting
 
     def entries(self, waiting: Sequence[Waiting]) -> list[Entry]:
@@ -256,11 +300,14 @@ class Registers:
                     register.durable = record
             if register.leaving and not register.waiting:
                 register.leaving = False
+                self._leaving -= 1
                 self._drop(name, register)
             if self._witness is not None and free.messages:
                 self._witness.saved(self.me, name, 1)
             for effect in free.messages:
                 self._perform(name, effect)
+        self._full, self._full_bytes = MAX_IDLE + SPARE, MAX_IDLE_BYTES + SPARE_BYTES
+        self._make_room()
 
     def reserved(self, receipt: Saved[server.Record[bytes]]) -> None:
         """Use the rounds of the blocks that ``receipt`` speaks of."""
@@ -282,16 +329,29 @@ class Registers:
         return Register(state, durable)
 
     def _make_room(self) -> None:
-        """Drop what was not used for longest, and is neither at work nor unsaved."""
-        if len(self._open) <= self._full:
+        """Drop what was not used for longest, and is neither at work nor unsaved.
+
+        What has to be saved before leaves with a save. If there is too little, it is not looked for
+        again until there is much more, or a save has ended.
+        """
+        count, size_bytes = len(self._open) - self._leaving, self._bytes
+        if count <= self._full and size_bytes <= self._full_bytes:
             return
         *older, _ = self._open.items()
-        idle = ((name, it) for name, it in older if not it.waiting and not it.is_at_work)
-        for name, register in [*islice(idle, len(self._open) - MAX_IDLE)]:
-            if not self._drop(name, register):
-                register.leaving = True
-                self._wait(name, register, AfterSave(register.state.acceptor, ()))
-        self._full = max(MAX_IDLE, len(self._open)) + SPARE
+        for name, register in older:
+            if (count <= MAX_IDLE and size_bytes <= MAX_IDLE_BYTES) or self._is_slow:
+                break
+            if register.leaving:
+                size_bytes -= register.size_bytes
+            elif not register.waiting and not register.is_at_work:
+                count -= 1
+                size_bytes -= register.size_bytes
+                if not self._drop(name, register):
+                    register.leaving = True
+                    self._leaving += 1
+                    self._wait(name, register, AfterSave(register.state.acceptor, ()))
+        self._full = max(MAX_IDLE, count) + SPARE
+        self._full_bytes = max(MAX_IDLE_BYTES, size_bytes) + SPARE_BYTES
 
     def _drop(self, name: str, register: Register) -> bool:
         """Drop the register if it is idle. False, if its promise must be saved before."""
@@ -300,6 +360,7 @@ class Registers:
         if is_saved and not register.is_at_work:
             self._floor = max(self._floor, register.state.proposer.max_round)
             del self._open[name]
+            self._bytes -= register.size_bytes
             if self._witness is not None:
                 self._witness.ended(self.me, name, "dropped from memory")
         return is_saved
@@ -307,6 +368,15 @@ class Registers:
 
 def _acceptor(records: Iterable[server.Record[bytes]]) -> Acceptor[bytes]:
     return next((it for it in records if type(it) is Acceptor), Acceptor[bytes]())
+
+
+def _held_bytes(state: server.Server[bytes]) -> int:
+    """How many bytes of values a state holds; what is at work is bounded by those that ask."""
+    accepted, learner = state.acceptor.accepted, state.learner
+    held = 0 if accepted is None else len(accepted.value)
+    for tally in learner.tallies:
+        held += len(tally.value)
+    return held if learner.choice is None else held + len(learner.choice.chosen.value)
 
 
 def _round_of(register: Register, record: server.Record[bytes]) -> int | None:

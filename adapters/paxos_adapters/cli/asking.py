@@ -418,7 +418,7 @@ def _draw(told: StatusIs, plain: bool) -> None:
     drawn.table(("server", "address", "heard", "round trip", "state"), sorted(rows))
     drawn.write(
         f"Saved {status.saves:,} times; names in memory {status.in_memory:,}, asked for "
-        f"{status.asked:,}. Highest promise {status.promised}."
+        f"{status.asked:,}, unresolved {status.unresolved:,}. Highest promise {status.promised}."
     )
     drawn.write(f"Descent: {health.descent(status)}.")
     for reason, times in status.refused.items():

@@ -10,10 +10,11 @@ from paxos_adapters.peers import Known
 from paxos_adapters.udp import Address
 from paxos_adapters.wire.bounds import MAX_NAME_BYTES
 
-MAX_ASKED = 10_000
-"""How many questions may wait for an answer at a time."""
+MAX_ASKED, MAX_ASKED_BYTES = 10_000, 64 << 20
+"""How many questions may wait for an answer at a time, and how many bytes of proposed values."""
 
 TOO_LATE = "there was no answer in time"
+LEFT = "its caller waits for the proposal no more, and it goes on"
 
 
 class Insecure(PaxosError):
@@ -48,22 +49,33 @@ class NoAnswer(PaxosError, TimeoutError):
 
 
 class OutcomeUnknown(PaxosError, TimeoutError):
-    """A proposal was not answered in time. Its value may be chosen, now or later, or never be."""
+    """A proposal was not answered in time. Its value may be chosen, now or later, or never be.
+
+    As long as the node runs, the proposal goes on, and a read of the name waits for what comes of
+    it.
+    """
 
     def __init__(self, name: str, why: str) -> None:
-        super().__init__(
-            f"{name!r}: {why.rstrip('.')}. The value that was proposed may be chosen all the same, "
-            "now or later. Read the name to find out; to propose it again does no harm."
-        )
+        super().__init__(outcome_unknown(name, why))
         self.name = name
+
+
+def outcome_unknown(name: str, why: str) -> str:
+    """What is to be known of a proposal that its caller does not wait for any more."""
+    return (
+        f"{name!r}: {why.rstrip('.')}. The value that was proposed may be chosen all the same, "
+        "now or later. Read the name to find out; to propose it again does no harm."
+    )
 
 
 class Crowded(PaxosError):
     """Too much is asked at a time."""
 
-    def __init__(self) -> None:
+    def __init__(self, count: int, size_bytes: int) -> None:
         super().__init__(
-            f"{MAX_ASKED:,} questions wait already; this one was not taken. Wait for some answers."
+            f"{count:,} questions with {size_bytes:,} bytes of values wait already, and at most "
+            f"{MAX_ASKED:,} with {MAX_ASKED_BYTES:,} bytes may; this one was not taken. Wait for "
+            "some answers."
         )
 
 

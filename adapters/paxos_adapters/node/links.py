@@ -1,5 +1,8 @@
 """The way to one peer: where it is, what goes out next, when it was heard, and of which disk.
 
+What goes out next is bounded, by number and by the bytes of the values. A message beyond the bound
+is lost, as any message may be; what it was a part of is sent again.
+
 Source: ``peers.py``, for what is known of a disk; ``registration.py``, for what a peer knows.
 """
 
@@ -7,10 +10,14 @@ from __future__ import annotations
 
 from attrs import define
 
+from paxos import Accept, Accepted, Answer, Chosen, Message, Promise
 from paxos_adapters.node.status import Peer
 from paxos_adapters.peers import Known
 from paxos_adapters.udp import Address, Place
 from paxos_adapters.wire import Line
+
+MAX_OUTBOX, MAX_OUTBOX_BYTES = 10_000, 32 << 20
+"""How many messages, and bytes of values, may wait for one flush to one peer."""
 
 
 @define
@@ -26,6 +33,7 @@ class Link:
 
     address: Address
     outbox: list[Line]
+    outbox_bytes: int = 0
     known: Known | None = None
     place: Place | None = None
     is_found: bool = True
@@ -45,6 +53,20 @@ class Link:
         """Which session of its is heard here."""
         return None if self.known is None else self.known.session
 
+    def post(self, name: str, message: Message[bytes]) -> bool:
+        """Have ``message`` go out with all else; False if there is no room for it."""
+        size_bytes = self.outbox_bytes + _value_bytes(message)
+        if len(self.outbox) >= MAX_OUTBOX or size_bytes > MAX_OUTBOX_BYTES:
+            return False
+        self.outbox.append((name, message))
+        self.outbox_bytes = size_bytes
+        return True
+
+    def take(self) -> list[Line]:
+        """What goes out now, in order."""
+        messages, self.outbox, self.outbox_bytes = self.outbox, [], 0
+        return messages
+
     def is_at(self, place: Place) -> bool:
         """Whether a datagram from ``place`` can be from this peer."""
         return self.place is not None and place[:2] == self.place[:2]
@@ -58,3 +80,12 @@ class Link:
         heard_s = None if self.heard_at_s is None else now_s - self.heard_at_s
         answered_s = None if self.answered_at_s is None else now_s - self.answered_at_s
         return Peer(self.address, heard_s, self.trip_s, self.votes, self.is_found, answered_s)
+
+
+def _value_bytes(message: Message[bytes]) -> int:
+    """The size of the value that ``message`` carries."""
+    if isinstance(message, Accept | Accepted | Chosen):
+        return len(message.value)
+    if isinstance(message, Promise | Answer) and message.accepted is not None:
+        return len(message.accepted.value)
+    return 0

@@ -209,20 +209,20 @@ class Mesh:
     def post(self, receiver: ServerId, name: str, message: Message[bytes]) -> None:
         """Have ``message`` about ``name`` go to a peer with the next ``flush``.
 
-        It is lost, and counted, unless this server votes and the peer has acknowledged its session.
+        It is lost, and counted, unless this server votes, the peer has acknowledged its session,
+        and there is room.
         """
         registration = self.registration
-        if registration.is_open and receiver in registration.acknowledged:
-            self._links[receiver].outbox.append((name, message))
-        else:
+        if not (registration.is_open and receiver in registration.acknowledged):
             self._endpoint.counts["not acknowledged"] += 1
+        elif not self._links[receiver].post(name, message):
+            self._endpoint.counts["waiting to be sent"] += 1
 
     def flush(self) -> None:
         """Send what was posted. What cannot be sent is lost, and counted."""
         for receiver, link in self._links.items():
             if link.outbox:
-                messages, link.outbox = link.outbox, []
-                self._send(receiver, link, messages)
+                self._send(receiver, link, link.take())
 
     def _send(self, receiver: ServerId, link: Link, messages: list[Line]) -> None:
         if link.place is None:

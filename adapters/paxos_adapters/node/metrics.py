@@ -56,7 +56,15 @@ def observe(node: Node[V], meter: Meter | None = None) -> None:
     for create, name, figures, unit, what in (
         (counter, "saves", _saves, "{save}", "Commits to the file, in all its lives."),
         (gauge, "names.in_memory", _in_memory, "{name}", "Names that are in memory."),
+        (gauge, "values.in_memory", _bytes_in_memory, "By", "What the values in memory take."),
         (gauge, "names.asked", _asked, "{name}", "Names that somebody waits for."),
+        (
+            gauge,
+            "proposals.unresolved",
+            _unresolved,
+            "{proposal}",
+            "Those whose callers have left.",
+        ),
         (gauge, "servers.up", _up, "{server}", "Servers that are up, with this one."),
         (gauge, "tolerance", _tolerance, "{server}", "How many more may fail; -1: too many did."),
         (gauge, "peer.round_trip", _trips, "s", "The last round trip to a peer."),
@@ -96,8 +104,16 @@ def _in_memory(status: Status) -> Figures:
     return [(status.in_memory, {})]
 
 
+def _bytes_in_memory(status: Status) -> Figures:
+    return [(status.in_memory_bytes, {})]
+
+
 def _asked(status: Status) -> Figures:
     return [(status.asked, {})]
+
+
+def _unresolved(status: Status) -> Figures:
+    return [(status.unresolved, {})]
 
 
 def _up(status: Status) -> Figures:

@@ -26,7 +26,6 @@ from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from random import Random
-from secrets import randbits
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
@@ -51,12 +50,14 @@ from paxos_adapters.guard import Guard
 from paxos_adapters.host import DEFAULT_PACE, Pace, Stopped
 from paxos_adapters.node.alarms import Alarm, Alarms
 from paxos_adapters.node.errors import (
+    LEFT,
     TOO_LATE,
     NoAnswer,
     NodeClosed,
     NotEntered,
     OutcomeUnknown,
     check_name,
+    outcome_unknown,
 )
 from paxos_adapters.node.mesh import Mesh
 from paxos_adapters.node.questions import Answer, Questions
@@ -71,7 +72,6 @@ from paxos_adapters.udp import Address, Place
 from paxos_adapters.wire import Protection
 
 V = TypeVar("V")
-SESSION_BITS = 64
 _logger = logging.getLogger(__name__)
 
 
@@ -127,7 +127,7 @@ class Node(Generic[V]):
         self._pace = pace
         self._random = Random() if random is None else random
         self._witness = witness
-        self._questions = Questions(session=randbits(SESSION_BITS))
+        self._questions = Questions(session=int(file.session, 16))
         self._events: deque[tuple[str, server.Event[bytes]]] = deque()
         self._reports: deque[tuple[str, server.Report[bytes]]] = deque()
         self.guard = Guard(self._stop)
@@ -235,8 +235,12 @@ class Node(Generic[V]):
 
         Awaited, it returns what is chosen. Raises OutcomeUnknown after ``timeout_s``, or if the
         node stops before there is an answer; Undecodable for another value that is chosen, if the
-        codec does not know it; with nothing begun Crowded and Stopped. Cancelled, or too late, it
-        may go on in the background.
+        codec does not know it; with nothing begun Crowded and Stopped.
+
+        Too late, or cancelled, what was begun goes on until there is an answer, and
+        ``status().unresolved`` counts it. The CancelledError has a note that says so, which
+        ``asyncio.wait_for`` and ``asyncio.timeout`` show as the cause of their TimeoutError.
+        ``read(name)`` waits for what comes of it.
         """
         timeout_s = self._check(name, timeout_s)
         return self._propose(name, self._values.encode(name, value), timeout_s)
@@ -250,6 +254,9 @@ class Node(Generic[V]):
 
     async def read(self, name: str, *, timeout_s: float | None = None) -> Found[V] | None:
         """What is chosen for ``name``; None if nothing was when it was asked.
+
+        While a proposal of this node is under way for ``name``, one whose caller has left included,
+        it waits for what comes of that, and returns the value that is chosen.
 
         Raises NoAnswer after ``timeout_s`` or if the node stops; Undecodable if the codec does not
         know the value; BadName, BadNumber, Crowded, NotEntered and Stopped.
@@ -312,11 +319,13 @@ class Node(Generic[V]):
             len(self._registers),
             len(self._questions),
             {reason.name.lower(): times for reason, times in self._mesh.refused.items()},
-            {**self._mesh.lost, **_counted("waiting for the disk", self._registers.dropped)},
+            {**self._mesh.lost, **self._registers.dropped},
             self._registers.promised,
             self._mesh.buffers,
             self._descent(),
             None if self._stopped is None else str(self._stopped),
+            in_memory_bytes=self._registers.size_bytes,
+            unresolved=self._questions.unresolved,
         )
 
     def _descent(self) -> Descent:
@@ -350,6 +359,10 @@ class Node(Generic[V]):
             raise late(name, TOO_LATE) from None
         except Stopped as stopped:
             raise late(name, str(stopped)) from stopped
+        except asyncio.CancelledError as cancelled:
+            if self._questions.goes_on(name, answer):
+                cancelled.add_note(outcome_unknown(name, LEFT))
+            raise
         finally:
             self._questions.forget(name, answer)
 
@@ -433,7 +446,3 @@ class Node(Generic[V]):
             self._mesh.committed(sessions)
             self._registers.saved(waiting, saved)
             self._turn()
-
-
-def _counted(what: str, times: int) -> dict[str, int]:
-    return {what: times} if times else {}

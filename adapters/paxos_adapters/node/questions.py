@@ -6,7 +6,10 @@
 - Each read has an id of its own, which no other has, not even after a restart.
 - A name is at work once at a time, and a window of names at most. The rest wait their turn, first
   come, first served.
-- Who gives up is forgotten. What was begun goes on.
+- Bounded, by number and by the bytes of what is proposed: more than that is refused.
+- A caller that gives up is forgotten. What was begun goes on: its name stays at work until its
+  register reports, and who reads the name meanwhile is answered by that report. So a read is the
+  way to wait for what comes of a proposal whose caller has left.
 """
 
 from __future__ import annotations
@@ -22,7 +25,7 @@ from attrs import define
 from paxos import Done, NothingChosen, NotYetChosen, Propose, Read, ReadId, server
 from paxos.errors import assert_never
 from paxos_adapters.host import Stopped
-from paxos_adapters.node.errors import MAX_ASKED, Crowded
+from paxos_adapters.node.errors import MAX_ASKED, MAX_ASKED_BYTES, Crowded
 
 Answer: TypeAlias = "asyncio.Future[server.Report[bytes]]"
 
@@ -50,39 +53,52 @@ class Questions:
     """What a program has asked a node, and has not been told yet."""
 
     def __init__(self, session: int) -> None:
-        """``session`` is drawn for each process that reads, and was never used before."""
+        """``session`` is that of the open file, which is drawn for each opening."""
         self._reads = (ReadId(session, number) for number in count())
         self._asked: dict[str, _Asked] = {}
-        self._count = 0
-        self._at_work: set[str] = set()
+        self._waiting: dict[Answer, int] = {}
+        self._waiting_bytes = 0
+        self._at_work: dict[str, Answer | None] = {}
         self._later: OrderedDict[str, None] = OrderedDict()
 
     def __len__(self) -> int:
         """How many names somebody waits for."""
         return len(self._asked)
 
+    @property
+    def unresolved(self) -> int:
+        """How many proposals go on though their callers have left."""
+        proposals = (it for it in self._at_work.values() if it is not None)
+        return sum(it not in self._waiting for it in proposals)
+
     def propose(self, name: str, value: bytes) -> Answer:
         """Wait until a value is chosen for ``name``: ``value``, maybe. Raises Crowded."""
-        answer, asked = self._ask(name)
+        answer, asked = self._ask(name, len(value))
         asked.proposals[answer] = value
         return answer
 
     def read(self, name: str) -> Answer:
         """Wait until it is known whether a value is chosen for ``name``. Raises Crowded."""
-        answer, asked = self._ask(name)
+        answer, asked = self._ask(name, 0)
         asked.readers[answer] = None
         return answer
 
-    def _ask(self, name: str) -> tuple[Answer, _Asked]:
-        if self._count >= MAX_ASKED:
-            raise Crowded
-        self._count += 1
-        asked = self._asked.setdefault(name, _Asked({}, {}, {}))
-        return asyncio.get_running_loop().create_future(), asked
+    def _ask(self, name: str, size_bytes: int) -> tuple[Answer, _Asked]:
+        count, waiting_bytes = len(self._waiting), self._waiting_bytes
+        if count >= MAX_ASKED or waiting_bytes + size_bytes > MAX_ASKED_BYTES:
+            raise Crowded(count, waiting_bytes)
+        answer: Answer = asyncio.get_running_loop().create_future()
+        self._waiting[answer] = size_bytes
+        self._waiting_bytes += size_bytes
+        return answer, self._asked.setdefault(name, _Asked({}, {}, {}))
+
+    def goes_on(self, name: str, answer: Answer) -> bool:
+        """Whether the value of this proposal is being proposed, whatever becomes of its caller."""
+        return self._at_work.get(name) is answer
 
     def forget(self, name: str, answer: Answer) -> None:
         """Nobody waits for ``answer`` any more, since it is there or somebody gave up."""
-        self._count -= 1
+        self._waiting_bytes -= self._waiting.pop(answer)
         asked = self._asked.get(name)
         if asked is not None:
             asked.forget(answer)
@@ -101,11 +117,12 @@ class Questions:
         return self._start(name, asked)
 
     def _start(self, name: str, asked: _Asked) -> Propose[bytes] | Read:
-        self._at_work.add(name)
         asked.served.update(asked.readers)
         asked.readers.clear()
-        for value in asked.proposals.values():
+        for answer, value in asked.proposals.items():
+            self._at_work[name] = answer
             return Propose(value)
+        self._at_work[name] = None
         return Read(next(self._reads))
 
     def due(self) -> Iterator[tuple[str, Propose[bytes] | Read]]:
@@ -117,7 +134,7 @@ class Questions:
 
     def answer(self, name: str, report: server.Report[bytes]) -> None:
         """Tell ``report`` to all whom it answers: its name is not at work any more."""
-        self._at_work.discard(name)
+        self._at_work.pop(name, None)
         asked = self._asked.get(name)
         if asked is None:
             return
@@ -138,6 +155,7 @@ class Questions:
                 if not answer.done():
                     answer.set_exception(error)
         self._asked.clear()
+        self._at_work.clear()
         self._later.clear()
 
 

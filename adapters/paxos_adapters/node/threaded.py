@@ -22,11 +22,11 @@ from threading import RLock
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
-from paxos import ServerId
+from paxos import PaxosError, ServerId
 from paxos_adapters import forks
 from paxos_adapters.file import FileStore
 from paxos_adapters.host import DEFAULT_PACE, Pace, Stopped
-from paxos_adapters.node.errors import NodeClosed
+from paxos_adapters.node.errors import LEFT, NodeClosed, outcome_unknown
 from paxos_adapters.node.node import Node
 from paxos_adapters.node.saving import QUICK_S
 from paxos_adapters.node.status import Status
@@ -103,8 +103,14 @@ class ThreadedNode(Generic[V]):
             raise
 
     def propose(self, name: str, value: V, *, timeout_s: float | None = None) -> V:
-        """See ``Node.propose``. Interrupted, it may go on in the background."""
-        return self._ask(lambda: self._node.propose(name, value, timeout_s=timeout_s))
+        """See ``Node.propose``. An exception that interrupts the wait has a note, as there."""
+        try:
+            return self._ask(lambda: self._node.propose(name, value, timeout_s=timeout_s))
+        except PaxosError:
+            raise
+        except BaseException as interrupt:
+            interrupt.add_note(outcome_unknown(name, LEFT))
+            raise
 
     def read(self, name: str, *, timeout_s: float | None = None) -> Found[V] | None:
         """See ``Node.read``."""
