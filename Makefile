@@ -69,6 +69,8 @@ simulate: $(VENV)/cli  ## a hundred thousand lives full of faults, a minute
 torture: $(VENV)/test  ## kills, power cuts, damage; and a cluster in bad weather, some minutes
 	@echo "== torture: the file store"
 	@$(BIN)/python -m tests.torture $(TORTURE)
+	@echo "== torture: a change of members"
+	@$(BIN)/python -m tests.members_kills --stride $(if $(TORTURE),29,3)
 	@echo "== torture: a cluster"
 	@$(BIN)/python -m tests.cluster_torture $(TORTURE)
 

@@ -10,15 +10,11 @@ import pytest
 
 from paxos import Acceptor, Ballot, MaxRound, Proposal
 from paxos_adapters.file import (
-    InUse,
-    MembershipClosed,
-    close_membership,
     inspect,
     reading,
-    reopen_membership,
     rows,
 )
-from tests.files import ACCEPTED, ONE, PROMISED, create, loaded, reopen
+from tests.files import ACCEPTED, ONE, PROMISED, create, reopen
 
 NAMES, VALUE_BYTES = 3_000, 1_000
 
@@ -80,35 +76,3 @@ def test_rows_are_of_one_moment_beside_a_server_that_saves(path: Path) -> None:
             "a": "promised 2.2",
             "z": "promised 2.2",
         }
-
-
-class TestClosing:
-    """A file that was closed for a change of members is opened by no node."""
-
-    def test_it_is_refused_by_name_and_can_be_read(self, path: Path) -> None:
-        with create(path) as file:
-            file.save([("a", ACCEPTED)])
-        for _ in range(2):  # again, as after a kill
-            assert close_membership(path, "to 1 2 4") == file.identity
-        with pytest.raises(MembershipClosed, match="to 1 2 4"):
-            reopen(path)
-        contents = inspect(path)
-        assert (contents.closed, contents.saves) == ("to 1 2 4", 3)
-        assert [it.value for it in rows(path) if it.kind == "acceptor"] == [b"red"]
-
-    def test_it_can_be_undone(self, path: Path) -> None:
-        with create(path) as file:
-            file.save([("a", ACCEPTED)])
-        close_membership(path, "to 1 2 4")
-        for _ in range(2):
-            reopen_membership(path)
-        assert inspect(path).saves == 4
-        assert loaded(path, "a") == {ACCEPTED}
-
-    def test_not_while_a_node_has_it(self, path: Path) -> None:
-        with create(path):
-            with pytest.raises(InUse):
-                close_membership(path, "x")
-            with pytest.raises(InUse):
-                reopen_membership(path)
-        reopen(path).close()

@@ -100,6 +100,7 @@ def test_recordings(recording: Path, capsys: Capture) -> None:
 
 
 def test_stores(store: Path, capsys: Capture) -> None:
+    out = str(store.with_name("change"))
     for words in (
         ["inspect", str(store)],
         ["inspect", str(store), "--json"],
@@ -107,6 +108,13 @@ def test_stores(store: Path, capsys: Capture) -> None:
         ["explain", str(store), "another", "--servers", "1"],
         ["readmit", str(store), "3"],
         ["replay", str(store)],
+        ["members", "close", str(store)],
+        ["members", "reopen", str(store)],
+        ["members", "settle", str(store), "--servers", "1,2", "--out", out],
+        ["members", "close", str(store)],
+        ["members", "settle", str(store), "--servers", "1,2", "--out", out],
+        ["members", "adopt", out, str(store.with_name("n2.db")), "--id", "2"],
+        ["members", "adopt", out, str(store), "--id", "3"],
     ):
         app.run(words)
         printed = capsys.readouterr()

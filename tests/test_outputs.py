@@ -8,7 +8,7 @@ import os
 import stat
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
@@ -90,6 +90,7 @@ def writers(run: Path) -> dict[str, Callable[[Path], int]]:
         "draw --svg": command("draw", str(run), "--svg"),
         "view --out": command("view", str(run), "--out"),
         "keygen --out": command("keygen", "--out"),
+        "members settle --out": command("members", "settle", str(run), "--servers", "1", "--out"),
         "Recorder": library(lambda path: Recorder(path, codec=TEXT, runtime="test").close()),
         "create": library(lambda path: create(path, b"x")),
         "replace": library(lambda path: replace(path, PAGE, b"x")),
@@ -315,9 +316,9 @@ class TestFunctions:
     def test_nor_what_came_in_between(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        def overtaken(path: Path, content: bytes) -> Path:
+        def overtaken(path: Path, parts: Iterable[bytes]) -> Path:
             path.with_name("file").write_bytes(b"theirs")
-            return written(path, content)
+            return written(path, parts)
 
         written = outputs._written  # pyright: ignore[reportPrivateUsage]
         monkeypatch.setattr(outputs, "_written", overtaken)
@@ -366,6 +367,7 @@ def test_every_file_is_opened_for_writing_in_one_place() -> None:
         "cli/cluster.py": {"os.link", ".unlink"},  # cluster.toml, when everything is there
         "forks.py": {"os.open"},  # /dev/null, in place of a socket that a fork has inherited
         "node/control.py": {".unlink"},  # a socket, and nothing else
+        "forks.py": {"os.open"},  # /dev/null, in place of what a forked process had
         "lecture/figures.py": {"tempfile"},  # a folder of its own
     }
     for path in sorted(FOLDER.rglob("*.py")):

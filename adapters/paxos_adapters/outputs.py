@@ -55,6 +55,8 @@ class Kind:
 
 RECORDING_HEAD = b'{"recording":'
 RECORDING = Kind("a recording", RECORDING_HEAD)
+ARTEFACT_HEAD = b'{"paxos members":'
+ARTEFACT = Kind("an artefact of a change of members", ARTEFACT_HEAD)
 NEW = Kind("a new file", None)
 
 
@@ -115,8 +117,13 @@ def create(path: Path, content: bytes) -> None:
 
     Raises OutputRefused and OSError.
     """
+    create_in_parts(path, (content,))
+
+
+def create_in_parts(path: Path, parts: Iterable[bytes]) -> None:
+    """As ``create``, of what comes in ``parts``. Raises what these raise, too."""
     check(path, NEW)
-    unfinished = _written(path, content)
+    unfinished = _written(path, parts)
     try:
         os.link(unfinished, path)  # Unlike a rename, it replaces nothing.
     except FileExistsError:
@@ -132,7 +139,7 @@ def replace(path: Path, kind: Kind, content: bytes) -> None:
     Raises OutputRefused and OSError.
     """
     check(path, kind)
-    unfinished = _written(path, content)
+    unfinished = _written(path, (content,))
     try:
         check(path, kind)
         os.replace(unfinished, path)
@@ -171,13 +178,13 @@ def files_of(store: Path) -> Iterator[Path]:
     yield from (store.with_name(store.name + it) for it in BESIDE_A_STORE)
 
 
-def _written(path: Path, content: bytes) -> Path:
-    """A new file beside ``path``, with ``content``, on the disk."""
+def _written(path: Path, parts: Iterable[bytes]) -> Path:
+    """A new file beside ``path``, with these ``parts``, on the disk."""
     unfinished = path.with_name(f".{path.name[:100]}-{token_hex(4)}")
     descriptor = open_for_writing(unfinished, NEW)
     try:
         with open(descriptor, "wb") as file:
-            file.write(content)
+            file.writelines(parts)
             file.flush()
             os.fsync(descriptor)
     except BaseException:

@@ -14,6 +14,7 @@ from paxos_adapters.cli.explore import explore
 from paxos_adapters.cli.failures import InLines
 from paxos_adapters.cli.files import inspect_file, readmit
 from paxos_adapters.cli.lecture import lecture
+from paxos_adapters.cli.members import members
 from paxos_adapters.cli.recordings import replay_files
 from paxos_adapters.cli.saying import say
 from paxos_adapters.cli.simulate import simulate
@@ -37,6 +38,7 @@ paxos.add_command(explain_files)
 paxos.add_command(explore)
 paxos.add_command(inspect_file)
 paxos.add_command(lecture)
+paxos.add_command(members)
 paxos.add_command(readmit)
 paxos.add_command(replay_files)
 paxos.add_command(simulate)

@@ -8,10 +8,9 @@ Beside ``n1.db`` stand ``n1.db-mark``, which counts the saves, and while it is o
 ``n1.db-wal`` and ``n1.db-shm``. They belong together.
 
 Arrows point one way: errors <- identity, private <- mark, rows <- reading, writing, entries <-
-opening, turns <- changing, store.
+opening, turns <- store.
 """
 
-from paxos_adapters.file.changing import close_membership, reopen_membership
 from paxos_adapters.file.errors import (
     AlreadyThere,
     BadName,
@@ -63,8 +62,6 @@ __all__ = [
     "TooLarge",
     "WrongMembers",
     "WrongOwner",
-    "close_membership",
     "inspect",
-    "reopen_membership",
     "rows",
 ]

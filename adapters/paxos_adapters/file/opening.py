@@ -21,7 +21,7 @@ from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
 from secrets import token_bytes, token_hex
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 from attrs import evolve, frozen
 
@@ -55,6 +55,7 @@ from paxos_adapters.file.writing import PATIENCE_S, connect_to_write, old_sessio
 from paxos_adapters.peers import NO_SESSION, Known
 
 T = TypeVar("T")
+Fill: TypeAlias = Callable[[sqlite3.Connection, Identity], None]
 
 MAX_SESSIONS = 100_000
 """How many entries the chain keeps. A supervisor that starts a program which ends at once, once a
@@ -80,10 +81,11 @@ class Opened:
     last: Known
 
 
-def create(path: Path, identity: Identity) -> Opened:
+def create(path: Path, identity: Identity, fill: Fill | None = None) -> Opened:
     """Make the files of a new server; the incarnation is drawn here.
 
-    Raises AlreadyThere, InUse, Denied.
+    ``fill`` writes what it begins with: a commit, with saves of 1. Raises AlreadyThere, InUse,
+    Denied, and what ``fill`` raises.
     """
     path = _place(path)
     try:
@@ -95,7 +97,7 @@ def create(path: Path, identity: Identity) -> Opened:
         incarnation = token_bytes(16)
         mark.finish(incarnation)
         identity = evolve(identity, incarnation=incarnation.hex())
-        _lay_down(path, identity)
+        _lay_down(path, identity, fill)
         return _settled(path, mark, identity)
     except BaseException as error:
         mark.close()
@@ -180,7 +182,7 @@ def _saves_of_another(path: Path) -> int:
     return other.said.saves
 
 
-def _lay_down(path: Path, identity: Identity) -> None:
+def _lay_down(path: Path, identity: Identity, fill: Fill | None) -> None:
     draft = _draft(path)
     os.close(private.make(draft))
     with closing(connect_to_write(draft)) as connection:
@@ -191,6 +193,8 @@ def _lay_down(path: Path, identity: Identity) -> None:
         connection.execute("INSERT INTO identity VALUES (?, ?, ?, ?, ?, ?)", row)
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version = {FORMAT}")
+        if fill is not None:
+            fill(connection, identity)
     _sync(draft)
     os.link(draft, path)  # Unlike a rename, it replaces nothing.
     draft.unlink()

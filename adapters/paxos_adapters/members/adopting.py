@@ -1,0 +1,123 @@
+"""The third step: a new file for a new member, made from the artefact.
+
+- Made whole or not at all, as any new file. It accepts every settled proposal and promises its
+  ballot; its rounds begin above the highest of the artefact, and it promises nothing below, for all
+  names. It begins a chain of sessions of its own.
+- A closed file of the membership before, in its place, is moved aside with its mark, and says which
+  membership followed. Both are linked under their new names before the old names go.
+- A file of the new membership that is there already was adopted before, and stays as it is.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from functools import partial
+from pathlib import Path
+
+from attrs import frozen
+
+from paxos import Acceptor, MaxRound, ServerId
+from paxos_adapters.blocks import RESERVED
+from paxos_adapters.file.entries import identity_of
+from paxos_adapters.file.identity import Identity
+from paxos_adapters.file.moving import finish_moving, forget_unfinished, move_aside
+from paxos_adapters.file.opening import create
+from paxos_adapters.file.rows import Row, acceptor_row, round_row
+from paxos_adapters.file.store import FileStore
+from paxos_adapters.file.writing import put
+from paxos_adapters.members.artefact import Artefact, Header, inspect_artefact, reading
+from paxos_adapters.members.errors import (
+    BadArtefact,
+    NotAMember,
+    NotClosed,
+    OtherFile,
+    SettledOtherwise,
+)
+from paxos_adapters.members.holding import Held, held
+from paxos_adapters.members.notes import Note
+
+AT_ONCE = 1_000
+"""How many rows are written at a time."""
+
+
+@frozen
+class Adopted:
+    """A new member's file. ``moved`` is where a closed file in its place was moved to."""
+
+    identity: Identity
+    artefact: Artefact
+    moved: Path | None
+    was_there: bool
+
+
+def adopt(artefact: Path, path: Path, server: ServerId) -> Adopted:
+    """Make the file of the new member ``server`` at ``path``, from an artefact.
+
+    Adopt once for each member. If the file is lost afterwards, its server needs a new id, and so a
+    change of members: a second file would not know what the first one promised.
+
+    Raises BadArtefact, NotAMember, NotClosed, OtherFile, SettledOtherwise, AlreadyThere, InUse, and
+    what opening and creating a file raise.
+    """
+    whole = inspect_artefact(artefact)
+    header = whole.header
+    if server not in header.quorum.members:
+        raise NotAMember(server, header.words)
+    new = identity_of(header.cluster, server, header.quorum, header.membership)
+    path = path.parent.resolve() / path.name
+    aside = path.with_name(f"{path.name}-before-{header.membership}")
+    finish_moving(path, aside)
+    if os.path.lexists(path):
+        with held([path]) as (there,):
+            forget_unfinished(path)
+            if (there.contents.identity.digest, there.contents.identity.server) == (
+                new.digest,
+                server,
+            ):
+                return Adopted(new, whole, _if_there(aside), was_there=True)
+            _check_replaced(there, header, server)
+            there.empty_log()
+            move_aside(path, aside)
+    FileStore(create(path, new, partial(_fill, artefact, whole))).close()
+    return Adopted(new, whole, _if_there(aside), was_there=False)
+
+
+def _if_there(aside: Path) -> Path | None:
+    return aside if aside.exists() else None
+
+
+def _fill(
+    artefact: Path, whole: Artefact, connection: sqlite3.Connection, identity: Identity
+) -> None:
+    """Write all that is settled into a new file, in one transaction."""
+    waiting: list[Row] = []
+    connection.execute("BEGIN IMMEDIATE")
+    with reading(artefact) as source:
+        for name, proposal in source.settled():
+            waiting.append(acceptor_row(name, Acceptor(proposal.ballot, proposal), 1))
+            if len(waiting) == AT_ONCE:
+                put(connection, identity, waiting, 0)
+                waiting.clear()
+        if source.whole != whole:
+            raise BadArtefact(artefact, "it was replaced while it was read")
+    waiting.append(round_row(RESERVED, MaxRound(whole.max_round), 1))
+    put(connection, identity, waiting, 0)
+    connection.execute("COMMIT")
+
+
+# --- the file before -----------------------------------------------------------------------------
+
+
+def _check_replaced(file: Held, header: Header, server: ServerId) -> None:
+    """Whether ``file`` may be moved aside: closed, and of the membership that is followed."""
+    found = file.contents.identity
+    if (found.server, found.digest.hex()) != (server, header.before):
+        what = f"server {server} of cluster {header.cluster!r} in the membership before"
+        raise OtherFile(file.path, f"{found}, {found.members}", what)
+    if not file.is_closed:
+        raise NotClosed(file.path, str(found))
+    if file.note is not None and file.note.membership != header.membership:
+        raise SettledOtherwise(file.path, str(file.note))
+    if file.note is None:  # It was not read, and it is closed for good all the same.
+        file.close_with(Note(header.membership, header.words, header.files))

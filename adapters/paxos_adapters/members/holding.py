@@ -1,0 +1,85 @@
+"""Files held under their locks, all of them before anything is done to any.
+
+What is written to one is one commit, with the mark after it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
+
+from attrs import evolve
+
+from paxos_adapters.file.errors import Damaged
+from paxos_adapters.file.mark import Mark
+from paxos_adapters.file.opening import empty_log, under_lock
+from paxos_adapters.file.reading import Contents, read
+from paxos_adapters.file.rows import CLOSED, Key, Row, closed_row, session_row
+from paxos_adapters.file.writing import connect_to_write, put
+from paxos_adapters.members.notes import UNSETTLED, Note, note_of
+
+
+class Held:
+    """A file that is held: all of it was read and checked."""
+
+    def __init__(self, path: Path, mark: Mark) -> None:
+        """Raises what reading raises."""
+        self.path = path
+        self.mark = mark
+        self.contents: Contents = read(path, mark.said)
+        self.note: Note | None = None
+        if self.contents.closed is not None:
+            try:
+                self.note = note_of(self.contents.closed)
+            except ValueError as error:
+                raise Damaged(path, str(error)) from error
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether no node opens it."""
+        return self.contents.closed is not None
+
+    def close_with(self, note: Note | None) -> None:
+        """Have no node open it, and say so in it."""
+        reason = UNSETTLED if note is None else str(note)
+        self._commit([closed_row(reason, self.contents.saves + 1)], [])
+        self.contents = evolve(self.contents, closed=reason)
+        self.note = note
+
+    def reopen(self) -> None:
+        """Have nodes open it again."""
+        session = self.contents.session
+        counted = [] if session is None else [session_row(session, self.contents.saves + 1)]
+        self._commit(counted, [("", CLOSED)])
+        self.contents = evolve(self.contents, closed=None)
+
+    def empty_log(self) -> None:
+        """Have the file hold all of it by itself. Raises TimeoutError, sqlite3.Error."""
+        with closing(connect_to_write(self.path)) as writer:
+            empty_log(self.path, writer)
+
+    def _commit(self, rows: Sequence[Row], gone: Sequence[Key]) -> None:
+        saves = self.contents.saves + 1
+        with closing(connect_to_write(self.path)) as writer:
+            empty_log(self.path, writer)
+            writer.execute("BEGIN IMMEDIATE")
+            total = put(writer, self.contents.identity, rows, self.contents.total, gone)
+            writer.execute("COMMIT")
+            self.mark.write(saves, total)
+        self.contents = evolve(self.contents, saves=saves, total=total)
+
+
+@contextmanager
+def held(paths: Sequence[Path]) -> Generator[list[Held], None, None]:
+    """All of these files, each under its lock and read.
+
+    Raises NotThere, NoStore, InUse, OlderFormat, NewerFormat, Damaged, Denied.
+    """
+    with ExitStack() as stack:
+        files: list[Held] = []
+        for path in paths:
+            file = under_lock(path, Held)
+            stack.callback(file.mark.close, sync=True)
+            files.append(file)
+        yield files
