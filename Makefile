@@ -70,7 +70,7 @@ torture: $(VENV)/test  ## kills, power cuts, damage; and a cluster in bad weathe
 	@echo "== torture: the file store"
 	@$(BIN)/python -m tests.torture $(TORTURE)
 	@echo "== torture: a change of members"
-	@$(BIN)/python -m tests.members_kills --stride $(if $(TORTURE),29,3)
+	@$(BIN)/python -m tests.members_kills --stride $(if $(TORTURE),11,1)
 	@echo "== torture: a cluster"
 	@$(BIN)/python -m tests.cluster_torture $(TORTURE)
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tracemalloc
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -330,6 +332,42 @@ def test_the_closed_file_is_moved_aside_with_its_mark_and_stays_closed(
         opened(moved, S1, OLD, "")
     with pytest.raises(WrongMembers):
         opened(files[0], S1, OLD, "")
+
+
+@pytest.mark.parametrize("steps", range(1, 5))
+def test_a_move_that_was_cut_off_is_taken_up_again(
+    files: list[Path], tmp_path: Path, steps: int
+) -> None:
+    """After the first link, the second, and after each old name that went."""
+    close_files(files)
+    membership = settle(files, NEW, tmp_path / "new").header.membership
+    aside = tmp_path / f"n1.db-before-{membership}"
+    pairs = [(files[0], aside), (Path(f"{files[0]}-mark"), Path(f"{aside}-mark"))]
+    moves = [partial(os.link, old, new) for old, new in pairs]
+    for move in [*moves, *(old.unlink for old, _ in pairs)][:steps]:
+        move()
+
+    moved = adopt(tmp_path / "new", files[0], S1).moved
+
+    assert moved == aside
+    assert inspect(aside).closed is not None
+    opened(files[0], S1, NEW, membership).close()
+
+
+def test_what_a_creation_has_left_is_not_written_to_by_the_next(
+    files: list[Path], tmp_path: Path
+) -> None:
+    """A second name of a mark: the next new mark would be made in it, in the one moved aside."""
+    close_files(files)
+    settle(files, NEW, tmp_path / "new")
+    os.link(f"{files[0]}-mark", f"{files[0]}-mark-new")
+    os.link(files[0], f"{files[0]}-new")
+
+    moved = adopt(tmp_path / "new", files[0], S1).moved
+
+    assert moved is not None
+    assert inspect(moved).closed is not None
+    assert not {"n1.db-new", "n1.db-mark-new"} & {it.name for it in tmp_path.iterdir()}
 
 
 def test_a_file_that_was_not_read_is_closed_for_good_when_it_is_replaced(

@@ -7,11 +7,11 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-STRIDE = "29"
+STRIDE = "11"
 
 
 def test_a_change_of_members_goes_on_after_a_kill_at_any_line() -> None:
-    """In a process of its own, since it forks. ``make torture`` kills at every third line."""
+    """In a process of its own, since it forks. ``make torture`` kills at every line."""
     command = [sys.executable, "-m", "tests.members_kills", "--stride", STRIDE]
 
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from paxos_adapters.file.errors import AlreadyThere, InUse
 from paxos_adapters.file.mark import beside, unfinished
+from paxos_adapters.file.opening import draft_of
 
 
 def move_aside(path: Path, aside: Path) -> None:
@@ -44,11 +45,12 @@ def finish_moving(path: Path, aside: Path) -> None:
 
 
 def forget_unfinished(path: Path) -> None:
-    """Take away what a creation that was cut off has left: a second name of the mark.
+    """Take away what a creation that was cut off has left: second names of store and mark.
 
-    The next creation at ``path`` would write to it. Only under the lock of the store there.
+    The next creation at ``path`` would write to them. Only under the lock of the store there.
     """
-    unfinished(path).unlink(missing_ok=True)
+    for leftover in unfinished(path), draft_of(path):
+        leftover.unlink(missing_ok=True)
 
 
 def sync_folder(path: Path) -> None:

@@ -155,7 +155,8 @@ def _refusal(path: Path, error: sqlite3.Error | OSError) -> StoreError:
     return refusal(path, error) if isinstance(error, sqlite3.Error) else Denied(path, error)
 
 
-def _draft(path: Path) -> Path:
+def draft_of(path: Path) -> Path:
+    """Where a store stands as long as it is being made."""
     return path.with_name(path.name + "-new")
 
 
@@ -171,7 +172,7 @@ def _clear_the_way(path: Path, mark: Mark) -> None:
     for side in SIDES:
         if os.path.lexists(path.with_name(path.name + side)):
             raise AlreadyThere(path, f"it is gone, and {path.name}{side} is there, a part of it")
-    draft = _draft(path)
+    draft = draft_of(path)
     for leftover in beside(path), draft, *(draft.with_name(draft.name + it) for it in SIDES):
         leftover.unlink(missing_ok=True)
 
@@ -183,7 +184,7 @@ def _saves_of_another(path: Path) -> int:
 
 
 def _lay_down(path: Path, identity: Identity, fill: Fill | None) -> None:
-    draft = _draft(path)
+    draft = draft_of(path)
     os.close(private.make(draft))
     with closing(connect_to_write(draft)) as connection:
         connection.executescript(SCHEMA)
