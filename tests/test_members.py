@@ -6,7 +6,6 @@ import os
 import shutil
 import tracemalloc
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -343,9 +342,11 @@ def test_a_move_that_was_cut_off_is_taken_up_again(
     membership = settle(files, NEW, tmp_path / "new").header.membership
     aside = tmp_path / f"n1.db-before-{membership}"
     pairs = [(files[0], aside), (Path(f"{files[0]}-mark"), Path(f"{aside}-mark"))]
-    moves = [partial(os.link, old, new) for old, new in pairs]
-    for move in [*moves, *(old.unlink for old, _ in pairs)][:steps]:
-        move()
+    for step, (old, new) in enumerate([*pairs, *pairs][:steps]):
+        if step < len(pairs):
+            os.link(old, new)
+        else:
+            old.unlink()
 
     moved = adopt(tmp_path / "new", files[0], S1).moved
 

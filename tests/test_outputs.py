@@ -367,7 +367,6 @@ def test_every_file_is_opened_for_writing_in_one_place() -> None:
         "cli/cluster.py": {"os.link", ".unlink"},  # cluster.toml, when everything is there
         "forks.py": {"os.open"},  # /dev/null, in place of a socket that a fork has inherited
         "node/control.py": {".unlink"},  # a socket, and nothing else
-        "forks.py": {"os.open"},  # /dev/null, in place of what a forked process had
         "lecture/figures.py": {"tempfile"},  # a folder of its own
     }
     for path in sorted(FOLDER.rglob("*.py")):
