@@ -37,7 +37,11 @@ if TYPE_CHECKING:
 S1, S2, S4 = ServerId(1), ServerId(2), ServerId(4)
 OLD, NEW = majority([ServerId(1), ServerId(2), ServerId(3)]), majority([S1, S2, S4])
 RED = Proposal(Ballot(1, S1), b"red")
-TRACED = "paxos_adapters/members/", "file/opening.py", "file/mark.py", "file/writing.py"
+TRACED = (
+    "paxos_adapters/members/",
+    "paxos_adapters/outputs.py",
+    *(f"file/{it}.py" for it in ("mark", "moving", "opening", "private", "writing")),
+)
 KILLED, WRONG = 9, 1
 
 

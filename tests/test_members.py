@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import tracemalloc
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,6 @@ from paxos_adapters.blocks import RESERVED
 from paxos_adapters.file import (
     AlreadyThere,
     Damaged,
-    FileStore,
     InUse,
     MembershipClosed,
     WrongMembers,
@@ -24,14 +22,15 @@ from paxos_adapters.file import (
 )
 from paxos_adapters.members import (
     ArtefactExists,
-    BadArtefact,
     Contradiction,
     MayBeSettledTwice,
     NotAMember,
     NotClosed,
+    NotReplaced,
     OtherFile,
     SettledOtherwise,
     TooFewFiles,
+    Unfinished,
     adopt,
     close_files,
     inspect_artefact,
@@ -40,39 +39,26 @@ from paxos_adapters.members import (
     settling,
 )
 from paxos_adapters.outputs import OutputRefused
-
-S1, S2, S3, S4, S5 = (ServerId(number) for number in range(1, 6))
-OLD, NEW = majority([S1, S2, S3]), majority([S1, S2, S4])
-RED, BLUE = Proposal(Ballot(1, S1), b"red"), Proposal(Ballot(2, S2), b"blue")
-
-
-def make(
-    folder: Path, server: ServerId, quorum: QuorumSystem = OLD, **names: Proposal[bytes]
-) -> Path:
-    """A file of a stopped server that has accepted these proposals."""
-    path = folder / f"n{server}.db"
-    with FileStore.create(path, cluster="demo", server=server, quorum=quorum) as file:
-        file.save((name, Acceptor(it.ballot, it)) for name, it in names.items())
-    return path
+from tests.member_files import (
+    BLUE,
+    NEW,
+    OLD,
+    RED,
+    S1,
+    S2,
+    S3,
+    S4,
+    S5,
+    accepted,
+    make,
+    make_two,
+    opened,
+)
 
 
 @pytest.fixture
 def files(tmp_path: Path) -> list[Path]:
-    """Red may be chosen for "a", by 1 and 3; blue for "b", by 2 alone; 2 has seen round 7."""
-    n1 = make(tmp_path, S1, a=RED)
-    n2 = make(tmp_path, S2, b=BLUE)
-    with FileStore.open(n2, cluster="demo", server=S2, quorum=OLD) as file:
-        file.save([("c", MaxRound(7))])
-    return [n1, n2]
-
-
-def opened(path: Path, server: ServerId, quorum: QuorumSystem, membership: str) -> FileStore:
-    return FileStore.open(path, cluster="demo", server=server, quorum=quorum, membership=membership)
-
-
-def accepted(file: FileStore, name: str) -> Proposal[bytes] | None:
-    states = [it for it in file.load(name).records if isinstance(it, Acceptor)]
-    return states[0].accepted if states else None
+    return make_two(tmp_path)
 
 
 # --- close ---------------------------------------------------------------------------------------
@@ -130,7 +116,7 @@ def test_closing_cannot_be_undone_once_it_is_settled(
     """Not even if the settle was killed before its artefact: another copy of it may exist."""
     close_files(files)
     monkeypatch.setattr(settling, "write", _fail)
-    with pytest.raises(OSError, match="killed"):
+    with pytest.raises(Unfinished, match="killed"):
         settle(files, NEW, files[0].with_name("new"))
 
     with pytest.raises(SettledOtherwise):
@@ -250,7 +236,7 @@ def test_a_settle_that_was_killed_goes_on_under_its_id(
     close_files(files)
     with monkeypatch.context() as patch:
         patch.setattr(settling, "write", _fail)
-        with pytest.raises(OSError, match="killed"):
+        with pytest.raises(Unfinished, match="killed"):
             settle(files, NEW, tmp_path / "new")
     noted = inspect(files[0]).closed or ""
 
@@ -428,7 +414,7 @@ def test_the_file_of_another_server_is_not_replaced(files: list[Path], tmp_path:
     close_files(files)
     settle(files, NEW, tmp_path / "new")
 
-    with pytest.raises(OtherFile):
+    with pytest.raises(NotReplaced):
         adopt(tmp_path / "new", files[1], S1)
 
     assert inspect(files[1]).identity.server == S2
@@ -444,59 +430,6 @@ def test_a_file_that_was_settled_otherwise_is_not_replaced(tmp_path: Path) -> No
 
     with pytest.raises(SettledOtherwise):
         adopt(tmp_path / "one", files[1], S2)
-
-
-def _cut(text: bytes) -> bytes:
-    return text[:-1]
-
-
-def _without_a_line(text: bytes) -> bytes:
-    lines = text.splitlines(keepends=True)
-    return b"".join([lines[0], *lines[2:]])
-
-
-def _out_of_order(text: bytes) -> bytes:
-    first, *others = text.splitlines(keepends=True)
-    return b"".join([first, others[1], others[0], *others[2:]])
-
-
-def _longer(text: bytes) -> bytes:
-    return text + b"\n"
-
-
-def _nested(_: bytes) -> bytes:
-    return b"[" * 100_000 + b"\n"
-
-
-@pytest.mark.parametrize("damage", [_cut, _without_a_line, _out_of_order, _longer, _nested])
-def test_a_damaged_artefact_is_not_adopted(
-    files: list[Path], tmp_path: Path, damage: Callable[[bytes], bytes]
-) -> None:
-    close_files(files)
-    artefact = tmp_path / "new"
-    settle(files, NEW, artefact)
-    artefact.write_bytes(damage(artefact.read_bytes()))
-
-    with pytest.raises(BadArtefact):
-        adopt(artefact, files[0], S1)
-
-    assert inspect(files[0]).closed is not None
-
-
-def test_every_bit_of_an_artefact_counts(files: list[Path], tmp_path: Path) -> None:
-    close_files(files)
-    whole, bad = tmp_path / "new", tmp_path / "bad"
-    settle(files, NEW, whole)
-    sound = inspect_artefact(whole)
-    text = whole.read_bytes()
-    for place in range(len(text)):
-        for bit in place % 8, (place + 3) % 8:
-            bad.write_bytes(text[:place] + bytes([text[place] ^ 1 << bit]) + text[place + 1 :])
-            try:
-                found = inspect_artefact(bad)
-            except BadArtefact:
-                continue
-            assert found == sound, f"bit {bit} of byte {place}"
 
 
 def test_a_closed_file_with_a_strange_reason_is_damaged(

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-STRIDE = "11"
+STRIDE = "17"
 
 
 def test_a_change_of_members_goes_on_after_a_kill_at_any_line() -> None:

@@ -197,14 +197,18 @@ def _check_name(path: Path, keep_out: Iterable[Path]) -> None:
     if path.name in ("", "..") or "\0" in str(path):
         raise OutputRefused(path, "names no file.")
     real = _located(path)
-    if real in map(_located, keep_out):
+    if real in map(_located, keep_out) or is_beside_a_store(path):
         raise _of_a_server(path)
     for suffix in BESIDE_A_STORE:
-        base = real.removesuffix(suffix)
-        if base != real and _is_store(base):
-            raise _of_a_server(path)
         if suffix != "-new" and os.path.lexists(real + suffix):
             raise _of_a_server(path)
+
+
+def is_beside_a_store(path: Path) -> bool:
+    """Whether a store that is there uses this name, for its mark, its log or the like."""
+    real = _located(path)
+    bases = (real.removesuffix(suffix) for suffix in BESIDE_A_STORE if real.endswith(suffix))
+    return any(map(_is_store, bases))
 
 
 def _located(path: Path) -> str:

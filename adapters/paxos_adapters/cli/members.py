@@ -12,6 +12,7 @@ from paxos import PaxosError, QuorumError, QuorumSystem, ServerId, flexible, maj
 from paxos_adapters.cli.failures import Failure
 from paxos_adapters.cli.paths import InputFile, OutputFile
 from paxos_adapters.cli.saying import say
+from paxos_adapters.deployment import MAX_SERVERS
 from paxos_adapters.members import (
     Artefact,
     adopt,
@@ -19,6 +20,7 @@ from paxos_adapters.members import (
     reopen_files,
     settle,
 )
+from paxos_adapters.numbers import MAX_SERVER, BadNumber, whole
 from paxos_adapters.outputs import ARTEFACT
 from paxos_adapters.printable import printable
 
@@ -40,7 +42,7 @@ def members() -> None:
 def _refusals() -> Generator[None, None, None]:
     try:
         yield
-    except (PaxosError, OSError) as error:
+    except PaxosError as error:
         raise Failure(error) from error
 
 
@@ -114,12 +116,21 @@ def _follows(artefact: Artefact) -> str:
     return f"membership {artefact.header.membership} of {artefact.header.words}"
 
 
-def _quorum(servers: str, sizes: str | None) -> QuorumSystem:
+def _ids(servers: str) -> list[ServerId]:
+    """Ids that a description of a cluster can have. Raises BadParameter."""
     try:
-        ids = [ServerId(int(it)) for it in servers.split(",")]
+        ids = [ServerId(whole("an id", int(it), 1, MAX_SERVER)) for it in servers.split(",")]
+        whole("the number of servers", len(ids), 1, MAX_SERVERS)
+    except BadNumber as error:
+        raise click.BadParameter(str(error), param_hint="'--servers'") from error
     except ValueError as error:
-        what = f"{servers!r} is not a list of ids, as 1,2,4."
+        what = f"{servers[:80]!r} is not a list of ids, as 1,2,4."
         raise click.BadParameter(what, param_hint="'--servers'") from error
+    return ids
+
+
+def _quorum(servers: str, sizes: str | None) -> QuorumSystem:
+    ids = _ids(servers)
     try:
         if sizes is None:
             return majority(ids)
@@ -128,5 +139,5 @@ def _quorum(servers: str, sizes: str | None) -> QuorumSystem:
     except QuorumError as error:
         raise click.UsageError(str(error)) from error
     except ValueError as error:
-        what = f"{sizes!r} is not two sizes, as 2/3."
+        what = f"{(sizes or '')[:80]!r} is not two sizes, as 2/3."
         raise click.BadParameter(what, param_hint="'--quorum'") from error

@@ -116,7 +116,7 @@ class Denied(StoreError):
         super().__init__(
             f"{path} cannot be used ({type(cause).__name__}: {cause}); nothing was changed. See to "
             "it that the folder is there, that this process may read and write in it, and that it "
-            "is not mounted read-only."
+            "is neither full nor mounted read-only."
         )
         self.path = path
 

@@ -3,7 +3,8 @@
 - The store and its mark are linked under their new names, and that is durable, before the old names
   go. So there is a whole store under one of the names at any moment, and a move that was cut off is
   taken up again.
-- Only under its lock, and with an empty log: all of it is in these two files.
+- Only under its lock, and with an empty log: all of it is in these two files. So is a move that is
+  taken up again: whatever moves it now has the lock.
 """
 
 from __future__ import annotations
@@ -13,44 +14,73 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from paxos_adapters.file.errors import AlreadyThere, InUse
-from paxos_adapters.file.mark import beside, unfinished
-from paxos_adapters.file.opening import draft_of
+from paxos_adapters.file.errors import InUse, StoreError
+from paxos_adapters.file.mark import Mark, beside, unfinished
+from paxos_adapters.file.opening import clear_draft, under_lock
+
+
+class InTheWay(StoreError):
+    """There is another file where a store is to be moved to. Nothing was changed."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(
+            f"{path} is there, and the closed file is to be moved there. Move that one elsewhere."
+        )
+        self.path = path
 
 
 def move_aside(path: Path, aside: Path) -> None:
-    """Move the store at ``path`` to ``aside``. Raises InUse, AlreadyThere, OSError."""
+    """Move the store at ``path`` to ``aside``. Raises InUse, InTheWay, OSError."""
     if path.with_name(f"{path.name}-wal").exists():
         raise InUse(path)
-    for old, new in _pairs(path, aside):
-        try:
+    pairs = _pairs(path, aside)
+    for old, new in pairs:
+        if os.path.lexists(new) and not _are_one(old, new):
+            raise InTheWay(new)
+    for old, new in pairs:
+        with suppress(FileExistsError):
             os.link(old, new)
-        except FileExistsError:
-            if not os.path.samestat(old.lstat(), new.lstat()):
-                raise AlreadyThere(new, "there is another file") from None
     sync_folder(aside)
-    finish_moving(path, aside)
+    _take_old_names(path, aside)
 
 
 def finish_moving(path: Path, aside: Path) -> None:
-    """Take away the old names of a store that has both its new ones. Raises OSError."""
+    """Take up a move that was cut off after both new names were there.
+
+    Raises InUse, Denied, and what opening the mark raises.
+    """
+
+    def take_up(_: Path, mark: Mark) -> None:
+        _take_old_names(path, aside)
+        mark.close()
+
     pairs = _pairs(path, aside)
-    if not all(new.exists() for _, new in pairs):
-        return
-    for old, new in pairs:
-        with suppress(FileNotFoundError):
-            if os.path.samestat(old.lstat(), new.lstat()):
-                old.unlink()
+    if all(new.exists() for _, new in pairs) and any(_are_one(*pair) for pair in pairs):
+        under_lock(aside, take_up)
+
+
+def _take_old_names(path: Path, aside: Path) -> None:
+    for old, new in _pairs(path, aside):
+        if _are_one(old, new):
+            old.unlink()
     sync_folder(aside)
+
+
+def _are_one(old: Path, new: Path) -> bool:
+    try:
+        return os.path.samestat(old.lstat(), new.lstat())
+    except FileNotFoundError:
+        return False
 
 
 def forget_unfinished(path: Path) -> None:
     """Take away what a creation that was cut off has left: second names of store and mark.
 
     The next creation at ``path`` would write to them. Only under the lock of the store there.
+    Raises AlreadyThere, OSError.
     """
-    for leftover in unfinished(path), draft_of(path):
-        leftover.unlink(missing_ok=True)
+    clear_draft(path)
+    unfinished(path).unlink(missing_ok=True)
 
 
 def sync_folder(path: Path) -> None:

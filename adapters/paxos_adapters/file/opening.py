@@ -52,6 +52,7 @@ from paxos_adapters.file.rows import (
     session_row,
 )
 from paxos_adapters.file.writing import PATIENCE_S, connect_to_write, old_sessions, put
+from paxos_adapters.outputs import is_beside_a_store
 from paxos_adapters.peers import NO_SESSION, Known
 
 T = TypeVar("T")
@@ -87,7 +88,7 @@ def create(path: Path, identity: Identity, fill: Fill | None = None) -> Opened:
     ``fill`` writes what it begins with: a commit, with saves of 1. Raises AlreadyThere, InUse,
     Denied, and what ``fill`` raises.
     """
-    path = _place(path)
+    path = place(path)
     try:
         mark = Mark.unfinished(path)
     except (OSError, ValueError) as error:
@@ -118,12 +119,15 @@ def open_file(path: Path, identity: Identity) -> Opened:
     return under_lock(path, lambda path, mark: _settled(path, mark, identity))
 
 
-def _place(path: Path) -> Path:
-    """Where a new store is to be, its folder without links. Raises Denied."""
+def place(path: Path) -> Path:
+    """Where a new store is to be, its folder without links. Raises Denied, AlreadyThere."""
     try:
         if path.name in ("", ".."):
             raise FileNotFoundError(f"{str(path)!r} names no file")
-        return path.parent.resolve(strict=True) / path.name
+        path = path.parent.resolve(strict=True) / path.name
+        if is_beside_a_store(path):
+            raise AlreadyThere(path, "its name is one that another store uses")
+        return path
     except (OSError, ValueError, RuntimeError) as error:
         raise Denied(path, error) from error
 
@@ -172,8 +176,19 @@ def _clear_the_way(path: Path, mark: Mark) -> None:
     for side in SIDES:
         if os.path.lexists(path.with_name(path.name + side)):
             raise AlreadyThere(path, f"it is gone, and {path.name}{side} is there, a part of it")
+    clear_draft(path)
+    beside(path).unlink(missing_ok=True)
+
+
+def clear_draft(path: Path) -> None:
+    """Remove what stands where the store at ``path`` is made. Raises AlreadyThere, OSError.
+
+    A draft has no mark; what has one is the store of another server.
+    """
     draft = draft_of(path)
-    for leftover in beside(path), draft, *(draft.with_name(draft.name + it) for it in SIDES):
+    if os.path.lexists(beside(draft)):
+        raise AlreadyThere(path, f"{draft.name}, where it would be made, is another store")
+    for leftover in draft, *(draft.with_name(draft.name + it) for it in SIDES):
         leftover.unlink(missing_ok=True)
 
 

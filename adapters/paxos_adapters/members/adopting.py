@@ -10,7 +10,6 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from functools import partial
 from pathlib import Path
@@ -20,19 +19,22 @@ from attrs import frozen
 from paxos import Acceptor, MaxRound, ServerId
 from paxos_adapters.blocks import RESERVED
 from paxos_adapters.file.entries import identity_of
+from paxos_adapters.file.errors import Denied
 from paxos_adapters.file.identity import Identity
 from paxos_adapters.file.moving import finish_moving, forget_unfinished, move_aside
-from paxos_adapters.file.opening import create
+from paxos_adapters.file.opening import create, place
 from paxos_adapters.file.rows import Row, acceptor_row, round_row
 from paxos_adapters.file.store import FileStore
 from paxos_adapters.file.writing import put
 from paxos_adapters.members.artefact import Artefact, Header, inspect_artefact, reading
 from paxos_adapters.members.errors import (
     BadArtefact,
+    IsALink,
     NotAMember,
     NotClosed,
-    OtherFile,
+    NotReplaced,
     SettledOtherwise,
+    Unfinished,
 )
 from paxos_adapters.members.holding import Held, held
 from paxos_adapters.members.notes import Note
@@ -57,34 +59,44 @@ def adopt(artefact: Path, path: Path, server: ServerId) -> Adopted:
     Adopt once for each member. If the file is lost afterwards, its server needs a new id, and so a
     change of members: a second file would not know what the first one promised.
 
-    Raises BadArtefact, NotAMember, NotClosed, OtherFile, SettledOtherwise, AlreadyThere, InUse, and
-    what opening and creating a file raise.
+    Raises BadArtefact, NotAMember, IsALink, NotClosed, NotReplaced, SettledOtherwise,
+    AlreadyThere, InTheWay, InUse, Unfinished, and what opening a file raises.
     """
     whole = inspect_artefact(artefact)
     header = whole.header
     if server not in header.quorum.members:
         raise NotAMember(server, header.words)
     new = identity_of(header.cluster, server, header.quorum, header.membership)
-    path = path.parent.resolve() / path.name
+    path = place(path)
     aside = path.with_name(f"{path.name}-before-{header.membership}")
+    was_there = _cleared(path, aside, header, new)
+    if not was_there:
+        try:
+            FileStore(create(path, new, partial(_fill, artefact, whole))).close()
+        except Denied as error:
+            raise Unfinished(path, error.__cause__ or error) from error
+    return Adopted(new, whole, aside if aside.exists() else None, was_there)
+
+
+def _cleared(path: Path, aside: Path, header: Header, new: Identity) -> bool:
+    """Have nothing at ``path`` but the new file; whether that is there."""
     finish_moving(path, aside)
-    if os.path.lexists(path):
-        with held([path]) as (there,):
+    if path.is_symlink():
+        raise IsALink(path)
+    if not path.exists():
+        return False
+    with held([path]) as (there,):
+        found = there.contents.identity
+        is_new = (found.digest, found.server) == (new.digest, new.server)
+        if not is_new:
+            _check_replaced(there, header, new.server)
+        try:
             forget_unfinished(path)
-            if (there.contents.identity.digest, there.contents.identity.server) == (
-                new.digest,
-                server,
-            ):
-                return Adopted(new, whole, _if_there(aside), was_there=True)
-            _check_replaced(there, header, server)
-            there.empty_log()
-            move_aside(path, aside)
-    FileStore(create(path, new, partial(_fill, artefact, whole))).close()
-    return Adopted(new, whole, _if_there(aside), was_there=False)
-
-
-def _if_there(aside: Path) -> Path | None:
-    return aside if aside.exists() else None
+            if not is_new:
+                move_aside(path, aside)
+        except OSError as error:
+            raise Unfinished(path, error) from error
+    return is_new
 
 
 def _fill(
@@ -114,7 +126,7 @@ def _check_replaced(file: Held, header: Header, server: ServerId) -> None:
     found = file.contents.identity
     if (found.server, found.digest.hex()) != (server, header.before):
         what = f"server {server} of cluster {header.cluster!r} in the membership before"
-        raise OtherFile(file.path, f"{found}, {found.members}", what)
+        raise NotReplaced(file.path, f"{found}, {found.members}", what)
     if not file.is_closed:
         raise NotClosed(file.path, str(found))
     if file.note is not None and file.note.membership != header.membership:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from hashlib import blake2b
@@ -22,11 +23,18 @@ from typing import BinaryIO, TypeAlias, TypeVar
 
 from attrs import frozen
 
-from paxos import Ballot, Proposal, QuorumSystem, ServerId
-from paxos_adapters.file.entries import MAX_NAME_BYTES, MAX_ROUND, MAX_VALUE_BYTES, MEMBERSHIP
+from paxos import Acceptor, Ballot, Proposal, QuorumSystem, ServerId
+from paxos_adapters.file.entries import (
+    MAX_NAME_BYTES,
+    MAX_ROUND,
+    MAX_VALUE_BYTES,
+    MEMBERSHIP,
+    row_of,
+)
 from paxos_adapters.file.identity import quorum_of
 from paxos_adapters.file.moving import sync_folder
 from paxos_adapters.members.errors import ArtefactExists, BadArtefact
+from paxos_adapters.numbers import whole
 from paxos_adapters.outputs import create_in_parts
 
 T = TypeVar("T")
@@ -171,7 +179,10 @@ class Reading:
         self.whole = found
 
     def _line(self) -> bytes:
-        line = self._file.readline(MAX_LINE_BYTES)
+        try:
+            line = self._file.readline(MAX_LINE_BYTES)
+        except OSError as error:
+            raise BadArtefact(self._path, f"it cannot be read ({error})") from error
         if not line.endswith(b"\n"):
             raise BadArtefact(self._path, "it is not an artefact, or it was cut off")
         return line
@@ -188,11 +199,20 @@ class Reading:
 def reading(path: Path) -> Generator[Reading, None, None]:
     """Read the artefact at ``path``. Raises BadArtefact."""
     try:
-        file = path.open("rb")
+        descriptor = _without_waiting(path)
     except (OSError, ValueError) as error:
         raise BadArtefact(path, f"it cannot be read ({error})") from error
-    with file:
+    with open(descriptor, "rb") as file:
         yield Reading(path, file)
+
+
+def _without_waiting(path: Path) -> int:
+    """A descriptor of a regular file; opening a pipe would wait for its writer. Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError("it is not a regular file")
+    return descriptor
 
 
 def inspect_artefact(path: Path) -> Artefact:
@@ -231,9 +251,11 @@ def _ids(text: str) -> tuple[ServerId, ...]:
 
 def _settled(found: object) -> Settled:
     match found:
-        case [str(name), int(number), int(server), str(value)] if 0 <= number <= MAX_ROUND:
-            ballot = Ballot(number, ServerId(server))
-            return name, Proposal(ballot, bytes.fromhex(value))
+        case [str(name), int(number), int(server), str(value)]:
+            ballot = Ballot(whole("a round", number, 0), ServerId(whole("a server", server)))
+            proposal = Proposal(ballot, bytes.fromhex(value))
+            row_of(name, Acceptor(ballot, proposal), 1)
+            return name, proposal
         case _:
             raise ValueError("this is not a settled proposal")
 
@@ -241,8 +263,6 @@ def _settled(found: object) -> Settled:
 def _whole(header: Header, found: object) -> Artefact:
     match found:
         case {"records": int(records), "max_round": int(highest), "digest": str(digest)}:
-            if not 0 <= highest <= MAX_ROUND:
-                raise ValueError("no round is so high")
-            return Artefact(header, records, highest, digest)
+            return Artefact(header, records, whole("a round", highest, 0, MAX_ROUND), digest)
         case _:
             raise ValueError("this is not how an artefact ends")

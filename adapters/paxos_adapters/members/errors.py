@@ -8,7 +8,20 @@ from paxos import PaxosError
 
 
 class MembersError(PaxosError):
-    """A step of a change of members that cannot be done. Nothing was changed."""
+    """A step of a change of members that cannot be done."""
+
+
+class Unfinished(MembersError):
+    """The system ended a step in its course. The same step does what is missing."""
+
+    def __init__(self, path: Path, cause: BaseException) -> None:
+        super().__init__(
+            f"{path} could not be written ({type(cause).__name__}: {cause}). Some of this step may "
+            "be done, and nothing is lost. See to the disk, and to what else uses the file; then "
+            "repeat the step with the same arguments: it does what is missing."
+        )
+        self.path = path
+        self.cause = cause
 
 
 class NotClosed(MembersError):
@@ -29,6 +42,36 @@ class OtherFile(MembersError):
         super().__init__(
             f"{path} is of {found}, and this takes {expected}. Name the files of one membership, "
             "one for each server."
+        )
+        self.path = path
+
+
+class NotReplaced(MembersError):
+    """A file in the place of a new one that is not the file before it. Nothing was changed."""
+
+    def __init__(self, path: Path, found: str, expected: str) -> None:
+        super().__init__(
+            f"{path} is of {found}, and is not replaced: only a closed file of {expected} is moved "
+            "aside. Move this one elsewhere, with its mark, or name another path."
+        )
+        self.path = path
+
+
+class NamedTwice(MembersError):
+    """One file that was named twice. Nothing was changed."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(f"{path} is named twice. Name the file of each server once.")
+        self.path = path
+
+
+class IsALink(MembersError):
+    """A link in the place of a new file. Nothing was changed."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(
+            f"{path} is a link, and a new file takes the place of a file, not of a link. Name the "
+            "file that it leads to."
         )
         self.path = path
 

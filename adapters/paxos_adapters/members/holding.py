@@ -1,10 +1,14 @@
 """Files held under their locks, all of them before anything is done to any.
 
-What is written to one is one commit, with the mark after it.
+- What is read is on the disk before anything rests on it: after a sync that failed, the system may
+  take for saved what is not.
+- What is written to one is one commit, with the mark after it.
 """
 
 from __future__ import annotations
 
+import os
+import sqlite3
 from collections.abc import Generator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
@@ -17,6 +21,7 @@ from paxos_adapters.file.opening import empty_log, under_lock
 from paxos_adapters.file.reading import Contents, read
 from paxos_adapters.file.rows import CLOSED, Key, Row, closed_row, session_row
 from paxos_adapters.file.writing import connect_to_write, put
+from paxos_adapters.members.errors import NamedTwice, Unfinished
 from paxos_adapters.members.notes import UNSETTLED, Note, note_of
 
 
@@ -34,6 +39,8 @@ class Held:
                 self.note = note_of(self.contents.closed)
             except ValueError as error:
                 raise Damaged(path, str(error)) from error
+        with closing(connect_to_write(path)) as writer:
+            empty_log(path, writer)
 
     @property
     def is_closed(self) -> bool:
@@ -41,45 +48,60 @@ class Held:
         return self.contents.closed is not None
 
     def close_with(self, note: Note | None) -> None:
-        """Have no node open it, and say so in it."""
+        """Have no node open it, and say so in it. Raises Unfinished."""
         reason = UNSETTLED if note is None else str(note)
         self._commit([closed_row(reason, self.contents.saves + 1)], [])
         self.contents = evolve(self.contents, closed=reason)
         self.note = note
 
     def reopen(self) -> None:
-        """Have nodes open it again."""
+        """Have nodes open it again. Raises Unfinished."""
         session = self.contents.session
         counted = [] if session is None else [session_row(session, self.contents.saves + 1)]
         self._commit(counted, [("", CLOSED)])
         self.contents = evolve(self.contents, closed=None)
 
-    def empty_log(self) -> None:
-        """Have the file hold all of it by itself. Raises TimeoutError, sqlite3.Error."""
-        with closing(connect_to_write(self.path)) as writer:
-            empty_log(self.path, writer)
-
     def _commit(self, rows: Sequence[Row], gone: Sequence[Key]) -> None:
         saves = self.contents.saves + 1
-        with closing(connect_to_write(self.path)) as writer:
-            empty_log(self.path, writer)
-            writer.execute("BEGIN IMMEDIATE")
-            total = put(writer, self.contents.identity, rows, self.contents.total, gone)
-            writer.execute("COMMIT")
-            self.mark.write(saves, total)
+        try:
+            with closing(connect_to_write(self.path)) as writer:
+                writer.execute("BEGIN IMMEDIATE")
+                total = put(writer, self.contents.identity, rows, self.contents.total, gone)
+                writer.execute("COMMIT")
+                self.mark.write(saves, total)
+                empty_log(self.path, writer)
+        except (sqlite3.Error, OSError) as error:
+            raise Unfinished(self.path, error) from error
         self.contents = evolve(self.contents, saves=saves, total=total)
+
+    def release(self) -> None:
+        """Let go of the lock, with the mark on the disk. Raises Unfinished."""
+        try:
+            self.mark.close(sync=True)
+        except OSError as error:
+            raise Unfinished(self.path, error) from error
 
 
 @contextmanager
 def held(paths: Sequence[Path]) -> Generator[list[Held], None, None]:
     """All of these files, each under its lock and read.
 
-    Raises NotThere, NoStore, InUse, OlderFormat, NewerFormat, Damaged, Denied.
+    Raises NamedTwice, NotThere, NoStore, InUse, OlderFormat, NewerFormat, Damaged, Denied with
+    nothing done; Unfinished for what fails afterwards.
     """
+    _check_different(paths)
     with ExitStack() as stack:
         files: list[Held] = []
         for path in paths:
-            file = under_lock(path, Held)
-            stack.callback(file.mark.close, sync=True)
-            files.append(file)
+            files.append(under_lock(path, Held))
+            stack.callback(files[-1].release)
         yield files
+
+
+def _check_different(paths: Sequence[Path]) -> None:
+    found: set[str] = set()
+    for path in paths:
+        real = os.path.realpath(path)
+        if real in found:
+            raise NamedTwice(path)
+        found.add(real)

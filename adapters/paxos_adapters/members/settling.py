@@ -16,6 +16,7 @@ from pathlib import Path
 from secrets import token_hex
 
 from paxos import Acceptor, Proposal, QuorumSystem, ServerId
+from paxos_adapters.file.entries import identity_of
 from paxos_adapters.file.identity import words_of
 from paxos_adapters.file.reading import Contents, rows
 from paxos_adapters.file.rows import ACCEPTOR, ROUND, Row, acceptor_of, round_of
@@ -27,9 +28,11 @@ from paxos_adapters.members.errors import (
     OtherFile,
     SettledOtherwise,
     TooFewFiles,
+    Unfinished,
 )
 from paxos_adapters.members.holding import Held, held
 from paxos_adapters.members.notes import Note
+from paxos_adapters.numbers import servers
 from paxos_adapters.outputs import ARTEFACT, check
 
 MEMBERSHIP_BYTES = 16
@@ -44,14 +47,16 @@ def settle(
     themselves, not copies: the id of the new membership is noted in them. ``only``: the caller
     knows that nothing is ever settled from the files that were left out.
 
-    Raises OutputRefused, NotClosed, OtherFile, TooFewFiles, MayBeSettledTwice, SettledOtherwise
-    with nothing changed; Contradiction, ArtefactExists, OSError with no artefact made; and what
-    reading a file raises.
+    Raises BadNumber, TooLarge, OutputRefused, NotClosed, OtherFile, NamedTwice, TooFewFiles,
+    MayBeSettledTwice, SettledOtherwise with nothing changed; Contradiction, ArtefactExists,
+    Unfinished with no artefact made; and what reading a file raises.
     """
     words = words_of(quorum)
+    servers(quorum.members)
     check(out, ARTEFACT)
     with held(paths) as files:
         old = _checked(files, only=only)
+        identity_of(old.identity.cluster, min(quorum.members), quorum, "")
         note = _note(files, words)
         for file in files:
             if file.note is None:
@@ -64,7 +69,10 @@ def settle(
             note.files,
         )
         merging = Merging([file.path for file in files])
-        return write(out, Writing(header, merging.settled(), lambda: merging.max_round))
+        try:
+            return write(out, Writing(header, merging.settled(), lambda: merging.max_round))
+        except OSError as error:
+            raise Unfinished(out, error) from error
 
 
 def _checked(files: Sequence[Held], *, only: bool) -> Contents:
@@ -72,37 +80,37 @@ def _checked(files: Sequence[Held], *, only: bool) -> Contents:
     if not files:
         raise TooFewFiles("no server", "any members")
     first = files[0].contents
-    servers: set[ServerId] = set()
+    named: set[ServerId] = set()
     for file in files:
         identity = file.contents.identity
         if identity.digest != first.identity.digest:
             raise OtherFile(file.path, identity.members, first.identity.members)
-        if identity.server in servers:
+        if identity.server in named:
             raise OtherFile(file.path, f"{identity} once more", "one file of each server")
         if not file.is_closed:
             raise NotClosed(file.path, str(identity))
-        servers.add(identity.server)
+        named.add(identity.server)
     quorum = first.identity.quorum
-    if not quorum.is_phase1(servers):
-        raise TooFewFiles(_named(servers), first.identity.members)
-    left_out = quorum.members - servers
+    if not quorum.is_phase1(named):
+        raise TooFewFiles(_named(named), first.identity.members)
+    left_out = quorum.members - named
     if quorum.is_phase1(left_out) and not only:
         raise MayBeSettledTwice(_named(left_out), first.identity.members)
     return first
 
 
-def _named(servers: Set[ServerId]) -> str:
-    return ", ".join(f"S{it}" for it in sorted(servers))
+def _named(ids: Set[ServerId]) -> str:
+    return ", ".join(f"S{it}" for it in sorted(ids))
 
 
 def _note(files: Sequence[Held], words: str) -> Note:
     """What an earlier attempt has noted; or a new id. Raises SettledOtherwise."""
-    servers = tuple(sorted(file.contents.identity.server for file in files))
+    read = tuple(sorted(file.contents.identity.server for file in files))
     notes = [(file.path, file.note) for file in files if file.note is not None]
     for path, note in notes:
-        if not note.has(words, servers) or note != notes[0][1]:
+        if not note.has(words, read) or note != notes[0][1]:
             raise SettledOtherwise(path, str(note))
-    return notes[0][1] if notes else Note(token_hex(MEMBERSHIP_BYTES), words, servers)
+    return notes[0][1] if notes else Note(token_hex(MEMBERSHIP_BYTES), words, read)
 
 
 class Merging:
