@@ -34,7 +34,7 @@ def members() -> None:
     Close the files of a phase-1 quorum of the old members, settle them once into an artefact, and
     adopt that for each new member. Every step may be repeated after a kill.
 
-    See docs/lost-server.md.
+    See docs/members.md, and docs/lost-server.md for a server that is lost.
     """
 
 

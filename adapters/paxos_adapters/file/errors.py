@@ -10,7 +10,7 @@ from paxos_adapters.forks import Forked as Forked
 REJOIN = (
     "A server that has lost its memory must not vote under its old id: it could contradict what it "
     "said. Keep the files as they are, to look into them (paxos inspect); give the server a new id "
-    "and a new file, and let the others take it in under that."
+    "and a new file, by a change of members (paxos members)."
 )
 
 
