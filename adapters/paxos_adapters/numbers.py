@@ -19,6 +19,9 @@ MAX_S = 2e6
 MAX_SERVER = (1 << 32) - 1
 """The highest id of a server that a frame has room for."""
 
+MAX_DEPLOYED = 15
+"""Servers that a cluster.toml can have."""
+
 MAX_SERVERS = 1_000
 """The most servers that a cluster in memory, a simulation or an exploration can have."""
 

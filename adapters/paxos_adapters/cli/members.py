@@ -12,7 +12,6 @@ from paxos import PaxosError, QuorumError, QuorumSystem, ServerId, flexible, maj
 from paxos_adapters.cli.failures import Failure
 from paxos_adapters.cli.paths import InputFile, OutputFile
 from paxos_adapters.cli.saying import say
-from paxos_adapters.deployment import MAX_SERVERS
 from paxos_adapters.members import (
     Artefact,
     adopt,
@@ -20,7 +19,7 @@ from paxos_adapters.members import (
     reopen_files,
     settle,
 )
-from paxos_adapters.numbers import MAX_SERVER, BadNumber, whole
+from paxos_adapters.numbers import MAX_DEPLOYED, MAX_SERVER, BadNumber, whole
 from paxos_adapters.outputs import ARTEFACT
 from paxos_adapters.printable import printable
 
@@ -120,7 +119,7 @@ def _ids(servers: str) -> list[ServerId]:
     """Ids that a description of a cluster can have. Raises BadParameter."""
     try:
         ids = [ServerId(whole("an id", int(it), 1, MAX_SERVER)) for it in servers.split(",")]
-        whole("the number of servers", len(ids), 1, MAX_SERVERS)
+        whole("the number of servers", len(ids), 1, MAX_DEPLOYED)
     except BadNumber as error:
         raise click.BadParameter(str(error), param_hint="'--servers'") from error
     except ValueError as error:
