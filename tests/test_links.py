@@ -25,6 +25,8 @@ from paxos_adapters.codecs import TEXT
 from paxos_adapters.file import FileStore
 from paxos_adapters.node import Node, OutcomeUnknown, links
 from paxos_adapters.node.links import Link
+from paxos_adapters.node.mesh import Mesh
+from paxos_adapters.node.registration import Registration
 from tests.test_node import free_addresses
 
 B = Ballot(1, ServerId(2))
@@ -72,10 +74,13 @@ def test_what_finds_no_room_is_counted_as_lost(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(links, "MAX_OUTBOX", 0)
+    me, addresses = ServerId(1), free_addresses(2)
+    quorum, peers = majority(addresses), frozenset({ServerId(2)})
+    registered = Registration(me, quorum, acknowledged=peers, is_open=True)
+    monkeypatch.setattr(Mesh, "registration", registered)
 
     async def run() -> None:
-        me, addresses = ServerId(1), free_addresses(2)
-        path, quorum = tmp_path / "n1.db", majority(addresses)
+        path = tmp_path / "n1.db"
         with FileStore.create(path, cluster="c", server=me, quorum=quorum) as file:
             async with Node(file, addresses, codec=TEXT) as node:
                 with pytest.raises(OutcomeUnknown):

@@ -345,7 +345,10 @@ def without_syncs(path: Path) -> sqlite3.Connection:
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "fsync", lambda _: None)
+    def fsync(_: object) -> None:
+        pass
+
+    monkeypatch.setattr(os, "fsync", fsync)
     for module in holding, opening:
         monkeypatch.setattr(module, "connect_to_write", without_syncs)
 
