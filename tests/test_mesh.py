@@ -75,7 +75,7 @@ class Peer:
             registered=lambda _: hears,
         )
 
-    async def hear(self, wire: Wire) -> tuple[Presence, tuple[Control, ...]]:
+    async def hear(self, wire: Wire) -> tuple[Presence, tuple[Control | Missing, ...]]:
         """What comes next of control messages."""
         opened = wire.open(await asyncio.get_running_loop().sock_recv(self.socket, 1_500))
         return opened.presence, opened.controls
@@ -84,8 +84,9 @@ class Peer:
         """What it is asked to send again next."""
         while True:
             datagram = await asyncio.get_running_loop().sock_recv(self.socket, 1_500)
-            for it in wire.open(datagram).missing:
-                return it
+            for it in wire.open(datagram).controls:
+                if isinstance(it, Missing):
+                    return it
 
     async def next_part(self) -> bytes:
         """The next datagram that is a part of something larger."""

@@ -55,7 +55,7 @@ class Server:
         """What goes to the sender then."""
         entry = ("", 0) if previous is None else (previous.session, previous.saves)
         said = Presence(session, saves, *entry)
-        opened = Opened(sender, said, self.links[sender].session == session, (), (control,))
+        opened = Opened(sender, said, self.links[sender].session == session, (), (control,), True)
         if opened.is_registered:
             self.sessions.saw(opened)
         self.sessions.take(opened, control, 0.0)

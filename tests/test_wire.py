@@ -121,7 +121,7 @@ def test_every_name_comes_out_as_it_went_in(name: str) -> None:
     (datagram,) = End(ONE).wire.seal(TWO, [(name, BEAT)])
 
     messages = ((name, BEAT),)
-    assert End(TWO).wire.open(datagram) == Opened(ONE, PRESENCE, True, messages, (), (), True)
+    assert End(TWO).wire.open(datagram) == Opened(ONE, PRESENCE, True, messages, (), True)
 
 
 @pytest.mark.parametrize("previous_saves", [0, 1, MAX_SAVES])

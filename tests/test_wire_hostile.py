@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from paxos import Ballot, Prepare, Promise, Proposal, ServerId
 from paxos_adapters.wire import Checked, Hostile, Reason, Register
-from paxos_adapters.wire.body import unpack, unpack_lines
+from paxos_adapters.wire.body import unpack, unpack_all
 from paxos_adapters.wire.bounds import (
     MAX_MESSAGES,
     MAX_NAME_BYTES,
@@ -67,15 +67,15 @@ def test_any_array_is_a_batch_or_hostile(lines: list[tuple[object, ...]]) -> Non
     for cut in range(7):
         body = msgspec.msgpack.encode([line[:cut] for line in lines])
         try:
-            unpacked = unpack_lines(body)
+            entries, controls = unpack_all(body)
         except Hostile:
             continue
-        assert End(ONE).say(*unpacked)
+        assert End(ONE).say(*entries, *controls)
 
 
 def reason(body: object) -> Reason:
     with pytest.raises(Hostile) as caught:
-        unpack_lines(body if isinstance(body, bytes) else msgspec.msgpack.encode(body))
+        unpack_all(body if isinstance(body, bytes) else msgspec.msgpack.encode(body))
     return caught.value.reason
 
 
@@ -199,7 +199,7 @@ def test_a_refusal_without_a_higher_promise_is_refused(promised: tuple[int, int]
 
 def test_a_transport_of_messages_alone_takes_no_control_message() -> None:
     body = msgspec.msgpack.encode([[7, "d"], [12, 1]])
-    assert unpack_lines(body) == (("d", BEAT), Register(1))
+    assert unpack_all(body) == ((("d", BEAT),), (Register(1),))
     with pytest.raises(Hostile) as caught:
         unpack(body)
     assert caught.value.reason is Reason.MALFORMED

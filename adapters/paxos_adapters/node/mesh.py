@@ -38,6 +38,7 @@ from paxos_adapters.wire import (
     Checked,
     Hostile,
     Line,
+    Missing,
     Opened,
     Protection,
     Reason,
@@ -283,10 +284,12 @@ class Mesh:
             link.heard_at_s = now_s
             self._sessions.saw(opened)
         for control in opened.controls:
-            self._sessions.take(opened, control, now_s)
-        for missing in opened.missing:
-            self._send_all(self._wire.again(opened.sender, missing), link.place)
-        self._ask_later()
+            if type(control) is Missing:
+                self._send_all(self._wire.again(opened.sender, control), link.place)
+            else:
+                self._sessions.take(opened, control, now_s)
+        if opened.is_part:
+            self._ask_later()
         if self.registration.is_open:
             for name, message in opened.messages:
                 self._deliver(opened.sender, name, message)

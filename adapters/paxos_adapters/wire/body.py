@@ -278,29 +278,29 @@ def _checked(value: object) -> bytes:
 
 def unpack(body: bytes) -> tuple[Entry, ...]:
     """The messages of a body without control messages. Raises Hostile, and nothing else."""
-    lines = unpack_lines(body)
-    entries = tuple([it for it in lines if isinstance(it, tuple)])
-    if len(entries) < len(lines):
+    entries, others = unpack_all(body)
+    if others:
         raise Hostile(Reason.MALFORMED)
     return entries
 
 
-def unpack_lines(body: bytes) -> tuple[Line, ...]:
-    """The lines of a body, in order. Raises Hostile, and nothing else."""
+def unpack_all(body: bytes) -> tuple[tuple[Entry, ...], tuple[Control | Missing, ...]]:
+    """The messages of a body, and its control messages. Raises Hostile, and nothing else."""
     try:
         structs = _DECODER.decode(body)
     except (msgspec.MsgspecError, ValueError) as error:
         raise Hostile(Reason.MALFORMED) from error
     if not 0 < len(structs) <= MAX_MESSAGES:
         raise Hostile(Reason.OUT_OF_BOUNDS)
-    return tuple([_line(it) for it in structs])
+    entries = tuple([(_name(it), _message(it)) for it in structs if isinstance(it, _Line)])
+    if len(entries) == len(structs):
+        return entries, ()
+    return entries, tuple([_control_of(it) for it in structs if not isinstance(it, _Line)])
 
 
-def _line(struct: _Struct) -> Line:
+def _control_of(struct: _Ping | _Pong | _Register | _Missing) -> Control | Missing:
     if type(struct) is _Missing:
         return _asked_for(struct.first, struct.parts)
-    if not isinstance(struct, _ControlLine):
-        return _name(struct), _message(struct)
     if not 0 <= struct.number <= MAX_PINGS:
         raise Hostile(Reason.OUT_OF_BOUNDS)
     if type(struct) is _Ping:

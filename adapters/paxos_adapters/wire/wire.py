@@ -18,7 +18,7 @@ from attrs import evolve, frozen
 from paxos import ServerId, UnknownServer
 from paxos_adapters.peers import Presence
 from paxos_adapters.wire import parts
-from paxos_adapters.wire.body import Entry, Line, batch, pack, pack_control, unpack_lines
+from paxos_adapters.wire.body import Entry, Line, batch, pack, pack_control, unpack_all
 from paxos_adapters.wire.bounds import MAX_MESSAGES, MAX_SERVER
 from paxos_adapters.wire.control import Control
 from paxos_adapters.wire.errors import Hostile, OutOfBounds, Reason
@@ -48,17 +48,21 @@ class Opened:
 
     ``is_registered``: whether this server hears that session; if not, there are ``controls`` only.
     ``is_newest``: whether that session has sent it later than all that was taken from it before.
-    A part of something larger has no messages, until the last one is there. ``missing`` is what the
-    sender asks for, to be handed to ``again``.
+    A part of something larger has no messages, until the last one is there. A Missing among the
+    ``controls`` is to be handed to ``again``.
     """
 
     sender: ServerId
     presence: Presence
     is_registered: bool
     messages: tuple[Entry, ...]
-    controls: tuple[Control, ...]
-    missing: tuple[Missing, ...] = ()
-    is_newest: bool = False
+    controls: tuple[Control | Missing, ...]
+    is_newest: bool
+
+    @property
+    def is_part(self) -> bool:
+        """Whether it was a part of something that is not there in whole."""
+        return not (self.messages or self.controls)
 
 
 class Wire:
@@ -148,30 +152,28 @@ class Wire:
         parts.check(header, body)
         if header.members != self._digest:
             raise Hostile(Reason.OTHER_MEMBERS)
-        sender, said = header.sender, presence_of(header)
-        is_registered = said.session == self._registered(sender)
-        is_newest, lines = (
-            self._received(header, said.session, body)
-            if is_registered
-            else (False, _asked(header, body))
-        )
-        messages = tuple([it for it in lines if isinstance(it, tuple)])
-        controls = tuple([it for it in lines if not isinstance(it, tuple | Missing)])
-        missing = tuple([it for it in lines if isinstance(it, Missing)])
-        return Opened(sender, said, is_registered, messages, controls, missing, is_newest)
+        said = presence_of(header)
+        if said.session == self._registered(header.sender):
+            return self._received(header, said, body)
+        messages, controls = unpack_all(body) if header.parts == 1 else ((), ())
+        if messages or not controls or Missing in map(type, controls):
+            raise Hostile(Reason.NOT_REGISTERED)
+        return Opened(header.sender, said, False, (), controls, False)
 
-    def _received(self, header: Header, session: str, body: bytes) -> tuple[bool, tuple[Line, ...]]:
-        """Whether a registered session has sent nothing later, and what it says."""
-        heard = self._heard.get(header.sender)
+    def _received(self, header: Header, said: Presence, body: bytes) -> Opened:
+        """What a registered session says, for the first time."""
+        sender, session = header.sender, said.session
+        heard = self._heard.get(sender)
         if heard is None or heard.session != session:
             heard = Heard(session)
         window, waiting = take(heard.window, header.sequence), heard.waiting
         whole: bytes | None = body
         if header.parts > 1:
             waiting, whole = parts.gather(waiting, header, body)
-        lines = () if whole is None else unpack_lines(whole)
-        self._heard[header.sender] = Heard(session, window, waiting, heard.asking)
-        return header.sequence > heard.window.newest, lines
+        messages, controls = ((), ()) if whole is None else unpack_all(whole)
+        self._heard[sender] = Heard(session, window, waiting, heard.asking)
+        is_newest = header.sequence > heard.window.newest
+        return Opened(sender, said, True, messages, controls, is_newest)
 
     def claimed_sender(self, datagram: bytes) -> ServerId:
         """Who it says that it is from, unproven. Raises Hostile.
@@ -219,14 +221,6 @@ class Wire:
             *(self._cluster, self._me, receiver, self._digest, *said, sequence),
         )
         return guard.close(header, body)
-
-
-def _asked(header: Header, body: bytes) -> tuple[Line, ...]:
-    """What a session says that is not registered: control messages, in one datagram."""
-    lines = unpack_lines(body) if header.parts == 1 else ()
-    if not lines or any(isinstance(it, tuple | Missing) for it in lines):
-        raise Hostile(Reason.NOT_REGISTERED)
-    return lines
 
 
 def _bodies(lines: Iterable[bytes]) -> Iterator[tuple[bytes, ...]]:
