@@ -207,6 +207,38 @@ def test_parts_of_one_body_agree_on_their_number() -> None:
     assert caught.value.reason is Reason.OUT_OF_BOUNDS
 
 
+def test_a_part_that_is_there_is_refused() -> None:
+    waiting, _ = gather((), header(10, 0, 3), bytes(BODY_BYTES))
+    with pytest.raises(Hostile) as caught:
+        gather(waiting, header(10, 0, 3), bytes(BODY_BYTES))
+
+    assert caught.value.reason is Reason.REPLAYED
+
+
+def test_a_part_copies_nothing_of_what_was_there_before() -> None:
+    """So that the work for a body grows with its parts, and not with their square."""
+    waiting: Waiting = ()
+    before = None
+    for part in range(MAX_PARTS - 1):
+        body = bytes(BODY_BYTES)
+        waiting, _ = gather(waiting, header(part + 1, part, MAX_PARTS), body)
+        (grown,) = waiting
+        assert grown.newest is not None
+        assert grown.newest.body is body
+        assert grown.newest.before is before
+        assert grown.size_bytes == (part + 1) * BODY_BYTES
+        before = grown.newest
+
+
+@given(st.permutations(range(6)))
+def test_what_is_missing_is_what_has_not_arrived(order: list[int]) -> None:
+    waiting: Waiting = ()
+    for count, part in enumerate(order[:-1], 1):
+        waiting, _ = gather(waiting, header(part + 1, part, 6), bytes(BODY_BYTES))
+        (grown,) = waiting
+        assert grown.missing == sum(1 << it for it in order[count:])
+
+
 def test_parts_of_several_bodies_mix() -> None:
     one, two = End(ONE), End(TWO)
     messages = [Accept(Ballot(1, ONE), bytes([it]) * 2000) for it in range(5)]
@@ -233,7 +265,7 @@ def test_of_too_many_bytes_the_oldest_are_dropped() -> None:
         for part in range(MAX_PARTS - 1):
             at = header(100 * number + part + 1, part, MAX_PARTS)
             waiting, _ = gather(waiting, at, bytes(BODY_BYTES))
-            assert sum(it.size for it in waiting) <= MAX_UNFINISHED_BYTES
+            assert sum(it.size_bytes for it in waiting) <= MAX_UNFINISHED_BYTES
 
     assert [it.first for it in waiting] == [201, 301, 401, 501]
 

@@ -4,11 +4,12 @@
 - Parts may come in any order. They belong together by the sequence of the first one.
 - What waits for its other parts is bounded, in number and in bytes; beyond that the one is dropped
   that has not grown for longest. That is a lost message.
+- A part that arrives shares what was there before, so that a body costs as much as its parts.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator
 from typing import TypeAlias
 
 from attrs import frozen
@@ -27,18 +28,43 @@ _LINE_BYTES = 64
 MAX_PARTS = -(-(MAX_VALUE_BYTES + MAX_NAME_BYTES + _LINE_BYTES) // BODY_BYTES)
 
 
-@frozen
+@frozen(eq=False)
+class Piece:
+    """One part that has arrived, and those that arrived before it."""
+
+    part: int
+    body: bytes
+    before: Piece | None
+
+
+@frozen(eq=False)
 class Unfinished:
-    """Some parts of a body. ``first`` is the sequence of the first one, there or not."""
+    """Some parts of a body. ``first`` is the sequence of the first one, there or not.
+
+    Bit n of ``there`` stands for part n; ``size_bytes`` counts what is there.
+    """
 
     first: int
     parts: int
-    there: Mapping[int, bytes]
+    there: int = 0
+    size_bytes: int = 0
+    newest: Piece | None = None
 
     @property
-    def size(self) -> int:
-        """Bytes so far."""
-        return sum(map(len, self.there.values()))
+    def missing(self) -> int:
+        """The parts that are not there, a bit for each."""
+        return (1 << self.parts) - 1 & ~self.there
+
+    @property
+    def body(self) -> bytes:
+        """All parts in their order."""
+        return b"".join(piece.body for piece in sorted(self._pieces(), key=_part))
+
+    def _pieces(self) -> Iterator[Piece]:
+        piece = self.newest
+        while piece is not None:
+            yield piece
+            piece = piece.before
 
 
 Waiting: TypeAlias = tuple[Unfinished, ...]
@@ -61,21 +87,36 @@ def check(header: Header, body: bytes) -> None:
 def gather(waiting: Waiting, header: Header, body: bytes) -> tuple[Waiting, bytes | None]:
     """What waits from now on, and the whole body if this was the part that it waited for.
 
-    Raises Hostile for a part of something that has another number of parts.
+    Raises Hostile for a part of something that has another number of parts, and for one that is
+    there.
     """
     found = next((it for it in waiting if it.first == header.first), None)
     others = tuple(it for it in waiting if it is not found)
     if found is None:
-        found = Unfinished(header.first, header.parts, {})
+        found = Unfinished(header.first, header.parts)
     if found.parts != header.parts:
         raise Hostile(Reason.OUT_OF_BOUNDS)
-    there = {**found.there, header.part: body}
-    if len(there) == header.parts:
-        return others, b"".join(there[part] for part in range(header.parts))
-    return _bounded((*others, Unfinished(header.first, header.parts, there))), None
+    if not found.missing >> header.part & 1:
+        raise Hostile(Reason.REPLAYED)
+    grown = Unfinished(
+        found.first,
+        found.parts,
+        found.there | 1 << header.part,
+        found.size_bytes + len(body),
+        Piece(header.part, body, found.newest),
+    )
+    if not grown.missing:
+        return others, grown.body
+    return _bounded((*others, grown)), None
 
 
 def _bounded(waiting: Waiting) -> Waiting:
-    while len(waiting) > MAX_UNFINISHED or sum(it.size for it in waiting) > MAX_UNFINISHED_BYTES:
+    size_bytes = sum(it.size_bytes for it in waiting)
+    while len(waiting) > MAX_UNFINISHED or size_bytes > MAX_UNFINISHED_BYTES:
+        size_bytes -= waiting[0].size_bytes
         waiting = waiting[1:]
     return waiting
+
+
+def _part(piece: Piece) -> int:
+    return piece.part
