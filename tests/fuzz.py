@@ -20,7 +20,7 @@ from paxos import Accept, Ballot
 from paxos_adapters.wire import Checked, Hostile, Protection
 from paxos_adapters.wire.bounds import MAX_DATAGRAM_BYTES
 from paxos_adapters.wire.frame import BODY_BYTES, HEADER_BYTES, LAYOUT, TAG_BYTES, Header
-from tests.wires import CONTROLS, MESSAGES, ONE, TWO, End, protection
+from tests.wires import CONTROLS, MESSAGES, MISSING, ONE, TWO, End, protection
 
 SMALL = [message for message in MESSAGES if len(repr(message)) < 2_000]
 MARKERS = [*range(0xC0, 0xE1), 0x00, 0x7F, 0x80, 0x8F, 0x90, 0x91, 0x94, 0x95, 0x9F, 0xA0, 0xFF]
@@ -51,7 +51,7 @@ class Fuzzer:
             large = Accept(Ballot(1, ONE), pick.randbytes(pick.choice((1_100, 9_000))))
             return pick.choice(end.seal(large))
         if pick.random() < 0.2:
-            return end.say(*pick.choices(CONTROLS, k=pick.choice((1, 2))))[0]
+            return end.say(*pick.choices([*CONTROLS, *MISSING], k=pick.choice((1, 2))))[0]
         return end.seal(*pick.choices(SMALL, k=pick.choice((1, 1, 2, 3))))[0]
 
     def noise(self) -> bytes:
@@ -139,7 +139,7 @@ def fuzz(way: str, times: int, seed: int) -> Counter[str]:
         except Hostile as hostile:
             seen[hostile.reason.name] += 1
         else:
-            lines = *opened.messages, *opened.controls
+            lines = *opened.messages, *opened.controls, *opened.missing
             seen["a part" if not lines else "messages"] += 1
             fuzzer.plain.say(*lines)  # Raises for what is out of bounds.
     return seen

@@ -21,6 +21,7 @@ from paxos_adapters.wire.bounds import (
     MAX_VALUE_BYTES,
 )
 from paxos_adapters.wire.frame import BODY_BYTES, HEADER_BYTES, LAYOUT, TAG_BYTES, Header
+from paxos_adapters.wire.parts import MAX_PARTS
 from tests.fuzz import WAYS, fuzz
 from tests.wires import BEAT, ONE, TWO, End
 
@@ -61,7 +62,7 @@ FIELD = st.one_of(
 )
 
 
-@given(st.lists(st.tuples(st.integers(0, 13), FIELD, FIELD, FIELD, FIELD, FIELD), max_size=3))
+@given(st.lists(st.tuples(st.integers(0, 14), FIELD, FIELD, FIELD, FIELD, FIELD), max_size=3))
 def test_any_array_is_a_batch_or_hostile(lines: list[tuple[object, ...]]) -> None:
     for cut in range(7):
         body = msgspec.msgpack.encode([line[:cut] for line in lines])
@@ -107,6 +108,11 @@ OUT_OF_BOUNDS: list[object] = [
     [[9, "d", 1, -1, None]],
     [[9, "d", 1, 1, [0, 1, b""]]],
     [[9, "d", 1, 1, [1, 1, bytes(MAX_VALUE_BYTES + 1)]]],
+    [[13, 0, 1]],
+    [[13, -1, 1]],
+    [[13, 1, 0]],
+    [[13, 1, -1]],
+    [[13, 1, 1 << MAX_PARTS]],
 ]
 
 
@@ -156,6 +162,12 @@ NO_BATCH: list[object] = [
     [[3, "d", 1, 1, None]],
     [[5, "d", 1, 1]],
     [[5, "d", 1, 1, [1, 1]]],
+    [[13]],
+    [[13, 1]],
+    [[13, 1, 1, 1]],
+    [[13, "d", 1]],
+    [[13, 1, [0]]],
+    [[14, 1, 1]],
     [{"decision": "d"}],
 ]
 

@@ -51,7 +51,7 @@ def test_opening_gives_the_messages_of_a_vector(vector: Vector) -> None:
     )
 
     opened = [receiver.open(bytes.fromhex(datagram)) for datagram in vector.datagrams]
-    lines = [it for one in opened for it in (*one.controls, *one.messages)]
+    lines = [it for one in opened for it in (*one.controls, *one.missing, *one.messages)]
     assert [said(line) for line in lines] == vector.messages
     assert {(one.sender, one.presence) for one in opened} == {(vector.sender, presence)}
 
@@ -137,6 +137,8 @@ def words(line: Iterable[object]) -> Said:
             return Said("Pong", number=number, session=hexed, known=disk(known), votes=votes)
         case [12, int(number)]:
             return Said("Register", number=number)
+        case [13, int(first), int(parts)]:
+            return Said("Missing", first=first, parts=parts)
         case [5, str(decision), int(number), int(server), int(other), int(its)]:
             return Said("Nack", decision, (number, server), promised=(other, its))
         case [int(tag), str(decision), int(number), int(server), bytes(value)] if tag in WITH_VALUE:
@@ -187,5 +189,5 @@ def test_every_message_and_every_way_has_a_vector() -> None:
     assert {it.protection for it in FILE.vectors} == {"checked", "signed", "encrypted"}
     assert {said.type for it in FILE.vectors for said in it.messages} == {
         *("Prepare", "Promise", "Accept", "Accepted", "Nack", "Chosen", "Heartbeat"),
-        *("Query", "Answer", "Ping", "Pong", "Register"),
+        *("Query", "Answer", "Ping", "Pong", "Register", "Missing"),
     }

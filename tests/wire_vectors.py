@@ -38,6 +38,7 @@ from paxos_adapters.wire import (
     Key,
     Keyring,
     Line,
+    Missing,
     Ping,
     Pong,
     Protection,
@@ -45,8 +46,16 @@ from paxos_adapters.wire import (
     Signed,
     Wire,
 )
-from paxos_adapters.wire.bounds import MAX_PINGS, MAX_READ, MAX_ROUND, MAX_SAVES, MAX_SERVER
+from paxos_adapters.wire.bounds import (
+    MAX_PINGS,
+    MAX_READ,
+    MAX_ROUND,
+    MAX_SAVES,
+    MAX_SEQUENCE,
+    MAX_SERVER,
+)
 from paxos_adapters.wire.frame import HEADER_BYTES, LAYOUT, TAG_BYTES, Header
+from paxos_adapters.wire.parts import MAX_PARTS
 from tests.wires import DIGEST, KNOWN, MEMBERS, NEW, OLD, ONE, PRESENCE, TWO
 
 PATH = Path(__file__).parent / "vectors" / "wire.json"
@@ -90,6 +99,8 @@ class Said(msgspec.Struct, omit_defaults=True):
     session: str | None = None
     known: KnownDisk | None = None
     votes: bool | None = None
+    first: int | None = None
+    parts: int | None = None
 
 
 class Disk(msgspec.Struct):
@@ -154,6 +165,8 @@ def wire(me: int, protection: str, key: str | None, *, cluster: str, presence: P
 
 def said(line: Line) -> Said:
     """A line of a body in words."""
+    if isinstance(line, Missing):
+        return Said("Missing", first=line.first, parts=line.parts)
     if not isinstance(line, tuple):
         return told(line)
     decision, message = line
@@ -204,9 +217,11 @@ CONTROLS: list[Control] = [
     Pong(3, "ab" * 8, KNOWN, votes=True),
     Register(4),
 ]
+MISSING = [Missing(1, 1), Missing(MAX_SEQUENCE, (1 << MAX_PARTS) - 1)]
 NAMED: list[tuple[str, Line]] = [
     *((type(it).__name__, ("leader", it)) for it in EACH),
     *((f"{type(it).__name__} {it.number}", it) for it in CONTROLS),
+    *((f"Missing {it.first}", it) for it in MISSING),
 ]
 SEALED: list[tuple[str, list[Line]]] = [
     *((what, [line]) for what, line in NAMED),
@@ -308,7 +323,7 @@ def hostile() -> list[Refused]:
         "a server above 2^32 - 1": tagged(msgspec.msgpack.encode([[1, "leader", 1, 1 << 32]])),
         "a name of 256 bytes": tagged(msgspec.msgpack.encode([[7, "d" * 256]])),
         "257 messages": tagged(msgspec.msgpack.encode([[7, ""]] * 257)),
-        "an unknown message": tagged(msgspec.msgpack.encode([[13, "leader"]])),
+        "an unknown message": tagged(msgspec.msgpack.encode([[14, "leader"]])),
         "a ping that names a decision": tagged(msgspec.msgpack.encode([[10, "leader"]])),
         "a ping of number -1": tagged(msgspec.msgpack.encode([[10, -1, None]])),
         "a session of 7 bytes": tagged(msgspec.msgpack.encode([[10, 1, [bytes(7), 1]]])),
@@ -317,6 +332,9 @@ def hostile() -> list[Refused]:
         "an answer to no session": tagged(msgspec.msgpack.encode([[11, 1, bytes(8), None, True]])),
         "a number for a truth": tagged(msgspec.msgpack.encode([[11, 1, b"s" * 8, None, 1]])),
         "a registration with more": tagged(msgspec.msgpack.encode([[12, 1, 1]])),
+        "part 60 is missing": tagged(msgspec.msgpack.encode([[13, 1, 1 << 60]])),
+        "nothing is missing": tagged(msgspec.msgpack.encode([[13, 1, 0]])),
+        "a part of sequence 0 is missing": tagged(msgspec.msgpack.encode([[13, 0, 1]])),
         "a read of session -1": tagged(msgspec.msgpack.encode([[8, "leader", -1, 1]])),
         "a promise that tells of a higher ballot": tagged(
             msgspec.msgpack.encode([[2, "leader", 3, 1, [3, 2, b"red"]]])

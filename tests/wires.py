@@ -31,6 +31,7 @@ from paxos_adapters.wire import (
     Key,
     Keyring,
     Line,
+    Missing,
     Ping,
     Pong,
     Protection,
@@ -43,9 +44,11 @@ from paxos_adapters.wire.bounds import (
     MAX_READ,
     MAX_ROUND,
     MAX_SAVES,
+    MAX_SEQUENCE,
     MAX_SERVER,
     MAX_VALUE_BYTES,
 )
+from paxos_adapters.wire.parts import MAX_PARTS
 
 ONE, TWO, THREE = ServerId(1), ServerId(2), ServerId(3)
 MEMBERS = frozenset({ONE, TWO, THREE})
@@ -131,3 +134,5 @@ CONTROLS: list[Control] = [
     Register(MAX_PINGS),
 ]
 """Every type of control message, with the edges of every field."""
+
+MISSING = [Missing(*it) for it in product((1, MAX_SEQUENCE), (1, (1 << MAX_PARTS) - 1))]

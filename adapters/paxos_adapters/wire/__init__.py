@@ -7,8 +7,8 @@
     opened = wire.open(datagram)  # or Hostile, whatever the bytes
 
 The format, for other languages: docs/wire.md. Needs the extra ``udp``; ``Encrypted`` the extra
-``aead``. Arrows: errors, bounds <- keys, sessions, control <- frame, body <- protection, parts <-
-replays <- wire.
+``aead``. Arrows: errors, bounds <- keys, sessions, control <- frame <- protection, parts <-
+resending <- replays, body <- wire.
 """
 
 from paxos_adapters.wire.body import Entry, Line
@@ -26,6 +26,7 @@ from paxos_adapters.wire.errors import (
 )
 from paxos_adapters.wire.keys import Key, Keyring
 from paxos_adapters.wire.protection import Checked, Encrypted, Protection, Signed
+from paxos_adapters.wire.resending import Missing
 from paxos_adapters.wire.wire import Opened, Wire
 
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "Key",
     "Keyring",
     "Line",
+    "Missing",
     "MissingExtra",
     "NotBytes",
     "Opened",

@@ -12,8 +12,10 @@
     [10, number, known]                            Ping; known: nil or [session, saves]
     [11, number, session, known, votes]            Pong; the number and session that it answers
     [12, number]                                   Register
+    [13, first, parts]                             Missing; bit n of parts stands for part n
 
-- The last three are about sessions, and name no decision: see ``control.py``.
+- The last four name no decision. They are about sessions, see ``control.py``, and about parts that
+  were lost, see ``resending.py``.
 - A decision is a string, a value is binary. The wire looks into neither.
 - The structs are mapped to and from the messages of the core by hand, and no further: what comes
   out has its types and its bounds, or is refused.
@@ -51,17 +53,20 @@ from paxos_adapters.wire.bounds import (
     MAX_READ,
     MAX_ROUND,
     MAX_SAVES,
+    MAX_SEQUENCE,
     MAX_SERVER,
     MAX_VALUE_BYTES,
 )
 from paxos_adapters.wire.control import Control, Ping, Pong, Register
 from paxos_adapters.wire.errors import Hostile, NotBytes, OutOfBounds, Reason, TooLarge
+from paxos_adapters.wire.parts import MAX_PARTS
+from paxos_adapters.wire.resending import Missing
 from paxos_adapters.wire.sessions import NONE, SESSION_BYTES, unhexed
 
 Entry: TypeAlias = tuple[str, Message[bytes]]
 """The name of a decision, and a message that is about it."""
 
-Line: TypeAlias = Entry | Control
+Line: TypeAlias = Entry | Control | Missing
 """What one line of a body says."""
 
 
@@ -150,10 +155,16 @@ class _Register(_ControlLine, tag=12):
     pass
 
 
+@final
+class _Missing(msgspec.Struct, array_like=True, forbid_unknown_fields=True, gc=False, tag=13):
+    first: int
+    parts: int
+
+
 _About: TypeAlias = (
     _Prepare | _Promise | _Accept | _Accepted | _Nack | _Chosen | _Heartbeat | _Query | _Answer
 )
-_Struct: TypeAlias = _About | _Ping | _Pong | _Register
+_Struct: TypeAlias = _About | _Ping | _Pong | _Register | _Missing
 _ENCODER = msgspec.msgpack.Encoder()
 _DECODER = msgspec.msgpack.Decoder(list[_Struct])
 
@@ -169,9 +180,9 @@ def pack(decision: str, message: Message[bytes]) -> bytes:
     return _ENCODER.encode(_struct(decision, message))
 
 
-def pack_control(control: Control) -> bytes:
+def pack_control(control: Control | Missing) -> bytes:
     """One line of a batch. Raises OutOfBounds, BadPresence."""
-    return _ENCODER.encode(_control(control))
+    return _ENCODER.encode(_missing(control) if type(control) is Missing else _control(control))
 
 
 def batch(lines: Sequence[bytes]) -> bytes:
@@ -192,6 +203,14 @@ def _control(control: Control) -> _Ping | _Pong | _Register:
     if type(control) is Register:
         return _Register(control.number)
     assert_never(control)
+
+
+def _missing(missing: Missing) -> _Missing:
+    if not 1 <= missing.first <= MAX_SEQUENCE:
+        raise OutOfBounds("the sequence of a part", missing.first, 1, MAX_SEQUENCE)
+    if not 1 <= missing.parts < 1 << MAX_PARTS:
+        raise OutOfBounds("the parts that are missing", missing.parts, 1, (1 << MAX_PARTS) - 1)
+    return _Missing(missing.first, missing.parts)
 
 
 def _told(known: Known | None) -> tuple[bytes, int] | None:
@@ -278,6 +297,8 @@ def unpack_lines(body: bytes) -> tuple[Line, ...]:
 
 
 def _line(struct: _Struct) -> Line:
+    if type(struct) is _Missing:
+        return _asked_for(struct.first, struct.parts)
     if not isinstance(struct, _ControlLine):
         return _name(struct), _message(struct)
     if not 0 <= struct.number <= MAX_PINGS:
@@ -290,6 +311,12 @@ def _line(struct: _Struct) -> Line:
     if type(struct) is _Register:
         return Register(struct.number)
     assert_never(struct)
+
+
+def _asked_for(first: int, parts: int) -> Missing:
+    if not (1 <= first <= MAX_SEQUENCE and 1 <= parts < 1 << MAX_PARTS):
+        raise Hostile(Reason.OUT_OF_BOUNDS)
+    return Missing(first, parts)
 
 
 def _known(told: tuple[bytes, int] | None) -> Known | None:

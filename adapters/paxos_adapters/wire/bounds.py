@@ -25,6 +25,9 @@ MAX_SAVES = (1 << 63) - 1
 MAX_READ = (1 << 64) - 1
 """The session of a read, and its number within: what 64 bits hold."""
 
+MAX_SEQUENCE = (1 << 64) - 1
+"""The number of a datagram."""
+
 MAX_PINGS = (1 << 63) - 1
 """The number of a Ping."""
 
@@ -39,3 +42,9 @@ MAX_UNFINISHED = 8
 
 MAX_UNFINISHED_BYTES = 1 << 18
 """What those hold together; room for three whole ones of the largest size, and more."""
+
+MAX_KEPT, MAX_KEPT_BYTES = MAX_UNFINISHED, MAX_UNFINISHED_BYTES
+"""Messages that are kept for one receiver, to send lost parts again: what can wait for them."""
+
+MAX_ASKED = 6
+"""How often the parts of a message that does not grow are asked for."""

@@ -10,11 +10,12 @@
 
 from __future__ import annotations
 
-from attrs import frozen
+from attrs import field, frozen
 
 from paxos_adapters.wire.bounds import WINDOW
 from paxos_adapters.wire.errors import Hostile, Reason
 from paxos_adapters.wire.parts import Waiting
+from paxos_adapters.wire.resending import Asked, Asking
 
 _FULL = (1 << WINDOW) - 1
 
@@ -45,3 +46,4 @@ class Heard:
     session: str
     window: Window = Window()
     waiting: Waiting = ()
+    asking: Asking = field(factory=dict[int, Asked])

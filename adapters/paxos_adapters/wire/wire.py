@@ -5,6 +5,7 @@
 - Opening: whose is it, is it whole, is its session registered, is it new, what does it say; in this
   order. Whatever is wrong raises Hostile, and changes nothing.
 - Of a session that is not registered here only control messages are taken, see ``control.py``.
+- Parts that were lost are asked for and sent again, see ``resending.py``: ``ask`` is a tick.
 - No socket, no clock, no answer: whoever owns the socket counts what is refused.
 """
 
@@ -12,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Set
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from paxos import ServerId, UnknownServer
 from paxos_adapters.peers import Presence
@@ -35,6 +36,7 @@ from paxos_adapters.wire.frame import (
 )
 from paxos_adapters.wire.protection import Protection
 from paxos_adapters.wire.replays import Heard, take
+from paxos_adapters.wire.resending import Keeping, Missing, again, ask, is_to_ask, keep
 
 _COUNT_BYTES = 3
 """What the length of a batch takes at most."""
@@ -45,7 +47,8 @@ class Opened:
     """What a datagram says: its sender, what that says of its disk, and the messages.
 
     ``is_registered``: whether this server hears that session; if not, there are ``controls`` only.
-    A part of something larger has no messages, until the last one is there.
+    A part of something larger has no messages, until the last one is there. ``missing`` is what the
+    sender asks for, to be handed to ``again``.
     """
 
     sender: ServerId
@@ -53,6 +56,7 @@ class Opened:
     is_registered: bool
     messages: tuple[Entry, ...]
     controls: tuple[Control, ...]
+    missing: tuple[Missing, ...] = ()
 
 
 class Wire:
@@ -97,6 +101,7 @@ class Wire:
         self._registered = registered
         self._sent = dict.fromkeys(members, 0)
         self._heard: dict[ServerId, Heard] = {}
+        self._kept: dict[ServerId, Keeping] = {}
 
     def seal(self, receiver: ServerId, lines: Iterable[Line]) -> tuple[bytes, ...]:
         """The datagrams that carry ``lines`` to ``receiver``, in order.
@@ -109,10 +114,30 @@ class Wire:
         packed = [pack(*it) if isinstance(it, tuple) else pack_control(it) for it in lines]
         said = disk(self._presence(receiver))
         return tuple(
-            self._frame(receiver, part, len(bodies), body, said)
+            datagram
             for bodies in _bodies(packed)
-            for part, body in enumerate(bodies)
+            for datagram in self._frames(receiver, bodies, said)
         )
+
+    def again(self, receiver: ServerId, missing: Missing) -> tuple[bytes, ...]:
+        """The datagrams that ``receiver`` asks for, as they were; none that are not kept."""
+        self._kept[receiver], datagrams = again(self._kept.get(receiver, ()), missing)
+        return datagrams
+
+    def ask(self) -> dict[ServerId, tuple[Missing, ...]]:
+        """What to ask senders for. To be called at a pace, as long as ``is_to_ask``."""
+        asked: dict[ServerId, tuple[Missing, ...]] = {}
+        for sender, heard in self._heard.items():
+            asking, missing = ask(heard.asking, heard.waiting)
+            self._heard[sender] = evolve(heard, asking=asking)
+            if missing:
+                asked[sender] = missing
+        return asked
+
+    @property
+    def is_to_ask(self) -> bool:
+        """Whether anything is unfinished that will be asked for."""
+        return any(is_to_ask(it.asking, it.waiting) for it in self._heard.values())
 
     def open(self, datagram: bytes) -> Opened:
         """What ``datagram`` says. Raises Hostile, with nothing changed, and nothing else."""
@@ -127,8 +152,9 @@ class Wire:
             self._received(header, said.session, body) if is_registered else _asked(header, body)
         )
         messages = tuple([it for it in lines if isinstance(it, tuple)])
-        controls = tuple([it for it in lines if not isinstance(it, tuple)])
-        return Opened(sender, said, is_registered, messages, controls)
+        controls = tuple([it for it in lines if not isinstance(it, tuple | Missing)])
+        missing = tuple([it for it in lines if isinstance(it, Missing)])
+        return Opened(sender, said, is_registered, messages, controls, missing)
 
     def _received(self, header: Header, session: str, body: bytes) -> tuple[Line, ...]:
         """What a registered session says, for the first time."""
@@ -140,7 +166,7 @@ class Wire:
         if header.parts > 1:
             waiting, whole = parts.gather(waiting, header, body)
         lines = () if whole is None else unpack_lines(whole)
-        self._heard[header.sender] = Heard(session, window, waiting)
+        self._heard[header.sender] = Heard(session, window, waiting, heard.asking)
         return lines
 
     def claimed_sender(self, datagram: bytes) -> ServerId:
@@ -162,6 +188,17 @@ class Wire:
             raise Hostile(Reason.OTHER_PROTECTION)
         return header
 
+    def _frames(
+        self, receiver: ServerId, bodies: tuple[bytes, ...], said: tuple[bytes, int, bytes, int]
+    ) -> tuple[bytes, ...]:
+        first, of = self._sent[receiver] + 1, len(bodies)
+        datagrams = tuple(
+            [self._frame(receiver, part, of, body, said) for part, body in enumerate(bodies)]
+        )
+        if of > 1:
+            self._kept[receiver] = keep(self._kept.get(receiver, ()), first, datagrams)
+        return datagrams
+
     def _frame(
         self,
         receiver: ServerId,
@@ -182,7 +219,7 @@ class Wire:
 def _asked(header: Header, body: bytes) -> tuple[Line, ...]:
     """What a session says that is not registered: control messages, in one datagram."""
     lines = unpack_lines(body) if header.parts == 1 else ()
-    if not lines or any(isinstance(it, tuple) for it in lines):
+    if not lines or any(isinstance(it, tuple | Missing) for it in lines):
         raise Hostile(Reason.NOT_REGISTERED)
     return lines
 
