@@ -20,7 +20,9 @@ from paxos_adapters.node.mesh import Mesh
 from paxos_adapters.node.registration import Registration
 from paxos_adapters.peers import Known, Presence
 from paxos_adapters.udp import Address
-from paxos_adapters.wire import Checked, Control, Line, Ping, Pong, Reason, Register, Wire
+from paxos_adapters.wire import Checked, Control, Line, Missing, Ping, Pong, Reason, Register, Wire
+from paxos_adapters.wire.frame import LAYOUT, Header
+from paxos_adapters.wire.parts import MAX_PARTS
 from tests.support import UNBROKEN
 from tests.test_node import free_addresses
 
@@ -43,7 +45,9 @@ class Peer:
         for datagram in wire.seal(ME, lines or [("a", MESSAGE)]):
             self.socket.sendto(datagram, place)
 
-    def session(self, name: str, saves: int, previous: str = "", ended: int = 0) -> Wire:
+    def session(
+        self, name: str, saves: int, previous: str = "", ended: int = 0, hears: str | None = None
+    ) -> Wire:
         return Wire(
             cluster="c",
             me=PEER,
@@ -51,13 +55,27 @@ class Peer:
             digest=DIGEST,
             protection=Checked(),
             presence=lambda _: Presence(name * 8, saves, previous * 8, ended),
-            registered=lambda _: None,
+            registered=lambda _: hears,
         )
 
     async def hear(self, wire: Wire) -> tuple[Presence, tuple[Control, ...]]:
-        """What comes next: control messages, since no session is registered here."""
+        """What comes next of control messages."""
         opened = wire.open(await asyncio.get_running_loop().sock_recv(self.socket, 1_500))
         return opened.presence, opened.controls
+
+    async def asked(self, wire: Wire) -> Missing:
+        """What it is asked to send again next."""
+        while True:
+            datagram = await asyncio.get_running_loop().sock_recv(self.socket, 1_500)
+            for it in wire.open(datagram).missing:
+                return it
+
+    async def next_part(self) -> bytes:
+        """The next datagram that is a part of something larger."""
+        while True:
+            datagram = await asyncio.get_running_loop().sock_recv(self.socket, 1_500)
+            if Header(*LAYOUT.unpack_from(datagram)).parts > 1:
+                return datagram
 
     async def join(self, wire: Wire, place: Address, session: str) -> None:
         """Acknowledge the session of the mesh, and have ``session`` registered there."""
@@ -232,6 +250,63 @@ def test_a_datagram_from_another_address_is_not_heard(tmp_path: Path) -> None:
             await mesh.closed()
 
     runs(run())
+
+
+LARGE = Accept(Ballot(1, PEER), bytes(range(256)) * 256)
+
+
+async def joined(file: FileStore, peer: Peer) -> tuple[Mesh, Address, Wire]:
+    """A mesh and its peer, that hear each other."""
+    mesh, place = await opened(file, peer)
+    wire = peer.session("01", 5, hears=file.session)
+    await peer.join(wire, place, "01" * 8)
+    while not mesh.registration.is_open:
+        await asyncio.sleep(0.001)
+    return mesh, place, wire
+
+
+def test_parts_that_were_lost_are_asked_for(tmp_path: Path) -> None:
+    """Those of the request to send them again, too; in the end nobody asks any more."""
+
+    async def run() -> None:
+        peer, path = Peer(), tmp_path / "n1.db"
+        with FileStore.create(path, cluster="c", server=ME, quorum=MEMBERS) as file, peer.socket:
+            mesh, place, wire = await joined(file, peer)
+            parts = wire.seal(ME, [("a", LARGE)])
+            for part, datagram in enumerate(parts):
+                if part % 10:
+                    peer.socket.sendto(datagram, place)
+            first = await peer.asked(wire)
+            assert first == Missing(first.first, sum(1 << it for it in range(0, 60, 10)))
+            assert await peer.asked(wire) == first
+            for datagram in wire.again(ME, first):
+                peer.socket.sendto(datagram, place)
+            await until(mesh, heard=1)
+            assert HEARD == [(PEER, "a", LARGE)]
+            mesh.close()
+            await mesh.closed()
+
+    runs(run())
+
+
+def test_parts_that_a_peer_asks_for_are_sent_again_as_they_were(tmp_path: Path) -> None:
+    async def run() -> None:
+        peer, path = Peer(), tmp_path / "n1.db"
+        with FileStore.create(path, cluster="c", server=ME, quorum=MEMBERS) as file, peer.socket:
+            mesh, place, wire = await joined(file, peer)
+            mesh.post(PEER, "a", LARGE)
+            mesh.flush()
+            sent = [await peer.next_part() for _ in range(MAX_PARTS)]
+            peer.say(wire, place, Missing(first_of(sent[0]), 0b101))
+            assert [await peer.next_part() for _ in range(2)] == [sent[0], sent[2]]
+            mesh.close()
+            await mesh.closed()
+
+    runs(run())
+
+
+def first_of(datagram: bytes) -> int:
+    return Header(*LAYOUT.unpack_from(datagram)).first
 
 
 def test_an_open_file_serves_once(tmp_path: Path) -> None:

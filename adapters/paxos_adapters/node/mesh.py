@@ -6,6 +6,8 @@
 - Every second each peer is asked whether it is there, so that an idle server knows too; more often
   until this server may vote. Before that no message of the protocol goes out or comes in, and none
   goes to a peer that has not acknowledged this session: see ``sessions.py``.
+- Parts of messages that were lost are asked for, as long as some are missing; what a peer asks for
+  is sent again. See ``wire/resending.py``.
 - Names are resolved anew from time to time, since a peer may move.
 """
 
@@ -47,6 +49,9 @@ PING_S, OPENING_S = 1.0, 0.1
 
 RESOLVE_S, UNRESOLVED_S = 30.0, 1.0
 """How often names of peers are resolved anew: those that were found, and those that were not."""
+
+ASK_S = 0.02
+"""The tick at which parts that were lost are asked for, as long as some are missing."""
 
 TELL_S = 60.0
 """How often to complain of a peer at most."""
@@ -105,7 +110,7 @@ class Mesh:
         )
         self._log = LimitedLog(_logger, every_s=TELL_S)
         self._chores: list[asyncio.Task[None]] = []
-        self._is_open = False
+        self._is_open = self._is_asking = False
 
     # --- life -----------------------------------------------------------------------------------
 
@@ -134,7 +139,7 @@ class Mesh:
         ThreadNotStarted, and lets go of the file then.
         """
         self._loop = asyncio.get_running_loop()
-        self._deliver, self._drained = deliver, drained
+        self._deliver, self._drained, self._guard = deliver, drained, guard
         try:
             self._endpoint = await Endpoint.bind(
                 self._listen, receive=self._receive, drained=drained, guard=guard
@@ -227,8 +232,12 @@ class Mesh:
                 for message in messages:
                     self._send(receiver, link, [message])
             return
-        for datagram in datagrams:
-            self._endpoint.send(datagram, link.place)
+        self._send_all(datagrams, link.place)
+
+    def _send_all(self, datagrams: Iterable[bytes], place: Place | None) -> None:
+        if place is not None:
+            for datagram in datagrams:
+                self._endpoint.send(datagram, place)
 
     def _lose(self, receiver: ServerId, error: WireError) -> None:
         """Count a message that cannot be sent, and complain of the first of its kind."""
@@ -265,11 +274,28 @@ class Mesh:
             self._sessions.saw(opened)
         for control in opened.controls:
             self._sessions.take(opened, control, now_s)
+        for missing in opened.missing:
+            self._send_all(self._wire.again(opened.sender, missing), link.place)
+        self._ask_later()
         if self.registration.is_open:
             for name, message in opened.messages:
                 self._deliver(opened.sender, name, message)
         elif opened.messages:
             self._endpoint.counts["not registered yet"] += len(opened.messages)
+
+    def _ask_later(self) -> None:
+        if self._wire.is_to_ask and not self._is_asking:
+            self._is_asking = True
+            self._loop.call_later(ASK_S, self._guard(self._ask))
+
+    def _ask(self) -> None:
+        """Ask for the parts that were lost, and come back if more may be to ask for."""
+        self._is_asking = False
+        if self._is_open:
+            for sender, missing in self._wire.ask().items():
+                self._links[sender].outbox += missing
+            self._drained()
+            self._ask_later()
 
     # --- chores ---------------------------------------------------------------------------------
 
