@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from collections.abc import Coroutine
+from collections import Counter
+from collections.abc import AsyncGenerator, Coroutine
+from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 
@@ -20,8 +22,22 @@ from paxos_adapters.node.mesh import Mesh
 from paxos_adapters.node.registration import Registration
 from paxos_adapters.peers import Known, Presence
 from paxos_adapters.udp import Address
-from paxos_adapters.wire import Checked, Control, Line, Missing, Ping, Pong, Reason, Register, Wire
-from paxos_adapters.wire.frame import LAYOUT, Header
+from paxos_adapters.wire import (
+    Checked,
+    Control,
+    Key,
+    Keyring,
+    Line,
+    Missing,
+    Ping,
+    Pong,
+    Protection,
+    Reason,
+    Register,
+    Signed,
+    Wire,
+)
+from paxos_adapters.wire.frame import LAYOUT, TAG_BYTES, Header
 from paxos_adapters.wire.parts import MAX_PARTS
 from tests.support import UNBROKEN
 from tests.test_node import free_addresses
@@ -35,7 +51,8 @@ MESSAGE = Accept(Ballot(1, PEER), b"red")
 class Peer:
     """The other member: a bare socket, and wires of several sessions."""
 
-    def __init__(self) -> None:
+    def __init__(self, protection: Protection | None = None) -> None:
+        self.protection = protection
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.setblocking(False)
         self.socket.bind(("127.0.0.1", 0))
@@ -53,7 +70,7 @@ class Peer:
             me=PEER,
             members={ME, PEER},
             digest=DIGEST,
-            protection=Checked(),
+            protection=Checked() if self.protection is None else self.protection,
             presence=lambda _: Presence(name * 8, saves, previous * 8, ended),
             registered=lambda _: hears,
         )
@@ -105,7 +122,14 @@ def runs(run: Coroutine[object, object, None]) -> None:
 
 async def opened(file: FileStore, peer: Peer) -> tuple[Mesh, Address]:
     addresses: dict[ServerId, Address] = {ME: ("127.0.0.1", 0), PEER: peer.address}
-    mesh = Mesh(file, addresses, protection=None, insecure=False, listen=None, strict=False)
+    mesh = Mesh(
+        file,
+        addresses,
+        protection=peer.protection,
+        insecure=False,
+        listen=None,
+        strict=False,
+    )
     mesh.claim()
     await mesh.open(
         lambda sender, name, message: HEARD.append((sender, name, message)),
@@ -230,7 +254,7 @@ def test_before_the_session_is_registered_no_message_is_sent(
     runs(run())
 
 
-def test_a_datagram_from_another_address_is_not_heard(tmp_path: Path) -> None:
+def test_without_keys_a_datagram_from_another_address_is_not_heard(tmp_path: Path) -> None:
     async def run() -> None:
         peer, other = Peer(), Peer()
         path = tmp_path / "n1.db"
@@ -252,6 +276,7 @@ def test_a_datagram_from_another_address_is_not_heard(tmp_path: Path) -> None:
     runs(run())
 
 
+KEYS = Signed(Keyring((Key(bytes(range(32))),)))
 LARGE = Accept(Ballot(1, PEER), bytes(range(256)) * 256)
 
 
@@ -309,6 +334,187 @@ def first_of(datagram: bytes) -> int:
     return Header(*LAYOUT.unpack_from(datagram)).first
 
 
+@asynccontextmanager
+async def between(
+    tmp_path: Path, protection: Protection | None
+) -> AsyncGenerator[tuple[Mesh, Address, Peer, Wire, Peer], None]:
+    """A mesh and its peer, that hear each other, and the peer at another address."""
+    peer, other = Peer(protection), Peer(protection)
+    path = tmp_path / "n1.db"
+    file = FileStore.create(path, cluster="c", server=ME, quorum=MEMBERS)
+    with file, peer.socket, other.socket:
+        mesh, place, wire = await joined(file, peer)
+        yield mesh, place, peer, wire, other
+        mesh.close()
+        await mesh.closed()
+
+
+async def goes_to(mesh: Mesh, peer: Peer, wire: Wire) -> None:
+    """Returns as soon as a message of the mesh comes to ``peer``."""
+    mesh.post(PEER, "b", MESSAGE)
+    mesh.flush()
+    while not wire.open(await asyncio.get_running_loop().sock_recv(peer.socket, 1_500)).messages:
+        pass
+
+
+def test_with_keys_a_peer_is_heard_from_any_address_and_answered_there(tmp_path: Path) -> None:
+    """It may be behind a port mapping, or have moved."""
+
+    async def run() -> None:
+        async with between(tmp_path, KEYS) as (mesh, place, peer, wire, other):
+            await goes_to(mesh, peer, wire)
+            for number, there in enumerate((other, peer, other), 1):
+                there.say(wire, place)
+                await until(mesh, heard=number)
+                await goes_to(mesh, there, wire)
+            assert mesh.refused == {}
+
+    runs(run())
+
+
+def test_a_late_datagram_from_another_address_moves_nothing(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with between(tmp_path, KEYS) as (mesh, place, peer, wire, other):
+            late, newest = (wire.seal(ME, [("a", MESSAGE)])[0] for _ in range(2))
+            peer.socket.sendto(newest, place)
+            await until(mesh, heard=1)
+            other.socket.sendto(late, place)
+            await until(mesh, heard=2)
+            await goes_to(mesh, peer, wire)
+
+    runs(run())
+
+
+def test_a_datagram_that_is_refused_moves_nothing(tmp_path: Path) -> None:
+    """A repeated one, one with a wrong tag, one of a session that is not registered."""
+
+    async def run() -> None:
+        async with between(tmp_path, KEYS) as (mesh, place, peer, wire, other):
+            newest = wire.seal(ME, [("a", MESSAGE)])[0]
+            peer.socket.sendto(newest, place)
+            await until(mesh, heard=1)
+            wrong = wire.seal(ME, [("a", MESSAGE)])[0]
+            foreign = peer.session("03", 9).seal(ME, [("a", MESSAGE)])[0]
+            for datagram in newest, wrong[:-1] + bytes([wrong[-1] ^ 1]), foreign:
+                other.socket.sendto(datagram, place)
+            await until(mesh, refused=3)
+            await goes_to(mesh, peer, wire)
+            assert mesh.refused == dict.fromkeys(
+                (Reason.REPLAYED, Reason.BAD_MAC, Reason.NOT_REGISTERED), 1
+            )
+
+    runs(run())
+
+
+def test_a_control_message_of_a_session_that_is_not_registered_moves_nothing(
+    tmp_path: Path,
+) -> None:
+    """Anybody can repeat it, as often as they like."""
+
+    async def run() -> None:
+        async with between(tmp_path, KEYS) as (mesh, place, peer, wire, other):
+            other.say(peer.session("03", 9), place, Ping(1, None))
+            other.socket.sendto(b"x", place)
+            await until(mesh, refused=1)
+            await goes_to(mesh, peer, wire)
+
+    runs(run())
+
+
+def test_a_datagram_that_claims_to_come_from_oneself_is_refused(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with between(tmp_path, KEYS) as (mesh, place, peer, wire, _):
+            (whole,) = wire.seal(ME, [("a", MESSAGE)])
+            header = Header(*LAYOUT.unpack_from(whole))._replace(sender=ME)
+            body = whole[LAYOUT.size : -TAG_BYTES]
+            peer.socket.sendto(KEYS.close(LAYOUT.pack(*header), body), place)
+            await until(mesh, refused=1)
+            assert mesh.refused == {Reason.UNKNOWN_SENDER: 1}
+            assert HEARD == []
+
+    runs(run())
+
+
+@pytest.mark.parametrize("protection", [None, KEYS], ids=["checked", "signed"])
+def test_a_peer_that_does_not_answer_is_looked_for_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, protection: Protection | None
+) -> None:
+    """Its name may lead elsewhere now."""
+    monkeypatch.setattr(module, "LOOK_UP_S", 0.001)
+    monkeypatch.setattr(module, "QUIET_S", 0.01)
+    places: list[Address] = []
+
+    async def resolve(address: Address, _: int) -> Address:
+        return places[0] if places else address
+
+    monkeypatch.setattr(module, "resolve", resolve)
+
+    async def run() -> None:
+        async with between(tmp_path, protection) as (mesh, place, peer, _, other):
+            places.append(other.address)
+            later = peer.session("02", 9, "01", 5)
+            await other.join(later, place, "02" * 8)
+            other.say(later, place)
+            await until(mesh, heard=1)
+
+    runs(run())
+
+
+def test_a_peer_that_answers_is_not_looked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LOOK_UP_S", 0.001)
+    monkeypatch.setattr(module, "QUIET_S", 1000.0)
+    tries = list[Address]()
+
+    async def resolve(address: Address, _: int) -> Address:
+        tries.append(address)
+        return address
+
+    monkeypatch.setattr(module, "resolve", resolve)
+
+    async def run() -> None:
+        async with between(tmp_path, KEYS) as (_, _, _, _, _):
+            before = len(tries)
+            for _ in range(20):
+                await asyncio.sleep(0.001)
+            assert len(tries) == before
+
+    runs(run())
+
+
+def test_a_look_up_that_hangs_keeps_no_other_peer_from_being_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LOOK_UP_S", 0.001)
+    third, tries = ServerId(3), Counter[int]()
+
+    async def resolve(address: Address, _: int) -> Address:
+        tries[address[1]] += 1
+        if address[1] == 2 and tries[2] == 2:
+            await asyncio.Event().wait()
+        raise OSError("not known")
+
+    monkeypatch.setattr(module, "resolve", resolve)
+
+    async def run() -> None:
+        path, three = tmp_path / "n1.db", majority([ME, PEER, third])
+        addresses: dict[ServerId, Address] = {
+            it: ("127.0.0.1", 0 if it == ME else it) for it in (ME, PEER, third)
+        }
+        with FileStore.create(path, cluster="c", server=ME, quorum=three) as file:
+            mesh = Mesh(file, addresses, protection=None, insecure=False, listen=None, strict=False)
+            mesh.claim()
+            await mesh.open(ignored, mesh.flush, UNBROKEN)
+            while tries[third] < 9:
+                await asyncio.sleep(0.001)
+            assert tries[PEER] == 2
+            mesh.close()
+            await mesh.closed()
+
+    runs(run())
+
+
 def test_an_open_file_serves_once(tmp_path: Path) -> None:
     async def run() -> None:
         peer, path = Peer(), tmp_path / "n1.db"
@@ -330,7 +536,7 @@ def test_a_name_that_is_none_does_not_end_the_search(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Python raises a UnicodeError for some, and a plain ValueError for others."""
-    monkeypatch.setattr(module, "UNRESOLVED_S", 0.001)
+    monkeypatch.setattr(module, "LOOK_UP_S", 0.001)
     peer, getaddrinfo = Peer(), socket.getaddrinfo
     errors = [ValueError("no"), UnicodeError("no"), OSError("no"), ValueError("no")]
 
@@ -359,7 +565,7 @@ def test_peers_that_are_not_found_are_told_once_and_looked_for_again(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Meanwhile they are neither heard nor suspected."""
-    monkeypatch.setattr(module, "UNRESOLVED_S", 0.001)
+    monkeypatch.setattr(module, "LOOK_UP_S", 0.001)
     peer = Peer()
     tries: list[Address] = []
     places: list[Address] = []

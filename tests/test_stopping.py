@@ -30,6 +30,7 @@ from paxos_adapters.node.control import serve
 from paxos_adapters.node.lines import beside
 from paxos_adapters.node.mesh import Mesh
 from paxos_adapters.node.registration import Registration
+from paxos_adapters.node.sessions import Sessions
 from paxos_adapters.registers import Registers
 from paxos_adapters.threads import ThreadNotStarted, aside
 from paxos_adapters.udp import Address, Endpoint
@@ -117,7 +118,7 @@ ENTRIES: dict[str, tuple[type[object] | object, str, Callable[[Node[bytes]], Non
     "the end of a turn that has answered": (Registers, "take", read_what_is_known),
     "a save that has ended": (Registers, "saved", propose),
     "an alarm": (Registers, "is_at_work", propose),
-    "a chore": (Mesh, "_resolve", lambda _: None),
+    "a chore": (Sessions, "ping", lambda _: None),
     "a question of the machine": (control._Control, "_status", ask(b'{"ask": "status"}\n')),  # pyright: ignore[reportPrivateUsage]
 }
 
@@ -132,7 +133,7 @@ def test_what_nobody_expects_stops_the_node_and_says_so(
     quick_s: float,
 ) -> None:
     place, name, begin = ENTRIES[entry]
-    monkeypatch.setattr(mesh, "RESOLVE_S", 0.01)
+    monkeypatch.setattr(mesh, "PING_S", 0.01)
     unguarded: list[object] = []
     _sending.clear()
     addresses = WITHOUT_A_MAJORITY if entry == "an alarm" else ALONE

@@ -315,7 +315,7 @@ from paxos import ServerId, majority
 from paxos_adapters.codecs import TEXT
 from paxos_adapters.file import FileStore
 from paxos_adapters.node import ThreadedNode, mesh
-mesh.RESOLVE_S = mesh.UNRESOLVED_S = 0.001
+mesh.LOOK_UP_S = mesh.PING_S = 0.001
 path, me = Path({str(tmp_path)!r}) / "n1.db", ServerId(1)
 file = FileStore.create(path, cluster="c", server=me, quorum=majority([me]))
 

@@ -68,6 +68,7 @@ from paxos_adapters.wire.frame import (
     HEADER_BYTES,
     LAYOUT,
     SESSION,
+    TAG_BYTES,
     Header,
     presence_of,
     read,
@@ -120,7 +121,7 @@ def test_every_name_comes_out_as_it_went_in(name: str) -> None:
     (datagram,) = End(ONE).wire.seal(TWO, [(name, BEAT)])
 
     messages = ((name, BEAT),)
-    assert End(TWO).wire.open(datagram) == Opened(ONE, PRESENCE, True, messages, ())
+    assert End(TWO).wire.open(datagram) == Opened(ONE, PRESENCE, True, messages, (), (), True)
 
 
 @pytest.mark.parametrize("previous_saves", [0, 1, MAX_SAVES])
@@ -489,6 +490,31 @@ def test_a_stranger_is_not_heard() -> None:
     )
 
     assert refused(End(TWO), *wire.seal(TWO, [("leader", BEAT)])) is Reason.UNKNOWN_SENDER
+
+
+def test_a_server_does_not_take_what_claims_to_come_from_itself() -> None:
+    """Not even with a right tag: a holder of the key could make it answer its own questions."""
+    (whole,) = End(ONE).seal(BEAT)
+    header = Header(*LAYOUT.unpack_from(whole))._replace(sender=TWO)
+    own = SIGNED.close(LAYOUT.pack(*header), whole[HEADER_BYTES:-TAG_BYTES])
+
+    assert refused(End(TWO), own) is Reason.UNKNOWN_SENDER
+    with pytest.raises(Hostile):
+        End(TWO).wire.claimed_sender(own)
+    with pytest.raises(UnknownServer):
+        End(TWO).seal(BEAT, receiver=TWO)
+
+
+def test_what_its_session_has_sent_latest_is_the_newest() -> None:
+    """So that a datagram that comes late, or again, tells nobody where its sender is."""
+    one, two = End(ONE), End(TWO)
+    late, first, second = (one.seal(BEAT)[0] for _ in range(3))
+    control = End(ONE, presence=evolve(PRESENCE, session="ef" * 8)).say(Register(1))
+
+    assert two.wire.open(first).is_newest
+    assert not two.wire.open(late).is_newest
+    assert two.wire.open(second).is_newest
+    assert not two.wire.open(*control).is_newest
 
 
 def test_who_owns_the_socket_can_ask_who_a_datagram_claims_to_be_from() -> None:

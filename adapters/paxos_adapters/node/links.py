@@ -49,6 +49,10 @@ class Link:
         """Whether a datagram from ``place`` can be from this peer."""
         return self.place is not None and place[:2] == self.place[:2]
 
+    def is_quiet(self, now_s: float, limit_s: float) -> bool:
+        """Whether it has not answered for so long, or not at all."""
+        return self.answered_at_s is None or now_s - self.answered_at_s > limit_s
+
     def peer(self, now_s: float) -> Peer:
         """What there is to tell of it."""
         heard_s = None if self.heard_at_s is None else now_s - self.heard_at_s

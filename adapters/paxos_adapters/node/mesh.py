@@ -1,14 +1,16 @@
-"""The way to all peers: authenticated datagrams between members whose addresses are known.
+"""The way to all peers: authenticated datagrams between the members.
 
 - Messages for one peer wait until they are flushed, and then share datagrams.
-- What comes from an address that is not its sender's, or does not open, is counted by reason, and
-  answered by nothing. As long as nobody knows where a peer is, it is not heard, nor spoken to.
+- What does not open is counted by reason, and answered by nothing.
+- With keys, the tag proves who sends; the address only says where to answer. Datagrams for a peer
+  go to where its newest one came from, by sequence: a late or repeated one moves nothing.
+- Without keys, what comes from another address than its sender's is refused.
 - Every second each peer is asked whether it is there, so that an idle server knows too; more often
   until this server may vote. Before that no message of the protocol goes out or comes in, and none
   goes to a peer that has not acknowledged this session: see ``sessions.py``.
 - Parts of messages that were lost are asked for, as long as some are missing; what a peer asks for
   is sent again. See ``wire/resending.py``.
-- Names are resolved anew from time to time, since a peer may move.
+- The name of a peer that does not answer is resolved again every second, since it may have moved.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from weakref import WeakSet
 
 from paxos import Message, ServerId
@@ -47,8 +50,8 @@ _logger = logging.getLogger(__name__)
 PING_S, OPENING_S = 1.0, 0.1
 """How often peers are asked whether they are there: when this server votes, and before."""
 
-RESOLVE_S, UNRESOLVED_S = 30.0, 1.0
-"""How often names of peers are resolved anew: those that were found, and those that were not."""
+QUIET_S, LOOK_UP_S = 2.0, 1.0
+"""After how long without an answer a peer's name is resolved again, and how often then."""
 
 ASK_S = 0.02
 """The tick at which parts that were lost are asked for, as long as some are missing."""
@@ -91,6 +94,7 @@ class Mesh:
         if exposed and protection is None and not insecure:
             raise Insecure(exposed)
         self.me = me
+        self._has_keys = protection is not None and type(protection) is not Checked
         self.refused: Counter[Reason] = Counter()
         self._file = file
         self._links = {
@@ -150,8 +154,9 @@ class Mesh:
         self._is_open = True
         await self._resolve()
         if self._is_open:
-            chores = self._resolve_again, self._ping_again
-            self._chores = [guard.task(it) for it in chores]
+            self._chores = [guard.task(self._ping_again)]
+            for peer, link in self._links.items():
+                self._chores.append(guard.task(partial(self._look_up_again, peer, link)))
 
     def close(self) -> None:
         """Stop listening and sending, at once. May be called again, and before it was opened."""
@@ -255,17 +260,22 @@ class Mesh:
 
     def _receive(self, datagram: bytes, place: Place) -> None:
         try:
-            link = self._links.get(self._wire.claimed_sender(datagram))
-            if link is not None and link.place is None:
+            link = self._links[self._wire.claimed_sender(datagram)]
+            if not self._has_keys and link.place is None:
                 self._endpoint.counts["heard too early"] += 1
                 return
-            if link is None or not link.is_at(place):
+            if not (self._has_keys or link.is_at(place)):
                 raise Hostile(Reason.WRONG_ADDRESS)
             opened = self._wire.open(datagram)
         except Hostile as hostile:
-            self.refused[hostile.reason] += 1
+            self._refuse(hostile.reason)
             return
+        if self._has_keys and opened.is_newest:
+            link.place = place
         self._take(link, opened)
+
+    def _refuse(self, reason: Reason) -> None:
+        self.refused[reason] += 1
 
     def _take(self, link: Link, opened: Opened) -> None:
         now_s = self._loop.time()
@@ -305,11 +315,12 @@ class Mesh:
             self._drained()
             await asyncio.sleep(PING_S if self.registration.is_open else OPENING_S)
 
-    async def _resolve_again(self) -> None:
+    async def _look_up_again(self, peer: ServerId, link: Link) -> None:
+        """One look-up at a time: each may take a thread, and as long as it likes."""
         while True:
-            is_lost = any(link.place is None for link in self._links.values())
-            await asyncio.sleep(UNRESOLVED_S if is_lost else RESOLVE_S)
-            await self._resolve()
+            await asyncio.sleep(LOOK_UP_S)
+            if link.is_quiet(self._loop.time(), QUIET_S):
+                await self._find(peer, link)
 
     async def _resolve(self) -> None:
         await asyncio.gather(*(self._find(peer, link) for peer, link in self._links.items()))

@@ -19,7 +19,7 @@ class Reason(Enum):
     WRONG_VERSION = "it is no frame, or one of another version"
     OTHER_CLUSTER = "it belongs to another cluster"
     NOT_FOR_US = "it is addressed to another server"
-    UNKNOWN_SENDER = "its sender is no member"
+    UNKNOWN_SENDER = "its sender is not another member"
     OTHER_PROTECTION = "it is protected in another way than this server's own datagrams"
     WRONG_ADDRESS = "it does not come from the address of its sender"
     UNKNOWN_KEY = "it is signed with a key that is not on the keyring"

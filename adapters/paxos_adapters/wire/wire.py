@@ -47,6 +47,7 @@ class Opened:
     """What a datagram says: its sender, what that says of its disk, and the messages.
 
     ``is_registered``: whether this server hears that session; if not, there are ``controls`` only.
+    ``is_newest``: whether that session has sent it later than all that was taken from it before.
     A part of something larger has no messages, until the last one is there. ``missing`` is what the
     sender asks for, to be handed to ``again``.
     """
@@ -57,6 +58,7 @@ class Opened:
     messages: tuple[Entry, ...]
     controls: tuple[Control, ...]
     missing: tuple[Missing, ...] = ()
+    is_newest: bool = False
 
 
 class Wire:
@@ -99,7 +101,7 @@ class Wire:
         self._protection = protection
         self._presence = presence
         self._registered = registered
-        self._sent = dict.fromkeys(members, 0)
+        self._sent = dict.fromkeys(members - {me}, 0)
         self._heard: dict[ServerId, Heard] = {}
         self._kept: dict[ServerId, Keeping] = {}
 
@@ -148,16 +150,18 @@ class Wire:
             raise Hostile(Reason.OTHER_MEMBERS)
         sender, said = header.sender, presence_of(header)
         is_registered = said.session == self._registered(sender)
-        lines = (
-            self._received(header, said.session, body) if is_registered else _asked(header, body)
+        is_newest, lines = (
+            self._received(header, said.session, body)
+            if is_registered
+            else (False, _asked(header, body))
         )
         messages = tuple([it for it in lines if isinstance(it, tuple)])
         controls = tuple([it for it in lines if not isinstance(it, tuple | Missing)])
         missing = tuple([it for it in lines if isinstance(it, Missing)])
-        return Opened(sender, said, is_registered, messages, controls, missing)
+        return Opened(sender, said, is_registered, messages, controls, missing, is_newest)
 
-    def _received(self, header: Header, session: str, body: bytes) -> tuple[Line, ...]:
-        """What a registered session says, for the first time."""
+    def _received(self, header: Header, session: str, body: bytes) -> tuple[bool, tuple[Line, ...]]:
+        """Whether a registered session has sent nothing later, and what it says."""
         heard = self._heard.get(header.sender)
         if heard is None or heard.session != session:
             heard = Heard(session)
@@ -167,12 +171,13 @@ class Wire:
             waiting, whole = parts.gather(waiting, header, body)
         lines = () if whole is None else unpack_lines(whole)
         self._heard[header.sender] = Heard(session, window, waiting, heard.asking)
-        return lines
+        return header.sequence > heard.window.newest, lines
 
     def claimed_sender(self, datagram: bytes) -> ServerId:
         """Who it says that it is from, unproven. Raises Hostile.
 
-        For servers whose addresses are known: refuse what comes from elsewhere, WRONG_ADDRESS.
+        For servers without keys, whose addresses are known: refuse what comes from elsewhere,
+        WRONG_ADDRESS. It is another member: never this server.
         """
         return self._addressed(datagram).sender
 
