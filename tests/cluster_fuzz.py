@@ -59,13 +59,14 @@ REST_KIB, NAME_BYTES = 2_048, 6_000
 MOST_NAMES = 11_000
 MOST_LOG_BYTES = 4_096
 NEVER = {
+    Reason.WRONG_ADDRESS,
     Reason.NOT_DESCENDED,
     Reason.OUT_OF_BOUNDS,
     Reason.OTHER_MEMBERS,
     Reason.MALFORMED,
     Reason.IMPOSSIBLE,
 }
-"""The reasons that only somebody with the key can give."""
+"""The reasons that only somebody with the key can give, or a node without one."""
 
 
 @frozen

@@ -79,7 +79,7 @@ class Counts(msgspec.Struct, frozen=True):
 
     ``dropped``: what the system had no room for, honest or not, by receiver. ``answers``: what came
     to strangers. ``distinct``: how many of all hostile ones were made anew. ``earlier``: what an
-    earlier session of its sender said, repeated from its address, by receiver.
+    earlier session of its sender said, repeated from any address, by receiver.
     """
 
     hostile: dict[int, int]
@@ -214,7 +214,7 @@ class Attacker:
         sock = middle.sockets[two, one] if is_right else self._random.choice(middle.strangers)
         sock.sendto(datagram, middle.nodes[two])
         self.hostile[two] += 1
-        self.said_earlier[two] += is_right and kind == EARLIER and link in self.earlier
+        self.said_earlier[two] += kind == EARLIER and link in self.earlier
         self.kinds[kind] += 1
 
     def _refresh(self) -> None:
