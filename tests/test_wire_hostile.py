@@ -19,6 +19,7 @@ from paxos_adapters.wire.bounds import (
     MAX_SAVES,
     MAX_SERVER,
     MAX_VALUE_BYTES,
+    WINDOW,
 )
 from paxos_adapters.wire.frame import BODY_BYTES, HEADER_BYTES, LAYOUT, TAG_BYTES, Header
 from paxos_adapters.wire.parts import MAX_PARTS
@@ -235,9 +236,11 @@ def test_what_is_refused_changes_nothing() -> None:
     one, two = End(ONE, Checked()), End(TWO, Checked())
     whole = one.seal(Prepare(Ballot(1, ONE)))[0]
     header = Header(*LAYOUT.unpack_from(whole))
-    later = LAYOUT.pack(*header._replace(saves=99, sequence=99))
-    with pytest.raises(Hostile):
-        two.wire.open(Checked().close(later, b"\xc1"))
+    for sequence in header.sequence, header.sequence + 5 * WINDOW:
+        bad = LAYOUT.pack(*header._replace(saves=99, sequence=sequence))
+        with pytest.raises(Hostile) as caught:
+            two.wire.open(Checked().close(bad, b"\xc1"))
+        assert caught.value.reason is Reason.MALFORMED
 
     opened = two.wire.open(whole)
     assert (opened.presence.saves, len(opened.messages)) == (header.saves, 1)
