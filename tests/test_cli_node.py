@@ -858,10 +858,9 @@ class TestStatus:
 
     def status(self, *peers: Peer, tolerance: int = 0, **counts: int) -> Status:
         numbered = {ServerId(number): peer for number, peer in enumerate(peers, 2)}
-        return Status(
-            *(ServerId(1), numbered, tolerance, 1, 1, 1, counts, {}, NO_BALLOT, Buffers(1, 1)),
-            Descent((), True, True),
-        )
+        lost = dict[str, int]()
+        known = ServerId(1), numbered, tolerance, 1, 1, 1, counts, lost, NO_BALLOT, Buffers(1, 1)
+        return Status(*known, Descent((), True, True))
 
     @pytest.mark.parametrize(
         ("ups", "size", "tolerance", "words"),
