@@ -45,6 +45,7 @@ def subsets(servers: tuple[ServerId, ...]) -> list[tuple[ServerId, ...]]:
         majority(servers(4)),
         FIVE_SERVERS,
         flexible(servers(3), phase1=3, phase2=1),
+        flexible(servers(3), phase1=1, phase2=3),
         flexible(servers(4), phase1=3, phase2=2),
         weighted({ME: 3, TWO: 1, THREE: 1}, phase1=3, phase2=3),
         weighted({ME: 1, TWO: 1, THREE: 2}, phase1=3, phase2=2),
@@ -79,6 +80,12 @@ def test_a_server_alone_waits_for_nobody() -> None:
     it = begun(ME, majority(servers(1)), is_strict=True)
     assert it.is_open
     assert it.is_proven
+
+
+def test_to_answer_is_not_to_acknowledge() -> None:
+    it = patient(answered(answered(begun(ME, THREE_SERVERS, is_strict=False), TWO), THREE))
+    assert it.to_ask == {TWO, THREE}
+    assert not it.is_open
 
 
 def test_no_peer_is_asked_to_register_before_enough_have_answered() -> None:
