@@ -180,7 +180,9 @@ class Disks:
         """The log of a server says so, and is begun anew."""
         log = self.cluster.log(me)
         if error not in log.read_text(encoding="utf-8"):
-            raise Broken(f"node {me} does not blame {error}: {log.read_text()[-600:]}")
+            raise Broken(
+                f"node {me} does not blame {error}: {log.read_text(encoding='utf-8')[-600:]}"
+            )
         log.write_text("", encoding="utf-8")
 
     async def _start(self, me: int) -> None:
