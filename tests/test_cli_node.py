@@ -859,7 +859,18 @@ class TestStatus:
     def status(self, *peers: Peer, tolerance: int = 0, **counts: int) -> Status:
         numbered = {ServerId(number): peer for number, peer in enumerate(peers, 2)}
         return Status(
-            *(ServerId(1), numbered, tolerance, 1, 1, 1, counts, {}, NO_BALLOT, Buffers(1, 1)),
+            *(
+                ServerId(1),
+                numbered,
+                tolerance,
+                1,
+                1,
+                1,
+                counts,
+                dict[str, int](),
+                NO_BALLOT,
+                Buffers(1, 1),
+            ),
             Descent((), True, True),
         )
 
