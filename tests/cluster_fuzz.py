@@ -170,6 +170,8 @@ class Run:
         await self.nodes.pop(BACK).kill()
         await self.start(BACK, addresses[BACK])
         await it.order(restarted=BACK)
+        while any(node.missing for node in (await self.standing()).values()):
+            await asyncio.sleep(0.01)
         self._interval = Interval()
         await self.decide(WARM)
         self._report("before")

@@ -90,13 +90,14 @@ class Order(msgspec.Struct, frozen=True):
 
 
 class Standing(msgspec.Struct, frozen=True):
-    """What of a node's status is of interest here."""
+    """What of a node's status is of interest here; ``missing`` have not acknowledged it."""
 
     saves: int
     in_memory: int
     asked: int
     refused: dict[str, int]
     lost: dict[str, int]
+    missing: tuple[int, ...] = ()
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -160,7 +161,8 @@ async def _answer(node: Node[str], order: Order) -> Answer:
         return Answer(number, await node.watch(name, timeout_s=timeout_s))
     if order.verb == "status":
         it = node.status()
-        standing = Standing(it.saves, it.in_memory, it.asked, dict(it.refused), dict(it.lost))
+        refused, lost, missing = dict(it.refused), dict(it.lost), it.descent.missing
+        standing = Standing(it.saves, it.in_memory, it.asked, refused, lost, missing)
         return Answer(number, standing=standing)
     assert_never(order.verb)
 

@@ -422,6 +422,31 @@ def test_a_control_message_of_a_session_that_is_not_registered_moves_nothing(
     runs(run())
 
 
+def test_until_a_session_has_answered_its_datagrams_move_nothing(tmp_path: Path) -> None:
+    """A server that was started again cannot tell what is repeated from before."""
+
+    async def run() -> None:
+        peer, other, path = Peer(KEYS), Peer(KEYS), tmp_path / "n1.db"
+        file = FileStore.create(path, cluster="c", server=ME, quorum=MEMBERS)
+        with file, peer.socket, other.socket:
+            file.remember(PEER, Known("01" * 8, 5))
+            mesh, place = await opened(file, peer)
+            wire = peer.session("01", 5, hears=file.session)
+            other.say(wire, place, Ping(1, None))
+            while not mesh.peers()[PEER].is_heard:
+                await asyncio.sleep(0.001)
+            last, number = mesh.registration.pings, 0
+            while number <= last:
+                _, controls = await peer.hear(wire)
+                number = max([number, *(it.number for it in controls if isinstance(it, Ping))])
+            with pytest.raises(BlockingIOError):
+                other.socket.recv(1_500)
+            mesh.close()
+            await mesh.closed()
+
+    runs(run())
+
+
 def test_a_datagram_that_claims_to_come_from_oneself_is_refused(tmp_path: Path) -> None:
     async def run() -> None:
         async with between(tmp_path, KEYS) as (mesh, place, peer, wire, _):

@@ -10,6 +10,7 @@ from paxos import Accept, Ballot
 from paxos_adapters.peers import Presence
 from paxos_adapters.wire import Control, Hostile, Reason, Register
 from paxos_adapters.wire.bounds import (
+    MAX_EARLY,
     MAX_UNFINISHED,
     MAX_UNFINISHED_BYTES,
     MAX_VALUE_BYTES,
@@ -17,7 +18,7 @@ from paxos_adapters.wire.bounds import (
 )
 from paxos_adapters.wire.frame import BODY_BYTES, LAYOUT, Header
 from paxos_adapters.wire.parts import MAX_PARTS, Waiting, check, gather, split
-from paxos_adapters.wire.replays import Window, take
+from paxos_adapters.wire.replays import Early, Window, begun, note, take
 from tests.wires import BEAT, CONTROLS, ONE, PRESENCE, TWO, End
 
 # --- numbers ------------------------------------------------------------------------------------
@@ -124,6 +125,29 @@ def test_but_its_control_messages_are_taken_as_often_as_they_come(control: Contr
         opened = two.wire.open(datagram)
         assert (opened.presence, opened.controls, opened.messages) == (LATER, (control,), ())
         assert not opened.is_registered
+
+
+def test_once_it_is_registered_what_came_before_is_not_taken_again() -> None:
+    one, two = End(ONE, presence=LATER), End(TWO)
+    early = [one.say(Register(1))[0] for _ in range(3)]
+    for datagram in early[0], early[2], early[0]:
+        two.wire.open(datagram)
+    two.registered = {ONE: LATER.session}
+
+    assert refusal(two, early[0]) is Reason.REPLAYED
+    assert refusal(two, early[2]) is Reason.REPLAYED
+    assert not two.wire.open(early[1]).is_newest
+    assert two.wire.open(*one.seal(BEAT)).is_newest
+
+
+def test_the_numbers_of_few_sessions_are_kept_before_they_are_registered() -> None:
+    early: Early = ()
+    for number in range(MAX_EARLY + 3):
+        early = note(early, f"{number}", 7)
+
+    assert [it.session for it in early] == [f"{it}" for it in range(3, MAX_EARLY + 3)]
+    assert begun(early, "3").window == take(Window(), 7)
+    assert begun(early, "0").window == Window()
 
 
 def test_of_a_datagram_with_more_than_control_messages_nothing_is_taken() -> None:

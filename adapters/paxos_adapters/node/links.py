@@ -29,6 +29,7 @@ class Link:
     - ``entry`` is the earlier session of ours that it knows, with its end, if it has said so.
     - ``ponged`` is the newest ping that it has answered, ``asked`` the newest one with which it was
       asked to register us. ``votes``: whether it takes messages of the protocol.
+    - ``proven`` is the session of its that has answered this one: no repetition from before.
     """
 
     address: Address
@@ -47,6 +48,7 @@ class Link:
     ponged: int = 0
     asked: int = 0
     votes: bool = False
+    proven: str | None = None
 
     @property
     def session(self) -> str | None:

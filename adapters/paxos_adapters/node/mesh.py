@@ -3,7 +3,8 @@
 - Messages for one peer wait until they are flushed, and then share datagrams.
 - What does not open is counted by reason, and answered by nothing.
 - With keys, the tag proves who sends; the address only says where to answer. Datagrams for a peer
-  go to where its newest one came from, by sequence: a late or repeated one moves nothing.
+  go to where its newest one came from, by sequence, once its session has answered this one: a late
+  or repeated one moves nothing.
 - Without keys, what comes from another address than its sender's is refused.
 - Every second each peer is asked whether it is there, so that an idle server knows too; more often
   until this server may vote. Before that no message of the protocol goes out or comes in, and none
@@ -271,7 +272,7 @@ class Mesh:
         except Hostile as hostile:
             self._refuse(hostile.reason)
             return
-        if self._has_keys and opened.is_newest:
+        if self._has_keys and opened.is_newest and link.proven == opened.presence.session:
             link.place = place
         self._take(link, opened)
 

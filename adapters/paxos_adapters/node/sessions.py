@@ -85,6 +85,7 @@ class Sessions:
         elif type(control) is Pong:
             is_new = control.session == self._file.session and control.number > link.ponged
             if is_new:
+                link.proven = opened.presence.session
                 self._note(link, control, now_s)
             self._learn(opened, control.known, is_answer=is_new)
         elif type(control) is Register:

@@ -37,6 +37,9 @@ MAX_KEYS = 16
 WINDOW = 1_024
 """How far behind the newest datagram of a sender another one can be and still be taken."""
 
+MAX_EARLY = 4
+"""Sessions of a sender whose numbers are kept before they are registered."""
+
 MAX_UNFINISHED = 8
 """Messages of one sender that wait for their other parts."""
 

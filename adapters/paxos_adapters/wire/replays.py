@@ -3,16 +3,19 @@
 - Within a session, a sender's datagrams are numbered. A receiver keeps the newest number and a
   bitmap of those just below it; what is seen, or too old to tell, is refused.
 - There is one window for a sender: that of its registered session. When another session is
-  registered, that one begins with an empty window.
+  registered, that one begins with the numbers that came before, in control messages.
 - Which session is registered survives the receiver, in its file; windows do not. What a server
   received in its last session can be repeated to it, once.
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
+from typing import TypeAlias
+
 from attrs import field, frozen
 
-from paxos_adapters.wire.bounds import WINDOW
+from paxos_adapters.wire.bounds import MAX_EARLY, WINDOW
 from paxos_adapters.wire.errors import Hostile, Reason
 from paxos_adapters.wire.parts import Waiting
 from paxos_adapters.wire.resending import Asked, Asking
@@ -47,3 +50,21 @@ class Heard:
     window: Window = Window()
     waiting: Waiting = ()
     asking: Asking = field(factory=dict[int, Asked])
+
+
+Early: TypeAlias = tuple[Heard, ...]
+"""The numbers of sessions of one sender that are not registered, the last ones that spoke."""
+
+
+def note(early: Early, session: str, sequence: int) -> Early:
+    """What is known after a datagram of a session that is not registered; it may be repeated."""
+    window = begun(early, session).window
+    with suppress(Hostile):
+        window = take(window, sequence)
+    others = tuple(it for it in early if it.session != session)
+    return (*others, Heard(session, window))[-MAX_EARLY:]
+
+
+def begun(early: Early, session: str) -> Heard:
+    """What a session begins with when it is registered."""
+    return next((it for it in early if it.session == session), Heard(session))

@@ -35,7 +35,7 @@ from paxos_adapters.wire.frame import (
     read,
 )
 from paxos_adapters.wire.protection import Protection
-from paxos_adapters.wire.replays import Heard, take
+from paxos_adapters.wire.replays import Early, Heard, begun, note, take
 from paxos_adapters.wire.resending import Keeping, Missing, again, ask, is_to_ask, keep
 
 _COUNT_BYTES = 3
@@ -107,6 +107,7 @@ class Wire:
         self._registered = registered
         self._sent = dict.fromkeys(members - {me}, 0)
         self._heard: dict[ServerId, Heard] = {}
+        self._early: dict[ServerId, Early] = {}
         self._kept: dict[ServerId, Keeping] = {}
 
     def seal(self, receiver: ServerId, lines: Iterable[Line]) -> tuple[bytes, ...]:
@@ -158,6 +159,8 @@ class Wire:
         messages, controls = unpack_all(body) if header.parts == 1 else ((), ())
         if messages or not controls or Missing in map(type, controls):
             raise Hostile(Reason.NOT_REGISTERED)
+        early = self._early.get(header.sender, ())
+        self._early[header.sender] = note(early, said.session, header.sequence)
         return Opened(header.sender, said, False, (), controls, False)
 
     def _received(self, header: Header, said: Presence, body: bytes) -> Opened:
@@ -165,7 +168,7 @@ class Wire:
         sender, session = header.sender, said.session
         heard = self._heard.get(sender)
         if heard is None or heard.session != session:
-            heard = Heard(session)
+            heard = begun(self._early.get(sender, ()), session)
         window, waiting = take(heard.window, header.sequence), heard.waiting
         whole: bytes | None = body
         if header.parts > 1:
