@@ -118,7 +118,7 @@ HEARD: list[tuple[ServerId, str, Message[bytes]]] = []
 
 def runs(run: Coroutine[object, object, None]) -> None:
     HEARD.clear()
-    asyncio.run(asyncio.wait_for(run, 30))
+    asyncio.run(asyncio.wait_for(run, 15))
 
 
 async def opened(file: FileStore, peer: Peer) -> tuple[Mesh, Address]:
