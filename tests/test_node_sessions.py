@@ -159,6 +159,34 @@ def test_a_copy_that_ran_a_few_times_and_takes_over_the_address_is_refused(tmp_p
     runs(run())
 
 
+def test_a_restored_disk_is_refused_by_a_peer_that_was_started_again_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once server 2 voted before it had registered the new session of server 1, which knows more.
+
+    Servers 2 and 3 chose another value then, with server 1 up all the time.
+    """
+
+    async def run() -> None:
+        async with stopped(tmp_path) as cluster:
+            await start(cluster, *IDS)
+            await stop(cluster, TWO, THREE)
+            backup = back_up(cluster, TWO)
+            await start(cluster, TWO)
+            assert await cluster.nodes[ONE].propose("x", "A") == "A"
+            await stop(cluster, ONE, TWO)
+            restore(cluster, TWO, backup)
+            monkeypatch.setattr(mesh, "PING_S", 60.0)  # Then 1 does not ask 2 to register it.
+            for it in ONE, THREE:
+                await cluster.start(it)
+            for node in cluster.nodes.values():
+                while not node.status().descent.votes:
+                    await asyncio.sleep(0.001)
+            await refused(cluster, TWO, ONE)
+
+    runs(run())
+
+
 def test_what_is_known_of_a_peer_survives_a_restart_of_all(tmp_path: Path) -> None:
     """The peer that knows more comes back after the old disk has started."""
 
