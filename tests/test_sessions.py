@@ -271,7 +271,9 @@ def test_a_file_that_was_found_to_be_an_older_copy_keeps_that(server: Server) ->
     path = server.file.path
     server.file.close()
     with FileStore.open(path, cluster="c", server=ME, quorum=QUORUM) as file:
-        with pytest.raises(OlderCopy, match="server 1 knows of session 0909") as caught:
+        with pytest.raises(
+            OlderCopy, match="as was found before, a peer knows of session 0909"
+        ) as caught:
             Sessions(file, {}, Counter(), is_strict=False)
         assert (caught.value.peer, caught.value.known) == (ME, unknown)
         file.remember(ME, None)  # What paxos readmit does.

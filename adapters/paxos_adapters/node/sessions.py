@@ -66,7 +66,7 @@ class Sessions:
         me = file.identity.server
         found = file.peers.get(me)
         if found is not None and not file.descends_from(found):
-            raise OlderCopy(file.path, me, found)
+            raise OlderCopy(file.path, me, found, was_found=True)
         self.registration: Registration = begun(me, file.quorum, is_strict=is_strict)
         self._file = file
         self._links = links
