@@ -5,18 +5,18 @@ from __future__ import annotations
 import asyncio
 import shutil
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import pytest
 
-from paxos import ServerId
+from paxos import Heartbeat, ServerId, majority
 from paxos_adapters.file import FileStore
 from paxos_adapters.host import Stopped
-from paxos_adapters.node import Found, OlderCopy, OutcomeUnknown, mesh
+from paxos_adapters.node import DatagramTransport, Found, OlderCopy, OutcomeUnknown, mesh
 from paxos_adapters.node.status import Descent
 from paxos_adapters.wire import Reason
-from tests.test_node import Cluster, runs
+from tests.test_node import Cluster, free_addresses, runs
 
 IDS = ONE, TWO, THREE = ServerId(1), ServerId(2), ServerId(3)
 
@@ -249,6 +249,42 @@ def test_a_session_is_durable_at_a_peer_before_it_is_acknowledged(
             while ONE in two.status().descent.missing:
                 await asyncio.sleep(0.001)
             assert acknowledged[0] is False
+
+    runs(run())
+
+
+def test_a_transport_hands_a_server_its_own_messages_once_its_session_is_registered(
+    tmp_path: Path,
+) -> None:
+    """A server that is a quorum by itself would choose a value before its peers can object."""
+
+    async def run() -> None:
+        addresses = free_addresses(2)
+        heard: list[ServerId] = []
+
+        async def enter(stack: AsyncExitStack, me: ServerId) -> DatagramTransport:
+            file = FileStore.create(
+                tmp_path / f"n{me}.db", cluster="c", server=me, quorum=majority(addresses)
+            )
+            transport = DatagramTransport(
+                stack.enter_context(file),
+                addresses,
+                decision="x",
+                receive=lambda sender, _: heard.append(sender),
+            )
+            return await stack.enter_async_context(transport)
+
+        async with AsyncExitStack() as stack:
+            one = await enter(stack, ONE)
+            one.send(ONE, Heartbeat())
+            for _ in range(5):
+                await asyncio.sleep(0)
+            assert heard == []
+            await enter(stack, TWO)
+            while not heard:
+                one.send(ONE, Heartbeat())
+                await asyncio.sleep(0.001)
+            assert {*heard} == {ONE}
 
     runs(run())
 
