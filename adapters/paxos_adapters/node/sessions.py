@@ -8,8 +8,8 @@
   sessions. If the chain lacks it, the file is an older copy, and the server stops: unless the chain
   has forgotten sessions, and that of the peer is not registered here. Then it may be the peer whose
   file is an older copy, and the server does not vote as long as that peer objects.
-- A file that was found to be an older copy keeps that, so that it does not vote when it is started
-  again, either, whichever peers are up then.
+- A file that was found to be an older copy keeps that. So it does not vote after another start
+  either, whichever peers are up then.
 - Late and repeated messages do no harm: all that they say of an honest server is in its chain. That
   this session is registered holds whenever it is said; that it is not, or that the chain lacks
   another one, only in a new answer to it: what the chain has forgotten may be said late.
