@@ -103,12 +103,6 @@ def test_a_strict_server_asks_once_as_many_have_answered_as_prove_it() -> None:
     assert answered(it, FOUR).to_ask == {TWO, THREE, FOUR}
 
 
-def test_to_answer_is_not_to_acknowledge() -> None:
-    it = answered(answered(begun(ME, THREE_SERVERS, is_strict=False), TWO), THREE)
-    assert not patient(it).is_open
-    assert acknowledged(it, TWO).is_open
-
-
 def test_a_peer_that_is_up_is_waited_for() -> None:
     """It may know more than those that were quicker."""
     it = acknowledged(begun(ME, THREE_SERVERS, is_strict=False), TWO)
