@@ -214,6 +214,17 @@ class TestReadmit:
         assert "two values can be chosen" in printed
         assert inspect(path).peers == {}
 
+    def test_what_a_server_was_told_of_its_own_disk_is_forgotten_too(
+        self, path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        with FileStore.open(path, cluster="demo", server=ONE, quorum=of(3)) as file:
+            file.remember(ONE, Known("cd" * 8, 7))
+        assert app.run(["readmit", str(path), "1"]) == 0
+        printed = capsys.readouterr().out
+        assert f"has forgotten session {'cd' * 8} that it was told of" in printed
+        assert "will ask its peers anew" in printed
+        assert ONE not in inspect(path).peers
+
     def test_nobody_to_forget(self, path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert app.run(["readmit", str(path), "3"]) == 1
         assert "knows nothing of the disk of server 3." in capsys.readouterr().err

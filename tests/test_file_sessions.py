@@ -249,6 +249,24 @@ class TestBound:
         with reopen(path) as later:
             assert later.presence().previous == file.session
 
+    def test_a_chain_that_has_dropped_a_session_is_never_taken_for_a_whole_one(
+        self, path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(store, "KEPT_SESSIONS", 2)
+        with create(path) as file:
+            first = file.session
+            assert file.has_whole_chain
+        with reopen(path) as file:
+            assert file.has_whole_chain
+        for _ in range(2):
+            with reopen(path) as file:
+                file.forget_older_sessions()
+                file.save([("x", PROMISED)])
+        for _ in range(2):
+            with reopen(path) as file:
+                assert file.ended(first) is None
+                assert not file.has_whole_chain
+
     def test_it_forgets_so_many_with_one_commit(
         self, path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -76,6 +76,21 @@ def test_a_save_waits_for_the_write_lock_and_goes_on(
     assert "is saved to again" in goes_on.getMessage()
 
 
+def test_waits_that_follow_each_other_share_a_line(
+    path: Path, other: sqlite3.Connection, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A program that takes the lock again and again does not fill the log."""
+    with reopen(path) as file:
+        for number in range(5):
+            other.execute("BEGIN IMMEDIATE")
+            saving = Saving(file)
+            saving.until_it_waits()
+            other.execute("ROLLBACK")
+            saving.join()
+            assert file.saves == 3 + number
+    assert len(caplog.records) == 2
+
+
 def test_a_caller_that_cannot_wait_is_told(path: Path, other: sqlite3.Connection) -> None:
     """And nothing was written, nor is anything lost."""
     with reopen(path) as file:

@@ -14,10 +14,13 @@ from paxos_adapters.blocks import RESERVED
 from paxos_adapters.file import (
     AlreadyThere,
     Damaged,
+    Denied,
+    FileStore,
     InUse,
     MembershipClosed,
     WrongMembers,
     inspect,
+    opening,
     rows,
 )
 from paxos_adapters.members import (
@@ -108,6 +111,22 @@ def test_closing_can_be_undone_before_it_is_settled(files: list[Path]) -> None:
 
     with opened(files[0], S1, OLD, "") as file:
         assert accepted(file, "a") == RED
+
+
+def test_closing_can_be_undone_for_a_file_whose_creation_was_killed_before_its_first_session(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once the only row with a count went, and the file passed for damaged."""
+    path = tmp_path / "n1.db"
+    with monkeypatch.context() as patch:
+        patch.setattr(opening, "_settled", _fail)
+        with pytest.raises(Denied, match="killed"):
+            FileStore.create(path, cluster="c", server=S1, quorum=OLD)
+    close_files([path])
+    reopen_files([path])
+
+    for _ in range(2):
+        FileStore.open(path, cluster="c", server=S1, quorum=OLD).close()
 
 
 def test_closing_cannot_be_undone_once_it_is_settled(

@@ -5,18 +5,18 @@ from __future__ import annotations
 import asyncio
 import shutil
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import pytest
 
-from paxos import ServerId
+from paxos import Heartbeat, ServerId, majority
 from paxos_adapters.file import FileStore
 from paxos_adapters.host import Stopped
-from paxos_adapters.node import Found, OlderCopy, OutcomeUnknown, mesh
+from paxos_adapters.node import DatagramTransport, Found, OlderCopy, OutcomeUnknown, mesh
 from paxos_adapters.node.status import Descent
 from paxos_adapters.wire import Reason
-from tests.test_node import Cluster, runs
+from tests.test_node import Cluster, free_addresses, runs
 
 IDS = ONE, TWO, THREE = ServerId(1), ServerId(2), ServerId(3)
 
@@ -159,6 +159,34 @@ def test_a_copy_that_ran_a_few_times_and_takes_over_the_address_is_refused(tmp_p
     runs(run())
 
 
+def test_a_restored_disk_is_refused_by_a_peer_that_was_started_again_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once server 2 voted before it had registered the new session of server 1, which knows more.
+
+    Servers 2 and 3 chose another value then, with server 1 up all the time.
+    """
+
+    async def run() -> None:
+        async with stopped(tmp_path) as cluster:
+            await start(cluster, *IDS)
+            await stop(cluster, TWO, THREE)
+            backup = back_up(cluster, TWO)
+            await start(cluster, TWO)
+            assert await cluster.nodes[ONE].propose("x", "A") == "A"
+            await stop(cluster, ONE, TWO)
+            restore(cluster, TWO, backup)
+            monkeypatch.setattr(mesh, "PING_S", 60.0)  # Then 1 does not ask 2 to register it.
+            for it in ONE, THREE:
+                await cluster.start(it)
+            for node in cluster.nodes.values():
+                while not node.status().descent.votes:
+                    await asyncio.sleep(0.001)
+            await refused(cluster, TWO, ONE)
+
+    runs(run())
+
+
 def test_what_is_known_of_a_peer_survives_a_restart_of_all(tmp_path: Path) -> None:
     """The peer that knows more comes back after the old disk has started."""
 
@@ -221,6 +249,42 @@ def test_a_session_is_durable_at_a_peer_before_it_is_acknowledged(
             while ONE in two.status().descent.missing:
                 await asyncio.sleep(0.001)
             assert acknowledged[0] is False
+
+    runs(run())
+
+
+def test_a_transport_hands_a_server_its_own_messages_once_its_session_is_registered(
+    tmp_path: Path,
+) -> None:
+    """A server that is a quorum by itself would choose a value before its peers can object."""
+
+    async def run() -> None:
+        addresses = free_addresses(2)
+        heard: list[ServerId] = []
+
+        async def enter(stack: AsyncExitStack, me: ServerId) -> DatagramTransport:
+            file = FileStore.create(
+                tmp_path / f"n{me}.db", cluster="c", server=me, quorum=majority(addresses)
+            )
+            transport = DatagramTransport(
+                stack.enter_context(file),
+                addresses,
+                decision="x",
+                receive=lambda sender, _: heard.append(sender),
+            )
+            return await stack.enter_async_context(transport)
+
+        async with AsyncExitStack() as stack:
+            one = await enter(stack, ONE)
+            one.send(ONE, Heartbeat())
+            for _ in range(5):
+                await asyncio.sleep(0)
+            assert heard == []
+            await enter(stack, TWO)
+            while not heard:
+                one.send(ONE, Heartbeat())
+                await asyncio.sleep(0.001)
+            assert {*heard} == {ONE}
 
     runs(run())
 

@@ -13,6 +13,7 @@ from paxos_adapters.node.registration import (
     acknowledged,
     answered,
     begun,
+    objected,
     pinged,
 )
 
@@ -47,6 +48,7 @@ def subsets(servers: tuple[ServerId, ...]) -> list[tuple[ServerId, ...]]:
         flexible(servers(3), phase1=3, phase2=1),
         flexible(servers(3), phase1=1, phase2=3),
         flexible(servers(4), phase1=3, phase2=2),
+        flexible(servers(4), phase1=2, phase2=3),
         weighted({ME: 3, TWO: 1, THREE: 1}, phase1=3, phase2=3),
         weighted({ME: 1, TWO: 1, THREE: 2}, phase1=3, phase2=2),
     ],
@@ -109,6 +111,17 @@ def test_a_peer_that_is_up_is_waited_for() -> None:
         assert not it.is_open
     assert pinged(it).is_open
     assert answered(it, THREE).is_open
+
+
+def test_it_does_not_vote_as_long_as_a_peer_objects() -> None:
+    it = objected(acknowledged(patient(begun(ME, FIVE_SERVERS, is_strict=False)), TWO), FOUR)
+    assert not acknowledged(it, THREE).is_open
+    for _ in range(2 * PATIENCE):
+        it = pinged(objected(acknowledged(it, THREE), FOUR))
+        assert not it.is_open
+    assert answered(it, FOUR).is_open
+    assert acknowledged(it, FOUR).is_open
+    assert patient(it).is_open, "it is silent"
 
 
 def test_a_peer_that_has_forgotten_is_asked_again() -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -225,27 +227,53 @@ def test_the_answer_to_an_earlier_session_or_an_older_answer_is_none(server: Ser
     assert server.sessions.registration.acknowledged == set()
 
 
-@pytest.mark.parametrize("control", [Ping, Pong])
+@pytest.mark.parametrize("session", [SESSION, LATER], ids=["registered here", "or not"])
 @pytest.mark.parametrize("known", [Known("09" * 8, 1), None], ids=["another", "a later count"])
-def test_a_server_whose_chain_lacks_what_a_peer_knows_stops(
-    server: Server, known: Known | None, control: type[Ping] | type[Pong]
+def test_a_server_whose_chain_lacks_what_a_peer_answers_stops(
+    server: Server, known: Known | None, session: str
 ) -> None:
+    """A chain that never forgot a session has each that the file was in, whoever asks."""
     known = Known(server.first.session, 99) if known is None else known
-    told = Ping(1, known) if control is Ping else Pong(1, "09" * 8, known, votes=True)
+    server.ping()
     with pytest.raises(OlderCopy, match="server 2 knows of session") as caught:
-        server.hear(told)
+        server.hear(Pong(1, server.file.session, known, votes=True), session=session)
     assert (caught.value.peer, caught.value.known) == (TWO, known)
+
+
+def test_what_is_no_answer_to_this_session_does_not_stop_it(server: Server) -> None:
+    """It may come late, or again, and be about a session that the chain has forgotten."""
+    forgotten = Known("09" * 8, 1)
+    server.ping()
+    server.hear(Ping(1, forgotten))
+    server.hear(Pong(1, server.first.session, forgotten, votes=True))
+    assert server.sessions.registration.answered == set()
+    assert server.file.peers == {TWO: KNOWN}
+
+
+def test_an_older_copy_stops_though_its_file_is_busy(server: Server) -> None:
+    """And keeps what it was told when it is closed. An event loop waits for no other process."""
+    unknown = Known("09" * 8, 1)
+    path = server.file.path
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(OlderCopy):
+            server.pong(unknown, number=1)
+    server.file.close()
+    with FileStore.open(path, cluster="c", server=ME, quorum=QUORUM) as file:
+        assert file.peers[ME] == unknown
 
 
 def test_a_file_that_was_found_to_be_an_older_copy_keeps_that(server: Server) -> None:
     """It does not vote when only peers are up that know nothing of it."""
     unknown = Known("09" * 8, 1)
     with pytest.raises(OlderCopy):
-        server.hear(Ping(1, unknown))
+        server.pong(unknown, number=1)
     path = server.file.path
     server.file.close()
     with FileStore.open(path, cluster="c", server=ME, quorum=QUORUM) as file:
-        with pytest.raises(OlderCopy, match="server 1 knows of session 0909") as caught:
+        with pytest.raises(
+            OlderCopy, match="as was found before, a peer knows of session 0909"
+        ) as caught:
             Sessions(file, {}, Counter(), is_strict=False)
         assert (caught.value.peer, caught.value.known) == (ME, unknown)
         file.remember(ME, None)  # What paxos readmit does.
@@ -255,19 +283,26 @@ def test_a_file_that_was_found_to_be_an_older_copy_keeps_that(server: Server) ->
 def test_a_later_count_of_the_present_session_stops_it_too(server: Server) -> None:
     """A machine that was resumed from a snapshot, for example."""
     with pytest.raises(OlderCopy):
-        server.hear(Ping(1, Known(server.file.session, server.file.saves + 1)))
+        server.pong(Known(server.file.session, server.file.saves + 1), number=1)
 
 
-def test_a_peer_that_is_not_registered_here_does_not_stop_it(
-    server: Server, caplog: pytest.LogCaptureFixture
+def test_a_peer_that_may_be_the_older_copy_does_not_stop_it_and_is_waited_for(
+    server: Server, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its file may be the older copy. It is not asked to register this session, either."""
+    """It is not registered here, and may know a session that the chain has forgotten."""
+    monkeypatch.setattr(store, "KEPT_SESSIONS", 1)
     server.ping()
+    server.pong(server.ours, THREE)
     unknown = Known("09" * 8, 1)
-    server.hear(Ping(1, unknown), session=LATER)
-    server.hear(Pong(1, server.file.session, unknown, votes=True), session=LATER)
-    assert server.sessions.registration.answered == set()
+    for _ in range(2 * PATIENCE):
+        number = server.ping()
+        server.hear(Pong(number, server.file.session, unknown, votes=True), session=LATER)
+        assert server.sessions.registration.answered == {THREE}
+        assert not server.sessions.registration.is_open
     assert "the file of server 2 is the older copy" in caplog.text
+    for _ in range(PATIENCE + 1):
+        server.ping()
+    assert server.sessions.registration.is_open
 
 
 def test_what_a_peer_knew_of_earlier_sessions_is_in_the_chain(server: Server) -> None:

@@ -182,6 +182,11 @@ class TestUdp(TransportKit[bytes]):
 
     until = TestTcp.until
 
+    def test_a_message_to_itself_arrives(self) -> None:
+        """Once its session is registered: until then, a server must not decide, alone either."""
+        with self._traffic(*IDS) as traffic:
+            traffic.check_way(IDS[0], IDS[0], "with the others up")
+
 
 def test_the_example_refuses_bytes_that_are_no_messages() -> None:
     """And hears whoever comes next."""

@@ -2,15 +2,15 @@
 
 A server that has lost what it saved may vote against its own promises. Its own files tell, unless
 all of them were lost or restored together; then only its peers can. So each opening of a file draws
-a *session*, the file keeps the chain of its sessions with the count of saves at the end of each,
-and each frame says the session, its count, and one entry of the chain: an earlier session and its
-end. A peer that knows session s with m saves, and receives session t at count n:
+a *session*. The file keeps the chain of its sessions, with the count of saves at the end of each.
+Each frame says the session, its count, and one entry of the chain: an earlier session and its end.
+A peer that knows session s with m saves, and receives session t at count n:
 
 1. t = s: received. What is known only rises.
 2. The entry names s with an end of at least m: received, and t with n is known from then on.
 3. Otherwise not received, and knowledge does not move. That accuses nobody: it may be a late
-   datagram of an earlier session. The peer reports (s, m) to the present process of that server,
-   which looks into its own chain, and stops only if it lacks s with m.
+   datagram of an earlier session. The peer reports (s, m) to the present process of that server.
+   That looks into its own chain, and stops only if it lacks s with m.
 4. A peer that knows nothing receives any session, and knows it from then on.
 
 A growing count of saves does not prove descent: a restored copy counts on from its own count.

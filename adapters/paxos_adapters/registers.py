@@ -9,8 +9,8 @@
   be promised, as if that had been saved. After a restart this server's rounds begin above the
   block, and it promises nothing below: a promise that was not saved itself is kept all the same.
 - So a promise waits for no save of its own. What is accepted does.
-- A server that was restarted refuses what others begin below its block. Who is refused begins
-  above, for all names.
+- A server that was restarted refuses what others begin below its block. A proposer that is refused
+  begins above, for all names.
 - A query is answered from what is durable, which is what may be told of an acceptance. It loads no
   name into memory, saves nothing and waits for nothing. A read leaves nothing behind either: where
   nothing is held of a name, it is dropped when the read is over, and late answers to it are too.

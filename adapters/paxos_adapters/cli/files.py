@@ -135,9 +135,10 @@ def readmit(file: Path, peer: int) -> int:
     it voted on can matter any more: it never voted, or every decision that it took part in is known
     to be chosen by all others. Nothing checks that. Otherwise give it a new id.
 
-    Stop the server whose FILE it is first, and do the same at every other.
+    Stop the server whose FILE it is first, and do the same at every other. At FILE of server PEER
+    itself, it forgets what it was told of its own disk.
     """
-    me = ServerId(peer)
+    readmitted = ServerId(peer)
     try:
         who = inspect(file).identity
         with FileStore.open(
@@ -147,15 +148,19 @@ def readmit(file: Path, peer: int) -> int:
             quorum=who.quorum,
             membership=who.membership,
         ) as store:
-            known = store.peers.get(me)
+            known = store.peers.get(readmitted)
             if known is None:
                 raise click.ClickException(f"{who} knows nothing of the disk of server {peer}.")
-            store.remember(me, None)
+            store.remember(readmitted, None)
     except (StoreError, OSError) as error:
         raise click.ClickException(str(error)) from error
+    if who.server == readmitted:
+        what = "that it was told of", "ask its peers anew when it is started"
+    else:
+        what = f"of server {peer}", "receive whichever disk comes next under that id"
     say(
-        f"{who} has forgotten session {known.session} of server {peer}, with {known.saves:,} "
-        f"saves, and will receive whichever disk comes next under that id. If server {peer} ever "
-        "voted on a decision that is not known to be chosen everywhere, two values can be chosen."
+        f"{who} has forgotten session {known.session} {what[0]}, with {known.saves:,} saves, and "
+        f"will {what[1]}. If server {peer} ever voted on a decision that is not known to be chosen "
+        "everywhere, two values can be chosen."
     )
     return 0

@@ -68,9 +68,9 @@ PROGRESS_ROWS = 100_000
 class Contents:
     """What a store holds, but for its decisions: see ``rows`` for these.
 
-    ``saves`` is how often it was saved, ``total`` what the checksums of all rows add up to,
-    ``records`` how many rows speak of decisions, ``session`` the last one, None before the first;
-    ``closed`` says why no node opens it any more.
+    ``saves`` is how often it was saved, ``total`` what the checksums of all rows add up to.
+    ``records`` is how many rows speak of decisions. ``session`` is the last one, None before the
+    first; ``closed`` says why no node opens it any more.
     """
 
     identity: Identity

@@ -152,6 +152,14 @@ class FileStore:
             row = self._row(session, SESSION)
         return None if row is None else session_of(row).ended
 
+    @property
+    def has_whole_chain(self) -> bool:
+        """Whether the chain is sure to have each session that this file ever was in.
+
+        One that was dropped leaves KEPT_SESSIONS behind at least.
+        """
+        return self._sessions < KEPT_SESSIONS
+
     def descends_from(self, known: Known) -> bool:
         """Whether this file was in that session, with such a count then. Raises as ``load`` does.
 

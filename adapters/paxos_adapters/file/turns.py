@@ -5,7 +5,8 @@
 - A reader that never ends keeps SQLite from emptying its log. Past MAX_LOG_BYTES no save begins
   until the log could be emptied: nothing that was acknowledged depends on it, and the disk is not
   filled. The server answers nothing meanwhile, as one that is down.
-- Either is said once in the log when it begins, and once when it is over.
+- Either is said once in the log when it begins, and once when it is over; of many that follow each
+  other, one a minute, with their number.
 """
 
 from __future__ import annotations
@@ -20,8 +21,7 @@ from attrs import frozen
 
 from paxos_adapters.file.errors import DiskBusy
 from paxos_adapters.file.reading import is_busy
-
-_logger = logging.getLogger(__name__)
+from paxos_adapters.limited_log import LimitedLog
 
 MAX_LOG_BYTES = 256 << 20
 """How large SQLite's log may become: 64 times as large as when it is emptied undisturbed."""
@@ -51,7 +51,8 @@ class Turns:
     def __init__(self, path: Path, writer: sqlite3.Connection) -> None:
         self.wait: Wait | None = None
         self._path = path
-        self._log = path.with_name(path.name + "-wal")
+        self._wal = path.with_name(path.name + "-wal")
+        self._log = LimitedLog(logging.getLogger(__name__))
         self._is_over = Event()
         writer.execute("PRAGMA busy_timeout = 0")
 
@@ -59,7 +60,7 @@ class Turns:
     def log_bytes(self) -> int:
         """How large SQLite's log is."""
         try:
-            return self._log.stat().st_size
+            return self._wal.stat().st_size
         except FileNotFoundError:
             return 0
 
@@ -100,7 +101,8 @@ class Turns:
         return None
 
     def _say(self, event: str, why: str) -> None:
-        _logger.warning(
+        self._log.warning(
+            event,
             "%s cannot be saved to: %s. Nothing is lost; find that process (fuser), and end it"
             if event != "goes on"
             else "%s is saved to again: %s",

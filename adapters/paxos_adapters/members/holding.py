@@ -12,14 +12,15 @@ import sqlite3
 from collections.abc import Generator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
+from secrets import token_hex
 
 from attrs import evolve
 
 from paxos_adapters.file.errors import Damaged
-from paxos_adapters.file.mark import Mark
+from paxos_adapters.file.mark import SESSION_BYTES, Mark
 from paxos_adapters.file.opening import empty_log, under_lock
 from paxos_adapters.file.reading import Contents, read
-from paxos_adapters.file.rows import CLOSED, Key, Row, closed_row, session_row
+from paxos_adapters.file.rows import CLOSED, Key, Row, Session, closed_row, session_row
 from paxos_adapters.file.writing import connect_to_write, put
 from paxos_adapters.members.errors import NamedTwice, Unfinished
 from paxos_adapters.members.notes import UNSETTLED, Note, note_of
@@ -55,11 +56,15 @@ class Held:
         self.note = note
 
     def reopen(self) -> None:
-        """Have nodes open it again. Raises Unfinished."""
-        session = self.contents.session
-        counted = [] if session is None else [session_row(session, self.contents.saves + 1)]
-        self._commit(counted, [("", CLOSED)])
-        self.contents = evolve(self.contents, closed=None)
+        """Have nodes open it again. Raises Unfinished.
+
+        The row that held the highest count goes, so another one has to hold it: that of the last
+        session. A file that was never opened gets one, of which no peer is told.
+        """
+        saves = self.contents.saves + 1
+        session = self.contents.session or Session(token_hex(SESSION_BYTES), saves)
+        self._commit([session_row(session, saves)], [("", CLOSED)])
+        self.contents = evolve(self.contents, session=session, closed=None)
 
     def _commit(self, rows: Sequence[Row], gone: Sequence[Key]) -> None:
         saves = self.contents.saves + 1

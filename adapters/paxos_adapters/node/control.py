@@ -6,7 +6,7 @@
   many ask at once, each field. Whatever is wrong is one answer, and the end of that connection.
 - Those who wait for the cluster have places of their own, so that they never keep anybody from
   seeing how the node is.
-- Who hangs up is forgotten. What was proposed goes on.
+- A caller that hangs up is forgotten. What was proposed goes on.
 - A forked process keeps no socket, neither this one nor those of who asks, and removes none.
 - What is wrong with a question never stops the server; what is wrong with the server does.
 """

@@ -95,9 +95,12 @@ class OlderCopy(PaxosError):
     ``peer`` says so; it is the server itself if the file was found to be an older copy before.
     """
 
-    def __init__(self, path: Path, peer: ServerId, known: Known) -> None:
+    def __init__(
+        self, path: Path, peer: ServerId, known: Known, *, was_found: bool = False
+    ) -> None:
+        whose = "as was found before, a peer" if was_found else f"server {peer}"
         super().__init__(
-            f"server {peer} knows of session {known.session} of this server with {known.saves:,} "
+            f"{whose} knows of session {known.session} of this server with {known.saves:,} "
             f"saves, and {path.name} does not descend from it: it is an older copy, or not the "
             "file of this server. It may have lost votes, so this server does not vote. Put the "
             "newest file back; if that is lost, replace the server: docs/lost-server.md."

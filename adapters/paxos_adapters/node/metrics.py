@@ -54,7 +54,7 @@ def observe(node: Node[V], meter: Meter | None = None) -> None:
 
     counter, gauge = meter.create_observable_counter, meter.create_observable_gauge
     for create, name, figures, unit, what in (
-        (counter, "saves", _saves, "{save}", "Commits to the file, in all its lives."),
+        (counter, "saves", _saves, "{save}", "Commits to the file, in all its sessions."),
         (gauge, "names.in_memory", _in_memory, "{name}", "Names that are in memory."),
         (gauge, "values.in_memory", _bytes_in_memory, "By", "What the values in memory take."),
         (gauge, "names.asked", _asked, "{name}", "Names that somebody waits for."),

@@ -255,8 +255,8 @@ class Node(Generic[V]):
     async def read(self, name: str, *, timeout_s: float | None = None) -> Found[V] | None:
         """What is chosen for ``name``; None if nothing was when it was asked.
 
-        While a proposal of this node is under way for ``name``, one whose caller has left included,
-        it waits for what comes of that, and returns the value that is chosen.
+        While a proposal of this node is under way for ``name``, it waits for what comes of that,
+        and returns the value that is chosen; also if the caller of that proposal has left.
 
         Raises NoAnswer after ``timeout_s`` or if the node stops; Undecodable if the codec does not
         know the value; BadName, BadNumber, Crowded, NotEntered and Stopped.
@@ -389,7 +389,7 @@ class Node(Generic[V]):
                 has_answered = True
             self._events.extend(self._questions.due())
         if has_answered:
-            # Who was answered may ask more: what follows from that shares the datagrams.
+            # A caller that was answered may ask more: what follows shares the datagrams.
             self._loop.call_soon(self.guard(self._finish_turn))
         else:
             self._finish_turn()

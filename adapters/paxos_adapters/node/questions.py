@@ -1,8 +1,8 @@
-"""Who waits for which name, and which names are at work.
+"""Which callers wait for which name, and which names are at work.
 
-- A value that is chosen answers everybody who asked for its name, whoever proposed it.
-- "Nothing is chosen" answers only those who had asked before the read began that found it out:
-  meanwhile something may have been chosen. Who asks while a read is under way gets the next one.
+- A value that is chosen answers all callers that asked for its name, whichever proposed it.
+- "Nothing is chosen" answers only those that had asked before the read began that found it out:
+  meanwhile something may have been chosen. A caller that asks during a read gets the next one.
 - Each read has an id of its own, which no other has, not even after a restart.
 - A name is at work once at a time, and a window of names at most. The rest wait their turn, first
   come, first served.
@@ -35,7 +35,7 @@ WINDOW = 128
 
 @define
 class _Asked:
-    """Who waits for one name: with a value to propose, to read, and to be told what is found."""
+    """The callers that wait for one name: to propose, to read, and to be told what is found."""
 
     proposals: dict[Answer, bytes]
     readers: dict[Answer, None]

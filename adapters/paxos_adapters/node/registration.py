@@ -8,7 +8,8 @@
    and begins nothing. A disk that was rolled back repeats ballots, so this holds for Prepare too.
 
 A peer that is up can object: until all have answered, PATIENCE pings are sent before this server
-votes.
+votes; and it does not vote as long as a peer answers that it knows a session that the file may
+lack.
 
 Enough are those that hold a phase-1 and a phase-2 quorum together with this server. That does not
 prove that no older copy of this file has voted meanwhile: with three servers the copy may have had
@@ -23,7 +24,9 @@ Source: ``tests/models/registration.py`` explores it.
 
 from __future__ import annotations
 
-from attrs import evolve, frozen
+from collections.abc import Mapping
+
+from attrs import evolve, field, frozen
 
 from paxos import QuorumSystem, ServerId
 
@@ -35,8 +38,9 @@ PATIENCE = 5
 class Registration:
     """Of the present session of server ``me``: who has answered, and who has acknowledged.
 
-    ``pings`` is how often all were asked. ``is_open``: enough have acknowledged. It stays so, since
-    what a peer forgets later it is told anew.
+    ``pings`` is how often all were asked. ``objected`` says with which ping a peer has objected
+    last. ``is_open``: enough have acknowledged. It stays so, since what a peer forgets later it is
+    told anew.
     """
 
     me: ServerId
@@ -44,6 +48,7 @@ class Registration:
     is_strict: bool = False
     answered: frozenset[ServerId] = frozenset()
     acknowledged: frozenset[ServerId] = frozenset()
+    objected: Mapping[ServerId, int] = field(factory=dict[ServerId, int])
     pings: int = 0
     is_open: bool = False
 
@@ -61,6 +66,11 @@ class Registration:
     def missing(self) -> frozenset[ServerId]:
         """Which peers have not acknowledged."""
         return self.quorum.members - {self.me} - self.acknowledged
+
+    @property
+    def is_objected(self) -> bool:
+        """Whether a peer objects, or did so until it fell silent a short while ago."""
+        return any(self.pings - ping <= PATIENCE for ping in self.objected.values())
 
     @property
     def is_proven(self) -> bool:
@@ -93,6 +103,7 @@ def answered(registration: Registration, peer: ServerId) -> Registration:
             registration,
             answered=registration.answered | {peer},
             acknowledged=registration.acknowledged - {peer},
+            objected=_without(registration.objected, peer),
         )
     )
 
@@ -104,11 +115,21 @@ def acknowledged(registration: Registration, peer: ServerId) -> Registration:
             registration,
             answered=registration.answered | {peer},
             acknowledged=registration.acknowledged | {peer},
+            objected=_without(registration.objected, peer),
         )
     )
+
+
+def objected(registration: Registration, peer: ServerId) -> Registration:
+    """``peer`` has answered that it knows a session that this file lacks, or has forgotten."""
+    return evolve(registration, objected={**registration.objected, peer: registration.pings})
+
+
+def _without(objected: Mapping[ServerId, int], peer: ServerId) -> Mapping[ServerId, int]:
+    return {it: ping for it, ping in objected.items() if it != peer}
 
 
 def _opened(it: Registration) -> Registration:
     has_all = len(it.answered) == len(it.quorum.members) - 1
     is_enough = it.is_enough(it.acknowledged) and (has_all or it.pings > PATIENCE)
-    return evolve(it, is_open=it.is_open or is_enough)
+    return evolve(it, is_open=it.is_open or (is_enough and not it.is_objected))

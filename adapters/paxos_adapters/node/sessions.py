@@ -4,13 +4,15 @@
   what is known of its disk.
 - A Register is taken if its session descends from what is known; a commit makes that durable, and
   only then is it acknowledged by a Pong. Several share a commit.
-- What a peer says that it knows of this server, this server looks up in its own chain of sessions.
-  If the chain lacks it, the file is an older copy, and the server stops: unless the peer's own
-  session is not registered here, since then it may be the peer whose file is an older copy.
-- A file that was found to be an older copy keeps that, so that it does not vote when it is started
-  again, either, whichever peers are up then.
+- What a peer answers that it knows of this server, this server looks up in its own chain of
+  sessions. If the chain lacks it, the file is an older copy, and the server stops: unless the chain
+  has forgotten sessions, and that of the peer is not registered here. Then it may be the peer whose
+  file is an older copy, and the server does not vote as long as that peer objects.
+- A file that was found to be an older copy keeps that. So it does not vote after another start
+  either, whichever peers are up then.
 - Late and repeated messages do no harm: all that they say of an honest server is in its chain. That
-  this session is registered holds whenever it is said; that it is not, only in a new answer to it.
+  this session is registered holds whenever it is said; that it is not, or that the chain lacks
+  another one, only in a new answer to it: what the chain has forgotten may be said late.
 
 Source: ``peers.py`` and ``registration.py``, for the rules.
 """
@@ -20,15 +22,23 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import TypeAlias
 
 from paxos import ServerId
 from paxos.errors import assert_never
-from paxos_adapters.file import FileStore
+from paxos_adapters.file import DiskBusy, FileStore
 from paxos_adapters.limited_log import LimitedLog
 from paxos_adapters.node.errors import OlderCopy
 from paxos_adapters.node.links import Link
-from paxos_adapters.node.registration import Registration, acknowledged, answered, begun, pinged
+from paxos_adapters.node.registration import (
+    Registration,
+    acknowledged,
+    answered,
+    begun,
+    objected,
+    pinged,
+)
 from paxos_adapters.peers import Known, NotDescended, meet
 from paxos_adapters.wire import Control, Opened, Ping, Pong, Reason, Register
 
@@ -56,7 +66,7 @@ class Sessions:
         me = file.identity.server
         found = file.peers.get(me)
         if found is not None and not file.descends_from(found):
-            raise OlderCopy(file.path, me, found)
+            raise OlderCopy(file.path, me, found, was_found=True)
         self.registration: Registration = begun(me, file.quorum, is_strict=is_strict)
         self._file = file
         self._links = links
@@ -75,7 +85,7 @@ class Sessions:
     def take(self, opened: Opened, control: Control, now_s: float) -> None:
         """Do what ``control`` asks for, or learn what it says.
 
-        Raises OlderCopy, if a peer knows a session of this server that its file lacks.
+        Raises OlderCopy if a peer answers that it knows a session that this file lacks.
         """
         peer = opened.sender
         link = self._links[peer]
@@ -104,7 +114,8 @@ class Sessions:
         peer, is_ours = opened.sender, False
         if known is not None:
             if not self._file.descends_from(known):
-                self._doubt(opened, known)
+                if is_answer:
+                    self._doubt(opened, known)
                 return
             is_ours = known.session == self._file.session
         if is_ours:
@@ -122,12 +133,18 @@ class Sessions:
         return None if known is None or end is None else Known(known.session, end)
 
     def _doubt(self, opened: Opened, known: Known) -> None:
-        """Either this file is an older copy, or that of the sender is."""
+        """Either this file is an older copy, or that of the sender is.
+
+        Raises OlderCopy for the first, and keeps that: on close, if the disk is busy now.
+        """
         older = OlderCopy(self._file.path, opened.sender, known)
-        if opened.is_registered:
+        if opened.is_registered or self._file.has_whole_chain:
             self._file.remember(self._file.identity.server, known)
-            self._file.save(())
+            self._file.stop_waiting()  # The event loop must not wait for another process.
+            with suppress(DiskBusy):
+                self._file.save(())
             raise older
+        self.registration = objected(self.registration, opened.sender)
         _log.warning(
             opened.sender,
             "%s Or the file of server %s is the older copy: it is not registered here",

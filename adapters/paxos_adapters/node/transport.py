@@ -4,7 +4,8 @@
         host = Host(me, quorum, store=file.decision("leader"), transport=transport, timer=timer)
 
 The same links as those of a node: nothing is sent or received before enough peers have acknowledged
-the session of the file. A node is more: any number of decisions, and one save for all.
+the session of the file, not by the server to itself either, since it may be a quorum. A node is
+more: any number of decisions, and one save for all.
 An exception of ``receive``, or any other that is not expected, stops the transport for good.
 """
 
@@ -113,11 +114,11 @@ class DatagramTransport:
             raise self._stopped
         if receiver not in self._members:
             raise UnknownServer(receiver, self._members)
-        if receiver == self.me:
-            self._loop.call_soon(self._guard(self._hear), self.me, self._decision, message)
-        else:
+        if receiver != self.me:
             self._mesh.post(receiver, self._decision, message)
             self._mesh.flush()
+        elif self._mesh.registration.is_open:
+            self._loop.call_soon(self._guard(self._hear), self.me, self._decision, message)
 
     def _drained(self) -> None:
         if sessions := self._mesh.uncommitted():

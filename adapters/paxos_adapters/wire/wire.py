@@ -6,7 +6,7 @@
   order. Whatever is wrong raises Hostile, and changes nothing.
 - Of a session that is not registered here only control messages are taken, see ``control.py``.
 - Parts that were lost are asked for and sent again, see ``resending.py``: ``ask`` is a tick.
-- No socket, no clock, no answer: whoever owns the socket counts what is refused.
+- No socket, no clock, no answer: the owner of the socket counts what is refused.
 """
 
 from __future__ import annotations
