@@ -507,11 +507,11 @@ class TestMistakes:
         """As a signal handler may do."""
         file = create(path)
 
-        def closing_old_sessions() -> list[tuple[str, str]]:
+        def closing(_: int) -> list[object]:
             file.close()
             return []
 
-        monkeypatch.setattr(file, "_old_sessions", closing_old_sessions)
+        monkeypatch.setattr(file, "_take_news", closing)
         with pytest.raises(Failed):
             file.save([("x", ACCEPTED)])
         with pytest.raises(Closed):

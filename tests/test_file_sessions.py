@@ -232,57 +232,21 @@ class TestBound:
         with reopen(path) as again:
             assert again.ended(file.session) == 2
 
-    def test_a_server_whose_peers_have_all_acknowledged_forgets_older_ones(
-        self, path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(store, "KEPT_SESSIONS", 0)
-        with create(path) as file:
-            first = file.session
-        with reopen(path) as file:
-            said = file.presence()
-            file.forget_older_sessions()
-            assert file.ended(first) == 1
-            file.save([("x", PROMISED)])
-            assert file.ended(first) is None
-            assert (file.presence().previous, said.previous) == (first, first)
-            assert set(chain(path)) == {file.session}
-        with reopen(path) as later:
-            assert later.presence().previous == file.session
-
     def test_a_chain_that_has_dropped_a_session_is_never_taken_for_a_whole_one(
         self, path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(store, "KEPT_SESSIONS", 2)
+        monkeypatch.setattr(opening, "MAX_SESSIONS", 3)
         with create(path) as file:
             first = file.session
             assert file.has_whole_chain
         with reopen(path) as file:
             assert file.has_whole_chain
-        for _ in range(2):
+            assert file.ended(first) is not None
+        for _ in range(3):
             with reopen(path) as file:
-                file.forget_older_sessions()
-                file.save([("x", PROMISED)])
-        for _ in range(2):
-            with reopen(path) as file:
-                assert file.ended(first) is None
                 assert not file.has_whole_chain
-
-    def test_it_forgets_so_many_with_one_commit(
-        self, path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(store, "FORGOTTEN_AT_ONCE", 2)
-        monkeypatch.setattr(store, "KEPT_SESSIONS", 1)
-        create(path).close()
-        for _ in range(4):
-            reopen(path).close()
         with reopen(path) as file:
-            file.forget_older_sessions()
-            counts: list[int] = []
-            for number in range(4):
-                file.save([("x", MaxRound(number))])
-                counts.append(len(chain(path)))
-        assert counts == [4, 2, 2, 2]
-        reopen(path).close()
+            assert file.ended(first) is None
 
 
 class TestPeers:

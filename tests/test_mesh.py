@@ -577,7 +577,8 @@ def test_a_name_that_is_none_does_not_end_the_search(
             monkeypatch.setattr(socket, "getaddrinfo", strange)
             peer.address = "localhost", peer.address[1]
             mesh, _ = await opened(file, peer)
-            assert not mesh.peers()[PEER].is_found
+            while mesh.peers()[PEER].is_found:
+                await asyncio.sleep(0)
             while not mesh.peers()[PEER].is_found:
                 await asyncio.sleep(0.001)
             mesh.close()
@@ -608,7 +609,8 @@ def test_peers_that_are_not_found_are_told_once_and_looked_for_again(
         path = tmp_path / "n1.db"
         with FileStore.create(path, cluster="c", server=ME, quorum=MEMBERS) as file, peer.socket:
             mesh, place = await opened(file, peer)
-            assert not mesh.peers()[PEER].is_found
+            while mesh.peers()[PEER].is_found:
+                await asyncio.sleep(0)
             peer.say(peer.session("01", 5), place)
             while not {"heard too early", "no address"} <= {*mesh.lost} or len(tries) < 3:
                 await asyncio.sleep(0.001)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from paxos import ServerId, majority
-from paxos_adapters.file import FileStore, store
+from paxos_adapters.file import FileStore
 from paxos_adapters.node import OlderCopy
 from paxos_adapters.node.links import Link
 from paxos_adapters.node.registration import PATIENCE
@@ -290,7 +290,7 @@ def test_a_peer_that_may_be_the_older_copy_does_not_stop_it_and_is_waited_for(
     server: Server, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is not registered here, and may know a session that the chain has forgotten."""
-    monkeypatch.setattr(store, "KEPT_SESSIONS", 1)
+    monkeypatch.setattr(server.file, "has_whole_chain", False)
     server.ping()
     server.pong(server.ours, THREE)
     unknown = Known("09" * 8, 1)
@@ -311,27 +311,3 @@ def test_what_a_peer_knew_of_earlier_sessions_is_in_the_chain(server: Server) ->
     server.hear(Pong(1, server.first.session, server.first, votes=True))
     server.hear(Pong(1, server.first.session, None, votes=True))
     assert server.sessions.registration.answered == set()
-
-
-def test_sessions_that_no_peer_needs_are_dropped_once_all_have_acknowledged(
-    server: Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(store, "KEPT_SESSIONS", 0)
-    server.pong(server.ours, number=1)
-    server.file.remember(THREE, None)
-    server.file.remember(TWO, None)
-    server.file.save(())
-    assert server.file.ended(server.first.session) is not None
-    server.pong(server.ours, THREE, number=1)
-    server.file.remember(TWO, KNOWN)
-    server.file.save(())
-    assert server.file.ended(server.first.session) is None
-
-
-def test_the_last_thousand_sessions_stay(server: Server) -> None:
-    """For a peer whose file is an older copy: this server can show that it is the honest one."""
-    for it in TWO, THREE:
-        server.pong(server.ours, it, number=1)
-    server.file.remember(TWO, None)
-    server.file.save(())
-    assert server.file.ended(server.first.session) is not None

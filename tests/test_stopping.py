@@ -254,13 +254,15 @@ def test_a_name_that_no_thread_can_look_up_is_not_found_and_stops_nothing(
     def start(_: Thread) -> None:
         raise RuntimeError("can't start new thread")
 
+    monkeypatch.setattr(mesh, "LOOK_UP_S", 0.001)
+
     async def run() -> None:
         addresses: dict[ServerId, Address] = {**ALONE, OTHER: ("localhost", 9)}
         async with running(tmp_path, addresses) as node:
             with monkeypatch.context() as patch:
                 patch.setattr(Thread, "start", start)
-                await node._mesh._resolve()  # pyright: ignore[reportPrivateUsage]
-            assert not node.status().peers[OTHER].is_found
+                while node.status().peers[OTHER].is_found:
+                    await asyncio.sleep(0.001)
             assert node.status().stopped is None
 
     runs(run())

@@ -53,16 +53,10 @@ from paxos_adapters.file.rows import (
     session_of,
 )
 from paxos_adapters.file.turns import Turns, Wait
-from paxos_adapters.file.writing import old_sessions, put
+from paxos_adapters.file.writing import put
 from paxos_adapters.peers import Known, Presence
 
 _logger = logging.getLogger(__name__)
-
-KEPT_SESSIONS = 1_000
-"""How many earlier sessions are kept that no peer needs."""
-
-FORGOTTEN_AT_ONCE = 1_000
-"""How many sessions a commit forgets at most."""
 
 
 class FileStore:
@@ -70,7 +64,7 @@ class FileStore:
 
     A context manager: leaving it closes the file. ``decision`` is what a host takes. ``quorum``
     names the members and their quorums; ``session`` is this opening of the file, ``saves`` how
-    often it was saved so far.
+    often it was saved so far. ``has_whole_chain``: it is sure that no session was ever dropped.
     """
 
     def __init__(self, opened: Opened) -> None:
@@ -87,7 +81,7 @@ class FileStore:
         self._turns = Turns(self.path, opened.writer)
         self._peers: Mapping[ServerId, Known] = opened.contents.peers
         self._has_news = False
-        self._sessions, self._forgets = opened.contents.sessions, 0
+        self.has_whole_chain = opened.contents.sessions + 1 < opening.MAX_SESSIONS
         self._saving, self._reading, self._noting = RLock(), RLock(), Lock()
         self._process = os.getpid()
         self._failure: BaseException | None = None
@@ -152,14 +146,6 @@ class FileStore:
             row = self._row(session, SESSION)
         return None if row is None else session_of(row).ended
 
-    @property
-    def has_whole_chain(self) -> bool:
-        """Whether the chain is sure to have each session that this file ever was in.
-
-        One that was dropped leaves KEPT_SESSIONS behind at least.
-        """
-        return self._sessions < KEPT_SESSIONS
-
     def descends_from(self, known: Known) -> bool:
         """Whether this file was in that session, with such a count then. Raises as ``load`` does.
 
@@ -168,16 +154,6 @@ class FileStore:
         """
         end = self.saves if known.session == self.session else self.ended(known.session)
         return end is not None and end >= known.saves
-
-    def forget_older_sessions(self) -> None:
-        """Drop the oldest sessions, with the next commits; KEPT_SESSIONS of them stay.
-
-        Only once every peer has acknowledged this session: one that knows a session that was
-        dropped would not receive this server any more. Those that stay are for a peer whose file is
-        an older copy: this server can show them, and the peer is told.
-        """
-        with self._noting:
-            self._forgets = max(0, self._sessions - KEPT_SESSIONS)
 
     # --- peers ----------------------------------------------------------------------------------
 
@@ -329,9 +305,9 @@ class FileStore:
         try:
             begin(self._writer)
             saves = self.saves + 1
-            news, gone = self._take_news(saves), self._old_sessions()
+            news = self._take_news(saves)
             total = self._mark.said.total
-            total = put(self._writer, self.identity, [*rows, *news], total, gone)
+            total = put(self._writer, self.identity, [*rows, *news], total)
             self._writer.execute("COMMIT")
             self._mark.write(saves, total)
             self.saves = saves
@@ -346,13 +322,6 @@ class FileStore:
             news = [peers_row(self._peers, saves)] if self._has_news else []
             self._has_news = False
         return news
-
-    def _old_sessions(self) -> list[tuple[str, str]]:
-        with self._noting:
-            most = min(self._forgets, FORGOTTEN_AT_ONCE)
-            self._forgets -= most
-            self._sessions -= most
-        return old_sessions(self._writer, (self.session, self.session), most) if most else []
 
     def _row(self, name: str, kind: str) -> Row | None:
         try:

@@ -154,11 +154,10 @@ class Mesh:
             self.disclaim()
             raise
         self._is_open = True
-        await self._resolve()
-        if self._is_open:
-            self._chores = [guard.task(self._ping_again)]
-            for peer, link in self._links.items():
-                self._chores.append(guard.task(partial(self._look_up_again, peer, link)))
+        # Numbers are resolved before the first ping; a name that hangs holds up nothing.
+        looking_up = [partial(self._look_up_again, *it) for it in self._links.items()]
+        self._chores = [guard.task(it) for it in looking_up]
+        self._chores.append(guard.task(self._ping_again))
 
     def close(self) -> None:
         """Stop listening and sending, at once. May be called again, and before it was opened."""
@@ -321,13 +320,11 @@ class Mesh:
 
     async def _look_up_again(self, peer: ServerId, link: Link) -> None:
         """One look-up at a time: each may take a thread, and as long as it likes."""
+        await self._find(peer, link)
         while True:
             await asyncio.sleep(LOOK_UP_S)
             if link.is_quiet(self._loop.time(), QUIET_S):
                 await self._find(peer, link)
-
-    async def _resolve(self) -> None:
-        await asyncio.gather(*(self._find(peer, link) for peer, link in self._links.items()))
 
     async def _find(self, peer: ServerId, link: Link) -> None:
         try:

@@ -87,7 +87,7 @@ class Registration:
 
 
 def begun(me: ServerId, quorum: QuorumSystem, *, is_strict: bool) -> Registration:
-    """Nobody has been asked. A server that is a quorum by itself waits for nobody."""
+    """Nobody has been asked. A server without others waits for nobody."""
     return _opened(Registration(me, quorum, is_strict))
 
 

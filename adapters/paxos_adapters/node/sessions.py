@@ -120,8 +120,6 @@ class Sessions:
             is_ours = known.session == self._file.session
         if is_ours:
             self.registration = acknowledged(self.registration, peer)
-            if not self.registration.missing:
-                self._file.forget_older_sessions()
         elif is_answer:
             self._links[peer].entry = self._entry(known)
             self.registration = answered(self.registration, peer)

@@ -15,12 +15,13 @@ import asyncio
 import logging
 import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
 from paxos import Message, ServerId, UnknownServer
 from paxos_adapters import forks
-from paxos_adapters.file import FileStore
+from paxos_adapters.file import DiskBusy, FileStore
 from paxos_adapters.guard import Guard
 from paxos_adapters.host import Stopped
 from paxos_adapters.node.errors import check_name
@@ -122,8 +123,9 @@ class DatagramTransport:
 
     def _drained(self) -> None:
         if sessions := self._mesh.uncommitted():
-            self._file.save(())
-            self._mesh.committed(sessions)
+            with suppress(DiskBusy):  # Another process has the file: again with the next ping.
+                self._file.save((), wait=False)
+                self._mesh.committed(sessions)
         self._mesh.flush()
 
     def _stop(self, cause: BaseException) -> None:
