@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from threading import Timer
 
 import pytest
 
@@ -254,10 +255,15 @@ def test_an_older_copy_stops_though_its_file_is_busy(server: Server) -> None:
     """And keeps what it was told when it is closed. An event loop waits for no other process."""
     unknown = Known("09" * 8, 1)
     path = server.file.path
-    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+    connected = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    with closing(connected) as other:
         other.execute("BEGIN IMMEDIATE")
+        in_the_end = Timer(5.0, other.rollback)
+        in_the_end.start()
         with pytest.raises(OlderCopy):
             server.pong(unknown, number=1)
+        in_the_end.cancel()
+        assert other.in_transaction, "it was not waited for"
     server.file.close()
     with FileStore.open(path, cluster="c", server=ME, quorum=QUORUM) as file:
         assert file.peers[ME] == unknown
