@@ -22,7 +22,7 @@ from paxos_adapters.memory import Delivery
 from paxos_adapters.pictures import Moment
 from paxos_adapters.recording import replay
 from paxos_adapters.testing import ClusterFactory, WatchedCluster, watched
-from paxos_adapters.testing.watched import Asked, Lost
+from paxos_adapters.testing.watched import AsText, Asked, Lost
 from tests.support import S1, S2, S3
 
 pytest_plugins = ["pytester"]
@@ -356,3 +356,11 @@ class TestWatchedClusters:
         assert cluster.seed == 5
         assert cluster.chosen == {7: "red"}
         assert [account() for account in factory.accounts] == [cluster.account()]
+
+
+def test_what_a_watched_cluster_records_of_a_value_is_text() -> None:
+    """Text as it is, and of anything else what ``repr`` says."""
+    text = AsText[object]()
+    assert [text.encode(it) for it in ("red", 7, ("red",))] == [b"red", b"7", b"('red',)"]
+    with pytest.raises(ValueError, match="is read as text"):
+        text.decode(b"red")
