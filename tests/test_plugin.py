@@ -22,7 +22,7 @@ from paxos_adapters.memory import Delivery
 from paxos_adapters.pictures import Moment
 from paxos_adapters.recording import replay
 from paxos_adapters.testing import ClusterFactory, WatchedCluster, watched
-from paxos_adapters.testing.watched import AsText, Asked, Lost
+from paxos_adapters.testing.watched import Asked, AsText, Lost
 from tests.support import S1, S2, S3
 
 pytest_plugins = ["pytester"]
