@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from paxos import QuorumSystem, ServerId, flexible, listed, majority, weighted
 from paxos.quorum import Weighted
-from paxos_adapters.file import FileStore, WrongMembers, WrongOwner
+from paxos_adapters.file import FileStore, TooLarge, WrongMembers, WrongOwner
 from paxos_adapters.file.entries import identity_of
 from paxos_adapters.file.identity import quorum_of, words_of
 
@@ -137,3 +137,16 @@ def test_the_digest_stands_for_the_cluster_and_its_membership() -> None:
     assert (
         identity_of("demo", ONE, QUORUM, "").digest == identity_of("demo", TWO, QUORUM, "").digest
     )
+
+
+def test_a_quorum_system_of_more_than_64_kib_of_words_is_refused() -> None:
+    """Ids of five digits, so that each member takes six bytes."""
+    first = 10_000
+    fits, large = (
+        majority([ServerId(it) for it in range(first, first + members)])
+        for members in (10_915, 10_920)
+    )
+    assert 65_500 < len(words_of(fits)) <= 65_536 < len(words_of(large))
+    assert identity_of("c", ServerId(first), fits, "").quorum == fits
+    with pytest.raises(TooLarge, match="a quorum system in words"):
+        identity_of("c", ServerId(first), large, "")
