@@ -267,7 +267,13 @@ class TestCluster:
             assert "Stopped: servers 1, 2, 3." in out
             assert all(cluster.is_free(me) for me in (1, 2, 3))
 
-    def test_it_ends_when_all_have_ended(self, cluster: Cluster) -> None:
+    @pytest.mark.parametrize(
+        ("ends", "words"),
+        [(signal.SIGKILL, "was ended by SIGKILL."), (signal.SIGTERM, "was told to end.")],
+    )
+    def test_it_ends_when_all_have_ended(
+        self, cluster: Cluster, ends: signal.Signals, words: str
+    ) -> None:
         with at_work("cluster", cluster.folder, "--servers", "1") as running:
             (pid,) = pids(until(running, "Ctrl-C")).values()
             assert cluster.run("cluster", str(cluster.folder)) == (
@@ -275,9 +281,9 @@ class TestCluster:
                 "",
                 "paxos: this cluster runs already. paxos status shows how it is.\n",
             )
-            os.kill(pid, signal.SIGKILL)
+            os.kill(pid, ends)
             out, _ = running.communicate(timeout=LONG_S)
-            assert "Server 1 was ended by SIGKILL" in out
+            assert f"Server 1 {words} Start it again" in out
             assert f"No server runs any more. paxos cluster {cluster.folder} starts them" in out
             assert running.returncode == 1
 
@@ -762,6 +768,7 @@ class TestNode:
             ("127.0.0.1:9", "", ["--data", "no/n1.db"], 1, "no/n1.db cannot be"),
             ("127.0.0.1:9", "", ["--listen", "here"], 2, "--listen: 'here' is not an address"),
             ("127.0.0.1:9", "", ["--listen", "192.0.2.1:9"], 1, "without a key anybody"),
+            ("127.0.0.1:9", "", ["--listen", "0.0.0.0:9"], 1, "who can reach 0.0.0.0:9"),
             ("127.0.0.1:9", "", ["--log", "xml"], 2, "'xml' is not one of"),
             ("127.0.0.1:9", "colour = 1", [], 2, "unknown field `colour`"),
         ],
@@ -909,6 +916,9 @@ class TestStatus:
         assert (health.state(peer), health.heard(peer)) == (state, heard)
         assert len(found) == (warning is not None)
         assert warning is None or warning in found[0]
+
+    def test_a_peer_that_was_never_heard_is_not_deaf(self) -> None:
+        assert not Peer(("h", 1), None, 0.1, answered_s=0.1).is_deaf
 
     @pytest.mark.parametrize(
         ("descent", "words"),
