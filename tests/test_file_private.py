@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
 
-from paxos_adapters.file import AlreadyThere, Denied, InUse, opening, private
+from paxos_adapters.file import AlreadyThere, Denied, FileStore, InUse, opening, private
 from paxos_adapters.file.mark import unfinished
 from tests.files import PROMISED, copied, create, loaded, mark_of, reopen
 
@@ -190,3 +191,21 @@ def test_what_is_not_a_file_is_not_opened(path: Path) -> None:
     os.mkfifo(mark_of(path))
     with pytest.raises(Denied, match="not a regular file"):
         reopen(path)
+
+
+@pytest.mark.parametrize("make", [create, reopen])
+def test_a_lock_that_cannot_be_taken_refuses_the_file(
+    path: Path, monkeypatch: pytest.MonkeyPatch, make: Callable[[Path], FileStore]
+) -> None:
+    """Some network file systems have no locks: two servers could use one file there."""
+    if make is reopen:
+        create(path).close()
+
+    def no_locks(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fcntl, "flock", no_locks)
+        with pytest.raises(Denied, match="No locks available"):
+            make(path)
+    make(path).close()

@@ -16,7 +16,18 @@ from typing import Any, ParamSpec, TypeVar
 import pytest
 from attrs import evolve
 
-from paxos import From, Now, Prepare, QuorumError, Wake, server
+from paxos import (
+    Ballot,
+    From,
+    MaxRound,
+    NothingChosen,
+    Now,
+    Prepare,
+    QuorumError,
+    ServerId,
+    Wake,
+    server,
+)
 from paxos_adapters.broken import BROKEN
 from paxos_adapters.cli import app
 from paxos_adapters.cli import simulate as simulate_command
@@ -633,3 +644,27 @@ class TestCommand:
         printed = capsys.readouterr()
         assert printed.out == ""
         assert len(printed.err.splitlines()) == 1
+
+
+VOTE = Ballot(1, ServerId(1)), "red"
+
+
+@pytest.mark.parametrize(
+    ("more", "is_plain"),
+    [
+        ({}, True),
+        ({"votes": (VOTE,)}, True),
+        ({"record": None}, False),
+        ({"asked": VOTE}, False),
+        ({"round": 1}, False),
+        ({"unproven": (VOTE,)}, False),
+        ({"report": NothingChosen(VOTE[0])}, False),
+    ],
+    ids=str,
+)
+def test_what_is_left_to_judge_once_a_record_is_durable(
+    more: dict[str, Any], is_plain: bool
+) -> None:
+    plain = {**dict.fromkeys(("asked", "report", "broken")), "round": 0, "record": MaxRound(1)}
+    parts = {**dict.fromkeys(("votes", "said", "unproven"), ()), **plain, **more}
+    assert steps.Check(**parts).is_plain == is_plain
