@@ -32,6 +32,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import pytest
 from attrs import frozen
 from coverage import CoverageData
 
@@ -242,7 +243,7 @@ def try_edit(edit: Edit, tests: Sequence[str]) -> Outcome:
 
 
 def run(tree: Path, tests: Sequence[str]) -> str | None:
-    """The first of ``tests`` that fails in ``tree``."""
+    """The first of ``tests`` that fails in ``tree``; whole files, if a name is not found."""
     if not tests:
         return None
     options = ["-x", "-q", "-n0", "--no-header", "-rfE", "--tb=no", "-p", "no:cacheprovider"]
@@ -258,6 +259,8 @@ def run(tree: Path, tests: Sequence[str]) -> str | None:
         )
     except subprocess.TimeoutExpired:
         return "hangs"
+    if done.returncode == pytest.ExitCode.USAGE_ERROR and any("::" in it for it in tests):
+        return run(tree, sorted({it.partition("::")[0] for it in tests}))
     red = re.search(r"^(?:FAILED|ERROR) (\S+)", done.stdout, re.MULTILINE)
     return None if done.returncode == 0 else (red[1] if red else f"exit {done.returncode}")
 
