@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from errno import ENOSPC
 from pathlib import Path
 
 import pytest
 
 from paxos import Propose, server
+from paxos_adapters.cli import app, draw
 from paxos_adapters.codecs import TEXT
 from paxos_adapters.lecture import Stage
 from paxos_adapters.lecture.scenarios import block_each_other
@@ -43,6 +45,21 @@ def test_as_svg(folder: Path) -> None:
     root = tree((folder / "run.svg").read_text(encoding="utf-8"))
     assert next(texts(root)).words == "Example 3"
     assert len(of_class(root, "choice")) == 2
+
+
+def test_a_picture_that_cannot_be_written_is_an_error(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A disk that is full, for example."""
+
+    def full(*_: object) -> None:
+        raise OSError(ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(draw, "replace", full)
+    assert app.run(["draw", str(folder / "run"), "--svg", str(folder / "full.svg")]) == 1
+    said = capsys.readouterr()
+    assert (said.out, len(said.err.splitlines())) == ("", 1)
+    assert "No space left on device" in said.err
 
 
 def test_for_mermaid(folder: Path) -> None:
