@@ -95,6 +95,8 @@ explore: $(VENV)/cli  ## every run of small clusters, and models of the rules ar
 		echo "== paxos explore $$scope"; $(BIN)/paxos explore $$scope || exit 1; done
 	@echo "== models: sessions, registration, members"
 	@$(BIN)/python -m tests.models
+	@echo "== random histories of sessions"
+	@$(BIN)/python -m tests.session_histories 60
 
 bench: $(VENV)/test  ## beside essential-paxos, the bare disk, PySyncObj and etcd: some minutes
 	@echo "== bench"
