@@ -260,10 +260,10 @@ def test_a_node_that_was_not_entered_says_so_and_begins_nothing(tmp_path: Path) 
     runs(run())
 
 
-def test_whoever_gives_up_entering_leaves_nothing_behind(
+def test_a_look_up_that_hangs_holds_up_no_node(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Looking a peer up takes for ever."""
+    """Neither when it is entered, nor when it is closed."""
     looking = asyncio.Event()
 
     async def resolve(*_: object) -> Place:
@@ -277,13 +277,38 @@ def test_whoever_gives_up_entering_leaves_nothing_behind(
         path = tmp_path / "n1.db"
         with FileStore.create(path, cluster="c", server=IDS[0], quorum=majority(IDS[:2])) as file:
             addresses = free_addresses(2)
-            entering = asyncio.ensure_future(Node(file, addresses, codec=TEXT).__aenter__())
-            await looking.wait()
-            entering.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await entering
+            async with Node(file, addresses, codec=TEXT):
+                await looking.wait()
             with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
                 free.bind(addresses[IDS[0]])
+
+    runs(run())
+
+
+def test_a_program_that_gives_up_entering_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Looking its own name up takes for ever. Its file can be served by another node then."""
+    looking = asyncio.Event()
+
+    async def bind(*_: object, **__: object) -> Endpoint:
+        looking.set()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def run() -> None:
+        path = tmp_path / "n1.db"
+        with FileStore.create(path, cluster="c", server=IDS[0], quorum=majority(IDS[:1])) as file:
+            addresses = free_addresses(1)
+            with monkeypatch.context() as patch:
+                patch.setattr(Endpoint, "bind", bind)
+                entering = asyncio.ensure_future(Node(file, addresses, codec=TEXT).__aenter__())
+                await looking.wait()
+                entering.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await entering
+            async with Node(file, addresses, codec=TEXT) as node:
+                assert await node.propose("x", "A") == "A"
 
     runs(run())
 
