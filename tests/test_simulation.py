@@ -23,6 +23,7 @@ from paxos import (
     NothingChosen,
     Now,
     Prepare,
+    Promise,
     QuorumError,
     ServerId,
     Wake,
@@ -647,24 +648,20 @@ class TestCommand:
 
 
 VOTE = Ballot(1, ServerId(1)), "red"
+PLAIN = steps.Check(MaxRound(1), (), None, 0, (), (), None, None)
 
 
 @pytest.mark.parametrize(
-    ("more", "is_plain"),
+    ("check", "is_plain"),
     [
-        ({}, True),
-        ({"votes": (VOTE,)}, True),
-        ({"record": None}, False),
-        ({"asked": VOTE}, False),
-        ({"round": 1}, False),
-        ({"unproven": (VOTE,)}, False),
-        ({"report": NothingChosen(VOTE[0])}, False),
+        (PLAIN, True),
+        (evolve(PLAIN, votes=(VOTE,)), True),
+        (evolve(PLAIN, record=None), False),
+        (evolve(PLAIN, asked=VOTE), False),
+        (evolve(PLAIN, round=1), False),
+        (evolve(PLAIN, unproven=(Promise[str](VOTE[0], None),)), False),
+        (evolve(PLAIN, report=NothingChosen(VOTE[0])), False),
     ],
-    ids=str,
 )
-def test_what_is_left_to_judge_once_a_record_is_durable(
-    more: dict[str, Any], is_plain: bool
-) -> None:
-    plain = {**dict.fromkeys(("asked", "report", "broken")), "round": 0, "record": MaxRound(1)}
-    parts = {**dict.fromkeys(("votes", "said", "unproven"), ()), **plain, **more}
-    assert steps.Check(**parts).is_plain == is_plain
+def test_what_is_left_to_judge_once_a_record_is_durable(check: steps.Check, is_plain: bool) -> None:
+    assert check.is_plain == is_plain
