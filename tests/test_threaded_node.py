@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import partial
@@ -94,6 +94,14 @@ def when_asked(node: ThreadedNode[str], questions: int, act: Callable[[], object
     while node.status().asked < questions:
         pass
     act()
+
+
+@pytest.fixture
+def interrupts() -> Iterator[None]:
+    """A process that was started in the background may ignore them."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 class TestVerbs:
@@ -272,6 +280,7 @@ class TestTheEnd:
                 cluster.stop(one)
                 assert all(it.result(60) for it in asking)
 
+    @pytest.mark.usefixtures("interrupts")
     def test_to_interrupt_ends_the_wait_and_not_the_node(self, cluster: Cluster) -> None:
         one, main = cluster.start(ONE), threading.main_thread().ident
         assert main is not None
