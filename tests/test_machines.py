@@ -285,7 +285,7 @@ class ClusterLife(RuleBasedStateMachine):
             self.restart(me)
             return
         if isinstance(outbound, AfterSave):
-            self.disks[me][type(outbound.record)] = outbound.record
+            self.save(me, outbound.record)
             outbound = outbound.release(Saved((outbound.record,)))
         if crash == "after the save":
             self.restart(me)
@@ -293,6 +293,12 @@ class ClusterLife(RuleBasedStateMachine):
         self.servers[me] = after
         for effect in outbound.messages:
             self.carry_out(me, effect)
+
+    def save(self, me: ServerId, record: server.Record[str]) -> None:
+        """What is accepted is a vote once it is durable, whether or not anybody is told."""
+        self.disks[me][type(record)] = record
+        if isinstance(record, Acceptor) and record.accepted is not None:
+            self.votes.append(From(me, Accepted(record.accepted.ballot, record.accepted.value)))
 
     def carry_out(self, me: ServerId, effect: server.Effect[str]) -> None:
         if isinstance(effect, To):
@@ -312,8 +318,6 @@ class ClusterLife(RuleBasedStateMachine):
             durable = self.disks[me].get(Acceptor, Acceptor[str]())
             assert isinstance(durable, Acceptor)
             invariants.durable_before_sent(durable, message)
-        if isinstance(message, Accepted):
-            self.votes.append(From(me, message))
         self.flying.append((me, receiver, message))
 
     @rule(me=Members, kind=st.sampled_from(["propose", "inquire", "read"]), crash=Crashes)
