@@ -177,7 +177,7 @@ class Registers:
         """Take one event. Raises Busy and InvariantError, and what loading raises.
 
         A message is dropped, and counted in ``dropped``, while there is no room for what it brings,
-        or if its rounds are out of all reason.
+        or if its rounds are beyond their bound.
         """
         if type(event) is From:
             if type(event.message) is Query:

@@ -149,8 +149,8 @@ class FileStore:
     def descends_from(self, known: Known) -> bool:
         """Whether this file was in that session, with such a count then. Raises as ``load`` does.
 
-        If not, this is an older copy of the file, and this server must stop. A session that was
-        forgotten cannot be shown either.
+        If not, this is an older copy of the file; or the session was dropped from the chain, which
+        cannot be if ``has_whole_chain``.
         """
         end = self.saves if known.session == self.session else self.ended(known.session)
         return end is not None and end >= known.saves
