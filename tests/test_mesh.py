@@ -209,6 +209,25 @@ def test_a_peer_that_speaks_and_does_not_answer_is_not_up(tmp_path: Path) -> Non
     runs(run())
 
 
+def test_a_message_of_the_protocol_shows_that_its_sender_votes(tmp_path: Path) -> None:
+    """Its last answer may be from before: a second old, and the status would say that it waits."""
+
+    async def run() -> None:
+        peer, path = Peer(), tmp_path / "n1.db"
+        session = peer.session("01", 5)
+        with FileStore.create(path, cluster="c", server=ME, quorum=MEMBERS) as file, peer.socket:
+            file.remember(PEER, Known("01" * 8, 5))
+            mesh, place = await opened(file, peer)
+            assert not mesh.peers()[PEER].votes
+            peer.say(session, place)
+            while not mesh.peers()[PEER].votes:
+                await asyncio.sleep(0.001)
+            mesh.close()
+            await mesh.closed()
+
+    runs(run())
+
+
 def test_before_the_session_is_registered_no_message_is_taken(tmp_path: Path) -> None:
     """Not even from a peer whose session was registered here before."""
 

@@ -37,20 +37,15 @@ from paxos_adapters.node import status as status_module
 from paxos_adapters.registers import BLOCK_ROUNDS
 from paxos_adapters.udp import Address, Endpoint, Place
 from paxos_adapters.wire import Key, Keyring, Protection, Signed, TooLarge
+from tests.free_ports import free_ports
 
 IDS = [ServerId(number) for number in range(1, 6)]
 QUICK = Pace(shortest_s=0.02, longest_s=0.5, beat_s=0.02)
 
 
 def free_addresses(count: int) -> dict[ServerId, Address]:
-    """Ports that nobody uses now."""
-    sockets = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(count)]
-    for it in sockets:
-        it.bind(("127.0.0.1", 0))
-    found = {me: ("127.0.0.1", it.getsockname()[1]) for me, it in zip(IDS, sockets, strict=False)}
-    for it in sockets:
-        it.close()
-    return found
+    """Where nobody listens."""
+    return {me: ("127.0.0.1", port) for me, port in zip(IDS[:count], free_ports(), strict=False)}
 
 
 class Cluster:

@@ -29,6 +29,7 @@ from paxos_adapters.node import DatagramTransport
 from paxos_adapters.testing import Deliver, TransportKit, traffic, transports
 from paxos_adapters.wire import TooLarge
 from paxos_adapters.wire.body import batch, pack
+from tests.free_ports import free_ports
 
 ROOT = Path(__file__).parent.parent
 IDS = [ServerId(number) for number in (1, 2, 3)]
@@ -108,14 +109,8 @@ class TestThreads(TransportKit[str]):
 
 
 def free_addresses(kind: int = socket.SOCK_STREAM) -> dict[ServerId, tuple[str, int]]:
-    """Ports that nobody uses now."""
-    sockets = [socket.socket(socket.AF_INET, kind) for _ in IDS]
-    for it in sockets:
-        it.bind(("127.0.0.1", 0))
-    found = {me: ("127.0.0.1", it.getsockname()[1]) for me, it in zip(IDS, sockets, strict=True)}
-    for it in sockets:
-        it.close()
-    return found
+    """Where nobody listens."""
+    return {me: ("127.0.0.1", port) for me, port in zip(IDS, free_ports(kind), strict=False)}
 
 
 class TestTcp(TransportKit[bytes]):

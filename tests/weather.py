@@ -19,7 +19,6 @@ import fcntl
 import os
 import selectors
 import shutil
-import socket
 import struct
 import subprocess
 import sys
@@ -36,6 +35,7 @@ from typing import Protocol, TypeAlias
 import msgspec
 
 from paxos_adapters.udp import Address
+from tests.free_ports import free_ports
 from tests.spawning import ROOT, spawn
 
 TUN = Path("/dev/net/tun")
@@ -261,13 +261,9 @@ class Loopback:
     has_weather = False
 
     def __init__(self, nodes: Iterable[int]) -> None:
-        """Take ports that nobody uses now."""
-        sockets = {node: socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for node in nodes}
-        for it in sockets.values():
-            it.bind(("127.0.0.1", 0))
-        self.addresses = {node: ("127.0.0.1", it.getsockname()[1]) for node, it in sockets.items()}
-        for it in sockets.values():
-            it.close()
+        """Take ports that nobody uses."""
+        ports = zip(nodes, free_ports(), strict=False)
+        self.addresses = {node: ("127.0.0.1", port) for node, port in ports}
 
     def wrapper(self, node: int) -> list[str]:  # noqa: ARG002 - they are all at the same place
         """Nothing."""

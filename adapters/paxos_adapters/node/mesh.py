@@ -290,6 +290,8 @@ class Mesh:
                 self._sessions.take(opened, control, now_s)
         if opened.is_part:
             self._ask_later()
+        if opened.messages:
+            link.votes = True
         if self.registration.is_open:
             for name, message in opened.messages:
                 self._deliver(opened.sender, name, message)
