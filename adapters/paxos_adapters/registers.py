@@ -75,6 +75,9 @@ TOO_MANY, TOO_LARGE = "names in memory", "values in memory"
 TOO_SLOW, TOO_FAR = "waiting for the disk", "rounds out of reach"
 """What a message is dropped for."""
 
+NOTHING = Acceptor[bytes]()
+"""What is durable for a name that nothing was saved for."""
+
 Entry: TypeAlias = tuple[str, server.Record[bytes]]
 Waiting: TypeAlias = tuple[str, AfterSave[server.Record[bytes], server.Effect[bytes]]]
 
@@ -189,13 +192,15 @@ class Registers:
                 self.dropped[reason] += 1
                 return
         register = self.of(name)
+        before = register.state
         try:
-            register.state, outbound = server.receive(register.state, event)
+            register.state, outbound = server.receive(before, event)
         except InvariantError as broken:
             if self._witness is not None:
                 self._witness.broke(self.me, name, event, broken)
             raise
-        self._weigh(register)
+        if _holds_other(register.state, before):
+            self._weigh(register)
         if type(event) is From and type(event.message) is Nack:
             self._floor = max(self._floor, event.message.promised.round)
         waits = type(outbound) is AfterSave and not self._is_durable(register, outbound.record)
@@ -239,10 +244,9 @@ class Registers:
             return TOO_FAR
         if self._is_slow:
             return TOO_SLOW
-        register = self._open.get(name)
-        if register is None and len(self._open) >= MAX_NAMES:
+        if len(self._open) >= MAX_NAMES and name not in self._open:
             return TOO_MANY
-        if self._bytes >= MAX_BYTES and not (register is not None and register.is_at_work):
+        if self._bytes >= MAX_BYTES and not self.is_at_work(name):
             return TOO_LARGE
         return None
 
@@ -367,7 +371,7 @@ class Registers:
 
 
 def _acceptor(records: Iterable[server.Record[bytes]]) -> Acceptor[bytes]:
-    return next((it for it in records if type(it) is Acceptor), Acceptor[bytes]())
+    return next((it for it in records if type(it) is Acceptor), NOTHING)
 
 
 def _held_bytes(state: server.Server[bytes]) -> int:
@@ -377,6 +381,11 @@ def _held_bytes(state: server.Server[bytes]) -> int:
     for tally in learner.tallies:
         held += len(tally.value)
     return held if learner.choice is None else held + len(learner.choice.chosen.value)
+
+
+def _holds_other(state: server.Server[bytes], before: server.Server[bytes]) -> bool:
+    """Whether the values that it holds may have changed."""
+    return state.acceptor is not before.acceptor or state.learner is not before.learner
 
 
 def _round_of(register: Register, record: server.Record[bytes]) -> int | None:

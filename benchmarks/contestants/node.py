@@ -20,7 +20,7 @@ from paxos_adapters.wire import Key, Keyring, Signed
 
 VALUE = b"v" * 64
 KEYRING = Keyring((Key(bytes(range(32))),))
-WARM_UP = 600
+WARM_UP = 2_000
 """Enough to fill the log of SQLite once: while it grows, each sync also syncs its new size."""
 
 TIMEOUT_S = 30.0

@@ -52,6 +52,10 @@ fields = excluded.fields, value = excluded.value, saves = excluded.saves, sum = 
 DELETE = "DELETE FROM records WHERE name = ? AND kind = ?"
 GET_ROWS = "SELECT name, kind, fields, value, saves, sum FROM records ORDER BY name, kind"
 GET_ROW = "SELECT name, kind, fields, value, saves, sum FROM records WHERE name = ? AND kind = ?"
+GET_RECORDS = f"""
+SELECT name, kind, fields, value, saves, sum FROM records
+WHERE name = ? AND kind IN ('{ACCEPTOR}', '{ROUND}') ORDER BY kind
+"""
 GET_SUM = "SELECT sum FROM records WHERE name = ? AND kind = ?"
 GET_NAMES = (
     f"SELECT DISTINCT name FROM records WHERE kind IN ('{ACCEPTOR}', '{ROUND}') ORDER BY name"
@@ -124,7 +128,7 @@ def round_of(row: Row) -> MaxRound:
 
 def peers_row(peers: Mapping[ServerId, Known], saves: int) -> Row:
     """What is known of the disks of all peers."""
-    lines = (f"{peer} {it.session} {it.saves}" for peer, it in sorted(peers.items()))
+    lines = [f"{peer} {peers[peer].session} {peers[peer].saves}" for peer in sorted(peers)]
     return Row("", PEERS, ", ".join(lines), None, saves)
 
 

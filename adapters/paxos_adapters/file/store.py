@@ -43,8 +43,8 @@ from paxos_adapters.file.reading import check_row, refusal
 from paxos_adapters.file.rows import (
     ACCEPTOR,
     GET_NAMES,
+    GET_RECORDS,
     GET_ROW,
-    ROUND,
     SESSION,
     Row,
     acceptor_of,
@@ -143,8 +143,8 @@ class FileStore:
         """
         with self._reading:
             self._check_usable()
-            row = self._row(session, SESSION)
-        return None if row is None else session_of(row).ended
+            rows = self._rows(GET_ROW, session, SESSION)
+        return session_of(rows[0]).ended if rows else None
 
     def descends_from(self, known: Known) -> bool:
         """Whether this file was in that session, with such a count then. Raises as ``load`` does.
@@ -209,13 +209,10 @@ class FileStore:
         check_name("the name of a decision", decision)
         with self._reading:
             self._check_usable()
-            memory, max_round = self._row(decision, ACCEPTOR), self._row(decision, ROUND)
-        records: list[Record] = []
-        if memory is not None:
-            records.append(acceptor_of(memory))
-        if max_round is not None:
-            records.append(round_of(max_round))
-        return Saved(tuple(records))
+            rows = self._rows(GET_RECORDS, decision)
+        return Saved(
+            tuple([acceptor_of(it) if it.kind == ACCEPTOR else round_of(it) for it in rows])
+        )
 
     def save(self, batch: Iterable[Entry], *, wait: bool = True) -> Saved[Record]:
         """Make all records of ``batch`` durable, together or not at all.
@@ -305,11 +302,11 @@ class FileStore:
         try:
             begin(self._writer)
             saves = self.saves + 1
-            news = self._take_news(saves)
-            total = self._mark.said.total
-            total = put(self._writer, self.identity, [*rows, *news], total)
+            rows = [*rows, *self._take_news(saves)]
+            total = put(self._writer, self.identity, rows, self._mark.said.total)
             self._writer.execute("COMMIT")
             self._mark.write(saves, total)
+            self._turns.wrote(rows)
             self.saves = saves
         except DiskBusy:
             raise
@@ -323,17 +320,17 @@ class FileStore:
             self._has_news = False
         return news
 
-    def _row(self, name: str, kind: str) -> Row | None:
+    def _rows(self, query: str, *key: str) -> list[Row]:
         try:
-            found = self._reader.execute(GET_ROW, (name, kind)).fetchone()
+            found = self._reader.execute(query, key).fetchall()
         except sqlite3.Error as error:
             raise refusal(self.path, error) from error
-        if found is None:
-            return None
-        *what, sum_ = found
-        row = Row(*what)
-        check_row(self.path, self.identity, row, sum_)
-        return row
+        rows: list[Row] = []
+        for *what, sum_ in found:
+            row = Row(*what)
+            check_row(self.path, self.identity, row, sum_)
+            rows.append(row)
+        return rows
 
 
 @frozen

@@ -14,6 +14,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from threading import Event
 
@@ -21,10 +22,20 @@ from attrs import frozen
 
 from paxos_adapters.file.errors import DiskBusy
 from paxos_adapters.file.reading import is_busy
+from paxos_adapters.file.rows import Row
 from paxos_adapters.limited_log import LimitedLog
 
 MAX_LOG_BYTES = 256 << 20
 """How large SQLite's log may become: 64 times as large as when it is emptied undisturbed."""
+
+LOOK_BYTES = 1 << 20
+"""After how much that was written the size of the log is asked for again.
+
+To ask makes the next sync slower on Linux: it has to write the time of the change, too.
+"""
+
+ROW_BYTES = 4 << 10
+"""What a row counts for beside its value: some pages of SQLite."""
 
 POLL_S = 0.02
 """How often to try again."""
@@ -52,6 +63,7 @@ class Turns:
         self.wait: Wait | None = None
         self._path = path
         self._wal = path.with_name(path.name + "-wal")
+        self._written_bytes = LOOK_BYTES
         self._log = LimitedLog(logging.getLogger(__name__))
         self._is_over = Event()
         writer.execute("PRAGMA busy_timeout = 0")
@@ -84,14 +96,21 @@ class Turns:
             self._say("goes on", f"it waited {self.wait.lasts_s:.1f} s")
             self.wait = None
 
+    def wrote(self, rows: Sequence[Row]) -> None:
+        """A transaction is over that has written these."""
+        values = (len(row.value or b"") for row in rows)
+        self._written_bytes += len(rows) * ROW_BYTES + sum(values)
+
     def end(self) -> None:
         """Wait for nothing any more."""
         self._is_over.set()
 
     def _obstacle(self, writer: sqlite3.Connection) -> str | None:
-        size = self.log_bytes
-        if size > MAX_LOG_BYTES and _is_held(writer):
-            return f"another process reads it, and keeps its log at {size:,} bytes"
+        if self._written_bytes >= LOOK_BYTES:
+            size = self.log_bytes
+            if size > MAX_LOG_BYTES and _is_held(writer):
+                return f"another process reads it, and keeps its log at {size:,} bytes"
+            self._written_bytes = 0
         try:
             writer.execute("BEGIN IMMEDIATE")
         except sqlite3.OperationalError as error:

@@ -86,8 +86,8 @@ class Link:
 
 def _value_bytes(message: Message[bytes]) -> int:
     """The size of the value that ``message`` carries."""
-    if isinstance(message, Accept | Accepted | Chosen):
+    if type(message) is Accept or type(message) is Accepted or type(message) is Chosen:
         return len(message.value)
-    if isinstance(message, Promise | Answer) and message.accepted is not None:
-        return len(message.accepted.value)
+    if type(message) is Promise or type(message) is Answer:
+        return 0 if message.accepted is None else len(message.accepted.value)
     return 0

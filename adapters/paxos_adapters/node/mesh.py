@@ -261,19 +261,24 @@ class Mesh:
 
     def _receive(self, datagram: bytes, place: Place) -> None:
         try:
-            link = self._links[self._wire.claimed_sender(datagram)]
-            if not self._has_keys and link.place is None:
+            if not self._has_keys and not self._is_found(datagram, place):
                 self._endpoint.counts["heard too early"] += 1
                 return
-            if not (self._has_keys or link.is_at(place)):
-                raise Hostile(Reason.WRONG_ADDRESS)
             opened = self._wire.open(datagram)
         except Hostile as hostile:
             self._refuse(hostile.reason)
             return
+        link = self._links[opened.sender]
         if self._has_keys and opened.is_newest and link.proven == opened.presence.session:
             link.place = place
         self._take(link, opened)
+
+    def _is_found(self, datagram: bytes, place: Place) -> bool:
+        """Whether the address of its sender is known. Raises Hostile if it is another one."""
+        link = self._links[self._wire.claimed_sender(datagram)]
+        if not (link.place is None or link.is_at(place)):
+            raise Hostile(Reason.WRONG_ADDRESS)
+        return link.place is not None
 
     def _refuse(self, reason: Reason) -> None:
         self.refused[reason] += 1

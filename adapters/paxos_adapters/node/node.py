@@ -131,7 +131,7 @@ class Node(Generic[V]):
         self._events: deque[tuple[str, server.Event[bytes]]] = deque()
         self._reports: deque[tuple[str, server.Report[bytes]]] = deque()
         self.guard = Guard(self._stop)
-        self._turn = self.guard(self._take_turn)
+        self._turn, self._turn_end = self.guard(self._take_turn), self.guard(self._finish_turn)
         self._alarms = Alarms(self._ring, self.guard)
         self._saver: Saver | None = None
         self._stopped: Stopped | None = None
@@ -379,7 +379,7 @@ class Node(Generic[V]):
     def _take_turn(self) -> None:
         """Step through what has come, send what is free, and save what waits."""
         has_answered = False
-        while self._is_at_work and (self._events or self._reports):
+        while (self._events or self._reports) and self._is_at_work:
             while self._events:
                 self._registers.receive(*self._events.popleft())
             while self._reports:
@@ -390,7 +390,7 @@ class Node(Generic[V]):
             self._events.extend(self._questions.due())
         if has_answered:
             # A caller that was answered may ask more: what follows shares the datagrams.
-            self._loop.call_soon(self.guard(self._finish_turn))
+            self._loop.call_soon(self._turn_end)
         else:
             self._finish_turn()
 

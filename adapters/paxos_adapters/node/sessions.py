@@ -174,17 +174,16 @@ class Sessions:
 
     def saw(self, opened: Opened) -> None:
         """A frame of a registered session has come: its count of saves may have risen."""
-        link = self._links[opened.sender]
-        met = meet(link.known, opened.presence)
-        if isinstance(met, Known) and met != link.known:
-            link.known = met
+        link, said = self._links[opened.sender], opened.presence
+        if link.known is not None and said.saves > link.known.saves:
+            link.known = Known(said.session, said.saves)
             if link.registering is None:
-                self._file.remember(opened.sender, met)
+                self._file.remember(opened.sender, link.known)
 
     def uncommitted(self) -> tuple[Registering, ...]:
         """What the next commit will make durable, to be handed to ``committed`` then."""
-        found = self._links.items()
-        return tuple((it, link.registering) for it, link in found if link.registering is not None)
+        links = self._links.items()
+        return tuple([(peer, it.registering) for peer, it in links if it.registering is not None])
 
     def committed(self, registered: Iterable[Registering]) -> None:
         """These sessions are heard from now on, and are told so."""

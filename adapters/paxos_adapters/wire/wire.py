@@ -11,7 +11,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Set
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 
 from attrs import evolve, frozen
 
@@ -120,11 +120,10 @@ class Wire:
             raise UnknownServer(receiver, self._sent.keys())
         packed = [pack(*it) if isinstance(it, tuple) else pack_control(it) for it in lines]
         said = disk(self._presence(receiver))
-        return tuple(
-            datagram
-            for bodies in _bodies(packed)
-            for datagram in self._frames(receiver, bodies, said)
-        )
+        datagrams: list[bytes] = []
+        for bodies in _bodies(packed):
+            datagrams += self._frames(receiver, bodies, said)
+        return tuple(datagrams)
 
     def again(self, receiver: ServerId, missing: Missing) -> tuple[bytes, ...]:
         """The datagrams that ``receiver`` asks for, as they were; none that are not kept."""
@@ -199,31 +198,19 @@ class Wire:
         return header
 
     def _frames(
-        self, receiver: ServerId, bodies: tuple[bytes, ...], said: tuple[bytes, int, bytes, int]
-    ) -> tuple[bytes, ...]:
-        first, of = self._sent[receiver] + 1, len(bodies)
-        datagrams = tuple(
-            [self._frame(receiver, part, of, body, said) for part, body in enumerate(bodies)]
-        )
+        self, receiver: ServerId, bodies: Sequence[bytes], said: tuple[bytes, int, bytes, int]
+    ) -> list[bytes]:
+        sent, of, guard = self._sent[receiver], len(bodies), self._protection
+        # Before anything is encrypted: no number is a nonce twice.
+        self._sent[receiver] = sent + of
+        me, cluster, key, digest = self._me, self._cluster, guard.key, self._digest
+        frames: list[bytes] = []
+        for part, body in enumerate(bodies):
+            about = (MAGIC, VERSION, guard.code, part, of, key, cluster, me, receiver, digest)
+            frames.append(guard.close(LAYOUT.pack(*about, *said, sent + 1 + part), body))
         if of > 1:
-            self._kept[receiver] = keep(self._kept.get(receiver, ()), first, datagrams)
-        return datagrams
-
-    def _frame(
-        self,
-        receiver: ServerId,
-        part: int,
-        of: int,
-        body: bytes,
-        said: tuple[bytes, int, bytes, int],
-    ) -> bytes:
-        self._sent[receiver] = sequence = self._sent[receiver] + 1
-        guard = self._protection
-        header = LAYOUT.pack(
-            *(MAGIC, VERSION, guard.code, part, of, guard.key),
-            *(self._cluster, self._me, receiver, self._digest, *said, sequence),
-        )
-        return guard.close(header, body)
+            self._kept[receiver] = keep(self._kept.get(receiver, ()), sent + 1, tuple(frames))
+        return frames
 
 
 def _bodies(lines: Iterable[bytes]) -> Iterator[tuple[bytes, ...]]:
