@@ -215,7 +215,8 @@ class Registers:
             self._perform(name, effect)
         if type(event) is From and type(event.message) is Answer and register.is_blank:
             self._drop(name, register)
-        self._make_room()
+        if self._bytes > self._full_bytes:
+            self._make_room()
 
     def _tell(self, name: str, reader: ServerId, query: Query) -> None:
         """Answer a query: the choice, if it is known, or what is durable."""

@@ -24,8 +24,8 @@ MAX_OUTBOX, MAX_OUTBOX_BYTES = 10_000, 32 << 20
 class Link:
     """The way to one peer: where it is, what goes out next, and when it was heard.
 
-    - ``known`` is what is known of its disk, and its session is durable here. ``registering`` is a
-      later session that a commit is to make so, asked for by ping number ``to_answer``.
+    - ``known`` is what is known of its disk, and its session is durable here. ``to_answer`` is the
+      ping with which it asked for a later one to be made so.
     - ``entry`` is the earlier session of ours that it knows, with its end, if it has said so.
     - ``ponged`` is the newest ping that it has answered, ``asked`` the newest one with which it was
       asked to register us. ``votes``: whether it takes messages of the protocol.
@@ -42,7 +42,6 @@ class Link:
     answered_at_s: float | None = None
     trip_s: float | None = None
     pinged_at_s: float = 0.0
-    registering: Known | None = None
     to_answer: int = 0
     entry: Known | None = None
     ponged: int = 0

@@ -70,6 +70,7 @@ class Sessions:
         self.registration: Registration = begun(me, file.quorum, is_strict=is_strict)
         self._file = file
         self._links = links
+        self._uncommitted: dict[ServerId, Known] = {}
         self._refused = refused
 
     # --- ours, at the peers ---------------------------------------------------------------------
@@ -162,14 +163,14 @@ class Sessions:
     # --- theirs, here ---------------------------------------------------------------------------
 
     def _register(self, link: Link, number: int, opened: Opened) -> None:
-        before = link.known if link.registering is None else link.registering
-        met = meet(before, opened.presence)
+        uncommitted = self._uncommitted.get(opened.sender)
+        met = meet(uncommitted or link.known, opened.presence)
         if isinstance(met, NotDescended):
             self._refused[Reason.NOT_DESCENDED] += 1
         elif link.session == met.session:
             self._answer(link, number, met.session)
-        elif link.registering is None or link.registering.session != met.session:
-            link.registering, link.to_answer = met, number
+        elif uncommitted is None or uncommitted.session != met.session:
+            self._uncommitted[opened.sender], link.to_answer = met, number
             self._file.remember(opened.sender, met)
 
     def saw(self, opened: Opened) -> None:
@@ -177,21 +178,20 @@ class Sessions:
         link, said = self._links[opened.sender], opened.presence
         if link.known is not None and said.saves > link.known.saves:
             link.known = Known(said.session, said.saves)
-            if link.registering is None:
+            if opened.sender not in self._uncommitted:
                 self._file.remember(opened.sender, link.known)
 
     def uncommitted(self) -> tuple[Registering, ...]:
         """What the next commit will make durable, to be handed to ``committed`` then."""
-        links = self._links.items()
-        return tuple([(peer, it.registering) for peer, it in links if it.registering is not None])
+        return tuple(self._uncommitted.items())
 
     def committed(self, registered: Iterable[Registering]) -> None:
         """These sessions are heard from now on, and are told so."""
         for peer, known in registered:
             link = self._links[peer]
             link.known = known
-            if link.registering is known:
-                link.registering = None
+            if self._uncommitted.get(peer) is known:
+                del self._uncommitted[peer]
             self._answer(link, link.to_answer, known.session)
 
     def _answer(self, link: Link, number: int, session: str) -> None:
