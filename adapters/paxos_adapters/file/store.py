@@ -22,6 +22,7 @@ from os import PathLike
 from pathlib import Path
 from threading import Lock, RLock
 from types import TracebackType
+from typing import TypeAlias
 
 from attrs import frozen
 
@@ -57,6 +58,9 @@ from paxos_adapters.file.writing import put
 from paxos_adapters.peers import Known, Presence
 
 _logger = logging.getLogger(__name__)
+
+Columns: TypeAlias = tuple[str, str, str, bytes | None, int, bytes]
+"""The columns of a row, in their order."""
 
 
 class FileStore:
@@ -171,10 +175,10 @@ class FileStore:
             check_known(known)
         with self._noting:
             self._check_usable()
-            others = {it: old for it, old in self._peers.items() if it != peer}
-            now = others if known is None else {**others, peer: known}
-            self._has_news = self._has_news or now != self._peers
-            self._peers = now
+            if self._peers.get(peer) != known:
+                others = {it: old for it, old in self._peers.items() if it != peer}
+                self._peers = others if known is None else {**others, peer: known}
+                self._has_news = True
 
     # --- decisions ------------------------------------------------------------------------------
 
@@ -322,15 +326,26 @@ class FileStore:
 
     def _rows(self, query: str, *key: str) -> list[Row]:
         try:
-            found = self._reader.execute(query, key).fetchall()
+            found = self._found(query, key)
         except sqlite3.Error as error:
             raise refusal(self.path, error) from error
         rows: list[Row] = []
-        for *what, sum_ in found:
-            row = Row(*what)
+        for name, kind, fields, value, saves, sum_ in found:
+            row = Row(name, kind, fields, value, saves)
             check_row(self.path, self.identity, row, sum_)
             rows.append(row)
         return rows
+
+    def _found(self, query: str, key: Sequence[str]) -> Iterable[Columns]:
+        """What the writer reads while nothing is saved, since its cache is valid; or the reader."""
+        if self._saving.acquire(blocking=False):
+            try:
+                return self._writer.execute(query, key).fetchall()
+            except sqlite3.OperationalError:
+                pass  # The reader waits for what is in the way, and takes any text.
+            finally:
+                self._saving.release()
+        return self._reader.execute(query, key).fetchall()
 
 
 @frozen
