@@ -196,9 +196,11 @@ def test_what_is_refused_is_left_as_it_is(saved: Path) -> None:
     assert [it.read_bytes() for it in files] == before
 
 
-def test_a_record_that_goes_bad_while_the_file_is_open(saved: Path) -> None:
+@pytest.mark.parametrize("fields", ["'promised 1.1'", "CAST(x'ff' AS TEXT)"])
+def test_a_record_that_goes_bad_while_the_file_is_open(saved: Path, fields: str) -> None:
+    """Text that is none is shown by its bytes."""
     with reopen(saved) as file:
-        edit(saved, "UPDATE records SET fields = 'promised 1.1' WHERE name = 'lock'")
+        edit(saved, f"UPDATE records SET fields = {fields} WHERE name = 'lock'")
         with pytest.raises(Damaged, match="of 'lock' is not as it was saved"):
             file.load("lock")
 
