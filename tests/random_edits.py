@@ -3,7 +3,7 @@
 - The tests run once under coverage, with the test's name as the context of each line. A process
   that a test starts is measured as well: it inherits the name of the test.
 - Each edit changes one expression or drops one statement, in a copy of the tree. The tests that
-  reached the line run, the quickest first, until one fails.
+  reached the line run, the quickest first, until one fails: all that fit into some minutes.
 - Prints a row for each edit, and the edits that nothing noticed at the end. A person judges
   whether such an edit changes what the program does, or is equivalent.
 
@@ -27,7 +27,7 @@ import subprocess
 import sys
 import time
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -39,11 +39,11 @@ from coverage import CoverageData
 ROOT = Path(__file__).parent.parent
 BUILD = ROOT / "build" / "edits"
 MEASURED = "adapters/paxos_adapters"
-MAX_TESTS = 40
-"""How many tests are tried for an edit, the quickest of those that reach its line."""
+MAX_S = 240.0
+"""How long the tests of an edit may take, without the edit; the quickest that reach its line."""
 
 LIMIT_S = 120.0
-"""An edit whose tests take longer has been noticed: something hangs."""
+"""An edit whose tests take so much longer has been noticed: something hangs."""
 
 CONFIGURATION = """\
 [run]
@@ -225,7 +225,18 @@ class Outcome:
     seconds: float
 
 
-def try_edit(edit: Edit, tests: Sequence[str]) -> Outcome:
+def quickest(tests: Iterable[str], took: Mapping[str, float]) -> tuple[list[str], float]:
+    """Those of ``tests`` that fit into the time, the quickest first, and how long they take."""
+    found: list[str] = []
+    total_s = 0.0
+    for test in sorted(tests, key=lambda it: took.get(it, 1.0)):
+        if total_s + took.get(test, 1.0) <= MAX_S:
+            found.append(test)
+            total_s += took.get(test, 1.0)
+    return found, total_s
+
+
+def try_edit(edit: Edit, tests: Sequence[str], limit_s: float) -> Outcome:
     """Run ``tests`` in a copy of the tree with ``edit``, until one fails."""
     started = time.perf_counter()
     with TemporaryDirectory() as folder:
@@ -238,11 +249,11 @@ def try_edit(edit: Edit, tests: Sequence[str]) -> Outcome:
             shutil.copy(ROOT / name, tree / name)
         edited = tree / edit.module
         edited.write_text(edit.apply(edited.read_text(encoding="utf-8")), encoding="utf-8")
-        killer = run(tree, tests)
+        killer = run(tree, tests, limit_s)
     return Outcome(edit, killer, len(tests), time.perf_counter() - started)
 
 
-def run(tree: Path, tests: Sequence[str]) -> str | None:
+def run(tree: Path, tests: Sequence[str], limit_s: float) -> str | None:
     """The first of ``tests`` that fails in ``tree``; whole files, if a name is not found."""
     if not tests:
         return None
@@ -255,12 +266,12 @@ def run(tree: Path, tests: Sequence[str]) -> str | None:
             capture_output=True,
             encoding="utf-8",
             check=False,
-            timeout=LIMIT_S,
+            timeout=limit_s,
         )
     except subprocess.TimeoutExpired:
         return "hangs"
     if done.returncode == pytest.ExitCode.USAGE_ERROR and any("::" in it for it in tests):
-        return run(tree, sorted({it.partition("::")[0] for it in tests}))
+        return run(tree, sorted({it.partition("::")[0] for it in tests}), limit_s + MAX_S)
     red = re.search(r"^(?:FAILED|ERROR) (\S+)", done.stdout, re.MULTILINE)
     return None if done.returncode == 0 else (red[1] if red else f"exit {done.returncode}")
 
@@ -284,8 +295,8 @@ def main(words: Sequence[str]) -> int:
 
     def attempt(edit: Edit) -> Outcome:
         reached = data.contexts_by_lineno(str(ROOT / edit.module)).get(edit.line, [])
-        tests = sorted(test_names(reached), key=lambda it: took.get(it, 1.0))
-        return try_edit(edit, [node_id(it) for it in tests[:MAX_TESTS]])
+        tests, total_s = quickest(test_names(reached), took)
+        return try_edit(edit, [node_id(it) for it in tests], total_s + LIMIT_S)
 
     alive: list[str] = []
     outcomes = 0
