@@ -194,7 +194,7 @@ def durations() -> dict[str, float]:
 
 
 def test_names(contexts: Sequence[str]) -> set[str]:
-    """The tests that ``contexts`` name, as ``tests.test_node.test_it``."""
+    """Tests as ``tests.test_node.test_it``; for those of a kit, the file that runs them."""
     names: set[str] = set()
     for context in contexts:
         for part in context.split("|"):
@@ -203,13 +203,17 @@ def test_names(contexts: Sequence[str]) -> set[str]:
                 names.add(f"{started[1]}.{started[2]}".replace("/", ".").replace("::", "."))
             elif part.startswith("tests.test_"):
                 names.add(part)
+            elif kit := re.match(
+                r"paxos_adapters\.testing\.(store|transport|codec)s\.\w+\.test_", part
+            ):
+                names.add(f"tests.test_{kit[1]}_kit")
     return names
 
 
 def node_id(name: str) -> str:
     """``tests/test_node.py::test_it`` for ``tests.test_node.test_it``."""
     package, module, *rest = name.split(".")
-    return f"{package}/{module}.py::{'::'.join(rest)}"
+    return "::".join([f"{package}/{module}.py", *rest])
 
 
 # --- one edit -----------------------------------------------------------------------------------

@@ -86,7 +86,7 @@ def test_a_new_file_does_not_take_the_place_of_a_link(artefact: Path, files: lis
     link.symlink_to(files[1])
     before = sorted(artefact.parent.iterdir())
 
-    with pytest.raises(IsALink):
+    with pytest.raises(IsALink, match=r"link\.db is a link, .* Name the file that it leads to"):
         adopt(artefact, link, S2)
 
     assert sorted(artefact.parent.iterdir()) == before

@@ -186,6 +186,7 @@ def test_proof_of_a_broken_protocol_stops_the_node_and_nothing_more_is_taken(
 
     runs(run())
     assert [it.levelname for it in caplog.records] == ["CRITICAL"]
+    assert caplog.records[0].exc_info is None, "the message says it; no fault of the program"
 
 
 @pytest.mark.parametrize("depth", [1, 100_000])
