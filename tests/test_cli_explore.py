@@ -6,9 +6,14 @@ import os
 import signal
 import subprocess
 import sys
+from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+
+from paxos_adapters.cli import app
+from paxos_adapters.cli import explore as command
 
 PAXOS = (sys.executable, "-m", "paxos_adapters.cli", "explore")
 Ended = subprocess.CompletedProcess[str]
@@ -35,6 +40,17 @@ def test_paxos_keeps_its_rules(tmp_path: Path) -> None:
     assert " states, " in ended.stdout
     assert "All states seen. Every rule holds in each of them." in ended.stdout
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_time_that_it_took(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    clock = count(100.0, 2.0)
+    monkeypatch.setattr(command, "time", SimpleNamespace(perf_counter=clock.__next__))
+    assert app.run(["explore", "--ballots", "1", "--plain"]) == 0
+
+    assert "315 states, 713 transitions, depth 16, 2.0 s (158 states/s)." in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

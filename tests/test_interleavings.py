@@ -88,6 +88,20 @@ def test_the_counts_are_those_of_the_page(scope: Scope, counts: tuple[int, int, 
     assert f"| {states} | {transitions} | {depth} |" in page
 
 
+def test_a_value_of_its_own_is_not_adopted() -> None:
+    """A lone proposer goes as far as it can, and finds nothing of others."""
+    machine = Interleavings(Scope(proposers=1, ballots=1))
+    seen = explore(
+        machine,
+        sometimes={
+            "adopted": machine.is_adopting,
+            "asks for its own": lambda state: machine.at_work(state) > 0,
+        },
+    )
+
+    assert seen.never == {"adopted"}
+
+
 def test_three_acceptors_two_proposers_two_ballots_and_a_crash() -> None:
     machine, seen = explore_cluster(Scope(acceptors=3, proposers=2, ballots=2, crashes=1))
 

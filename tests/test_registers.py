@@ -493,6 +493,11 @@ class TestMemory:
         rig.registers.saved(waiting, rig.disk.save(rig.registers.entries(waiting)))
         assert len(rig.registers) == 3
 
+    def test_a_promise_has_no_bytes_of_values(self) -> None:
+        rig = Rig()
+        rig.registers.receive("a", From(OTHER, Prepare(B12)))
+        assert (len(rig.registers), rig.registers.size_bytes) == (1, 0)
+
     def test_what_is_large_is_dropped_though_there_are_few(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:

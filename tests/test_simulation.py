@@ -7,9 +7,9 @@ import pickle
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from itertools import combinations
 from typing import Any, ParamSpec, TypeVar
 
@@ -560,6 +560,22 @@ class TestCommand:
         assert "No life broke a rule." in printed.out
         assert all(fault.label in printed.out for fault in Fault)
         assert printed.err == ""
+
+    def test_as_many_processes_as_it_is_told_or_as_there_are_processors(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        asked: list[int] = []
+
+        @contextmanager
+        def workers(jobs: int) -> Generator[None, None, None]:
+            asked.append(jobs)
+            yield None
+
+        monkeypatch.setattr(simulate_command, "_workers", workers)
+        monkeypatch.setattr(simulate_command, "cpu_count", lambda: 5)
+        assert app.run(["simulate", "--seeds", "2", "--jobs", "3"]) == 0
+        assert app.run(["simulate", "--seeds", "2"]) == 0
+        assert asked == [3, 5]
 
     def test_liveness(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert app.run(["simulate", "--seeds", "50", "--jobs", "1", "--liveness"]) == 0

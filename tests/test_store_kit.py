@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing
 from functools import partial
 from pathlib import Path
+from random import Random
 from unittest.mock import patch
 from xml.etree import ElementTree
 
@@ -23,6 +24,7 @@ from paxos_adapters.file import Decision, FileStore, StoreError
 from paxos_adapters.file import store as store_module
 from paxos_adapters.memory import MemoryStore
 from paxos_adapters.testing import StoreKit, lives
+from paxos_adapters.testing.damage import damages
 from paxos_adapters.testing.lives import die_at_call, live
 
 ROOT = Path(__file__).parent.parent
@@ -241,3 +243,7 @@ def test_the_store_of_the_how_to_passes(tmp_path: Path) -> None:
     done = run_pytest(tmp_path / "test_mine.py", "-k", "fail or server", "-p", "no:cacheprovider")
 
     assert "4 passed" in done.stdout, done.stdout
+
+
+def test_an_empty_file_can_only_be_lost() -> None:
+    assert [*damages({Path("a"): b""}, 3, Random(1))] == [("a is gone", {})]
