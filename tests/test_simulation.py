@@ -14,7 +14,7 @@ from itertools import combinations
 from typing import Any, ParamSpec, TypeVar
 
 import pytest
-from attrs import evolve
+from attrs import asdict, evolve
 
 from paxos import (
     Ballot,
@@ -131,6 +131,9 @@ class TestPaxos:
     def test_meets_every_fault(self) -> None:
         done = sweep(range(200))
         assert [fault for fault in Fault if not done.met[fault]] == []
+
+    def test_calm_has_no_fault(self) -> None:
+        assert not any(asdict(CALM).values())
 
     def test_meets_none_when_all_is_calm(self) -> None:
         done = sweep(range(200), Setup(faults=CALM))
