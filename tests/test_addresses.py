@@ -116,6 +116,10 @@ class TestListen:
         check_cluster({ONE: ("10.0.0.1", 7)}, me=ONE, listen=(host, 0))
         assert parse("--listen", f"{host}:7", is_listening=True) == (host, 7)
 
+    def test_no_other_server_is_anywhere(self) -> None:
+        with pytest.raises(BadAddress, match="servers"):
+            parse("servers[0].address", "0.0.0.0:7")
+
     def test_anywhere_in_ipv6(self) -> None:
         check_cluster({ONE: ("2001:db8::1", 7)}, me=ONE, listen=("::", 0))
 
