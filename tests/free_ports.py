@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import socket
 from collections.abc import Iterator
@@ -15,6 +16,15 @@ LOWEST, HIGHEST = 10_000, 32_000
 
 _leases: list[socket.socket] = []
 _numbers = random.SystemRandom()
+
+
+def _leave() -> None:
+    """A forked process has no lease."""
+    for lease in _leases:
+        lease.close()
+
+
+os.register_at_fork(after_in_child=_leave)
 
 
 def free_ports(kind: int = socket.SOCK_DGRAM) -> Iterator[int]:

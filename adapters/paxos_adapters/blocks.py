@@ -28,7 +28,7 @@ def kept(records: Iterable[server.Record[V]], block: int) -> tuple[Acceptor[V], 
     The acceptor is the very one of ``records`` unless the block raises its promise.
     """
     own = tuple(records)
-    memory: Acceptor[V] = next((it for it in own if type(it) is Acceptor), Acceptor())
+    memory = next((it for it in own if type(it) is Acceptor), Acceptor[V]())
     above = Ballot(block + 1, ServerId(0))
     if block and memory.promised < above:
         memory = Acceptor(above, memory.accepted)
