@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextlib import ExitStack
 from math import inf, nan
 from pathlib import Path
@@ -16,7 +17,7 @@ from paxos import PaxosError, ServerId, majority
 from paxos_adapters.codecs import TEXT
 from paxos_adapters.file import FileStore
 from paxos_adapters.host import Pace
-from paxos_adapters.node import DatagramTransport, Node, ThreadedNode
+from paxos_adapters.node import BadArgument, DatagramTransport, Node, ThreadedNode
 from paxos_adapters.numbers import BadNumber
 from paxos_adapters.udp import Address
 
@@ -137,3 +138,27 @@ def test_an_id_that_no_frame_has_room_for_is_refused(tmp_path: Path, wrong: Serv
             DatagramTransport(file, addresses, decision="x", receive=lambda _, __: None)
         with pytest.raises(BadNumber, match="the id of a server"):
             Node(file, addresses, codec=TEXT)
+
+
+@pytest.mark.parametrize(
+    ("what", "given", "allowed"),
+    [
+        ("pace", 0.1, "Pace"),
+        ("random", 5, "Random or NoneType"),
+        ("codec", TEXT.encode, "an object with the methods encode, decode"),
+        ("codec", None, "an object with the methods encode, decode"),
+        ("witness", 3, "an object with the methods at, began, given, took, saved, broke, ended"),
+        ("protection", "secret", "Checked or Signed or Encrypted or NoneType"),
+    ],
+)
+@pytest.mark.parametrize("kind", [Node, ThreadedNode])
+def test_an_object_of_another_kind_begins_nothing(
+    tmp_path: Path, kind: Callable[..., object], what: str, given: object, allowed: str
+) -> None:
+    with alone(str(tmp_path)) as file:
+        with pytest.raises(BadArgument) as raised:
+            kind(file, ALONE, **{"codec": TEXT, what: given})
+        words = f"{what} is {given!r:.80}, and must be {allowed}. Nothing was begun."
+        assert str(raised.value) == words
+        node = Node(file, ALONE, codec=TEXT)
+        asyncio.run(asyncio.wait_for(use(node, "leader", "me", 60.0), 60))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from stat import S_IMODE
 
 import pytest
 
@@ -38,6 +39,7 @@ def test_three_steps_change_the_members(folder: Path, capsys: pytest.CaptureFixt
     assert "n2.db is closed: server 2 of cluster 'demo'" in capsys.readouterr().out
 
     assert run("settle n1.db n2.db --servers 1,2,4 --out change") == 0
+    assert S_IMODE((folder / "change").stat().st_mode) == 0o600
     membership = inspect_artefact(folder / "change").header.membership
     printed = capsys.readouterr().out
     assert "change has what is settled for 1 names" in printed

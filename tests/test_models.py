@@ -98,7 +98,7 @@ def test_every_broken_variant_has_a_scope_in_which_it_is_caught() -> None:
 def test_the_models_import_nothing_of_the_product() -> None:
     imported = set[str]()
     for path in Path(models.__path__[0]).glob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.ImportFrom):
                 imported.add(node.module or "")
             elif isinstance(node, ast.Import):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 import sqlite3
 from collections.abc import AsyncGenerator, Coroutine, Sequence
@@ -14,6 +15,7 @@ import pytest
 
 from paxos import NO_BALLOT, Acceptor, Ballot, MaxRound, Read, ReadId, ServerId, majority
 from paxos_adapters.blocks import RESERVED
+from paxos_adapters.cli.health import warnings
 from paxos_adapters.codecs import TEXT
 from paxos_adapters.file import Damaged, FileStore, store
 from paxos_adapters.host import Pace, Stopped
@@ -725,11 +727,15 @@ def test_a_node_waits_while_another_process_holds_the_write_lock(tmp_path: Path)
             with closing(sqlite3.connect(cluster.path(IDS[0]), isolation_level=None)) as other:
                 other.execute("BEGIN IMMEDIATE")
                 proposing = asyncio.ensure_future(one.propose("leader", "one"))
-                while cluster.files[IDS[0]].waits is None:
+                while (waits := one.status().waits) is None:
                     await asyncio.sleep(0.001)
+                assert re.fullmatch(r"another process holds its write lock, for \d+\.\d s", waits)
+                assert any("cannot save" in it for it in warnings(one.status()))
                 assert await two.propose("other", "two") == "two"
                 other.execute("ROLLBACK")
             assert await proposing == "one"
+            while one.status().waits is not None:
+                await asyncio.sleep(0.001)
 
     runs(run())
 

@@ -88,7 +88,12 @@ def _silence(peer: Peer) -> str:
 
 
 def warnings(status: Status) -> Iterator[str]:
-    """What whoever runs the cluster should look at."""
+    """What an operator of the cluster should look at."""
+    if status.waits is not None:
+        yield (
+            f"Server {status.me} cannot save, and so does not vote: {status.waits}. Nothing is "
+            "lost. Find that process (fuser), and end it."
+        )
     for it, peer in status.peers.items():
         if (warning := _warning(status.me, it, peer)) is not None:
             yield warning

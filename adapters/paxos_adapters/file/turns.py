@@ -55,6 +55,9 @@ class Wait:
         """For how long."""
         return time.monotonic() - self.since_s
 
+    def __str__(self) -> str:
+        return f"{self.why}, for {self.lasts_s:.1f} s"
+
 
 class Turns:
     """Begins the transactions of one connection."""

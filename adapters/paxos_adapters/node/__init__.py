@@ -4,6 +4,7 @@ Arrows point one way: errors, status <- links, registration <- sessions <- mesh 
 questions, alarms, saving, values <- node <- threaded.
 """
 
+from paxos_adapters.arguments import BadArgument
 from paxos_adapters.node.errors import (
     BadName,
     BadValue,
@@ -25,6 +26,7 @@ from paxos_adapters.node.transport import DatagramTransport
 from paxos_adapters.node.values import Found
 
 __all__ = [
+    "BadArgument",
     "BadName",
     "BadValue",
     "Crowded",

@@ -21,10 +21,11 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
+from types import NoneType
 from weakref import WeakSet
 
 from paxos import Message, ServerId
-from paxos_adapters import numbers
+from paxos_adapters import arguments, numbers
 from paxos_adapters.addresses import check_cluster, is_loopback
 from paxos_adapters.file import FileStore
 from paxos_adapters.guard import Guard
@@ -37,12 +38,14 @@ from paxos_adapters.node.status import Peer
 from paxos_adapters.udp import Address, Buffers, Endpoint, Place, resolve
 from paxos_adapters.wire import (
     Checked,
+    Encrypted,
     Hostile,
     Line,
     Missing,
     Opened,
     Protection,
     Reason,
+    Signed,
     Wire,
     WireError,
 )
@@ -81,12 +84,13 @@ class Mesh:
         """The links of the server whose memory ``file`` is to all others of ``addresses``.
 
         It listens at ``listen``, at its own address if not said. ``strict`` waits for proof that
-        no older copy of the file has voted. Raises BadNumber; NotTheMembers if the addresses are
-        not those of the file's members; Insecure for addresses beyond loopback
+        no older copy of the file has voted. Raises BadNumber; BadArgument; NotTheMembers if the
+        addresses are not those of the file's members; Insecure for addresses beyond loopback
         without ``protection``, unless ``insecure``; BadAddress for those that can never work;
         OlderCopy if the file was found to be one before.
         """
         numbers.servers(addresses)
+        arguments.one_of("protection", protection, Checked, Signed, Encrypted, NoneType)
         me, members = file.identity.server, file.quorum.members
         if frozenset(addresses) != members:
             raise NotTheMembers(addresses, members)

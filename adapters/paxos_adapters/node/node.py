@@ -26,7 +26,7 @@ from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from random import Random
-from types import TracebackType
+from types import NoneType, TracebackType
 from typing import Generic, Self, TypeVar
 
 from paxos import (
@@ -44,7 +44,7 @@ from paxos import (
     server,
 )
 from paxos.server import Wakeup
-from paxos_adapters import forks, numbers
+from paxos_adapters import arguments, forks, numbers
 from paxos_adapters.file import FileStore
 from paxos_adapters.guard import Guard
 from paxos_adapters.host import DEFAULT_PACE, Pace, Stopped
@@ -106,10 +106,16 @@ class Node(Generic[V]):
         example.
 
         The file says which server this is, who the members are, and what their quorums are. Raises
-        BadNumber; NotTheMembers if the addresses are not those of the members; BadAddress for
-        addresses that can never work; Insecure; OlderCopy if the file was found to be one before.
+        BadNumber; BadArgument for an object of another kind; NotTheMembers if the addresses are not
+        those of the members; BadAddress for addresses that can never work; Insecure; OlderCopy if
+        the file was found to be one before.
         """
         self._quick_s = numbers.seconds("quick_s", quick_s)
+        arguments.fits("codec", codec, Codec)
+        arguments.one_of("pace", pace, Pace)
+        arguments.one_of("random", random, Random, NoneType)
+        if witness is not None:
+            arguments.fits("witness", witness, Witness)
         numbers.servers(addresses)
         self.me = file.identity.server
         self.file = file
@@ -326,6 +332,7 @@ class Node(Generic[V]):
             None if self._stopped is None else str(self._stopped),
             in_memory_bytes=self._registers.size_bytes,
             unresolved=self._questions.unresolved,
+            waits=None if (wait := self.file.waits) is None else str(wait),
         )
 
     def _descent(self) -> Descent:

@@ -78,7 +78,7 @@ class Status:
     were cancelled, or came to the end of their time. ``promised`` is the highest promise for a name
     in memory. ``refused`` and ``lost`` count datagrams, by what was wrong with them. ``buffers`` is
     what the system gave to the socket. ``stopped``: why it has stopped for good; the tolerance is
-    -1 then.
+    -1 then. ``waits``: why nothing can be saved, while another process keeps the file busy.
     """
 
     me: ServerId
@@ -95,3 +95,4 @@ class Status:
     stopped: str | None = None
     in_memory_bytes: int = 0
     unresolved: int = 0
+    waits: str | None = None
