@@ -80,14 +80,12 @@ def _check_value(value: object) -> None:
 
 
 def _check_ballot(ballot: Ballot) -> None:
-    if ballot.round > MAX_ROUND:
-        raise TooLarge("a round", ballot.round, MAX_ROUND)
+    _check("a round", ballot.round, MAX_ROUND)
     _check_server(ballot.server)
 
 
 def _check_server(server: ServerId) -> None:
-    if abs(server) > MAX_COUNT:
-        raise TooLarge("the id of a server", abs(server), MAX_COUNT)
+    _check("the id of a server", abs(server), MAX_COUNT)
 
 
 def _check(what: str, size: int, most: int) -> None:

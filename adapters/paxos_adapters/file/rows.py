@@ -128,7 +128,7 @@ def round_of(row: Row) -> MaxRound:
 
 def peers_row(peers: Mapping[ServerId, Known], saves: int) -> Row:
     """What is known of the disks of all peers."""
-    lines = [f"{peer} {peers[peer].session} {peers[peer].saves}" for peer in sorted(peers)]
+    lines = [f"{peer} {it.session} {it.saves}" for peer, it in sorted(peers.items())]
     return Row("", PEERS, ", ".join(lines), None, saves)
 
 
