@@ -49,19 +49,19 @@ format: $(VENV)/dev  ## let ruff format everything
 
 cover: $(VENV)/test  ## 100% of the branches of each core module, by its own test file
 	@echo "== coverage"
-	@$(BIN)/python tests/cover.py
+	@$(BIN)/python tests/tools/cover.py
 
 mutants: $(VENV)/test  ## delete each safety clause in turn; a named test must notice
 	@echo "== mutants"
-	@$(BIN)/python tests/mutants.py $(MUTANTS)
+	@$(BIN)/python tests/tools/mutants.py $(MUTANTS)
 
 edits: $(VENV)/test  ## edit the adapters at random: does a test notice? an hour (EDITS="--seed 7")
 	@echo "== random edits"
-	@$(BIN)/python -m tests.random_edits $(EDITS)
+	@$(BIN)/python -m tests.tools.random_edits $(EDITS)
 
 scoreboard: $(VENV)/test  ## which driver notices each mutant, some minutes: writes docs/scoreboard.md
 	@echo "== scoreboard"
-	@$(BIN)/python -m tests.scoreboard
+	@$(BIN)/python -m tests.tools.scoreboard
 
 simulate: $(VENV)/cli  ## a hundred thousand lives full of faults, a minute
 	@for mode in "" "--servers 5 --proposers 3" "--liveness" "--servers 5 --proposers 3 --liveness"; do \
@@ -69,19 +69,19 @@ simulate: $(VENV)/cli  ## a hundred thousand lives full of faults, a minute
 
 torture: $(VENV)/test  ## kills, power cuts, damage; and a cluster in bad weather, some minutes
 	@echo "== torture: the file store"
-	@$(BIN)/python -m tests.torture $(TORTURE)
+	@$(BIN)/python -m tests.tools.torture $(TORTURE)
 	@echo "== torture: a change of members"
-	@$(BIN)/python -m tests.members_kills --stride $(if $(TORTURE),11,1)
+	@$(BIN)/python -m tests.tools.members_kills --stride $(if $(TORTURE),11,1)
 	@echo "== torture: a cluster"
-	@$(BIN)/python -m tests.cluster_torture $(TORTURE)
+	@$(BIN)/python -m tests.tools.cluster_torture $(TORTURE)
 	@echo "== torture: what operators do to disks"
-	@$(BIN)/python -m tests.disk_torture $(TORTURE)
+	@$(BIN)/python -m tests.tools.disk_torture $(TORTURE)
 
 fuzz: $(VENV)/test  ## millions of hostile datagrams, for the wire and for a cluster, some minutes
 	@echo "== fuzz: the wire"
-	@$(BIN)/python -m tests.fuzz $(FUZZ)
+	@$(BIN)/python -m tests.tools.fuzz $(FUZZ)
 	@echo "== fuzz: a live cluster"
-	@$(BIN)/python -m tests.cluster_fuzz $(FUZZ)
+	@$(BIN)/python -m tests.tools.cluster_fuzz $(FUZZ)
 
 explore: $(VENV)/cli  ## every run of small clusters, and models of the rules around them: some minutes
 	@for scope in "" "--crashes 1" "--proposers 1 --inquirers 1" "--acceptors 4 --ballots 1" \
@@ -95,9 +95,9 @@ explore: $(VENV)/cli  ## every run of small clusters, and models of the rules ar
 		"--proposers 1 --readers 2 --ballots 1"; do \
 		echo "== paxos explore $$scope"; $(BIN)/paxos explore $$scope || exit 1; done
 	@echo "== models: sessions, registration, members"
-	@$(BIN)/python -m tests.models
+	@$(BIN)/python -m tests.tools.models
 	@echo "== random histories of sessions"
-	@$(BIN)/python -m tests.session_histories 60
+	@$(BIN)/python -m tests.tools.session_histories 60
 
 bench: $(VENV)/test  ## beside essential-paxos, the bare disk, PySyncObj and etcd: some minutes
 	@echo "== bench"
@@ -108,7 +108,7 @@ bench: $(VENV)/test  ## beside essential-paxos, the bare disk, PySyncObj and etc
 
 wheel: $(VENV)/dev  ## build the wheel, and test it with the sources moved away
 	@echo "== wheel"
-	@$(BIN)/python tests/wheel.py
+	@$(BIN)/python tests/tools/wheel.py
 
 docs: figures $(VENV)/docs  ## the site, into build/site; a warning is an error
 	@echo "== sphinx"
@@ -117,8 +117,8 @@ docs: figures $(VENV)/docs  ## the site, into build/site; a warning is an error
 
 figures: $(VENV)/cli  ## write the pages and figures that are made from the code
 	@echo "== figures"
-	@$(BIN)/python -m tests.transitions
-	@$(BIN)/python -m tests.figures
+	@$(BIN)/python -m tests.tools.transitions
+	@$(BIN)/python -m tests.tools.figures
 
 clean:  ## remove what make has made
 	@rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage*

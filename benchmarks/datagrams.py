@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from paxos import Accept, Ballot, ServerId
-from paxos_adapters.peers import Presence
+from paxos_adapters.disk_status import Presence
 from paxos_adapters.wire import Checked, Encrypted, Key, Keyring, Protection, Signed, Wire
 
 ONE, TWO = ServerId(1), ServerId(2)

@@ -28,7 +28,7 @@ from paxos import ServerId, majority
 from paxos_adapters.codecs import RAW
 from paxos_adapters.file import FileStore
 from paxos_adapters.node import Node, OutcomeUnknown
-from paxos_adapters.udp import Address, Endpoint, Place
+from paxos_adapters.udp.endpoint import Address, Endpoint, Place
 from paxos_adapters.wire import resending
 from paxos_adapters.wire.bounds import MAX_ASKED, MAX_VALUE_BYTES
 

@@ -32,11 +32,11 @@ from attrs import frozen
 from msgspec import Struct
 
 from paxos import PaxosError, QuorumSystem, ServerId, majority
-from paxos_adapters.addresses import check_cluster, parse, written
 from paxos_adapters.file.entries import MEMBERSHIP
 from paxos_adapters.numbers import MAX_DEPLOYED
 from paxos_adapters.outputs import files_of
-from paxos_adapters.udp import Address
+from paxos_adapters.udp.addresses import check_cluster, parse, written
+from paxos_adapters.udp.endpoint import Address
 from paxos_adapters.wire import BadKey, Encrypted, Keyring, MissingExtra, Protection, Signed
 from paxos_adapters.wire.bounds import MAX_NAME_BYTES, MAX_SERVER
 

@@ -61,7 +61,7 @@ class Codec(Protocol[V]):
     every process and every version; and what any earlier version has encoded is decoded for ever,
     since a chosen value never changes. It keeps no state: several threads call it.
 
-    ``paxos_adapters.testing.CodecKit`` tries yours. How to write one: docs/codecs.md.
+    ``paxos_testing.CodecKit`` tries yours. How to write one: docs/codecs.md.
     """
 
     def encode(self, value: V) -> bytes:

@@ -8,11 +8,11 @@ from typing import TypeAlias
 from paxos import Acceptor, Ballot, MaxRound, QuorumSystem, ServerId, UnknownServer
 from paxos import server as server_role
 from paxos.errors import assert_never
+from paxos_adapters.disk_status import Known
 from paxos_adapters.file.errors import BadName, BadPresence, NotBytes, TooLarge
 from paxos_adapters.file.identity import Identity, words_of
 from paxos_adapters.file.rows import SESSION_ID, Row, acceptor_row, round_row
 from paxos_adapters.numbers import whole
-from paxos_adapters.peers import Known
 
 Record: TypeAlias = server_role.Record[bytes]
 Entry: TypeAlias = tuple[str, Record]

@@ -25,6 +25,7 @@ from typing import TypeAlias, TypeVar
 
 from attrs import evolve, frozen
 
+from paxos_adapters.disk_status import NO_SESSION, Known
 from paxos_adapters.file import private
 from paxos_adapters.file.errors import (
     AlreadyThere,
@@ -53,7 +54,6 @@ from paxos_adapters.file.rows import (
 )
 from paxos_adapters.file.writing import PATIENCE_S, connect_to_write, old_sessions, put
 from paxos_adapters.outputs import is_beside_a_store
-from paxos_adapters.peers import NO_SESSION, Known
 
 T = TypeVar("T")
 Fill: TypeAlias = Callable[[sqlite3.Connection, Identity], None]

@@ -23,6 +23,7 @@ from pathlib import Path
 from attrs import Factory, define, frozen
 
 from paxos import ServerId
+from paxos_adapters.disk_status import Known
 from paxos_adapters.file.errors import (
     Damaged,
     Denied,
@@ -51,7 +52,6 @@ from paxos_adapters.file.rows import (
     peers_of,
     session_of,
 )
-from paxos_adapters.peers import Known
 
 _logger = logging.getLogger(__name__)
 

@@ -22,8 +22,8 @@ from typing import TypeAlias, TypeVar
 from attrs import frozen
 
 from paxos import Acceptor, Ballot, MaxRound, Proposal, ServerId
+from paxos_adapters.disk_status import Known
 from paxos_adapters.file.identity import Identity
-from paxos_adapters.peers import Known
 
 APPLICATION_ID = 0x5041584F  # "PAXO", for file(1)
 SUM_BYTES = 16

@@ -27,7 +27,7 @@ from typing import TypeAlias
 from attrs import frozen
 
 from paxos import QuorumSystem, Saved, ServerId
-from paxos_adapters.blocks import RESERVED, kept, reserved
+from paxos_adapters.disk_status import Known, Presence
 from paxos_adapters.file import opening
 from paxos_adapters.file.entries import (
     Entry,
@@ -41,6 +41,7 @@ from paxos_adapters.file.errors import BadName, Closed, DiskBusy, Failed, Forked
 from paxos_adapters.file.identity import Identity
 from paxos_adapters.file.opening import Opened
 from paxos_adapters.file.reading import check_row, refusal
+from paxos_adapters.file.reserved_rounds import RESERVED, kept, reserved
 from paxos_adapters.file.rows import (
     ACCEPTOR,
     GET_NAMES,
@@ -55,7 +56,6 @@ from paxos_adapters.file.rows import (
 )
 from paxos_adapters.file.turns import Turns, Wait
 from paxos_adapters.file.writing import put
-from paxos_adapters.peers import Known, Presence
 
 _logger = logging.getLogger(__name__)
 

@@ -21,7 +21,7 @@ id, since the first new file was lost, is as bad as a disk that was rolled back,
 peers to refuse.
 
 Source: "Vertical Paxos and Primary-Backup Replication" (Lamport, Malkhi, Zhou, 2009), for reading a
-quorum of the old configuration before the new one begins. Models: ``tests/models/members.py``.
+quorum of the old configuration before the new one begins. Model: tests/tools/models/members.py.
 
 Arrows point one way: errors <- notes <- holding, artefact <- closing, settling, adopting.
 """

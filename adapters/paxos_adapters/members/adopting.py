@@ -17,12 +17,12 @@ from pathlib import Path
 from attrs import frozen
 
 from paxos import Acceptor, MaxRound, ServerId
-from paxos_adapters.blocks import RESERVED
 from paxos_adapters.file.entries import identity_of
 from paxos_adapters.file.errors import Denied
 from paxos_adapters.file.identity import Identity
 from paxos_adapters.file.moving import finish_moving, forget_unfinished, move_aside
 from paxos_adapters.file.opening import create, place
+from paxos_adapters.file.reserved_rounds import RESERVED
 from paxos_adapters.file.rows import Row, acceptor_row, round_row
 from paxos_adapters.file.store import FileStore
 from paxos_adapters.file.writing import put

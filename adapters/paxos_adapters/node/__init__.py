@@ -6,24 +6,21 @@ questions, alarms, saving, values <- node <- threaded.
 
 from paxos_adapters.arguments import BadArgument
 from paxos_adapters.node.errors import (
-    BadName,
     BadValue,
     Crowded,
-    Insecure,
     NoAnswer,
     NodeClosed,
     NotEntered,
-    NotTheMembers,
-    OlderCopy,
     OutcomeUnknown,
-    ServedBefore,
     Undecodable,
 )
 from paxos_adapters.node.node import Node
-from paxos_adapters.node.status import Descent, Peer, Status
+from paxos_adapters.node.status import Descent, Status
 from paxos_adapters.node.threaded import ThreadedNode
-from paxos_adapters.node.transport import DatagramTransport
 from paxos_adapters.node.values import Found
+from paxos_adapters.udp.errors import BadName, Insecure, NotTheMembers, OlderCopy, ServedBefore
+from paxos_adapters.udp.peer import Peer
+from paxos_adapters.udp.transport import DatagramTransport
 
 __all__ = [
     "BadArgument",

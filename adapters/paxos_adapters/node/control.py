@@ -28,10 +28,10 @@ from paxos import PaxosError
 from paxos.errors import assert_never
 from paxos_adapters import forks
 from paxos_adapters.codecs import BRIEF
+from paxos_adapters.coding import Coder
 from paxos_adapters.host import Stopped
 from paxos_adapters.limited_log import LimitedLog
-from paxos_adapters.node.errors import NoAnswer, NodeClosed, OutcomeUnknown
-from paxos_adapters.node.lines import (
+from paxos_adapters.node.control_protocol import (
     MAX_LINE_BYTES,
     Answer,
     AskPropose,
@@ -48,8 +48,8 @@ from paxos_adapters.node.lines import (
     StatusIs,
     reachable,
 )
+from paxos_adapters.node.errors import NoAnswer, NodeClosed, OutcomeUnknown
 from paxos_adapters.node.node import Node
-from paxos_adapters.recording.coding import Coder
 
 MAX_WAITING = 64
 """How many wait for an answer of the cluster at a time."""

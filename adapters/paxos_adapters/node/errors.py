@@ -2,42 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from pathlib import Path
-
-from paxos import PaxosError, ServerId
-from paxos_adapters.peers import Known
-from paxos_adapters.udp import Address
-from paxos_adapters.wire.bounds import MAX_NAME_BYTES
+from paxos import PaxosError
 
 MAX_ASKED, MAX_ASKED_BYTES = 10_000, 64 << 20
 """How many questions may wait for an answer at a time, and how many bytes of proposed values."""
 
 TOO_LATE = "there was no answer in time"
 LEFT = "its caller waits for the proposal no more, and it goes on"
-
-
-class Insecure(PaxosError):
-    """A node without a key was to listen to a network."""
-
-    def __init__(self, addresses: Iterable[Address]) -> None:
-        exposed = ", ".join(f"{host}:{port}" for host, port in sorted(addresses))
-        super().__init__(
-            f"without a key anybody who can reach {exposed} can speak for any "
-            "server. Give the node a keyring (paxos keygen makes a key), use addresses of the "
-            "loopback interface only, or say that it may be insecure."
-        )
-
-
-class NotTheMembers(PaxosError, ValueError):
-    """The addresses are not those of the members that the file names."""
-
-    def __init__(self, addresses: Iterable[ServerId], members: Iterable[ServerId]) -> None:
-        super().__init__(
-            f"there are addresses of the servers {sorted(addresses)}, and the members of the file "
-            f"are {sorted(members)}. Give each member an address, and nobody else. Members are "
-            "not changed by a new address: see paxos members."
-        )
 
 
 class NoAnswer(PaxosError, TimeoutError):
@@ -79,36 +50,6 @@ class Crowded(PaxosError):
         )
 
 
-class ServedBefore(PaxosError):
-    """An open file was given to a second node or transport."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__(
-            f"{path} has been served since it was opened. A second one would number its datagrams "
-            "as the first did, and nobody would hear it. Close the file, and open it again."
-        )
-
-
-class OlderCopy(PaxosError):
-    """A peer has heard a session of this server that its file does not descend from.
-
-    ``peer`` says so; it is the server itself if the file was found to be an older copy before.
-    """
-
-    def __init__(
-        self, path: Path, peer: ServerId, known: Known, *, was_found: bool = False
-    ) -> None:
-        whose = "as was found before, a peer" if was_found else f"server {peer}"
-        super().__init__(
-            f"{whose} knows of session {known.session} of this server with {known.saves:,} "
-            f"saves, and {path.name} does not descend from it: it is an older copy, or not the "
-            "file of this server. It may have lost votes, so this server does not vote. Put the "
-            "newest file back; if that is lost, replace the server: docs/lost-server.md."
-        )
-        self.peer = peer
-        self.known = known
-
-
 class NotEntered(PaxosError):
     """A node was asked for something before it was entered."""
 
@@ -121,13 +62,6 @@ class NodeClosed(PaxosError):
 
     def __init__(self) -> None:
         super().__init__("the node was closed")
-
-
-class BadName(PaxosError, ValueError):
-    """A name that no decision can have."""
-
-    def __init__(self, name: object) -> None:
-        super().__init__(f"{name!r:.60} is not a name: it takes 1 to 255 bytes of UTF-8, as text.")
 
 
 class BadValue(PaxosError, ValueError):
@@ -151,13 +85,3 @@ class Undecodable(PaxosError, ValueError):
             "with; a codec has to decode what its earlier versions encoded."
         )
         self.name = name
-
-
-def check_name(name: object) -> None:
-    """Raise BadName unless a decision can have this name."""
-    try:
-        size = len(name.encode()) if isinstance(name, str) else 0
-    except UnicodeEncodeError:
-        size = 0
-    if not 1 <= size <= MAX_NAME_BYTES:
-        raise BadName(name)

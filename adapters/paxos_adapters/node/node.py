@@ -48,7 +48,6 @@ from paxos_adapters import arguments, forks, numbers
 from paxos_adapters.file import FileStore
 from paxos_adapters.guard import Guard
 from paxos_adapters.host import DEFAULT_PACE, Pace, Stopped
-from paxos_adapters.node.alarms import Alarm, Alarms
 from paxos_adapters.node.errors import (
     LEFT,
     TOO_LATE,
@@ -56,19 +55,20 @@ from paxos_adapters.node.errors import (
     NodeClosed,
     NotEntered,
     OutcomeUnknown,
-    check_name,
     outcome_unknown,
 )
-from paxos_adapters.node.mesh import Mesh
-from paxos_adapters.node.questions import Answer, Questions
+from paxos_adapters.node.pending import Answer, Questions
+from paxos_adapters.node.registers import Registers, Waiting
 from paxos_adapters.node.saving import QUICK_S, Saver
-from paxos_adapters.node.sessions import Registering
 from paxos_adapters.node.status import Descent, Status
+from paxos_adapters.node.timers import Alarm, Alarms
 from paxos_adapters.node.tolerance import tolerance
 from paxos_adapters.node.values import Found, Values
 from paxos_adapters.ports import Codec, Witness
-from paxos_adapters.registers import Registers, Waiting
-from paxos_adapters.udp import Address, Place
+from paxos_adapters.udp.endpoint import Address, Place
+from paxos_adapters.udp.errors import check_name
+from paxos_adapters.udp.mesh import Mesh
+from paxos_adapters.udp.sessions import Registering
 from paxos_adapters.wire import Protection
 
 V = TypeVar("V")

@@ -18,10 +18,10 @@ from contextlib import suppress
 from typing import TypeAlias
 
 from paxos import Saved, server
-from paxos_adapters.committing import Committer
 from paxos_adapters.file import DiskBusy
+from paxos_adapters.group_commit import Committer
 from paxos_adapters.guard import Guard
-from paxos_adapters.registers import Entry
+from paxos_adapters.node.registers import Entry
 
 QUICK_S = 0.001
 """A disk that took less than this for the last save is waited for, unless told otherwise."""

@@ -33,7 +33,7 @@ from paxos_adapters.node.status import Status
 from paxos_adapters.node.values import Found
 from paxos_adapters.ports import Codec, Witness
 from paxos_adapters.threads import started
-from paxos_adapters.udp import Address, Place
+from paxos_adapters.udp.endpoint import Address, Place
 from paxos_adapters.wire import Protection
 
 T = TypeVar("T")

@@ -45,7 +45,7 @@ from paxos import (
     ServerId,
 )
 from paxos.errors import assert_never
-from paxos_adapters.peers import Known
+from paxos_adapters.disk_status import Known
 from paxos_adapters.wire.bounds import (
     MAX_MESSAGES,
     MAX_NAME_BYTES,
@@ -59,7 +59,7 @@ from paxos_adapters.wire.bounds import (
 )
 from paxos_adapters.wire.control import Control, Ping, Pong, Register
 from paxos_adapters.wire.errors import Hostile, NotBytes, OutOfBounds, Reason, TooLarge
-from paxos_adapters.wire.parts import MAX_PARTS
+from paxos_adapters.wire.fragments import MAX_PARTS
 from paxos_adapters.wire.resending import Missing
 from paxos_adapters.wire.sessions import NONE, SESSION_BYTES, unhexed
 

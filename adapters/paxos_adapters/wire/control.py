@@ -14,7 +14,7 @@ from typing import TypeAlias, final
 
 from attrs import frozen
 
-from paxos_adapters.peers import Known
+from paxos_adapters.disk_status import Known
 
 
 @final

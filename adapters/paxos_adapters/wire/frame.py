@@ -18,7 +18,7 @@ from hashlib import sha256
 from typing import NamedTuple
 
 from paxos import ServerId
-from paxos_adapters.peers import NO_SESSION, Presence
+from paxos_adapters.disk_status import NO_SESSION, Presence
 from paxos_adapters.wire.bounds import MAX_DATAGRAM_BYTES, MAX_SAVES
 from paxos_adapters.wire.errors import Hostile, OutOfBounds, Reason
 from paxos_adapters.wire.sessions import NONE, unhexed

@@ -17,7 +17,7 @@ from attrs import field, frozen
 
 from paxos_adapters.wire.bounds import MAX_EARLY, WINDOW
 from paxos_adapters.wire.errors import Hostile, Reason
-from paxos_adapters.wire.parts import Waiting
+from paxos_adapters.wire.fragments import Waiting
 from paxos_adapters.wire.resending import Asked, Asking
 
 _FULL = (1 << WINDOW) - 1

@@ -22,7 +22,7 @@ from typing import TypeAlias, final
 from attrs import evolve, frozen
 
 from paxos_adapters.wire.bounds import MAX_ASKED, MAX_KEPT, MAX_KEPT_BYTES
-from paxos_adapters.wire.parts import Waiting
+from paxos_adapters.wire.fragments import Waiting
 
 
 @final

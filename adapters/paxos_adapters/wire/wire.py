@@ -16,8 +16,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from attrs import evolve, frozen
 
 from paxos import ServerId, UnknownServer
-from paxos_adapters.peers import Presence
-from paxos_adapters.wire import parts
+from paxos_adapters.disk_status import Presence
+from paxos_adapters.wire import fragments
 from paxos_adapters.wire.body import Entry, Line, batch, pack, pack_control, unpack_all
 from paxos_adapters.wire.bounds import MAX_MESSAGES, MAX_SERVER
 from paxos_adapters.wire.control import Control
@@ -149,7 +149,7 @@ class Wire:
         """What ``datagram`` says. Raises Hostile, with nothing changed, and nothing else."""
         header = self._addressed(datagram)
         body = self._protection.open(header, datagram)
-        parts.check(header, body)
+        fragments.check(header, body)
         if header.members != self._digest:
             raise Hostile(Reason.OTHER_MEMBERS)
         said = presence_of(header)
@@ -171,7 +171,7 @@ class Wire:
         window, waiting = take(heard.window, header.sequence), heard.waiting
         whole: bytes | None = body
         if header.parts > 1:
-            waiting, whole = parts.gather(waiting, header, body)
+            waiting, whole = fragments.gather(waiting, header, body)
         messages, controls = ((), ()) if whole is None else unpack_all(whole)
         self._heard[sender] = Heard(session, window, waiting, heard.asking)
         is_newest = header.sequence > heard.window.newest
@@ -219,9 +219,9 @@ def _bodies(lines: Iterable[bytes]) -> Iterator[tuple[bytes, ...]]:
     room = BODY_BYTES - _COUNT_BYTES
     for line in lines:
         if together and (len(line) > room or len(together) == MAX_MESSAGES):
-            yield parts.split(batch(together))
+            yield fragments.split(batch(together))
             together, room = [], BODY_BYTES - _COUNT_BYTES
         together.append(line)
         room -= len(line)
     if together:
-        yield parts.split(batch(together))
+        yield fragments.split(batch(together))

@@ -1,0 +1,333 @@
+"""The core's values as JSON, and back: strict, and by their types alone.
+
+- A class of the core is a list: its name, then its fields in their order. A set is a sorted list.
+- A ballot is ``"3.1"``, the id of a read ``"17/4"``.
+- A value of the program goes through its codec. Bytes that are UTF-8 are a string, others
+  ``{"base64": ...}``.
+- Read back is only what the type of a field allows. Whatever does not fit is a CodingError.
+- The same value is the same JSON each time, so that its digest can stand for it.
+
+cattrs and msgspec were tried for this: the one leaks KeyError from tagged unions and takes negative
+ballots, the other refuses unions of attrs classes.
+"""
+
+from __future__ import annotations
+
+import json
+from base64 import b64decode, b64encode
+from collections.abc import Callable
+from functools import cache
+from hashlib import blake2b
+from types import NoneType, UnionType
+from typing import (
+    Generic,
+    NewType,
+    TypeAlias,
+    TypeVar,
+    Union,
+    cast,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
+
+import attrs
+
+from paxos import Ballot, Message, PaxosError, QuorumError, QuorumSystem, ReadId, ServerId, server
+from paxos.ballot import V
+from paxos.quorum import Counted, Listed, Weighted
+from paxos_adapters.ports import Codec
+
+Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
+Reader: TypeAlias = Callable[[object], object]
+
+_AS_IT_IS = frozenset({int, bool, NoneType})
+_QUORUMS = frozenset({Counted, Weighted, Listed})
+"""The last one is remembered: it is in nearly all that is encoded, and nearly always the same."""
+
+MAX_BITS = 64
+"""No number of the core that is in use is anywhere near."""
+
+
+_dump = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False).encode
+
+
+def dumped(coded: Json) -> bytes:
+    """JSON as it is written: compact, in UTF-8."""
+    return _dump(coded).encode()
+
+
+class CodingError(PaxosError, ValueError):
+    """JSON that is not what its type allows, or a value that this coder does not encode."""
+
+
+class Coder(Generic[V]):
+    """Encodes and decodes what the core is made of, with the program's codec for its values."""
+
+    def __init__(self, codec: Codec[V]) -> None:
+        self._codec = codec
+        self._readers: dict[object, Reader] = {}
+        self._quorum: object = self
+        self._coded_quorum: Json = None
+
+    def encode(self, it: object) -> Json:
+        """``it`` as JSON. Raises CodingError for what is not of the core."""
+        kind: type = type(it)
+        if kind in _AS_IT_IS:
+            return cast("int | None", it)
+        if it is self._quorum:
+            return self._coded_quorum
+        if kind is Ballot or kind is ReadId:
+            return str(it)
+        if kind is tuple:
+            return [self.encode(item) for item in cast("tuple[object, ...]", it)]
+        if kind is frozenset:
+            return _sorted([self.encode(item) for item in cast("frozenset[object]", it)])
+        coded: list[Json] = [kind.__name__]
+        for name, is_value in _fields(kind):
+            field: object = getattr(it, name)
+            if is_value:
+                coded.append(self.value(cast("V", field)))
+            else:
+                is_plain = type(field) in _AS_IT_IS
+                coded.append(cast("int | None", field) if is_plain else self.encode(field))
+        if kind in _QUORUMS:
+            self._quorum, self._coded_quorum = it, coded
+        return coded
+
+    def value(self, value: V) -> Json:
+        """A value of the program as JSON."""
+        encoded = self._codec.encode(value)
+        try:
+            return encoded.decode()
+        except UnicodeDecodeError:
+            return {"base64": b64encode(encoded).decode()}
+
+    def digest(self, it: object) -> str:
+        """16 characters that stand for ``it``."""
+        return blake2b(dumped(self.encode(it)), digest_size=8).hexdigest()
+
+    def event(self, coded: object) -> server.Event[V]:
+        """Back to an event. Raises CodingError."""
+        return cast("server.Event[V]", self._decode(server.Event, coded))
+
+    def record(self, coded: object) -> server.Record[V]:
+        """Back to a record. Raises CodingError."""
+        return cast("server.Record[V]", self._decode(server.Record, coded))
+
+    def state(self, coded: object) -> server.Server[V]:
+        """Back to the state of a server. Raises CodingError."""
+        return cast("server.Server[V]", self._decode(server.Server, coded))
+
+    def quorum(self, coded: object) -> QuorumSystem:
+        """Back to a quorum system. Raises CodingError."""
+        return cast("QuorumSystem", self._decode(QuorumSystem, coded))
+
+    def number(self, coded: object) -> int:
+        """Back to a number. Raises CodingError."""
+        return _int(coded)
+
+    def _decode(self, hint: object, coded: object) -> object:
+        reader = self._readers.get(hint)
+        if reader is None:
+            reader = self._readers[hint] = self._reader(hint)
+        return reader(coded)
+
+    def _reader(self, hint: object) -> Reader:
+        """What reads a field of the type ``hint``, or refuses to."""
+        origin, inner = get_origin(hint), get_args(hint)
+        if isinstance(hint, TypeVar):
+            return self._value if _is_value(hint) else self._reader(Message)
+        if isinstance(hint, NewType):
+            return self._reader(hint.__supertype__)
+        if origin is Union or origin is UnionType:
+            return _one_of({_tag(it): self._reader(it) for it in inner})
+        if origin is frozenset:
+            return _set_of(self._reader(inner[0]))
+        if origin is tuple:
+            is_open = inner[-1] is ...
+            readers = [self._reader(it) for it in inner if it is not ...]
+            return _tuple_of(readers, is_open)
+        kind: object = origin or hint
+        if kind in _PLAIN:
+            return _PLAIN[kind]
+        if isinstance(kind, type) and attrs.has(kind):
+            return _object_of(kind, [self._reader(it) for it in _hints(kind)])
+        raise _unfit(hint, "a type that can be read")
+
+    def _value(self, coded: object) -> V:
+        try:
+            return self._codec.decode(_bytes(coded))
+        except ValueError as error:
+            raise _unfit(coded, f"a value that the codec reads ({error})") from error
+
+
+# --- what reads ---------------------------------------------------------------------------------
+
+
+def _none(coded: object) -> None:
+    if coded is not None:
+        raise _unfit(coded, "None")
+
+
+def _bool(coded: object) -> bool:
+    if type(coded) is not bool:
+        raise _unfit(coded, "true or false")
+    return coded
+
+
+def _int(coded: object) -> int:
+    if type(coded) is not int or coded.bit_length() >= MAX_BITS:
+        raise _unfit(coded, "a number that can be")
+    return coded
+
+
+def _bytes(coded: object) -> bytes:
+    """What a value was encoded to. Raises ValueError."""
+    if isinstance(coded, str):
+        return coded.encode()
+    fields = cast("dict[str, object]", coded) if _is_dict(coded) else {}
+    text = fields.get("base64")
+    if len(fields) != 1 or not isinstance(text, str):
+        raise ValueError("neither text nor base64")
+    return b64decode(text, validate=True)
+
+
+def _is_dict(coded: object) -> bool:
+    return isinstance(coded, dict)
+
+
+def _ballot(coded: object) -> Ballot:
+    round_, _, me = (coded if isinstance(coded, str) else "").partition(".")
+    try:
+        found = Ballot(int(round_), ServerId(int(me)))
+    except ValueError:
+        raise _unfit(coded, "a ballot") from None
+    if str(found) != coded or found.round < 0:
+        raise _unfit(coded, "a ballot")
+    return found
+
+
+def _read_id(coded: object) -> ReadId:
+    session, _, number = (coded if isinstance(coded, str) else "").partition("/")
+    try:
+        found = ReadId(int(session), int(number))
+    except ValueError:
+        raise _unfit(coded, "the id of a read") from None
+    if str(found) != coded or min(found) < 0 or max(found).bit_length() > MAX_BITS:
+        raise _unfit(coded, "the id of a read")
+    return found
+
+
+_PLAIN: dict[object, Reader] = {
+    NoneType: _none,
+    bool: _bool,
+    int: _int,
+    Ballot: _ballot,
+    ReadId: _read_id,
+}
+
+
+def _items(coded: object, wanted: str) -> list[object]:
+    if not isinstance(coded, list):
+        raise _unfit(coded, wanted)
+    return cast("list[object]", coded)
+
+
+def _set_of(reader: Reader) -> Reader:
+    def read(coded: object) -> object:
+        items = _items(coded, "a set")
+        found = frozenset(map(reader, items))
+        if len(found) < len(items):
+            raise _unfit(coded, "a set")
+        return found
+
+    return read
+
+
+def _tuple_of(readers: list[Reader], is_open: bool) -> Reader:
+    def read(coded: object) -> object:
+        items = _items(coded, "a row")
+        if is_open:
+            return tuple(map(readers[0], items))
+        if len(items) != len(readers):
+            raise _unfit(coded, f"a row of {len(readers)}")
+        return tuple(reader(item) for reader, item in zip(readers, items, strict=True))
+
+    return read
+
+
+def _one_of(readers: dict[str | None, Reader]) -> Reader:
+    """By the name that comes first in what is read; by None for nothing."""
+
+    def read(coded: object) -> object:
+        if coded is None:
+            name = None
+        else:
+            name, *_ = _items(coded, "an object") or [None]
+        reader = readers.get(name) if name is None or isinstance(name, str) else None
+        if reader is None:
+            raise _unfit(coded, f"one of {', '.join(map(str, readers))}")
+        return reader(coded)
+
+    return read
+
+
+def _object_of(kind: type, readers: list[Reader]) -> Reader:
+    make, name, length = cast("Callable[..., object]", kind), kind.__name__, len(readers) + 1
+
+    def read(coded: object) -> object:
+        items = _items(coded, name)
+        if len(items) != length or items[0] != name:
+            raise _unfit(coded, name)
+        try:
+            return make(*(reader(item) for reader, item in zip(readers, items[1:], strict=True)))
+        except QuorumError as error:
+            raise _unfit(coded, f"{name} ({error})") from error
+
+    return read
+
+
+def _tag(hint: object) -> str | None:
+    kind: object = get_origin(hint) or hint
+    return kind.__name__ if isinstance(kind, type) and kind is not NoneType else None
+
+
+@cache
+def _fields(kind: type) -> tuple[tuple[str, bool], ...]:
+    """The fields of a class by name, and whether each is a value of the program."""
+    if not attrs.has(kind) or not kind.__module__.startswith("paxos."):
+        raise CodingError(f"{kind.__name__} is nothing that a recording of servers holds.")
+    names = (it.name for it in attrs.fields(kind) if it.init)
+    return tuple(zip(names, map(_is_value, _hints(kind)), strict=True))
+
+
+def _is_value(hint: object) -> bool:
+    """Whether it is the type of the program's values; ``From`` has another one, of messages."""
+    return isinstance(hint, TypeVar) and hint.__name__ == V.__name__
+
+
+@cache
+def _hints(kind: type) -> tuple[object, ...]:
+    """The types of its fields."""
+    hints = get_type_hints(kind)
+    return tuple(hints[it.name] for it in attrs.fields(kind) if it.init)
+
+
+def _sorted(items: list[Json]) -> Json:
+    """Ids, or sets of ids, in their order."""
+    items.sort(key=_order)
+    return items
+
+
+def _order(coded: Json) -> list[Json]:
+    return coded if isinstance(coded, list) else [coded]
+
+
+def _unfit(coded: object, wanted: object) -> CodingError:
+    return CodingError(f"{_short(coded)} is not {wanted}.")
+
+
+def _short(coded: object) -> str:
+    text = repr(coded)
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -1,0 +1,92 @@
+"""Asking a node that runs on this machine: one question, one answer. See ``lines.py``."""
+
+from __future__ import annotations
+
+import socket
+from contextlib import suppress
+from pathlib import Path
+
+from msgspec import MsgspecError
+from msgspec.json import Decoder, encode
+
+from paxos import PaxosError
+from paxos_adapters import numbers
+from paxos_adapters.node.control_protocol import (
+    MAX_LINE_BYTES,
+    Answer,
+    ControlError,
+    Question,
+    beside,
+    reachable,
+)
+
+_answer: Decoder[Answer] = Decoder(Answer)
+
+
+class NotRunning(PaxosError):
+    """No server runs on a data file; the question has reached nobody."""
+
+    def __init__(self, data: Path) -> None:
+        super().__init__(f"no server runs on {data}. Start it: paxos node.")
+
+
+class NoReply(PaxosError, TimeoutError):
+    """A server took a question, and has not answered it."""
+
+    def __init__(self, data: Path, what: str) -> None:
+        super().__init__(f"the server on {data} {what}, so it is not known what came of it.")
+
+
+class TooLong(PaxosError, ValueError):
+    """A question that is too long; it was not asked."""
+
+    def __init__(self, size_bytes: int) -> None:
+        super().__init__(
+            f"the question has {size_bytes:,} bytes, and at most {MAX_LINE_BYTES:,} are taken. "
+            "Keep the value elsewhere, and agree on a name for it."
+        )
+
+
+def ask(data: Path, question: Question, *, patience_s: float | None) -> Answer:
+    """What the server whose memory ``data`` is answers within ``patience_s``.
+
+    Raises BadNumber, NotRunning, TooLong and ControlError with nothing asked; NoReply.
+    """
+    numbers.timeout(patience_s, "patience_s")
+    line = encode(question) + b"\n"
+    if len(line) > MAX_LINE_BYTES:
+        raise TooLong(len(line))
+    path = beside(data)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+        sock.settimeout(patience_s)
+        _connect(sock, data, path)
+        try:
+            with suppress(BrokenPipeError):  # It may have answered before it had read all.
+                sock.sendall(line)
+            with sock.makefile("rb") as reader:
+                said = reader.readline(MAX_LINE_BYTES)
+        except TimeoutError:
+            raise NoReply(data, f"has not answered within {patience_s:g} s") from None
+        except ConnectionError:
+            said = b""
+    if not said.endswith(b"\n"):
+        raise NoReply(data, "has ended before it answered")
+    try:
+        answer: Answer = _answer.decode(said)
+    except MsgspecError as error:
+        what = f"what it says cannot be read ({error}); are both of one version?"
+        raise ControlError(path, what) from error
+    return answer
+
+
+def _connect(sock: socket.socket, data: Path, path: Path) -> None:
+    """Raises NotRunning, NoReply, ControlError."""
+    try:
+        with reachable(path) as address:
+            sock.connect(address)
+    except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError):
+        raise NotRunning(data) from None
+    except (TimeoutError, BlockingIOError):
+        raise NoReply(data, "takes no questions now") from None
+    except OSError as error:
+        raise ControlError(path, f"{error.strerror}") from error

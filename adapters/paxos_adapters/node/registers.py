@@ -1,0 +1,397 @@
+"""Many decisions on one server: named registers that are written once.
+
+- Each name is a ``Server`` of its own. An event steps it, and what it says leaves at once, or waits
+  for its record. Whoever drives takes what waits, saves it in one commit, and says so. Beside the
+  host, this is where a running server opens seals.
+- Steps go on while a save is under way. What they say rests on records of their own, and a save
+  that fails stops everything, so nothing that was not saved is ever heard of.
+- Rounds are reserved in blocks, for all names together: a round of the block may be used, and may
+  be promised, as if that had been saved. After a restart this server's rounds begin above the
+  block, and it promises nothing below: a promise that was not saved itself is kept all the same.
+- So a promise waits for no save of its own. What is accepted does.
+- A server that was restarted refuses what others begin below its block. A proposer that is refused
+  begins above, for all names.
+- A query is answered from what is durable, which is what may be told of an acceptance. It loads no
+  name into memory, saves nothing and waits for nothing. A read leaves nothing behind either: where
+  nothing is held of a name, it is dropped when the read is over, and late answers to it are too.
+- What is not saved yet, or is at work, stays in memory. Of all else the least used is dropped, and
+  loaded when it is asked for: by number, and by the bytes of the values.
+- Bounded, by number and by bytes: what waits for a save, and what is in memory. Beyond a bound,
+  messages of others are dropped, counted by the bound, and will come again. What this server begins
+  itself is bounded by those that ask it to.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeAlias
+
+from attrs import define
+
+from paxos import (
+    NO_BALLOT,
+    Accept,
+    Acceptor,
+    AfterSave,
+    Answer,
+    Ballot,
+    From,
+    InvariantError,
+    MaxRound,
+    Message,
+    Nack,
+    Prepare,
+    Query,
+    QuorumSystem,
+    Saved,
+    ServerId,
+    To,
+    acceptor,
+    server,
+)
+from paxos.proposer import Accepting, Preparing
+from paxos.reader import Querying
+from paxos_adapters.file.reserved_rounds import RESERVED, kept, reserved
+from paxos_adapters.ports import Witness
+
+BLOCK_ROUNDS = 1_000
+MAX_AHEAD = 1 << 40
+"""Nobody honest is so many rounds ahead of us: who says so is not heard."""
+
+MAX_WAITING, MAX_WAITING_BYTES = 10_000, 64 << 20
+"""How many steps may wait for a save, and how many bytes of values, before messages are dropped."""
+
+MAX_IDLE, SPARE = 10_000, 1_000
+"""How many idle registers stay in memory, and how many more there may be before any is dropped."""
+
+MAX_IDLE_BYTES, SPARE_BYTES = 64 << 20, 8 << 20
+"""The same, for the bytes of their values."""
+
+MAX_NAMES, MAX_BYTES = 12_000, 80 << 20
+"""How many registers, and bytes of values, there may be in memory before messages are dropped."""
+
+TOO_MANY, TOO_LARGE = "names in memory", "values in memory"
+TOO_SLOW, TOO_FAR = "waiting for the disk", "rounds out of reach"
+"""What a message is dropped for."""
+
+NOTHING = Acceptor[bytes]()
+"""What is durable for a name that nothing was saved for."""
+
+Entry: TypeAlias = tuple[str, server.Record[bytes]]
+Waiting: TypeAlias = tuple[str, AfterSave[server.Record[bytes], server.Effect[bytes]]]
+
+
+@define
+class Register:
+    """One name in memory: its state, what is durable of its own, and how many steps wait.
+
+    One that is ``leaving`` has its promise saved by itself, so that it can be dropped.
+    ``size_bytes`` is that of the values that it holds.
+    """
+
+    state: server.Server[bytes]
+    durable: Acceptor[bytes]
+    waiting: int = 0
+    leaving: bool = False
+    size_bytes: int = 0
+
+    @property
+    def is_at_work(self) -> bool:
+        """Whether this server has a proposal, an inquiry or a read under way."""
+        return isinstance(self.state.proposer.phase, Querying | Preparing | Accepting)
+
+    @property
+    def is_blank(self) -> bool:
+        """Whether nothing is known of the name, and nothing is under way."""
+        accepted, learner = self.state.acceptor.accepted, self.state.learner
+        is_known = accepted is not None or learner.choice is not None or bool(learner.tallies)
+        return not (is_known or self.waiting or self.is_at_work)
+
+
+class Registers:
+    """The registers of the server ``me``.
+
+    ``load`` brings what was saved for a name; ``perform`` is called with each effect that is free.
+    """
+
+    def __init__(
+        self,
+        me: ServerId,
+        quorum: QuorumSystem,
+        *,
+        load: Callable[[str], Saved[server.Record[bytes]]],
+        perform: Callable[[str, server.Effect[bytes]], None],
+        witness: Witness[bytes] | None = None,
+    ) -> None:
+        """Rounds begin above those that were reserved before; a new block must be saved first.
+
+        ``witness`` is told what happens.
+        """
+        self.me = me
+        self.quorum = quorum
+        self._load = load
+        self._perform = perform
+        self._witness = witness
+        self._open: OrderedDict[str, Register] = OrderedDict()
+        self._waiting: list[Waiting] = []
+        self._waiting_bytes = self._bytes = self._leaving = 0
+        self._block = self._floor = self._ceiling = reserved(load(RESERVED).records)
+        self._promised = kept((Acceptor[bytes](),), self._block)[0].promised
+        self._full, self._full_bytes = MAX_IDLE + SPARE, MAX_IDLE_BYTES + SPARE_BYTES
+        self.dropped = Counter[str]()
+
+    def __len__(self) -> int:
+        """How many registers are in memory."""
+        return len(self._open)
+
+    @property
+    def size_bytes(self) -> int:
+        """How many bytes the values of the registers in memory have."""
+        return self._bytes
+
+    @property
+    def _is_slow(self) -> bool:
+        """Whether as much waits for a save as may."""
+        return len(self._waiting) >= MAX_WAITING or self._waiting_bytes >= MAX_WAITING_BYTES
+
+    @property
+    def promised(self) -> Ballot:
+        """The highest promise of the registers in memory."""
+        return max((it.state.acceptor.promised for it in self._open.values()), default=NO_BALLOT)
+
+    def is_at_work(self, name: str) -> bool:
+        """Whether the register ``name`` has something under way."""
+        register = self._open.get(name)
+        return register is not None and register.is_at_work
+
+    def of(self, name: str) -> Register:
+        """The register ``name``, loaded if it is not in memory."""
+        register = self._open.get(name)
+        if register is None:
+            register = self._open[name] = self._loaded(name)
+            self._weigh(register)
+            self._make_room()
+        else:
+            self._open.move_to_end(name)
+        return register
+
+    def receive(self, name: str, event: server.Event[bytes]) -> None:
+        """Take one event. Raises Busy and InvariantError, and what loading raises.
+
+        A message is dropped, and counted in ``dropped``, while there is no room for what it brings,
+        or if its rounds are beyond their bound.
+        """
+        if type(event) is From:
+            if type(event.message) is Query:
+                self._tell(name, event.sender, event.message)
+                return
+            if type(event.message) is Answer and name not in self._open:
+                return
+            if (reason := self._refusal(name, event.message)) is not None:
+                self.dropped[reason] += 1
+                return
+        register = self.of(name)
+        before = register.state
+        try:
+            register.state, outbound = server.receive(before, event)
+        except InvariantError as broken:
+            if self._witness is not None:
+                self._witness.broke(self.me, name, event, broken)
+            raise
+        if _holds_other(register.state, before):
+            self._weigh(register)
+        if type(event) is From and type(event.message) is Nack:
+            self._floor = max(self._floor, event.message.promised.round)
+        waits = type(outbound) is AfterSave and not self._is_durable(register, outbound.record)
+        if self._witness is not None:
+            self._witness.took(self.me, name, event, register.state, waits)
+        if type(outbound) is AfterSave:
+            if waits:
+                self._wait(name, register, outbound)
+                return
+            outbound = outbound.release(Saved((outbound.record,)))
+        for effect in outbound.messages:
+            self._perform(name, effect)
+        if type(event) is From and type(event.message) is Answer and register.is_blank:
+            self._drop(name, register)
+        if self._bytes > self._full_bytes:
+            self._make_room()
+
+    def _tell(self, name: str, reader: ServerId, query: Query) -> None:
+        """Answer a query: the choice, if it is known, or what is durable."""
+        if reader not in self.quorum.members:
+            return
+        register = self._open.get(name)
+        choice = None if register is None else register.state.learner.choice
+        if choice is not None:
+            self._perform(name, To(reader, choice.chosen))
+            return
+        durable = _acceptor(self._load(name).records) if register is None else register.durable
+        _, outbound = acceptor.receive(durable, query)
+        if type(outbound) is AfterSave:
+            outbound = outbound.release(Saved((durable,)))
+        for answer in outbound.messages:
+            self._perform(name, To(reader, answer))
+
+    def _refusal(self, name: str, message: Message[bytes]) -> str | None:
+        """What ``message`` is dropped for; None if it is to be taken."""
+        reach = 0
+        if type(message) is Prepare or type(message) is Accept:
+            reach = message.ballot.round
+        elif type(message) is Nack:
+            reach = message.promised.round
+        if reach > self._ceiling + MAX_AHEAD:
+            return TOO_FAR
+        if self._is_slow:
+            return TOO_SLOW
+        if len(self._open) >= MAX_NAMES and name not in self._open:
+            return TOO_MANY
+        if self._bytes >= MAX_BYTES and not self.is_at_work(name):
+            return TOO_LARGE
+        return None
+
+    def _weigh(self, register: Register) -> None:
+        size_bytes = _held_bytes(register.state)
+        self._bytes += size_bytes - register.size_bytes
+        register.size_bytes = size_bytes
+
+    def _wait(
+        self,
+        name: str,
+        register: Register,
+        outbound: AfterSave[server.Record[bytes], server.Effect[bytes]],
+    ) -> None:
+        register.waiting += 1
+        self._waiting.append((name, outbound))
+        if type(outbound.record) is Acceptor and outbound.record.accepted is not None:
+            self._waiting_bytes += len(outbound.record.accepted.value)
+
+    def take(self) -> Sequence[Waiting]:
+        """What waits for a save now; it has to be saved and handed back, in this order."""
+        waiting, self._waiting, self._waiting_bytes = self._waiting, [], 0
+        return waiting
+
+    def entries(self, waiting: Sequence[Waiting]) -> list[Entry]:
+        """What must be saved so that ``waiting`` can leave."""
+        entries: list[Entry] = []
+        highest = 0
+        for name, outbound in waiting:
+            needed = _round_of(self._open[name], outbound.record)
+            if needed is None:
+                entries.append((name, outbound.record))
+            else:
+                highest = max(highest, needed)
+        return [*entries, self.block(highest)] if highest > self._ceiling else entries
+
+    def block(self, highest: int = 0) -> Entry:
+        """What makes a new block of rounds safe, from ``highest`` on."""
+        return RESERVED, MaxRound(max(highest, self._ceiling) + BLOCK_ROUNDS)
+
+    def saved(self, waiting: Sequence[Waiting], receipt: Saved[server.Record[bytes]]) -> None:
+        """Let out what waited, now that ``receipt`` says that its entries are durable.
+
+        Raises WrongReceipt if it does not say so.
+        """
+        self.reserved(receipt)
+        for name, outbound in waiting:
+            register, record = self._open[name], outbound.record
+            register.waiting -= 1
+            if self._is_durable(register, record):
+                free = outbound.release(Saved((record,)))
+            else:
+                free = outbound.release(receipt)
+                if type(record) is Acceptor:
+                    register.durable = record
+            if register.leaving and not register.waiting:
+                register.leaving = False
+                self._leaving -= 1
+                self._drop(name, register)
+            if self._witness is not None and free.messages:
+                self._witness.saved(self.me, name, 1)
+            for effect in free.messages:
+                self._perform(name, effect)
+        self._full, self._full_bytes = MAX_IDLE + SPARE, MAX_IDLE_BYTES + SPARE_BYTES
+        self._make_room()
+
+    def reserved(self, receipt: Saved[server.Record[bytes]]) -> None:
+        """Use the rounds of the blocks that ``receipt`` speaks of."""
+        self._ceiling = max(self._ceiling, reserved(receipt.records))
+
+    def _is_durable(self, register: Register, record: server.Record[bytes]) -> bool:
+        """Whether the record, or what stands for it, is durable already."""
+        needed = _round_of(register, record)
+        return record is register.durable or (needed is not None and needed <= self._ceiling)
+
+    def _loaded(self, name: str) -> Register:
+        records = self._load(name).records
+        durable = _acceptor(records)
+        memory, max_round = kept((durable, MaxRound(reserved(records))), self._block)
+        known = memory, MaxRound(max(max_round.round, self._floor))
+        state = server.start(self.me, self.quorum, known)
+        if self._witness is not None:
+            self._witness.began(self.me, name, self.quorum, known)
+        return Register(state, durable)
+
+    def _make_room(self) -> None:
+        """Drop what was not used for longest, and is neither at work nor unsaved.
+
+        What has to be saved before leaves with a save. If there is too little, it is not looked for
+        again until there is much more, or a save has ended.
+        """
+        count, size_bytes = len(self._open) - self._leaving, self._bytes
+        if count <= self._full and size_bytes <= self._full_bytes:
+            return
+        *older, _ = self._open.items()
+        for name, register in older:
+            if (count <= MAX_IDLE and size_bytes <= MAX_IDLE_BYTES) or self._is_slow:
+                break
+            if register.leaving:
+                size_bytes -= register.size_bytes
+            elif not register.waiting and not register.is_at_work:
+                count -= 1
+                size_bytes -= register.size_bytes
+                if not self._drop(name, register):
+                    register.leaving = True
+                    self._leaving += 1
+                    self._wait(name, register, AfterSave(register.state.acceptor, ()))
+        self._full = max(MAX_IDLE, count) + SPARE
+        self._full_bytes = max(MAX_IDLE_BYTES, size_bytes) + SPARE_BYTES
+
+    def _drop(self, name: str, register: Register) -> bool:
+        """Drop the register if it is idle. False, if its promise must be saved before."""
+        promised = register.state.acceptor.promised
+        is_saved = promised <= max(register.durable.promised, self._promised)
+        if is_saved and not register.is_at_work:
+            self._floor = max(self._floor, register.state.proposer.max_round)
+            del self._open[name]
+            self._bytes -= register.size_bytes
+            if self._witness is not None:
+                self._witness.ended(self.me, name, "dropped from memory")
+        return is_saved
+
+
+def _acceptor(records: Iterable[server.Record[bytes]]) -> Acceptor[bytes]:
+    return next((it for it in records if type(it) is Acceptor), NOTHING)
+
+
+def _held_bytes(state: server.Server[bytes]) -> int:
+    """How many bytes of values a state holds; what is at work is bounded by those that ask."""
+    accepted, learner = state.acceptor.accepted, state.learner
+    held = 0 if accepted is None else len(accepted.value)
+    for tally in learner.tallies:
+        held += len(tally.value)
+    return held if learner.choice is None else held + len(learner.choice.chosen.value)
+
+
+def _holds_other(state: server.Server[bytes], before: server.Server[bytes]) -> bool:
+    """Whether the values that it holds may have changed."""
+    return state.acceptor is not before.acceptor or state.learner is not before.learner
+
+
+def _round_of(register: Register, record: server.Record[bytes]) -> int | None:
+    """The round that has to be reserved for ``record``; None if it must be saved itself."""
+    if type(record) is MaxRound:
+        return record.round
+    is_promise = record.accepted is register.durable.accepted
+    return record.promised.round if is_promise and not register.leaving else None

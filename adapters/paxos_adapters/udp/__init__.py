@@ -1,0 +1,18 @@
+"""UDP: one socket, the links to the peers over it, and what they know of each other's disks.
+
+A datagram goes endpoint -> wire -> mesh -> node. Arrows point one way: endpoint <- addresses,
+peer <- errors, links, registration <- sessions <- mesh <- transport.
+"""
+
+from paxos_adapters.udp.addresses import BadAddress
+from paxos_adapters.udp.endpoint import Address, AddressError, Buffers, Endpoint, Place, resolve
+
+__all__ = [
+    "Address",
+    "AddressError",
+    "BadAddress",
+    "Buffers",
+    "Endpoint",
+    "Place",
+    "resolve",
+]

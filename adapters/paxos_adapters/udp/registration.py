@@ -1,0 +1,135 @@
+"""Registration: which peers have acknowledged the session of this server, and whether it may vote.
+
+1. Ask first. A peer is asked to register this session only after it has answered, and after as many
+   as are needed have. So an old copy of a file stops before it leaves a trace at a peer.
+2. A peer makes the session durable before it acknowledges, and then refuses every disk that lacks
+   it.
+3. Before enough peers have acknowledged, this server takes no message of the protocol, sends none,
+   and begins nothing. A disk that was rolled back repeats ballots, so this holds for Prepare too.
+
+A peer that is up can object: until all have answered, PATIENCE pings are sent before this server
+votes; and it does not vote as long as a peer answers that it knows a session that the file may
+lack.
+
+Enough are those that hold a phase-1 and a phase-2 quorum together with this server. That does not
+prove that no older copy of this file has voted meanwhile: with three servers the copy may have had
+the other peer. More than half of the others prove it, since two such sets share a peer; ``strict``
+waits for them. Three strict servers cannot restart while one of them is down.
+
+No proof is possible if the peers were replaced by ones that know nothing, or for two old copies at
+once: see docs/safety.md.
+
+Source: ``tests/tools/models/registration.py`` explores it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from attrs import evolve, field, frozen
+
+from paxos import QuorumSystem, ServerId
+
+PATIENCE = 5
+"""How many pings a peer may leave without an answer before the others are enough."""
+
+
+@frozen
+class Registration:
+    """Of the present session of server ``me``: who has answered, and who has acknowledged.
+
+    ``pings`` is how often all were asked. ``objected`` says with which ping a peer has objected
+    last. ``is_open``: enough have acknowledged. It stays so, since what a peer forgets later it is
+    told anew.
+    """
+
+    me: ServerId
+    quorum: QuorumSystem
+    is_strict: bool = False
+    answered: frozenset[ServerId] = frozenset()
+    acknowledged: frozenset[ServerId] = frozenset()
+    objected: Mapping[ServerId, int] = field(factory=dict[ServerId, int])
+    pings: int = 0
+    is_open: bool = False
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether enough peers have answered to ask those to register this session."""
+        return self.is_enough(self.answered)
+
+    @property
+    def to_ask(self) -> frozenset[ServerId]:
+        """Which peers are to be asked to register this session."""
+        return self.answered - self.acknowledged if self.is_asked else frozenset()
+
+    @property
+    def missing(self) -> frozenset[ServerId]:
+        """Which peers have not acknowledged."""
+        return self.quorum.members - {self.me} - self.acknowledged
+
+    @property
+    def is_objected(self) -> bool:
+        """Whether a peer objects, or did so until it fell silent a short while ago."""
+        return any(self.pings - ping <= PATIENCE for ping in self.objected.values())
+
+    @property
+    def is_proven(self) -> bool:
+        """Whether no older copy of this file can be acknowledged any more."""
+        others = len(self.quorum.members) - 1
+        return 2 * len(self.acknowledged) > others or not others
+
+    def is_enough(self, peers: frozenset[ServerId]) -> bool:
+        """Whether ``peers`` suffice, to be asked or to vote."""
+        with_me = peers | {self.me}
+        others = len(self.quorum.members) - 1
+        is_proof = not self.is_strict or 2 * len(peers) > others or not others
+        return is_proof and self.quorum.is_phase1(with_me) and self.quorum.is_phase2(with_me)
+
+
+def begun(me: ServerId, quorum: QuorumSystem, *, is_strict: bool) -> Registration:
+    """Nobody has been asked. A server without others waits for nobody."""
+    return _opened(Registration(me, quorum, is_strict))
+
+
+def pinged(registration: Registration) -> Registration:
+    """All peers are asked once more."""
+    return _opened(evolve(registration, pings=registration.pings + 1))
+
+
+def answered(registration: Registration, peer: ServerId) -> Registration:
+    """``peer`` has answered, and knows no session that this file lacks; not yet this one."""
+    return _opened(
+        evolve(
+            registration,
+            answered=registration.answered | {peer},
+            acknowledged=registration.acknowledged - {peer},
+            objected=_without(registration.objected, peer),
+        )
+    )
+
+
+def acknowledged(registration: Registration, peer: ServerId) -> Registration:
+    """``peer`` has made this session durable."""
+    return _opened(
+        evolve(
+            registration,
+            answered=registration.answered | {peer},
+            acknowledged=registration.acknowledged | {peer},
+            objected=_without(registration.objected, peer),
+        )
+    )
+
+
+def objected(registration: Registration, peer: ServerId) -> Registration:
+    """``peer`` has answered that it knows a session that this file lacks, or has forgotten."""
+    return evolve(registration, objected={**registration.objected, peer: registration.pings})
+
+
+def _without(objected: Mapping[ServerId, int], peer: ServerId) -> Mapping[ServerId, int]:
+    return {it: ping for it, ping in objected.items() if it != peer}
+
+
+def _opened(it: Registration) -> Registration:
+    has_all = len(it.answered) == len(it.quorum.members) - 1
+    is_enough = it.is_enough(it.acknowledged) and (has_all or it.pings > PATIENCE)
+    return evolve(it, is_open=it.is_open or (is_enough and not it.is_objected))

@@ -1,0 +1,142 @@
+"""Datagrams for a host that you run yourself: the port ``Transport``, for one decision.
+
+    async with DatagramTransport(file, addresses, decision="leader", receive=hear) as transport:
+        host = Host(me, quorum, store=file.decision("leader"), transport=transport, timer=timer)
+
+The same links as those of a node: nothing is sent or received before enough peers have acknowledged
+the session of the file, not by the server to itself either, since it may be a quorum. A node is
+more: any number of decisions, and one save for all.
+An exception of ``receive``, or any other that is not expected, stops the transport for good.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from types import TracebackType
+from typing import Self
+
+from paxos import Message, ServerId, UnknownServer
+from paxos_adapters import forks
+from paxos_adapters.file import DiskBusy, FileStore
+from paxos_adapters.guard import Guard
+from paxos_adapters.host import Stopped
+from paxos_adapters.udp.endpoint import Address, Place
+from paxos_adapters.udp.errors import check_name
+from paxos_adapters.udp.mesh import Mesh
+from paxos_adapters.wire import Protection
+
+_logger = logging.getLogger(__name__)
+
+
+class DatagramTransport:
+    """The transport of one server. Belongs to the event loop that it is entered on."""
+
+    def __init__(
+        self,
+        file: FileStore,
+        addresses: Mapping[ServerId, Address],
+        *,
+        decision: str,
+        receive: Callable[[ServerId, Message[bytes]], None],
+        listen: Address | None = None,
+        protection: Protection | None = None,
+        insecure: bool = False,
+        strict: bool = False,
+    ) -> None:
+        """Between the servers of ``addresses``; ``receive`` gets each message and its sender.
+
+        The file says which server this is; ``strict`` is as for a node. Raises BadName;
+        Insecure and NotTheMembers as a node does.
+        """
+        check_name(decision)
+        self.me = file.identity.server
+        self._file = file
+        self._decision = decision
+        self._receive = receive
+        self._members = file.quorum.members
+        self._is_open = False
+        self._stopped: Stopped | None = None
+        self._end = asyncio.Event()
+        self._process = os.getpid()
+        self._guard = Guard(self._stop)
+        self._mesh = Mesh(
+            file,
+            addresses,
+            protection=protection,
+            insecure=insecure,
+            listen=listen,
+            strict=strict,
+        )
+
+    async def __aenter__(self) -> Self:
+        """Listen. Raises AddressError, ThreadNotStarted, and ServedBefore as a node does."""
+        self._mesh.claim()
+        self._loop = asyncio.get_running_loop()
+        try:
+            await self._mesh.open(self._hear, self._drained, self._guard)
+        except BaseException:
+            self._mesh.close()
+            raise
+        self._is_open = True
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Let go. Nothing is received from then on. In a forked process there is nothing to do."""
+        if os.getpid() == self._process:
+            self._is_open = False
+            self._mesh.close()
+            await self._mesh.closed()
+
+    async def stopped(self) -> Stopped:
+        """Wait until an exception has stopped it, and say which. Raises Forked."""
+        forks.check(self._process, "a transport")
+        await self._end.wait()
+        assert self._stopped is not None
+        return self._stopped
+
+    @property
+    def place(self) -> Place:
+        """Where it listens, as the system says it."""
+        return self._mesh.place
+
+    def send(self, receiver: ServerId, message: Message[bytes]) -> None:
+        """Send ``message`` at once, or lose it. Raises UnknownServer, Stopped and Forked."""
+        forks.check(self._process, "a transport")
+        if self._stopped is not None:
+            raise self._stopped
+        if receiver not in self._members:
+            raise UnknownServer(receiver, self._members)
+        if receiver != self.me:
+            self._mesh.post(receiver, self._decision, message)
+            self._mesh.flush()
+        elif self._mesh.registration.is_open:
+            self._loop.call_soon(self._guard(self._hear), self.me, self._decision, message)
+
+    def _drained(self) -> None:
+        if sessions := self._mesh.uncommitted():
+            with suppress(DiskBusy):  # Another process has the file: again with the next ping.
+                self._file.save((), wait=False)
+                self._mesh.committed(sessions)
+        self._mesh.flush()
+
+    def _stop(self, cause: BaseException) -> None:
+        if self._stopped is None:
+            self._stopped = Stopped(self.me, cause)
+            self._is_open = False
+            self._end.set()
+            facts = {"event": "stopped", "server": self.me, "reason": type(cause).__name__}
+            _logger.critical("%s", self._stopped, extra=facts, exc_info=cause)
+            self._mesh.close()
+
+    def _hear(self, sender: ServerId, name: str, message: Message[bytes]) -> None:
+        if self._is_open and name == self._decision:
+            self._receive(sender, message)

@@ -1,0 +1,278 @@
+"""``paxos demo``: rival proposers reach a decision, and every message of it is shown.
+
+With ``--data`` the servers keep their memory in files: stopped half way and started again, they
+come to the decision that they had come to, if they had.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from random import Random
+from shlex import quote
+
+import click
+from attrs import frozen
+
+from paxos import (
+    Acceptor,
+    MaxRound,
+    Message,
+    PaxosError,
+    Proposal,
+    Saved,
+    ServerId,
+    majority,
+    server,
+)
+from paxos_adapters.codecs import TEXT
+from paxos_adapters.file import Decision, FileStore, StoreError, inspect
+from paxos_adapters.memory import Cluster, Delivery
+from paxos_adapters.outputs import files_of
+from paxos_cli.canvas import Canvas, Holding, canvas
+from paxos_cli.paths import Folder
+from paxos_cli.recording import record_option, recording
+from paxos_lab.draw import Moment
+from paxos_lab.machines.protocols import PAXOS, VALUES
+from paxos_lab.record import Recorder
+
+MAX_SERVERS = 9
+DECISION, CLUSTER = "colour", "demo of "
+
+History = list[Delivery[Message[str]] | Moment]
+Record = server.Record[str]
+
+
+class NotText(PaxosError, ValueError):
+    """A file holds a value that is not text."""
+
+    def __init__(self, memory: Decision, cause: UnicodeDecodeError) -> None:
+        super().__init__(
+            f"{memory.file.path} holds a value that is not text ({cause}), and the demo shows "
+            "text. Name another folder; paxos inspect shows any value."
+        )
+
+
+@frozen
+class TextMemory:
+    """A store for text, on one for bytes."""
+
+    memory: Decision
+
+    def load(self) -> Saved[Record]:
+        """What was saved, decoded. Raises NotText."""
+        try:
+            return Saved(tuple(_decoded(record) for record in self.memory.load().records))
+        except UnicodeDecodeError as error:
+            raise NotText(self.memory, error) from error
+
+    def save(self, records: tuple[Record, ...]) -> Saved[Record]:
+        """Save all of ``records``, encoded."""
+        self.memory.save(tuple(_encoded(record) for record in records))
+        return Saved(records)
+
+
+def _encoded(record: Record) -> server.Record[bytes]:
+    if type(record) is MaxRound:
+        return record
+    held = record.accepted
+    accepted = None if held is None else Proposal(held.ballot, TEXT.encode(held.value))
+    return Acceptor(record.promised, accepted)
+
+
+def _decoded(record: server.Record[bytes]) -> Record:
+    if type(record) is MaxRound:
+        return record
+    held = record.accepted
+    accepted = None if held is None else Proposal(held.ballot, TEXT.decode(held.value))
+    return Acceptor(record.promised, accepted)
+
+
+@click.command(short_help="Let rival proposers reach a decision, and draw it.")
+@click.option("--servers", type=click.IntRange(1, MAX_SERVERS), help="How many.  [default: 5]")
+@click.option(
+    "--proposers",
+    type=click.IntRange(1, MAX_SERVERS),
+    help="How many of them propose, each its own value.  [default: 2, or 1 of 1]",
+)
+@click.option("--seed", type=int, help="Repeat a run: it decides who starts when.")
+@click.option(
+    "--data",
+    type=Folder(),
+    metavar="DIR",
+    help="Keep the servers' memory in files, and start from those that are there.",
+)
+@click.option(
+    "--stop-after", type=click.IntRange(0), metavar="N", help="Stop all servers after N messages."
+)
+@record_option
+@click.option("--plain", is_flag=True, help="ASCII characters, no colour.")
+def demo(
+    servers: int | None,
+    proposers: int | None,
+    seed: int | None,
+    data: Path | None,
+    stop_after: int | None,
+    record: Path | None,
+    plain: bool,
+) -> int:
+    """Let rival proposers reach a decision in memory, and draw what was said."""
+    servers = _servers(servers, data)
+    proposers = min(2, servers) if proposers is None else proposers
+    if proposers > servers:
+        raise click.BadParameter(
+            f"{proposers} proposers need at least as many servers, and there are {servers}.",
+            param_hint="'--proposers'",
+        )
+    seed = Random().randrange(1000) if seed is None else seed
+    drawing = canvas(plain)
+    facts = {"seed": str(seed)}
+    with (
+        recording(record, "memory", PAXOS, facts, keep_out=_files(data, servers)) as recorder,
+        _cluster(servers, seed, data, recorder) as cluster,
+    ):
+        drawing.write(f"Servers: {servers}, proposers: {proposers}, seed: {seed}. Time runs down.")
+        if data is not None and any(it.acceptor.promised.round for it in _holdings(cluster)):
+            drawing.knowledge(f"What the files in {data} hold", _holdings(cluster))
+            drawing.write()
+        history = play(cluster, rivals(cluster.servers, proposers), Random(seed), stop_after)
+        drawing.legend("proposes")
+        drawing.picture(cluster.servers, history, width=9 if servers <= 5 else 5)
+        drawing.knowledge("Who knows what", _holdings(cluster))
+        if stop_after is not None and _messages(history) >= stop_after:
+            return _stopped(drawing, history, data, proposers)
+        return _verdict(cluster, history, drawing)
+
+
+def _file(data: Path, number: int) -> Path:
+    return data / f"s{number}.db"
+
+
+def _files(data: Path | None, servers: int) -> Iterator[Path]:
+    """Every file of the servers in ``data``, there or not."""
+    if data is not None:
+        for number in range(1, servers + 1):
+            yield from files_of(_file(data, number))
+
+
+def _servers(asked: int | None, data: Path | None) -> int:
+    """As many as the first file says, or else as asked."""
+    first = None if data is None else _file(data, 1)
+    if first is None or not first.exists():
+        return asked or 5
+    try:
+        there = int(inspect(first).identity.cluster.removeprefix(CLUSTER))
+    except (StoreError, ValueError) as error:
+        raise click.ClickException(str(error)) from error
+    if asked not in (None, there):
+        raise click.BadParameter(
+            f"{data} has the memory of {there} servers: ask for as many, or name another folder.",
+            param_hint="'--servers'",
+        )
+    return there
+
+
+@contextmanager
+def _cluster(
+    servers: int, seed: int, data: Path | None, recorder: Recorder[str] | None
+) -> Generator[Cluster[str], None, None]:
+    if data is None:
+        yield Cluster(servers=servers, seed=seed, witness=recorder)
+        return
+    try:
+        with ExitStack() as open_files:
+            data.mkdir(parents=True, exist_ok=True)
+            files = {
+                ServerId(number): open_files.enter_context(_memory(data, number, servers))
+                for number in range(1, servers + 1)
+            }
+            yield Cluster(
+                servers=servers,
+                seed=seed,
+                stores=lambda me: TextMemory(files[me].decision(DECISION)),
+                witness=recorder,
+            )
+    except (PaxosError, OSError) as error:
+        raise click.ClickException(str(error)) from error
+
+
+def _memory(data: Path, number: int, servers: int) -> FileStore:
+    """The file of a server: a new one as long as no server of the folder has saved anything."""
+    path, cluster = _file(data, number), f"{CLUSTER}{servers}"
+    others = (_file(data, it) for it in range(1, servers + 1))
+    is_new = not path.exists() and not any(it.exists() and inspect(it).records for it in others)
+    take = FileStore.create if is_new else FileStore.open
+    quorum = majority(map(ServerId, range(1, servers + 1)))
+    return take(path, cluster=cluster, server=ServerId(number), quorum=quorum)
+
+
+def rivals(servers: tuple[ServerId, ...], proposers: int) -> tuple[ServerId, ...]:
+    """The servers that propose: from both ends, so that their messages have some way to go."""
+    ends = [server for pair in zip(servers, reversed(servers), strict=True) for server in pair]
+    return tuple(dict.fromkeys(ends))[:proposers]
+
+
+def play(
+    cluster: Cluster[str],
+    proposers: tuple[ServerId, ...],
+    random: Random,
+    stop_after: int | None = None,
+) -> History:
+    """Start the proposers at random moments of one another's work; run until all is said.
+
+    Or until ``stop_after`` messages have arrived.
+    """
+    first, *others = proposers
+    moments = range(4 * len(cluster.servers))
+    pending = sorted([(0, first), *((random.choice(moments), other) for other in others)])
+    history: History = []
+    while stop_after is None or _messages(history) < stop_after:
+        if pending and pending[0][0] <= len(history):
+            history.append(_begin(cluster, proposers, pending.pop(0)[1]))
+        elif (event := cluster.step()) is not None:
+            if isinstance(event, Delivery):
+                history.append(event)
+        elif pending:
+            history.append(_begin(cluster, proposers, pending.pop(0)[1]))
+        else:
+            break
+    return history
+
+
+def _begin(cluster: Cluster[str], proposers: tuple[ServerId, ...], me: ServerId) -> Moment:
+    value = VALUES[proposers.index(me)]
+    known = cluster.chosen.get(me)
+    cluster.propose(me, value)
+    if known is None:
+        return Moment(me, f"S{me} proposes {value}")
+    return Moment(me, f"S{me} would propose {value}, but knows that {known} is chosen")
+
+
+def _holdings(cluster: Cluster[str]) -> list[Holding]:
+    return [
+        Holding(server, cluster.state(server).acceptor, cluster.chosen.get(server, "nothing"))
+        for server in cluster.servers
+    ]
+
+
+def _messages(history: History) -> int:
+    return sum(isinstance(item, Delivery) for item in history)
+
+
+def _stopped(drawing: Canvas, history: History, data: Path | None, proposers: int) -> int:
+    drawing.write(f"All servers stopped after {_messages(history)} messages, as asked.")
+    if data is not None:
+        drawing.write(f"Their memory is in {data}. To start them again:")
+        more = "" if proposers == 2 else f" --proposers {proposers}"
+        drawing.write(f"paxos demo --data {quote(str(data))}{more}")
+    return 0
+
+
+def _verdict(cluster: Cluster[str], history: History, drawing: Canvas) -> int:
+    known = set(cluster.chosen.values())
+    informed, servers = len(cluster.chosen), len(cluster.servers)
+    agree = len(known) == 1 and informed == servers
+    verdict = f"agreed on {known.pop()}" if agree else f"no agreement: {cluster.chosen}"
+    drawing.write(f"After {_messages(history)} messages, {informed} of {servers} know: {verdict}.")
+    return 0 if agree else 1

@@ -1,0 +1,116 @@
+"""``paxos draw``: a recording as a picture, in the terminal, as SVG, or for Mermaid."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from paxos import Acceptor
+from paxos_adapters.outputs import OutputRefused, replace
+from paxos_adapters.printable import printable
+from paxos_cli.canvas import Canvas, Holding, canvas
+from paxos_cli.failures import Failure
+from paxos_cli.output import say
+from paxos_cli.paths import OutputFile, as_utf8
+from paxos_cli.recording import FILES, replayed
+from paxos_lab.draw.history import history
+from paxos_lab.draw.layout import part
+from paxos_lab.draw.mermaid import mermaid
+from paxos_lab.draw.svg import PICTURE, svg
+from paxos_lab.record import RecordingError, Replay, Story, story
+
+MOST = 300  # steps in one picture: more than anybody can follow
+LANE = 7  # characters from lane to lane
+
+
+@click.command(short_help="Draw a recording: in the terminal, as SVG, or for Mermaid.")
+@FILES
+@click.option("--name", help="The decision to draw, if there are several.")
+@click.option("--from", "first", type=click.IntRange(1), default=1, help="The first step.")
+@click.option("--to", "last", type=click.IntRange(1), help="The last step.")
+@click.option(
+    "--svg",
+    "picture",
+    type=OutputFile(PICTURE),
+    metavar="FILE",
+    help="Write a picture to FILE.",
+)
+@click.option("--mermaid", "as_mermaid", is_flag=True, help="Print a sequence diagram for Mermaid.")
+@click.option("--title", default="", help="What stands above the picture.")
+@click.option("--plain", is_flag=True, help="ASCII characters, no colour.")
+def draw(
+    files: tuple[Path, ...],
+    name: str | None,
+    first: int,
+    last: int | None,
+    picture: Path | None,
+    as_mermaid: bool,
+    title: str,
+    plain: bool,
+) -> int:
+    """Draw one decision of the recording in FILES.
+
+    Name the recordings of all servers of a cluster together. Steps are numbered from 1, through
+    all decisions.
+    """
+    if picture is not None and as_mermaid:
+        raise click.UsageError("--svg or --mermaid, not both.")
+    if last is not None and last < first:
+        raise click.UsageError(f"--from {first} comes after --to {last}.")
+    told = _window(_told(replayed(files), None if name is None else as_utf8(name)), first, last)
+    if picture is not None:
+        _write(picture, svg(told, title=title))
+        say(f"Drawn: {printable(picture)}.")
+    elif as_mermaid:
+        say(mermaid(told), nl=False)
+    else:
+        _print(canvas(plain), told, title)
+    return 0
+
+
+def _told(found: Replay, name: str | None) -> Story:
+    names = found.names
+    if name is None and len(names) > 1:
+        few = ", ".join(map(repr, names[:8])) + (", and more" if len(names) > 8 else "")
+        raise click.UsageError(f"there are {len(names):,} decisions: {few}. Take one with --name.")
+    try:
+        return story(found, name if name is not None else next(iter(names), ""))
+    except RecordingError as error:
+        raise click.ClickException(str(error)) from error
+
+
+def _window(told: Story, first: int, last: int | None) -> Story:
+    shown = part(told, first, last)
+    steps = [it.step for it in shown.moments if it.step >= first]
+    if not steps:
+        ends = told.moments[0].step, told.moments[-1].step
+        raise click.UsageError(f"no step is in between: there are steps {ends[0]} to {ends[1]}.")
+    if len(steps) > MOST:
+        raise click.UsageError(
+            f"{len(steps):,} steps are more than a picture can hold, which is {MOST}: "
+            f"take some of them, such as --from {steps[0]} --to {steps[MOST - 1]}."
+        )
+    return shown
+
+
+def _write(path: Path, picture: str) -> None:
+    try:
+        replace(path, PICTURE, picture.encode())
+    except (OutputRefused, OSError) as error:
+        raise Failure(error) from error
+
+
+def _print(drawn: Canvas, told: Story, title: str) -> None:
+    if title:
+        drawn.write(f"{printable(title)}\n", "bold")
+    drawn.legend("event")
+    drawn.picture(tuple(told.lanes), history(told), width=LANE, names=told.lanes)
+    looks = {it.lane: it.look for it in told.moments}
+    holdings = [
+        Holding(lane, Acceptor(look.promised, look.accepted), look.knows or "")
+        if look is not None
+        else Holding(lane, Acceptor(), "down")
+        for lane, look in sorted(looks.items())
+    ]
+    drawn.knowledge("Who holds what", holdings)

@@ -1,0 +1,139 @@
+"""What the status of a node means, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from paxos import ServerId
+from paxos_adapters.node.status import Status
+from paxos_adapters.udp.addresses import written
+from paxos_adapters.udp.peer import Peer
+from paxos_adapters.wire import Reason
+
+MISPLACED = Reason.WRONG_ADDRESS.name.lower()
+OTHER_KEYS = {
+    it.name.lower() for it in (Reason.UNKNOWN_KEY, Reason.BAD_MAC, Reason.OTHER_PROTECTION)
+}
+
+
+def up(status: Status) -> int:
+    """How many servers are up, as this one sees it; it is one of them."""
+    return 1 + sum(peer.is_up for peer in status.peers.values())
+
+
+def needed(status: Status) -> int:
+    """How many more must be up for a majority."""
+    return max(0, (len(status.peers) + 1) // 2 + 1 - up(status))
+
+
+def tolerance(status: Status) -> str:
+    """How many more may fail, or how many are too few."""
+    if lacking := needed(status):
+        return f"Too many are down: {lacking} more {'is' if lacking == 1 else 'are'} needed"
+    if status.tolerance == 0:
+        return "No more server may fail"
+    return f"{status.tolerance} more server{'s' * (status.tolerance > 1)} may fail"
+
+
+def heard(peer: Peer) -> str:
+    """When a peer was heard last."""
+    return "never" if peer.heard_s is None else f"{_seconds(peer.heard_s)} ago"
+
+
+def trip(peer: Peer) -> str:
+    """How long a word to it and back takes."""
+    return "" if peer.trip_s is None else f"{1000 * peer.trip_s:.1f} ms"
+
+
+def state(peer: Peer) -> str:
+    """How a peer is, in a word or two."""
+    if not peer.is_found:
+        return "not found"
+    if peer.is_up:
+        return "up"
+    if peer.answers:
+        return "waits"
+    return "no answer" if peer.is_deaf else "silent"
+
+
+def descent(status: Status) -> str:
+    """Whether it is proven that no older copy of its file has voted; else what is missing."""
+    it = status.descent
+    if it.is_proven:
+        return "proven"
+    servers, have = ("server", "has") if len(it.missing) == 1 else ("servers", "have")
+    missing = f"{servers} {' and '.join(map(str, it.missing))} {have} not acknowledged"
+    return missing if it.votes else f"{missing}; this server does not vote yet"
+
+
+def lacks(status: Status) -> Iterator[str]:
+    """What a cluster lacks that has not answered: who is silent, since when, and where."""
+    size = len(status.peers) + 1
+    if not status.descent.votes:
+        yield f"Server {status.me} does not vote yet. Descent: {descent(status)}."
+    yield f"Server {status.me} sees {up(status)} of {size} servers up, itself included."
+    yield f"{tolerance(status)}." if needed(status) else "That is enough: it takes more time."
+    for it, peer in status.peers.items():
+        if not peer.is_up:
+            yield f"  server {it} at {written(peer.address)}: {_silence(peer)}"
+
+
+def _silence(peer: Peer) -> str:
+    if not peer.is_found:
+        return "nobody knows where that is"
+    if peer.answers:
+        return "it answers, and waits until enough servers have acknowledged its session"
+    if peer.is_deaf:
+        return "it speaks, and does not answer: it may not hear this server"
+    return "never heard" if peer.heard_s is None else f"silent for {_seconds(peer.heard_s)}"
+
+
+def warnings(status: Status) -> Iterator[str]:
+    """What an operator of the cluster should look at."""
+    if status.waits is not None:
+        yield (
+            f"Server {status.me} cannot save, and so does not vote: {status.waits}. Nothing is "
+            "lost. Find that process (fuser), and end it."
+        )
+    for it, peer in status.peers.items():
+        if (warning := _warning(status.me, it, peer)) is not None:
+            yield warning
+    since = f"Since server {status.me} was started,"
+    if times := status.refused.get(MISPLACED):
+        yield (
+            f"{since} {_datagrams(times)} came from other addresses than their senders have here: "
+            "an address was wrong in this cluster's file, or a server listened elsewhere. If "
+            "that grows, it still is so."
+        )
+    if times := sum(status.refused.get(it, 0) for it in OTHER_KEYS):
+        yield (
+            f"{since} {_datagrams(times)} came under other keys, or none: the keyrings of the "
+            "servers differed. If that grows, they do now."
+        )
+
+
+def _datagrams(times: int) -> str:
+    return f"{times:,} datagram{'s' * (times > 1)}"
+
+
+def _warning(me: ServerId, it: ServerId, peer: Peer) -> str | None:
+    at = written(peer.address)
+    if not peer.is_found:
+        return f"Server {it}: nobody knows where {at} is. Is the address right?"
+    if peer.heard_s is None:
+        return (
+            f"Server {it} was never heard at {at} since server {me} was started. Does it run? Is "
+            "its address the same in the file of either?"
+        )
+    if peer.is_deaf and not peer.is_up:
+        return (
+            f"Server {it} speaks and does not answer server {me}. Is its memory the one that it "
+            "had, or this one's? Are the keys, the addresses? See the status of the other one."
+        )
+    return None
+
+
+def _seconds(time_s: float) -> str:
+    if time_s < 120:
+        return f"{time_s:.1f} s" if time_s < 10 else f"{time_s:.0f} s"
+    return f"{time_s / 60:.0f} min"

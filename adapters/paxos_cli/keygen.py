@@ -1,0 +1,42 @@
+"""``paxos keygen``: a new key for a keyring."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+from paxos_adapters.outputs import NEW, OutputRefused, create
+from paxos_adapters.wire import Key
+from paxos_cli.failures import Failure
+from paxos_cli.output import say
+from paxos_cli.paths import OutputFile
+
+
+def keyring() -> str:
+    """The text of a keyring with one new key."""
+    return f"# The first key signs, all of them verify.\n{Key.generate(os.urandom).text}\n"
+
+
+@click.command(short_help="Make a key for the servers of a cluster.")
+@click.option(
+    "--out",
+    type=OutputFile(NEW),
+    metavar="FILE",
+    help="Make a keyring of it, for its owner only. Nothing is replaced.",
+)
+def keygen(out: Path | None) -> int:
+    """Print a new key, one line for a keyring.
+
+    Whoever has it can speak for any server: keep it where only they can read it.
+    """
+    if out is None:
+        say(Key.generate(os.urandom).text)
+        return 0
+    try:
+        create(out, keyring().encode())
+    except (OutputRefused, OSError) as error:
+        raise Failure(error) from error
+    say(f"{out} is a keyring with one new key. Copy it to every server of the cluster.")
+    return 0

@@ -1,0 +1,275 @@
+"""``paxos node``: one server, in the foreground, until it is told to end.
+
+What goes wrong below it is said with what to type about it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from selectors import EVENT_READ, DefaultSelector
+
+import click
+
+from paxos import PaxosError, ServerId
+from paxos_adapters.codecs import RAW
+from paxos_adapters.file import AlreadyThere, FileStore, NotThere
+from paxos_adapters.file.errors import REJOIN
+from paxos_adapters.file.mark import beside as mark_beside
+from paxos_adapters.file.mark import peek
+from paxos_adapters.host import Stopped
+from paxos_adapters.node import Insecure, Node
+from paxos_adapters.node.control import serve
+from paxos_adapters.node.control_protocol import beside
+from paxos_adapters.outputs import RECORDING, OutputRefused, check, files_of
+from paxos_adapters.udp.addresses import parse, written
+from paxos_adapters.udp.endpoint import Address, AddressError
+from paxos_cli import logs
+from paxos_cli.config import (
+    CLUSTER,
+    DATA,
+    data_of,
+    described,
+    node_command,
+    protection_of,
+)
+from paxos_cli.failures import BadArguments, Failure
+from paxos_cli.output import say
+from paxos_cli.paths import OutputFile
+from paxos_lab.record import Recorder, RecordingError
+from paxos_lab.record.recorder import older
+
+_logger = logging.getLogger(__name__)
+
+KEPT = 1
+"""How many older parts of a recording stay."""
+
+
+@click.command(short_help="Run one server of a cluster.")
+@click.option("--id", "me", type=int, required=True, help="Which server.")
+@CLUSTER
+@DATA
+@click.option("--create", is_flag=True, help="Make the memory of a server that has never run.")
+@click.option("--listen", metavar="HOST:PORT", help="Listen here, if not at its own address.")
+@click.option("--insecure", is_flag=True, help="Go without a key beyond this machine.")
+@click.option(
+    "--strict",
+    is_flag=True,
+    help="Vote only once it is proven that no older copy of the data file has voted.",
+)
+@click.option(
+    "--record",
+    type=OutputFile(RECORDING),
+    metavar="FILE",
+    help="Record what happens, at the end of FILE; paxos replay plays it again.",
+)
+@click.option(
+    "--record-mib",
+    type=click.IntRange(1),
+    default=64,
+    show_default=True,
+    help="How large FILE may become before it is FILE.1, and a new one is begun.",
+)
+@click.option("--until-eof", is_flag=True, help="End when the standard input ends, too.")
+@click.option("--verbose", is_flag=True, help="Log more than what is wrong.")
+@click.option(
+    "--log",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="How, to the standard error.",
+)
+def node(
+    me: int,
+    cluster: Path,
+    data: Path | None,
+    create: bool,
+    listen: str | None,
+    insecure: bool,
+    strict: bool,
+    record: Path | None,
+    record_mib: int,
+    until_eof: bool,
+    verbose: bool,
+    log: str,
+) -> int:
+    """Run server ID of the cluster until Ctrl-C or SIGTERM.
+
+    Says in one line when it is there. A data file that is missing is never taken for a new server:
+    --create makes the one of a server that has never run.
+    """
+    deployment, server = described(cluster), ServerId(me)
+    path = data_of(deployment, server, data)
+    at = None if listen is None else _address(listen)
+    if record is not None:
+        _check_place(record, [*deployment.files, *files_of(path)])
+    if until_eof:
+        _check_that_it_can_end()
+    logs.configure(server, as_json=log == "json", verbose=verbose)
+    begin = FileStore.create if create else FileStore.open
+    try:
+        # Whoever waits for an end of its input has warned of all servers, once.
+        protection = protection_of(deployment, warn=not until_eof)
+        with (
+            begin(
+                path,
+                cluster=deployment.name,
+                server=server,
+                quorum=deployment.quorum,
+                membership=deployment.membership,
+            ) as file,
+            _recorder(record, record_mib, deployment.name) as recorder,
+        ):
+            running = Node(
+                file,
+                deployment.addresses,
+                codec=RAW,
+                listen=at,
+                protection=protection,
+                insecure=insecure,
+                strict=strict,
+                witness=recorder,
+            )
+            return asyncio.run(_run(running, until_eof))
+    except NotThere as error:
+        raise click.ClickException(_lost_or_new(error, server)) from error
+    except AlreadyThere as error:
+        hint = " Leave out --create to open it." if path.exists() else ""
+        raise click.ClickException(f"{error}{hint}") from error
+    except AddressError as error:
+        whose = f"the address of server {me} in {cluster}" if at is None else "what --listen says"
+        raise click.ClickException(_not_here(error, whose)) from error
+    except Insecure as error:
+        hint = f"A keyring is named in {cluster}; without one it takes --insecure."
+        raise click.ClickException(f"{error} {hint}") from error
+    except Stopped as error:
+        if log == "json":
+            return 1  # That line is in the log, and nothing else should be.
+        again = f"Then start it again: {node_command(cluster, server)}"
+        why = str(error.cause).rstrip(".")
+        raise click.ClickException(f"server {me} has stopped for good: {why}. {again}") from error
+    except (PaxosError, OSError) as error:
+        raise Failure(error) from error
+
+
+def _check_place(record: Path, files: Sequence[Path]) -> None:
+    """Raise BadArguments if the recording, or its older part, would be one of ``files``."""
+    try:
+        for number in range(KEPT + 1):
+            check(older(record, number), RECORDING, keep_out=files)
+    except OutputRefused as error:
+        raise BadArguments(f"--record: {error}") from error
+
+
+def _check_that_it_can_end() -> None:
+    """Raise BadArguments if nobody can tell when the standard input ends."""
+    try:
+        with DefaultSelector() as selector:
+            selector.register(sys.stdin, EVENT_READ)
+    except (OSError, ValueError):
+        what = "the standard input is closed, or cannot be waited for. Give it a pipe."
+        raise BadArguments(f"--until-eof: {what}") from None
+
+
+def _not_here(error: AddressError, whose: str) -> str:
+    """A file and a command line have no port 0, which stands for any that is free."""
+    cause = error.__cause__
+    why = (cause.strerror if isinstance(cause, OSError) else None) or cause
+    return (
+        f"{written(error.address)}, {whose}, cannot be used here ({why}). Name an address of this "
+        "machine that no other process listens on."
+    )
+
+
+def _lost_or_new(error: NotThere, me: ServerId) -> str:
+    """What to do about a memory that is not there: that depends on whether it ever was."""
+    path = error.path
+    if _has_run(path):
+        return (
+            f"{path} is {'empty' if path.exists() else 'gone'}, and server {me} has run before, as "
+            f"{mark_beside(path).name} beside it tells. If it was moved, bring it back. If not, "
+            f"its memory is lost. {REJOIN} See docs/lost-server.md."
+        )
+    first = "remove that file, and " if path.exists() else ""
+    return f"{error} If server {me} has never run, {first}let it begin: --create."
+
+
+def _has_run(path: Path) -> bool:
+    """Whether the mark beside ``path`` says so, or cannot be read any more."""
+    try:
+        return peek(path.resolve()).saves > 0
+    except FileNotFoundError:
+        return False
+    except (PaxosError, OSError):
+        return True
+
+
+@contextmanager
+def _recorder(
+    path: Path | None, mib: int, cluster: str
+) -> Generator[Recorder[bytes] | None, None, None]:
+    if path is None:
+        yield None
+        return
+    facts = {"cluster": cluster}
+    try:
+        recorder = Recorder(
+            path, codec=RAW, runtime="node", facts=facts, max_bytes=mib << 20, keep=KEPT
+        )
+    except (RecordingError, OutputRefused, OSError) as error:
+        raise BadArguments(f"--record: {error}") from error
+    with recorder:
+        yield recorder
+
+
+def _address(listen: str) -> Address:
+    try:
+        return parse("--listen", listen, is_listening=True)
+    except ValueError as error:
+        raise BadArguments(str(error)) from error
+
+
+async def _run(running: Node[bytes], until_eof: bool) -> int:
+    told = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for it in signal.SIGINT, signal.SIGTERM:
+        loop.add_signal_handler(it, told.set)
+    if until_eof:
+        loop.add_reader(sys.stdin, _read_on, told)
+    async with running, serve(running, beside(running.file.path)):
+        host, port, *_ = running.place
+        at = written((str(host), int(port)))
+        say(f"server {running.me}  {at}  pid {os.getpid()}  {running.file.path.name}")
+        sys.stdout.flush()
+        facts = {"event": "started", "server": running.me}
+        _logger.info("%s listens at %s", running.file.identity, at, extra=facts)
+        await _until(told, running)
+        _logger.info("it was told to end", extra=facts | {"event": "told to end"})
+    if not until_eof:  # Else nobody may read it any more.
+        say(f"server {running.me}  has ended")
+    return 0
+
+
+def _read_on(told: asyncio.Event) -> None:
+    if not os.read(sys.stdin.fileno(), 4096):
+        asyncio.get_running_loop().remove_reader(sys.stdin)
+        told.set()
+
+
+async def _until(told: asyncio.Event, running: Node[bytes]) -> None:
+    """Wait for it. Raises Stopped when the server has stopped by itself."""
+    being_told = asyncio.ensure_future(told.wait())
+    stopping = asyncio.ensure_future(running.stopped())
+    try:
+        await asyncio.wait({being_told, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if stopping.done():
+            raise stopping.result()
+    finally:
+        being_told.cancel()
+        stopping.cancel()

@@ -1,0 +1,39 @@
+"""The commands that need the extra ``udp``, or what stands in for them where it is not there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import click
+
+NAMES = "cluster", "keygen", "node", "propose", "read", "status", "watch"
+
+
+def commands_of_nodes() -> Iterable[click.Command]:
+    """Every command that runs servers, or talks to one."""
+    try:
+        from paxos_cli.client import propose, read, status, watch
+        from paxos_cli.cluster import cluster
+        from paxos_cli.keygen import keygen
+        from paxos_cli.node import node
+    except ModuleNotFoundError as missing:
+        if missing.name != "msgspec":
+            raise
+        return [_missing(name) for name in NAMES]
+    return cluster, keygen, node, propose, read, status, watch
+
+
+def _missing(name: str) -> click.Command:
+    @click.command(
+        name,
+        short_help="(needs the extra 'udp')",
+        add_help_option=False,
+        context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
+    )
+    def command() -> None:
+        raise click.ClickException(
+            f"{name} needs msgspec, which comes with the extra 'udp': pip install "
+            "'sansio-paxos[cli,udp]'. The other commands work without it."
+        )
+
+    return command

@@ -1,0 +1,159 @@
+"""``--record`` and ``paxos replay``: what happened, into a file; and once more, from it."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Generator, Iterable, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+
+from paxos_adapters.codecs import TEXT
+from paxos_adapters.outputs import RECORDING, OutputRefused, check
+from paxos_adapters.printable import printable
+from paxos_cli.canvas import Canvas, canvas
+from paxos_cli.output import say
+from paxos_cli.paths import InputFile, OutputFile, as_utf8, input_file
+from paxos_lab.lecture import SCENARIOS
+from paxos_lab.machines.protocols import Protocol
+from paxos_lab.record import (
+    PROTOCOLS,
+    Began,
+    Ended,
+    Header,
+    Recorder,
+    RecordingError,
+    Replay,
+    Took,
+    discard,
+    replay,
+)
+
+KNOWN = {**{it.protocol.name: it.protocol for it in SCENARIOS.values()}, **PROTOCOLS}
+"""Every protocol that a command can record."""
+
+FILES = click.argument("files", nargs=-1, required=True, type=InputFile())
+record_option = click.option(
+    "--record",
+    type=OutputFile(RECORDING),
+    metavar="FILE",
+    help="Record what happens, in place of what is in FILE; paxos replay plays it again.",
+)
+
+
+@contextmanager
+def recording(
+    path: Path | None,
+    runtime: str,
+    protocol: Protocol,
+    facts: Mapping[str, str],
+    *,
+    keep_out: Iterable[Path] = (),
+) -> Generator[Recorder[str] | None, None, None]:
+    """A recorder for ``path``, if there is one, and a word about it afterwards.
+
+    ``keep_out`` names files of servers, which it must not be.
+    """
+    if path is None:
+        yield None
+        return
+    try:
+        check(path, RECORDING, keep_out=keep_out)
+        discard(path)
+        recorder = Recorder(path, codec=TEXT, runtime=runtime, protocol=protocol.name, facts=facts)
+    except (RecordingError, OutputRefused, OSError) as error:
+        raise click.BadParameter(str(error), param_hint="'--record'") from error
+    with recorder:
+        yield recorder
+    if recorder.failure is not None:
+        raise click.ClickException(f"{path} is incomplete: {recorder.failure}")
+    say(f"Recorded: paxos replay {printable(path)} plays it again.")
+
+
+def asked(words: tuple[str, ...]) -> tuple[list[Path], str | None]:
+    """Files, and the name of a decision: what does not exist, and comes last, is one."""
+    *most, last = words
+    if most and not os.path.exists(last):
+        return [*map(input_file, most)], as_utf8(last)
+    return [*map(input_file, words)], None
+
+
+def replayed(files: tuple[Path, ...]) -> Replay:
+    """The replay of ``files``; what is wrong with them is one line."""
+    try:
+        return replay(*files, protocols=KNOWN)
+    except RecordingError as error:
+        raise click.ClickException(str(error)) from error
+    except OSError as error:
+        raise click.ClickException(f"{error.filename} cannot be read: {error.strerror}.") from error
+
+
+@click.command("replay", short_help="Play a recording again, and see that nothing differs.")
+@FILES
+@click.option("--plain", is_flag=True, help="ASCII characters, no colour.")
+def replay_files(files: tuple[Path, ...], plain: bool) -> int:
+    """Take what was recorded in FILES again, step by step, and compare the states.
+
+    Name the recordings of all servers of a cluster together. Older parts, FILE.1 and so on, are
+    found by themselves. Exits with 0 if all states are the same, and with 1 and the first step that
+    differs if not.
+    """
+    found = replayed(files)
+    drawn = canvas(plain)
+    for about in dict.fromkeys(map(_about, found.headers)):
+        drawn.write(about)
+    if found.other_core:
+        drawn.write(f"The core is another one now: {printable(', '.join(found.other_core))}.")
+    _servers(drawn, found)
+    _messages(drawn, found)
+    for path in found.torn:
+        drawn.write(f"{printable(path)} breaks off within a line: its writer was killed.")
+    for path in found.unfinished:
+        drawn.write(
+            f"{printable(path)} does not say that it ended: its writer was killed, or goes on."
+        )
+    steps = f"{len(found.steps):,} steps"
+    if found.difference is not None:
+        drawn.write(f"After {steps} with the same states: {printable(found.difference.text)}.")
+        return 1
+    drawn.write(f"{steps}, and every state is the one that was recorded.")
+    return 0
+
+
+def _about(header: Header) -> str:
+    facts = "".join(f", {name} {value}" for name, value in header.facts.items())
+    made = f" with version {header.version}" if header.version else ""
+    return printable(f"Recorded by {header.runtime}{made}: {header.protocol}{facts}.")
+
+
+def _servers(drawn: Canvas, found: Replay) -> None:
+    events, starts, ends = Counter[int](), Counter[int](), Counter[int]()
+    for step in found.steps:
+        what, lane = step.entry.what, step.entry.server
+        events[lane] += isinstance(what, Took)
+        starts[lane] += isinstance(what, Began)
+        ends[lane] += isinstance(what, Ended)
+    rows: list[tuple[str, ...]] = []
+    for lane, name in found.lanes.items():
+        decisions = len({it.entry.name for it in found.steps if it.entry.server == lane})
+        counts = decisions, events[lane], starts[lane], ends[lane]
+        rows.append((name, *(f"{count:,}" for count in counts)))
+    numbers = "decisions", "events", "starts", "ends"
+    drawn.table(("server", *numbers), rows, numbers=numbers)
+
+
+def _messages(drawn: Canvas, found: Replay) -> None:
+    sent = sum(len(step.sent) for step in found.steps)
+    arrivals = [step.arrival for step in found.steps if step.arrival is not None]
+    repeated = sum(it.is_repeated for it in arrivals)
+    unknown = sum(it.sent is None for it in arrivals)
+    told = [f"{sent:,} messages were sent", f"{len(arrivals):,} arrived"]
+    if repeated:
+        told.append(f"{repeated:,} of these for a second time")
+    if unknown:
+        told.append(f"{unknown:,} of these sent by nobody who is recorded here")
+    if found.on_the_way:
+        told.append(f"{len(found.on_the_way):,} are lost, or late")
+    drawn.write(f"{', '.join(told)}.")

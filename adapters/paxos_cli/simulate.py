@@ -1,0 +1,289 @@
+"""``paxos simulate``: thousands of faulty lives, and the shortest story of one that went wrong."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Generator
+from concurrent.futures import Executor, ProcessPoolExecutor
+from contextlib import contextmanager
+from multiprocessing import parent_process
+from os import cpu_count
+from pathlib import Path
+from threading import Thread
+
+import click
+from attrs import define, evolve
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from paxos_cli.canvas import Canvas, canvas
+from paxos_cli.interrupt import on_interrupt
+from paxos_cli.recording import record_option, recording
+from paxos_lab.record import PROTOCOLS
+from paxos_lab.simulate.faults import Fault
+from paxos_lab.simulate.life import record
+from paxos_lab.simulate.networks import PARTIAL
+from paxos_lab.simulate.schedules import Played, play, shrink
+from paxos_lab.simulate.setup import LIVENESS, LIVENESS_TICKS, Life, Setup, SetupError
+from paxos_lab.simulate.sweep import Sweep, sweep
+
+NARROW, WIDE = 5, 9
+EVERYWHERE = "everywhere"
+
+
+@click.command(short_help="Live thousands of lives full of faults.")
+@click.option(
+    "--servers", type=click.IntRange(3, 9), help="[default: 3, or as many as the network links]"
+)
+@click.option(
+    "--proposers",
+    type=click.IntRange(1, 9),
+    help="[default: 2, or all if some links go]",
+)
+@click.option(
+    "--readers", type=click.IntRange(0, 8), help="How many read.  [default: 1, if there is room]"
+)
+@click.option(
+    "--seeds", type=click.IntRange(1), default=10_000, show_default=True, help="How many."
+)
+@click.option("--seed", type=click.IntRange(0), help="One life, drawn.")
+@click.option("--liveness", is_flag=True, help="Faults end; then all must decide within a bound.")
+@click.option(
+    "--rule",
+    type=click.Choice(sorted(PROTOCOLS)),
+    default="paxos",
+    show_default=True,
+    help="What the servers do: Paxos, a protocol that the lecture refutes, or broken Paxos.",
+)
+@click.option(
+    "--network",
+    type=click.Choice([EVERYWHERE, *PARTIAL]),
+    default=EVERYWHERE,
+    show_default=True,
+    help="Which links stay, for ever: all, or those of a network that is hard on an election.",
+)
+@click.option("--jobs", type=click.IntRange(1), help="How many processes.  [default: one a core]")
+@record_option
+@click.option("--plain", is_flag=True, help="ASCII characters, no colour.")
+def simulate(
+    servers: int | None,
+    proposers: int | None,
+    readers: int | None,
+    seeds: int,
+    seed: int | None,
+    liveness: bool,
+    rule: str,
+    network: str,
+    jobs: int | None,
+    record: Path | None,
+    plain: bool,
+) -> int:
+    """Live thousands of lives, each with its own network, crashes and disks that fail.
+
+    Exits with 0 if no life breaks a rule, with 1 and a short schedule if one does, and with 130
+    and what was done so far if interrupted. --seed K draws one life.
+    """
+    setup = _setup(servers, proposers, readers, liveness, rule, network)
+    drawn = canvas(plain)
+    if seed is not None:
+        return _draw_life(drawn, setup, seed, record)
+    started = time.perf_counter()
+    with _watching(seeds) as watcher, _workers(jobs or cpu_count() or 1) as executor:
+        drawn.write(_title(setup))
+        done = sweep(range(seeds), setup, executor=executor, progress=watcher.look)
+    _sum_up(drawn, done, time.perf_counter() - started)
+    if done.failure is not None:
+        _explain(drawn, setup, done.failure, record)
+        return 1
+    _faults(drawn, done.met)
+    if done.stopped:
+        drawn.write(f"Interrupted after {done.lives:,} of {seeds:,} lives; none broke a rule.")
+        return 130
+    drawn.write(f"No life broke a rule.{_bound(setup, done)}")
+    return 0
+
+
+def _setup(
+    servers: int | None,
+    proposers: int | None,
+    readers: int | None,
+    liveness: bool,
+    rule: str,
+    network: str,
+) -> Setup:
+    partial = PARTIAL.get(network)
+    if servers is None:
+        servers = 3 if partial is None else len(partial.servers)
+    if proposers is None:
+        proposers = 2 if partial is None else servers - (readers or 0)
+    if readers is None:
+        readers = min(1, max(servers - proposers, 0))
+    try:
+        setup = Setup(
+            servers=servers,
+            proposers=proposers,
+            readers=readers,
+            liveness=liveness,
+            protocol=PROTOCOLS[rule],
+        )
+        return setup if partial is None else evolve(setup, network=partial)
+    except SetupError as error:
+        raise click.UsageError(str(error)) from error
+
+
+def _title(setup: Setup) -> str:
+    mode = "liveness" if setup.liveness else "safety"
+    network = setup.network
+    links = f" Network {network.name}: {network.summary}." if network.name in PARTIAL else ""
+    return (
+        f"{setup.protocol.name}: servers {setup.servers}, proposers {setup.proposers}, "
+        f"readers {setup.readers}, {mode}.{links}"
+    )
+
+
+def _bound(setup: Setup, done: Sweep) -> str:
+    if not setup.liveness:
+        return ""
+    return (
+        f" Everybody who was asked and can be answered was, within {LIVENESS_TICKS:,} ticks "
+        "after the last fault; "
+        f"the longest life took {done.longest_ticks:,} ticks."
+    )
+
+
+# --- many lives ---------------------------------------------------------------------------------
+
+
+@define
+class Watcher:
+    """Shows how far the sweep is, and stops it when somebody says so."""
+
+    progress: Progress
+    interrupted: bool = False
+
+    def interrupt(self) -> None:
+        """Stop at the next look."""
+        self.interrupted = True
+
+    def look(self, done: Sweep) -> bool:
+        """Whether to go on."""
+        self.progress.update(self.progress.task_ids[0], completed=done.lives)
+        return not self.interrupted
+
+
+@contextmanager
+def _watching(seeds: int) -> Generator[Watcher, None, None]:
+    columns = TextColumn("lives"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    console = Console(stderr=True)
+    hidden = not console.is_terminal
+    with Progress(*columns, console=console, transient=True, disable=hidden) as progress:
+        progress.add_task("", total=seeds)
+        watcher = Watcher(progress)
+        with on_interrupt(watcher.interrupt):
+            yield watcher
+
+
+@contextmanager
+def _workers(jobs: int) -> Generator[Executor | None, None, None]:
+    if jobs == 1:
+        yield None
+        return
+    with ProcessPoolExecutor(jobs, initializer=_begin_work) as executor:
+        yield executor
+
+
+def _begin_work() -> None:
+    """Ctrl-C reaches every process of the terminal; only the one that sums up listens.
+
+    A worker ends with that one, even if it is killed: nobody else would ever end it.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    Thread(target=_end_with_parent, name="paxos parent", daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _sum_up(drawn: Canvas, done: Sweep, seconds: float) -> None:
+    drawn.write(
+        f"{done.lives:,} lives, {done.events:,} events, {seconds:.1f} s "
+        f"({done.lives / seconds:,.0f} lives/s, {done.events / seconds:,.0f} events/s)."
+    )
+    drawn.write(
+        f"A value was chosen in {done.decided:,} lives; servers answered {done.reports:,} times."
+    )
+
+
+def _faults(drawn: Canvas, met: tuple[int, ...]) -> None:
+    rows = [(fault.label, f"{met[fault]:,}") for fault in Fault]
+    drawn.table(("fault", "times"), rows, numbers=("times",))
+
+
+def _explain(drawn: Canvas, setup: Setup, failure: Life, path: Path | None) -> None:
+    """The seed, how to see it again, and the schedule that breaks the rule."""
+    drawn.write()
+    drawn.write(f"Broken by seed {failure.seed}: {failure.broken}.")
+    drawn.write(f"Again: {_command(setup, failure.seed)}")
+    _, acts = record(failure.seed, setup)
+    _keep(setup, failure, _draw_broken(drawn, setup, failure, play(setup, acts)), path)
+
+
+def _command(setup: Setup, seed: int) -> str:
+    liveness = " --liveness" if setup.liveness else ""
+    rule = "" if setup.protocol.name == "paxos" else f" --rule {setup.protocol.name}"
+    network = f" --network {setup.network.name}" if setup.network.name in PARTIAL else ""
+    return (
+        f"paxos simulate --servers {setup.servers} --proposers {setup.proposers} "
+        f"--readers {setup.readers}{liveness}{rule}{network} --seed {seed}"
+    )
+
+
+# --- one life -----------------------------------------------------------------------------------
+
+
+def _draw_life(drawn: Canvas, setup: Setup, seed: int, path: Path | None) -> int:
+    life, acts = record(seed, setup)
+    played = play(setup, acts)
+    drawn.write(_title(setup))
+    drawn.write(f"Seed {seed}, {life.events} events, {life.ticks} ticks. Time runs down.")
+    if life.broken is not None:
+        _keep(setup, life, _draw_broken(drawn, setup, life, played), path)
+        return 1
+    _draw(drawn, setup, played)
+    chosen = "nothing was chosen" if life.chosen is None else f"{life.chosen} was chosen"
+    drawn.write(f"No rule was broken; {chosen}. Digest {life.digest}.")
+    _keep(setup, life, played, path)
+    return 0
+
+
+def _keep(setup: Setup, life: Life, played: Played, path: Path | None) -> None:
+    facts = {"seed": str(life.seed), "network": setup.network.name}
+    facts |= {"broken": life.broken} if life.broken is not None else {}
+    with recording(path, "simulation", setup.protocol, facts) as recorder:
+        play(setup, played.acts, recorder)
+
+
+def _draw_broken(drawn: Canvas, setup: Setup, life: Life, played: Played) -> Played:
+    """Draw the shortest schedule that breaks the rule, and return it."""
+    if life.broken is None or life.broken == LIVENESS:
+        _draw(drawn, setup, played)
+        drawn.write(f"Somebody got no answer within {LIVENESS_TICKS:,} ticks after the last fault.")
+        return played
+    shortest = shrink(setup, played.acts, life.broken)
+    told = f"{len(shortest.acts)} of the {len(played.acts)} things that happened"
+    drawn.write(f"Broken: {life.broken}, by {told}.")
+    _draw(drawn, setup, shortest)
+    return shortest
+
+
+def _draw(drawn: Canvas, setup: Setup, played: Played) -> None:
+    drawn.legend("something happens to a server")
+    width = WIDE if setup.servers <= NARROW else NARROW
+    drawn.picture(sorted(setup.quorum.members), played.history, width=width)

@@ -1,0 +1,40 @@
+"""What servers that run say of a decision: the scene for ``paxos explain --node``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import click
+
+from paxos import PaxosError, QuorumSystem, ServerId, server
+from paxos_adapters.codecs import LENIENT
+from paxos_adapters.node.control_client import ask
+from paxos_adapters.node.control_protocol import AskState, Problem, StateIs
+from paxos_lab.explain import Scene, of_states
+from paxos_lab.record import Coder
+
+PATIENCE_S = 3.0
+
+
+def told(nodes: Iterable[Path], name: str) -> Scene[str]:
+    """The scene, from the servers on the data files ``nodes``, all of one cluster."""
+    coder = Coder(LENIENT)
+    quorums = set[QuorumSystem]()
+    states: list[server.Server[str]] = []
+    up = set[ServerId]()
+    for data in nodes:
+        try:
+            answer = ask(data, AskState(name), patience_s=PATIENCE_S)
+            if isinstance(answer, Problem):
+                raise click.ClickException(answer.text)
+            if not isinstance(answer, StateIs):
+                raise click.ClickException(f"the server on {data} is of another version.")
+            quorums.add(coder.quorum(answer.quorum))
+            states.append(coder.state(answer.state))
+            up.update(answer.up)
+        except PaxosError as error:
+            raise click.ClickException(str(error)) from error
+    if len(quorums) != 1:
+        raise click.ClickException("these servers are not of one cluster: their quorums differ.")
+    return of_states(quorums.pop(), states, up)

@@ -1,0 +1,59 @@
+"""``paxos view``: a recording as one page of HTML, to go through it step by step."""
+
+from __future__ import annotations
+
+import webbrowser
+from pathlib import Path
+
+import click
+
+from paxos_adapters.outputs import OutputRefused, check, replace
+from paxos_cli.failures import Failure
+from paxos_cli.output import say
+from paxos_cli.paths import OutputFile
+from paxos_cli.recording import asked, replayed
+from paxos_lab.explain import UnknownDecision
+from paxos_lab.record import RecordingError, Replay
+from paxos_lab.view import PAGE, Page, page
+
+
+@click.command(short_help="Write a page to go through a recording step by step.")
+@click.argument("files", nargs=-1, required=True, metavar="FILE... [NAME]")
+@click.option(
+    "--out",
+    type=OutputFile(PAGE),
+    metavar="PAGE",
+    help="Where to write it, if not beside FILE.",
+)
+@click.option("--open", "opens", is_flag=True, help="Open it in a browser.")
+def view(files: tuple[str, ...], out: Path | None, opens: bool) -> int:
+    """Write a page that shows the decision NAME, or all, of the recordings FILES.
+
+    The page is one file that needs neither a network nor a server: each step with a picture, what
+    every server holds, and what can be said by then. It holds the values that were proposed, so it
+    is made readable for its owner alone.
+    """
+    paths, name = asked(files)
+    path = paths[0].with_suffix(".html") if out is None else out
+    try:
+        check(path, PAGE)
+    except OutputRefused as error:
+        raise click.ClickException(f"{error} (--out names another.)") from error
+    made = _page(replayed(tuple(paths)), ", ".join(it.name for it in paths), name)
+    try:
+        replace(path, PAGE, made.html.encode(errors="backslashreplace"))
+    except OSError as error:
+        raise Failure(error) from error
+    if made.left_out:
+        say(made.left_out, err=True)
+    say(path)
+    if opens and not webbrowser.open(path.resolve().as_uri()):
+        raise click.ClickException("no browser was found: open the page by hand.")
+    return 0
+
+
+def _page(found: Replay, title: str, name: str | None) -> Page:
+    try:
+        return page(found, title=title, name=name)
+    except (RecordingError, UnknownDecision) as error:
+        raise click.ClickException(str(error)) from error

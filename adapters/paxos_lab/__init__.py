@@ -1,0 +1,1 @@
+"""What is done to a machine: explored, simulated, recorded, explained and drawn."""

@@ -1,0 +1,163 @@
+"""Where a scene comes from: a replay, or the files of servers.
+
+A vote counts once it is durable. In a replay that is so when the save that it waits for is over, or
+when a server starts from it: what a crash has left on a disk shows at the restart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Set
+from pathlib import Path
+
+from paxos import (
+    Accepted,
+    Acceptor,
+    From,
+    Nack,
+    PaxosError,
+    Proposal,
+    QuorumSystem,
+    ServerId,
+    server,
+)
+from paxos.ballot import V
+from paxos.proposer import Accepting, Preparing
+from paxos_adapters.codecs import LENIENT
+from paxos_adapters.file import Identity, inspect, rows
+from paxos_adapters.file.reserved_rounds import RESERVED, kept
+from paxos_adapters.file.rows import ACCEPTOR, ROUND, acceptor_of, round_of
+from paxos_lab.explain.evidence import Known, Scene
+from paxos_lab.machines.protocols import LECTURE
+from paxos_lab.record import Replay, Step
+
+FIRST_VALUE_ONLY = LECTURE[0].name
+
+
+class UnknownDecision(PaxosError, KeyError):
+    """There is nothing about a decision of that name."""
+
+    def __init__(self, name: str, names: Iterable[str]) -> None:
+        known = ", ".join(repr(it) for it in sorted(names) if it)
+        there = f"there are {known}" if known else "there is one, without a name"
+        super().__init__(f"there is nothing about a decision {name!r}; {there}.")
+        self.name = name
+
+    def __str__(self) -> str:
+        """Without the quotes that a KeyError puts around it."""
+        return str(self.args[0])
+
+
+class MembersDiffer(PaxosError):
+    """Stores of different memberships were to be explained together."""
+
+    def __init__(self, one: Identity, other: Identity) -> None:
+        super().__init__(
+            f"the store of {one} has the members {one.members}, and that of {other} has "
+            f"{other.members}. "
+            "Name stores of one membership only."
+        )
+
+
+def of_replay(replay: Replay, name: str = "") -> Scene[str]:
+    """The scene of the decision ``name`` where the replay ends. Raises UnknownDecision."""
+    steps = [step for step in replay.steps if step.entry.name == name]
+    if not steps:
+        raise UnknownDecision(name, replay.names)
+    said = [(it.sender, it.message) for step in steps for it in step.sent]
+    return Scene(
+        replay.quorum,
+        {
+            me: _known(replay, lanes, name)
+            for me, lanes in _lanes(steps).items()
+            if me in replay.quorum.members
+        },
+        tuple(vote for step in steps for vote in step.votes),
+        tuple(From(me, message) for me, message in said if isinstance(message, Nack)),
+        replay.headers[0].protocol == FIRST_VALUE_ONLY,
+    )
+
+
+def of_states(
+    quorum: QuorumSystem, states: Iterable[server.Server[V]], up: Set[ServerId]
+) -> Scene[V]:
+    """The scene of a decision in servers that run, from the ``states`` of some of them.
+
+    ``up`` are all that run. Votes that only those have seen who count them are counted, too.
+    """
+    known = {it.proposer.me: it for it in states}
+    votes = [
+        From(voter, Accepted(tally.ballot, tally.value))
+        for state in known.values()
+        for tally in state.learner.tallies
+        for voter in sorted(tally.voters)
+    ]
+    servers = {me: Known(it.acceptor, it.proposer, it.learner.choice) for me, it in known.items()}
+    return Scene(quorum, servers, tuple(votes), heard=frozenset(up))
+
+
+def of_files(paths: Iterable[Path]) -> dict[str, Scene[str]]:
+    """The scenes of all decisions in the stores of servers that are down, by name.
+
+    All of them are held in memory. Raises MembersDiffer, StoreError and OSError.
+    """
+    stores = {it.server: (it, path) for it, path in ((inspect(it).identity, it) for it in paths)}
+    identities = [it for it, _ in stores.values()]
+    for it in identities:
+        if it.digest != identities[0].digest:
+            raise MembersDiffer(identities[0], it)
+    held = {me: _held(path) for me, (_, path) in stores.items()}
+    return {
+        name: Scene(identities[0].quorum, {me: Known(it[name]) for me, it in held.items()})
+        for name in sorted({name for it in held.values() for name in it.told})
+    }
+
+
+class _Held:
+    """What a server will hold when it starts: for each name in ``told``, and for any other."""
+
+    def __init__(self, told: dict[str, Acceptor[bytes]], block: int) -> None:
+        self.told = told
+        self._block = block
+
+    def __getitem__(self, name: str) -> Acceptor[str]:
+        held, _ = kept((self.told.get(name, Acceptor[bytes]()),), self._block)
+        it = held.accepted
+        proposal = None if it is None else Proposal(it.ballot, LENIENT.decode(it.value))
+        return Acceptor(held.promised, proposal)
+
+
+def _held(path: Path) -> _Held:
+    told: dict[str, Acceptor[bytes]] = {}
+    block = 0
+    for row in rows(path):
+        if row.kind == ACCEPTOR:
+            told[row.name] = acceptor_of(row)
+        elif row.key == (RESERVED, ROUND):
+            block = round_of(row).round
+    return _Held(told, block)
+
+
+def _lanes(steps: Iterable[Step[str]]) -> dict[ServerId, set[ServerId]]:
+    """By id: the lanes of each server, of which the explorer has two."""
+    lanes: dict[ServerId, set[ServerId]] = {}
+    for step in steps:
+        if step.after is not None:
+            lanes.setdefault(step.after.proposer.me, set()).add(step.entry.server)
+    return lanes
+
+
+def _known(replay: Replay, lanes: Iterable[ServerId], name: str) -> Known[str]:
+    """All that is known of one server, be it in several lanes."""
+    disks = (replay.disks.get((lane, name), {}) for lane in lanes)
+    memories = [it for disk in disks for it in disk.values() if isinstance(it, Acceptor)]
+    states = [it for lane in lanes if (it := replay.states.get((lane, name))) is not None]
+    at_work = sorted(states, key=_is_at_work)
+    return Known(
+        max(memories, key=lambda it: it.promised, default=Acceptor[str]()),
+        at_work[-1].proposer if at_work else None,
+        next((it.learner.choice for it in states if it.learner.choice is not None), None),
+    )
+
+
+def _is_at_work(state: server.Server[str]) -> bool:
+    return isinstance(state.proposer.phase, Preparing | Accepting)

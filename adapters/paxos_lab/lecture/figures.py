@@ -1,0 +1,129 @@
+"""The nine figures of the lecture's part 1, each made from a run of its scenario.
+
+A figure is of the run as it was recorded and replayed. Some end early, where the lecture's own do;
+what was said after a choice to nobody who heard it is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TypeAlias
+
+from attrs import evolve, frozen
+
+from paxos import Chosen
+from paxos_adapters.codecs import TEXT
+from paxos_lab.draw.layout import part
+from paxos_lab.draw.svg import svg
+from paxos_lab.lecture import SCENARIOS
+from paxos_lab.lecture.flow import flow
+from paxos_lab.lecture.numbers import numbers
+from paxos_lab.machines.faulty import PROTOCOLS
+from paxos_lab.record import Recorder, Story, replay, story
+
+Draw: TypeAlias = Callable[[Story, str], str]
+
+
+@frozen
+class Figure:
+    """A figure of the scenario ``run``; it ends with the step ``last``, if that is said."""
+
+    run: str
+    title: str
+    caption: Callable[[Story], str] = lambda _: ""
+    last: int | None = None
+    draw: Draw | None = None
+
+
+def _tally(told: Story) -> str:
+    """Who holds what at the end."""
+    held: dict[str, int] = {}
+    looks = {it.lane: it.look for it in told.moments}
+    for look in looks.values():
+        if look is not None and look.accepted is not None:
+            value = look.accepted.value
+            held[value] = held.get(value, 0) + 1
+    votes = ", ".join(f"{value} {count}" for value, count in held.items())
+    return f"Of {len(told.lanes)} servers: {votes}."
+
+
+def _majority(told: Story) -> str:
+    most = len(told.lanes) // 2 + 1
+    return f"{_tally(told)} No value has {most}, and none ever will."
+
+
+def _says(words: str) -> Callable[[Story], str]:
+    return lambda _: words
+
+
+FIGURES: dict[str, Figure] = {
+    "split-votes": Figure(
+        "split-votes", "Split votes: acceptors that keep their first value", _majority, last=18
+    ),
+    "conflicting-choices": Figure(
+        "conflicting-choices",
+        "Conflicting choices: acceptors that accept everything",
+        _says("S3 is in both majorities, and nobody asked it what it holds."),
+    ),
+    "conflicting-choices-continued": Figure(
+        "looking-first",
+        "Conflicting choices, continued: looking first is not enough",
+        _says("S5 looked before red was accepted, and red came after it had looked."),
+    ),
+    "proposal-number": Figure(
+        "livelock",
+        "Proposal numbers: unique, in order, and the higher one has priority",
+        draw=numbers,
+    ),
+    "basic-paxos": Figure(
+        "two-phases", "Basic Paxos: look under a number, then write under it", draw=flow
+    ),
+    "already-chosen": Figure(
+        "already-chosen",
+        "Example 1: the value is chosen already",
+        _says("Any two majorities share a server: S3 tells S5 of X, and S5 proposes X."),
+    ),
+    "not-chosen-seen": Figure(
+        "not-chosen-seen",
+        "Example 2: not chosen yet, but seen",
+        _says("S5 cannot tell whether X is chosen, so it proposes X. Both succeed, with X."),
+    ),
+    "not-chosen-unseen": Figure(
+        "not-chosen-unseen",
+        "Example 3: not chosen, and not seen",
+        _says("S3 has promised 4.5 and refuses 3.1: the older proposal is cut off, and adopts Y."),
+    ),
+    "livelock": Figure(
+        "livelock",
+        "Livelock: two proposers block each other",
+        _says("And so on: nothing is ever accepted. A random delay ends it, or a leader."),
+        last=81,
+    ),
+}
+"""The figures by name, in the order of the lecture."""
+
+
+def drawn(figures: Mapping[str, Figure] = FIGURES) -> dict[str, str]:
+    """Every figure as SVG, by name, from a new run of each scenario."""
+    return {name: _drawn(figure) for name, figure in figures.items()}
+
+
+def _drawn(figure: Figure) -> str:
+    told = part(_story(figure.run), last=figure.last)
+    if figure.draw is not None:
+        return figure.draw(told, figure.title)
+    return svg(told, title=figure.title, caption=figure.caption(told))
+
+
+def _story(name: str) -> Story:
+    scenario = SCENARIOS[name]
+    protocol = scenario.protocol
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "run.jsonl"
+        with Recorder(path, codec=TEXT, runtime="lecture", protocol=protocol.name) as recorder:
+            scenario.schedule(scenario.stage(recorder))
+        told = story(replay(path, protocols={**PROTOCOLS, protocol.name: protocol}))
+    heard = (it for it in told.arrows if it.arrived or not isinstance(it.message, Chosen))
+    return evolve(told, arrows=tuple(heard))

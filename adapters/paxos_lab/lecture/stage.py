@@ -1,0 +1,293 @@
+"""The stage: whole servers, and messages that wait until the schedule delivers them, by name.
+
+- Nothing happens by itself: no message arrives and no time passes unless the schedule says so.
+- What a server has broadcast last can be delivered, to anybody and as often as one likes; what an
+  earlier ``said`` gave can still arrive, late.
+- What a step saves is durable at once; a crash leaves that, and nothing else.
+- Whatever happens is in the history, and every acceptance among the votes, whoever hears of it.
+- A claim that does not hold ends the schedule with an error that names it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeAlias
+
+from attrs import evolve
+
+from paxos import (
+    Accepted,
+    Acceptor,
+    Ballot,
+    Beat,
+    Broadcast,
+    Choice,
+    Done,
+    From,
+    Inquire,
+    MaxRound,
+    Message,
+    NothingChosen,
+    NotYetChosen,
+    PaxosError,
+    Prepare,
+    Propose,
+    ServerId,
+    To,
+    Wake,
+    WakeMe,
+    invariants,
+    majority,
+    proposer,
+    server,
+)
+from paxos.errors import assert_never
+from paxos_adapters.memory import Delivery, MemoryStore, ServerDown
+from paxos_adapters.ports import Witness
+from paxos_lab.draw import Moment
+from paxos_lab.machines.protocols import PAXOS, Event, Protocol, Server
+from paxos_lab.transitions import settle
+
+S1, S2, S3, S4, S5 = (ServerId(number) for number in range(1, 6))
+
+Answers: TypeAlias = tuple[From[Message[str]], ...]
+"""What servers answered, each with its name, on its way."""
+
+
+class NotAsTheLectureSays(PaxosError):
+    """A schedule went another way than the lecture says."""
+
+    def __init__(self, claim: str) -> None:
+        super().__init__(
+            f"it does not hold that {claim}: the protocol that was played does not do what the "
+            "lecture says of it. Look at the history for the first message that is wrong."
+        )
+        self.claim = claim
+
+
+class OutOfTurn(PaxosError):
+    """A schedule asks for something that cannot happen now."""
+
+    def __init__(self, me: ServerId, what: str) -> None:
+        super().__init__(
+            f"server {me} {what}, so the schedule cannot go on. Look at the history for what it "
+            "did instead."
+        )
+
+
+class Stage:
+    """Servers that do one thing at a time, when the schedule says so.
+
+    >>> stage = Stage(servers=3)
+    >>> stage.propose(S1, "X")
+    >>> _ = stage.deliver(S1, to=(S1, S2))  # Prepare, and the promises
+    >>> _ = stage.deliver(S1, to=(S1, S2))  # Accept, and the acceptances
+    >>> stage.chosen, stage.knows(S1), stage.knows(S2)
+    (['X'], 'X', None)
+    """
+
+    def __init__(
+        self, protocol: Protocol = PAXOS, servers: int = 5, witness: Witness[str] | None = None
+    ) -> None:
+        self.protocol = protocol
+        self.servers = tuple(ServerId(number) for number in range(1, servers + 1))
+        self.quorum = majority(self.servers)
+        self.history: list[Delivery[Message[str]] | Moment] = []
+        self.votes: list[From[Accepted[str]]] = []
+        self.claims: list[str] = []
+        self._witness = witness
+        if witness is not None:
+            witness.at(0)
+        self._disks = {me: MemoryStore[server.Record[str]]() for me in self.servers}
+        self._states: dict[ServerId, Server] = {me: self._start(me) for me in self.servers}
+        self._said: dict[ServerId, Message[str]] = {}
+        self._wakes: dict[ServerId, Wake] = {}
+        self._beats: dict[ServerId, Beat] = {}
+
+    def propose(self, me: ServerId, value: str, *, in_round: int = 1) -> None:
+        """``me`` proposes ``value``, and has seen the rounds below ``in_round``."""
+        self.tell(me, f"S{me} proposes {value}")
+        self._begin(me, Propose(value), in_round)
+
+    def inquire(self, me: ServerId, *, in_round: int = 1) -> None:
+        """``me`` asks what is chosen, and has seen the rounds below ``in_round``."""
+        self.tell(me, f"S{me} asks what is chosen")
+        self._begin(me, Inquire(), in_round)
+
+    def deliver(self, me: ServerId, *, to: Sequence[ServerId]) -> tuple[Message[str], ...]:
+        """What ``me`` has said last reaches ``to``, and their answers reach ``me``."""
+        answers = self.arrive(me, self.said(me), to=to)
+        for answer in answers:
+            self.arrive(answer.sender, answer.message, to=(me,))
+        return tuple(answer.message for answer in answers)
+
+    def both_phases(self, me: ServerId, *, to: Sequence[ServerId]) -> None:
+        """The Prepare of ``me`` and then its Accept reach ``to``, and all answers reach ``me``."""
+        self.deliver(me, to=to)
+        self.deliver(me, to=to)
+
+    def arrive(self, sender: ServerId, message: Message[str], *, to: Sequence[ServerId]) -> Answers:
+        """``message`` from ``sender`` reaches ``to``, in this order; what they answer waits."""
+        before = {choice.chosen for choice in self.choices}
+        answers: list[From[Message[str]]] = []
+        for receiver in to:
+            self.state(receiver)
+            self.history.append(Delivery(0.0, sender, receiver, message))
+            answers.extend(self._step(receiver, From(sender, message)))
+        for choice in self.choices:
+            if choice.chosen not in before:
+                self.tell(to[-1], f"{choice.chosen.value} is chosen under {choice.chosen.ballot}")
+        return tuple(answers)
+
+    def wake(self, me: ServerId) -> None:
+        """The wake-up that ``me`` waits for comes."""
+        if me not in self._wakes:
+            raise OutOfTurn(me, "waits for no wake-up")
+        before = self._said.pop(me)
+        self._step(me, self._wakes[me])
+        now = self._said.setdefault(me, before)
+        if now is before:
+            self.tell(me, f"S{me} wakes up and leaves the floor")
+        elif type(now) is Prepare and now != before:
+            self.tell(me, f"S{me} wakes up and starts over under {now.ballot}")
+        else:
+            self.tell(me, f"S{me} wakes up and asks again")
+
+    def beat(self, me: ServerId, *, to: Sequence[ServerId]) -> None:
+        """It is time for the next heartbeat of ``me``, and it reaches ``to``."""
+        if me not in self._beats:
+            raise OutOfTurn(me, "has no proposal under way")
+        request = self._said.pop(me)
+        self._step(me, self._beats[me])
+        self.arrive(me, self.said(me), to=to)
+        self._said[me] = request
+
+    def crash(self, me: ServerId) -> None:
+        """``me`` goes down; what it has saved survives."""
+        self.state(me)
+        del self._states[me]
+        for waiting in self._said, self._wakes, self._beats:
+            waiting.pop(me, None)
+        if self._witness is not None:
+            self._witness.ended(me, "", "crashed")
+        self.tell(me, f"S{me} crashes")
+
+    def restart(self, me: ServerId, *, round_lost: bool = False) -> None:
+        """``me`` starts from what it has saved; with ``round_lost``, from all but its MaxRound."""
+        if round_lost:
+            kept = [it for it in self._disks[me].load().records if type(it) is not MaxRound]
+            self._disks[me] = MemoryStore()
+            self._disks[me].save(tuple(kept))
+        self._states[me] = self._start(me)
+        self.tell(me, f"S{me} is back, its round forgotten" if round_lost else f"S{me} is back")
+
+    def tell(self, me: ServerId, what: str) -> None:
+        """Something happens at ``me``, with no message to show for it."""
+        self.history.append(Moment(me, what))
+
+    def check(self, claim: str, holds: bool) -> None:
+        """Note what the run has shown. Raises NotAsTheLectureSays if it does not hold."""
+        if not holds:
+            raise NotAsTheLectureSays(claim)
+        self.claims.append(claim)
+
+    def said(self, me: ServerId) -> Message[str]:
+        """What ``me`` has broadcast last."""
+        if me not in self._said:
+            raise OutOfTurn(me, "has said nothing")
+        return self._said[me]
+
+    def state(self, me: ServerId) -> Server:
+        """The state of a server. Raises ServerDown."""
+        if me not in self._states:
+            raise ServerDown(me)
+        return self._states[me]
+
+    def is_up(self, me: ServerId) -> bool:
+        """Whether ``me`` has not crashed."""
+        return me in self._states
+
+    def acceptor(self, me: ServerId) -> Acceptor[str]:
+        """What ``me`` has promised and accepted, or has saved of it if it is down."""
+        if me in self._states:
+            return self._states[me].acceptor
+        saved = [it for it in self._disks[me].load().records if type(it) is Acceptor]
+        return saved[-1] if saved else Acceptor()
+
+    def knows(self, me: ServerId) -> str | None:
+        """What ``me`` knows to be chosen."""
+        choice = self.state(me).learner.choice
+        return None if choice is None else choice.chosen.value
+
+    def holders(self, value: str) -> set[ServerId]:
+        """Who has accepted ``value`` and not another one since."""
+        held = {me: self.acceptor(me).accepted for me in self.servers}
+        return {me for me, it in held.items() if it is not None and it.value == value}
+
+    @property
+    def choices(self) -> tuple[Choice[str], ...]:
+        """Every proposal that a majority has accepted, whoever knows it, in the order of ballots.
+
+        Each value has its own votes: a broken protocol can have two chosen under one ballot.
+        """
+        values = dict.fromkeys(vote.message.value for vote in self.votes)
+        found: list[Choice[str]] = []
+        for value in values:
+            votes = [vote for vote in self.votes if vote.message.value == value]
+            found.extend(invariants.choices(votes, self.quorum))
+        return tuple(sorted(found, key=lambda choice: choice.chosen.ballot))
+
+    @property
+    def chosen(self) -> list[str]:
+        """The values of the choices."""
+        return [choice.chosen.value for choice in self.choices]
+
+    def _start(self, me: ServerId) -> Server:
+        records = self._disks[me].load().records
+        if self._witness is not None:
+            self._witness.began(me, "", self.quorum, records)
+        return server.start(me, self.quorum, records)
+
+    def _begin(self, me: ServerId, request: Propose[str] | Inquire, in_round: int) -> None:
+        state = self.state(me)
+        seen = proposer.observe(state.proposer, Ballot(in_round - 1, me))
+        self._states[me] = evolve(state, proposer=seen)
+        if self._witness is not None and seen is not state.proposer:
+            self._witness.given(me, "", self._states[me])
+        self._step(me, request)
+
+    def _step(self, me: ServerId, event: Event) -> Answers:
+        transition = settle(self.protocol.receive(self.state(me), event))
+        if self._witness is not None:
+            self._witness.at(len(self.history))
+            self._witness.took(me, "", event, transition.state, waits=False)
+        if transition.record is not None:
+            self._disks[me].save((transition.record,))
+        self._states[me] = transition.state
+        answers = (self._carry_out(me, effect) for effect in transition.effects)
+        return tuple(answer for answer in answers if answer is not None)
+
+    def _carry_out(self, me: ServerId, effect: server.Effect[str]) -> From[Message[str]] | None:
+        if type(effect) is To:
+            if type(effect.message) is Accepted:
+                self.votes.append(From(me, effect.message))
+            return From(me, effect.message)
+        if type(effect) is Broadcast:
+            self._said[me] = effect.message
+        elif type(effect) is WakeMe:
+            if type(effect.wake) is Beat:
+                self._beats[me] = effect.wake
+            elif type(effect.wake) is Wake:
+                self._wakes[me] = effect.wake
+        elif type(effect) is Done:
+            self._finish(me, f"{effect.value} is chosen")
+        elif type(effect) is NothingChosen:
+            self._finish(me, f"nothing is chosen below {effect.ballot}")
+        elif type(effect) is not NotYetChosen:
+            assert_never(effect)
+        return None
+
+    def _finish(self, me: ServerId, what: str) -> None:
+        self._wakes.pop(me, None)
+        self._beats.pop(me, None)
+        self.tell(me, f"S{me} knows that {what}")

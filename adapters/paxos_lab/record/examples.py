@@ -1,0 +1,169 @@
+"""Counterexamples of the explorer as recordings, and back.
+
+- A process of the explorer is a lane of its own: A2 is what server 2 does as an acceptor, P2 what
+  it does as a proposer. Both speak as server 2.
+- What was explored is among the facts, so that the explorer can take the same run again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from attrs import define
+
+from paxos import InvariantError, ServerId, server
+from paxos_adapters.codecs import TEXT
+from paxos_lab.explore.counterexamples import (
+    Act,
+    Counterexample,
+    Taken,
+    choices,
+    name,
+    words,
+)
+from paxos_lab.explore.interleavings import Fate, Interleavings
+from paxos_lab.explore.scopes import Scope
+from paxos_lab.machines.faulty import PROTOCOLS
+from paxos_lab.record.entries import Ended, Freed, Took
+from paxos_lab.record.errors import RecordingError
+from paxos_lab.record.reading import discard
+from paxos_lab.record.recorder import Recorder
+from paxos_lab.record.replay import Replay, replay
+from paxos_lab.record.replayer import Step
+from paxos_lab.transitions import settle
+
+RUNTIME = "exploration"
+COUNTS = "acceptors", "proposers", "readers", "inquirers", "reads", "ballots", "crashes"
+
+
+@define
+class _Process:
+    """One process, run for real: with all that the explorer leaves out of its states."""
+
+    state: server.Server[str]
+    disk: dict[type, server.Record[str]]
+
+
+def write(path: Path, example: Counterexample) -> None:
+    """Record the run of ``example``, in place of what is there.
+
+    Raises OutputRefused, and what has ended the recording.
+    """
+    scope, ids = example.scope, example.machine.processes.ids
+    lanes = {ServerId(process + 1): name(scope, process) for process in range(len(ids))}
+    facts = {count: str(getattr(scope, count)) for count in COUNTS} | {"rule": example.rule}
+    discard(path)
+    with Recorder(
+        path,
+        codec=TEXT,
+        runtime=RUNTIME,
+        protocol=scope.protocol.name,
+        facts=facts,
+        lanes=lanes,
+    ) as recorder:
+        recorder.at(0)
+        processes = [
+            _begin(recorder, scope, me, lane, {}) for me, lane in zip(ids, lanes, strict=True)
+        ]
+        for number, taken in enumerate(example.run, start=1):
+            recorder.at(number)
+            process = taken.act.process
+            lane = ServerId(process + 1)
+            _take(recorder, scope, lane, processes[process], taken.act)
+            if taken.act.fate is not Fate.GOES_ON:
+                recorder.ended(lane, "", taken.act.fate.value)
+                disk = processes[process].disk
+                processes[process] = _begin(recorder, scope, ids[process], lane, disk)
+    if recorder.failure is not None:
+        raise recorder.failure
+
+
+def _begin(
+    recorder: Recorder[str],
+    scope: Scope,
+    me: ServerId,
+    lane: ServerId,
+    disk: dict[type, server.Record[str]],
+) -> _Process:
+    records = tuple(disk.values())
+    recorder.began(me, "", scope.quorum, records, lane=lane)
+    return _Process(server.start(me, scope.quorum, records), disk)
+
+
+def _take(
+    recorder: Recorder[str], scope: Scope, lane: ServerId, process: _Process, act: Act
+) -> None:
+    if act.event is None:
+        return
+    try:
+        taken = settle(scope.protocol.receive(process.state, act.event))
+    except InvariantError as error:
+        recorder.broke(lane, "", act.event, error)
+        return
+    process.state = taken.state
+    recorder.took(lane, "", act.event, taken.state, taken.record is not None)
+    if taken.record is not None:
+        process.disk[type(taken.record)] = taken.record
+        if act.fate is not Fate.UNSENT:
+            recorder.saved(lane, "", 1)
+
+
+def read(path: Path) -> Counterexample:
+    """Play the recording at ``path`` again. Raises OSError, and RecordingError if it differs."""
+    found = replay(path)
+    if found.difference is not None:
+        raise RecordingError(f"{found.difference.text}: the protocol has changed since.")
+    header = found.headers[0]
+    try:
+        acceptors, proposers, readers, inquirers, reads, ballots, crashes = (
+            int(header.facts[it]) for it in COUNTS
+        )
+        scope = Scope(
+            acceptors=acceptors,
+            proposers=proposers,
+            readers=readers,
+            inquirers=inquirers,
+            reads=reads,
+            ballots=ballots,
+            crashes=crashes,
+            protocol=PROTOCOLS[header.protocol],
+            quorum=header.quorum,
+            reduced=False,
+        )
+        rule = header.facts["rule"]
+    except (KeyError, ValueError) as error:
+        raise RecordingError(
+            f"{path} is a recording, and none of the explorer ({type(error).__name__}: {error}): "
+            "paxos replay plays it."
+        ) from error
+    machine = Interleavings(scope)
+    return Counterexample(rule, machine, tuple(_taken(machine, _acts(found))))
+
+
+def _acts(found: Replay) -> Iterator[Act]:
+    steps = [it for it in found.steps if isinstance(it.entry.what, Took | Freed | Ended)]
+    for place, step in enumerate(steps):
+        process, what = step.entry.server - 1, step.entry.what
+        if isinstance(what, Took):
+            is_unsent = what.waits and _is_end(steps, place + 1)
+            yield Act(process, what.event, Fate.UNSENT if is_unsent else Fate.GOES_ON)
+        elif isinstance(what, Ended) and what.why != Fate.UNSENT.value:
+            yield Act(process, None, Fate.CRASHES)
+
+
+def _is_end(steps: Sequence[Step[str]], place: int) -> bool:
+    return place < len(steps) and isinstance(steps[place].entry.what, Ended)
+
+
+def _taken(machine: Interleavings, acts: Iterator[Act]) -> Iterator[Taken]:
+    (state,) = machine.start()
+    for number, act in enumerate(acts, start=1):
+        after = dict(choices(machine, state)).get(act)
+        if after is None:
+            raise RecordingError(
+                f"event {number} was {words(machine.scope, act)!r}, which cannot happen now: the "
+                "protocol has changed since."
+            )
+        yield Taken(act, state, after)
+        state = after

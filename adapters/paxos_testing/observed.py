@@ -1,0 +1,226 @@
+"""Clusters in memory for tests: their messages are shuffled and lost, and they tell what happened.
+
+- Which message comes next, and which is lost, is drawn from the seed; the same seed does it again.
+- All that happens is kept, what broke the cluster included, and ``account`` draws it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import count
+from pathlib import Path
+from typing import Generic, TypeAlias, TypeVar
+
+from attrs import Factory, field, frozen
+
+from paxos import From, Inquire, Message, PaxosError, Propose, QuorumSystem, Read, ServerId, server
+from paxos.errors import assert_never
+from paxos.proposer import ClientRequest
+from paxos_adapters.host import DEFAULT_PACE, Pace
+from paxos_adapters.memory import Cluster, Delivery, Event
+from paxos_adapters.ports import Store, Witness
+from paxos_lab.draw import Moment, describe, space_time
+from paxos_lab.record import Recorder
+
+V = TypeVar("V")
+
+MAX_DRAWN = 200
+"""How many of the last things that happened are drawn."""
+
+LANE = 9
+
+
+@frozen
+class Asked(Generic[V]):
+    """A program asked ``server`` for something."""
+
+    server: ServerId
+    request: ClientRequest[V]
+
+
+@frozen
+class Lost(Generic[V]):
+    """A message that will not arrive."""
+
+    sender: ServerId
+    receiver: ServerId
+    message: Message[V]
+
+
+Happening: TypeAlias = Delivery[Message[V]] | Asked[V] | Lost[V] | Moment
+"""Whatever a cluster notes; values are put into words only when they are drawn."""
+
+
+class LossError(PaxosError, ValueError):
+    """A share of lost messages that is none, or that lets nothing ever arrive."""
+
+    def __init__(self, loss: float) -> None:
+        super().__init__(f"a loss of {loss} cannot be: name a share from 0 to below 1.")
+
+
+class WatchedCluster(Cluster[V]):
+    """A ``memory.Cluster`` whose messages come in any order, and get lost; ``history`` is all."""
+
+    def __init__(
+        self,
+        servers: int = 3,
+        *,
+        quorum: QuorumSystem | None = None,
+        stores: Callable[[ServerId], Store[server.Record[V]]] | None = None,
+        pace: Pace = DEFAULT_PACE,
+        seed: int = 0,
+        shuffle: bool = True,
+        loss: float = 0.0,
+        witness: Witness[V] | None = None,
+    ) -> None:
+        """As ``Cluster``; ``loss`` is the share of messages that never arrive.
+
+        Raises LossError unless 0 <= loss < 1.
+        """
+        if not 0 <= loss < 1:
+            raise LossError(loss)
+        super().__init__(
+            servers, quorum=quorum, stores=stores, pace=pace, seed=seed, witness=witness
+        )
+        self.seed = seed
+        self.history: list[Happening[V]] = []
+        self._shuffle = shuffle
+        self._loss = loss
+
+    def crash(self, me: ServerId) -> None:
+        """As ``Cluster``, and noted."""
+        super().crash(me)
+        self.history.append(Moment(me, f"S{me} crashes"))
+
+    def restart(self, me: ServerId) -> None:
+        """As ``Cluster``, and noted."""
+        super().restart(me)
+        self.history.append(Moment(me, f"S{me} starts again"))
+
+    def step(self) -> Event[V] | None:
+        """As ``Cluster``, after the choice of what comes next and what is lost."""
+        queue = self._network.queue
+        while queue:
+            if self._shuffle:
+                place = self._random.randrange(len(queue))
+                following = queue[place]
+                del queue[place]
+                queue.appendleft(following)
+            if self._random.random() >= self._loss:
+                break
+            self.history.append(Lost(*queue.popleft()))
+        return super().step()
+
+    def account(self) -> str:
+        """The seed, a space-time diagram of what happened last, and who knows what."""
+        return "\n".join(self._lines())
+
+    def _lines(self) -> Iterator[str]:
+        yield f"{len(self.servers)} servers, seed {self.seed}. Time runs down."
+        if (left_out := len(self.history) - MAX_DRAWN) > 0:
+            yield f"The first {left_out:,} events are left out."
+        shown = map(_drawn, self.history[-MAX_DRAWN:])
+        for row in space_time(self.servers, shown, width=LANE):
+            yield (row.lanes.ljust(LANE * len(self.servers)) + row.label).rstrip()
+        known = (f"S{me} knows {value}" for me, value in self.chosen.items())
+        yield ", ".join(known) or "Nobody knows what is chosen."
+
+    def _tell(self, me: ServerId, event: server.Event[V]) -> None:
+        """Noted before it happens, so that what breaks a server is seen."""
+        if type(event) is From:
+            self.history.append(Delivery(self._clock.now_s, event.sender, me, event.message))
+        elif type(event) is Propose or type(event) is Inquire or type(event) is Read:
+            self.history.append(Asked(me, event))
+        super()._tell(me, event)
+
+
+def _drawn(it: Happening[V]) -> Delivery[Message[V]] | Moment:
+    if isinstance(it, Lost):
+        return Moment(it.sender, f"{describe(it.message)} to S{it.receiver} is lost")
+    if isinstance(it, Asked):
+        return Moment(it.server, f"S{it.server} {_asks(it.request)}")
+    return it
+
+
+def _asks(request: ClientRequest[V]) -> str:
+    if type(request) is Propose:
+        return f"proposes {request.value}"
+    if type(request) is Inquire:
+        return "inquires"
+    if type(request) is Read:
+        return "reads"
+    assert_never(request)
+
+
+class AsText(Generic[V]):
+    """Whatever values as the text that stands for them: to be recorded, and looked at."""
+
+    def encode(self, value: V) -> bytes:
+        """Text as it is, and of anything else what ``repr`` says."""
+        text = value if isinstance(value, str) else repr(value)
+        return text.encode(errors="surrogateescape")
+
+    def decode(self, encoded: bytes) -> V:
+        """Raises ValueError: there is no way back."""
+        raise ValueError(f"{encoded!r} was recorded as text, and is read as text")
+
+
+@frozen
+class ClusterFactory:
+    """Makes clusters for one test, from one seed; what the fixture ``paxos_cluster`` is.
+
+    With a ``folder``, each cluster is recorded in a file there: paxos replay, explain, view.
+    """
+
+    seed: int
+    folder: Path | None = None
+    accounts: list[Callable[[], str]] = field(factory=list[Callable[[], str]], repr=False)
+    _closing: list[Callable[[], None]] = field(
+        init=False, factory=list[Callable[[], None]], repr=False, eq=False
+    )
+    _seeds: count[int] = field(
+        init=False, repr=False, eq=False, default=Factory(lambda self: count(self.seed), True)
+    )
+
+    def __call__(
+        self,
+        servers: int = 3,
+        *,
+        quorum: QuorumSystem | None = None,
+        stores: Callable[[ServerId], Store[server.Record[V]]] | None = None,
+        pace: Pace = DEFAULT_PACE,
+        seed: int | None = None,
+        shuffle: bool = True,
+        loss: float = 0.0,
+    ) -> WatchedCluster[V]:
+        """A new cluster. Each gets a seed of its own, counted from that of the factory."""
+        own = next(self._seeds)
+        recorder: Recorder[V] | None = None
+        recorded = self.folder and self.folder / f"cluster{len(self.accounts) + 1}.jsonl"
+        if recorded is not None:
+            facts = {"seed": str(own)}
+            recorder = Recorder(recorded, codec=AsText[V](), runtime="memory", facts=facts)
+            self._closing.append(recorder.close)
+        cluster = WatchedCluster(
+            servers,
+            quorum=quorum,
+            stores=stores,
+            pace=pace,
+            seed=own if seed is None else seed,
+            shuffle=shuffle,
+            loss=loss,
+            witness=recorder,
+        )
+        self.accounts.append(lambda: _account(cluster.account, recorded))
+        return cluster
+
+    def close(self) -> None:
+        """Let go of all recordings."""
+        for close in self._closing:
+            close()
+
+
+def _account(account: Callable[[], str], recorded: Path | None) -> str:
+    """What happened, and where to look at it."""
+    where = "" if recorded is None else f"\nRecorded: paxos view {recorded}"
+    return account() + where

@@ -1,0 +1,92 @@
+"""Short forms of the cluster torture, and that it is red when Paxos is broken."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.node_process import Flaw
+from tests.support.spawning import ROOT
+from tests.tools import cluster_torture, lossy_network
+from tests.tools.cluster_torture import NODES, Broken, Cluster, Plan, torture
+from tests.tools.lossy_network import Loopback
+
+SEED = 20131017
+QUICK = 0.05, 0.4
+
+
+def lives(plan: Plan, folder: Path, *, with_weather: bool = False) -> dict[str, int]:
+    return asyncio.run(torture(plan, folder, with_weather=with_weather))
+
+
+def test_one_value_a_name_whoever_is_killed(tmp_path: Path) -> None:
+    seen = lives(Plan(60, SEED, QUICK, in_flight=10), tmp_path)
+
+    assert seen["kills"] == seen["restarts"] >= cluster_torture.LEAST_KILLS, f"seed {SEED}: {seen}"
+    assert seen["decided"] == 60
+    assert seen["votes"] >= 3 * 60
+
+
+def test_one_value_a_name_in_bad_weather(tmp_path: Path) -> None:
+    missing = lossy_network.why_not()
+    if missing is not None:
+        pytest.skip(f"no weather: {missing}")
+    seen = lives(Plan(40, SEED, QUICK, in_flight=10), tmp_path, with_weather=True)
+
+    assert seen["decided"] == 40, f"seed {SEED}: {seen}"
+    assert min(seen[it] for it in ("lost", "delayed", "duplicated", "reordered", "kills")) > 0
+
+
+@pytest.mark.parametrize(
+    ("flaw", "fault"),
+    [
+        # A node that finds the protocol broken stops, and then it may be that nothing is decided.
+        ("accepts everything", r"values (were told|are chosen)|never decided"),
+        ("forgets", r"values were told|read nothing|could choose|never decided"),
+        ("answers nobody", "never decided"),
+    ],
+)
+def test_the_run_is_red_when_paxos_is_broken(
+    flaw: Flaw, fault: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster_torture, "KEPT", tmp_path / "kept" / "log.jsonl")
+    names = 10 if flaw == "answers nobody" else 50
+    plan = Plan(names, SEED, QUICK, in_flight=5, ask_s=0.2, everybody=1, calm_s=3, flaw=flaw)
+    with pytest.raises(Broken, match=fault):
+        lives(plan, tmp_path)
+    assert (tmp_path / "kept" / "log.jsonl").exists()
+
+
+def test_an_interrupt_ends_it_with_a_summary() -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.tools.cluster_torture", str(SEED)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stdout is not None
+    with process.stdout as said:
+        lines = [said.readline()]
+        assert lines[0].startswith(f"seed {SEED}")
+        while not lines[-1].startswith("... "):
+            lines.append(said.readline())
+            assert lines[-1], "it has ended by itself"
+        process.send_signal(signal.SIGINT)
+        rest = said.read()
+
+    assert process.wait(60) == 130
+    assert "interrupted; so far: " in rest
+
+
+def test_a_node_that_does_not_start_says_why(tmp_path: Path) -> None:
+    cluster = Cluster(tmp_path, Loopback(NODES), "")
+    cluster.paths[1].write_bytes(b"spoilt")
+    with pytest.raises(Broken, match=r"(?s)node 1 did not start: .*n1.db"):
+        asyncio.run(cluster.start(1))
+    assert not cluster.up

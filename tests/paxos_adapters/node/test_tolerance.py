@@ -1,0 +1,73 @@
+"""How many more servers may fail: exact where it can be, and never more than is true."""
+
+from __future__ import annotations
+
+from itertools import combinations
+from random import Random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from paxos import QuorumSystem, ServerId, listed, majority, weighted
+from paxos_adapters.node import tolerance as module
+from paxos_adapters.node.tolerance import tolerance
+from paxos_testing.strategies import quorum_systems
+
+SEVEN = tuple(ServerId(number) for number in range(1, 8))
+
+
+def by_trying_all(quorum: QuorumSystem, up: frozenset[ServerId]) -> int:
+    for fewer in range(len(up) + 1):
+        for down in combinations(sorted(up), fewer):
+            rest = up.difference(down)
+            if not (quorum.is_phase1(rest) and quorum.is_phase2(rest)):
+                return fewer - 1
+    raise AssertionError("no server at all is no quorum")
+
+
+@settings(max_examples=200)
+@given(st.data())
+def test_it_is_what_trying_all_subsets_says(data: st.DataObject) -> None:
+    quorum = data.draw(quorum_systems(SEVEN))
+    up = data.draw(st.frozensets(st.sampled_from(sorted(quorum.members))))
+    assert tolerance(quorum, up) == by_trying_all(quorum, up)
+
+
+def test_who_is_no_member_does_not_count() -> None:
+    three = majority(SEVEN[:3])
+    assert tolerance(three, frozenset(SEVEN[1:])) == 0
+
+
+def test_a_hundred_weights_take_no_time() -> None:
+    """All subsets of so many would never come to an end."""
+    ids = [ServerId(number) for number in range(100)]
+    heavy = weighted({it: 1 + it % 7 for it in ids})
+    assert tolerance(heavy, frozenset(ids)) == 31
+
+
+def grid(side: int) -> QuorumSystem:
+    """Phase 1 reads a row, phase 2 writes a column: (Naor and Wool, 1998, in the simplest form)."""
+    rows = [[ServerId(side * row + place) for place in range(side)] for row in range(side)]
+    return listed(phase1=rows, phase2=zip(*rows, strict=True))
+
+
+@pytest.mark.parametrize("side", [1, 2, 3, 4])
+def test_a_grid_fails_with_one_of_each_row(side: int) -> None:
+    quorum = grid(side)
+    assert tolerance(quorum, quorum.members) == side - 1
+
+
+def test_a_search_that_is_cut_off_says_what_it_has_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    random = Random(7)
+    ids = [ServerId(number) for number in range(21)]
+    majorities = {frozenset(random.sample(ids, 11)) for _ in range(300)}
+    quorum = listed(phase1=majorities, phase2=majorities)
+    exact = 0
+    for checks in 10, 1_000, module.MAX_CHECKS:
+        monkeypatch.setattr(module, "MAX_CHECKS", checks)
+        module.tolerance.cache_clear()
+        shown = tolerance(quorum, quorum.members)
+        assert exact <= shown <= 10
+        exact = shown
+    assert exact >= 2

@@ -1,0 +1,135 @@
+"""When a server may vote: which peers have answered, and which have acknowledged its session."""
+
+from __future__ import annotations
+
+from itertools import chain, combinations
+
+import pytest
+
+from paxos import QuorumSystem, ServerId, flexible, majority, weighted
+from paxos_adapters.udp.registration import (
+    PATIENCE,
+    Registration,
+    acknowledged,
+    answered,
+    begun,
+    objected,
+    pinged,
+)
+
+
+def servers(size: int) -> list[ServerId]:
+    return [ServerId(it) for it in range(1, size + 1)]
+
+
+ME, TWO, THREE, FOUR, FIVE = servers(5)
+THREE_SERVERS, FIVE_SERVERS = majority(servers(3)), majority(servers(5))
+
+
+def patient(registration: Registration) -> Registration:
+    """As many pings as silent peers are waited for."""
+    for _ in range(PATIENCE + 1):
+        registration = pinged(registration)
+    return registration
+
+
+def subsets(servers: tuple[ServerId, ...]) -> list[tuple[ServerId, ...]]:
+    sizes = range(len(servers) + 1)
+    return [*chain.from_iterable(combinations(servers, size) for size in sizes)]
+
+
+@pytest.mark.parametrize("is_strict", [False, True])
+@pytest.mark.parametrize(
+    "quorum",
+    [
+        THREE_SERVERS,
+        majority(servers(4)),
+        FIVE_SERVERS,
+        flexible(servers(3), phase1=3, phase2=1),
+        flexible(servers(3), phase1=1, phase2=3),
+        flexible(servers(4), phase1=3, phase2=2),
+        flexible(servers(4), phase1=2, phase2=3),
+        weighted({ME: 3, TWO: 1, THREE: 1}, phase1=3, phase2=3),
+        weighted({ME: 1, TWO: 1, THREE: 2}, phase1=3, phase2=2),
+    ],
+    ids=repr,
+)
+def test_it_votes_once_a_quorum_of_both_phases_has_acknowledged(
+    quorum: QuorumSystem, is_strict: bool
+) -> None:
+    others = tuple(sorted(quorum.members - {ME}))
+    for peers in subsets(others):
+        it = patient(begun(ME, quorum, is_strict=is_strict))
+        for peer in peers:
+            it = acknowledged(it, peer)
+        with_me = {ME, *peers}
+        is_proof = len(peers) > len(others) / 2
+        is_quorum = quorum.is_phase1(with_me) and quorum.is_phase2(with_me)
+        assert it.is_open == (is_quorum and (is_proof or not is_strict))
+        assert it.is_proven == is_proof
+        assert it.missing == set(others) - set(peers)
+
+
+def test_two_sets_of_peers_that_prove_it_share_a_peer() -> None:
+    for size in range(2, 8):
+        others = tuple(ServerId(it) for it in range(2, size + 1))
+        proofs = [{*it} for it in subsets(others) if 2 * len(it) > len(others)]
+        assert proofs
+        assert all(one & other for one in proofs for other in proofs)
+
+
+def test_a_server_alone_waits_for_nobody() -> None:
+    it = begun(ME, majority(servers(1)), is_strict=True)
+    assert it.is_open
+    assert it.is_proven
+
+
+def test_to_answer_is_not_to_acknowledge() -> None:
+    it = patient(answered(answered(begun(ME, THREE_SERVERS, is_strict=False), TWO), THREE))
+    assert it.to_ask == {TWO, THREE}
+    assert not it.is_open
+
+
+def test_no_peer_is_asked_to_register_before_enough_have_answered() -> None:
+    it = begun(ME, FIVE_SERVERS, is_strict=False)
+    assert it.to_ask == frozenset()
+    assert answered(it, TWO).to_ask == frozenset()
+    assert answered(answered(it, TWO), THREE).to_ask == {TWO, THREE}
+
+
+def test_a_strict_server_asks_once_as_many_have_answered_as_prove_it() -> None:
+    it = answered(answered(begun(ME, FIVE_SERVERS, is_strict=True), TWO), THREE)
+    assert it.to_ask == frozenset()
+    assert answered(it, FOUR).to_ask == {TWO, THREE, FOUR}
+
+
+def test_a_peer_that_is_up_is_waited_for() -> None:
+    """It may know more than those that were quicker."""
+    it = acknowledged(begun(ME, THREE_SERVERS, is_strict=False), TWO)
+    for _ in range(PATIENCE):
+        it = pinged(it)
+        assert not it.is_open
+    assert pinged(it).is_open
+    assert answered(it, THREE).is_open
+
+
+def test_it_does_not_vote_as_long_as_a_peer_objects() -> None:
+    it = objected(acknowledged(patient(begun(ME, FIVE_SERVERS, is_strict=False)), TWO), FOUR)
+    assert not acknowledged(it, THREE).is_open
+    for _ in range(2 * PATIENCE):
+        it = pinged(objected(acknowledged(it, THREE), FOUR))
+        assert not it.is_open
+    assert answered(it, FOUR).is_open
+    assert acknowledged(it, FOUR).is_open
+    assert patient(it).is_open, "it is silent"
+
+
+def test_a_peer_that_has_forgotten_is_asked_again() -> None:
+    """A peer that was replaced, for example. The server goes on voting."""
+    it = begun(ME, THREE_SERVERS, is_strict=False)
+    for peer in TWO, THREE:
+        it = acknowledged(it, peer)
+    assert it.to_ask == frozenset()
+    it = answered(it, TWO)
+    assert it.to_ask == it.missing == {TWO}
+    assert it.is_open

@@ -1,0 +1,193 @@
+"""The vectors in ``vectors/wire.json`` hold, in both directions, and by the book.
+
+``by_the_book`` reads datagrams as docs/wire.md says, with nothing of the wire itself.
+"""
+
+from __future__ import annotations
+
+import hmac
+from base64 import urlsafe_b64decode
+from collections.abc import Iterable
+from hashlib import sha256
+
+import msgspec
+import pytest
+
+from paxos_adapters.disk_status import Presence
+from tests.support.wires import needs_aead
+from tests.tools.wire_vectors import (
+    PATH,
+    Held,
+    KnownDisk,
+    Refused,
+    Said,
+    Vector,
+    Vectors,
+    reason,
+    said,
+    text,
+    wire,
+)
+
+FILE = msgspec.json.decode(PATH.read_bytes(), type=Vectors)
+VECTORS = [
+    pytest.param(it, marks=needs_aead if it.protection == "encrypted" else (), id=it.what)
+    for it in FILE.vectors
+]
+
+
+@needs_aead
+def test_sealing_gives_the_file_byte_for_byte() -> None:
+    """After a change that is meant: python -m tests.tools.wire_vectors."""
+    assert text() == PATH.read_text()
+
+
+@pytest.mark.parametrize("vector", VECTORS)
+def test_opening_gives_the_messages_of_a_vector(vector: Vector) -> None:
+    it = vector.presence
+    presence = Presence(it.session, it.saves, it.previous, it.previous_saves)
+    receiver = wire(
+        vector.receiver, vector.protection, vector.key, cluster=vector.cluster, presence=presence
+    )
+
+    opened = [receiver.open(bytes.fromhex(datagram)) for datagram in vector.datagrams]
+    lines = [it for one in opened for it in (*one.controls, *one.messages)]
+    assert [said(line) for line in lines] == vector.messages
+    assert {(one.sender, one.presence) for one in opened} == {(vector.sender, presence)}
+
+
+@pytest.mark.parametrize("case", FILE.hostile, ids=[case.what for case in FILE.hostile])
+def test_a_hostile_vector_is_refused_for_its_reason(case: Refused) -> None:
+    assert reason(bytes.fromhex(case.datagram)) == case.reason != "it is heard"
+
+
+# --- by the book --------------------------------------------------------------------------------
+
+
+def by_the_book(vector: Vector) -> list[Said]:
+    """The messages of a vector that is not encrypted; every other field is checked."""
+    bodies: list[bytes] = []
+    said: list[Said] = []
+    for number, datagram in enumerate(map(bytes.fromhex, vector.datagrams), 1):
+        frame, tag = datagram[:-16], datagram[-16:]
+        assert frame[0:4] == b"PAX\x02"
+        assert frame[4] == ["checked", "signed"].index(vector.protection)
+        assert len(bodies) == frame[5] < frame[6]
+        if vector.key is None:
+            assert frame[7:15] == bytes(8)
+            assert tag == sha256(frame).digest()[:16]
+        else:
+            secret = urlsafe_b64decode(vector.key + "=")
+            assert frame[7:15] == hmac.digest(secret, b"paxos wire 1 id", "sha256")[:8]
+            key = hmac.digest(secret, b"paxos wire 1 mac", "sha256")
+            assert tag == hmac.digest(key, frame, "sha256")[:16]
+        assert frame[15:23] == sha256(vector.cluster.encode()).digest()[:8]
+        assert int.from_bytes(frame[23:27], "big") == vector.sender
+        assert int.from_bytes(frame[27:31], "big") == vector.receiver
+        assert frame[31:39].hex() == vector.members
+        assert frame[39:47].hex() == vector.presence.session
+        assert int.from_bytes(frame[47:55], "big") == vector.presence.saves
+        assert frame[55:63].hex() == (vector.presence.previous or "00" * 8)
+        assert int.from_bytes(frame[63:71], "big") == vector.presence.previous_saves
+        assert int.from_bytes(frame[71:79], "big") == number
+        bodies.append(frame[79:])
+        if len(bodies) == frame[6]:
+            said += map(words, msgspec.msgpack.decode(b"".join(bodies), type=list[list[object]]))
+            bodies = []
+    return said
+
+
+WITH_VALUE = {3: "Accept", 4: "Accepted", 6: "Chosen"}
+
+
+def disk(known: object) -> KnownDisk | None:
+    """What is known of a disk: nil or an array of two."""
+    match known:
+        case None:
+            return None
+        case [bytes(session), int(saves)]:
+            return KnownDisk(session.hex(), saves)
+        case _:
+            raise AssertionError(known)
+
+
+def words(line: Iterable[object]) -> Said:
+    """One array of a batch."""
+    match [*line]:
+        case [7, str(decision)]:
+            return Said("Heartbeat", decision)
+        case [1, str(decision), int(number), int(server)]:
+            return Said("Prepare", decision, (number, server))
+        case [2, str(decision), int(number), int(server), None]:
+            return Said("Promise", decision, (number, server))
+        case [2, str(decision), int(number), int(server), [int(other), int(its), bytes(value)]]:
+            held = Held((other, its), value.hex())
+            return Said("Promise", decision, (number, server), accepted=held)
+        case [8, str(decision), int(session), int(number)]:
+            return Said("Query", decision, read=(session, number))
+        case [9, str(decision), int(session), int(number), None]:
+            return Said("Answer", decision, read=(session, number))
+        case [9, str(decision), int(session), int(number), [int(other), int(its), bytes(value)]]:
+            held = Held((other, its), value.hex())
+            return Said("Answer", decision, read=(session, number), accepted=held)
+        case [10, int(number), known]:
+            return Said("Ping", number=number, known=disk(known))
+        case [11, int(number), bytes(session), known, bool(votes)]:
+            hexed = session.hex()
+            return Said("Pong", number=number, session=hexed, known=disk(known), votes=votes)
+        case [12, int(number)]:
+            return Said("Register", number=number)
+        case [13, int(first), int(parts)]:
+            return Said("Missing", first=first, parts=parts)
+        case [5, str(decision), int(number), int(server), int(other), int(its)]:
+            return Said("Nack", decision, (number, server), promised=(other, its))
+        case [int(tag), str(decision), int(number), int(server), bytes(value)] if tag in WITH_VALUE:
+            return Said(WITH_VALUE[tag], decision, (number, server), value=value.hex())
+        case _:
+            raise AssertionError(line)
+
+
+@pytest.mark.parametrize(
+    "vector", [pytest.param(it, id=it.what) for it in FILE.vectors if it.protection != "encrypted"]
+)
+def test_the_vectors_are_by_the_book(vector: Vector) -> None:
+    assert by_the_book(vector) == vector.messages
+
+
+@needs_aead
+@pytest.mark.parametrize(
+    "vector", [pytest.param(it, id=it.what) for it in FILE.vectors if it.protection == "encrypted"]
+)
+def test_the_encrypted_vectors_are_by_the_book(vector: Vector) -> None:
+    from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+
+    assert vector.key is not None
+    secret = urlsafe_b64decode(vector.key + "=")
+    root = hmac.digest(secret, b"paxos wire 1 aead", "sha256")
+    bodies = b""
+    for datagram in map(bytes.fromhex, vector.datagrams):
+        header, sealed = datagram[:79], datagram[79:]
+        cipher = ChaCha20Poly1305(hmac.digest(root, header[15:47], "sha256"))
+        body = cipher.decrypt(bytes(4) + header[71:79], sealed, header)
+        if header[5] == 0:
+            bodies = b""
+        bodies += body
+        if header[5] + 1 == header[6]:
+            lines = msgspec.msgpack.decode(bodies, type=list[list[object]])
+            assert all(words(line) in vector.messages for line in lines)
+
+
+def test_the_keys_are_by_the_book() -> None:
+    for line in FILE.keys:
+        secret = urlsafe_b64decode(line.text + "=")
+        assert line.id == hmac.digest(secret, b"paxos wire 1 id", "sha256").hex()[:16]
+        assert line.signing == hmac.digest(secret, b"paxos wire 1 mac", "sha256").hex()
+        assert line.encrypting == hmac.digest(secret, b"paxos wire 1 aead", "sha256").hex()
+
+
+def test_every_message_and_every_way_has_a_vector() -> None:
+    assert {it.protection for it in FILE.vectors} == {"checked", "signed", "encrypted"}
+    assert {said.type for it in FILE.vectors for said in it.messages} == {
+        *("Prepare", "Promise", "Accept", "Accepted", "Nack", "Chosen", "Heartbeat"),
+        *("Query", "Answer", "Ping", "Pong", "Register", "Missing"),
+    }

@@ -1,0 +1,224 @@
+"""Counterexamples: runs that a person can follow, of which no event can be spared."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from paxos import ServerId, weighted
+from paxos_adapters.codecs import TEXT
+from paxos_adapters.memory import Cluster, Delivery
+from paxos_lab.draw import Moment, space_time
+from paxos_lab.explore.counterexamples import (
+    Act,
+    Counterexample,
+    counterexample,
+    history,
+    lanes,
+    replay,
+    words,
+)
+from paxos_lab.explore.interleavings import explore_cluster
+from paxos_lab.explore.scopes import Scope
+from paxos_lab.record import PROTOCOLS, Recorder, RecordingError
+from paxos_lab.record.examples import read, write
+from paxos_lab.rules import AGREEMENT, CHOOSABLE, REPORTED, UNDISTURBED
+from tests.support.recordings import Lines, forge
+
+
+@cache
+def example(name: str, crashes: int = 0) -> Counterexample:
+    rule = {"first-value-only": CHOOSABLE, "round-reused": UNDISTURBED}.get(name, AGREEMENT)
+    if name == "read-not-completed":
+        scope, rule = Scope(proposers=1, readers=1, protocol=PROTOCOLS[name]), REPORTED
+    else:
+        proposers = 3 if name == "first-value-only" else 2
+        scope = Scope(proposers=proposers, crashes=crashes, protocol=PROTOCOLS[name])
+    machine, found = explore_cluster(scope, rules=[rule])
+    assert found.violation is not None
+    return counterexample(machine, found.violation)
+
+
+ALL = [
+    ("accept-everything", 0),
+    ("look-first", 0),
+    ("first-value-only", 0),
+    ("promise-forgotten", 0),
+    ("lowest-taken", 0),
+    ("own-value-kept", 0),
+    ("read-not-completed", 0),
+    ("reply-before-save", 1),
+    ("round-reused", 1),
+]
+
+
+def drawn(it: Counterexample) -> str:
+    names = lanes(it.scope)
+    rows = space_time(tuple(names), history(it), width=7, names=names)
+    return "\n".join(f"{row.lanes:34} {row.label}".rstrip() for row in rows)
+
+
+def test_the_lectures_conflicting_choices() -> None:
+    assert (
+        drawn(example("accept-everything"))
+        == """\
+P1     A1     A2     A3     P2
+◆      │      │      │      │      P1 proposes red
+●─────▶┼─────▶│      │      │      Accept 1.1 red
+│      │      ◆      │      │      red is chosen
+│      │      │      │      ◆      P2 proposes blue
+│      │◀─────┼──────┼◀─────●      Accept 1.2 blue
+│      ◆      │      │      │      blue is chosen"""
+    )
+
+
+def test_the_lectures_split_votes() -> None:
+    it = example("first-value-only")
+
+    held = it.machine.accepted(it.run[-1].after)
+
+    assert it.machine.chosen(it.run[-1].after) == frozenset()
+    assert sorted(proposal.value for proposal in held if proposal is not None) == [
+        "blue",
+        "green",
+        "red",
+    ]
+
+
+@pytest.mark.parametrize(("name", "crashes"), [it for it in ALL if it[0] != "first-value-only"])
+def test_no_event_can_be_spared(name: str, crashes: int) -> None:
+    it = example(name, crashes)
+    for place in range(len(it.run)):
+        acts = [taken.act for index, taken in enumerate(it.run) if index != place]
+        run = replay(it.machine, acts)
+        assert not run or not it.machine.breaks(it.rule)(run[-1].after)
+
+
+@pytest.mark.parametrize(("name", "crashes"), ALL)
+def test_every_act_follows_from_the_one_before(name: str, crashes: int) -> None:
+    it = example(name, crashes)
+
+    assert replay(it.machine, [taken.act for taken in it.run]) == it.run
+    assert all(one.after == two.before for one, two in zip(it.run, it.run[1:], strict=False))
+
+
+def test_an_act_that_is_impossible_is_passed_over() -> None:
+    it = example("accept-everything")
+    impossible = Act(0, it.run[0].act.event, it.run[0].act.fate)
+
+    assert replay(it.machine, [impossible, it.run[0].act]) == it.run[:1]
+
+
+def test_a_picture_shows_every_event_and_each_choice() -> None:
+    it = example("reply-before-save", 1)
+    shown = history(it)
+
+    deliveries = sum(isinstance(item, Delivery) for item in shown)
+    labels = [item.label for item in shown if isinstance(item, Moment)]
+
+    assert deliveries + sum("chosen" not in label for label in labels) >= len(it.run)
+    assert [label for label in labels if "chosen" in label] == [
+        "red is chosen",
+        "blue is chosen",
+    ]
+    assert any("crashes" in label for label in labels)
+
+
+def test_an_act_in_words() -> None:
+    it = example("read-not-completed")
+    said = [words(it.scope, taken.act) for taken in it.run]
+
+    assert said[0] == "P1 proposes red"
+    assert "A1 hears Prepare 1.1 from P1" in said
+    assert "R1 reads" in said
+    assert said[-1] == "R1 hears Answer 0/0, 1.1 red from A3"
+
+
+def test_the_names_of_all_kinds_of_processes() -> None:
+    scope = Scope(acceptors=4, proposers=1, readers=2, inquirers=1)
+
+    assert list(lanes(scope).values()) == ["P1", "A1", "A2", "A3", "A4", "R1", "R2", "I1"]
+
+
+# --- recordings ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("name", "crashes"), ALL)
+def test_a_recording_plays_the_same_run_again(name: str, crashes: int, tmp_path: Path) -> None:
+    it, path = example(name, crashes), tmp_path / "run.jsonl"
+    write(path, it)
+
+    again = read(path)
+
+    assert again.rule == it.rule
+    assert [taken.act for taken in again.run] == [taken.act for taken in it.run]
+    assert again.machine.accepted(again.run[-1].after) == it.machine.accepted(it.run[-1].after)
+
+
+def test_a_recording_of_another_protocol_says_where_it_differs(tmp_path: Path) -> None:
+    path = tmp_path / "run.jsonl"
+    write(path, example("promise-forgotten"))
+    forge(path, lambda lines: lines[0].update(protocol="paxos"))
+
+    with pytest.raises(RecordingError, match=r"step \d+, .*acceptor.*the protocol has changed"):
+        read(path)
+
+
+def test_an_event_that_cannot_happen_is_told(tmp_path: Path) -> None:
+    """The states fit; but nobody had sent what arrives."""
+    path = tmp_path / "run.jsonl"
+    write(path, example("accept-everything"))
+
+    def leave_out_the_first_proposal(lines: Lines) -> None:
+        place = next(place for place, line in enumerate(lines) if "took" in line)
+        del lines[place : place + 2]
+
+    forge(path, leave_out_the_first_proposal)
+
+    with pytest.raises(RecordingError, match=r"event 1 was 'A1 hears Accept 1.1 red from P1', whi"):
+        read(path)
+
+
+def test_a_recording_of_something_else_is_no_counterexample(tmp_path: Path) -> None:
+    path = tmp_path / "run.jsonl"
+    with Recorder(path, codec=TEXT, runtime="memory") as recorder:
+        Cluster[str](3, witness=recorder)
+
+    with pytest.raises(RecordingError, match="none of the explorer"):
+        read(path)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "not json",
+        "[]",
+        "{}",
+        '{"recording": 1}',
+        '{"recording":2,"protocol":"paxos"}',
+        '{"recording":3,"protocol":"paxos"}\n',
+        "\x00",
+    ],
+)
+def test_what_is_no_recording(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "run.jsonl"
+    path.write_text(text)
+
+    with pytest.raises(RecordingError, match=re.escape(path.name)):
+        read(path)
+
+
+def test_quorums_of_any_kind_are_recorded(tmp_path: Path) -> None:
+    members = [ServerId(number) for number in (1, 2, 3)]
+    quorum = weighted(dict.fromkeys(members, 1))
+    scope = Scope(quorum=quorum, protocol=PROTOCOLS["accept-everything"])
+    machine, found = explore_cluster(scope)
+    assert found.violation is not None
+
+    write(tmp_path / "run.jsonl", counterexample(machine, found.violation))
+
+    assert read(tmp_path / "run.jsonl").scope.quorum == quorum

@@ -1,0 +1,440 @@
+"""The page of a recording, as text: complete in itself, closed to what values say, and bounded."""
+
+from __future__ import annotations
+
+import json
+import re
+import stat
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import TypedDict
+
+import pytest
+
+from paxos import From, Prepare, Propose, ServerId, server
+from paxos.quorum import majority
+from paxos_adapters.codecs import LENIENT
+from paxos_adapters.memory import Cluster
+from paxos_cli import app
+from paxos_lab.explain import UnknownDecision, explain, of_replay
+from paxos_lab.lecture import SCENARIOS
+from paxos_lab.record import Recorder, RecordingError, Replay, replay
+from paxos_lab.view import MAX_DECISIONS, page, unfolding
+from tests.support import S1, S2, ballot
+
+ROOT = Path(__file__).parents[2]
+HOSTILE = [
+    "</script><b>bold</b>",
+    "<!--<script>alert(1)</script>",
+    "</style><img src=x onerror=alert(1)>",
+    "\"'><svg onload=alert(1)>&lt;{{script}}",
+    "\u202etxt.exe\u2066",
+    "\udcff\x00\x1b[31m\u2028",
+    "]]>",
+    "word" * 9_000,
+]
+
+
+class Element(TypedDict):
+    """One start tag, and what it carries."""
+
+    tag: str
+    attributes: dict[str, str | None]
+
+
+class Reader(HTMLParser):
+    """What a browser would make of a page: its elements, and the text of its data."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.elements: list[Element] = []
+        self.data = ""
+        self._in_data = False
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append({"tag": tag, "attributes": dict(attrs)})
+        self._in_data = dict(attrs).get("id") == "data"
+
+    def handle_data(self, data: str) -> None:
+        if self._in_data:
+            self.data += data
+
+    def handle_endtag(self, tag: str) -> None:
+        self._in_data &= tag != "script"
+
+    @property
+    def tags(self) -> set[str]:
+        return {it["tag"] for it in self.elements}
+
+    def all(self, name: str) -> list[str]:
+        """The values of all attributes of that name."""
+        return [value for it in self.elements if (value := it["attributes"].get(name)) is not None]
+
+
+def recorded(path: Path, *values: str, servers: int = 3) -> Replay:
+    """Each of ``values`` is proposed by another server."""
+    with Recorder(path, codec=LENIENT, runtime="test") as recorder:
+        cluster = Cluster[str](servers, witness=recorder)
+        for me, value in zip(cluster.servers, values, strict=False):
+            cluster.propose(me, value)
+        cluster.run()
+    return replay(path)
+
+
+def of_scenario(name: str, path: Path) -> Replay:
+    scenario = SCENARIOS[name]
+    protocol = scenario.protocol
+    with Recorder(path, codec=LENIENT, runtime="lecture", protocol=protocol.name) as recorder:
+        scenario.schedule(scenario.stage(recorder))
+    return replay(path, protocols={protocol.name: protocol})
+
+
+def of_names(path: Path, *names: str) -> Replay:
+    """A single server decides each of ``names``."""
+    with Recorder(path, codec=LENIENT, runtime="test") as recorder:
+        recorder.at(0)
+        quorum = majority([S1])
+        for name in names:
+            recorder.began(S1, name, quorum, ())
+            begun: server.Server[str] = server.start(S1, quorum)
+            event = Propose(f"value of {name}")
+            recorder.took(S1, name, event, server.receive(begun, event)[0], True)
+            recorder.saved(S1, name, 1)
+    return replay(path)
+
+
+# --- what is in it ------------------------------------------------------------------------------
+
+
+def test_the_same_replay_gives_the_same_page(tmp_path: Path) -> None:
+    found = recorded(tmp_path / "run", "red", "blue")
+
+    assert page(found, title="run").html == page(replay(tmp_path / "run"), title="run").html
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_every_step_is_in_words_in_the_picture_and_in_the_data(
+    scenario: str, tmp_path: Path
+) -> None:
+    found = of_scenario(scenario, tmp_path / "run")
+    steps = [step.number for step in found.steps]
+
+    read = Reader(page(found, title="run").html)
+
+    assert [int(it) for it in read.all("value") if it.isdigit()][-len(steps) :] == steps
+    drawn = {int(it) for it in read.all("data-step")}
+    assert drawn
+    assert drawn <= set(steps)
+    (decision,) = json.loads(read.data)
+    assert [it["step"] for it in decision["steps"]] == steps
+    for step in decision["steps"]:
+        assert step["words"].startswith(decision["lanes"][step["lane"]])
+        assert decision["texts"][step["now"]]
+
+
+def test_a_step_is_told_with_what_it_sends_and_what_is_chosen_by_it(tmp_path: Path) -> None:
+    found = of_scenario("not-chosen-unseen", tmp_path / "run")
+
+    (decision,) = json.loads(Reader(page(found, title="run").html).data)
+    words = [step["words"] for step in decision["steps"]]
+
+    assert words[6] == (
+        "S1 proposes X. It sends Prepare 3.1 to S1, S2, S3, S4 and S5; "
+        "to S4 and S5 it is lost, or late."
+    )
+    (chosen, again) = (step for step in decision["steps"] if step["chosen"])
+    assert chosen["words"].endswith("Y is chosen: accepted by S3, S4 and S5, a quorum.")
+    assert chosen["look"] == ["4.5", "4.5 Y", "4.5 Y", ""]
+    assert "Y is chosen once more: accepted by S1, S2 and S3, a quorum." in again["words"]
+
+
+def test_broken_agreement_is_told_in_the_step_that_breaks_it(tmp_path: Path) -> None:
+    found = of_scenario("conflicting-choices", tmp_path / "run")
+
+    (decision,) = json.loads(Reader(page(found, title="run").html).data)
+
+    first, second, *_ = (step["words"] for step in decision["steps"] if step["chosen"])
+    assert "is chosen: accepted by" in first
+    assert "is chosen, too: accepted by" in second
+    assert second.endswith("Agreement is broken.")
+    assert "is broken" not in first
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_what_can_be_said_unfolds_to_what_is_said_in_the_end(scenario: str, tmp_path: Path) -> None:
+    found = of_scenario(scenario, tmp_path / "run")
+
+    said = list(unfolding(found))
+
+    assert len(said) == len(found.steps)
+    assert said[-1] == explain(of_replay(found)).text
+    assert len(set(said)) > 1
+
+
+@pytest.mark.parametrize("steps", [1, 7, 20, 33])
+def test_what_is_said_at_a_step_is_what_a_recording_up_to_there_says(
+    steps: int, tmp_path: Path
+) -> None:
+    """Each line but the header is a step: the first ones alone are a recording, too."""
+    said = list(unfolding(of_scenario("not-chosen-unseen", tmp_path / "run")))
+    lines = (tmp_path / "run").read_bytes().splitlines(keepends=True)
+    (tmp_path / "part").write_bytes(b"".join(lines[: 1 + steps]))
+
+    assert said[steps - 1] == explain(of_replay(replay(tmp_path / "part"))).text
+
+
+def test_a_server_that_comes_back_with_an_empty_disk_has_promised_nothing(tmp_path: Path) -> None:
+    """If it still had, 1.1 would be overtaken by its promise of 5.2."""
+    quorum = majority([S1, S2])
+    begun: server.Server[str] = server.start(S1, quorum)
+    with Recorder(tmp_path / "run", codec=LENIENT, runtime="test") as recorder:
+        for event in From(S2, Prepare(ballot("5.2"))), Propose("red"):
+            recorder.began(S1, "", quorum, ())
+            recorder.took(S1, "", event, server.receive(begun, event)[0], True)
+            recorder.saved(S1, "", 1)
+    found = replay(tmp_path / "run")
+
+    *_, last = unfolding(found)
+
+    assert last == explain(of_replay(found)).text
+    assert "5.2" not in last
+
+
+# --- what it is closed to -----------------------------------------------------------------------
+
+
+def test_it_asks_nothing_of_the_network(tmp_path: Path) -> None:
+    html = page(recorded(tmp_path / "run", "http://example.org/", "blue"), title="run").html
+    read = Reader(html)
+
+    (policy,) = (it for it in read.all("content") if "default-src" in it)
+    assert policy.startswith("default-src 'none'; script-src 'sha256-")
+    assert "http" not in policy
+    assert [it for it in read.all("href") + read.all("src") if it[:1] != "#"] == ["data:,"]
+    assert re.findall(r"url\((?!#)|@import", html) == []
+    markup = html.replace("http://www.w3.org/2000/svg", "")
+    assert all(
+        it.startswith("http://exam"[: len(it)]) for it in re.findall(r"http[:/a-z]*", markup)
+    )
+
+
+@pytest.mark.parametrize("value", HOSTILE, ids=range(len(HOSTILE)))
+def test_values_are_text_and_never_markup(value: str, tmp_path: Path) -> None:
+    plain = Reader(page(recorded(tmp_path / "plain", "red"), title="run").html)
+
+    html = page(recorded(tmp_path / "run", value), title=value).html
+    read = Reader(html)
+
+    assert [it["tag"] for it in read.elements] == [it["tag"] for it in plain.elements]
+    assert "{{" not in html.replace("{{script}}", "")
+    assert all(it.isprintable() or it == "\n" for it in html)
+    assert len(html) < 500_000
+    assert ("… (36,000 characters)" in html) == (len(value) == 36_000)
+    (decision,) = json.loads(read.data)
+    assert any("proposes" in step["words"] for step in decision["steps"])
+
+
+def test_names_and_facts_are_text_and_never_markup(tmp_path: Path) -> None:
+    facts = {"<i>": "</p><script>"}
+    with Recorder(tmp_path / "run", codec=LENIENT, runtime="<u>", facts=facts) as recorder:
+        for name in HOSTILE[:4]:
+            recorder.began(S1, name, majority([S1, S2]), ())
+    read = Reader(page(replay(tmp_path / "run"), title="run").html)
+
+    assert not read.tags & {"i", "u", "b", "img"}
+    assert [it["tag"] for it in read.elements].count("script") == 2
+    assert [it["name"] for it in json.loads(read.data)] == HOSTILE[:4]
+
+
+# --- what is left out ---------------------------------------------------------------------------
+
+
+def test_a_page_is_bounded_in_steps(tmp_path: Path) -> None:
+    found = recorded(tmp_path / "run", "red", "blue")
+
+    part = page(found, title="run", max_steps=10)
+    (decision,) = json.loads(Reader(part.html).data)
+
+    total = f"{len(found.steps)}"
+    assert part.left_out == f"Left out are of the {total} steps, all after the first 10."
+    assert part.left_out in part.html
+    assert len(decision["steps"]) == 10
+    assert "is chosen under" in part.html  # the end is that of the whole recording
+    assert page(found, title="run").left_out == ""
+
+
+def test_a_page_is_bounded_in_decisions(tmp_path: Path) -> None:
+    names = [f"slot {number}" for number in range(MAX_DECISIONS + 2)]
+    found = of_names(tmp_path / "run", *names)
+
+    part = page(found, title="run")
+    few = page(found, title="run", max_steps=4)
+
+    assert part.left_out == "Left out are 2 of 52 decisions: name one to see it."
+    assert [it["name"] for it in json.loads(Reader(part.html).data)] == names[:MAX_DECISIONS]
+    assert [len(it["steps"]) for it in json.loads(Reader(few.html).data)] == [3, 1]
+    assert "of the 3 steps of slot 1, all after the first 1; and 50 of 52" in few.left_out
+
+
+def test_one_decision_can_be_named(tmp_path: Path) -> None:
+    found = of_names(tmp_path / "run", "a", "b")
+
+    (decision,) = json.loads(Reader(page(found, title="run", name="b").html).data)
+
+    assert decision["name"] == "b"
+    assert [it["step"] for it in decision["steps"]] == [4, 5, 6]
+    with pytest.raises(UnknownDecision, match="nothing about a decision 'c'"):
+        page(found, title="run", name="c")
+
+
+def test_without_a_step_there_is_no_page(tmp_path: Path) -> None:
+    recorded(tmp_path / "run", "red")
+    header, *_ = (tmp_path / "run").read_bytes().splitlines(keepends=True)
+    (tmp_path / "run").write_bytes(header)
+    with pytest.raises(RecordingError, match="nothing has happened"):
+        page(replay(tmp_path / "run"), title="run")
+
+
+# --- the command --------------------------------------------------------------------------------
+
+
+def view(*words: object) -> int:
+    return app.run(["view", *map(str, words)])
+
+
+Captured = pytest.CaptureFixture[str]
+
+
+def test_the_command_writes_beside_the_recording(tmp_path: Path, capsys: Captured) -> None:
+    found = recorded(tmp_path / "run.jsonl", "red")
+
+    assert view(tmp_path / "run.jsonl") == 0
+
+    assert capsys.readouterr().out == f"{tmp_path / 'run.html'}\n"
+    assert (tmp_path / "run.html").read_text() == page(found, title="run.jsonl").html
+    assert stat.S_IMODE((tmp_path / "run.html").stat().st_mode) == 0o600
+    assert view(tmp_path / "run.jsonl") == 0  # in place of its own page
+    assert {it.name for it in tmp_path.iterdir()} == {"run.jsonl", "run.html"}
+
+
+def test_what_is_not_a_page_is_kept(tmp_path: Path, capsys: Captured) -> None:
+    recorded(tmp_path / "run", "red")
+    (tmp_path / "run.html").write_text("my own")
+
+    assert view(tmp_path / "run") == 1
+    assert "run.html is there already, and is not a page of paxos view" in capsys.readouterr().err
+    assert (tmp_path / "run.html").read_text() == "my own"
+
+
+def test_a_recording_is_never_overwritten(tmp_path: Path, capsys: Captured) -> None:
+    recorded(tmp_path / "run.html", "red")
+    (tmp_path / "other").symlink_to("run.html")
+    before = (tmp_path / "run.html").read_bytes()
+
+    assert view(tmp_path / "run.html") == 1
+    assert "is not a page of paxos view" in capsys.readouterr().err
+    assert view(tmp_path / "run.html", "--out", tmp_path / "other") == 2
+    assert "is a link. Name the file itself." in capsys.readouterr().err
+    assert view(tmp_path / "run.html", "--out", "/dev/null") == 2
+    assert (tmp_path / "run.html").read_bytes() == before
+
+
+def test_a_decision_and_a_place_can_be_named(tmp_path: Path, capsys: Captured) -> None:
+    of_names(tmp_path / "run", "a", "b")
+
+    assert view(tmp_path / "run", "b", "--out", tmp_path / "b.html") == 0
+    assert capsys.readouterr().err == ""
+    (decision,) = json.loads(Reader((tmp_path / "b.html").read_text()).data)
+    assert decision["name"] == "b"
+
+
+def test_recordings_of_several_servers_become_one_page(tmp_path: Path) -> None:
+    quorum = majority([S1, S2])
+    for me in S1, S2:
+        with Recorder(tmp_path / f"n{me}", codec=LENIENT, runtime="node") as recorder:
+            recorder.at(float(me))
+            recorder.began(ServerId(me), "", quorum, ())
+
+    assert view(tmp_path / "n1", tmp_path / "n2") == 0
+    html = (tmp_path / "n1.html").read_text()
+    assert "<title>n1, n2 - paxos</title>" in html
+    (decision,) = json.loads(Reader(html).data)
+    assert [it["words"] for it in decision["steps"]] == ["S1 starts.", "S2 starts."]
+
+
+def test_a_browser_is_asked_to_open_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    recorded(tmp_path / "run", "red")
+    asked: list[str] = []
+
+    def opener(answer: bool) -> Callable[[str], bool]:
+        def opens(url: str) -> bool:
+            asked.append(url)
+            return answer
+
+        return opens
+
+    monkeypatch.setattr("webbrowser.open", opener(True))
+    assert view(tmp_path / "run", "--open") == 0
+    assert asked == [(tmp_path / "run.html").as_uri()]
+    monkeypatch.setattr("webbrowser.open", opener(False))
+    assert view(tmp_path / "run", "--open") == 1
+    assert "no browser was found" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ((), "Missing argument"),
+        (("nowhere",), "cannot be read"),
+        (("junk",), "is no recording"),
+        (("run", "other"), "nothing about a decision 'other'"),
+        (("run", "--out", "no/such/page"), "no/such/page cannot be written"),
+        (("run", "--out", "."), "is a directory"),
+    ],
+)
+def test_what_is_wrong_is_one_line(
+    words: tuple[str, ...],
+    told: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: Captured,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    recorded(tmp_path / "run", "red")
+    (tmp_path / "junk").write_text("junk")
+
+    assert view(*words) != 0
+
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert told in printed.err
+    assert len(printed.err.splitlines()) == 1
+    assert not list(tmp_path.glob("*.html"))
+
+
+def test_the_document_shows_what_the_commands_print(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    document = (ROOT / "docs" / "viewing.md").read_text()
+    (session,) = re.findall(r"^```console\n(.*?)^```$", document, re.M | re.S)
+    record, command, shown = (
+        re.findall(r"^\$ paxos (.*)$", session, re.M) + session.split("\n")[-2:-1]
+    )
+    monkeypatch.chdir(tmp_path)
+
+    assert app.run(record.split()) == 0
+    capsys.readouterr()
+    assert app.run(command.split()) == 0
+    assert capsys.readouterr().out == f"{shown}\n"
+
+
+def test_what_is_left_out_is_told(tmp_path: Path, capsys: Captured) -> None:
+    of_names(tmp_path / "run", *map(str, range(MAX_DECISIONS + 1)))
+
+    assert view(tmp_path / "run") == 0
+    assert capsys.readouterr().err == "Left out are 1 of 51 decisions: name one to see it.\n"

@@ -1,0 +1,488 @@
+"""The page in a browser: clicked through, by mouse, by keys, and as a screen reader hears it.
+
+Chromium is Debian's; it is driven through its own protocol, and runs without a display.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from shutil import which
+from urllib.parse import quote
+
+import pytest
+from playwright.sync_api import (
+    Browser,
+    ConsoleMessage,
+    Error,
+    Page,
+    Request,
+    expect,
+    sync_playwright,
+)
+
+from paxos_lab.view import page
+from tests.paxos_lab.test_viewer import HOSTILE, of_names, of_scenario, recorded
+
+CHROMIUM = next(filter(None, map(which, ("chromium", "chromium-browser", "google-chrome"))), None)
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None, reason="Chromium is not there: on Debian, apt-get install chromium"
+)
+
+PHONE, DESK = (360, 740), (1280, 800)
+STEP_MS = 1200
+
+
+@pytest.fixture(scope="module")
+def browser() -> Generator[Browser, None, None]:
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def lecture(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The lecture's example c, of 48 steps: S1 proposes X, S5 proposes Y, and Y is chosen."""
+    folder = tmp_path_factory.mktemp("lecture")
+    found = of_scenario("not-chosen-unseen", folder / "run")
+    return written(folder / "run.html", page(found, title="run").html)
+
+
+def written(path: Path, html: str) -> Path:
+    path.write_text(html, encoding="utf-8")
+    return path
+
+
+@contextmanager
+def opened(
+    browser: Browser,
+    path: Path,
+    fragment: str = "",
+    size: tuple[int, int] = DESK,
+    dark: bool = False,
+    scripts: bool = True,
+) -> Generator[Page, None, None]:
+    """The page at ``path``, which must do nothing but load: no request, no word on the console."""
+    context = browser.new_context(
+        viewport={"width": size[0], "height": size[1]},
+        color_scheme="dark" if dark else "light",
+        java_script_enabled=scripts,
+    )
+    asked: list[str] = []
+    said: list[str] = []
+
+    def requested(it: Request) -> None:
+        asked.append(it.url)
+
+    def logged(it: ConsoleMessage) -> None:
+        said.append(it.text)
+
+    def failed(it: Error) -> None:
+        said.append(str(it))
+
+    context.on("request", requested)
+    context.on("console", logged)
+    it = context.new_page()
+    it.on("pageerror", failed)
+    it.clock.install()
+    it.goto(path.as_uri() + fragment)
+    yield it
+    context.close()
+    assert {url.partition("#")[0] for url in asked} == {path.as_uri()}
+    assert said == []
+
+
+def button(it: Page, name: str) -> None:
+    it.get_by_role("button", name=name, exact=True).click(force=True)
+
+
+def at(it: Page, step: int, count: int = 48) -> None:
+    """It shows ``step``, and everything says so."""
+    expect(it.locator("#place")).to_have_text(f"{step} / {count}")
+    expect(it.get_by_role("slider", name="Step")).to_have_value(str(step))
+    expect(it.locator("#at")).to_have_text(f"Step {step}")
+
+
+def row(it: Page, server: str) -> list[str]:
+    """What the table says of ``server``."""
+    cells = it.locator("#servers tr").filter(has=it.locator("th", has_text=server)).locator("td")
+    return cells.all_inner_texts()
+
+
+# --- through time -------------------------------------------------------------------------------
+
+
+def test_it_opens_at_the_end_with_what_became_of_it(browser: Browser, lecture: Path) -> None:
+    with opened(browser, lecture) as it:
+        at(it, 48)
+        expect(it.locator(".summary")).to_have_text(
+            "'Y' is chosen under 4.5: accepted by S3, S4 and S5, a quorum."
+        )
+        expect(it.locator("#now p").first).to_have_text(it.locator(".summary").inner_text())
+        expect(it.get_by_role("region", name="What became of it")).to_contain_text(
+            "3.1 'X' of S1: accepted by S1"
+        )
+
+
+def test_the_slider_changes_the_table(browser: Browser, lecture: Path) -> None:
+    with opened(browser, lecture) as it:
+        it.get_by_role("slider", name="Step").fill("20")
+        at(it, 20)
+        assert row(it, "S5") == ["4.5\nnew", "—", "4.5", "—"]
+        expect(it.locator("#words")).to_contain_text("S5 hears Prepare 4.5. It sends Promise 4.5")
+        it.get_by_role("slider", name="Step").fill("32")
+        assert row(it, "S5") == ["4.5", "4.5 Y\nnew", "4.5 Y", "—"]
+        assert row(it, "S1") == ["3.1", "3.1 X", "3.1 X", "—"]
+        expect(it.locator("#now p").first).to_have_text(re.compile("'Y' is chosen under 4.5"))
+        it.get_by_role("slider", name="Step").fill("1")
+        assert [row(it, "S1"), row(it, "S2")] == [["—", "—", "—", "—"], ["not there"]]
+
+
+def test_the_mouse_moves_the_slider(browser: Browser, lecture: Path) -> None:
+    with opened(browser, lecture) as it:
+        box = it.get_by_role("slider").bounding_box()
+        assert box is not None
+        it.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+        step = int(it.get_by_role("slider").input_value())
+        assert 22 <= step <= 27
+        at(it, step)
+
+
+def test_buttons_go_through_every_step_and_back(browser: Browser, lecture: Path) -> None:
+    with opened(browser, lecture) as it:
+        words = it.locator("#all li").all_text_contents()
+        assert len(words) == 48
+        button(it, "First step")
+        at(it, 1)
+        for step in range(1, 49):
+            expect(it.locator("#words")).to_have_text(words[step - 1])
+            expect(it.locator("#all [aria-current=step]")).to_have_count(1)
+            button(it, "Step forward")
+        at(it, 48)  # and no further
+        expect(it.get_by_role("button", name="Step forward")).to_have_attribute(
+            "aria-disabled", "true"
+        )
+        button(it, "Step back")
+        at(it, 47)
+        button(it, "First step")
+        button(it, "Step back")
+        at(it, 1)
+        button(it, "Last step")
+        at(it, 48)
+
+
+def test_the_picture_follows(browser: Browser, lecture: Path) -> None:
+    """What is ahead is faint; what happens now is in sight, and so are the names of the lanes."""
+    with opened(browser, lecture, "#step=1", PHONE) as it:
+        for step in (7, 20, 32, 48):
+            it.get_by_role("slider").fill(str(step))
+            moment = it.locator(f".moment[data-step='{step}']")
+            expect(moment).to_be_in_viewport()
+            shown = it.locator("#scroll .moment:not(.ahead)")
+            steps = [int(it) for it in shown.evaluate_all("all => all.map(it => it.dataset.step)")]
+            assert max(steps) == step
+            name = "text" if step == 7 else "span"  # at the left edge it is there anyhow
+            expect(it.locator(f"#scroll {name}", has_text="S1").first).to_be_in_viewport()
+
+
+def test_a_lane_is_not_filled_before_its_server_has_accepted(
+    browser: Browser, lecture: Path
+) -> None:
+    with opened(browser, lecture, "#step=30") as it:
+        bands = it.locator("#scroll g:not(.ahead) > .band")
+        for step, lanes in [(30, "13"), (31, "134"), (32, "1345")]:
+            it.get_by_role("slider").fill(str(step))
+            filled = bands.evaluate_all("all => all.map(it => it.closest('.lane').dataset.lane)")
+            assert "".join(sorted(set(filled))) == lanes
+
+
+def test_a_click_on_the_picture_leads_to_its_step(browser: Browser, lecture: Path) -> None:
+    with opened(browser, lecture, "#step=20") as it:
+        it.locator(".moment[data-step='25'] .what").click()
+        at(it, 25)
+
+
+def test_it_plays_and_stops_at_the_end(browser: Browser, lecture: Path) -> None:
+    with opened(browser, lecture, "#step=46") as it:
+        button(it, "Play")
+        at(it, 46)
+        it.clock.run_for(STEP_MS)
+        at(it, 47)
+        expect(it.get_by_role("button", name="Pause")).to_be_visible()
+        it.clock.run_for(STEP_MS)
+        at(it, 48)
+        expect(it.get_by_role("button", name="Play")).to_be_visible()
+        it.clock.run_for(5 * STEP_MS)
+        at(it, 48)
+        button(it, "Play")  # once more, from the first
+        at(it, 1)
+        it.clock.run_for(STEP_MS)
+        button(it, "Pause")
+        it.clock.run_for(5 * STEP_MS)
+        at(it, 2)
+
+
+def test_whoever_goes_elsewhere_while_it_plays_stops_it(browser: Browser, lecture: Path) -> None:
+    with opened(browser, lecture, "#step=10") as it:
+        button(it, "Play")
+        button(it, "Step back")
+        it.clock.run_for(5 * STEP_MS)
+        at(it, 9)
+
+
+# --- the address --------------------------------------------------------------------------------
+
+
+def test_a_link_leads_to_a_step_and_the_address_follows(browser: Browser, lecture: Path) -> None:
+    with opened(browser, lecture, "#step=12") as it:
+        at(it, 12)
+        button(it, "Step forward")
+        it.clock.run_for(1_000)
+        assert it.url == lecture.as_uri() + "#step=13"
+        it.get_by_text("All steps in words").click()
+        it.get_by_role("link", name="S5 proposes Y").click()
+        step = int(it.url.rpartition("=")[2])
+        at(it, step)
+        it.go_back()
+        at(it, 13)
+
+
+@pytest.mark.parametrize("fragment", ["#step=999", "#step=nonsense", "#", "#step=%ZZ&decision=no"])
+def test_an_address_that_leads_nowhere_leads_to_the_end(
+    fragment: str, browser: Browser, lecture: Path
+) -> None:
+    with opened(browser, lecture, fragment) as it:
+        at(it, 48)
+
+
+def test_one_of_several_decisions_is_chosen(browser: Browser, tmp_path: Path) -> None:
+    found = of_names(tmp_path / "run", "a", "b & <i>c</i>")
+    path = written(tmp_path / "run.html", page(found, title="run").html)
+    with opened(browser, path) as it:
+        expect(it.locator("#at")).to_have_text("Step 3")
+        expect(it.locator("svg.paxos-picture:visible")).to_have_count(1)
+        it.get_by_label("Decision").select_option("b & <i>c</i>")
+        expect(it.locator("#at")).to_have_text("Step 6 (3 of 3)")
+        expect(it.locator("#words")).to_contain_text("S1 has saved")
+        expect(it.locator(".end p:visible").first).to_contain_text("chosen")
+        it.clock.run_for(1_000)
+        assert it.url.endswith("#decision=b+%26+%3Ci%3Ec%3C%2Fi%3E&step=6")
+        it.goto(path.as_uri() + f"#decision={quote('a')}&step=2")
+        expect(it.locator("#place")).to_have_text("2 / 3")
+        expect(it.get_by_label("Decision")).to_have_value("0")
+
+
+# --- keys and ears ------------------------------------------------------------------------------
+
+
+def test_keys_lead_through_time(browser: Browser, lecture: Path) -> None:
+    with opened(browser, lecture, "#step=20") as it:
+        for key, step in [
+            ("ArrowRight", 21),
+            ("ArrowRight", 22),
+            ("ArrowLeft", 21),
+            ("Home", 1),
+            ("ArrowLeft", 1),
+            ("End", 48),
+            ("ArrowRight", 48),
+            ("Home", 1),
+        ]:
+            it.keyboard.press(key)
+            at(it, step)
+        it.keyboard.press("Space")
+        it.clock.run_for(2 * STEP_MS)
+        at(it, 3)
+        it.keyboard.press("Space")
+        it.clock.run_for(2 * STEP_MS)
+        at(it, 3)
+
+
+def test_keys_do_on_a_control_what_they_do_there(browser: Browser, lecture: Path) -> None:
+    with opened(browser, lecture, "#step=20") as it:
+        it.get_by_role("slider").focus()
+        it.keyboard.press("ArrowRight")
+        at(it, 21)  # and not two steps, by the slider and by the page
+        it.get_by_role("button", name="Step back").focus()
+        it.keyboard.press("Space")
+        at(it, 20)
+        expect(it.get_by_role("button", name="Play")).to_be_visible()
+        it.keyboard.press("Control+Home")
+        at(it, 20)
+
+
+def test_help_opens_closes_and_turns_the_keys_off(browser: Browser, lecture: Path) -> None:
+    with opened(browser, lecture, "#step=20") as it:
+        dialog = it.get_by_role("dialog", name="Keys")
+        expect(dialog).to_be_hidden()
+        it.keyboard.press("?")
+        expect(dialog).to_be_visible()
+        it.keyboard.press("ArrowRight")
+        at(it, 20)
+        it.keyboard.press("Escape")
+        expect(dialog).to_be_hidden()
+        button(it, "Keys")
+        dialog.get_by_role("checkbox").uncheck()
+        button(it, "Close")
+        expect(it.get_by_role("button", name="Keys")).to_be_focused()
+        it.keyboard.press("End")
+        it.keyboard.press("?")
+        at(it, 20)
+        expect(dialog).to_be_hidden()
+
+
+def test_the_tab_key_goes_from_top_to_bottom(browser: Browser, lecture: Path) -> None:
+    with opened(browser, lecture, "#step=20") as it:
+        names: list[str] = []
+        for _ in range(9):
+            it.keyboard.press("Tab")
+            names.append(
+                it.evaluate(
+                    "document.activeElement.ariaLabel || document.activeElement.id"
+                    " || document.activeElement.localName"
+                )
+            )
+        assert names == [
+            *("First step", "Step back", "Play", "Step forward", "Last step"),
+            *("slider", "Keys", "scroll", "summary"),
+        ]
+
+
+def test_a_screen_reader_is_told_all_of_it(browser: Browser, lecture: Path) -> None:
+    with opened(browser, lecture, "#step=20") as it:
+        expect(it.locator("body")).to_match_aria_snapshot("""
+            - banner:
+              - heading "run" [level=1]
+              - paragraph: /Recorded by lecture/
+            - main:
+              - paragraph: /'Y' is chosen/
+              - group "Time":
+                - button "First step"
+                - button "Step back"
+                - button "Play"
+                - button "Step forward"
+                - button "Last step"
+                - text: Step
+                - slider "Step": "20"
+                - status: 20 / 48
+                - button "Keys": "?"
+              - region "Step 20":
+                - heading "Step 20" [level=2]
+                - paragraph: S5 hears Prepare 4.5. It sends Promise 4.5, nothing accepted to S5.
+              - region "What happens":
+                - heading "What happens" [level=2]
+                - region "What happens":
+                  - img "Space-time diagram": /Y is chosen/
+              - region "Who holds what":
+                - table "Who holds what":
+                  - rowgroup:
+                    - row "Server Promised Accepted Asks for Knows"
+                  - rowgroup:
+                    - row "S1 3.1 3.1 X 3.1 X —"
+                    - row "S2 3.1 — — —"
+                    - row "S3 4.5 — — —"
+                    - row "S4 4.5 — — —"
+                    - row "S5 (its step) 4.5 new — 4.5 —":
+                      - rowheader "S5 (its step)"
+              - region "What can be said by now"
+              - region "What became of it"
+              - group: All steps in words
+        """)
+        expect(it.locator("#words")).to_have_attribute("aria-live", "polite")
+        expect(it.get_by_role("slider")).to_have_attribute("aria-valuetext", "20 of 48")
+
+
+# --- how it looks -------------------------------------------------------------------------------
+
+CONTRASTS = """() => {
+  const linear = (it) => (it <= 0.04045 ? it / 12.92 : ((it + 0.055) / 1.055) ** 2.4);
+  const light = (rgb) => {
+    const [r, g, b] = rgb.map((it) => linear(it / 255));
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const numbers = (color) => color.match(/[\\d.]+/g).map(Number);
+  const ground = (it) => {
+    for (; it; it = it.parentElement) {
+      const found = numbers(getComputedStyle(it).backgroundColor);
+      if (found.length === 3 || found[3] === 1) return found.slice(0, 3);
+    }
+    return [255, 255, 255];
+  };
+  const poor = [];
+  for (const it of document.querySelectorAll("body *:not(svg *, script, [aria-disabled=true])")) {
+    const isText = [...it.childNodes].some((node) => node.nodeType === 3 && node.data.trim());
+    if (!isText || !it.checkVisibility()) continue;
+    const ink = numbers(getComputedStyle(it).color).slice(0, 3);
+    const [one, other] = [ink, ground(it)].map(light);
+    const ratio = (Math.max(one, other) + 0.05) / (Math.min(one, other) + 0.05);
+    if (ratio < 4.5) poor.push(`${it.textContent}: ${ratio}`);
+  }
+  return poor;
+}"""
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("size", [PHONE, DESK], ids=["phone", "desk"])
+@pytest.mark.parametrize("values", [("red", "blue"), HOSTILE[:2], (HOSTILE[-1], "שלום\u0301")])
+def test_nothing_sticks_out_and_everything_can_be_read(
+    values: tuple[str, ...], size: tuple[int, int], dark: bool, browser: Browser, tmp_path: Path
+) -> None:
+    html = page(recorded(tmp_path / "run", *values, servers=5), title=values[0]).html
+    path = written(tmp_path / "run.html", html)
+    with opened(browser, path, "", size, dark) as it:
+        it.get_by_text("All steps in words").click()
+        for step in ("1", "12", "30"):
+            it.get_by_role("slider").fill(step)
+            assert it.evaluate("document.documentElement.scrollWidth") == size[0]
+            assert it.evaluate(CONTRASTS) == []
+        for name in ("First step", "Keys"):
+            box = it.get_by_role("button", name=name).bounding_box()
+            assert box is not None
+            assert box["x"] >= 0
+            assert box["x"] + box["width"] <= size[0]
+            assert min(box["width"], box["height"]) >= 44
+        background = it.evaluate("getComputedStyle(document.documentElement).backgroundColor")
+        assert (background == "rgb(17, 20, 26)") == dark
+
+
+@pytest.mark.parametrize("value", HOSTILE[:4], ids=range(4))
+def test_a_value_does_nothing(value: str, browser: Browser, tmp_path: Path) -> None:
+    html = page(recorded(tmp_path / "run", value), title=value).html
+    with opened(browser, written(tmp_path / "run.html", html)) as it:
+        assert it.locator("script").count() == 2
+        assert it.locator("b, img, [onload], [onerror]").count() == 0
+        expect(it.locator(".summary")).to_contain_text(value)
+        expect(it.get_by_role("heading", level=1)).to_have_text(value)
+        button(it, "First step")
+
+
+def test_what_is_smuggled_in_is_not_run(browser: Browser, lecture: Path, tmp_path: Path) -> None:
+    """The policy is another lock, should one ever fail: here the page is altered on purpose."""
+    smuggled = "<script>document.title = 'run'</script><img src=x onerror=\"document.title='run'\">"
+    html = lecture.read_text(encoding="utf-8").replace("</main>", f"{smuggled}</main>")
+    context = browser.new_context()
+    it = context.new_page()
+    it.goto(written(tmp_path / "run.html", html).as_uri())
+    at(it, 48)
+    assert it.title() == "run - paxos"
+    context.close()
+
+
+def test_without_scripts_all_is_shown_at_once(browser: Browser, lecture: Path) -> None:
+    with opened(browser, lecture, scripts=False) as it:
+        expect(it.get_by_role("img", name="Space-time diagram")).to_be_visible()
+        expect(it.get_by_text("this page shows the whole run at once")).to_be_visible()
+        expect(it.get_by_role("region", name="What became of it")).to_be_visible()
+        expect(it.get_by_role("slider")).to_be_hidden()
+
+
+def test_on_paper_there_are_no_controls_and_all_steps(browser: Browser, lecture: Path) -> None:
+    with opened(browser, lecture, "#step=20") as it:
+        it.emulate_media(media="print")
+        it.evaluate("dispatchEvent(new Event('beforeprint'))")
+        expect(it.get_by_role("slider")).to_be_hidden()
+        expect(it.get_by_role("link", name="S5 proposes Y")).to_be_visible()
+        overflow = it.locator("#scroll").evaluate("it => it.scrollWidth - it.clientWidth")
+        assert overflow <= 0

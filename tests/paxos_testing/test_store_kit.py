@@ -1,0 +1,249 @@
+"""The kit for stores: honest stores pass it, and it catches each lie, by the test for it."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, closing
+from functools import partial
+from pathlib import Path
+from random import Random
+from unittest.mock import patch
+from xml.etree import ElementTree
+
+import pytest
+
+from examples.json_store import JsonStore, JsonStoreError
+from paxos import ServerId, majority, server
+from paxos_adapters.file import Decision, FileStore, StoreError
+from paxos_adapters.file import store as store_module
+from paxos_adapters.memory import MemoryStore
+from paxos_testing import StoreKit, crashing
+from paxos_testing.corruption import damages
+from paxos_testing.crashing import die_at_call, live
+
+ROOT = Path(__file__).parents[2]
+ONE = ServerId(1)
+VALUES = "red", "", "\0'é\n", "x" * 5000
+
+
+class TestFileStore(StoreKit[bytes]):
+    """The store that comes with the library promises everything."""
+
+    values = *(it.encode() for it in VALUES), bytes(range(256))
+    errors = (StoreError,)
+
+    def create(self, folder: Path) -> Decision:
+        path = folder / "n1.db"
+        return FileStore.create(path, cluster="demo", server=ONE, quorum=majority([ONE])).decision(
+            "x"
+        )
+
+    def open(self, folder: Path) -> Decision:
+        path = folder / "n1.db"
+        return FileStore.open(path, cluster="demo", server=ONE, quorum=majority([ONE])).decision(
+            "x"
+        )
+
+    def failing(self) -> AbstractContextManager[object]:
+        full = sqlite3.OperationalError("database or disk is full")
+        return patch.object(store_module, "put", side_effect=full)
+
+
+class TestJsonStore(StoreKit[str]):
+    """The example of the documents, for which nothing but the kit was at hand."""
+
+    values = VALUES
+    errors = (JsonStoreError,)
+
+    def create(self, folder: Path) -> JsonStore:
+        return JsonStore.create(folder / "votes.json")
+
+    def open(self, folder: Path) -> JsonStore:
+        return JsonStore.open(folder / "votes.json")
+
+    def failing(self) -> AbstractContextManager[object]:
+        return patch("os.fsync", side_effect=OSError("Input/output error"))
+
+
+class TestMemoryStore(StoreKit[str]):
+    """A store in memory declares what it cannot promise."""
+
+    values = VALUES
+    outlives_its_process = excludes_others = notices_damage = False
+
+    def setup_method(self) -> None:
+        self.stores: dict[Path, MemoryStore[server.Record[str]]] = {}
+
+    def create(self, folder: Path) -> MemoryStore[server.Record[str]]:
+        if folder in self.stores:
+            raise FileExistsError(folder)
+        self.stores[folder] = MemoryStore()
+        return self.stores[folder]
+
+    def open(self, folder: Path) -> MemoryStore[server.Record[str]]:
+        return self.stores[folder]
+
+
+CAUGHT = {
+    "GivesReceiptsEarly": {
+        "what_is_saved_is_loaded_after_a_crash": "now the store holds",
+        "nothing_is_loaded_that_was_not_saved": "and nothing is loaded",
+        "the_latest_record_of_each_type_is_loaded": "was saved last",
+        "every_receipt_survives_a_kill": "must be on the disk before ``save`` returns",
+        "creating_what_is_there_is_refused": "has become nothing",
+        "damage_is_noticed": "is loaded. Keep a checksum",
+        "a_save_that_failed_leaves_nothing_in_memory": "opened anew, and holds nothing",
+        "a_server_decides_on_it_and_remembers_its_vote": "has forgotten its vote",
+    },
+    "SavesOneByOne": {"a_batch_is_whole_or_absent_after_a_kill": "half a batch is loaded"},
+    "KeepsTheFirst": {"the_latest_record_of_each_type_is_loaded": "was saved last"},
+    "KnowsMore": {
+        "a_new_store_holds_nothing": "just created holds MaxRound(round=0)",
+        "nothing_is_loaded_that_was_not_saved": "MaxRound(round=0) is loaded",
+        "the_latest_record_of_each_type_is_loaded": "MaxRound(round=0) is loaded",
+        "a_creation_that_is_killed_can_be_done_again": "MaxRound(round=0)",
+    },
+    "CopiesRecords": {
+        "a_receipt_covers_the_very_records_that_were_saved": "not of equal ones",
+        "a_server_decides_on_it_and_remembers_its_vote": "WrongReceipt",
+    },
+    "LoadsTwice": {"loaded_records_come_with_a_receipt": "more than one record of a type"},
+    "CreatesWhereItShouldOpen": {
+        "opening_what_is_not_there_is_refused": "opened where there is none",
+        "damage_is_noticed": "votes.json is gone",
+    },
+    "CreatesOverWhatIsThere": {"creating_what_is_there_is_refused": "created where there is one"},
+    "CreatesStepByStep": {
+        "a_creation_that_is_killed_can_be_done_again": "can neither be opened nor created"
+    },
+    "LocksNothing": {
+        "a_second_open_is_refused": "opened twice in one process",
+        "a_second_open_in_another_process_is_refused": "opened in two processes",
+    },
+    "LocksItsProcess": {"a_second_open_in_another_process_is_refused": "opened in two processes"},
+    "TakesDamageForEmpty": {"damage_is_noticed": "votes.json is empty (seed 20131017)"},
+    "TripsOverDamage": {"damage_is_noticed": "votes.json is empty: what was raised is none of"},
+    "SwallowsFailures": {
+        "a_save_that_fails_raises": "returned although its writes failed",
+        "a_save_that_failed_is_the_last": "The first failure is final",
+        "a_save_that_failed_leaves_nothing_in_memory": "as a whole",
+    },
+    "TriesAgain": {
+        "a_save_that_failed_is_the_last": "The first failure is final",
+        "a_save_that_failed_leaves_nothing_in_memory": "as a whole",
+    },
+    "KeepsPhantoms": {"a_save_that_failed_leaves_nothing_in_memory": "the next save failed, and"},
+}
+"""For each lying store, the tests of the kit that fail it, and why they say they do."""
+
+
+def run_pytest(*words: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", *words],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def failures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, str]]:
+    """For each lying store, the tests that went red, and what they said."""
+    report = tmp_path_factory.mktemp("lies") / "report.xml"
+    run_pytest("tests/paxos_testing/faulty_stores.py", f"--junitxml={report}", "--tb=short")
+    found: dict[str, dict[str, str]] = {}
+    for case in ElementTree.parse(report).iter("testcase"):
+        said = found.setdefault(case.attrib["classname"].split(".Test")[1], {})
+        for failure in case.iter("failure"):
+            lines = str(failure.text).splitlines()
+            told = " ".join(line[2:].strip() for line in lines if line.startswith("E "))
+            said[case.attrib["name"].removeprefix("test_")] = told
+    return found
+
+
+class TestLies:
+    """The kit is worth what it catches."""
+
+    def test_every_lie_is_caught_by_the_tests_for_it_and_by_no_other(
+        self, failures: dict[str, dict[str, str]]
+    ) -> None:
+        red = {liar: set(said) for liar, said in failures.items()}
+        assert red == {liar: set(tests) for liar, tests in CAUGHT.items()}
+
+    @pytest.mark.parametrize("liar", CAUGHT)
+    def test_what_is_said_teaches(self, failures: dict[str, dict[str, str]], liar: str) -> None:
+        for test, words in CAUGHT[liar].items():
+            assert words in failures[liar][test]
+
+    def test_every_test_of_the_kit_catches_some_lie(self) -> None:
+        tests = {it.removeprefix("test_") for it in dir(StoreKit) if it.startswith("test_")}
+        assert tests == {test for caught in CAUGHT.values() for test in caught}
+
+
+class TestLives:
+    """A life is told of while it lasts, and its end is no secret."""
+
+    def test_what_it_yields_is_heard_before_it_is_killed(self) -> None:
+        def work() -> Iterator[int]:
+            yield from range(2)
+            os.kill(os.getpid(), signal.SIGKILL)
+            yield 2
+
+        assert list(live(work)) == [0, 1]
+
+    def test_it_ends_when_nobody_listens_any_more(self) -> None:
+        def work() -> Iterator[int]:
+            yield os.getpid()
+            signal.pause()
+
+        with closing(live(work)) as life:
+            child = next(life)
+        with pytest.raises(ProcessLookupError):
+            os.kill(child, 0)
+
+    def test_what_it_raises_fails_the_test(self) -> None:
+        def work() -> Iterator[int]:
+            yield 1 // 0
+
+        with pytest.raises(pytest.fail.Exception, match="ZeroDivisionError"):
+            list(live(work))
+
+    def test_a_store_that_waits_fails_the_test(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def work() -> Iterator[None]:
+            signal.pause()
+            yield
+
+        monkeypatch.setattr(crashing, "PATIENCE_S", 0.01)
+        with pytest.raises(pytest.fail.Exception, match="refuses, it does not wait"):
+            list(live(work))
+
+    def test_it_can_be_killed_at_each_call(self) -> None:
+        def work(last: int) -> Iterator[str]:
+            die_at_call(last)
+            for letter in "ab":
+                yield letter.upper()
+
+        told = ["".join(live(partial(work, last))) for last in range(200)]
+        assert list(dict.fromkeys(told)) == ["", "A", "AB"]
+
+
+def test_the_store_of_the_how_to_passes(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "stores.md").read_text()
+    (program,) = (it for it in re.findall(r"```python\n(.*?)```", page, re.S) if "StoreKit" in it)
+    (tmp_path / "test_mine.py").write_text(program)
+
+    done = run_pytest(tmp_path / "test_mine.py", "-k", "fail or server", "-p", "no:cacheprovider")
+
+    assert "4 passed" in done.stdout, done.stdout
+
+
+def test_an_empty_file_can_only_be_lost() -> None:
+    assert [*damages({Path("a"): b""}, 3, Random(1))] == [("a is gone", {})]

@@ -1,0 +1,155 @@
+"""What the documents say is so: their programs run, their picture is real, their links lead.
+
+What they name exists, and what was made from the code is what the code makes today.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+import tomllib
+from inspect import getmembers, isfunction
+from pathlib import Path
+
+import click
+import pytest
+
+from paxos import invariants
+from paxos_cli import app
+from paxos_lab import rules
+from tests.tools import transitions
+
+ROOT = Path(__file__).parents[2]
+DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("docs/**/*.md"))]
+
+
+def blocks(language: str) -> list[tuple[str, str]]:
+    """Where each code block in ``language`` stands, and its text."""
+    return [
+        (f"{document.name}-{number}", block)
+        for document in DOCUMENTS
+        for number, block in enumerate(
+            re.findall(rf"^```{language}\n(.*?)^```$", document.read_text(), re.M | re.S), 1
+        )
+    ]
+
+
+@pytest.mark.parametrize(("name", "program"), blocks("python"), ids=lambda it: it[:20])
+def test_a_program_runs_as_it_is_printed(name: str, program: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+
+    assert (done.returncode, done.stderr) == (0, ""), name
+    assert "assert" in program
+
+
+@pytest.mark.parametrize(("name", "program"), blocks("python"), ids=lambda it: it[:20])
+def test_a_program_satisfies_the_type_checker(name: str, program: str, tmp_path: Path) -> None:
+    (tmp_path / "program.py").write_text(program)
+    options = ["--config-file=", "--strict", f"--cache-dir={tmp_path}"]
+
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy", *options, "program.py"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (done.returncode, done.stdout.startswith("Success")) == (0, True), name + done.stdout
+
+
+def test_the_picture_in_the_readme_is_what_the_command_prints() -> None:
+    ((_, picture),) = blocks("text")[:1]
+    done = subprocess.run(
+        [sys.executable, "-m", "paxos_cli", "demo", "--seed", "7"],
+        env={"PYTHONIOENCODING": "utf-8"},
+        capture_output=True,
+        encoding="utf-8",
+        check=True,
+    )
+
+    assert done.stdout == picture
+
+
+@pytest.mark.parametrize(("name", "session"), blocks("console"), ids=lambda it: it[:20])
+def test_every_command_can_be_typed(name: str, session: str) -> None:
+    """That there is such a command with such options; what it does, other tests try."""
+    for line in re.findall(r"^\$ (?:.*\| )?paxos (.*)$", session.replace("\\\n", " "), re.M):
+        which, *arguments = shlex.split(line.partition(" > ")[0], comments=True)
+        command = app.paxos.commands.get(which)
+        assert command is not None, name
+        command.make_parser(click.Context(command)).parse_args(arguments)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda it: it.name)
+def test_every_link_to_a_file_leads_to_one(document: Path) -> None:
+    prose = re.sub(r"^```.*?^```$", "", document.read_text(encoding="utf-8"), flags=re.M | re.S)
+    links = re.findall(r"\]\(([^)#:]+)\)", prose)
+
+    assert [link for link in links if not (document.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["README.md", "CHANGELOG.md", "CONTRIBUTING.md"]
+    + [f"docs/{page}.md" for page in ("design", "embedding", "operating", "performance", "stores")],
+)
+def test_a_document_is_there_and_has_something_to_say(name: str) -> None:
+    text = (ROOT / name).read_text()
+
+    assert text.startswith("# ")
+    assert len(text.splitlines()) > 10
+
+
+def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
+    """Every page in its place, every link and every docstring in order; ``make docs`` writes it."""
+    for package in "sphinx", "myst_parser", "furo":
+        pytest.importorskip(package, reason=f"{package} comes with the extra 'docs'")
+    options = ["-b", "dummy", "-q", "-n", "-W", "--keep-going", "-d", str(tmp_path / "doctrees")]
+
+    done = subprocess.run(
+        [sys.executable, "-m", "sphinx", *options, str(ROOT / "docs"), str(tmp_path / "site")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("path", transitions.pages(), ids=lambda path: path.name)
+def test_what_the_roles_do_is_up_to_date(path: Path) -> None:
+    assert path.read_text(encoding="utf-8") == transitions.pages()[path], "make figures"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda it: it.name)
+def test_every_test_that_is_named_exists(document: Path) -> None:
+    for file, name in re.findall(
+        r"`(tests/\w+\.py)(?:::(\w+))?`", document.read_text(encoding="utf-8")
+    ):
+        source = (ROOT / file).read_text()
+        assert not name or f"def {name}(" in source, name
+
+
+def test_what_the_page_on_safety_names_exists() -> None:
+    page = " ".join((ROOT / "docs" / "safety.md").read_text().split())
+    clauses = {
+        it["clause"]
+        for it in tomllib.loads((ROOT / "tests/tools/mutants.toml").read_text())["mutant"]
+    }
+    mutants = re.findall(r"(?:Mutants: |; )\*([^*]+)\*", page)
+    every_rule = {name for name, it in vars(rules).items() if it in rules.RULES}
+    every_invariant = {
+        name
+        for name, it in getmembers(invariants, isfunction)
+        if it.__module__ == invariants.__name__ and not name.startswith("_")
+    }
+
+    assert len(mutants) > 40
+    assert set(mutants) <= clauses
+    assert set(re.findall(r"`rules\.(\w+)`", page)) <= every_rule
+    assert set(re.findall(r"`invariants\.((?!py`)\w+)`", page)) == every_invariant

@@ -1,0 +1,367 @@
+"""A node in a process of its own, which does what it is told on stdin; and the handle on it.
+
+- One JSON line is one order, and one JSON line answers it, in any order: they are numbered.
+- The end of stdin is the order to go: whoever starts such a process and dies leaves none behind.
+- What it has to complain of goes into a file: a run in which that holds a traceback has failed.
+- A flaw breaks Paxos in this process, so that those who look for faults can be seen to find some.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import logging
+import os
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from itertools import count
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+import msgspec
+
+from paxos import (
+    SILENCE,
+    Accept,
+    Accepted,
+    Acceptor,
+    AfterSave,
+    PaxosError,
+    Prepare,
+    Promise,
+    Proposal,
+    Query,
+    Saved,
+    ServerId,
+    acceptor,
+    majority,
+)
+from paxos import server as servers
+from paxos.errors import assert_never
+from paxos.messages import Request
+from paxos_adapters.codecs import TEXT
+from paxos_adapters.disk_status import Known, Presence
+from paxos_adapters.file import FileStore, reserved_rounds
+from paxos_adapters.host import Pace
+from paxos_adapters.node import Node, registers
+from paxos_adapters.udp import sessions
+from paxos_adapters.udp.endpoint import Address
+from paxos_adapters.wire import Keyring, Signed, frame, wire
+from paxos_adapters.wire.frame import HEADER_BYTES, TAG_BYTES, Header
+from tests.support.spawning import spawn
+
+CLUSTER = "torture"
+PACE = Pace(shortest_s=0.05, longest_s=2.0)
+START_S = 60.0
+PR_SET_PDEATHSIG = 1
+
+Verb: TypeAlias = Literal["propose", "read", "watch", "status"]
+Flaw: TypeAlias = Literal[
+    "",
+    "forgets",
+    "accepts everything",
+    "answers nobody",
+    "checks no tag",
+    "remembers all it hears",
+    "hears old disks",
+]
+
+
+class Setup(msgspec.Struct, frozen=True):
+    """What a node process is started with. ``idle``: how many names stay in memory."""
+
+    me: int
+    path: str
+    addresses: dict[int, Address]
+    keys: str
+    idle: int = registers.MAX_IDLE
+    flaw: Flaw = ""
+
+
+class Order(msgspec.Struct, frozen=True):
+    """Something to do."""
+
+    number: int
+    verb: Verb
+    name: str = ""
+    value: str = ""
+    timeout_s: float | None = None
+
+
+class Standing(msgspec.Struct, frozen=True):
+    """What of a node's status is of interest here; ``missing`` have not acknowledged it."""
+
+    saves: int
+    in_memory: int
+    asked: int
+    refused: dict[str, int]
+    lost: dict[str, int]
+    missing: tuple[int, ...] = ()
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What came of an order: a value or None, or, if ``unknown`` says why, nothing is known."""
+
+    number: int
+    value: str | None = None
+    unknown: str = ""
+    standing: Standing | None = None
+
+
+# --- the process --------------------------------------------------------------------------------
+
+
+async def serve(setup: Setup) -> None:
+    """Run a node until stdin ends."""
+    me = ServerId(setup.me)
+    with FileStore.open(
+        setup.path, cluster=CLUSTER, server=me, quorum=majority(map(ServerId, setup.addresses))
+    ) as file:
+        node = Node(
+            file,
+            {ServerId(it): address for it, address in setup.addresses.items()},
+            codec=TEXT,
+            protection=Signed(Keyring.parse(setup.keys)),
+            pace=PACE,
+        )
+        async with node:
+            _say(Answer(0))
+            working = set[asyncio.Task[None]]()
+            async for line in await _stdin():
+                order = msgspec.json.decode(line, type=Order)
+                task = asyncio.create_task(_obey(node, order))
+                working.add(task)
+                task.add_done_callback(working.discard)
+        await asyncio.gather(*working)
+
+
+async def _stdin() -> asyncio.StreamReader:
+    reader = asyncio.StreamReader()
+    loop = asyncio.get_running_loop()
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    return reader
+
+
+async def _obey(node: Node[str], order: Order) -> None:
+    try:
+        _say(await _answer(node, order))
+    except PaxosError as error:
+        _say(Answer(order.number, unknown=str(error)))
+
+
+async def _answer(node: Node[str], order: Order) -> Answer:
+    number, name, timeout_s = order.number, order.name, order.timeout_s
+    if order.verb == "propose":
+        return Answer(number, await node.propose(name, order.value, timeout_s=timeout_s))
+    if order.verb == "read":
+        found = await node.read(name, timeout_s=timeout_s)
+        return Answer(number, None if found is None else found.value)
+    if order.verb == "watch":
+        return Answer(number, await node.watch(name, timeout_s=timeout_s))
+    if order.verb == "status":
+        it = node.status()
+        refused, lost, missing = dict(it.refused), dict(it.lost), it.descent.missing
+        standing = Standing(it.saves, it.in_memory, it.asked, refused, lost, missing)
+        return Answer(number, standing=standing)
+    assert_never(order.verb)
+
+
+def _say(answer: Answer) -> None:
+    os.write(1, msgspec.json.encode(answer) + b"\n")
+
+
+def spoil(flaw: Flaw) -> None:
+    """Break this process."""
+    for whose, what, broken in FLAWS[flaw]:
+        setattr(whose, what, broken)
+
+
+def _load(file: FileStore, name: str) -> Saved[servers.Record[bytes]]:
+    """Nothing, but the rounds that were reserved."""
+    return load(file, name) if name == reserved_rounds.RESERVED else Saved(())
+
+
+def _yes(_: Acceptor[bytes], request: Request[bytes]) -> acceptor.Step[bytes]:
+    """An acceptor that has no memory and refuses nothing."""
+    if type(request) is Query:
+        return acceptor.receive(Acceptor[bytes](), request)
+    ballot = request.ballot
+    if type(request) is Prepare:
+        state = Acceptor[bytes](ballot)
+        return state, AfterSave(state, (Promise[bytes](ballot, None),))
+    assert type(request) is Accept
+    state = Acceptor(ballot, Proposal(ballot, request.value))
+    return state, AfterSave(state, (Accepted(ballot, request.value),))
+
+
+def _silent(state: servers.Server[bytes], _: object) -> servers.Step[bytes]:
+    return state, SILENCE
+
+
+def _unchecked(_: Signed, __: Header, datagram: bytes) -> bytes:
+    return datagram[HEADER_BYTES:-TAG_BYTES]
+
+
+def _hoarding(datagram: bytes) -> Header:
+    hoard.append(datagram + bytes(1_000))
+    return frame.read(datagram)
+
+
+def _whatever(_: Known | None, said: Presence) -> Known:
+    return Known(said.session, said.saves)
+
+
+def _true(_: FileStore, __: Known) -> bool:
+    return True
+
+
+load = FileStore.load
+hoard: list[bytes] = []
+FLAWS: Mapping[Flaw, Sequence[tuple[object, str, object]]] = {
+    "": (),
+    "forgets": ((FileStore, "load", _load),),
+    "accepts everything": ((acceptor, "receive", _yes),),
+    "answers nobody": ((servers, "receive", _silent),),
+    "checks no tag": ((Signed, "open", _unchecked),),
+    "remembers all it hears": ((wire, "read", _hoarding),),
+    "hears old disks": ((sessions, "meet", _whatever), (FileStore, "descends_from", _true)),
+}
+
+
+def main(words: Sequence[str]) -> int:
+    """Run the node that ``words[0]`` describes, in JSON."""
+    if sys.platform == "linux":  # Who stands still does not notice that stdin has ended.
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    logging.basicConfig(format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    setup = msgspec.json.decode(words[0], type=Setup)
+    registers.MAX_IDLE, registers.SPARE = setup.idle, setup.idle // 10
+    spoil(setup.flaw)
+    asyncio.run(serve(setup))
+    return 0
+
+
+# --- the handle ---------------------------------------------------------------------------------
+
+
+class Gone(Exception):
+    """The process has ended, and with it what it was told to do."""
+
+
+class Remote:
+    """A node process, as the one who started it sees it."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        """Use ``start``."""
+        self._process = process
+        self._numbers = count(1)
+        self._waiting: dict[int, asyncio.Future[Answer]] = {
+            0: asyncio.get_running_loop().create_future()
+        }
+        self._reading = asyncio.create_task(self._read())
+
+    @staticmethod
+    async def start(setup: Setup, log: Path, wrapper: Sequence[str] = ()) -> Remote:
+        """A node that listens. Raises Gone if it ends before it does."""
+        words = msgspec.json.encode(setup).decode()
+        with log.open("ab") as complaints:
+            process = await spawn(
+                "tests.support.node_process", words, wrapper=wrapper, complaints=complaints
+            )
+        remote = Remote(process)
+        ready = remote._waiting[0]
+        try:
+            await asyncio.wait_for(ready, START_S)
+        except BaseException:
+            await remote.kill()
+            raise
+        return remote
+
+    @property
+    def pid(self) -> int:
+        """Of the process."""
+        return self._process.pid
+
+    @property
+    def is_up(self) -> bool:
+        """Whether it still runs."""
+        return not self._reading.done()
+
+    async def ask(
+        self, verb: Verb, name: str = "", value: str = "", *, timeout_s: float | None = None
+    ) -> Answer:
+        """Give an order, and wait for what comes of it. Raises Gone."""
+        if not self.is_up:
+            raise Gone
+        order = Order(next(self._numbers), verb, name, value, timeout_s)
+        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._waiting[order.number] = future
+        assert self._process.stdin is not None
+        self._process.stdin.write(msgspec.json.encode(order) + b"\n")
+        return await future
+
+    async def standing(self) -> Standing:
+        """How it is. Raises Gone."""
+        answer = await self.ask("status")
+        assert answer.standing is not None
+        return answer.standing
+
+    async def kill(self) -> None:
+        """SIGKILL, and wait until it is over."""
+        if self._process.returncode is None:
+            self._process.kill()
+        await self._over()
+
+    def pause(self) -> None:
+        """Let it stand still, until ``resume``."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it go on, unless it has ended."""
+        if self._process.returncode is None:
+            self._process.send_signal(signal.SIGCONT)
+
+    async def close(self) -> int:
+        """Let it end by itself; its exit code."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        try:
+            async with asyncio.timeout(START_S):
+                return await self._over()
+        except TimeoutError:
+            await self.kill()
+            raise
+
+    async def _over(self) -> int:
+        code = await self._process.wait()
+        await self._reading
+        return code
+
+    async def _read(self) -> None:
+        assert self._process.stdout is not None
+        try:
+            async for line in self._process.stdout:
+                answer = msgspec.json.decode(line, type=Answer)
+                future = self._waiting.pop(answer.number)
+                if not future.done():  # Whoever gave up waiting does not want it.
+                    future.set_result(answer)
+        finally:
+            for future in self._waiting.values():
+                if not future.done():
+                    future.set_exception(Gone())
+                    future.exception()  # Who waits is told; that nobody waits is no news.
+            self._waiting.clear()
+
+
+def create(folder: Path, members: Sequence[int]) -> Mapping[int, Path]:
+    """The empty file of each member."""
+    paths = {me: folder / f"n{me}.db" for me in members}
+    for me, path in paths.items():
+        FileStore.create(
+            path, cluster=CLUSTER, server=ServerId(me), quorum=majority(map(ServerId, members))
+        ).close()
+    return paths
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,1 @@
+"""Programs that try the library for longer than a test may take: see ``make help``."""

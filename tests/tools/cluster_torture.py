@@ -1,0 +1,400 @@
+"""Five nodes tortured, and judged by what their clients were told: part of ``make torture``.
+
+- Each node is a process with a file and a key. Clients ask all of them for the same names at the
+  same time: rival proposals, reads and watches.
+- Meanwhile nodes are killed with SIGKILL and started again, alone or all at once, or stand still
+  for a while and go on as if nothing had happened. On a lossy network (lossy_network.py), packets
+  are lost, delayed, duplicated and reordered, and links are cut, also in one direction only.
+- Then faults stop, and each name must be decided at each node. ``checker`` judges the clients' log
+  and the files.
+
+Any fault that is found is raised, Broken. The seed repeats what is asked and done, not the moment
+at which it happens.
+"""
+
+# ruff: noqa: T201 - the counts are this program's output
+
+from __future__ import annotations
+
+import asyncio
+import random
+import re
+import shutil
+import sys
+import time
+from collections import Counter
+from collections.abc import AsyncGenerator, Coroutine, Sequence
+from contextlib import asynccontextmanager, suppress
+from itertools import permutations
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import IO, Literal
+
+import msgspec
+from attrs import frozen
+
+from tests.support.node_process import Flaw, Gone, Remote, Setup, create
+from tests.support.spawning import ROOT
+from tests.tools import checker, lossy_network
+from tests.tools.checker import Entry
+from tests.tools.lossy_network import CALM, Link, Loopback, Network, Skies
+
+KEPT = ROOT / "build" / "torture.jsonl"
+NODES = 1, 2, 3, 4, 5
+SETTLE_S = 20.0
+REPORT_S = 5.0
+LEAST_KILLS = 2
+CLIENTS, QUESTIONS = 3, 3
+"""How many ask for each name, and how often each of them."""
+
+IDLE = 100
+"""How many names stay in the memory of a node: all others are loaded again and again."""
+
+LARGE, LARGE_BYTES = 20, 4_000
+"""Every so manieth name has values of so many bytes, which take several datagrams."""
+
+
+@frozen
+class Plan:
+    """How long, and how hard. ``faults_s``: the range in which the next fault comes.
+
+    ``in_flight``: how many names are asked for at a time, ``ask_s``: how long a client waits.
+    ``everybody``: the share of kills that take all nodes at once. ``calm_s``: how long it may take
+    until all is decided once faults have stopped.
+    """
+
+    names: int
+    seed: int
+    faults_s: tuple[float, float] = (0.1, 1.2)
+    in_flight: int = 40
+    ask_s: float = 4.0
+    everybody: float = 0.05
+    calm_s: float = 120.0
+    flaw: Flaw = ""
+
+
+class Broken(AssertionError):
+    """A promise was broken. Says which, and where the clients' log is."""
+
+
+class Cluster:
+    """The nodes, some of which are up."""
+
+    def __init__(self, folder: Path, network: Network, flaw: Flaw) -> None:
+        self.paths = create(folder, NODES)
+        self.up: dict[int, Remote] = {}
+        self._folder = folder
+        self._network = network
+        self._flaw: Flaw = flaw
+        self.keys = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"
+
+    async def start(self, me: int) -> None:
+        """Start a node that is down. Raises Broken if it does not."""
+        addresses = self._network.addresses
+        setup = Setup(me, str(self.paths[me]), addresses, self.keys, idle=IDLE, flaw=self._flaw)
+        try:
+            self.up[me] = await Remote.start(setup, self.log(me), self._network.wrapper(me))
+        except Gone:
+            said = self.log(me).read_text(encoding="utf-8")[-600:]
+            raise Broken(f"node {me} did not start: {said}") from None
+
+    async def kill(self, me: int) -> None:
+        """Kill a node that is up."""
+        await self.up.pop(me).kill()
+
+    async def stop(self) -> list[str]:
+        """Let all end; what is wrong with how they did."""
+        wrong = list[str]()
+        for me, node in [*self.up.items()]:
+            with suppress(Gone):
+                asked = (await node.standing()).asked
+                wrong += [f"node {me} still works at {asked:,} names"] if asked else []
+            code = await node.close()
+            del self.up[me]
+            wrong += [f"node {me} ended with {code}"] if code else []
+        for me in NODES:
+            said = self.log(me).read_text(encoding="utf-8")
+            found = re.search("(Traceback|CRITICAL).*", said, re.DOTALL)
+            wrong += [f"node {me} complains: {found[0][:600]}"] if found else []
+        return wrong
+
+    def log(self, me: int) -> Path:
+        """Where a node complains."""
+        return self._folder / f"n{me}.log"
+
+
+class Run:
+    """One torture: clients, faults, and the calm after it."""
+
+    def __init__(self, plan: Plan, network: Network, cluster: Cluster, log: IO[bytes]) -> None:
+        self.seen: Counter[str] = Counter()
+        self.asked = asyncio.Event()
+        """Set once clients have asked for everything."""
+        self._plan = plan
+        self._network = network
+        self._cluster = cluster
+        self._log = log
+        self._chance = random.Random(plan.seed)
+        self._returning = set[asyncio.Task[None]]()
+
+    # --- clients --------------------------------------------------------------------------------
+
+    async def clients(self) -> None:
+        """Ask for all names, so many at a time."""
+        room = asyncio.Semaphore(self._plan.in_flight)
+
+        async def one(number: int) -> None:
+            async with room:
+                await asyncio.gather(*(self._client(number, it) for it in range(CLIENTS)))
+                await self.ask("read", self._chance.randrange(number + 1))
+                self.seen["names"] += 1
+
+        await asyncio.gather(*map(one, range(self._plan.names)))
+        self.asked.set()
+
+    async def _client(self, number: int, client: int) -> None:
+        """Ask a few times, now here and now there; somebody proposes at once."""
+        verbs: list[Literal["propose", "read", "watch"]] = ["propose", "read", "read", "watch"]
+        for question in range(QUESTIONS):
+            verb = self._chance.choice(verbs) if client or question else "propose"
+            value = f"{number} by {client}, {question}"
+            await self.ask(verb, number, value + "." * (number % LARGE == 0) * LARGE_BYTES)
+
+    async def ask(
+        self,
+        verb: Literal["propose", "read", "watch"],
+        number: int,
+        value: str = "",
+        *,
+        node: int | None = None,
+        timeout_s: float | None = None,
+    ) -> str | None:
+        """Ask a node, whichever is up, and write down what it says; the value, if it says one."""
+        while not self._cluster.up:
+            await asyncio.sleep(0.01)
+        node = self._chance.choice(sorted(self._cluster.up)) if node is None else node
+        said = value if verb == "propose" else ""
+        timeout_s = self._plan.ask_s if timeout_s is None else timeout_s
+        entry = Entry(node, verb, f"name {number}", said, time.monotonic())
+        try:
+            answer = await self._cluster.up[node].ask(verb, entry.name, said, timeout_s=timeout_s)
+            if answer.unknown:
+                self.seen["unknown: too late"] += 1
+            else:
+                done_s = time.monotonic()
+                entry = msgspec.structs.replace(entry, done_s=done_s, told=answer.value)
+                self.seen["answers" if answer.value is not None else "answers: nothing yet"] += 1
+        except (Gone, KeyError):
+            self.seen["unknown: killed"] += 1
+        finally:
+            self._log.write(msgspec.json.encode(entry) + b"\n")
+        return entry.told
+
+    # --- faults ---------------------------------------------------------------------------------
+
+    async def faults(self) -> None:
+        """Kill, cut, change the weather, and make good again, until it is over."""
+        faults = [self._kill, self._kill, self._pause]
+        if self._network.has_weather:
+            await self._network.order(weather=lossy_network.RAIN)
+            faults += [self._cut, self._heal, self._change]
+        while not self.asked.is_set():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._chance.uniform(*self._plan.faults_s)):
+                    await self.asked.wait()
+                    break
+            await self._chance.choice(faults)()
+        while self.seen["kills"] < LEAST_KILLS:  # Where clients have been quicker than faults.
+            await asyncio.gather(*self._returning)
+            await self._kill()
+
+    def _victim(self) -> list[int]:
+        """One node that is up, unless as many are in trouble as may be for any to decide."""
+        room = len(NODES) // 2 - sum(not it.done() for it in self._returning)
+        return self._chance.sample(sorted(self._cluster.up), 1) if room > 0 else []
+
+    async def _kill(self) -> None:
+        """Kill a node, or now and then all, and have them come back a little later."""
+        everybody = self._chance.random() < self._plan.everybody
+        for me in sorted(self._cluster.up) if everybody else self._victim():
+            await self._cluster.kill(me)
+            self.seen["kills"] += 1
+            self._later(self._return(me, self._chance.uniform(0.0, 1.5)))
+
+    async def _return(self, me: int, after_s: float) -> None:
+        await asyncio.sleep(after_s)
+        await self._cluster.start(me)
+        self.seen["restarts"] += 1
+
+    async def _pause(self) -> None:
+        """Have a node stand still, also for longer than its peers take to miss it."""
+        for me in self._victim():
+            node = self._cluster.up[me]
+            node.pause()
+            self.seen["pauses"] += 1
+            self._later(self._resume(node, self._chance.choice((0.2, 1.0, 4.0))))
+
+    async def _resume(self, node: Remote, after_s: float) -> None:
+        await asyncio.sleep(after_s)
+        node.resume()
+
+    def _later(self, what: Coroutine[object, object, None]) -> None:
+        self._returning.add(asyncio.create_task(what))
+
+    async def _cut(self) -> None:
+        self.seen["partitions"] += 1
+        await self._network.order(cuts=cuts(self._chance))
+
+    async def _heal(self) -> None:
+        await self._network.order(cuts=())
+
+    async def _change(self) -> None:
+        self.seen["weathers"] += 1
+        weathers = lossy_network.RAIN, lossy_network.WIND, lossy_network.STORM
+        await self._network.order(weather=self._chance.choice(weathers))
+
+    # --- calm -----------------------------------------------------------------------------------
+
+    async def calm(self) -> float:
+        """Stop all faults, and have each node decide each name; when that was begun."""
+        self.seen.update(await self._network.order(weather=CALM, cuts=()))
+        await asyncio.gather(*self._returning)
+        calm_s = time.monotonic()
+        room = asyncio.Semaphore(2 * self._plan.in_flight)
+
+        async def decide(number: int) -> None:
+            async with room:
+                first, *others = NODES[number % 5 :] + NODES[: number % 5]
+                value = f"{number} in the calm"
+                await self.ask("propose", number, value, node=first, timeout_s=SETTLE_S)
+                for node in others:
+                    await self.ask("read", number, node=node, timeout_s=SETTLE_S)
+                self.seen["decided"] += 1
+
+        try:
+            async with asyncio.timeout(self._plan.calm_s):
+                await asyncio.gather(*map(decide, range(self._plan.names)))
+        except TimeoutError:
+            self.seen["out of time"] += 1
+        return calm_s
+
+    async def over(self) -> None:
+        """Start nothing any more."""
+        for task in self._returning:
+            task.cancel()
+        await asyncio.gather(*self._returning, return_exceptions=True)
+
+
+def cuts(chance: random.Random) -> list[Link]:
+    """Two sides that do not hear each other, or only one way; or one link, or one way of it."""
+    side = set(chance.sample(NODES, chance.choice((1, 2))))
+    ways = [(one, two) for one, two in permutations(NODES, 2) if (one in side) != (two in side)]
+    kind = chance.randrange(4)
+    if kind == 0:
+        return ways
+    if kind == 1:
+        return [(one, two) for one, two in ways if one in side]
+    if kind == 2:
+        return [(one, two) for one, two in ways if two in side]
+    one, two = chance.choice(ways)
+    return [(one, two), (two, one)][: chance.choice((1, 2))]
+
+
+@asynccontextmanager
+async def network(with_weather: bool, seed: int) -> AsyncGenerator[Network, None]:
+    """Namespaces with weather, or the loopback."""
+    if not with_weather:
+        yield Loopback(NODES)
+        return
+    async with Skies(NODES, seed) as skies:
+        yield skies
+
+
+async def torture(plan: Plan, folder: Path, *, with_weather: bool) -> Counter[str]:
+    """Torture five nodes as ``plan`` says; what happened. Raises Broken."""
+    path = folder / "clients.jsonl"
+    async with network(with_weather, plan.seed) as net:
+        cluster = Cluster(folder, net, plan.flaw)
+        with path.open("wb") as log:
+            run = Run(plan, net, cluster, log)
+            try:
+                calm_s = await _live(run, cluster)
+                wrong = await cluster.stop()
+            except asyncio.CancelledError:
+                print(f"interrupted; so far: {counts(run.seen)}", flush=True)
+                raise
+            finally:
+                await run.over()
+                for me in [*cluster.up]:
+                    await cluster.kill(me)
+    votes = [*checker.read_votes(cluster.paths)]
+    faults = checker.check(checker.read_log(path), votes, NODES, calm_s) + wrong
+    if faults:
+        KEPT.parent.mkdir(exist_ok=True)
+        shutil.copy(path, KEPT)
+        shown = "\n".join([*faults[:10], *wrong[:2]])
+        raise Broken(
+            f"seed {plan.seed}: {len(faults)} faults; the log is {KEPT}\n{shown}\n"
+            f"{counts(run.seen)}"
+        )
+    run.seen["votes"] = len(votes)
+    run.seen["majorities at one ballot"] = checker.chosen_by_majority(votes, NODES)
+    return run.seen
+
+
+async def _live(run: Run, cluster: Cluster) -> float:
+    await asyncio.gather(*map(cluster.start, NODES))
+    reporting = asyncio.create_task(_report(run.seen))
+    try:
+        async with asyncio.TaskGroup() as both:
+            both.create_task(run.faults())
+            both.create_task(run.clients())
+        return await run.calm()
+    except ExceptionGroup as failed:
+        raise failed.exceptions[0] from None
+    finally:
+        reporting.cancel()
+
+
+async def _report(seen: Counter[str]) -> None:
+    """Say now and then how far it is."""
+    while True:
+        await asyncio.sleep(REPORT_S)
+        print(f"... {counts(seen)}", flush=True)
+
+
+def counts(seen: Counter[str]) -> str:
+    return ", ".join(f"{what} {times:,}" for what, times in sorted(seen.items()))
+
+
+def main(words: Sequence[str]) -> int:
+    """Torture a cluster in bad weather and on the loopback, for minutes; or ``short``.
+
+    A seed may be given too.
+    """
+    short = "short" in words
+    given = [int(word) for word in words if word != "short"]
+    seed = given[0] if given else random.SystemRandom().randrange(1 << 32)
+    plan = Plan(300 if short else 3_000, seed)
+    print(f"seed {seed}; again: python -m tests.tools.cluster_torture {seed}", flush=True)
+    missing = lossy_network.why_not()
+    if missing is not None:
+        print(f"weather: left out, since {missing}")
+    for with_weather in [True, False] if missing is None else [False]:
+        where = "in bad weather" if with_weather else "on the loopback"
+        started = time.perf_counter()
+        with TemporaryDirectory(prefix="paxos-torture-") as folder:
+            try:
+                seen = asyncio.run(torture(plan, Path(folder), with_weather=with_weather))
+            except KeyboardInterrupt:
+                return 130
+            except Broken as broken:
+                print(f"BROKEN, {where}: {broken}", flush=True)
+                return 1
+        took_s = time.perf_counter() - started
+        print(f"cluster {where}: {took_s:.0f} s, {counts(seen)}; faults found: 0", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

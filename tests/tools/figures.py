@@ -1,0 +1,19 @@
+"""Draw the figures of the lecture: ``make figures`` writes docs/figures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from paxos_lab.lecture.figures import drawn
+
+FOLDER = Path(__file__).parents[2] / "docs" / "figures"
+
+
+def main() -> None:
+    FOLDER.mkdir(exist_ok=True)
+    for name, figure in drawn().items():
+        (FOLDER / f"{name}.svg").write_text(figure, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

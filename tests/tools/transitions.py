@@ -1,0 +1,484 @@
+"""Writes docs/transitions.md and its diagrams from the roles themselves: ``make figures``.
+
+- Each role is walked: from its first state on, every event of a small alphabet is given to
+  ``receive``, and so on with each state that comes of it, up to a bound.
+- What is written down is what was seen: in which kind of state an event has led to which kind, what
+  had to be saved first, and what left. Only the names of kinds and events are given by hand.
+- A diagram has the kinds of states one below the other, and an arrow where one leads to another.
+- The same files each time.
+"""
+# ruff: noqa: T201 (a script that tells what it has written)
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from html import escape
+from pathlib import Path
+from textwrap import wrap
+from typing import Generic, TypeAlias, TypeVar, cast
+
+from attrs import evolve, frozen
+
+from paxos import (
+    NO_BALLOT,
+    Accept,
+    Accepted,
+    Acceptor,
+    Answer,
+    Ballot,
+    Beat,
+    Broadcast,
+    Chosen,
+    Election,
+    From,
+    Heartbeat,
+    Inquire,
+    Learner,
+    Nack,
+    PaxosError,
+    Prepare,
+    Promise,
+    Proposal,
+    Propose,
+    Proposer,
+    Query,
+    QueryTimer,
+    Read,
+    ReadId,
+    Reply,
+    Request,
+    ServerId,
+    Wake,
+    acceptor,
+    election,
+    learner,
+    majority,
+    proposer,
+    reader,
+)
+from paxos.proposer import Accepting, Preparing, Working
+from paxos.reader import Querying
+from paxos_lab.transitions import Transition, settle
+
+ROOT = Path(__file__).parents[2]
+FOLDER = ROOT / "docs"
+S1, S2, S3, STRANGER = map(ServerId, (1, 2, 3, 9))
+THREE = majority([S1, S2, S3])
+MAX_ROUND = 3
+READ = ReadId(0, 1)
+
+S = TypeVar("S")
+E = TypeVar("E")
+Named: TypeAlias = Iterator[tuple[str, E]]
+
+
+@frozen
+class Row:
+    """One thing that was seen: an event in a kind of state, and what came of it."""
+
+    before: str
+    event: str
+    after: str
+    saved: str
+    leaves: str
+
+
+@frozen
+class Role(Generic[S, E]):
+    """What it takes to walk a role and to name what is seen; ``events`` come with their names."""
+
+    name: str
+    text: str
+    first: S
+    receive: Callable[[S, E], Transition[S, object, object]]
+    events: Callable[[S], Named[E]]
+    kind: Callable[[S], str]
+    kinds: tuple[str, ...]
+    within: Callable[[S], bool]
+
+    def rows(self) -> list[Row]:
+        """Everything that is seen on the walk, by kinds and events."""
+        seen, ahead = {self.first}, deque([self.first])
+        rows: dict[Row, None] = {}
+        while ahead:
+            state = ahead.popleft()
+            for name, event in self.events(state):
+                row, after = self._step(state, name, event)
+                rows[row] = None
+                if after not in seen and self.within(after):
+                    seen.add(after)
+                    ahead.append(after)
+        return sorted(rows, key=lambda row: (self.kinds.index(row.before), row.event))
+
+    def _step(self, state: S, name: str, event: E) -> tuple[Row, S]:
+        before = self.kind(state)
+        try:
+            step = self.receive(state, event)
+        except PaxosError as error:
+            return Row(before, name, "", "", f"raises `{type(error).__name__}`"), state
+        after = "unchanged" if step.state == state else self.kind(step.state)
+        saved = "" if step.record is None else f"`{type(step.record).__name__}`"
+        return Row(before, name, after, saved, ", ".join(map(_words, step.effects))), step.state
+
+
+def _words(effect: object) -> str:
+    if isinstance(effect, Broadcast):
+        message = cast("Broadcast[object]", effect).message
+        return f"`{type(message).__name__}` to all"
+    return f"`{type(effect).__name__}`"
+
+
+# --- the acceptor -------------------------------------------------------------------------------
+
+
+def _requests(state: Acceptor[str]) -> Named[Request[str]]:
+    for round_ in range(1, MAX_ROUND + 1):
+        ballot = Ballot(round_, S1)
+        where = "below" if ballot < state.promised else "above"
+        if ballot == state.promised:
+            where = "at"
+        yield f"`Prepare` {where} the promise", Prepare(ballot)
+        again = state.accepted is not None and state.accepted.ballot == ballot == state.promised
+        accept = Accept(ballot, f"the value of {ballot}")
+        yield ("`Accept` once more" if again else f"`Accept` {where} the promise"), accept
+    yield "`Query`", Query(READ)
+
+
+def _memory(state: Acceptor[str]) -> str:
+    if state.accepted is not None:
+        return "has accepted"
+    return "new" if state.promised == NO_BALLOT else "has promised"
+
+
+ACCEPTOR = Role[Acceptor[str], Request[str]](
+    name="acceptor",
+    text="What survives a crash is all of it. `new` has promised nothing.",
+    first=Acceptor(),
+    receive=lambda state, request: settle(acceptor.receive(state, request)),
+    events=_requests,
+    kind=_memory,
+    kinds=("new", "has promised", "has accepted"),
+    within=lambda _: True,
+)
+
+# --- the proposer -------------------------------------------------------------------------------
+
+FOUND = Proposal(Ballot(1, S2), "blue")
+OTHER_READ = ReadId(0, 0)
+
+
+def _phase_events(state: Proposer[str]) -> Named[proposer.Event[str]]:
+    yield "`Propose`", Propose("red")
+    yield "`Inquire`", Inquire()
+    yield "`Read`", Read(READ)
+    phase = state.phase
+    if type(phase) is Querying:
+        yield from _told(phase)
+        stalled = reader.is_stalled(phase)
+        yield f"`QueryTimer`, {'' if stalled else 'not '}stalled", QueryTimer(READ)
+    yield "an answer to another read", From(S2, Answer(OTHER_READ, FOUND))
+    yield "a stale `QueryTimer`", QueryTimer(OTHER_READ)
+    if type(phase) is Preparing or type(phase) is Accepting:
+        yield from _answers(state, phase)
+        yield f"`Wake`, {_refusals(phase)}", Wake(phase.ballot)
+        stranger = From(STRANGER, Promise(phase.ballot, FOUND))
+        yield "an answer from a stranger", stranger
+    yield "an answer to another ballot", From(S2, Promise(FOUND.ballot, None))
+    yield "a stale `Wake`", Wake(FOUND.ballot)
+    yield "`Chosen`", From(S2, Chosen(FOUND.ballot, "blue"))
+
+
+def _told(read: Querying[str]) -> Named[proposer.Event[str]]:
+    voters = {voter for tally in read.found.tallies for voter in tally.voters}
+    for sender in sorted(THREE.members):
+        for found, before in (None, read.nothing), (FOUND, voters):
+            told = "nothing accepted" if found is None else "a value"
+            suffix = "a quorum" if THREE.is_phase2(before | {sender}) else "no quorum yet"
+            if sender in before:
+                suffix = "once more"
+            yield f"`Answer`, {told}, {suffix}", From(sender, Answer(READ, found))
+
+
+def _answers(state: Proposer[str], phase: Working[str]) -> Named[proposer.Event[str]]:
+    is_quorum = THREE.is_phase1 if type(phase) is Preparing else THREE.is_phase2
+    value = phase.value if type(phase) is Accepting else "red"
+    for sender in sorted(THREE.members):
+        suffix = "no quorum yet"
+        if is_quorum(phase.answered | {sender}):
+            suffix = "a quorum"
+        if sender in phase.answered:
+            suffix = "once more"
+        for found in None, FOUND:
+            promise = Promise(phase.ballot, found)
+            yield f"`Promise`, {_promised(phase, promise, suffix)}", From(sender, promise)
+        late = "" if type(phase) is Accepting else " without having been asked"
+        accepted: Reply[str] = Accepted(phase.ballot, value)
+        yield f"`Accepted`{late or ', ' + suffix}", From(sender, accepted)
+        above = Proposal(Ballot(MAX_ROUND + 1, S3), "blue")
+        yield "`Promise` that tells of a higher ballot", From(sender, Promise(phase.ballot, above))
+        yield "`Nack`", From(sender, Nack(phase.ballot, Ballot(state.max_round, S3)))
+
+
+def _promised(phase: Working[str], promise: Promise[str], suffix: str) -> str:
+    if type(phase) is Accepting:
+        return "late"
+    if suffix != "a quorum":
+        return suffix
+    if promise.accepted is not None or phase.highest is not None:
+        return "a quorum, a value found"
+    doing = {Propose: "proposing", Inquire: "inquiring", Read: "reading"}
+    return f"a quorum, nothing found, {doing[type(phase.task.request)]}"
+
+
+def _refusals(phase: Working[str]) -> str:
+    if not phase.refused:
+        return "nobody has refused"
+    is_quorum = THREE.is_phase1 if type(phase) is Preparing else THREE.is_phase2
+    if not is_quorum((THREE.members - phase.refused) | phase.answered):
+        return "too many have refused"
+    return "some have refused, sent again" if phase.resent else "some have refused"
+
+
+PROPOSER = Role[Proposer[str], proposer.Event[str]](
+    name="proposer",
+    text="Server 1 of three. Only a `MaxRound` survives a crash: a proposer starts again `Idle`.",
+    first=Proposer(S1, THREE, FOUND.ballot.round),
+    receive=lambda state, event: settle(proposer.receive(state, event)),
+    events=_phase_events,
+    kind=lambda state: type(state.phase).__name__,
+    kinds=("Idle", "Querying", "Preparing", "Accepting", "Done"),
+    within=lambda state: state.max_round <= MAX_ROUND and _attempts(state) <= 1,
+)
+
+
+def _attempts(state: Proposer[str]) -> int:
+    phase = state.phase
+    if type(phase) is Querying:
+        return phase.attempt - 1
+    if type(phase) is Preparing or type(phase) is Accepting:
+        return phase.task.attempt - (2 if type(phase.task.request) is Read else 0)
+    return 0
+
+
+# --- the learner --------------------------------------------------------------------------------
+
+
+def _votes(state: Learner[str]) -> Named[learner.Event[str]]:
+    for round_ in 1, 2:
+        ballot = Ballot(round_, S1)
+        voters = {
+            voter for tally in state.tallies if tally.ballot == ballot for voter in tally.voters
+        }
+        for sender in sorted(THREE.members):
+            suffix = "a quorum" if THREE.is_phase2(voters | {sender}) else "no quorum yet"
+            if sender in voters:
+                suffix = "once more"
+            if state.choice is not None:
+                suffix = "late"
+            yield f"`Accepted`, {suffix}", From(sender, Accepted(ballot, "red"))
+        if voters:
+            other = From(S3, Accepted(ballot, "blue"))
+            yield "`Accepted`, another value under its ballot", other
+    yield "`Accepted` from a stranger", From(STRANGER, Accepted(Ballot(1, S1), "red"))
+    yield "`Chosen`", Chosen(Ballot(1, S1), "red")
+    if state.choice is not None:
+        yield "`Chosen`, another value", Chosen(Ballot(MAX_ROUND, S1), "blue")
+
+
+def _knowledge(state: Learner[str]) -> str:
+    if state.choice is not None:
+        return "knows"
+    return "counts" if state.tallies else "new"
+
+
+LEARNER = Role[Learner[str], learner.Event[str]](
+    name="learner",
+    text="Nothing of it need survive a crash. `Chosen` is said once, when it learns.",
+    first=Learner(THREE),
+    receive=lambda state, event: settle(learner.receive(state, event)),
+    events=_votes,
+    kind=_knowledge,
+    kinds=("new", "counts", "knows"),
+    within=lambda _: True,
+)
+
+# --- the election -------------------------------------------------------------------------------
+
+Hint: TypeAlias = tuple[election.Event, bool]
+"""An event, and whether the server claims the floor."""
+
+
+def _beats(state: Election) -> Named[Hint]:
+    yield "a heartbeat from a higher server", (From(S3, Heartbeat()), True)
+    yield "a heartbeat from a lower server", (From(S1, Heartbeat()), True)
+    yield "a heartbeat from a stranger", (From(STRANGER, Heartbeat()), True)
+    yield "`Beat`, a quorum answers", (Beat(state.beat), True)
+    yield "`Beat`, no quorum answers", (Beat(state.beat), False)
+    yield "a stale `Beat`", (Beat(state.beat - 1), True)
+
+
+ELECTION = Role[Election, Hint](
+    name="election",
+    text="Server 2 of three, with a proposal under way. Only a hint: no rule of safety reads it.",
+    first=Election(S2, THREE.members),
+    receive=lambda state, hint: settle(election.receive(state, hint[0], claims=hint[1])),
+    events=_beats,
+    kind=lambda state: "leads" if election.leader(state) == state.me else "leaves it the floor",
+    kinds=("leads", "leaves it the floor"),
+    within=lambda state: state.beat <= 2 * election.SILENT_INTERVALS,
+)
+
+# --- the page -----------------------------------------------------------------------------------
+
+PREFACE = """# What each role does with each event
+
+`make figures` writes this page: [transitions.py](../tests/tools/transitions.py) gives every event
+of a small alphabet to the roles' own functions, from the first state on, and writes down what it
+sees. A test fails when the page is not what the code does.
+
+*Saved first* names the record that must be durable before anything of the line leaves. An arrow of
+a diagram is a line of the table below it; what leaves a role in its kind of state has no arrow.
+"""
+
+
+def pages() -> dict[Path, str]:
+    """Every file that this script writes, and its text."""
+    parts = [PREFACE]
+    files: dict[Path, str] = {}
+    for name, kinds, text, rows in (
+        (ACCEPTOR.name, ACCEPTOR.kinds, ACCEPTOR.text, ACCEPTOR.rows()),
+        (PROPOSER.name, PROPOSER.kinds, PROPOSER.text, PROPOSER.rows()),
+        (LEARNER.name, LEARNER.kinds, LEARNER.text, LEARNER.rows()),
+        (ELECTION.name, ELECTION.kinds, ELECTION.text, ELECTION.rows()),
+    ):
+        figure = f"figures/states-{name}.svg"
+        files[FOLDER / figure] = diagram(name, kinds, rows)
+        parts.append(f"## The {name}\n\n{text}\n\n![States of the {name}]({figure})\n")
+        parts.append("\n".join(_table(rows)) + "\n")
+    return {FOLDER / "transitions.md": "\n".join(parts), **files}
+
+
+def _table(rows: Iterable[Row]) -> Iterator[str]:
+    """A line for each event and what leaves; the states that it can lead to side by side."""
+    afters: dict[Row, list[str]] = {}
+    for row in rows:
+        afters.setdefault(evolve(row, after=""), []).append(row.after)
+    yield "| state | event | state after | saved first | leaves |"
+    yield "| --- | --- | --- | --- | --- |"
+    last = ""
+    for row, after in afters.items():
+        state = f"**{row.before}**" if row.before != last else ""
+        last = row.before
+        yield f"| {state} | {row.event} | {' or '.join(after)} | {row.saved} | {row.leaves} |"
+
+
+# --- diagrams -----------------------------------------------------------------------------------
+
+WIDTH, CENTRE = 580, 255
+BOX_WIDTH, BOX_HEIGHT = 150, 34
+LINE_HEIGHT, WIDE, NARROW = 16, 27, 10
+UPWARDS, LANE, LANES = CENTRE - 40, 62, 455
+
+STYLE = """
+  text { font: 13px system-ui, sans-serif; fill: #1f2933 }
+  .state { font-weight: 600; text-anchor: middle }
+  .back { text-anchor: end }
+  rect { fill: #e8f1fb; stroke: #0b5cad; stroke-width: 1.5 }
+  .ground { fill: #ffffff; stroke: none }
+  path { fill: none; stroke: #52606d; stroke-width: 1.5; marker-end: url(#tip) }
+"""
+TIP = (
+    '<marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="8" markerHeight="8"'
+    ' orient="auto"><polygon points="0,0 8,4 0,8" fill="#52606d"/></marker>'
+)
+
+Edges: TypeAlias = dict[tuple[int, int], list[str]]
+"""From which kind to which, by number, and the events beside the arrow."""
+
+
+def diagram(name: str, kinds: Sequence[str], rows: Iterable[Row]) -> str:
+    """The kinds one below the other. Arrows to a neighbour are straight; others go outside."""
+    edges: Edges = {}
+    for row in rows:
+        if row.after in kinds and row.after != row.before:
+            edge = kinds.index(row.before), kinds.index(row.after)
+            edges.setdefault(edge, []).append(row.event.replace("`", ""))
+    tops = _tops(kinds, edges)
+    height = tops[-1] + BOX_HEIGHT + 16
+    width = max(WIDTH, LANES + LANE * sum(end - start not in (1, -1) for start, end in edges) + 8)
+    shapes = [it for number, kind in enumerate(kinds) for it in _state(kind, tops[number])]
+    lane = LANES
+    for (start, end), events in sorted(edges.items(), key=lambda it: it[0][1] - it[0][0]):
+        if end == start + 1:
+            shapes += _down(tops[start], tops[end], _lines(events))
+        elif end == start - 1:
+            shapes += _up(tops[start], tops[end], _lines(events))
+        else:
+            shapes += _outside(tops[start], tops[end], lane, _lines(events, NARROW))
+            lane += LANE
+    return "\n".join(
+        [
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}"'
+            f' width="{width}" height="{height}" role="img" aria-label="States of the {name}">',
+            f"<style>{STYLE}</style>",
+            f"<defs>{TIP}</defs>",
+            f'<rect class="ground" width="{width}" height="{height}"/>',
+            *shapes,
+            "</svg>\n",
+        ]
+    )
+
+
+def _lines(events: Iterable[str], characters: int = WIDE) -> list[str]:
+    return [line for event in events for line in wrap(event, characters)]
+
+
+def _tops(kinds: Sequence[str], edges: Edges) -> list[int]:
+    tops = [16]
+    for number in range(1, len(kinds)):
+        both = edges.get((number - 1, number), []), edges.get((number, number - 1), [])
+        gap = LINE_HEIGHT * max(len(_lines(events)) for events in both) + 36
+        tops.append(tops[-1] + BOX_HEIGHT + gap)
+    return tops
+
+
+def _state(kind: str, top: int) -> Iterator[str]:
+    left = CENTRE - BOX_WIDTH // 2
+    yield f'<rect x="{left}" y="{top}" width="{BOX_WIDTH}" height="{BOX_HEIGHT}" rx="8"/>'
+    yield f'<text class="state" x="{CENTRE}" y="{top + 22}">{escape(kind)}</text>'
+
+
+def _down(start: int, end: int, lines: list[str]) -> Iterator[str]:
+    yield f'<path d="M{CENTRE} {start + BOX_HEIGHT}V{end}"/>'
+    yield from _label(CENTRE + 12, (start + BOX_HEIGHT + end) // 2, lines)
+
+
+def _up(start: int, end: int, lines: list[str]) -> Iterator[str]:
+    yield f'<path d="M{UPWARDS} {start}V{end + BOX_HEIGHT}"/>'
+    yield from _label(UPWARDS - 12, (start + end + BOX_HEIGHT) // 2, lines, "back")
+
+
+def _outside(start: int, end: int, lane: int, lines: list[str]) -> Iterator[str]:
+    edge, middle = CENTRE + BOX_WIDTH // 2, BOX_HEIGHT // 2
+    entry = end + middle + (lane - LANES) // 6
+    yield f'<path d="M{edge} {start + middle}H{lane}V{entry}H{edge}"/>'
+    yield from _label(lane + 8, start + middle + LINE_HEIGHT * (len(lines) + 1) // 2, lines)
+
+
+def _label(x: int, y: int, lines: list[str], kind: str = "event") -> Iterator[str]:
+    top = y - LINE_HEIGHT * (len(lines) - 1) // 2 + 5
+    for number, line in enumerate(lines):
+        yield f'<text class="{kind}" x="{x}" y="{top + LINE_HEIGHT * number}">{escape(line)}</text>'
+
+
+def main() -> None:
+    """Write all of it."""
+    for path, text in pages().items():
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+        print(f"wrote {path.relative_to(ROOT)}")
+
+
+if __name__ == "__main__":
+    main()

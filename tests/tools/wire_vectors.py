@@ -1,0 +1,374 @@
+"""Test vectors of the wire, for other languages.
+
+``python -m tests.tools.wire_vectors`` writes them.
+
+Each vector is what a server seals first, and the datagrams that come of it, in hex. The hostile
+ones are datagrams, and why their receiver refuses them. A change of what is there is a change of
+the format, and asks for another version.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TypeAlias
+
+import msgspec
+from attrs import evolve
+
+from paxos import (
+    Accept,
+    Accepted,
+    Answer,
+    Ballot,
+    Chosen,
+    Heartbeat,
+    Message,
+    Nack,
+    Prepare,
+    Promise,
+    Proposal,
+    Query,
+    ReadId,
+    ServerId,
+)
+from paxos_adapters.disk_status import Known, Presence
+from paxos_adapters.wire import (
+    Checked,
+    Control,
+    Encrypted,
+    Hostile,
+    Key,
+    Keyring,
+    Line,
+    Missing,
+    Ping,
+    Pong,
+    Protection,
+    Register,
+    Signed,
+    Wire,
+)
+from paxos_adapters.wire.bounds import (
+    MAX_PINGS,
+    MAX_READ,
+    MAX_ROUND,
+    MAX_SAVES,
+    MAX_SEQUENCE,
+    MAX_SERVER,
+)
+from paxos_adapters.wire.fragments import MAX_PARTS
+from paxos_adapters.wire.frame import HEADER_BYTES, LAYOUT, TAG_BYTES, Header
+from tests.support.wires import DIGEST, KNOWN, MEMBERS, NEW, OLD, ONE, PRESENCE, TWO
+
+PATH = Path(__file__).parents[1] / "vectors" / "wire.json"
+Numbers: TypeAlias = tuple[int, int]
+
+
+class KeyLine(msgspec.Struct):
+    """A key, and what is derived from it."""
+
+    text: str
+    id: str
+    signing: str
+    encrypting: str
+
+
+class Held(msgspec.Struct):
+    """What an acceptor has accepted."""
+
+    ballot: Numbers
+    value: str
+
+
+class KnownDisk(msgspec.Struct):
+    """What is known of a disk."""
+
+    session: str
+    saves: int
+
+
+class Said(msgspec.Struct, omit_defaults=True):
+    """A message for a decision, or a control message; of the fields, those that its type has."""
+
+    type: str
+    decision: str | None = None
+    ballot: Numbers | None = None
+    value: str | None = None
+    accepted: Held | None = None
+    promised: Numbers | None = None
+    read: Numbers | None = None
+    number: int | None = None
+    session: str | None = None
+    known: KnownDisk | None = None
+    votes: bool | None = None
+    first: int | None = None
+    parts: int | None = None
+
+
+class Disk(msgspec.Struct):
+    """The presence of the sender."""
+
+    session: str
+    saves: int
+    previous: str
+    previous_saves: int
+
+
+class Vector(msgspec.Struct):
+    """What was sealed, and what came of it."""
+
+    what: str
+    cluster: str
+    sender: int
+    receiver: int
+    protection: str
+    key: str | None
+    members: str
+    presence: Disk
+    messages: list[Said]
+    datagrams: list[str]
+
+
+class Refused(msgspec.Struct):
+    """What server 2 of cluster demo does not hear, as the first datagram of all."""
+
+    what: str
+    protection: str
+    key: str | None
+    datagram: str
+    reason: str
+
+
+class Vectors(msgspec.Struct):
+    """The whole file."""
+
+    version: int
+    keys: list[KeyLine]
+    vectors: list[Vector]
+    hostile: list[Refused]
+
+
+def wire(me: int, protection: str, key: str | None, *, cluster: str, presence: Presence) -> Wire:
+    """One end, of any cluster."""
+    keyring = Keyring((Key.parse(key),)) if key else None
+    guard: Protection = Checked()
+    if keyring is not None:
+        guard = Signed(keyring) if protection == "signed" else Encrypted(keyring)
+    return Wire(
+        cluster=cluster,
+        me=ServerId(me),
+        members=MEMBERS | {ServerId(me), ServerId(MAX_SERVER), ServerId(0)},
+        digest=DIGEST,
+        protection=guard,
+        presence=lambda _: presence,
+        registered=lambda _: presence.session,
+    )
+
+
+def said(line: Line) -> Said:
+    """A line of a body in words."""
+    if isinstance(line, Missing):
+        return Said("Missing", first=line.first, parts=line.parts)
+    if not isinstance(line, tuple):
+        return told(line)
+    decision, message = line
+    words = Said(type(message).__name__, decision)
+    if isinstance(message, Query | Answer):
+        words.read = message.id
+    elif not isinstance(message, Heartbeat):
+        words.ballot = message.ballot
+    if isinstance(message, Accept | Accepted | Chosen):
+        words.value = message.value.hex()
+    elif isinstance(message, Promise | Answer) and message.accepted is not None:
+        words.accepted = Held(message.accepted.ballot, message.accepted.value.hex())
+    elif isinstance(message, Nack):
+        words.promised = message.promised
+    return words
+
+
+def told(control: Control) -> Said:
+    """A control message in words."""
+    words = Said(type(control).__name__, number=control.number)
+    if not isinstance(control, Register) and control.known is not None:
+        words.known = KnownDisk(control.known.session, control.known.saves)
+    if isinstance(control, Pong):
+        words.session, words.votes = control.session, control.votes
+    return words
+
+
+READ, LAST_READ = ReadId(0x0123456789ABCDEF, 5), ReadId(MAX_READ, MAX_READ)
+BALLOT, LAST = Ballot(3, ONE), Ballot(MAX_ROUND, ServerId(MAX_SERVER))
+LARGE = Accept(BALLOT, bytes(range(256)) * 9)
+EACH: list[Message[bytes]] = [
+    Prepare(BALLOT),
+    Promise[bytes](BALLOT, None),
+    Promise(BALLOT, Proposal(Ballot(2, TWO), b"red")),
+    Accept(BALLOT, b"red"),
+    Accepted(BALLOT, b"red"),
+    Nack(BALLOT, Ballot(4, TWO)),
+    Chosen(BALLOT, b"red"),
+    Query(READ),
+    Answer[bytes](READ, None),
+    Answer(READ, Proposal(BALLOT, b"red")),
+    Heartbeat(),
+]
+CONTROLS: list[Control] = [
+    Ping(1, None),
+    Ping(MAX_PINGS, Known("ff" * 8, MAX_SAVES)),
+    Pong(2, "ab" * 8, None, votes=False),
+    Pong(3, "ab" * 8, KNOWN, votes=True),
+    Register(4),
+]
+MISSING = [Missing(1, 1), Missing(MAX_SEQUENCE, (1 << MAX_PARTS) - 1)]
+NAMED: list[tuple[str, Line]] = [
+    *((type(it).__name__, ("leader", it)) for it in EACH),
+    *((f"{type(it).__name__} {it.number}", it) for it in CONTROLS),
+    *((f"Missing {it.first}", it) for it in MISSING),
+]
+SEALED: list[tuple[str, list[Line]]] = [
+    *((what, [line]) for what, line in NAMED),
+    ("all of them together", [("leader", it) for it in EACH]),
+    ("control messages and another one", [*CONTROLS, ("leader", Heartbeat())]),
+    ("sixteen messages", [(f"{it}", Heartbeat()) for it in range(16)]),
+    ("the highest ballot", [("", Promise(LAST, Proposal(LAST, b"")))]),
+    ("the last read", [("", Query(LAST_READ)), ("", Answer(LAST_READ, Proposal(LAST, b"")))]),
+    ("a name that is not ASCII", [("Führung", Heartbeat())]),
+    ("a value in three parts, then a heartbeat", [("leader", LARGE), ("leader", Heartbeat())]),
+]
+
+
+def vector(
+    what: str,
+    entries: list[Line],
+    protection: str,
+    key: Key | None,
+    *,
+    cluster: str = "demo",
+    presence: Presence = PRESENCE,
+    servers: Numbers = (1, 2),
+) -> Vector:
+    """Seal it."""
+    sender, receiver = servers
+    text = key.text if key else None
+    one = wire(sender, protection, text, cluster=cluster, presence=presence)
+    datagrams = [it.hex() for it in one.seal(ServerId(receiver), entries)]
+    it = presence
+    disk = Disk(it.session, it.saves, it.previous, it.previous_saves)
+    messages = [said(entry) for entry in entries]
+    members = DIGEST.hex()
+    return Vector(
+        what, cluster, sender, receiver, protection, text, members, disk, messages, datagrams
+    )
+
+
+def vectors() -> list[Vector]:
+    """All that are to be heard."""
+    beat: list[Line] = [("leader", Heartbeat())]
+    last = evolve(PRESENCE, saves=MAX_SAVES, previous_saves=MAX_SAVES)
+    return [
+        *(vector(what, entries, "signed", OLD) for what, entries in SEALED),
+        vector("another key", beat, "signed", NEW),
+        vector("the first session", beat, "signed", OLD, presence=Presence("ef" * 8, 1)),
+        vector("another cluster", beat, "signed", OLD, cluster="größer"),
+        vector(
+            "the most saves and the highest server",
+            beat,
+            "signed",
+            OLD,
+            presence=last,
+            servers=(0, MAX_SERVER),
+        ),
+        *(vector(what, entries, "checked", None) for what, entries in SEALED[3::5]),
+        *(vector(what, entries, "encrypted", OLD) for what, entries in SEALED[3::3]),
+    ]
+
+
+def hostile() -> list[Refused]:
+    """All that are not to be heard."""
+    whole = bytes.fromhex(vector("", [("leader", Heartbeat())], "signed", OLD).datagrams[0])
+    header, body = Header(*LAYOUT.unpack_from(whole)), whole[HEADER_BYTES:-TAG_BYTES]
+
+    def tagged(body: bytes = body, header: Header = header) -> bytes:
+        return Signed(Keyring((OLD,))).close(LAYOUT.pack(*header), body)
+
+    cases = {
+        "no byte": b"",
+        "cut off before the tag": whole[: HEADER_BYTES + TAG_BYTES - 1],
+        "cut off by a byte": whole[:-1],
+        "a byte too long for a datagram": whole + bytes(1201 - len(whole)),
+        "another magic": b"PAY" + whole[3:],
+        "version 1": whole[:3] + b"\1" + whole[4:],
+        "a bit of the body is flipped": whole[:80] + bytes([whole[80] ^ 1]) + whole[81:],
+        "a bit of the tag is flipped": whole[:-1] + bytes([whole[-1] ^ 1]),
+        "another cluster": tagged(header=header._replace(cluster=bytes(8))),
+        "for server 3": tagged(header=header._replace(receiver=ServerId(3))),
+        "from server 9": tagged(header=header._replace(sender=ServerId(9))),
+        "a checksum instead of a MAC": bytes.fromhex(
+            vector("", [("leader", Heartbeat())], "checked", None).datagrams[0]
+        ),
+        "an unknown key": tagged(header=header._replace(key=bytes(8))),
+        "sequence 0": tagged(header=header._replace(sequence=0)),
+        "part 1 of 1": tagged(header=header._replace(part=1)),
+        "no part": tagged(header=header._replace(parts=0)),
+        "61 parts": tagged(bytes(1105), header._replace(parts=61)),
+        "a first part that is not full": tagged(header=header._replace(parts=2)),
+        "other members": tagged(header=header._replace(members=bytes(8))),
+        "no session": tagged(header=header._replace(session=bytes(8))),
+        "a session that is not registered": tagged(header=header._replace(session=b"s" * 8)),
+        "an earlier session with more saves": tagged(header=header._replace(previous_saves=21)),
+        "no earlier session, with saves": tagged(header=header._replace(previous=bytes(8))),
+        "2^63 saves": tagged(header=header._replace(saves=1 << 63)),
+        "no body": tagged(b""),
+        "an empty batch": tagged(b"\x90"),
+        "round 0": tagged(msgspec.msgpack.encode([[1, "leader", 0, 1]])),
+        "round 2^63": tagged(msgspec.msgpack.encode([[1, "leader", 1 << 63, 1]])),
+        "a server above 2^32 - 1": tagged(msgspec.msgpack.encode([[1, "leader", 1, 1 << 32]])),
+        "a name of 256 bytes": tagged(msgspec.msgpack.encode([[7, "d" * 256]])),
+        "257 messages": tagged(msgspec.msgpack.encode([[7, ""]] * 257)),
+        "an unknown message": tagged(msgspec.msgpack.encode([[14, "leader"]])),
+        "a ping that names a decision": tagged(msgspec.msgpack.encode([[10, "leader"]])),
+        "a ping of number -1": tagged(msgspec.msgpack.encode([[10, -1, None]])),
+        "a session of 7 bytes": tagged(msgspec.msgpack.encode([[10, 1, [bytes(7), 1]]])),
+        "a session of zeros is known": tagged(msgspec.msgpack.encode([[10, 1, [bytes(8), 1]]])),
+        "2^63 saves are known": tagged(msgspec.msgpack.encode([[10, 1, [b"s" * 8, 1 << 63]]])),
+        "an answer to no session": tagged(msgspec.msgpack.encode([[11, 1, bytes(8), None, True]])),
+        "a number for a truth": tagged(msgspec.msgpack.encode([[11, 1, b"s" * 8, None, 1]])),
+        "a registration with more": tagged(msgspec.msgpack.encode([[12, 1, 1]])),
+        "part 60 is missing": tagged(msgspec.msgpack.encode([[13, 1, 1 << 60]])),
+        "nothing is missing": tagged(msgspec.msgpack.encode([[13, 1, 0]])),
+        "a part of sequence 0 is missing": tagged(msgspec.msgpack.encode([[13, 0, 1]])),
+        "a read of session -1": tagged(msgspec.msgpack.encode([[8, "leader", -1, 1]])),
+        "a promise that tells of a higher ballot": tagged(
+            msgspec.msgpack.encode([[2, "leader", 3, 1, [3, 2, b"red"]]])
+        ),
+        "a refusal for its own ballot": tagged(msgspec.msgpack.encode([[5, "leader", 3, 1, 3, 1]])),
+        "a field too many": tagged(msgspec.msgpack.encode([[7, "leader", 1]])),
+        "a float for a round": tagged(msgspec.msgpack.encode([[1, "leader", 1.0, 1]])),
+        "text for a value": tagged(msgspec.msgpack.encode([[3, "leader", 1, 1, "red"]])),
+        "a name that is no UTF-8": tagged(b"\x91\x92\x07\xa1\xff"),
+        "a byte after the batch": tagged(body + b"\0"),
+    }
+    return [Refused(what, "signed", OLD.text, it.hex(), reason(it)) for what, it in cases.items()]
+
+
+def reason(datagram: bytes) -> str:
+    """Why server 2 refuses it."""
+    two = wire(2, "signed", OLD.text, cluster="demo", presence=PRESENCE)
+    try:
+        two.open(datagram)
+    except Hostile as refusal:
+        return refusal.reason.name
+    return "it is heard"
+
+
+def text() -> str:
+    """The whole file."""
+    keys = [
+        KeyLine(it.text, it.id.hex(), it.signing.hex(), it.encrypting.hex()) for it in (OLD, NEW)
+    ]
+    whole = msgspec.json.encode(Vectors(2, keys, vectors(), hostile()))
+    return msgspec.json.format(whole, indent=1).decode() + "\n"
+
+
+if __name__ == "__main__":
+    PATH.write_text(text(), encoding="utf-8")
