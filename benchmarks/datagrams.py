@@ -15,14 +15,22 @@ from rich.console import Console
 from rich.table import Table
 
 from paxos import Accept, Ballot, ServerId
-from paxos_adapters.disk_status import Presence
-from paxos_adapters.wire import Checked, Encrypted, Key, Keyring, Protection, Signed, Wire
+from paxos_adapters.disk_status import DiskStatus
+from paxos_adapters.wire import (
+    Authenticated,
+    Checksummed,
+    Encrypted,
+    Key,
+    Keyring,
+    Protection,
+    Wire,
+)
 
 ONE, TWO = ServerId(1), ServerId(2)
-PRESENCE = Presence("ab" * 8, 20, "cd" * 8, 10)
+PRESENCE = DiskStatus("ab" * 8, 20, "cd" * 8, 10)
 MESSAGES = [("leader", Accept(Ballot(3, ONE), b"v" * 64))]
 KEYRING = Keyring((Key(bytes(range(32))),))
-WAYS: Sequence[Protection] = Checked(), Signed(KEYRING), Encrypted(KEYRING)
+WAYS: Sequence[Protection] = Checksummed(), Authenticated(KEYRING), Encrypted(KEYRING)
 A_RUN = 2_000
 
 

@@ -28,7 +28,7 @@ from paxos import ServerId, majority
 from paxos_adapters.codecs import RAW
 from paxos_adapters.file import FileStore
 from paxos_adapters.node import Node, OutcomeUnknown
-from paxos_adapters.udp.endpoint import Address, Endpoint, Place
+from paxos_adapters.udp.endpoint import Address, Endpoint, SocketAddress
 from paxos_adapters.wire import resending
 from paxos_adapters.wire.bounds import MAX_ASKED, MAX_VALUE_BYTES
 
@@ -46,7 +46,7 @@ class Loss:
     random: Random = field(factory=lambda: Random(20131017))
     datagrams: Counter[str] = field(factory=Counter[str])
 
-    def send(self, endpoint: Endpoint, datagram: bytes, place: Place) -> None:
+    def send(self, endpoint: Endpoint, datagram: bytes, place: SocketAddress) -> None:
         """In place of the endpoint's own."""
         self.datagrams["sent"] += 1
         if self.random.random() >= self.share:
@@ -94,7 +94,7 @@ def measure(share: float, times: int, values: int) -> tuple[str, ...]:
     """One half of a row, with lost parts asked for so many times."""
     loss = Loss(share)
 
-    def lossy(endpoint: Endpoint, datagram: bytes, place: Place) -> None:
+    def lossy(endpoint: Endpoint, datagram: bytes, place: SocketAddress) -> None:
         loss.send(endpoint, datagram, place)
 
     folder = TemporaryDirectory(prefix="paxos-loss-")

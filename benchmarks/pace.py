@@ -34,17 +34,17 @@ from paxos import (
     majority,
     server,
 )
-from paxos.server import Record, Wakeup
-from paxos_adapters.host import Host, Pace
+from paxos.server import Record, ServerTimer
+from paxos_adapters.host import Host, Timeouts
 from paxos_adapters.memory import MemoryStore
 
 IDS = tuple(map(ServerId, (1, 2, 3)))
 ROUND_TRIPS_MS = 1, 5, 10, 20, 40, 60, 100, 150, 200
 PACES = {
-    "the default": Pace(),
-    "0.1 s": Pace(0.1, 5.0, 0.1),
-    "0.2 s": Pace(0.2, 5.0, 0.2),
-    "0.5 s": Pace(0.5, 5.0, 0.5),
+    "the default": Timeouts(),
+    "0.1 s": Timeouts(0.1, 5.0, 0.1),
+    "0.2 s": Timeouts(0.2, 5.0, 0.2),
+    "0.5 s": Timeouts(0.5, 5.0, 0.5),
 }
 DECISIONS = 200
 REQUESTS = Prepare, Accept, Chosen, Heartbeat
@@ -58,7 +58,7 @@ Later: TypeAlias = tuple[float, int, Callable[[], None]]
 class World:
     """A virtual time, and what is to happen in it."""
 
-    trip_s: float
+    round_trip_s: float
     now_s: float = 0.0
     later: list[Later] = Factory(list[Later])
     sent: Counter[type] = Factory(Counter[type])
@@ -92,18 +92,20 @@ class Network:
     def send(self, receiver: ServerId, message: Message[str]) -> None:
         """Half a round trip, and none to itself."""
         self.world.sent[type(message)] += 1
-        away_s = 0.0 if receiver == self.me else self.world.trip_s / 2
+        away_s = 0.0 if receiver == self.me else self.world.round_trip_s / 2
         delay_s = away_s + SAVE_S * isinstance(message, Prepare | Accept)
         self.world.at(delay_s, lambda: self.world.take(receiver, From(self.me, message)))
 
-    def wake_later(self, wake: Wakeup, delay_s: float) -> None:
+    def set_timer(self, wake: ServerTimer, delay_s: float) -> None:
         """In virtual time."""
         self.world.at(delay_s, lambda: self.world.take(self.me, wake))
 
 
-def decide(trip_s: float, pace: Pace, proposers: Sequence[ServerId], seed: int) -> World:
+def decide(
+    round_trip_s: float, timeouts: Timeouts, proposers: Sequence[ServerId], seed: int
+) -> World:
     """One decision; two who propose begin within one round trip of each other."""
-    world, random = World(trip_s), Random(seed)
+    world, random = World(round_trip_s), Random(seed)
     for me in IDS:
         network = Network(world, me)
         world.hosts[me] = Host(
@@ -112,19 +114,21 @@ def decide(trip_s: float, pace: Pace, proposers: Sequence[ServerId], seed: int) 
             store=MemoryStore[Record[str]](),
             transport=network,
             timer=network,
-            pace=pace,
+            timeouts=timeouts,
             random=Random(random.random()),
         )
     for me in proposers:
-        start_s = 0.0 if me == proposers[0] else random.uniform(0, trip_s)
+        start_s = 0.0 if me == proposers[0] else random.uniform(0, round_trip_s)
         world.at(start_s, partial(world.take, me, Propose(f"of {me}")))
     world.run(proposers)
     return world
 
 
-def mean(trip_s: float, pace: Pace, proposers: Sequence[ServerId], decisions: int) -> str:
+def mean(
+    round_trip_s: float, timeouts: Timeouts, proposers: Sequence[ServerId], decisions: int
+) -> str:
     """Requests and milliseconds of a decision."""
-    worlds = [decide(trip_s, pace, proposers, seed) for seed in range(decisions)]
+    worlds = [decide(round_trip_s, timeouts, proposers, seed) for seed in range(decisions)]
     sent = sum(it.sent[kind] for it in worlds for kind in REQUESTS) / decisions
     took_s = sum(max(it.done_s.values()) for it in worlds) / decisions
     return f"{sent:.1f} | {1_000 * took_s:.0f}"

@@ -31,15 +31,15 @@ class JsonStoreError(PaxosError):
         super().__init__(f"{path}: {type(self).__doc__}")
 
 
-class AlreadyThere(JsonStoreError):
+class StoreExists(JsonStoreError):
     """There is a store. Open it, or choose another path for a new server."""
 
 
-class NotThere(JsonStoreError):
+class StoreNotFound(JsonStoreError):
     """There is no store. If the server has run before, its memory is lost: give it a new id."""
 
 
-class InUse(JsonStoreError):
+class StoreLocked(JsonStoreError):
     """The store is open, here or in another process. One server has one process."""
 
 
@@ -63,20 +63,23 @@ class JsonStore:
 
     @classmethod
     def create(cls, path: Path) -> Self:
-        """The empty store of a new server. Raises AlreadyThere, InUse, OSError."""
+        """The empty store of a new server. Raises StoreExists, StoreLocked, OSError."""
         with ExitStack() as on_failure:
             lock = on_failure.enter_context(_locked(path))
             if path.exists():
-                raise AlreadyThere(path)
+                raise StoreExists(path)
             _write(path, _encoded(()))
             on_failure.pop_all()
             return cls(path, lock)
 
     @classmethod
     def open(cls, path: Path) -> Self:
-        """The store of a server that has run before. Raises NotThere, InUse, Damaged, OSError."""
+        """The store of a server that ran before.
+
+        Raises StoreNotFound, StoreLocked, Damaged, OSError.
+        """
         if not path.exists():
-            raise NotThere(path)
+            raise StoreNotFound(path)
         with ExitStack() as on_failure:
             lock = on_failure.enter_context(_locked(path))
             records = _decoded(path)
@@ -113,7 +116,7 @@ def _locked(path: Path) -> BufferedWriter:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         lock.close()
-        raise InUse(path) from None
+        raise StoreLocked(path) from None
     return lock
 
 

@@ -20,8 +20,8 @@ from paxos import (
     Propose,
     Saved,
     ServerId,
+    SetTimer,
     To,
-    WakeMe,
     majority,
     server,
 )
@@ -58,9 +58,9 @@ def run(seed: int) -> tuple[dict[ServerId, str], int]:
                         lost += 1
                     else:
                         later(now_s + TRIP_S, receiver, From(me, effect.message))
-            elif isinstance(effect, WakeMe):
-                longest_s = SHORTEST_S * 2 ** min(effect.attempt + 1, 6)
-                later(now_s + random.uniform(SHORTEST_S, longest_s), me, effect.wake)
+            elif isinstance(effect, SetTimer):
+                retry_max_s = SHORTEST_S * 2 ** min(effect.attempt + 1, 6)
+                later(now_s + random.uniform(SHORTEST_S, retry_max_s), me, effect.timer)
             elif isinstance(effect, Done):
                 known[me] = effect.value
     return known, lost

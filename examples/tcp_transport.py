@@ -22,7 +22,7 @@ from typing import TypeAlias
 from attrs import frozen
 
 from paxos import Message, ServerId, UnknownServer
-from paxos_adapters.wire import Hostile
+from paxos_adapters.wire import RejectedDatagram
 from paxos_adapters.wire.body import batch, pack, unpack
 from paxos_adapters.wire.bounds import MAX_NAME_BYTES, MAX_VALUE_BYTES
 
@@ -119,7 +119,7 @@ class TcpTransport:
                     break
                 for _, message in unpack(await reader.readexactly(size)):
                     self._deliver(sender, message)
-        except (OSError, IncompleteReadError, Hostile):
+        except (OSError, IncompleteReadError, RejectedDatagram):
             pass  # whoever it was dials again
         finally:
             writer.transport.abort()

@@ -26,9 +26,9 @@ from paxos import (
     Propose,
     Proposer,
     Request,
+    RetryTimer,
     Saved,
     ServerId,
-    Wake,
     acceptor,
     majority,
     proposer,
@@ -97,4 +97,4 @@ def test_a_stale_wake_up_changes_nothing() -> None:
     """A wake-up carries its ballot, so that nobody has to cancel it."""
     state, _ = proposer.receive(Proposer[str](S3, majority([S1, S2, S3])), Propose("mine"))
 
-    assert proposer.receive(state, Wake(B3)) == (state, Now(()))
+    assert proposer.receive(state, RetryTimer(B3)) == (state, Now(()))

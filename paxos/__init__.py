@@ -12,18 +12,18 @@ saved record. Nothing in here reads a clock, a random number, a file or a socket
 from paxos import acceptor, election, invariants, learner, proposer, quorum, reader, server
 from paxos.acceptor import Acceptor
 from paxos.ballot import NO_BALLOT, Ballot, Proposal, ServerId
-from paxos.election import Beat, Election
+from paxos.election import Election, HeartbeatTimer
 from paxos.errors import (
     Busy,
+    DisjointQuorums,
     InvariantError,
-    Misplaced,
+    NotSaved,
     PaxosError,
     QuorumError,
-    QuorumsMiss,
+    UnexpectedInput,
     UnknownServer,
-    WrongReceipt,
 )
-from paxos.invariants import AgreementBroken, Choice
+from paxos.invariants import AgreementBroken, Decision
 from paxos.learner import Learner
 from paxos.messages import (
     Accept,
@@ -41,15 +41,15 @@ from paxos.messages import (
     Reply,
     Request,
 )
-from paxos.outbound import SILENCE, AfterSave, Broadcast, Now, Outbound, Saved, To, WakeMe
-from paxos.proposer import Done, Inquire, MaxRound, NothingChosen, Propose, Proposer, Wake
-from paxos.quorum import QuorumSystem, flexible, listed, majority, weighted
+from paxos.outbound import NO_MESSAGES, AfterSave, Broadcast, Now, Outbound, Saved, SetTimer, To
+from paxos.proposer import Done, Inquire, MaxRound, NothingChosen, Propose, Proposer, RetryTimer
+from paxos.quorum import QuorumSystem, explicit, flexible, majority, weighted
 from paxos.reader import NotYetChosen, QueryTimer, Read
 from paxos.server import Server
 
 __all__ = [
     "NO_BALLOT",
-    "SILENCE",
+    "NO_MESSAGES",
     "Accept",
     "Accepted",
     "Acceptor",
@@ -57,22 +57,23 @@ __all__ = [
     "AgreementBroken",
     "Answer",
     "Ballot",
-    "Beat",
     "Broadcast",
     "Busy",
-    "Choice",
     "Chosen",
+    "Decision",
+    "DisjointQuorums",
     "Done",
     "Election",
     "From",
     "Heartbeat",
+    "HeartbeatTimer",
     "Inquire",
     "InvariantError",
     "Learner",
     "MaxRound",
     "Message",
-    "Misplaced",
     "Nack",
+    "NotSaved",
     "NotYetChosen",
     "NothingChosen",
     "Now",
@@ -87,25 +88,24 @@ __all__ = [
     "QueryTimer",
     "QuorumError",
     "QuorumSystem",
-    "QuorumsMiss",
     "Read",
     "ReadId",
     "Reply",
     "Request",
+    "RetryTimer",
     "Saved",
     "Server",
     "ServerId",
+    "SetTimer",
     "To",
+    "UnexpectedInput",
     "UnknownServer",
-    "Wake",
-    "WakeMe",
-    "WrongReceipt",
     "acceptor",
     "election",
+    "explicit",
     "flexible",
     "invariants",
     "learner",
-    "listed",
     "majority",
     "proposer",
     "quorum",

@@ -21,19 +21,19 @@ from typing import TypeAlias, final
 from paxos.ballot import ServerId
 from paxos.errors import assert_never
 from paxos.messages import From, Heartbeat
-from paxos.outbound import SILENCE, Broadcast, Now, WakeMe
+from paxos.outbound import NO_MESSAGES, Broadcast, Now, SetTimer
 from paxos.values import frozen
 
 SILENT_INTERVALS = 2
 """How many whole intervals of T without a word make a server silent."""
 
-TURNS = 4
+PROCEED_EVERY = 4
 """Every fourth wake-up, a server goes on although another one leads: that one may be deaf."""
 
 
 @final
 @frozen
-class Beat:
+class HeartbeatTimer:
     """The wake-up for heartbeat ``number``, a fixed time T after it was asked for."""
 
     number: int
@@ -41,7 +41,7 @@ class Beat:
 
 @final
 @frozen
-class Heard:
+class PeerHeartbeat:
     """A server with a higher id, and how many beats of our own came since its last heartbeat."""
 
     server: ServerId
@@ -56,13 +56,13 @@ class Election:
     me: ServerId
     members: frozenset[ServerId]
     beat: int = 0
-    heard: tuple[Heard, ...] = ()
+    heard: tuple[PeerHeartbeat, ...] = ()
 
 
-Event: TypeAlias = Beat | From[Heartbeat]
+Event: TypeAlias = HeartbeatTimer | From[Heartbeat]
 """A heartbeat from another server, or the wake-up for its own."""
 
-Effect: TypeAlias = Broadcast[Heartbeat] | WakeMe[Beat]
+Effect: TypeAlias = Broadcast[Heartbeat] | SetTimer[HeartbeatTimer]
 """Say that a proposal is under way, or wake up for the next time."""
 
 Step: TypeAlias = tuple[Election, Now[Effect]]
@@ -72,8 +72,8 @@ Step: TypeAlias = tuple[Election, Now[Effect]]
 def receive(state: Election, event: Event, *, claims: bool = True) -> Step:
     """Take a heartbeat from another server, or send the next one of our own if it ``claims``."""
     if type(event) is From:
-        return _hear(state, event.sender), SILENCE
-    if type(event) is Beat:
+        return _hear(state, event.sender), NO_MESSAGES
+    if type(event) is HeartbeatTimer:
         return _beat(state, event, claims)
     assert_never(event)
 
@@ -91,26 +91,26 @@ def leader(state: Election) -> ServerId:
 
 def yields(state: Election, attempt: int) -> bool:
     """Whether a proposer that has slept ``attempt`` times leaves the floor to the leader."""
-    return leader(state) != state.me and attempt % TURNS != TURNS - 1
+    return leader(state) != state.me and attempt % PROCEED_EVERY != PROCEED_EVERY - 1
 
 
 def _hear(state: Election, sender: ServerId) -> Election:
     if sender <= state.me or sender not in state.members:
         return state
     others = (heard for heard in state.heard if heard.server != sender)
-    return Election(state.me, state.members, state.beat, (*others, Heard(sender)))
+    return Election(state.me, state.members, state.beat, (*others, PeerHeartbeat(sender)))
 
 
-def _beat(state: Election, event: Beat, claims: bool) -> Step:
+def _beat(state: Election, event: HeartbeatTimer, claims: bool) -> Step:
     if event.number != state.beat:
-        return state, SILENCE
+        return state, NO_MESSAGES
     older, wish = _next_beat(state)
     return older, Now((Broadcast(Heartbeat()), wish) if claims else (wish,))
 
 
-def _next_beat(state: Election) -> tuple[Election, WakeMe[Beat]]:
+def _next_beat(state: Election) -> tuple[Election, SetTimer[HeartbeatTimer]]:
     """Everybody heard is one beat older, and the silent are forgotten."""
-    older = (Heard(heard.server, heard.beats + 1) for heard in state.heard)
+    older = (PeerHeartbeat(heard.server, heard.beats + 1) for heard in state.heard)
     alive = tuple(heard for heard in older if heard.beats <= SILENT_INTERVALS)
-    beat = Beat(state.beat + 1)
-    return Election(state.me, state.members, beat.number, alive), WakeMe(beat, 0)
+    beat = HeartbeatTimer(state.beat + 1)
+    return Election(state.me, state.members, beat.number, alive), SetTimer(beat, 0)

@@ -15,7 +15,7 @@ from typing import Never, NoReturn
 from paxos.ballot import Ballot, ServerId
 
 
-def servers(ids: Set[ServerId]) -> str:
+def format_ids(ids: Set[ServerId]) -> str:
     """Server ids as a reader wants them: ``{1, 2, 3}``."""
     return "{" + ", ".join(map(str, sorted(ids))) + "}"
 
@@ -39,14 +39,14 @@ class QuorumError(PaxosError, ValueError):
     """A quorum system that cannot be used as it was written."""
 
 
-class QuorumsMiss(QuorumError):
+class DisjointQuorums(QuorumError):
     """Two quorums share no server, so that two values could be chosen."""
 
     def __init__(self, phase1: Set[ServerId], phase2: Set[ServerId]) -> None:
         super().__init__(
-            f"the phase-1 quorum {servers(phase1)} and the phase-2 quorum {servers(phase2)} share "
-            "no server: a proposer could look at the one and miss the value that the other chose. "
-            "Enlarge the quorums until every phase-1 quorum meets every phase-2 quorum."
+            f"the phase-1 quorum {format_ids(phase1)} and the phase-2 quorum {format_ids(phase2)} "
+            "share no server: a proposer could look at the one and miss the value that the other "
+            "chose. Enlarge the quorums until every phase-1 quorum meets every phase-2 quorum."
         )
         self.phase1 = frozenset(phase1)
         self.phase2 = frozenset(phase2)
@@ -57,7 +57,7 @@ class UnknownServer(PaxosError, ValueError):
 
     def __init__(self, server: ServerId, members: Set[ServerId]) -> None:
         super().__init__(
-            f"server {server!r} is not among the members {servers(members)}: nobody would count "
+            f"server {server!r} is not among the members {format_ids(members)}: nobody would count "
             "its votes. Give it one of those ids, or name it when you make the quorum system."
         )
         self.server = server
@@ -79,7 +79,7 @@ class Busy(PaxosError, RuntimeError):
         self.ballot = ballot
 
 
-class Misplaced(PaxosError, TypeError):
+class UnexpectedInput(PaxosError, TypeError):
     """A function was given something that is not meant for it."""
 
     def __init__(self, what: object) -> None:
@@ -93,12 +93,12 @@ class Misplaced(PaxosError, TypeError):
 def assert_never(what: Never) -> NoReturn:
     """The end of a case distinction: type checkers prove that nothing is left.
 
-    Raises Misplaced where an untyped program comes here all the same.
+    Raises UnexpectedInput where an untyped program comes here all the same.
     """
-    raise Misplaced(what)
+    raise UnexpectedInput(what)
 
 
-class WrongReceipt(PaxosError, ValueError):
+class NotSaved(PaxosError, ValueError):
     """A seal was to be opened with the receipt for something else."""
 
     def __init__(self, record: object) -> None:

@@ -15,7 +15,7 @@ from typing import Generic, final
 
 from paxos.acceptor import Acceptor
 from paxos.ballot import NO_BALLOT, Ballot, Proposal, ServerId, V
-from paxos.errors import InvariantError, assert_never, servers
+from paxos.errors import InvariantError, assert_never, format_ids
 from paxos.messages import Accepted, Answer, Chosen, From, Promise
 from paxos.quorum import QuorumSystem
 from paxos.values import frozen
@@ -23,7 +23,7 @@ from paxos.values import frozen
 
 @final
 @frozen
-class Choice(Generic[V]):
+class Decision(Generic[V]):
     """What is chosen, and the quorum that accepted it.
 
     No voters: another server told so, and kept its quorum to itself.
@@ -33,20 +33,22 @@ class Choice(Generic[V]):
     voters: frozenset[ServerId]
 
     def __str__(self) -> str:
-        who = f"by the quorum {servers(self.voters)}" if self.voters else "as another server told"
+        who = (
+            f"by the quorum {format_ids(self.voters)}" if self.voters else "as another server told"
+        )
         return f"{self.chosen.value!r} under ballot {self.chosen.ballot} {who}"
 
 
 class AgreementBroken(InvariantError):
     """Two different values were chosen."""
 
-    def __init__(self, first: Choice[V], second: Choice[V]) -> None:
+    def __init__(self, first: Decision[V], second: Decision[V]) -> None:
         super().__init__(f"two values are chosen: {first}, and {second}.")
         self.first = first
         self.second = second
 
 
-def agreement(first: Choice[V], second: Choice[V]) -> None:
+def agreement(first: Decision[V], second: Decision[V]) -> None:
     """P2: only one value is ever chosen."""
     if _differ(first.chosen.value, second.chosen.value):
         raise AgreementBroken(first, second)
@@ -58,7 +60,7 @@ def validity(chosen: V, proposed: Iterable[V]) -> None:
         raise InvariantError(f"{chosen!r} was chosen, and nobody ever proposed it.")
 
 
-def one_value_a_ballot(ballot: Ballot, first: V, second: V) -> None:
+def one_value_per_ballot(ballot: Ballot, first: V, second: V) -> None:
     """A ballot carries one value, so a ballot is never used twice."""
     if _differ(first, second):
         raise InvariantError(
@@ -84,7 +86,7 @@ def promise_covers_accepted(state: Acceptor[V]) -> None:
         )
 
 
-def never_moves_back(before: Acceptor[V], after: Acceptor[V]) -> None:
+def acceptor_monotonic(before: Acceptor[V], after: Acceptor[V]) -> None:
     """Promise and accepted ballot only rise, and an accepted proposal is never forgotten."""
     was, now = _accepted_ballot(before), _accepted_ballot(after)
     if after.promised < before.promised or now < was:
@@ -105,7 +107,7 @@ def durable_before_sent(durable: Acceptor[V], answer: Promise[V] | Accepted[V] |
     _same_if_same_ballot(durable, said)
 
 
-def choices(votes: Iterable[From[Accepted[V]]], quorum: QuorumSystem) -> tuple[Choice[V], ...]:
+def choices(votes: Iterable[From[Accepted[V]]], quorum: QuorumSystem) -> tuple[Decision[V], ...]:
     """Every proposal that a phase-2 quorum has accepted, in the order of ballots.
 
     ``votes`` is all that was ever accepted, not only the latest of each acceptor.
@@ -117,10 +119,10 @@ def choices(votes: Iterable[From[Accepted[V]]], quorum: QuorumSystem) -> tuple[C
         if vote.sender not in quorum.members:
             continue
         ballot, value = vote.message.ballot, vote.message.value
-        one_value_a_ballot(ballot, values.setdefault(ballot, value), value)
+        one_value_per_ballot(ballot, values.setdefault(ballot, value), value)
         voters.setdefault(ballot, set()).add(vote.sender)
     return tuple(
-        Choice(Chosen(ballot, values[ballot]), frozenset(voters[ballot]))
+        Decision(Chosen(ballot, values[ballot]), frozenset(voters[ballot]))
         for ballot in sorted(voters)
         if quorum.is_phase2(voters[ballot])
     )
@@ -129,7 +131,7 @@ def choices(votes: Iterable[From[Accepted[V]]], quorum: QuorumSystem) -> tuple[C
 def _same_if_same_ballot(one: Acceptor[V], other: Acceptor[V]) -> None:
     first, second = one.accepted, other.accepted
     if first is not None and second is not None and first.ballot == second.ballot:
-        one_value_a_ballot(first.ballot, first.value, second.value)
+        one_value_per_ballot(first.ballot, first.value, second.value)
 
 
 def _differ(first: V, second: V) -> bool:

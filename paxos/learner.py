@@ -17,10 +17,10 @@ from typing import Generic, TypeAlias, final
 
 from paxos.ballot import Ballot, ServerId, V
 from paxos.errors import assert_never
-from paxos.invariants import Choice, agreement, one_value_a_ballot
+from paxos.invariants import Decision, agreement, one_value_per_ballot
 from paxos.messages import Accepted, Chosen, From
-from paxos.outbound import SILENCE, Now
-from paxos.quorum import NOBODY, QuorumSystem
+from paxos.outbound import NO_MESSAGES, Now
+from paxos.quorum import NO_SERVERS, QuorumSystem
 from paxos.values import frozen
 
 
@@ -41,7 +41,7 @@ class Learner(Generic[V]):
 
     quorum: QuorumSystem
     tallies: tuple[Tally[V], ...] = ()
-    choice: Choice[V] | None = None
+    choice: Decision[V] | None = None
 
 
 Event: TypeAlias = From[Accepted[V]] | Chosen[V]
@@ -62,34 +62,34 @@ def receive(state: Learner[V], event: Event[V]) -> Step[V]:
         return _count(state, event.sender, event.message)
     if type(event) is Chosen:
         _voters(state.tallies, event)
-        return _conclude(state, state.tallies, Choice(event, NOBODY))
+        return _conclude(state, state.tallies, Decision(event, NO_SERVERS))
     assert_never(event)
 
 
 def _count(state: Learner[V], sender: ServerId, vote: Accepted[V]) -> Step[V]:
     if sender not in state.quorum.members:
-        return state, SILENCE
+        return state, NO_MESSAGES
     choice = state.choice
     if choice is not None and choice.chosen.ballot == vote.ballot:
-        one_value_a_ballot(vote.ballot, choice.chosen.value, vote.value)
-        return state, SILENCE
+        one_value_per_ballot(vote.ballot, choice.chosen.value, vote.value)
+        return state, NO_MESSAGES
     voters = _voters(state.tallies, vote)
     if sender in voters:
-        return state, SILENCE
+        return state, NO_MESSAGES
     tally = Tally(vote.ballot, vote.value, voters | {sender})
     tallies = _highest(state, tally)
     if state.quorum.is_phase2(tally.voters):
-        return _conclude(state, tallies, Choice(Chosen(vote.ballot, vote.value), tally.voters))
-    return Learner(state.quorum, tallies, choice), SILENCE
+        return _conclude(state, tallies, Decision(Chosen(vote.ballot, vote.value), tally.voters))
+    return Learner(state.quorum, tallies, choice), NO_MESSAGES
 
 
 def _voters(tallies: tuple[Tally[V], ...], word: Accepted[V] | Chosen[V]) -> frozenset[ServerId]:
     """Who has accepted what ``word`` speaks of."""
     for tally in tallies:
         if tally.ballot == word.ballot:
-            one_value_a_ballot(word.ballot, tally.value, word.value)
+            one_value_per_ballot(word.ballot, tally.value, word.value)
             return tally.voters
-    return NOBODY
+    return NO_SERVERS
 
 
 def _highest(state: Learner[V], new: Tally[V]) -> tuple[Tally[V], ...]:
@@ -105,8 +105,8 @@ def _ballot(tally: Tally[V]) -> Ballot:
     return tally.ballot
 
 
-def _conclude(state: Learner[V], tallies: tuple[Tally[V], ...], choice: Choice[V]) -> Step[V]:
+def _conclude(state: Learner[V], tallies: tuple[Tally[V], ...], choice: Decision[V]) -> Step[V]:
     if state.choice is not None:
         agreement(state.choice, choice)
-        return Learner(state.quorum, tallies, state.choice), SILENCE
+        return Learner(state.quorum, tallies, state.choice), NO_MESSAGES
     return Learner(state.quorum, tallies, choice), Now((choice.chosen,))

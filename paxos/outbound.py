@@ -10,7 +10,7 @@ Source: the lecture, "The protocol": what is durable before an answer leaves.
 - ``Saved`` is that receipt. A store makes it, after its sync has returned; nobody else does.
 - A step that changes nothing seals its answer all the same, with the record it stands on: the
   first save of that record may still be under way.
-- ``map`` and ``also`` change or add messages. Neither opens a seal.
+- ``map`` and ``followed_by`` change or add messages. Neither opens a seal.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Generic, Never, TypeAlias, TypeVar, final
 from attrs import Factory, field
 
 from paxos.ballot import ServerId
-from paxos.errors import WrongReceipt
+from paxos.errors import NotSaved
 from paxos.messages import M_co
 from paxos.values import frozen
 
@@ -66,12 +66,12 @@ class Now(Generic[M_co]):
         """The same outbound, each message changed."""
         return Now(tuple(map(change, self.messages)))
 
-    def also(self, *more: N) -> Now[M_co | N]:
+    def followed_by(self, *more: N) -> Now[M_co | N]:
         """The same outbound, with more messages behind."""
         return Now((*self.messages, *more))
 
 
-SILENCE: Now[Never] = Now(())
+NO_MESSAGES: Now[Never] = Now(())
 """Nothing to say."""
 
 
@@ -88,17 +88,17 @@ class AfterSave(Generic[R_co, M_co]):
     def release(self, saved: Saved[R_co]) -> Now[M_co]:
         """The messages, free to leave.
 
-        Raises WrongReceipt if ``saved`` does not cover this very record.
+        Raises NotSaved if ``saved`` does not cover this very record.
         """
         if not saved.covers(self.record):
-            raise WrongReceipt(self.record)
+            raise NotSaved(self.record)
         return Now(self._messages)
 
     def map(self, change: Callable[[M_co], N]) -> AfterSave[R_co, N]:
         """The same outbound under the same seal, each message changed."""
         return AfterSave(self.record, tuple(map(change, self._messages)))
 
-    def also(self, *more: N) -> AfterSave[R_co, M_co | N]:
+    def followed_by(self, *more: N) -> AfterSave[R_co, M_co | N]:
         """The same outbound under the same seal, with more messages behind."""
         return AfterSave(self.record, (*self._messages, *more))
 
@@ -126,12 +126,12 @@ class Broadcast(Generic[M_co]):
 
 @final
 @frozen
-class WakeMe(Generic[W_co]):
-    """Hand ``wake`` back after a while.
+class SetTimer(Generic[W_co]):
+    """Deliver ``timer`` back to ``receive`` after a while.
 
     How long is the adapter's choice: time and chance are not the core's. ``attempt`` counts from 0
     how often the core has asked in this matter, so that the adapter's range can grow with it.
     """
 
-    wake: W_co
+    timer: W_co
     attempt: int

@@ -26,7 +26,7 @@ from paxos import reader
 from paxos.acceptor import Acceptor
 from paxos.ballot import Ballot, Proposal, ServerId, V
 from paxos.errors import Busy, assert_never
-from paxos.invariants import one_value_a_ballot, promise_covers_accepted, unused_while_preparing
+from paxos.invariants import one_value_per_ballot, promise_covers_accepted, unused_while_preparing
 from paxos.learner import Learner
 from paxos.messages import (
     Accept,
@@ -40,8 +40,8 @@ from paxos.messages import (
     Query,
     Reply,
 )
-from paxos.outbound import SILENCE, AfterSave, Broadcast, Now, Outbound, WakeMe
-from paxos.quorum import NOBODY, QuorumSystem
+from paxos.outbound import NO_MESSAGES, AfterSave, Broadcast, Now, Outbound, SetTimer
+from paxos.quorum import NO_SERVERS, QuorumSystem
 from paxos.reader import NotYetChosen, Querying, QueryTimer, Read
 from paxos.values import frozen
 
@@ -69,7 +69,7 @@ ClientRequest: TypeAlias = Propose[V] | Inquire | Read
 
 @final
 @frozen
-class Wake:
+class RetryTimer:
     """The wake-up that was asked for under ``ballot``; stale under any other."""
 
     ballot: Ballot
@@ -111,8 +111,8 @@ class Preparing(Generic[V]):
 
     ballot: Ballot
     task: Task[V]
-    answered: frozenset[ServerId] = NOBODY
-    refused: frozenset[ServerId] = NOBODY
+    answered: frozenset[ServerId] = NO_SERVERS
+    refused: frozenset[ServerId] = NO_SERVERS
     resent: bool = False
     highest: Proposal[V] | None = None
 
@@ -126,8 +126,8 @@ class Accepting(Generic[V]):
     task: Task[V]
     value: V
     own: bool
-    answered: frozenset[ServerId] = NOBODY
-    refused: frozenset[ServerId] = NOBODY
+    answered: frozenset[ServerId] = NO_SERVERS
+    refused: frozenset[ServerId] = NO_SERVERS
     resent: bool = False
 
 
@@ -177,13 +177,13 @@ class Proposer(Generic[V]):
     phase: Phase[V] = Idle()
 
 
-Event: TypeAlias = ClientRequest[V] | Wake | QueryTimer | From[Reply[V]]
+Event: TypeAlias = ClientRequest[V] | RetryTimer | QueryTimer | From[Reply[V]]
 """What can happen to a proposer: the program asks, time passes, an answer arrives."""
 
 Effect: TypeAlias = (
     Broadcast[Prepare | Accept[V] | Query | Chosen[V]]
-    | WakeMe[Wake]
-    | WakeMe[QueryTimer]
+    | SetTimer[RetryTimer]
+    | SetTimer[QueryTimer]
     | Done[V]
     | NothingChosen
     | NotYetChosen
@@ -202,7 +202,7 @@ def receive(state: Proposer[V], event: Event[V]) -> Step[V]:
     """
     if type(event) is From:
         return _hear(state, event.sender, event.message)
-    if type(event) is Wake:
+    if type(event) is RetryTimer:
         return _wake(state, event)
     if type(event) is QueryTimer:
         return _query_again(state, event)
@@ -218,7 +218,7 @@ def observe(state: Proposer[V], seen: Ballot) -> Proposer[V]:
     return Proposer(state.me, state.quorum, seen.round, state.phase)
 
 
-def waiting_for(state: Proposer[V], wake: Wake) -> Working[V] | None:
+def waiting_for(state: Proposer[V], wake: RetryTimer) -> Working[V] | None:
     """The phase that asked for ``wake``, or None if the wake-up is stale."""
     phase = state.phase
     if type(phase) is Preparing or type(phase) is Accepting:
@@ -226,7 +226,7 @@ def waiting_for(state: Proposer[V], wake: Wake) -> Working[V] | None:
     return None
 
 
-def hears_quorum(state: Proposer[V]) -> bool:
+def has_quorum_contact(state: Proposer[V]) -> bool:
     """Whether enough servers have answered the request under way, be it with a refusal.
 
     Of a request to accept that was not sent again yet, the promises before it speak.
@@ -239,10 +239,10 @@ def hears_quorum(state: Proposer[V]) -> bool:
     return False
 
 
-def wait_on(state: Proposer[V], phase: Working[V]) -> Step[V]:
+def defer(state: Proposer[V], phase: Working[V]) -> Step[V]:
     """Sleep over it once more and send nothing, to leave the floor to somebody else."""
     task = evolve(phase.task, attempt=phase.task.attempt + 1)
-    wish = WakeMe(Wake(phase.ballot), task.attempt)
+    wish = SetTimer(RetryTimer(phase.ballot), task.attempt)
     return _move(state, evolve(phase, task=task)), Now((wish,))
 
 
@@ -260,19 +260,19 @@ def _begin(state: Proposer[V], request: ClientRequest[V]) -> Step[V]:
 def _start_round(state: Proposer[V], task: Task[V]) -> Step[V]:
     ballot = Ballot(state.max_round + 1, state.me)
     state = Proposer(state.me, state.quorum, ballot.round, Preparing(ballot, task))
-    messages = Broadcast(Prepare(ballot)), WakeMe(Wake(ballot), task.attempt)
+    messages = Broadcast(Prepare(ballot)), SetTimer(RetryTimer(ballot), task.attempt)
     return state, AfterSave(MaxRound(ballot.round), messages)
 
 
 def _query(state: Proposer[V], read: Querying[V]) -> Step[V]:
-    wish = WakeMe(QueryTimer(read.id), read.attempt)
+    wish = SetTimer(QueryTimer(read.id), read.attempt)
     return _move(state, read), Now((Broadcast(Query(read.id)), wish))
 
 
 def _query_again(state: Proposer[V], timer: QueryTimer) -> Step[V]:
     read = state.phase
     if type(read) is not Querying or read.id != timer.id:
-        return state, SILENCE
+        return state, NO_MESSAGES
     if reader.is_stalled(read):
         state = observe(state, reader.highest(read))
         task = Task[V](Read(read.id), read.attempt + 1, own_from=state.max_round + 1)
@@ -283,13 +283,13 @@ def _query_again(state: Proposer[V], timer: QueryTimer) -> Step[V]:
 def _hear(state: Proposer[V], sender: ServerId, reply: Reply[V]) -> Step[V]:
     phase = state.phase
     if type(phase) is Done or sender not in state.quorum.members:
-        return state, SILENCE
+        return state, NO_MESSAGES
     if type(reply) is Chosen:
         return _learn(state, phase, reply)
     if type(reply) is Answer:
         return _count_answer(state, phase, sender, reply)
     if type(phase) is Idle or type(phase) is Querying or reply.ballot != phase.ballot:
-        return state, SILENCE
+        return state, NO_MESSAGES
     if type(reply) is Nack:
         return _count_refusal(state, phase, sender, reply.promised)
     if type(reply) is Promise:
@@ -312,10 +312,10 @@ def _count_answer(
     state: Proposer[V], phase: Phase[V], sender: ServerId, answer: Answer[V]
 ) -> Step[V]:
     if type(phase) is not Querying or answer.id != phase.id:
-        return state, SILENCE
+        return state, NO_MESSAGES
     outcome = reader.count(phase, sender, answer.accepted)
     if type(outcome) is Querying:
-        return _move(state, outcome), SILENCE
+        return _move(state, outcome), NO_MESSAGES
     if type(outcome) is NotYetChosen:
         return _move(state, Idle()), Now((outcome,))
     if type(outcome) is Chosen:
@@ -331,7 +331,7 @@ def _check_carried(phase: Working[V], told: Proposal[V]) -> None:
         unused_while_preparing(phase.ballot, told)
     elif type(phase) is Accepting:
         if told.ballot == phase.ballot:
-            one_value_a_ballot(phase.ballot, phase.value, told.value)
+            one_value_per_ballot(phase.ballot, phase.value, told.value)
     else:
         assert_never(phase)
 
@@ -344,19 +344,19 @@ def _count_promise(
         promise_covers_accepted(Acceptor(promise.ballot, accepted))
         _check_carried(phase, accepted)
     if type(phase) is not Preparing or sender in phase.answered:
-        return state, SILENCE
+        return state, NO_MESSAGES
     highest = phase.highest
     if accepted is not None:
         if highest is None or accepted.ballot > highest.ballot:
             highest = accepted
         elif accepted.ballot == highest.ballot:
-            one_value_a_ballot(accepted.ballot, highest.value, accepted.value)
+            one_value_per_ballot(accepted.ballot, highest.value, accepted.value)
     answered = phase.answered | {sender}
     if state.quorum.is_phase1(answered):
         return _start_accepting(state, phase, highest)
     ballot, task, refused = phase.ballot, phase.task, phase.refused
     phase = Preparing(ballot, task, answered, refused, phase.resent, highest)
-    return _move(state, phase), SILENCE
+    return _move(state, phase), NO_MESSAGES
 
 
 def _start_accepting(state: Proposer[V], phase: Preparing[V], found: Proposal[V] | None) -> Step[V]:
@@ -387,37 +387,37 @@ def _is_own(state: Proposer[V], task: Task[V], ballot: Ballot) -> bool:
 def _count_vote(state: Proposer[V], phase: Working[V], sender: ServerId, value: V) -> Step[V]:
     _check_carried(phase, Proposal(phase.ballot, value))
     if type(phase) is not Accepting or sender in phase.answered:
-        return state, SILENCE
+        return state, NO_MESSAGES
     answered = phase.answered | {sender}
     if state.quorum.is_phase2(answered):
         done = Done(phase.ballot, phase.value, phase.own)
         return _finish(state, done, Broadcast(Chosen(phase.ballot, phase.value)))
     ballot, task, refused = phase.ballot, phase.task, phase.refused
     phase = Accepting(ballot, task, phase.value, phase.own, answered, refused, phase.resent)
-    return _move(state, phase), SILENCE
+    return _move(state, phase), NO_MESSAGES
 
 
 def _count_refusal(
     state: Proposer[V], phase: Working[V], sender: ServerId, promised: Ballot
 ) -> Step[V]:
     phase = evolve(phase, refused=phase.refused | {sender})
-    return observe(_move(state, phase), promised), SILENCE
+    return observe(_move(state, phase), promised), NO_MESSAGES
 
 
 def _finish(state: Proposer[V], done: Done[V], *news: Broadcast[Chosen[V]]) -> Step[V]:
     return _move(state, done), Now((*news, done))
 
 
-def _wake(state: Proposer[V], wake: Wake) -> Step[V]:
+def _wake(state: Proposer[V], wake: RetryTimer) -> Step[V]:
     phase = waiting_for(state, wake)
     if phase is None:
-        return state, SILENCE
+        return state, NO_MESSAGES
     task = evolve(phase.task, attempt=phase.task.attempt + 1)
     if phase.refused and (phase.resent or not _can_win(state.quorum, phase)):
         return _start_round(state, task)
     again = Prepare(phase.ballot) if type(phase) is Preparing else Accept(phase.ballot, phase.value)
     phase = evolve(phase, task=task, resent=True)
-    return _move(state, phase), Now((Broadcast(again), WakeMe(wake, task.attempt)))
+    return _move(state, phase), Now((Broadcast(again), SetTimer(wake, task.attempt)))
 
 
 def _can_win(quorum: QuorumSystem, phase: Working[V]) -> bool:

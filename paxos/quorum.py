@@ -17,22 +17,22 @@ from typing import TypeAlias, final
 from attrs import Factory, field
 
 from paxos.ballot import ServerId
-from paxos.errors import QuorumError, QuorumsMiss
+from paxos.errors import DisjointQuorums, QuorumError
 from paxos.values import frozen
 
 MAX_TOTAL_WEIGHT = 100_000
 """Bound on the sum of weights, since the search for two quorums that miss grows with it."""
 
-NOBODY: frozenset[ServerId] = frozenset()
+NO_SERVERS: frozenset[ServerId] = frozenset()
 """No server at all."""
 
 
 @final
 @frozen
-class Counted:
+class BySize:
     """Quorums by number: any ``phase1`` members, any ``phase2`` members.
 
-    Raises QuorumError for a number outside 1..len(members), QuorumsMiss for two that can miss.
+    Raises QuorumError for a number outside 1..len(members), DisjointQuorums for two that can miss.
     """
 
     members: frozenset[ServerId]
@@ -43,7 +43,7 @@ class Counted:
         _check_range(self.phase1, self.phase2, len(self.members), "members")
         if self.phase1 + self.phase2 <= len(self.members):
             ids = sorted(self.members)
-            raise QuorumsMiss(set(ids[: self.phase1]), set(ids[-self.phase2 :]))
+            raise DisjointQuorums(set(ids[: self.phase1]), set(ids[-self.phase2 :]))
 
     def is_phase1(self, servers: Set[ServerId]) -> bool:
         """Whether ``servers`` hold a phase-1 quorum."""
@@ -54,17 +54,17 @@ class Counted:
         return len(self.members & servers) >= self.phase2
 
 
-def _weighed(system: Weighted) -> frozenset[ServerId]:
+def _weighed(system: ByWeight) -> frozenset[ServerId]:
     return frozenset(server for server, _ in system.weights)
 
 
 @final
 @frozen
-class Weighted:
+class ByWeight:
     """Quorums by weight: members that weigh ``phase1``, or ``phase2``, together.
 
-    ``weights`` are whole numbers from 0; a member of weight 0 listens and never counts.
-    Raises QuorumError for a weight or a threshold out of range, QuorumsMiss for two that can miss.
+    ``weights`` are whole numbers from 0; a member of weight 0 listens and never counts. Raises
+    QuorumError for a weight or a threshold out of range, DisjointQuorums for two that can miss.
     """
 
     weights: tuple[tuple[ServerId, int], ...]
@@ -87,7 +87,7 @@ class Weighted:
             )
         _check_range(self.phase1, self.phase2, total, "weight")
         if missing := self._two_that_miss(total):
-            raise QuorumsMiss(*missing)
+            raise DisjointQuorums(*missing)
 
     def is_phase1(self, servers: Set[ServerId]) -> bool:
         """Whether ``servers`` hold a phase-1 quorum."""
@@ -113,16 +113,16 @@ class Weighted:
         return None
 
 
-def _named(system: Listed) -> frozenset[ServerId]:
+def _named(system: Explicit) -> frozenset[ServerId]:
     return frozenset(server for quorum in system.phase1 | system.phase2 for server in quorum)
 
 
 @final
 @frozen
-class Listed:
+class Explicit:
     """Quorums by name: every phase-1 and every phase-2 quorum written out (a grid, a tree).
 
-    Raises QuorumError if a phase has no quorum or an empty one, QuorumsMiss for two that miss.
+    Raises QuorumError if a phase has no quorum or an empty one, DisjointQuorums for two that miss.
     """
 
     phase1: frozenset[frozenset[ServerId]]
@@ -139,7 +139,7 @@ class Listed:
         for first in sorted(self.phase1, key=sorted):
             for second in sorted(self.phase2, key=sorted):
                 if not first & second:
-                    raise QuorumsMiss(first, second)
+                    raise DisjointQuorums(first, second)
 
     def is_phase1(self, servers: Set[ServerId]) -> bool:
         """Whether ``servers`` hold a phase-1 quorum."""
@@ -150,39 +150,41 @@ class Listed:
         return any(quorum <= servers for quorum in self.phase2)
 
 
-QuorumSystem: TypeAlias = Counted | Weighted | Listed
+QuorumSystem: TypeAlias = BySize | ByWeight | Explicit
 """Which servers are enough, in each of the two phases; any two of different phases meet."""
 
 
-def majority(members: Iterable[ServerId]) -> Counted:
+def majority(members: Iterable[ServerId]) -> BySize:
     """More than half of the members in both phases: 2 of 3, 3 of 4, 3 of 5."""
     ids = _distinct(members)
     half = len(ids) // 2
-    return Counted(ids, half + 1, half + 1)
+    return BySize(ids, half + 1, half + 1)
 
 
-def flexible(members: Iterable[ServerId], *, phase1: int, phase2: int) -> Counted:
+def flexible(members: Iterable[ServerId], *, phase1: int, phase2: int) -> BySize:
     """Any ``phase1`` members look, any ``phase2`` choose; together more than all members."""
-    return Counted(_distinct(members), phase1, phase2)
+    return BySize(_distinct(members), phase1, phase2)
 
 
 def weighted(
     weights: Mapping[ServerId, int], *, phase1: int | None = None, phase2: int | None = None
-) -> Weighted:
+) -> ByWeight:
     """Members that weigh enough together; more than half of the whole weight if not said."""
     for weight in weights.values():
         _check_whole("a weight", weight)
     half = sum(weights.values()) // 2
-    return Weighted(
+    return ByWeight(
         tuple(sorted(weights.items())),
         half + 1 if phase1 is None else phase1,
         half + 1 if phase2 is None else phase2,
     )
 
 
-def listed(*, phase1: Iterable[Iterable[ServerId]], phase2: Iterable[Iterable[ServerId]]) -> Listed:
+def explicit(
+    *, phase1: Iterable[Iterable[ServerId]], phase2: Iterable[Iterable[ServerId]]
+) -> Explicit:
     """Any set system, written out."""
-    return Listed(frozenset(map(frozenset, phase1)), frozenset(map(frozenset, phase2)))
+    return Explicit(frozenset(map(frozenset, phase1)), frozenset(map(frozenset, phase2)))
 
 
 def _distinct(members: Iterable[ServerId]) -> frozenset[ServerId]:

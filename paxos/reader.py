@@ -24,7 +24,7 @@ from paxos import learner
 from paxos.ballot import NO_BALLOT, Ballot, Proposal, ServerId, V
 from paxos.learner import Learner
 from paxos.messages import Accepted, Chosen, From, ReadId
-from paxos.quorum import NOBODY
+from paxos.quorum import NO_SERVERS
 from paxos.values import frozen
 
 
@@ -68,8 +68,8 @@ class Querying(Generic[V]):
     id: ReadId
     found: Learner[V]
     attempt: int = 0
-    nothing: frozenset[ServerId] = NOBODY
-    answered: frozenset[ServerId] = NOBODY
+    nothing: frozenset[ServerId] = NO_SERVERS
+    answered: frozenset[ServerId] = NO_SERVERS
     before: Ballot = NO_BALLOT
 
 
@@ -104,7 +104,7 @@ def is_stalled(read: Querying[V]) -> bool:
 def again(read: Querying[V]) -> Querying[V]:
     """The read after one more wake-up: in its next round, if this one has ended."""
     read = evolve(read, attempt=read.attempt + 1)
-    return evolve(read, answered=NOBODY, before=highest(read)) if _has_ended(read) else read
+    return evolve(read, answered=NO_SERVERS, before=highest(read)) if _has_ended(read) else read
 
 
 def highest(read: Querying[V]) -> Ballot:

@@ -25,7 +25,7 @@ from typing import Generic, TypeAlias, final
 from paxos import acceptor, election, invariants, learner, proposer
 from paxos.acceptor import Acceptor
 from paxos.ballot import ServerId, V
-from paxos.election import Beat, Election
+from paxos.election import Election, HeartbeatTimer
 from paxos.errors import UnknownServer, assert_never
 from paxos.learner import Learner
 from paxos.messages import (
@@ -43,7 +43,7 @@ from paxos.messages import (
     Reply,
     Request,
 )
-from paxos.outbound import SILENCE, Broadcast, Now, Outbound, To, WakeMe
+from paxos.outbound import NO_MESSAGES, Broadcast, Now, Outbound, SetTimer, To
 from paxos.proposer import (
     Accepting,
     Done,
@@ -53,7 +53,7 @@ from paxos.proposer import (
     Preparing,
     Propose,
     Proposer,
-    Wake,
+    RetryTimer,
 )
 from paxos.quorum import QuorumSystem
 from paxos.reader import NotYetChosen, QueryTimer, Read
@@ -74,16 +74,16 @@ class Server(Generic[V]):
 Record: TypeAlias = Acceptor[V] | MaxRound
 """What a server saves. The latest of each kind is what counts."""
 
-Wakeup: TypeAlias = Wake | QueryTimer | Beat
-"""What a WakeMe asks to have handed back."""
+ServerTimer: TypeAlias = RetryTimer | QueryTimer | HeartbeatTimer
+"""What a SetTimer asks to have handed back."""
 
-Event: TypeAlias = proposer.ClientRequest[V] | Wakeup | From[Message[V]]
+Event: TypeAlias = proposer.ClientRequest[V] | ServerTimer | From[Message[V]]
 """What can happen to a server: the program asks, time passes, a message arrives."""
 
 Report: TypeAlias = Done[V] | NothingChosen | NotYetChosen
 """What a server tells the program that embeds it."""
 
-Effect: TypeAlias = To[Message[V]] | Broadcast[Message[V]] | WakeMe[Wakeup] | Report[V]
+Effect: TypeAlias = To[Message[V]] | Broadcast[Message[V]] | SetTimer[ServerTimer] | Report[V]
 """What a server wants done: send, wake, or tell the program."""
 
 Step: TypeAlias = tuple[Server[V], Outbound[Record[V], Effect[V]]]
@@ -123,9 +123,9 @@ def receive(state: Server[V], event: Event[V]) -> Step[V]:
     """
     if type(event) is From:
         return _hear(state, event.sender, event.message)
-    if type(event) is Wake:
+    if type(event) is RetryTimer:
         return _wake(state, event)
-    if type(event) is Beat:
+    if type(event) is HeartbeatTimer:
         return _beat(state, event)
     if type(event) is QueryTimer:
         return _drive(state, event)
@@ -136,7 +136,7 @@ def receive(state: Server[V], event: Event[V]) -> Step[V]:
 
 def _hear(state: Server[V], sender: ServerId, message: Message[V]) -> Step[V]:
     if sender not in state.learner.quorum.members:
-        return state, SILENCE
+        return state, NO_MESSAGES
     if type(message) is Prepare or type(message) is Accept or type(message) is Query:
         return _answer(state, sender, message)
     if type(message) is Heartbeat:
@@ -187,7 +187,7 @@ def _count(
     (chosen,) = news.messages
     announces = _is_working(state.proposer)
     state, outbound = _advance(state, state.proposer.me, chosen)
-    return state, outbound if announces else outbound.also(Broadcast(chosen))
+    return state, outbound if announces else outbound.followed_by(Broadcast(chosen))
 
 
 def _drive(state: Server[V], event: proposer.ClientRequest[V] | QueryTimer) -> Step[V]:
@@ -197,24 +197,24 @@ def _drive(state: Server[V], event: proposer.ClientRequest[V] | QueryTimer) -> S
         return Server(state.acceptor, at_work, state.learner, state.election), outbound
     hint, beat = election.start(state.election)
     state = Server(state.acceptor, at_work, state.learner, hint)
-    return state, outbound.also(*beat.messages)
+    return state, outbound.followed_by(*beat.messages)
 
 
-def _wake(state: Server[V], wake: Wake) -> Step[V]:
+def _wake(state: Server[V], wake: RetryTimer) -> Step[V]:
     phase = proposer.waiting_for(state.proposer, wake)
     if phase is None:
-        return state, SILENCE
+        return state, NO_MESSAGES
     if election.yields(state.election, phase.task.attempt):
-        at_work, outbound = proposer.wait_on(state.proposer, phase)
+        at_work, outbound = proposer.defer(state.proposer, phase)
     else:
         at_work, outbound = proposer.receive(_informed(state), wake)
     return Server(state.acceptor, at_work, state.learner, state.election), outbound
 
 
-def _beat(state: Server[V], beat: Beat) -> Step[V]:
+def _beat(state: Server[V], beat: HeartbeatTimer) -> Step[V]:
     if not _is_working(state.proposer):
-        return state, SILENCE
-    claims = proposer.hears_quorum(state.proposer)
+        return state, NO_MESSAGES
+    claims = proposer.has_quorum_contact(state.proposer)
     hint, outbound = election.receive(state.election, beat, claims=claims)
     return Server(state.acceptor, state.proposer, state.learner, hint), outbound
 

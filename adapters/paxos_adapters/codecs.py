@@ -1,6 +1,6 @@
 """Codecs for the values that most programs agree on: ``RAW``, ``TEXT`` and ``JSON``.
 
-``LENIENT`` and ``BRIEF`` are for looking at values. How to write one: docs/codecs.md.
+``SURROGATE_ESCAPE`` and ``TRUNCATED`` are for looking at values. How to write one: docs/codecs.md.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def _not_json(constant: str) -> None:
     raise ValueError(f"JSON has no {constant}")
 
 
-class Lenient:
+class SurrogateEscape:
     """Any bytes as a string, and back to the same bytes: to look at values of whatever kind."""
 
     def encode(self, value: str) -> bytes:
@@ -75,7 +75,7 @@ class Lenient:
         return encoded.decode(errors="surrogateescape")
 
 
-class Brief:
+class Truncated:
     """Bytes to look at: long ones are cut, with a digest in place of the rest."""
 
     def encode(self, value: bytes) -> bytes:
@@ -90,5 +90,5 @@ class Brief:
         return encoded
 
 
-BRIEF = Brief()
-RAW, TEXT, JSON, LENIENT = Raw(), Text(), Json(), Lenient()
+TRUNCATED = Truncated()
+RAW, TEXT, JSON, SURROGATE_ESCAPE = Raw(), Text(), Json(), SurrogateEscape()

@@ -35,14 +35,14 @@ import attrs
 
 from paxos import Ballot, Message, PaxosError, QuorumError, QuorumSystem, ReadId, ServerId, server
 from paxos.ballot import V
-from paxos.quorum import Counted, Listed, Weighted
+from paxos.quorum import BySize, ByWeight, Explicit
 from paxos_adapters.ports import Codec
 
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 Reader: TypeAlias = Callable[[object], object]
 
 _AS_IT_IS = frozenset({int, bool, NoneType})
-_QUORUMS = frozenset({Counted, Weighted, Listed})
+_QUORUMS = frozenset({BySize, ByWeight, Explicit})
 """The last one is remembered: it is in nearly all that is encoded, and nearly always the same."""
 
 MAX_BITS = 64

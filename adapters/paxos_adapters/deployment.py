@@ -35,9 +35,9 @@ from paxos import PaxosError, QuorumSystem, ServerId, majority
 from paxos_adapters.file.entries import MEMBERSHIP
 from paxos_adapters.numbers import MAX_DEPLOYED
 from paxos_adapters.outputs import files_of
-from paxos_adapters.udp.addresses import check_cluster, parse, written
+from paxos_adapters.udp.addresses import check_cluster, format_address, parse
 from paxos_adapters.udp.endpoint import Address
-from paxos_adapters.wire import BadKey, Encrypted, Keyring, MissingExtra, Protection, Signed
+from paxos_adapters.wire import Authenticated, BadKey, Encrypted, Keyring, MissingExtra, Protection
 from paxos_adapters.wire.bounds import MAX_NAME_BYTES, MAX_SERVER
 
 MAX_SERVERS = MAX_DEPLOYED
@@ -105,7 +105,7 @@ class Deployment:
             return None
         try:
             keyring = Keyring.parse(_text(self.keyring))
-            return Encrypted(keyring) if self.encrypted else Signed(keyring)
+            return Encrypted(keyring) if self.encrypted else Authenticated(keyring)
         except (BadKey, MissingExtra, _Unreadable) as error:
             raise BadDeployment(self.keyring, str(error)) from None
         except ValueError:
@@ -230,6 +230,6 @@ def local(name: str, servers: int, keyring: str) -> str:
         for number in range(1, servers + 1):
             sock = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
             sock.bind(("127.0.0.1", 0))
-            at = written(sock.getsockname())
+            at = format_address(sock.getsockname())
             parts.append(f'[[servers]]\nid = {number}\naddress = "{at}"\ndata = "n{number}.db"\n')
     return "\n".join(parts)

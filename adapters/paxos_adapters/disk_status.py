@@ -31,7 +31,7 @@ NO_SESSION = ""
 
 
 @frozen
-class Presence:
+class DiskStatus:
     """What a server says of its disk: its session, and how often the file has been saved so far.
 
     ``previous`` is an earlier session of that file, ``previous_saves`` the count at its end; before
@@ -59,7 +59,7 @@ class NotDescended:
     known: Known
 
 
-def meet(known: Known | None, said: Presence) -> Known | NotDescended:
+def meet(known: Known | None, said: DiskStatus) -> Known | NotDescended:
     """What is known of a server from now on that says ``said``; NotDescended if it is refused."""
     now = Known(said.session, said.saves)
     if known is None:

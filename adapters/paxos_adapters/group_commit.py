@@ -68,7 +68,7 @@ class NotCommitting(PaxosError):
         super().__init__("this committer has been closed; nothing was saved. Make another one.")
 
 
-class Committer(Generic[E, R]):
+class GroupCommitter(Generic[E, R]):
     """Saves with ``save``, for example that of a file store, in a thread of its own.
 
     A context manager: leaving it saves what still waits, and ends the thread.
@@ -150,7 +150,7 @@ class Committer(Generic[E, R]):
                 ended.result()
                 self._worker.join()
 
-    def __enter__(self) -> Committer[E, R]:
+    def __enter__(self) -> GroupCommitter[E, R]:
         return self
 
     def __exit__(

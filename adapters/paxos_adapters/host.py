@@ -29,22 +29,22 @@ from paxos import (
     QuorumSystem,
     Saved,
     ServerId,
+    SetTimer,
     To,
-    WakeMe,
     server,
 )
-from paxos.election import Beat
-from paxos.server import Wakeup
+from paxos.election import HeartbeatTimer
+from paxos.server import ServerTimer
 from paxos_adapters import numbers
 from paxos_adapters.limited_log import LimitedLog
-from paxos_adapters.ports import Store, Timer, Transport, Witness
+from paxos_adapters.ports import Observer, Store, Timer, Transport
 
 V = TypeVar("V")
 _log = LimitedLog(logging.getLogger(__name__))
 """Of all hosts: a program can have one for each decision."""
 
 
-class Stopped(PaxosError):
+class ServerStopped(PaxosError):
     """The host has stopped for good, and says why."""
 
     def __init__(self, me: ServerId, cause: BaseException) -> None:
@@ -56,44 +56,46 @@ class Stopped(PaxosError):
         self.cause = cause
 
 
-class PaceError(PaxosError, ValueError):
+class InvalidTimeouts(PaxosError, ValueError):
     """A pace that would not let a rival finish."""
 
-    def __init__(self, pace: Pace) -> None:
-        super().__init__(f"{pace} cannot be kept: longest_s must not be below shortest_s.")
+    def __init__(self, timeouts: Timeouts) -> None:
+        super().__init__(f"{timeouts} cannot be kept: longest_s must not be below shortest_s.")
 
 
 @frozen
-class Pace:
+class Timeouts:
     """How many seconds each wish to be woken becomes.
 
-    A proposer waits for a random time in a range that starts at ``shortest_s`` and whose upper
-    end doubles with each attempt, up to ``longest_s`` (the lecture, "Liveness", remedy 1). A
-    heartbeat comes every ``beat_s``. A good ``shortest_s`` is a few round trips and saves.
+    A proposer waits for a random time in a range that starts at ``retry_min_s`` and whose upper
+    end doubles with each attempt, up to ``retry_max_s`` (the lecture, "Liveness", remedy 1). A
+    heartbeat comes every ``heartbeat_s``. A good ``retry_min_s`` is a few round trips and saves.
 
-    Raises BadNumber unless all times are above 0 s and at most ``numbers.MAX_S``, and PaceError
-    unless shortest_s <= longest_s.
+    Raises BadNumber unless all times are above 0 s and at most ``numbers.MAX_S``, and
+    InvalidTimeouts unless shortest_s <= longest_s.
     """
 
-    shortest_s: float = 0.05
-    longest_s: float = 5.0
-    beat_s: float = 0.05
+    retry_min_s: float = 0.05
+    retry_max_s: float = 5.0
+    heartbeat_s: float = 0.05
 
     def __attrs_post_init__(self) -> None:
         for name in "shortest_s", "longest_s", "beat_s":
             numbers.seconds(name, getattr(self, name), above_0=True)
-        if self.longest_s < self.shortest_s:
-            raise PaceError(self)
+        if self.retry_max_s < self.retry_min_s:
+            raise InvalidTimeouts(self)
 
-    def delay_s(self, wish: WakeMe[Wakeup], random: Random) -> float:
-        """Seconds until ``wish.wake`` is due."""
-        if type(wish.wake) is Beat:
-            return self.beat_s
+    def delay_s(self, wish: SetTimer[ServerTimer], random: Random) -> float:
+        """Seconds until ``wish.timer`` is due."""
+        if type(wish.timer) is HeartbeatTimer:
+            return self.heartbeat_s
         doublings = min(wish.attempt + 1, 64)
-        return random.uniform(self.shortest_s, min(self.longest_s, self.shortest_s * 2**doublings))
+        return random.uniform(
+            self.retry_min_s, min(self.retry_max_s, self.retry_min_s * 2**doublings)
+        )
 
 
-DEFAULT_PACE = Pace()
+DEFAULT_TIMEOUTS = Timeouts()
 
 
 class Host(Generic[V]):
@@ -106,29 +108,29 @@ class Host(Generic[V]):
         *,
         store: Store[server.Record[V]],
         transport: Transport[Message[V]],
-        timer: Timer[Wakeup],
-        pace: Pace = DEFAULT_PACE,
+        timer: Timer[ServerTimer],
+        timeouts: Timeouts = DEFAULT_TIMEOUTS,
         random: Random | None = None,
-        witness: Witness[V] | None = None,
+        observer: Observer[V] | None = None,
     ) -> None:
         """Start from what ``store`` holds.
 
-        ``random`` draws the delays; pass a seeded one to repeat a run. ``witness`` is told what
+        ``random`` draws the delays; pass a seeded one to repeat a run. ``observer`` is told what
         happens. Raises UnknownServer if ``me`` is no member of ``quorum``.
         """
         loaded = store.load()
         self._state = server.start(me, quorum, loaded.records)
-        self._witness = witness
-        if witness is not None:
-            witness.began(me, "", quorum, loaded.records)
+        self._witness = observer
+        if observer is not None:
+            observer.began(me, "", quorum, loaded.records)
         self._receipts = {type(record): loaded for record in loaded.records}
         self._members = tuple(sorted(quorum.members))
         self._store = store
         self._transport = transport
         self._timer = timer
-        self._pace = pace
+        self._timeouts = timeouts
         self._random = Random() if random is None else random
-        self._stopped: Stopped | None = None
+        self._stopped: ServerStopped | None = None
 
     @property
     def state(self) -> server.Server[V]:
@@ -139,7 +141,7 @@ class Host(Generic[V]):
         """Take what has happened, in order, with one save for all of it.
 
         Returns what the server reports to the program. Raises Busy, with nothing taken, if asked
-        for something while at work; Stopped if the save failed, if the server found the
+        for something while at work; ServerStopped if the save failed, if the server found the
         protocol broken, or if the host had stopped before.
         """
         if self._stopped is not None:
@@ -208,8 +210,8 @@ class Host(Generic[V]):
         elif type(effect) is Broadcast:
             for member in self._members:
                 self._send(member, effect.message)
-        elif type(effect) is WakeMe:
-            self._timer.wake_later(effect.wake, self._pace.delay_s(effect, self._random))
+        elif type(effect) is SetTimer:
+            self._timer.set_timer(effect.timer, self._timeouts.delay_s(effect, self._random))
         else:
             return (effect,)
         return ()
@@ -223,9 +225,9 @@ class Host(Generic[V]):
             text = "a message to server %s is lost, a %s (%s). More are counted"
             _log.warning(kind, text, receiver, type(message).__name__, why)
 
-    def _stop(self, cause: BaseException) -> Stopped:
+    def _stop(self, cause: BaseException) -> ServerStopped:
         me = self._state.proposer.me
-        self._stopped = Stopped(me, cause)
+        self._stopped = ServerStopped(me, cause)
         if self._witness is not None:
             self._witness.ended(me, "", f"stopped by {type(cause).__name__}: {cause}")
         return self._stopped

@@ -32,10 +32,10 @@ from paxos import (
     server,
 )
 from paxos.quorum import QuorumSystem
-from paxos.server import Wakeup
+from paxos.server import ServerTimer
 from paxos_adapters import numbers
-from paxos_adapters.host import DEFAULT_PACE, Host, Pace
-from paxos_adapters.ports import Store, Witness
+from paxos_adapters.host import DEFAULT_TIMEOUTS, Host, Timeouts
+from paxos_adapters.ports import Observer, Store
 
 M = TypeVar("M")
 R = TypeVar("R")
@@ -53,12 +53,12 @@ class Delivery(Generic[M]):
 
 
 @frozen
-class Woken:
+class TimerFired:
     """One wake-up as it came, at the virtual time ``at_s`` in seconds."""
 
     at_s: float
     server: ServerId
-    wake: Wakeup
+    wake: ServerTimer
 
 
 class MemoryStore(Generic[R]):
@@ -77,7 +77,7 @@ class MemoryStore(Generic[R]):
         return Saved(records)
 
 
-Event: TypeAlias = Delivery[Message[V]] | Woken
+Event: TypeAlias = Delivery[Message[V]] | TimerFired
 """What has happened in a cluster: a message arrived, or a wake-up came."""
 
 
@@ -89,7 +89,7 @@ class Network(Generic[M]):
 
 
 @frozen
-class Endpoint(Generic[M]):
+class MemoryTransport(Generic[M]):
     """The transport of the server ``me``."""
 
     me: ServerId
@@ -105,10 +105,10 @@ class Clock:
 
     def __init__(self) -> None:
         self.now_s = 0.0
-        self.due: list[tuple[float, int, ServerId, Wakeup]] = []
+        self.due: list[tuple[float, int, ServerId, ServerTimer]] = []
         self._ids = count()
 
-    def wake_later(self, server: ServerId, wake: Wakeup, delay_s: float) -> None:
+    def set_timer(self, server: ServerId, wake: ServerTimer, delay_s: float) -> None:
         """Note a wake-up of ``server``; those due at the same time keep their order."""
         heapq.heappush(self.due, (self.now_s + delay_s, next(self._ids), server, wake))
 
@@ -119,18 +119,18 @@ class Clock:
 
 
 @frozen
-class Alarm:
+class MemoryTimer:
     """The timer of the server ``me``."""
 
     me: ServerId
     clock: Clock
 
-    def wake_later(self, wake: Wakeup, delay_s: float) -> None:
+    def set_timer(self, wake: ServerTimer, delay_s: float) -> None:
         """Note ``wake`` on the common clock."""
-        self.clock.wake_later(self.me, wake, delay_s)
+        self.clock.set_timer(self.me, wake, delay_s)
 
 
-class StillRunning(PaxosError):
+class DidNotSettle(PaxosError):
     """A run did not come to rest within its bound; ``history`` is what has happened so far."""
 
     def __init__(self, history: Sequence[object]) -> None:
@@ -174,13 +174,13 @@ class Cluster(Generic[V]):
         *,
         quorum: QuorumSystem | None = None,
         stores: Callable[[ServerId], Store[server.Record[V]]] | None = None,
-        pace: Pace = DEFAULT_PACE,
+        timeouts: Timeouts = DEFAULT_TIMEOUTS,
         seed: int = 0,
-        witness: Witness[V] | None = None,
+        observer: Observer[V] | None = None,
     ) -> None:
         """Servers 1 to ``servers`` under their majority, or the members of ``quorum``.
 
-        ``stores`` gives each of them its store, one in memory if not said. ``witness`` is told
+        ``stores`` gives each of them its store, one in memory if not said. ``observer`` is told
         what happens. Raises QuorumError for less than one server, BadNumber.
         """
         numbers.whole("servers", servers, 0, numbers.MAX_SERVERS)
@@ -189,10 +189,10 @@ class Cluster(Generic[V]):
         self.quorum = majority(ids) if quorum is None else quorum
         self.servers = tuple(sorted(self.quorum.members))
         self.reports: list[tuple[ServerId, server.Report[V]]] = []
-        self._pace = pace
+        self._timeouts = timeouts
         self._random = Random(seed)
         self._reads = count()
-        self._witness = witness
+        self._witness = observer
         self._network = Network[Message[V]]()
         self._clock = Clock()
         self._stores = {me: _store(me, stores) for me in self.servers}
@@ -252,19 +252,19 @@ class Cluster(Generic[V]):
         if self._clock.due:
             self._clock.now_s, _, me, wake = heapq.heappop(self._clock.due)
             self._tell(me, wake)
-            return Woken(self._clock.now_s, me, wake)
+            return TimerFired(self._clock.now_s, me, wake)
         return None
 
     def run(self, max_events: int = 100_000) -> list[Event[V]]:
         """Let everything happen until all is quiet, and return it in order.
 
-        Raises StillRunning after ``max_events``, BadNumber.
+        Raises DidNotSettle after ``max_events``, BadNumber.
         """
         numbers.whole("max_events", max_events, 0)
         history: list[Event[V]] = []
         while not self._is_quiet():
             if len(history) == max_events:
-                raise StillRunning(history)
+                raise DidNotSettle(history)
             if (event := self.step()) is not None:
                 history.append(event)
         return history
@@ -294,9 +294,9 @@ class Cluster(Generic[V]):
             me,
             self.quorum,
             store=self._stores[me],
-            transport=Endpoint(me, self._network),
-            timer=Alarm(me, self._clock),
-            pace=self._pace,
+            transport=MemoryTransport(me, self._network),
+            timer=MemoryTimer(me, self._clock),
+            timeouts=self._timeouts,
             random=self._random,
-            witness=self._witness,
+            observer=self._witness,
         )

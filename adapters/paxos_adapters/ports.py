@@ -49,7 +49,7 @@ class Store(Protocol[R]):
 class Timer(Protocol[W_contra]):
     """Brings wake-ups back."""
 
-    def wake_later(self, wake: W_contra, delay_s: float) -> None:
+    def set_timer(self, wake: W_contra, delay_s: float) -> None:
         """Hand ``wake`` to the host after about ``delay_s`` seconds, once. Never cancelled."""
         ...
 
@@ -76,7 +76,7 @@ class Codec(Protocol[V]):
         ...
 
 
-class Witness(Protocol[V]):
+class Observer(Protocol[V]):
     """Is told what happens to servers, in order. Must not raise, and must not take long.
 
     ``name`` is that of the decision, empty where there is only one.

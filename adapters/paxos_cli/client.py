@@ -25,18 +25,18 @@ from paxos_adapters.node.control_client import NoReply, NotRunning, TooLong, ask
 from paxos_adapters.node.control_protocol import (
     MAX_TIMEOUT_S,
     Answer,
-    AskPropose,
-    AskRead,
-    AskStatus,
-    AskWatch,
-    IsChosen,
-    NothingIs,
-    Problem,
+    ChosenReply,
+    ErrorReply,
+    NotChosenReply,
+    ProposeRequest,
     Question,
-    StatusIs,
+    ReadRequest,
+    StatusReply,
+    StatusRequest,
+    WatchRequest,
 )
 from paxos_adapters.printable import json_text, printable
-from paxos_adapters.udp.addresses import written
+from paxos_adapters.udp.addresses import format_address
 from paxos_adapters.wire import Reason
 from paxos_adapters.wire.bounds import MAX_VALUE_BYTES
 from paxos_cli import health
@@ -140,8 +140,8 @@ def propose(
     wanted = _bytes(value, is_hex)
     server = _find(cluster, data, me)
     with on_interrupt(partial(_leave_open, name)):
-        answer = _answer(server, AskPropose(name, wanted, timeout_s), timeout_s)
-    if not isinstance(answer, IsChosen):
+        answer = _answer(server, ProposeRequest(name, wanted, timeout_s), timeout_s)
+    if not isinstance(answer, ChosenReply):
         raise _unexpected(answer)
     is_own = answer.value == wanted
     if as_json:
@@ -173,7 +173,7 @@ def read(
     """Print the value that is chosen for NAME, if one is."""
     _one_at_most({"--raw": raw, "--hex": as_hex, "--json": as_json})
     server = _find(cluster, data, me)
-    answer = _answer(server, AskRead(name, timeout_s), timeout_s)
+    answer = _answer(server, ReadRequest(name, timeout_s), timeout_s)
     _tell(name, answer, raw=raw, as_hex=as_hex, as_json=as_json)
     return 0
 
@@ -198,7 +198,7 @@ def watch(
     """Print the value that is chosen for NAME, as soon as one is."""
     _one_at_most({"--raw": raw, "--hex": as_hex, "--json": as_json})
     server = _find(cluster, data, me)
-    answer = _answer(server, AskWatch(name, timeout_s), timeout_s)
+    answer = _answer(server, WatchRequest(name, timeout_s), timeout_s)
     _tell(name, answer, raw=raw, as_hex=as_hex, as_json=as_json)
     return 0
 
@@ -242,7 +242,7 @@ def _find(cluster: Path, data: Path | None, me: int | None) -> Path:
     troubles: list[str] = []
     for candidate in candidates:
         try:
-            answer = ask(candidate, AskStatus(), patience_s=PROBE_S)
+            answer = ask(candidate, StatusRequest(), patience_s=PROBE_S)
         except NotRunning:
             troubles.append(f"no server runs on {candidate}")
         except NoReply:
@@ -250,7 +250,7 @@ def _find(cluster: Path, data: Path | None, me: int | None) -> Path:
         except PaxosError as error:
             troubles.append(str(error).rstrip("."))
         else:
-            if me is not None and isinstance(answer, StatusIs) and answer.status.me != me:
+            if me is not None and isinstance(answer, StatusReply) and answer.status.me != me:
                 there = f"server {answer.status.me}, and not server {me}"
                 raise BadArguments(f"on {candidate} runs {there}. Give one that fits the other.")
             return candidate
@@ -270,12 +270,12 @@ def _answer(server: Path, question: Question, timeout_s: float | None) -> Answer
         raise BadArguments(str(error)) from error
     except NoReply as error:
         unknown = "The value may be chosen all the same; to propose it again does no harm."
-        more = f" {unknown}" if isinstance(question, AskPropose) else ""
+        more = f" {unknown}" if isinstance(question, ProposeRequest) else ""
         raise click.ClickException(f"{error}{more}") from error
     except PaxosError as error:
         raise Failure(error) from error
-    if isinstance(answer, Problem):
-        if answer.kind in NO_ANSWER and not isinstance(question, AskStatus):
+    if isinstance(answer, ErrorReply):
+        if answer.kind in NO_ANSWER and not isinstance(question, StatusRequest):
             raise InLines([answer.text, *_lacks(server)])
         raise BadArguments(answer.text) if answer.kind in BAD_ARGUMENTS else _unexpected(answer)
     return answer
@@ -287,16 +287,18 @@ def _lacks(server: Path) -> Iterator[str]:
         yield from health.lacks(_status(server).status)
 
 
-def _status(server: Path) -> StatusIs:
-    answer = _answer(server, AskStatus(), PROBE_S)
-    if not isinstance(answer, StatusIs):
+def _status(server: Path) -> StatusReply:
+    answer = _answer(server, StatusRequest(), PROBE_S)
+    if not isinstance(answer, StatusReply):
         raise _unexpected(answer)
     return answer
 
 
 def _unexpected(answer: Answer) -> click.ClickException:
     return click.ClickException(
-        answer.text if isinstance(answer, Problem) else f"the server gave another answer: {answer}"
+        answer.text
+        if isinstance(answer, ErrorReply)
+        else f"the server gave another answer: {answer}"
     )
 
 
@@ -338,9 +340,9 @@ def _read_in() -> bytes:
 
 
 def _tell(name: str, answer: Answer, *, raw: bool, as_hex: bool, as_json: bool) -> None:
-    if isinstance(answer, IsChosen):
+    if isinstance(answer, ChosenReply):
         found: bytes | None = answer.value
-    elif isinstance(answer, NothingIs):
+    elif isinstance(answer, NotChosenReply):
         found = None
     else:
         raise _unexpected(answer)
@@ -385,7 +387,7 @@ def _text(value: bytes) -> str | None:
         return None
 
 
-def _fields(told: StatusIs) -> dict[str, object]:
+def _fields(told: StatusReply) -> dict[str, object]:
     status = told.status
     return {
         "cluster": told.cluster,
@@ -397,7 +399,7 @@ def _fields(told: StatusIs) -> dict[str, object]:
     }
 
 
-def _draw(told: StatusIs, plain: bool) -> None:
+def _draw(told: StatusReply, plain: bool) -> None:
     status, drawn = told.status, canvas(plain)
     size = len(status.peers) + 1
     drawn.write(
@@ -405,10 +407,10 @@ def _draw(told: StatusIs, plain: bool) -> None:
         f"{size} servers are up."
     )
     drawn.write(f"{health.tolerance(status)}.")
-    rows = [(str(status.me), written(told.address), "it is asked", "", "up")] + [
+    rows = [(str(status.me), format_address(told.address), "it is asked", "", "up")] + [
         (
             str(it),
-            written(peer.address),
+            format_address(peer.address),
             health.heard(peer),
             health.trip(peer),
             health.state(peer),

@@ -26,7 +26,7 @@ from paxos import PaxosError, ServerId
 from paxos_adapters.deployment import MAX_SERVERS, Deployment, local
 from paxos_adapters.file import FileStore
 from paxos_adapters.node.control_client import NoReply, NotRunning, ask
-from paxos_adapters.node.control_protocol import AskStatus, ControlError
+from paxos_adapters.node.control_protocol import ControlError, StatusRequest
 from paxos_adapters.outputs import create
 from paxos_adapters.printable import printable
 from paxos_cli.config import (
@@ -122,7 +122,7 @@ def _prepare(folder: Path, unfinished: Path, servers: int) -> None:
 def _runs(data: Path) -> bool:
     """Whether somebody answers there, or hangs."""
     try:
-        ask(data, AskStatus(), patience_s=PROBE_S)
+        ask(data, StatusRequest(), patience_s=PROBE_S)
     except NoReply:
         return True
     except (NotRunning, ControlError):

@@ -178,7 +178,7 @@ def _cluster(
     servers: int, seed: int, data: Path | None, recorder: Recorder[str] | None
 ) -> Generator[Cluster[str], None, None]:
     if data is None:
-        yield Cluster(servers=servers, seed=seed, witness=recorder)
+        yield Cluster(servers=servers, seed=seed, observer=recorder)
         return
     try:
         with ExitStack() as open_files:
@@ -191,7 +191,7 @@ def _cluster(
                 servers=servers,
                 seed=seed,
                 stores=lambda me: TextMemory(files[me].decision(DECISION)),
-                witness=recorder,
+                observer=recorder,
             )
     except (PaxosError, OSError) as error:
         raise click.ClickException(str(error)) from error

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from paxos import ServerId
-from paxos_adapters.file import Contents, FileStore, NotThere, StoreError, inspect, rows
+from paxos_adapters.file import Contents, FileStore, StoreError, StoreNotFound, inspect, rows
 from paxos_adapters.file.rows import ACCEPTOR, ROUND, acceptor_of, round_of
 from paxos_adapters.printable import json_text, printable
 from paxos_cli.canvas import canvas, shown
@@ -34,7 +34,7 @@ def inspect_file(file: Path, as_json: bool, plain: bool) -> int:
     """
     try:
         contents = inspect(file)
-    except NotThere as error:
+    except StoreNotFound as error:
         raise click.ClickException(f"{file} is no store: it is not there, or empty.") from error
     except (StoreError, OSError) as error:
         raise click.ClickException(str(error)) from error

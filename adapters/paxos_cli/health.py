@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from paxos import ServerId
 from paxos_adapters.node.status import Status
-from paxos_adapters.udp.addresses import written
+from paxos_adapters.udp.addresses import format_address
 from paxos_adapters.udp.peer import Peer
 from paxos_adapters.wire import Reason
 
@@ -42,7 +42,7 @@ def heard(peer: Peer) -> str:
 
 def trip(peer: Peer) -> str:
     """How long a word to it and back takes."""
-    return "" if peer.trip_s is None else f"{1000 * peer.trip_s:.1f} ms"
+    return "" if peer.round_trip_s is None else f"{1000 * peer.round_trip_s:.1f} ms"
 
 
 def state(peer: Peer) -> str:
@@ -53,7 +53,7 @@ def state(peer: Peer) -> str:
         return "up"
     if peer.answers:
         return "waits"
-    return "no answer" if peer.is_deaf else "silent"
+    return "no answer" if peer.is_one_way else "silent"
 
 
 def descent(status: Status) -> str:
@@ -75,7 +75,7 @@ def lacks(status: Status) -> Iterator[str]:
     yield f"{tolerance(status)}." if needed(status) else "That is enough: it takes more time."
     for it, peer in status.peers.items():
         if not peer.is_up:
-            yield f"  server {it} at {written(peer.address)}: {_silence(peer)}"
+            yield f"  server {it} at {format_address(peer.address)}: {_silence(peer)}"
 
 
 def _silence(peer: Peer) -> str:
@@ -83,7 +83,7 @@ def _silence(peer: Peer) -> str:
         return "nobody knows where that is"
     if peer.answers:
         return "it answers, and waits until enough servers have acknowledged its session"
-    if peer.is_deaf:
+    if peer.is_one_way:
         return "it speaks, and does not answer: it may not hear this server"
     return "never heard" if peer.heard_s is None else f"silent for {_seconds(peer.heard_s)}"
 
@@ -117,7 +117,7 @@ def _datagrams(times: int) -> str:
 
 
 def _warning(me: ServerId, it: ServerId, peer: Peer) -> str | None:
-    at = written(peer.address)
+    at = format_address(peer.address)
     if not peer.is_found:
         return f"Server {it}: nobody knows where {at} is. Is the address right?"
     if peer.heard_s is None:
@@ -125,7 +125,7 @@ def _warning(me: ServerId, it: ServerId, peer: Peer) -> str | None:
             f"Server {it} was never heard at {at} since server {me} was started. Does it run? Is "
             "its address the same in the file of either?"
         )
-    if peer.is_deaf and not peer.is_up:
+    if peer.is_one_way and not peer.is_up:
         return (
             f"Server {it} speaks and does not answer server {me}. Is its memory the one that it "
             "had, or this one's? Are the keys, the addresses? See the status of the other one."

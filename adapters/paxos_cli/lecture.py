@@ -11,7 +11,7 @@ import click
 from paxos import PaxosError
 from paxos_cli.canvas import Canvas, Holding, canvas
 from paxos_cli.recording import record_option, recording
-from paxos_lab.lecture import SCENARIOS, NotAsTheLectureSays, Scenario, Stage
+from paxos_lab.lecture import SCENARIOS, ClaimFailed, Scenario, Stage
 from paxos_lab.record import Recorder
 
 WIDTH = 80  # of a page, in characters: what a projector shows in large type
@@ -92,7 +92,7 @@ def _conclude(stage: Stage, drawing: Canvas, failure: PaxosError | None) -> None
     for claim in stage.claims:
         drawing.write(f"{yes} {claim}", "green")
     if failure is not None:
-        claim = failure.claim if isinstance(failure, NotAsTheLectureSays) else str(failure)
+        claim = failure.claim if isinstance(failure, ClaimFailed) else str(failure)
         drawing.write(fill(f"{no} {claim}", WIDTH), "red")
     drawing.write(f"{_outcome(stage)}\n", "bold")
     if failure is not None:

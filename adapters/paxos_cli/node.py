@@ -19,16 +19,15 @@ import click
 
 from paxos import PaxosError, ServerId
 from paxos_adapters.codecs import RAW
-from paxos_adapters.file import AlreadyThere, FileStore, NotThere
+from paxos_adapters.file import FileStore, StoreExists, StoreNotFound
 from paxos_adapters.file.errors import REJOIN
-from paxos_adapters.file.mark import beside as mark_beside
-from paxos_adapters.file.mark import peek
-from paxos_adapters.host import Stopped
+from paxos_adapters.file.mark import mark_path, peek
+from paxos_adapters.host import ServerStopped
 from paxos_adapters.node import Insecure, Node
 from paxos_adapters.node.control import serve
-from paxos_adapters.node.control_protocol import beside
+from paxos_adapters.node.control_protocol import socket_path
 from paxos_adapters.outputs import RECORDING, OutputRefused, check, files_of
-from paxos_adapters.udp.addresses import parse, written
+from paxos_adapters.udp.addresses import format_address, parse
 from paxos_adapters.udp.endpoint import Address, AddressError
 from paxos_cli import logs
 from paxos_cli.config import (
@@ -134,12 +133,12 @@ def node(
                 protection=protection,
                 insecure=insecure,
                 strict=strict,
-                witness=recorder,
+                observer=recorder,
             )
             return asyncio.run(_run(running, until_eof))
-    except NotThere as error:
+    except StoreNotFound as error:
         raise click.ClickException(_lost_or_new(error, server)) from error
-    except AlreadyThere as error:
+    except StoreExists as error:
         hint = " Leave out --create to open it." if path.exists() else ""
         raise click.ClickException(f"{error}{hint}") from error
     except AddressError as error:
@@ -148,7 +147,7 @@ def node(
     except Insecure as error:
         hint = f"A keyring is named in {cluster}; without one it takes --insecure."
         raise click.ClickException(f"{error} {hint}") from error
-    except Stopped as error:
+    except ServerStopped as error:
         if log == "json":
             return 1  # That line is in the log, and nothing else should be.
         again = f"Then start it again: {node_command(cluster, server)}"
@@ -182,18 +181,20 @@ def _not_here(error: AddressError, whose: str) -> str:
     cause = error.__cause__
     why = (cause.strerror if isinstance(cause, OSError) else None) or cause
     return (
-        f"{written(error.address)}, {whose}, cannot be used here ({why}). Name an address of this "
+        f"{format_address(error.address)}, {whose}, cannot be used here ({why}). "
+        "Name an address of "
+        "this "
         "machine that no other process listens on."
     )
 
 
-def _lost_or_new(error: NotThere, me: ServerId) -> str:
+def _lost_or_new(error: StoreNotFound, me: ServerId) -> str:
     """What to do about a memory that is not there: that depends on whether it ever was."""
     path = error.path
     if _has_run(path):
         return (
             f"{path} is {'empty' if path.exists() else 'gone'}, and server {me} has run before, as "
-            f"{mark_beside(path).name} beside it tells. If it was moved, bring it back. If not, "
+            f"{mark_path(path).name} beside it tells. If it was moved, bring it back. If not, "
             f"its memory is lost. {REJOIN} See docs/lost-server.md."
         )
     first = "remove that file, and " if path.exists() else ""
@@ -242,9 +243,9 @@ async def _run(running: Node[bytes], until_eof: bool) -> int:
         loop.add_signal_handler(it, told.set)
     if until_eof:
         loop.add_reader(sys.stdin, _read_on, told)
-    async with running, serve(running, beside(running.file.path)):
+    async with running, serve(running, socket_path(running.file.path)):
         host, port, *_ = running.place
-        at = written((str(host), int(port)))
+        at = format_address((str(host), int(port)))
         say(f"server {running.me}  {at}  pid {os.getpid()}  {running.file.path.name}")
         sys.stdout.flush()
         facts = {"event": "started", "server": running.me}
@@ -263,7 +264,7 @@ def _read_on(told: asyncio.Event) -> None:
 
 
 async def _until(told: asyncio.Event, running: Node[bytes]) -> None:
-    """Wait for it. Raises Stopped when the server has stopped by itself."""
+    """Wait for it. Raises ServerStopped when the server has stopped by itself."""
     being_told = asyncio.ensure_future(told.wait())
     stopping = asyncio.ensure_future(running.stopped())
     try:

@@ -8,9 +8,9 @@ from pathlib import Path
 import click
 
 from paxos import PaxosError, QuorumSystem, ServerId, server
-from paxos_adapters.codecs import LENIENT
+from paxos_adapters.codecs import SURROGATE_ESCAPE
 from paxos_adapters.node.control_client import ask
-from paxos_adapters.node.control_protocol import AskState, Problem, StateIs
+from paxos_adapters.node.control_protocol import ErrorReply, StateReply, StateRequest
 from paxos_lab.explain import Scene, of_states
 from paxos_lab.record import Coder
 
@@ -19,16 +19,16 @@ PATIENCE_S = 3.0
 
 def told(nodes: Iterable[Path], name: str) -> Scene[str]:
     """The scene, from the servers on the data files ``nodes``, all of one cluster."""
-    coder = Coder(LENIENT)
+    coder = Coder(SURROGATE_ESCAPE)
     quorums = set[QuorumSystem]()
     states: list[server.Server[str]] = []
     up = set[ServerId]()
     for data in nodes:
         try:
-            answer = ask(data, AskState(name), patience_s=PATIENCE_S)
-            if isinstance(answer, Problem):
+            answer = ask(data, StateRequest(name), patience_s=PATIENCE_S)
+            if isinstance(answer, ErrorReply):
                 raise click.ClickException(answer.text)
-            if not isinstance(answer, StateIs):
+            if not isinstance(answer, StateReply):
                 raise click.ClickException(f"the server on {data} is of another version.")
             quorums.add(coder.quorum(answer.quorum))
             states.append(coder.state(answer.state))

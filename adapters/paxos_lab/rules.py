@@ -30,7 +30,7 @@ def is_kept(before: Acceptor[str], after: Acceptor[str]) -> bool:
     """Whether an acceptor that was ``before`` may be ``after``: its word only rises."""
     try:
         invariants.promise_covers_accepted(after)
-        invariants.never_moves_back(before, after)
+        invariants.acceptor_monotonic(before, after)
     except InvariantError:
         return False
     return True

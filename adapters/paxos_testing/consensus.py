@@ -17,18 +17,18 @@ from attrs import frozen
 
 from paxos import Done, From, ServerId, majority, server
 from paxos.proposer import ClientRequest
-from paxos.server import Wakeup
-from paxos_adapters.host import Host, Pace, Stopped
+from paxos.server import ServerTimer
+from paxos_adapters.host import Host, ServerStopped, Timeouts
 from paxos_adapters.memory import MemoryStore
 from paxos_testing.traffic import Traffic, ends_in_time
 
 V = TypeVar("V")
-Due: TypeAlias = tuple[float, int, ServerId, Wakeup]
+Due: TypeAlias = tuple[float, int, ServerId, ServerTimer]
 
 WAKES, PATIENCES = 5_000, 30
 """How often time may pass while nothing happens, and how often patience may be over."""
 
-PACE = Pace(shortest_s=0.02, longest_s=1.0)
+PACE = Timeouts(retry_min_s=0.02, retry_max_s=1.0)
 
 
 class _Clock:
@@ -39,14 +39,14 @@ class _Clock:
         self._ahead_s = 0.0
         self._ids = count()
 
-    def wake_later(self, me: ServerId, wake: Wakeup, delay_s: float) -> None:
+    def set_timer(self, me: ServerId, wake: ServerTimer, delay_s: float) -> None:
         heapq.heappush(self.due, (self._now_s() + delay_s, next(self._ids), me, wake))
 
     def is_due(self) -> bool:
         """Whether the time of some wake-up has come."""
         return bool(self.due) and self.due[0][0] <= self._now_s()
 
-    def next(self) -> tuple[ServerId, Wakeup]:
+    def next(self) -> tuple[ServerId, ServerTimer]:
         """The next wake-up; if its time has not come, it comes."""
         due_s, _, me, wake = heapq.heappop(self.due)
         self._ahead_s += max(0.0, due_s - self._now_s())
@@ -63,8 +63,8 @@ class _Alarm:
     me: ServerId
     clock: _Clock
 
-    def wake_later(self, wake: Wakeup, delay_s: float) -> None:
-        self.clock.wake_later(self.me, wake, delay_s)
+    def set_timer(self, wake: ServerTimer, delay_s: float) -> None:
+        self.clock.set_timer(self.me, wake, delay_s)
 
 
 class Council(Generic[V]):
@@ -88,7 +88,7 @@ class Council(Generic[V]):
                 store=MemoryStore[server.Record[V]](),
                 transport=self._traffic.transport(me),
                 timer=_Alarm(me, self._clock),
-                pace=PACE,
+                timeouts=PACE,
                 random=self._random,
             )
 
@@ -126,7 +126,7 @@ class Council(Generic[V]):
         try:
             with ends_in_time(f"what server {me} sent in one step"):
                 reports = self._hosts[me].receive(event)
-        except Stopped as stopped:
+        except ServerStopped as stopped:
             raise AssertionError(
                 f"{stopped} Here no disk was lost and no id is used twice: the transport altered a "
                 "message, or named a wrong sender."

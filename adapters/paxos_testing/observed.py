@@ -16,9 +16,9 @@ from attrs import Factory, field, frozen
 from paxos import From, Inquire, Message, PaxosError, Propose, QuorumSystem, Read, ServerId, server
 from paxos.errors import assert_never
 from paxos.proposer import ClientRequest
-from paxos_adapters.host import DEFAULT_PACE, Pace
+from paxos_adapters.host import DEFAULT_TIMEOUTS, Timeouts
 from paxos_adapters.memory import Cluster, Delivery, Event
-from paxos_adapters.ports import Store, Witness
+from paxos_adapters.ports import Observer, Store
 from paxos_lab.draw import Moment, describe, space_time
 from paxos_lab.record import Recorder
 
@@ -67,11 +67,11 @@ class WatchedCluster(Cluster[V]):
         *,
         quorum: QuorumSystem | None = None,
         stores: Callable[[ServerId], Store[server.Record[V]]] | None = None,
-        pace: Pace = DEFAULT_PACE,
+        timeouts: Timeouts = DEFAULT_TIMEOUTS,
         seed: int = 0,
         shuffle: bool = True,
         loss: float = 0.0,
-        witness: Witness[V] | None = None,
+        observer: Observer[V] | None = None,
     ) -> None:
         """As ``Cluster``; ``loss`` is the share of messages that never arrive.
 
@@ -80,7 +80,7 @@ class WatchedCluster(Cluster[V]):
         if not 0 <= loss < 1:
             raise LossError(loss)
         super().__init__(
-            servers, quorum=quorum, stores=stores, pace=pace, seed=seed, witness=witness
+            servers, quorum=quorum, stores=stores, timeouts=timeouts, seed=seed, observer=observer
         )
         self.seed = seed
         self.history: list[Happening[V]] = []
@@ -188,7 +188,7 @@ class ClusterFactory:
         *,
         quorum: QuorumSystem | None = None,
         stores: Callable[[ServerId], Store[server.Record[V]]] | None = None,
-        pace: Pace = DEFAULT_PACE,
+        timeouts: Timeouts = DEFAULT_TIMEOUTS,
         seed: int | None = None,
         shuffle: bool = True,
         loss: float = 0.0,
@@ -205,11 +205,11 @@ class ClusterFactory:
             servers,
             quorum=quorum,
             stores=stores,
-            pace=pace,
+            timeouts=timeouts,
             seed=own if seed is None else seed,
             shuffle=shuffle,
             loss=loss,
-            witness=recorder,
+            observer=recorder,
         )
         self.accounts.append(lambda: _account(cluster.account, recorded))
         return cluster

@@ -19,13 +19,13 @@ from paxos import (
     QuorumSystem,
     Server,
     ServerId,
+    SetTimer,
     To,
-    WakeMe,
     server,
 )
 from paxos.proposer import Accepting, Preparing
 from paxos.reader import Querying
-from paxos.server import Wakeup
+from paxos.server import ServerTimer
 from paxos_lab.transitions import settle
 
 V = TypeVar("V")
@@ -49,7 +49,7 @@ class Situation(Generic[V]):
     servers: Mapping[ServerId, Server[V]]
     disks: Mapping[ServerId, tuple[server.Record[V], ...]]
     sent: tuple[Way[V], ...]
-    wakeups: tuple[tuple[ServerId, Wakeup], ...]
+    wakeups: tuple[tuple[ServerId, ServerTimer], ...]
     proposed: tuple[V, ...]
     reports: tuple[Told[V], ...]
     reads: int
@@ -64,7 +64,7 @@ class World(Generic[V]):
     disks: dict[ServerId, dict[type, server.Record[V]]]
     sent: list[Way[V]] = Factory(list[Way[V]])
     flying: list[Way[V]] = Factory(list[Way[V]])
-    wakeups: list[tuple[ServerId, Wakeup]] = Factory(list[tuple[ServerId, Wakeup]])
+    wakeups: list[tuple[ServerId, ServerTimer]] = Factory(list[tuple[ServerId, ServerTimer]])
     proposed: list[V] = Factory(list[V])
     reports: list[Told[V]] = Factory(list[Told[V]])
     reads: int = 0
@@ -84,8 +84,8 @@ class World(Generic[V]):
             self.send(me, [effect.receiver], effect.message)
         elif type(effect) is Broadcast:
             self.send(me, self.servers, effect.message)
-        elif type(effect) is WakeMe:
-            self.wakeups.append((me, effect.wake))
+        elif type(effect) is SetTimer:
+            self.wakeups.append((me, effect.timer))
         else:
             self.reports.append((me, effect))
 

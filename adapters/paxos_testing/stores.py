@@ -39,7 +39,7 @@ from paxos import (
     server,
 )
 from paxos_adapters.host import Host
-from paxos_adapters.memory import Alarm, Clock, Endpoint, Network
+from paxos_adapters.memory import Clock, MemoryTimer, MemoryTransport, Network
 from paxos_adapters.ports import Store
 from paxos_testing.corruption import damages, files_in, lay
 from paxos_testing.crashing import calls_in, die_at_call, live
@@ -455,8 +455,8 @@ class StoreKit(Generic[V]):
         self, start: Callable[[Path], Store[Record[V]]], folder: Path, event: server.Event[V]
     ) -> tuple[list[server.Report[V]], Acceptor[V]]:
         """One server alone: what it reports after ``event``, and its vote."""
-        network, timer = Network[Message[V]](), Alarm(ME, Clock())
-        transport = Endpoint(ME, network)
+        network, timer = Network[Message[V]](), MemoryTimer(ME, Clock())
+        transport = MemoryTransport(ME, network)
         host = Host(ME, majority([ME]), store=start(folder), transport=transport, timer=timer)
         reports = list(host.receive(event))
         while network.queue:

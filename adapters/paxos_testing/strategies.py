@@ -25,10 +25,10 @@ from paxos import (
     Acceptor,
     Answer,
     Ballot,
-    Beat,
     Chosen,
     From,
     Heartbeat,
+    HeartbeatTimer,
     Inquire,
     Learner,
     MaxRound,
@@ -46,11 +46,11 @@ from paxos import (
     ReadId,
     Reply,
     Request,
+    RetryTimer,
     Server,
     ServerId,
-    Wake,
+    explicit,
     flexible,
-    listed,
     majority,
     proposer,
     server,
@@ -115,7 +115,7 @@ def listeds(draw: DrawFn, members: Collection[ServerId] = THREE) -> QuorumSystem
     phase1 = draw(st.sets(some, max_size=3)) | {everybody}
     drawn = draw(st.sets(some, max_size=3))
     meeting = {it for it in drawn if all(it & other for other in phase1)}
-    return listed(phase1=phase1, phase2=meeting | {everybody})
+    return explicit(phase1=phase1, phase2=meeting | {everybody})
 
 
 def quorum_systems(members: Collection[ServerId] = THREE) -> SearchStrategy[QuorumSystem]:
@@ -239,9 +239,9 @@ def any_events(
         st.builds(Propose[V], values),
         st.just(Inquire()),
         st.builds(Read, read_ids()),
-        st.builds(Wake, ballots(members)),
+        st.builds(RetryTimer, ballots(members)),
         st.builds(QueryTimer, read_ids()),
-        st.builds(Beat, st.integers(0, 3)),
+        st.builds(HeartbeatTimer, st.integers(0, 3)),
         st.builds(From[Message[V]], senders, messages(values, members)),
     )
 
@@ -309,7 +309,7 @@ def events(
     owed: list[server.Event[V]] = [wake for who, wake in situation.wakeups if who == me]
     branches: list[SearchStrategy[server.Event[V]]] = [
         messages(values).map(lambda message: From(stranger, message)),
-        st.builds(Wake, ballots(list(situation.servers))),
+        st.builds(RetryTimer, ballots(list(situation.servers))),
         st.builds(QueryTimer, read_ids()),
         *([_one_of(heard)] if heard else []),
         *([_one_of(owed)] if owed else []),

@@ -40,7 +40,7 @@ from paxos_testing.traffic import TRIES, Deliver, Traffic
 V = TypeVar("V")
 
 ONE, TWO, THREE = MEMBERS = ServerId(1), ServerId(2), ServerId(3)
-STRANGER = ServerId(99)
+NON_MEMBER = ServerId(99)
 
 BURST = 400
 """How many messages are sent in one go."""
@@ -215,9 +215,9 @@ class TransportKit(Generic[V]):
         """It is refused by type, or lost."""
         with self._traffic(*MEMBERS) as traffic:
             for _ in range(TRIES):
-                traffic.send(ONE, STRANGER, traffic.fresh(), refusals=self.errors)
+                traffic.send(ONE, NON_MEMBER, traffic.fresh(), refusals=self.errors)
             for receiver in MEMBERS:
-                traffic.check_way(ONE, receiver, f"after messages to server {STRANGER}, unknown")
+                traffic.check_way(ONE, receiver, f"after messages to server {NON_MEMBER}, unknown")
 
     def test_a_value_beyond_the_bound_is_refused_or_carried_whole(self) -> None:
         """Never cut, and nobody else's loss."""

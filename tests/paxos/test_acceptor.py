@@ -19,6 +19,7 @@ from paxos import (
     Answer,
     Ballot,
     Nack,
+    NotSaved,
     Now,
     Prepare,
     Promise,
@@ -26,7 +27,6 @@ from paxos import (
     Query,
     ReadId,
     Saved,
-    WrongReceipt,
 )
 from paxos.acceptor import Response, receive
 from paxos.invariants import promise_covers_accepted
@@ -258,7 +258,7 @@ def test_a_receipt_for_the_state_before_does_not_free_the_answer(asked: Numbered
     _, outbound = receive(before, asked)
 
     assert isinstance(outbound, AfterSave)
-    with pytest.raises(WrongReceipt):
+    with pytest.raises(NotSaved):
         outbound.release(Saved((before,)))
 
 
@@ -326,7 +326,7 @@ def test_an_acceptance_that_is_not_durable_is_not_told() -> None:
     _, outbound = receive(accepted, Query(READ))
 
     assert isinstance(outbound, AfterSave)
-    with pytest.raises(WrongReceipt):
+    with pytest.raises(NotSaved):
         outbound.release(Saved((promised,)))
 
 

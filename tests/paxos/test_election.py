@@ -6,9 +6,9 @@ from itertools import product
 
 import pytest
 
-from paxos import Beat, Broadcast, Election, From, Heartbeat, ServerId, WakeMe
+from paxos import Broadcast, Election, From, Heartbeat, HeartbeatTimer, ServerId, SetTimer
 from paxos.election import Effect, Event, leader, receive, start, yields
-from tests.support import FIVE, S1, S2, S3, S4, S5, STRANGER, free
+from tests.support import FIVE, NON_MEMBER, S1, S2, S3, S4, S5, free
 
 NEW = Election(S3, FIVE.members)
 
@@ -28,7 +28,7 @@ def after(state: Election, *events: Event) -> Election:
 def later(state: Election, beats: int) -> Election:
     """The election after so many beats, each the one that it waits for."""
     for _ in range(beats):
-        state = after(state, Beat(state.beat))
+        state = after(state, HeartbeatTimer(state.beat))
     return state
 
 
@@ -38,7 +38,7 @@ def test_nobody_heard_leaves_the_floor_to_me() -> None:
     assert leader(later(NEW, 5)) == S3
 
 
-@pytest.mark.parametrize("sender", [S1, S2, S3, S4, S5, STRANGER])
+@pytest.mark.parametrize("sender", [S1, S2, S3, S4, S5, NON_MEMBER])
 @pytest.mark.parametrize("before", range(5))
 @pytest.mark.parametrize("since", range(5))
 def test_who_leads(sender: ServerId, before: int, since: int) -> None:
@@ -54,7 +54,7 @@ def test_who_leads(sender: ServerId, before: int, since: int) -> None:
     assert leader(state) == max(who for who, beats in beats_ago.items() if beats < 3)
 
 
-@pytest.mark.parametrize("sender", [S1, S2, S3, STRANGER, ServerId(0)])
+@pytest.mark.parametrize("sender", [S1, S2, S3, NON_MEMBER, ServerId(0)])
 def test_lower_servers_and_strangers_are_not_even_noted(sender: ServerId) -> None:
     """Nor is my own heartbeat, which comes back to me."""
     state = after(NEW, heard(S4))
@@ -86,7 +86,7 @@ def test_who_falls_silent_and_speaks_again_leads_again() -> None:
 
 def test_what_is_kept_is_bounded() -> None:
     """One note for each higher server, however often it speaks."""
-    speakers = [S1, S2, S3, S4, S5, STRANGER]
+    speakers = [S1, S2, S3, S4, S5, NON_MEMBER]
     state = after(NEW, *map(heard, speakers * 10))
     assert sorted(each.server for each in state.heard) == [S4, S5]
 
@@ -101,12 +101,12 @@ def test_hearing_says_nothing() -> None:
 
 
 @pytest.mark.parametrize("me", [S1, S2, S3, S4, S5])
-@pytest.mark.parametrize("speaker", [S1, S2, S3, S4, S5, STRANGER])
+@pytest.mark.parametrize("speaker", [S1, S2, S3, S4, S5, NON_MEMBER])
 @pytest.mark.parametrize("attempt", range(12))
 def test_who_yields(me: ServerId, speaker: ServerId, attempt: int) -> None:
     """Who has heard a higher server, three wake-ups out of four."""
     state = after(Election(me, FIVE.members), heard(speaker))
-    goes_on = speaker <= me or speaker == STRANGER or attempt in (3, 7, 11)
+    goes_on = speaker <= me or speaker == NON_MEMBER or attempt in (3, 7, 11)
     assert yields(state, attempt) is not goes_on
 
 
@@ -125,8 +125,8 @@ def test_a_beat_speaks_and_asks_for_the_next() -> None:
     """The interval is fixed, so the attempt stays 0."""
     state, _ = start(NEW)
     for number in range(1, 5):
-        state, outbound = receive(state, Beat(number))
-        assert free(outbound) == (Broadcast(Heartbeat()), WakeMe(Beat(number + 1), 0))
+        state, outbound = receive(state, HeartbeatTimer(number))
+        assert free(outbound) == (Broadcast(Heartbeat()), SetTimer(HeartbeatTimer(number + 1), 0))
         assert state == Election(S3, FIVE.members, number + 1)
 
 
@@ -135,9 +135,9 @@ def test_a_beat_speaks_and_asks_for_the_next() -> None:
 def test_only_the_beat_that_is_expected_counts(expected: int, number: int) -> None:
     """A lower one is stale or repeated, and nobody asked for a higher one."""
     state = after(later(start(NEW)[0], expected - 1), heard(S5))
-    now, outbound = receive(state, Beat(number))
+    now, outbound = receive(state, HeartbeatTimer(number))
     if number == expected:
-        assert free(outbound) == (Broadcast(Heartbeat()), WakeMe(Beat(expected + 1), 0))
+        assert free(outbound) == (Broadcast(Heartbeat()), SetTimer(HeartbeatTimer(expected + 1), 0))
         assert now.heard != state.heard
     else:
         assert free(outbound) == ()
@@ -148,21 +148,21 @@ def test_a_repeated_beat_starts_no_second_chain() -> None:
     """However often each is handed back, one interval is one heartbeat, and ages S5 once."""
     state, _ = start(NEW)
     state = after(state, heard(S5))
-    due = [Beat(1)]
+    due = [HeartbeatTimer(1)]
     for beats in range(1, 5):
         said: list[Effect] = []
         for beat in due * 3:
             state, outbound = receive(state, beat)
             said += free(outbound)
-        assert said == [Broadcast(Heartbeat()), WakeMe(Beat(beats + 1), 0)]
+        assert said == [Broadcast(Heartbeat()), SetTimer(HeartbeatTimer(beats + 1), 0)]
         assert leader(state) == (S5 if beats < 3 else S3)
-        due = [Beat(beats), Beat(beats + 1)]
+        due = [HeartbeatTimer(beats), HeartbeatTimer(beats + 1)]
 
 
 def test_start_asks_for_the_first_beat() -> None:
     """The server has just said that it is at work, by its Prepare."""
     state, outbound = start(NEW)
-    assert free(outbound) == (WakeMe(Beat(1), 0),)
+    assert free(outbound) == (SetTimer(HeartbeatTimer(1), 0),)
     assert state == Election(S3, FIVE.members, 1)
     assert NEW.beat == 0
 
@@ -172,12 +172,12 @@ def test_a_start_makes_the_chain_before_it_stale(beats: int) -> None:
     """Two chains of beats would speak twice as often, and age everybody twice as fast."""
     old = after(later(start(NEW)[0], beats), heard(S5))
     state, outbound = start(old)
-    assert free(outbound) == (WakeMe(Beat(old.beat + 1), 0),)
-    same, outbound = receive(state, Beat(old.beat))
+    assert free(outbound) == (SetTimer(HeartbeatTimer(old.beat + 1), 0),)
+    same, outbound = receive(state, HeartbeatTimer(old.beat))
     assert same is state
     assert free(outbound) == ()
-    _, outbound = receive(state, Beat(old.beat + 1))
-    assert free(outbound) == (Broadcast(Heartbeat()), WakeMe(Beat(old.beat + 2), 0))
+    _, outbound = receive(state, HeartbeatTimer(old.beat + 1))
+    assert free(outbound) == (Broadcast(Heartbeat()), SetTimer(HeartbeatTimer(old.beat + 2), 0))
 
 
 @pytest.mark.parametrize("doings", list(product(["start", "beat", "hear"], repeat=4)))
@@ -189,9 +189,11 @@ def test_no_beat_is_asked_for_twice(doings: tuple[str, ...]) -> None:
         if doing == "start":
             state, outbound = start(state)
         else:
-            state, outbound = receive(state, heard(S5) if doing == "hear" else Beat(state.beat))
-        asked += [effect for effect in free(outbound) if isinstance(effect, WakeMe)]
-    assert asked == [WakeMe(Beat(number), 0) for number in range(1, len(asked) + 1)]
+            state, outbound = receive(
+                state, heard(S5) if doing == "hear" else HeartbeatTimer(state.beat)
+            )
+        asked += [effect for effect in free(outbound) if isinstance(effect, SetTimer)]
+    assert asked == [SetTimer(HeartbeatTimer(number), 0) for number in range(1, len(asked) + 1)]
     assert len(asked) == 1 + doings.count("start") + doings.count("beat")
     assert state.beat == len(asked)
 

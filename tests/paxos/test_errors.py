@@ -13,22 +13,22 @@ from paxos import (
     AfterSave,
     Busy,
     Chosen,
+    DisjointQuorums,
     From,
     InvariantError,
     Learner,
     MaxRound,
-    Misplaced,
+    NotSaved,
     PaxosError,
     Prepare,
     Promise,
     Propose,
     Proposer,
     QuorumError,
-    QuorumsMiss,
     Saved,
     ServerId,
+    UnexpectedInput,
     UnknownServer,
-    WrongReceipt,
     acceptor,
     errors,
     invariants,
@@ -37,25 +37,25 @@ from paxos import (
     proposer,
     server,
 )
-from paxos.errors import servers
-from paxos.invariants import AgreementBroken, Choice
-from tests.support import S1, S2, S3, STRANGER, THREE, ballot
+from paxos.errors import format_ids
+from paxos.invariants import AgreementBroken, Decision
+from tests.support import NON_MEMBER, S1, S2, S3, THREE, ballot
 
-A_CHOICE = Choice(Chosen(ballot("1.1"), "a"), frozenset({S1, S2}))
-ANOTHER = Choice(Chosen(ballot("2.3"), "b"), frozenset({S3, S2}))
+A_CHOICE = Decision(Chosen(ballot("1.1"), "a"), frozenset({S1, S2}))
+ANOTHER = Decision(Chosen(ballot("2.3"), "b"), frozenset({S3, S2}))
 
 
 @pytest.mark.parametrize(
     ("error", "happened", "means", "to_do"),
     [
         (
-            QuorumsMiss({S2, S1}, {S3}),
+            DisjointQuorums({S2, S1}, {S3}),
             "the phase-1 quorum {1, 2} and the phase-2 quorum {3} share no server",
             "a proposer could look at the one and miss the value that the other chose",
             "Enlarge the quorums until every phase-1 quorum meets every phase-2 quorum",
         ),
         (
-            UnknownServer(STRANGER, {S3, S1, S2}),
+            UnknownServer(NON_MEMBER, {S3, S1, S2}),
             "server 9 is not among the members {1, 2, 3}",
             "nobody would count its votes",
             "Give it one of those ids, or name it when you make the quorum system",
@@ -67,7 +67,7 @@ ANOTHER = Choice(Chosen(ballot("2.3"), "b"), frozenset({S3, S2}))
             "Wait until it reports Done, NothingChosen or NotYetChosen, then ask again",
         ),
         (
-            WrongReceipt(MaxRound(4)),
+            NotSaved(MaxRound(4)),
             "this receipt does not say that MaxRound(round=4) is durable",
             "the messages that depend on it stay sealed",
             "Save that very record, and release with the receipt for it",
@@ -95,10 +95,10 @@ def test_each_error_says_what_happened_what_it_means_and_what_to_do(
     [
         (PaxosError, Exception),
         (QuorumError, ValueError),
-        (QuorumsMiss, QuorumError),
+        (DisjointQuorums, QuorumError),
         (UnknownServer, ValueError),
         (Busy, RuntimeError),
-        (WrongReceipt, ValueError),
+        (NotSaved, ValueError),
         (InvariantError, PaxosError),
         (AgreementBroken, InvariantError),
     ],
@@ -119,13 +119,13 @@ def test_all_errors_are_paxos_errors() -> None:
         if issubclass(member, Exception)
     }
     assert all(issubclass(error, PaxosError) for error in found)
-    assert {QuorumsMiss, UnknownServer, Busy, WrongReceipt, AgreementBroken} < found
+    assert {DisjointQuorums, UnknownServer, Busy, NotSaved, AgreementBroken} < found
 
 
 def test_quorums_miss_carries_both() -> None:
     """As sets of their own, which the caller's later changes do not reach."""
     first, second = {S1, S2}, {S3}
-    error = QuorumsMiss(first, second)
+    error = DisjointQuorums(first, second)
     first.clear()
     assert (error.phase1, error.phase2) == (frozenset({S1, S2}), frozenset({S3}))
 
@@ -133,9 +133,9 @@ def test_quorums_miss_carries_both() -> None:
 def test_unknown_server_carries_the_server_and_the_members() -> None:
     """As sets of their own."""
     members = {S1, S2}
-    error = UnknownServer(STRANGER, members)
+    error = UnknownServer(NON_MEMBER, members)
     members.clear()
-    assert (error.server, error.members) == (STRANGER, frozenset({S1, S2}))
+    assert (error.server, error.members) == (NON_MEMBER, frozenset({S1, S2}))
 
 
 def test_busy_carries_the_ballot() -> None:
@@ -146,7 +146,7 @@ def test_busy_carries_the_ballot() -> None:
 def test_wrong_receipt_carries_the_record() -> None:
     """The very object that has to be saved."""
     record = MaxRound(1)
-    assert WrongReceipt(record).record is record
+    assert NotSaved(record).record is record
 
 
 def test_agreement_broken_carries_both_choices() -> None:
@@ -161,16 +161,16 @@ def test_agreement_broken_carries_both_choices() -> None:
 )
 def test_servers_are_shown_in_order(ids: list[int], text: str) -> None:
     """By number, not by name."""
-    assert servers(set(map(ServerId, ids))) == text
+    assert format_ids(set(map(ServerId, ids))) == text
 
 
 def test_errors_are_raised_where_they_belong() -> None:
     """Each by the call that is documented to raise it."""
     with pytest.raises(UnknownServer):
-        server.start(STRANGER, THREE)
+        server.start(NON_MEMBER, THREE)
     with pytest.raises(QuorumError):
         majority([])
-    with pytest.raises(WrongReceipt):
+    with pytest.raises(NotSaved):
         AfterSave(MaxRound(1), ()).release(Saved(()))
     at_work, _ = proposer.receive(Proposer[str](S1, THREE), Propose("a"))
     with pytest.raises(Busy) as busy:
@@ -181,10 +181,10 @@ def test_errors_are_raised_where_they_belong() -> None:
 @pytest.mark.parametrize(
     "error",
     [
-        QuorumsMiss({S1}, {S2}),
-        UnknownServer(STRANGER, {S1}),
+        DisjointQuorums({S1}, {S2}),
+        UnknownServer(NON_MEMBER, {S1}),
         Busy(ballot("3.1")),
-        WrongReceipt(MaxRound(4)),
+        NotSaved(MaxRound(4)),
         AgreementBroken(A_CHOICE, ANOTHER),
     ],
     ids=lambda error: type(error).__name__,
@@ -209,6 +209,6 @@ def test_an_error_survives_the_way_to_another_process(error: PaxosError) -> None
 )
 def test_what_is_out_of_place_is_an_error(step: Callable[[], object]) -> None:
     """An untyped program hears it at once, where a typed one is told before it runs."""
-    with pytest.raises(Misplaced, match="is nothing that this function takes") as misplaced:
+    with pytest.raises(UnexpectedInput, match="is nothing that this function takes") as misplaced:
         step()
     assert "nothing was changed" in str(misplaced.value)

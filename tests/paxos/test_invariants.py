@@ -20,23 +20,23 @@ from paxos import (
     QuorumSystem,
     ReadId,
     ServerId,
+    explicit,
     flexible,
-    listed,
     weighted,
 )
 from paxos.invariants import (
     AgreementBroken,
-    Choice,
+    Decision,
+    acceptor_monotonic,
     agreement,
     choices,
     durable_before_sent,
-    never_moves_back,
-    one_value_a_ballot,
+    one_value_per_ballot,
     promise_covers_accepted,
     unused_while_preparing,
     validity,
 )
-from tests.support import S1, S2, S3, STRANGER, THREE, ballot
+from tests.support import NON_MEMBER, S1, S2, S3, THREE, ballot
 
 BALLOTS = [ballot("1.2"), ballot("2.1"), ballot("2.3")]
 """In rising order, by round and by server."""
@@ -57,16 +57,16 @@ ACCEPTORS = [
 def test_a_choice_reads_well() -> None:
     """With the quorum, if it is known."""
     chosen = Chosen(ballot("3.1"), "a")
-    assert str(Choice(chosen, frozenset({S2, S1}))) == "'a' under ballot 3.1 by the quorum {1, 2}"
-    assert str(Choice(chosen, frozenset())) == "'a' under ballot 3.1 as another server told"
+    assert str(Decision(chosen, frozenset({S2, S1}))) == "'a' under ballot 3.1 by the quorum {1, 2}"
+    assert str(Decision(chosen, frozenset())) == "'a' under ballot 3.1 as another server told"
 
 
 @pytest.mark.parametrize(("one", "two"), list(product(BALLOTS, repeat=2)))
 def test_agreement(one: Ballot, two: Ballot) -> None:
     """Equal values agree and different ones do not, whatever their ballots."""
-    first = Choice(Chosen(one, "a"), frozenset({S1, S2}))
-    agreement(first, Choice(Chosen(two, "a"), frozenset({S2, S3})))
-    second = Choice(Chosen(two, "b"), frozenset({S2, S3}))
+    first = Decision(Chosen(one, "a"), frozenset({S1, S2}))
+    agreement(first, Decision(Chosen(two, "a"), frozenset({S2, S3})))
+    second = Decision(Chosen(two, "b"), frozenset({S2, S3}))
     with pytest.raises(AgreementBroken) as broken:
         agreement(first, second)
     assert (broken.value.first, broken.value.second) == (first, second)
@@ -77,12 +77,13 @@ def test_agreement_is_about_equality() -> None:
     """Two equal lists are the same value."""
     voters = frozenset({S1, S2})
     agreement(
-        Choice(Chosen(ballot("1.1"), ["a"]), voters), Choice(Chosen(ballot("2.1"), ["a"]), voters)
+        Decision(Chosen(ballot("1.1"), ["a"]), voters),
+        Decision(Chosen(ballot("2.1"), ["a"]), voters),
     )
     with pytest.raises(AgreementBroken, match=r"\['a'\] under .* and \['b'\] under"):
         agreement(
-            Choice(Chosen(ballot("1.1"), ["a"]), voters),
-            Choice(Chosen(ballot("2.1"), ["b"]), voters),
+            Decision(Chosen(ballot("1.1"), ["a"]), voters),
+            Decision(Chosen(ballot("2.1"), ["b"]), voters),
         )
 
 
@@ -97,9 +98,9 @@ def test_validity() -> None:
 
 def test_one_value_a_ballot() -> None:
     """The same one twice is fine."""
-    one_value_a_ballot(ballot("3.1"), ["a"], ["a"])
+    one_value_per_ballot(ballot("3.1"), ["a"], ["a"])
     with pytest.raises(InvariantError, match=r"ballot 3\.1 carries both \['a'\] and \['b'\]"):
-        one_value_a_ballot(ballot("3.1"), ["a"], ["b"])
+        one_value_per_ballot(ballot("3.1"), ["a"], ["b"])
 
 
 def test_a_ballot_that_is_prepared_is_unused() -> None:
@@ -137,10 +138,10 @@ def test_never_moves_back(before: Acceptor[str]) -> None:
     for after in ACCEPTORS:
         rises = promises.index(after.promised) >= promises.index(before.promised)
         if rises and level(after.accepted) >= level(before.accepted):
-            never_moves_back(before, after)
+            acceptor_monotonic(before, after)
             continue
         with pytest.raises(InvariantError) as broken:
-            never_moves_back(before, after)
+            acceptor_monotonic(before, after)
         text = str(broken.value)
         assert "an acceptor went back" in text
         assert f"from promise {before.promised} and accepted {shown(before)}" in text
@@ -150,9 +151,9 @@ def test_never_moves_back(before: Acceptor[str]) -> None:
 def test_the_accepted_value_changes_with_its_ballot_only() -> None:
     """Under a higher ballot another value is right, under the same one it is wrong."""
     low, high = ballot("1.2"), ballot("2.1")
-    never_moves_back(acceptor(low, low, "a"), acceptor(high, high, "b"))
+    acceptor_monotonic(acceptor(low, low, "a"), acceptor(high, high, "b"))
     with pytest.raises(InvariantError, match=r"ballot 1\.2 carries both 'a' and 'b'"):
-        never_moves_back(acceptor(low, low, "a"), acceptor(high, low, "b"))
+        acceptor_monotonic(acceptor(low, low, "a"), acceptor(high, low, "b"))
 
 
 @pytest.mark.parametrize("durable", ACCEPTORS, ids=str)
@@ -207,7 +208,7 @@ def vote(sender: ServerId, number: str, value: str) -> From[Accepted[str]]:
         THREE,
         flexible([S1, S2, S3], phase1=3, phase2=1),
         weighted({S1: 2, S2: 1, S3: 0}),
-        listed(phase1=[[S1], [S2, S3]], phase2=[[S1, S2], [S1, S3]]),
+        explicit(phase1=[[S1], [S2, S3]], phase2=[[S1, S2], [S1, S3]]),
     ],
     ids=["majority", "flexible", "weighted", "listed"],
 )
@@ -218,7 +219,7 @@ def test_choices_of_every_set_of_votes(quorum: QuorumSystem) -> None:
     for size in range(len(everything) + 1):
         for cast in combinations(everything, size):
             found = [
-                Choice(Chosen(ballot(number), value_of[number]), voters)
+                Decision(Chosen(ballot(number), value_of[number]), voters)
                 for number in ["1.2", "2.1"]
                 if quorum.is_phase2(voters := frozenset(s for s, n in cast if n == number))
             ]
@@ -237,7 +238,7 @@ def test_choices_notice_a_ballot_used_twice() -> None:
 def test_choices_take_lists_for_values() -> None:
     """Values need not be hashable."""
     votes = [From(sender, Accepted(ballot("1.1"), ["a"])) for sender in (S1, S2)]
-    assert choices(votes, THREE) == (Choice(Chosen(ballot("1.1"), ["a"]), frozenset({S1, S2})),)
+    assert choices(votes, THREE) == (Decision(Chosen(ballot("1.1"), ["a"]), frozenset({S1, S2})),)
 
 
 def test_what_a_promise_tells_is_durable_too() -> None:
@@ -254,5 +255,5 @@ def test_what_a_promise_tells_is_durable_too() -> None:
 def test_strangers_have_no_part_in_a_choice() -> None:
     """Not even as one who broke it."""
     vote, stranger = Accepted(ballot("1.1"), "a"), Accepted(ballot("1.1"), "z")
-    (choice,) = choices([From(S1, vote), From(S2, vote), From(STRANGER, stranger)], THREE)
+    (choice,) = choices([From(S1, vote), From(S2, vote), From(NON_MEMBER, stranger)], THREE)
     assert choice.voters == {S1, S2}

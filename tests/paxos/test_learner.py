@@ -9,15 +9,15 @@ from typing import TypeAlias
 import pytest
 
 from paxos import Accepted, Ballot, Chosen, From, InvariantError, Learner, ServerId, flexible
-from paxos.invariants import AgreementBroken, Choice
+from paxos.invariants import AgreementBroken, Decision
 from paxos.learner import Event, Tally, receive
-from tests.support import FIVE, S1, S2, S3, S4, S5, STRANGER, THREE, ballot, free
+from tests.support import FIVE, NON_MEMBER, S1, S2, S3, S4, S5, THREE, ballot, free
 
 Vote: TypeAlias = From[Accepted[str]]
 Votes: TypeAlias = frozenset[Vote]
 Known: TypeAlias = Chosen[str] | None
 
-NOBODY: frozenset[ServerId] = frozenset()
+NO_SERVERS: frozenset[ServerId] = frozenset()
 ROUNDS = ["1.1", "2.2", "3.3"]
 
 
@@ -115,7 +115,7 @@ def learner_that(tallied: list[str], known: Known) -> tuple[Learner[str], Votes]
     """The learner in this state, and the votes that led to it."""
     tallies = tuple(Tally(ballot(number), "a", frozenset({S1, S2})) for number in tallied)
     votes = frozenset(vote(sender, number, "a") for sender, number in product([S1, S2], tallied))
-    return Learner(FIVE, tallies, known and Choice(known, NOBODY)), votes
+    return Learner(FIVE, tallies, known and Decision(known, NO_SERVERS)), votes
 
 
 @pytest.mark.parametrize(("tallied", "known"), STATES, ids=row_id)
@@ -138,7 +138,7 @@ def test_a_foreign_vote_changes_nothing(
 ) -> None:
     """In the same states. It proves nothing either: anybody can claim a second value."""
     state, _ = learner_that(tallied, known)
-    same, outbound = receive(state, vote(STRANGER, number, value))
+    same, outbound = receive(state, vote(NON_MEMBER, number, value))
     assert same is state
     assert free(outbound) == ()
 
@@ -159,7 +159,7 @@ NEWS = [chosen(n, v) for n, v in [("1.1", "a"), ("2.2", "b"), ("3.3", "a"), ("3.
         pytest.param(votes_of(S1, S2), ALL_RESULTS, id="members"),
         pytest.param([*HONEST, *NEWS], ALL_RESULTS, id="members and news"),
         pytest.param([*votes_of(S1, S2), *NEWS[:2]], ALL_RESULTS, id="news against votes"),
-        pytest.param([HONEST[0], *votes_of(STRANGER)], {"silence"}, id="strangers"),
+        pytest.param([HONEST[0], *votes_of(NON_MEMBER)], {"silence"}, id="strangers"),
     ],
 )
 def test_every_history_of_four_events(alphabet: list[Event[str]], results: set[str]) -> None:
@@ -200,7 +200,7 @@ def test_a_quorum_of_phase_2_is_enough() -> None:
     state = after(Learner(quorum), vote(S4, "1.1", "a"))
     assert state.choice is None
     state = after(state, vote(S5, "1.1", "a"))
-    assert state.choice == Choice(chosen("1.1", "a"), frozenset({S4, S5}))
+    assert state.choice == Decision(chosen("1.1", "a"), frozenset({S4, S5}))
 
 
 def test_what_was_chosen_is_said_once() -> None:
@@ -219,14 +219,14 @@ def test_what_was_chosen_is_said_once() -> None:
     for event in again:
         state, outbound = receive(state, event)
         assert free(outbound) == ()
-    assert state.choice == Choice(chosen("1.1", "a"), frozenset({S1, S2}))
+    assert state.choice == Decision(chosen("1.1", "a"), frozenset({S1, S2}))
 
 
 def test_news_is_believed() -> None:
     """Without a single vote; who voted, it does not say."""
     state, outbound = receive(Learner[str](THREE), chosen("3.1", "a"))
     assert free(outbound) == (chosen("3.1", "a"),)
-    assert state.choice == Choice(chosen("3.1", "a"), NOBODY)
+    assert state.choice == Decision(chosen("3.1", "a"), NO_SERVERS)
 
 
 @pytest.mark.parametrize("order", list(permutations(["1.1", "2.1", "3.1", "4.1", "5.1"])))
@@ -249,7 +249,7 @@ def test_tallies_are_bounded_all_the_time() -> None:
 def test_a_quorum_counts_under_a_ballot_too_low_to_keep() -> None:
     """One vote is a phase-2 quorum here."""
     quorum = flexible(THREE.members, phase1=3, phase2=1)
-    high = tuple(Tally(ballot(number), "a", NOBODY) for number in ["9.1", "8.1", "7.1"])
+    high = tuple(Tally(ballot(number), "a", NO_SERVERS) for number in ["9.1", "8.1", "7.1"])
     state, outbound = receive(Learner(quorum, high), vote(S2, "1.2", "a"))
     assert free(outbound) == (chosen("1.2", "a"),)
     assert state.tallies == high
@@ -261,8 +261,8 @@ def test_two_choices_name_both_quorums() -> None:
     state = after(state, vote(S2, "2.2", "b"))
     with pytest.raises(AgreementBroken) as broken:
         receive(state, vote(S3, "2.2", "b"))
-    assert broken.value.first == Choice(chosen("1.1", "a"), frozenset({S1, S2}))
-    assert broken.value.second == Choice(chosen("2.2", "b"), frozenset({S2, S3}))
+    assert broken.value.first == Decision(chosen("1.1", "a"), frozenset({S1, S2}))
+    assert broken.value.second == Decision(chosen("2.2", "b"), frozenset({S2, S3}))
     text = str(broken.value)
     assert "'a' under ballot 1.1 by the quorum {1, 2}" in text
     assert "'b' under ballot 2.2 by the quorum {2, 3}" in text
@@ -275,7 +275,7 @@ def test_news_against_what_is_known() -> None:
     with pytest.raises(AgreementBroken, match=r"'b' .* as another server told") as broken:
         receive(state, chosen("2.2", "b"))
     assert broken.value.first.voters == {S1, S2}
-    assert broken.value.second.voters == NOBODY
+    assert broken.value.second.voters == NO_SERVERS
     assert known_to(after(state, chosen("2.2", "a"))) == chosen("1.1", "a")
 
 
@@ -298,6 +298,6 @@ def test_values_need_not_be_hashable() -> None:
     state = Learner[list[str]](THREE)
     for sender in S1, S2:
         state, _ = receive(state, From(sender, Accepted(ballot("1.1"), ["a"])))
-    assert state.choice == Choice(Chosen(ballot("1.1"), ["a"]), frozenset({S1, S2}))
+    assert state.choice == Decision(Chosen(ballot("1.1"), ["a"]), frozenset({S1, S2}))
     with pytest.raises(AgreementBroken):
         receive(state, Chosen(ballot("2.2"), ["b"]))

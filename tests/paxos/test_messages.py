@@ -24,7 +24,7 @@ from paxos import (
     QueryTimer,
     ReadId,
     Reply,
-    Wake,
+    RetryTimer,
     messages,
 )
 from tests.support import S1, S2, ballot
@@ -82,7 +82,7 @@ def test_messages_with_equal_fields_are_equal_and_hash_alike() -> None:
     [
         *combinations([Accept(ONE, TWO), Accepted(ONE, TWO), Chosen(ONE, TWO), Nack(ONE, TWO)], 2),
         *combinations([Accept(ONE, None), Accepted(ONE, None), NOTHING_ACCEPTED], 2),
-        (Prepare(ONE), Wake(ONE)),
+        (Prepare(ONE), RetryTimer(ONE)),
         (Prepare(ONE), NOTHING_ACCEPTED),
         (Query(READ), QueryTimer(READ)),
         (Answer(READ, RED), Promise(ONE, RED)),

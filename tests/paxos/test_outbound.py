@@ -8,15 +8,15 @@ from typing import NoReturn
 import pytest
 
 from paxos import (
-    SILENCE,
+    NO_MESSAGES,
     AfterSave,
     Broadcast,
     MaxRound,
+    NotSaved,
     Now,
     Saved,
+    SetTimer,
     To,
-    WakeMe,
-    WrongReceipt,
 )
 from tests.support import S1, S2, free
 
@@ -42,10 +42,10 @@ def test_now_holds_its_messages_in_order() -> None:
 
 def test_silence_is_empty() -> None:
     """And stays so when mapped; something may be added."""
-    assert SILENCE.messages == ()
-    assert SILENCE.map(str).messages == ()
-    assert SILENCE.also("a").messages == ("a",)
-    assert Now[str](()) == SILENCE
+    assert NO_MESSAGES.messages == ()
+    assert NO_MESSAGES.map(str).messages == ()
+    assert NO_MESSAGES.followed_by("a").messages == ("a",)
+    assert Now[str](()) == NO_MESSAGES
 
 
 def test_the_receipt_opens_the_seal() -> None:
@@ -75,7 +75,7 @@ def test_an_equal_record_is_another_record() -> None:
     record, twin = MaxRound(1), MaxRound(1)
     assert record == twin
     assert not Saved((twin,)).covers(record)
-    with pytest.raises(WrongReceipt) as refusal:
+    with pytest.raises(NotSaved) as refusal:
         AfterSave(record, ("a",)).release(Saved((twin,)))
     assert refusal.value.record is record
 
@@ -85,7 +85,7 @@ def test_the_receipt_for_other_records_opens_nothing(others: tuple[MaxRound, ...
     """However many there are; the seal can still be opened by the right one."""
     record = MaxRound(1)
     outbound = AfterSave(record, ("a",))
-    with pytest.raises(WrongReceipt, match=r"MaxRound\(round=1\) is durable"):
+    with pytest.raises(NotSaved, match=r"MaxRound\(round=1\) is durable"):
         outbound.release(Saved(others))
     assert outbound.release(Saved((record,))) == Now(("a",))
 
@@ -93,18 +93,21 @@ def test_the_receipt_for_other_records_opens_nothing(others: tuple[MaxRound, ...
 def test_records_are_never_compared() -> None:
     """Nor hashed: a record may hold any value of the user's."""
     record, other = Incomparable(), Incomparable()
-    outbound = AfterSave(record, ("a",)).map(str.upper).also("b")
+    outbound = AfterSave(record, ("a",)).map(str.upper).followed_by("b")
     assert outbound.release(Saved((other, record))).messages == ("A", "b")
-    with pytest.raises(WrongReceipt, match=r"Incomparable\(\)"):
+    with pytest.raises(NotSaved, match=r"Incomparable\(\)"):
         outbound.release(Saved((other,)))
 
 
 def test_messages_are_never_compared() -> None:
     """They may hold any value, too."""
     record, message = MaxRound(1), Incomparable()
-    released = AfterSave(record, (message,)).also(message).release(Saved((record,)))
+    released = AfterSave(record, (message,)).followed_by(message).release(Saved((record,)))
     assert [each is message for each in released.messages] == [True, True]
-    assert [each is message for each in Now((message,)).also(message).messages] == [True, True]
+    assert [each is message for each in Now((message,)).followed_by(message).messages] == [
+        True,
+        True,
+    ]
 
 
 def test_map_changes_each_message() -> None:
@@ -116,8 +119,8 @@ def test_map_changes_each_message() -> None:
 
 def test_also_adds_behind() -> None:
     """Any number of messages, of any type."""
-    assert Now(("a",)).also("b", 3) == Now(("a", "b", 3))
-    assert Now(("a",)).also() == Now(("a",))
+    assert Now(("a",)).followed_by("b", 3) == Now(("a", "b", 3))
+    assert Now(("a",)).followed_by() == Now(("a",))
 
 
 def test_map_and_also_keep_the_seal() -> None:
@@ -126,13 +129,13 @@ def test_map_and_also_keep_the_seal() -> None:
     original = AfterSave(record, ("a", "bc"))
     for outbound, messages in (
         (original.map(len), (1, 2)),
-        (original.also("d", 5), ("a", "bc", "d", 5)),
-        (original.also(), ("a", "bc")),
-        (original.also("d").map(str.upper).also(5), ("A", "BC", "D", 5)),
+        (original.followed_by("d", 5), ("a", "bc", "d", 5)),
+        (original.followed_by(), ("a", "bc")),
+        (original.followed_by("d").map(str.upper).followed_by(5), ("A", "BC", "D", 5)),
     ):
         assert isinstance(outbound, AfterSave)
         assert outbound.record is record
-        with pytest.raises(WrongReceipt):
+        with pytest.raises(NotSaved):
             outbound.release(Saved((twin,)))
         assert outbound.release(Saved((record,))).messages == messages
     assert original == AfterSave(record, ("a", "bc"))
@@ -170,11 +173,11 @@ def test_receipts_for_equal_records_are_equal() -> None:
 
 def test_effects_say_what_to_do() -> None:
     """Send to one, send to all, wake."""
-    outbound = Now((To(S1, "a"), Broadcast("b"), WakeMe("c", 2)))
+    outbound = Now((To(S1, "a"), Broadcast("b"), SetTimer("c", 2)))
     to, broadcast, wake_me = free(outbound)
     assert to == To(receiver=S1, message="a") != To(S2, "a")
     assert broadcast == Broadcast(message="b") != Broadcast("c")
-    assert wake_me == WakeMe(wake="c", attempt=2) != WakeMe("c", 3)
+    assert wake_me == SetTimer(timer="c", attempt=2) != SetTimer("c", 3)
 
 
 def test_a_copied_receipt_speaks_of_the_copied_records() -> None:

@@ -13,7 +13,7 @@ import pytest
 from attrs import evolve
 
 from paxos import (
-    SILENCE,
+    NO_MESSAGES,
     Accept,
     Accepted,
     AfterSave,
@@ -30,6 +30,7 @@ from paxos import (
     MaxRound,
     Nack,
     NothingChosen,
+    NotSaved,
     NotYetChosen,
     Outbound,
     Prepare,
@@ -43,13 +44,12 @@ from paxos import (
     Read,
     ReadId,
     Reply,
+    RetryTimer,
     Saved,
     ServerId,
-    Wake,
-    WakeMe,
-    WrongReceipt,
+    SetTimer,
+    explicit,
     flexible,
-    listed,
     weighted,
 )
 from paxos.ballot import V
@@ -63,22 +63,22 @@ from paxos.proposer import (
     Preparing,
     Step,
     Task,
-    hears_quorum,
+    defer,
+    has_quorum_contact,
     observe,
     receive,
-    wait_on,
     waiting_for,
 )
 from paxos.reader import Querying
 from tests.support import (
     ANY_VALUES,
     FIVE,
+    NON_MEMBER,
     S1,
     S2,
     S3,
     S4,
     S5,
-    STRANGER,
     THREE,
     Untouchable,
     ballot,
@@ -93,7 +93,7 @@ Working: TypeAlias = Preparing[str] | Accepting[str]
 
 NOW = ballot("4.2")
 BALLOTS = tuple(map(ballot, ("3.5", "4.1", "4.2", "4.3", "5.1")))
-SENDERS = {"answered": S1, "new": S4, "refused": S5, "stranger": STRANGER}
+SENDERS = {"answered": S1, "new": S4, "refused": S5, "stranger": NON_MEMBER}
 
 FOUND = Proposal(ballot("2.3"), "found")
 PROPOSE = Task(Propose("mine"), attempt=2, own_from=3)
@@ -153,7 +153,7 @@ Outcome: TypeAlias = tuple[Proposer[str], tuple[Effect[str], ...]]
 
 def outcome(before: Proposer[str], sender: ServerId, reply: Reply[str]) -> Outcome:
     """What counts, in the lecture's words; all the rest is ignored."""
-    if sender == STRANGER or isinstance(before.phase, Done):
+    if sender == NON_MEMBER or isinstance(before.phase, Done):
         return before, ()
     match before.phase, reply:
         case ((Idle() | Querying()), Chosen() as told):
@@ -182,7 +182,7 @@ def outcome(before: Proposer[str], sender: ServerId, reply: Reply[str]) -> Outco
 
 def shows_a_ballot_used_twice(phase: Phase[str], sender: ServerId, reply: Reply[str]) -> bool:
     """What it tells under NOW was never asked for; or a promise of NOW tells of what is above."""
-    if not isinstance(phase, Preparing | Accepting) or sender == STRANGER:
+    if not isinstance(phase, Preparing | Accepting) or sender == NON_MEMBER:
         return False
     match reply:
         case Promise(number, told):
@@ -276,17 +276,17 @@ def test_table_of_wake_ups(refusers: str, resent: bool, reaction: str) -> None:
     for phase, request in asking(refusers, resent):
         task = evolve(phase.task, attempt=3)
 
-        after, outbound = receive(in_phase(phase), Wake(NOW))
+        after, outbound = receive(in_phase(phase), RetryTimer(NOW))
 
         if reaction == AGAIN:
             assert after == in_phase(evolve(phase, task=task, resent=True)), phase
-            assert free(outbound) == (Broadcast(request), WakeMe(Wake(NOW), 3)), phase
+            assert free(outbound) == (Broadcast(request), SetTimer(RetryTimer(NOW), 3)), phase
         else:
             new = ballot("7.2")
             assert after == in_phase(Preparing(new, task), max_round=7), phase
             assert sealed(outbound, MaxRound(7)) == (
                 Broadcast(Prepare(new)),
-                WakeMe(Wake(new), 3),
+                SetTimer(RetryTimer(new), 3),
             ), phase
 
 
@@ -295,27 +295,27 @@ def test_table_of_stale_wake_ups(refusers: str, resent: bool) -> None:
     stale = [number for number in BALLOTS if number != NOW]
     for (phase, _), number in product(asking(refusers, resent), stale):
         before = in_phase(phase)
-        assert waiting_for(before, Wake(number)) is None
-        assert receive(before, Wake(number)) == (before, SILENCE), (phase, number)
-        assert receive(before, Wake(number))[0] is before
+        assert waiting_for(before, RetryTimer(number)) is None
+        assert receive(before, RetryTimer(number)) == (before, NO_MESSAGES), (phase, number)
+        assert receive(before, RetryTimer(number))[0] is before
 
 
 @pytest.mark.parametrize("phase", ["idle", "querying", "done"])
 def test_table_of_wake_ups_with_nothing_to_do(phase: str) -> None:
     before = in_phase(PHASES[phase])
     for number in BALLOTS:
-        assert waiting_for(before, Wake(number)) is None
-        assert receive(before, Wake(number)) == (before, SILENCE), number
-        assert receive(before, Wake(number))[0] is before
+        assert waiting_for(before, RetryTimer(number)) is None
+        assert receive(before, RetryTimer(number)) == (before, NO_MESSAGES), number
+        assert receive(before, RetryTimer(number))[0] is before
 
 
 @pytest.mark.parametrize(("refusers", "resent"), [row[:2] for row in ON_WAKING])
 def test_who_waits_on_says_nothing_and_counts_the_wake_up(refusers: str, resent: bool) -> None:
     for phase, _ in asking(refusers, resent):
-        after, outbound = wait_on(in_phase(phase), phase)
+        after, outbound = defer(in_phase(phase), phase)
 
         assert after == in_phase(evolve(phase, task=evolve(phase.task, attempt=3)))
-        assert free(outbound) == (WakeMe(Wake(NOW), 3),)
+        assert free(outbound) == (SetTimer(RetryTimer(NOW), 3),)
 
 
 ASKED = pytest.mark.parametrize("asked", [Propose("new"), Inquire(), READ], ids=repr)
@@ -327,7 +327,7 @@ def test_table_of_requests_when_idle(asked: Propose[str] | Inquire) -> None:
 
     new = ballot("7.2")
     assert after == in_phase(Preparing(new, Task(asked, 0, own_from=7)), max_round=7)
-    assert sealed(outbound, MaxRound(7)) == (Broadcast(Prepare(new)), WakeMe(Wake(new), 0))
+    assert sealed(outbound, MaxRound(7)) == (Broadcast(Prepare(new)), SetTimer(RetryTimer(new), 0))
 
 
 @ASKED
@@ -402,7 +402,7 @@ def nack(sender: ServerId, number: str, promised: str) -> Event[str]:
 
 
 def wake(number: str) -> Event[str]:
-    return Wake(ballot(number))
+    return RetryTimer(ballot(number))
 
 
 def proposal(number: str, value: str) -> Proposal[str]:
@@ -411,7 +411,7 @@ def proposal(number: str, value: str) -> Proposal[str]:
 
 def play(state: Proposer[str], *events: Event[str]) -> Step[str]:
     """The state after all ``events``, and what the last one made it say."""
-    step: Step[str] = state, SILENCE
+    step: Step[str] = state, NO_MESSAGES
     for event in events:
         step = receive(step[0], event)
     return step
@@ -420,7 +420,7 @@ def play(state: Proposer[str], *events: Event[str]) -> Step[str]:
 def ignores(state: Proposer[str], event: Event[str]) -> bool:
     """Whether ``event`` changes nothing, not even the object, and is met with silence."""
     after, outbound = receive(state, event)
-    return after is state and outbound == SILENCE
+    return after is state and outbound == NO_MESSAGES
 
 
 def overtaken(number: str, *, by: str) -> tuple[Event[str], ...]:
@@ -436,7 +436,7 @@ def opened(outbound: Outbound[MaxRound, Effect[V]]) -> tuple[Effect[V], ...]:
 
 
 def asks_to_prepare(number: str, attempt: int) -> tuple[Effect[str], ...]:
-    return Broadcast(Prepare(ballot(number))), WakeMe(Wake(ballot(number)), attempt)
+    return Broadcast(Prepare(ballot(number))), SetTimer(RetryTimer(ballot(number)), attempt)
 
 
 def asks_to_accept(number: str, value: str) -> tuple[Effect[str], ...]:
@@ -461,7 +461,7 @@ def test_the_record_of_the_round_before_does_not_free_a_prepare() -> None:
     _, outbound = receive(SEEN_ROUND_4, Propose("mine"))
 
     assert isinstance(outbound, AfterSave)
-    with pytest.raises(WrongReceipt):
+    with pytest.raises(NotSaved):
         outbound.release(Saved((MaxRound(4),)))
 
 
@@ -513,7 +513,7 @@ def test_after_a_restart_from_the_record_no_ballot_is_used_again() -> None:
             used.append(number)
             for refuser in (S2, S3):
                 state, _ = receive(state, From(refuser, Nack(number, Ballot(number.round, S3))))
-            event = Wake(number)
+            event = RetryTimer(number)
 
     assert [number.round for number in used] == [1, 2, 3, 4, 5, 6, 7, 8, 9]
 
@@ -583,7 +583,7 @@ def test_a_promise_that_arrives_twice_counts_once() -> None:
 def test_the_promise_of_a_stranger_does_not_count() -> None:
     before, _ = play(FRESH, Propose("mine"), promise(S2, "1.1"))
 
-    assert ignores(before, promise(STRANGER, "1.1"))
+    assert ignores(before, promise(NON_MEMBER, "1.1"))
 
 
 def test_a_promise_of_an_earlier_round_does_not_count() -> None:
@@ -693,7 +693,7 @@ def test_an_acceptance_that_comes_again_with_another_value_proves_a_ballot_used_
 def test_the_acceptance_of_a_stranger_does_not_count() -> None:
     before, _ = receive(accepting_mine(), accepted(S2, "1.1"))
 
-    assert ignores(before, accepted(STRANGER, "1.1"))
+    assert ignores(before, accepted(NON_MEMBER, "1.1"))
 
 
 def test_answers_to_a_ballot_that_is_not_its_own_do_not_count() -> None:
@@ -780,7 +780,10 @@ def test_phase_2_asks_again_once_even_if_phase_1_had_to() -> None:
         *(nack(S3, "1.1", "2.3"), wake("1.1")),
     )
 
-    assert free(outbound) == (*asks_to_accept("1.1", "mine"), WakeMe(Wake(ballot("1.1")), 2))
+    assert free(outbound) == (
+        *asks_to_accept("1.1", "mine"),
+        SetTimer(RetryTimer(ballot("1.1")), 2),
+    )
 
 
 def test_who_refused_phase_1_counts_as_lost_for_phase_2() -> None:
@@ -817,7 +820,7 @@ def test_attempts_grow_over_repeats_and_rounds() -> None:
         *(nack(S1, "3.1", "4.3"), nack(S2, "3.1", "4.3"), wake("3.1")),
     ):
         state, outbound = receive(state, event)
-        attempts += [effect.attempt for effect in opened(outbound) if isinstance(effect, WakeMe)]
+        attempts += [effect.attempt for effect in opened(outbound) if isinstance(effect, SetTimer)]
 
     assert attempts == [1, 2, 3, 4]
 
@@ -838,8 +841,8 @@ def test_the_wake_up_of_an_earlier_round_does_nothing() -> None:
 
 def test_waiting_for_finds_the_phase_that_asked_for_the_wake_up() -> None:
     for state in (receive(FRESH, Propose("mine"))[0], accepting_mine()):
-        assert waiting_for(state, Wake(ballot("1.1"))) is state.phase
-        assert waiting_for(state, Wake(ballot("2.1"))) is None
+        assert waiting_for(state, RetryTimer(ballot("1.1"))) is state.phase
+        assert waiting_for(state, RetryTimer(ballot("2.1"))) is None
 
 
 PROPOSED = (Propose("mine"),)
@@ -867,7 +870,7 @@ ASKED_AGAIN = (*IN_PHASE_2, wake("1.1"))
 )
 def test_whether_it_hears_from_a_quorum(events: tuple[Event[str], ...], hears: bool) -> None:
     """Refusals are answers too; what it asked again needs answers of its own."""
-    assert hears_quorum(play(FRESH, *events)[0]) is hears
+    assert has_quorum_contact(play(FRESH, *events)[0]) is hears
 
 
 def test_it_retries_with_the_original_value_after_it_has_adopted_another() -> None:
@@ -942,7 +945,7 @@ STALLS = (  # two whole rounds, and the highest ballot is the same
 
 
 def asks_to_tell(attempt: int) -> tuple[Effect[str], ...]:
-    return Broadcast(Query(A_READ.id)), WakeMe(QueryTimer(A_READ.id), attempt)
+    return Broadcast(Query(A_READ.id)), SetTimer(QueryTimer(A_READ.id), attempt)
 
 
 def test_a_read_queries_all_without_a_record() -> None:
@@ -985,7 +988,7 @@ def test_answers_to_another_read_do_not_count() -> None:
 def test_the_answer_of_a_stranger_does_not_count() -> None:
     state, _ = play(FRESH, A_READ, answer(S2))
 
-    assert ignores(state, answer(STRANGER))
+    assert ignores(state, answer(NON_MEMBER))
 
 
 @pytest.mark.parametrize("phase", ["idle", *AT_WORK, "done"])
@@ -1157,7 +1160,7 @@ LOOK_4_CHOOSE_2 = flexible(FIVE.members, phase1=4, phase2=2)
 LOOK_1_CHOOSE_5 = flexible(FIVE.members, phase1=1, phase2=5)
 HEAVY_S1 = weighted({S1: 3, S2: 1, S3: 1})
 HEAVIER_S4 = weighted({S1: 1, S2: 1, S3: 1, S4: 2})
-GRID = listed(phase1=[[S1, S2], [S3, S4]], phase2=[[S1, S3], [S2, S4]])
+GRID = explicit(phase1=[[S1, S2], [S3, S4]], phase2=[[S1, S3], [S2, S4]])
 
 
 @pytest.mark.parametrize(
@@ -1223,7 +1226,10 @@ def test_in_phase_2_only_phase_2_quorums_matter() -> None:
     _, possible = receive(state, wake("1.1"))
     _, lost = play(state, nack(S2, "1.1", "2.5"), wake("1.1"))
 
-    assert free(possible) == (*asks_to_accept("1.1", "mine"), WakeMe(Wake(ballot("1.1")), 1))
+    assert free(possible) == (
+        *asks_to_accept("1.1", "mine"),
+        SetTimer(RetryTimer(ballot("1.1")), 1),
+    )
     assert sealed(lost, MaxRound(3)) == asks_to_prepare("3.1", attempt=1)
 
 
@@ -1237,11 +1243,11 @@ def test_any_value_passes_through_untouched(value: object, found: bool) -> None:
     shown = Proposal(ballot("2.3"), value) if found else None
     events: tuple[Event[object], ...] = (
         Propose(Untouchable() if found else value),
-        Wake(ballot("5.1")),
+        RetryTimer(ballot("5.1")),
         From(S1, Promise(ballot("5.1"), shown)),
         From(S2, Promise(ballot("5.1"), shown)),
         From(S3, Nack(ballot("5.1"), ballot("6.3"))),
-        Wake(ballot("5.1")),
+        RetryTimer(ballot("5.1")),
         From(S1, Accepted(ballot("5.1"), value)),
         From(S2, Accepted(ballot("5.1"), value)),
         Propose(Untouchable()),

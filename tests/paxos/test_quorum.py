@@ -11,17 +11,17 @@ from typing import TypeAlias
 import pytest
 
 from paxos import (
+    DisjointQuorums,
     QuorumError,
-    QuorumsMiss,
     QuorumSystem,
     ServerId,
+    explicit,
     flexible,
-    listed,
     majority,
     weighted,
 )
-from paxos.quorum import MAX_TOTAL_WEIGHT, Counted, Weighted
-from tests.support import S1, S2, S3, S4, STRANGER, THREE
+from paxos.quorum import MAX_TOTAL_WEIGHT, BySize, ByWeight
+from tests.support import NON_MEMBER, S1, S2, S3, S4, THREE
 
 Servers: TypeAlias = frozenset[ServerId]
 Family: TypeAlias = frozenset[Servers]
@@ -56,7 +56,7 @@ def check(
             assert system.is_phase1(servers) == (servers in firsts)
             assert system.is_phase2(servers) == (servers in seconds)
         return True
-    with pytest.raises(QuorumsMiss) as refusal:
+    with pytest.raises(DisjointQuorums) as refusal:
         make()
     assert refusal.value.phase1 in firsts
     assert refusal.value.phase2 in seconds
@@ -69,7 +69,7 @@ EXAMPLES: dict[str, Callable[[], QuorumSystem]] = {
     "majority": partial(majority, FOUR),
     "flexible": partial(flexible, FOUR, phase1=3, phase2=2),
     "weighted": partial(weighted, {S1: 3, S2: 2, S3: 1, S4: 0}, phase1=5, phase2=2),
-    "listed": partial(listed, phase1=[[S1, S2], [S3, S4]], phase2=[[S1, S3], [S2, S4]]),
+    "listed": partial(explicit, phase1=[[S1, S2], [S3, S4]], phase2=[[S1, S3], [S2, S4]]),
 }
 
 
@@ -170,12 +170,12 @@ def test_listed_takes_exactly_the_systems_that_always_meet(servers: int, count: 
         for family in all_families
     }
     for one, two in product(all_families, repeat=2):
-        check(partial(listed, phase1=one, phase2=two), everyone, held[one], held[two])
+        check(partial(explicit, phase1=one, phase2=two), everyone, held[one], held[two])
 
 
 def test_strangers_never_count(system: QuorumSystem) -> None:
     """With a stranger, a set of members is what it is without."""
-    strangers = frozenset({STRANGER, ServerId(-1)})
+    strangers = frozenset({NON_MEMBER, ServerId(-1)})
     assert not system.is_phase1(strangers)
     assert not system.is_phase2(strangers)
     for servers in subsets(system.members):
@@ -218,7 +218,7 @@ def test_the_phases_keep_their_own_sizes() -> None:
     for system in (
         flexible(FOUR, phase1=3, phase2=2),
         weighted(one_each, phase1=3, phase2=2),
-        listed(phase1=trios, phase2=pairs),
+        explicit(phase1=trios, phase2=pairs),
     ):
         assert not system.is_phase1({S1, S2})
         assert system.is_phase2({S1, S2})
@@ -240,7 +240,7 @@ def test_any_integer_is_a_server(number: int) -> None:
         majority([me]),
         flexible([me], phase1=1, phase2=1),
         weighted({me: 1}),
-        listed(phase1=[[me]], phase2=[[me]]),
+        explicit(phase1=[[me]], phase2=[[me]]),
     ):
         assert system.members == {me}
         assert system.is_phase1({me})
@@ -253,18 +253,18 @@ def test_equal_systems_are_one_key() -> None:
         majority([S1, S2, S3]): "majority",
         flexible([S1, S2, S3], phase1=3, phase2=1): "flexible",
         weighted({S1: 1, S2: 2}): "weighted",
-        listed(phase1=[[S1, S2]], phase2=[[S2], [S1]]): "listed",
+        explicit(phase1=[[S1, S2]], phase2=[[S2], [S1]]): "listed",
     }
     assert names[majority(iter([S3, S2, S1]))] == "majority"
     assert names[flexible([S2, S3, S1], phase1=3, phase2=1)] == "flexible"
     assert names[weighted({S2: 2, S1: 1})] == "weighted"
-    assert names[listed(phase1=[[S2, S1]], phase2=[[S1], [S2]])] == "listed"
+    assert names[explicit(phase1=[[S2, S1]], phase2=[[S1], [S2]])] == "listed"
     assert flexible([S1, S2, S3], phase1=2, phase2=2) == THREE
 
 
 def test_the_refusal_names_two_that_miss() -> None:
     """Two of four and two of four: the halves of the members."""
-    with pytest.raises(QuorumsMiss) as refusal:
+    with pytest.raises(DisjointQuorums) as refusal:
         flexible(FOUR, phase1=2, phase2=2)
     assert refusal.value.phase1 == {S1, S2}
     assert refusal.value.phase2 == {S3, S4}
@@ -296,7 +296,7 @@ def test_a_size_that_nobody_can_reach_or_miss_is_refused(
         with pytest.raises(QuorumError, match=message) as refusal:
             make()
         assert "it takes at least 1 and at most 3" in str(refusal.value)
-        assert not isinstance(refusal.value, QuorumsMiss)
+        assert not isinstance(refusal.value, DisjointQuorums)
 
 
 @pytest.mark.parametrize("make", [partial(majority, []), partial(weighted, {})])
@@ -313,7 +313,7 @@ def test_a_system_needs_members(make: Callable[[], QuorumSystem]) -> None:
         partial(flexible, [S2, S1, S2], phase1=2, phase2=2),
     ],
 )
-def test_a_member_named_twice_is_refused(make: Callable[[], Counted]) -> None:
+def test_a_member_named_twice_is_refused(make: Callable[[], BySize]) -> None:
     """Dropping it silently would make quorums smaller than they were meant to be."""
     with pytest.raises(QuorumError, match=r"named twice: \[1, 2, 2\]. Name each one once"):
         make()
@@ -322,7 +322,7 @@ def test_a_member_named_twice_is_refused(make: Callable[[], Counted]) -> None:
 def test_a_server_weighed_twice_is_refused() -> None:
     """It would count twice."""
     with pytest.raises(QuorumError, match=r"weighed twice.*Weigh each one once"):
-        Weighted(((S1, 1), (S1, 2)), phase1=3, phase2=3)
+        ByWeight(((S1, 1), (S1, 2)), phase1=3, phase2=3)
 
 
 def test_a_negative_weight_is_refused() -> None:
@@ -337,9 +337,9 @@ def test_a_number_that_is_not_whole_is_refused(number: str) -> None:
     given = json.loads(number)
     for make in (
         lambda: weighted({S1: 1, S2: given}),
-        lambda: Weighted(((S1, 1), (S2, given)), phase1=1, phase2=1),
-        lambda: Weighted(((S1, 1),), phase1=given, phase2=1),
-        lambda: Counted(frozenset({S1}), 1, given),
+        lambda: ByWeight(((S1, 1), (S2, given)), phase1=1, phase2=1),
+        lambda: ByWeight(((S1, 1),), phase1=given, phase2=1),
+        lambda: BySize(frozenset({S1}), 1, given),
     ):
         with pytest.raises(QuorumError, match="use a whole number"):
             make()
@@ -360,7 +360,7 @@ def test_the_sum_of_weights_is_bounded() -> None:
 def test_a_phase_needs_a_quorum(phase1: list[list[ServerId]], phase2: list[list[ServerId]]) -> None:
     """Without one it never ends."""
     with pytest.raises(QuorumError, match="can never end: list at least one"):
-        listed(phase1=phase1, phase2=phase2)
+        explicit(phase1=phase1, phase2=phase2)
 
 
 @pytest.mark.parametrize(
@@ -373,4 +373,4 @@ def test_a_phase_needs_a_quorum(phase1: list[list[ServerId]], phase2: list[list[
 def test_nobody_is_no_quorum(phase1: list[list[ServerId]], phase2: list[list[ServerId]]) -> None:
     """The empty quorum meets no other."""
     with pytest.raises(QuorumError, match="an empty quorum would choose without anybody"):
-        listed(phase1=phase1, phase2=phase2)
+        explicit(phase1=phase1, phase2=phase2)

@@ -18,13 +18,13 @@ from paxos import (
     AfterSave,
     Answer,
     Ballot,
-    Beat,
     Broadcast,
     Busy,
     Chosen,
     Done,
     From,
     Heartbeat,
+    HeartbeatTimer,
     Inquire,
     InvariantError,
     MaxRound,
@@ -41,28 +41,28 @@ from paxos import (
     QuorumSystem,
     Read,
     ReadId,
+    RetryTimer,
     Saved,
     Server,
     ServerId,
+    SetTimer,
     To,
     UnknownServer,
-    Wake,
-    WakeMe,
     election,
 )
 from paxos.ballot import V
-from paxos.invariants import AgreementBroken, durable_before_sent, never_moves_back
-from paxos.proposer import Accepting, Idle, Preparing, wait_on
-from paxos.server import Effect, Event, Record, Report, Wakeup, receive, start
+from paxos.invariants import AgreementBroken, acceptor_monotonic, durable_before_sent
+from paxos.proposer import Accepting, Idle, Preparing, defer
+from paxos.server import Effect, Event, Record, Report, ServerTimer, receive, start
 from tests.support import (
     ANY_VALUES,
     FIVE,
+    NON_MEMBER,
     S1,
     S2,
     S3,
     S4,
     S5,
-    STRANGER,
     THREE,
     ballot,
     free,
@@ -130,8 +130,8 @@ def test_a_new_server_knows_nothing() -> None:
 
 def test_a_server_that_is_no_member_cannot_start() -> None:
     with pytest.raises(UnknownServer) as refusal:
-        start(STRANGER, THREE)
-    assert (refusal.value.server, refusal.value.members) == (STRANGER, THREE.members)
+        start(NON_MEMBER, THREE)
+    assert (refusal.value.server, refusal.value.members) == (NON_MEMBER, THREE.members)
 
 
 OLD, LATEST = Acceptor[str](B11), Acceptor(B22, Proposal(B22, "a"))
@@ -254,8 +254,8 @@ def test_propose_prepares_above_a_round_that_is_saved_first() -> None:
     state, outbound = receive(NEW, Propose("a"))
     assert sealed(outbound, MaxRound(1)) == (
         Broadcast(Prepare(B11)),
-        WakeMe(Wake(B11), 0),
-        WakeMe(Beat(1), 0),
+        SetTimer(RetryTimer(B11), 0),
+        SetTimer(HeartbeatTimer(1), 0),
     )
     assert state.election == election.Election(S1, THREE.members, 1)
 
@@ -268,8 +268,14 @@ def test_inquire_prepares_too_and_may_find_nothing() -> None:
 
 
 def test_wake_sends_the_same_ballot_again() -> None:
-    assert said(PREPARING, Wake(B11)) == (Broadcast(Prepare(B11)), WakeMe(Wake(B11), 1))
-    assert said(ACCEPTING, Wake(B11)) == (Broadcast(Accept(B11, "a")), WakeMe(Wake(B11), 1))
+    assert said(PREPARING, RetryTimer(B11)) == (
+        Broadcast(Prepare(B11)),
+        SetTimer(RetryTimer(B11), 1),
+    )
+    assert said(ACCEPTING, RetryTimer(B11)) == (
+        Broadcast(Accept(B11, "a")),
+        SetTimer(RetryTimer(B11), 1),
+    )
 
 
 @pytest.mark.parametrize("request_", [Propose("b"), Inquire()])
@@ -308,7 +314,9 @@ def test_who_knows_answers_with_chosen(
 
 def test_who_learns_of_an_old_round_tells_everybody() -> None:
     """Its proposer has moved on to round 4 when the vote that completes 1.1 comes."""
-    state = after(ACCEPTING, *votes(B11, "a", S1), From(S3, Nack(B11, B33)), Wake(B11), Wake(B11))
+    state = after(
+        ACCEPTING, *votes(B11, "a", S1), From(S3, Nack(B11, B33)), RetryTimer(B11), RetryTimer(B11)
+    )
     assert isinstance(state.proposer.phase, Preparing)
     assert state.proposer.phase.ballot == ballot("4.1")
     state, outbound = receive(state, From(S2, Accepted(B11, "a")))
@@ -356,7 +364,7 @@ WORDS: list[Message[str]] = [
 @pytest.mark.parametrize("state", STATES.values(), ids=STATES)
 def test_strangers_are_ignored(state: Server[str], message: Message[str]) -> None:
     """They get no answer, count for nothing and prove nothing."""
-    same, outbound = receive(state, From(STRANGER, message))
+    same, outbound = receive(state, From(NON_MEMBER, message))
     assert same is state
     assert free(outbound) == ()
 
@@ -393,10 +401,10 @@ STALLED = after(READING, *[told(S1, IN_FLIGHT), told(S2), QueryTimer(READ.id)] *
 
 def test_a_read_queries_without_a_record_or_a_heartbeat() -> None:
     state, outbound = receive(NEW, READ)
-    query = Broadcast(Query(READ.id)), WakeMe(QueryTimer(READ.id), 0)
+    query = Broadcast(Query(READ.id)), SetTimer(QueryTimer(READ.id), 0)
     assert free(outbound) == query
-    assert said(state, QueryTimer(READ.id)) == (query[0], WakeMe(QueryTimer(READ.id), 1))
-    assert said(state, Beat(0)) == said(state, Beat(1)) == ()
+    assert said(state, QueryTimer(READ.id)) == (query[0], SetTimer(QueryTimer(READ.id), 1))
+    assert said(state, HeartbeatTimer(0)) == said(state, HeartbeatTimer(1)) == ()
 
 
 def test_a_query_goes_to_the_acceptor() -> None:
@@ -458,8 +466,8 @@ def test_a_read_that_has_stalled_runs_the_protocol_with_heartbeats() -> None:
     prepared = ballot("3.1")
     assert effects == (
         Broadcast(Prepare(prepared)),
-        WakeMe(Wake(prepared), 2),
-        WakeMe(Beat(1), 0),
+        SetTimer(RetryTimer(prepared), 2),
+        SetTimer(HeartbeatTimer(1), 0),
     )
 
 
@@ -499,7 +507,7 @@ PROMISED = after(NEW, From(S3, Prepare(B73)))
                 From(S2, Nack(B11, B22)),
                 From(S3, Nack(B11, B22)),
             ),
-            Wake(B11),
+            RetryTimer(B11),
         ),
     ],
     ids=["propose", "inquire", "restart", "restart, saved", "restart, used", "wake"],
@@ -515,8 +523,8 @@ def test_rounds_start_above_the_promise(state: Server[str], event: Event[str]) -
 
 def beats(effects: tuple[Effect[str], ...]) -> list[int]:
     """The numbers of the heartbeats for which a wake-up is asked."""
-    wakes = [effect.wake for effect in effects if isinstance(effect, WakeMe)]
-    return [wake.number for wake in wakes if isinstance(wake, Beat)]
+    wakes = [effect.timer for effect in effects if isinstance(effect, SetTimer)]
+    return [wake.number for wake in wakes if isinstance(wake, HeartbeatTimer)]
 
 
 REFUSED = after(PREPARING, From(S2, Nack(B11, B22)), From(S3, Nack(B11, B22)))
@@ -531,16 +539,21 @@ ONE_REFUSAL = after(PREPARING, From(S3, Nack(B11, B22)))
 def test_who_is_at_work_and_hears_a_quorum_says_so(state: Server[str]) -> None:
     """And asks for the next beat, for as long as the work lasts."""
     for number in range(1, 4):
-        state, outbound = receive(state, Beat(number))
-        assert free(outbound) == (Broadcast(Heartbeat()), WakeMe(Beat(number + 1), 0))
+        state, outbound = receive(state, HeartbeatTimer(number))
+        assert free(outbound) == (Broadcast(Heartbeat()), SetTimer(HeartbeatTimer(number + 1), 0))
 
 
-AGAIN_ONE_VOTE = after(ACCEPTING, Wake(B11), From(S1, Accepted(B11, "a")))
-AGAIN_REFUSED = after(ACCEPTING, Wake(B11), From(S2, Nack(B11, B22)), From(S3, Nack(B11, B22)))
+AGAIN_ONE_VOTE = after(ACCEPTING, RetryTimer(B11), From(S1, Accepted(B11, "a")))
+AGAIN_REFUSED = after(
+    ACCEPTING, RetryTimer(B11), From(S2, Nack(B11, B22)), From(S3, Nack(B11, B22))
+)
 
 
 def test_whoever_is_refused_by_a_quorum_in_phase_2_says_so_too() -> None:
-    assert said(AGAIN_REFUSED, Beat(1)) == (Broadcast(Heartbeat()), WakeMe(Beat(2), 0))
+    assert said(AGAIN_REFUSED, HeartbeatTimer(1)) == (
+        Broadcast(Heartbeat()),
+        SetTimer(HeartbeatTimer(2), 0),
+    )
 
 
 @pytest.mark.parametrize(
@@ -552,18 +565,18 @@ def test_who_hears_no_quorum_claims_nothing(state: Server[str]) -> None:
     """And yet asks for the next beat, and forgets the silent."""
     state = after(state, From(S2, Heartbeat()))
     for number in range(1, 4):
-        state, outbound = receive(state, Beat(number))
-        assert free(outbound) == (WakeMe(Beat(number + 1), 0),)
+        state, outbound = receive(state, HeartbeatTimer(number))
+        assert free(outbound) == (SetTimer(HeartbeatTimer(number + 1), 0),)
     assert state.election.heard == ()
-    assert said(state, Beat(1)) == ()
+    assert said(state, HeartbeatTimer(1)) == ()
 
 
 @pytest.mark.parametrize("state", [PREPARING, ACCEPTING], ids=["preparing", "accepting"])
 @pytest.mark.parametrize("number", [0, 1, 3, 4])
 def test_a_beat_of_another_number_changes_nothing(state: Server[str], number: int) -> None:
     """Stale, repeated or never asked for; nobody is older for it."""
-    state = after(state, Beat(1), From(S3, Heartbeat()))
-    same, outbound = receive(state, Beat(number))
+    state = after(state, HeartbeatTimer(1), From(S3, Heartbeat()))
+    same, outbound = receive(state, HeartbeatTimer(number))
     assert same == state
     assert free(outbound) == ()
 
@@ -574,7 +587,7 @@ def test_who_is_not_at_work_is_silent(state: Server[str], hears: bool) -> None:
     """The chain ends."""
     number = state.election.beat
     state = after(state, From(S3, Heartbeat())) if hears else state
-    same, outbound = receive(state, Beat(number))
+    same, outbound = receive(state, HeartbeatTimer(number))
     assert same is state
     assert free(outbound) == ()
 
@@ -586,23 +599,25 @@ def test_there_is_one_chain_of_beats() -> None:
     state = after(state, *promises(B11, S1, S2))
     state, outbound = receive(state, Inquire())
     assert beats(sealed(outbound, MaxRound(2))) == [2]
-    assert said(state, Beat(1)) == ()
-    assert said(after(state, Beat(1)), Beat(2)) == (WakeMe(Beat(3), 0),)
-    assert said(after(state, Beat(2)), Beat(2)) == ()
+    assert said(state, HeartbeatTimer(1)) == ()
+    assert said(after(state, HeartbeatTimer(1)), HeartbeatTimer(2)) == (
+        SetTimer(HeartbeatTimer(3), 0),
+    )
+    assert said(after(state, HeartbeatTimer(2)), HeartbeatTimer(2)) == ()
 
 
 def test_the_chain_starts_again_after_its_end() -> None:
-    state = after(NEW, Inquire(), *promises(B11, S1, S2), Beat(1))
+    state = after(NEW, Inquire(), *promises(B11, S1, S2), HeartbeatTimer(1))
     assert beats(sealed(receive(state, Propose("a"))[1], MaxRound(2))) == [2]
     state = after(state, Propose("a"))
-    assert said(state, Beat(1)) == ()
-    assert beats(said(state, Beat(2))) == [3]
+    assert said(state, HeartbeatTimer(1)) == ()
+    assert beats(said(state, HeartbeatTimer(2))) == [3]
 
 
 def test_a_new_round_starts_no_second_chain() -> None:
     state = after(PREPARING, From(S2, Nack(B11, B22)), From(S3, Nack(B11, B22)))
-    effects = sealed(receive(state, Wake(B11))[1], MaxRound(3))
-    assert effects == (Broadcast(Prepare(ballot("3.1"))), WakeMe(Wake(ballot("3.1")), 1))
+    effects = sealed(receive(state, RetryTimer(B11))[1], MaxRound(3))
+    assert effects == (Broadcast(Prepare(ballot("3.1"))), SetTimer(RetryTimer(ballot("3.1")), 1))
 
 
 # Leaving the floor
@@ -620,10 +635,10 @@ def test_three_wake_ups_out_of_four_leave_the_floor_to_a_higher_server(
     """Each of them counts, and nothing but the count changes."""
     state = after(state, From(higher, Heartbeat()))
     for attempt in range(12):
-        asked = WakeMe(Wake(B11), attempt + 1)
+        asked = SetTimer(RetryTimer(B11), attempt + 1)
         assert isinstance(state.proposer.phase, Preparing | Accepting)
-        waiting, _ = wait_on(state.proposer, state.proposer.phase)
-        now, outbound = receive(state, Wake(B11))
+        waiting, _ = defer(state.proposer, state.proposer.phase)
+        now, outbound = receive(state, RetryTimer(B11))
         if attempt in (3, 7, 11):
             assert free(outbound) == (Broadcast(again), asked)
         else:
@@ -644,37 +659,37 @@ def test_the_floor_is_left_until_two_whole_intervals_are_silent(
     silent: int,
 ) -> None:
     """The first of three beats ends an interval that had already begun."""
-    state = after(state, *[Wake(B11)] * attempt, From(higher, Heartbeat()))
-    state = after(state, *(Beat(number) for number in range(1, silent + 1)))
-    asked = WakeMe(Wake(B11), attempt + 1)
+    state = after(state, *[RetryTimer(B11)] * attempt, From(higher, Heartbeat()))
+    state = after(state, *(HeartbeatTimer(number) for number in range(1, silent + 1)))
+    asked = SetTimer(RetryTimer(B11), attempt + 1)
     left = (asked,) if silent < 3 else (Broadcast(again), asked)
-    assert said(state, Wake(B11)) == left
+    assert said(state, RetryTimer(B11)) == left
 
 
 def test_a_refused_server_that_yields_starts_over_at_its_turn() -> None:
     """The wake-ups that it slept over count for the next round too."""
     state = after(PREPARING, From(S2, Nack(B11, B33)), From(S3, Nack(B11, B33)))
-    state = after(state, From(S3, Heartbeat()), *[Wake(B11)] * 3)
-    state, outbound = receive(state, Wake(B11))
+    state = after(state, From(S3, Heartbeat()), *[RetryTimer(B11)] * 3)
+    state, outbound = receive(state, RetryTimer(B11))
     number = ballot("4.1")
     assert sealed(outbound, MaxRound(4)) == (
         Broadcast(Prepare(number)),
-        WakeMe(Wake(number), 4),
+        SetTimer(RetryTimer(number), 4),
     )
-    assert said(state, Wake(number)) == (WakeMe(Wake(number), 5),)
+    assert said(state, RetryTimer(number)) == (SetTimer(RetryTimer(number), 5),)
 
 
 def test_a_lower_server_is_left_nothing() -> None:
     highest = after(start(S3, THREE), Propose("a"))
-    alone = said(highest, Wake(ballot("1.3")))
-    assert alone == (Broadcast(Prepare(ballot("1.3"))), WakeMe(Wake(ballot("1.3")), 1))
+    alone = said(highest, RetryTimer(ballot("1.3")))
+    assert alone == (Broadcast(Prepare(ballot("1.3"))), SetTimer(RetryTimer(ballot("1.3")), 1))
     heard = after(highest, *(From(sender, Heartbeat()) for sender in (S1, S2, S3)))
-    assert said(heard, Wake(ballot("1.3"))) == alone
+    assert said(heard, RetryTimer(ballot("1.3"))) == alone
 
 
 def test_leaving_the_floor_stops_nothing_else() -> None:
     """Answers that come meanwhile count, and requests begin at once."""
-    state = after(PREPARING, From(S3, Heartbeat()), Wake(B11), *promises(B11, S1))
+    state = after(PREPARING, From(S3, Heartbeat()), RetryTimer(B11), *promises(B11, S1))
     assert said(state, From(S2, Promise[str](B11, None))) == (Broadcast(Accept(B11, "a")),)
     state = after(NEW, From(S3, Heartbeat()))
     assert sealed(receive(state, Propose("a"))[1], MaxRound(1))[0] == Broadcast(Prepare(B11))
@@ -695,7 +710,7 @@ OVER = [NEW, HEARD, DONE, TOLD, after(NEW, Inquire(), *promises(B11, S1, S2))]
 )
 def test_a_stale_wake_up_is_ignored(state: Server[str], number: Ballot) -> None:
     """It is not even counted or asked for again, whoever has the floor."""
-    same, outbound = receive(state, Wake(number))
+    same, outbound = receive(state, RetryTimer(number))
     assert same is state
     assert free(outbound) == ()
 
@@ -746,7 +761,7 @@ class World(Generic[V]):
         self.disks: dict[ServerId, list[Record[V]]] = {me: [] for me in members}
         self.reports: dict[ServerId, list[Report[V]]] = {me: [] for me in members}
         self.network = deque[tuple[ServerId, From[Message[V]]]]()
-        self.wakes: list[tuple[ServerId, Wakeup]] = []
+        self.wakes: list[tuple[ServerId, ServerTimer]] = []
         self.sent: list[Message[V]] = []
 
     def save(self, me: ServerId, record: Record[V]) -> None:
@@ -770,8 +785,8 @@ class World(Generic[V]):
                     self.send(me, receiver, effect.message)
             elif isinstance(effect, To):
                 self.send(me, effect.receiver, effect.message)
-            elif isinstance(effect, WakeMe):
-                self.wakes.append((me, effect.wake))
+            elif isinstance(effect, SetTimer):
+                self.wakes.append((me, effect.timer))
             else:
                 self.reports[me].append(effect)
 
@@ -947,7 +962,7 @@ def test_a_crash_at_any_moment_breaks_nothing(me: ServerId, deliveries: int) -> 
         world.deliver()
     before, used = world.servers[me], [m.ballot for m in world.sent if isinstance(m, Prepare)]
     world.restart(me)
-    never_moves_back(before.acceptor, world.servers[me].acceptor)
+    acceptor_monotonic(before.acceptor, world.servers[me].acceptor)
     already = len(world.sent)
     world.step(me, Propose("b"))
     fresh = world.sent[already]
@@ -995,7 +1010,7 @@ def test_a_deaf_leader_does_not_block_the_rest_for_ever(lost: int) -> None:
         due, world.wakes = world.wakes, []
         for me, wake in due:
             world.step(S1, From(S5, Heartbeat()))
-            if (me, type(wake)) == (S1, Wake):
+            if (me, type(wake)) == (S1, RetryTimer):
                 assert election.leader(world.servers[S1].election) == S5
                 woken += 1
             world.step(me, wake)

@@ -14,7 +14,7 @@ import pytest
 
 import paxos
 from paxos import Acceptor, Chosen, Now, Prepare, Saved, majority
-from paxos.election import Heard
+from paxos.election import PeerHeartbeat
 from paxos.messages import Accept, Accepted
 from paxos.values import frozen
 from tests.support import S1, S2, S3, ballot
@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[2]
 GUARDED = pytest.mark.skipif(not __debug__, reason="python -O leaves the guard out")
 
 OPTIMISED = """
-from paxos import Acceptor, Ballot, Proposal, Saved, ServerId, WrongReceipt, AfterSave, majority
+from paxos import Acceptor, Ballot, Proposal, Saved, ServerId, NotSaved, AfterSave, majority
 from paxos.values import frozen
 
 @frozen
@@ -47,7 +47,7 @@ record = state()
 print("released", AfterSave(record, ("a",)).release(Saved((record,))))
 try:
     AfterSave(record, ("a",)).release(Saved((state(),)))
-except WrongReceipt as error:
+except NotSaved as error:
     print("refused", error.record is record)
 """
 
@@ -84,7 +84,7 @@ def classes() -> list[type[object]]:
         (Now(("a",)), "messages"),
         (Saved(("a",)), "records"),
         (majority([S1, S2, S3]), "phase1"),
-        (Heard(S1), "beats"),
+        (PeerHeartbeat(S1), "beats"),
     ],
 )
 def test_nobody_can_change_a_value(value: object, name: str) -> None:
@@ -117,7 +117,7 @@ def test_every_class_of_the_core_compares_and_hashes_by_value(cls: type[object])
 
 def test_the_classes_were_found() -> None:
     """A few that everybody knows are among those checked above."""
-    assert {Acceptor, Heard, Now, Prepare, Saved} < set(classes())
+    assert {Acceptor, PeerHeartbeat, Now, Prepare, Saved} < set(classes())
 
 
 def test_equal_values_are_one_key() -> None:

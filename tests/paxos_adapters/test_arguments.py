@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from paxos import PaxosError, ServerId, majority
 from paxos_adapters.codecs import TEXT
 from paxos_adapters.file import FileStore
-from paxos_adapters.host import Pace
+from paxos_adapters.host import Timeouts
 from paxos_adapters.node import BadArgument, DatagramTransport, Node, ThreadedNode
 from paxos_adapters.numbers import BadNumber
 from paxos_adapters.udp.endpoint import Address
@@ -80,7 +80,7 @@ def alone(folder: str) -> FileStore:
 def test_whatever_a_program_passes_in_a_node_works_or_says_what_is_wrong(
     members: dict[ServerId, Address],
     listen: Address | None,
-    quick_s: float,
+    inline_save_s: float,
     timeout_s: float | None,
     name: str,
     value: str,
@@ -90,7 +90,9 @@ def test_whatever_a_program_passes_in_a_node_works_or_says_what_is_wrong(
     with TemporaryDirectory() as folder, ExitStack() as stack:
         file = stack.enter_context(created(folder, members))
         try:
-            node = Node(file, members, codec=TEXT, listen=listen, quick_s=quick_s, insecure=True)
+            node = Node(
+                file, members, codec=TEXT, listen=listen, inline_save_s=inline_save_s, insecure=True
+            )
         except PaxosError:
             assert file.load("x").records == ()
             if file.quorum != majority(ALONE):
@@ -111,12 +113,12 @@ def test_a_time_that_is_none_begins_nothing(tmp_path: Path, wrong: float) -> Non
             tmp_path / "n1.db", cluster="c", server=ME, quorum=majority(ALONE)
         ) as file:
             with pytest.raises(BadNumber, match="quick_s is"):
-                Node(file, ALONE, codec=TEXT, quick_s=wrong)
+                Node(file, ALONE, codec=TEXT, inline_save_s=wrong)
             with pytest.raises(BadNumber, match="quick_s is"):
-                ThreadedNode(file, ALONE, codec=TEXT, quick_s=wrong)
+                ThreadedNode(file, ALONE, codec=TEXT, inline_save_s=wrong)
             for name in "shortest_s", "longest_s", "beat_s":
                 with pytest.raises(BadNumber, match=f"{name} is"):
-                    Pace(**{name: wrong})
+                    Timeouts(**{name: wrong})
             async with Node(file, ALONE, codec=TEXT) as node:
                 with pytest.raises(BadNumber, match="timeout_s is"):
                     await node.propose("x", "x", timeout_s=wrong)
@@ -143,7 +145,7 @@ def test_an_id_that_no_frame_has_room_for_is_refused(tmp_path: Path, wrong: Serv
 @pytest.mark.parametrize(
     ("what", "given", "allowed"),
     [
-        ("pace", 0.1, "Pace"),
+        ("pace", 0.1, "Timeouts"),
         ("random", 5, "Random or NoneType"),
         ("codec", TEXT.encode, "an object with the methods encode, decode"),
         ("codec", None, "an object with the methods encode, decode"),

@@ -21,8 +21,8 @@ from paxos_adapters.deployment import BadDeployment, local, read
 from paxos_adapters.file import FileStore
 from paxos_adapters.node import Node
 from paxos_adapters.outputs import create
-from paxos_adapters.udp.addresses import parse, written
-from paxos_adapters.wire import Encrypted, Key, Signed
+from paxos_adapters.udp.addresses import format_address, parse
+from paxos_adapters.wire import Authenticated, Encrypted, Key
 
 T = TypeVar("T")
 S1, S2 = ServerId(1), ServerId(2)
@@ -163,7 +163,7 @@ def test_a_file_that_is_none(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("address", [("127.0.0.1", 1), ("::1", 65_535), ("a.example.org", 47)])
 def test_an_address_is_read_as_it_is_written(address: tuple[str, int]) -> None:
-    assert parse("here", written(address)) == address
+    assert parse("here", format_address(address)) == address
 
 
 class TestKeys:
@@ -174,8 +174,12 @@ class TestKeys:
         path.write_text('name = "x"\n' + SERVER)
         assert read(path).protection() is None
 
-    @pytest.mark.parametrize(("word", "kind"), [("signed", Signed), ("encrypted", Encrypted)])
-    def test_with_one(self, tmp_path: Path, word: str, kind: type[Signed | Encrypted]) -> None:
+    @pytest.mark.parametrize(
+        ("word", "kind"), [("signed", Authenticated), ("encrypted", Encrypted)]
+    )
+    def test_with_one(
+        self, tmp_path: Path, word: str, kind: type[Authenticated | Encrypted]
+    ) -> None:
         key = Key.generate(Random(word).randbytes)
         (tmp_path / "keys").write_text(key.text)
         path = tmp_path / "cluster.toml"
@@ -309,7 +313,7 @@ def test_any_text_is_a_typed_error_or_a_cluster_that_can_work(
         assert str(protection).startswith(str(tmp_path))
     assert found.name.isprintable()
     for me, address in found.addresses.items():
-        assert parse("here", written(address)) == address
+        assert parse("here", format_address(address)) == address
         store = tmp_path / "store" / token_hex(8)
         store.parent.mkdir(exist_ok=True)
         with FileStore.create(

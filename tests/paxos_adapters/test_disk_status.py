@@ -6,32 +6,32 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paxos_adapters.disk_status import Known, NotDescended, Presence, meet
+from paxos_adapters.disk_status import DiskStatus, Known, NotDescended, meet
 
 
 @pytest.mark.parametrize(
     ("known", "said", "met"),
     [
         # nothing is known
-        (None, Presence("x", 5, "w", 3), Known("x", 5)),
-        (None, Presence("x", 0), Known("x", 0)),
+        (None, DiskStatus("x", 5, "w", 3), Known("x", 5)),
+        (None, DiskStatus("x", 0), Known("x", 0)),
         # the same session
-        (Known("x", 5), Presence("x", 7, "w", 3), Known("x", 7)),
-        (Known("x", 5), Presence("x", 5, "w", 3), Known("x", 5)),
-        (Known("x", 5), Presence("x", 4, "w", 3), Known("x", 5)),
+        (Known("x", 5), DiskStatus("x", 7, "w", 3), Known("x", 7)),
+        (Known("x", 5), DiskStatus("x", 5, "w", 3), Known("x", 5)),
+        (Known("x", 5), DiskStatus("x", 4, "w", 3), Known("x", 5)),
         # a later session, which ended the known one at that count or above it
-        (Known("x", 5), Presence("y", 6, "x", 5), Known("y", 6)),
-        (Known("x", 5), Presence("z", 99, "x", 40), Known("z", 99)),
+        (Known("x", 5), DiskStatus("y", 6, "x", 5), Known("y", 6)),
+        (Known("x", 5), DiskStatus("z", 99, "x", 40), Known("z", 99)),
         # a copy from before that count, however often it was saved since
-        (Known("x", 5), Presence("y", 5, "x", 4), NotDescended(Known("x", 5))),
-        (Known("x", 5), Presence("y", 99, "x", 4), NotDescended(Known("x", 5))),
+        (Known("x", 5), DiskStatus("y", 5, "x", 4), NotDescended(Known("x", 5))),
+        (Known("x", 5), DiskStatus("y", 99, "x", 4), NotDescended(Known("x", 5))),
         # another session is named, or none
-        (Known("x", 5), Presence("y", 99, "w", 98), NotDescended(Known("x", 5))),
-        (Known("x", 5), Presence("y", 99), NotDescended(Known("x", 5))),
-        (Known("x", 0), Presence("y", 99), NotDescended(Known("x", 0))),
+        (Known("x", 5), DiskStatus("y", 99, "w", 98), NotDescended(Known("x", 5))),
+        (Known("x", 5), DiskStatus("y", 99), NotDescended(Known("x", 5))),
+        (Known("x", 0), DiskStatus("y", 99), NotDescended(Known("x", 0))),
     ],
 )
-def test_meet(known: Known | None, said: Presence, met: Known | NotDescended) -> None:
+def test_meet(known: Known | None, said: DiskStatus, met: Known | NotDescended) -> None:
     assert meet(known, said) == met
 
 
@@ -48,11 +48,11 @@ def chain(saves: list[int], before: list[Known], name: str) -> list[Known]:
     return ends
 
 
-def told(ends: list[Known], saves: list[int]) -> list[tuple[int, Presence]]:
+def told(ends: list[Known], saves: list[int]) -> list[tuple[int, DiskStatus]]:
     """All that a disk says, with each entry of its chain, and the place of the session in it."""
     first = len(ends) - len(saves)
     return [
-        (place, Presence(end.session, count, entry.session, entry.saves))
+        (place, DiskStatus(end.session, count, entry.session, entry.saves))
         for place, end in enumerate(ends)
         if place >= first
         for count in range(end.saves - saves[place - first], end.saves + 1)

@@ -20,7 +20,7 @@ from paxos_adapters.file import FileStore
 from paxos_adapters.forks import Forked
 from paxos_adapters.node import DatagramTransport, Node, ThreadedNode
 from paxos_adapters.node.control import serve
-from paxos_adapters.node.control_protocol import beside
+from paxos_adapters.node.control_protocol import socket_path
 from paxos_adapters.udp.endpoint import Address
 
 ME = ServerId(1)
@@ -107,8 +107,8 @@ def test_every_call_of_a_node_and_its_control_socket_end_in_the_child(tmp_path: 
         path = tmp_path / "n1.db"
         client.setblocking(False)
         with FileStore.create(path, cluster="c", server=ME, quorum=majority(ALONE)) as file:
-            async with Node(file, ALONE, codec=RAW) as node, serve(node, beside(path)):
-                client.connect(str(beside(path)))
+            async with Node(file, ALONE, codec=RAW) as node, serve(node, socket_path(path)):
+                client.connect(str(socket_path(path)))
                 while len(sockets()) < 3:  # the network, the machine, and one who asks
                     await asyncio.sleep(0)
                 calls: list[Callable[[], object]] = [

@@ -31,7 +31,7 @@ from paxos import (
 from paxos_adapters import group_commit
 from paxos_adapters.file import FileStore, TooLarge
 from paxos_adapters.file.entries import Entry
-from paxos_adapters.group_commit import Committer, NotCommitting, Overloaded
+from paxos_adapters.group_commit import GroupCommitter, NotCommitting, Overloaded
 from paxos_adapters.threads import ThreadNotStarted
 
 ME = ServerId(1)
@@ -55,7 +55,7 @@ class Slow:
 
 def test_what_waits_meanwhile_shares_a_save() -> None:
     store = Slow()
-    with Committer(store.save) as committer:
+    with GroupCommitter(store.save) as committer:
         first = committer.submit([1, 2])
         while committer._waiting:  # pyright: ignore[reportPrivateUsage]
             pass  # until the thread has taken it, and is held up
@@ -70,7 +70,7 @@ def test_what_waits_meanwhile_shares_a_save() -> None:
 def test_a_batch_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(group_commit, "MAX_BATCH", 4)
     store = Slow()
-    with Committer(store.save) as committer:
+    with GroupCommitter(store.save) as committer:
         futures = [committer.submit([number]) for number in range(20)]
         store.go.set()
         wait(futures)
@@ -81,7 +81,7 @@ def test_a_batch_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_first_failure_is_final() -> None:
     store = Slow(fails_at=2)
     store.go.set()
-    with Committer(store.save) as committer:
+    with GroupCommitter(store.save) as committer:
         committer.submit([1]).result()
         for number in range(2, 5):
             with pytest.raises(OSError, match="no disk any more"):
@@ -91,7 +91,7 @@ def test_the_first_failure_is_final() -> None:
 
 def test_leaving_saves_what_still_waits() -> None:
     store = Slow()
-    with Committer(store.save) as committer:
+    with GroupCommitter(store.save) as committer:
         futures = [committer.submit([number]) for number in range(9)]
         store.go.set()
     assert all(it.done() for it in futures)
@@ -104,7 +104,7 @@ def test_leaving_saves_what_still_waits() -> None:
 def test_who_submits_too_fast_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(group_commit, "MAX_WAITING", 3)
     store = Slow()
-    with Committer(store.save) as committer:
+    with GroupCommitter(store.save) as committer:
         committer.submit([0])
         while committer._waiting:  # pyright: ignore[reportPrivateUsage]
             pass  # until the thread has taken it, and is held up
@@ -120,7 +120,7 @@ def test_it_cannot_be_cancelled() -> None:
     store = Slow()
 
     async def run() -> None:
-        with Committer(store.save) as committer:
+        with GroupCommitter(store.save) as committer:
             waiting = asyncio.ensure_future(committer.save([1]))
             await asyncio.sleep(0)
             waiting.cancel()
@@ -140,7 +140,7 @@ def test_its_closing_cannot_be_cancelled() -> None:
     store = Slow()
 
     async def run() -> None:
-        committer = Committer(store.save)
+        committer = GroupCommitter(store.save)
         committer.submit([1])
         closing = asyncio.wrap_future(committer.closing())
         await asyncio.sleep(0)
@@ -161,7 +161,7 @@ def test_an_event_loop_serves_many_decisions_with_few_syncs(tmp_path: Path) -> N
     quorum = majority([ME])
     ballot = Ballot(1, ServerId(2))
 
-    async def decide(name: str, committer: Committer[Entry, server.Record[bytes]]) -> None:
+    async def decide(name: str, committer: GroupCommitter[Entry, server.Record[bytes]]) -> None:
         state: server.Server[bytes] = server.start(ME, quorum)
         for request in Prepare(ballot), Accept(ballot, name.encode()):
             state, outbound = server.receive(state, From(ME, request))
@@ -171,7 +171,7 @@ def test_an_event_loop_serves_many_decisions_with_few_syncs(tmp_path: Path) -> N
             assert isinstance(answer, To)
 
     async def run(file: FileStore) -> None:
-        with Committer(file.save) as committer:
+        with GroupCommitter(file.save) as committer:
             await asyncio.gather(*(decide(f"d{number}", committer) for number in range(200)))
 
     with FileStore.create(path, cluster="demo", server=ME, quorum=majority([ME])) as file:
@@ -193,7 +193,7 @@ def run_aside(program: str) -> str:
     return done.stdout + done.stderr
 
 
-def submit_on(committer: Committer[int, int], futures: list[Future[Saved[int]]]) -> None:
+def submit_on(committer: GroupCommitter[int, int], futures: list[Future[Saved[int]]]) -> None:
     try:
         while True:
             futures.append(committer.submit([1]))
@@ -214,7 +214,7 @@ class TestMisuse:
                 assert go.wait(20)
                 return held(entries)
 
-            with Committer(slow) as committer:
+            with GroupCommitter(slow) as committer:
                 first = committer.submit(good[0])
                 bad = committer.submit([("x" * 256, MaxRound(1))])
                 last = committer.submit(good[1])
@@ -227,7 +227,7 @@ class TestMisuse:
 
     def test_a_callback_that_wants_to_exit(self) -> None:
         store = Slow()
-        with Committer(store.save) as committer:
+        with GroupCommitter(store.save) as committer:
 
             def leave(_: object) -> None:
                 raise SystemExit
@@ -243,7 +243,7 @@ class TestMisuse:
         program = """
 from tests.paxos_adapters.test_group_commit import *
 store = Slow()
-committer = Committer(store.save)
+committer = GroupCommitter(store.save)
 committer.submit([1]).add_done_callback(lambda _: committer.close())
 store.go.set()
 committer.close()
@@ -258,7 +258,7 @@ except NotCommitting:
         store = Slow()
         store.go.set()
         for _ in range(50):
-            committer = Committer(store.save)
+            committer = GroupCommitter(store.save)
             futures: list[Future[Saved[int]]] = []
 
             thread = Thread(target=submit_on, args=(committer, futures))
@@ -291,13 +291,13 @@ atexit.register(lambda: [act() for act in early])
 import sys, time
 from pathlib import Path
 from paxos import Saved
-from paxos_adapters.group_commit import Committer
+from paxos_adapters.group_commit import GroupCommitter
 def save(batch):
     time.sleep(0.01)
     with Path({str(path)!r}).open("a") as file:
         file.write("".join(f"{{it}} " for it in batch))
     return Saved(tuple(batch))
-committer = Committer(save)
+committer = GroupCommitter(save)
 def submit(number):
     committer.submit([number])
 for number in range(5):
@@ -314,13 +314,13 @@ def test_a_forked_process_has_no_committer_and_does_not_hang() -> None:
 import os, threading
 from concurrent.futures import wait
 from paxos import Saved
-from paxos_adapters.group_commit import Committer
+from paxos_adapters.group_commit import GroupCommitter
 from paxos_adapters.forks import Forked
 go = threading.Event()
 def save(batch):
     go.wait()
     return Saved(tuple(batch))
-committer = Committer(save)
+committer = GroupCommitter(save)
 future = committer.submit([1])
 child = os.fork()
 if not child:
@@ -345,7 +345,7 @@ def test_a_thread_that_cannot_be_started_is_told_at_once(monkeypatch: pytest.Mon
 
     monkeypatch.setattr(Thread, "start", start)
     with pytest.raises(ThreadNotStarted, match="nothing was begun"):
-        Committer(Slow().save)
+        GroupCommitter(Slow().save)
 
 
 def test_two_saves_are_never_under_way_at_once() -> None:
@@ -358,7 +358,7 @@ def test_two_saves_are_never_under_way_at_once() -> None:
         at_once[0] -= 1
         return Saved(tuple(batch))
 
-    with Committer(save) as committer:
+    with GroupCommitter(save) as committer:
 
         def submit() -> None:
             wait([committer.submit([number]) for number in range(200)])
@@ -374,7 +374,7 @@ def test_two_saves_are_never_under_way_at_once() -> None:
 def test_one_that_nothing_refers_to_ends_its_thread_after_what_was_submitted() -> None:
     store = Slow()
     before = set(threading.enumerate())
-    future = Committer(store.save).submit([1])
+    future = GroupCommitter(store.save).submit([1])
     (thread,) = set(threading.enumerate()) - before
     store.go.set()
     assert future.result().records == (1,)
@@ -386,7 +386,7 @@ def test_one_that_nothing_refers_to_ends_its_thread_after_what_was_submitted() -
 def test_what_waits_is_bounded_by_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(group_commit, "MAX_WAITING_BYTES", 10)
     store = Slow()
-    with Committer(store.save, size_bytes=lambda it: it) as committer:
+    with GroupCommitter(store.save, size_bytes=lambda it: it) as committer:
         first = committer.submit([4])
         while committer._waiting:  # pyright: ignore[reportPrivateUsage]
             pass  # until the thread has taken it, and is held up

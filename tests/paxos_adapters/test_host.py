@@ -14,35 +14,35 @@ from paxos import (
     Accept,
     Accepted,
     Acceptor,
-    Beat,
     Busy,
     Chosen,
     Done,
     From,
+    HeartbeatTimer,
     Inquire,
     MaxRound,
     Message,
     Nack,
     NothingChosen,
+    NotSaved,
     Prepare,
     Promise,
     Proposal,
     Propose,
+    RetryTimer,
     Saved,
     ServerId,
+    SetTimer,
     UnknownServer,
-    Wake,
-    WakeMe,
-    WrongReceipt,
     server,
 )
 from paxos.invariants import AgreementBroken
-from paxos.server import Wakeup
+from paxos.server import ServerTimer
 from paxos_adapters import host as host_module
-from paxos_adapters.host import DEFAULT_PACE, Host, Pace, PaceError, Stopped
+from paxos_adapters.host import DEFAULT_TIMEOUTS, Host, InvalidTimeouts, ServerStopped, Timeouts
 from paxos_adapters.limited_log import LimitedLog
 from paxos_adapters.numbers import BadNumber
-from tests.support import S1, S2, S3, STRANGER, THREE, ballot
+from tests.support import NON_MEMBER, S1, S2, S3, THREE, ballot
 
 Record: TypeAlias = server.Record[str]
 
@@ -66,7 +66,7 @@ class Send:
 class Later:
     """A wake-up that was asked for."""
 
-    wake: Wakeup
+    wake: ServerTimer
     delay_s: float
 
 
@@ -97,7 +97,7 @@ class World:
             raise OSError("network unreachable")
         self.calls.append(Send(receiver, message))
 
-    def wake_later(self, wake: Wakeup, delay_s: float) -> None:
+    def set_timer(self, wake: ServerTimer, delay_s: float) -> None:
         self.calls.append(Later(wake, delay_s))
 
     @property
@@ -113,10 +113,14 @@ class World:
         return [call.delay_s for call in self.calls if isinstance(call, Later)]
 
 
-def run_in(world: World, *, pace: Pace = DEFAULT_PACE, seed: int | None = 0) -> Host[str]:
+def run_in(
+    world: World, *, timeouts: Timeouts = DEFAULT_TIMEOUTS, seed: int | None = 0
+) -> Host[str]:
     """Server 1 of three."""
     random = None if seed is None else Random(seed)
-    return Host[str](S1, THREE, store=world, transport=world, timer=world, pace=pace, random=random)
+    return Host[str](
+        S1, THREE, store=world, transport=world, timer=world, timeouts=timeouts, random=random
+    )
 
 
 class TestSavedBeforeSent:
@@ -232,7 +236,7 @@ class TestStops:
         host = run_in(world)
         before = host.state
         world.failure = failure
-        with pytest.raises(Stopped) as stopped:
+        with pytest.raises(ServerStopped) as stopped:
             host.receive(From(S3, Prepare(ballot("1.2"))), From(S2, Prepare(ballot("2.2"))))
         assert stopped.value.cause is failure
         assert f"has stopped for good ({type(failure).__name__}: {failure})" in str(stopped.value)
@@ -246,7 +250,7 @@ class TestStops:
         world.failure = SystemExit()
         with pytest.raises(SystemExit):
             host.receive(From(S2, Prepare(ballot("2.2"))))
-        with pytest.raises(Stopped, match="SystemExit"):
+        with pytest.raises(ServerStopped, match="SystemExit"):
             host.receive(From(S2, Prepare(ballot("2.2"))))
         assert (world.saves_begun, world.calls) == (1, [])
 
@@ -255,7 +259,7 @@ class TestStops:
         host = run_in(world)
         before = host.state
         world.failure = OSError("disk full")
-        with pytest.raises(Stopped) as first:
+        with pytest.raises(ServerStopped) as first:
             host.receive(From(S2, Prepare(ballot("1.2"))))
         world.failure = None
         for event in (
@@ -263,10 +267,10 @@ class TestStops:
             From(S2, Chosen(ballot("1.2"), "red")),
             Propose("red"),
             Inquire(),
-            Wake(ballot("1.1")),
-            Beat(1),
+            RetryTimer(ballot("1.1")),
+            HeartbeatTimer(1),
         ):
-            with pytest.raises(Stopped) as again:
+            with pytest.raises(ServerStopped) as again:
                 host.receive(event)
             assert again.value.cause is first.value.cause
         assert world.saves_begun == 1
@@ -278,9 +282,9 @@ class TestStops:
         host = run_in(world)
         before = host.state
         world.lie = Saved((MaxRound(1),))
-        with pytest.raises(Stopped) as stopped:
+        with pytest.raises(ServerStopped) as stopped:
             host.receive(From(S2, Prepare(ballot("1.2"))))
-        assert isinstance(stopped.value.cause, WrongReceipt)
+        assert isinstance(stopped.value.cause, NotSaved)
         assert world.sent == []
         assert host.state is before
 
@@ -288,7 +292,7 @@ class TestStops:
         world = World(Acceptor[str](ballot("1.2")))
         host = run_in(world)
         world.lie = Saved(())
-        with pytest.raises(Stopped):
+        with pytest.raises(ServerStopped):
             host.receive(From(S2, Prepare(ballot("1.2"))), Propose("red"))
         assert world.sent == []
         assert world.delays_s == []
@@ -297,7 +301,7 @@ class TestStops:
         world = World()
         host = run_in(world)
         world.lie = Saved((Acceptor[str](ballot("1.2")),))
-        with pytest.raises(Stopped):
+        with pytest.raises(ServerStopped):
             host.receive(From(S2, Prepare(ballot("1.2"))))
         assert world.sent == []
 
@@ -305,7 +309,7 @@ class TestStops:
         world = World()
         host = run_in(world)
         before = host.state
-        with pytest.raises(Stopped) as stopped:
+        with pytest.raises(ServerStopped) as stopped:
             host.receive(
                 From(S2, Prepare(ballot("3.2"))),
                 From(S2, Chosen(ballot("1.2"), "red")),
@@ -315,13 +319,13 @@ class TestStops:
         assert world.saves_begun == 0
         assert world.calls == []
         assert host.state is before
-        with pytest.raises(Stopped):
+        with pytest.raises(ServerStopped):
             host.receive(From(S2, Prepare(ballot("3.2"))))
 
     def test_another_host_goes_on_from_what_the_store_holds(self) -> None:
         world = World(Acceptor[str](ballot("5.3")))
         world.failure = OSError("disk full")
-        with pytest.raises(Stopped):
+        with pytest.raises(ServerStopped):
             run_in(world).receive(From(S2, Prepare(ballot("6.2"))))
         world.failure = None
         run_in(world).receive(From(S2, Prepare(ballot("4.2"))))
@@ -353,7 +357,7 @@ class TestBusy:
     def test_only_a_member_can_be_run(self) -> None:
         world = World()
         with pytest.raises(UnknownServer):
-            Host[str](STRANGER, THREE, store=world, transport=world, timer=world)
+            Host[str](NON_MEMBER, THREE, store=world, transport=world, timer=world)
         assert world.calls == []
 
 
@@ -406,12 +410,12 @@ class TestCarriesOut:
 
     def test_wake_ups_reach_the_timer(self) -> None:
         world = World()
-        pace = Pace(shortest_s=1.0, longest_s=10.0, beat_s=0.25)
-        run_in(world, pace=pace).receive(Propose("red"))
+        timeouts = Timeouts(retry_min_s=1.0, retry_max_s=10.0, heartbeat_s=0.25)
+        run_in(world, timeouts=timeouts).receive(Propose("red"))
         wake, beat = (call for call in world.calls if isinstance(call, Later))
-        assert wake.wake == Wake(ballot("1.1"))
+        assert wake.wake == RetryTimer(ballot("1.1"))
         assert 1.0 <= wake.delay_s <= 2.0
-        assert beat == Later(Beat(1), 0.25)
+        assert beat == Later(HeartbeatTimer(1), 0.25)
 
     def test_a_decision_is_reported(self) -> None:
         host = run_in(World())
@@ -475,31 +479,32 @@ class TestPace:
         [(0.0, 5.0, 0.1), (-1.0, 5.0, 0.1), (2.0, 1.0, 0.1), (1.0, 2.0, 0.0), (1.0, inf, 1.0)],
     )
     def test_a_pace_without_room_is_refused(
-        self, shortest_s: float, longest_s: float, beat_s: float
+        self, retry_min_s: float, retry_max_s: float, heartbeat_s: float
     ) -> None:
-        with pytest.raises((PaceError, BadNumber), match="_s"):
-            Pace(shortest_s, longest_s, beat_s)
+        with pytest.raises((InvalidTimeouts, BadNumber), match="_s"):
+            Timeouts(retry_min_s, retry_max_s, heartbeat_s)
 
     def test_delays_lie_in_the_range_of_their_attempt(self) -> None:
-        pace = Pace(shortest_s=0.05, longest_s=5.0)
+        timeouts = Timeouts(retry_min_s=0.05, retry_max_s=5.0)
         random = Random(0)
         for attempt in range(101):
             upper_s = min(5.0, 0.05 * 2 ** (attempt + 1))
             for _ in range(50):
-                delay_s = pace.delay_s(retry(attempt), random)
+                delay_s = timeouts.delay_s(retry(attempt), random)
                 assert 0.05 <= delay_s <= upper_s, f"attempt {attempt}"
 
     def test_the_range_doubles_up_to_the_longest(self) -> None:
-        pace = Pace(shortest_s=1.0, longest_s=20.0)
-        lower_s = [pace.delay_s(retry(attempt), Extreme(0.0)) for attempt in range(101)]
-        upper_s = [pace.delay_s(retry(attempt), Extreme(1.0)) for attempt in range(101)]
+        timeouts = Timeouts(retry_min_s=1.0, retry_max_s=20.0)
+        lower_s = [timeouts.delay_s(retry(attempt), Extreme(0.0)) for attempt in range(101)]
+        upper_s = [timeouts.delay_s(retry(attempt), Extreme(1.0)) for attempt in range(101)]
         assert lower_s == [1.0] * 101
         assert upper_s == [2.0, 4.0, 8.0, 16.0, *[20.0] * 97]
 
     def test_a_heartbeat_comes_at_a_fixed_distance(self) -> None:
-        pace = Pace(beat_s=0.25)
+        timeouts = Timeouts(heartbeat_s=0.25)
         delays_s = {
-            pace.delay_s(WakeMe(Beat(1), attempt), Random(attempt)) for attempt in range(50)
+            timeouts.delay_s(SetTimer(HeartbeatTimer(1), attempt), Random(attempt))
+            for attempt in range(50)
         }
         assert delays_s == {0.25}
 
@@ -518,9 +523,9 @@ def decide(host: Host[str]) -> tuple[server.Report[str], ...]:
     return host.receive(*(From(member, Accepted(ballot("1.1"), "red")) for member in (S2, S3)))
 
 
-def retry(attempt: int) -> WakeMe[Wakeup]:
+def retry(attempt: int) -> SetTimer[ServerTimer]:
     """The wish of a proposer at its ``attempt``."""
-    return WakeMe(Wake(ballot("1.1")), attempt)
+    return SetTimer(RetryTimer(ballot("1.1")), attempt)
 
 
 def delays_s(seed: int | None) -> list[float]:
@@ -529,5 +534,5 @@ def delays_s(seed: int | None) -> list[float]:
     host = run_in(world, seed=seed)
     host.receive(Propose("red"))
     for _ in range(10):
-        host.receive(Wake(ballot("1.1")))
+        host.receive(RetryTimer(ballot("1.1")))
     return world.delays_s

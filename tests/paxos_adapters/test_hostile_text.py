@@ -15,7 +15,7 @@ from paxos import Acceptor, Ballot, Chosen, Message, PaxosError, Proposal, Serve
 from paxos_adapters.codecs import TEXT
 from paxos_adapters.file import FileStore
 from paxos_adapters.memory import Cluster, Delivery
-from paxos_adapters.node.control_protocol import IsChosen, Problem, StatusIs
+from paxos_adapters.node.control_protocol import ChosenReply, ErrorReply, StatusReply
 from paxos_adapters.node.status import Descent, Status
 from paxos_adapters.printable import encodable, json_text, printable, printable_lines, quoted
 from paxos_adapters.udp.endpoint import Buffers
@@ -55,7 +55,7 @@ def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with Recorder(
         path, codec=TEXT, runtime=HOSTILE, facts={HOSTILE: HOSTILE}, lanes=lanes
     ) as recorder:
-        cluster = Cluster[str](servers=3, seed=1, witness=recorder)
+        cluster = Cluster[str](servers=3, seed=1, observer=recorder)
         cluster.propose(cluster.servers[0], HOSTILE)
         cluster.propose(cluster.servers[2], f"{HOSTILE}2")
         cluster.run()
@@ -165,12 +165,12 @@ def statuses() -> Iterator[Status]:
 
 def test_answers(tmp_path: Path, answers: Callable[[object], None], capsys: Capture) -> None:
     given: list[object] = [
-        IsChosen(HOSTILE.encode()),
-        Problem("NoAnswer", HOSTILE),
-        Problem("BadName", HOSTILE),
-        Problem(HOSTILE, HOSTILE),
+        ChosenReply(HOSTILE.encode()),
+        ErrorReply("NoAnswer", HOSTILE),
+        ErrorReply("BadName", HOSTILE),
+        ErrorReply(HOSTILE, HOSTILE),
         PaxosError(HOSTILE),
-        *(StatusIs(HOSTILE, (HOSTILE, 1), it) for it in statuses()),
+        *(StatusReply(HOSTILE, (HOSTILE, 1), it) for it in statuses()),
     ]
     data = ["--data", str(tmp_path / "n1.db")]
     for answer in given:

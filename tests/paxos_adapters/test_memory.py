@@ -25,13 +25,13 @@ from paxos import (
     ReadId,
     ServerId,
     UnknownServer,
+    explicit,
     flexible,
-    listed,
     weighted,
 )
 from paxos_adapters import memory
-from paxos_adapters.memory import Cluster, Delivery, ServerDown, StillRunning
-from tests.support import S1, S2, S3, S4, S5, STRANGER, ballot
+from paxos_adapters.memory import Cluster, Delivery, DidNotSettle, ServerDown
+from tests.support import NON_MEMBER, S1, S2, S3, S4, S5, ballot
 
 SEEDS = range(25)
 
@@ -226,18 +226,18 @@ class TestCrash:
         with pytest.raises(ServerDown):
             cluster.propose(S2, "red")
         with pytest.raises(UnknownServer):
-            cluster.propose(STRANGER, "red")
+            cluster.propose(NON_MEMBER, "red")
 
     def test_only_a_member_can_be_restarted(self) -> None:
         with pytest.raises(UnknownServer):
-            Cluster[str](3).restart(STRANGER)
+            Cluster[str](3).restart(NON_MEMBER)
 
     def test_a_crash_ends_the_wake_ups_of_its_server(self) -> None:
         cluster = Cluster[str](3)
         cluster.propose(S1, "red")
         cluster.crash(S1)
         cluster.restart(S1)
-        assert not [event for event in cluster.run() if isinstance(event, memory.Woken)]
+        assert not [event for event in cluster.run() if isinstance(event, memory.TimerFired)]
 
     def test_votes_that_come_after_the_crash_of_their_proposer_are_told_to_all(self) -> None:
         cluster = Cluster[str](3)
@@ -301,7 +301,7 @@ class TestStuck:
             cluster.crash(server)
         cluster.propose(S1, "red")
         cluster.propose(S2, "blue")
-        with pytest.raises(StillRunning, match="too few servers are up"):
+        with pytest.raises(DidNotSettle, match="too few servers are up"):
             cluster.run(max_events=2_000)
         assert cluster.chosen == {}
         assert cluster.reports == []
@@ -315,7 +315,7 @@ class TestStuck:
         cluster.crash(S3)
         reports = list(cluster.reports)
         cluster.inquire(S1)
-        with pytest.raises(StillRunning):
+        with pytest.raises(DidNotSettle):
             cluster.run(max_events=2_000)
         assert cluster.reports == reports
 
@@ -324,7 +324,7 @@ class TestStuck:
         cluster.crash(S2)
         cluster.crash(S3)
         cluster.propose(S1, "red")
-        with pytest.raises(StillRunning):
+        with pytest.raises(DidNotSettle):
             cluster.run(max_events=500)
         cluster.restart(S3)
         cluster.run()
@@ -337,14 +337,14 @@ class TestStuck:
             assert cluster.chosen == {}
         cluster.crash(S2)
         cluster.crash(S3)
-        with pytest.raises(StillRunning):
+        with pytest.raises(DidNotSettle):
             cluster.run(max_events=500)
         assert cluster.chosen == {}
 
     def test_the_bound_counts_events(self) -> None:
         needed = len(rival_run())
         assert len(rival_run(needed)) == needed
-        with pytest.raises(StillRunning, match=f"after {needed - 1} events") as still_running:
+        with pytest.raises(DidNotSettle, match=f"after {needed - 1} events") as still_running:
             rival_run(needed - 1)
         assert still_running.value.history == rival_run()[:-1]
 
@@ -418,7 +418,7 @@ class TestQuorum:
         [
             flexible([S1, S2, S3, S4], phase1=3, phase2=2),
             weighted({S1: 3, S2: 1, S5: 1}),
-            listed(phase1=[[S1, S2], [S3, S4]], phase2=[[S1, S3], [S2, S4]]),
+            explicit(phase1=[[S1, S2], [S3, S4]], phase2=[[S1, S3], [S2, S4]]),
         ],
     )
     def test_its_members_are_the_servers(self, quorum: QuorumSystem) -> None:
@@ -440,7 +440,7 @@ class TestQuorum:
         cluster = Cluster[str](quorum=weighted({S1: 3, S2: 1, S3: 1}))
         cluster.crash(S1)
         cluster.propose(S2, "red")
-        with pytest.raises(StillRunning):
+        with pytest.raises(DidNotSettle):
             cluster.run(max_events=500)
         assert cluster.chosen == {}
 

@@ -12,13 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from paxos import QuorumError, ServerId, flexible, weighted
-from paxos.quorum import Weighted
+from paxos.quorum import ByWeight
 from paxos_adapters import numbers
 from paxos_adapters.codecs import TEXT
-from paxos_adapters.host import Pace, PaceError
+from paxos_adapters.host import InvalidTimeouts, Timeouts
 from paxos_adapters.memory import Cluster
 from paxos_adapters.node.control_client import NotRunning, ask
-from paxos_adapters.node.control_protocol import MAX_TIMEOUT_S, AskStatus
+from paxos_adapters.node.control_protocol import MAX_TIMEOUT_S, StatusRequest
 from paxos_adapters.numbers import MAX_S, BadNumber
 from paxos_lab.explore.scopes import Scope, ScopeError
 from paxos_lab.explore.search import explore
@@ -77,11 +77,11 @@ def test_a_pace_can_be_kept_or_is_refused(
     times: tuple[float, float, float],
 ) -> None:
     try:
-        pace = Pace(*times)
-    except (BadNumber, PaceError):
+        timeouts = Timeouts(*times)
+    except (BadNumber, InvalidTimeouts):
         return
-    assert 0 < pace.shortest_s <= pace.longest_s <= MAX_S
-    assert 0 < pace.beat_s <= MAX_S
+    assert 0 < timeouts.retry_min_s <= timeouts.retry_max_s <= MAX_S
+    assert 0 < timeouts.heartbeat_s <= MAX_S
 
 
 def test_the_longest_time_is_one_that_sockets_take() -> None:
@@ -93,9 +93,9 @@ def test_the_longest_time_is_one_that_sockets_take() -> None:
 @pytest.mark.parametrize("wrong", [nan, -1, "1"])
 def test_patience_is_checked_before_anything_is_asked(tmp_path: Path, wrong: float) -> None:
     with pytest.raises(BadNumber):
-        ask(tmp_path / "n1.db", AskStatus(), patience_s=wrong)
+        ask(tmp_path / "n1.db", StatusRequest(), patience_s=wrong)
     with pytest.raises(NotRunning):
-        ask(tmp_path / "n1.db", AskStatus(), patience_s=None)
+        ask(tmp_path / "n1.db", StatusRequest(), patience_s=None)
 
 
 COUNTS: dict[str, Callable[[int], object]] = {
@@ -132,7 +132,7 @@ def test_sizes_and_weights_of_quorums_are_whole_numbers(wrong: int) -> None:
     with pytest.raises(QuorumError, match="whole number"):
         weighted({ids[0]: 2, ids[1]: wrong})
     with pytest.raises(QuorumError, match="whole number"):
-        Weighted(((ids[0], 2), (ids[1], wrong)), 2, 2)
+        ByWeight(((ids[0], 2), (ids[1], wrong)), 2, 2)
 
 
 def test_counts_that_contradict_each_other_keep_their_errors() -> None:

@@ -20,7 +20,7 @@ from paxos_adapters.file import FileStore
 from paxos_adapters.memory import Cluster
 from paxos_adapters.node import Node
 from paxos_adapters.node.control import serve
-from paxos_adapters.node.control_protocol import beside
+from paxos_adapters.node.control_protocol import socket_path
 from paxos_adapters.outputs import (
     NEW,
     RECORDING,
@@ -60,7 +60,7 @@ def run(tmp_path: Path) -> Path:
     (tmp_path / "recordings").mkdir()
     path = tmp_path / "recordings" / "run"
     with Recorder(path, codec=TEXT, runtime="test") as recorder:
-        cluster = Cluster[str](servers=1, witness=recorder)
+        cluster = Cluster[str](servers=1, observer=recorder)
         cluster.propose(ME, "red")
         cluster.run()
     return path
@@ -116,7 +116,7 @@ def test_no_writer_touches_a_file_of_a_server_that_runs(
         with FileStore.create(data, cluster="c", server=ME, quorum=majority([ME])) as file:
             async with (
                 Node(file, {ME: ("127.0.0.1", 0)}, codec=RAW) as node,
-                serve(node, beside(data)),
+                serve(node, socket_path(data)),
             ):
                 await node.propose("x", b"y")
                 names = sorted(os.listdir(folder))
@@ -234,7 +234,7 @@ class TestRotation:
     @staticmethod
     def fill(recorder: Recorder[str], decisions: int = 40) -> None:
         for _ in range(decisions):
-            cluster = Cluster[str](servers=1, witness=recorder)
+            cluster = Cluster[str](servers=1, observer=recorder)
             cluster.propose(ME, "red")
             cluster.run()
 

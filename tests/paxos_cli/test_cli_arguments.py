@@ -106,7 +106,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         tmp_path / "n1.db", cluster="c", server=ServerId(1), quorum=majority([ServerId(1)])
     ).close()
     with Recorder(tmp_path / "run", codec=TEXT, runtime="test") as recorder:
-        cluster = Cluster[str](servers=1, witness=recorder)
+        cluster = Cluster[str](servers=1, observer=recorder)
         cluster.propose(ServerId(1), "red")
         cluster.run()
     return tmp_path
@@ -160,7 +160,7 @@ def test_any_locale_will_do(folder: Path, locale: Mapping[str, str]) -> None:
     with Recorder(
         folder / "r\u00e9c", codec=TEXT, runtime="\u2192", facts={"\u00e9": "\u2192"}
     ) as it:
-        cluster = Cluster[str](servers=3, witness=it)
+        cluster = Cluster[str](servers=3, observer=it)
         cluster.propose(ServerId(1), "r\u00e9d \u2192")
         cluster.run()
     (folder / "cl\u00e9.toml").write_text(

@@ -29,10 +29,10 @@ from attrs import evolve
 
 from paxos import NO_BALLOT, ServerId
 from paxos_adapters.deployment import read
-from paxos_adapters.file import Failed, FileStore, InUse
+from paxos_adapters.file import FileStore, SaveFailed, StoreLocked
 from paxos_adapters.node import Node
 from paxos_adapters.node.control_client import NoReply
-from paxos_adapters.node.control_protocol import AskStatus, NothingIs, beside
+from paxos_adapters.node.control_protocol import NotChosenReply, StatusRequest, socket_path
 from paxos_adapters.node.status import Descent, Status
 from paxos_adapters.udp.endpoint import Buffers
 from paxos_adapters.udp.peer import Peer
@@ -127,7 +127,7 @@ class Cluster:
             name = re.findall('^name = "(.*)"', self.config.read_text(), re.M)[0]
             quorum = read(self.config).quorum
             FileStore.open(self.data(me), cluster=name, server=ServerId(me), quorum=quorum).close()
-        except InUse:
+        except StoreLocked:
             return False
         return True
 
@@ -234,7 +234,7 @@ def test_the_life_of_a_cluster(cluster: Cluster) -> None:
         assert (running.returncode, errors) == (0, "")
         assert f"Stopped: servers 4, 5. paxos cluster {cluster.folder} goes on" in told
         assert all(cluster.is_free(me) for me in (4, 5))
-        assert not any(beside(cluster.data(me)).exists() for me in (4, 5))
+        assert not any(socket_path(cluster.data(me)).exists() for me in (4, 5))
         again.send_signal(signal.SIGTERM)
         ended = *again.communicate(timeout=LONG_S), again.returncode
         assert ended == ("server 2  has ended\n", "", 0)
@@ -610,7 +610,7 @@ class TestNobodyAnswers:
         cluster = Cluster(tmp_path, capsys)
         describe(cluster.config, {1: "127.0.0.1:1"})
         with socket.socket(socket.AF_UNIX) as deaf:
-            deaf.bind(str(beside(cluster.data(1))))
+            deaf.bind(str(socket_path(cluster.data(1))))
             deaf.listen()
             code, out, errors = cluster.ask("read", "x")
         assert (code, out) == (1, "")
@@ -619,9 +619,9 @@ class TestNobodyAnswers:
     def test_one_ends_meanwhile(
         self, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        def ended(data: Path, question: object, *, patience_s: float | None) -> NothingIs:
-            if isinstance(question, AskStatus):
-                return NothingIs()
+        def ended(data: Path, question: object, *, patience_s: float | None) -> NotChosenReply:
+            if isinstance(question, StatusRequest):
+                return NotChosenReply()
             raise NoReply(data, f"has ended before it answered, within {patience_s} s")
 
         monkeypatch.setattr(client, "ask", ended)
@@ -637,12 +637,14 @@ class TestNobodyAnswers:
     def test_stopped_while_proposing_the_outcome_is_unknown(
         self, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch, number: int
     ) -> None:
-        def interrupted(data: Path, question: object, *, patience_s: float | None) -> NothingIs:
-            if not isinstance(question, AskStatus):
+        def interrupted(
+            data: Path, question: object, *, patience_s: float | None
+        ) -> NotChosenReply:
+            if not isinstance(question, StatusRequest):
                 signal.raise_signal(number)
                 time.sleep(LONG_S)
                 raise NoReply(data, f"has not answered within {patience_s} s")
-            return NothingIs()
+            return NotChosenReply()
 
         monkeypatch.setattr(client, "ask", interrupted)
         before = signal.getsignal(number)
@@ -704,7 +706,7 @@ class TestNode:
             until(running, "n1.db")
             assert cluster.ask("propose", "x", "y") == (0, "y\n", "")
             running.kill()
-        assert beside(cluster.data(1)).is_socket()
+        assert socket_path(cluster.data(1)).is_socket()
         with at_work(*node, "--log", "json", "--verbose") as running:
             until(running, "n1.db")
             assert cluster.ask("read", "x") == (0, "y\n", "")
@@ -818,7 +820,7 @@ class TestNode:
         def failing(file: FileStore, batch: object, **_: object) -> object:
             saved.append(batch)
             if len(saved) > 1:
-                raise Failed(file.path, OSError("no disk"))
+                raise SaveFailed(file.path, OSError("no disk"))
             return save(file, [])
 
         cluster = Cluster(tmp_path, capsys)
@@ -924,7 +926,7 @@ class TestStatus:
         assert warning is None or warning in found[0]
 
     def test_a_peer_that_was_never_heard_is_not_deaf(self) -> None:
-        assert not Peer(("h", 1), None, 0.1, answered_s=0.1).is_deaf
+        assert not Peer(("h", 1), None, 0.1, answered_s=0.1).is_one_way
 
     @pytest.mark.parametrize(
         ("descent", "words"),

@@ -185,7 +185,7 @@ def test_an_event_that_cannot_happen_is_told(tmp_path: Path) -> None:
 def test_a_recording_of_something_else_is_no_counterexample(tmp_path: Path) -> None:
     path = tmp_path / "run.jsonl"
     with Recorder(path, codec=TEXT, runtime="memory") as recorder:
-        Cluster[str](3, witness=recorder)
+        Cluster[str](3, observer=recorder)
 
     with pytest.raises(RecordingError, match="none of the explorer"):
         read(path)

@@ -10,8 +10,8 @@ from paxos import (
     Accept,
     Accepted,
     Acceptor,
-    Choice,
     Chosen,
+    Decision,
     From,
     MaxRound,
     Nack,
@@ -21,8 +21,8 @@ from paxos import (
     QuorumSystem,
     Server,
     ServerId,
+    explicit,
     flexible,
-    listed,
     majority,
     server,
     weighted,
@@ -222,7 +222,7 @@ def test_a_dead_server_with_the_highest_number_blocks_all(tmp_path: Path) -> Non
 
 def test_a_proposer_that_waits(tmp_path: Path) -> None:
     with recorder(tmp_path) as recording:
-        stage = Stage(witness=recording)
+        stage = Stage(observer=recording)
         stage.propose(S1, "red")
         stage.deliver(S1, to=(S1, S2))
     found = of_recording(recording)
@@ -234,7 +234,7 @@ def test_a_proposer_that_waits(tmp_path: Path) -> None:
 
 def test_a_value_that_needs_one_more(tmp_path: Path) -> None:
     with recorder(tmp_path) as recording:
-        stage = Stage(witness=recording)
+        stage = Stage(observer=recording)
         stage.propose(S1, "red")
         stage.deliver(S1, to=(S1, S2, S3))
         stage.deliver(S1, to=(S1, S2))
@@ -251,7 +251,7 @@ def test_a_value_that_needs_one_more(tmp_path: Path) -> None:
 
 def test_too_few_are_up(tmp_path: Path) -> None:
     with recorder(tmp_path) as recording:
-        stage = Stage(witness=recording)
+        stage = Stage(observer=recording)
         stage.propose(S1, "red")
         stage.deliver(S1, to=(S1, S2))
         for me in (S3, S4, S5):
@@ -298,7 +298,7 @@ def test_what_is_out_of_sight_may_have_chosen() -> None:
 
 def test_somebody_knows_what_nobody_was_seen_to_vote_for() -> None:
     state: Server[str] = server.start(S1, THREE)
-    told = Choice(Chosen(ballot("2.2"), "red"), frozenset())
+    told = Decision(Chosen(ballot("2.2"), "red"), frozenset())
 
     found = explain(Scene(THREE, {S1: Known(Acceptor[str](), state.proposer, told)}))
 
@@ -346,7 +346,7 @@ def test_the_first_refusal_is_the_reason() -> None:
     [
         (flexible(ALL, phase1=4, phase2=2), "12", "34"),
         (weighted({S1: 1, S2: 1, S3: 3, S4: 1, S5: 1}), "1", "3"),
-        (listed(phase1=[[S1, S2], [S4, S5, S2]], phase2=[[S2, S4], [S2, S1]]), "2", "1"),
+        (explicit(phase1=[[S1, S2], [S4, S5, S2]], phase2=[[S2, S4], [S2, S1]]), "2", "1"),
     ],
 )
 def test_the_fewest_that_must_come_back(quorum: QuorumSystem, there: str, needed: str) -> None:
@@ -430,7 +430,7 @@ def test_a_vote_of_before_a_restart_counts_for_ever(tmp_path: Path) -> None:
 
 def test_a_name_that_nobody_has_heard_of(tmp_path: Path) -> None:
     with recorder(tmp_path) as recording:
-        Cluster[str](3, witness=recording)
+        Cluster[str](3, observer=recording)
     found = replay(tmp_path / "run")
 
     with pytest.raises(UnknownDecision, match=r"^there is nothing about a decision 'x'; there is"):

@@ -17,12 +17,12 @@ from paxos import (
     Acceptor,
     AfterSave,
     Ballot,
-    Beat,
     Broadcast,
     Chosen,
     Done,
     From,
     Heartbeat,
+    HeartbeatTimer,
     InvariantError,
     MaxRound,
     Nack,
@@ -31,10 +31,10 @@ from paxos import (
     Proposal,
     Propose,
     Proposer,
+    RetryTimer,
     ServerId,
+    SetTimer,
     To,
-    Wake,
-    WakeMe,
     acceptor,
     invariants,
     proposer,
@@ -42,7 +42,7 @@ from paxos import (
 )
 from paxos_adapters.memory import Delivery, ServerDown
 from paxos_lab.draw import Moment
-from paxos_lab.lecture import SCENARIOS, NotAsTheLectureSays, OutOfTurn, Stage, examination
+from paxos_lab.lecture import SCENARIOS, ClaimFailed, ImpossibleStep, Stage, examination
 from paxos_lab.lecture.scenarios import LOOK_FIRST, block_each_other
 from paxos_lab.machines import faulty
 from paxos_lab.machines.protocols import LECTURE, PAXOS, Protocol
@@ -148,14 +148,14 @@ class TestScenarios:
     def test_another_protocol_ends_otherwise(self, name: str, claim: str) -> None:
         name, _, protocol = name.partition(" ")
 
-        with pytest.raises(NotAsTheLectureSays) as refuted:
+        with pytest.raises(ClaimFailed) as refuted:
             play(name, BROKEN.get(protocol, PAXOS))
 
         assert refuted.value.claim.startswith(claim)
 
     @pytest.mark.parametrize("name", ["livelock", "leader", "server-first"])
     def test_a_schedule_that_cannot_go_on_says_why(self, name: str) -> None:
-        with pytest.raises(OutOfTurn, match="server 1 waits for no wake-up"):
+        with pytest.raises(ImpossibleStep, match="server 1 waits for no wake-up"):
             play(name, BROKEN["promise-forgotten"])
 
 
@@ -233,11 +233,11 @@ class TestStage:
         stage.crash(S1)
         stage.restart(S1)
 
-        with pytest.raises(OutOfTurn, match="has said nothing"):
+        with pytest.raises(ImpossibleStep, match="has said nothing"):
             stage.deliver(S1, to=(S2,))
-        with pytest.raises(OutOfTurn, match="waits for no wake-up"):
+        with pytest.raises(ImpossibleStep, match="waits for no wake-up"):
             stage.wake(S1)
-        with pytest.raises(OutOfTurn, match="has no proposal under way"):
+        with pytest.raises(ImpossibleStep, match="has no proposal under way"):
             stage.beat(S1, to=(S2,))
 
     def test_a_lost_round_is_used_again(self) -> None:
@@ -280,7 +280,7 @@ class TestStage:
         stage = Stage()
         stage.check("it is so", holds=True)
 
-        with pytest.raises(NotAsTheLectureSays, match="that it is not so: ") as refuted:
+        with pytest.raises(ClaimFailed, match="that it is not so: ") as refuted:
             stage.check("it is not so", holds=False)
 
         assert refuted.value.claim == "it is not so"
@@ -378,7 +378,7 @@ def test_4_a_new_number_is_one_above_every_round_seen_with_the_servers_own_id() 
     for refusing in S2, S4:
         state, _ = proposer.receive(state, From(refusing, Nack(ballot("1.3"), ballot("2.1"))))
 
-    _, outbound = proposer.receive(state, Wake(ballot("1.3")))
+    _, outbound = proposer.receive(state, RetryTimer(ballot("1.3")))
 
     assert Broadcast(Prepare(ballot("8.3"))) in sealed(outbound, MaxRound(8))
 
@@ -502,8 +502,8 @@ def test_7_remedy_1_every_wake_up_asks_for_a_later_one() -> None:
     state, _ = proposer.receive(Proposer[str](S1, FIVE), Propose("red"))
     attempts: list[int] = []
     for _ in range(4):
-        state, outbound = proposer.receive(state, Wake(ballot("1.1")))
-        attempts += [it.attempt for it in free(outbound) if isinstance(it, WakeMe)]
+        state, outbound = proposer.receive(state, RetryTimer(ballot("1.1")))
+        attempts += [it.attempt for it in free(outbound) if isinstance(it, SetTimer)]
 
     assert attempts == [1, 2, 3, 4]
 
@@ -512,19 +512,19 @@ def test_7_remedy_2_the_lower_of_two_rivals_leaves_the_floor_to_the_higher() -> 
     state, _ = server.receive(server.start(S1, FIVE), Propose("red"))
     state, _ = server.receive(state, From(S5, Heartbeat()))
 
-    waiting, outbound = server.receive(state, Wake(ballot("1.1")))
+    waiting, outbound = server.receive(state, RetryTimer(ballot("1.1")))
 
     assert waiting.proposer.max_round == 1
-    assert free(outbound) == (WakeMe(Wake(ballot("1.1")), 1),)
+    assert free(outbound) == (SetTimer(RetryTimer(ballot("1.1")), 1),)
 
 
 def test_7_remedy_2_after_silence_the_lower_one_goes_on() -> None:
     state, _ = server.receive(server.start(S1, FIVE), Propose("red"))
     state, _ = server.receive(state, From(S5, Heartbeat()))
     for number in 1, 2, 3:
-        state, _ = server.receive(state, Beat(number))
+        state, _ = server.receive(state, HeartbeatTimer(number))
 
-    _, outbound = server.receive(state, Wake(ballot("1.1")))
+    _, outbound = server.receive(state, RetryTimer(ballot("1.1")))
 
     assert Broadcast(Prepare(ballot("1.1"))) in free(outbound)
 

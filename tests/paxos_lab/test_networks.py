@@ -11,10 +11,10 @@ import pytest
 from attrs import evolve
 
 from paxos import (
-    Beat,
     From,
+    HeartbeatTimer,
+    RetryTimer,
     ServerId,
-    Wake,
     election,
     flexible,
     majority,
@@ -81,17 +81,17 @@ def from_the_start(network: Network) -> Network:
 
 def always_yielding(state: Server, event: Event) -> Step:
     """Paxos without the fourth wake-up: whoever hears a higher server leaves it the floor."""
-    if type(event) is Wake and election.leader(state.election) != state.election.me:
+    if type(event) is RetryTimer and election.leader(state.election) != state.election.me:
         phase = proposer.waiting_for(state.proposer, event)
         if phase is not None:
-            at_work, outbound = proposer.wait_on(state.proposer, phase)
+            at_work, outbound = proposer.defer(state.proposer, phase)
             return evolve(state, proposer=at_work), outbound
     return server.receive(state, event)
 
 
 def claiming_always(state: Server, event: Event) -> Step:
     """Paxos in which a proposer claims the floor whether it hears from a quorum or not."""
-    if type(event) is Beat and isinstance(state.proposer.phase, Preparing | Accepting):
+    if type(event) is HeartbeatTimer and isinstance(state.proposer.phase, Preparing | Accepting):
         hint, claim = election.receive(state.election, event)
         return evolve(state, election=hint), claim
     return server.receive(state, event)
@@ -99,7 +99,7 @@ def claiming_always(state: Server, event: Event) -> Step:
 
 def claiming_always_and_yielding(state: Server, event: Event) -> Step:
     """Neither rule."""
-    return (always_yielding if type(event) is Wake else claiming_always)(state, event)
+    return (always_yielding if type(event) is RetryTimer else claiming_always)(state, event)
 
 
 ALWAYS_YIELDING, CLAIMING_ALWAYS, NEITHER = (

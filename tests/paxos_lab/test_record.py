@@ -19,13 +19,13 @@ from paxos import (
     Acceptor,
     Answer,
     Ballot,
-    Beat,
-    Choice,
     Chosen,
+    Decision,
     Done,
     Election,
     From,
     Heartbeat,
+    HeartbeatTimer,
     Inquire,
     Learner,
     MaxRound,
@@ -41,32 +41,32 @@ from paxos import (
     QuorumSystem,
     Read,
     ReadId,
+    RetryTimer,
     Saved,
     Server,
     ServerId,
-    Wake,
+    explicit,
     flexible,
-    listed,
     majority,
     server,
     weighted,
 )
-from paxos.election import Heard
+from paxos.election import PeerHeartbeat
 from paxos.learner import Tally
 from paxos.proposer import Accepting, Idle, Preparing, Task
 from paxos.reader import Querying
-from paxos_adapters.codecs import LENIENT, RAW, TEXT
+from paxos_adapters.codecs import RAW, SURROGATE_ESCAPE, TEXT
 from paxos_adapters.coding import CodingError, Json
-from paxos_adapters.host import Host, Stopped
-from paxos_adapters.memory import Alarm, Clock, Cluster, Endpoint, MemoryStore, Network
+from paxos_adapters.host import Host, ServerStopped
+from paxos_adapters.memory import Clock, Cluster, MemoryStore, MemoryTimer, MemoryTransport, Network
 from paxos_adapters.numbers import BadNumber
 from paxos_adapters.outputs import OutputRefused
 from paxos_lab.record import (
     MAX_BYTES,
     Coder,
-    Damaged,
     OtherFormat,
     Recorder,
+    RecordingCorrupted,
     RecordingError,
     Replay,
     fingerprint,
@@ -99,9 +99,9 @@ MESSAGES = st.one_of(
 REQUESTS = st.one_of(st.builds(Propose, VALUES), st.just(Inquire()), st.builds(Read, READS))
 EVENTS = st.one_of(
     REQUESTS,
-    st.builds(Wake, BALLOTS),
+    st.builds(RetryTimer, BALLOTS),
     st.builds(QueryTimer, READS),
-    st.builds(Beat, ROUNDS),
+    st.builds(HeartbeatTimer, ROUNDS),
     st.builds(From, IDS, MESSAGES),
 )
 QUORUMS: st.SearchStrategy[QuorumSystem] = st.sampled_from(
@@ -109,7 +109,7 @@ QUORUMS: st.SearchStrategy[QuorumSystem] = st.sampled_from(
         THREE,
         flexible([S1, S2, S3], phase1=3, phase2=1),
         weighted({S1: 2, S2: 1, S3: 0}),
-        listed(phase1=[[S1, S2], [S3]], phase2=[[S1, S3], [S2, S3]]),
+        explicit(phase1=[[S1, S2], [S3]], phase2=[[S1, S3], [S2, S3]]),
     ]
 )
 TASKS = st.builds(Task, REQUESTS, ROUNDS, ROUNDS)
@@ -117,7 +117,7 @@ LEARNERS = st.builds(
     Learner,
     QUORUMS,
     st.lists(st.builds(Tally, BALLOTS, VALUES, SETS), max_size=2).map(tuple),
-    st.none() | st.builds(Choice, st.builds(Chosen, BALLOTS, VALUES), SETS),
+    st.none() | st.builds(Decision, st.builds(Chosen, BALLOTS, VALUES), SETS),
 )
 PHASES = st.one_of(
     st.just(Idle()),
@@ -136,7 +136,7 @@ STATES = st.builds(
         IDS,
         SETS,
         ROUNDS,
-        st.lists(st.builds(Heard, IDS, ROUNDS), max_size=2).map(tuple),
+        st.lists(st.builds(PeerHeartbeat, IDS, ROUNDS), max_size=2).map(tuple),
     ),
 )
 CODER = Coder(RAW)
@@ -170,15 +170,25 @@ def test_equal_states_and_no_others_have_the_same_digest(
 
 def test_a_set_has_one_order() -> None:
     many = [ServerId(it) for it in (90, 8, 1, 64, 33)]
-    system = listed(phase1=[many, [S1, S2]], phase2=[many, [S2, S1]])
+    system = explicit(phase1=[many, [S1, S2]], phase2=[many, [S2, S1]])
 
     assert CODER.encode(frozenset(many)) == [1, 8, 33, 64, 90]
     assert CODER.encode(system) == CODER.encode(
-        listed(phase1=[[S2, S1], many[::-1]], phase2=[[S1, S2], many])
+        explicit(phase1=[[S2, S1], many[::-1]], phase2=[[S1, S2], many])
     )
 
 
-NAMES = ["From", "Prepare", "Promise", "Proposal", "Server", "Acceptor", "Counted", "Task", "Wake"]
+NAMES = [
+    "From",
+    "Prepare",
+    "Promise",
+    "Proposal",
+    "Server",
+    "Acceptor",
+    "BySize",
+    "Task",
+    "RetryTimer",
+]
 
 
 def tagged(name: str, rest: list[object]) -> list[object]:
@@ -212,13 +222,13 @@ def test_junk_is_refused_by_type_or_is_what_it_says(junk: object) -> None:
 @pytest.mark.parametrize(
     "coded",
     [
-        ["Beat", True],
-        ["Beat", 2**64],
-        ["Beat", 1, 2],
-        ["Wake", "1"],
-        ["Wake", "-1.1"],
-        ["Wake", "01.1"],
-        ["Wake", "1.1 "],
+        ["HeartbeatTimer", True],
+        ["HeartbeatTimer", 2**64],
+        ["HeartbeatTimer", 1, 2],
+        ["RetryTimer", "1"],
+        ["RetryTimer", "-1.1"],
+        ["RetryTimer", "01.1"],
+        ["RetryTimer", "1.1 "],
         ["Propose", {"base64": "!"}],
         ["Propose", {"base64": "", "x": ""}],
         ["Acceptor", "1.1", None],
@@ -246,9 +256,9 @@ def test_what_is_no_id_of_a_read_is_refused(coded: object) -> None:
 
 def test_a_set_with_an_item_twice_and_quorums_that_miss_are_refused() -> None:
     with pytest.raises(CodingError, match="share no server"):
-        CODER.quorum(["Counted", [1, 2], 1, 1])
+        CODER.quorum(["BySize", [1, 2], 1, 1])
     with pytest.raises(CodingError, match="set"):
-        CODER.quorum(["Counted", [1, 1], 1, 1])
+        CODER.quorum(["BySize", [1, 1], 1, 1])
 
 
 def test_what_is_not_of_the_core_is_not_written() -> None:
@@ -258,7 +268,7 @@ def test_what_is_not_of_the_core_is_not_written() -> None:
 
 @given(st.binary())
 def test_any_bytes_are_text_and_back(encoded: bytes) -> None:
-    assert LENIENT.encode(LENIENT.decode(encoded)) == encoded
+    assert SURROGATE_ESCAPE.encode(SURROGATE_ESCAPE.decode(encoded)) == encoded
 
 
 # --- runs ---------------------------------------------------------------------------------------
@@ -270,7 +280,7 @@ def record(path: Path, max_bytes: int = MAX_BYTES, keep: int = 1) -> Recorder[st
 
 def rivals(recorder: Recorder[str], seed: int = 0) -> Cluster[str]:
     """Two propose, one crashes half way, and finds out later."""
-    cluster = Cluster[str](5, witness=recorder, seed=seed)
+    cluster = Cluster[str](5, observer=recorder, seed=seed)
     cluster.propose(S1, "red")
     cluster.propose(S5, "blue")
     for _ in range(7 + seed % 5):
@@ -308,7 +318,7 @@ def test_a_run_replays_to_the_very_states(seed: int, tmp_path: Path) -> None:
 
 def test_the_lines_are_what_the_document_shows(tmp_path: Path) -> None:
     with record(tmp_path / "run") as recorder:
-        cluster = Cluster[str](1, witness=recorder)
+        cluster = Cluster[str](1, observer=recorder)
         cluster.propose(S1, "red")
 
     header, *rest = lines(tmp_path / "run")
@@ -325,7 +335,7 @@ def test_the_lines_are_what_the_document_shows(tmp_path: Path) -> None:
 
 def test_without_a_witness_a_run_is_the_same(tmp_path: Path) -> None:
     with record(tmp_path / "run") as recorder:
-        watched = Cluster[str](5, witness=recorder, seed=3)
+        watched = Cluster[str](5, observer=recorder, seed=3)
         watched.propose(S2, "red")
         history = watched.run()
     alone = Cluster[str](5, seed=3)
@@ -341,22 +351,22 @@ def test_a_save_that_fails_and_a_broken_protocol_are_recorded(tmp_path: Path) ->
 
     with record(tmp_path / "run") as recorder:
         cluster = Cluster[str](
-            3, witness=recorder, stores=lambda me: Full() if me == S3 else MemoryStore()
+            3, observer=recorder, stores=lambda me: Full() if me == S3 else MemoryStore()
         )
         cluster.propose(S1, "red")
-        with pytest.raises(Stopped):
+        with pytest.raises(ServerStopped):
             cluster.run()
         wires: Network[Message[str]] = Network()
         host = Host(
             S2,
             THREE,
             store=MemoryStore[server.Record[str]](),
-            transport=Endpoint(S2, wires),
-            timer=Alarm(S2, Clock()),
-            witness=recorder,
+            transport=MemoryTransport(S2, wires),
+            timer=MemoryTimer(S2, Clock()),
+            observer=recorder,
         )
         host.receive(From(S1, Chosen(Ballot(1, S1), "red")))
-        with pytest.raises(Stopped):
+        with pytest.raises(ServerStopped):
             host.receive(From(S1, Chosen(Ballot(2, S1), "blue")))
 
     found = replay(tmp_path / "run")
@@ -404,11 +414,11 @@ def test_no_file_is_larger_than_its_bound(tmp_path: Path, seed: int) -> None:
     bound = random.randrange(MIN_BYTES, 3 * MIN_BYTES)
     for _ in range(3):
         with record(path, max_bytes=bound, keep=99) as recorder:
-            cluster = Cluster[str](2, witness=recorder)
+            cluster = Cluster[str](2, observer=recorder)
             for _ in range(random.randrange(1, 20)):
                 cluster.propose(S1, "x" * random.randrange(MIN_BYTES // 4))
                 cluster.run()
-                cluster = Cluster[str](2, witness=recorder)
+                cluster = Cluster[str](2, observer=recorder)
         assert recorder.failure is None
 
     parts = sorted(tmp_path.iterdir())
@@ -465,13 +475,13 @@ def test_only_so_many_files_stay(tmp_path: Path) -> None:
 def test_who_was_killed_and_starts_again_goes_on_in_the_same_file(tmp_path: Path) -> None:
     path, halfway = tmp_path / "run", tmp_path / "halfway"
     with record(path) as killed:
-        Cluster[str](3, witness=killed).propose(S1, "red")
+        Cluster[str](3, observer=killed).propose(S1, "red")
         halfway.write_bytes(path.read_bytes())
     halfway.rename(path)
     with path.open("ab") as file:
         file.write(b'{"at_s":0.0,"serv')  # the line that it was writing
     with record(path) as recorder:
-        cluster = Cluster[str](3, witness=recorder)
+        cluster = Cluster[str](3, observer=recorder)
         cluster.propose(S2, "blue")
         cluster.run()
 
@@ -489,7 +499,7 @@ def test_who_was_killed_and_starts_again_goes_on_in_the_same_file(tmp_path: Path
 def small(path: Path) -> Replay:
     """A recording of a few hundred bytes besides its header."""
     with record(path) as recorder:
-        cluster = Cluster[str](1, witness=recorder)
+        cluster = Cluster[str](1, observer=recorder)
         cluster.propose(S1, "red")
         cluster.step()
     return replay(path)
@@ -537,7 +547,9 @@ def test_a_line_that_is_missing_is_noticed(drop: int, tmp_path: Path) -> None:
     whole = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(b"".join(whole[:drop] + whole[drop + 1 :]))
 
-    with pytest.raises(Damaged, match=f"line {drop + 1} of .*a line before it is missing") as told:
+    with pytest.raises(
+        RecordingCorrupted, match=f"line {drop + 1} of .*a line before it is missing"
+    ) as told:
         replay(path)
 
     assert (told.value.path, told.value.line) == (path, drop + 1)
@@ -572,7 +584,7 @@ def test_a_line_of_another_shape_is_damage(
     small(path)
     forge(path, lambda them: them[2].update(change))
 
-    with pytest.raises(Damaged, match=f"line 3 .*{told}"):
+    with pytest.raises(RecordingCorrupted, match=f"line 3 .*{told}"):
         replay(path)
 
 
@@ -585,7 +597,7 @@ def test_a_line_that_says_nothing_known_is_damage(tmp_path: Path) -> None:
 
     forge(path, forget)
 
-    with pytest.raises(Damaged, match="says nothing that is known here"):
+    with pytest.raises(RecordingCorrupted, match="says nothing that is known here"):
         replay(path)
 
 
@@ -606,7 +618,7 @@ def test_a_codec_that_fails_ends_the_recording_and_not_the_server(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with Recorder(tmp_path / "run", codec=Refusing(), runtime="test") as recorder:
-        cluster = Cluster[str](3, witness=recorder)
+        cluster = Cluster[str](3, observer=recorder)
         cluster.propose(S1, "red")
         cluster.run()
 
@@ -640,7 +652,7 @@ def test_a_short_write_ends_the_recording_at_a_torn_line(
         return write(descriptor, line[:9])
 
     with record(path) as recorder:
-        cluster = Cluster[str](3, witness=recorder)
+        cluster = Cluster[str](3, observer=recorder)
         monkeypatch.setattr(os, "write", short)
         cluster.propose(S1, "red")
         monkeypatch.undo()
@@ -653,8 +665,8 @@ def test_a_short_write_ends_the_recording_at_a_torn_line(
 
 def test_a_recording_is_of_one_quorum_system(tmp_path: Path) -> None:
     with record(tmp_path / "run") as recorder:
-        Cluster[str](3, witness=recorder)
-        Cluster[str](5, witness=recorder)
+        Cluster[str](3, observer=recorder)
+        Cluster[str](5, observer=recorder)
 
     assert "one quorum system" in str(recorder.failure)
 

@@ -23,21 +23,21 @@ from paxos import (
     Proposal,
     Propose,
     QuorumSystem,
+    RetryTimer,
     Saved,
     ServerId,
     To,
-    Wake,
     majority,
     server,
 )
-from paxos_adapters.codecs import LENIENT, RAW, TEXT
+from paxos_adapters.codecs import RAW, SURROGATE_ESCAPE, TEXT
 from paxos_adapters.coding import Json
 from paxos_adapters.file import FileStore, rows
 from paxos_adapters.file.rows import ACCEPTOR, acceptor_of
 from paxos_adapters.memory import Cluster
 from paxos_adapters.node import registers as registers_module
 from paxos_adapters.node.registers import Registers
-from paxos_adapters.ports import Witness
+from paxos_adapters.ports import Observer
 from paxos_lab.explain import Agreed, explain, of_replay
 from paxos_lab.explore.counterexamples import counterexample
 from paxos_lab.explore.interleavings import explore_cluster
@@ -72,7 +72,7 @@ def record(path: Path, protocol: Protocol = PAXOS) -> Recorder[str]:
 class Watch:
     """A witness that keeps the states, and passes on what it is told to another one."""
 
-    def __init__(self, other: Witness[str]) -> None:
+    def __init__(self, other: Observer[str]) -> None:
         self.other = other
         self.states: dict[Place, server.Server[str]] = {}
 
@@ -192,7 +192,7 @@ def test_counterexamples_are_recordings(tmp_path: Path) -> None:
 def one_round(path: Path) -> None:
     """S1 gets red promised, accepted and chosen by three servers."""
     with record(path) as recorder:
-        cluster = Cluster[str](3, witness=recorder)
+        cluster = Cluster[str](3, observer=recorder)
         cluster.propose(S1, "red")
         cluster.run()
 
@@ -351,7 +351,7 @@ def several(folder: Path, skews_s: dict[ServerId, float]) -> tuple[list[Path], C
             ServerId(number): stack.enter_context(record(path))
             for number, path in enumerate(paths, start=1)
         }
-        cluster = Cluster[str](5, witness=Each(recorders, skews_s))
+        cluster = Cluster[str](5, observer=Each(recorders, skews_s))
         cluster.propose(S1, "red")
         cluster.propose(S5, "blue")
         for _ in range(9):
@@ -404,7 +404,7 @@ def test_equal_messages_are_told_apart_by_their_order(tmp_path: Path) -> None:
         for me in (S1, S2):
             recorder.began(me, "", THREE, ())
         state: server.Server[str] = server.start(S1, THREE)
-        for event in (Propose("red"), Wake(ballot("1.1"))):
+        for event in (Propose("red"), RetryTimer(ballot("1.1"))):
             state, _ = server.receive(state, event)
             recorder.took(S1, "", event, state, waits=False)
         other: server.Server[str] = server.start(S2, THREE)
@@ -436,7 +436,7 @@ def test_registers_tell_of_each_name(tmp_path: Path) -> None:
                 own.append((name, From(S1, effect.message)))
 
         registers = Registers(
-            S1, majority([S1]), load=lambda _: Saved(()), perform=perform, witness=recorder
+            S1, majority([S1]), load=lambda _: Saved(()), perform=perform, observer=recorder
         )
         for name in ("a", "b"):
             registers.receive(name, Propose(name.encode()))
@@ -453,7 +453,7 @@ def test_registers_tell_of_each_name(tmp_path: Path) -> None:
     assert found.names == ("a", "b")
     assert set(found.states) == {(S1, "a"), (S1, "b")}
     for name in ("a", "b"):
-        replayed = Coder(LENIENT).encode(found.states[S1, name])
+        replayed = Coder(SURROGATE_ESCAPE).encode(found.states[S1, name])
         assert replayed == Coder(RAW).encode(registers.of(name).state)
         reason = explain(of_replay(found, name), name)
         assert isinstance(reason, Agreed)
@@ -466,15 +466,15 @@ def ignore(name: str, effect: server.Effect[bytes]) -> None:
 
 def test_registers_that_leave_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Their promises are saved first, for which no step waits; asked again, they are loaded."""
-    monkeypatch.setattr(registers_module, "MAX_IDLE", 1)
-    monkeypatch.setattr(registers_module, "SPARE", 0)
+    monkeypatch.setattr(registers_module, "CACHE_SIZE", 1)
+    monkeypatch.setattr(registers_module, "CACHE_SLACK", 0)
     disk: dict[str, server.Record[bytes]] = {}
 
     def load(name: str) -> Saved[server.Record[bytes]]:
         return Saved((disk[name],) if name in disk else ())
 
     with Recorder(tmp_path / "run", codec=RAW, runtime="test") as recorder:
-        registers = Registers(S1, THREE, load=load, perform=ignore, witness=recorder)
+        registers = Registers(S1, THREE, load=load, perform=ignore, observer=recorder)
         for name in ("a", "b", "c", "a"):
             registers.receive(name, From(S2, Prepare(ballot("1.2"))))
             for _ in range(2):
@@ -495,7 +495,9 @@ def test_registers_that_leave_the_memory(tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_registers_tell_of_a_broken_protocol(tmp_path: Path) -> None:
     with Recorder(tmp_path / "run", codec=RAW, runtime="test") as recorder:
-        registers = Registers(S1, THREE, load=lambda _: Saved(()), perform=ignore, witness=recorder)
+        registers = Registers(
+            S1, THREE, load=lambda _: Saved(()), perform=ignore, observer=recorder
+        )
         registers.receive("a", From(S2, Chosen(ballot("1.2"), b"red")))
         with pytest.raises(AgreementBroken):
             registers.receive("a", From(S3, Chosen(ballot("1.3"), b"blue")))
@@ -515,17 +517,18 @@ NODE = dedent(
     from paxos import ServerId, majority
     from paxos_adapters.codecs import RAW, TEXT
     from paxos_adapters.file import FileStore, rows
-    from paxos_adapters.host import Pace
+    from paxos_adapters.host import Timeouts
     from paxos_adapters.node import Node
     from paxos_lab.record import Recorder
 
     async def main(me, folder, ports):
         recorder = Recorder(folder / f"n{me}.jsonl", codec=RAW, runtime="node")
         addresses = {ServerId(it): ("127.0.0.1", port) for it, port in enumerate(ports, 1)}
-        pace = Pace(shortest_s=0.02, longest_s=0.5, beat_s=0.02)
+        often = Timeouts(retry_min_s=0.02, retry_max_s=0.5, heartbeat_s=0.02)
         quorum = majority(addresses)
         with FileStore.open(folder / f"n{me}.db", cluster="c", server=me, quorum=quorum) as file:
-            async with Node(file, addresses, codec=TEXT, pace=pace, witness=recorder) as running:
+            node = Node(file, addresses, codec=TEXT, timeouts=often, observer=recorder)
+            async with node as running:
                 print("up", flush=True)
                 number = 0
                 while True:

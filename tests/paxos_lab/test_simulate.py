@@ -25,8 +25,8 @@ from paxos import (
     Prepare,
     Promise,
     QuorumError,
+    RetryTimer,
     ServerId,
-    Wake,
     server,
 )
 from paxos_adapters.numbers import BadNumber
@@ -285,7 +285,7 @@ class TestBroken:
 
 def sleepy(state: Server, event: Event) -> Step:
     """Whoever is not answered at once waits for ever."""
-    return (state, Now(())) if isinstance(event, Wake) else server.receive(state, event)
+    return (state, Now(())) if isinstance(event, RetryTimer) else server.receive(state, event)
 
 
 class TestDisks:
@@ -508,7 +508,7 @@ class TestSetup:
 
 def test_a_protocol_that_raises_names_its_life() -> None:
     def careless(state: Server, event: Event) -> Step:
-        if isinstance(event, Wake):
+        if isinstance(event, RetryTimer):
             raise RuntimeError("I forgot about that")
         return server.receive(state, event)
 

@@ -56,7 +56,7 @@ def of_scenario(name: str, folder: Path) -> Story:
 
 def of_cluster(folder: Path, *values: str) -> Story:
     def run(recorder: Recorder[str]) -> None:
-        cluster = Cluster[str](3, witness=recorder)
+        cluster = Cluster[str](3, observer=recorder)
         for me, value in zip((S1, S3), values, strict=False):
             cluster.propose(me, value)
         cluster.run()
@@ -173,7 +173,7 @@ class TestOrder:
 
     def test_a_lane_keeps_its_order(self, tmp_path: Path) -> None:
         def run(recorder: Recorder[str]) -> None:
-            stage = Stage(servers=3, witness=recorder)
+            stage = Stage(servers=3, observer=recorder)
             stage.propose(S1, "red")
             prepare = stage.said(S1)
             stage.arrive(S1, prepare, to=(S2,))
@@ -240,7 +240,7 @@ class TestStrangers:
 
     def test_what_nobody_sent_and_what_came_twice(self, tmp_path: Path) -> None:
         def run(recorder: Recorder[str]) -> None:
-            stage = Stage(witness=recorder)
+            stage = Stage(observer=recorder)
             stage.propose(S1, "red")
             stage.arrive(S1, stage.said(S1), to=(S2, S2))
             stage.arrive(S5, Prepare(ballot("9.5")), to=(S4,))
@@ -274,7 +274,7 @@ class TestStrangers:
 
     def test_more_proposers_than_hues(self, tmp_path: Path) -> None:
         def run(recorder: Recorder[str]) -> None:
-            stage = Stage(servers=13, witness=recorder)
+            stage = Stage(servers=13, observer=recorder)
             for me in stage.servers:
                 stage.propose(me, f"v{me}")
                 stage.deliver(me, to=(me,))

@@ -59,7 +59,7 @@ def test_the_lectures_example_c(tmp_path: Path) -> None:
 
 def test_a_read_is_told(tmp_path: Path) -> None:
     with recorder(tmp_path) as recording:
-        cluster = Cluster[str](3, witness=recording)
+        cluster = Cluster[str](3, observer=recording)
         cluster.read(S1)
         cluster.run()
     told = story(replay(tmp_path / "run"))
@@ -90,7 +90,7 @@ def test_steps_are_moments_and_time_runs_on(tmp_path: Path) -> None:
 def test_lost_repeated_and_foreign_messages(tmp_path: Path) -> None:
     """S1's Prepare comes to S2 twice, and to S3 never; S4 hears of 9.9, which nobody has sent."""
     with recorder(tmp_path) as recording:
-        stage = Stage(witness=recording)
+        stage = Stage(observer=recording)
         stage.propose(S1, "red")
         prepare = stage.said(S1)
         stage.arrive(S1, prepare, to=(S2, S2))
@@ -114,7 +114,7 @@ def test_lost_repeated_and_foreign_messages(tmp_path: Path) -> None:
 
 def test_a_life_with_a_crash(tmp_path: Path) -> None:
     with recorder(tmp_path) as recording:
-        cluster = Cluster[str](3, witness=recording)
+        cluster = Cluster[str](3, observer=recording)
         cluster.propose(S1, "red")
         cluster.step()
         cluster.step()
@@ -176,7 +176,7 @@ def test_the_explorers_lanes(tmp_path: Path) -> None:
 
 def test_a_decision_that_is_not_there(tmp_path: Path) -> None:
     with recorder(tmp_path) as recording:
-        Cluster[str](3, witness=recording)
+        Cluster[str](3, observer=recording)
 
     with pytest.raises(RecordingError, match="nothing about a decision 'x'"):
         story(replay(tmp_path / "run"), "x")

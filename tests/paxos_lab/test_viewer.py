@@ -14,7 +14,7 @@ import pytest
 
 from paxos import From, Prepare, Propose, ServerId, server
 from paxos.quorum import majority
-from paxos_adapters.codecs import LENIENT
+from paxos_adapters.codecs import SURROGATE_ESCAPE
 from paxos_adapters.memory import Cluster
 from paxos_cli import app
 from paxos_lab.explain import UnknownDecision, explain, of_replay
@@ -76,8 +76,8 @@ class Reader(HTMLParser):
 
 def recorded(path: Path, *values: str, servers: int = 3) -> Replay:
     """Each of ``values`` is proposed by another server."""
-    with Recorder(path, codec=LENIENT, runtime="test") as recorder:
-        cluster = Cluster[str](servers, witness=recorder)
+    with Recorder(path, codec=SURROGATE_ESCAPE, runtime="test") as recorder:
+        cluster = Cluster[str](servers, observer=recorder)
         for me, value in zip(cluster.servers, values, strict=False):
             cluster.propose(me, value)
         cluster.run()
@@ -87,14 +87,16 @@ def recorded(path: Path, *values: str, servers: int = 3) -> Replay:
 def of_scenario(name: str, path: Path) -> Replay:
     scenario = SCENARIOS[name]
     protocol = scenario.protocol
-    with Recorder(path, codec=LENIENT, runtime="lecture", protocol=protocol.name) as recorder:
+    with Recorder(
+        path, codec=SURROGATE_ESCAPE, runtime="lecture", protocol=protocol.name
+    ) as recorder:
         scenario.schedule(scenario.stage(recorder))
     return replay(path, protocols={protocol.name: protocol})
 
 
 def of_names(path: Path, *names: str) -> Replay:
     """A single server decides each of ``names``."""
-    with Recorder(path, codec=LENIENT, runtime="test") as recorder:
+    with Recorder(path, codec=SURROGATE_ESCAPE, runtime="test") as recorder:
         recorder.at(0)
         quorum = majority([S1])
         for name in names:
@@ -190,7 +192,7 @@ def test_a_server_that_comes_back_with_an_empty_disk_has_promised_nothing(tmp_pa
     """If it still had, 1.1 would be overtaken by its promise of 5.2."""
     quorum = majority([S1, S2])
     begun: server.Server[str] = server.start(S1, quorum)
-    with Recorder(tmp_path / "run", codec=LENIENT, runtime="test") as recorder:
+    with Recorder(tmp_path / "run", codec=SURROGATE_ESCAPE, runtime="test") as recorder:
         for event in From(S2, Prepare(ballot("5.2"))), Propose("red"):
             recorder.began(S1, "", quorum, ())
             recorder.took(S1, "", event, server.receive(begun, event)[0], True)
@@ -239,7 +241,7 @@ def test_values_are_text_and_never_markup(value: str, tmp_path: Path) -> None:
 
 def test_names_and_facts_are_text_and_never_markup(tmp_path: Path) -> None:
     facts = {"<i>": "</p><script>"}
-    with Recorder(tmp_path / "run", codec=LENIENT, runtime="<u>", facts=facts) as recorder:
+    with Recorder(tmp_path / "run", codec=SURROGATE_ESCAPE, runtime="<u>", facts=facts) as recorder:
         for name in HOSTILE[:4]:
             recorder.began(S1, name, majority([S1, S2]), ())
     read = Reader(page(replay(tmp_path / "run"), title="run").html)
@@ -354,7 +356,7 @@ def test_a_decision_and_a_place_can_be_named(tmp_path: Path, capsys: Captured) -
 def test_recordings_of_several_servers_become_one_page(tmp_path: Path) -> None:
     quorum = majority([S1, S2])
     for me in S1, S2:
-        with Recorder(tmp_path / f"n{me}", codec=LENIENT, runtime="node") as recorder:
+        with Recorder(tmp_path / f"n{me}", codec=SURROGATE_ESCAPE, runtime="node") as recorder:
             recorder.at(float(me))
             recorder.began(ServerId(me), "", quorum, ())
 

@@ -12,7 +12,7 @@ from unittest.mock import patch
 
 from attrs import evolve
 
-from examples.json_store import Damaged, Failed, InUse, JsonStore, JsonStoreError, Record
+from examples.json_store import Damaged, Failed, JsonStore, JsonStoreError, Record, StoreLocked
 from paxos import MaxRound, Saved
 from paxos_testing import StoreKit, stores
 
@@ -124,7 +124,7 @@ class LocksItsProcess(LocksNothing):
     @classmethod
     def open(cls, path: Path) -> Self:
         if cls.is_open:
-            raise InUse(path)
+            raise StoreLocked(path)
         return super().open(path)
 
 

@@ -44,12 +44,12 @@ from paxos import (
     QuorumSystem,
     Read,
     ReadId,
+    RetryTimer,
     Saved,
     Server,
     ServerId,
+    SetTimer,
     To,
-    Wake,
-    WakeMe,
     acceptor,
     invariants,
     learner,
@@ -58,13 +58,13 @@ from paxos import (
 )
 from paxos.proposer import Accepting, Preparing
 from paxos.reader import Querying
-from paxos.server import Wakeup
+from paxos.server import ServerTimer
 from paxos_testing import strategies
-from tests.support import S1, S2, S3, STRANGER, THREE
+from tests.support import NON_MEMBER, S1, S2, S3, THREE
 
 Values = st.sampled_from(["red", "blue", "green"])
 Members = st.sampled_from([S1, S2, S3])
-Senders = st.sampled_from([S1, S2, S3, STRANGER])
+Senders = st.sampled_from([S1, S2, S3, NON_MEMBER])
 Ballots = strategies.ballots(THREE.members, most_rounds=4)
 Crash = Literal["before the save", "after the save"] | None
 Crashes: st.SearchStrategy[Crash] = st.sampled_from(
@@ -95,7 +95,7 @@ class AcceptorLife(RuleBasedStateMachine):
             request = Accept(request.ballot, value_of(request.ballot))
         before = self.state
         self.state, outbound = acceptor.receive(before, request)
-        invariants.never_moves_back(before, self.state)
+        invariants.acceptor_monotonic(before, self.state)
         if isinstance(outbound, Now):
             assert request.ballot < max(self.promised)
             assert outbound.messages == (Nack(request.ballot, max(self.promised)),)
@@ -188,7 +188,7 @@ class ProposerLife(RuleBasedStateMachine):
             accepted = Proposal(found, self.sent[found])
         reply = Promise(ballot, accepted)
         phase = self.state.phase
-        counts = isinstance(phase, Preparing) and phase.ballot == ballot and sender != STRANGER
+        counts = isinstance(phase, Preparing) and phase.ballot == ballot and sender != NON_MEMBER
         if counts:
             self.promises.setdefault(ballot, {}).setdefault(sender, reply)
         self.step(From(sender, reply))
@@ -199,7 +199,7 @@ class ProposerLife(RuleBasedStateMachine):
         phase = self.state.phase
         if isinstance(phase, Preparing) and phase.ballot == ballot:
             return
-        if sender != STRANGER:
+        if sender != NON_MEMBER:
             self.votes.setdefault(ballot, set()).add(sender)
         self.step(From(sender, Accepted(ballot, self.sent.get(ballot, "noise"))))
 
@@ -211,12 +211,12 @@ class ProposerLife(RuleBasedStateMachine):
 
     @rule(ballot=Ballots)
     def wake(self, ballot: Ballot) -> None:
-        self.step(Wake(ballot))
+        self.step(RetryTimer(ballot))
 
     @rule()
     def wake_in_time(self) -> None:
         if isinstance(self.state.phase, Preparing | Accepting):
-            self.step(Wake(self.state.phase.ballot))
+            self.step(RetryTimer(self.state.phase.ballot))
 
     @rule(sender=Members)
     def answer_in_time(self, sender: ServerId) -> None:
@@ -261,7 +261,7 @@ class ClusterLife(RuleBasedStateMachine):
         self.proposed: set[str] = set()
         self.began_late: dict[ReadId, bool] = {}
         self.flying: list[tuple[ServerId, ServerId, Message[str]]] = []
-        self.wakes: dict[ServerId, list[Wakeup]] = {me: [] for me in (S1, S2, S3)}
+        self.wakes: dict[ServerId, list[ServerTimer]] = {me: [] for me in (S1, S2, S3)}
         self.votes: list[From[Accepted[str]]] = []
         self.disks: dict[ServerId, dict[type, server.Record[str]]] = {me: {} for me in (S1, S2, S3)}
         self.servers: dict[ServerId, Server[str]] = {}
@@ -280,7 +280,7 @@ class ClusterLife(RuleBasedStateMachine):
         """One step, its save and its messages, with a crash before or after the save."""
         before = self.servers[me]
         after, outbound = server.receive(before, event)
-        invariants.never_moves_back(before.acceptor, after.acceptor)
+        invariants.acceptor_monotonic(before.acceptor, after.acceptor)
         if crash == "before the save":
             self.restart(me)
             return
@@ -306,8 +306,8 @@ class ClusterLife(RuleBasedStateMachine):
         elif isinstance(effect, Broadcast):
             for receiver in self.servers:
                 self.send(me, receiver, effect.message)
-        elif isinstance(effect, WakeMe):
-            self.wakes[me].append(effect.wake)
+        elif isinstance(effect, SetTimer):
+            self.wakes[me].append(effect.timer)
         elif isinstance(effect, Done):
             invariants.validity(effect.value, self.proposed)
         elif isinstance(effect, NotYetChosen):

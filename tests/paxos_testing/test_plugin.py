@@ -17,7 +17,7 @@ import pytest
 
 import paxos_testing as testing
 from paxos import Ballot, Chosen, From, Inquire, PaxosError, Propose, Read, ServerId, majority
-from paxos_adapters.host import Stopped
+from paxos_adapters.host import ServerStopped
 from paxos_adapters.memory import Delivery
 from paxos_lab.draw import Moment
 from paxos_lab.record import replay
@@ -324,7 +324,7 @@ class TestWatchedClusters:
 
         cluster = Lying()
         cluster.lie("red")
-        with pytest.raises(Stopped):
+        with pytest.raises(ServerStopped):
             cluster.lie("blue")
 
         assert "Chosen blue" in cluster.account()

@@ -111,7 +111,7 @@ CAUGHT = {
     },
     "CopiesRecords": {
         "a_receipt_covers_the_very_records_that_were_saved": "not of equal ones",
-        "a_server_decides_on_it_and_remembers_its_vote": "WrongReceipt",
+        "a_server_decides_on_it_and_remembers_its_vote": "NotSaved",
     },
     "LoadsTwice": {"loaded_records_come_with_a_receipt": "more than one record of a type"},
     "CreatesWhereItShouldOpen": {

@@ -17,11 +17,11 @@ from paxos import (
     AfterSave,
     Answer,
     Ballot,
-    Beat,
     Chosen,
     Done,
     From,
     Heartbeat,
+    HeartbeatTimer,
     Inquire,
     Learner,
     MaxRound,
@@ -36,9 +36,9 @@ from paxos import (
     Proposer,
     Query,
     QuorumSystem,
+    RetryTimer,
     Server,
     ServerId,
-    Wake,
     acceptor,
     invariants,
     majority,
@@ -46,7 +46,7 @@ from paxos import (
     server,
 )
 from paxos.proposer import Accepting, Idle, Preparing
-from paxos.quorum import Counted, Listed, Weighted
+from paxos.quorum import BySize, ByWeight, Explicit
 from paxos_testing import strategies
 from paxos_testing.reachable import Situation
 from tests.support import ANY_VALUES, FIVE, S1, S2, S3
@@ -104,11 +104,11 @@ class TestNothingIsMissing:
     def test_every_phase_turns_up(self, phase: type) -> None:
         assert turns_up(strategies.proposers(COLOURS), lambda it: type(it.phase) is phase)
 
-    @pytest.mark.parametrize("kind", [Propose, Inquire, Wake, Beat, From])
+    @pytest.mark.parametrize("kind", [Propose, Inquire, RetryTimer, HeartbeatTimer, From])
     def test_every_event_turns_up(self, kind: type) -> None:
         assert turns_up(strategies.any_events(COLOURS), lambda it: type(it) is kind)
 
-    @pytest.mark.parametrize("kind", [Propose, Inquire, Wake, Beat, From])
+    @pytest.mark.parametrize("kind", [Propose, Inquire, RetryTimer, HeartbeatTimer, From])
     def test_every_event_turns_up_as_one_that_comes_next(self, kind: type) -> None:
         next_events = strategies.situations(COLOURS).flatmap(
             lambda it: strategies.events(it, S1, COLOURS)
@@ -116,7 +116,7 @@ class TestNothingIsMissing:
 
         assert turns_up(next_events, lambda it: type(it) is kind)
 
-    @pytest.mark.parametrize("kind", [Counted, Weighted, Listed])
+    @pytest.mark.parametrize("kind", [BySize, ByWeight, Explicit])
     def test_every_kind_of_quorums_turns_up(self, kind: type) -> None:
         assert turns_up(strategies.quorum_systems(), lambda it: type(it) is kind)
 
@@ -161,13 +161,13 @@ class TestParts:
     @given(strategies.majorities([S1, S2, S3]), strategies.flexibles(FIVE_MEMBERS))
     def test_quorums_by_number(self, most: QuorumSystem, some: QuorumSystem) -> None:
         assert most == majority([S1, S2, S3])
-        assert isinstance(some, Counted)
+        assert isinstance(some, BySize)
         assert some.phase1 + some.phase2 > len(FIVE.members)
 
     @given(strategies.weighteds(), strategies.listeds())
     def test_quorums_by_weight_and_by_name(self, heavy: QuorumSystem, named: QuorumSystem) -> None:
-        assert isinstance(heavy, Weighted)
-        assert isinstance(named, Listed)
+        assert isinstance(heavy, ByWeight)
+        assert isinstance(named, Explicit)
 
     @given(strategies.messages(COLOURS, FIVE_MEMBERS))
     def test_a_message_is_one_that_an_honest_server_could_send(self, message: Message[str]) -> None:
@@ -207,7 +207,7 @@ class TestStates:
             before, data.draw(strategies.events(situation, me, COLOURS))
         )
 
-        invariants.never_moves_back(before.acceptor, after.acceptor)
+        invariants.acceptor_monotonic(before.acceptor, after.acceptor)
         invariants.promise_covers_accepted(after.acceptor)
         assert after.proposer.max_round >= before.proposer.max_round
         changed = after.acceptor != before.acceptor
@@ -241,7 +241,7 @@ class TestStates:
     ) -> None:
         after, outbound = acceptor.receive(state, request)
 
-        invariants.never_moves_back(state, Acceptor(after.promised, state.accepted))
+        invariants.acceptor_monotonic(state, Acceptor(after.promised, state.accepted))
         assert isinstance(outbound, Now) == (request.ballot < state.promised)
 
     @given(strategies.proposers(COLOURS))

@@ -24,7 +24,7 @@ from attrs import frozen
 from examples.tcp_transport import TcpTransport
 from paxos import Heartbeat, Message, ServerId, UnknownServer, majority
 from paxos_adapters.file import FileStore
-from paxos_adapters.memory import Endpoint, Network
+from paxos_adapters.memory import MemoryTransport, Network
 from paxos_adapters.node import DatagramTransport
 from paxos_adapters.wire import TooLarge
 from paxos_adapters.wire.body import batch, pack
@@ -48,9 +48,11 @@ class TestMemory(TransportKit[str]):
         self.deliver: dict[ServerId, Deliver[str]] = {}
 
     @contextmanager
-    def running(self, me: ServerId, deliver: Deliver[str]) -> Generator[Endpoint[Message[str]]]:
+    def running(
+        self, me: ServerId, deliver: Deliver[str]
+    ) -> Generator[MemoryTransport[Message[str]]]:
         self.deliver[me] = deliver
-        yield Endpoint(me, self.network)
+        yield MemoryTransport(me, self.network)
         del self.deliver[me]
 
     def until(self, holds: Callable[[], bool], at_most_s: float) -> None:  # noqa: ARG002

@@ -16,7 +16,7 @@ M = TypeVar("M")
 R = TypeVar("R")
 
 S1, S2, S3, S4, S5 = (ServerId(number) for number in range(1, 6))
-STRANGER = ServerId(9)
+NON_MEMBER = ServerId(9)
 THREE = majority([S1, S2, S3])
 FIVE = majority([S1, S2, S3, S4, S5])
 

@@ -22,7 +22,7 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from paxos import (
-    SILENCE,
+    NO_MESSAGES,
     Accept,
     Accepted,
     Acceptor,
@@ -41,18 +41,18 @@ from paxos import server as servers
 from paxos.errors import assert_never
 from paxos.messages import Request
 from paxos_adapters.codecs import TEXT
-from paxos_adapters.disk_status import Known, Presence
+from paxos_adapters.disk_status import DiskStatus, Known
 from paxos_adapters.file import FileStore, reserved_rounds
-from paxos_adapters.host import Pace
+from paxos_adapters.host import Timeouts
 from paxos_adapters.node import Node, registers
 from paxos_adapters.udp import sessions
 from paxos_adapters.udp.endpoint import Address
-from paxos_adapters.wire import Keyring, Signed, frame, wire
+from paxos_adapters.wire import Authenticated, Keyring, frame, wire
 from paxos_adapters.wire.frame import HEADER_BYTES, TAG_BYTES, Header
 from tests.support.spawning import spawn
 
 CLUSTER = "torture"
-PACE = Pace(shortest_s=0.05, longest_s=2.0)
+PACE = Timeouts(retry_min_s=0.05, retry_max_s=2.0)
 START_S = 60.0
 PR_SET_PDEATHSIG = 1
 
@@ -75,7 +75,7 @@ class Setup(msgspec.Struct, frozen=True):
     path: str
     addresses: dict[int, Address]
     keys: str
-    idle: int = registers.MAX_IDLE
+    idle: int = registers.CACHE_SIZE
     flaw: Flaw = ""
 
 
@@ -122,8 +122,8 @@ async def serve(setup: Setup) -> None:
             file,
             {ServerId(it): address for it, address in setup.addresses.items()},
             codec=TEXT,
-            protection=Signed(Keyring.parse(setup.keys)),
-            pace=PACE,
+            protection=Authenticated(Keyring.parse(setup.keys)),
+            timeouts=PACE,
         )
         async with node:
             _say(Answer(0))
@@ -196,10 +196,10 @@ def _yes(_: Acceptor[bytes], request: Request[bytes]) -> acceptor.Step[bytes]:
 
 
 def _silent(state: servers.Server[bytes], _: object) -> servers.Step[bytes]:
-    return state, SILENCE
+    return state, NO_MESSAGES
 
 
-def _unchecked(_: Signed, __: Header, datagram: bytes) -> bytes:
+def _unchecked(_: Authenticated, __: Header, datagram: bytes) -> bytes:
     return datagram[HEADER_BYTES:-TAG_BYTES]
 
 
@@ -208,7 +208,7 @@ def _hoarding(datagram: bytes) -> Header:
     return frame.read(datagram)
 
 
-def _whatever(_: Known | None, said: Presence) -> Known:
+def _whatever(_: Known | None, said: DiskStatus) -> Known:
     return Known(said.session, said.saves)
 
 
@@ -223,7 +223,7 @@ FLAWS: Mapping[Flaw, Sequence[tuple[object, str, object]]] = {
     "forgets": ((FileStore, "load", _load),),
     "accepts everything": ((acceptor, "receive", _yes),),
     "answers nobody": ((servers, "receive", _silent),),
-    "checks no tag": ((Signed, "open", _unchecked),),
+    "checks no tag": ((Authenticated, "open", _unchecked),),
     "remembers all it hears": ((wire, "read", _hoarding),),
     "hears old disks": ((sessions, "meet", _whatever), (FileStore, "descends_from", _true)),
 }
@@ -235,7 +235,7 @@ def main(words: Sequence[str]) -> int:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     logging.basicConfig(format="%(asctime)s %(name)s %(levelname)s %(message)s")
     setup = msgspec.json.decode(words[0], type=Setup)
-    registers.MAX_IDLE, registers.SPARE = setup.idle, setup.idle // 10
+    registers.CACHE_SIZE, registers.CACHE_SLACK = setup.idle, setup.idle // 10
     spoil(setup.flaw)
     asyncio.run(serve(setup))
     return 0

@@ -23,9 +23,10 @@ from paxos import (
     ReadId,
     ServerId,
 )
-from paxos_adapters.disk_status import Known, Presence
+from paxos_adapters.disk_status import DiskStatus, Known
 from paxos_adapters.wire import (
-    Checked,
+    Authenticated,
+    Checksummed,
     Control,
     Encrypted,
     Key,
@@ -36,7 +37,6 @@ from paxos_adapters.wire import (
     Pong,
     Protection,
     Register,
-    Signed,
     Wire,
 )
 from paxos_adapters.wire.bounds import (
@@ -53,8 +53,8 @@ from paxos_adapters.wire.fragments import MAX_PARTS
 ONE, TWO, THREE = ServerId(1), ServerId(2), ServerId(3)
 MEMBERS = frozenset({ONE, TWO, THREE})
 OLD, NEW = Key(bytes(range(32))), Key(bytes(range(32, 64)))
-SIGNED = Signed(Keyring((OLD,)))
-PRESENCE = Presence("ab" * 8, 20, "cd" * 8, 10)
+SIGNED = Authenticated(Keyring((OLD,)))
+PRESENCE = DiskStatus("ab" * 8, 20, "cd" * 8, 10)
 KNOWN = Known(PRESENCE.session, PRESENCE.saves)
 SESSIONS = dict.fromkeys(MEMBERS, PRESENCE.session)
 DIGEST = bytes(range(8))
@@ -69,7 +69,7 @@ def protection(way: str) -> Protection:
     """One of the three."""
     if way == "encrypted":
         return Encrypted(Keyring((OLD,)))
-    return SIGNED if way == "signed" else Checked()
+    return SIGNED if way == "signed" else Checksummed()
 
 
 class End:
@@ -81,7 +81,7 @@ class End:
         protection: Protection = SIGNED,
         *,
         cluster: str = "demo",
-        presence: Presence = PRESENCE,
+        presence: DiskStatus = PRESENCE,
         digest: bytes = DIGEST,
         registered: dict[ServerId, str] | None = None,
     ) -> None:

@@ -1,8 +1,8 @@
 """Hostile datagrams for the wire: ``make fuzz``; a short form in test_wire_hostile.
 
-Whatever the bytes, ``Wire.open`` returns messages within all bounds, or raises Hostile. Most of
-them have a right tag all the same, as somebody with the keys could send them: otherwise nothing
-would ever be decoded.
+Whatever the bytes, ``Wire.open`` returns messages within all bounds, or raises RejectedDatagram.
+Most of them have a right tag all the same, as somebody with the keys could send them: otherwise
+nothing would ever be decoded.
 """
 
 # ruff: noqa: T201 - the counts are this program's output
@@ -17,7 +17,7 @@ from importlib.util import find_spec
 from random import Random, SystemRandom
 
 from paxos import Accept, Ballot
-from paxos_adapters.wire import Checked, Hostile, Protection
+from paxos_adapters.wire import Checksummed, Protection, RejectedDatagram
 from paxos_adapters.wire.bounds import MAX_DATAGRAM_BYTES
 from paxos_adapters.wire.frame import BODY_BYTES, HEADER_BYTES, LAYOUT, TAG_BYTES, Header
 from tests.support.wires import CONTROLS, MESSAGES, MISSING, ONE, TWO, End, protection
@@ -36,7 +36,7 @@ class Fuzzer:
         self.random = random
         self.way = way
         self.one = End(ONE, way)
-        self.plain = End(ONE, Checked())
+        self.plain = End(ONE, Checksummed())
         self.sealed = [self.fresh(self.one) for _ in range(50)]
 
     def datagram(self) -> bytes:
@@ -127,7 +127,7 @@ class Fuzzer:
 
 
 def fuzz(way: str, times: int, seed: int) -> Counter[str]:
-    """How so many datagrams ended. Lets through whatever ``Wire.open`` raises but Hostile."""
+    """How so many datagrams ended. Raises what ``Wire.open`` does, but for RejectedDatagram."""
     fuzzer, seen = Fuzzer(Random(seed), protection(way)), Counter[str]()
     two = End(TWO, fuzzer.way)
     for number in range(times):
@@ -136,7 +136,7 @@ def fuzz(way: str, times: int, seed: int) -> Counter[str]:
         datagram = fuzzer.datagram()
         try:
             opened = two.wire.open(datagram)
-        except Hostile as hostile:
+        except RejectedDatagram as hostile:
             seen[hostile.reason.name] += 1
         else:
             lines = *opened.messages, *opened.controls

@@ -31,9 +31,9 @@ from random import Random
 import msgspec
 
 from paxos import Accept, Ballot, ServerId
-from paxos_adapters.disk_status import Presence
+from paxos_adapters.disk_status import DiskStatus
 from paxos_adapters.udp.endpoint import Address
-from paxos_adapters.wire import Checked, Key, Keyring, Protection, Signed, Wire
+from paxos_adapters.wire import Authenticated, Checksummed, Key, Keyring, Protection, Wire
 from paxos_adapters.wire.bounds import MAX_DATAGRAM_BYTES
 from paxos_adapters.wire.frame import HEADER_BYTES, LAYOUT, TAG_BYTES, Header
 from tests.support.node_process import CLUSTER
@@ -173,12 +173,12 @@ class Attacker:
         self._middle = middle
         self._random = random = Random(setup.seed)
         keyring = Keyring.parse(setup.keys)
-        self._old = old = Signed(Keyring((Key(bytes(range(7, 39))),)))
+        self._old = old = Authenticated(Keyring((Key(bytes(range(7, 39))),)))
         self._fuzzers = {it: Fuzzer(random, old) for it in middle.sockets}
         self._foreign = {
-            "other cluster": _wires(middle, Signed(keyring), "another"),
+            "other cluster": _wires(middle, Authenticated(keyring), "another"),
             "old key": _wires(middle, old),
-            "no key": _wires(middle, Checked()),
+            "no key": _wires(middle, Checksummed()),
         }
         self._kinds = {
             "noise": self._noise,
@@ -296,7 +296,7 @@ class Attacker:
 
 
 def _wires(middle: Middle, way: Protection, cluster: str = CLUSTER) -> Mapping[int, Wire]:
-    presence = Presence("ab" * 8, 1 << 41, "cd" * 8, 1 << 40)
+    presence = DiskStatus("ab" * 8, 1 << 41, "cd" * 8, 1 << 40)
     return {
         me: Wire(
             cluster=cluster,

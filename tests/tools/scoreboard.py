@@ -43,8 +43,8 @@ from paxos import (
     QuorumError,
     QuorumSystem,
     ServerId,
+    explicit,
     flexible,
-    listed,
     majority,
     server,
     weighted,
@@ -288,7 +288,7 @@ def weights(*each: int, half: int | None = None) -> Callable[[], QuorumSystem]:
 def apart() -> QuorumSystem:
     """Quorums by name that miss each other."""
     one, *others = members(3)
-    return listed(phase1=[[one]], phase2=[others])
+    return explicit(phase1=[[one]], phase2=[others])
 
 
 LADDER = (

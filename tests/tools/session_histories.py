@@ -27,12 +27,12 @@ from tempfile import TemporaryDirectory
 from attrs import frozen
 
 from paxos import ServerId, majority
-from paxos_adapters.disk_status import Presence
+from paxos_adapters.disk_status import DiskStatus
 from paxos_adapters.file import FileStore
 from paxos_adapters.node import OlderCopy
 from paxos_adapters.udp.links import Link
 from paxos_adapters.udp.sessions import Registering, Sessions
-from paxos_adapters.wire import Control, Missing, Opened, Reason
+from paxos_adapters.wire import Control, Missing, Reason, Received
 
 STEPS = 400
 ROUNDS = 12
@@ -53,7 +53,7 @@ class Frame:
     number: int
     sender: ServerId
     receiver: ServerId
-    presence: Presence
+    presence: DiskStatus
     controls: tuple[Control, ...]
 
 
@@ -89,7 +89,7 @@ class Process:
         is_registered = self._links[frame.sender].session == frame.presence.session
         if is_registered and frame.number in self._seen:
             return
-        opened = Opened(frame.sender, frame.presence, is_registered, (), frame.controls, True)
+        opened = Received(frame.sender, frame.presence, is_registered, (), frame.controls, True)
         if is_registered:
             self._seen.add(frame.number)
             self.sessions.saw(opened)
@@ -138,7 +138,7 @@ class History:
             FileStore.create(place / "n.db", cluster="c", server=server, quorum=self.quorum).close()
 
     def send(
-        self, sender: ServerId, receiver: ServerId, said: Presence, controls: tuple[Control, ...]
+        self, sender: ServerId, receiver: ServerId, said: DiskStatus, controls: tuple[Control, ...]
     ) -> None:
         """A datagram is on its way."""
         self._sent.append(Frame(self._next(), sender, receiver, said, controls))

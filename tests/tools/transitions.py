@@ -27,12 +27,12 @@ from paxos import (
     Acceptor,
     Answer,
     Ballot,
-    Beat,
     Broadcast,
     Chosen,
     Election,
     From,
     Heartbeat,
+    HeartbeatTimer,
     Inquire,
     Learner,
     Nack,
@@ -48,8 +48,8 @@ from paxos import (
     ReadId,
     Reply,
     Request,
+    RetryTimer,
     ServerId,
-    Wake,
     acceptor,
     election,
     learner,
@@ -63,7 +63,7 @@ from paxos_lab.transitions import Transition, settle
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "docs"
-S1, S2, S3, STRANGER = map(ServerId, (1, 2, 3, 9))
+S1, S2, S3, NON_MEMBER = map(ServerId, (1, 2, 3, 9))
 THREE = majority([S1, S2, S3])
 MAX_ROUND = 3
 READ = ReadId(0, 1)
@@ -181,11 +181,11 @@ def _phase_events(state: Proposer[str]) -> Named[proposer.Event[str]]:
     yield "a stale `QueryTimer`", QueryTimer(OTHER_READ)
     if type(phase) is Preparing or type(phase) is Accepting:
         yield from _answers(state, phase)
-        yield f"`Wake`, {_refusals(phase)}", Wake(phase.ballot)
-        stranger = From(STRANGER, Promise(phase.ballot, FOUND))
+        yield f"`RetryTimer`, {_refusals(phase)}", RetryTimer(phase.ballot)
+        stranger = From(NON_MEMBER, Promise(phase.ballot, FOUND))
         yield "an answer from a stranger", stranger
     yield "an answer to another ballot", From(S2, Promise(FOUND.ballot, None))
-    yield "a stale `Wake`", Wake(FOUND.ballot)
+    yield "a stale `RetryTimer`", RetryTimer(FOUND.ballot)
     yield "`Chosen`", From(S2, Chosen(FOUND.ballot, "blue"))
 
 
@@ -280,7 +280,7 @@ def _votes(state: Learner[str]) -> Named[learner.Event[str]]:
         if voters:
             other = From(S3, Accepted(ballot, "blue"))
             yield "`Accepted`, another value under its ballot", other
-    yield "`Accepted` from a stranger", From(STRANGER, Accepted(Ballot(1, S1), "red"))
+    yield "`Accepted` from a stranger", From(NON_MEMBER, Accepted(Ballot(1, S1), "red"))
     yield "`Chosen`", Chosen(Ballot(1, S1), "red")
     if state.choice is not None:
         yield "`Chosen`, another value", Chosen(Ballot(MAX_ROUND, S1), "blue")
@@ -312,10 +312,10 @@ Hint: TypeAlias = tuple[election.Event, bool]
 def _beats(state: Election) -> Named[Hint]:
     yield "a heartbeat from a higher server", (From(S3, Heartbeat()), True)
     yield "a heartbeat from a lower server", (From(S1, Heartbeat()), True)
-    yield "a heartbeat from a stranger", (From(STRANGER, Heartbeat()), True)
-    yield "`Beat`, a quorum answers", (Beat(state.beat), True)
-    yield "`Beat`, no quorum answers", (Beat(state.beat), False)
-    yield "a stale `Beat`", (Beat(state.beat - 1), True)
+    yield "a heartbeat from a stranger", (From(NON_MEMBER, Heartbeat()), True)
+    yield "`HeartbeatTimer`, a quorum answers", (HeartbeatTimer(state.beat), True)
+    yield "`HeartbeatTimer`, no quorum answers", (HeartbeatTimer(state.beat), False)
+    yield "a stale `HeartbeatTimer`", (HeartbeatTimer(state.beat - 1), True)
 
 
 ELECTION = Role[Election, Hint](

@@ -31,12 +31,12 @@ from paxos import (
     ReadId,
     ServerId,
 )
-from paxos_adapters.disk_status import Known, Presence
+from paxos_adapters.disk_status import DiskStatus, Known
 from paxos_adapters.wire import (
-    Checked,
+    Authenticated,
+    Checksummed,
     Control,
     Encrypted,
-    Hostile,
     Key,
     Keyring,
     Line,
@@ -45,7 +45,7 @@ from paxos_adapters.wire import (
     Pong,
     Protection,
     Register,
-    Signed,
+    RejectedDatagram,
     Wire,
 )
 from paxos_adapters.wire.bounds import (
@@ -148,12 +148,12 @@ class Vectors(msgspec.Struct):
     hostile: list[Refused]
 
 
-def wire(me: int, protection: str, key: str | None, *, cluster: str, presence: Presence) -> Wire:
+def wire(me: int, protection: str, key: str | None, *, cluster: str, presence: DiskStatus) -> Wire:
     """One end, of any cluster."""
     keyring = Keyring((Key.parse(key),)) if key else None
-    guard: Protection = Checked()
+    guard: Protection = Checksummed()
     if keyring is not None:
-        guard = Signed(keyring) if protection == "signed" else Encrypted(keyring)
+        guard = Authenticated(keyring) if protection == "signed" else Encrypted(keyring)
     return Wire(
         cluster=cluster,
         me=ServerId(me),
@@ -244,7 +244,7 @@ def vector(
     key: Key | None,
     *,
     cluster: str = "demo",
-    presence: Presence = PRESENCE,
+    presence: DiskStatus = PRESENCE,
     servers: Numbers = (1, 2),
 ) -> Vector:
     """Seal it."""
@@ -268,7 +268,7 @@ def vectors() -> list[Vector]:
     return [
         *(vector(what, entries, "signed", OLD) for what, entries in SEALED),
         vector("another key", beat, "signed", NEW),
-        vector("the first session", beat, "signed", OLD, presence=Presence("ef" * 8, 1)),
+        vector("the first session", beat, "signed", OLD, presence=DiskStatus("ef" * 8, 1)),
         vector("another cluster", beat, "signed", OLD, cluster="größer"),
         vector(
             "the most saves and the highest server",
@@ -289,7 +289,7 @@ def hostile() -> list[Refused]:
     header, body = Header(*LAYOUT.unpack_from(whole)), whole[HEADER_BYTES:-TAG_BYTES]
 
     def tagged(body: bytes = body, header: Header = header) -> bytes:
-        return Signed(Keyring((OLD,))).close(LAYOUT.pack(*header), body)
+        return Authenticated(Keyring((OLD,))).close(LAYOUT.pack(*header), body)
 
     cases = {
         "no byte": b"",
@@ -356,7 +356,7 @@ def reason(datagram: bytes) -> str:
     two = wire(2, "signed", OLD.text, cluster="demo", presence=PRESENCE)
     try:
         two.open(datagram)
-    except Hostile as refusal:
+    except RejectedDatagram as refusal:
         return refusal.reason.name
     return "it is heard"
 

@@ -9,7 +9,7 @@ from paxos import Acceptor, Ballot, MaxRound, QuorumSystem, ServerId, UnknownSer
 from paxos import server as server_role
 from paxos.errors import assert_never
 from paxos_adapters.disk_status import Known
-from paxos_adapters.file.errors import BadName, BadPresence, NotBytes, TooLarge
+from paxos_adapters.file.errors import BadDiskStatus, BadName, NotBytes, TooLarge
 from paxos_adapters.file.identity import Identity, words_of
 from paxos_adapters.file.rows import SESSION_ID, Row, acceptor_row, round_row
 from paxos_adapters.numbers import whole
@@ -59,9 +59,9 @@ def row_of(decision: str, record: Record, saves: int) -> Row:
 
 
 def check_known(it: Known) -> None:
-    """Raise BadPresence if no disk can be known to be so."""
+    """Raise BadDiskStatus if no disk can be known to be so."""
     if not SESSION_ID.fullmatch(it.session) or not 0 <= it.saves <= MAX_COUNT:
-        raise BadPresence(it)
+        raise BadDiskStatus(it)
 
 
 def check_name(what: str, name: str) -> None:

@@ -18,7 +18,7 @@ class StoreError(PaxosError):
     """A file that cannot be used as a store, or not any more."""
 
 
-class AlreadyThere(StoreError):
+class StoreExists(StoreError):
     """A store was to be created where there is one, or where there was one."""
 
     def __init__(self, path: Path, there: str) -> None:
@@ -29,7 +29,7 @@ class AlreadyThere(StoreError):
         self.path = path
 
 
-class NotThere(StoreError):
+class StoreNotFound(StoreError):
     """A store was to be opened where there is none."""
 
     def __init__(self, path: Path, what: str) -> None:
@@ -40,7 +40,7 @@ class NotThere(StoreError):
         self.path = path
 
 
-class NoStore(StoreError):
+class NotAStore(StoreError):
     """A file that is something else."""
 
     def __init__(self, path: Path) -> None:
@@ -109,7 +109,7 @@ class NewerFormat(StoreError):
         self.path = path
 
 
-class Denied(StoreError):
+class StoreUnavailable(StoreError):
     """The system does not let the file be used."""
 
     def __init__(self, path: Path, cause: Exception) -> None:
@@ -121,7 +121,7 @@ class Denied(StoreError):
         self.path = path
 
 
-class InUse(StoreError):
+class StoreLocked(StoreError):
     """Another process, or this one, has the store open."""
 
     def __init__(self, path: Path) -> None:
@@ -132,7 +132,7 @@ class InUse(StoreError):
         self.path = path
 
 
-class Damaged(StoreError):
+class StoreCorrupted(StoreError):
     """What was saved is not what is there. Nothing was changed."""
 
     def __init__(self, path: Path, damage: str) -> None:
@@ -141,7 +141,7 @@ class Damaged(StoreError):
         self.damage = damage
 
 
-class Failed(StoreError):
+class SaveFailed(StoreError):
     """A save did not work out. This store saves nothing any more.
 
     What was to be saved may be on the disk, whole, or not be there at all: nobody can know. A
@@ -195,7 +195,7 @@ class NotBytes(StoreError, TypeError):
         )
 
 
-class BadPresence(StoreError, ValueError):
+class BadDiskStatus(StoreError, ValueError):
     """What is to be known of a peer's disk cannot be; nothing is remembered of it."""
 
     def __init__(self, known: object) -> None:

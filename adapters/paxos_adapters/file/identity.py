@@ -16,9 +16,9 @@ from typing import TypeAlias
 
 from attrs import Factory, field, frozen
 
-from paxos import QuorumError, QuorumSystem, ServerId, flexible, listed, weighted
+from paxos import QuorumError, QuorumSystem, ServerId, explicit, flexible, weighted
 from paxos.errors import assert_never
-from paxos.quorum import Counted, Listed, Weighted
+from paxos.quorum import BySize, ByWeight, Explicit
 
 FORMAT = 2
 KEY_BYTES, DIGEST_BYTES = 32, 8
@@ -28,13 +28,13 @@ Ids: TypeAlias = frozenset[ServerId]
 def words_of(quorum: QuorumSystem) -> str:
     """``quorum`` in canonical words, for example ``counted 1 2 3 phase1 2 phase2 2``."""
     match quorum:
-        case Counted():
+        case BySize():
             members = " ".join(map(str, sorted(quorum.members)))
             return f"counted {members} phase1 {quorum.phase1} phase2 {quorum.phase2}"
-        case Weighted():
+        case ByWeight():
             weights = " ".join(f"{it}={weight}" for it, weight in sorted(quorum.weights))
             return f"weighted {weights} phase1 {quorum.phase1} phase2 {quorum.phase2}"
-        case Listed():
+        case Explicit():
             return f"listed phase1 {_lists(quorum.phase1)} phase2 {_lists(quorum.phase2)}"
         case _:
             assert_never(quorum)
@@ -66,7 +66,7 @@ def _parsed(words: str) -> QuorumSystem:
         weights = {_id(server): int(weight) for server, weight in pairs}
         return weighted(weights, phase1=int(phase1), phase2=int(phase2))
     if kind == "listed" and not members:
-        return listed(phase1=_unlisted(phase1), phase2=_unlisted(phase2))
+        return explicit(phase1=_unlisted(phase1), phase2=_unlisted(phase2))
     raise ValueError(f"{kind[:40]!r} is not a kind of quorum system")
 
 

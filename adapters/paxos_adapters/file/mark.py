@@ -29,7 +29,7 @@ from attrs import frozen
 
 from paxos_adapters import forks
 from paxos_adapters.file import private
-from paxos_adapters.file.errors import Damaged, InUse, OlderFormat
+from paxos_adapters.file.errors import OlderFormat, StoreCorrupted, StoreLocked
 from paxos_adapters.file.identity import FORMAT
 
 MAGIC, FIRST_MAGIC = b"paxos mark 2", b"paxos mark 1"
@@ -40,7 +40,7 @@ APART_BYTES = 4096
 """The slots stand in different sectors, so that no torn write reaches both."""
 
 
-def beside(path: Path) -> Path:
+def mark_path(path: Path) -> Path:
     """Where the mark of the store at ``path`` stands."""
     return path.with_name(path.name + "-mark")
 
@@ -51,7 +51,7 @@ def unfinished(path: Path) -> Path:
 
 
 @frozen(order=True)
-class Said:
+class MarkContent:
     """What a mark says: how many saves, the total of what they left, the session, and the store.
 
     Before the first session, ``session`` is empty, and nothing was saved.
@@ -63,14 +63,14 @@ class Said:
     incarnation: bytes
 
 
-NOTHING = Said(0, 0, "", b"")
+NOTHING = MarkContent(0, 0, "", b"")
 
 
 class Mark:
     """The mark of one store, locked."""
 
     def __init__(self, store: Path, file: int) -> None:
-        """Raises InUse, OSError."""
+        """Raises StoreLocked, OSError."""
         self.said = NOTHING
         self._slot = 0
         self._store = store
@@ -79,7 +79,7 @@ class Mark:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             self._file.close()
-            raise InUse(store) from None
+            raise StoreLocked(store) from None
         except BaseException:
             self._file.close()
             raise
@@ -88,7 +88,7 @@ class Mark:
     def unfinished(cls, store: Path) -> Mark:
         """The mark of a store that is being made, still under another name.
 
-        Raises InUse, OSError.
+        Raises StoreLocked, OSError.
         """
         return cls(store, private.make_or_take(unfinished(store)))
 
@@ -97,11 +97,11 @@ class Mark:
 
         Raises FileExistsError, OSError.
         """
-        self.said = Said(0, 0, "", incarnation)
+        self.said = MarkContent(0, 0, "", incarnation)
         os.pwrite(self._file.fileno(), bytes(2 * APART_BYTES), 0)
         self._put(self.said)
         os.fsync(self._file)
-        os.link(unfinished(self._store), beside(self._store))
+        os.link(unfinished(self._store), mark_path(self._store))
 
     def is_at(self, path: Path) -> bool:
         """Whether this is the file at ``path``."""
@@ -111,9 +111,9 @@ class Mark:
     def open(cls, store: Path) -> Mark:
         """The mark of a store that is there.
 
-        Raises FileNotFoundError, InUse, Damaged, OlderFormat, OSError.
+        Raises FileNotFoundError, StoreLocked, StoreCorrupted, OlderFormat, OSError.
         """
-        mark = cls(store, private.take(beside(store)))
+        mark = cls(store, private.take(mark_path(store)))
         try:
             mark.said, mark._slot = _read(store, mark._file.fileno())
         except BaseException:
@@ -123,14 +123,14 @@ class Mark:
 
     def begin(self, session: str, saves: int, total: int) -> None:
         """Say that ``session`` has begun, and sync it. Raises OSError."""
-        self._put(Said(saves, total, session, self.said.incarnation))
+        self._put(MarkContent(saves, total, session, self.said.incarnation))
         os.fsync(self._file)
 
     def write(self, saves: int, total: int) -> None:
         """Say that so many saves are durable, and what they left. Raises OSError."""
-        self._put(Said(saves, total, self.said.session, self.said.incarnation))
+        self._put(MarkContent(saves, total, self.said.session, self.said.incarnation))
 
-    def _put(self, said: Said) -> None:
+    def _put(self, said: MarkContent) -> None:
         session = bytes.fromhex(said.session) if said.session else bytes(SESSION_BYTES)
         total = said.total.to_bytes(SUM_BYTES, "big")
         body = SLOT.pack(MAGIC, said.incarnation, session, said.saves, total)
@@ -147,20 +147,20 @@ class Mark:
             self._file.close()
 
 
-def peek(store: Path) -> Said:
+def peek(store: Path) -> MarkContent:
     """What the mark says, without the lock.
 
-    Raises FileNotFoundError, Damaged, OlderFormat, OSError.
+    Raises FileNotFoundError, StoreCorrupted, OlderFormat, OSError.
     """
-    file = os.open(beside(store), os.O_RDONLY | os.O_NOFOLLOW)
+    file = os.open(mark_path(store), os.O_RDONLY | os.O_NOFOLLOW)
     try:
         return _read(store, file)[0]
     finally:
         os.close(file)
 
 
-def _read(store: Path, file: int) -> tuple[Said, int]:
-    found: list[tuple[Said, int]] = []
+def _read(store: Path, file: int) -> tuple[MarkContent, int]:
+    found: list[tuple[MarkContent, int]] = []
     for slot in range(2):
         read = os.pread(file, SLOT_BYTES, APART_BYTES * slot)
         if read.startswith(FIRST_MAGIC):
@@ -169,9 +169,11 @@ def _read(store: Path, file: int) -> tuple[Said, int]:
         if len(read) == SLOT_BYTES and sum_ == _sum(body) and body.startswith(MAGIC):
             _, incarnation, session, saves, total = SLOT.unpack(body)
             name = session.hex() if any(session) else ""
-            found.append((Said(saves, int.from_bytes(total, "big"), name, incarnation), slot))
+            found.append(
+                (MarkContent(saves, int.from_bytes(total, "big"), name, incarnation), slot)
+            )
     if not found:
-        raise Damaged(store, f"{beside(store).name} does not say how often it was saved")
+        raise StoreCorrupted(store, f"{mark_path(store).name} does not say how often it was saved")
     return max(found)
 
 

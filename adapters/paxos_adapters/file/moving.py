@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from paxos_adapters.file.errors import InUse, StoreError
-from paxos_adapters.file.mark import Mark, beside, unfinished
+from paxos_adapters.file.errors import StoreError, StoreLocked
+from paxos_adapters.file.mark import Mark, mark_path, unfinished
 from paxos_adapters.file.opening import clear_draft, under_lock
 
 
@@ -30,9 +30,9 @@ class InTheWay(StoreError):
 
 
 def move_aside(path: Path, aside: Path) -> None:
-    """Move the store at ``path`` to ``aside``. Raises InUse, InTheWay, OSError."""
+    """Move the store at ``path`` to ``aside``. Raises StoreLocked, InTheWay, OSError."""
     if path.with_name(f"{path.name}-wal").exists():
-        raise InUse(path)
+        raise StoreLocked(path)
     pairs = _pairs(path, aside)
     for old, new in pairs:
         if os.path.lexists(new) and not _are_one(old, new):
@@ -47,7 +47,7 @@ def move_aside(path: Path, aside: Path) -> None:
 def finish_moving(path: Path, aside: Path) -> None:
     """Take up a move that was cut off after both new names were there.
 
-    Raises InUse, Denied, and what opening the mark raises.
+    Raises StoreLocked, StoreUnavailable, and what opening the mark raises.
     """
 
     def take_up(_: Path, mark: Mark) -> None:
@@ -77,7 +77,7 @@ def forget_unfinished(path: Path) -> None:
     """Take away what a creation that was cut off has left: second names of store and mark.
 
     The next creation at ``path`` would write to them. Only under the lock of the store there.
-    Raises AlreadyThere, OSError.
+    Raises StoreExists, OSError.
     """
     clear_draft(path)
     unfinished(path).unlink(missing_ok=True)
@@ -93,4 +93,4 @@ def sync_folder(path: Path) -> None:
 
 
 def _pairs(path: Path, aside: Path) -> Sequence[tuple[Path, Path]]:
-    return (path, aside), (beside(path), beside(aside))
+    return (path, aside), (mark_path(path), mark_path(aside))

@@ -28,15 +28,15 @@ from attrs import evolve, frozen
 from paxos_adapters.disk_status import NO_SESSION, Known
 from paxos_adapters.file import private
 from paxos_adapters.file.errors import (
-    AlreadyThere,
-    Denied,
     MembershipClosed,
     StoreError,
+    StoreExists,
+    StoreUnavailable,
     WrongMembers,
     WrongOwner,
 )
 from paxos_adapters.file.identity import FORMAT, Identity, key_of
-from paxos_adapters.file.mark import SESSION_BYTES, Mark, beside, peek, unfinished
+from paxos_adapters.file.mark import SESSION_BYTES, Mark, mark_path, peek, unfinished
 from paxos_adapters.file.reading import (
     Contents,
     connect_to_read,
@@ -85,14 +85,14 @@ class Opened:
 def create(path: Path, identity: Identity, fill: Fill | None = None) -> Opened:
     """Make the files of a new server; the incarnation is drawn here.
 
-    ``fill`` writes what it begins with: a commit, with saves of 1. Raises AlreadyThere, InUse,
+    ``fill`` writes what it begins with: a commit, with saves of 1. Raises StoreExists, StoreLocked,
     Denied, and what ``fill`` raises.
     """
     path = place(path)
     try:
         mark = Mark.unfinished(path)
     except (OSError, ValueError) as error:
-        raise Denied(path, error) from error
+        raise StoreUnavailable(path, error) from error
     try:
         _clear_the_way(path, mark)
         incarnation = token_bytes(16)
@@ -113,29 +113,30 @@ def create(path: Path, identity: Identity, fill: Fill | None = None) -> Opened:
 def open_file(path: Path, identity: Identity) -> Opened:
     """Open the files of a server that has run before; the incarnation is the one found there.
 
-    Raises NotThere, NoStore, InUse, WrongOwner, WrongMembers, MembershipClosed, OlderFormat,
-    NewerFormat, Damaged, Denied.
+    Raises StoreNotFound, NotAStore, StoreLocked, WrongOwner, WrongMembers, MembershipClosed,
+    OlderFormat, NewerFormat, Damaged, StoreUnavailable.
     """
     return under_lock(path, lambda path, mark: _settled(path, mark, identity))
 
 
 def place(path: Path) -> Path:
-    """Where a new store is to be, its folder without links. Raises Denied, AlreadyThere."""
+    """The path of a new store, its folder free of links. Raises StoreUnavailable, StoreExists."""
     try:
         if path.name in ("", ".."):
             raise FileNotFoundError(f"{str(path)!r} names no file")
         path = path.parent.resolve(strict=True) / path.name
         if is_beside_a_store(path):
-            raise AlreadyThere(path, "its name is one that another store uses")
+            raise StoreExists(path, "its name is one that another store uses")
         return path
     except (OSError, ValueError, RuntimeError) as error:
-        raise Denied(path, error) from error
+        raise StoreUnavailable(path, error) from error
 
 
 def under_lock(path: Path, use: Callable[[Path, Mark], T]) -> T:
     """Take the lock of a store that is there, and use it; the lock is kept if that goes well.
 
-    Raises NotThere, NoStore, InUse, Damaged, OlderFormat, Denied, and what ``use`` raises.
+    Raises StoreNotFound, NotAStore, StoreLocked, Damaged, OlderFormat, StoreUnavailable, and what
+    ``use`` raises.
     """
     path = located(path)
     try:
@@ -143,7 +144,7 @@ def under_lock(path: Path, use: Callable[[Path, Mark], T]) -> T:
     except FileNotFoundError as error:
         raise without_mark(path) from error
     except OSError as error:
-        raise Denied(path, error) from error
+        raise StoreUnavailable(path, error) from error
     try:
         for file in path, *(path.with_name(path.name + side) for side in SIDES):
             private.tighten(file)
@@ -156,7 +157,9 @@ def under_lock(path: Path, use: Callable[[Path, Mark], T]) -> T:
 
 
 def _refusal(path: Path, error: sqlite3.Error | OSError) -> StoreError:
-    return refusal(path, error) if isinstance(error, sqlite3.Error) else Denied(path, error)
+    return (
+        refusal(path, error) if isinstance(error, sqlite3.Error) else StoreUnavailable(path, error)
+    )
 
 
 def draft_of(path: Path) -> Path:
@@ -165,29 +168,29 @@ def draft_of(path: Path) -> Path:
 
 
 def _clear_the_way(path: Path, mark: Mark) -> None:
-    """Remove what a creation that was cut off has left. Raises AlreadyThere, InUse."""
+    """Remove what a creation that was cut off has left. Raises StoreExists, StoreLocked."""
     if os.path.lexists(path):
-        raise AlreadyThere(path, "there is a link" if path.is_symlink() else "there is a file")
-    if os.path.lexists(beside(path)):
-        saves = peek(path).saves if mark.is_at(beside(path)) else _saves_of_another(path)
+        raise StoreExists(path, "there is a link" if path.is_symlink() else "there is a file")
+    if os.path.lexists(mark_path(path)):
+        saves = peek(path).saves if mark.is_at(mark_path(path)) else _saves_of_another(path)
         if saves:
-            was = f"it is gone, and {beside(path).name} says that it was saved {saves:,} times"
-            raise AlreadyThere(path, was)
+            was = f"it is gone, and {mark_path(path).name} says that it was saved {saves:,} times"
+            raise StoreExists(path, was)
     for side in SIDES:
         if os.path.lexists(path.with_name(path.name + side)):
-            raise AlreadyThere(path, f"it is gone, and {path.name}{side} is there, a part of it")
+            raise StoreExists(path, f"it is gone, and {path.name}{side} is there, a part of it")
     clear_draft(path)
-    beside(path).unlink(missing_ok=True)
+    mark_path(path).unlink(missing_ok=True)
 
 
 def clear_draft(path: Path) -> None:
-    """Remove what stands where the store at ``path`` is made. Raises AlreadyThere, OSError.
+    """Remove what stands where the store at ``path`` is made. Raises StoreExists, OSError.
 
     A draft has no mark; what has one is the store of another server.
     """
     draft = draft_of(path)
-    if os.path.lexists(beside(draft)):
-        raise AlreadyThere(path, f"{draft.name}, where it would be made, is another store")
+    if os.path.lexists(mark_path(draft)):
+        raise StoreExists(path, f"{draft.name}, where it would be made, is another store")
     for leftover in draft, *(draft.with_name(draft.name + it) for it in SIDES):
         leftover.unlink(missing_ok=True)
 

@@ -25,17 +25,17 @@ from attrs import Factory, define, frozen
 from paxos import ServerId
 from paxos_adapters.disk_status import Known
 from paxos_adapters.file.errors import (
-    Damaged,
-    Denied,
-    InUse,
     NewerFormat,
-    NoStore,
-    NotThere,
+    NotAStore,
     OlderFormat,
+    StoreCorrupted,
     StoreError,
+    StoreLocked,
+    StoreNotFound,
+    StoreUnavailable,
 )
 from paxos_adapters.file.identity import FORMAT, Identity, key_of, quorum_of
-from paxos_adapters.file.mark import Said, beside, peek
+from paxos_adapters.file.mark import MarkContent, mark_path, peek
 from paxos_adapters.file.rows import (
     CLOSED,
     GET_ROWS,
@@ -87,8 +87,8 @@ def refusal(path: Path, error: Exception) -> StoreError:
     """What an error of SQLite means."""
     code: int | None = getattr(error, "sqlite_errorcode", None)
     if code == SHORT_READ or (None if code is None else code & 0xFF) in DAMAGE:
-        return Damaged(path, f"SQLite says: {error}")
-    return InUse(path) if is_busy(error) else Denied(path, error)
+        return StoreCorrupted(path, f"SQLite says: {error}")
+    return StoreLocked(path) if is_busy(error) else StoreUnavailable(path, error)
 
 
 def is_busy(error: Exception) -> bool:
@@ -112,16 +112,16 @@ def _lenient(text: bytes) -> str:
 
 
 def located(path: Path) -> Path:
-    """Where a store really is. Raises NotThere if there is no file or an empty one, Denied."""
+    """The real path of a store. Raises StoreNotFound without a file, StoreUnavailable."""
     try:
         found = path.resolve()
         is_empty = found.stat().st_size == 0
     except FileNotFoundError:
-        raise NotThere(path, "there is no such file") from None
+        raise StoreNotFound(path, "there is no such file") from None
     except (OSError, ValueError, RuntimeError) as error:
-        raise Denied(path, error) from error
+        raise StoreUnavailable(path, error) from error
     if is_empty:
-        raise NotThere(path, "it is empty")
+        raise StoreNotFound(path, "it is empty")
     return found
 
 
@@ -131,14 +131,17 @@ def without_mark(path: Path) -> StoreError:
         with path.open("rb") as file:
             is_database = file.read(len(MAGIC)) == MAGIC
     except OSError as error:
-        return Denied(path, error)
-    return Damaged(path, f"{beside(path).name} is gone") if is_database else NoStore(path)
+        return StoreUnavailable(path, error)
+    return (
+        StoreCorrupted(path, f"{mark_path(path).name} is gone") if is_database else NotAStore(path)
+    )
 
 
 def inspect(path: Path) -> Contents:
     """What the store at ``path`` holds; all of it is checked. Safe beside a server that uses it.
 
-    Raises NotThere, NoStore, OlderFormat, NewerFormat, Damaged, InUse, Denied.
+    Raises StoreNotFound, NotAStore, OlderFormat, NewerFormat, StoreCorrupted, StoreLocked,
+    StoreUnavailable.
     """
     path = located(path)
     try:
@@ -146,7 +149,7 @@ def inspect(path: Path) -> Contents:
     except FileNotFoundError as error:
         raise without_mark(path) from error
     except OSError as error:
-        raise Denied(path, error) from error
+        raise StoreUnavailable(path, error) from error
     return read(path, said)
 
 
@@ -162,10 +165,10 @@ def rows(path: Path) -> Iterator[Row]:
             yield row
 
 
-def read(path: Path, said: Said) -> Contents:
+def read(path: Path, said: MarkContent) -> Contents:
     """Read and check everything; ``said`` is what stands beside the file.
 
-    Raises OlderFormat, NewerFormat, Damaged, InUse, Denied.
+    Raises OlderFormat, NewerFormat, StoreCorrupted, StoreLocked, StoreUnavailable.
     """
     found = _Found()
     with _opened(path) as (connection, identity):
@@ -178,7 +181,7 @@ def read(path: Path, said: Said) -> Contents:
                 facts = {"event": "checking", "server": identity.server, "rows": number}
                 _logger.info("%s: %s rows are checked", path.name, f"{number:,}", extra=facts)
     if bytes.fromhex(identity.incarnation) != said.incarnation:
-        raise Damaged(path, f"{beside(path).name} belongs to another store")
+        raise StoreCorrupted(path, f"{mark_path(path).name} belongs to another store")
     _check_counts(path, found, said)
     _check_chain(path, found, said)
     last = found.running[0] if found.running else None
@@ -243,13 +246,15 @@ def _check_format(path: Path, connection: sqlite3.Connection) -> None:
     if number == 1:
         raise OlderFormat(path, number, FORMAT)
     if number != FORMAT:
-        raise Damaged(path, f"it says that it has format {number}, so it is not a store any more")
+        raise StoreCorrupted(
+            path, f"it says that it has format {number}, so it is not a store any more"
+        )
 
 
 def _check_structure(path: Path, connection: sqlite3.Connection) -> None:
     (verdict,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
     if verdict != "ok":
-        raise Damaged(path, f"SQLite says: {verdict}")
+        raise StoreCorrupted(path, f"SQLite says: {verdict}")
 
 
 GET_SCHEMA = "SELECT type, name, sql FROM sqlite_schema ORDER BY type, name"
@@ -267,12 +272,14 @@ def _check_schema(path: Path, connection: sqlite3.Connection) -> None:
     expected = _expected_schema()
     found = {(type_, name): sql for type_, name, sql in connection.execute(GET_SCHEMA)}
     for type_, name in found.keys() - expected.keys():
-        raise Damaged(path, f"it has the {type_} {name[:80]!r}, which this library did not make")
+        raise StoreCorrupted(
+            path, f"it has the {type_} {name[:80]!r}, which this library did not make"
+        )
     for type_, name in expected.keys() - found.keys():
-        raise Damaged(path, f"it has no {type_} {name!r}")
+        raise StoreCorrupted(path, f"it has no {type_} {name!r}")
     for (type_, name), sql in expected.items():
         if found[type_, name] != sql:
-            raise Damaged(path, f"the {type_} {name!r} is not as this library makes it")
+            raise StoreCorrupted(path, f"the {type_} {name!r} is not as this library makes it")
 
 
 GET_IDENTITY = "SELECT cluster, server, quorum, membership, incarnation, sum FROM identity"
@@ -288,14 +295,14 @@ def _identity(path: Path, connection: sqlite3.Connection) -> Identity:
                 quorum_of(words)
                 return Identity(cluster, ServerId(server), words, membership, incarnation)
             except ValueError as error:
-                raise Damaged(path, f"its quorum system makes no sense: {error}") from error
-    raise Damaged(path, "it does not say any more whose it is")
+                raise StoreCorrupted(path, f"its quorum system makes no sense: {error}") from error
+    raise StoreCorrupted(path, "it does not say any more whose it is")
 
 
 def _rows(
     path: Path, connection: sqlite3.Connection, identity: Identity
 ) -> Iterator[tuple[Row, bytes]]:
-    """Every row with its checksum. Raises Damaged for the first that is not as it was saved."""
+    """Every row with its checksum. Raises StoreCorrupted for the first that was altered."""
     for *what, sum_ in connection.execute(GET_ROWS):
         row = Row(*what)
         check_row(path, identity, row, sum_)
@@ -303,30 +310,34 @@ def _rows(
 
 
 def check_row(path: Path, identity: Identity, row: Row, sum_: object) -> None:
-    """Raise Damaged unless ``row`` is as it was saved."""
+    """Raise StoreCorrupted unless ``row`` is as it was saved."""
     if checksum(identity, row) != sum_:
-        raise Damaged(path, f"{row} is not as it was saved; it says {row.fields[:80]!r}")
+        raise StoreCorrupted(path, f"{row} is not as it was saved; it says {row.fields[:80]!r}")
     try:
         check_meaning(row)
     except ValueError as error:
-        raise Damaged(path, f"{row} makes no sense: {error}") from error
+        raise StoreCorrupted(path, f"{row} makes no sense: {error}") from error
 
 
-def _check_counts(path: Path, found: _Found, said: Said) -> None:
+def _check_counts(path: Path, found: _Found, said: MarkContent) -> None:
     if found.saves < said.saves:
         there = f"only the first {found.saves:,} are there"
-        raise Damaged(path, f"it was saved {said.saves:,} times, and {there}")
+        raise StoreCorrupted(path, f"it was saved {said.saves:,} times, and {there}")
     if found.saves == said.saves and found.total != said.total:
-        raise Damaged(path, "its parts are not of one time, as if some had been put back")
+        raise StoreCorrupted(path, "its parts are not of one time, as if some had been put back")
 
 
-def _check_chain(path: Path, found: _Found, said: Said) -> None:
+def _check_chain(path: Path, found: _Found, said: MarkContent) -> None:
     if len(found.running) != (1 if found.sessions else 0):
-        raise Damaged(path, "its chain of sessions does not have one end")
+        raise StoreCorrupted(path, "its chain of sessions does not have one end")
     if not said.session:
         return
     marked = found.marked
     end = None if marked is None else found.saves if marked.ended is None else marked.ended
     if end is None or end < said.saves:
-        what = f"session {said.session} with {said.saves:,} saves, which {beside(path).name} names"
-        raise Damaged(path, f"it does not descend from {what}: another copy of it was opened")
+        what = (
+            f"session {said.session} with {said.saves:,} saves, which {mark_path(path).name} names"
+        )
+        raise StoreCorrupted(
+            path, f"it does not descend from {what}: another copy of it was opened"
+        )

@@ -27,7 +27,7 @@ from typing import TypeAlias
 from attrs import frozen
 
 from paxos import QuorumSystem, Saved, ServerId
-from paxos_adapters.disk_status import Known, Presence
+from paxos_adapters.disk_status import DiskStatus, Known
 from paxos_adapters.file import opening
 from paxos_adapters.file.entries import (
     Entry,
@@ -37,7 +37,7 @@ from paxos_adapters.file.entries import (
     identity_of,
     row_of,
 )
-from paxos_adapters.file.errors import BadName, Closed, DiskBusy, Failed, Forked
+from paxos_adapters.file.errors import BadName, Closed, DiskBusy, Forked, SaveFailed
 from paxos_adapters.file.identity import Identity
 from paxos_adapters.file.opening import Opened
 from paxos_adapters.file.reading import check_row, refusal
@@ -103,8 +103,8 @@ class FileStore:
         """The empty memory of a server that has never run.
 
         ``membership`` is the id that was drawn for a change of members, "" for the first one.
-        Raises AlreadyThere, InUse, BadName and TooLarge, UnknownServer if ``server`` is not a
-        member, and Denied where the folder cannot be written.
+        Raises StoreExists, StoreLocked, BadName and TooLarge, UnknownServer if ``server`` is not a
+        member, and StoreUnavailable where the folder cannot be written.
         """
         return FileStore(
             opening.create(Path(path), identity_of(cluster, server, quorum, membership))
@@ -121,9 +121,9 @@ class FileStore:
     ) -> FileStore:
         """The memory of a server that has run before. Begins a session.
 
-        Raises NotThere, NoStore, InUse, WrongOwner, WrongMembers, MembershipClosed, OlderFormat,
-        NewerFormat, Damaged, what ``create`` raises for a name, and Denied where the file cannot be
-        read or written.
+        Raises StoreNotFound, NotAStore, StoreLocked, WrongOwner, WrongMembers, MembershipClosed,
+        OlderFormat, NewerFormat, Damaged, what ``create`` raises for a name, and StoreUnavailable
+        where the file cannot be read or written.
         """
         return FileStore(
             opening.open_file(Path(path), identity_of(cluster, server, quorum, membership))
@@ -131,14 +131,14 @@ class FileStore:
 
     # --- descent --------------------------------------------------------------------------------
 
-    def presence(self, entry: Known | None = None) -> Presence:
+    def presence(self, entry: Known | None = None) -> DiskStatus:
         """What this server says of its disk: its session, and one entry of its chain.
 
         ``entry`` is an earlier session with its end, for a receiver that knows that session; see
         ``ended``. If not said, it is the last session before this one.
         """
         entry = self._last if entry is None else entry
-        return Presence(self.session, self.saves, entry.session, entry.saves)
+        return DiskStatus(self.session, self.saves, entry.session, entry.saves)
 
     def ended(self, session: str) -> int | None:
         """How often the file had been saved at the end of an earlier ``session``.
@@ -169,7 +169,8 @@ class FileStore:
     def remember(self, peer: ServerId, known: Known | None) -> None:
         """Know this of a peer's disk, durably with the next commit; None: know nothing any more.
 
-        ``save(())`` commits it. Raises BadPresence; Closed and Failed if no commit can follow.
+        ``save(())`` commits it. Raises BadDiskStatus; Closed and SaveFailed if no commit can
+        follow.
         """
         if known is not None:
             check_known(known)
@@ -207,8 +208,8 @@ class FileStore:
     def load(self, decision: str) -> Saved[Record]:
         """A receipt for what was saved last for ``decision``; for nothing, if nothing was.
 
-        Does not wait for a save that is under way. Raises Damaged, Denied, BadName, TooLarge, and
-        Failed after a save that failed.
+        Does not wait for a save that is under way. Raises Damaged, StoreUnavailable, BadName,
+        TooLarge, and Failed after a save that failed.
         """
         check_name("the name of a decision", decision)
         with self._reading:
@@ -226,7 +227,7 @@ class FileStore:
 
         While another process keeps the file busy, a save waits, and ``waits`` says so; not with
         ``wait=False``, which raises DiskBusy. Raises TooLarge, BadName and NotBytes with nothing
-        saved; Failed if the disk did not take it, and from then on; Closed.
+        saved; SaveFailed if the disk did not take it, and from then on; Closed.
         """
         entries = tuple(batch)
         with self._saving:
@@ -255,8 +256,8 @@ class FileStore:
     def close(self) -> None:
         """Save what is known of peers, and let go of the file. May be called again.
 
-        A save that waits for another process is given up, with nothing written. Raises Failed if
-        what is known could not be saved; the file is let go of anyway.
+        A save that waits for another process is given up, with nothing written. Raises SaveFailed
+        if what is known could not be saved; the file is let go of anyway.
         """
         if os.getpid() != self._process:
             return
@@ -281,7 +282,7 @@ class FileStore:
             finally:
                 self._mark.close(sync=self._failure is None)
         except (sqlite3.Error, OSError) as error:
-            raise Failed(self.path, error) from error
+            raise SaveFailed(self.path, error) from error
 
     def __enter__(self) -> FileStore:
         return self
@@ -300,7 +301,7 @@ class FileStore:
         if self._is_closed:
             raise Closed(self.path)
         if self._failure is not None:
-            raise Failed(self.path, self._failure) from self._failure
+            raise SaveFailed(self.path, self._failure) from self._failure
 
     def _commit(self, rows: Sequence[Row], begin: Callable[[sqlite3.Connection], None]) -> None:
         try:
@@ -316,7 +317,7 @@ class FileStore:
             raise
         except BaseException as cause:
             self._failure = cause
-            raise Failed(self.path, cause) from cause
+            raise SaveFailed(self.path, cause) from cause
 
     def _take_news(self, saves: int) -> list[Row]:
         with self._noting:

@@ -18,7 +18,7 @@ from attrs import frozen
 
 from paxos import Acceptor, MaxRound, ServerId
 from paxos_adapters.file.entries import identity_of
-from paxos_adapters.file.errors import Denied
+from paxos_adapters.file.errors import StoreUnavailable
 from paxos_adapters.file.identity import Identity
 from paxos_adapters.file.moving import finish_moving, forget_unfinished, move_aside
 from paxos_adapters.file.opening import create, place
@@ -60,7 +60,7 @@ def adopt(artefact: Path, path: Path, server: ServerId) -> Adopted:
     change of members: a second file would not know what the first one promised.
 
     Raises BadArtefact, NotAMember, IsALink, NotClosed, NotReplaced, SettledOtherwise,
-    AlreadyThere, InTheWay, InUse, Unfinished, and what opening a file raises.
+    StoreExists, InTheWay, StoreLocked, Unfinished, and what opening a file raises.
     """
     whole = inspect_artefact(artefact)
     header = whole.header
@@ -73,7 +73,7 @@ def adopt(artefact: Path, path: Path, server: ServerId) -> Adopted:
     if not was_there:
         try:
             FileStore(create(path, new, partial(_fill, artefact, whole))).close()
-        except Denied as error:
+        except StoreUnavailable as error:
             raise Unfinished(path, error.__cause__ or error) from error
     return Adopted(new, whole, aside if aside.exists() else None, was_there)
 

@@ -13,8 +13,8 @@ from paxos_adapters.members.holding import held
 def close_files(paths: Sequence[Path]) -> list[Identity]:
     """Close files of stopped servers; whose they are. One that is closed stays as it is.
 
-    All are locked and read before the first is closed. Raises NotThere, NoStore, InUse,
-    OlderFormat, NewerFormat, Damaged, Denied.
+    All are locked and read before the first is closed. Raises StoreNotFound, NotAStore,
+    StoreLocked, OlderFormat, NewerFormat, Damaged, StoreUnavailable.
     """
     with held(paths) as files:
         for file in files:

@@ -16,7 +16,7 @@ from secrets import token_hex
 
 from attrs import evolve
 
-from paxos_adapters.file.errors import Damaged
+from paxos_adapters.file.errors import StoreCorrupted
 from paxos_adapters.file.mark import SESSION_BYTES, Mark
 from paxos_adapters.file.opening import empty_log, under_lock
 from paxos_adapters.file.reading import Contents, read
@@ -39,7 +39,7 @@ class Held:
             try:
                 self.note = note_of(self.contents.closed)
             except ValueError as error:
-                raise Damaged(path, str(error)) from error
+                raise StoreCorrupted(path, str(error)) from error
         with closing(connect_to_write(path)) as writer:
             empty_log(path, writer)
 
@@ -91,8 +91,8 @@ class Held:
 def held(paths: Sequence[Path]) -> Generator[list[Held], None, None]:
     """All of these files, each under its lock and read.
 
-    Raises NamedTwice, NotThere, NoStore, InUse, OlderFormat, NewerFormat, Damaged, Denied with
-    nothing done; Unfinished for what fails afterwards.
+    Raises NamedTwice, StoreNotFound, NotAStore, StoreLocked, OlderFormat, NewerFormat,
+    StoreCorrupted, StoreUnavailable with nothing done; Unfinished for what fails afterwards.
     """
     _check_different(paths)
     with ExitStack() as stack:

@@ -7,18 +7,18 @@ questions, alarms, saving, values <- node <- threaded.
 from paxos_adapters.arguments import BadArgument
 from paxos_adapters.node.errors import (
     BadValue,
-    Crowded,
     NoAnswer,
     NodeClosed,
-    NotEntered,
+    NotStarted,
     OutcomeUnknown,
+    TooManyRequests,
     Undecodable,
 )
 from paxos_adapters.node.node import Node
 from paxos_adapters.node.status import Descent, Status
 from paxos_adapters.node.threaded import ThreadedNode
 from paxos_adapters.node.values import Found
-from paxos_adapters.udp.errors import BadName, Insecure, NotTheMembers, OlderCopy, ServedBefore
+from paxos_adapters.udp.errors import BadName, Insecure, NotTheMembers, OlderCopy, StoreAlreadyUsed
 from paxos_adapters.udp.peer import Peer
 from paxos_adapters.udp.transport import DatagramTransport
 
@@ -26,7 +26,6 @@ __all__ = [
     "BadArgument",
     "BadName",
     "BadValue",
-    "Crowded",
     "DatagramTransport",
     "Descent",
     "Found",
@@ -34,13 +33,14 @@ __all__ = [
     "NoAnswer",
     "Node",
     "NodeClosed",
-    "NotEntered",
+    "NotStarted",
     "NotTheMembers",
     "OlderCopy",
     "OutcomeUnknown",
     "Peer",
-    "ServedBefore",
     "Status",
+    "StoreAlreadyUsed",
     "ThreadedNode",
+    "TooManyRequests",
     "Undecodable",
 ]

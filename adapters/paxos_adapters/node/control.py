@@ -27,25 +27,25 @@ from msgspec.json import Decoder, encode
 from paxos import PaxosError
 from paxos.errors import assert_never
 from paxos_adapters import forks
-from paxos_adapters.codecs import BRIEF
+from paxos_adapters.codecs import TRUNCATED
 from paxos_adapters.coding import Coder
-from paxos_adapters.host import Stopped
+from paxos_adapters.host import ServerStopped
 from paxos_adapters.limited_log import LimitedLog
 from paxos_adapters.node.control_protocol import (
     MAX_LINE_BYTES,
     Answer,
-    AskPropose,
-    AskRead,
-    AskState,
-    AskStatus,
-    AskWatch,
+    ChosenReply,
     ControlError,
-    IsChosen,
-    NothingIs,
-    Problem,
+    ErrorReply,
+    NotChosenReply,
+    ProposeRequest,
     Question,
-    StateIs,
-    StatusIs,
+    ReadRequest,
+    StateReply,
+    StateRequest,
+    StatusReply,
+    StatusRequest,
+    WatchRequest,
     reachable,
 )
 from paxos_adapters.node.errors import NoAnswer, NodeClosed, OutcomeUnknown
@@ -64,7 +64,7 @@ ACCEPT_AGAIN_S = 0.1
 """How long to wait before the next one is let in, if the system has no descriptor left."""
 
 _log = LimitedLog(logging.getLogger(__name__))
-Waiting: TypeAlias = AskPropose | AskRead | AskWatch
+Waiting: TypeAlias = ProposeRequest | ReadRequest | WatchRequest
 _question: Decoder[Question] = Decoder(Question)
 
 
@@ -161,12 +161,12 @@ class _Control:
                 line = await reader.readline()
             question = _question.decode(line)
         except TimeoutError:
-            return Problem("BadQuestion", f"no question came within {LINE_S:g} s.")
+            return ErrorReply("BadQuestion", f"no question came within {LINE_S:g} s.")
         except (ValueError, RecursionError) as error:  # Too long, too deep, or no UTF-8.
-            return Problem("BadQuestion", f"this is no question: {error}.")
-        if type(question) is AskStatus:
+            return ErrorReply("BadQuestion", f"this is no question: {error}.")
+        if type(question) is StatusRequest:
             return self._status()
-        if type(question) is AskState:
+        if type(question) is StateRequest:
             return self._state(question.name)
         if self._waiting >= MAX_WAITING:
             return _crowded(MAX_WAITING)
@@ -188,47 +188,47 @@ class _Control:
             gone.cancel()
             await asyncio.gather(asking, gone, return_exceptions=True)
 
-    def _status(self) -> StatusIs:
+    def _status(self) -> StatusReply:
         host, port, *_ = self._node.place
         at = str(host), int(port)
-        return StatusIs(self._node.file.identity.cluster, at, self._node.status())
+        return StatusReply(self._node.file.identity.cluster, at, self._node.status())
 
     def _state(self, name: str) -> Answer:
-        coder = Coder(BRIEF)
+        coder = Coder(TRUNCATED)
         try:
             state = self._node.state(name)
         except PaxosError as error:
-            return Problem(type(error).__name__, _words(error))
+            return ErrorReply(type(error).__name__, _words(error))
         peers = self._node.status().peers
         up = [self._node.me, *(it for it, peer in peers.items() if peer.is_up)]
         quorum = coder.encode(self._node.quorum)
-        return StateIs(self._node.me, quorum, coder.encode(state), up)
+        return StateReply(self._node.me, quorum, coder.encode(state), up)
 
     async def _answer(self, question: Waiting) -> Answer:
         try:
-            if type(question) is AskPropose:
+            if type(question) is ProposeRequest:
                 name, timeout_s = question.name, question.timeout_s
                 chosen = await self._node.propose(name, question.value, timeout_s=timeout_s)
-                return IsChosen(chosen)
-            if type(question) is AskRead:
+                return ChosenReply(chosen)
+            if type(question) is ReadRequest:
                 found = await self._node.read(question.name, timeout_s=question.timeout_s)
-                return NothingIs() if found is None else IsChosen(found.value)
-            if type(question) is AskWatch:
+                return NotChosenReply() if found is None else ChosenReply(found.value)
+            if type(question) is WatchRequest:
                 name, timeout_s = question.name, question.timeout_s
-                return IsChosen(await self._node.watch(name, timeout_s=timeout_s))
+                return ChosenReply(await self._node.watch(name, timeout_s=timeout_s))
         except PaxosError as error:
-            return Problem(type(error).__name__, _words(error))
+            return ErrorReply(type(error).__name__, _words(error))
         assert_never(question)
 
 
-def _crowded(others: int) -> Problem:
-    return Problem("Crowded", f"{others} others are asking already; ask again later.")
+def _crowded(others: int) -> ErrorReply:
+    return ErrorReply("TooManyRequests", f"{others} others are asking already; ask again later.")
 
 
 def _words(error: PaxosError) -> str:
     """What is wrong, for somebody who has a command line and no node in their program."""
-    stopped = error if isinstance(error, Stopped) else error.__cause__
-    if not isinstance(stopped, Stopped):
+    stopped = error if isinstance(error, ServerStopped) else error.__cause__
+    if not isinstance(stopped, ServerStopped):
         return str(error)
     cause = str(stopped.cause).rstrip(".")
     is_closed = isinstance(stopped.cause, NodeClosed)

@@ -16,8 +16,8 @@ from paxos_adapters.node.control_protocol import (
     Answer,
     ControlError,
     Question,
-    beside,
     reachable,
+    socket_path,
 )
 
 _answer: Decoder[Answer] = Decoder(Answer)
@@ -56,7 +56,7 @@ def ask(data: Path, question: Question, *, patience_s: float | None) -> Answer:
     line = encode(question) + b"\n"
     if len(line) > MAX_LINE_BYTES:
         raise TooLong(len(line))
-    path = beside(data)
+    path = socket_path(data)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
         sock.settimeout(patience_s)
         _connect(sock, data, path)

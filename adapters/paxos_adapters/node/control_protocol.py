@@ -41,7 +41,7 @@ class _Answer(Struct, frozen=True, tag_field="answer", forbid_unknown_fields=Tru
 
 
 @final
-class AskPropose(_Ask, frozen=True, tag="propose"):
+class ProposeRequest(_Ask, frozen=True, tag="propose"):
     """Get ``value`` chosen for ``name``: ``Node.propose``."""
 
     name: str
@@ -50,7 +50,7 @@ class AskPropose(_Ask, frozen=True, tag="propose"):
 
 
 @final
-class AskRead(_Ask, frozen=True, tag="read"):
+class ReadRequest(_Ask, frozen=True, tag="read"):
     """What is chosen for ``name``: ``Node.read``."""
 
     name: str
@@ -58,7 +58,7 @@ class AskRead(_Ask, frozen=True, tag="read"):
 
 
 @final
-class AskWatch(_Ask, frozen=True, tag="watch"):
+class WatchRequest(_Ask, frozen=True, tag="watch"):
     """What is chosen for ``name``, as soon as something is: ``Node.watch``."""
 
     name: str
@@ -66,31 +66,31 @@ class AskWatch(_Ask, frozen=True, tag="watch"):
 
 
 @final
-class AskStatus(_Ask, frozen=True, tag="status"):
+class StatusRequest(_Ask, frozen=True, tag="status"):
     """How the node is: ``Node.status``."""
 
 
 @final
-class AskState(_Ask, frozen=True, tag="state"):
+class StateRequest(_Ask, frozen=True, tag="state"):
     """What the node holds and knows of ``name``: ``Node.state``."""
 
     name: str
 
 
 @final
-class IsChosen(_Answer, frozen=True, tag="chosen"):
+class ChosenReply(_Answer, frozen=True, tag="chosen"):
     """What is chosen."""
 
     value: bytes
 
 
 @final
-class NothingIs(_Answer, frozen=True, tag="nothing"):
+class NotChosenReply(_Answer, frozen=True, tag="nothing"):
     """Nothing was chosen when it was asked."""
 
 
 @final
-class StatusIs(_Answer, frozen=True, tag="status"):
+class StatusReply(_Answer, frozen=True, tag="status"):
     """How the node is, and where it listens."""
 
     cluster: str
@@ -99,7 +99,7 @@ class StatusIs(_Answer, frozen=True, tag="status"):
 
 
 @final
-class StateIs(_Answer, frozen=True, tag="state"):
+class StateReply(_Answer, frozen=True, tag="state"):
     """What server ``me`` holds and knows, as recordings write it, and who is ``up``, as it sees it.
 
     Long values are cut.
@@ -112,15 +112,15 @@ class StateIs(_Answer, frozen=True, tag="state"):
 
 
 @final
-class Problem(_Answer, frozen=True, tag="problem"):
+class ErrorReply(_Answer, frozen=True, tag="problem"):
     """Why there is no answer; ``kind`` is the name of the error that a node raises."""
 
     kind: str
     text: str
 
 
-Question: TypeAlias = AskPropose | AskRead | AskWatch | AskStatus | AskState
-Answer: TypeAlias = IsChosen | NothingIs | StatusIs | StateIs | Problem
+Question: TypeAlias = ProposeRequest | ReadRequest | WatchRequest | StatusRequest | StateRequest
+Answer: TypeAlias = ChosenReply | NotChosenReply | StatusReply | StateReply | ErrorReply
 
 
 class ControlError(PaxosError):
@@ -131,7 +131,7 @@ class ControlError(PaxosError):
         self.path = path
 
 
-def beside(data: Path) -> Path:
+def socket_path(data: Path) -> Path:
     """Where the server whose memory ``data`` is listens to its own machine."""
     data = data.resolve()
     return data.with_name(data.name + ".sock")

@@ -39,7 +39,7 @@ def outcome_unknown(name: str, why: str) -> str:
     )
 
 
-class Crowded(PaxosError):
+class TooManyRequests(PaxosError):
     """Too much is asked at a time."""
 
     def __init__(self, count: int, size_bytes: int) -> None:
@@ -50,7 +50,7 @@ class Crowded(PaxosError):
         )
 
 
-class NotEntered(PaxosError):
+class NotStarted(PaxosError):
     """A node was asked for something before it was entered."""
 
     def __init__(self) -> None:

@@ -134,8 +134,8 @@ def _proven(status: Status) -> Figures:
 
 def _trips(status: Status) -> Figures:
     for peer, it in status.peers.items():
-        if it.trip_s is not None:
-            yield it.trip_s, {"paxos.peer": int(peer)}
+        if it.round_trip_s is not None:
+            yield it.round_trip_s, {"paxos.peer": int(peer)}
 
 
 def _refused(status: Status) -> Figures:

@@ -36,36 +36,36 @@ from paxos import (
     From,
     Message,
     PaxosError,
+    RetryTimer,
     Saved,
     ServerId,
+    SetTimer,
     To,
-    Wake,
-    WakeMe,
     server,
 )
-from paxos.server import Wakeup
+from paxos.server import ServerTimer
 from paxos_adapters import arguments, forks, numbers
 from paxos_adapters.file import FileStore
 from paxos_adapters.guard import Guard
-from paxos_adapters.host import DEFAULT_PACE, Pace, Stopped
+from paxos_adapters.host import DEFAULT_TIMEOUTS, ServerStopped, Timeouts
 from paxos_adapters.node.errors import (
     LEFT,
     TOO_LATE,
     NoAnswer,
     NodeClosed,
-    NotEntered,
+    NotStarted,
     OutcomeUnknown,
     outcome_unknown,
 )
-from paxos_adapters.node.pending import Answer, Questions
+from paxos_adapters.node.pending import Answer, PendingRequests
 from paxos_adapters.node.registers import Registers, Waiting
-from paxos_adapters.node.saving import QUICK_S, Saver
+from paxos_adapters.node.saving import INLINE_SAVE_S, AdaptiveSaver
 from paxos_adapters.node.status import Descent, Status
-from paxos_adapters.node.timers import Alarm, Alarms
+from paxos_adapters.node.timers import Alarm, TimerWheel
 from paxos_adapters.node.tolerance import tolerance
 from paxos_adapters.node.values import Found, Values
-from paxos_adapters.ports import Codec, Witness
-from paxos_adapters.udp.endpoint import Address, Place
+from paxos_adapters.ports import Codec, Observer
+from paxos_adapters.udp.endpoint import Address, SocketAddress
 from paxos_adapters.udp.errors import check_name
 from paxos_adapters.udp.mesh import Mesh
 from paxos_adapters.udp.sessions import Registering
@@ -88,21 +88,21 @@ class Node(Generic[V]):
         protection: Protection | None = None,
         insecure: bool = False,
         strict: bool = False,
-        pace: Pace = DEFAULT_PACE,
+        timeouts: Timeouts = DEFAULT_TIMEOUTS,
         random: Random | None = None,
-        quick_s: float = QUICK_S,
-        witness: Witness[bytes] | None = None,
+        inline_save_s: float = INLINE_SAVE_S,
+        observer: Observer[bytes] | None = None,
     ) -> None:
         """The server whose memory ``file`` is; ``addresses`` are those of all members.
 
         ``codec`` turns the values of this program into bytes: docs/codecs.md. Nothing else does.
 
         It listens at ``listen``, at its own address if not said. Without ``protection`` a checksum
-        finds accidents and nothing else: only for loopback addresses, or if ``insecure``.
-        It votes once a quorum, itself included, has acknowledged its session; if ``strict``, once
-        more than half of the others have, which proves that no older copy of the file has voted.
-        A save is waited for as long as the last one took less than ``quick_s``, and else made in a
-        thread: always, if that is 0. ``witness`` is told what happens, in bytes: a recorder, for
+        finds accidents and nothing else: only for loopback addresses, or if ``insecure``. It votes
+        once a quorum, itself included, has acknowledged its session; if ``strict``, once more than
+        half of the others have, which proves that no older copy of the file has voted. A save is
+        waited for as long as the last one took less than ``inline_save_s``, and else made in a
+        thread: always, if that is 0. ``observer`` is told what happens, in bytes: a recorder, for
         example.
 
         The file says which server this is, who the members are, and what their quorums are. Raises
@@ -110,12 +110,12 @@ class Node(Generic[V]):
         those of the members; BadAddress for addresses that can never work; Insecure; OlderCopy if
         the file was found to be one before.
         """
-        self._quick_s = numbers.seconds("quick_s", quick_s)
+        self._inline_save_s = numbers.seconds("quick_s", inline_save_s)
         arguments.fits("codec", codec, Codec)
-        arguments.one_of("pace", pace, Pace)
+        arguments.one_of("timeouts", timeouts, Timeouts)
         arguments.one_of("random", random, Random, NoneType)
-        if witness is not None:
-            arguments.fits("witness", witness, Witness)
+        if observer is not None:
+            arguments.fits("observer", observer, Observer)
         numbers.servers(addresses)
         self.me = file.identity.server
         self.file = file
@@ -130,17 +130,17 @@ class Node(Generic[V]):
             listen=listen,
             strict=strict,
         )
-        self._pace = pace
+        self._timeouts = timeouts
         self._random = Random() if random is None else random
-        self._witness = witness
-        self._questions = Questions(session=int(file.session, 16))
+        self._witness = observer
+        self._questions = PendingRequests(session=int(file.session, 16))
         self._events: deque[tuple[str, server.Event[bytes]]] = deque()
         self._reports: deque[tuple[str, server.Report[bytes]]] = deque()
         self.guard = Guard(self._stop)
         self._turn, self._turn_end = self.guard(self._take_turn), self.guard(self._finish_turn)
-        self._alarms = Alarms(self._ring, self.guard)
-        self._saver: Saver | None = None
-        self._stopped: Stopped | None = None
+        self._alarms = TimerWheel(self._ring, self.guard)
+        self._saver: AdaptiveSaver | None = None
+        self._stopped: ServerStopped | None = None
         self._process = os.getpid()
         self._end = asyncio.Event()
 
@@ -149,15 +149,15 @@ class Node(Generic[V]):
     async def __aenter__(self) -> Self:
         """Listen.
 
-        Raises AddressError, ThreadNotStarted, Failed if nothing can be saved, and ServedBefore if
-        this open file was served before.
+        Raises AddressError, ThreadNotStarted, Failed if nothing can be saved, and StoreAlreadyUsed
+        if this open file was served before.
         """
         self._mesh.claim()
         self._loop = asyncio.get_running_loop()
         try:
-            self._saver = Saver(
+            self._saver = AdaptiveSaver(
                 lambda it: self.file.save(it),
-                self._quick_s,
+                self._inline_save_s,
                 self.guard,
                 save_now=lambda it: self.file.save(it, wait=False),
             )
@@ -173,7 +173,7 @@ class Node(Generic[V]):
 
     async def _open(self) -> None:
         self._registers = Registers(
-            self.me, self.quorum, load=self.file.load, perform=self._perform, witness=self._witness
+            self.me, self.quorum, load=self.file.load, perform=self._perform, observer=self._witness
         )
         self._registers.reserved(self.file.save([self._registers.block()]))
         await self._mesh.open(self._hear, self._turn, self.guard)
@@ -199,7 +199,7 @@ class Node(Generic[V]):
             await self._saver.close()
             await self._mesh.closed()
 
-    async def stopped(self) -> Stopped:
+    async def stopped(self) -> ServerStopped:
         """Wait until the node has stopped, by itself or since it was closed, and say why.
 
         Raises Forked.
@@ -210,14 +210,14 @@ class Node(Generic[V]):
         return self._stopped
 
     @property
-    def place(self) -> Place:
+    def place(self) -> SocketAddress:
         """Where it listens, as the system says it. Raises Forked."""
         forks.check(self._process, self.file.path)
         return self._mesh.place
 
     def _stop(self, cause: BaseException) -> None:
         if self._stopped is None:
-            self._stopped = Stopped(self.me, cause)
+            self._stopped = ServerStopped(self.me, cause)
             self._end.set()
             if not isinstance(cause, NodeClosed):
                 facts = {"event": "stopped", "server": self.me, "reason": type(cause).__name__}
@@ -236,12 +236,12 @@ class Node(Generic[V]):
         """Get a value chosen for ``name``: ``value``, unless another one is or may be already.
 
         The call itself encodes ``value``: from then on the object is the caller's again, before
-        anything is awaited. With nothing begun it raises NotEntered, Stopped, BadName,
+        anything is awaited. With nothing begun it raises NotStarted, ServerStopped, BadName,
         BadNumber, TooLarge, and BadValue for a value that the codec does not bring back equal.
 
         Awaited, it returns what is chosen. Raises OutcomeUnknown after ``timeout_s``, or if the
         node stops before there is an answer; Undecodable for another value that is chosen, if the
-        codec does not know it; with nothing begun Crowded and Stopped.
+        codec does not know it; with nothing begun TooManyRequests and ServerStopped.
 
         Too late, or cancelled, what was begun goes on until there is an answer, and
         ``status().unresolved`` counts it. The CancelledError has a note that says so, which
@@ -265,7 +265,7 @@ class Node(Generic[V]):
         and returns the value that is chosen; also if the caller of that proposal has left.
 
         Raises NoAnswer after ``timeout_s`` or if the node stops; Undecodable if the codec does not
-        know the value; BadName, BadNumber, Crowded, NotEntered and Stopped.
+        know the value; BadName, BadNumber, TooManyRequests, NotStarted and ServerStopped.
         """
         timeout_s = self._check(name, timeout_s)
         answer = self._questions.read(name)
@@ -295,9 +295,9 @@ class Node(Generic[V]):
 
         Raises NoAnswer as soon as the node stops.
         """
-        wish = WakeMe[Wakeup](Wake(NO_BALLOT), attempt)
+        wish = SetTimer[ServerTimer](RetryTimer(NO_BALLOT), attempt)
         with suppress(TimeoutError):
-            async with asyncio.timeout(self._pace.delay_s(wish, self._random)):
+            async with asyncio.timeout(self._timeouts.delay_s(wish, self._random)):
                 await self._end.wait()
         if self._stopped is not None:
             raise NoAnswer(name, str(self._stopped)) from self._stopped
@@ -305,16 +305,16 @@ class Node(Generic[V]):
     def state(self, name: str) -> server.Server[bytes]:
         """What this server holds and knows of ``name``, encoded; some may wait for a save.
 
-        Raises BadName, NotEntered and Stopped, and what loading raises.
+        Raises BadName, NotStarted and ServerStopped, and what loading raises.
         """
         self._check(name)
         return self._registers.of(name).state
 
     def status(self) -> Status:
-        """How it is now. Raises NotEntered and Forked."""
+        """How it is now. Raises NotStarted and Forked."""
         forks.check(self._process, self.file.path)
         if self._saver is None:
-            raise NotEntered
+            raise NotStarted
         peers = self._mesh.peers()
         up = frozenset(it for it, peer in peers.items() if peer.is_up) | {self.me}
         return Status(
@@ -343,7 +343,7 @@ class Node(Generic[V]):
         """``timeout_s``, checked like all else that a program passes in."""
         forks.check(self._process, self.file.path)
         if self._saver is None:
-            raise NotEntered
+            raise NotStarted
         if self._stopped is not None:
             raise self._stopped
         check_name(name)
@@ -364,7 +364,7 @@ class Node(Generic[V]):
                 return await answer
         except TimeoutError:
             raise late(name, TOO_LATE) from None
-        except Stopped as stopped:
+        except ServerStopped as stopped:
             raise late(name, str(stopped)) from stopped
         except asyncio.CancelledError as cancelled:
             if self._questions.goes_on(name, answer):
@@ -411,7 +411,7 @@ class Node(Generic[V]):
     def _is_at_work(self) -> bool:
         return self._stopped is None and self._mesh.registration.is_open
 
-    def _save(self, saver: Saver) -> None:
+    def _save(self, saver: AdaptiveSaver) -> None:
         waiting, sessions = self._registers.take(), self._mesh.uncommitted()
         if waiting or sessions:
             saved = partial(self._saved, waiting, sessions)
@@ -423,9 +423,9 @@ class Node(Generic[V]):
         elif type(effect) is Broadcast:
             for member in self._members:
                 self._post(member, name, effect.message)
-        elif type(effect) is WakeMe:
-            delay_s = self._pace.delay_s(effect, self._random)
-            self._alarms.set(name, effect.wake, delay_s)
+        elif type(effect) is SetTimer:
+            delay_s = self._timeouts.delay_s(effect, self._random)
+            self._alarms.set(name, effect.timer, delay_s)
         else:
             self._reports.append((name, effect))
 

@@ -24,8 +24,8 @@ from attrs import define
 
 from paxos import Done, NothingChosen, NotYetChosen, Propose, Read, ReadId, server
 from paxos.errors import assert_never
-from paxos_adapters.host import Stopped
-from paxos_adapters.node.errors import MAX_ASKED, MAX_ASKED_BYTES, Crowded
+from paxos_adapters.host import ServerStopped
+from paxos_adapters.node.errors import MAX_ASKED, MAX_ASKED_BYTES, TooManyRequests
 
 Answer: TypeAlias = "asyncio.Future[server.Report[bytes]]"
 
@@ -49,7 +49,7 @@ class _Asked:
             waiting.pop(answer, None)
 
 
-class Questions:
+class PendingRequests:
     """What a program has asked a node, and has not been told yet."""
 
     def __init__(self, session: int) -> None:
@@ -72,13 +72,13 @@ class Questions:
         return sum(it not in self._waiting for it in proposals)
 
     def propose(self, name: str, value: bytes) -> Answer:
-        """Wait until a value is chosen for ``name``: ``value``, maybe. Raises Crowded."""
+        """Wait until a value is chosen for ``name``: ``value``, maybe. Raises TooManyRequests."""
         answer, asked = self._ask(name, len(value))
         asked.proposals[answer] = value
         return answer
 
     def read(self, name: str) -> Answer:
-        """Wait until it is known whether a value is chosen for ``name``. Raises Crowded."""
+        """Wait until it is known whether a value is chosen for ``name``. Raises TooManyRequests."""
         answer, asked = self._ask(name, 0)
         asked.readers[answer] = None
         return answer
@@ -86,7 +86,7 @@ class Questions:
     def _ask(self, name: str, size_bytes: int) -> tuple[Answer, _Asked]:
         count, waiting_bytes = len(self._waiting), self._waiting_bytes
         if count >= MAX_ASKED or waiting_bytes + size_bytes > MAX_ASKED_BYTES:
-            raise Crowded(count, waiting_bytes)
+            raise TooManyRequests(count, waiting_bytes)
         answer: Answer = asyncio.get_running_loop().create_future()
         self._waiting[answer] = size_bytes
         self._waiting_bytes += size_bytes
@@ -148,7 +148,7 @@ class Questions:
         elif type(report) is not NothingChosen and type(report) is not NotYetChosen:
             assert_never(report)
 
-    def end(self, error: Stopped) -> None:
+    def end(self, error: ServerStopped) -> None:
         """There will be no answers: tell everybody why."""
         for asked in self._asked.values():
             for answer in (*asked.proposals, *asked.readers, *asked.served):

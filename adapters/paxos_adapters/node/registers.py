@@ -53,7 +53,7 @@ from paxos import (
 from paxos.proposer import Accepting, Preparing
 from paxos.reader import Querying
 from paxos_adapters.file.reserved_rounds import RESERVED, kept, reserved
-from paxos_adapters.ports import Witness
+from paxos_adapters.ports import Observer
 
 BLOCK_ROUNDS = 1_000
 MAX_AHEAD = 1 << 40
@@ -62,10 +62,10 @@ MAX_AHEAD = 1 << 40
 MAX_WAITING, MAX_WAITING_BYTES = 10_000, 64 << 20
 """How many steps may wait for a save, and how many bytes of values, before messages are dropped."""
 
-MAX_IDLE, SPARE = 10_000, 1_000
+CACHE_SIZE, CACHE_SLACK = 10_000, 1_000
 """How many idle registers stay in memory, and how many more there may be before any is dropped."""
 
-MAX_IDLE_BYTES, SPARE_BYTES = 64 << 20, 8 << 20
+CACHE_BYTES, CACHE_SLACK_BYTES = 64 << 20, 8 << 20
 """The same, for the bytes of their values."""
 
 MAX_NAMES, MAX_BYTES = 12_000, 80 << 20
@@ -122,23 +122,23 @@ class Registers:
         *,
         load: Callable[[str], Saved[server.Record[bytes]]],
         perform: Callable[[str, server.Effect[bytes]], None],
-        witness: Witness[bytes] | None = None,
+        observer: Observer[bytes] | None = None,
     ) -> None:
         """Rounds begin above those that were reserved before; a new block must be saved first.
 
-        ``witness`` is told what happens.
+        ``observer`` is told what happens.
         """
         self.me = me
         self.quorum = quorum
         self._load = load
         self._perform = perform
-        self._witness = witness
+        self._witness = observer
         self._open: OrderedDict[str, Register] = OrderedDict()
         self._waiting: list[Waiting] = []
         self._waiting_bytes = self._bytes = self._leaving = 0
         self._block = self._floor = self._ceiling = reserved(load(RESERVED).records)
         self._promised = kept((Acceptor[bytes](),), self._block)[0].promised
-        self._full, self._full_bytes = MAX_IDLE + SPARE, MAX_IDLE_BYTES + SPARE_BYTES
+        self._full, self._full_bytes = CACHE_SIZE + CACHE_SLACK, CACHE_BYTES + CACHE_SLACK_BYTES
         self.dropped = Counter[str]()
 
     def __len__(self) -> int:
@@ -291,7 +291,7 @@ class Registers:
     def saved(self, waiting: Sequence[Waiting], receipt: Saved[server.Record[bytes]]) -> None:
         """Let out what waited, now that ``receipt`` says that its entries are durable.
 
-        Raises WrongReceipt if it does not say so.
+        Raises NotSaved if it does not say so.
         """
         self.reserved(receipt)
         for name, outbound in waiting:
@@ -311,7 +311,7 @@ class Registers:
                 self._witness.saved(self.me, name, 1)
             for effect in free.messages:
                 self._perform(name, effect)
-        self._full, self._full_bytes = MAX_IDLE + SPARE, MAX_IDLE_BYTES + SPARE_BYTES
+        self._full, self._full_bytes = CACHE_SIZE + CACHE_SLACK, CACHE_BYTES + CACHE_SLACK_BYTES
         self._make_room()
 
     def reserved(self, receipt: Saved[server.Record[bytes]]) -> None:
@@ -344,7 +344,7 @@ class Registers:
             return
         *older, _ = self._open.items()
         for name, register in older:
-            if (count <= MAX_IDLE and size_bytes <= MAX_IDLE_BYTES) or self._is_slow:
+            if (count <= CACHE_SIZE and size_bytes <= CACHE_BYTES) or self._is_slow:
                 break
             if register.leaving:
                 size_bytes -= register.size_bytes
@@ -355,8 +355,8 @@ class Registers:
                     register.leaving = True
                     self._leaving += 1
                     self._wait(name, register, AfterSave(register.state.acceptor, ()))
-        self._full = max(MAX_IDLE, count) + SPARE
-        self._full_bytes = max(MAX_IDLE_BYTES, size_bytes) + SPARE_BYTES
+        self._full = max(CACHE_SIZE, count) + CACHE_SLACK
+        self._full_bytes = max(CACHE_BYTES, size_bytes) + CACHE_SLACK_BYTES
 
     def _drop(self, name: str, register: Register) -> bool:
         """Drop the register if it is idle. False, if its promise must be saved before."""

@@ -19,23 +19,23 @@ from typing import TypeAlias
 
 from paxos import Saved, server
 from paxos_adapters.file import DiskBusy
-from paxos_adapters.group_commit import Committer
+from paxos_adapters.group_commit import GroupCommitter
 from paxos_adapters.guard import Guard
 from paxos_adapters.node.registers import Entry
 
-QUICK_S = 0.001
+INLINE_SAVE_S = 0.001
 """A disk that took less than this for the last save is waited for, unless told otherwise."""
 
 Save: TypeAlias = Callable[[Sequence[Entry]], Saved[server.Record[bytes]]]
 
 
-class Saver:
+class AdaptiveSaver:
     """Saves the entries of one node. Belongs to the event loop that it is made on."""
 
     def __init__(
         self,
         save: Save,
-        quick_s: float,
+        inline_save_s: float,
         guard: Guard,
         clock: Callable[[], float] = time.monotonic,
         save_now: Save | None = None,
@@ -47,11 +47,11 @@ class Saver:
         self._under_way = 0
         self._save_entries = save
         self._save_now = save if save_now is None else save_now
-        self._quick_s = quick_s
+        self._quick_s = inline_save_s
         self._guard = guard
         self._clock = clock
         self._loop = asyncio.get_running_loop()
-        self._committer = Committer[Entry, server.Record[bytes]](self._save)
+        self._committer = GroupCommitter[Entry, server.Record[bytes]](self._save)
         self._took_s = 0.0
 
     @property

@@ -25,15 +25,15 @@ from typing import Generic, Self, TypeVar
 from paxos import PaxosError, ServerId
 from paxos_adapters import forks
 from paxos_adapters.file import FileStore
-from paxos_adapters.host import DEFAULT_PACE, Pace, Stopped
+from paxos_adapters.host import DEFAULT_TIMEOUTS, ServerStopped, Timeouts
 from paxos_adapters.node.errors import LEFT, NodeClosed, outcome_unknown
 from paxos_adapters.node.node import Node
-from paxos_adapters.node.saving import QUICK_S
+from paxos_adapters.node.saving import INLINE_SAVE_S
 from paxos_adapters.node.status import Status
 from paxos_adapters.node.values import Found
-from paxos_adapters.ports import Codec, Witness
+from paxos_adapters.ports import Codec, Observer
 from paxos_adapters.threads import started
-from paxos_adapters.udp.endpoint import Address, Place
+from paxos_adapters.udp.endpoint import Address, SocketAddress
 from paxos_adapters.wire import Protection
 
 T = TypeVar("T")
@@ -56,10 +56,10 @@ class ThreadedNode(Generic[V]):
         protection: Protection | None = None,
         insecure: bool = False,
         strict: bool = False,
-        pace: Pace = DEFAULT_PACE,
+        timeouts: Timeouts = DEFAULT_TIMEOUTS,
         random: Random | None = None,
-        quick_s: float = QUICK_S,
-        witness: Witness[bytes] | None = None,
+        inline_save_s: float = INLINE_SAVE_S,
+        observer: Observer[bytes] | None = None,
         loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None,
     ) -> None:
         """Start it, as ``Node`` is made and entered, and wait until it listens.
@@ -76,10 +76,10 @@ class ThreadedNode(Generic[V]):
             protection=protection,
             insecure=insecure,
             strict=strict,
-            pace=pace,
+            timeouts=timeouts,
             random=random,
-            quick_s=quick_s,
-            witness=witness,
+            inline_save_s=inline_save_s,
+            observer=observer,
         )
         self.me = self._node.me
         self.file = file
@@ -121,7 +121,7 @@ class ThreadedNode(Generic[V]):
         return self._ask(lambda: self._node.watch(name, timeout_s=timeout_s))
 
     def status(self) -> Status:
-        """How it is now. Raises Stopped if it was closed."""
+        """How it is now. Raises ServerStopped if it was closed."""
 
         async def status() -> Status:
             return self._node.status()
@@ -129,7 +129,7 @@ class ThreadedNode(Generic[V]):
         return self._ask(status)
 
     @property
-    def place(self) -> Place:
+    def place(self) -> SocketAddress:
         """Where it listens, as the system says it. Raises Forked."""
         forks.check(self._process, self.file.path)
         return self._node.place
@@ -162,17 +162,17 @@ class ThreadedNode(Generic[V]):
         forks.check(self._process, self.file.path)
         with self._lock:  # What is asked before it is closed, the loop begins before it ends.
             if self._is_closed:
-                raise Stopped(self.me, NodeClosed())
+                raise ServerStopped(self.me, NodeClosed())
             asked = question()
             try:
                 answer = asyncio.run_coroutine_threadsafe(asked, self._loop)
             except RuntimeError:  # The loop has ended by itself.
                 asked.close()
-                raise Stopped(self.me, NodeClosed()) from None
+                raise ServerStopped(self.me, NodeClosed()) from None
         try:
             return answer.result()
         except CancelledError:
-            raise Stopped(self.me, NodeClosed()) from None
+            raise ServerStopped(self.me, NodeClosed()) from None
         finally:
             answer.cancel()
 

@@ -10,16 +10,16 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
-from paxos.server import Wakeup
+from paxos.server import ServerTimer
 from paxos_adapters.guard import Guard
 
 TICK_S = 0.005
 
-Alarm: TypeAlias = tuple[str, Wakeup]
+Alarm: TypeAlias = tuple[str, ServerTimer]
 """The name of a decision, and what its register is to be handed."""
 
 
-class Alarms:
+class TimerWheel:
     """The wake-ups of one node, handed to ``ring`` in the order in which they were set."""
 
     def __init__(self, ring: Callable[[Sequence[Alarm]], None], guard: Guard) -> None:
@@ -27,7 +27,7 @@ class Alarms:
         self._guard = guard
         self._ticks: dict[int, list[Alarm]] = {}
 
-    def set(self, name: str, wake: Wakeup, delay_s: float) -> None:
+    def set(self, name: str, wake: ServerTimer, delay_s: float) -> None:
         """Have ``wake`` rung after ``delay_s``, and a tick at most."""
         loop = asyncio.get_running_loop()
         tick = int((loop.time() + delay_s) / TICK_S) + 1

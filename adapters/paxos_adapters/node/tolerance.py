@@ -16,7 +16,7 @@ from typing import TypeAlias
 
 from paxos import QuorumSystem, ServerId
 from paxos.errors import assert_never
-from paxos.quorum import Counted, Listed, Weighted
+from paxos.quorum import BySize, ByWeight, Explicit
 
 MAX_CHECKS = 400_000
 """How often a set of servers is held against a quorum at most: some 20 ms."""
@@ -31,13 +31,13 @@ def tolerance(quorum: QuorumSystem, up: Servers) -> int:
     Never more than is true.
     """
     up &= quorum.members
-    if type(quorum) is Counted:
+    if type(quorum) is BySize:
         return max(-1, len(up) - max(quorum.phase1, quorum.phase2))
-    if type(quorum) is Weighted:
+    if type(quorum) is ByWeight:
         needed = max(quorum.phase1, quorum.phase2)
         lightest_first = sorted(weight for server, weight in quorum.weights if server in up)
         return sum(weight >= needed for weight in accumulate(lightest_first)) - 1
-    if type(quorum) is Listed:
+    if type(quorum) is Explicit:
         return min(_fewest(it, up) for it in (quorum.phase1, quorum.phase2)) - 1
     assert_never(quorum)
 

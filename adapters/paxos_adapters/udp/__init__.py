@@ -5,7 +5,14 @@ peer <- errors, links, registration <- sessions <- mesh <- transport.
 """
 
 from paxos_adapters.udp.addresses import BadAddress
-from paxos_adapters.udp.endpoint import Address, AddressError, Buffers, Endpoint, Place, resolve
+from paxos_adapters.udp.endpoint import (
+    Address,
+    AddressError,
+    Buffers,
+    Endpoint,
+    SocketAddress,
+    resolve,
+)
 
 __all__ = [
     "Address",
@@ -13,6 +20,6 @@ __all__ = [
     "BadAddress",
     "Buffers",
     "Endpoint",
-    "Place",
+    "SocketAddress",
     "resolve",
 ]

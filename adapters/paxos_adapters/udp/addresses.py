@@ -52,7 +52,7 @@ def parse(place: str, text: str, *, is_listening: bool = False) -> Address:
     return address
 
 
-def written(address: Address) -> str:
+def format_address(address: Address) -> str:
     """``address`` as a description has it."""
     host, port = address
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
@@ -68,7 +68,7 @@ def check(
     """
     match address:
         case (str(host), int(port)) if not isinstance(port, bool):
-            shown = _shown(written((host, port)))
+            shown = _shown(format_address((host, port)))
         case _:
             what = "is not an address. Give a host and a port, as (str, int)."
             raise BadAddress(f"{place}: {_shown(str(address))} {what}")
@@ -105,7 +105,7 @@ def check_cluster(
     for it, (host, port) in addresses.items():
         same = found.setdefault((number_of(host) or host.casefold().rstrip("."), port), it)
         if same != it:
-            at = written((host, port))
+            at = format_address((host, port))
             what = f"servers {same} and {it} have the address {at}"
             raise BadAddress(f"{what}. Give each its own.")
 
@@ -131,7 +131,8 @@ def _check_families(addresses: Iterable[Address]) -> None:
         of_this = [it for it, number in numbers.items() if number.version == version]
         others = [it for it, number in numbers.items() if number.version != version]
         if of_this and others:
-            what = f"{written(of_this[0])} is IPv{version} and {written(others[0])} is not"
+            mine, other = format_address(of_this[0]), format_address(others[0])
+            what = f"{mine} is IPv{version} and {other} is not"
             raise BadAddress(f"{what}: they never reach each other. Use one family for all.")
 
 

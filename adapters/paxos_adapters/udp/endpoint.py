@@ -32,7 +32,7 @@ from paxos_adapters.threads import ThreadNotStarted, aside
 Address: TypeAlias = "tuple[str, int]"
 """A host, as a name or a number, and a port."""
 
-Place: TypeAlias = "tuple[str | int | bytes, ...]"
+SocketAddress: TypeAlias = "tuple[str | int | bytes, ...]"
 """Where a datagram goes or comes from, as the system says it."""
 
 MAX_DRAIN = 256
@@ -43,7 +43,7 @@ BUFFER_BYTES = 4 << 20
 """What is asked for each of the buffers of the socket; ``Buffers`` says what the system gives."""
 
 
-Found: TypeAlias = "tuple[socket.AddressFamily, socket.SocketKind, int, str, Place]"
+Found: TypeAlias = "tuple[socket.AddressFamily, socket.SocketKind, int, str, SocketAddress]"
 
 
 class AddressError(PaxosError):
@@ -71,13 +71,13 @@ class Endpoint:
     def __init__(
         self,
         sock: socket.socket,
-        receive: Callable[[bytes, Place], None],
+        receive: Callable[[bytes, SocketAddress], None],
         drained: Callable[[], None],
         guard: Guard,
     ) -> None:
         """Use ``bind``."""
         self.counts: Counter[str] = Counter()
-        self.place: Place = sock.getsockname()
+        self.place: SocketAddress = sock.getsockname()
         self.family = sock.family
         self.buffers = Buffers(
             sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF),
@@ -95,7 +95,7 @@ class Endpoint:
         cls,
         address: Address,
         *,
-        receive: Callable[[bytes, Place], None],
+        receive: Callable[[bytes, SocketAddress], None],
         drained: Callable[[], None],
         guard: Guard,
     ) -> Endpoint:
@@ -113,7 +113,7 @@ class Endpoint:
             )
         return endpoint
 
-    def send(self, datagram: bytes, place: Place) -> None:
+    def send(self, datagram: bytes, place: SocketAddress) -> None:
         """Send at once, or lose it. Never raises."""
         try:
             if self._transport is not None:
@@ -135,7 +135,7 @@ class Endpoint:
             self._loop.remove_reader(self._socket)
             self._socket.close()
 
-    def arrived(self, datagram: bytes, place: Place) -> None:
+    def arrived(self, datagram: bytes, place: SocketAddress) -> None:
         """One datagram, from a loop that hands them out one by one."""
         self._guard(self._take)(datagram, place)
 
@@ -143,7 +143,7 @@ class Endpoint:
         """The loop's own transport has ended: nothing will arrive any more."""
         self._guard(_raise)(error)
 
-    def _take(self, datagram: bytes, place: Place) -> None:
+    def _take(self, datagram: bytes, place: SocketAddress) -> None:
         self._receive(datagram, place)
         self._drained()
 
@@ -164,7 +164,7 @@ class _OneByOne(asyncio.DatagramProtocol):
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
 
-    def datagram_received(self, data: bytes, addr: Place) -> None:
+    def datagram_received(self, data: bytes, addr: SocketAddress) -> None:
         self._endpoint.arrived(data, addr)
 
     def error_received(self, exc: Exception) -> None:
@@ -176,7 +176,7 @@ class _OneByOne(asyncio.DatagramProtocol):
             self._endpoint.broke(exc)
 
 
-async def resolve(address: Address, family: int = socket.AF_UNSPEC) -> Place:
+async def resolve(address: Address, family: int = socket.AF_UNSPEC) -> SocketAddress:
     """Where ``address`` is now. Raises OSError if that cannot be found out."""
     try:
         _, _, _, _, place = await _looked_up(address, family)

@@ -34,7 +34,7 @@ class NotTheMembers(PaxosError, ValueError):
         )
 
 
-class ServedBefore(PaxosError):
+class StoreAlreadyUsed(PaxosError):
     """An open file was given to a second node or transport."""
 
     def __init__(self, path: Path) -> None:

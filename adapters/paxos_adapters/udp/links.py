@@ -12,7 +12,7 @@ from attrs import define
 
 from paxos import Accept, Accepted, Answer, Chosen, Message, Promise
 from paxos_adapters.disk_status import Known
-from paxos_adapters.udp.endpoint import Address, Place
+from paxos_adapters.udp.endpoint import Address, SocketAddress
 from paxos_adapters.udp.peer import Peer
 from paxos_adapters.wire import Line
 
@@ -36,11 +36,11 @@ class Link:
     outbox: list[Line]
     outbox_bytes: int = 0
     known: Known | None = None
-    place: Place | None = None
+    place: SocketAddress | None = None
     is_found: bool = True
     heard_at_s: float | None = None
     answered_at_s: float | None = None
-    trip_s: float | None = None
+    round_trip_s: float | None = None
     pinged_at_s: float = 0.0
     to_answer: int = 0
     entry: Known | None = None
@@ -68,7 +68,7 @@ class Link:
         messages, self.outbox, self.outbox_bytes = self.outbox, [], 0
         return messages
 
-    def is_at(self, place: Place) -> bool:
+    def is_at(self, place: SocketAddress) -> bool:
         """Whether a datagram from ``place`` can be from this peer."""
         return self.place is not None and place[:2] == self.place[:2]
 
@@ -80,7 +80,7 @@ class Link:
         """What there is to tell of it."""
         heard_s = None if self.heard_at_s is None else now_s - self.heard_at_s
         answered_s = None if self.answered_at_s is None else now_s - self.answered_at_s
-        return Peer(self.address, heard_s, self.trip_s, self.votes, self.is_found, answered_s)
+        return Peer(self.address, heard_s, self.round_trip_s, self.votes, self.is_found, answered_s)
 
 
 def _value_bytes(message: Message[bytes]) -> int:

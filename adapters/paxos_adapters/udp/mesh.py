@@ -30,22 +30,22 @@ from paxos_adapters.file import FileStore
 from paxos_adapters.guard import Guard
 from paxos_adapters.limited_log import LimitedLog
 from paxos_adapters.udp.addresses import check_cluster, is_loopback
-from paxos_adapters.udp.endpoint import Address, Buffers, Endpoint, Place, resolve
-from paxos_adapters.udp.errors import Insecure, NotTheMembers, ServedBefore
+from paxos_adapters.udp.endpoint import Address, Buffers, Endpoint, SocketAddress, resolve
+from paxos_adapters.udp.errors import Insecure, NotTheMembers, StoreAlreadyUsed
 from paxos_adapters.udp.links import Link
 from paxos_adapters.udp.peer import Peer
 from paxos_adapters.udp.registration import Registration
 from paxos_adapters.udp.sessions import Registering, Sessions
 from paxos_adapters.wire import (
-    Checked,
+    Authenticated,
+    Checksummed,
     Encrypted,
-    Hostile,
     Line,
     Missing,
-    Opened,
     Protection,
     Reason,
-    Signed,
+    Received,
+    RejectedDatagram,
     Wire,
     WireError,
 )
@@ -90,7 +90,7 @@ class Mesh:
         OlderCopy if the file was found to be one before.
         """
         numbers.servers(addresses)
-        arguments.one_of("protection", protection, Checked, Signed, Encrypted, NoneType)
+        arguments.one_of("protection", protection, Checksummed, Authenticated, Encrypted, NoneType)
         me, members = file.identity.server, file.quorum.members
         if frozenset(addresses) != members:
             raise NotTheMembers(addresses, members)
@@ -100,7 +100,7 @@ class Mesh:
         if exposed and protection is None and not insecure:
             raise Insecure(exposed)
         self.me = me
-        self._has_keys = protection is not None and type(protection) is not Checked
+        self._has_keys = protection is not None and type(protection) is not Checksummed
         self.refused: Counter[Reason] = Counter()
         self._file = file
         self._links = {
@@ -114,7 +114,7 @@ class Mesh:
             me=me,
             members=members,
             digest=file.identity.digest,
-            protection=Checked() if protection is None else protection,
+            protection=Checksummed() if protection is None else protection,
             presence=lambda peer: file.presence(self._links[peer].entry),
             registered=lambda peer: self._links[peer].session,
         )
@@ -125,12 +125,12 @@ class Mesh:
     # --- life -----------------------------------------------------------------------------------
 
     def claim(self) -> None:
-        """Have the open file for itself. Raises ServedBefore if somebody had it before.
+        """Have the open file for itself. Raises StoreAlreadyUsed if somebody had it before.
 
         Whoever does so writes nothing before: another one may be at work with that file.
         """
         if self._file in _served:
-            raise ServedBefore(self._file.path)
+            raise StoreAlreadyUsed(self._file.path)
         _served.add(self._file)
 
     def disclaim(self) -> None:
@@ -190,7 +190,7 @@ class Mesh:
         self._sessions.committed(registered)
 
     @property
-    def place(self) -> Place:
+    def place(self) -> SocketAddress:
         """Where it listens, as the system says it."""
         return self._endpoint.place
 
@@ -244,7 +244,7 @@ class Mesh:
             return
         self._send_all(datagrams, link.place)
 
-    def _send_all(self, datagrams: Iterable[bytes], place: Place | None) -> None:
+    def _send_all(self, datagrams: Iterable[bytes], place: SocketAddress | None) -> None:
         if place is not None:
             for datagram in datagrams:
                 self._endpoint.send(datagram, place)
@@ -263,13 +263,13 @@ class Mesh:
 
     # --- in -------------------------------------------------------------------------------------
 
-    def _receive(self, datagram: bytes, place: Place) -> None:
+    def _receive(self, datagram: bytes, place: SocketAddress) -> None:
         try:
             if not self._has_keys and not self._is_found(datagram, place):
                 self._endpoint.counts["heard too early"] += 1
                 return
             opened = self._wire.open(datagram)
-        except Hostile as hostile:
+        except RejectedDatagram as hostile:
             self._refuse(hostile.reason)
             return
         link = self._links[opened.sender]
@@ -277,17 +277,17 @@ class Mesh:
             link.place = place
         self._take(link, opened)
 
-    def _is_found(self, datagram: bytes, place: Place) -> bool:
-        """Whether the address of its sender is known. Raises Hostile if it is another one."""
+    def _is_found(self, datagram: bytes, place: SocketAddress) -> bool:
+        """Whether its sender's address is known. Raises RejectedDatagram if it is another one."""
         link = self._links[self._wire.claimed_sender(datagram)]
         if not (link.place is None or link.is_at(place)):
-            raise Hostile(Reason.WRONG_ADDRESS)
+            raise RejectedDatagram(Reason.WRONG_ADDRESS)
         return link.place is not None
 
     def _refuse(self, reason: Reason) -> None:
         self.refused[reason] += 1
 
-    def _take(self, link: Link, opened: Opened) -> None:
+    def _take(self, link: Link, opened: Received) -> None:
         now_s = self._loop.time()
         if opened.is_registered:
             link.heard_at_s = now_s

@@ -6,7 +6,7 @@ from attrs import frozen
 
 from paxos_adapters.udp.endpoint import Address
 
-SILENT_S, DEAF_S = 3.5, 2.0
+SILENT_S, ONE_WAY_AFTER_S = 3.5, 2.0
 """After how many seconds without a word, or without an answer while it speaks, a peer is down."""
 
 
@@ -14,15 +14,15 @@ SILENT_S, DEAF_S = 3.5, 2.0
 class Peer:
     """What is known of another server.
 
-    ``heard_s`` and ``trip_s``: seconds since its last word, and for the last round trip. None: it
-    was never heard. ``votes``: whether it takes messages of the protocol, as it said last; it does
-    not before its session is registered. ``is_found``: whether its name has an address.
+    ``heard_s`` and ``round_trip_s``: seconds since its last word, and for the last round trip.
+    None: it was never heard. ``votes``: whether it takes messages of the protocol, as it said last;
+    it does not before its session is registered. ``is_found``: whether its name has an address.
     ``answered_s``: seconds since it has answered us.
     """
 
     address: Address
     heard_s: float | None
-    trip_s: float | None
+    round_trip_s: float | None
     votes: bool = False
     is_found: bool = True
     answered_s: float | None = None
@@ -33,14 +33,14 @@ class Peer:
         return self.heard_s is not None and self.heard_s < SILENT_S
 
     @property
-    def is_deaf(self) -> bool:
+    def is_one_way(self) -> bool:
         """Whether it speaks and does not answer, though it is asked every second."""
         gap_s = (
             None
             if self.answered_s is None or self.heard_s is None
             else (self.answered_s - self.heard_s)
         )
-        return self.is_heard and (gap_s is None or gap_s > DEAF_S)
+        return self.is_heard and (gap_s is None or gap_s > ONE_WAY_AFTER_S)
 
     @property
     def is_up(self) -> bool:

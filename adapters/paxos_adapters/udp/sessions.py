@@ -40,7 +40,7 @@ from paxos_adapters.udp.registration import (
     objected,
     pinged,
 )
-from paxos_adapters.wire import Control, Opened, Ping, Pong, Reason, Register
+from paxos_adapters.wire import Control, Ping, Pong, Reason, Received, Register
 
 _log = LimitedLog(logging.getLogger(__name__))
 
@@ -83,7 +83,7 @@ class Sessions:
             link.outbox.append(Ping(self.registration.pings, link.known))
         self._ask()
 
-    def take(self, opened: Opened, control: Control, now_s: float) -> None:
+    def take(self, opened: Received, control: Control, now_s: float) -> None:
         """Do what ``control`` asks for, or learn what it says.
 
         Raises OlderCopy if a peer answers that it knows a session that this file lacks.
@@ -106,11 +106,11 @@ class Sessions:
 
     def _note(self, link: Link, pong: Pong, now_s: float) -> None:
         if pong.number == self.registration.pings:
-            link.trip_s = now_s - link.pinged_at_s
+            link.round_trip_s = now_s - link.pinged_at_s
         link.ponged, link.votes = pong.number, pong.votes
         link.heard_at_s = link.answered_at_s = now_s
 
-    def _learn(self, opened: Opened, known: Known | None, *, is_answer: bool = False) -> None:
+    def _learn(self, opened: Received, known: Known | None, *, is_answer: bool = False) -> None:
         """The sender knows ``known`` of this server; as of now, if it is the answer to a ping."""
         peer, is_ours = opened.sender, False
         if known is not None:
@@ -131,7 +131,7 @@ class Sessions:
         end = None if known is None else self._file.ended(known.session)
         return None if known is None or end is None else Known(known.session, end)
 
-    def _doubt(self, opened: Opened, known: Known) -> None:
+    def _doubt(self, opened: Received, known: Known) -> None:
         """Either this file is an older copy, or that of the sender is.
 
         Raises OlderCopy for the first, and keeps that: on close, if the disk is busy now.
@@ -162,7 +162,7 @@ class Sessions:
 
     # --- theirs, here ---------------------------------------------------------------------------
 
-    def _register(self, link: Link, number: int, opened: Opened) -> None:
+    def _register(self, link: Link, number: int, opened: Received) -> None:
         uncommitted = self._uncommitted.get(opened.sender)
         met = meet(uncommitted or link.known, opened.presence)
         if isinstance(met, NotDescended):
@@ -173,7 +173,7 @@ class Sessions:
             self._uncommitted[opened.sender], link.to_answer = met, number
             self._file.remember(opened.sender, met)
 
-    def saw(self, opened: Opened) -> None:
+    def saw(self, opened: Received) -> None:
         """A frame of a registered session has come: its count of saves may have risen."""
         link, said = self._links[opened.sender], opened.presence
         if link.known is not None and said.saves > link.known.saves:

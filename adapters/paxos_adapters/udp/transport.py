@@ -23,8 +23,8 @@ from paxos import Message, ServerId, UnknownServer
 from paxos_adapters import forks
 from paxos_adapters.file import DiskBusy, FileStore
 from paxos_adapters.guard import Guard
-from paxos_adapters.host import Stopped
-from paxos_adapters.udp.endpoint import Address, Place
+from paxos_adapters.host import ServerStopped
+from paxos_adapters.udp.endpoint import Address, SocketAddress
 from paxos_adapters.udp.errors import check_name
 from paxos_adapters.udp.mesh import Mesh
 from paxos_adapters.wire import Protection
@@ -59,7 +59,7 @@ class DatagramTransport:
         self._receive = receive
         self._members = file.quorum.members
         self._is_open = False
-        self._stopped: Stopped | None = None
+        self._stopped: ServerStopped | None = None
         self._end = asyncio.Event()
         self._process = os.getpid()
         self._guard = Guard(self._stop)
@@ -73,7 +73,7 @@ class DatagramTransport:
         )
 
     async def __aenter__(self) -> Self:
-        """Listen. Raises AddressError, ThreadNotStarted, and ServedBefore as a node does."""
+        """Listen. Raises AddressError, ThreadNotStarted, and StoreAlreadyUsed as a node does."""
         self._mesh.claim()
         self._loop = asyncio.get_running_loop()
         try:
@@ -96,7 +96,7 @@ class DatagramTransport:
             self._mesh.close()
             await self._mesh.closed()
 
-    async def stopped(self) -> Stopped:
+    async def stopped(self) -> ServerStopped:
         """Wait until an exception has stopped it, and say which. Raises Forked."""
         forks.check(self._process, "a transport")
         await self._end.wait()
@@ -104,12 +104,12 @@ class DatagramTransport:
         return self._stopped
 
     @property
-    def place(self) -> Place:
+    def place(self) -> SocketAddress:
         """Where it listens, as the system says it."""
         return self._mesh.place
 
     def send(self, receiver: ServerId, message: Message[bytes]) -> None:
-        """Send ``message`` at once, or lose it. Raises UnknownServer, Stopped and Forked."""
+        """Send ``message`` at once, or lose it. Raises UnknownServer, ServerStopped and Forked."""
         forks.check(self._process, "a transport")
         if self._stopped is not None:
             raise self._stopped
@@ -130,7 +130,7 @@ class DatagramTransport:
 
     def _stop(self, cause: BaseException) -> None:
         if self._stopped is None:
-            self._stopped = Stopped(self.me, cause)
+            self._stopped = ServerStopped(self.me, cause)
             self._is_open = False
             self._end.set()
             facts = {"event": "stopped", "server": self.me, "reason": type(cause).__name__}

@@ -58,7 +58,7 @@ from paxos_adapters.wire.bounds import (
     MAX_VALUE_BYTES,
 )
 from paxos_adapters.wire.control import Control, Ping, Pong, Register
-from paxos_adapters.wire.errors import Hostile, NotBytes, OutOfBounds, Reason, TooLarge
+from paxos_adapters.wire.errors import NotBytes, OutOfBounds, Reason, RejectedDatagram, TooLarge
 from paxos_adapters.wire.fragments import MAX_PARTS
 from paxos_adapters.wire.resending import Missing
 from paxos_adapters.wire.sessions import NONE, SESSION_BYTES, unhexed
@@ -181,7 +181,7 @@ def pack(decision: str, message: Message[bytes]) -> bytes:
 
 
 def pack_control(control: Control | Missing) -> bytes:
-    """One line of a batch. Raises OutOfBounds, BadPresence."""
+    """One line of a batch. Raises OutOfBounds, BadDiskStatus."""
     return _ENCODER.encode(_missing(control) if type(control) is Missing else _control(control))
 
 
@@ -277,21 +277,21 @@ def _checked(value: object) -> bytes:
 
 
 def unpack(body: bytes) -> tuple[Entry, ...]:
-    """The messages of a body without control messages. Raises Hostile, and nothing else."""
+    """The messages of a body without control messages. Raises RejectedDatagram only."""
     entries, others = unpack_all(body)
     if others:
-        raise Hostile(Reason.MALFORMED)
+        raise RejectedDatagram(Reason.MALFORMED)
     return entries
 
 
 def unpack_all(body: bytes) -> tuple[tuple[Entry, ...], tuple[Control | Missing, ...]]:
-    """The messages of a body, and its control messages. Raises Hostile, and nothing else."""
+    """The messages of a body, and its control messages. Raises RejectedDatagram only."""
     try:
         structs = _DECODER.decode(body)
     except (msgspec.MsgspecError, ValueError) as error:
-        raise Hostile(Reason.MALFORMED) from error
+        raise RejectedDatagram(Reason.MALFORMED) from error
     if not 0 < len(structs) <= MAX_MESSAGES:
-        raise Hostile(Reason.OUT_OF_BOUNDS)
+        raise RejectedDatagram(Reason.OUT_OF_BOUNDS)
     entries = tuple([(_name(it), _message(it)) for it in structs if isinstance(it, _Line)])
     if len(entries) == len(structs):
         return entries, ()
@@ -302,7 +302,7 @@ def _control_of(struct: _Ping | _Pong | _Register | _Missing) -> Control | Missi
     if type(struct) is _Missing:
         return _asked_for(struct.first, struct.parts)
     if not 0 <= struct.number <= MAX_PINGS:
-        raise Hostile(Reason.OUT_OF_BOUNDS)
+        raise RejectedDatagram(Reason.OUT_OF_BOUNDS)
     if type(struct) is _Ping:
         return Ping(struct.number, _known(struct.known))
     if type(struct) is _Pong:
@@ -315,7 +315,7 @@ def _control_of(struct: _Ping | _Pong | _Register | _Missing) -> Control | Missi
 
 def _asked_for(first: int, parts: int) -> Missing:
     if not (1 <= first <= MAX_SEQUENCE and 1 <= parts < 1 << MAX_PARTS):
-        raise Hostile(Reason.OUT_OF_BOUNDS)
+        raise RejectedDatagram(Reason.OUT_OF_BOUNDS)
     return Missing(first, parts)
 
 
@@ -324,19 +324,19 @@ def _known(told: tuple[bytes, int] | None) -> Known | None:
         return None
     session, saves = told
     if not 0 <= saves <= MAX_SAVES:
-        raise Hostile(Reason.OUT_OF_BOUNDS)
+        raise RejectedDatagram(Reason.OUT_OF_BOUNDS)
     return Known(_session(session), saves)
 
 
 def _session(session: bytes) -> str:
     if len(session) != SESSION_BYTES or session == NONE:
-        raise Hostile(Reason.OUT_OF_BOUNDS)
+        raise RejectedDatagram(Reason.OUT_OF_BOUNDS)
     return session.hex()
 
 
 def _name(struct: _About) -> str:
     if len(struct.decision.encode()) > MAX_NAME_BYTES:
-        raise Hostile(Reason.OUT_OF_BOUNDS)
+        raise RejectedDatagram(Reason.OUT_OF_BOUNDS)
     return struct.decision
 
 
@@ -366,25 +366,25 @@ def _message(struct: _About) -> Message[bytes]:
 def _promise(ballot: Ballot, accepted: Proposal[bytes] | None) -> Promise[bytes]:
     """The ballots may be equal: a Prepare that comes again after its Accept is promised again."""
     if accepted is not None and accepted.ballot > ballot:
-        raise Hostile(Reason.IMPOSSIBLE)
+        raise RejectedDatagram(Reason.IMPOSSIBLE)
     return Promise(ballot, accepted)
 
 
 def _nack(ballot: Ballot, promised: Ballot) -> Nack:
     if promised <= ballot:
-        raise Hostile(Reason.IMPOSSIBLE)
+        raise RejectedDatagram(Reason.IMPOSSIBLE)
     return Nack(ballot, promised)
 
 
 def _read(session: int, number: int) -> ReadId:
     if not (0 <= session <= MAX_READ and 0 <= number <= MAX_READ):
-        raise Hostile(Reason.OUT_OF_BOUNDS)
+        raise RejectedDatagram(Reason.OUT_OF_BOUNDS)
     return ReadId(session, number)
 
 
 def _ballot(number: int, server: int) -> Ballot:
     if not (1 <= number <= MAX_ROUND and 0 <= server <= MAX_SERVER):
-        raise Hostile(Reason.OUT_OF_BOUNDS)
+        raise RejectedDatagram(Reason.OUT_OF_BOUNDS)
     return Ballot(number, ServerId(server))
 
 
@@ -397,5 +397,5 @@ def _proposal(accepted: tuple[int, int, bytes] | None) -> Proposal[bytes] | None
 
 def _value(value: bytes) -> bytes:
     if len(value) > MAX_VALUE_BYTES:
-        raise Hostile(Reason.OUT_OF_BOUNDS)
+        raise RejectedDatagram(Reason.OUT_OF_BOUNDS)
     return value

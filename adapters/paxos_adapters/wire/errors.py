@@ -37,7 +37,7 @@ class WireError(PaxosError):
     """Something that cannot be sent, or was not to be heard."""
 
 
-class Hostile(WireError):
+class RejectedDatagram(WireError):
     """A datagram that is refused. Nothing was changed by it: count it, drop it, do not answer."""
 
     def __init__(self, reason: Reason) -> None:
@@ -81,7 +81,7 @@ class OutOfBounds(WireError, ValueError):
         self.number = number
 
 
-class BadPresence(WireError, ValueError):
+class BadDiskStatus(WireError, ValueError):
     """What a server says of its disk does not fit into a frame; nothing was sent."""
 
     def __init__(self, session: str, size: int) -> None:

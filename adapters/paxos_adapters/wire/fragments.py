@@ -20,7 +20,7 @@ from paxos_adapters.wire.bounds import (
     MAX_UNFINISHED_BYTES,
     MAX_VALUE_BYTES,
 )
-from paxos_adapters.wire.errors import Hostile, Reason
+from paxos_adapters.wire.errors import Reason, RejectedDatagram
 from paxos_adapters.wire.frame import BODY_BYTES, Header
 
 _LINE_BYTES = 64
@@ -38,7 +38,7 @@ class Piece:
 
 
 @frozen(eq=False)
-class Unfinished:
+class PartialBody:
     """Some parts of a body. ``first`` is the sequence of the first one, there or not.
 
     Bit n of ``there`` stands for part n; ``size_bytes`` counts what is there.
@@ -67,7 +67,7 @@ class Unfinished:
             piece = piece.before
 
 
-Waiting: TypeAlias = tuple[Unfinished, ...]
+Waiting: TypeAlias = tuple[PartialBody, ...]
 """What one sender has not finished, in the order in which it last grew."""
 
 
@@ -77,28 +77,28 @@ def split(body: bytes) -> tuple[bytes, ...]:
 
 
 def check(header: Header, body: bytes) -> None:
-    """Raise Hostile unless ``body`` has the size of such a part, or is whole."""
+    """Raise RejectedDatagram unless ``body`` has the size of such a part, or is whole."""
     first, part, parts = header.first, header.part, header.parts
     is_full = part == parts - 1 or len(body) == BODY_BYTES
     if not (0 <= part < parts <= MAX_PARTS and first > 0 and is_full and body):
-        raise Hostile(Reason.OUT_OF_BOUNDS)
+        raise RejectedDatagram(Reason.OUT_OF_BOUNDS)
 
 
 def gather(waiting: Waiting, header: Header, body: bytes) -> tuple[Waiting, bytes | None]:
     """What waits from now on, and the whole body if this was the part that it waited for.
 
-    Raises Hostile for a part of something that has another number of parts, and for one that is
-    there.
+    Raises RejectedDatagram for a part of something that has another number of parts, and for one
+    that is there.
     """
     found = next((it for it in waiting if it.first == header.first), None)
     others = tuple(it for it in waiting if it is not found)
     if found is None:
-        found = Unfinished(header.first, header.parts)
+        found = PartialBody(header.first, header.parts)
     if found.parts != header.parts:
-        raise Hostile(Reason.OUT_OF_BOUNDS)
+        raise RejectedDatagram(Reason.OUT_OF_BOUNDS)
     if not found.missing >> header.part & 1:
-        raise Hostile(Reason.REPLAYED)
-    grown = Unfinished(
+        raise RejectedDatagram(Reason.REPLAYED)
+    grown = PartialBody(
         found.first,
         found.parts,
         found.there | 1 << header.part,

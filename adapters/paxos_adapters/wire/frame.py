@@ -18,9 +18,9 @@ from hashlib import sha256
 from typing import NamedTuple
 
 from paxos import ServerId
-from paxos_adapters.disk_status import NO_SESSION, Presence
+from paxos_adapters.disk_status import NO_SESSION, DiskStatus
 from paxos_adapters.wire.bounds import MAX_DATAGRAM_BYTES, MAX_SAVES
-from paxos_adapters.wire.errors import Hostile, OutOfBounds, Reason
+from paxos_adapters.wire.errors import OutOfBounds, Reason, RejectedDatagram
 from paxos_adapters.wire.sessions import NONE, unhexed
 
 MAGIC, VERSION = b"PAX", 2
@@ -64,32 +64,32 @@ def label(cluster: str) -> bytes:
 
 
 def read(datagram: bytes) -> Header:
-    """The header of a frame of this version. Raises Hostile."""
+    """The header of a frame of this version. Raises RejectedDatagram."""
     if len(datagram) < HEADER_BYTES + TAG_BYTES:
-        raise Hostile(Reason.TOO_SHORT)
+        raise RejectedDatagram(Reason.TOO_SHORT)
     if len(datagram) > MAX_DATAGRAM_BYTES:
-        raise Hostile(Reason.TOO_LONG)
+        raise RejectedDatagram(Reason.TOO_LONG)
     header = Header(*LAYOUT.unpack_from(datagram))
     if header.magic != MAGIC or header.version != VERSION:
-        raise Hostile(Reason.WRONG_VERSION)
+        raise RejectedDatagram(Reason.WRONG_VERSION)
     return header
 
 
-def presence_of(header: Header) -> Presence:
-    """What the sender says of its disk. Raises Hostile."""
+def presence_of(header: Header) -> DiskStatus:
+    """What the sender says of its disk. Raises RejectedDatagram."""
     has_previous = header.previous != NONE
     if not (
         header.session != NONE
         and header.previous_saves <= header.saves <= MAX_SAVES
         and (has_previous or not header.previous_saves)
     ):
-        raise Hostile(Reason.OUT_OF_BOUNDS)
+        raise RejectedDatagram(Reason.OUT_OF_BOUNDS)
     previous = header.previous.hex() if has_previous else NO_SESSION
-    return Presence(header.session.hex(), header.saves, previous, header.previous_saves)
+    return DiskStatus(header.session.hex(), header.saves, previous, header.previous_saves)
 
 
-def disk(presence: Presence) -> tuple[bytes, int, bytes, int]:
-    """The fields of a header that say the same. Raises BadPresence, OutOfBounds."""
+def disk(presence: DiskStatus) -> tuple[bytes, int, bytes, int]:
+    """The fields of a header that say the same. Raises BadDiskStatus, OutOfBounds."""
     session = unhexed(presence.session)
     previous = NONE if presence.previous == NO_SESSION else unhexed(presence.previous)
     if not 0 <= presence.saves <= MAX_SAVES:

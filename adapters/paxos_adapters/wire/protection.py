@@ -21,7 +21,7 @@ from typing import Protocol, TypeAlias, final
 
 from attrs import Factory, field, frozen
 
-from paxos_adapters.wire.errors import Hostile, MissingExtra, Reason
+from paxos_adapters.wire.errors import MissingExtra, Reason, RejectedDatagram
 from paxos_adapters.wire.frame import HEADER_BYTES, SESSION, TAG_BYTES, Header
 from paxos_adapters.wire.keys import ID_BYTES, Key, Keyring, derive
 
@@ -30,7 +30,7 @@ NO_KEY = bytes(ID_BYTES)
 
 @final
 @frozen
-class Checked:
+class Checksummed:
     """A checksum, the first 16 bytes of SHA-256: for networks that nobody else can send to."""
 
     @property
@@ -49,17 +49,17 @@ class Checked:
         return frame + sha256(frame).digest()[:TAG_BYTES]
 
     def open(self, header: Header, datagram: bytes) -> bytes:
-        """The body. Raises Hostile."""
+        """The body. Raises RejectedDatagram."""
         if header.key != NO_KEY:
-            raise Hostile(Reason.UNKNOWN_KEY)
+            raise RejectedDatagram(Reason.UNKNOWN_KEY)
         if sha256(datagram[:-TAG_BYTES]).digest()[:TAG_BYTES] != datagram[-TAG_BYTES:]:
-            raise Hostile(Reason.BAD_MAC)
+            raise RejectedDatagram(Reason.BAD_MAC)
         return datagram[HEADER_BYTES:-TAG_BYTES]
 
 
 @final
 @frozen
-class Signed:
+class Authenticated:
     """A MAC, HMAC-SHA256 cut to 16 bytes: nobody without a key can send or alter anything."""
 
     keyring: Keyring
@@ -80,11 +80,11 @@ class Signed:
         return frame + hmac.digest(self.keyring.signer.signing, frame, "sha256")[:TAG_BYTES]
 
     def open(self, header: Header, datagram: bytes) -> bytes:
-        """The body. Raises Hostile."""
+        """The body. Raises RejectedDatagram."""
         key = _named(self.keyring, header)
         mac = hmac.digest(key.signing, datagram[:-TAG_BYTES], "sha256")[:TAG_BYTES]
         if not hmac.compare_digest(mac, datagram[-TAG_BYTES:]):
-            raise Hostile(Reason.BAD_MAC)
+            raise RejectedDatagram(Reason.BAD_MAC)
         return datagram[HEADER_BYTES:-TAG_BYTES]
 
 
@@ -116,7 +116,7 @@ def _library() -> Library:
 @final
 @frozen
 class Encrypted:
-    """ChaCha20-Poly1305: as ``Signed``, and nobody without a key can read a body.
+    """ChaCha20-Poly1305: as ``Authenticated``, and nobody without a key can read a body.
 
     Raises MissingExtra if the library for it, the extra ``aead``, is not there.
     """
@@ -140,28 +140,28 @@ class Encrypted:
         return header + cipher.encrypt(_nonce(header), body, header)
 
     def open(self, header: Header, datagram: bytes) -> bytes:
-        """The body. Raises Hostile."""
+        """The body. Raises RejectedDatagram."""
         plain, sealed = datagram[:HEADER_BYTES], datagram[HEADER_BYTES:]
         cipher = self._cipher(_named(self.keyring, header), plain)
         _, wrong_tag = self._library
         try:
             return cipher.decrypt(_nonce(plain), sealed, plain)
         except wrong_tag:
-            raise Hostile(Reason.BAD_MAC) from None
+            raise RejectedDatagram(Reason.BAD_MAC) from None
 
     def _cipher(self, key: Key, header: bytes) -> Cipher:
         make, _ = self._library
         return make(derive(key.encrypting, header[SESSION]))
 
 
-Protection: TypeAlias = Checked | Signed | Encrypted
+Protection: TypeAlias = Checksummed | Authenticated | Encrypted
 """How a cluster protects what its servers say to each other."""
 
 
 def _named(keyring: Keyring, header: Header) -> Key:
     key = keyring.by_id.get(header.key)
     if key is None:
-        raise Hostile(Reason.UNKNOWN_KEY)
+        raise RejectedDatagram(Reason.UNKNOWN_KEY)
     return key
 
 

@@ -16,7 +16,7 @@ from typing import TypeAlias
 from attrs import field, frozen
 
 from paxos_adapters.wire.bounds import MAX_EARLY, WINDOW
-from paxos_adapters.wire.errors import Hostile, Reason
+from paxos_adapters.wire.errors import Reason, RejectedDatagram
 from paxos_adapters.wire.fragments import Waiting
 from paxos_adapters.wire.resending import Asked, Asking
 
@@ -32,18 +32,18 @@ class Window:
 
 
 def take(window: Window, sequence: int) -> Window:
-    """The window with ``sequence`` in it. Raises Hostile if it was taken, or may have been."""
+    """The window with ``sequence`` in it. Raises RejectedDatagram if it may have been taken."""
     ahead = sequence - window.newest
     if ahead > 0:
         moved = window.seen << ahead if ahead < WINDOW else 0
         return Window(sequence, moved & _FULL | 1)
     if -ahead >= WINDOW or window.seen >> -ahead & 1:
-        raise Hostile(Reason.REPLAYED)
+        raise RejectedDatagram(Reason.REPLAYED)
     return Window(window.newest, window.seen | 1 << -ahead)
 
 
 @frozen
-class Heard:
+class PeerSession:
     """What was taken from the registered session of a sender, and what of it is unfinished."""
 
     session: str
@@ -52,19 +52,19 @@ class Heard:
     asking: Asking = field(factory=dict[int, Asked])
 
 
-Early: TypeAlias = tuple[Heard, ...]
+Early: TypeAlias = tuple[PeerSession, ...]
 """The numbers of sessions of one sender that are not registered, the last ones that spoke."""
 
 
 def note(early: Early, session: str, sequence: int) -> Early:
     """What is known after a datagram of a session that is not registered; it may be repeated."""
     window = begun(early, session).window
-    with suppress(Hostile):
+    with suppress(RejectedDatagram):
         window = take(window, sequence)
     others = tuple(it for it in early if it.session != session)
-    return (*others, Heard(session, window))[-MAX_EARLY:]
+    return (*others, PeerSession(session, window))[-MAX_EARLY:]
 
 
-def begun(early: Early, session: str) -> Heard:
+def begun(early: Early, session: str) -> PeerSession:
     """What a session begins with when it is registered."""
-    return next((it for it in early if it.session == session), Heard(session))
+    return next((it for it in early if it.session == session), PeerSession(session))

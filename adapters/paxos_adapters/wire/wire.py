@@ -3,7 +3,7 @@
 - Sealing: everything is encoded and checked before the first number is given away. Messages for one
   peer share datagrams, in order; one that is larger than a datagram goes in parts.
 - Opening: whose is it, is it whole, is its session registered, is it new, what does it say; in this
-  order. Whatever is wrong raises Hostile, and changes nothing.
+  order. Whatever is wrong raises RejectedDatagram, and changes nothing.
 - Of a session that is not registered here only control messages are taken, see ``control.py``.
 - Parts that were lost are asked for and sent again, see ``resending.py``: ``ask`` is a tick.
 - No socket, no clock, no answer: the owner of the socket counts what is refused.
@@ -16,12 +16,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from attrs import evolve, frozen
 
 from paxos import ServerId, UnknownServer
-from paxos_adapters.disk_status import Presence
+from paxos_adapters.disk_status import DiskStatus
 from paxos_adapters.wire import fragments
 from paxos_adapters.wire.body import Entry, Line, batch, pack, pack_control, unpack_all
 from paxos_adapters.wire.bounds import MAX_MESSAGES, MAX_SERVER
 from paxos_adapters.wire.control import Control
-from paxos_adapters.wire.errors import Hostile, OutOfBounds, Reason
+from paxos_adapters.wire.errors import OutOfBounds, Reason, RejectedDatagram
 from paxos_adapters.wire.frame import (
     BODY_BYTES,
     LAYOUT,
@@ -35,7 +35,7 @@ from paxos_adapters.wire.frame import (
     read,
 )
 from paxos_adapters.wire.protection import Protection
-from paxos_adapters.wire.replays import Early, Heard, begun, note, take
+from paxos_adapters.wire.replays import Early, PeerSession, begun, note, take
 from paxos_adapters.wire.resending import Keeping, Missing, again, ask, is_to_ask, keep
 
 _COUNT_BYTES = 3
@@ -43,7 +43,7 @@ _COUNT_BYTES = 3
 
 
 @frozen
-class Opened:
+class Received:
     """What a datagram says: its sender, what that says of its disk, and the messages.
 
     ``is_registered``: whether this server hears that session; if not, there are ``controls`` only.
@@ -53,7 +53,7 @@ class Opened:
     """
 
     sender: ServerId
-    presence: Presence
+    presence: DiskStatus
     is_registered: bool
     messages: tuple[Entry, ...]
     controls: tuple[Control | Missing, ...]
@@ -79,7 +79,7 @@ class Wire:
         members: Set[ServerId],
         digest: bytes,
         protection: Protection,
-        presence: Callable[[ServerId], Presence],
+        presence: Callable[[ServerId], DiskStatus],
         registered: Callable[[ServerId], str | None],
     ) -> None:
         """A wire that has sent nothing.
@@ -106,7 +106,7 @@ class Wire:
         self._presence = presence
         self._registered = registered
         self._sent = dict.fromkeys(members - {me}, 0)
-        self._heard: dict[ServerId, Heard] = {}
+        self._heard: dict[ServerId, PeerSession] = {}
         self._early: dict[ServerId, Early] = {}
         self._kept: dict[ServerId, Keeping] = {}
 
@@ -114,7 +114,7 @@ class Wire:
         """The datagrams that carry ``lines`` to ``receiver``, in order.
 
         Seal what was saved after the save, since the presence goes along. Raises UnknownServer,
-        TooLarge, OutOfBounds, NotBytes, BadPresence; nothing is sent then.
+        TooLarge, OutOfBounds, NotBytes, BadDiskStatus; nothing is sent then.
         """
         if receiver not in self._sent:
             raise UnknownServer(receiver, self._sent.keys())
@@ -145,24 +145,24 @@ class Wire:
         """Whether anything is unfinished that will be asked for."""
         return any(is_to_ask(it.asking, it.waiting) for it in self._heard.values())
 
-    def open(self, datagram: bytes) -> Opened:
-        """What ``datagram`` says. Raises Hostile, with nothing changed, and nothing else."""
+    def open(self, datagram: bytes) -> Received:
+        """What ``datagram`` says. Raises RejectedDatagram only, with nothing changed."""
         header = self._addressed(datagram)
         body = self._protection.open(header, datagram)
         fragments.check(header, body)
         if header.members != self._digest:
-            raise Hostile(Reason.OTHER_MEMBERS)
+            raise RejectedDatagram(Reason.OTHER_MEMBERS)
         said = presence_of(header)
         if said.session == self._registered(header.sender):
             return self._received(header, said, body)
         messages, controls = unpack_all(body) if header.parts == 1 else ((), ())
         if messages or not controls or Missing in map(type, controls):
-            raise Hostile(Reason.NOT_REGISTERED)
+            raise RejectedDatagram(Reason.NOT_REGISTERED)
         early = self._early.get(header.sender, ())
         self._early[header.sender] = note(early, said.session, header.sequence)
-        return Opened(header.sender, said, False, (), controls, False)
+        return Received(header.sender, said, False, (), controls, False)
 
-    def _received(self, header: Header, said: Presence, body: bytes) -> Opened:
+    def _received(self, header: Header, said: DiskStatus, body: bytes) -> Received:
         """What a registered session says, for the first time."""
         sender, session = header.sender, said.session
         heard = self._heard.get(sender)
@@ -173,12 +173,12 @@ class Wire:
         if header.parts > 1:
             waiting, whole = fragments.gather(waiting, header, body)
         messages, controls = ((), ()) if whole is None else unpack_all(whole)
-        self._heard[sender] = Heard(session, window, waiting, heard.asking)
+        self._heard[sender] = PeerSession(session, window, waiting, heard.asking)
         is_newest = header.sequence > heard.window.newest
-        return Opened(sender, said, True, messages, controls, is_newest)
+        return Received(sender, said, True, messages, controls, is_newest)
 
     def claimed_sender(self, datagram: bytes) -> ServerId:
-        """Who it says that it is from, unproven. Raises Hostile.
+        """Who it says that it is from, unproven. Raises RejectedDatagram.
 
         For servers without keys, whose addresses are known: refuse what comes from elsewhere,
         WRONG_ADDRESS. It is another member: never this server.
@@ -188,13 +188,13 @@ class Wire:
     def _addressed(self, datagram: bytes) -> Header:
         header = read(datagram)
         if header.cluster != self._cluster:
-            raise Hostile(Reason.OTHER_CLUSTER)
+            raise RejectedDatagram(Reason.OTHER_CLUSTER)
         if header.receiver != self._me:
-            raise Hostile(Reason.NOT_FOR_US)
+            raise RejectedDatagram(Reason.NOT_FOR_US)
         if header.sender not in self._sent:
-            raise Hostile(Reason.UNKNOWN_SENDER)
+            raise RejectedDatagram(Reason.UNKNOWN_SENDER)
         if header.protection != self._protection.code:
-            raise Hostile(Reason.OTHER_PROTECTION)
+            raise RejectedDatagram(Reason.OTHER_PROTECTION)
         return header
 
     def _frames(

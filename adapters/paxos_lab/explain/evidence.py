@@ -7,7 +7,7 @@ from typing import Generic
 
 from attrs import frozen
 
-from paxos import Accepted, Acceptor, Choice, From, Nack, Proposer, QuorumSystem, ServerId
+from paxos import Accepted, Acceptor, Decision, From, Nack, Proposer, QuorumSystem, ServerId
 from paxos.ballot import V
 
 
@@ -17,7 +17,7 @@ class Known(Generic[V]):
 
     acceptor: Acceptor[V]
     proposer: Proposer[V] | None = None
-    choice: Choice[V] | None = None
+    choice: Decision[V] | None = None
 
     @property
     def is_up(self) -> bool:

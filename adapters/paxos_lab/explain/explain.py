@@ -15,7 +15,7 @@ from typing import Generic
 
 from attrs import define, field
 
-from paxos import Accepted, Ballot, Choice, From, QuorumSystem, ServerId, invariants
+from paxos import Accepted, Ballot, Decision, From, QuorumSystem, ServerId, invariants
 from paxos.ballot import V
 from paxos.proposer import Accepting, Preparing, Working
 from paxos_lab.explain.evidence import Scene
@@ -68,7 +68,7 @@ class _Ballot(Generic[V]):
     value: tuple[V, ...]
     votes: list[From[Accepted[V]]] = field(factory=list[From[Accepted[V]]])
 
-    def choice(self, quorum: QuorumSystem) -> Choice[V] | None:
+    def choice(self, quorum: QuorumSystem) -> Decision[V] | None:
         """The choice that the votes come to."""
         return next(iter(invariants.choices(self.votes, quorum)), None)
 
@@ -129,7 +129,7 @@ def _can_win(scene: Scene[V], ballot: Ballot, voters: frozenset[ServerId]) -> bo
     return scene.quorum.is_phase2((scene.quorum.members - out_of_reach) | voters)
 
 
-def _hearsay(scene: Scene[V]) -> tuple[Choice[V], ...]:
+def _hearsay(scene: Scene[V]) -> tuple[Decision[V], ...]:
     """What servers know, where the votes were not seen."""
     known = [it.choice for it in scene.servers.values() if it.choice is not None]
     return tuple(sorted(known, key=lambda it: (it.chosen.ballot, -len(it.voters)))[:1])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from paxos import ServerId
-from paxos.quorum import Counted, Listed, QuorumSystem, Weighted
+from paxos.quorum import BySize, ByWeight, Explicit, QuorumSystem
 
 
 def named(servers: Iterable[ServerId]) -> str:
@@ -25,11 +25,11 @@ def lacking(
     """The fewest of ``among`` that make a quorum of ``phase`` out of ``have``; None: none do."""
     is_quorum = quorum.is_phase1 if phase == 1 else quorum.is_phase2
     others = sorted((among & quorum.members) - have)
-    if isinstance(quorum, Listed):
+    if isinstance(quorum, Explicit):
         quorums = quorum.phase1 if phase == 1 else quorum.phase2
         fitting = [it - have for it in quorums if it <= have | among]
         return min(fitting, key=lambda it: (len(it), sorted(it)), default=None)
-    if isinstance(quorum, Weighted):
+    if isinstance(quorum, ByWeight):
         weights = dict(quorum.weights)
         others.sort(key=lambda it: -weights[it])
     for count in range(len(others) + 1):
@@ -46,6 +46,6 @@ def more(
 ) -> str:
     """``2 more of S3, S4 and S5``; who they are, if nobody else will do."""
     others = among & quorum.members
-    if not isinstance(quorum, Counted) or len(needed) == len(others):
+    if not isinstance(quorum, BySize) or len(needed) == len(others):
         return named(needed)
     return f"{len(needed)}{' more' if have else ''} of {named(others)}"

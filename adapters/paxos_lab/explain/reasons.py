@@ -9,7 +9,7 @@ from typing import ClassVar, Generic, TypeAlias
 
 from attrs import frozen
 
-from paxos import Ballot, Choice, QuorumSystem, ServerId
+from paxos import Ballot, Decision, QuorumSystem, ServerId
 from paxos.ballot import V
 from paxos_adapters.printable import quoted
 from paxos_lab.explain.grammar import lacking, more, named, verb
@@ -69,7 +69,7 @@ class Agreed(Generic[V]):
 
     name: str
     value: V
-    choices: tuple[Choice[V], ...]
+    choices: tuple[Decision[V], ...]
     aware: frozenset[ServerId]
     unaware: frozenset[ServerId]
     attempts: tuple[Attempt[V], ...]
@@ -100,7 +100,7 @@ class Disagreed(Generic[V]):
     """Different values are chosen: some server broke the protocol, or the protocol is broken."""
 
     name: str
-    choices: tuple[Choice[V], ...]
+    choices: tuple[Decision[V], ...]
     attempts: tuple[Attempt[V], ...]
 
     is_decided: ClassVar[bool] = False
@@ -269,13 +269,13 @@ class Undecided(Generic[V]):
 Explanation: TypeAlias = Agreed[V] | Disagreed[V] | Split[V] | Undecided[V]
 
 
-def _by(choice: Choice[V]) -> str:
+def _by(choice: Decision[V]) -> str:
     if not choice.voters:
         return "so somebody knows"
     return f"accepted by {named(choice.voters)}, a quorum"
 
 
-def _in_both(choices: tuple[Choice[V], ...]) -> str:
+def _in_both(choices: tuple[Decision[V], ...]) -> str:
     common = choices[0].voters.intersection(*(it.voters for it in choices))
     if not common:
         return "Nobody is in all of these quorums, as far as is known."

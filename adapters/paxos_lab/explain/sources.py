@@ -22,7 +22,7 @@ from paxos import (
 )
 from paxos.ballot import V
 from paxos.proposer import Accepting, Preparing
-from paxos_adapters.codecs import LENIENT
+from paxos_adapters.codecs import SURROGATE_ESCAPE
 from paxos_adapters.file import Identity, inspect, rows
 from paxos_adapters.file.reserved_rounds import RESERVED, kept
 from paxos_adapters.file.rows import ACCEPTOR, ROUND, acceptor_of, round_of
@@ -122,7 +122,7 @@ class _Held:
     def __getitem__(self, name: str) -> Acceptor[str]:
         held, _ = kept((self.told.get(name, Acceptor[bytes]()),), self._block)
         it = held.accepted
-        proposal = None if it is None else Proposal(it.ballot, LENIENT.decode(it.value))
+        proposal = None if it is None else Proposal(it.ballot, SURROGATE_ESCAPE.decode(it.value))
         return Acceptor(held.promised, proposal)
 
 

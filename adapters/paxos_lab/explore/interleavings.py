@@ -42,7 +42,7 @@ from paxos import (
     Read,
 )
 from paxos.proposer import Accepting, Phase, Preparing
-from paxos.quorum import Counted
+from paxos.quorum import BySize
 from paxos_lab.explore.processes import Processes, Step, Taken, bits
 from paxos_lab.explore.scopes import Scope
 from paxos_lab.explore.search import DEFAULT_MAX_STATES, Exploration, Glimpse, explore
@@ -161,7 +161,7 @@ class Interleavings:
 
     def in_order(self, state: State) -> State:
         """``state`` with the acceptors sorted, if they count alike."""
-        if not (self.scope.reduced and isinstance(self.scope.quorum, Counted)):
+        if not (self.scope.reduced and isinstance(self.scope.quorum, BySize)):
             return state
         last = self._first
         cells = state[2:last]

@@ -37,17 +37,17 @@ from paxos import (
     QueryTimer,
     Read,
     ReadId,
+    RetryTimer,
     ServerId,
+    SetTimer,
     To,
-    Wake,
-    WakeMe,
     server,
 )
 from paxos.election import Election
-from paxos.invariants import Choice
+from paxos.invariants import Decision
 from paxos.learner import Learner
 from paxos.proposer import Accepting, Preparing
-from paxos.quorum import NOBODY
+from paxos.quorum import NO_SERVERS
 from paxos.reader import Querying
 from paxos.server import Server
 from paxos_lab.explore.scopes import Scope
@@ -258,7 +258,7 @@ class Processes:
         it = self.locals[local]
         phase, scope = it.state.proposer.phase, self.scope
         if isinstance(phase, Preparing | Accepting):
-            return Wake(phase.ballot)
+            return RetryTimer(phase.ballot)
         if isinstance(phase, Querying):
             return QueryTimer(phase.id)
         if isinstance(phase, Done):
@@ -288,7 +288,7 @@ class Processes:
             sum({self._bit(it) for effect in effects for it in _told(effect)}),
             _first_broken(before.state.acceptor, state.acceptor, disk, effects),
             None if record is None else self._restart(after, disk),
-            next((it for it in effects if not isinstance(it, To | Broadcast | WakeMe)), None),
+            next((it for it in effects if not isinstance(it, To | Broadcast | SetTimer)), None),
         )
         return event, step
 
@@ -365,7 +365,7 @@ def _plain(state: Server[str]) -> Server[str]:
     elif isinstance(phase, Querying):
         at_work = evolve(at_work, phase=evolve(phase, attempt=0))
     if known.choice is not None:
-        known = Learner(known.quorum, (), Choice(known.choice.chosen, NOBODY))
+        known = Learner(known.quorum, (), Decision(known.choice.chosen, NO_SERVERS))
     return Server(state.acceptor, at_work, known, Election(at_work.me, known.quorum.members))
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from paxos_lab.lecture.examination import QUESTIONS
 from paxos_lab.lecture.scenarios import PART_1
 from paxos_lab.lecture.script import Scenario, scenario
-from paxos_lab.lecture.stage import S1, S2, S3, S4, S5, NotAsTheLectureSays, OutOfTurn, Stage
+from paxos_lab.lecture.stage import S1, S2, S3, S4, S5, ClaimFailed, ImpossibleStep, Stage
 
 SCENARIOS: dict[str, Scenario] = {it.name: it for it in (*PART_1, *QUESTIONS)}
 """Every scenario by its name, in the order of the lecture."""
@@ -24,8 +24,8 @@ __all__ = [
     "S4",
     "S5",
     "SCENARIOS",
-    "NotAsTheLectureSays",
-    "OutOfTurn",
+    "ClaimFailed",
+    "ImpossibleStep",
     "Scenario",
     "Stage",
     "scenario",

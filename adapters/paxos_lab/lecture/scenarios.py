@@ -3,7 +3,7 @@
 Source: Ousterhout and Ongaro, "Implementing Replicated Logs with Paxos", part 1.
 
 - A schedule says what happens, in order; the servers decide what comes of it.
-- It ends in claims about the run. One that does not hold ends it with NotAsTheLectureSays.
+- It ends in claims about the run. One that does not hold ends it with ClaimFailed.
 - Where the lecture has a flawed protocol, that one is played, and then Paxos.
 """
 

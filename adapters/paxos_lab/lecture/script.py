@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 from attrs import frozen
 
-from paxos_adapters.ports import Witness
+from paxos_adapters.ports import Observer
 from paxos_lab.lecture.stage import Stage
 from paxos_lab.machines.protocols import PAXOS, Protocol
 
@@ -32,9 +32,9 @@ class Scenario:
     servers: int
     schedule: Schedule
 
-    def stage(self, witness: Witness[str] | None = None) -> Stage:
-        """A stage to play it on; ``witness`` is told what happens."""
-        return Stage(self.protocol, self.servers, witness)
+    def stage(self, observer: Observer[str] | None = None) -> Stage:
+        """A stage to play it on; ``observer`` is told what happens."""
+        return Stage(self.protocol, self.servers, observer)
 
 
 def scenario(

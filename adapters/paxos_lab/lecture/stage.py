@@ -19,11 +19,11 @@ from paxos import (
     Accepted,
     Acceptor,
     Ballot,
-    Beat,
     Broadcast,
-    Choice,
+    Decision,
     Done,
     From,
+    HeartbeatTimer,
     Inquire,
     MaxRound,
     Message,
@@ -32,10 +32,10 @@ from paxos import (
     PaxosError,
     Prepare,
     Propose,
+    RetryTimer,
     ServerId,
+    SetTimer,
     To,
-    Wake,
-    WakeMe,
     invariants,
     majority,
     proposer,
@@ -43,7 +43,7 @@ from paxos import (
 )
 from paxos.errors import assert_never
 from paxos_adapters.memory import Delivery, MemoryStore, ServerDown
-from paxos_adapters.ports import Witness
+from paxos_adapters.ports import Observer
 from paxos_lab.draw import Moment
 from paxos_lab.machines.protocols import PAXOS, Event, Protocol, Server
 from paxos_lab.transitions import settle
@@ -54,7 +54,7 @@ Answers: TypeAlias = tuple[From[Message[str]], ...]
 """What servers answered, each with its name, on its way."""
 
 
-class NotAsTheLectureSays(PaxosError):
+class ClaimFailed(PaxosError):
     """A schedule went another way than the lecture says."""
 
     def __init__(self, claim: str) -> None:
@@ -65,7 +65,7 @@ class NotAsTheLectureSays(PaxosError):
         self.claim = claim
 
 
-class OutOfTurn(PaxosError):
+class ImpossibleStep(PaxosError):
     """A schedule asks for something that cannot happen now."""
 
     def __init__(self, me: ServerId, what: str) -> None:
@@ -87,7 +87,7 @@ class Stage:
     """
 
     def __init__(
-        self, protocol: Protocol = PAXOS, servers: int = 5, witness: Witness[str] | None = None
+        self, protocol: Protocol = PAXOS, servers: int = 5, observer: Observer[str] | None = None
     ) -> None:
         self.protocol = protocol
         self.servers = tuple(ServerId(number) for number in range(1, servers + 1))
@@ -95,14 +95,14 @@ class Stage:
         self.history: list[Delivery[Message[str]] | Moment] = []
         self.votes: list[From[Accepted[str]]] = []
         self.claims: list[str] = []
-        self._witness = witness
-        if witness is not None:
-            witness.at(0)
+        self._witness = observer
+        if observer is not None:
+            observer.at(0)
         self._disks = {me: MemoryStore[server.Record[str]]() for me in self.servers}
         self._states: dict[ServerId, Server] = {me: self._start(me) for me in self.servers}
         self._said: dict[ServerId, Message[str]] = {}
-        self._wakes: dict[ServerId, Wake] = {}
-        self._beats: dict[ServerId, Beat] = {}
+        self._wakes: dict[ServerId, RetryTimer] = {}
+        self._beats: dict[ServerId, HeartbeatTimer] = {}
 
     def propose(self, me: ServerId, value: str, *, in_round: int = 1) -> None:
         """``me`` proposes ``value``, and has seen the rounds below ``in_round``."""
@@ -142,7 +142,7 @@ class Stage:
     def wake(self, me: ServerId) -> None:
         """The wake-up that ``me`` waits for comes."""
         if me not in self._wakes:
-            raise OutOfTurn(me, "waits for no wake-up")
+            raise ImpossibleStep(me, "waits for no wake-up")
         before = self._said.pop(me)
         self._step(me, self._wakes[me])
         now = self._said.setdefault(me, before)
@@ -156,7 +156,7 @@ class Stage:
     def beat(self, me: ServerId, *, to: Sequence[ServerId]) -> None:
         """It is time for the next heartbeat of ``me``, and it reaches ``to``."""
         if me not in self._beats:
-            raise OutOfTurn(me, "has no proposal under way")
+            raise ImpossibleStep(me, "has no proposal under way")
         request = self._said.pop(me)
         self._step(me, self._beats[me])
         self.arrive(me, self.said(me), to=to)
@@ -186,15 +186,15 @@ class Stage:
         self.history.append(Moment(me, what))
 
     def check(self, claim: str, holds: bool) -> None:
-        """Note what the run has shown. Raises NotAsTheLectureSays if it does not hold."""
+        """Note what the run has shown. Raises ClaimFailed if it does not hold."""
         if not holds:
-            raise NotAsTheLectureSays(claim)
+            raise ClaimFailed(claim)
         self.claims.append(claim)
 
     def said(self, me: ServerId) -> Message[str]:
         """What ``me`` has broadcast last."""
         if me not in self._said:
-            raise OutOfTurn(me, "has said nothing")
+            raise ImpossibleStep(me, "has said nothing")
         return self._said[me]
 
     def state(self, me: ServerId) -> Server:
@@ -225,13 +225,13 @@ class Stage:
         return {me for me, it in held.items() if it is not None and it.value == value}
 
     @property
-    def choices(self) -> tuple[Choice[str], ...]:
+    def choices(self) -> tuple[Decision[str], ...]:
         """Every proposal that a majority has accepted, whoever knows it, in the order of ballots.
 
         Each value has its own votes: a broken protocol can have two chosen under one ballot.
         """
         values = dict.fromkeys(vote.message.value for vote in self.votes)
-        found: list[Choice[str]] = []
+        found: list[Decision[str]] = []
         for value in values:
             votes = [vote for vote in self.votes if vote.message.value == value]
             found.extend(invariants.choices(votes, self.quorum))
@@ -274,11 +274,11 @@ class Stage:
             return From(me, effect.message)
         if type(effect) is Broadcast:
             self._said[me] = effect.message
-        elif type(effect) is WakeMe:
-            if type(effect.wake) is Beat:
-                self._beats[me] = effect.wake
-            elif type(effect.wake) is Wake:
-                self._wakes[me] = effect.wake
+        elif type(effect) is SetTimer:
+            if type(effect.timer) is HeartbeatTimer:
+                self._beats[me] = effect.timer
+            elif type(effect.timer) is RetryTimer:
+                self._wakes[me] = effect.timer
         elif type(effect) is Done:
             self._finish(me, f"{effect.value} is chosen")
         elif type(effect) is NothingChosen:

@@ -33,8 +33,8 @@ from paxos import (
     Promise,
     Proposal,
     Propose,
+    RetryTimer,
     To,
-    Wake,
     server,
 )
 from paxos.proposer import Accepting, Idle, Task
@@ -85,7 +85,7 @@ def _write_at_once(state: Server, propose: Propose[str]) -> Step:
 def _without_phase_1(state: Server, event: Event) -> Step:
     if type(event) is Propose and type(state.proposer.phase) is Idle:
         return _write_at_once(state, event)
-    if type(event) is Wake:
+    if type(event) is RetryTimer:
         return state, Now(())
     return server.receive(state, event)
 

@@ -1,7 +1,7 @@
 """Recordings: what happened to servers, a line each; and the same functions that take it again.
 
     with Recorder(path, codec=TEXT, runtime="memory") as recorder:
-        cluster = Cluster[str](5, witness=recorder)
+        cluster = Cluster[str](5, observer=recorder)
     replay(path)                     the same states, or the first step that differs
 
 Arrows point one way:
@@ -23,7 +23,7 @@ from paxos_lab.record.entries import (
     Known,
     Took,
 )
-from paxos_lab.record.errors import Damaged, OtherFormat, RecordingError
+from paxos_lab.record.errors import OtherFormat, RecordingCorrupted, RecordingError
 from paxos_lab.record.fingerprint import fingerprint
 from paxos_lab.record.in_flight import Arrival, Sent
 from paxos_lab.record.reading import discard
@@ -39,7 +39,6 @@ __all__ = [
     "Arrow",
     "Began",
     "Coder",
-    "Damaged",
     "Decided",
     "Difference",
     "Ended",
@@ -54,6 +53,7 @@ __all__ = [
     "OtherFormat",
     "Place",
     "Recorder",
+    "RecordingCorrupted",
     "RecordingError",
     "Replay",
     "Sent",

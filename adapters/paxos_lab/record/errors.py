@@ -11,7 +11,7 @@ class RecordingError(CodingError):
     """A file that is no recording, or a recording of something else."""
 
 
-class Damaged(RecordingError):
+class RecordingCorrupted(RecordingError):
     """A line of a recording is not what was written."""
 
     def __init__(self, path: Path, line: int, why: str) -> None:

@@ -20,7 +20,7 @@ from paxos_adapters.coding import Coder, CodingError
 from paxos_adapters.outputs import RECORDING, RECORDING_HEAD, OutputRefused, check, remove
 from paxos_lab.record import entries
 from paxos_lab.record.entries import FORMAT, Closed, Entry, Header
-from paxos_lab.record.errors import Damaged, OtherFormat, RecordingError
+from paxos_lab.record.errors import OtherFormat, RecordingCorrupted, RecordingError
 from paxos_lab.record.recorder import older
 
 HEADER = RECORDING_HEAD
@@ -67,7 +67,7 @@ def discard(path: Path) -> None:
 
 
 def read(path: Path, coder: Coder[V]) -> Iterator[Line[V]]:
-    """The lines of one file. Raises OSError; Damaged and OtherFormat, and RecordingError."""
+    """The lines of one file. Raises OSError, RecordingCorrupted, OtherFormat, RecordingError."""
     sum_, number, pending = 0, 0, None
     for number, line in enumerate(_lines(path), start=1):
         if number == 1:
@@ -86,7 +86,7 @@ def read(path: Path, coder: Coder[V]) -> Iterator[Line[V]]:
         except OtherFormat:
             raise
         except CodingError as error:
-            pending = Damaged(path, number, str(error))
+            pending = RecordingCorrupted(path, number, str(error))
     if pending is not None:
         raise pending
     if number == 0:

@@ -13,7 +13,7 @@ from pathlib import Path
 from attrs import Factory, define, field, frozen
 
 from paxos import QuorumSystem, ServerId, server
-from paxos_adapters.codecs import LENIENT
+from paxos_adapters.codecs import SURROGATE_ESCAPE
 from paxos_adapters.coding import Coder
 from paxos_lab.machines.faulty import PROTOCOLS
 from paxos_lab.machines.protocols import Protocol
@@ -97,7 +97,7 @@ def replay(*paths: Path, protocols: Mapping[str, Protocol] = PROTOCOLS) -> Repla
     ``protocols`` are those that may have been recorded, by name. Raises OSError, and RecordingError
     for what is no recording, is damaged, or belongs to another cluster than the one before.
     """
-    coder = Coder(LENIENT)
+    coder = Coder(SURROGATE_ESCAPE)
     sources = [_Source(path, coder) for path in paths]
     replay, player = Replay(), _player(coder, sources)
     for source, line in _merged(sources, player):

@@ -19,10 +19,10 @@ from attrs import frozen
 from paxos import (
     Accept,
     Ballot,
-    Beat,
     Chosen,
     Done,
     From,
+    HeartbeatTimer,
     Inquire,
     Message,
     NothingChosen,
@@ -32,12 +32,12 @@ from paxos import (
     Propose,
     QueryTimer,
     Read,
+    RetryTimer,
     ServerId,
-    Wake,
     server,
 )
 from paxos.errors import assert_never
-from paxos.invariants import Choice
+from paxos.invariants import Decision
 from paxos.proposer import Accepting, Preparing
 from paxos_lab.draw import describe
 from paxos_lab.record.entries import Began, Ended, Freed, Given, Known, Took
@@ -119,7 +119,7 @@ class Decided:
     """In step ``step`` a quorum has come to accept one value under one ballot."""
 
     step: int
-    choice: Choice[str]
+    choice: Decision[str]
 
 
 @frozen
@@ -188,7 +188,7 @@ def _taken(step: Step[str], what: Took[str]) -> tuple[Kind, str]:
         return Kind.READS, _reported(step, "reads what is chosen")
     if type(event) is From:
         return Kind.HEARS, _reported(step, f"hears {describe(event.message)}")
-    if type(event) is Wake or type(event) is QueryTimer or type(event) is Beat:
+    if type(event) is RetryTimer or type(event) is QueryTimer or type(event) is HeartbeatTimer:
         return Kind.WAKES, _reported(step, "is woken")
     assert_never(event)
 
@@ -277,4 +277,4 @@ def _decided(steps: Iterable[Step[str]], replay: Replay) -> Iterator[Decided]:
             was_enough = replay.quorum.is_phase2(voters)
             voters.add(vote.sender)
             if not was_enough and replay.quorum.is_phase2(voters):
-                yield Decided(step.number, Choice(Chosen(ballot, value), frozenset(voters)))
+                yield Decided(step.number, Decision(Chosen(ballot, value), frozenset(voters)))

@@ -41,14 +41,14 @@ from paxos import (
     Read,
     ReadId,
     ServerId,
+    SetTimer,
     To,
-    WakeMe,
     invariants,
     server,
 )
 from paxos.errors import assert_never
 from paxos_adapters.memory import Delivery
-from paxos_adapters.ports import Witness
+from paxos_adapters.ports import Observer
 from paxos_lab.draw import Moment
 from paxos_lab.machines.protocols import Event, Server
 from paxos_lab.rules import (
@@ -126,12 +126,12 @@ def _without_a_pair(setup: Setup, best: Played, rule: str) -> Played | None:
     return None
 
 
-def play(setup: Setup, acts: Iterable[Act], witness: Witness[str] | None = None) -> Played:
+def play(setup: Setup, acts: Iterable[Act], observer: Observer[str] | None = None) -> Played:
     """Play ``acts`` in order, up to the first broken rule, without those that are impossible.
 
-    ``witness`` is told what happens, and the ticks.
+    ``observer`` is told what happens, and the ticks.
     """
-    stage = _Stage(setup, witness)
+    stage = _Stage(setup, observer)
     taken: list[Act] = []
     for act in acts:
         try:
@@ -156,17 +156,17 @@ class _Actor:
     disk: Disk = (Acceptor[str](), MaxRound(0))
     backup: Disk = (Acceptor[str](), MaxRound(0))
     batch: list[Taken] = Factory(list[Taken])
-    wakes: set[server.Wakeup] = Factory(set[server.Wakeup])
+    wakes: set[server.ServerTimer] = Factory(set[server.ServerTimer])
 
 
 class _Stage:
     """What was sent, accepted, chosen and reported so far, and by whom."""
 
-    def __init__(self, setup: Setup, witness: Witness[str] | None) -> None:
+    def __init__(self, setup: Setup, observer: Observer[str] | None) -> None:
         self.setup = setup
-        self.witness = witness
-        if witness is not None:
-            witness.at(0)
+        self.observer = observer
+        if observer is not None:
+            observer.at(0)
         self.actors = {me: _Actor(self._start(me, ())) for me in sorted(setup.quorum.members)}
         self.history: list[Delivery[Message[str]] | Moment] = []
         self.sent: set[tuple[ServerId, From[Message[str]]]] = set()
@@ -180,8 +180,8 @@ class _Stage:
     def play(self, act: Act) -> bool:
         """Whether ``act`` was possible. Raises _RuleBroken."""
         me, actor, fate = act.server, self.actors[act.server], act.fate
-        if self.witness is not None:
-            self.witness.at(act.tick)
+        if self.observer is not None:
+            self.observer.at(act.tick)
         if fate in SHOWN_ONLY:
             return self._show(me, fate)
         if fate in STARTS:
@@ -208,12 +208,12 @@ class _Stage:
         except Busy:
             return True
         except InvariantError as error:
-            if self.witness is not None:
-                self.witness.broke(me, "", event, error)
+            if self.observer is not None:
+                self.observer.broke(me, "", event, error)
             self._break(me, UNDISTURBED)
             return True
-        if self.witness is not None:
-            self.witness.took(me, "", event, taken.state, taken.record is not None)
+        if self.observer is not None:
+            self.observer.took(me, "", event, taken.state, taken.record is not None)
         self._never_back(me, state, taken.state)
         if taken.record is not None and (actor.batch or fate is Fate.SAVES_SLOWLY):
             actor.state = taken.state
@@ -225,8 +225,8 @@ class _Stage:
         if fate in SAVED_UNSENT:
             return self._crash(me, actor, fate)
         actor.state = taken.state
-        if self.witness is not None and taken.record is not None:
-            self.witness.saved(me, "", 1)
+        if self.observer is not None and taken.record is not None:
+            self.observer.saved(me, "", 1)
         self._release(me, actor, taken)
         return True
 
@@ -240,8 +240,8 @@ class _Stage:
         if fate is not Fate.SAVED:
             return self._crash(me, actor, fate)
         self._show(me, fate)
-        if self.witness is not None:
-            self.witness.saved(me, "", len(batch))
+        if self.observer is not None:
+            self.observer.saved(me, "", len(batch))
         for taken in batch:
             self._release(me, actor, taken)
         return True
@@ -249,8 +249,8 @@ class _Stage:
     def _crash(self, me: ServerId, actor: _Actor, fate: Fate) -> bool:
         actor.state = None
         actor.batch.clear()
-        if self.witness is not None:
-            self.witness.ended(me, "", fate.value)
+        if self.observer is not None:
+            self.observer.ended(me, "", fate.value)
         return self._show(me, fate)
 
     def _restart(self, me: ServerId, actor: _Actor, fate: Fate) -> bool:
@@ -268,8 +268,8 @@ class _Stage:
         return True
 
     def _start(self, me: ServerId, records: tuple[server.Record[str], ...]) -> Server:
-        if self.witness is not None:
-            self.witness.began(me, "", self.setup.quorum, records)
+        if self.observer is not None:
+            self.observer.began(me, "", self.setup.quorum, records)
         return server.start(me, self.setup.quorum, records)
 
     def _can_come(self, me: ServerId, actor: _Actor, event: Event) -> bool:
@@ -309,8 +309,8 @@ class _Stage:
             elif type(effect) is Broadcast:
                 for receiver in self.actors:
                     self._send(me, actor, receiver, effect.message)
-            elif type(effect) is WakeMe:
-                actor.wakes.add(effect.wake)
+            elif type(effect) is SetTimer:
+                actor.wakes.add(effect.timer)
             else:
                 self._report(me, effect)
 

@@ -37,12 +37,12 @@ from paxos import (
     Proposer,
     QuorumSystem,
     ServerId,
+    SetTimer,
     To,
-    WakeMe,
     server,
 )
-from paxos.election import Beat, Election
-from paxos.invariants import Choice
+from paxos.election import Election, HeartbeatTimer
+from paxos.invariants import Decision
 from paxos.learner import Learner, Tally
 from paxos.proposer import Accepting, Phase, Preparing, Task
 from paxos_lab.machines.protocols import Event, Protocol, Server
@@ -251,7 +251,7 @@ class Table:
             learner = Learner(
                 quorum,
                 cast("tuple[Tally[str], ...]", shown[TALLIES]),
-                cast("Choice[str] | None", shown[CHOICE]),
+                cast("Decision[str] | None", shown[CHOICE]),
             )
         elif TALLIES in given:
             learner = _Hidden(CHOICE, quorum=quorum, tallies=shown[TALLIES])
@@ -306,9 +306,9 @@ class Table:
 
     def _wished(self, place: int, effects: tuple[server.Effect[str], ...]) -> Iterator[Wish]:
         for effect in effects:
-            if type(effect) is WakeMe:
-                item = self.item(place, effect.wake)
-                if type(effect.wake) is Beat:
+            if type(effect) is SetTimer:
+                item = self.item(place, effect.timer)
+                if type(effect.timer) is HeartbeatTimer:
                     yield item, BEAT_TICKS, 0
                 else:
                     longest = min(LONGEST_TICKS, SHORTEST_TICKS << min(effect.attempt + 1, 8))
@@ -352,7 +352,7 @@ def _check(
     effects: tuple[server.Effect[str], ...],
 ) -> Check | None:
     said = [it.message for it in effects if type(it) is To or type(it) is Broadcast]
-    report = next((it for it in effects if not isinstance(it, To | Broadcast | WakeMe)), None)
+    report = next((it for it in effects if not isinstance(it, To | Broadcast | SetTimer)), None)
     commitments = tuple(it for it in said if isinstance(it, Promise | Accepted | Answer))
     unproven = tuple(it for it in commitments if not _proves(record, it))
     votes = dict.fromkeys((it.ballot, it.value) for it in commitments if type(it) is Accepted)

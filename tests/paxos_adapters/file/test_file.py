@@ -34,24 +34,24 @@ from paxos import (
 )
 from paxos_adapters.disk_status import Known
 from paxos_adapters.file import (
-    AlreadyThere,
+    BadDiskStatus,
     BadName,
-    BadPresence,
     Closed,
-    Damaged,
-    Denied,
     DiskBusy,
-    Failed,
     FileStore,
     Forked,
-    InUse,
     MembershipClosed,
     NewerFormat,
-    NoStore,
+    NotAStore,
     NotBytes,
-    NotThere,
     OlderFormat,
+    SaveFailed,
+    StoreCorrupted,
     StoreError,
+    StoreExists,
+    StoreLocked,
+    StoreNotFound,
+    StoreUnavailable,
     TooLarge,
     WrongMembers,
     WrongOwner,
@@ -62,7 +62,7 @@ from paxos_adapters.file import (
 )
 from paxos_adapters.file import store as store_module
 from paxos_adapters.host import Host
-from paxos_adapters.memory import Alarm, Clock, Endpoint, Network
+from paxos_adapters.memory import Clock, MemoryTimer, MemoryTransport, Network
 from tests.support.files import (
     ACCEPTED,
     LATER,
@@ -155,8 +155,8 @@ class TestSaving:
                 ONE,
                 file.quorum,
                 store=file.decision("leader"),
-                transport=Endpoint(ONE, network),
-                timer=Alarm(ONE, clock),
+                transport=MemoryTransport(ONE, network),
+                timer=MemoryTimer(ONE, clock),
             )
             reports = list(host.receive(Propose(b"red")))
             while network.queue:
@@ -189,20 +189,20 @@ class TestVerbs:
     """To create and to open are two verbs."""
 
     def test_a_missing_file_is_no_new_server(self, path: Path) -> None:
-        with pytest.raises(NotThere, match=r"no such file.*never taken for a new server"):
+        with pytest.raises(StoreNotFound, match=r"no such file.*never taken for a new server"):
             reopen(path)
         assert list(path.parent.iterdir()) == []
 
     def test_nor_is_an_empty_one(self, path: Path) -> None:
         create(path).close()
         path.write_bytes(b"")
-        with pytest.raises(NotThere, match="it is empty"):
+        with pytest.raises(StoreNotFound, match="it is empty"):
             reopen(path)
 
     def test_what_is_there_is_not_created_again(self, path: Path) -> None:
         with create(path) as file:
             file.save([("leader", ACCEPTED)])
-        with pytest.raises(AlreadyThere, match="there is a file"):
+        with pytest.raises(StoreExists, match="there is a file"):
             create(path)
         assert loaded(path) == {ACCEPTED}
 
@@ -210,7 +210,7 @@ class TestVerbs:
         with create(path) as file:
             file.save([("leader", ACCEPTED)])
         path.unlink()
-        with pytest.raises(AlreadyThere, match=r"it is gone, and .* saved 2 times"):
+        with pytest.raises(StoreExists, match=r"it is gone, and .* saved 2 times"):
             create(path)
 
     def test_a_creation_that_was_cut_off_is_done_again(
@@ -223,7 +223,7 @@ class TestVerbs:
             patch.setattr(opening, "_sync", cut_off)
             with pytest.raises(KeyboardInterrupt):
                 create(path)
-        with pytest.raises(NotThere):
+        with pytest.raises(StoreNotFound):
             reopen(path)
         with create(path) as file:
             file.save([("leader", ACCEPTED)])
@@ -241,7 +241,7 @@ class TestVerbs:
             patch.setattr(os, step, cut_off)
             with pytest.raises(KeyboardInterrupt):
                 create(path)
-        with pytest.raises(NotThere):
+        with pytest.raises(StoreNotFound):
             reopen(path)
         create(path).close()
         assert sorted(it.name for it in path.parent.iterdir()) == ["n1.db", "n1.db-mark"]
@@ -270,13 +270,15 @@ class TestVerbs:
             reopen(path)
 
     def test_a_folder_that_is_not_there(self, tmp_path: Path) -> None:
-        with pytest.raises(Denied, match=r"No such file.*See to it that the folder is there"):
+        with pytest.raises(
+            StoreUnavailable, match=r"No such file.*See to it that the folder is there"
+        ):
             create(tmp_path / "missing" / "n1.db")
 
     def test_a_folder_in_place_of_a_file(self, path: Path) -> None:
         path.mkdir()
         path.with_name("n1.db-mark").mkdir()
-        with pytest.raises(Denied):
+        with pytest.raises(StoreUnavailable):
             reopen(path)
 
 
@@ -284,7 +286,7 @@ class TestLock:
     """One server has one memory and one process."""
 
     def test_it_is_opened_once(self, path: Path) -> None:
-        with create(path), pytest.raises(InUse, match="open already"):
+        with create(path), pytest.raises(StoreLocked, match="open already"):
             reopen(path)
         reopen(path).close()
 
@@ -300,7 +302,7 @@ class TestLock:
         ) as other:
             assert other.stdout is not None
             assert other.stdout.readline() == b"open\n"
-            with pytest.raises(InUse):
+            with pytest.raises(StoreLocked):
                 reopen(path)
             assert inspect(path).identity.server == ONE
             other.kill()
@@ -338,11 +340,11 @@ class TestFailure:
         file.save([("leader", PROMISED)])
         monkeypatch.setattr(file, "_writer", Failing(file, statement))
         for _ in range(2):
-            with pytest.raises(Failed, match=r"OperationalError: disk I/O error.*final"):
+            with pytest.raises(SaveFailed, match=r"OperationalError: disk I/O error.*final"):
                 file.save([("leader", ACCEPTED)])
-        with pytest.raises(Failed):
+        with pytest.raises(SaveFailed):
             file.load("leader")
-        with pytest.raises(Failed):
+        with pytest.raises(SaveFailed):
             file.decisions()
         assert file.saves == 2
         file.close()
@@ -356,9 +358,9 @@ class TestFailure:
 
         with monkeypatch.context() as patch:
             patch.setattr(store_module, "put", interrupted)
-            with pytest.raises(Failed, match="KeyboardInterrupt"):
+            with pytest.raises(SaveFailed, match="KeyboardInterrupt"):
                 file.save([("leader", PROMISED)])
-        with pytest.raises(Failed):
+        with pytest.raises(SaveFailed):
             file.save([("leader", PROMISED)])
         file.close()
         assert loaded(path) == set()
@@ -421,7 +423,7 @@ class TestInspect:
         assert (path.read_bytes(), path.with_name("n1.db-mark").read_bytes()) == before
 
     def test_nothing_there(self, path: Path) -> None:
-        with pytest.raises(NotThere):
+        with pytest.raises(StoreNotFound):
             inspect(path)
 
 
@@ -441,7 +443,7 @@ class TestMistakes:
     )
     def test_what_no_disk_can_be_is_not_remembered(self, path: Path, known: Known) -> None:
         with create(path) as file:
-            with pytest.raises(BadPresence, match="cannot be known of a disk"):
+            with pytest.raises(BadDiskStatus, match="cannot be known of a disk"):
                 file.remember(TWO, known)
             file.save([("x", PROMISED)])
         with reopen(path) as file:
@@ -483,7 +485,7 @@ class TestMistakes:
     def test_something_that_is_no_store(self, path: Path) -> None:
         path.write_text("root:x:0:0", encoding="utf-8")
         for use in reopen, inspect:
-            with pytest.raises(NoStore, match="is no store"):
+            with pytest.raises(NotAStore, match="is no store"):
                 use(path)
 
     def test_only_a_member_has_a_memory(self, path: Path) -> None:
@@ -497,7 +499,7 @@ class TestMistakes:
         link.symlink_to(path)
         with reopen(link) as file:
             file.save([("x", PROMISED)])
-            with pytest.raises(InUse):
+            with pytest.raises(StoreLocked):
                 reopen(path)
         assert inspect(link).saves == 3
 
@@ -512,7 +514,7 @@ class TestMistakes:
             return []
 
         monkeypatch.setattr(file, "_take_news", closing)
-        with pytest.raises(Failed):
+        with pytest.raises(SaveFailed):
             file.save([("x", ACCEPTED)])
         with pytest.raises(Closed):
             file.load("x")
@@ -529,7 +531,7 @@ class TestOthers:
                 tries = [pool.submit(create, place) for _ in range(4)]
             made = [it.result() for it in tries if it.exception() is None]
             assert len(made) == 1
-            assert {type(it.exception()) for it in tries} <= {type(None), AlreadyThere, InUse}
+            assert {type(it.exception()) for it in tries} <= {type(None), StoreExists, StoreLocked}
             made[0].save([("x", PROMISED)])
             made[0].close()
             assert loaded(place, "x") == {PROMISED}
@@ -574,7 +576,7 @@ os.kill(os.getpid(), 9)
         with closing(sqlite3.connect(path, isolation_level=None)) as other:
             other.execute("PRAGMA locking_mode = EXCLUSIVE")
             other.execute("BEGIN EXCLUSIVE")
-            with pytest.raises((InUse, Denied)):
+            with pytest.raises((StoreLocked, StoreUnavailable)):
                 reopen(path)
         reopen(path).close()
 
@@ -588,7 +590,7 @@ os.kill(os.getpid(), 9)
                 file.save([("x", ACCEPTED)])
                 assert inspect(path).saves == 3
                 file.close()
-                with pytest.raises(Denied, match="has been reading it"):
+                with pytest.raises(StoreUnavailable, match="has been reading it"):
                     reopen(path)
         assert loaded(path, "x") == {ACCEPTED}
 
@@ -620,7 +622,7 @@ os.kill(os.getpid(), 9)
             for name in "n1.db-wal", "n1.db-mark":
                 shutil.copy(path.with_name(name), crashed)
         (crashed / "n1.db").write_bytes(older)
-        with pytest.raises(Damaged, match="its parts are not of one time"):
+        with pytest.raises(StoreCorrupted, match="its parts are not of one time"):
             reopen(crashed / "n1.db")
 
 
@@ -630,23 +632,23 @@ PLACE = Path("n1.db")
 @pytest.mark.parametrize(
     "error",
     [
-        AlreadyThere(PLACE, "x"),
+        StoreExists(PLACE, "x"),
         BadName("x", "y"),
-        BadPresence("x"),
+        BadDiskStatus("x"),
         DiskBusy(PLACE, "x"),
         Forked(PLACE),
         MembershipClosed(PLACE, "x"),
-        NoStore(PLACE),
+        NotAStore(PLACE),
         NotBytes(None),
         OlderFormat(PLACE, 1, 2),
         WrongMembers(PLACE, "x", "y"),
-        NotThere(PLACE, "x"),
+        StoreNotFound(PLACE, "x"),
         WrongOwner(PLACE, "x", "y"),
         NewerFormat(PLACE, 2, 1),
-        InUse(PLACE),
-        Damaged(PLACE, "x"),
-        Denied(PLACE, OSError("x")),
-        Failed(PLACE, OSError("x")),
+        StoreLocked(PLACE),
+        StoreCorrupted(PLACE, "x"),
+        StoreUnavailable(PLACE, OSError("x")),
+        SaveFailed(PLACE, OSError("x")),
         Closed(PLACE),
         TooLarge("x", 2, 1),
     ],

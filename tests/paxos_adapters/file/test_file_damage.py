@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from paxos import MaxRound
-from paxos_adapters.file import Damaged, OlderFormat, inspect
+from paxos_adapters.file import OlderFormat, StoreCorrupted, inspect
 from paxos_adapters.file.rows import Row
 from tests.support.files import (
     ACCEPTED,
@@ -58,9 +58,9 @@ def saved(path: Path) -> Path:
 )
 def test_what_is_lost_is_named(saved: Path, statement: str, damage: str) -> None:
     edit(saved, statement)
-    with pytest.raises(Damaged, match=f"{damage}.*must not vote under its old id"):
+    with pytest.raises(StoreCorrupted, match=f"{damage}.*must not vote under its old id"):
         reopen(saved)
-    with pytest.raises(Damaged, match=damage):
+    with pytest.raises(StoreCorrupted, match=damage):
         inspect(saved)
 
 
@@ -85,7 +85,7 @@ def test_a_schema_that_this_library_did_not_make(saved: Path, statement: str, da
     """A trigger could undo a save for which there was a receipt."""
     edit(saved, statement)
     for use in reopen, inspect:
-        with pytest.raises(Damaged, match=damage):
+        with pytest.raises(StoreCorrupted, match=damage):
             use(saved)
 
 
@@ -122,7 +122,7 @@ def test_a_row_that_contradicts_itself_is_damage_under_a_right_checksum(
     """It is not read as a server that has promised or accepted nothing."""
     forge(saved, row)
     for use in reopen, inspect:
-        with pytest.raises(Damaged, match="makes no sense"):
+        with pytest.raises(StoreCorrupted, match="makes no sense"):
             use(saved)
 
 
@@ -142,21 +142,21 @@ def test_a_row_of_another_store(saved: Path, tmp_path: Path) -> None:
         connection.execute("DELETE FROM records WHERE name = 'lock'")
         query = "INSERT INTO records SELECT * FROM other.records WHERE name = 'lock'"
         connection.execute(query)
-    with pytest.raises(Damaged, match="record of 'lock' is not as it was saved"):
+    with pytest.raises(StoreCorrupted, match="record of 'lock' is not as it was saved"):
         reopen(saved)
 
 
 def test_a_file_without_its_mark(saved: Path) -> None:
     mark_of(saved).unlink()
     for use in reopen, inspect:
-        with pytest.raises(Damaged, match=r"n1\.db-mark is gone"):
+        with pytest.raises(StoreCorrupted, match=r"n1\.db-mark is gone"):
             use(saved)
 
 
 def test_a_file_with_the_mark_of_another(saved: Path, tmp_path: Path) -> None:
     create(tmp_path / "n2.db").close()
     (tmp_path / "n2.db-mark").replace(mark_of(saved))
-    with pytest.raises(Damaged, match="belongs to another store"):
+    with pytest.raises(StoreCorrupted, match="belongs to another store"):
         reopen(saved)
 
 
@@ -165,7 +165,7 @@ def test_a_file_that_was_rolled_back(saved: Path) -> None:
     with reopen(saved) as file:
         file.save([("lock", ACCEPTED)])
     saved.write_bytes(older)
-    with pytest.raises(Damaged, match="saved 5 times, and only the first 3 are there"):
+    with pytest.raises(StoreCorrupted, match="saved 5 times, and only the first 3 are there"):
         reopen(saved)
 
 
@@ -177,13 +177,13 @@ def test_a_log_that_is_gone(path: Path) -> None:
     for name in "n1.db", "n1.db-mark":
         shutil.copy(path.with_name(name), crashed)
     file.close()
-    with pytest.raises(Damaged, match="saved 2 times, and only the first 0 are there"):
+    with pytest.raises(StoreCorrupted, match="saved 2 times, and only the first 0 are there"):
         reopen(crashed / "n1.db")
 
 
 def test_something_else_altogether(saved: Path) -> None:
     saved.write_bytes(b"a letter to my landlord" * 99)
-    with pytest.raises(Damaged, match="SQLite says: file is not a database"):
+    with pytest.raises(StoreCorrupted, match="SQLite says: file is not a database"):
         reopen(saved)
 
 
@@ -191,7 +191,7 @@ def test_what_is_refused_is_left_as_it_is(saved: Path) -> None:
     edit(saved, "UPDATE records SET value = x'726565' WHERE value IS NOT NULL")
     files = saved, mark_of(saved)
     before = [it.read_bytes() for it in files]
-    with pytest.raises(Damaged):
+    with pytest.raises(StoreCorrupted):
         reopen(saved)
     assert [it.read_bytes() for it in files] == before
 
@@ -201,7 +201,7 @@ def test_a_record_that_goes_bad_while_the_file_is_open(saved: Path, fields: str)
     """Text that is none is shown by its bytes."""
     with reopen(saved) as file:
         edit(saved, f"UPDATE records SET fields = {fields} WHERE name = 'lock'")
-        with pytest.raises(Damaged, match="of 'lock' is not as it was saved"):
+        with pytest.raises(StoreCorrupted, match="of 'lock' is not as it was saved"):
             file.load("lock")
 
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paxos import QuorumSystem, ServerId, flexible, listed, majority, weighted
-from paxos.quorum import Weighted
+from paxos import QuorumSystem, ServerId, explicit, flexible, majority, weighted
+from paxos.quorum import ByWeight
 from paxos_adapters.file import FileStore, TooLarge, WrongMembers, WrongOwner
 from paxos_adapters.file.entries import identity_of
 from paxos_adapters.file.identity import quorum_of, words_of
@@ -22,9 +22,9 @@ SYSTEMS: list[tuple[QuorumSystem, str]] = [
     (majority([ONE]), "counted 1 phase1 1 phase2 1"),
     (majority([ONE, ServerId(-3)]), "counted -3 1 phase1 2 phase2 2"),
     (weighted({THREE: 1, ONE: 2, TWO: 1}), "weighted 1=2 2=1 3=1 phase1 3 phase2 3"),
-    (Weighted(((TWO, 1), (ONE, 1)), 2, 1), "weighted 1=1 2=1 phase1 2 phase2 1"),
+    (ByWeight(((TWO, 1), (ONE, 1)), 2, 1), "weighted 1=1 2=1 phase1 2 phase2 1"),
     (
-        listed(phase1=[[THREE, ONE], [ONE, TWO]], phase2=[[ONE]]),
+        explicit(phase1=[[THREE, ONE], [ONE, TWO]], phase2=[[ONE]]),
         "listed phase1 1,2 1,3 phase2 1",
     ),
 ]
@@ -75,7 +75,7 @@ def test_systems_are_the_same_if_their_words_are(ids: list[ServerId], data: st.D
     order = data.draw(st.permutations(ids))
     total = sum(weights.values())
     one = weighted(weights)
-    other = Weighted(tuple((it, weights[it]) for it in order), total // 2 + 1, total // 2 + 1)
+    other = ByWeight(tuple((it, weights[it]) for it in order), total // 2 + 1, total // 2 + 1)
 
     assert words_of(one) == words_of(other)
     assert quorum_of(words_of(other)) == one

@@ -14,11 +14,18 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from paxos_adapters.file import AlreadyThere, Denied, FileStore, InUse, opening, private
+from paxos_adapters.file import (
+    FileStore,
+    StoreExists,
+    StoreLocked,
+    StoreUnavailable,
+    opening,
+    private,
+)
 from paxos_adapters.file.mark import unfinished
 from tests.support.files import PROMISED, copied, create, loaded, mark_of, reopen
 
-NOBODY = 65_534
+NO_SERVERS = 65_534
 SIDES = "", "-mark", "-wal", "-shm"
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user")
 
@@ -82,8 +89,8 @@ def test_another_user_can_neither_read_it_nor_lock_it(path: Path) -> None:
     program = f"""
 import fcntl, os
 os.setgroups([])
-os.setresgid({NOBODY}, {NOBODY}, {NOBODY})
-os.setresuid({NOBODY}, {NOBODY}, {NOBODY})
+os.setresgid({NO_SERVERS}, {NO_SERVERS}, {NO_SERVERS})
+os.setresuid({NO_SERVERS}, {NO_SERVERS}, {NO_SERVERS})
 for side in {SIDES!r}:
     try:
         file = os.open({str(path)!r} + side, os.O_RDONLY)
@@ -109,7 +116,7 @@ def test_a_lock_of_a_reader_would_stop_a_node(path: Path) -> None:
     create(path).close()
     with mark_of(path).open("rb") as reader:
         fcntl.flock(reader, fcntl.LOCK_EX)
-        with pytest.raises(InUse, match="open already"):
+        with pytest.raises(StoreLocked, match="open already"):
             reopen(path)
 
 
@@ -123,7 +130,7 @@ def test_a_planted_link_is_not_followed_by_a_creation(path: Path, side: str, tar
     planted.symlink_to(victim)
     try:
         create(path).close()
-    except (AlreadyThere, Denied):
+    except (StoreExists, StoreUnavailable):
         pass
     else:
         assert loaded(path) == set()
@@ -135,7 +142,7 @@ def test_a_planted_link_is_not_followed_by_a_creation(path: Path, side: str, tar
 
 def test_a_link_in_place_of_a_new_store_is_named(path: Path) -> None:
     path.symlink_to(path.with_name("elsewhere"))
-    with pytest.raises(AlreadyThere, match="there is a link"):
+    with pytest.raises(StoreExists, match="there is a link"):
         create(path)
     assert not path.with_name("elsewhere").exists()
 
@@ -152,7 +159,7 @@ def test_a_planted_link_is_not_followed_by_an_opening(path: Path, side: str) -> 
         victim.write_bytes(b"precious")
     before = victim.read_bytes()
     planted.symlink_to(victim)
-    with pytest.raises(Denied):
+    with pytest.raises(StoreUnavailable):
         reopen(crashed)
     assert victim.read_bytes() == before
 
@@ -160,8 +167,8 @@ def test_a_planted_link_is_not_followed_by_an_opening(path: Path, side: str) -> 
 @needs_root
 def test_a_file_of_another_user_does_not_become_the_mark(path: Path) -> None:
     unfinished(path).touch()
-    os.chown(unfinished(path), NOBODY, NOBODY)
-    with pytest.raises(Denied, match="belongs to another user"):
+    os.chown(unfinished(path), NO_SERVERS, NO_SERVERS)
+    with pytest.raises(StoreUnavailable, match="belongs to another user"):
         create(path)
     assert not path.exists()
 
@@ -174,7 +181,7 @@ def test_a_part_of_a_store_that_is_gone_does_not_become_one_of_a_new_store(path:
     other = path.parent / "other"
     other.mkdir()
     (other / "n1.db-wal").write_bytes(log)
-    with pytest.raises(AlreadyThere, match=r"n1\.db-wal is there, a part of it"):
+    with pytest.raises(StoreExists, match=r"n1\.db-wal is there, a part of it"):
         create(other / "n1.db")
     assert (other / "n1.db-wal").read_bytes() == log
 
@@ -189,7 +196,7 @@ def test_what_is_not_a_file_is_not_opened(path: Path) -> None:
     create(path).close()
     mark_of(path).unlink()
     os.mkfifo(mark_of(path))
-    with pytest.raises(Denied, match="not a regular file"):
+    with pytest.raises(StoreUnavailable, match="not a regular file"):
         reopen(path)
 
 
@@ -206,6 +213,6 @@ def test_a_lock_that_cannot_be_taken_refuses_the_file(
 
     with monkeypatch.context() as patch:
         patch.setattr(fcntl, "flock", no_locks)
-        with pytest.raises(Denied, match="No locks available"):
+        with pytest.raises(StoreUnavailable, match="No locks available"):
             make(path)
     make(path).close()

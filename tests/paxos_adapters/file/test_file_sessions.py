@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from paxos import MaxRound
-from paxos_adapters.disk_status import Known, NotDescended, Presence, meet
-from paxos_adapters.file import Damaged, Failed, FileStore, inspect, opening, rows, store
+from paxos_adapters.disk_status import DiskStatus, Known, NotDescended, meet
+from paxos_adapters.file import FileStore, SaveFailed, StoreCorrupted, inspect, opening, rows, store
 from paxos_adapters.file.mark import Mark, peek
 from paxos_adapters.file.rows import Row
 from tests.support.files import (
@@ -48,9 +48,9 @@ class TestSessions:
 
     def test_the_first_session_has_none_before_it(self, path: Path) -> None:
         with create(path) as file:
-            assert file.presence() == Presence(file.session, 1, "", 0)
+            assert file.presence() == DiskStatus(file.session, 1, "", 0)
             file.save([("x", PROMISED)])
-            assert file.presence() == Presence(file.session, 2, "", 0)
+            assert file.presence() == DiskStatus(file.session, 2, "", 0)
             assert file.ended(file.session) is None
 
     def test_each_opening_draws_a_session_and_ends_the_last_one(self, path: Path) -> None:
@@ -59,12 +59,12 @@ class TestSessions:
             file.save([("x", PROMISED)])
         with reopen(path) as file:
             second = file.session
-            assert file.presence() == Presence(second, 3, first, 2)
+            assert file.presence() == DiskStatus(second, 3, first, 2)
             assert file.ended(first) == 2
         with reopen(path) as file:
             assert len({first, second, file.session}) == 3
-            assert file.presence() == Presence(file.session, 4, second, 3)
-            assert file.presence(Known(first, 2)) == Presence(file.session, 4, first, 2)
+            assert file.presence() == DiskStatus(file.session, 4, second, 3)
+            assert file.presence(Known(first, 2)) == DiskStatus(file.session, 4, first, 2)
             assert (file.ended(first), file.ended(second)) == (2, 3)
         assert chain(path) == {
             first: "began 1 ended 2",
@@ -157,7 +157,7 @@ class TestMark:
             for number in range(9):
                 other.save([("x", MaxRound(number))])
         shutil.copy(copy, path)
-        with pytest.raises(Damaged, match=r"does not descend from session .* another copy"):
+        with pytest.raises(StoreCorrupted, match=r"does not descend from session .* another copy"):
             reopen(path)
 
     def test_nor_one_from_earlier_in_its_session(self, path: Path, tmp_path: Path) -> None:
@@ -170,7 +170,7 @@ class TestMark:
             other.save([("x", PROMISED)])
             other.save([("x", PROMISED)])
         mark_of(copy).write_bytes(marked)
-        with pytest.raises(Damaged, match=r"does not descend from session .* with 3 saves"):
+        with pytest.raises(StoreCorrupted, match=r"does not descend from session .* with 3 saves"):
             reopen(copy)
 
     @pytest.mark.parametrize("fields", ["began 1", "began 1 ended 9"])
@@ -181,7 +181,7 @@ class TestMark:
             pass
         named = file.session if fields == "began 1" else later.session
         forge(path, Row(named, "session", fields, None, 2))
-        with pytest.raises(Damaged, match="does not have one end"):
+        with pytest.raises(StoreCorrupted, match="does not have one end"):
             reopen(path)
 
     def test_no_slot_is_overwritten_while_it_says_the_most(self, path: Path) -> None:
@@ -340,7 +340,7 @@ class TestPeers:
 
         with monkeypatch.context() as patch:
             patch.setattr(store, "put", interrupted)
-            with pytest.raises(Failed):
+            with pytest.raises(SaveFailed):
                 file.save(())
         file.close()
         with reopen(path) as again:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from paxos_adapters.disk_status import Known
-from paxos_adapters.file import Denied, Failed, NotThere
+from paxos_adapters.file import SaveFailed, StoreNotFound, StoreUnavailable
 from paxos_adapters.file.mark import peek
 from tests.support.files import PROMISED, TWO, create, loaded, reopen
 
@@ -92,11 +92,11 @@ def test_a_creation_whose_sync_fails_is_refused_and_can_be_done_again(
     path: Path, syncs: Syncs, which: int
 ) -> None:
     syncs.fails_at = which
-    with pytest.raises(Denied, match="Input/output error"):
+    with pytest.raises(StoreUnavailable, match="Input/output error"):
         create(path)
     syncs.fails_at = None
     if which < 2:
-        with pytest.raises(NotThere):
+        with pytest.raises(StoreNotFound):
             reopen(path)
         create(path).close()
     assert loaded(path, "x") == set()
@@ -110,7 +110,7 @@ def test_an_opening_whose_sync_fails_is_refused_and_can_be_done_again(
         file.save([("x", PROMISED)])
     syncs.seen.clear()
     syncs.fails_at = which
-    with pytest.raises(Denied, match="Input/output error"):
+    with pytest.raises(StoreUnavailable, match="Input/output error"):
         reopen(path)
     syncs.fails_at = None
     with reopen(path) as again:
@@ -124,7 +124,7 @@ def test_closing_whose_sync_fails_says_so_and_lets_go(path: Path, syncs: Syncs, 
     if news:
         file.remember(TWO, Known("ab" * 8, 3))
     syncs.fails_at = len(syncs.seen)
-    with pytest.raises(Failed, match="Input/output error"):
+    with pytest.raises(SaveFailed, match="Input/output error"):
         file.close()
     syncs.fails_at = None
     with reopen(path) as again:

@@ -11,12 +11,12 @@ import pytest
 
 from paxos import Acceptor, Ballot, MaxRound, Proposal, QuorumSystem, ServerId, flexible, majority
 from paxos_adapters.file import (
-    AlreadyThere,
-    Damaged,
-    Denied,
     FileStore,
-    InUse,
     MembershipClosed,
+    StoreCorrupted,
+    StoreExists,
+    StoreLocked,
+    StoreUnavailable,
     WrongMembers,
     inspect,
     opening,
@@ -90,7 +90,7 @@ def test_a_closed_file_can_be_read(files: list[Path]) -> None:
 
 
 def test_no_file_is_closed_if_one_of_them_is_in_use(files: list[Path]) -> None:
-    with opened(files[1], S2, OLD, ""), pytest.raises(InUse):
+    with opened(files[1], S2, OLD, ""), pytest.raises(StoreLocked):
         close_files(files)
 
     opened(files[0], S1, OLD, "").close()
@@ -120,7 +120,7 @@ def test_closing_can_be_undone_for_a_file_whose_creation_was_killed_before_its_f
     path = tmp_path / "n1.db"
     with monkeypatch.context() as patch:
         patch.setattr(opening, "_settled", _fail)
-        with pytest.raises(Denied, match="killed"):
+        with pytest.raises(StoreUnavailable, match="killed"):
             FileStore.create(path, cluster="c", server=S1, quorum=OLD)
     close_files([path])
     reopen_files([path])
@@ -417,7 +417,7 @@ def test_a_new_file_that_is_gone_is_not_made_again(files: list[Path], tmp_path: 
     opened(files[0], S1, NEW, membership).close()
     files[0].unlink()
 
-    with pytest.raises(AlreadyThere):
+    with pytest.raises(StoreExists):
         adopt(tmp_path / "new", files[0], S1)
 
 
@@ -458,7 +458,7 @@ def test_a_closed_file_with_a_strange_reason_is_damaged(
         patch.setattr("paxos_adapters.members.holding.UNSETTLED", "for fun")
         close_files(files)
 
-    with pytest.raises(Damaged, match="for fun"):
+    with pytest.raises(StoreCorrupted, match="for fun"):
         reopen_files(files)
 
 

@@ -15,7 +15,7 @@ from typing import ParamSpec, TypeVar
 import pytest
 
 from paxos import Ballot, PaxosError, Proposal, ServerId, majority
-from paxos_adapters.file import AlreadyThere, InUse, StoreError, inspect, opening
+from paxos_adapters.file import StoreError, StoreExists, StoreLocked, inspect, opening
 from paxos_adapters.file.mark import Mark
 from paxos_adapters.file.moving import InTheWay
 from paxos_adapters.file.writing import connect_to_write
@@ -111,7 +111,7 @@ def test_another_store_is_not_taken_for_a_draft(artefact: Path, tmp_path: Path) 
     """A store is made under its name with "-new", and what was left there is cleared away."""
     adopt(artefact, tmp_path / "n9.db-new", S4)
 
-    with pytest.raises(AlreadyThere, match="is another store"):
+    with pytest.raises(StoreExists, match="is another store"):
         adopt(artefact, tmp_path / "n9.db", S4)
 
     assert inspect(tmp_path / "n9.db-new").identity.server == S4
@@ -143,7 +143,7 @@ def test_a_move_is_not_taken_up_while_another_process_is_at_it(
         os.link(f"{files[0]}{end}", f"{aside}{end}")
     mark = Mark.open(files[0])
 
-    with pytest.raises(InUse):
+    with pytest.raises(StoreLocked):
         adopt(artefact, files[0], S1)
 
     assert files[0].samefile(aside)

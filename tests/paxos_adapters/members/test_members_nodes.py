@@ -40,7 +40,7 @@ def test_nodes_of_two_memberships_refuse_each_other_by_name(
 
     def node(file: FileStore) -> Node[str]:
         known = {it: addresses[it] for it in file.quorum.members}
-        return Node(file, known, codec=TEXT, pace=QUICK)
+        return Node(file, known, codec=TEXT, timeouts=QUICK)
 
     async def run() -> None:
         with file(S1, one, "") as first, file(S2, other, membership) as second:

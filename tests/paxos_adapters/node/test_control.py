@@ -17,24 +17,24 @@ import pytest
 
 from paxos import ServerId, majority
 from paxos_adapters.codecs import RAW
-from paxos_adapters.file import Failed, FileStore
+from paxos_adapters.file import FileStore, SaveFailed
 from paxos_adapters.node import Node, control
 from paxos_adapters.node.control import serve
 from paxos_adapters.node.control_client import NoReply, NotRunning, TooLong, ask
 from paxos_adapters.node.control_protocol import (
     MAX_LINE_BYTES,
     Answer,
-    AskPropose,
-    AskRead,
-    AskStatus,
-    AskWatch,
+    ChosenReply,
     ControlError,
-    IsChosen,
-    NothingIs,
-    Problem,
+    ErrorReply,
+    NotChosenReply,
+    ProposeRequest,
     Question,
-    StatusIs,
-    beside,
+    ReadRequest,
+    StatusReply,
+    StatusRequest,
+    WatchRequest,
+    socket_path,
 )
 from paxos_adapters.udp.endpoint import Address
 
@@ -48,7 +48,7 @@ async def running(
     data: Path, addresses: dict[ServerId, Address] = ALONE
 ) -> AsyncGenerator[Node[bytes], None]:
     with FileStore.create(data, cluster="c", server=S1, quorum=majority(addresses)) as file:
-        async with Node(file, addresses, codec=RAW) as node, serve(node, beside(data)):
+        async with Node(file, addresses, codec=RAW) as node, serve(node, socket_path(data)):
             yield node
 
 
@@ -58,7 +58,7 @@ async def asked(data: Path, question: Question) -> Answer:
 
 async def said(data: Path, line: bytes) -> bytes:
     """What comes back for ``line``, whatever that is."""
-    reader, writer = await asyncio.open_unix_connection(str(beside(data)))
+    reader, writer = await asyncio.open_unix_connection(str(socket_path(data)))
     writer.write(line)
     answer = await reader.readline()
     with suppress(ConnectionResetError):  # It has not read all that was sent.
@@ -71,7 +71,7 @@ def failing(data: Path) -> Callable[..., object]:
     """A save that does not work out."""
 
     def save(_: object, **__: object) -> object:
-        raise Failed(data, OSError("no disk"))
+        raise SaveFailed(data, OSError("no disk"))
 
     return save
 
@@ -84,17 +84,21 @@ def test_what_can_be_asked(tmp_path: Path) -> None:
     async def run() -> None:
         data = tmp_path / "n1.db"
         async with running(data) as node:
-            assert await asked(data, AskRead("leader")) == NothingIs()
-            watching = asyncio.ensure_future(asked(data, AskWatch("leader", 20)))
-            assert await asked(data, AskPropose("leader", b"\xff\0", 5)) == IsChosen(b"\xff\0")
-            assert await asked(data, AskPropose("leader", b"other", 5)) == IsChosen(b"\xff\0")
-            assert await watching == IsChosen(b"\xff\0")
-            assert await asked(data, AskRead("leader", 5)) == IsChosen(b"\xff\0")
-            assert await asked(data, AskStatus()) == StatusIs(
+            assert await asked(data, ReadRequest("leader")) == NotChosenReply()
+            watching = asyncio.ensure_future(asked(data, WatchRequest("leader", 20)))
+            assert await asked(data, ProposeRequest("leader", b"\xff\0", 5)) == ChosenReply(
+                b"\xff\0"
+            )
+            assert await asked(data, ProposeRequest("leader", b"other", 5)) == ChosenReply(
+                b"\xff\0"
+            )
+            assert await watching == ChosenReply(b"\xff\0")
+            assert await asked(data, ReadRequest("leader", 5)) == ChosenReply(b"\xff\0")
+            assert await asked(data, StatusRequest()) == StatusReply(
                 "c", ("127.0.0.1", int(node.place[1])), node.status()
             )
             large = b"x" * (1 << 16)
-            assert await asked(data, AskPropose("large", large)) == IsChosen(large)
+            assert await asked(data, ProposeRequest("large", large)) == ChosenReply(large)
 
     runs(run())
 
@@ -104,24 +108,24 @@ def test_what_is_wrong_has_the_name_of_what_the_node_raises(tmp_path: Path) -> N
         data = tmp_path / "n1.db"
         async with running(data, WITHOUT_A_MAJORITY) as node:
             for question, kind in (
-                (AskPropose("x", b"", 0.05), "OutcomeUnknown"),
-                (AskRead("x", 0.05), "NoAnswer"),
-                (AskWatch("x", 0.05), "NoAnswer"),
-                (AskPropose("x" * 256, b""), "BadName"),
-                (AskRead(""), "BadName"),
-                (AskPropose("x", b"x" * 65_537), "TooLarge"),
+                (ProposeRequest("x", b"", 0.05), "OutcomeUnknown"),
+                (ReadRequest("x", 0.05), "NoAnswer"),
+                (WatchRequest("x", 0.05), "NoAnswer"),
+                (ProposeRequest("x" * 256, b""), "BadName"),
+                (ReadRequest(""), "BadName"),
+                (ProposeRequest("x", b"x" * 65_537), "TooLarge"),
             ):
                 answer = await asked(data, question)
-                assert isinstance(answer, Problem)
+                assert isinstance(answer, ErrorReply)
                 assert answer.kind == kind
-            waiting = asyncio.ensure_future(asked(data, AskPropose("x", b"")))
+            waiting = asyncio.ensure_future(asked(data, ProposeRequest("x", b"")))
             while not node.status().asked:
                 await asyncio.sleep(0.001)
             await node.close()
-            assert isinstance(unknown := await waiting, Problem)
+            assert isinstance(unknown := await waiting, ErrorReply)
             assert unknown.kind == "OutcomeUnknown"
             assert unknown.text.startswith("'x': the server has ended. The value that was proposed")
-            assert await asked(data, AskRead("x")) == Problem(
+            assert await asked(data, ReadRequest("x")) == ErrorReply(
                 "Stopped", "the server has ended. Start it again, or ask another one."
             )
 
@@ -134,8 +138,8 @@ def test_a_server_that_has_stopped_says_why_in_words_for_a_command_line(tmp_path
         async with running(data) as node:
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr(node.file, "save", failing(data))
-                answer = await asked(data, AskPropose("x", b"x"))
-            assert isinstance(answer, Problem)
+                answer = await asked(data, ProposeRequest("x", b"x"))
+            assert isinstance(answer, ErrorReply)
             assert answer.kind == "OutcomeUnknown"
             assert "'x': the server has stopped for good: " in answer.text
             assert "no disk" in answer.text
@@ -149,10 +153,10 @@ def test_only_its_owner_can_ask_and_afterwards_nobody(tmp_path: Path) -> None:
     async def run() -> None:
         data = tmp_path / "n1.db"
         with pytest.raises(NotRunning):
-            await asked(data, AskStatus())
+            await asked(data, StatusRequest())
         async with running(data):
-            assert stat.S_IMODE(beside(data).stat().st_mode) == 0o600
-        assert not beside(data).exists()
+            assert stat.S_IMODE(socket_path(data).stat().st_mode) == 0o600
+        assert not socket_path(data).exists()
 
     runs(run())
 
@@ -195,7 +199,7 @@ class TestHostile:
                     assert (answer["answer"], answer["kind"]) == ("problem", "BadQuestion"), told
                     assert answer["text"].startswith("this is no question: "), told
                 assert node.status().asked == 0
-                assert await asked(data, AskPropose("x", b"x")) == IsChosen(b"x")
+                assert await asked(data, ProposeRequest("x", b"x")) == ChosenReply(b"x")
 
         runs(run())
         assert caplog.records == []
@@ -212,14 +216,14 @@ class TestHostile:
                     b'{"ask": "status"}',
                     b'{"ask": "read", "name": "x"}\n' * 2,
                 ):
-                    _, writer = await asyncio.open_unix_connection(str(beside(data)))
+                    _, writer = await asyncio.open_unix_connection(str(socket_path(data)))
                     writer.write(line)
                     while line.endswith(b"\n") and not node.status().asked:
                         await asyncio.sleep(0.001)
                     writer.close()
                 while node.status().asked:
                     await asyncio.sleep(0.001)
-                reader, writer = await asyncio.open_unix_connection(str(beside(data)))
+                reader, writer = await asyncio.open_unix_connection(str(socket_path(data)))
                 writer.write(b'{"ask": "watch", "name": "x"}\n')
                 while not node.status().asked:
                     await asyncio.sleep(0.001)
@@ -250,14 +254,14 @@ class TestHostile:
             async with running(data, WITHOUT_A_MAJORITY) as node:
                 for _ in range(many):
                     for question, kind in (
-                        (AskRead("x", 0.001), "NoAnswer"),
-                        (AskRead(""), "BadName"),
+                        (ReadRequest("x", 0.001), "NoAnswer"),
+                        (ReadRequest(""), "BadName"),
                     ):
                         answer = await asked(data, question)
-                        assert isinstance(answer, Problem)
+                        assert isinstance(answer, ErrorReply)
                         assert answer.kind == kind
-                    assert isinstance(await asked(data, AskStatus()), StatusIs)
-                    _, writer = await asyncio.open_unix_connection(str(beside(data)))
+                    assert isinstance(await asked(data, StatusRequest()), StatusReply)
+                    _, writer = await asyncio.open_unix_connection(str(socket_path(data)))
                     writer.write(b'{"ask": "watch", "name": "never"}\n')
                     while not node.status().asked:
                         await asyncio.sleep(0.0005)
@@ -276,17 +280,21 @@ class TestHostile:
         async def run() -> None:
             data = tmp_path / "n1.db"
             async with running(data, WITHOUT_A_MAJORITY) as node:
-                watching = [asyncio.ensure_future(asked(data, AskWatch(name, 20))) for name in "ab"]
+                watching = [
+                    asyncio.ensure_future(asked(data, WatchRequest(name, 20))) for name in "ab"
+                ]
                 while node.status().asked < 2:
                     await asyncio.sleep(0.001)
-                for question in AskRead("c"), AskPropose("a", b""), AskWatch("c", 20):
-                    assert await asked(data, question) == Problem(
-                        "Crowded", "2 others are asking already; ask again later."
+                for question in ReadRequest("c"), ProposeRequest("a", b""), WatchRequest("c", 20):
+                    assert await asked(data, question) == ErrorReply(
+                        "TooManyRequests", "2 others are asking already; ask again later."
                     )
-                assert isinstance(await asked(data, AskStatus()), StatusIs)
-                silent = [await asyncio.open_unix_connection(str(beside(data))) for _ in range(8)]
-                assert await asked(data, AskStatus()) == Problem(
-                    "Crowded", "10 others are asking already; ask again later."
+                assert isinstance(await asked(data, StatusRequest()), StatusReply)
+                silent = [
+                    await asyncio.open_unix_connection(str(socket_path(data))) for _ in range(8)
+                ]
+                assert await asked(data, StatusRequest()) == ErrorReply(
+                    "TooManyRequests", "10 others are asking already; ask again later."
                 )
                 for _, writer in silent:
                     writer.close()
@@ -303,13 +311,13 @@ class TestSockets:
     def test_a_stale_one_is_replaced(self, tmp_path: Path) -> None:
         data = tmp_path / "n1.db"
         with socket.socket(socket.AF_UNIX) as stale:
-            stale.bind(str(beside(data)))
+            stale.bind(str(socket_path(data)))
 
         async def run() -> None:
             with pytest.raises(NotRunning):
-                await asked(data, AskStatus())
+                await asked(data, StatusRequest())
             async with running(data):
-                assert await asked(data, AskPropose("x", b"x")) == IsChosen(b"x")
+                assert await asked(data, ProposeRequest("x", b"x")) == ChosenReply(b"x")
 
         runs(run())
 
@@ -317,9 +325,9 @@ class TestSockets:
     def test_anything_else_is_left_alone(self, tmp_path: Path, kind: str) -> None:
         data = tmp_path / "n1.db"
         if kind == "file":
-            beside(data).write_text("mine")
+            socket_path(data).write_text("mine")
         else:
-            beside(data).mkdir()
+            socket_path(data).mkdir()
 
         async def run() -> None:
             with pytest.raises(ControlError, match="move away what is there"):
@@ -327,7 +335,7 @@ class TestSockets:
                     pass
 
         runs(run())
-        assert beside(data).exists()
+        assert socket_path(data).exists()
 
     def test_a_long_path_will_do(self, tmp_path: Path) -> None:
         folder = tmp_path / ("x" * 200)
@@ -336,8 +344,8 @@ class TestSockets:
 
         async def run() -> None:
             async with running(data):
-                assert await asked(data, AskPropose("x", b"x")) == IsChosen(b"x")
-            assert not beside(data).exists()
+                assert await asked(data, ProposeRequest("x", b"x")) == ChosenReply(b"x")
+            assert not socket_path(data).exists()
 
         before = len(os.listdir("/proc/self/fd"))
         runs(run())
@@ -351,7 +359,7 @@ class TestSockets:
                 async with running(data):
                     pass
             with pytest.raises(ControlError, match="too long"):
-                await asked(data, AskStatus())
+                await asked(data, StatusRequest())
 
         runs(run())
 
@@ -361,7 +369,7 @@ class TestSockets:
 
         async def run() -> None:
             async with running(data):
-                assert await asked(link, AskRead("x")) == NothingIs()
+                assert await asked(link, ReadRequest("x")) == NotChosenReply()
 
         runs(run())
 
@@ -372,10 +380,10 @@ class TestAsking:
     def test_a_server_that_hangs(self, tmp_path: Path) -> None:
         data = tmp_path / "n1.db"
         with socket.socket(socket.AF_UNIX) as deaf:
-            deaf.bind(str(beside(data)))
+            deaf.bind(str(socket_path(data)))
             deaf.listen()
             with pytest.raises(NoReply, match="has not answered within"):
-                ask(data, AskStatus(), patience_s=0.01)
+                ask(data, StatusRequest(), patience_s=0.01)
 
     def test_an_answer_of_another_kind(self, tmp_path: Path) -> None:
         async def run() -> None:
@@ -387,20 +395,20 @@ class TestAsking:
                 writer.close()
                 await writer.wait_closed()
 
-            async with await asyncio.start_unix_server(reply, str(beside(data))):
+            async with await asyncio.start_unix_server(reply, str(socket_path(data))):
                 with pytest.raises(ControlError, match="what it says cannot be read"):
-                    await asked(data, AskStatus())
+                    await asked(data, StatusRequest())
 
         runs(run())
 
     def test_a_question_that_is_too_long(self, tmp_path: Path) -> None:
         with pytest.raises(TooLong, match="at most 262,144"):
-            ask(tmp_path / "n1.db", AskPropose("x", b"x" * MAX_LINE_BYTES), patience_s=1)
+            ask(tmp_path / "n1.db", ProposeRequest("x", b"x" * MAX_LINE_BYTES), patience_s=1)
 
     def test_a_folder_that_is_not_there(self, tmp_path: Path) -> None:
         for folder in tmp_path / "no", tmp_path / ("x" * 200):
             with pytest.raises(NotRunning):
-                ask(folder / "n1.db", AskStatus(), patience_s=1)
+                ask(folder / "n1.db", StatusRequest(), patience_s=1)
 
 
 def test_an_answer_makes_room_for_the_next_question(
@@ -413,9 +421,9 @@ def test_an_answer_makes_room_for_the_next_question(
         data = tmp_path / "n1.db"
         async with running(data):
             for number in range(10):
-                answer = await asked(data, AskPropose(f"{number}", b"x"))
-                assert answer == IsChosen(b"x")
-                assert isinstance(await asked(data, AskStatus()), StatusIs)
+                answer = await asked(data, ProposeRequest(f"{number}", b"x"))
+                assert answer == ChosenReply(b"x")
+                assert isinstance(await asked(data, StatusRequest()), StatusReply)
 
     runs(run())
 
@@ -438,7 +446,7 @@ def test_a_system_without_descriptors_is_told_once_and_waited_for(
         monkeypatch.setattr(loop, "sock_accept", short_of_descriptors)
         data = tmp_path / "n1.db"
         async with running(data):
-            assert isinstance(await asked(data, AskStatus()), StatusIs)
+            assert isinstance(await asked(data, StatusRequest()), StatusReply)
 
     runs(run())
     told = [it.getMessage() for it in caplog.records]

@@ -125,7 +125,7 @@ def test_round_trips_by_peer(tmp_path: Path) -> None:
             while one.status().tolerance < 0 or not one.status().descent.is_proven:
                 await asyncio.sleep(0.001)
             found = figures(reader)
-            assert found["paxos.peer.round_trip", "2"] == one.status().peers[S2].trip_s
+            assert found["paxos.peer.round_trip", "2"] == one.status().peers[S2].round_trip_s
             assert found["paxos.servers.up", None] == 2
             assert found["paxos.tolerance", None] == 0
             assert found["paxos.votes", None] == 1

@@ -15,33 +15,33 @@ import pytest
 
 from paxos import NO_BALLOT, Acceptor, Ballot, MaxRound, Read, ReadId, ServerId, majority
 from paxos_adapters.codecs import TEXT
-from paxos_adapters.file import Damaged, FileStore, store
+from paxos_adapters.file import FileStore, StoreCorrupted, store
 from paxos_adapters.file.reserved_rounds import RESERVED
-from paxos_adapters.host import Pace, Stopped
+from paxos_adapters.host import ServerStopped, Timeouts
 from paxos_adapters.node import (
     BadName,
-    Crowded,
     DatagramTransport,
     Found,
     Insecure,
     NoAnswer,
     Node,
     NodeClosed,
-    NotEntered,
+    NotStarted,
     NotTheMembers,
     OutcomeUnknown,
-    ServedBefore,
+    StoreAlreadyUsed,
+    TooManyRequests,
     pending,
 )
 from paxos_adapters.node.registers import BLOCK_ROUNDS
 from paxos_adapters.udp import mesh, peer
-from paxos_adapters.udp.endpoint import Address, Endpoint, Place
-from paxos_adapters.wire import Key, Keyring, Protection, Signed, TooLarge
+from paxos_adapters.udp.endpoint import Address, Endpoint, SocketAddress
+from paxos_adapters.wire import Authenticated, Key, Keyring, Protection, TooLarge
 from paxos_cli.health import warnings
 from tests.support.free_ports import free_ports
 
 IDS = [ServerId(number) for number in range(1, 6)]
-QUICK = Pace(shortest_s=0.02, longest_s=0.5, beat_s=0.02)
+QUICK = Timeouts(retry_min_s=0.02, retry_max_s=0.5, heartbeat_s=0.02)
 
 
 def free_addresses(count: int) -> dict[ServerId, Address]:
@@ -75,7 +75,7 @@ class Cluster:
             codec=TEXT,
             protection=protection,
             strict=strict,
-            pace=QUICK,
+            timeouts=QUICK,
             random=Random(me),
         )
         self.nodes[me] = node
@@ -170,7 +170,7 @@ def test_no_id_of_a_read_is_used_again_not_even_after_a_restart(tmp_path: Path) 
                 tmp_path / "n1.db", cluster="c", server=IDS[0], quorum=majority(addresses)
             ) as file:
                 sessions.append(int(file.session, 16))
-                node = Node(file, addresses, codec=TEXT, random=Random(1), witness=reads)
+                node = Node(file, addresses, codec=TEXT, random=Random(1), observer=reads)
                 async with node:
                     assert [await node.read("a"), await node.read("a")] == [None, None]
 
@@ -219,7 +219,7 @@ def test_a_second_node_on_an_open_file_changes_nothing(tmp_path: Path) -> None:
             (file,) = cluster.files.values()
             second = Node(file, cluster.addresses, codec=TEXT)
             file.save([(RESERVED, MaxRound(9_000))])
-            with pytest.raises(ServedBefore):
+            with pytest.raises(StoreAlreadyUsed):
                 await second.__aenter__()
             assert file.load(RESERVED).records == (MaxRound(9_000),)
 
@@ -232,7 +232,7 @@ def test_of_two_nodes_that_are_entered_at_once_one_serves(tmp_path: Path) -> Non
         with FileStore.create(path, cluster="c", server=IDS[0], quorum=majority(IDS[:1])) as file:
             nodes = [Node(file, {IDS[0]: ("127.0.0.1", 0)}, codec=TEXT) for _ in range(2)]
             done = await asyncio.gather(*(it.__aenter__() for it in nodes), return_exceptions=True)
-            assert [type(it) for it in done] == [Node, ServedBefore]
+            assert [type(it) for it in done] == [Node, StoreAlreadyUsed]
             await nodes[0].close()
 
     runs(run())
@@ -243,11 +243,11 @@ def test_a_node_that_was_not_entered_says_so_and_begins_nothing(tmp_path: Path) 
         path = tmp_path / "n1.db"
         with FileStore.create(path, cluster="c", server=IDS[0], quorum=majority(IDS[:1])) as file:
             node = Node(file, {IDS[0]: ("127.0.0.1", 0)}, codec=TEXT)
-            with pytest.raises(NotEntered):
+            with pytest.raises(NotStarted):
                 await node.propose("leader", "one")
-            with pytest.raises(NotEntered):
+            with pytest.raises(NotStarted):
                 await node.read("leader")
-            with pytest.raises(NotEntered):
+            with pytest.raises(NotStarted):
                 node.status()
             await node.close()
             async with node:
@@ -262,7 +262,7 @@ def test_a_look_up_that_hangs_holds_up_no_node(
     """Neither when it is entered, nor when it is closed."""
     looking = asyncio.Event()
 
-    async def resolve(*_: object) -> Place:
+    async def resolve(*_: object) -> SocketAddress:
         looking.set()
         await asyncio.Event().wait()
         raise AssertionError
@@ -362,7 +362,7 @@ def test_one_value_a_name_whatever_is_lost_and_whoever_restarts(
     """A fifth of all datagrams is lost, a tenth comes twice, and nodes stop and start."""
     chance, send = Random(20131017), Endpoint.send
 
-    def careless(self: Endpoint, datagram: bytes, place: Place) -> None:
+    def careless(self: Endpoint, datagram: bytes, place: SocketAddress) -> None:
         for _ in range(chance.choices((0, 1, 2), (20, 70, 10))[0]):
             send(self, datagram, place)
 
@@ -370,7 +370,7 @@ def test_one_value_a_name_whatever_is_lost_and_whoever_restarts(
     answers: dict[str, set[str]] = {}
 
     async def ask(node: Node[str], name: str, value: str) -> None:
-        with suppress(OutcomeUnknown, Stopped):
+        with suppress(OutcomeUnknown, ServerStopped):
             answers.setdefault(name, set()).add(await node.propose(name, value, timeout_s=20))
 
     async def run() -> None:
@@ -528,7 +528,7 @@ def test_a_node_that_is_closed_answers_nobody(tmp_path: Path) -> None:
                 await proposing
             with pytest.raises(NoAnswer, match="the node was closed"):
                 await reading
-            with pytest.raises(Stopped):
+            with pytest.raises(ServerStopped):
                 await one.propose("leader", "one")
 
     runs(run())
@@ -546,7 +546,7 @@ def test_a_save_that_fails_stops_the_node(tmp_path: Path, monkeypatch: pytest.Mo
                 patch.setattr(cluster.files[IDS[0]], "_commit", full)
                 with pytest.raises(OutcomeUnknown, match="no space"):
                     await one.propose("leader", "one")
-            with pytest.raises(Stopped, match="no space"):
+            with pytest.raises(ServerStopped, match="no space"):
                 await one.read("leader")
             assert await two.propose("leader", "two") in ("one", "two")
 
@@ -581,7 +581,7 @@ def test_a_record_that_is_damaged_stops_the_node(
 
     def spoilt(file: FileStore, name: str) -> object:
         if name == "leader":
-            raise Damaged(tmp_path, "a record")
+            raise StoreCorrupted(tmp_path, "a record")
         return load(file, name)
 
     monkeypatch.setattr(FileStore, "load", spoilt)
@@ -591,7 +591,7 @@ def test_a_record_that_is_damaged_stops_the_node(
             one = cluster.nodes[IDS[0]]
             with pytest.raises(NoAnswer, match="is damaged: a record"):
                 await one.read("leader")
-            with pytest.raises(Stopped):
+            with pytest.raises(ServerStopped):
                 await one.read("leader")
 
     runs(run())
@@ -610,7 +610,7 @@ class TestStatus:
                 assert set(status.peers) == {IDS[1], IDS[2]}
                 for peer in status.peers.values():
                     assert peer.is_up
-                while None in [it.trip_s for it in one.status().peers.values()]:
+                while None in [it.round_trip_s for it in one.status().peers.values()]:
                     await asyncio.sleep(0.01)
                 assert status.saves >= 1
 
@@ -697,7 +697,7 @@ class TestMistakes:
                 await cluster.stop(IDS[2])
                 tasks = [asyncio.ensure_future(one.read(name)) for name in "ab"]
                 await asyncio.sleep(0)
-                with pytest.raises(Crowded):
+                with pytest.raises(TooManyRequests):
                     await one.read("c")
                 for task in tasks:
                     task.cancel()
@@ -781,7 +781,7 @@ def test_with_keys_only_those_who_have_one_are_heard(tmp_path: Path) -> None:
     async def run() -> None:
         cluster = Cluster(tmp_path, 3)
         for me, ring in zip(IDS, rings, strict=False):
-            await cluster.start(me, None if ring is None else Signed(ring))
+            await cluster.start(me, None if ring is None else Authenticated(ring))
         one, _, three = cluster.nodes.values()
         assert await one.propose("leader", "one") == "one"
         with pytest.raises(OutcomeUnknown):

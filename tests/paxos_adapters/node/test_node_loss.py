@@ -9,7 +9,7 @@ from random import Random
 import pytest
 
 from paxos_adapters.node import Found
-from paxos_adapters.udp.endpoint import Endpoint, Place
+from paxos_adapters.udp.endpoint import Endpoint, SocketAddress
 from paxos_adapters.wire.bounds import MAX_VALUE_BYTES
 from tests.paxos_adapters.node.test_node import IDS, running
 
@@ -22,7 +22,7 @@ def test_the_largest_value_is_chosen_while_a_tenth_of_all_datagrams_is_lost(
     """It has 60 parts. Unless lost ones are sent again, 2 of 1,000 messages with it arrive."""
     random, send = Random(SEED), Endpoint.send
 
-    def lossy(endpoint: Endpoint, datagram: bytes, place: Place) -> None:
+    def lossy(endpoint: Endpoint, datagram: bytes, place: SocketAddress) -> None:
         if random.random() >= LOSS:
             send(endpoint, datagram, place)
 

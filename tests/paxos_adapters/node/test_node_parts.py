@@ -19,20 +19,20 @@ from paxos import (
     Propose,
     Read,
     ReadId,
+    RetryTimer,
     Saved,
     ServerId,
-    Wake,
     majority,
     server,
 )
 from paxos_adapters.file import FileStore
-from paxos_adapters.host import Stopped
+from paxos_adapters.host import ServerStopped
 from paxos_adapters.node import pending as module
-from paxos_adapters.node.errors import Crowded, NodeClosed
-from paxos_adapters.node.pending import Questions
+from paxos_adapters.node.errors import NodeClosed, TooManyRequests
+from paxos_adapters.node.pending import PendingRequests
 from paxos_adapters.node.registers import Entry
-from paxos_adapters.node.saving import Saver
-from paxos_adapters.node.timers import TICK_S, Alarm, Alarms
+from paxos_adapters.node.saving import AdaptiveSaver
+from paxos_adapters.node.timers import TICK_S, Alarm, TimerWheel
 from tests.support import UNBROKEN
 
 ME = ServerId(1)
@@ -57,7 +57,7 @@ class TestQuestions:
         self,
     ) -> None:
         async def run() -> None:
-            questions = Questions(SESSION)
+            questions = PendingRequests(SESSION)
             early = questions.read("a")
             assert questions.begin("a") == read(0)
             late = questions.read("a")
@@ -74,7 +74,7 @@ class TestQuestions:
 
     def test_what_is_chosen_answers_everybody(self) -> None:
         async def run() -> None:
-            questions = Questions(SESSION)
+            questions = PendingRequests(SESSION)
             answers = [questions.read("a"), questions.propose("a", b"red")]
             assert questions.begin("a") == Propose(b"red")
             answers += [questions.read("a"), questions.propose("a", b"blue")]
@@ -88,7 +88,7 @@ class TestQuestions:
 
     def test_after_a_read_comes_the_proposal_that_came_meanwhile(self) -> None:
         async def run() -> None:
-            questions = Questions(SESSION)
+            questions = PendingRequests(SESSION)
             reader = questions.read("a")
             assert questions.begin("a") == read(0)
             questions.propose("a", b"red")
@@ -104,7 +104,7 @@ class TestQuestions:
         monkeypatch.setattr(module, "WINDOW", 1)
 
         async def run() -> None:
-            questions = Questions(SESSION)
+            questions = PendingRequests(SESSION)
             questions.read("a")
             assert questions.begin("a") == read(0)
             for _ in range(100):
@@ -124,7 +124,7 @@ class TestQuestions:
         monkeypatch.setattr(module, "WINDOW", 2)
 
         async def run() -> None:
-            questions = Questions(SESSION)
+            questions = PendingRequests(SESSION)
             for name in "abcde":
                 questions.propose(name, name.encode())
             begun = [questions.begin(name) for name in "abcdec"]
@@ -144,7 +144,7 @@ class TestQuestions:
         monkeypatch.setattr(module, "WINDOW", 1)
 
         async def run() -> None:
-            questions = Questions(SESSION)
+            questions = PendingRequests(SESSION)
             questions.read("a")
             assert questions.begin("a") == read(0)
             questions.read("a")
@@ -160,10 +160,10 @@ class TestQuestions:
         monkeypatch.setattr(module, "MAX_ASKED", 2)
 
         async def run() -> None:
-            questions = Questions(SESSION)
+            questions = PendingRequests(SESSION)
             first = questions.read("a")
             questions.read("a")
-            with pytest.raises(Crowded):
+            with pytest.raises(TooManyRequests):
                 questions.propose("b", b"red")
             questions.forget("a", first)
             questions.propose("b", b"red")
@@ -175,16 +175,16 @@ class TestQuestions:
         monkeypatch.setattr(module, "MAX_ASKED_BYTES", 10)
 
         async def run() -> None:
-            questions = Questions(SESSION)
+            questions = PendingRequests(SESSION)
             first = questions.propose("a", bytes(6))
-            with pytest.raises(Crowded, match="1 questions with 6 bytes of values wait"):
+            with pytest.raises(TooManyRequests, match="1 questions with 6 bytes of values wait"):
                 questions.propose("b", bytes(5))
             second = questions.propose("b", bytes(4))
             questions.read("c")
             questions.forget("b", second)
             questions.begin("a")
             questions.answer("a", RED)
-            with pytest.raises(Crowded):
+            with pytest.raises(TooManyRequests):
                 questions.propose("b", bytes(5))
             questions.forget("a", first)
             questions.propose("b", bytes(10))
@@ -195,7 +195,7 @@ class TestQuestions:
         self,
     ) -> None:
         async def run() -> None:
-            questions = Questions(SESSION)
+            questions = PendingRequests(SESSION)
             answer = questions.propose("a", b"red")
             other = questions.propose("a", b"blue")
             questions.begin("a")
@@ -215,7 +215,7 @@ class TestQuestions:
         """Nor what was answered."""
 
         async def run() -> None:
-            questions = Questions(SESSION)
+            questions = PendingRequests(SESSION)
             first, second = questions.propose("a", b"red"), questions.propose("a", b"blue")
             reader = questions.read("b")
             assert [questions.begin(name) for name in "ab"] == [Propose(b"red"), read(0)]
@@ -232,10 +232,10 @@ class TestQuestions:
 
     def test_after_the_end_nothing_goes_on(self) -> None:
         async def run() -> None:
-            questions = Questions(SESSION)
+            questions = PendingRequests(SESSION)
             answer = questions.propose("a", b"red")
             questions.begin("a")
-            questions.end(Stopped(ME, NodeClosed()))
+            questions.end(ServerStopped(ME, NodeClosed()))
             questions.forget("a", answer)
             assert questions.unresolved == 0
 
@@ -243,11 +243,11 @@ class TestQuestions:
 
     def test_the_end_is_told_to_everybody(self) -> None:
         async def run() -> None:
-            questions = Questions(SESSION)
+            questions = PendingRequests(SESSION)
             early = questions.read("a")
             questions.begin("a")
             waiting = [early, questions.read("a"), questions.propose("b", b"red")]
-            end = Stopped(ME, NodeClosed())
+            end = ServerStopped(ME, NodeClosed())
             questions.end(end)
             assert [it.exception() for it in waiting] == [end] * 3
             assert len(questions) == 0
@@ -258,11 +258,11 @@ class TestQuestions:
 def test_alarms_of_a_tick_ring_together_and_in_order() -> None:
     async def run() -> None:
         rung: list[Sequence[Alarm]] = []
-        alarms, loop = Alarms(rung.append, UNBROKEN), asyncio.get_running_loop()
+        alarms, loop = TimerWheel(rung.append, UNBROKEN), asyncio.get_running_loop()
         started_s = loop.time()
         for number in range(50):
-            alarms.set(f"{number}", Wake(ONE), 2 * TICK_S)
-        alarms.set("last", Wake(ONE), 4 * TICK_S)
+            alarms.set(f"{number}", RetryTimer(ONE), 2 * TICK_S)
+        alarms.set("last", RetryTimer(ONE), 4 * TICK_S)
         while not rung or rung[-1][-1][0] != "last":
             await asyncio.sleep(TICK_S / 5)
         assert loop.time() >= started_s + 4 * TICK_S
@@ -280,7 +280,7 @@ def test_saves_go_on_in_a_thread_while_the_disk_is_slow(tmp_path: Path, is_quick
     async def run() -> None:
         path = tmp_path / "n1.db"
         with FileStore.create(path, cluster="c", server=ME, quorum=majority([ME])) as file:
-            saver = Saver(file.save, 1000.0 if is_quick else 0.0, UNBROKEN)
+            saver = AdaptiveSaver(file.save, 1000.0 if is_quick else 0.0, UNBROKEN)
             saver.save([("a", record)], told.append)
             assert len(told) == (1 if is_quick else 0)
             assert saver.is_busy is not is_quick
@@ -328,7 +328,7 @@ class TestSaver:
         async def run() -> None:
             disk, told = Disk(), list[object]()
             disk.go.set()
-            saver = Saver(disk.save, 2.0, UNBROKEN, lambda: disk.now_s)
+            saver = AdaptiveSaver(disk.save, 2.0, UNBROKEN, lambda: disk.now_s)
             for number, disk.takes_s in enumerate([1, 3, 3, 1, 1, 2, 2], 1):
                 saver.save([("a", MaxRound(1))], told.append)
                 while len(told) < number:
@@ -346,7 +346,7 @@ class TestSaver:
         async def run() -> None:
             disk, told = Disk(), list[object]()
             disk.takes_s = 1.0
-            saver = Saver(disk.save, 0.1, UNBROKEN, lambda: disk.now_s)
+            saver = AdaptiveSaver(disk.save, 0.1, UNBROKEN, lambda: disk.now_s)
             for _ in range(2):
                 saver.save([("a", MaxRound(1))], told.append)
             disk.takes_s = 0.0
@@ -367,7 +367,7 @@ class TestSaver:
     def test_its_thread_ends_with_it(self) -> None:
         async def run() -> None:
             before = set(threading.enumerate())
-            saver = Saver(Disk().save, 0.1, UNBROKEN)
+            saver = AdaptiveSaver(Disk().save, 0.1, UNBROKEN)
             (thread,) = set(threading.enumerate()) - before
             await saver.close()
             thread.join(20)
@@ -378,7 +378,7 @@ class TestSaver:
     def test_closing_waits_for_the_save_under_way_and_the_event_loop_goes_on(self) -> None:
         async def run() -> None:
             disk, told = Disk(), list[object]()
-            saver = Saver(disk.save, 0.0, UNBROKEN)
+            saver = AdaptiveSaver(disk.save, 0.0, UNBROKEN)
             saver.save([("a", MaxRound(1))], told.append)
             closing = asyncio.ensure_future(saver.close())
             for _ in range(10):
@@ -395,8 +395,8 @@ class TestSaver:
     ) -> None:
         disk = Disk()
 
-        async def run() -> Saver:
-            saver = Saver(disk.save, 0.0, UNBROKEN)
+        async def run() -> AdaptiveSaver:
+            saver = AdaptiveSaver(disk.save, 0.0, UNBROKEN)
             saver.save([("a", MaxRound(1))], lambda _: None)
             return saver
 

@@ -12,7 +12,7 @@ import pytest
 
 from paxos import Heartbeat, ServerId, majority
 from paxos_adapters.file import FileStore
-from paxos_adapters.host import Stopped
+from paxos_adapters.host import ServerStopped
 from paxos_adapters.node import DatagramTransport, Found, OlderCopy, OutcomeUnknown
 from paxos_adapters.node.status import Descent
 from paxos_adapters.udp import mesh
@@ -77,7 +77,7 @@ async def refused(cluster: Cluster, me: ServerId, *by: ServerId) -> None:
     try:
         cause: object = (await (await cluster.start(me)).stopped()).cause
         await cluster.stop(me)
-    except Stopped as stopped:
+    except ServerStopped as stopped:
         cause = stopped.cause
         await cluster.stop(me)
     except OlderCopy as older:

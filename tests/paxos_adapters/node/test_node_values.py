@@ -162,7 +162,7 @@ class Cluster:
         with FileStore.open(
             self.path(me), cluster="c", server=me, quorum=majority(self.addresses)
         ) as file:
-            async with Node(file, self.addresses, codec=codec, pace=QUICK) as node:
+            async with Node(file, self.addresses, codec=codec, timeouts=QUICK) as node:
                 yield node
 
 
@@ -302,7 +302,7 @@ def test_a_recording_of_a_node_shows_values_as_the_codec_of_the_recorder_writes_
             Recorder(tmp_path / "run", codec=RAW, runtime="node") as recorder,
         ):
             addresses = {ONE: ("127.0.0.1", 0)}
-            async with Node(file, addresses, codec=JSON, witness=recorder) as node:
+            async with Node(file, addresses, codec=JSON, observer=recorder) as node:
                 await node.propose("map", {"b": [1], "a": "é"})
         assert recorder.failure is None
 

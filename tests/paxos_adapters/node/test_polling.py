@@ -26,7 +26,7 @@ from paxos import (
     server,
 )
 from paxos.proposer import Idle
-from paxos.server import Wakeup
+from paxos.server import ServerTimer
 from paxos_adapters.host import Host
 from paxos_adapters.memory import MemoryStore
 
@@ -45,7 +45,7 @@ class Port:
     def send(self, receiver: ServerId, message: Message[str]) -> None:
         self.world.send(self.me, receiver, message)
 
-    def wake_later(self, wake: Wakeup, delay_s: float) -> None:
+    def set_timer(self, wake: ServerTimer, delay_s: float) -> None:
         self.world.later(self.me, wake, delay_s)
 
 

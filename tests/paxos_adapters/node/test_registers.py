@@ -22,6 +22,7 @@ from paxos import (
     MaxRound,
     Nack,
     NothingChosen,
+    NotSaved,
     NotYetChosen,
     Prepare,
     Promise,
@@ -31,12 +32,11 @@ from paxos import (
     QuorumSystem,
     Read,
     ReadId,
+    RetryTimer,
     Saved,
     ServerId,
+    SetTimer,
     To,
-    Wake,
-    WakeMe,
-    WrongReceipt,
     majority,
     server,
 )
@@ -44,9 +44,9 @@ from paxos_adapters.file.reserved_rounds import RESERVED
 from paxos_adapters.node import registers as module
 from paxos_adapters.node.registers import (
     BLOCK_ROUNDS,
+    CACHE_SIZE,
+    CACHE_SLACK,
     MAX_BYTES,
-    MAX_IDLE,
-    SPARE,
     TOO_FAR,
     TOO_LARGE,
     TOO_MANY,
@@ -148,7 +148,7 @@ def test_many_names_share_a_save() -> None:
 def test_nothing_opens_without_the_receipt() -> None:
     rig = Rig()
     rig.registers.receive("a", From(OTHER, Accept(B12, b"red")))
-    with pytest.raises(WrongReceipt):
+    with pytest.raises(NotSaved):
         rig.registers.saved(rig.registers.take(), Saved(()))
     assert rig.said() == []
 
@@ -252,8 +252,8 @@ class TestReads:
             assert len(rig.registers) == 1
 
     def test_a_read_stays_in_memory_while_it_lasts(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(module, "MAX_IDLE", 0)
-        monkeypatch.setattr(module, "SPARE", 0)
+        monkeypatch.setattr(module, "CACHE_SIZE", 0)
+        monkeypatch.setattr(module, "CACHE_SLACK", 0)
         rig = Rig()
         rig.registers.receive("a", Read(READ))
         rig.registers.of("b")
@@ -342,7 +342,7 @@ class TestRounds:
         rig.registers.receive("a", Propose(b"red"))
         prepare, wake, *_ = rig.said()
         assert prepare == ("a", Broadcast(Prepare(Ballot(1, ME))))
-        assert wake == ("a", WakeMe(Wake(Ballot(1, ME)), 0))
+        assert wake == ("a", SetTimer(RetryTimer(Ballot(1, ME)), 0))
         assert rig.registers.take() == []
 
     def test_without_a_block_it_waits_for_one(self) -> None:
@@ -359,7 +359,7 @@ class TestRounds:
     def test_the_receipt_for_something_else_opens_no_round(self) -> None:
         rig = Rig()
         rig.registers.receive("a", Propose(b"red"))
-        with pytest.raises(WrongReceipt):
+        with pytest.raises(NotSaved):
             rig.registers.saved(rig.registers.take(), Saved((MaxRound(0),)))
 
     def test_after_a_restart_rounds_begin_above_it(self) -> None:
@@ -423,8 +423,8 @@ class TestMemory:
 
     @pytest.fixture(autouse=True)
     def small(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(module, "MAX_IDLE", 3)
-        monkeypatch.setattr(module, "SPARE", 0)
+        monkeypatch.setattr(module, "CACHE_SIZE", 3)
+        monkeypatch.setattr(module, "CACHE_SLACK", 0)
 
     def test_the_least_used_is_dropped_and_loaded_again(self) -> None:
         rig = Rig()
@@ -501,8 +501,8 @@ class TestMemory:
     def test_what_is_large_is_dropped_though_there_are_few(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(module, "MAX_IDLE_BYTES", 10)
-        monkeypatch.setattr(module, "SPARE_BYTES", 2)
+        monkeypatch.setattr(module, "CACHE_BYTES", 10)
+        monkeypatch.setattr(module, "CACHE_SLACK_BYTES", 2)
         rig = Rig()
         for name, size in ("a", 4), ("b", 4), ("c", 4):
             rig.registers.receive(name, From(OTHER, Accept(B12, bytes(size))))
@@ -554,7 +554,12 @@ class TestBounds:
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Names that were merely prepared must be saved before they can be dropped."""
-        for bound, most in ("MAX_IDLE", 3), ("SPARE", 3), ("MAX_WAITING", 2), ("MAX_NAMES", 9):
+        for bound, most in (
+            ("CACHE_SIZE", 3),
+            ("CACHE_SLACK", 3),
+            ("MAX_WAITING", 2),
+            ("MAX_NAMES", 9),
+        ):
             monkeypatch.setattr(module, bound, most)
         rig = Rig()
         rig.reserve()
@@ -568,13 +573,13 @@ class TestBounds:
         assert len(rig.registers) == 5
 
     @pytest.mark.parametrize(
-        "bounds", [{"MAX_NAMES": 2, "MAX_IDLE": 1}, {"MAX_BYTES": 12, "MAX_IDLE_BYTES": 6}]
+        "bounds", [{"MAX_NAMES": 2, "CACHE_SIZE": 1}, {"MAX_BYTES": 12, "CACHE_BYTES": 6}]
     )
     def test_there_is_room_again_after_a_save_whatever_comes(
         self, monkeypatch: pytest.MonkeyPatch, bounds: dict[str, int]
     ) -> None:
         """Though nothing else is asked of the names that fill the memory."""
-        for bound, most in {**bounds, "SPARE": 0, "SPARE_BYTES": 0}.items():
+        for bound, most in {**bounds, "CACHE_SLACK": 0, "CACHE_SLACK_BYTES": 0}.items():
             monkeypatch.setattr(module, bound, most)
         rig = Rig()
         for name in "abc":
@@ -594,7 +599,7 @@ class TestBounds:
             most = max(most, len(rig.registers))
             if not number % 256:
                 rig.flush()
-        assert most <= MAX_IDLE + SPARE + 256
+        assert most <= CACHE_SIZE + CACHE_SLACK + 256
         assert not rig.registers.dropped
 
     def test_the_real_bounds_hold_values_of_60_kilobytes(self) -> None:
@@ -669,8 +674,8 @@ class Cluster:
                 self.flying += [(it, name, From(me, effect.message)) for it in THREE.members]
             elif isinstance(effect, To):
                 self.flying.append((effect.receiver, name, From(me, effect.message)))
-            elif isinstance(effect, WakeMe):
-                self.flying.append((me, name, effect.wake))
+            elif isinstance(effect, SetTimer):
+                self.flying.append((me, name, effect.timer))
             elif isinstance(effect, Done):
                 self.known.setdefault(name, set()).add(effect.value)
 
@@ -703,8 +708,8 @@ def test_one_value_a_name_whatever_is_lost_and_whoever_crashes(
     monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
     """Blocks are small and little stays in memory, so that all of it happens often."""
-    monkeypatch.setattr(module, "MAX_IDLE", 1)
-    monkeypatch.setattr(module, "SPARE", 0)
+    monkeypatch.setattr(module, "CACHE_SIZE", 1)
+    monkeypatch.setattr(module, "CACHE_SLACK", 0)
     monkeypatch.setattr(module, "BLOCK_ROUNDS", 3)
     cluster = Cluster(Random(seed))
     for number in range(400):

@@ -17,7 +17,7 @@ from paxos import Ballot, Chosen, InvariantError, Prepare, ServerId, majority
 from paxos_adapters.codecs import RAW
 from paxos_adapters.file import FileStore
 from paxos_adapters.guard import Guard
-from paxos_adapters.host import Stopped
+from paxos_adapters.host import ServerStopped
 from paxos_adapters.node import (
     DatagramTransport,
     Node,
@@ -26,7 +26,7 @@ from paxos_adapters.node import (
     control,
 )
 from paxos_adapters.node.control import serve
-from paxos_adapters.node.control_protocol import beside
+from paxos_adapters.node.control_protocol import socket_path
 from paxos_adapters.node.registers import Registers
 from paxos_adapters.threads import ThreadNotStarted, aside
 from paxos_adapters.udp import mesh
@@ -54,13 +54,13 @@ def break_(*_: object, **__: object) -> None:
 
 @asynccontextmanager
 async def running(
-    folder: Path, addresses: dict[ServerId, Address] = ALONE, *, quick_s: float = 1000.0
+    folder: Path, addresses: dict[ServerId, Address] = ALONE, *, inline_save_s: float = 1000.0
 ) -> AsyncGenerator[Node[bytes], None]:
     path = folder / "n1.db"
     with FileStore.create(path, cluster="c", server=ME, quorum=majority(addresses)) as file:
         async with (
-            Node(file, addresses, codec=RAW, quick_s=quick_s) as node,
-            serve(node, beside(path)),
+            Node(file, addresses, codec=RAW, inline_save_s=inline_save_s) as node,
+            serve(node, socket_path(path)),
         ):
             yield node
 
@@ -80,7 +80,7 @@ _sending: list[asyncio.Task[object]] = []
 
 
 async def proposing(node: Node[bytes]) -> None:
-    with pytest.raises((OutcomeUnknown, Stopped), match="stopped for good"):
+    with pytest.raises((OutcomeUnknown, ServerStopped), match="stopped for good"):
         await node.propose("x", b"x")
 
 
@@ -96,7 +96,7 @@ def ask(line: bytes) -> Callable[[Node[bytes]], None]:
         writer.close()
 
     def asked(node: Node[bytes]) -> None:
-        path = beside(node.file.path)
+        path = socket_path(node.file.path)
         _sending.append(asyncio.get_running_loop().create_task(asking(path)))
 
     return asked
@@ -104,7 +104,7 @@ def ask(line: bytes) -> Callable[[Node[bytes]], None]:
 
 def read_what_is_known(node: Node[bytes]) -> None:
     async def read() -> None:
-        with suppress(Stopped):  # The turn before may end first.
+        with suppress(ServerStopped):  # The turn before may end first.
             await node.read("known")
 
     _sending.append(asyncio.get_running_loop().create_task(read()))
@@ -130,7 +130,7 @@ def test_what_nobody_expects_stops_the_node_and_says_so(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
     entry: str,
-    quick_s: float,
+    inline_save_s: float,
 ) -> None:
     place, name, begin = ENTRIES[entry]
     monkeypatch.setattr(mesh, "PING_S", 0.01)
@@ -141,7 +141,7 @@ def test_what_nobody_expects_stops_the_node_and_says_so(
         monkeypatch.setattr(Mesh, "registration", REGISTERED)
 
     async def run() -> None:
-        async with running(tmp_path, addresses, quick_s=quick_s) as node:
+        async with running(tmp_path, addresses, inline_save_s=inline_save_s) as node:
             asyncio.get_running_loop().set_exception_handler(lambda _, it: unguarded.append(it))
             assert node.status().stopped is None
             if addresses is ALONE:
@@ -153,7 +153,7 @@ def test_what_nobody_expects_stops_the_node_and_says_so(
             assert type(stopped.cause) is Unexpected
             status = node.status()
             assert (status.stopped, status.tolerance) == (str(stopped), -1)
-            with pytest.raises(Stopped):
+            with pytest.raises(ServerStopped):
                 await node.read("x")
             await asyncio.gather(*_sending)
             assert unguarded == [], "what the event loop would have swallowed"
@@ -193,7 +193,7 @@ def test_proof_of_a_broken_protocol_stops_the_node_and_nothing_more_is_taken(
 def test_a_question_that_is_none_stops_nothing(tmp_path: Path, depth: int) -> None:
     async def run() -> None:
         async with running(tmp_path) as node:
-            path = str(beside(node.file.path))
+            path = str(socket_path(node.file.path))
             reader, writer = await asyncio.open_unix_connection(path)
             writer.write(b"[" * depth + b"\n")
             assert json.loads(await reader.readline())["kind"] == "BadQuestion"
@@ -241,7 +241,7 @@ def test_a_thread_that_cannot_be_started_is_told_when_the_node_is_entered(
                 assert file.saves == saves
                 with pytest.raises(ThreadNotStarted):
                     aside("x", list)
-            async with Node(file, ALONE, codec=RAW, quick_s=0.0) as node:
+            async with Node(file, ALONE, codec=RAW, inline_save_s=0.0) as node:
                 with monkeypatch.context() as patch:
                     patch.setattr(Thread, "start", start)
                     assert await node.propose("x", b"x") == b"x"
@@ -280,7 +280,7 @@ def test_what_a_transport_hands_messages_to_stops_it_when_it_raises(
                 transport.send(ME, Prepare(Ballot(1, ME)))
                 stopped = await transport.stopped()
                 assert type(stopped.cause) is Unexpected
-                with pytest.raises(Stopped):
+                with pytest.raises(ServerStopped):
                     transport.send(ME, Prepare(Ballot(1, ME)))
 
     runs(run())

@@ -22,7 +22,7 @@ from paxos import ServerId, majority
 from paxos_adapters.codecs import TEXT
 from paxos_adapters.file import FileStore, StoreError
 from paxos_adapters.forks import Forked
-from paxos_adapters.host import Pace, Stopped
+from paxos_adapters.host import ServerStopped, Timeouts
 from paxos_adapters.node import (
     BadName,
     Found,
@@ -38,7 +38,7 @@ from paxos_adapters.wire import TooLarge
 from tests.paxos_adapters.node.test_node import IDS, QUICK, free_addresses
 
 ONE, TWO = IDS[:2]
-SLOW = Pace(shortest_s=60, longest_s=60)
+SLOW = Timeouts(retry_min_s=60, retry_max_s=60)
 
 
 class Cluster:
@@ -64,7 +64,7 @@ class Cluster:
     def start(
         self,
         me: ServerId,
-        pace: Pace = QUICK,
+        timeouts: Timeouts = QUICK,
         loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None,
     ) -> ThreadedNode[str]:
         """The node of one server, which has to be down, with its file opened for it."""
@@ -72,7 +72,7 @@ class Cluster:
             self.open(me),
             self.addresses,
             codec=TEXT,
-            pace=pace,
+            timeouts=timeouts,
             random=Random(me),
             loop_factory=loop_factory,
         )
@@ -200,7 +200,7 @@ class TestErrors:
         monkeypatch.setattr(one.file, "_commit", full)
         with pytest.raises(OutcomeUnknown, match="no space"):
             one.propose("leader", "one")
-        with pytest.raises(Stopped, match="no space"):
+        with pytest.raises(ServerStopped, match="no space"):
             one.read("leader")
         one.close()
         monkeypatch.undo()
@@ -210,7 +210,7 @@ class TestTheEnd:
     """Nobody waits for a node that is closed, and nobody is told anything else."""
 
     def test_closing_ends_all_waits(self, cluster: Cluster) -> None:
-        one = cluster.start(ONE, pace=SLOW)
+        one = cluster.start(ONE, timeouts=SLOW)
         with ThreadPoolExecutor(3) as threads:
             proposing = threads.submit(one.propose, "a", "x")
             reading = threads.submit(one.read, "b")
@@ -252,7 +252,7 @@ class TestTheEnd:
             partial(one.watch, "leader"),
             one.status,
         ):
-            with pytest.raises(Stopped, match="the node was closed"):
+            with pytest.raises(ServerStopped, match="the node was closed"):
                 ask()
 
     def test_its_address_and_its_file_are_free_again(self, cluster: Cluster) -> None:
@@ -271,7 +271,7 @@ class TestTheEnd:
             def ask(name: str, node: ThreadedNode[str] = one) -> bool:
                 try:
                     return node.propose(name, "x") == "x"
-                except (OutcomeUnknown, Stopped) as told:
+                except (OutcomeUnknown, ServerStopped) as told:
                     return "the node was closed" in str(told)
 
             with ThreadPoolExecutor(8) as threads:
@@ -327,7 +327,7 @@ class TestTheEnd:
     )
     @pytest.mark.parametrize("quick_s", [0.0, 1000.0], ids=["saving aside", "saving at once"])
     def test_a_program_ends_and_says_nothing(
-        self, tmp_path: Path, ends: str, quick_s: float
+        self, tmp_path: Path, ends: str, inline_save_s: float
     ) -> None:
         program = f"""
 import atexit
@@ -343,7 +343,7 @@ mesh.LOOK_UP_S = mesh.PING_S = 0.001
 path, me = Path({str(tmp_path)!r}) / "n1.db", ServerId(1)
 file = FileStore.create(path, cluster="c", server=me, quorum=majority([me]))
 
-node = ThreadedNode(file, {{me: ("localhost", 0)}}, codec=TEXT, quick_s={quick_s})
+node = ThreadedNode(file, {{me: ("localhost", 0)}}, codec=TEXT, inline_save_s={inline_save_s})
 def propose(name):
     assert node.propose(name, "one") == "one"
 propose("leader")

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from paxos import QuorumSystem, ServerId, listed, majority, weighted
+from paxos import QuorumSystem, ServerId, explicit, majority, weighted
 from paxos_adapters.node import tolerance as module
 from paxos_adapters.node.tolerance import tolerance
 from paxos_testing.strategies import quorum_systems
@@ -49,7 +49,7 @@ def test_a_hundred_weights_take_no_time() -> None:
 def grid(side: int) -> QuorumSystem:
     """Phase 1 reads a row, phase 2 writes a column: (Naor and Wool, 1998, in the simplest form)."""
     rows = [[ServerId(side * row + place) for place in range(side)] for row in range(side)]
-    return listed(phase1=rows, phase2=zip(*rows, strict=True))
+    return explicit(phase1=rows, phase2=zip(*rows, strict=True))
 
 
 @pytest.mark.parametrize("side", [1, 2, 3, 4])
@@ -62,7 +62,7 @@ def test_a_search_that_is_cut_off_says_what_it_has_shown(monkeypatch: pytest.Mon
     random = Random(7)
     ids = [ServerId(number) for number in range(21)]
     majorities = {frozenset(random.sample(ids, 11)) for _ in range(300)}
-    quorum = listed(phase1=majorities, phase2=majorities)
+    quorum = explicit(phase1=majorities, phase2=majorities)
     exact = 0
     for checks in 10, 1_000, module.MAX_CHECKS:
         monkeypatch.setattr(module, "MAX_CHECKS", checks)

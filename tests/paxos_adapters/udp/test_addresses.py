@@ -17,9 +17,9 @@ from paxos_adapters.udp.addresses import (
     BadAddress,
     check,
     check_cluster,
+    format_address,
     is_loopback,
     parse,
-    written,
 )
 from paxos_adapters.udp.endpoint import Address
 
@@ -85,7 +85,7 @@ def test_what_can_never_work_is_refused(host: str, told: str, tmp_path: Path) ->
 def test_what_can_work_is_taken(host: str) -> None:
     check_cluster({ONE: (host, 7), TWO: (host, 8)})
     check_cluster({ONE: (host, 0)}, me=ONE)
-    assert parse("here", written((host, 7))) == (host, 7)
+    assert parse("here", format_address((host, 7))) == (host, 7)
 
 
 @pytest.mark.parametrize(
@@ -166,4 +166,4 @@ def test_any_text_is_an_address_or_an_error(text: str) -> None:
     assert 1 <= port <= 65_535
     assert host.isprintable()
     check_cluster({ONE: (host, port)})
-    assert parse("here", written((host, port))) == (host, port)
+    assert parse("here", format_address((host, port))) == (host, port)

@@ -11,7 +11,7 @@ import pytest
 
 from paxos_adapters.guard import Guard
 from paxos_adapters.udp import endpoint
-from paxos_adapters.udp.endpoint import AddressError, Endpoint, Place, resolve
+from paxos_adapters.udp.endpoint import AddressError, Endpoint, SocketAddress, resolve
 from tests.support import UNBROKEN
 
 LOOPBACK = "127.0.0.1", 0
@@ -23,14 +23,14 @@ class Heard:
 
     def __init__(self) -> None:
         self.portions: list[list[bytes]] = [[]]
-        self.places: list[Place] = []
+        self.places: list[SocketAddress] = []
         self.changed = asyncio.Event()
 
     @property
     def all(self) -> list[bytes]:
         return [it for portion in self.portions for it in portion]
 
-    def receive(self, datagram: bytes, place: Place) -> None:
+    def receive(self, datagram: bytes, place: SocketAddress) -> None:
         self.portions[-1].append(datagram)
         self.places.append(place)
 

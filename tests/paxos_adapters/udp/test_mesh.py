@@ -14,16 +14,17 @@ from pathlib import Path
 import pytest
 
 from paxos import Accept, Ballot, Message, ServerId, majority
-from paxos_adapters.disk_status import Known, Presence
+from paxos_adapters.disk_status import DiskStatus, Known
 from paxos_adapters.file import FileStore
 from paxos_adapters.file.entries import identity_of
 from paxos_adapters.udp import mesh as module
 from paxos_adapters.udp.endpoint import Address
-from paxos_adapters.udp.errors import ServedBefore
+from paxos_adapters.udp.errors import StoreAlreadyUsed
 from paxos_adapters.udp.mesh import Mesh
 from paxos_adapters.udp.registration import Registration
 from paxos_adapters.wire import (
-    Checked,
+    Authenticated,
+    Checksummed,
     Control,
     Key,
     Keyring,
@@ -34,7 +35,6 @@ from paxos_adapters.wire import (
     Protection,
     Reason,
     Register,
-    Signed,
     Wire,
 )
 from paxos_adapters.wire.fragments import MAX_PARTS
@@ -70,12 +70,12 @@ class Peer:
             me=PEER,
             members={ME, PEER},
             digest=DIGEST,
-            protection=Checked() if self.protection is None else self.protection,
-            presence=lambda _: Presence(name * 8, saves, previous * 8, ended),
+            protection=Checksummed() if self.protection is None else self.protection,
+            presence=lambda _: DiskStatus(name * 8, saves, previous * 8, ended),
             registered=lambda _: hears,
         )
 
-    async def hear(self, wire: Wire) -> tuple[Presence, tuple[Control | Missing, ...]]:
+    async def hear(self, wire: Wire) -> tuple[DiskStatus, tuple[Control | Missing, ...]]:
         """What comes next of control messages."""
         opened = wire.open(await asyncio.get_running_loop().sock_recv(self.socket, 1_500))
         return opened.presence, opened.controls
@@ -192,7 +192,7 @@ def test_a_peer_that_speaks_and_does_not_answer_is_not_up(tmp_path: Path) -> Non
             peer.say(session, place, Ping(1, None))
             while not mesh.peers()[PEER].is_heard:
                 await asyncio.sleep(0.001)
-            assert mesh.peers()[PEER].is_deaf
+            assert mesh.peers()[PEER].is_one_way
             for votes in False, True:
                 _, (ping, *_) = await peer.hear(session)
                 while not isinstance(ping, Ping):
@@ -202,7 +202,7 @@ def test_a_peer_that_speaks_and_does_not_answer_is_not_up(tmp_path: Path) -> Non
                     await asyncio.sleep(0.001)
                 while mesh.peers()[PEER].is_up != votes:
                     await asyncio.sleep(0.001)
-            assert mesh.peers()[PEER].trip_s is not None
+            assert mesh.peers()[PEER].round_trip_s is not None
             mesh.close()
             await mesh.closed()
 
@@ -296,7 +296,7 @@ def test_without_keys_a_datagram_from_another_address_is_not_heard(tmp_path: Pat
     runs(run())
 
 
-KEYS = Signed(Keyring((Key(bytes(range(32))),)))
+KEYS = Authenticated(Keyring((Key(bytes(range(32))),)))
 LARGE = Accept(Ballot(1, PEER), bytes(range(256)) * 256)
 
 
@@ -567,7 +567,7 @@ def test_an_open_file_serves_once(tmp_path: Path) -> None:
             mesh, _ = await opened(file, peer)
             mesh.close()
             await mesh.closed()
-            with pytest.raises(ServedBefore, match="open it again"):
+            with pytest.raises(StoreAlreadyUsed, match="open it again"):
                 await opened(file, peer)
         with FileStore.open(path, cluster="c", server=ME, quorum=MEMBERS) as file:
             mesh, _ = await opened(file, peer)

@@ -12,13 +12,13 @@ from threading import Timer
 import pytest
 
 from paxos import ServerId, majority
-from paxos_adapters.disk_status import Known, Presence
+from paxos_adapters.disk_status import DiskStatus, Known
 from paxos_adapters.file import FileStore
 from paxos_adapters.node import OlderCopy
 from paxos_adapters.udp.links import Link
 from paxos_adapters.udp.registration import PATIENCE
 from paxos_adapters.udp.sessions import Sessions
-from paxos_adapters.wire import Control, Opened, Ping, Pong, Reason, Register
+from paxos_adapters.wire import Control, Ping, Pong, Reason, Received, Register
 
 ME, TWO, THREE = ServerId(1), ServerId(2), ServerId(3)
 QUORUM = majority([ME, TWO, THREE])
@@ -57,8 +57,8 @@ class Server:
     ) -> list[object]:
         """What goes to the sender then."""
         entry = ("", 0) if previous is None else (previous.session, previous.saves)
-        said = Presence(session, saves, *entry)
-        opened = Opened(sender, said, self.links[sender].session == session, (), (control,), True)
+        said = DiskStatus(session, saves, *entry)
+        opened = Received(sender, said, self.links[sender].session == session, (), (control,), True)
         if opened.is_registered:
             self.sessions.saw(opened)
         self.sessions.take(opened, control, 0.0)

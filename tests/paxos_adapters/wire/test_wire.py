@@ -29,23 +29,23 @@ from paxos import (
     ServerId,
     UnknownServer,
 )
-from paxos_adapters.disk_status import Known, Presence
+from paxos_adapters.disk_status import DiskStatus, Known
 from paxos_adapters.wire import (
-    BadPresence,
-    Checked,
+    Authenticated,
+    BadDiskStatus,
+    Checksummed,
     Control,
     Entry,
-    Hostile,
     Keyring,
     MissingExtra,
     NotBytes,
-    Opened,
     OutOfBounds,
     Ping,
     Pong,
     Reason,
+    Received,
     Register,
-    Signed,
+    RejectedDatagram,
     TooLarge,
     Wire,
 )
@@ -97,7 +97,7 @@ VALUE = Accept(BALLOT, b"v")
 
 
 def refused(end: End, datagram: bytes) -> Reason:
-    with pytest.raises(Hostile) as caught:
+    with pytest.raises(RejectedDatagram) as caught:
         end.wire.open(datagram)
     return caught.value.reason
 
@@ -121,13 +121,13 @@ def test_every_name_comes_out_as_it_went_in(name: str) -> None:
     (datagram,) = End(ONE).wire.seal(TWO, [(name, BEAT)])
 
     messages = ((name, BEAT),)
-    assert End(TWO).wire.open(datagram) == Opened(ONE, PRESENCE, True, messages, (), True)
+    assert End(TWO).wire.open(datagram) == Received(ONE, PRESENCE, True, messages, (), True)
 
 
 @pytest.mark.parametrize("previous_saves", [0, 1, MAX_SAVES])
 @pytest.mark.parametrize("text", ["01", "ff", "a0"])
 def test_every_presence_comes_out_as_it_went_in(previous_saves: int, text: str) -> None:
-    presence = Presence("ab" * 8, MAX_SAVES, text * 8, previous_saves)
+    presence = DiskStatus("ab" * 8, MAX_SAVES, text * 8, previous_saves)
     (datagram,) = End(ONE, presence=presence).seal(BEAT)
 
     assert presence_of(read(datagram)) == presence
@@ -135,7 +135,7 @@ def test_every_presence_comes_out_as_it_went_in(previous_saves: int, text: str) 
 
 
 def test_the_first_session_of_a_disk_has_none_before_it() -> None:
-    presence = Presence("ab" * 8, 3)
+    presence = DiskStatus("ab" * 8, 3)
     (datagram,) = End(ONE, presence=presence).seal(BEAT)
 
     assert presence_of(read(datagram)) == presence
@@ -144,7 +144,7 @@ def test_the_first_session_of_a_disk_has_none_before_it() -> None:
 def test_the_entry_of_the_chain_is_chosen_for_the_receiver() -> None:
     asked: list[ServerId] = []
 
-    def presence(receiver: ServerId) -> Presence:
+    def presence(receiver: ServerId) -> DiskStatus:
         asked.append(receiver)
         return PRESENCE
 
@@ -165,7 +165,7 @@ def test_the_entry_of_the_chain_is_chosen_for_the_receiver() -> None:
 @pytest.mark.parametrize("way", WAYS)
 def test_a_server_of_another_membership_is_refused_by_name(way: str) -> None:
     one, two = End(ONE, protection(way), digest=bytes(8)), End(TWO, protection(way))
-    with pytest.raises(Hostile) as caught:
+    with pytest.raises(RejectedDatagram) as caught:
         two.wire.open(*one.seal(BEAT))
 
     assert caught.value.reason is Reason.OTHER_MEMBERS
@@ -173,9 +173,9 @@ def test_a_server_of_another_membership_is_refused_by_name(way: str) -> None:
 
 def test_it_is_refused_once_the_tag_was_found_right() -> None:
     """Somebody without a key cannot make a node say that its members differ."""
-    (datagram,) = End(ONE, Checked(), digest=bytes(8)).seal(BEAT)
-    with pytest.raises(Hostile) as caught:
-        End(TWO, Checked()).wire.open(datagram[:-1] + bytes([datagram[-1] ^ 1]))
+    (datagram,) = End(ONE, Checksummed(), digest=bytes(8)).seal(BEAT)
+    with pytest.raises(RejectedDatagram) as caught:
+        End(TWO, Checksummed()).wire.open(datagram[:-1] + bytes([datagram[-1] ^ 1]))
 
     assert caught.value.reason is Reason.BAD_MAC
 
@@ -220,7 +220,7 @@ def test_a_control_message_out_of_bounds_is_not_sent(control: Control) -> None:
 @pytest.mark.parametrize("session", ["", "ab", "00" * 8, "AB" * 8, "xy" * 8])
 def test_a_session_that_no_file_draws_is_not_sent(session: str) -> None:
     for control in Ping(1, Known(session, 1)), Pong(1, session, None, votes=False):
-        with pytest.raises(BadPresence):
+        with pytest.raises(BadDiskStatus):
             End(ONE).say(control)
 
 
@@ -400,23 +400,23 @@ def test_an_answer_that_tells_of_a_ballot_out_of_bounds_is_not_sent(ballot: Ball
 @pytest.mark.parametrize(
     ("presence", "error"),
     [
-        (Presence("ab" * 7, 2, "cd" * 8, 1), BadPresence),
-        (Presence("ab" * 9, 2, "cd" * 8, 1), BadPresence),
-        (Presence("AB" * 8, 2, "cd" * 8, 1), BadPresence),
-        (Presence("00" * 8, 2, "cd" * 8, 1), BadPresence),
-        (Presence("", 2, "cd" * 8, 1), BadPresence),
-        (Presence("ab" * 8, 2, "cd cd" + "cd" * 6, 1), BadPresence),
-        (Presence("ab" * 8, 2, "no", 1), BadPresence),
-        (Presence("ab" * 8, 2, "00" * 8, 0), BadPresence),
-        (Presence("ab" * 8, -1, "cd" * 8, 0), OutOfBounds),
-        (Presence("ab" * 8, 2, "cd" * 8, -1), OutOfBounds),
-        (Presence("ab" * 8, 2, "cd" * 8, 3), OutOfBounds),
-        (Presence("ab" * 8, 2, "", 1), OutOfBounds),
-        (Presence("ab" * 8, MAX_SAVES + 1, "cd" * 8, 3), OutOfBounds),
+        (DiskStatus("ab" * 7, 2, "cd" * 8, 1), BadDiskStatus),
+        (DiskStatus("ab" * 9, 2, "cd" * 8, 1), BadDiskStatus),
+        (DiskStatus("AB" * 8, 2, "cd" * 8, 1), BadDiskStatus),
+        (DiskStatus("00" * 8, 2, "cd" * 8, 1), BadDiskStatus),
+        (DiskStatus("", 2, "cd" * 8, 1), BadDiskStatus),
+        (DiskStatus("ab" * 8, 2, "cd cd" + "cd" * 6, 1), BadDiskStatus),
+        (DiskStatus("ab" * 8, 2, "no", 1), BadDiskStatus),
+        (DiskStatus("ab" * 8, 2, "00" * 8, 0), BadDiskStatus),
+        (DiskStatus("ab" * 8, -1, "cd" * 8, 0), OutOfBounds),
+        (DiskStatus("ab" * 8, 2, "cd" * 8, -1), OutOfBounds),
+        (DiskStatus("ab" * 8, 2, "cd" * 8, 3), OutOfBounds),
+        (DiskStatus("ab" * 8, 2, "", 1), OutOfBounds),
+        (DiskStatus("ab" * 8, MAX_SAVES + 1, "cd" * 8, 3), OutOfBounds),
     ],
 )
 def test_a_presence_that_does_not_fit_is_not_sent(
-    presence: Presence, error: type[PaxosError]
+    presence: DiskStatus, error: type[PaxosError]
 ) -> None:
     one = End(ONE, presence=presence)
     with pytest.raises(error):
@@ -462,7 +462,7 @@ def test_datagrams_to_each_receiver_are_counted() -> None:
 def test_a_new_session_of_the_sender_does_not_turn_back_its_count() -> None:
     one = End(ONE)
     one.seal(BEAT)
-    one.presence = Presence("ef" * 8, 21, PRESENCE.session, 20)
+    one.presence = DiskStatus("ef" * 8, 21, PRESENCE.session, 20)
 
     assert sequence(*one.seal(BEAT)) == 2
 
@@ -499,7 +499,7 @@ def test_a_server_does_not_take_what_claims_to_come_from_itself() -> None:
     own = SIGNED.close(LAYOUT.pack(*header), whole[HEADER_BYTES:-TAG_BYTES])
 
     assert refused(End(TWO), own) is Reason.UNKNOWN_SENDER
-    with pytest.raises(Hostile):
+    with pytest.raises(RejectedDatagram):
         End(TWO).wire.claimed_sender(own)
     with pytest.raises(UnknownServer):
         End(TWO).seal(BEAT, receiver=TWO)
@@ -521,7 +521,7 @@ def test_who_owns_the_socket_can_ask_who_a_datagram_claims_to_be_from() -> None:
     (datagram,) = End(ONE).seal(BEAT)
 
     assert End(TWO).wire.claimed_sender(datagram) == ONE
-    with pytest.raises(Hostile):
+    with pytest.raises(RejectedDatagram):
         End(THREE).wire.claimed_sender(datagram)
 
 
@@ -574,7 +574,7 @@ def test_keys_rotate_without_a_pause(way: str) -> None:
     """At each step, servers that took it and servers that did not yet hear each other."""
     steps = [(OLD,), (OLD, NEW), (NEW, OLD), (NEW,)]
     kind = type(protection(way))
-    assert not issubclass(kind, Checked)
+    assert not issubclass(kind, Checksummed)
     for before, after in pairwise(steps):
         for ours, theirs in ((before, after), (after, before)):
             one, two = End(ONE, kind(Keyring(ours))), End(TWO, kind(Keyring(theirs)))
@@ -586,7 +586,7 @@ def test_keys_rotate_without_a_pause(way: str) -> None:
 
 def test_a_key_is_named_by_its_id_and_proven_by_its_mac() -> None:
     """The id of a known key does not help who has another one."""
-    (datagram,) = End(ONE, Signed(Keyring((NEW,)))).seal(BEAT)
+    (datagram,) = End(ONE, Authenticated(Keyring((NEW,)))).seal(BEAT)
     forged = datagram[:7] + OLD.id + datagram[15:]
 
     assert refused(End(TWO), forged) is Reason.BAD_MAC
@@ -633,7 +633,7 @@ def test_without_the_library_encryption_says_what_to_install(
 
 @pytest.mark.parametrize("reason", Reason)
 def test_a_refusal_says_why_and_survives_a_trip_to_another_process(reason: Reason) -> None:
-    again = pickle.loads(pickle.dumps(Hostile(reason)))
+    again = pickle.loads(pickle.dumps(RejectedDatagram(reason)))
 
-    assert (str(again), again.reason) == (str(Hostile(reason)), reason)
+    assert (str(again), again.reason) == (str(RejectedDatagram(reason)), reason)
     assert reason.value in str(again)

@@ -1,4 +1,4 @@
-"""Whatever the bytes: messages within all bounds, or Hostile; and no change where it is refused."""
+"""Whatever the bytes: messages within all bounds, or RejectedDatagram and no change."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from paxos import Ballot, Prepare, Promise, Proposal, ServerId
-from paxos_adapters.wire import Checked, Hostile, Reason, Register
+from paxos_adapters.wire import Checksummed, Reason, Register, RejectedDatagram
 from paxos_adapters.wire.body import unpack, unpack_all
 from paxos_adapters.wire.bounds import (
     MAX_MESSAGES,
@@ -41,15 +41,15 @@ def test_whatever_the_bytes_nothing_but_hostile_is_raised(way: str) -> None:
 
 @given(st.binary(max_size=BODY_BYTES))
 def test_any_body_is_a_batch_or_hostile(body: bytes) -> None:
-    header = End(ONE, Checked()).seal(BEAT)[0][:HEADER_BYTES]
-    with suppress(Hostile):
-        End(TWO, Checked()).wire.open(Checked().close(header, body))
+    header = End(ONE, Checksummed()).seal(BEAT)[0][:HEADER_BYTES]
+    with suppress(RejectedDatagram):
+        End(TWO, Checksummed()).wire.open(Checksummed().close(header, body))
 
 
 @given(st.binary())
 def test_any_bytes_are_hostile(datagram: bytes) -> None:
-    with pytest.raises(Hostile):
-        End(TWO, Checked()).wire.open(datagram)
+    with pytest.raises(RejectedDatagram):
+        End(TWO, Checksummed()).wire.open(datagram)
 
 
 FIELD = st.one_of(
@@ -69,13 +69,13 @@ def test_any_array_is_a_batch_or_hostile(lines: list[tuple[object, ...]]) -> Non
         body = msgspec.msgpack.encode([line[:cut] for line in lines])
         try:
             entries, controls = unpack_all(body)
-        except Hostile:
+        except RejectedDatagram:
             continue
         assert End(ONE).say(*entries, *controls)
 
 
 def reason(body: object) -> Reason:
-    with pytest.raises(Hostile) as caught:
+    with pytest.raises(RejectedDatagram) as caught:
         unpack_all(body if isinstance(body, bytes) else msgspec.msgpack.encode(body))
     return caught.value.reason
 
@@ -201,7 +201,7 @@ def test_a_refusal_without_a_higher_promise_is_refused(promised: tuple[int, int]
 def test_a_transport_of_messages_alone_takes_no_control_message() -> None:
     body = msgspec.msgpack.encode([[7, "d"], [12, 1]])
     assert unpack_all(body) == ((("d", BEAT),), (Register(1),))
-    with pytest.raises(Hostile) as caught:
+    with pytest.raises(RejectedDatagram) as caught:
         unpack(body)
     assert caught.value.reason is Reason.MALFORMED
 
@@ -222,24 +222,26 @@ SESSION, NO_SESSION = b"s" * 8, bytes(8)
 def test_a_presence_out_of_bounds_is_refused(
     session: bytes, saves: int, previous: bytes, previous_saves: int
 ) -> None:
-    whole = End(ONE, Checked()).seal(BEAT)[0]
+    whole = End(ONE, Checksummed()).seal(BEAT)[0]
     good = Header(*LAYOUT.unpack_from(whole))._replace(session=session, saves=saves)
     header = LAYOUT.pack(*good._replace(previous=previous, previous_saves=previous_saves))
-    with pytest.raises(Hostile) as caught:
-        End(TWO, Checked()).wire.open(Checked().close(header, whole[HEADER_BYTES:-TAG_BYTES]))
+    with pytest.raises(RejectedDatagram) as caught:
+        End(TWO, Checksummed()).wire.open(
+            Checksummed().close(header, whole[HEADER_BYTES:-TAG_BYTES])
+        )
 
     assert caught.value.reason is Reason.OUT_OF_BOUNDS
 
 
 def test_what_is_refused_changes_nothing() -> None:
     """The number is still free, and nothing waits."""
-    one, two = End(ONE, Checked()), End(TWO, Checked())
+    one, two = End(ONE, Checksummed()), End(TWO, Checksummed())
     whole = one.seal(Prepare(Ballot(1, ONE)))[0]
     header = Header(*LAYOUT.unpack_from(whole))
     for sequence in header.sequence, header.sequence + 5 * WINDOW:
         bad = LAYOUT.pack(*header._replace(saves=99, sequence=sequence))
-        with pytest.raises(Hostile) as caught:
-            two.wire.open(Checked().close(bad, b"\xc1"))
+        with pytest.raises(RejectedDatagram) as caught:
+            two.wire.open(Checksummed().close(bad, b"\xc1"))
         assert caught.value.reason is Reason.MALFORMED
 
     opened = two.wire.open(whole)

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from paxos import Accept, Ballot
-from paxos_adapters.disk_status import Presence
-from paxos_adapters.wire import Control, Hostile, Reason, Register
+from paxos_adapters.disk_status import DiskStatus
+from paxos_adapters.wire import Control, Reason, Register, RejectedDatagram
 from paxos_adapters.wire.bounds import (
     MAX_EARLY,
     MAX_UNFINISHED,
@@ -50,7 +50,7 @@ def test_a_window_takes_what_the_set_of_all_that_was_taken_would(
         place = max(0, place + times * step)
         try:
             window, taken = take(window, place), True
-        except Hostile:
+        except RejectedDatagram:
             taken = False
         assert taken == model.takes(place), place
 
@@ -66,12 +66,12 @@ def test_a_window_is_bounded_and_far_ahead_costs_nothing() -> None:
 @pytest.mark.parametrize("behind", [1, WINDOW - 1])
 def test_what_comes_late_is_taken_once(behind: int) -> None:
     window = take(take(Window(), 5 * WINDOW), 5 * WINDOW - behind)
-    with pytest.raises(Hostile):
+    with pytest.raises(RejectedDatagram):
         take(window, 5 * WINDOW - behind)
 
 
 def test_what_is_too_late_to_tell_is_refused() -> None:
-    with pytest.raises(Hostile):
+    with pytest.raises(RejectedDatagram):
         take(take(Window(), 5 * WINDOW), 4 * WINDOW)
 
 
@@ -81,7 +81,7 @@ def test_a_datagram_is_taken_once() -> None:
     for datagram in datagrams:
         two.wire.open(datagram)
     for datagram in datagrams:
-        with pytest.raises(Hostile) as caught:
+        with pytest.raises(RejectedDatagram) as caught:
             two.wire.open(datagram)
         assert caught.value.reason is Reason.REPLAYED
 
@@ -89,11 +89,11 @@ def test_a_datagram_is_taken_once() -> None:
 # --- sessions -----------------------------------------------------------------------------------
 
 
-LATER = Presence("ef" * 8, 21, PRESENCE.session, 20)
+LATER = DiskStatus("ef" * 8, 21, PRESENCE.session, 20)
 
 
 def refusal(end: End, datagram: bytes) -> Reason:
-    with pytest.raises(Hostile) as caught:
+    with pytest.raises(RejectedDatagram) as caught:
         end.wire.open(datagram)
     return caught.value.reason
 
@@ -217,7 +217,7 @@ def test_parts_are_full_and_together_they_are_the_body(size: int) -> None:
     ],
 )
 def test_a_part_that_cannot_be_is_refused(sequence: int, part: int, parts: int, size: int) -> None:
-    with pytest.raises(Hostile) as caught:
+    with pytest.raises(RejectedDatagram) as caught:
         check(header(sequence, part, parts), bytes(size))
 
     assert caught.value.reason is Reason.OUT_OF_BOUNDS
@@ -225,7 +225,7 @@ def test_a_part_that_cannot_be_is_refused(sequence: int, part: int, parts: int, 
 
 def test_parts_of_one_body_agree_on_their_number() -> None:
     waiting, _ = gather((), header(10, 0, 3), bytes(BODY_BYTES))
-    with pytest.raises(Hostile) as caught:
+    with pytest.raises(RejectedDatagram) as caught:
         gather(waiting, header(11, 1, 2), b"v")
 
     assert caught.value.reason is Reason.OUT_OF_BOUNDS
@@ -233,7 +233,7 @@ def test_parts_of_one_body_agree_on_their_number() -> None:
 
 def test_a_part_that_is_there_is_refused() -> None:
     waiting, _ = gather((), header(10, 0, 3), bytes(BODY_BYTES))
-    with pytest.raises(Hostile) as caught:
+    with pytest.raises(RejectedDatagram) as caught:
         gather(waiting, header(10, 0, 3), bytes(BODY_BYTES))
 
     assert caught.value.reason is Reason.REPLAYED

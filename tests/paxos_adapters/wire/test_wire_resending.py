@@ -8,8 +8,8 @@ import pytest
 from attrs import frozen
 
 from paxos import Accept, Ballot
-from paxos_adapters.disk_status import Presence
-from paxos_adapters.wire import Entry, Hostile, Missing, Opened, OutOfBounds, Reason
+from paxos_adapters.disk_status import DiskStatus
+from paxos_adapters.wire import Entry, Missing, OutOfBounds, Reason, Received, RejectedDatagram
 from paxos_adapters.wire.bounds import (
     MAX_ASKED,
     MAX_KEPT,
@@ -17,7 +17,7 @@ from paxos_adapters.wire.bounds import (
     MAX_SEQUENCE,
     MAX_VALUE_BYTES,
 )
-from paxos_adapters.wire.fragments import MAX_PARTS, Unfinished
+from paxos_adapters.wire.fragments import MAX_PARTS, PartialBody
 from paxos_adapters.wire.resending import Asking, Keeping, again, ask, is_to_ask, keep
 from tests.support.wires import BEAT, MISSING, ONE, THREE, TWO, WAYS, End, protection
 
@@ -92,8 +92,8 @@ def test_to_send_again_does_not_make_a_body_newer() -> None:
 # --- the receiver: asks ---------------------------------------------------------------------------
 
 
-def unfinished(there: int) -> Unfinished:
-    return Unfinished(7, 4, there)
+def unfinished(there: int) -> PartialBody:
+    return PartialBody(7, 4, there)
 
 
 def ticks(there: list[int]) -> list[int]:
@@ -121,7 +121,7 @@ def test_a_body_that_has_grown_is_asked_for_as_at_first() -> None:
 
 
 def test_each_body_is_asked_for_by_itself() -> None:
-    two = Unfinished(1, 2, 1), Unfinished(9, 2, 2)
+    two = PartialBody(1, 2, 1), PartialBody(9, 2, 2)
     asking, _ = ask({}, two)
 
     assert ask(asking, two)[1] == (Missing(1, 2), Missing(9, 1))
@@ -145,7 +145,7 @@ def test_there_is_something_to_ask_until_the_last_time() -> None:
     assert not is_to_ask({}, ())
 
 
-def asked(opened: Opened) -> list[Missing]:
+def asked(opened: Received) -> list[Missing]:
     return [it for it in opened.controls if isinstance(it, Missing)]
 
 
@@ -180,16 +180,16 @@ def test_to_ask_again_with_the_same_datagram_draws_nothing() -> None:
     one, two = End(ONE), End(TWO)
     (asking,) = two.wire.seal(ONE, [Missing(1, 1)])
     one.wire.open(asking)
-    with pytest.raises(Hostile) as caught:
+    with pytest.raises(RejectedDatagram) as caught:
         one.wire.open(asking)
 
     assert caught.value.reason is Reason.REPLAYED
 
 
 def test_a_session_that_is_not_registered_gets_nothing_again() -> None:
-    one, stranger = End(ONE), End(TWO, presence=Presence("ef" * 8, 1))
+    one, stranger = End(ONE), End(TWO, presence=DiskStatus("ef" * 8, 1))
     (asking,) = stranger.wire.seal(ONE, [Missing(1, 1)])
-    with pytest.raises(Hostile) as caught:
+    with pytest.raises(RejectedDatagram) as caught:
         one.wire.open(asking)
 
     assert caught.value.reason is Reason.NOT_REGISTERED

@@ -13,7 +13,7 @@ from hashlib import sha256
 import msgspec
 import pytest
 
-from paxos_adapters.disk_status import Presence
+from paxos_adapters.disk_status import DiskStatus
 from tests.support.wires import needs_aead
 from tests.tools.wire_vectors import (
     PATH,
@@ -45,7 +45,7 @@ def test_sealing_gives_the_file_byte_for_byte() -> None:
 @pytest.mark.parametrize("vector", VECTORS)
 def test_opening_gives_the_messages_of_a_vector(vector: Vector) -> None:
     it = vector.presence
-    presence = Presence(it.session, it.saves, it.previous, it.previous_saves)
+    presence = DiskStatus(it.session, it.saves, it.previous, it.previous_saves)
     receiver = wire(
         vector.receiver, vector.protection, vector.key, cluster=vector.cluster, presence=presence
     )
