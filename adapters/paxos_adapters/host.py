@@ -57,10 +57,10 @@ class ServerStopped(PaxosError):
 
 
 class InvalidTimeouts(PaxosError, ValueError):
-    """A pace that would not let a rival finish."""
+    """Delays that would not let a rival finish."""
 
     def __init__(self, timeouts: Timeouts) -> None:
-        super().__init__(f"{timeouts} cannot be kept: longest_s must not be below shortest_s.")
+        super().__init__(f"{timeouts} cannot be kept: retry_max_s must not be below retry_min_s.")
 
 
 @frozen
@@ -72,7 +72,7 @@ class Timeouts:
     heartbeat comes every ``heartbeat_s``. A good ``retry_min_s`` is a few round trips and saves.
 
     Raises BadNumber unless all times are above 0 s and at most ``numbers.MAX_S``, and
-    InvalidTimeouts unless shortest_s <= longest_s.
+    InvalidTimeouts unless retry_min_s <= retry_max_s.
     """
 
     retry_min_s: float = 0.05
@@ -80,7 +80,7 @@ class Timeouts:
     heartbeat_s: float = 0.05
 
     def __attrs_post_init__(self) -> None:
-        for name in "shortest_s", "longest_s", "beat_s":
+        for name in "retry_min_s", "retry_max_s", "heartbeat_s":
             numbers.seconds(name, getattr(self, name), above_0=True)
         if self.retry_max_s < self.retry_min_s:
             raise InvalidTimeouts(self)

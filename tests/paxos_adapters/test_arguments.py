@@ -112,11 +112,11 @@ def test_a_time_that_is_none_begins_nothing(tmp_path: Path, wrong: float) -> Non
         with FileStore.create(
             tmp_path / "n1.db", cluster="c", server=ME, quorum=majority(ALONE)
         ) as file:
-            with pytest.raises(BadNumber, match="quick_s is"):
+            with pytest.raises(BadNumber, match="inline_save_s is"):
                 Node(file, ALONE, codec=TEXT, inline_save_s=wrong)
-            with pytest.raises(BadNumber, match="quick_s is"):
+            with pytest.raises(BadNumber, match="inline_save_s is"):
                 ThreadedNode(file, ALONE, codec=TEXT, inline_save_s=wrong)
-            for name in "shortest_s", "longest_s", "beat_s":
+            for name in "retry_min_s", "retry_max_s", "heartbeat_s":
                 with pytest.raises(BadNumber, match=f"{name} is"):
                     Timeouts(**{name: wrong})
             async with Node(file, ALONE, codec=TEXT) as node:
@@ -145,12 +145,12 @@ def test_an_id_that_no_frame_has_room_for_is_refused(tmp_path: Path, wrong: Serv
 @pytest.mark.parametrize(
     ("what", "given", "allowed"),
     [
-        ("pace", 0.1, "Timeouts"),
+        ("timeouts", 0.1, "Timeouts"),
         ("random", 5, "Random or NoneType"),
         ("codec", TEXT.encode, "an object with the methods encode, decode"),
         ("codec", None, "an object with the methods encode, decode"),
-        ("witness", 3, "an object with the methods at, began, given, took, saved, broke, ended"),
-        ("protection", "secret", "Checked or Signed or Encrypted or NoneType"),
+        ("observer", 3, "an object with the methods at, began, given, took, saved, broke, ended"),
+        ("protection", "secret", "Checksummed or Authenticated or Encrypted or NoneType"),
     ],
 )
 @pytest.mark.parametrize("kind", [Node, ThreadedNode])

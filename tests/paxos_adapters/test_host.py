@@ -475,7 +475,7 @@ class TestPace:
     """Law 7: a wish to be woken becomes a range of delays, and chance draws in it."""
 
     @pytest.mark.parametrize(
-        ("shortest_s", "longest_s", "beat_s"),
+        ("retry_min_s", "retry_max_s", "heartbeat_s"),
         [(0.0, 5.0, 0.1), (-1.0, 5.0, 0.1), (2.0, 1.0, 0.1), (1.0, 2.0, 0.0), (1.0, inf, 1.0)],
     )
     def test_a_pace_without_room_is_refused(

@@ -110,7 +110,7 @@ class Node(Generic[V]):
         those of the members; BadAddress for addresses that can never work; Insecure; OlderCopy if
         the file was found to be one before.
         """
-        self._inline_save_s = numbers.seconds("quick_s", inline_save_s)
+        self._inline_save_s = numbers.seconds("inline_save_s", inline_save_s)
         arguments.fits("codec", codec, Codec)
         arguments.one_of("timeouts", timeouts, Timeouts)
         arguments.one_of("random", random, Random, NoneType)

@@ -55,7 +55,7 @@ RECEIVER = (1 << RECEIVER_BITS) - 1
 BEAT_TICKS = 24
 SHORTEST_TICKS = 24
 LONGEST_TICKS = 192
-"""The pace of the host, in ticks: see ``host.Pace``."""
+"""The pace of the host, in ticks: see ``host.Timeouts``."""
 
 Vote: TypeAlias = tuple[Ballot, str]
 Wish: TypeAlias = tuple[int, int, int]

@@ -79,7 +79,7 @@ def test_a_sync_that_fails_is_final(tmp_path: Path) -> None:
         assert 0 < receipt <= found <= receipt + 1
         if said:
             final += 1
-            assert said.splitlines()[-1].startswith("paxos_adapters.file.errors.Failed: ")
+            assert said.splitlines()[-1].startswith("paxos_adapters.file.errors.SaveFailed: ")
             assert "no retry can be trusted" in said
         else:
             assert receipt == found == 30
@@ -108,15 +108,15 @@ def test_a_full_disk_and_one_that_is_read_only(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     filled, read_only, found = done.stdout.splitlines()
     saved, _, failure = filled.partition(" saved, then ")
-    assert failure == "Failed: database or disk is full"
-    assert read_only.startswith("read-only: Denied: [Errno 30] Read-only file system")
+    assert failure == "SaveFailed: database or disk is full"
+    assert read_only.startswith("read-only: StoreUnavailable: [Errno 30] Read-only file system")
     assert found in (f"{saved} found", f"{int(saved) + 1} found")
 
 
 def test_damage_is_noticed_or_without_effect(tmp_path: Path) -> None:
     seen = damage(tmp_path, step=151)
 
-    assert seen["refused: Damaged"] > 200
+    assert seen["refused: StoreCorrupted"] > 200
     assert seen["without effect"] > 200
 
 

@@ -126,7 +126,7 @@ def test_what_is_wrong_has_the_name_of_what_the_node_raises(tmp_path: Path) -> N
             assert unknown.kind == "OutcomeUnknown"
             assert unknown.text.startswith("'x': the server has ended. The value that was proposed")
             assert await asked(data, ReadRequest("x")) == ErrorReply(
-                "Stopped", "the server has ended. Start it again, or ask another one."
+                "ServerStopped", "the server has ended. Start it again, or ask another one."
             )
 
     runs(run())

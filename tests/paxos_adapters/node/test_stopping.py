@@ -123,7 +123,7 @@ ENTRIES: dict[str, tuple[type[object] | object, str, Callable[[Node[bytes]], Non
 }
 
 
-@pytest.mark.parametrize("quick_s", [0.0, 1000.0], ids=["saving aside", "saving at once"])
+@pytest.mark.parametrize("inline_save_s", [0.0, 1000.0], ids=["saving aside", "saving at once"])
 @pytest.mark.parametrize("entry", ENTRIES)
 def test_what_nobody_expects_stops_the_node_and_says_so(
     tmp_path: Path,

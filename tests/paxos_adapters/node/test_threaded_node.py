@@ -325,7 +325,7 @@ class TestTheEnd:
             pytest.param("early.append(lambda: propose('end'))", id="asking at the very end"),
         ],
     )
-    @pytest.mark.parametrize("quick_s", [0.0, 1000.0], ids=["saving aside", "saving at once"])
+    @pytest.mark.parametrize("inline_save_s", [0.0, 1000.0], ids=["saving aside", "saving at once"])
     def test_a_program_ends_and_says_nothing(
         self, tmp_path: Path, ends: str, inline_save_s: float
     ) -> None:
