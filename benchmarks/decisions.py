@@ -25,7 +25,6 @@ HERE = Path(__file__).parent
 PEER_HOME = HERE.parent / "build" / "essential-paxos"
 PEER = "essential-paxos==2.0"
 COUNT = 4000
-MODES = {"python": (), "python -O": ("-O",)}
 HEADINGS = ("acceptors", "run as", "decisions/s", "messages/s", "peer decisions/s", "ratio")
 
 
@@ -43,10 +42,10 @@ def peer_folder() -> Path | None:
     return folder
 
 
-def seconds(script: str, mode: str, servers: int, path: Path | None = None) -> float:
+def seconds(script: str, servers: int, path: Path | None = None) -> float:
     """How long one process took for its decisions, its own start left out."""
     done = subprocess.run(
-        [sys.executable, *MODES[mode], str(HERE / script), str(servers), str(COUNT)],
+        [sys.executable, str(HERE / script), str(servers), str(COUNT)],
         env=os.environ if path is None else {**os.environ, "PYTHONPATH": str(path)},
         capture_output=True,
         encoding="utf-8",
@@ -55,26 +54,26 @@ def seconds(script: str, mode: str, servers: int, path: Path | None = None) -> f
     return float(done.stdout)
 
 
-def row(servers: int, mode: str, pairs: int, peer: Path | None) -> tuple[str, ...]:
+def row(servers: int, pairs: int, peer: Path | None) -> tuple[str, ...]:
     """One line of the table: ``pairs`` runs of ours, each with one of the peer's behind it."""
     ours: list[float] = []
     ratios: list[float] = []
     theirs: list[float] = []
-    name = f"{servers} acceptors, {mode}"
+    name = f"{servers} acceptors"
     for _ in track(range(pairs), name, transient=True, disable=not sys.stdout.isatty()):
-        ours.append(seconds("ours.py", mode, servers))
+        ours.append(seconds("ours.py", servers))
         if peer is not None:
-            theirs.append(seconds("peer.py", mode, servers, peer))
+            theirs.append(seconds("peer.py", servers, peer))
             ratios.append(theirs[-1] / ours[-1])
     rate = COUNT / median(ours)
     figures = f"{rate:,.0f}", f"{4 * servers * rate:,.0f}"
     if not theirs:
-        return str(servers), mode, *figures, "skipped", ""
-    return str(servers), mode, *figures, f"{COUNT / median(theirs):,.0f}", f"{median(ratios):.2f}"
+        return str(servers), *figures, "skipped", ""
+    return str(servers), *figures, f"{COUNT / median(theirs):,.0f}", f"{median(ratios):.2f}"
 
 
 def main(pairs: int) -> None:
-    """Measure all modes and sizes; print the table."""
+    """Measure all sizes; print the table."""
     peer = peer_folder()
     table = Table(title=f"Python {sys.version.split()[0]}, medians of {pairs} pairs")
     for heading in HEADINGS:

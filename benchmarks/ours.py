@@ -39,7 +39,7 @@ def decide(members: tuple[ServerId, ...], quorum: QuorumSystem) -> str:
     learning: Learner[str] = Learner(quorum)
     proposing, outbound = proposer.receive(Proposer(members[0], quorum), Propose("value"))
     assert type(outbound) is AfterSave
-    pending = list(outbound.release(Saved((outbound.record,))).messages)
+    pending = list(outbound.release(Saved((outbound.record,))))
     for effect in pending:
         if type(effect) is not Broadcast or type(effect.message) is Chosen:
             continue
@@ -47,8 +47,8 @@ def decide(members: tuple[ServerId, ...], quorum: QuorumSystem) -> str:
         acceptors = [state for state, _ in steps]
         saved = Saved(tuple(acceptors))
         for member, (_, answer) in zip(members, steps, strict=True):
-            free = answer.release(saved) if type(answer) is AfterSave else answer
-            for message in free.messages:
+            free = answer.release(saved) if type(answer) is AfterSave else answer.messages
+            for message in free:
                 if type(message) is Accepted:
                     learning, _ = learner.receive(learning, From(member, message))
                 else:

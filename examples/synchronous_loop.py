@@ -49,8 +49,10 @@ def run(seed: int) -> tuple[dict[ServerId, str], int]:
         states[me], outbound = server.receive(states[me], event)  # 1. one step
         if isinstance(outbound, AfterSave):
             disks[me, type(outbound.record)] = outbound.record  # 2. save, and only then
-            outbound = outbound.release(Saved((outbound.record,)))  # 3. open the seal
-        for effect in outbound.messages:  # 4. do what it wants done
+            effects = outbound.release(Saved((outbound.record,)))  # 3. open the seal
+        else:
+            effects = outbound.messages
+        for effect in effects:  # 4. do what it wants done
             if isinstance(effect, To | Broadcast):
                 receivers = [effect.receiver] if isinstance(effect, To) else MEMBERS
                 for receiver in receivers:
@@ -61,8 +63,8 @@ def run(seed: int) -> tuple[dict[ServerId, str], int]:
             elif isinstance(effect, SetTimer):
                 retry_max_s = SHORTEST_S * 2 ** min(effect.attempt + 1, 6)
                 later(now_s + random.uniform(SHORTEST_S, retry_max_s), me, effect.timer)
-            elif isinstance(effect, Done):
-                known[me] = effect.value
+            elif isinstance(effect.report, Done):
+                known[me] = effect.report.value
     return known, lost
 
 

@@ -41,7 +41,17 @@ from paxos.messages import (
     Reply,
     Request,
 )
-from paxos.outbound import NO_MESSAGES, AfterSave, Broadcast, Now, Outbound, Saved, SetTimer, To
+from paxos.outbound import (
+    NO_MESSAGES,
+    AfterSave,
+    Broadcast,
+    Now,
+    Outbound,
+    Saved,
+    SetTimer,
+    Tell,
+    To,
+)
 from paxos.proposer import Done, Inquire, MaxRound, NothingChosen, Propose, Proposer, RetryTimer
 from paxos.quorum import QuorumSystem, explicit, flexible, majority, weighted
 from paxos.reader import NotYetChosen, QueryTimer, Read
@@ -97,6 +107,7 @@ __all__ = [
     "Server",
     "ServerId",
     "SetTimer",
+    "Tell",
     "To",
     "UnexpectedInput",
     "UnknownServer",

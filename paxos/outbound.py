@@ -27,7 +27,8 @@ from paxos.values import frozen
 
 N = TypeVar("N")
 R_co = TypeVar("R_co", covariant=True)
-W_co = TypeVar("W_co", covariant=True)
+P_co = TypeVar("P_co", covariant=True)
+T_co = TypeVar("T_co", covariant=True)
 
 
 def _ids(saved: Saved[object]) -> frozenset[int]:
@@ -85,14 +86,14 @@ class AfterSave(Generic[R_co, M_co]):
     record: R_co
     _messages: tuple[M_co, ...] = field(alias="messages")
 
-    def release(self, saved: Saved[R_co]) -> Now[M_co]:
+    def release(self, saved: Saved[R_co]) -> tuple[M_co, ...]:
         """The messages, free to leave.
 
         Raises NotSaved if ``saved`` does not cover this very record.
         """
         if not saved.covers(self.record):
             raise NotSaved(self.record)
-        return Now(self._messages)
+        return self._messages
 
     def map(self, change: Callable[[M_co], N]) -> AfterSave[R_co, N]:
         """The same outbound under the same seal, each message changed."""
@@ -126,12 +127,23 @@ class Broadcast(Generic[M_co]):
 
 @final
 @frozen
-class SetTimer(Generic[W_co]):
+class SetTimer(Generic[T_co]):
     """Deliver ``timer`` back to ``receive`` after a while.
 
     How long is the adapter's choice: time and chance are not the core's. ``attempt`` counts from 0
     how often the core has asked in this matter, so that the adapter's range can grow with it.
     """
 
-    timer: W_co
+    timer: T_co
     attempt: int
+
+
+@final
+@frozen
+class Tell(Generic[P_co]):
+    """Hand ``report`` to the program that embeds this server.
+
+    A class of its own, so that no driver takes an effect that it does not know for a report.
+    """
+
+    report: P_co

@@ -40,7 +40,7 @@ from paxos.messages import (
     Query,
     Reply,
 )
-from paxos.outbound import NO_MESSAGES, AfterSave, Broadcast, Now, Outbound, SetTimer
+from paxos.outbound import NO_MESSAGES, AfterSave, Broadcast, Now, Outbound, SetTimer, Tell
 from paxos.quorum import NO_SERVERS, QuorumSystem
 from paxos.reader import NotYetChosen, Querying, QueryTimer, Read
 from paxos.values import frozen
@@ -180,15 +180,16 @@ class Proposer(Generic[V]):
 Event: TypeAlias = ClientRequest[V] | RetryTimer | QueryTimer | From[Reply[V]]
 """What can happen to a proposer: the program asks, time passes, an answer arrives."""
 
+Report: TypeAlias = Done[V] | NothingChosen | NotYetChosen
+"""What a proposer tells the program that embeds it."""
+
 Effect: TypeAlias = (
     Broadcast[Prepare | Accept[V] | Query | Chosen[V]]
     | SetTimer[RetryTimer]
     | SetTimer[QueryTimer]
-    | Done[V]
-    | NothingChosen
-    | NotYetChosen
+    | Tell[Report[V]]
 )
-"""What a proposer wants done: ask or tell all, wake, or tell the program."""
+"""What a proposer wants done: ask or tell all, set a timer, or tell the program."""
 
 Step: TypeAlias = tuple[Proposer[V], Outbound[MaxRound, Effect[V]]]
 """The state after an event, and what leaves; a new round is saved first."""
@@ -249,7 +250,7 @@ def defer(state: Proposer[V], phase: Working[V]) -> Step[V]:
 def _begin(state: Proposer[V], request: ClientRequest[V]) -> Step[V]:
     phase = state.phase
     if type(phase) is Done:
-        return state, Now((Done(phase.ballot, phase.value, own=False),))
+        return state, Now((Tell(Done(phase.ballot, phase.value, own=False)),))
     if type(phase) is not Idle:
         raise Busy(None if type(phase) is Querying else phase.ballot)
     if type(request) is Read:
@@ -317,7 +318,7 @@ def _count_answer(
     if type(outcome) is Querying:
         return _move(state, outcome), NO_MESSAGES
     if type(outcome) is NotYetChosen:
-        return _move(state, Idle()), Now((outcome,))
+        return _move(state, Idle()), Now((Tell(outcome),))
     if type(outcome) is Chosen:
         # No other server need know it yet: this one has counted the votes.
         done = Done(outcome.ballot, outcome.value, own=False)
@@ -369,7 +370,7 @@ def _start_accepting(state: Proposer[V], phase: Preparing[V], found: Proposal[V]
     elif type(task.request) is Propose:
         value, own = task.request.value, True
     else:
-        return _move(state, Idle()), Now((_nothing_found(task.request, ballot),))
+        return _move(state, Idle()), Now((Tell(_nothing_found(task.request, ballot)),))
     accepting = Accepting(ballot, task, value, own, refused=phase.refused)
     return _move(state, accepting), Now((Broadcast(Accept(ballot, value)),))
 
@@ -405,7 +406,7 @@ def _count_refusal(
 
 
 def _finish(state: Proposer[V], done: Done[V], *news: Broadcast[Chosen[V]]) -> Step[V]:
-    return _move(state, done), Now((*news, done))
+    return _move(state, done), Now((*news, Tell(done)))
 
 
 def _wake(state: Proposer[V], wake: RetryTimer) -> Step[V]:

@@ -43,20 +43,19 @@ from paxos.messages import (
     Reply,
     Request,
 )
-from paxos.outbound import NO_MESSAGES, Broadcast, Now, Outbound, SetTimer, To
+from paxos.outbound import NO_MESSAGES, Broadcast, Now, Outbound, SetTimer, Tell, To
 from paxos.proposer import (
     Accepting,
     Done,
     Inquire,
     MaxRound,
-    NothingChosen,
     Preparing,
     Propose,
     Proposer,
     RetryTimer,
 )
 from paxos.quorum import QuorumSystem
-from paxos.reader import NotYetChosen, QueryTimer, Read
+from paxos.reader import QueryTimer, Read
 from paxos.values import frozen
 
 
@@ -80,10 +79,12 @@ ServerTimer: TypeAlias = RetryTimer | QueryTimer | HeartbeatTimer
 Event: TypeAlias = proposer.ClientRequest[V] | ServerTimer | From[Message[V]]
 """What can happen to a server: the program asks, time passes, a message arrives."""
 
-Report: TypeAlias = Done[V] | NothingChosen | NotYetChosen
+Report: TypeAlias = proposer.Report[V]
 """What a server tells the program that embeds it."""
 
-Effect: TypeAlias = To[Message[V]] | Broadcast[Message[V]] | SetTimer[ServerTimer] | Report[V]
+Effect: TypeAlias = (
+    To[Message[V]] | Broadcast[Message[V]] | SetTimer[ServerTimer] | Tell[proposer.Report[V]]
+)
 """What a server wants done: send, wake, or tell the program."""
 
 Step: TypeAlias = tuple[Server[V], Outbound[Record[V], Effect[V]]]

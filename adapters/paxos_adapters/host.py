@@ -24,16 +24,19 @@ from paxos import (
     Broadcast,
     InvariantError,
     Message,
+    Now,
     Outbound,
     PaxosError,
     QuorumSystem,
     Saved,
     ServerId,
     SetTimer,
+    Tell,
     To,
     server,
 )
 from paxos.election import HeartbeatTimer
+from paxos.errors import assert_never
 from paxos.server import ServerTimer
 from paxos_adapters import numbers
 from paxos_adapters.limited_log import LimitedLog
@@ -192,11 +195,11 @@ class Host(Generic[V]):
             self._witness.saved(self._state.proposer.me, "", len(sealed))
         effects: list[server.Effect[V]] = []
         for outbound in outbounds:
-            if type(outbound) is AfterSave:
-                earlier = self._receipt(outbound.record)
-                covered = earlier.covers(outbound.record)
-                outbound = outbound.release(earlier if covered else saved)
-            effects.extend(outbound.messages)
+            if type(outbound) is Now:
+                effects.extend(outbound.messages)
+                continue
+            earlier = self._receipt(outbound.record)
+            effects.extend(outbound.release(earlier if earlier.covers(outbound.record) else saved))
         self._receipts.update({type(record): saved for record in due})
         return effects
 
@@ -212,8 +215,10 @@ class Host(Generic[V]):
                 self._send(member, effect.message)
         elif type(effect) is SetTimer:
             self._timer.set_timer(effect.timer, self._timeouts.delay_s(effect, self._random))
+        elif type(effect) is Tell:
+            return (effect.report,)
         else:
-            return (effect,)
+            assert_never(effect)
         return ()
 
     def _send(self, receiver: ServerId, message: Message[V]) -> None:

@@ -32,5 +32,5 @@ def settle(step: tuple[S, Outbound[R, F]]) -> Transition[S, R, F]:
     state, outbound = step
     if type(outbound) is AfterSave:
         record = outbound.record
-        return Transition(state, record, outbound.release(Saved((record,))).messages)
+        return Transition(state, record, outbound.release(Saved((record,))))
     return Transition(state, None, outbound.messages)

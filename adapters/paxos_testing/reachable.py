@@ -20,9 +20,11 @@ from paxos import (
     Server,
     ServerId,
     SetTimer,
+    Tell,
     To,
     server,
 )
+from paxos.errors import assert_never
 from paxos.proposer import Accepting, Preparing
 from paxos.reader import Querying
 from paxos.server import ServerTimer
@@ -86,8 +88,10 @@ class World(Generic[V]):
             self.send(me, self.servers, effect.message)
         elif type(effect) is SetTimer:
             self.wakeups.append((me, effect.timer))
+        elif type(effect) is Tell:
+            self.reports.append((me, effect.report))
         else:
-            self.reports.append((me, effect))
+            assert_never(effect)
 
     def send(self, me: ServerId, receivers: Iterable[ServerId], message: Message[V]) -> None:
         """Put ``message`` on its way to each of ``receivers``."""

@@ -343,8 +343,8 @@ def test_any_value_passes_through_untouched(value: object) -> None:
 
     assert isinstance(answer, AfterSave)
     assert isinstance(promise, AfterSave)
-    (accepted,) = answer.release(Saved((first,))).messages
-    (promised,) = promise.release(Saved((later,))).messages
+    (accepted,) = answer.release(Saved((first,)))
+    (promised,) = promise.release(Saved((later,)))
     assert isinstance(accepted, Accepted)
     assert accepted.value is value
     assert again is first

@@ -32,7 +32,6 @@ from paxos import (
     NothingChosen,
     NotSaved,
     NotYetChosen,
-    Outbound,
     Prepare,
     Promise,
     Proposal,
@@ -48,11 +47,11 @@ from paxos import (
     Saved,
     ServerId,
     SetTimer,
+    Tell,
     explicit,
     flexible,
     weighted,
 )
-from paxos.ballot import V
 from paxos.proposer import (
     Accepting,
     ClientRequest,
@@ -83,6 +82,7 @@ from tests.support import (
     Untouchable,
     ballot,
     free,
+    opened,
     sealed,
 )
 
@@ -158,11 +158,12 @@ def outcome(before: Proposer[str], sender: ServerId, reply: Reply[str]) -> Outco
     match before.phase, reply:
         case ((Idle() | Querying()), Chosen() as told):
             done = Done(told.ballot, told.value, own=False)
-            return in_phase(done), (done,)
+            return in_phase(done), (Tell(done),)
         case (Preparing() | Accepting()) as phase, Chosen() as told:
             carried_its_own = told.ballot.server == S2 and told.ballot.round >= 3
-            done = Done(told.ballot, told.value, own=phase.task == PROPOSE and carried_its_own)
-            return in_phase(done), (Broadcast(told), done)
+            own = phase.task == PROPOSE and carried_its_own
+            done = Done(told.ballot, told.value, own)
+            return in_phase(done), (Broadcast(told), Tell(done))
         case (Preparing() | Accepting()) as phase, Nack() as nack if nack.ballot == NOW:
             phase = evolve(phase, refused=phase.refused | {sender})
             return in_phase(phase, max(6, nack.promised.round)), ()
@@ -175,7 +176,7 @@ def outcome(before: Proposer[str], sender: ServerId, reply: Reply[str]) -> Outco
             if len(voters) < 3:
                 return in_phase(evolve(phase, answered=voters)), ()
             done = Done(NOW, phase.value, phase.own)
-            return in_phase(done), (Broadcast(Chosen(NOW, phase.value)), done)
+            return in_phase(done), (Broadcast(Chosen(NOW, phase.value)), Tell(done))
         case _:
             return before, ()
 
@@ -210,7 +211,7 @@ def on_promise(
         highest = heard[-1] if heard else None
         return in_phase(evolve(phase, answered=voters, highest=highest)), ()
     if not heard and phase.task == INQUIRE:
-        return in_phase(Idle()), (NothingChosen(NOW),)
+        return in_phase(Idle()), (Tell(NothingChosen(NOW)),)
     value = heard[-1].value if heard else "mine"
     task = evolve(phase.task, own_from=5) if heard else phase.task
     accepting = Accepting(NOW, task, value, not heard, frozenset(), REFUSED, False)
@@ -350,7 +351,7 @@ def test_table_of_requests_when_done(own: bool, asked: ClientRequest[str]) -> No
     after, outbound = receive(before, asked)
 
     assert after is before
-    assert free(outbound) == (Done(NOW, "chosen", own=False),)
+    assert free(outbound) == (Tell(Done(NOW, "chosen", own=False)),)
 
 
 @pytest.mark.parametrize(
@@ -428,13 +429,6 @@ def overtaken(number: str, *, by: str) -> tuple[Event[str], ...]:
     return nack(S2, number, by), nack(S3, number, by), wake(number)
 
 
-def opened(outbound: Outbound[MaxRound, Effect[V]]) -> tuple[Effect[V], ...]:
-    """The messages, once whatever they wait for is saved."""
-    if isinstance(outbound, AfterSave):
-        outbound = outbound.release(Saved((outbound.record,)))
-    return outbound.messages
-
-
 def asks_to_prepare(number: str, attempt: int) -> tuple[Effect[str], ...]:
     return Broadcast(Prepare(ballot(number))), SetTimer(RetryTimer(ballot(number)), attempt)
 
@@ -444,7 +438,7 @@ def asks_to_accept(number: str, value: str) -> tuple[Effect[str], ...]:
 
 
 def tells_all(number: str, value: str, *, own: bool) -> tuple[Effect[str], ...]:
-    return Broadcast(Chosen(ballot(number), value)), Done(ballot(number), value, own)
+    return Broadcast(Chosen(ballot(number), value)), Tell(Done(ballot(number), value, own))
 
 
 # Ballots
@@ -898,7 +892,7 @@ def test_an_inquiry_asks_like_a_proposal() -> None:
 def test_an_inquiry_that_finds_nothing_says_so_and_is_over() -> None:
     state, outbound = play(FRESH, Inquire(), promise(S1, "1.1"), promise(S3, "1.1"))
 
-    assert free(outbound) == (NothingChosen(ballot("1.1")),)
+    assert free(outbound) == (Tell(NothingChosen(ballot("1.1"))),)
     assert state == Proposer(S1, THREE, max_round=1)
 
 
@@ -958,7 +952,7 @@ def test_a_read_queries_all_without_a_record() -> None:
 def test_a_quorum_that_has_accepted_nothing_ends_the_read() -> None:
     state, outbound = play(FRESH, A_READ, answer(S2), answer(S3))
 
-    assert free(outbound) == (NotYetChosen(A_READ.id),)
+    assert free(outbound) == (Tell(NotYetChosen(A_READ.id)),)
     assert state == FRESH
 
 
@@ -974,7 +968,7 @@ def test_a_quorum_that_names_one_ballot_ends_the_read_and_all_are_told() -> None
 def test_a_read_that_is_told_the_choice_announces_nothing() -> None:
     _, outbound = play(FRESH, A_READ, From(S2, Chosen(ballot("2.2"), "theirs")))
 
-    assert free(outbound) == (Done(ballot("2.2"), "theirs", own=False),)
+    assert free(outbound) == (Tell(Done(ballot("2.2"), "theirs", own=False)),)
 
 
 def test_answers_to_another_read_do_not_count() -> None:
@@ -1038,7 +1032,7 @@ def test_a_stalled_read_completes_what_it_finds() -> None:
 def test_a_stalled_read_that_finds_nothing_after_all_reports_as_a_read() -> None:
     state, outbound = play(SEEN_ROUND_4, A_READ, *STALLS, promise(S2, "5.1"), promise(S3, "5.1"))
 
-    assert free(outbound) == (NotYetChosen(A_READ.id),)
+    assert free(outbound) == (Tell(NotYetChosen(A_READ.id)),)
     assert state.phase == Idle()
 
 
@@ -1120,7 +1114,7 @@ def test_a_proposer_at_work_that_is_told_the_choice_announces_it(asked: ClientRe
 def test_an_idle_proposer_believes_what_another_server_tells() -> None:
     _, outbound = receive(FRESH, From(S2, Chosen(ballot("2.2"), "theirs")))
 
-    assert free(outbound) == (Done(ballot("2.2"), "theirs", own=False),)
+    assert free(outbound) == (Tell(Done(ballot("2.2"), "theirs", own=False)),)
 
 
 def test_once_done_nothing_moves_it_and_nothing_is_said() -> None:
@@ -1140,7 +1134,7 @@ def test_a_proposal_after_that_is_told_what_was_chosen() -> None:
     for request in (Propose("mine"), Propose("more"), Inquire()):
         after, outbound = receive(done, request)
         assert after is done
-        assert free(outbound) == (Done(ballot("1.1"), "mine", own=False),)
+        assert free(outbound) == (Tell(Done(ballot("1.1"), "mine", own=False)),)
 
 
 def test_a_proposal_while_at_work_is_an_error_that_names_the_ballot() -> None:
@@ -1256,9 +1250,10 @@ def test_any_value_passes_through_untouched(value: object, found: bool) -> None:
     for event in events:
         state, outbound = receive(state, event)
         for effect in opened(outbound):
-            words = effect.message if isinstance(effect, Broadcast) else effect
-            if isinstance(words, Accept | Chosen | Done):
-                spoken.append(words)
+            if isinstance(effect, Broadcast) and isinstance(effect.message, Accept | Chosen):
+                spoken.append(effect.message)
+            elif isinstance(effect, Tell) and isinstance(effect.report, Done):
+                spoken.append(effect.report)
 
     assert [type(words) for words in spoken] == [Accept, Accept, Chosen, Done, Done]
     assert all(words.value is value for words in spoken)

@@ -42,10 +42,10 @@ from paxos import (
     Read,
     ReadId,
     RetryTimer,
-    Saved,
     Server,
     ServerId,
     SetTimer,
+    Tell,
     To,
     UnknownServer,
     election,
@@ -66,6 +66,7 @@ from tests.support import (
     THREE,
     ballot,
     free,
+    opened,
     sealed,
 )
 
@@ -221,7 +222,7 @@ def test_refusals_go_to_the_proposer() -> None:
 def test_acceptances_go_to_the_proposer_and_to_the_learner() -> None:
     state = after(ACCEPTING, *votes(B11, "a", S1))
     state, outbound = receive(state, From(S3, Accepted(B11, "a")))
-    assert free(outbound) == (Broadcast(Chosen(B11, "a")), Done(B11, "a", own=True))
+    assert free(outbound) == (Broadcast(Chosen(B11, "a")), Tell(Done(B11, "a", own=True)))
     assert state.proposer.phase == Done(B11, "a", own=True)
     assert state.learner.choice is not None
     assert state.learner.choice.chosen == Chosen(B11, "a")
@@ -237,7 +238,7 @@ def test_news_goes_to_the_learner_and_is_reported_once(state: Server[str], annou
     """A proposer at work announces what it is told. A read does not, nor a bystander."""
     news = From(S3, Chosen(B33, "c"))
     announcement = (Broadcast(news.message),) if announces else ()
-    assert said(state, news) == (*announcement, Done(B33, "c", own=False))
+    assert said(state, news) == (*announcement, Tell(Done(B33, "c", own=False)))
     state = after(state, news)
     assert state.learner.choice is not None
     assert state.learner.choice.chosen == Chosen(B33, "c")
@@ -264,7 +265,7 @@ def test_inquire_prepares_too_and_may_find_nothing() -> None:
     state, outbound = receive(NEW, Inquire())
     assert sealed(outbound, MaxRound(1))[0] == Broadcast(Prepare(B11))
     state = after(state, *promises(B11, S1))
-    assert said(state, From(S2, Promise[str](B11, None))) == (NothingChosen(B11),)
+    assert said(state, From(S2, Promise[str](B11, None))) == (Tell(NothingChosen(B11)),)
 
 
 def test_wake_sends_the_same_ballot_again() -> None:
@@ -321,7 +322,7 @@ def test_who_learns_of_an_old_round_tells_everybody() -> None:
     assert state.proposer.phase.ballot == ballot("4.1")
     state, outbound = receive(state, From(S2, Accepted(B11, "a")))
     news = Chosen(B11, "a")
-    assert free(outbound) == (Broadcast(news), Done(B11, "a", own=True))
+    assert free(outbound) == (Broadcast(news), Tell(Done(B11, "a", own=True)))
     assert said(state, From(S1, Prepare(ballot("4.1")))) == (To(S1, news),)
     assert said(state, From(S1, news)) == ()
 
@@ -329,7 +330,7 @@ def test_who_learns_of_an_old_round_tells_everybody() -> None:
 def test_an_idle_server_that_counts_out_the_choice_tells_everybody() -> None:
     state = after(NEW, *votes(B22, "b", S2))
     assert said(state, From(S3, Accepted(B22, "b"))) == (
-        Done(B22, "b", own=False),
+        Tell(Done(B22, "b", own=False)),
         Broadcast(Chosen(B22, "b")),
     )
 
@@ -338,8 +339,8 @@ def test_who_knows_reports_it_to_who_asks_for_more() -> None:
     """Nothing is prepared, nothing is queried and no heartbeat begins."""
     requests: list[Event[str]] = [Propose("z"), Inquire(), READ]
     for request in requests:
-        assert said(DONE, request) == (Done(B11, "a", own=False),)
-        assert said(TOLD, request) == (Done(B22, "b", own=False),)
+        assert said(DONE, request) == (Tell(Done(B11, "a", own=False)),)
+        assert said(TOLD, request) == (Tell(Done(B22, "b", own=False)),)
 
 
 # Strangers, and servers that break the protocol
@@ -424,14 +425,14 @@ def test_a_query_promises_nothing() -> None:
 
 def test_answers_of_nothing_end_a_read() -> None:
     state = after(READING, told(S2))
-    assert said(state, told(S3)) == (NotYetChosen(READ.id),)
+    assert said(state, told(S3)) == (Tell(NotYetChosen(READ.id)),)
     assert after(state, told(S3)) == NEW
 
 
 def test_answers_that_name_one_ballot_end_a_read_and_the_learner_knows_too() -> None:
     state = after(READING, told(S2, IN_FLIGHT))
     state, outbound = receive(state, told(S3, IN_FLIGHT))
-    assert free(outbound) == (Broadcast(Chosen(B22, "b")), Done(B22, "b", own=False))
+    assert free(outbound) == (Broadcast(Chosen(B22, "b")), Tell(Done(B22, "b", own=False)))
     assert state.learner.choice is not None
     assert state.learner.choice.voters == {S2, S3}
 
@@ -440,7 +441,7 @@ def test_answers_and_votes_add_up() -> None:
     """Each is the word of an acceptor that it accepted."""
     state = after(READING, *votes(B22, "b", S3))
     assert said(state, told(S2, IN_FLIGHT)) == (
-        Done(B22, "b", own=False),
+        Tell(Done(B22, "b", own=False)),
         Broadcast(Chosen(B22, "b")),
     )
 
@@ -449,7 +450,7 @@ def test_late_answers_are_votes_too() -> None:
     state = after(PREPARING, told(S2, IN_FLIGHT))
     assert said(state, told(S3, IN_FLIGHT)) == (
         Broadcast(Chosen(B22, "b")),
-        Done(B22, "b", own=False),
+        Tell(Done(B22, "b", own=False)),
     )
 
 
@@ -778,8 +779,7 @@ class World(Generic[V]):
         self.servers[me], outbound = receive(self.servers[me], event)
         if isinstance(outbound, AfterSave):
             self.save(me, outbound.record)
-            outbound = outbound.release(Saved((outbound.record,)))
-        for effect in outbound.messages:
+        for effect in opened(outbound):
             if isinstance(effect, Broadcast):
                 for receiver in self.servers:
                     self.send(me, receiver, effect.message)
@@ -788,7 +788,7 @@ class World(Generic[V]):
             elif isinstance(effect, SetTimer):
                 self.wakes.append((me, effect.timer))
             else:
-                self.reports[me].append(effect)
+                self.reports[me].append(effect.report)
 
     def send(self, me: ServerId, receiver: ServerId, message: Message[V]) -> None:
         """Send what a crash at this moment would not make untrue."""

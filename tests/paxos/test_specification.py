@@ -89,7 +89,7 @@ class Specification:
             after, outbound = self.receive(before, ask)
             self.reactions[key] = None
             if isinstance(outbound, AfterSave):
-                (answer,) = outbound.release(Saved((outbound.record,))).messages
+                (answer,) = outbound.release(Saved((outbound.record,)))
                 repeats = isinstance(ask, Prepare) and ask.ballot <= before.promised
                 if not repeats and isinstance(answer, Promise | Accepted):
                     self.reactions[key] = self.number(after), self.bit((me, answer))

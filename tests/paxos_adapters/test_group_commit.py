@@ -167,7 +167,7 @@ def test_an_event_loop_serves_many_decisions_with_few_syncs(tmp_path: Path) -> N
             state, outbound = server.receive(state, From(ME, request))
             assert isinstance(outbound, AfterSave)
             saved = await committer.save([(name, outbound.record)])
-            (answer,) = outbound.release(saved).messages
+            (answer,) = outbound.release(saved)
             assert isinstance(answer, To)
 
     async def run(file: FileStore) -> None:

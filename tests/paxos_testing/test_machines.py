@@ -49,6 +49,7 @@ from paxos import (
     Server,
     ServerId,
     SetTimer,
+    Tell,
     To,
     acceptor,
     invariants,
@@ -60,7 +61,7 @@ from paxos.proposer import Accepting, Preparing
 from paxos.reader import Querying
 from paxos.server import ServerTimer
 from paxos_testing import strategies
-from tests.support import NON_MEMBER, S1, S2, S3, THREE
+from tests.support import NON_MEMBER, S1, S2, S3, THREE, opened
 
 Values = st.sampled_from(["red", "blue", "green"])
 Members = st.sampled_from([S1, S2, S3])
@@ -102,7 +103,7 @@ class AcceptorLife(RuleBasedStateMachine):
             return
         assert request.ballot >= max(self.promised)
         assert outbound.record is self.state
-        (answer,) = outbound.release(Saved((self.state,))).messages
+        (answer,) = outbound.release(Saved((self.state,)))
         self.promised.append(request.ballot)
         assert not isinstance(answer, Nack)
         invariants.durable_before_sent(self.state, answer)
@@ -123,7 +124,7 @@ class AcceptorLife(RuleBasedStateMachine):
             assert (self.accepted, outbound.messages) == ([], (Answer[str](query.id, None),))
             return
         assert outbound.record is before
-        (answer,) = outbound.release(Saved((before,))).messages
+        (answer,) = outbound.release(Saved((before,)))
         highest = max(self.accepted, key=lambda proposal: proposal.ballot)
         assert answer == Answer(query.id, highest)
 
@@ -148,14 +149,14 @@ class ProposerLife(RuleBasedStateMachine):
         before = self.state
         self.state, outbound = proposer.receive(before, event)
         assert self.state.max_round >= before.max_round
+        effects = opened(outbound)
         if isinstance(outbound, AfterSave):
-            outbound = outbound.release(Saved((outbound.record,)))
             ballot = Ballot(self.state.max_round, S2)
-            assert Broadcast(Prepare(ballot)) in outbound.messages
+            assert Broadcast(Prepare(ballot)) in effects
             assert ballot not in self.used, "a ballot was used twice"
             assert all(ballot > used for used in self.used)
             self.used.append(ballot)
-        for effect in outbound.messages:
+        for effect in effects:
             self.check(effect)
 
     def check(self, effect: proposer.Effect[str]) -> None:
@@ -167,11 +168,11 @@ class ProposerLife(RuleBasedStateMachine):
             found = [it.accepted for it in answers.values() if it.accepted is not None]
             highest = max(found, key=lambda proposal: proposal.ballot, default=None)
             assert value == ("own" if highest is None else highest.value)
-        if isinstance(effect, Done):
-            assert self.sent[effect.ballot] == effect.value
-            assert len(self.votes[effect.ballot]) >= 2, "Done without a quorum of votes"
-            if effect.own:
-                assert effect.value == "own"
+        if isinstance(effect, Tell) and isinstance(done := effect.report, Done):
+            assert self.sent[done.ballot] == done.value
+            assert len(self.votes[done.ballot]) >= 2, "Done without a quorum of votes"
+            if done.own:
+                assert done.value == "own"
 
     @precondition(lambda self: isinstance(self.state.phase, proposer.Idle))
     @rule()
@@ -286,12 +287,11 @@ class ClusterLife(RuleBasedStateMachine):
             return
         if isinstance(outbound, AfterSave):
             self.save(me, outbound.record)
-            outbound = outbound.release(Saved((outbound.record,)))
         if crash == "after the save":
             self.restart(me)
             return
         self.servers[me] = after
-        for effect in outbound.messages:
+        for effect in opened(outbound):
             self.carry_out(me, effect)
 
     def save(self, me: ServerId, record: server.Record[str]) -> None:
@@ -308,10 +308,10 @@ class ClusterLife(RuleBasedStateMachine):
                 self.send(me, receiver, effect.message)
         elif isinstance(effect, SetTimer):
             self.wakes[me].append(effect.timer)
-        elif isinstance(effect, Done):
-            invariants.validity(effect.value, self.proposed)
-        elif isinstance(effect, NotYetChosen):
-            assert not self.began_late[effect.id], "a read missed what was chosen before it"
+        elif isinstance(effect.report, Done):
+            invariants.validity(effect.report.value, self.proposed)
+        elif isinstance(effect.report, NotYetChosen):
+            assert not self.began_late[effect.report.id], "a read missed what was chosen before it"
 
     def send(self, me: ServerId, receiver: ServerId, message: Message[str]) -> None:
         if isinstance(message, Promise | Accepted | Answer):

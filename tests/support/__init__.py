@@ -37,7 +37,14 @@ def sealed(outbound: AfterSave[R, M] | Now[M], record: R) -> tuple[M, ...]:
     """The messages of a transition whose outbound must be sealed by ``record``."""
     assert isinstance(outbound, AfterSave), f"not sealed: {outbound}"
     assert outbound.record == record
-    return outbound.release(Saved((outbound.record,))).messages
+    return outbound.release(Saved((outbound.record,)))
+
+
+def opened(outbound: AfterSave[R, M] | Now[M]) -> tuple[M, ...]:
+    """The messages of a transition, once what they wait for is saved."""
+    if isinstance(outbound, Now):
+        return outbound.messages
+    return outbound.release(Saved((outbound.record,)))
 
 
 def _fail(error: BaseException) -> None:

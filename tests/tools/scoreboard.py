@@ -43,6 +43,7 @@ from paxos import (
     QuorumError,
     QuorumSystem,
     ServerId,
+    Tell,
     explicit,
     flexible,
     majority,
@@ -375,7 +376,8 @@ def _claims_a_foreign_value(state: Server, step: Step) -> bool:
         return False
     request = phase.task.request
     given = request.value if isinstance(request, Propose) else None
-    reports = (it for it in settle(step).effects if isinstance(it, Done))
+    told = (it.report for it in settle(step).effects if isinstance(it, Tell))
+    reports = (it for it in told if isinstance(it, Done))
     return any(it.own and it.value != given for it in reports)
 
 

@@ -40,9 +40,11 @@ from paxos import (
     Saved,
     ServerId,
     SetTimer,
+    Tell,
     To,
     server,
 )
+from paxos.errors import assert_never
 from paxos.server import ServerTimer
 from paxos_adapters import arguments, forks, numbers
 from paxos_adapters.file import FileStore
@@ -426,8 +428,10 @@ class Node(Generic[V]):
         elif type(effect) is SetTimer:
             delay_s = self._timeouts.delay_s(effect, self._random)
             self._alarms.set(name, effect.timer, delay_s)
+        elif type(effect) is Tell:
+            self._reports.append((name, effect.report))
         else:
-            self._reports.append((name, effect))
+            assert_never(effect)
 
     def _ring(self, alarms: Sequence[Alarm]) -> None:
         for name, wake in alarms:

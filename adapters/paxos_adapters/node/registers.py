@@ -25,7 +25,7 @@ from __future__ import annotations
 
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Sequence
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 from attrs import define
 
@@ -41,6 +41,7 @@ from paxos import (
     MaxRound,
     Message,
     Nack,
+    Outbound,
     Prepare,
     Query,
     QuorumSystem,
@@ -78,6 +79,7 @@ TOO_SLOW, TOO_FAR = "waiting for the disk", "rounds out of reach"
 NOTHING = Acceptor[bytes]()
 """What is durable for a name that nothing was saved for."""
 
+M = TypeVar("M")
 Entry: TypeAlias = tuple[str, server.Record[bytes]]
 Waiting: TypeAlias = tuple[str, AfterSave[server.Record[bytes], server.Effect[bytes]]]
 
@@ -206,12 +208,10 @@ class Registers:
         waits = type(outbound) is AfterSave and not self._is_durable(register, outbound.record)
         if self._witness is not None:
             self._witness.took(self.me, name, event, register.state, waits)
-        if type(outbound) is AfterSave:
-            if waits:
-                self._wait(name, register, outbound)
-                return
-            outbound = outbound.release(Saved((outbound.record,)))
-        for effect in outbound.messages:
+        if type(outbound) is AfterSave and waits:
+            self._wait(name, register, outbound)
+            return
+        for effect in _released(outbound):
             self._perform(name, effect)
         if type(event) is From and type(event.message) is Answer and register.is_blank:
             self._drop(name, register)
@@ -229,9 +229,7 @@ class Registers:
             return
         durable = _acceptor(self._load(name).records) if register is None else register.durable
         _, outbound = acceptor.receive(durable, query)
-        if type(outbound) is AfterSave:
-            outbound = outbound.release(Saved((durable,)))
-        for answer in outbound.messages:
+        for answer in _released(outbound):
             self._perform(name, To(reader, answer))
 
     def _refusal(self, name: str, message: Message[bytes]) -> str | None:
@@ -307,9 +305,9 @@ class Registers:
                 register.leaving = False
                 self._leaving -= 1
                 self._drop(name, register)
-            if self._witness is not None and free.messages:
+            if self._witness is not None and free:
                 self._witness.saved(self.me, name, 1)
-            for effect in free.messages:
+            for effect in free:
                 self._perform(name, effect)
         self._full, self._full_bytes = CACHE_SIZE + CACHE_SLACK, CACHE_BYTES + CACHE_SLACK_BYTES
         self._make_room()
@@ -369,6 +367,13 @@ class Registers:
             if self._witness is not None:
                 self._witness.ended(self.me, name, "dropped from memory")
         return is_saved
+
+
+def _released(outbound: Outbound[server.Record[bytes], M]) -> tuple[M, ...]:
+    """What may leave, of a step whose record is durable already."""
+    if type(outbound) is AfterSave:
+        return outbound.release(Saved((outbound.record,)))
+    return outbound.messages
 
 
 def _acceptor(records: Iterable[server.Record[bytes]]) -> Acceptor[bytes]:

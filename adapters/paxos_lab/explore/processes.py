@@ -39,7 +39,7 @@ from paxos import (
     ReadId,
     RetryTimer,
     ServerId,
-    SetTimer,
+    Tell,
     To,
     server,
 )
@@ -288,7 +288,7 @@ class Processes:
             sum({self._bit(it) for effect in effects for it in _told(effect)}),
             _first_broken(before.state.acceptor, state.acceptor, disk, effects),
             None if record is None else self._restart(after, disk),
-            next((it for it in effects if not isinstance(it, To | Broadcast | SetTimer)), None),
+            next((it.report for it in effects if isinstance(it, Tell)), None),
         )
         return event, step
 

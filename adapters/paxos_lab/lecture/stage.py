@@ -35,6 +35,7 @@ from paxos import (
     RetryTimer,
     ServerId,
     SetTimer,
+    Tell,
     To,
     invariants,
     majority,
@@ -279,13 +280,19 @@ class Stage:
                 self._beats[me] = effect.timer
             elif type(effect.timer) is RetryTimer:
                 self._wakes[me] = effect.timer
-        elif type(effect) is Done:
-            self._finish(me, f"{effect.value} is chosen")
-        elif type(effect) is NothingChosen:
-            self._finish(me, f"nothing is chosen below {effect.ballot}")
-        elif type(effect) is not NotYetChosen:
+        elif type(effect) is Tell:
+            self._report(me, effect.report)
+        else:
             assert_never(effect)
         return None
+
+    def _report(self, me: ServerId, report: server.Report[str]) -> None:
+        if type(report) is Done:
+            self._finish(me, f"{report.value} is chosen")
+        elif type(report) is NothingChosen:
+            self._finish(me, f"nothing is chosen below {report.ballot}")
+        elif type(report) is not NotYetChosen:
+            assert_never(report)
 
     def _finish(self, me: ServerId, what: str) -> None:
         self._wakes.pop(me, None)

@@ -23,6 +23,7 @@ from paxos import (
     Propose,
     Read,
     ReadId,
+    Tell,
     server,
 )
 from paxos.proposer import Idle, Preparing
@@ -113,7 +114,7 @@ def nothing_from_one(state: Server, event: Event) -> Step:
         return server.receive(state, event)
     if event.message == Answer[str](phase.id, None):
         at_work = evolve(state.proposer, phase=Idle())
-        return evolve(state, proposer=at_work), Now((NotYetChosen(phase.id),))
+        return evolve(state, proposer=at_work), Now((Tell(NotYetChosen(phase.id)),))
     return server.receive(state, event)
 
 

@@ -17,14 +17,12 @@ from paxos import (
     Accepted,
     Acceptor,
     Broadcast,
-    Done,
     From,
     InvariantError,
     Message,
-    NothingChosen,
-    NotYetChosen,
     QuorumSystem,
     ServerId,
+    Tell,
     To,
     server,
 )
@@ -167,12 +165,7 @@ class Player:
             None if taken is None else taken.record,
             saved,
             tuple(self._leaves(number, entry, freed)),
-            tuple(
-                it
-                for taken in freed
-                for it in taken.effects
-                if isinstance(it, Done | NothingChosen | NotYetChosen)
-            ),
+            tuple(it.report for taken in freed for it in taken.effects if isinstance(it, Tell)),
             arrival,
         )
         self.post.send(step.sent)

@@ -42,6 +42,7 @@ from paxos import (
     ReadId,
     ServerId,
     SetTimer,
+    Tell,
     To,
     invariants,
     server,
@@ -311,8 +312,10 @@ class _Stage:
                     self._send(me, actor, receiver, effect.message)
             elif type(effect) is SetTimer:
                 actor.wakes.add(effect.timer)
+            elif type(effect) is Tell:
+                self._report(me, effect.report)
             else:
-                self._report(me, effect)
+                assert_never(effect)
 
     def _send(self, me: ServerId, actor: _Actor, receiver: ServerId, message: Message[str]) -> None:
         memory, max_round = actor.disk

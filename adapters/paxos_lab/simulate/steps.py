@@ -38,6 +38,7 @@ from paxos import (
     QuorumSystem,
     ServerId,
     SetTimer,
+    Tell,
     To,
     server,
 )
@@ -352,7 +353,7 @@ def _check(
     effects: tuple[server.Effect[str], ...],
 ) -> Check | None:
     said = [it.message for it in effects if type(it) is To or type(it) is Broadcast]
-    report = next((it for it in effects if not isinstance(it, To | Broadcast | SetTimer)), None)
+    report = next((it.report for it in effects if type(it) is Tell), None)
     commitments = tuple(it for it in said if isinstance(it, Promise | Accepted | Answer))
     unproven = tuple(it for it in commitments if not _proves(record, it))
     votes = dict.fromkeys((it.ballot, it.value) for it in commitments if type(it) is Accepted)

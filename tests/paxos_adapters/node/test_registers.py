@@ -21,7 +21,6 @@ from paxos import (
     From,
     MaxRound,
     Nack,
-    NothingChosen,
     NotSaved,
     NotYetChosen,
     Prepare,
@@ -36,6 +35,7 @@ from paxos import (
     Saved,
     ServerId,
     SetTimer,
+    Tell,
     To,
     majority,
     server,
@@ -225,7 +225,7 @@ class TestReads:
         nothing = Answer[bytes](READ, None)
         for sender in (ME, OTHER):
             rig.registers.receive("a", From(sender, nothing))
-        assert ("a", NotYetChosen(READ)) in rig.said()
+        assert ("a", Tell(NotYetChosen(READ))) in rig.said()
         for late in nothing, Answer(READ, Proposal(B12, b"red")):
             rig.registers.receive("a", From(THIRD, late))
         assert (rig.said(), len(rig.registers), rig.registers.take()) == ([], 0, [])
@@ -236,7 +236,7 @@ class TestReads:
         rig.registers.receive("a", Read(READ))
         for sender in (OTHER, THIRD):
             rig.registers.receive("a", From(sender, Answer(READ, Proposal(B12, b"red"))))
-        assert ("a", Done(B12, b"red", own=False)) in rig.said()
+        assert ("a", Tell(Done(B12, b"red", own=False))) in rig.said()
         assert len(rig.registers) == 1
 
     def test_a_name_in_use_outlives_a_read_that_finds_nothing(self) -> None:
@@ -248,7 +248,7 @@ class TestReads:
             rig.registers.receive("a", Read(READ))
             for sender in (OTHER, THIRD):
                 rig.registers.receive("a", From(sender, Answer[bytes](READ, None)))
-            assert ("a", NotYetChosen(READ)) in rig.said()
+            assert ("a", Tell(NotYetChosen(READ))) in rig.said()
             assert len(rig.registers) == 1
 
     def test_a_read_stays_in_memory_while_it_lasts(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -538,7 +538,9 @@ class TestBounds:
         rig.registers.receive("a", From(OTHER, Chosen(B12, bytes(6))))
         assert rig.registers.dropped == {TOO_LARGE: 2}
         rig.registers.receive("w", From(OTHER, Chosen(B12, bytes(6))))
-        assert rig.said()[-1] == ("w", Done(B12, bytes(6), own=False)), "what is at work goes on"
+        assert rig.said()[-1] == ("w", Tell(Done(B12, bytes(6), own=False))), (
+            "what is at work goes on"
+        )
 
     def test_bytes_that_wait(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "MAX_WAITING_BYTES", 10)
@@ -650,11 +652,10 @@ def test_names_decide_apart_whatever_is_saved_when(asks: list[str], seed: int) -
         for name, effect in rig.said():
             if isinstance(effect, Broadcast | To):
                 queue.append((name, From(ME, effect.message)))
-            elif isinstance(effect, Done):
-                assert known.setdefault(name, effect.value) == effect.value
-                assert effect.value[:1] == name.encode()
-            else:
-                assert not isinstance(effect, NothingChosen)
+            elif isinstance(effect, Tell):
+                assert isinstance(effect.report, Done)
+                assert known.setdefault(name, effect.report.value) == effect.report.value
+                assert effect.report.value[:1] == name.encode()
     assert set(known) == set(asks)
 
 
@@ -676,8 +677,8 @@ class Cluster:
                 self.flying.append((effect.receiver, name, From(me, effect.message)))
             elif isinstance(effect, SetTimer):
                 self.flying.append((me, name, effect.timer))
-            elif isinstance(effect, Done):
-                self.known.setdefault(name, set()).add(effect.value)
+            elif isinstance(effect.report, Done):
+                self.known.setdefault(name, set()).add(effect.report.value)
 
         registers = Registers(me, THREE, load=self.disks[me].load, perform=perform)
         registers.reserved(self.disks[me].save([registers.block()]))

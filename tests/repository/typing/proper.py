@@ -49,7 +49,9 @@ def opening_a_seal() -> None:
     _, outbound = acceptor.receive(Acceptor[str](), Prepare(BALLOT))
     if isinstance(outbound, AfterSave):
         saved = Saved((outbound.record,))
-        assert_type(outbound.release(saved), Now[Promise[str] | Accepted[str] | Nack | Answer[str]])
+        assert_type(
+            outbound.release(saved), tuple[Promise[str] | Accepted[str] | Nack | Answer[str], ...]
+        )
 
 
 def a_pattern_finds_what_must_be_saved(outbound: Outbound[MaxRound, Prepare]) -> MaxRound | None:
