@@ -79,8 +79,7 @@ def main(pairs: int) -> None:
     for heading in HEADINGS:
         table.add_column(heading, justify="right")
     for servers in (3, 5):
-        for mode in MODES:
-            table.add_row(*row(servers, mode, pairs, peer))
+        table.add_row(*row(servers, pairs, peer))
     Console().print(table)
     print("ratio: ours to the peer's; the peer's objects are mutable, unsaved, and never refuse")
 

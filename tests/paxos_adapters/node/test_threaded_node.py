@@ -229,7 +229,7 @@ class TestTheEnd:
         waits, pause = threading.Event(), Node[str]._pause  # pyright: ignore[reportPrivateUsage]
 
         def paused(node: Node[str], name: str, attempt: int) -> Coroutine[object, object, None]:
-            monkeypatch.setattr(node, "_pace", SLOW)
+            monkeypatch.setattr(node, "_timeouts", SLOW)
             waits.set()
             return pause(node, name, attempt)
 
