@@ -50,6 +50,7 @@ from paxos import (
     Request,
     RetryTimer,
     ServerId,
+    Tell,
     acceptor,
     election,
     learner,
@@ -126,6 +127,8 @@ def _words(effect: object) -> str:
     if isinstance(effect, Broadcast):
         message = cast("Broadcast[object]", effect).message
         return f"`{type(message).__name__}` to all"
+    if isinstance(effect, Tell):
+        return f"`{type(effect.report).__name__}` to the program"
     return f"`{type(effect).__name__}`"
 
 
