@@ -1,0 +1,56 @@
+"""Timeouts: the delays from which every driver draws when a machine sets a timer.
+
+The unit is the driver's: seconds for a host and a node; a simulator counts ticks.
+"""
+
+from __future__ import annotations
+
+from attrs import frozen
+
+from paxos import HeartbeatTimer, PaxosError, SetTimer
+from paxos.server import ServerTimer
+from paxos_adapters import numbers
+
+MAX_DOUBLINGS = 64
+
+
+class InvalidTimeouts(PaxosError, ValueError):
+    """Delays that would not let a rival finish."""
+
+    def __init__(self, timeouts: Timeouts) -> None:
+        super().__init__(f"{timeouts} cannot be kept: retry_max_s must not be below retry_min_s.")
+
+
+@frozen
+class Timeouts:
+    """How long each timer runs, in seconds.
+
+    A proposer retries after a random time in a range that starts at ``retry_min_s`` and whose
+    upper end doubles with each attempt, up to ``retry_max_s`` (the lecture, "Liveness", remedy 1).
+    A heartbeat is sent every ``heartbeat_s``. A few round trips and saves are a good
+    ``retry_min_s``.
+
+    Raises BadNumber unless all times are above 0 s and at most ``numbers.MAX_S``, and
+    InvalidTimeouts unless retry_min_s <= retry_max_s.
+    """
+
+    retry_min_s: float = 0.05
+    retry_max_s: float = 5.0
+    heartbeat_s: float = 0.05
+
+    def __attrs_post_init__(self) -> None:
+        for name in "retry_min_s", "retry_max_s", "heartbeat_s":
+            numbers.seconds(name, getattr(self, name), above_0=True)
+        if self.retry_max_s < self.retry_min_s:
+            raise InvalidTimeouts(self)
+
+
+DEFAULT_TIMEOUTS = Timeouts()
+
+
+def delay_range(request: SetTimer[ServerTimer], timeouts: Timeouts) -> tuple[float, float]:
+    """The least and the greatest delay of a server's timer."""
+    if type(request.timer) is HeartbeatTimer:
+        return timeouts.heartbeat_s, timeouts.heartbeat_s
+    doubled = timeouts.retry_min_s * 2 ** min(request.attempt + 1, MAX_DOUBLINGS)
+    return timeouts.retry_min_s, min(timeouts.retry_max_s, doubled)
