@@ -35,8 +35,11 @@ from paxos import (
     server,
 )
 from paxos.server import Record, ServerTimer
-from paxos_adapters.host import Host, Timeouts
+from paxos_adapters.host import Host
 from paxos_adapters.memory import MemoryStore
+from paxos_adapters.ports import Ports
+from paxos_adapters.single import SingleHost, single
+from paxos_adapters.timeouts import Timeouts
 
 IDS = tuple(map(ServerId, (1, 2, 3)))
 ROUND_TRIPS_MS = 1, 5, 10, 20, 40, 60, 100, 150, 200
@@ -62,7 +65,7 @@ class World:
     now_s: float = 0.0
     later: list[Later] = Factory(list[Later])
     sent: Counter[type] = Factory(Counter[type])
-    hosts: dict[ServerId, Host[str]] = Factory(dict[ServerId, Host[str]])
+    hosts: dict[ServerId, SingleHost[str]] = Factory(dict[ServerId, SingleHost[str]])
     done_s: dict[ServerId, float] = Factory(dict[ServerId, float])
     numbers: count[int] = Factory(count)
 
@@ -96,9 +99,9 @@ class Network:
         delay_s = away_s + SAVE_S * isinstance(message, Prepare | Accept)
         self.world.at(delay_s, lambda: self.world.take(receiver, From(self.me, message)))
 
-    def set_timer(self, wake: ServerTimer, delay_s: float) -> None:
+    def set_timer(self, timer: ServerTimer, delay_s: float) -> None:
         """In virtual time."""
-        self.world.at(delay_s, lambda: self.world.take(self.me, wake))
+        self.world.at(delay_s, lambda: self.world.take(self.me, timer))
 
 
 def decide(
@@ -108,15 +111,9 @@ def decide(
     world, random = World(round_trip_s), Random(seed)
     for me in IDS:
         network = Network(world, me)
-        world.hosts[me] = Host(
-            me,
-            majority(IDS),
-            store=MemoryStore[Record[str]](),
-            transport=network,
-            timer=network,
-            timeouts=timeouts,
-            random=Random(random.random()),
-        )
+        ports = Ports(network, network, MemoryStore[Record[str]]())
+        chance = Random(random.random())
+        world.hosts[me] = Host(single(), me, majority(IDS), ports, timeouts=timeouts, random=chance)
     for me in proposers:
         start_s = 0.0 if me == proposers[0] else random.uniform(0, round_trip_s)
         world.at(start_s, partial(world.take, me, Propose(f"of {me}")))

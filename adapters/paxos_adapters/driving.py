@@ -9,86 +9,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Generic, Protocol, TypeVar
+from typing import Generic
 
-from attrs import frozen
-
-from paxos import From, InvariantError, QuorumSystem, Saved, ServerId
+from paxos import From, InvariantError, QuorumSystem, Saved
 from paxos_adapters.machine import Effect, M, Machine, P, Process, Q, R, S, T
-
-M_contra = TypeVar("M_contra", contravariant=True)
-P_contra = TypeVar("P_contra", contravariant=True)
-Q_contra = TypeVar("Q_contra", contravariant=True)
-R_contra = TypeVar("R_contra", contravariant=True)
-S_contra = TypeVar("S_contra", contravariant=True)
-T_contra = TypeVar("T_contra", contravariant=True)
-
-
-@frozen
-class Place:
-    """Which process: the server, and the name of the decision, empty where there is only one."""
-
-    server: ServerId
-    name: str = ""
-
-
-class Observer(Protocol[S_contra, Q_contra, M_contra, T_contra, R_contra, P_contra]):
-    """Is told what happens to processes, in order. Must not raise, and must return at once."""
-
-    def set_time(self, now_s: float) -> None:
-        """What comes next happens at ``now_s`` of a virtual time. Not called in real time."""
-        ...
-
-    def started(
-        self,
-        place: Place,
-        quorum: QuorumSystem,
-        process: Process[S_contra, R_contra, Effect[M_contra, T_contra, P_contra]],
-    ) -> None:
-        """A process has started from its disk; an earlier one at this place has ended."""
-        ...
-
-    def stepped(
-        self,
-        place: Place,
-        event: From[M_contra] | T_contra | Q_contra,
-        before: Process[S_contra, R_contra, Effect[M_contra, T_contra, P_contra]],
-        after: Process[S_contra, R_contra, Effect[M_contra, T_contra, P_contra]],
-    ) -> None:
-        """``event`` led from ``before`` to ``after``."""
-        ...
-
-    def saved(
-        self,
-        place: Place,
-        process: Process[S_contra, R_contra, Effect[M_contra, T_contra, P_contra]],
-        records: tuple[R_contra, ...],
-        count: int,
-    ) -> None:
-        """``records``, of the first ``count`` steps that waited, are durable: now on its disk."""
-        ...
-
-    def sent(
-        self,
-        place: Place,
-        process: Process[S_contra, R_contra, Effect[M_contra, T_contra, P_contra]],
-        effects: tuple[Effect[M_contra, T_contra, P_contra], ...],
-    ) -> None:
-        """``effects`` leave now, while the disk is that of ``process``."""
-        ...
-
-    def failed(
-        self,
-        place: Place,
-        event: From[M_contra] | T_contra | Q_contra,
-        error: InvariantError,
-    ) -> None:
-        """``event`` was not taken: it proves that some server broke the protocol."""
-        ...
-
-    def stopped(self, place: Place, records: tuple[R_contra, ...], why: str) -> None:
-        """The process has ended. ``records`` of what waited became durable all the same."""
-        ...
+from paxos_adapters.ports import Observer, Place
 
 
 class Driver(Generic[S, Q, M, T, R, P]):
@@ -122,8 +47,7 @@ class Driver(Generic[S, Q, M, T, R, P]):
                 process, free = self.machine.take(process, event)
             except InvariantError as error:
                 self._tell(steps)
-                if self._observer is not None:
-                    self._observer.failed(self.place, event, error)
+                self._fail(event, error)
                 raise
             steps.append((event, process))
             effects.extend(free)
@@ -149,6 +73,24 @@ class Driver(Generic[S, Q, M, T, R, P]):
         records = tuple(it.record for it in self.process.waiting[:count])
         return self.stored(Saved(records), count)
 
+    def step(self, event: From[M] | T | Q) -> tuple[Effect[M, T, P], ...]:
+        """Take one event, on a disk that saves at once: a step after which nothing waits for it.
+
+        Raises as ``take``.
+        """
+        try:
+            process, free = self.machine.take(self.process, event)
+        except InvariantError as error:
+            self._fail(event, error)
+            raise
+        records = tuple(it.record for it in process.waiting)
+        process, freed = self.machine.saved(process, Saved(records))
+        self._tell([(event, process)])
+        self.process = process
+        if self._observer is not None and records:
+            self._observer.saved(self.place, process, records, len(records))
+        return self._send(free + freed)
+
     def stop(self, why: str, durable: int = 0) -> tuple[R, ...]:
         """End the process, with the first ``durable`` waiting steps saved; the disk it leaves."""
         records = tuple(it.record for it in self.process.waiting[:durable])
@@ -156,6 +98,12 @@ class Driver(Generic[S, Q, M, T, R, P]):
         if self._observer is not None:
             self._observer.stopped(self.place, records, why)
         return process.disk
+
+    def set_state(self, state: S) -> None:
+        """Put the process into ``state``, by no event: a schedule says so."""
+        self.process = Process(state, self.process.disk, self.process.waiting)
+        if self._observer is not None:
+            self._observer.state_set(self.place, self.process)
 
     def _tell(
         self, steps: Iterable[tuple[From[M] | T | Q, Process[S, R, Effect[M, T, P]]]]
@@ -166,6 +114,10 @@ class Driver(Generic[S, Q, M, T, R, P]):
         for event, after in steps:
             self._observer.stepped(self.place, event, before, after)
             before = after
+
+    def _fail(self, event: From[M] | T | Q, error: InvariantError) -> None:
+        if self._observer is not None:
+            self._observer.failed(self.place, event, error)
 
     def _send(self, effects: tuple[Effect[M, T, P], ...]) -> tuple[Effect[M, T, P], ...]:
         if self._observer is not None and effects:

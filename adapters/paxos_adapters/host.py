@@ -1,48 +1,28 @@
-"""The host: runs one server on a transport, a store and a timer.
+"""The host: runs one process of a machine on a transport, a store and a timer.
 
 - Take what has arrived, step through all of it, save every new record in one commit, and only
-  then release what waited for it. Beside the registers, seals are opened here.
+  then release what waited for it.
 - The state moves on when the save has returned. A save that fails is final: nothing leaves,
   nothing is kept, and the host stops.
 - A record that is durable already is not saved again.
 - A message that cannot be sent is a lost message: the first is logged, the others are counted, and
   the server goes on.
-- Time and chance come in here: the pace turns the core's wish to be woken into seconds.
+- Time and chance come in here: the host draws the delay of a timer within the machine's range.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 from random import Random
-from typing import Generic, TypeVar
+from typing import Generic
 
-from attrs import frozen
-
-from paxos import (
-    AfterSave,
-    Broadcast,
-    InvariantError,
-    Message,
-    Now,
-    Outbound,
-    PaxosError,
-    QuorumSystem,
-    Saved,
-    ServerId,
-    SetTimer,
-    Tell,
-    To,
-    server,
-)
-from paxos.election import HeartbeatTimer
-from paxos.errors import assert_never
-from paxos.server import ServerTimer
-from paxos_adapters import numbers
+from paxos import From, InvariantError, PaxosError, QuorumSystem, ServerId
+from paxos_adapters.driving import Driver
 from paxos_adapters.limited_log import LimitedLog
-from paxos_adapters.ports import Observer, Store, Timer, Transport
+from paxos_adapters.machine import Effect, M, Machine, P, Q, R, S, T
+from paxos_adapters.ports import Observer, Place, Ports
+from paxos_adapters.timeouts import DEFAULT_TIMEOUTS, Timeouts, drawn
 
-V = TypeVar("V")
 _log = LimitedLog(logging.getLogger(__name__))
 """Of all hosts: a program can have one for each decision."""
 
@@ -59,180 +39,87 @@ class ServerStopped(PaxosError):
         self.cause = cause
 
 
-class InvalidTimeouts(PaxosError, ValueError):
-    """Delays that would not let a rival finish."""
-
-    def __init__(self, timeouts: Timeouts) -> None:
-        super().__init__(f"{timeouts} cannot be kept: retry_max_s must not be below retry_min_s.")
-
-
-@frozen
-class Timeouts:
-    """How many seconds each wish to be woken becomes.
-
-    A proposer waits for a random time in a range that starts at ``retry_min_s`` and whose upper
-    end doubles with each attempt, up to ``retry_max_s`` (the lecture, "Liveness", remedy 1). A
-    heartbeat comes every ``heartbeat_s``. A good ``retry_min_s`` is a few round trips and saves.
-
-    Raises BadNumber unless all times are above 0 s and at most ``numbers.MAX_S``, and
-    InvalidTimeouts unless retry_min_s <= retry_max_s.
-    """
-
-    retry_min_s: float = 0.05
-    retry_max_s: float = 5.0
-    heartbeat_s: float = 0.05
-
-    def __attrs_post_init__(self) -> None:
-        for name in "retry_min_s", "retry_max_s", "heartbeat_s":
-            numbers.seconds(name, getattr(self, name), above_0=True)
-        if self.retry_max_s < self.retry_min_s:
-            raise InvalidTimeouts(self)
-
-    def delay_s(self, wish: SetTimer[ServerTimer], random: Random) -> float:
-        """Seconds until ``wish.timer`` is due."""
-        if type(wish.timer) is HeartbeatTimer:
-            return self.heartbeat_s
-        doublings = min(wish.attempt + 1, 64)
-        return random.uniform(
-            self.retry_min_s, min(self.retry_max_s, self.retry_min_s * 2**doublings)
-        )
-
-
-DEFAULT_TIMEOUTS = Timeouts()
-
-
-class Host(Generic[V]):
-    """One server, run by the program that calls ``receive``. Not thread-safe."""
+class Host(Generic[S, Q, M, T, R, P]):
+    """One process, run by the program that calls ``receive``. Not thread-safe."""
 
     def __init__(
         self,
+        machine: Machine[S, Q, M, T, R, P],
         me: ServerId,
         quorum: QuorumSystem,
+        ports: Ports[M, T, R],
         *,
-        store: Store[server.Record[V]],
-        transport: Transport[Message[V]],
-        timer: Timer[ServerTimer],
         timeouts: Timeouts = DEFAULT_TIMEOUTS,
         random: Random | None = None,
-        observer: Observer[V] | None = None,
+        observer: Observer[S, Q, M, T, R, P] | None = None,
     ) -> None:
-        """Start from what ``store`` holds.
+        """Start from what the store holds.
 
-        ``random`` draws the delays; pass a seeded one to repeat a run. ``observer`` is told what
-        happens. Raises UnknownServer if ``me`` is no member of ``quorum``.
+        ``random`` draws the delays; pass a seeded one to repeat a run. Raises UnknownServer if
+        ``me`` is not a member of ``quorum``.
         """
-        loaded = store.load()
-        self._state = server.start(me, quorum, loaded.records)
-        self._witness = observer
-        if observer is not None:
-            observer.began(me, "", quorum, loaded.records)
-        self._receipts = {type(record): loaded for record in loaded.records}
-        self._members = tuple(sorted(quorum.members))
-        self._store = store
-        self._transport = transport
-        self._timer = timer
+        disk = ports.store.load().records
+        self._driver = Driver(machine, Place(me), quorum, disk, observer)
+        self._me = me
+        self._ports = ports
         self._timeouts = timeouts
         self._random = Random() if random is None else random
         self._stopped: ServerStopped | None = None
 
     @property
-    def state(self) -> server.Server[V]:
+    def state(self) -> S:
         """The state after the last whole step."""
-        return self._state
+        return self._driver.process.state
 
-    def receive(self, *events: server.Event[V]) -> tuple[server.Report[V], ...]:
+    def receive(self, *events: From[M] | T | Q) -> tuple[P, ...]:
         """Take what has happened, in order, with one save for all of it.
 
         Returns what the server reports to the program. Raises Busy, with nothing taken, if asked
-        for something while at work; ServerStopped if the save failed, if the server found the
-        protocol broken, or if the host had stopped before.
+        for something while a request is in progress; ServerStopped if the save failed, if the
+        server found the protocol broken, or if the host had stopped before.
         """
         if self._stopped is not None:
             raise self._stopped
-        state = self._state
-        steps: list[server.Step[V]] = []
+        before = self._driver.process
         try:
-            for event in events:
-                steps.append(server.receive(state, event))
-                state, _ = steps[-1]
+            effects = self._driver.take(*events)
         except InvariantError as broken:
-            self._tell(events, steps, broken)
             raise self._stop(broken) from broken
-        self._tell(events, steps)
         try:
-            effects = self._release([outbound for _, outbound in steps])
-        except Exception as failure:
-            raise self._stop(failure) from failure
-        except BaseException as interruption:
-            self._stop(interruption)
+            effects += self._save()
+        except BaseException as failure:
+            self._driver.process = before
+            stopped = self._stop(failure)
+            if isinstance(failure, Exception):
+                raise stopped from failure
             raise
-        self._state = state
-        return tuple(report for effect in effects for report in self._carry_out(effect))
+        return self._carry_out(effects)
 
-    def _tell(
-        self,
-        events: Sequence[server.Event[V]],
-        steps: Sequence[server.Step[V]],
-        broken: InvariantError | None = None,
-    ) -> None:
-        """Tell the witness, before anything leaves; ``broken`` was raised by the step after."""
-        if self._witness is None:
-            return
-        me = self._state.proposer.me
-        for event, (after, outbound) in zip(events, steps, strict=False):
-            self._witness.took(me, "", event, after, type(outbound) is AfterSave)
-        if broken is not None:
-            self._witness.broke(me, "", events[len(steps)], broken)
+    def _save(self) -> tuple[Effect[M, T, P], ...]:
+        """Save what waits, all at once; what that frees."""
+        records = self._driver.process.unsaved
+        return self._driver.stored(self._ports.store.save(records)) if records else ()
 
-    def _release(
-        self, outbounds: Sequence[Outbound[server.Record[V], server.Effect[V]]]
-    ) -> list[server.Effect[V]]:
-        """Save what is not durable yet, all at once; then open every seal."""
-        sealed = [outbound for outbound in outbounds if type(outbound) is AfterSave]
-        due = tuple(it.record for it in sealed if not self._receipt(it.record).covers(it.record))
-        saved = self._store.save(due) if due else Saved[server.Record[V]](())
-        if self._witness is not None and sealed:
-            self._witness.saved(self._state.proposer.me, "", len(sealed))
-        effects: list[server.Effect[V]] = []
-        for outbound in outbounds:
-            if type(outbound) is Now:
-                effects.extend(outbound.messages)
-                continue
-            earlier = self._receipt(outbound.record)
-            effects.extend(outbound.release(earlier if earlier.covers(outbound.record) else saved))
-        self._receipts.update({type(record): saved for record in due})
-        return effects
+    def _carry_out(self, effects: tuple[Effect[M, T, P], ...]) -> tuple[P, ...]:
+        machine, process = self._driver.machine, self._driver.process
+        work = machine.sort(process, effects)
+        for receiver, message in work.messages:
+            self._send(receiver, message)
+        for request in work.timers:
+            delay_s = drawn(machine.delay(request, self._timeouts), self._random)
+            self._ports.timer.set_timer(request.timer, delay_s)
+        return work.reports
 
-    def _receipt(self, record: server.Record[V]) -> Saved[server.Record[V]]:
-        """The latest receipt for a record of this type; for nothing, if there is none."""
-        return self._receipts.get(type(record), Saved(()))
-
-    def _carry_out(self, effect: server.Effect[V]) -> tuple[server.Report[V], ...]:
-        if type(effect) is To:
-            self._send(effect.receiver, effect.message)
-        elif type(effect) is Broadcast:
-            for member in self._members:
-                self._send(member, effect.message)
-        elif type(effect) is SetTimer:
-            self._timer.set_timer(effect.timer, self._timeouts.delay_s(effect, self._random))
-        elif type(effect) is Tell:
-            return (effect.report,)
-        else:
-            assert_never(effect)
-        return ()
-
-    def _send(self, receiver: ServerId, message: Message[V]) -> None:
+    def _send(self, receiver: ServerId, message: M) -> None:
         """A send that fails is a lost message, and those are made up for."""
         try:
-            self._transport.send(receiver, message)
+            self._ports.transport.send(receiver, message)
         except Exception as error:
             kind, why = (receiver, type(error)), f"{type(error).__name__}: {error}"
             text = "a message to server %s is lost, a %s (%s). More are counted"
             _log.warning(kind, text, receiver, type(message).__name__, why)
 
     def _stop(self, cause: BaseException) -> ServerStopped:
-        me = self._state.proposer.me
-        self._stopped = ServerStopped(me, cause)
-        if self._witness is not None:
-            self._witness.ended(me, "", f"stopped by {type(cause).__name__}: {cause}")
+        self._stopped = ServerStopped(self._me, cause)
+        self._driver.stop(f"stopped by {type(cause).__name__}: {cause}")
         return self._stopped

@@ -34,8 +34,11 @@ from paxos import (
 from paxos.quorum import QuorumSystem
 from paxos.server import ServerTimer
 from paxos_adapters import numbers
-from paxos_adapters.host import DEFAULT_TIMEOUTS, Host, Timeouts
-from paxos_adapters.ports import Observer, Store
+from paxos_adapters.host import Host
+from paxos_adapters.machine import latest
+from paxos_adapters.ports import Place, Ports, Store
+from paxos_adapters.single import Single, SingleHost, SingleObserver, single
+from paxos_adapters.timeouts import DEFAULT_TIMEOUTS, Timeouts
 
 M = TypeVar("M")
 R = TypeVar("R")
@@ -62,18 +65,20 @@ class TimerFired:
 
 
 class MemoryStore(Generic[R]):
-    """Keeps the latest record of each type, for as long as the process lives."""
+    """Keeps what ``fold`` makes of the records, for as long as the process exists."""
 
-    def __init__(self) -> None:
-        self._latest: dict[type, R] = {}
+    def __init__(self, fold: Callable[[tuple[R, ...], R], tuple[R, ...]] = latest) -> None:
+        self._fold = fold
+        self._disk: tuple[R, ...] = ()
 
     def load(self) -> Saved[R]:
         """A receipt for what is kept."""
-        return Saved(tuple(self._latest.values()))
+        return Saved(self._disk)
 
     def save(self, records: tuple[R, ...]) -> Saved[R]:
-        """Keep ``records``; each replaces the one of its type."""
-        self._latest.update({type(record): record for record in records})
+        """Keep ``records``, in this order."""
+        for record in records:
+            self._disk = self._fold(self._disk, record)
         return Saved(records)
 
 
@@ -108,9 +113,9 @@ class Clock:
         self.due: list[tuple[float, int, ServerId, ServerTimer]] = []
         self._ids = count()
 
-    def set_timer(self, server: ServerId, wake: ServerTimer, delay_s: float) -> None:
+    def set_timer(self, server: ServerId, timer: ServerTimer, delay_s: float) -> None:
         """Note a wake-up of ``server``; those due at the same time keep their order."""
-        heapq.heappush(self.due, (self.now_s + delay_s, next(self._ids), server, wake))
+        heapq.heappush(self.due, (self.now_s + delay_s, next(self._ids), server, timer))
 
     def forget(self, server: ServerId) -> None:
         """Drop the wake-ups of a server that has crashed."""
@@ -125,9 +130,9 @@ class MemoryTimer:
     me: ServerId
     clock: Clock
 
-    def set_timer(self, wake: ServerTimer, delay_s: float) -> None:
-        """Note ``wake`` on the common clock."""
-        self.clock.set_timer(self.me, wake, delay_s)
+    def set_timer(self, timer: ServerTimer, delay_s: float) -> None:
+        """Note ``timer`` on the common clock."""
+        self.clock.set_timer(self.me, timer, delay_s)
 
 
 class DidNotSettle(PaxosError):
@@ -176,7 +181,7 @@ class Cluster(Generic[V]):
         stores: Callable[[ServerId], Store[server.Record[V]]] | None = None,
         timeouts: Timeouts = DEFAULT_TIMEOUTS,
         seed: int = 0,
-        observer: Observer[V] | None = None,
+        observer: SingleObserver[V] | None = None,
     ) -> None:
         """Servers 1 to ``servers`` under their majority, or the members of ``quorum``.
 
@@ -189,10 +194,11 @@ class Cluster(Generic[V]):
         self.quorum = majority(ids) if quorum is None else quorum
         self.servers = tuple(sorted(self.quorum.members))
         self.reports: list[tuple[ServerId, server.Report[V]]] = []
+        self._machine: Single[V] = single()
         self._timeouts = timeouts
         self._random = Random(seed)
         self._reads = count()
-        self._witness = observer
+        self._observer = observer
         self._network = Network[Message[V]]()
         self._clock = Clock()
         self._stores = {me: _store(me, stores) for me in self.servers}
@@ -230,8 +236,8 @@ class Cluster(Generic[V]):
         self._host(me)
         del self._hosts[me]
         self._clock.forget(me)
-        if self._witness is not None:
-            self._witness.ended(me, "", "crashed")
+        if self._observer is not None:
+            self._observer.stopped(Place(me), (), "crashed")
 
     def restart(self, me: ServerId) -> None:
         """Start one server again from its store, after a crash if it is up."""
@@ -273,11 +279,11 @@ class Cluster(Generic[V]):
         return not self._network.queue and not self._clock.due
 
     def _tell(self, me: ServerId, event: server.Event[V]) -> None:
-        if self._witness is not None:
-            self._witness.at(self._clock.now_s)
+        if self._observer is not None:
+            self._observer.set_time(self._clock.now_s)
         self.reports.extend((me, report) for report in self._host(me).receive(event))
 
-    def _host(self, me: ServerId) -> Host[V]:
+    def _host(self, me: ServerId) -> SingleHost[V]:
         self._check_member(me)
         if me not in self._hosts:
             raise ServerDown(me)
@@ -287,16 +293,18 @@ class Cluster(Generic[V]):
         if me not in self._stores:
             raise UnknownServer(me, self.quorum.members)
 
-    def _start(self, me: ServerId) -> Host[V]:
-        if self._witness is not None:
-            self._witness.at(self._clock.now_s)
+    def _start(self, me: ServerId) -> SingleHost[V]:
+        if self._observer is not None:
+            self._observer.set_time(self._clock.now_s)
+        ports = Ports(
+            MemoryTransport(me, self._network), MemoryTimer(me, self._clock), self._stores[me]
+        )
         return Host(
+            self._machine,
             me,
             self.quorum,
-            store=self._stores[me],
-            transport=MemoryTransport(me, self._network),
-            timer=MemoryTimer(me, self._clock),
+            ports,
             timeouts=self._timeouts,
             random=self._random,
-            observer=self._witness,
+            observer=self._observer,
         )

@@ -1,21 +1,26 @@
 """Ports: what a program brings so that the core can run in it.
 
 A transport, a store, a timer and a codec are small protocols; any class with these methods fits,
-nothing needs to be inherited. ``memory.py`` is an example of each. A witness, for whoever wants
-one, is told all that happens: ``recording`` has one that writes it down.
+nothing needs to be inherited. ``memory.py`` is an example of each. An observer is told all that
+happens: a recorder is one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
-from paxos import QuorumSystem, Saved, ServerId, server
+from attrs import frozen
+
+from paxos import From, InvariantError, QuorumSystem, Saved, ServerId
+from paxos_adapters.machine import Effect, M, Process, R, T
 
 M_contra = TypeVar("M_contra", contravariant=True)
-R = TypeVar("R")
+P_contra = TypeVar("P_contra", contravariant=True)
+Q_contra = TypeVar("Q_contra", contravariant=True)
+R_contra = TypeVar("R_contra", contravariant=True)
+S_contra = TypeVar("S_contra", contravariant=True)
+T_contra = TypeVar("T_contra", contravariant=True)
 V = TypeVar("V")
-W_contra = TypeVar("W_contra", contravariant=True)
 
 
 class Transport(Protocol[M_contra]):
@@ -31,27 +36,39 @@ class Transport(Protocol[M_contra]):
 
 
 class Store(Protocol[R]):
-    """Remembers records through a crash. The one place where somebody vouches for durability."""
+    """Keeps records through a crash. The one place that asserts durability."""
 
     def load(self) -> Saved[R]:
-        """A receipt for the latest record of each type; for nothing at all if it is new."""
+        """A receipt for what the machine's ``fold`` makes of all records; for none if it is new.
+
+        For one decision that is the latest record of each type.
+        """
         ...
 
     def save(self, records: tuple[R, ...]) -> Saved[R]:
         """Make all of ``records`` durable at once, in this order, and return ``Saved(records)``.
 
-        A later record of a type replaces the earlier ones of that type. Raises if anything went
-        wrong: the server then stops for good, and nothing that depends on the records leaves.
+        Raises if anything went wrong: the server then stops for good, and nothing that depends on
+        the records leaves.
         """
         ...
 
 
-class Timer(Protocol[W_contra]):
-    """Brings wake-ups back."""
+class Timer(Protocol[T_contra]):
+    """Fires timers."""
 
-    def set_timer(self, wake: W_contra, delay_s: float) -> None:
-        """Hand ``wake`` to the host after about ``delay_s`` seconds, once. Never cancelled."""
+    def set_timer(self, timer: T_contra, delay_s: float) -> None:
+        """Hand ``timer`` to the host after about ``delay_s`` seconds, once. Never cancelled."""
         ...
+
+
+@frozen
+class Ports(Generic[M, T, R]):
+    """What one host runs on: a transport, a timer and a store."""
+
+    transport: Transport[M]
+    timer: Timer[T]
+    store: Store[R]
 
 
 class Codec(Protocol[V]):
@@ -76,47 +93,80 @@ class Codec(Protocol[V]):
         ...
 
 
-class Observer(Protocol[V]):
-    """Is told what happens to servers, in order. Must not raise, and must not take long.
+@frozen
+class Place:
+    """Which process: the server, and the name of the decision, empty where there is only one.
 
-    ``name`` is that of the decision, empty where there is only one.
+    ``lane`` is where a picture shows it, if not under the id of its server.
     """
 
-    def at(self, now_s: float) -> None:
+    server: ServerId
+    name: str = ""
+    lane: ServerId | None = None
+
+
+class Observer(Protocol[S_contra, Q_contra, M_contra, T_contra, R_contra, P_contra]):
+    """Is told what happens to processes, in order. Must not raise, and must return at once."""
+
+    def set_time(self, now_s: float) -> None:
         """What comes next happens at ``now_s`` of a virtual time. Not called in real time."""
         ...
 
-    def began(
+    def started(
         self,
-        me: ServerId,
-        name: str,
+        place: Place,
         quorum: QuorumSystem,
-        records: Iterable[server.Record[V]],
+        process: Process[S_contra, R_contra, Effect[M_contra, T_contra, P_contra]],
     ) -> None:
-        """``server.start`` has made a server from ``records``; one of before is no more."""
+        """A process has started from its disk; an earlier one at this place has ended."""
         ...
 
-    def given(self, me: ServerId, name: str, state: server.Server[V]) -> None:
-        """The server is in ``state`` from here on, by no event: a schedule says so."""
-        ...
-
-    def took(
-        self, me: ServerId, name: str, event: server.Event[V], after: server.Server[V], waits: bool
+    def stepped(
+        self,
+        place: Place,
+        event: From[M_contra] | T_contra | Q_contra,
+        before: Process[S_contra, R_contra, Effect[M_contra, T_contra, P_contra]],
+        after: Process[S_contra, R_contra, Effect[M_contra, T_contra, P_contra]],
     ) -> None:
-        """``event`` led to ``after``. ``waits``: what it says waits for a save.
-
-        Told before any of it leaves.
-        """
+        """``event`` led from ``before`` to ``after``."""
         ...
 
-    def saved(self, me: ServerId, name: str, steps: int) -> None:
-        """What the first ``steps`` that wait have to say is free. Told before any of it leaves."""
+    def state_set(
+        self,
+        place: Place,
+        process: Process[S_contra, R_contra, Effect[M_contra, T_contra, P_contra]],
+    ) -> None:
+        """The process has been put into its state by no event: a schedule says so."""
         ...
 
-    def broke(self, me: ServerId, name: str, event: server.Event[V], error: BaseException) -> None:
-        """``event`` was not taken: it raised ``error``, the proof that some server is wrong."""
+    def saved(
+        self,
+        place: Place,
+        process: Process[S_contra, R_contra, Effect[M_contra, T_contra, P_contra]],
+        records: tuple[R_contra, ...],
+        count: int,
+    ) -> None:
+        """``records``, of the first ``count`` steps that waited, are durable: now on its disk."""
         ...
 
-    def ended(self, me: ServerId, name: str, why: str) -> None:
-        """The server is no more; what it has saved is all that is left of it."""
+    def sent(
+        self,
+        place: Place,
+        process: Process[S_contra, R_contra, Effect[M_contra, T_contra, P_contra]],
+        effects: tuple[Effect[M_contra, T_contra, P_contra], ...],
+    ) -> None:
+        """``effects`` leave now, while the disk is that of ``process``."""
+        ...
+
+    def failed(
+        self,
+        place: Place,
+        event: From[M_contra] | T_contra | Q_contra,
+        error: InvariantError,
+    ) -> None:
+        """``event`` was not taken: it proves that some server broke the protocol."""
+        ...
+
+    def stopped(self, place: Place, records: tuple[R_contra, ...], why: str) -> None:
+        """The process has ended. ``records`` of what waited became durable all the same."""
         ...

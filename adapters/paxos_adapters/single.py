@@ -1,14 +1,18 @@
-"""The machine of one decision: ``paxos.server``, with its alias."""
+"""The machine of one decision: ``paxos.server``, and the aliases that users need."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TypeAlias
 
 from paxos import Message, ServerId, server
 from paxos.ballot import V
 from paxos.proposer import ClientRequest
 from paxos.server import ServerTimer
+from paxos_adapters.driving import Driver
+from paxos_adapters.host import Host
 from paxos_adapters.machine import Effect, Machine, Process, latest
+from paxos_adapters.ports import Observer
 from paxos_adapters.timeouts import delay_range
 
 Single: TypeAlias = Machine[
@@ -20,6 +24,39 @@ Single: TypeAlias = Machine[
     server.Report[V],
 ]
 """A machine with the shape of Paxos for one decision: the library's own, or a broken variant."""
+
+Receive: TypeAlias = Callable[[server.Server[V], server.Event[V]], server.Step[V]]
+"""A function of the shape of ``server.receive``."""
+
+SingleHost: TypeAlias = Host[
+    server.Server[V],
+    ClientRequest[V],
+    Message[V],
+    ServerTimer,
+    server.Record[V],
+    server.Report[V],
+]
+"""A host of one decision."""
+
+SingleDriver: TypeAlias = Driver[
+    server.Server[V],
+    ClientRequest[V],
+    Message[V],
+    ServerTimer,
+    server.Record[V],
+    server.Report[V],
+]
+"""A driver of one decision."""
+
+SingleObserver: TypeAlias = Observer[
+    server.Server[V],
+    ClientRequest[V],
+    Message[V],
+    ServerTimer,
+    server.Record[V],
+    server.Report[V],
+]
+"""An observer of servers of one decision."""
 
 SingleProcess: TypeAlias = Process[
     server.Server[V],
@@ -34,8 +71,13 @@ def members(state: server.Server[V]) -> tuple[ServerId, ...]:
     return tuple(sorted(state.learner.quorum.members))
 
 
-def single() -> Single[V]:
-    """Paxos for one decision."""
+def single(receive: Receive[V] | None = None, name: str = "paxos") -> Single[V]:
+    """Paxos for one decision; or a variant of it, with another ``receive`` and ``name``."""
     return Machine(
-        "paxos", server.start, server.receive, members=members, delay=delay_range, fold=latest
+        name,
+        server.start,
+        server.receive if receive is None else receive,
+        members=members,
+        delay=delay_range,
+        fold=latest,
     )

@@ -5,6 +5,8 @@ The unit is the driver's: seconds for a host and a node; a simulator counts tick
 
 from __future__ import annotations
 
+from random import Random
+
 from attrs import frozen
 
 from paxos import HeartbeatTimer, PaxosError, SetTimer
@@ -46,6 +48,12 @@ class Timeouts:
 
 
 DEFAULT_TIMEOUTS = Timeouts()
+
+
+def drawn(delays_s: tuple[float, float], random: Random) -> float:
+    """A delay between the least and the greatest of ``delays_s``; no draw where they are one."""
+    least_s, greatest_s = delays_s
+    return least_s if least_s == greatest_s else random.uniform(least_s, greatest_s)
 
 
 def delay_range(request: SetTimer[ServerTimer], timeouts: Timeouts) -> tuple[float, float]:

@@ -18,8 +18,11 @@ from attrs import frozen
 from paxos import Done, From, ServerId, majority, server
 from paxos.proposer import ClientRequest
 from paxos.server import ServerTimer
-from paxos_adapters.host import Host, ServerStopped, Timeouts
+from paxos_adapters.host import Host, ServerStopped
 from paxos_adapters.memory import MemoryStore
+from paxos_adapters.ports import Ports
+from paxos_adapters.single import SingleHost, single
+from paxos_adapters.timeouts import Timeouts
 from paxos_testing.traffic import Traffic, ends_in_time
 
 V = TypeVar("V")
@@ -39,8 +42,8 @@ class _Clock:
         self._ahead_s = 0.0
         self._ids = count()
 
-    def set_timer(self, me: ServerId, wake: ServerTimer, delay_s: float) -> None:
-        heapq.heappush(self.due, (self._now_s() + delay_s, next(self._ids), me, wake))
+    def set_timer(self, me: ServerId, timer: ServerTimer, delay_s: float) -> None:
+        heapq.heappush(self.due, (self._now_s() + delay_s, next(self._ids), me, timer))
 
     def is_due(self) -> bool:
         """Whether the time of some wake-up has come."""
@@ -63,8 +66,8 @@ class _Alarm:
     me: ServerId
     clock: _Clock
 
-    def set_timer(self, wake: ServerTimer, delay_s: float) -> None:
-        self.clock.set_timer(self.me, wake, delay_s)
+    def set_timer(self, timer: ServerTimer, delay_s: float) -> None:
+        self.clock.set_timer(self.me, timer, delay_s)
 
 
 class Council(Generic[V]):
@@ -74,7 +77,7 @@ class Council(Generic[V]):
         self.told: dict[ServerId, V] = {}
         """What each server has reported as chosen, since it was asked last."""
         self._traffic, self._quorum, self._random = traffic, majority(members), Random(seed)
-        self._hosts: dict[ServerId, Host[V]] = {}
+        self._hosts: dict[ServerId, SingleHost[V]] = {}
         self._asked: set[ServerId] = set()
         self._clock = _Clock()
         self._heard = len(traffic.arrivals)
@@ -82,14 +85,13 @@ class Council(Generic[V]):
     def enter(self, *servers: ServerId) -> None:
         """Run a server on the transport of each of these, which are up."""
         for me in servers:
+            ports = Ports(
+                self._traffic.transport(me),
+                _Alarm(me, self._clock),
+                MemoryStore[server.Record[V]](),
+            )
             self._hosts[me] = Host(
-                me,
-                self._quorum,
-                store=MemoryStore[server.Record[V]](),
-                transport=self._traffic.transport(me),
-                timer=_Alarm(me, self._clock),
-                timeouts=PACE,
-                random=self._random,
+                single(), me, self._quorum, ports, timeouts=PACE, random=self._random
             )
 
     def ask(self, me: ServerId, request: ClientRequest[V]) -> None:

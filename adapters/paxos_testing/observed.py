@@ -16,9 +16,10 @@ from attrs import Factory, field, frozen
 from paxos import From, Inquire, Message, PaxosError, Propose, QuorumSystem, Read, ServerId, server
 from paxos.errors import assert_never
 from paxos.proposer import ClientRequest
-from paxos_adapters.host import DEFAULT_TIMEOUTS, Timeouts
 from paxos_adapters.memory import Cluster, Delivery, Event
-from paxos_adapters.ports import Observer, Store
+from paxos_adapters.ports import Store
+from paxos_adapters.single import SingleObserver
+from paxos_adapters.timeouts import DEFAULT_TIMEOUTS, Timeouts
 from paxos_lab.draw import Moment, describe, space_time
 from paxos_lab.record import Recorder
 
@@ -71,7 +72,7 @@ class WatchedCluster(Cluster[V]):
         seed: int = 0,
         shuffle: bool = True,
         loss: float = 0.0,
-        observer: Observer[V] | None = None,
+        observer: SingleObserver[V] | None = None,
     ) -> None:
         """As ``Cluster``; ``loss`` is the share of messages that never arrive.
 

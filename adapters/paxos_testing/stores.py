@@ -40,7 +40,8 @@ from paxos import (
 )
 from paxos_adapters.host import Host
 from paxos_adapters.memory import Clock, MemoryTimer, MemoryTransport, Network
-from paxos_adapters.ports import Store
+from paxos_adapters.ports import Ports, Store
+from paxos_adapters.single import SingleHost, single
 from paxos_testing.corruption import damages, files_in, lay
 from paxos_testing.crashing import calls_in, die_at_call, live
 
@@ -457,7 +458,8 @@ class StoreKit(Generic[V]):
         """One server alone: what it reports after ``event``, and its vote."""
         network, timer = Network[Message[V]](), MemoryTimer(ME, Clock())
         transport = MemoryTransport(ME, network)
-        host = Host(ME, majority([ME]), store=start(folder), transport=transport, timer=timer)
+        ports = Ports(transport, timer, start(folder))
+        host: SingleHost[V] = Host(single(), ME, majority([ME]), ports)
         reports = list(host.receive(event))
         while network.queue:
             sender, _, message = network.queue.popleft()

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from paxos import PaxosError, ServerId, majority
 from paxos_adapters.codecs import TEXT
 from paxos_adapters.file import FileStore
-from paxos_adapters.host import Timeouts
 from paxos_adapters.node import BadArgument, DatagramTransport, Node, ThreadedNode
 from paxos_adapters.numbers import BadNumber
+from paxos_adapters.timeouts import Timeouts
 from paxos_adapters.udp.endpoint import Address
 
 ME = ServerId(1)
@@ -149,7 +149,12 @@ def test_an_id_that_no_frame_has_room_for_is_refused(tmp_path: Path, wrong: Serv
         ("random", 5, "Random or NoneType"),
         ("codec", TEXT.encode, "an object with the methods encode, decode"),
         ("codec", None, "an object with the methods encode, decode"),
-        ("observer", 3, "an object with the methods at, began, given, took, saved, broke, ended"),
+        (
+            "observer",
+            3,
+            "an object with the methods set_time, started, stepped, state_set, saved, "
+            "sent, failed, stopped",
+        ),
         ("protection", "secret", "Checksummed or Authenticated or Encrypted or NoneType"),
     ],
 )

@@ -39,9 +39,12 @@ from paxos import (
 from paxos.invariants import AgreementBroken
 from paxos.server import ServerTimer
 from paxos_adapters import host as host_module
-from paxos_adapters.host import DEFAULT_TIMEOUTS, Host, InvalidTimeouts, ServerStopped, Timeouts
+from paxos_adapters.host import Host, ServerStopped
 from paxos_adapters.limited_log import LimitedLog
 from paxos_adapters.numbers import BadNumber
+from paxos_adapters.ports import Ports
+from paxos_adapters.single import SingleHost, single
+from paxos_adapters.timeouts import DEFAULT_TIMEOUTS, InvalidTimeouts, Timeouts, delay_range, drawn
 from tests.support import NON_MEMBER, S1, S2, S3, THREE, ballot
 
 Record: TypeAlias = server.Record[str]
@@ -97,8 +100,8 @@ class World:
             raise OSError("network unreachable")
         self.calls.append(Send(receiver, message))
 
-    def set_timer(self, wake: ServerTimer, delay_s: float) -> None:
-        self.calls.append(Later(wake, delay_s))
+    def set_timer(self, timer: ServerTimer, delay_s: float) -> None:
+        self.calls.append(Later(timer, delay_s))
 
     @property
     def saves(self) -> list[Save]:
@@ -114,13 +117,16 @@ class World:
 
 
 def run_in(
-    world: World, *, timeouts: Timeouts = DEFAULT_TIMEOUTS, seed: int | None = 0
-) -> Host[str]:
-    """Server 1 of three."""
+    world: World,
+    *,
+    me: ServerId = S1,
+    timeouts: Timeouts = DEFAULT_TIMEOUTS,
+    seed: int | None = 0,
+) -> SingleHost[str]:
+    """Server 1 of three, if not said."""
     random = None if seed is None else Random(seed)
-    return Host[str](
-        S1, THREE, store=world, transport=world, timer=world, timeouts=timeouts, random=random
-    )
+    ports = Ports(world, world, world)
+    return Host(single(), me, THREE, ports, timeouts=timeouts, random=random)
 
 
 class TestSavedBeforeSent:
@@ -169,9 +175,9 @@ class TestSavedBeforeSent:
         )
         assert world.calls[:4] == [
             Save((Acceptor(ballot("1.2")), Acceptor(ballot("1.3")), MaxRound(2))),
+            Send(S2, Nack(ballot("1.2"), ballot("1.3"))),
             Send(S2, Promise(ballot("1.2"), None)),
             Send(S3, Promise(ballot("1.3"), None)),
-            Send(S2, Nack(ballot("1.2"), ballot("1.3"))),
         ]
         assert world.saves_begun == 1
 
@@ -357,7 +363,7 @@ class TestBusy:
     def test_only_a_member_can_be_run(self) -> None:
         world = World()
         with pytest.raises(UnknownServer):
-            Host[str](NON_MEMBER, THREE, store=world, transport=world, timer=world)
+            run_in(world, me=NON_MEMBER)
         assert world.calls == []
 
 
@@ -490,20 +496,20 @@ class TestPace:
         for attempt in range(101):
             upper_s = min(5.0, 0.05 * 2 ** (attempt + 1))
             for _ in range(50):
-                delay_s = timeouts.delay_s(retry(attempt), random)
+                delay_s = drawn(delay_range(retry(attempt), timeouts), random)
                 assert 0.05 <= delay_s <= upper_s, f"attempt {attempt}"
 
     def test_the_range_doubles_up_to_the_longest(self) -> None:
         timeouts = Timeouts(retry_min_s=1.0, retry_max_s=20.0)
-        lower_s = [timeouts.delay_s(retry(attempt), Extreme(0.0)) for attempt in range(101)]
-        upper_s = [timeouts.delay_s(retry(attempt), Extreme(1.0)) for attempt in range(101)]
+        lower_s = [delay_range(retry(attempt), timeouts)[0] for attempt in range(101)]
+        upper_s = [delay_range(retry(attempt), timeouts)[1] for attempt in range(101)]
         assert lower_s == [1.0] * 101
         assert upper_s == [2.0, 4.0, 8.0, 16.0, *[20.0] * 97]
 
     def test_a_heartbeat_comes_at_a_fixed_distance(self) -> None:
         timeouts = Timeouts(heartbeat_s=0.25)
         delays_s = {
-            timeouts.delay_s(SetTimer(HeartbeatTimer(1), attempt), Random(attempt))
+            drawn(delay_range(SetTimer(HeartbeatTimer(1), attempt), timeouts), Random(attempt))
             for attempt in range(50)
         }
         assert delays_s == {0.25}
@@ -517,7 +523,7 @@ class TestPace:
         assert delays_s(None) != delays_s(None)
 
 
-def decide(host: Host[str]) -> tuple[server.Report[str], ...]:
+def decide(host: SingleHost[str]) -> tuple[server.Report[str], ...]:
     """Let server 2 and 3 agree to ballot 1.1 for "red"; what the host reports then."""
     host.receive(*(From(member, Promise[str](ballot("1.1"), None)) for member in (S2, S3)))
     return host.receive(*(From(member, Accepted(ballot("1.1"), "red")) for member in (S2, S3)))

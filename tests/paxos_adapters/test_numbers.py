@@ -15,11 +15,11 @@ from paxos import QuorumError, ServerId, flexible, weighted
 from paxos.quorum import ByWeight
 from paxos_adapters import numbers
 from paxos_adapters.codecs import TEXT
-from paxos_adapters.host import InvalidTimeouts, Timeouts
 from paxos_adapters.memory import Cluster
 from paxos_adapters.node.control_client import NotRunning, ask
 from paxos_adapters.node.control_protocol import MAX_TIMEOUT_S, StatusRequest
 from paxos_adapters.numbers import MAX_S, BadNumber
+from paxos_adapters.timeouts import InvalidTimeouts, Timeouts
 from paxos_lab.explore.scopes import Scope, ScopeError
 from paxos_lab.explore.search import explore
 from paxos_lab.record import Recorder

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from paxos import Propose, server
+from paxos import Propose
 from paxos_adapters.codecs import TEXT
 from paxos_cli import app, draw
 from paxos_lab.lecture import Stage
@@ -15,6 +15,7 @@ from paxos_lab.lecture.scenarios import block_each_other
 from paxos_lab.record import Recorder
 from tests.paxos_cli.test_cli_recordings import paxos
 from tests.support import S1, THREE
+from tests.support.recordings import driven
 from tests.support.svgs import of_class, texts, tree
 
 
@@ -120,10 +121,8 @@ def test_a_long_run_is_drawn_in_parts(tmp_path: Path) -> None:
 def test_one_of_several_decisions(tmp_path: Path) -> None:
     with Recorder(tmp_path / "run", codec=TEXT, runtime="test") as recorder:
         for name in ("colour", "shape"):
-            state: server.Server[str] = server.start(S1, THREE)
-            recorder.began(S1, name, THREE, ())
-            event = Propose(f"any {name}")
-            recorder.took(S1, name, event, server.receive(state, event)[0], waits=False)
+            it = driven(S1, THREE, recorder, name=name)
+            it.step(Propose(f"any {name}"))
 
     unsaid = paxos(tmp_path, "draw", "run")
     one = paxos(tmp_path, "draw", "run", "--name", "shape")

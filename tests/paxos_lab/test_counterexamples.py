@@ -199,7 +199,7 @@ def test_a_recording_of_something_else_is_no_counterexample(tmp_path: Path) -> N
         "[]",
         "{}",
         '{"recording": 1}',
-        '{"recording":2,"protocol":"paxos"}',
+        '{"recording":3,"protocol":"paxos"}',
         '{"recording":3,"protocol":"paxos"}\n',
         "\x00",
     ],

@@ -56,6 +56,7 @@ from paxos_lab.lecture import SCENARIOS, Stage
 from paxos_lab.machines.protocols import PAXOS, Protocol
 from paxos_lab.record import Recorder, replay
 from tests.support import FIVE, S1, S2, S3, S4, S5, THREE, ballot
+from tests.support.recordings import driven
 
 PROTOCOLS = {it.protocol.name: it.protocol for it in SCENARIOS.values()}
 ALL = frozenset({S1, S2, S3, S4, S5})
@@ -386,16 +387,12 @@ def test_values_that_cannot_be_hashed() -> None:
 def test_a_vote_that_waits_for_its_save_is_none(tmp_path: Path) -> None:
     """Two have accepted in memory; one of the two saves is not over."""
     with recorder(tmp_path) as recording:
-        for me in (S1, S2, S3):
-            recording.began(me, "", THREE, ())
-            state: Server[str] = server.start(me, THREE)
-            if me != S3:
-                event = From(S1, Accept(ballot("1.1"), "red"))
-                state, _ = server.receive(state, event)
-                recording.took(me, "", event, state, waits=True)
-        recording.saved(S1, "", 1)
+        one, two, _ = (driven(me, THREE, recording) for me in (S1, S2, S3))
+        for it in (one, two):
+            it.take(From(S1, Accept(ballot("1.1"), "red")))
+        one.save()
         half = explain(of_replay(replay(tmp_path / "run")))
-        recording.saved(S2, "", 1)
+        two.save()
     whole = explain(of_replay(replay(tmp_path / "run")))
 
     assert isinstance(half, Undecided)
@@ -406,7 +403,7 @@ def test_a_vote_that_a_crash_left_on_the_disk_counts(tmp_path: Path) -> None:
     memory = Acceptor(ballot("1.1"), Proposal(ballot("1.1"), "red"))
     with recorder(tmp_path) as recording:
         for me in (S1, S2, S3):
-            recording.began(me, "", THREE, () if me == S3 else (memory,))
+            driven(me, THREE, recording, () if me == S3 else (memory,))
 
     assert isinstance(explain(of_replay(replay(tmp_path / "run"))), Agreed)
 
@@ -415,12 +412,9 @@ def test_a_vote_of_before_a_restart_counts_for_ever(tmp_path: Path) -> None:
     """S1 starts with its vote for 1.1, and has given it for 2.3 since; S2 was down all the time."""
     memory = Acceptor(ballot("1.1"), Proposal(ballot("1.1"), "red"))
     with recorder(tmp_path) as recording:
-        for me in (S1, S2, S3):
-            recording.began(me, "", THREE, () if me == S3 else (memory,))
-        state: Server[str] = server.start(S1, THREE, (memory,))
-        event = From(S3, Accept(ballot("2.3"), "red"))
-        state, _ = server.receive(state, event)
-        recording.took(S1, "", event, state, waits=False)
+        disks = {S1: (memory,), S2: (memory,), S3: ()}
+        one, _, _ = (driven(me, THREE, recording, disk) for me, disk in disks.items())
+        one.step(From(S3, Accept(ballot("2.3"), "red")))
 
     found = explain(of_replay(replay(tmp_path / "run")))
 

@@ -27,6 +27,7 @@ from paxos import (
     Heartbeat,
     HeartbeatTimer,
     Inquire,
+    InvariantError,
     Learner,
     MaxRound,
     Message,
@@ -61,6 +62,8 @@ from paxos_adapters.host import Host, ServerStopped
 from paxos_adapters.memory import Clock, Cluster, MemoryStore, MemoryTimer, MemoryTransport, Network
 from paxos_adapters.numbers import BadNumber
 from paxos_adapters.outputs import OutputRefused
+from paxos_adapters.ports import Place, Ports
+from paxos_adapters.single import Single, SingleHost, single
 from paxos_lab.record import (
     MAX_BYTES,
     Coder,
@@ -74,7 +77,7 @@ from paxos_lab.record import (
 )
 from paxos_lab.record.recorder import MIN_BYTES
 from tests.support import FIVE, S1, S2, S3, S5, THREE
-from tests.support.recordings import Lines, forge, lines
+from tests.support.recordings import Lines, driven, forge, lines
 
 # --- everything that can be in a recording ------------------------------------------------------
 
@@ -323,7 +326,7 @@ def test_the_lines_are_what_the_document_shows(tmp_path: Path) -> None:
 
     header, *rest = lines(tmp_path / "run")
 
-    assert header["recording"] == 2
+    assert header["recording"] == 3
     assert header["core"] == fingerprint()
     assert [{key: it for key, it in line.items() if key != "now"} for line in rest] == [
         {"at_s": 0.0, "server": 1, "name": "", "began": []},
@@ -357,14 +360,9 @@ def test_a_save_that_fails_and_a_broken_protocol_are_recorded(tmp_path: Path) ->
         with pytest.raises(ServerStopped):
             cluster.run()
         wires: Network[Message[str]] = Network()
-        host = Host(
-            S2,
-            THREE,
-            store=MemoryStore[server.Record[str]](),
-            transport=MemoryTransport(S2, wires),
-            timer=MemoryTimer(S2, Clock()),
-            observer=recorder,
-        )
+        store = MemoryStore[server.Record[str]]()
+        ports = Ports(MemoryTransport(S2, wires), MemoryTimer(S2, Clock()), store)
+        host: SingleHost[str] = Host(single(), S2, THREE, ports, observer=recorder)
         host.receive(From(S1, Chosen(Ballot(1, S1), "red")))
         with pytest.raises(ServerStopped):
             host.receive(From(S1, Chosen(Ballot(2, S1), "blue")))
@@ -559,7 +557,7 @@ def test_another_format_is_told(tmp_path: Path) -> None:
     path = tmp_path / "run"
     path.write_text('{"recording": 1, "protocol": "paxos"}\n{"choice": 0}\n')
 
-    with pytest.raises(OtherFormat, match="has format 1, and this version reads 2"):
+    with pytest.raises(OtherFormat, match="has format 1, and this version reads 3"):
         replay(path)
 
     path.write_text('{"recording":12,"more":"than we know"}\n')
@@ -686,13 +684,14 @@ def test_a_place_that_cannot_be_written_is_told_at_once(tmp_path: Path) -> None:
 
 
 def test_what_nobody_has_announced_is_not_recorded(tmp_path: Path) -> None:
-    """A witness that comes late cannot know the state."""
-    state: Server[str] = server.start(S1, majority([S1]))
+    """An observer that comes late cannot know the state."""
+    machine: Single[str] = single()
+    at_rest = machine.begin(S1, majority([S1]))
     with record(tmp_path / "run") as recorder:
-        recorder.took(S1, "", Inquire(), state, waits=False)
-        recorder.saved(S1, "", 1)
-        recorder.broke(S1, "", Inquire(), ValueError())
-        recorder.ended(S1, "", "gone")
+        recorder.stepped(Place(S1), Inquire(), at_rest, at_rest)
+        recorder.saved(Place(S1), at_rest, (), 1)
+        recorder.failed(Place(S1), Inquire(), InvariantError(""))
+        recorder.stopped(Place(S1), (), "gone")
 
     assert recorder.failure is None
     assert (tmp_path / "run").read_bytes() == b""
@@ -700,11 +699,10 @@ def test_what_nobody_has_announced_is_not_recorded(tmp_path: Path) -> None:
 
 def test_a_new_state_by_no_event_is_recorded(tmp_path: Path) -> None:
     with record(tmp_path / "run") as recorder:
-        recorder.began(S1, "x", THREE, (MaxRound(3),))
-        state: Server[str] = server.start(S1, THREE, (MaxRound(9),))
-        recorder.given(S1, "x", state)
-        after, _ = server.receive(state, Propose("red"))
-        recorder.took(S1, "x", Propose("red"), after, waits=True)
+        it = driven(S1, THREE, recorder, (MaxRound(3),), "x")
+        it.set_state(server.start(S1, THREE, (MaxRound(9),)))
+        it.take(Propose("red"))
+        after = it.process.state
 
     found = replay(tmp_path / "run")
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
 from textwrap import dedent
@@ -18,6 +17,8 @@ from paxos import (
     Broadcast,
     Chosen,
     From,
+    InvariantError,
+    Message,
     Prepare,
     Promise,
     Proposal,
@@ -30,14 +31,17 @@ from paxos import (
     majority,
     server,
 )
+from paxos.server import ServerTimer
 from paxos_adapters.codecs import RAW, SURROGATE_ESCAPE, TEXT
 from paxos_adapters.coding import Json
 from paxos_adapters.file import FileStore, rows
 from paxos_adapters.file.rows import ACCEPTOR, acceptor_of
+from paxos_adapters.machine import Effect
 from paxos_adapters.memory import Cluster
 from paxos_adapters.node import registers as registers_module
 from paxos_adapters.node.registers import Registers
-from paxos_adapters.ports import Observer
+from paxos_adapters.ports import Place
+from paxos_adapters.single import SingleObserver, SingleProcess
 from paxos_lab.explain import Agreed, explain, of_replay
 from paxos_lab.explore.counterexamples import counterexample
 from paxos_lab.explore.interleavings import explore_cluster
@@ -47,7 +51,7 @@ from paxos_lab.machines.faulty import PROTOCOLS
 from paxos_lab.machines.protocols import PAXOS, Protocol
 from paxos_lab.record import (
     Coder,
-    Place,
+    Key,
     Recorder,
     RecordingError,
     Took,
@@ -60,7 +64,7 @@ from paxos_lab.simulate import Setup, play
 from paxos_lab.simulate import record as simulated
 from tests.paxos_adapters.node.test_node import free_addresses
 from tests.support import S1, S2, S3, S4, S5, THREE, ballot
-from tests.support.recordings import Lines, forge, lines
+from tests.support.recordings import Lines, driven, forge, lines
 
 LECTURE = {it.protocol.name: it.protocol for it in SCENARIOS.values()}
 
@@ -69,53 +73,55 @@ def record(path: Path, protocol: Protocol = PAXOS) -> Recorder[str]:
     return Recorder(path, codec=TEXT, runtime="test", protocol=protocol.name)
 
 
+Effects = tuple[Effect[Message[str], ServerTimer, server.Report[str]], ...]
+
+
 class Watch:
-    """A witness that keeps the states, and passes on what it is told to another one."""
+    """An observer that keeps the states, and passes on what it is told to another one."""
 
-    def __init__(self, other: Observer[str]) -> None:
+    def __init__(self, other: SingleObserver[str]) -> None:
         self.other = other
-        self.states: dict[Place, server.Server[str]] = {}
+        self.states: dict[Key, server.Server[str]] = {}
 
-    def at(self, now_s: float) -> None:
-        self.other.at(now_s)
+    def set_time(self, now_s: float) -> None:
+        self.other.set_time(now_s)
 
-    def began(
+    def started(self, place: Place, quorum: QuorumSystem, process: SingleProcess[str]) -> None:
+        self.states[place.server, place.name] = process.state
+        self.other.started(place, quorum, process)
+
+    def stepped(
         self,
-        me: ServerId,
-        name: str,
-        quorum: QuorumSystem,
-        records: Iterable[server.Record[str]],
-    ) -> None:
-        known = tuple(records)
-        self.states[me, name] = server.start(me, quorum, known)
-        self.other.began(me, name, quorum, known)
-
-    def took(
-        self,
-        me: ServerId,
-        name: str,
+        place: Place,
         event: server.Event[str],
-        after: server.Server[str],
-        waits: bool,
+        before: SingleProcess[str],
+        after: SingleProcess[str],
     ) -> None:
-        self.states[me, name] = after
-        self.other.took(me, name, event, after, waits)
+        self.states[place.server, place.name] = after.state
+        self.other.stepped(place, event, before, after)
 
-    def given(self, me: ServerId, name: str, state: server.Server[str]) -> None:
-        self.states[me, name] = state
-        self.other.given(me, name, state)
+    def state_set(self, place: Place, process: SingleProcess[str]) -> None:
+        self.states[place.server, place.name] = process.state
+        self.other.state_set(place, process)
 
-    def saved(self, me: ServerId, name: str, steps: int) -> None:
-        self.other.saved(me, name, steps)
-
-    def broke(
-        self, me: ServerId, name: str, event: server.Event[str], error: BaseException
+    def saved(
+        self,
+        place: Place,
+        process: SingleProcess[str],
+        records: tuple[server.Record[str], ...],
+        count: int,
     ) -> None:
-        self.other.broke(me, name, event, error)
+        self.other.saved(place, process, records, count)
 
-    def ended(self, me: ServerId, name: str, why: str) -> None:
-        del self.states[me, name]
-        self.other.ended(me, name, why)
+    def sent(self, place: Place, process: SingleProcess[str], effects: Effects) -> None:
+        self.other.sent(place, process, effects)
+
+    def failed(self, place: Place, event: server.Event[str], error: InvariantError) -> None:
+        self.other.failed(place, event, error)
+
+    def stopped(self, place: Place, records: tuple[server.Record[str], ...], why: str) -> None:
+        del self.states[place.server, place.name]
+        self.other.stopped(place, records, why)
 
 
 @pytest.mark.parametrize("first", range(0, 100, 20))
@@ -298,7 +304,7 @@ def test_nothing_to_replay() -> None:
 
 
 class Each:
-    """A witness that has a recorder for each server, on clocks that differ."""
+    """An observer that has a recorder for each server, on clocks that differ."""
 
     def __init__(
         self, recorders: dict[ServerId, Recorder[str]], skews_s: dict[ServerId, float]
@@ -306,42 +312,42 @@ class Each:
         self.recorders = recorders
         self.skews_s = skews_s
 
-    def at(self, now_s: float) -> None:
+    def set_time(self, now_s: float) -> None:
         for me, recorder in self.recorders.items():
-            recorder.at(now_s + self.skews_s.get(me, 0.0))
+            recorder.set_time(now_s + self.skews_s.get(me, 0.0))
 
-    def began(
-        self,
-        me: ServerId,
-        name: str,
-        quorum: QuorumSystem,
-        records: Iterable[server.Record[str]],
-    ) -> None:
-        self.recorders[me].began(me, name, quorum, records)
+    def started(self, place: Place, quorum: QuorumSystem, process: SingleProcess[str]) -> None:
+        self.recorders[place.server].started(place, quorum, process)
 
-    def took(
+    def stepped(
         self,
-        me: ServerId,
-        name: str,
+        place: Place,
         event: server.Event[str],
-        after: server.Server[str],
-        waits: bool,
+        before: SingleProcess[str],
+        after: SingleProcess[str],
     ) -> None:
-        self.recorders[me].took(me, name, event, after, waits)
+        self.recorders[place.server].stepped(place, event, before, after)
 
-    def given(self, me: ServerId, name: str, state: server.Server[str]) -> None:
-        self.recorders[me].given(me, name, state)
+    def state_set(self, place: Place, process: SingleProcess[str]) -> None:
+        self.recorders[place.server].state_set(place, process)
 
-    def saved(self, me: ServerId, name: str, steps: int) -> None:
-        self.recorders[me].saved(me, name, steps)
-
-    def broke(
-        self, me: ServerId, name: str, event: server.Event[str], error: BaseException
+    def saved(
+        self,
+        place: Place,
+        process: SingleProcess[str],
+        records: tuple[server.Record[str], ...],
+        count: int,
     ) -> None:
-        self.recorders[me].broke(me, name, event, error)
+        self.recorders[place.server].saved(place, process, records, count)
 
-    def ended(self, me: ServerId, name: str, why: str) -> None:
-        self.recorders[me].ended(me, name, why)
+    def sent(self, place: Place, process: SingleProcess[str], effects: Effects) -> None:
+        self.recorders[place.server].sent(place, process, effects)
+
+    def failed(self, place: Place, event: server.Event[str], error: InvariantError) -> None:
+        self.recorders[place.server].failed(place, event, error)
+
+    def stopped(self, place: Place, records: tuple[server.Record[str], ...], why: str) -> None:
+        self.recorders[place.server].stopped(place, records, why)
 
 
 def several(folder: Path, skews_s: dict[ServerId, float]) -> tuple[list[Path], Cluster[str]]:
@@ -401,17 +407,11 @@ def test_recordings_of_different_clusters_do_not_go_together(tmp_path: Path) -> 
 def test_equal_messages_are_told_apart_by_their_order(tmp_path: Path) -> None:
     """S2 hears the same Prepare three times, and it was sent twice."""
     with record(tmp_path / "run") as recorder:
-        for me in (S1, S2):
-            recorder.began(me, "", THREE, ())
-        state: server.Server[str] = server.start(S1, THREE)
+        one, two = driven(S1, THREE, recorder), driven(S2, THREE, recorder)
         for event in (Propose("red"), RetryTimer(ballot("1.1"))):
-            state, _ = server.receive(state, event)
-            recorder.took(S1, "", event, state, waits=False)
-        other: server.Server[str] = server.start(S2, THREE)
+            one.step(event)
         for _ in range(3):
-            heard = From(S1, Prepare(ballot("1.1")))
-            other, _ = server.receive(other, heard)
-            recorder.took(S2, "", heard, other, waits=False)
+            two.step(From(S1, Prepare(ballot("1.1"))))
 
     found = replay(tmp_path / "run")
 
@@ -517,7 +517,7 @@ NODE = dedent(
     from paxos import ServerId, majority
     from paxos_adapters.codecs import RAW, TEXT
     from paxos_adapters.file import FileStore, rows
-    from paxos_adapters.host import Timeouts
+    from paxos_adapters.timeouts import Timeouts
     from paxos_adapters.node import Node
     from paxos_lab.record import Recorder
 

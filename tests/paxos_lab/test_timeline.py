@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from paxos import Accept, Acceptor, From, Nack, Prepare, Proposal, ServerId, server
+from paxos import Accept, Acceptor, From, Nack, Prepare, Proposal, ServerId
 from paxos_adapters.codecs import TEXT
 from paxos_adapters.memory import Cluster
 from paxos_lab.explore.counterexamples import counterexample
@@ -25,6 +25,7 @@ from paxos_lab.record import (
 )
 from paxos_lab.record.examples import write
 from tests.support import S1, S2, S3, S4, S5, THREE, ballot
+from tests.support.recordings import driven
 
 
 def recorder(folder: Path) -> Recorder[str]:
@@ -146,15 +147,13 @@ def test_a_life_with_a_crash(tmp_path: Path) -> None:
 def test_a_vote_counts_when_it_is_durable(tmp_path: Path) -> None:
     """Two of three accept; the save of the second takes its time, and is over in step 6."""
     with recorder(tmp_path) as recording:
-        for me in (S1, S2):
-            recording.began(me, "", THREE, ())
-            state: server.Server[str] = server.start(me, THREE)
-            heard = From(S3, Accept(ballot("1.3"), "red"))
-            state, _ = server.receive(state, heard)
-            recording.took(me, "", heard, state, waits=True)
-        recording.saved(S1, "", 1)
-        recording.saved(S2, "", 1)
-        recording.began(S3, "", THREE, (Acceptor(ballot("1.3"), Proposal(ballot("1.3"), "red")),))
+        one, two = driven(S1, THREE, recording), driven(S2, THREE, recording)
+        for it in (one, two):
+            it.take(From(S3, Accept(ballot("1.3"), "red")))
+        one.save()
+        two.save()
+        vote = Acceptor(ballot("1.3"), Proposal(ballot("1.3"), "red"))
+        driven(S3, THREE, recording, (vote,))
 
     told = story(replay(tmp_path / "run"))
 

@@ -12,7 +12,7 @@ from typing import TypedDict
 
 import pytest
 
-from paxos import From, Prepare, Propose, ServerId, server
+from paxos import From, Prepare, Propose
 from paxos.quorum import majority
 from paxos_adapters.codecs import SURROGATE_ESCAPE
 from paxos_adapters.memory import Cluster
@@ -22,6 +22,7 @@ from paxos_lab.lecture import SCENARIOS
 from paxos_lab.record import Recorder, RecordingError, Replay, replay
 from paxos_lab.view import MAX_DECISIONS, page, unfolding
 from tests.support import S1, S2, ballot
+from tests.support.recordings import driven
 
 ROOT = Path(__file__).parents[2]
 HOSTILE = [
@@ -97,14 +98,11 @@ def of_scenario(name: str, path: Path) -> Replay:
 def of_names(path: Path, *names: str) -> Replay:
     """A single server decides each of ``names``."""
     with Recorder(path, codec=SURROGATE_ESCAPE, runtime="test") as recorder:
-        recorder.at(0)
-        quorum = majority([S1])
+        recorder.set_time(0)
         for name in names:
-            recorder.began(S1, name, quorum, ())
-            begun: server.Server[str] = server.start(S1, quorum)
-            event = Propose(f"value of {name}")
-            recorder.took(S1, name, event, server.receive(begun, event)[0], True)
-            recorder.saved(S1, name, 1)
+            it = driven(S1, majority([S1]), recorder, name=name)
+            it.take(Propose(f"value of {name}"))
+            it.save()
     return replay(path)
 
 
@@ -191,12 +189,11 @@ def test_what_is_said_at_a_step_is_what_a_recording_up_to_there_says(
 def test_a_server_that_comes_back_with_an_empty_disk_has_promised_nothing(tmp_path: Path) -> None:
     """If it still had, 1.1 would be overtaken by its promise of 5.2."""
     quorum = majority([S1, S2])
-    begun: server.Server[str] = server.start(S1, quorum)
     with Recorder(tmp_path / "run", codec=SURROGATE_ESCAPE, runtime="test") as recorder:
         for event in From(S2, Prepare(ballot("5.2"))), Propose("red"):
-            recorder.began(S1, "", quorum, ())
-            recorder.took(S1, "", event, server.receive(begun, event)[0], True)
-            recorder.saved(S1, "", 1)
+            it = driven(S1, quorum, recorder)
+            it.take(event)
+            it.save()
     found = replay(tmp_path / "run")
 
     *_, last = unfolding(found)
@@ -243,7 +240,7 @@ def test_names_and_facts_are_text_and_never_markup(tmp_path: Path) -> None:
     facts = {"<i>": "</p><script>"}
     with Recorder(tmp_path / "run", codec=SURROGATE_ESCAPE, runtime="<u>", facts=facts) as recorder:
         for name in HOSTILE[:4]:
-            recorder.began(S1, name, majority([S1, S2]), ())
+            driven(S1, majority([S1, S2]), recorder, name=name)
     read = Reader(page(replay(tmp_path / "run"), title="run").html)
 
     assert not read.tags & {"i", "u", "b", "img"}
@@ -357,8 +354,8 @@ def test_recordings_of_several_servers_become_one_page(tmp_path: Path) -> None:
     quorum = majority([S1, S2])
     for me in S1, S2:
         with Recorder(tmp_path / f"n{me}", codec=SURROGATE_ESCAPE, runtime="node") as recorder:
-            recorder.at(float(me))
-            recorder.began(ServerId(me), "", quorum, ())
+            recorder.set_time(float(me))
+            driven(me, quorum, recorder)
 
     assert view(tmp_path / "n1", tmp_path / "n2") == 0
     html = (tmp_path / "n1.html").read_text()

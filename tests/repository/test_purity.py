@@ -87,8 +87,8 @@ def test_the_core_reaches_for_nothing_that_changes_from_call_to_call(path: Path)
 
 
 @pytest.mark.parametrize("path", modules(*SHELLS), ids=lambda path: path.stem)
-def test_only_hosts_open_seals_and_what_drives_runs_without_a_disk(path: Path) -> None:
-    """Explorer and simulator take steps apart, because they decide what a crash leaves behind."""
+def test_only_a_machine_opens_seals(path: Path) -> None:
+    """All drivers step through it; registers, until they do; and what takes steps apart."""
     calls = {
         node.func.attr
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
@@ -96,7 +96,7 @@ def test_only_hosts_open_seals_and_what_drives_runs_without_a_disk(path: Path) -
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.args
     }
 
-    assert ("release" in calls) == (path.name in {"host.py", "registers.py", "transitions.py"})
+    assert ("release" in calls) == (path.name in {"machine.py", "registers.py", "transitions.py"})
 
 
 @pytest.mark.parametrize("path", modules(*SHELLS), ids=lambda path: path.stem)

@@ -43,8 +43,8 @@ from paxos.messages import Request
 from paxos_adapters.codecs import TEXT
 from paxos_adapters.disk_status import DiskStatus, Known
 from paxos_adapters.file import FileStore, reserved_rounds
-from paxos_adapters.host import Timeouts
 from paxos_adapters.node import Node, registers
+from paxos_adapters.timeouts import Timeouts
 from paxos_adapters.udp import sessions
 from paxos_adapters.udp.endpoint import Address
 from paxos_adapters.wire import Authenticated, Keyring, frame, wire

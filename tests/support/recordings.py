@@ -1,15 +1,30 @@
-"""Recordings that say something else than what happened, with checksums that fit all the same."""
+"""Recordings made by hand: servers driven step by step, and lines changed under valid checksums."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from paxos import QuorumSystem, ServerId, server
 from paxos_adapters.coding import dumped
+from paxos_adapters.driving import Driver
+from paxos_adapters.ports import Place
+from paxos_adapters.single import SingleDriver, SingleObserver, single
 from paxos_lab.record import entries
 
 Lines = list[entries.Body]
+
+
+def driven(
+    me: ServerId,
+    quorum: QuorumSystem,
+    observer: SingleObserver[str],
+    disk: Iterable[server.Record[str]] = (),
+    name: str = "",
+) -> SingleDriver[str]:
+    """A server that an observer is told of, step by step."""
+    return Driver(single(), Place(me, name), quorum, disk, observer)
 
 
 def lines(path: Path) -> Lines:

@@ -128,7 +128,7 @@ def _words(effect: object) -> str:
         message = cast("Broadcast[object]", effect).message
         return f"`{type(message).__name__}` to all"
     if isinstance(effect, Tell):
-        return f"`{type(effect.report).__name__}` to the program"
+        return f"`{type(cast('Tell[object]', effect).report).__name__}` to the program"
     return f"`{type(effect).__name__}`"
 
 

@@ -49,7 +49,7 @@ from paxos.server import ServerTimer
 from paxos_adapters import arguments, forks, numbers
 from paxos_adapters.file import FileStore
 from paxos_adapters.guard import Guard
-from paxos_adapters.host import DEFAULT_TIMEOUTS, ServerStopped, Timeouts
+from paxos_adapters.host import ServerStopped
 from paxos_adapters.node.errors import (
     LEFT,
     TOO_LATE,
@@ -67,6 +67,8 @@ from paxos_adapters.node.timers import Alarm, TimerWheel
 from paxos_adapters.node.tolerance import tolerance
 from paxos_adapters.node.values import Found, Values
 from paxos_adapters.ports import Codec, Observer
+from paxos_adapters.single import SingleObserver
+from paxos_adapters.timeouts import DEFAULT_TIMEOUTS, Timeouts, delay_range, drawn
 from paxos_adapters.udp.endpoint import Address, SocketAddress
 from paxos_adapters.udp.errors import check_name
 from paxos_adapters.udp.mesh import Mesh
@@ -93,7 +95,7 @@ class Node(Generic[V]):
         timeouts: Timeouts = DEFAULT_TIMEOUTS,
         random: Random | None = None,
         inline_save_s: float = INLINE_SAVE_S,
-        observer: Observer[bytes] | None = None,
+        observer: SingleObserver[bytes] | None = None,
     ) -> None:
         """The server whose memory ``file`` is; ``addresses`` are those of all members.
 
@@ -134,7 +136,7 @@ class Node(Generic[V]):
         )
         self._timeouts = timeouts
         self._random = Random() if random is None else random
-        self._witness = observer
+        self._observer = observer
         self._questions = PendingRequests(session=int(file.session, 16))
         self._events: deque[tuple[str, server.Event[bytes]]] = deque()
         self._reports: deque[tuple[str, server.Report[bytes]]] = deque()
@@ -175,7 +177,11 @@ class Node(Generic[V]):
 
     async def _open(self) -> None:
         self._registers = Registers(
-            self.me, self.quorum, load=self.file.load, perform=self._perform, observer=self._witness
+            self.me,
+            self.quorum,
+            load=self.file.load,
+            perform=self._perform,
+            observer=self._observer,
         )
         self._registers.reserved(self.file.save([self._registers.block()]))
         await self._mesh.open(self._hear, self._turn, self.guard)
@@ -299,7 +305,7 @@ class Node(Generic[V]):
         """
         wish = SetTimer[ServerTimer](RetryTimer(NO_BALLOT), attempt)
         with suppress(TimeoutError):
-            async with asyncio.timeout(self._timeouts.delay_s(wish, self._random)):
+            async with asyncio.timeout(drawn(delay_range(wish, self._timeouts), self._random)):
                 await self._end.wait()
         if self._stopped is not None:
             raise NoAnswer(name, str(self._stopped)) from self._stopped
@@ -426,7 +432,7 @@ class Node(Generic[V]):
             for member in self._members:
                 self._post(member, name, effect.message)
         elif type(effect) is SetTimer:
-            delay_s = self._timeouts.delay_s(effect, self._random)
+            delay_s = drawn(delay_range(effect, self._timeouts), self._random)
             self._alarms.set(name, effect.timer, delay_s)
         elif type(effect) is Tell:
             self._reports.append((name, effect.report))

@@ -54,7 +54,9 @@ from paxos import (
 from paxos.proposer import Accepting, Preparing
 from paxos.reader import Querying
 from paxos_adapters.file.reserved_rounds import RESERVED, kept, reserved
-from paxos_adapters.ports import Observer
+from paxos_adapters.machine import Process
+from paxos_adapters.ports import Place
+from paxos_adapters.single import SingleObserver, SingleProcess
 
 BLOCK_ROUNDS = 1_000
 MAX_AHEAD = 1 << 40
@@ -124,7 +126,7 @@ class Registers:
         *,
         load: Callable[[str], Saved[server.Record[bytes]]],
         perform: Callable[[str, server.Effect[bytes]], None],
-        observer: Observer[bytes] | None = None,
+        observer: SingleObserver[bytes] | None = None,
     ) -> None:
         """Rounds begin above those that were reserved before; a new block must be saved first.
 
@@ -134,7 +136,7 @@ class Registers:
         self.quorum = quorum
         self._load = load
         self._perform = perform
-        self._witness = observer
+        self._observer = observer
         self._open: OrderedDict[str, Register] = OrderedDict()
         self._waiting: list[Waiting] = []
         self._waiting_bytes = self._bytes = self._leaving = 0
@@ -198,16 +200,19 @@ class Registers:
         try:
             register.state, outbound = server.receive(before, event)
         except InvariantError as broken:
-            if self._witness is not None:
-                self._witness.broke(self.me, name, event, broken)
+            if self._observer is not None:
+                self._observer.failed(Place(self.me, name), event, broken)
             raise
         if _holds_other(register.state, before):
             self._weigh(register)
         if type(event) is From and type(event.message) is Nack:
             self._floor = max(self._floor, event.message.promised.round)
         waits = type(outbound) is AfterSave and not self._is_durable(register, outbound.record)
-        if self._witness is not None:
-            self._witness.took(self.me, name, event, register.state, waits)
+        if self._observer is not None:
+            waiting = (outbound,) if type(outbound) is AfterSave and waits else ()
+            after = Process(register.state, (register.durable,), waiting)
+            at_rest: SingleProcess[bytes] = Process(before, (register.durable,))
+            self._observer.stepped(Place(self.me, name), event, at_rest, after)
         if type(outbound) is AfterSave and waits:
             self._wait(name, register, outbound)
             return
@@ -305,8 +310,9 @@ class Registers:
                 register.leaving = False
                 self._leaving -= 1
                 self._drop(name, register)
-            if self._witness is not None and free:
-                self._witness.saved(self.me, name, 1)
+            if self._observer is not None and free:
+                process: SingleProcess[bytes] = Process(register.state, (register.durable,))
+                self._observer.saved(Place(self.me, name), process, (record,), 1)
             for effect in free:
                 self._perform(name, effect)
         self._full, self._full_bytes = CACHE_SIZE + CACHE_SLACK, CACHE_BYTES + CACHE_SLACK_BYTES
@@ -327,8 +333,8 @@ class Registers:
         memory, max_round = kept((durable, MaxRound(reserved(records))), self._block)
         known = memory, MaxRound(max(max_round.round, self._floor))
         state = server.start(self.me, self.quorum, known)
-        if self._witness is not None:
-            self._witness.began(self.me, name, self.quorum, known)
+        if self._observer is not None:
+            self._observer.started(Place(self.me, name), self.quorum, Process(state, known))
         return Register(state, durable)
 
     def _make_room(self) -> None:
@@ -364,8 +370,8 @@ class Registers:
             self._floor = max(self._floor, register.state.proposer.max_round)
             del self._open[name]
             self._bytes -= register.size_bytes
-            if self._witness is not None:
-                self._witness.ended(self.me, name, "dropped from memory")
+            if self._observer is not None:
+                self._observer.stopped(Place(self.me, name), (), "dropped from memory")
         return is_saved
 
 

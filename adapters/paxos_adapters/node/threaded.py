@@ -25,14 +25,16 @@ from typing import Generic, Self, TypeVar
 from paxos import PaxosError, ServerId
 from paxos_adapters import forks
 from paxos_adapters.file import FileStore
-from paxos_adapters.host import DEFAULT_TIMEOUTS, ServerStopped, Timeouts
+from paxos_adapters.host import ServerStopped
 from paxos_adapters.node.errors import LEFT, NodeClosed, outcome_unknown
 from paxos_adapters.node.node import Node
 from paxos_adapters.node.saving import INLINE_SAVE_S
 from paxos_adapters.node.status import Status
 from paxos_adapters.node.values import Found
-from paxos_adapters.ports import Codec, Observer
+from paxos_adapters.ports import Codec
+from paxos_adapters.single import SingleObserver
 from paxos_adapters.threads import started
+from paxos_adapters.timeouts import DEFAULT_TIMEOUTS, Timeouts
 from paxos_adapters.udp.endpoint import Address, SocketAddress
 from paxos_adapters.wire import Protection
 
@@ -59,7 +61,7 @@ class ThreadedNode(Generic[V]):
         timeouts: Timeouts = DEFAULT_TIMEOUTS,
         random: Random | None = None,
         inline_save_s: float = INLINE_SAVE_S,
-        observer: Observer[bytes] | None = None,
+        observer: SingleObserver[bytes] | None = None,
         loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None,
     ) -> None:
         """Start it, as ``Node`` is made and entered, and wait until it listens.

@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 from attrs import frozen
 
-from paxos_adapters.ports import Observer
+from paxos_adapters.single import SingleObserver
 from paxos_lab.lecture.stage import Stage
 from paxos_lab.machines.protocols import PAXOS, Protocol
 
@@ -32,7 +32,7 @@ class Scenario:
     servers: int
     schedule: Schedule
 
-    def stage(self, observer: Observer[str] | None = None) -> Stage:
+    def stage(self, observer: SingleObserver[str] | None = None) -> Stage:
         """A stage to play it on; ``observer`` is told what happens."""
         return Stage(self.protocol, self.servers, observer)
 

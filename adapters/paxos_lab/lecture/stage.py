@@ -43,11 +43,12 @@ from paxos import (
     server,
 )
 from paxos.errors import assert_never
-from paxos_adapters.memory import Delivery, MemoryStore, ServerDown
-from paxos_adapters.ports import Observer
+from paxos_adapters.driving import Driver
+from paxos_adapters.memory import Delivery, ServerDown
+from paxos_adapters.ports import Place
+from paxos_adapters.single import SingleDriver, SingleObserver, single
 from paxos_lab.draw import Moment
 from paxos_lab.machines.protocols import PAXOS, Event, Protocol, Server
-from paxos_lab.transitions import settle
 
 S1, S2, S3, S4, S5 = (ServerId(number) for number in range(1, 6))
 
@@ -88,7 +89,10 @@ class Stage:
     """
 
     def __init__(
-        self, protocol: Protocol = PAXOS, servers: int = 5, observer: Observer[str] | None = None
+        self,
+        protocol: Protocol = PAXOS,
+        servers: int = 5,
+        observer: SingleObserver[str] | None = None,
     ) -> None:
         self.protocol = protocol
         self.servers = tuple(ServerId(number) for number in range(1, servers + 1))
@@ -96,11 +100,12 @@ class Stage:
         self.history: list[Delivery[Message[str]] | Moment] = []
         self.votes: list[From[Accepted[str]]] = []
         self.claims: list[str] = []
-        self._witness = observer
+        self._machine = single(protocol.receive, protocol.name)
+        self._observer = observer
         if observer is not None:
-            observer.at(0)
-        self._disks = {me: MemoryStore[server.Record[str]]() for me in self.servers}
-        self._states: dict[ServerId, Server] = {me: self._start(me) for me in self.servers}
+            observer.set_time(0)
+        self._drivers = {me: self._start(me, ()) for me in self.servers}
+        self._disks: dict[ServerId, tuple[server.Record[str], ...]] = {}
         self._said: dict[ServerId, Message[str]] = {}
         self._wakes: dict[ServerId, RetryTimer] = {}
         self._beats: dict[ServerId, HeartbeatTimer] = {}
@@ -165,21 +170,18 @@ class Stage:
 
     def crash(self, me: ServerId) -> None:
         """``me`` goes down; what it has saved survives."""
-        self.state(me)
-        del self._states[me]
+        self._disks[me] = self._driver(me).stop("crashed")
+        del self._drivers[me]
         for waiting in self._said, self._wakes, self._beats:
             waiting.pop(me, None)
-        if self._witness is not None:
-            self._witness.ended(me, "", "crashed")
         self.tell(me, f"S{me} crashes")
 
     def restart(self, me: ServerId, *, round_lost: bool = False) -> None:
         """``me`` starts from what it has saved; with ``round_lost``, from all but its MaxRound."""
+        disk = self._disks.get(me) or self._driver(me).process.disk
         if round_lost:
-            kept = [it for it in self._disks[me].load().records if type(it) is not MaxRound]
-            self._disks[me] = MemoryStore()
-            self._disks[me].save(tuple(kept))
-        self._states[me] = self._start(me)
+            disk = tuple(it for it in disk if type(it) is not MaxRound)
+        self._drivers[me] = self._start(me, disk)
         self.tell(me, f"S{me} is back, its round forgotten" if round_lost else f"S{me} is back")
 
     def tell(self, me: ServerId, what: str) -> None:
@@ -200,20 +202,17 @@ class Stage:
 
     def state(self, me: ServerId) -> Server:
         """The state of a server. Raises ServerDown."""
-        if me not in self._states:
-            raise ServerDown(me)
-        return self._states[me]
+        return self._driver(me).process.state
 
     def is_up(self, me: ServerId) -> bool:
         """Whether ``me`` has not crashed."""
-        return me in self._states
+        return me in self._drivers
 
     def acceptor(self, me: ServerId) -> Acceptor[str]:
         """What ``me`` has promised and accepted, or has saved of it if it is down."""
-        if me in self._states:
-            return self._states[me].acceptor
-        saved = [it for it in self._disks[me].load().records if type(it) is Acceptor]
-        return saved[-1] if saved else Acceptor()
+        if me in self._drivers:
+            return self.state(me).acceptor
+        return next((it for it in self._disks[me] if type(it) is Acceptor), Acceptor[str]())
 
     def knows(self, me: ServerId) -> str | None:
         """What ``me`` knows to be chosen."""
@@ -243,29 +242,26 @@ class Stage:
         """The values of the choices."""
         return [choice.chosen.value for choice in self.choices]
 
-    def _start(self, me: ServerId) -> Server:
-        records = self._disks[me].load().records
-        if self._witness is not None:
-            self._witness.began(me, "", self.quorum, records)
-        return server.start(me, self.quorum, records)
+    def _driver(self, me: ServerId) -> SingleDriver[str]:
+        if me not in self._drivers:
+            raise ServerDown(me)
+        return self._drivers[me]
+
+    def _start(self, me: ServerId, disk: tuple[server.Record[str], ...]) -> SingleDriver[str]:
+        return Driver(self._machine, Place(me), self.quorum, disk, self._observer)
 
     def _begin(self, me: ServerId, request: Propose[str] | Inquire, in_round: int) -> None:
-        state = self.state(me)
+        driver, state = self._driver(me), self.state(me)
         seen = proposer.observe(state.proposer, Ballot(in_round - 1, me))
-        self._states[me] = evolve(state, proposer=seen)
-        if self._witness is not None and seen is not state.proposer:
-            self._witness.given(me, "", self._states[me])
+        if seen is not state.proposer:
+            driver.set_state(evolve(state, proposer=seen))
         self._step(me, request)
 
     def _step(self, me: ServerId, event: Event) -> Answers:
-        transition = settle(self.protocol.receive(self.state(me), event))
-        if self._witness is not None:
-            self._witness.at(len(self.history))
-            self._witness.took(me, "", event, transition.state, waits=False)
-        if transition.record is not None:
-            self._disks[me].save((transition.record,))
-        self._states[me] = transition.state
-        answers = (self._carry_out(me, effect) for effect in transition.effects)
+        driver = self._driver(me)
+        if self._observer is not None:
+            self._observer.set_time(len(self.history))
+        answers = (self._carry_out(me, effect) for effect in driver.step(event))
         return tuple(answer for answer in answers if answer is not None)
 
     def _carry_out(self, me: ServerId, effect: server.Effect[str]) -> From[Message[str]] | None:

@@ -29,7 +29,7 @@ from paxos_lab.record.in_flight import Arrival, Sent
 from paxos_lab.record.reading import discard
 from paxos_lab.record.recorder import MAX_BYTES, Recorder
 from paxos_lab.record.replay import Difference, Replay, replay
-from paxos_lab.record.replayer import Place, Step
+from paxos_lab.record.replayer import Key, Step
 from paxos_lab.record.timeline import Arrow, Decided, Kind, Look, Moment, Story, story
 
 __all__ = [
@@ -46,12 +46,12 @@ __all__ = [
     "Freed",
     "Given",
     "Header",
+    "Key",
     "Kind",
     "Known",
     "Look",
     "Moment",
     "OtherFormat",
-    "Place",
     "Recorder",
     "RecordingCorrupted",
     "RecordingError",

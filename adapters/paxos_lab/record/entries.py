@@ -23,7 +23,7 @@ from paxos.ballot import V
 from paxos_adapters.coding import Coder, Json
 from paxos_lab.record.errors import RecordingError
 
-FORMAT = 2
+FORMAT = 3
 SUM = re.compile(rb',"sum":"([0-9a-f]{8})"\}')
 PARTS = ("acceptor", "proposer", "learner", "election")
 """The parts of a server that are compared each by itself."""
@@ -103,9 +103,10 @@ class Known(Generic[V]):
 @final
 @frozen
 class Ended:
-    """It is no more, and ``why``; what it has saved is all that is left of it."""
+    """It has stopped, and ``why``; the first ``durable`` of its waiting steps were saved."""
 
     why: str
+    durable: int = 0
 
 
 What: TypeAlias = Began[V] | Took[V] | Freed | Given[V] | Known[V] | Ended
@@ -212,6 +213,11 @@ def took(event: Json, digests: Digests, waits: bool, raised: str | None) -> Body
     return body
 
 
+def ended(why: str, durable: int) -> Body:
+    """What is written for Ended."""
+    return {"ended": why, "durable": durable} if durable else {"ended": why}
+
+
 def entry_of(body: Body, coder: Coder[V]) -> Entry[V] | Closed:
     """Back to an entry. Raises RecordingError."""
     at_s = body.get("at_s")
@@ -232,7 +238,7 @@ def _what(body: Body, me: int, coder: Coder[V]) -> What[V]:
         records = tuple(coder.record(it) for it in _list(body, "began"))
         return Began(ServerId(coder.number(body.get("me", me))), records)
     if "ended" in body:
-        return Ended(_text(body, "ended"))
+        return Ended(_text(body, "ended"), _count(body, "durable") if "durable" in body else 0)
     if "known" in body:
         return Known(coder.state(body["known"]), _count(body, "waiting"))
     if "given" in body:

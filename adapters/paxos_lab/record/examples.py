@@ -8,12 +8,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
-
-from attrs import define
 
 from paxos import InvariantError, ServerId, server
 from paxos_adapters.codecs import TEXT
+from paxos_adapters.driving import Driver
+from paxos_adapters.ports import Place
+from paxos_adapters.single import SingleDriver, single
 from paxos_lab.explore.counterexamples import (
     Act,
     Counterexample,
@@ -31,18 +33,9 @@ from paxos_lab.record.reading import discard
 from paxos_lab.record.recorder import Recorder
 from paxos_lab.record.replay import Replay, replay
 from paxos_lab.record.replayer import Step
-from paxos_lab.transitions import settle
 
 RUNTIME = "exploration"
 COUNTS = "acceptors", "proposers", "readers", "inquirers", "reads", "ballots", "crashes"
-
-
-@define
-class _Process:
-    """One process, run for real: with all that the explorer leaves out of its states."""
-
-    state: server.Server[str]
-    disk: dict[type, server.Record[str]]
 
 
 def write(path: Path, example: Counterexample) -> None:
@@ -62,51 +55,30 @@ def write(path: Path, example: Counterexample) -> None:
         facts=facts,
         lanes=lanes,
     ) as recorder:
-        recorder.at(0)
-        processes = [
-            _begin(recorder, scope, me, lane, {}) for me, lane in zip(ids, lanes, strict=True)
-        ]
+        recorder.set_time(0)
+        machine = single(scope.protocol.receive, scope.protocol.name)
+        places = [Place(me, lane=lane) for me, lane in zip(ids, lanes, strict=True)]
+        drivers = [Driver(machine, place, scope.quorum, (), recorder) for place in places]
         for number, taken in enumerate(example.run, start=1):
-            recorder.at(number)
-            process = taken.act.process
-            lane = ServerId(process + 1)
-            _take(recorder, scope, lane, processes[process], taken.act)
-            if taken.act.fate is not Fate.GOES_ON:
-                recorder.ended(lane, "", taken.act.fate.value)
-                disk = processes[process].disk
-                processes[process] = _begin(recorder, scope, ids[process], lane, disk)
+            recorder.set_time(number)
+            process, fate = taken.act.process, taken.act.fate
+            disk = _act(drivers[process], taken.act)
+            if fate is not Fate.GOES_ON:
+                drivers[process] = Driver(machine, places[process], scope.quorum, disk, recorder)
     if recorder.failure is not None:
         raise recorder.failure
 
 
-def _begin(
-    recorder: Recorder[str],
-    scope: Scope,
-    me: ServerId,
-    lane: ServerId,
-    disk: dict[type, server.Record[str]],
-) -> _Process:
-    records = tuple(disk.values())
-    recorder.began(me, "", scope.quorum, records, lane=lane)
-    return _Process(server.start(me, scope.quorum, records), disk)
-
-
-def _take(
-    recorder: Recorder[str], scope: Scope, lane: ServerId, process: _Process, act: Act
-) -> None:
-    if act.event is None:
-        return
-    try:
-        taken = settle(scope.protocol.receive(process.state, act.event))
-    except InvariantError as error:
-        recorder.broke(lane, "", act.event, error)
-        return
-    process.state = taken.state
-    recorder.took(lane, "", act.event, taken.state, taken.record is not None)
-    if taken.record is not None:
-        process.disk[type(taken.record)] = taken.record
-        if act.fate is not Fate.UNSENT:
-            recorder.saved(lane, "", 1)
+def _act(driver: SingleDriver[str], act: Act) -> tuple[server.Record[str], ...]:
+    """Take one act; the disk that is left if the process crashes."""
+    if act.event is not None:
+        with suppress(InvariantError):  # The observer is told.
+            driver.take(act.event)
+    if act.fate is not Fate.UNSENT:
+        driver.save()
+    if act.fate is Fate.GOES_ON:
+        return driver.process.disk
+    return driver.stop(act.fate.value, len(driver.process.waiting))
 
 
 def read(path: Path) -> Counterexample:

@@ -15,20 +15,23 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Generic, Self
+from typing import Generic, Self, TypeAlias
 from uuid import uuid4
 
 from attrs import define
 
-from paxos import PaxosError, QuorumSystem, ServerId, server
+from paxos import InvariantError, Message, QuorumSystem, ServerId, server
 from paxos.ballot import V
+from paxos.server import ServerTimer
 from paxos_adapters import numbers
-from paxos_adapters.coding import Coder, CodingError, dumped
+from paxos_adapters.coding import Coder, dumped
+from paxos_adapters.machine import Effect
 from paxos_adapters.outputs import RECORDING, OutputRefused, is_same, move, open_for_writing, remove
-from paxos_adapters.ports import Codec
+from paxos_adapters.ports import Codec, Place
+from paxos_adapters.single import SingleProcess
 from paxos_lab.record import entries
 from paxos_lab.record.entries import PARTS, Body, Digests, Header
 from paxos_lab.record.errors import RecordingError
@@ -38,6 +41,9 @@ _logger = logging.getLogger(__name__)
 
 MAX_BYTES = 64 * 2**20
 """How large FILE may get, and each older one, if nothing else is said."""
+
+Key: TypeAlias = tuple[ServerId, str]
+"""The lane of a server, and the name of a decision."""
 
 MIN_BYTES = 4_096
 ROOM = 32
@@ -97,92 +103,100 @@ class Recorder(Generic[V]):
         self._run = uuid4().hex
         self._part = 0
         self._quorum: QuorumSystem | None = None
-        self._servers: dict[tuple[ServerId, str], _Server[V]] = {}
-        self._introduced: set[tuple[ServerId, str]] = set()
+        self._servers: dict[Key, _Server[V]] = {}
+        self._introduced: set[Key] = set()
         self._sum = self._empty_size = 0
         self._descriptor: int | None = self._open()
 
-    # --- what a witness is told -----------------------------------------------------------------
+    # --- what an observer is told ---------------------------------------------------------------
 
-    def at(self, now_s: float) -> None:
+    def set_time(self, now_s: float) -> None:
         """What comes next happens at ``now_s`` of a virtual time."""
         self._now_s = float(now_s)
 
-    def began(
-        self,
-        me: ServerId,
-        name: str,
-        quorum: QuorumSystem,
-        records: Iterable[server.Record[V]],
-        *,
-        lane: ServerId | None = None,
-    ) -> None:
-        """A server starts from ``records``; it is called by its ``lane`` from here on."""
+    def started(self, place: Place, quorum: QuorumSystem, process: SingleProcess[V]) -> None:
+        """A server starts from its disk."""
         if self._descriptor is None:
             return
         try:
-            known = tuple(records)
-            coded = [self._coder.encode(record) for record in known]
+            coded = [self._coder.encode(record) for record in process.disk]
             if self._quorum is None:
                 self._quorum = quorum
                 self._begin_part()
             elif quorum != self._quorum:
                 raise RecordingError("a recording is of one quorum system, and this is another.")
-            lane = me if lane is None else lane
-            self._introduced.add((lane, name))
-            self._write(lane, name, entries.began(me, lane, coded))
-            self._servers[lane, name] = _Server(server.start(me, quorum, known))
-        except PaxosError as error:
-            if isinstance(error, CodingError):
-                self._give_up(error)
+            self._introduced.add(_key(place))
+            lane = place.server if place.lane is None else place.lane
+            self._write(_key(place), entries.began(place.server, lane, coded))
+            self._servers[_key(place)] = _Server(process.state)
         except Exception as error:
             self._give_up(error)
 
-    def took(
-        self, me: ServerId, name: str, event: server.Event[V], after: server.Server[V], waits: bool
+    def stepped(
+        self,
+        place: Place,
+        event: server.Event[V],
+        before: SingleProcess[V],
+        after: SingleProcess[V],
     ) -> None:
-        """``event`` led to ``after``."""
-        held = self._servers.get((me, name))
+        """``event`` led from ``before`` to ``after``."""
+        held = self._servers.get(_key(place))
         if self._descriptor is None or held is None:
             return
+        waits = len(after.waiting) > len(before.waiting)
         try:
-            changed = self._changed(held.state, after)
-            self._write(me, name, entries.took(self._coder.encode(event), changed, waits, None))
-            held.state = after
+            changed = self._changed(held.state, after.state)
+            coded = self._coder.encode(event)
+            self._write(_key(place), entries.took(coded, changed, waits, None))
+            held.state = after.state
             held.waiting += waits
         except Exception as error:
             self._give_up(error)
 
-    def saved(self, me: ServerId, name: str, steps: int) -> None:
-        """What the first ``steps`` that wait have to say is free."""
-        held = self._servers.get((me, name))
-        if held is not None:
-            self._tell(me, name, {"freed": steps})
-            held.waiting -= steps
-
-    def broke(self, me: ServerId, name: str, event: server.Event[V], error: BaseException) -> None:
-        """``event`` raised ``error``."""
-        if self._descriptor is None or (me, name) not in self._servers:
-            return
+    def state_set(self, place: Place, process: SingleProcess[V]) -> None:
+        """The server is in this state from here on."""
         try:
-            coded = self._coder.encode(event)
-            self._write(me, name, entries.took(coded, {}, False, type(error).__name__))
-        except Exception as failure:
-            self._give_up(failure)
-
-    def given(self, me: ServerId, name: str, state: server.Server[V]) -> None:
-        """The server is in ``state`` from here on."""
-        try:
-            self._tell(me, name, {"given": self._coder.encode(state)})
-            self._servers[me, name] = _Server(state)
+            self._tell(place, {"given": self._coder.encode(process.state)})
+            self._servers[_key(place)] = _Server(process.state)
         except Exception as error:
             self._give_up(error)
 
-    def ended(self, me: ServerId, name: str, why: str) -> None:
-        """The server is no more."""
-        if (me, name) in self._servers:
-            self._tell(me, name, {"ended": why})
-            del self._servers[me, name]
+    def saved(
+        self,
+        place: Place,
+        process: SingleProcess[V],  # noqa: ARG002
+        records: tuple[server.Record[V], ...],  # noqa: ARG002
+        count: int,
+    ) -> None:
+        """What the first ``count`` waiting steps have to say is free; if they waited at all."""
+        held = self._servers.get(_key(place))
+        if held is not None and held.waiting:
+            self._tell(place, {"freed": count})
+            held.waiting -= count
+
+    def sent(
+        self,
+        place: Place,
+        process: SingleProcess[V],
+        effects: tuple[Effect[Message[V], ServerTimer, server.Report[V]], ...],
+    ) -> None:
+        """Follows from the entries before it."""
+
+    def failed(self, place: Place, event: server.Event[V], error: InvariantError) -> None:
+        """``event`` raised ``error``."""
+        if self._descriptor is None or _key(place) not in self._servers:
+            return
+        try:
+            coded = self._coder.encode(event)
+            self._write(_key(place), entries.took(coded, {}, False, type(error).__name__))
+        except Exception as failure:
+            self._give_up(failure)
+
+    def stopped(self, place: Place, records: tuple[server.Record[V], ...], why: str) -> None:
+        """The server has stopped; as many of its waiting steps were durable as ``records``."""
+        if _key(place) in self._servers:
+            self._tell(place, entries.ended(why, len(records)))
+            del self._servers[_key(place)]
 
     # --- the file -------------------------------------------------------------------------------
 
@@ -213,32 +227,33 @@ class Recorder(Generic[V]):
             part: self._coder.digest(now) for part, now in parts if now is not getattr(before, part)
         }
 
-    def _tell(self, me: ServerId, name: str, said: Body) -> None:
+    def _tell(self, place: Place, said: Body) -> None:
         if self._descriptor is not None:
             try:
-                self._write(me, name, said)
+                self._write(_key(place), said)
             except Exception as error:
                 self._give_up(error)
 
-    def _write(self, me: ServerId, name: str, said: Body) -> None:
-        body = self._body(me, name, said)
-        due = [*self._due(me, name), body]
+    def _write(self, key: Key, said: Body) -> None:
+        body = self._body(key, said)
+        due = [*self._due(key), body]
         if self._size > self._empty_size and self._size + _room(due) > self._max_bytes:
             self._rotate()
-            due = [*self._due(me, name), body]
-        self._introduced.add((me, name))
+            due = [*self._due(key), body]
+        self._introduced.add(key)
         for it in due:
             self._append(it)
 
-    def _due(self, me: ServerId, name: str) -> Iterator[bytes]:
+    def _due(self, key: Key) -> Iterator[bytes]:
         """What stands in a file before the first line about a server: its whole state."""
-        held = self._servers.get((me, name))
-        if held is not None and (me, name) not in self._introduced:
+        held = self._servers.get(key)
+        if held is not None and key not in self._introduced:
             state = self._coder.encode(held.state)
-            yield self._body(me, name, {"known": state, "waiting": held.waiting})
+            yield self._body(key, {"known": state, "waiting": held.waiting})
 
-    def _body(self, me: ServerId, name: str, said: Body) -> bytes:
-        head: Body = {"at_s": self._time_s(), "server": me, "name": name}
+    def _body(self, key: Key, said: Body) -> bytes:
+        lane, name = key
+        head: Body = {"at_s": self._time_s(), "server": lane, "name": name}
         return dumped(head | said)
 
     def _time_s(self) -> float:
@@ -320,6 +335,10 @@ class Recorder(Generic[V]):
             os.close(self._descriptor)
             self._descriptor = None
         self._servers.clear()
+
+
+def _key(place: Place) -> Key:
+    return place.server if place.lane is None else place.lane, place.name
 
 
 def _room(bodies: Sequence[bytes]) -> int:

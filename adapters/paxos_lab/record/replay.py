@@ -22,7 +22,7 @@ from paxos_lab.record.errors import RecordingError
 from paxos_lab.record.fingerprint import differing
 from paxos_lab.record.in_flight import Sent
 from paxos_lab.record.reading import Line, Torn, parts, read
-from paxos_lab.record.replayer import Differs, Disk, Place, Player, Step
+from paxos_lab.record.replayer import Differs, Disk, Key, Player, Step
 
 ENDED, KILLED = "ended with its program", "killed: its program starts again"
 
@@ -60,8 +60,8 @@ class Replay:
 
     headers: list[Header] = Factory(list[Header])
     steps: list[Step[str]] = field(factory=list[Step[str]])
-    states: dict[Place, server.Server[str]] = field(factory=dict[Place, server.Server[str]])
-    disks: dict[Place, Disk] = field(factory=dict[Place, Disk])
+    states: dict[Key, server.Server[str]] = field(factory=dict[Key, server.Server[str]])
+    disks: dict[Key, Disk] = field(factory=dict[Key, Disk])
     on_the_way: list[Sent[str]] = field(factory=list[Sent[str]])
     difference: Difference | None = None
     torn: list[Path] = Factory(list[Path])
@@ -130,7 +130,7 @@ class _Source:
     def __init__(self, path: Path, coder: Coder[str]) -> None:
         self.path = path
         self.header: Header | None = None
-        self.places: set[Place] = set()
+        self.places: set[Key] = set()
         self.is_closed = False
         self._lines = (line for part in parts(path) for line in read(part, coder))
         self.head = next(self._lines, None)

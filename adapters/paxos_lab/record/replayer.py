@@ -44,7 +44,7 @@ from paxos_lab.record.entries import (
 from paxos_lab.record.in_flight import Arrival, Post, Sent
 from paxos_lab.transitions import Transition, settle
 
-Place: TypeAlias = tuple[ServerId, str]
+Key: TypeAlias = tuple[ServerId, str]
 """The lane of a server, and the name of a decision."""
 
 Disk: TypeAlias = dict[type, server.Record[str]]
@@ -107,14 +107,14 @@ class Player:
     def __init__(self, coder: Coder[str], quorum: QuorumSystem) -> None:
         self.quorum = quorum
         self.post = Post(coder)
-        self.disks: dict[Place, Disk] = {}
+        self.disks: dict[Key, Disk] = {}
         self._coder = coder
-        self._lives: dict[Place, _Life] = {}
+        self._lives: dict[Key, _Life] = {}
         self._steps = self._sent = 0
         self._now_s = 0.0
 
     @property
-    def states(self) -> dict[Place, server.Server[str]]:
+    def states(self) -> dict[Key, server.Server[str]]:
         """The servers that are there."""
         return {place: life.state for place, life in self._lives.items()}
 
@@ -171,13 +171,13 @@ class Player:
         self.post.send(step.sent)
         return step
 
-    def end(self, places: Iterable[Place], why: str, receive: Receive) -> Iterator[Step[str]]:
+    def end(self, places: Iterable[Key], why: str, receive: Receive) -> Iterator[Step[str]]:
         """Those of ``places`` that are there are no more."""
         for lane, name in sorted(places):
             if (lane, name) in self._lives:
                 yield self.play(Entry(self._now_s, lane, name, Ended(why)), receive)
 
-    def _begin(self, place: Place, what: Began[str]) -> None:
+    def _begin(self, place: Key, what: Began[str]) -> None:
         self._lives.pop(place, None)
         self.disks[place] = {type(record): record for record in what.records}
         try:
@@ -186,7 +186,7 @@ class Player:
             return  # As it was then: such a server does not come up.
         self._lives[place] = _Life(state, self._digests(state), deque())
 
-    def _know(self, place: Place, what: Known[str]) -> None:
+    def _know(self, place: Key, what: Known[str]) -> None:
         """At the beginning of a file: new to us, or in the state in which we know it."""
         digests, life = self._digests(what.state), self._lives.get(place)
         if life is not None:

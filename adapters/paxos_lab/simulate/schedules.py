@@ -23,6 +23,7 @@ from paxos import (
     Accept,
     Accepted,
     Acceptor,
+    AfterSave,
     Answer,
     Ballot,
     Broadcast,
@@ -38,6 +39,7 @@ from paxos import (
     Prepare,
     Promise,
     Propose,
+    QuorumSystem,
     Read,
     ReadId,
     ServerId,
@@ -48,8 +50,10 @@ from paxos import (
     server,
 )
 from paxos.errors import assert_never
+from paxos_adapters.machine import Process
 from paxos_adapters.memory import Delivery
-from paxos_adapters.ports import Observer
+from paxos_adapters.ports import Place
+from paxos_adapters.single import SingleObserver, SingleProcess
 from paxos_lab.draw import Moment
 from paxos_lab.machines.protocols import Event, Server
 from paxos_lab.rules import (
@@ -127,7 +131,7 @@ def _without_a_pair(setup: Setup, best: Played, rule: str) -> Played | None:
     return None
 
 
-def play(setup: Setup, acts: Iterable[Act], observer: Observer[str] | None = None) -> Played:
+def play(setup: Setup, acts: Iterable[Act], observer: SingleObserver[str] | None = None) -> Played:
     """Play ``acts`` in order, up to the first broken rule, without those that are impossible.
 
     ``observer`` is told what happens, and the ticks.
@@ -160,14 +164,44 @@ class _Actor:
     wakes: set[server.ServerTimer] = Factory(set[server.ServerTimer])
 
 
+@frozen
+class _Tells:
+    """Tells an observer of the steps of a schedule."""
+
+    observer: SingleObserver[str]
+    quorum: QuorumSystem
+
+    def at(self, now_s: float) -> None:
+        self.observer.set_time(now_s)
+
+    def began(self, me: ServerId, records: tuple[server.Record[str], ...]) -> None:
+        process: SingleProcess[str] = Process(server.start(me, self.quorum, records), records)
+        self.observer.started(Place(me), self.quorum, process)
+
+    def took(self, me: ServerId, event: Event, before: Server, taken: Taken) -> None:
+        waiting = () if taken.record is None else (AfterSave(taken.record, taken.effects),)
+        at_rest = Process[Server, server.Record[str], server.Effect[str]](before, ())
+        self.observer.stepped(Place(me), event, at_rest, Process(taken.state, (), waiting))
+
+    def saved(self, me: ServerId, batch: list[Taken]) -> None:
+        records = tuple(it.record for it in batch if it.record is not None)
+        self.observer.saved(Place(me), Process(batch[-1].state, records), records, len(batch))
+
+    def broke(self, me: ServerId, event: Event, error: InvariantError) -> None:
+        self.observer.failed(Place(me), event, error)
+
+    def ended(self, me: ServerId, why: str) -> None:
+        self.observer.stopped(Place(me), (), why)
+
+
 class _Stage:
     """What was sent, accepted, chosen and reported so far, and by whom."""
 
-    def __init__(self, setup: Setup, observer: Observer[str] | None) -> None:
+    def __init__(self, setup: Setup, observer: SingleObserver[str] | None) -> None:
         self.setup = setup
-        self.observer = observer
+        self.observer = None if observer is None else _Tells(observer, setup.quorum)
         if observer is not None:
-            observer.at(0)
+            observer.set_time(0)
         self.actors = {me: _Actor(self._start(me, ())) for me in sorted(setup.quorum.members)}
         self.history: list[Delivery[Message[str]] | Moment] = []
         self.sent: set[tuple[ServerId, From[Message[str]]]] = set()
@@ -210,11 +244,11 @@ class _Stage:
             return True
         except InvariantError as error:
             if self.observer is not None:
-                self.observer.broke(me, "", event, error)
+                self.observer.broke(me, event, error)
             self._break(me, UNDISTURBED)
             return True
         if self.observer is not None:
-            self.observer.took(me, "", event, taken.state, taken.record is not None)
+            self.observer.took(me, event, state, taken)
         self._never_back(me, state, taken.state)
         if taken.record is not None and (actor.batch or fate is Fate.SAVES_SLOWLY):
             actor.state = taken.state
@@ -227,7 +261,7 @@ class _Stage:
             return self._crash(me, actor, fate)
         actor.state = taken.state
         if self.observer is not None and taken.record is not None:
-            self.observer.saved(me, "", 1)
+            self.observer.saved(me, [taken])
         self._release(me, actor, taken)
         return True
 
@@ -242,7 +276,7 @@ class _Stage:
             return self._crash(me, actor, fate)
         self._show(me, fate)
         if self.observer is not None:
-            self.observer.saved(me, "", len(batch))
+            self.observer.saved(me, batch)
         for taken in batch:
             self._release(me, actor, taken)
         return True
@@ -251,7 +285,7 @@ class _Stage:
         actor.state = None
         actor.batch.clear()
         if self.observer is not None:
-            self.observer.ended(me, "", fate.value)
+            self.observer.ended(me, fate.value)
         return self._show(me, fate)
 
     def _restart(self, me: ServerId, actor: _Actor, fate: Fate) -> bool:
@@ -270,7 +304,7 @@ class _Stage:
 
     def _start(self, me: ServerId, records: tuple[server.Record[str], ...]) -> Server:
         if self.observer is not None:
-            self.observer.began(me, "", self.setup.quorum, records)
+            self.observer.began(me, records)
         return server.start(me, self.setup.quorum, records)
 
     def _can_come(self, me: ServerId, actor: _Actor, event: Event) -> bool:

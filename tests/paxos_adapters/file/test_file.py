@@ -63,6 +63,8 @@ from paxos_adapters.file import (
 from paxos_adapters.file import store as store_module
 from paxos_adapters.host import Host
 from paxos_adapters.memory import Clock, MemoryTimer, MemoryTransport, Network
+from paxos_adapters.ports import Ports
+from paxos_adapters.single import SingleHost, single
 from tests.support.files import (
     ACCEPTED,
     LATER,
@@ -151,12 +153,9 @@ class TestSaving:
     def test_a_host_runs_on_it(self, path: Path) -> None:
         network, clock = Network[Message[bytes]](), Clock()
         with FileStore.create(path, cluster="demo", server=ONE, quorum=majority([ONE])) as file:
-            host = Host(
-                ONE,
-                file.quorum,
-                store=file.decision("leader"),
-                transport=MemoryTransport(ONE, network),
-                timer=MemoryTimer(ONE, clock),
+            transport, timer = MemoryTransport(ONE, network), MemoryTimer(ONE, clock)
+            host: SingleHost[bytes] = Host(
+                single(), ONE, file.quorum, Ports(transport, timer, file.decision("leader"))
             )
             reports = list(host.receive(Propose(b"red")))
             while network.queue:

@@ -17,7 +17,7 @@ from paxos import NO_BALLOT, Acceptor, Ballot, MaxRound, Read, ReadId, ServerId,
 from paxos_adapters.codecs import TEXT
 from paxos_adapters.file import FileStore, StoreCorrupted, store
 from paxos_adapters.file.reserved_rounds import RESERVED
-from paxos_adapters.host import ServerStopped, Timeouts
+from paxos_adapters.host import ServerStopped
 from paxos_adapters.node import (
     BadName,
     DatagramTransport,
@@ -34,6 +34,7 @@ from paxos_adapters.node import (
     pending,
 )
 from paxos_adapters.node.registers import BLOCK_ROUNDS
+from paxos_adapters.timeouts import Timeouts
 from paxos_adapters.udp import mesh, peer
 from paxos_adapters.udp.endpoint import Address, Endpoint, SocketAddress
 from paxos_adapters.wire import Authenticated, Key, Keyring, Protection, TooLarge
@@ -145,13 +146,13 @@ class Reads:
     def __init__(self) -> None:
         self.ids: list[ReadId] = []
 
-    def took(self, *told: object, **_: object) -> None:
+    def stepped(self, *told: object, **_: object) -> None:
         self.ids.extend(it.id for it in told if isinstance(it, Read))
 
     def ignore(self, *_: object, **__: object) -> None:
         pass
 
-    at = began = given = saved = broke = ended = ignore
+    set_time = started = state_set = saved = sent = failed = stopped = ignore
 
 
 def test_no_id_of_a_read_is_used_again_not_even_after_a_restart(tmp_path: Path) -> None:

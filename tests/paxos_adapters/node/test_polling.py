@@ -29,6 +29,8 @@ from paxos.proposer import Idle
 from paxos.server import ServerTimer
 from paxos_adapters.host import Host
 from paxos_adapters.memory import MemoryStore
+from paxos_adapters.ports import Ports
+from paxos_adapters.single import SingleHost, single
 
 Event: TypeAlias = server.Event[str]
 S1 = ServerId(1)
@@ -45,8 +47,8 @@ class Port:
     def send(self, receiver: ServerId, message: Message[str]) -> None:
         self.world.send(self.me, receiver, message)
 
-    def set_timer(self, wake: ServerTimer, delay_s: float) -> None:
-        self.world.later(self.me, wake, delay_s)
+    def set_timer(self, timer: ServerTimer, delay_s: float) -> None:
+        self.world.later(self.me, timer, delay_s)
 
 
 class World:
@@ -80,11 +82,11 @@ class World:
         for me in self.members * readers:
             self.later(me, None, self.random.random() * delay_s)
 
-    def _host(self, me: ServerId) -> Host[str]:
+    def _host(self, me: ServerId) -> SingleHost[str]:
         port = Port(me, self)
         store = MemoryStore[server.Record[str]]()
         quorum = majority(self.members)
-        return Host(me, quorum, store=store, transport=port, timer=port, random=self.random)
+        return Host(single(), me, quorum, Ports(port, port, store), random=self.random)
 
     def later(self, me: ServerId, event: Event | None, delay_s: float) -> None:
         """Something happens to a server: an event, or a reader asks (None)."""

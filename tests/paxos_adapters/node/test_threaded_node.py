@@ -22,7 +22,7 @@ from paxos import ServerId, majority
 from paxos_adapters.codecs import TEXT
 from paxos_adapters.file import FileStore, StoreError
 from paxos_adapters.forks import Forked
-from paxos_adapters.host import ServerStopped, Timeouts
+from paxos_adapters.host import ServerStopped
 from paxos_adapters.node import (
     BadName,
     Found,
@@ -33,6 +33,7 @@ from paxos_adapters.node import (
     OutcomeUnknown,
     ThreadedNode,
 )
+from paxos_adapters.timeouts import Timeouts
 from paxos_adapters.udp.endpoint import AddressError
 from paxos_adapters.wire import TooLarge
 from tests.paxos_adapters.node.test_node import IDS, QUICK, free_addresses
