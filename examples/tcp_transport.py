@@ -70,7 +70,7 @@ class TcpTransport:
         """Queue ``message``. Raises UnknownServer, and WireError for what is out of bounds."""
         if receiver not in self._outboxes:
             raise UnknownServer(receiver, self._outboxes.keys())
-        body = batch([pack("", message)])
+        body = batch([pack("leader", message)])
         outbox = self._outboxes[receiver]
         outbox.frames.append(len(body).to_bytes(4) + body)
         outbox.filled.set()

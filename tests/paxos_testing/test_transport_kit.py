@@ -220,7 +220,7 @@ def test_the_example_refuses_bytes_that_are_no_messages() -> None:
 
 
 def frame(message: Message[bytes]) -> bytes:
-    body = batch([pack("", message)])
+    body = batch([pack("leader", message)])
     return len(body).to_bytes(4) + body
 
 

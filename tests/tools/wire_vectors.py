@@ -198,6 +198,7 @@ def told(control: Control) -> Said:
 
 READ, LAST_READ = ReadId(0x0123456789ABCDEF, 5), ReadId(MAX_READ, MAX_READ)
 BALLOT, LAST = Ballot(3, ONE), Ballot(MAX_ROUND, ServerId(MAX_SERVER))
+LAST_READS = Query(LAST_READ), Answer(LAST_READ, Proposal(LAST, b""))
 LARGE = Accept(BALLOT, bytes(range(256)) * 9)
 EACH: list[Message[bytes]] = [
     Prepare(BALLOT),
@@ -230,8 +231,8 @@ SEALED: list[tuple[str, list[Line]]] = [
     ("all of them together", [("leader", it) for it in EACH]),
     ("control messages and another one", [*CONTROLS, ("leader", Heartbeat())]),
     ("sixteen messages", [(f"{it}", Heartbeat()) for it in range(16)]),
-    ("the highest ballot", [("", Promise(LAST, Proposal(LAST, b"")))]),
-    ("the last read", [("", Query(LAST_READ)), ("", Answer(LAST_READ, Proposal(LAST, b"")))]),
+    ("the highest ballot", [("leader", Promise(LAST, Proposal(LAST, b"")))]),
+    ("the last read", [("leader", it) for it in LAST_READS]),
     ("a name that is not ASCII", [("Führung", Heartbeat())]),
     ("a value in three parts, then a heartbeat", [("leader", LARGE), ("leader", Heartbeat())]),
 ]
@@ -323,8 +324,9 @@ def hostile() -> list[Refused]:
         "round 0": tagged(msgspec.msgpack.encode([[1, "leader", 0, 1]])),
         "round 2^63": tagged(msgspec.msgpack.encode([[1, "leader", 1 << 63, 1]])),
         "a server above 2^32 - 1": tagged(msgspec.msgpack.encode([[1, "leader", 1, 1 << 32]])),
+        "a name of no byte": tagged(msgspec.msgpack.encode([[7, ""]])),
         "a name of 256 bytes": tagged(msgspec.msgpack.encode([[7, "d" * 256]])),
-        "257 messages": tagged(msgspec.msgpack.encode([[7, ""]] * 257)),
+        "257 messages": tagged(msgspec.msgpack.encode([[7, "d"]] * 257)),
         "an unknown message": tagged(msgspec.msgpack.encode([[14, "leader"]])),
         "a ping that names a decision": tagged(msgspec.msgpack.encode([[10, "leader"]])),
         "a ping of number -1": tagged(msgspec.msgpack.encode([[10, -1, None]])),

@@ -15,7 +15,7 @@
     [13, first, parts]                             Missing; bit n of parts stands for part n
 
 - The last four name no decision. They are about sessions, see ``control.py``, and about parts that
-  were lost, see ``resending.py``.
+  were lost, see ``resending.py``. No other message stands in for them: a name is never empty.
 - A decision is a string, a value is binary. The wire looks into neither.
 - The structs are mapped to and from the messages of the core by hand, and no further: what comes
   out has its types and its bounds, or is refused.
@@ -175,6 +175,8 @@ _DECODER = msgspec.msgpack.Decoder(list[_Struct])
 def pack(decision: str, message: Message[bytes]) -> bytes:
     """One line of a batch. Raises TooLarge, OutOfBounds, NotBytes."""
     size = len(decision.encode())
+    if not size:
+        raise OutOfBounds("the size of a decision's name", size, 1, MAX_NAME_BYTES)
     if size > MAX_NAME_BYTES:
         raise TooLarge("the name of a decision", size, MAX_NAME_BYTES)
     return _ENCODER.encode(_struct(decision, message))
@@ -335,7 +337,7 @@ def _session(session: bytes) -> str:
 
 
 def _name(struct: _About) -> str:
-    if len(struct.decision.encode()) > MAX_NAME_BYTES:
+    if not 1 <= len(struct.decision.encode()) <= MAX_NAME_BYTES:
         raise RejectedDatagram(Reason.OUT_OF_BOUNDS)
     return struct.decision
 

@@ -25,7 +25,7 @@ from paxos_adapters.file import (
 from paxos_adapters.file.mark import unfinished
 from tests.support.files import PROMISED, copied, create, loaded, mark_of, reopen
 
-NO_SERVERS = 65_534
+NOBODY = 65_534
 SIDES = "", "-mark", "-wal", "-shm"
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user")
 
@@ -89,8 +89,8 @@ def test_another_user_can_neither_read_it_nor_lock_it(path: Path) -> None:
     program = f"""
 import fcntl, os
 os.setgroups([])
-os.setresgid({NO_SERVERS}, {NO_SERVERS}, {NO_SERVERS})
-os.setresuid({NO_SERVERS}, {NO_SERVERS}, {NO_SERVERS})
+os.setresgid({NOBODY}, {NOBODY}, {NOBODY})
+os.setresuid({NOBODY}, {NOBODY}, {NOBODY})
 for side in {SIDES!r}:
     try:
         file = os.open({str(path)!r} + side, os.O_RDONLY)
@@ -167,7 +167,7 @@ def test_a_planted_link_is_not_followed_by_an_opening(path: Path, side: str) -> 
 @needs_root
 def test_a_file_of_another_user_does_not_become_the_mark(path: Path) -> None:
     unfinished(path).touch()
-    os.chown(unfinished(path), NO_SERVERS, NO_SERVERS)
+    os.chown(unfinished(path), NOBODY, NOBODY)
     with pytest.raises(StoreUnavailable, match="belongs to another user"):
         create(path)
     assert not path.exists()

@@ -116,7 +116,7 @@ def test_every_message_comes_out_as_it_went_in(way: str) -> None:
         assert heard(two, one.seal(message)) == [("leader", message)]
 
 
-@pytest.mark.parametrize("name", ["", "d", "d" * MAX_NAME_BYTES, "\N{BEER MUG}" * 63, "\0"])
+@pytest.mark.parametrize("name", ["d", "d" * MAX_NAME_BYTES, "\N{BEER MUG}" * 63, "\0"])
 def test_every_name_comes_out_as_it_went_in(name: str) -> None:
     (datagram,) = End(ONE).wire.seal(TWO, [(name, BEAT)])
 
@@ -281,7 +281,7 @@ def test_small_messages_never_go_in_parts(size: int) -> None:
 
 
 def test_a_datagram_carries_a_bounded_number_of_messages() -> None:
-    beats = [("", BEAT)] * (MAX_MESSAGES + 1)
+    beats = [("d", BEAT)] * (MAX_MESSAGES + 1)
     datagrams = End(ONE).wire.seal(TWO, beats)
 
     two = End(TWO)
@@ -347,6 +347,15 @@ def test_what_is_too_large_is_not_sent(
         one.wire.seal(TWO, [("d", VALUE), (name, message)])
 
     assert (caught.value.size, caught.value.most) == (size, most)
+    assert sequence(*one.seal(BEAT)) == 1
+
+
+def test_a_name_of_no_byte_is_not_sent() -> None:
+    """Nothing but a message about a decision has the form of one."""
+    one = End(ONE)
+    with pytest.raises(OutOfBounds, match="the size of a decision's name is 0"):
+        one.wire.seal(TWO, [("", BEAT)])
+
     assert sequence(*one.seal(BEAT)) == 1
 
 

@@ -83,6 +83,7 @@ def reason(body: object) -> Reason:
 OUT_OF_BOUNDS: list[object] = [
     [],
     [[7, "d"]] * (MAX_MESSAGES + 1),
+    [[7, ""]],
     [[7, "d" * (MAX_NAME_BYTES + 1)]],
     [[7, "\N{BEER MUG}" * 64]],
     [[1, "d", 0, 1]],
