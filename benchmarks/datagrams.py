@@ -1,8 +1,8 @@
 """Microseconds to seal and to open a datagram of the wire: ``make bench``.
 
 One Accept with a value of 64 bytes, as a node does it: messages to bytes, and bytes to messages,
-with presence, sequence and window. Each figure is the best of many short runs, since a busy machine
-only ever adds to it; the three ways take turns.
+with disk status, sequence and window. Each figure is the best of many short runs, since a busy
+machine only ever adds to it; the three ways take turns.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from paxos_adapters.wire import (
 )
 
 ONE, TWO = ServerId(1), ServerId(2)
-PRESENCE = DiskStatus("ab" * 8, 20, "cd" * 8, 10)
+DISK_STATUS = DiskStatus("ab" * 8, 20, "cd" * 8, 10)
 MESSAGES = [("leader", Accept(Ballot(3, ONE), b"v" * 64))]
 KEYRING = Keyring((Key(bytes(range(32))),))
 WAYS: Sequence[Protection] = Checksummed(), Authenticated(KEYRING), Encrypted(KEYRING)
@@ -42,8 +42,8 @@ def wire(me: ServerId, way: Protection) -> Wire:
         members={ONE, TWO},
         digest=bytes(8),
         protection=way,
-        presence=lambda _: PRESENCE,
-        registered=lambda _: PRESENCE.session,
+        disk_status=lambda _: DISK_STATUS,
+        registered=lambda _: DISK_STATUS.session,
     )
 
 

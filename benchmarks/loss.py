@@ -30,7 +30,7 @@ from paxos_adapters.file import FileStore
 from paxos_adapters.node import Node, OutcomeUnknown
 from paxos_adapters.udp.endpoint import Address, Endpoint, SocketAddress
 from paxos_adapters.wire import resending
-from paxos_adapters.wire.bounds import MAX_ASKED, MAX_VALUE_BYTES
+from paxos_adapters.wire.bounds import MAX_REQUESTS, MAX_VALUE_BYTES
 
 IDS = tuple(map(ServerId, (1, 2, 3)))
 SHARES = 0.0, 0.01, 0.03, 0.05, 0.10
@@ -98,7 +98,7 @@ def measure(share: float, times: int, values: int) -> tuple[str, ...]:
         loss.send(endpoint, datagram, place)
 
     folder = TemporaryDirectory(prefix="paxos-loss-")
-    asked = patch.object(resending, "MAX_ASKED", times)
+    asked = patch.object(resending, "MAX_REQUESTS", times)
     with asked, patch.object(Endpoint, "send", lossy), folder as name:
         took_s = asyncio.run(propose(Path(name), values))
     chosen = sorted(it for it in took_s if it is not None)
@@ -114,7 +114,7 @@ def main(values: int) -> None:
     for heading in ("lost", *("chosen", "median, ms", "longest, ms", "datagrams each") * 2):
         table.add_column(heading, justify="right")
     for share in SHARES:
-        halves = (measure(share, times, values) for times in (0, MAX_ASKED))
+        halves = (measure(share, times, values) for times in (0, MAX_REQUESTS))
         table.add_row(f"{share:.0%}", *(cell for half in halves for cell in half))
     Console(width=140).print(table)
 

@@ -23,7 +23,7 @@ from attrs import frozen
 
 from paxos import Message, ServerId, UnknownServer
 from paxos_adapters.wire import RejectedDatagram
-from paxos_adapters.wire.body import batch, pack, unpack
+from paxos_adapters.wire.body import decode_messages, encode_batch, encode_message
 from paxos_adapters.wire.bounds import MAX_NAME_BYTES, MAX_VALUE_BYTES
 
 Addresses: TypeAlias = Mapping[ServerId, tuple[str, int]]
@@ -70,7 +70,7 @@ class TcpTransport:
         """Queue ``message``. Raises UnknownServer, and WireError for what is out of bounds."""
         if receiver not in self._outboxes:
             raise UnknownServer(receiver, self._outboxes.keys())
-        body = batch([pack("leader", message)])
+        body = encode_batch([encode_message("leader", message)])
         outbox = self._outboxes[receiver]
         outbox.frames.append(len(body).to_bytes(4) + body)
         outbox.filled.set()
@@ -117,7 +117,7 @@ class TcpTransport:
                 size = int.from_bytes(await reader.readexactly(4))
                 if size > MAX_FRAME_BYTES:
                     break
-                for _, message in unpack(await reader.readexactly(size)):
+                for _, message in decode_messages(await reader.readexactly(size)):
                     self._deliver(sender, message)
         except (OSError, IncompleteReadError, RejectedDatagram):
             pass  # whoever it was dials again

@@ -2,7 +2,7 @@
 
     name = "demo"
     keyring = "keyring"         # left out: without a key, on loopback addresses only
-    protection = "signed"       # or "encrypted", which needs the extra aead
+    protection = "authenticated" # or "encrypted", which needs the extra aead
     membership = "3f9c..."      # drawn by paxos members for a change of members; at first none
 
     [[servers]]
@@ -43,7 +43,7 @@ from paxos_adapters.wire.bounds import MAX_NAME_BYTES, MAX_SERVER
 MAX_SERVERS = MAX_DEPLOYED
 MAX_FILE_BYTES = 1 << 20
 BOMS = codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE
-PROTECTIONS = "signed", "encrypted"
+PROTECTIONS = "authenticated", "encrypted"
 HEADING = "# Which servers there are. The same on every machine; see docs/operating.md."
 
 

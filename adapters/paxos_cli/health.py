@@ -37,7 +37,7 @@ def tolerance(status: Status) -> str:
 
 def heard(peer: Peer) -> str:
     """When a peer was heard last."""
-    return "never" if peer.heard_s is None else f"{_seconds(peer.heard_s)} ago"
+    return "never" if peer.received_s is None else f"{_seconds(peer.received_s)} ago"
 
 
 def trip(peer: Peer) -> str:
@@ -85,7 +85,7 @@ def _silence(peer: Peer) -> str:
         return "it answers, and waits until enough servers have acknowledged its session"
     if peer.is_one_way:
         return "it speaks, and does not answer: it may not hear this server"
-    return "never heard" if peer.heard_s is None else f"silent for {_seconds(peer.heard_s)}"
+    return "never heard" if peer.received_s is None else f"silent for {_seconds(peer.received_s)}"
 
 
 def warnings(status: Status) -> Iterator[str]:
@@ -120,7 +120,7 @@ def _warning(me: ServerId, it: ServerId, peer: Peer) -> str | None:
     at = format_address(peer.address)
     if not peer.is_found:
         return f"Server {it}: nobody knows where {at} is. Is the address right?"
-    if peer.heard_s is None:
+    if peer.received_s is None:
         return (
             f"Server {it} was never heard at {at} since server {me} was started. Does it run? Is "
             "its address the same in the file of either?"

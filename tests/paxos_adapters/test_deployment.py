@@ -59,10 +59,13 @@ def test_what_it_says(tmp_path: Path) -> None:
         (f'name = "{"x" * 256}"\n{SERVER}', "name: it takes 1 to 255 bytes"),
         ('name = "x"\nkeyrign = "k"\n' + SERVER, "unknown field `keyrign`"),
         ('name = "x"\n' + SERVER + 'adress = "y"', "servers[0]: Object contains unknown field"),
-        ('name = "x"\nprotection = "signed"\n' + SERVER, "protection: 'signed' takes a keyring"),
+        (
+            'name = "x"\nprotection = "authenticated"\n' + SERVER,
+            "protection: 'authenticated' takes a keyring",
+        ),
         (
             'name = "x"\nkeyring = "k"\nprotection = "none"\n' + SERVER,
-            "protection: 'none' is none. Write 'signed' or 'encrypted'.",
+            "protection: 'none' is none. Write 'authenticated' or 'encrypted'.",
         ),
         ('name = "x"\n' + SERVER + SERVER.replace("127.0.0.1", "::"), "write an IPv6 address in"),
         ('name = "x"\n' + SERVER + SERVER.replace(":1", ":2"), "2 of them have the id 1"),
@@ -175,7 +178,7 @@ class TestKeys:
         assert read(path).protection() is None
 
     @pytest.mark.parametrize(
-        ("word", "kind"), [("signed", Authenticated), ("encrypted", Encrypted)]
+        ("word", "kind"), [("authenticated", Authenticated), ("encrypted", Encrypted)]
     )
     def test_with_one(
         self, tmp_path: Path, word: str, kind: type[Authenticated | Encrypted]
@@ -256,7 +259,11 @@ def tables(flaws: bool) -> st.SearchStrategy[Sequence[Table]]:
         {"name": st.just("demo") | (st.text(max_size=300) if flaws else none)},
         optional={
             "keyring": file | wrong,
-            **({"protection": st.sampled_from(["signed", "encrypted"]) | wrong} if flaws else {}),
+            **(
+                {"protection": st.sampled_from(["authenticated", "encrypted"]) | wrong}
+                if flaws
+                else {}
+            ),
         },
     )
     servers = st.lists(server, min_size=0 if flaws else 1, max_size=3)

@@ -83,7 +83,7 @@ BOUNDED = {
     "paxos_adapters/file/reading.py": "while a file is opened: a line for each so many rows",
     "paxos_adapters/file/store.py": "once, when it is closed",
     "paxos_adapters/file/turns.py": "when a save begins to wait for another process, or goes on",
-    "paxos_adapters/udp/mesh.py": "a peer that has lost its disk: once in TELL_S for each",
+    "paxos_adapters/udp/mesh.py": "a peer that has lost its disk: once in WARN_S for each",
     "paxos_adapters/node/node.py": "once, when it stops for good",
     "paxos_adapters/udp/transport.py": "once, when it stops for good",
     "paxos_lab/record/recorder.py": "once, when a recording ends",

@@ -27,7 +27,7 @@ from paxos_adapters.file import FileStore
 from paxos_adapters.memory import MemoryTransport, Network
 from paxos_adapters.node import DatagramTransport
 from paxos_adapters.wire import TooLarge
-from paxos_adapters.wire.body import batch, pack
+from paxos_adapters.wire.body import encode_batch, encode_message
 from paxos_testing import Deliver, TransportKit, traffic, transports
 from tests.support.free_ports import free_ports
 
@@ -220,7 +220,7 @@ def test_the_example_refuses_bytes_that_are_no_messages() -> None:
 
 
 def frame(message: Message[bytes]) -> bytes:
-    body = batch([pack("leader", message)])
+    body = encode_batch([encode_message("leader", message)])
     return len(body).to_bytes(4) + body
 
 

@@ -205,7 +205,7 @@ def _unchecked(_: Authenticated, __: Header, datagram: bytes) -> bytes:
 
 def _hoarding(datagram: bytes) -> Header:
     hoard.append(datagram + bytes(1_000))
-    return frame.read(datagram)
+    return frame.read_header(datagram)
 
 
 def _whatever(_: Known | None, said: DiskStatus) -> Known:
@@ -224,7 +224,7 @@ FLAWS: Mapping[Flaw, Sequence[tuple[object, str, object]]] = {
     "accepts everything": ((acceptor, "receive", _yes),),
     "answers nobody": ((servers, "receive", _silent),),
     "checks no tag": ((Authenticated, "open", _unchecked),),
-    "remembers all it hears": ((wire, "read", _hoarding),),
+    "remembers all it hears": ((wire, "read_header", _hoarding),),
     "hears old disks": ((sessions, "meet", _whatever), (FileStore, "descends_from", _true)),
 }
 

@@ -31,13 +31,13 @@ from paxos_adapters.wire import (
     Encrypted,
     Key,
     Keyring,
-    Line,
     Missing,
     Ping,
     Pong,
     Protection,
     Register,
     Wire,
+    WireMessage,
 )
 from paxos_adapters.wire.bounds import (
     MAX_PINGS,
@@ -53,39 +53,39 @@ from paxos_adapters.wire.fragments import MAX_PARTS
 ONE, TWO, THREE = ServerId(1), ServerId(2), ServerId(3)
 MEMBERS = frozenset({ONE, TWO, THREE})
 OLD, NEW = Key(bytes(range(32))), Key(bytes(range(32, 64)))
-SIGNED = Authenticated(Keyring((OLD,)))
-PRESENCE = DiskStatus("ab" * 8, 20, "cd" * 8, 10)
-KNOWN = Known(PRESENCE.session, PRESENCE.saves)
-SESSIONS = dict.fromkeys(MEMBERS, PRESENCE.session)
+AUTHENTICATED = Authenticated(Keyring((OLD,)))
+DISK_STATUS = DiskStatus("ab" * 8, 20, "cd" * 8, 10)
+KNOWN = Known(DISK_STATUS.session, DISK_STATUS.saves)
+SESSIONS = dict.fromkeys(MEMBERS, DISK_STATUS.session)
 DIGEST = bytes(range(8))
 
 needs_aead = pytest.mark.skipif(
     find_spec("cryptography") is None, reason="encryption needs the extra 'aead'"
 )
-WAYS = ["checked", "signed", pytest.param("encrypted", marks=needs_aead)]
+WAYS = ["checksummed", "authenticated", pytest.param("encrypted", marks=needs_aead)]
 
 
 def protection(way: str) -> Protection:
     """One of the three."""
     if way == "encrypted":
         return Encrypted(Keyring((OLD,)))
-    return SIGNED if way == "signed" else Checksummed()
+    return AUTHENTICATED if way == "authenticated" else Checksummed()
 
 
 class End:
-    """A wire, a presence and registered sessions that tests change."""
+    """A wire, a disk_status and registered sessions that tests change."""
 
     def __init__(
         self,
         me: ServerId,
-        protection: Protection = SIGNED,
+        protection: Protection = AUTHENTICATED,
         *,
         cluster: str = "demo",
-        presence: DiskStatus = PRESENCE,
+        disk_status: DiskStatus = DISK_STATUS,
         digest: bytes = DIGEST,
         registered: dict[ServerId, str] | None = None,
     ) -> None:
-        self.presence = presence
+        self.disk_status = disk_status
         self.registered = SESSIONS if registered is None else registered
         self.wire = Wire(
             cluster=cluster,
@@ -93,11 +93,11 @@ class End:
             members=MEMBERS,
             digest=digest,
             protection=protection,
-            presence=lambda _: self.presence,
+            disk_status=lambda _: self.disk_status,
             registered=lambda peer: self.registered.get(peer),
         )
 
-    def say(self, *lines: Line, receiver: ServerId = TWO) -> tuple[bytes, ...]:
+    def say(self, *lines: WireMessage, receiver: ServerId = TWO) -> tuple[bytes, ...]:
         """The datagrams of ``lines``."""
         return self.wire.seal(receiver, lines)
 

@@ -26,7 +26,7 @@ SMALL = [message for message in MESSAGES if len(repr(message)) < 2_000]
 MARKERS = [*range(0xC0, 0xE1), 0x00, 0x7F, 0x80, 0x8F, 0x90, 0x91, 0x94, 0x95, 0x9F, 0xA0, 0xFF]
 """The bytes that mean something in MessagePack."""
 EDGES = [0, 1, 2, 59, 60, 61, 255, 1 << 32, (1 << 63) - 1, 1 << 63, (1 << 64) - 1]
-WAYS = ["checked", "signed", *(["encrypted"] if find_spec("cryptography") else [])]
+WAYS = ["checksummed", "authenticated", *(["encrypted"] if find_spec("cryptography") else [])]
 
 
 class Fuzzer:

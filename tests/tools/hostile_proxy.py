@@ -296,7 +296,7 @@ class Attacker:
 
 
 def _wires(middle: Middle, way: Protection, cluster: str = CLUSTER) -> Mapping[int, Wire]:
-    presence = DiskStatus("ab" * 8, 1 << 41, "cd" * 8, 1 << 40)
+    disk_status = DiskStatus("ab" * 8, 1 << 41, "cd" * 8, 1 << 40)
     return {
         me: Wire(
             cluster=cluster,
@@ -304,7 +304,7 @@ def _wires(middle: Middle, way: Protection, cluster: str = CLUSTER) -> Mapping[i
             members={ServerId(it) for it in middle.nodes},
             digest=bytes(8),
             protection=way,
-            presence=lambda _: presence,
+            disk_status=lambda _: disk_status,
             registered=lambda _: None,
         )
         for me in middle.nodes

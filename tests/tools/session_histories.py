@@ -53,7 +53,7 @@ class Frame:
     number: int
     sender: ServerId
     receiver: ServerId
-    presence: DiskStatus
+    disk_status: DiskStatus
     controls: tuple[Control, ...]
 
 
@@ -86,15 +86,15 @@ class Process:
 
     def hear(self, frame: Frame) -> None:
         """Take a datagram, as the wire and the mesh do. Raises OlderCopy."""
-        is_registered = self._links[frame.sender].session == frame.presence.session
+        is_registered = self._links[frame.sender].session == frame.disk_status.session
         if is_registered and frame.number in self._seen:
             return
-        opened = Received(frame.sender, frame.presence, is_registered, (), frame.controls, True)
+        opened = Received(frame.sender, frame.disk_status, is_registered, (), frame.controls, True)
         if is_registered:
             self._seen.add(frame.number)
-            self.sessions.saw(opened)
+            self.sessions.on_frame(opened)
         for control in frame.controls:
-            self.sessions.take(opened, control, 0.0)
+            self.sessions.on_control(opened, control, 0.0)
         self._flush()
 
     def commit(self) -> None:
@@ -103,13 +103,13 @@ class Process:
             self._committing = self.sessions.uncommitted()
         else:
             self.file.save(())
-            self.sessions.committed(self._committing)
+            self.sessions.on_committed(self._committing)
             self._committing = ()
             self._flush()
 
     def _flush(self) -> None:
         for peer, link in self._links.items():
-            lines = link.take()
+            lines = link.drain()
             controls = tuple([it for it in lines if not isinstance(it, tuple | Missing)])
             if controls:
                 self._history.send(self.me, peer, self.file.presence(link.entry), controls)

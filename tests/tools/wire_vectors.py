@@ -39,7 +39,6 @@ from paxos_adapters.wire import (
     Encrypted,
     Key,
     Keyring,
-    Line,
     Missing,
     Ping,
     Pong,
@@ -47,6 +46,7 @@ from paxos_adapters.wire import (
     Register,
     RejectedDatagram,
     Wire,
+    WireMessage,
 )
 from paxos_adapters.wire.bounds import (
     MAX_PINGS,
@@ -58,7 +58,7 @@ from paxos_adapters.wire.bounds import (
 )
 from paxos_adapters.wire.fragments import MAX_PARTS
 from paxos_adapters.wire.frame import HEADER_BYTES, LAYOUT, TAG_BYTES, Header
-from tests.support.wires import DIGEST, KNOWN, MEMBERS, NEW, OLD, ONE, PRESENCE, TWO
+from tests.support.wires import DIGEST, DISK_STATUS, KNOWN, MEMBERS, NEW, OLD, ONE, TWO
 
 PATH = Path(__file__).parents[1] / "vectors" / "wire.json"
 Numbers: TypeAlias = tuple[int, int]
@@ -69,8 +69,8 @@ class KeyLine(msgspec.Struct):
 
     text: str
     id: str
-    signing: str
-    encrypting: str
+    mac_key: str
+    aead_key: str
 
 
 class Held(msgspec.Struct):
@@ -106,7 +106,7 @@ class Said(msgspec.Struct, omit_defaults=True):
 
 
 class Disk(msgspec.Struct):
-    """The presence of the sender."""
+    """The disk status of the sender."""
 
     session: str
     saves: int
@@ -124,7 +124,7 @@ class Vector(msgspec.Struct):
     protection: str
     key: str | None
     members: str
-    presence: Disk
+    disk_status: Disk
     messages: list[Said]
     datagrams: list[str]
 
@@ -148,24 +148,26 @@ class Vectors(msgspec.Struct):
     hostile: list[Refused]
 
 
-def wire(me: int, protection: str, key: str | None, *, cluster: str, presence: DiskStatus) -> Wire:
+def wire(
+    me: int, protection: str, key: str | None, *, cluster: str, disk_status: DiskStatus
+) -> Wire:
     """One end, of any cluster."""
     keyring = Keyring((Key.parse(key),)) if key else None
     guard: Protection = Checksummed()
     if keyring is not None:
-        guard = Authenticated(keyring) if protection == "signed" else Encrypted(keyring)
+        guard = Authenticated(keyring) if protection == "authenticated" else Encrypted(keyring)
     return Wire(
         cluster=cluster,
         me=ServerId(me),
         members=MEMBERS | {ServerId(me), ServerId(MAX_SERVER), ServerId(0)},
         digest=DIGEST,
         protection=guard,
-        presence=lambda _: presence,
-        registered=lambda _: presence.session,
+        disk_status=lambda _: disk_status,
+        registered=lambda _: disk_status.session,
     )
 
 
-def said(line: Line) -> Said:
+def said(line: WireMessage) -> Said:
     """A line of a body in words."""
     if isinstance(line, Missing):
         return Said("Missing", first=line.first, parts=line.parts)
@@ -221,12 +223,12 @@ CONTROLS: list[Control] = [
     Register(4),
 ]
 MISSING = [Missing(1, 1), Missing(MAX_SEQUENCE, (1 << MAX_PARTS) - 1)]
-NAMED: list[tuple[str, Line]] = [
+NAMED: list[tuple[str, WireMessage]] = [
     *((type(it).__name__, ("leader", it)) for it in EACH),
     *((f"{type(it).__name__} {it.number}", it) for it in CONTROLS),
     *((f"Missing {it.first}", it) for it in MISSING),
 ]
-SEALED: list[tuple[str, list[Line]]] = [
+SEALED: list[tuple[str, list[WireMessage]]] = [
     *((what, [line]) for what, line in NAMED),
     ("all of them together", [("leader", it) for it in EACH]),
     ("control messages and another one", [*CONTROLS, ("leader", Heartbeat())]),
@@ -240,20 +242,20 @@ SEALED: list[tuple[str, list[Line]]] = [
 
 def vector(
     what: str,
-    entries: list[Line],
+    entries: list[WireMessage],
     protection: str,
     key: Key | None,
     *,
     cluster: str = "demo",
-    presence: DiskStatus = PRESENCE,
+    disk_status: DiskStatus = DISK_STATUS,
     servers: Numbers = (1, 2),
 ) -> Vector:
     """Seal it."""
     sender, receiver = servers
     text = key.text if key else None
-    one = wire(sender, protection, text, cluster=cluster, presence=presence)
+    one = wire(sender, protection, text, cluster=cluster, disk_status=disk_status)
     datagrams = [it.hex() for it in one.seal(ServerId(receiver), entries)]
-    it = presence
+    it = disk_status
     disk = Disk(it.session, it.saves, it.previous, it.previous_saves)
     messages = [said(entry) for entry in entries]
     members = DIGEST.hex()
@@ -264,29 +266,31 @@ def vector(
 
 def vectors() -> list[Vector]:
     """All that are to be heard."""
-    beat: list[Line] = [("leader", Heartbeat())]
-    last = evolve(PRESENCE, saves=MAX_SAVES, previous_saves=MAX_SAVES)
+    beat: list[WireMessage] = [("leader", Heartbeat())]
+    last = evolve(DISK_STATUS, saves=MAX_SAVES, previous_saves=MAX_SAVES)
     return [
-        *(vector(what, entries, "signed", OLD) for what, entries in SEALED),
-        vector("another key", beat, "signed", NEW),
-        vector("the first session", beat, "signed", OLD, presence=DiskStatus("ef" * 8, 1)),
-        vector("another cluster", beat, "signed", OLD, cluster="größer"),
+        *(vector(what, entries, "authenticated", OLD) for what, entries in SEALED),
+        vector("another key", beat, "authenticated", NEW),
+        vector(
+            "the first session", beat, "authenticated", OLD, disk_status=DiskStatus("ef" * 8, 1)
+        ),
+        vector("another cluster", beat, "authenticated", OLD, cluster="größer"),
         vector(
             "the most saves and the highest server",
             beat,
-            "signed",
+            "authenticated",
             OLD,
-            presence=last,
+            disk_status=last,
             servers=(0, MAX_SERVER),
         ),
-        *(vector(what, entries, "checked", None) for what, entries in SEALED[3::5]),
+        *(vector(what, entries, "checksummed", None) for what, entries in SEALED[3::5]),
         *(vector(what, entries, "encrypted", OLD) for what, entries in SEALED[3::3]),
     ]
 
 
 def hostile() -> list[Refused]:
     """All that are not to be heard."""
-    whole = bytes.fromhex(vector("", [("leader", Heartbeat())], "signed", OLD).datagrams[0])
+    whole = bytes.fromhex(vector("", [("leader", Heartbeat())], "authenticated", OLD).datagrams[0])
     header, body = Header(*LAYOUT.unpack_from(whole)), whole[HEADER_BYTES:-TAG_BYTES]
 
     def tagged(body: bytes = body, header: Header = header) -> bytes:
@@ -305,7 +309,7 @@ def hostile() -> list[Refused]:
         "for server 3": tagged(header=header._replace(receiver=ServerId(3))),
         "from server 9": tagged(header=header._replace(sender=ServerId(9))),
         "a checksum instead of a MAC": bytes.fromhex(
-            vector("", [("leader", Heartbeat())], "checked", None).datagrams[0]
+            vector("", [("leader", Heartbeat())], "checksummed", None).datagrams[0]
         ),
         "an unknown key": tagged(header=header._replace(key=bytes(8))),
         "sequence 0": tagged(header=header._replace(sequence=0)),
@@ -350,12 +354,14 @@ def hostile() -> list[Refused]:
         "a name that is no UTF-8": tagged(b"\x91\x92\x07\xa1\xff"),
         "a byte after the batch": tagged(body + b"\0"),
     }
-    return [Refused(what, "signed", OLD.text, it.hex(), reason(it)) for what, it in cases.items()]
+    return [
+        Refused(what, "authenticated", OLD.text, it.hex(), reason(it)) for what, it in cases.items()
+    ]
 
 
 def reason(datagram: bytes) -> str:
     """Why server 2 refuses it."""
-    two = wire(2, "signed", OLD.text, cluster="demo", presence=PRESENCE)
+    two = wire(2, "authenticated", OLD.text, cluster="demo", disk_status=DISK_STATUS)
     try:
         two.open(datagram)
     except RejectedDatagram as refusal:
@@ -365,9 +371,7 @@ def reason(datagram: bytes) -> str:
 
 def text() -> str:
     """The whole file."""
-    keys = [
-        KeyLine(it.text, it.id.hex(), it.signing.hex(), it.encrypting.hex()) for it in (OLD, NEW)
-    ]
+    keys = [KeyLine(it.text, it.id.hex(), it.mac_key.hex(), it.aead_key.hex()) for it in (OLD, NEW)]
     whole = msgspec.json.encode(Vectors(2, keys, vectors(), hostile()))
     return msgspec.json.format(whole, indent=1).decode() + "\n"
 

@@ -1,6 +1,6 @@
 """A node: one server of a cluster on UDP and a file, with any number of named decisions.
 
-    async with Node(file, addresses, codec=TEXT, protection=Signed(keyring)) as node:
+    async with Node(file, addresses, codec=TEXT, protection=Authenticated(keyring)) as node:
         value = await node.propose("leader", "me")
         assert await node.read("leader") == Found(value)
 
@@ -156,7 +156,7 @@ class Node(Generic[V]):
         Raises AddressError, ThreadNotStarted, Failed if nothing can be saved, and StoreAlreadyUsed
         if this open file was served before.
         """
-        self._mesh.claim()
+        self._mesh.acquire_file()
         self._loop = asyncio.get_running_loop()
         try:
             self._saver = AdaptiveSaver(
@@ -166,7 +166,7 @@ class Node(Generic[V]):
                 save_now=lambda it: self.file.save(it, wait=False),
             )
         except BaseException:
-            self._mesh.disclaim()
+            self._mesh.release_file()
             raise
         try:
             await self._open()
@@ -205,7 +205,7 @@ class Node(Generic[V]):
         if self._saver is not None and os.getpid() == self._process:
             self._stop(NodeClosed())
             await self._saver.close()
-            await self._mesh.closed()
+            await self._mesh.wait_closed()
 
     async def stopped(self) -> ServerStopped:
         """Wait until the node has stopped, by itself or since it was closed, and say why.
@@ -221,7 +221,7 @@ class Node(Generic[V]):
     def place(self) -> SocketAddress:
         """Where it listens, as the system says it. Raises Forked."""
         forks.check(self._process, self.file.path)
-        return self._mesh.place
+        return self._mesh.local_address
 
     def _stop(self, cause: BaseException) -> None:
         if self._stopped is None:
@@ -449,7 +449,7 @@ class Node(Generic[V]):
         if receiver == self.me:
             self._events.append((name, From(self.me, message)))
         else:
-            self._mesh.post(receiver, name, message)
+            self._mesh.enqueue(receiver, name, message)
 
     def _saved(
         self,
@@ -460,6 +460,6 @@ class Node(Generic[V]):
         if isinstance(saved, BaseException):
             self._stop(saved)
         elif self._stopped is None:
-            self._mesh.committed(sessions)
+            self._mesh.on_committed(sessions)
             self._registers.saved(waiting, saved)
             self._turn()

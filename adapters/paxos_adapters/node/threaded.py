@@ -1,6 +1,6 @@
 """A node for programs without an event loop: the same verbs, called from any thread.
 
-    with ThreadedNode(file, addresses, codec=TEXT, protection=Signed(keyring)) as node:
+    with ThreadedNode(file, addresses, codec=TEXT, protection=Authenticated(keyring)) as node:
         value = node.propose("leader", "me", timeout_s=1)
 
 - The node runs on an event loop in a thread of its own. A call asks it there, and waits.

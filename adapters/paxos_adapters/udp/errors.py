@@ -1,4 +1,4 @@
-"""What goes wrong between this server and its peers, or the file that it is served from."""
+"""Errors between this server and its peers, and about the file that it is served from."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ class NotTheMembers(PaxosError, ValueError):
     def __init__(self, addresses: Iterable[ServerId], members: Iterable[ServerId]) -> None:
         super().__init__(
             f"there are addresses of the servers {sorted(addresses)}, and the members of the file "
-            f"are {sorted(members)}. Give each member an address, and nobody else. Members are "
-            "not changed by a new address: see paxos members."
+            f"are {sorted(members)}. Give each member an address, and nobody else. A new "
+            "address does not change the members: see paxos members."
         )
 
 
@@ -40,12 +40,12 @@ class StoreAlreadyUsed(PaxosError):
     def __init__(self, path: Path) -> None:
         super().__init__(
             f"{path} has been served since it was opened. A second one would number its datagrams "
-            "as the first did, and nobody would hear it. Close the file, and open it again."
+            "as the first did, and all would be refused. Close the file, and open it again."
         )
 
 
 class OlderCopy(PaxosError):
-    """A peer has heard a session of this server that its file does not descend from.
+    """A peer knows a session of this server that its file does not descend from.
 
     ``peer`` says so; it is the server itself if the file was found to be an older copy before.
     """

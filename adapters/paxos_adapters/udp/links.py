@@ -1,9 +1,9 @@
-"""The way to one peer: where it is, what goes out next, when it was heard, and of which disk.
+"""The link to one peer: its address, what goes out next, when it answered, and what is known of it.
 
 What goes out next is bounded, by number and by the bytes of the values. A message beyond the bound
 is lost, as any message may be; what it was a part of is sent again.
 
-Source: ``peers.py``, for what is known of a disk; ``registration.py``, for what a peer knows.
+Source: ``disk_status.py``, for what is known of a disk; ``registration.py``, for what a peer knows.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from paxos import Accept, Accepted, Answer, Chosen, Message, Promise
 from paxos_adapters.disk_status import Known
 from paxos_adapters.udp.endpoint import Address, SocketAddress
 from paxos_adapters.udp.peer import Peer
-from paxos_adapters.wire import Line
+from paxos_adapters.wire import WireMessage
 
 MAX_OUTBOX, MAX_OUTBOX_BYTES = 10_000, 32 << 20
 """How many messages, and bytes of values, may wait for one flush to one peer."""
@@ -22,39 +22,39 @@ MAX_OUTBOX, MAX_OUTBOX_BYTES = 10_000, 32 << 20
 
 @define
 class Link:
-    """The way to one peer: where it is, what goes out next, and when it was heard.
+    """The link to one peer.
 
-    - ``known`` is what is known of its disk, and its session is durable here. ``to_answer`` is the
-      ping with which it asked for a later one to be made so.
+    - ``known`` is what is known of its disk, and its session is durable here. A Register numbered
+      ``register_number`` has asked to make a later one so.
     - ``entry`` is the earlier session of ours that it knows, with its end, if it has said so.
-    - ``ponged`` is the newest ping that it has answered, ``asked`` the newest one with which it was
-      asked to register us. ``votes``: whether it takes messages of the protocol.
-    - ``proven`` is the session of its that has answered this one: no repetition from before.
+    - ``answered_ping`` is the newest ping that it has answered, ``registering_ping`` the newest one
+      with which it was asked to register us. ``votes``: whether it takes messages of the protocol.
+    - ``proven_session`` of the peer has answered this process: it is not a repetition from before.
     """
 
     address: Address
-    outbox: list[Line]
+    outbox: list[WireMessage]
     outbox_bytes: int = 0
     known: Known | None = None
-    place: SocketAddress | None = None
+    socket_address: SocketAddress | None = None
     is_found: bool = True
-    heard_at_s: float | None = None
+    received_at_s: float | None = None
     answered_at_s: float | None = None
     round_trip_s: float | None = None
     pinged_at_s: float = 0.0
-    to_answer: int = 0
+    register_number: int = 0
     entry: Known | None = None
-    ponged: int = 0
-    asked: int = 0
+    answered_ping: int = 0
+    registering_ping: int = 0
     votes: bool = False
-    proven: str | None = None
+    proven_session: str | None = None
 
     @property
     def session(self) -> str | None:
-        """Which session of its is heard here."""
+        """Which session of the peer is registered here."""
         return None if self.known is None else self.known.session
 
-    def post(self, name: str, message: Message[bytes]) -> bool:
+    def enqueue(self, name: str, message: Message[bytes]) -> bool:
         """Have ``message`` go out with all else; False if there is no room for it."""
         size_bytes = self.outbox_bytes + _value_bytes(message)
         if len(self.outbox) >= MAX_OUTBOX or size_bytes > MAX_OUTBOX_BYTES:
@@ -63,24 +63,29 @@ class Link:
         self.outbox_bytes = size_bytes
         return True
 
-    def take(self) -> list[Line]:
+    def drain(self) -> list[WireMessage]:
         """What goes out now, in order."""
         messages, self.outbox, self.outbox_bytes = self.outbox, [], 0
         return messages
 
-    def is_at(self, place: SocketAddress) -> bool:
-        """Whether a datagram from ``place`` can be from this peer."""
-        return self.place is not None and place[:2] == self.place[:2]
+    def is_at(self, address: SocketAddress) -> bool:
+        """Whether a datagram from ``address`` can be from this peer."""
+        return self.socket_address is not None and address[:2] == self.socket_address[:2]
 
-    def is_quiet(self, now_s: float, limit_s: float) -> bool:
+    def is_silent(self, now_s: float, limit_s: float) -> bool:
         """Whether it has not answered for so long, or not at all."""
         return self.answered_at_s is None or now_s - self.answered_at_s > limit_s
 
-    def peer(self, now_s: float) -> Peer:
-        """What there is to tell of it."""
-        heard_s = None if self.heard_at_s is None else now_s - self.heard_at_s
-        answered_s = None if self.answered_at_s is None else now_s - self.answered_at_s
-        return Peer(self.address, heard_s, self.round_trip_s, self.votes, self.is_found, answered_s)
+    def snapshot(self, now_s: float) -> Peer:
+        """What is known of the peer, for people and metrics."""
+        return Peer(
+            self.address,
+            None if self.received_at_s is None else now_s - self.received_at_s,
+            self.round_trip_s,
+            self.votes,
+            self.is_found,
+            None if self.answered_at_s is None else now_s - self.answered_at_s,
+        )
 
 
 def _value_bytes(message: Message[bytes]) -> int:

@@ -1,16 +1,16 @@
-"""The way to all peers: authenticated datagrams between the members.
+"""The links to all peers: authenticated datagrams between the members.
 
 - Messages for one peer wait until they are flushed, and then share datagrams.
-- What does not open is counted by reason, and answered by nothing.
-- With keys, the tag proves who sends; the address only says where to answer. Datagrams for a peer
+- A datagram that is refused is counted by reason, and not answered.
+- With keys, the tag proves the sender; the address only says where to answer. Datagrams for a peer
   go to where its newest one came from, by sequence, once its session has answered this one: a late
   or repeated one moves nothing.
 - Without keys, what comes from another address than its sender's is refused.
-- Every second each peer is asked whether it is there, so that an idle server knows too; more often
-  until this server may vote. Before that no message of the protocol goes out or comes in, and none
-  goes to a peer that has not acknowledged this session: see ``sessions.py``.
-- Parts of messages that were lost are asked for, as long as some are missing; what a peer asks for
-  is sent again. See ``wire/resending.py``.
+- Every second each peer is pinged, so that an idle server knows which are up; more often until this
+  server may vote. Before that no message of the protocol goes out or comes in, and none goes to a
+  peer that has not acknowledged this session: see ``sessions.py``.
+- Lost parts of messages are requested, as long as some are missing; what a peer requests is sent
+  again. See ``wire/resending.py``.
 - The name of a peer that does not answer is resolved again every second, since it may have moved.
 """
 
@@ -40,7 +40,6 @@ from paxos_adapters.wire import (
     Authenticated,
     Checksummed,
     Encrypted,
-    Line,
     Missing,
     Protection,
     Reason,
@@ -48,23 +47,24 @@ from paxos_adapters.wire import (
     RejectedDatagram,
     Wire,
     WireError,
+    WireMessage,
 )
 
 _logger = logging.getLogger(__name__)
 
 PING_S, OPENING_S = 1.0, 0.1
-"""How often peers are asked whether they are there: when this server votes, and before."""
+"""How often peers are pinged: when this server votes, and before."""
 
-QUIET_S, LOOK_UP_S = 2.0, 1.0
+SILENT_AFTER_S, LOOK_UP_S = 2.0, 1.0
 """After how long without an answer a peer's name is resolved again, and how often then."""
 
-ASK_S = 0.02
-"""The tick at which parts that were lost are asked for, as long as some are missing."""
+REQUEST_S = 0.02
+"""The tick at which lost parts are requested, as long as some are missing."""
 
-TELL_S = 60.0
-"""How often to complain of a peer at most."""
+WARN_S = 60.0
+"""The shortest time between two warnings about one peer."""
 
-_served = WeakSet[object]()
+_acquired = WeakSet[object]()
 """Open files whose datagrams have been numbered."""
 
 
@@ -81,7 +81,7 @@ class Mesh:
         listen: Address | None,
         strict: bool,
     ) -> None:
-        """The links of the server whose memory ``file`` is to all others of ``addresses``.
+        """The links of the server of ``file`` to all others of ``addresses``.
 
         It listens at ``listen``, at its own address if not said. ``strict`` waits for proof that
         no older copy of the file has voted. Raises BadNumber; BadArgument; NotTheMembers if the
@@ -104,7 +104,7 @@ class Mesh:
         self.refused: Counter[Reason] = Counter()
         self._file = file
         self._links = {
-            it: Link(at, list[Line](), known=file.peers.get(it))
+            it: Link(at, list[WireMessage](), known=file.peers.get(it))
             for it, at in addresses.items()
             if it != me
         }
@@ -115,53 +115,53 @@ class Mesh:
             members=members,
             digest=file.identity.digest,
             protection=Checksummed() if protection is None else protection,
-            presence=lambda peer: file.presence(self._links[peer].entry),
+            disk_status=lambda peer: file.presence(self._links[peer].entry),
             registered=lambda peer: self._links[peer].session,
         )
-        self._log = LimitedLog(_logger, every_s=TELL_S)
+        self._log = LimitedLog(_logger, every_s=WARN_S)
         self._chores: list[asyncio.Task[None]] = []
-        self._is_open = self._is_asking = False
+        self._is_open = self._is_requesting = False
 
-    # --- life -----------------------------------------------------------------------------------
+    # --- opening and closing --------------------------------------------------------------------
 
-    def claim(self) -> None:
-        """Have the open file for itself. Raises StoreAlreadyUsed if somebody had it before.
+    def acquire_file(self) -> None:
+        """Use the open file, and no other mesh does. Raises StoreAlreadyUsed if one did before.
 
-        Whoever does so writes nothing before: another one may be at work with that file.
+        Acquire it before the first write: another mesh may be using it.
         """
-        if self._file in _served:
+        if self._file in _acquired:
             raise StoreAlreadyUsed(self._file.path)
-        _served.add(self._file)
+        _acquired.add(self._file)
 
-    def disclaim(self) -> None:
-        """Nothing was sent for the file, nor will be: another one may have it."""
-        _served.discard(self._file)
+    def release_file(self) -> None:
+        """Nothing was sent for the file, nor will be: another mesh may use it."""
+        _acquired.discard(self._file)
 
     async def open(
         self,
-        deliver: Callable[[ServerId, str, Message[bytes]], None],
-        drained: Callable[[], None],
+        on_message: Callable[[ServerId, str, Message[bytes]], None],
+        on_idle: Callable[[], None],
         guard: Guard,
     ) -> None:
-        """Listen: ``deliver`` each message, and say when all that has arrived was ``drained``.
+        """Listen: ``on_message`` gets each message, ``on_idle`` says that there is none left.
 
-        What the event loop calls is guarded. The file has been claimed. Raises AddressError and
-        ThreadNotStarted, and lets go of the file then.
+        What the event loop calls is guarded. The file has been acquired. Raises AddressError and
+        ThreadNotStarted, and releases the file then.
         """
         self._loop = asyncio.get_running_loop()
-        self._deliver, self._drained, self._guard = deliver, drained, guard
+        self._on_message, self._on_idle, self._guard = on_message, on_idle, guard
         try:
             self._endpoint = await Endpoint.bind(
-                self._listen, receive=self._receive, drained=drained, guard=guard
+                self._listen, on_datagram=self._on_datagram, on_idle=on_idle, guard=guard
             )
         except BaseException:
-            self.disclaim()
+            self.release_file()
             raise
         self._is_open = True
         # Numbers are resolved before the first ping; a name that hangs holds up nothing.
-        looking_up = [partial(self._look_up_again, *it) for it in self._links.items()]
+        looking_up = [partial(self._keep_looking_up, *it) for it in self._links.items()]
         self._chores = [guard.task(it) for it in looking_up]
-        self._chores.append(guard.task(self._ping_again))
+        self._chores.append(guard.task(self._keep_pinging))
 
     def close(self) -> None:
         """Stop listening and sending, at once. May be called again, and before it was opened."""
@@ -172,8 +172,8 @@ class Mesh:
         for chore in self._chores:
             chore.cancel()
 
-    async def closed(self) -> None:
-        """Wait until nothing goes on any more."""
+    async def wait_closed(self) -> None:
+        """Wait until all its tasks have ended."""
         await asyncio.gather(*self._chores, return_exceptions=True)
 
     @property
@@ -182,26 +182,26 @@ class Mesh:
         return self._sessions.registration
 
     def uncommitted(self) -> tuple[Registering, ...]:
-        """The sessions of peers that the next commit makes durable; for ``committed`` then."""
+        """The sessions of peers that the next commit makes durable; for ``on_committed`` then."""
         return self._sessions.uncommitted()
 
-    def committed(self, registered: Iterable[Registering]) -> None:
-        """A commit has made these sessions durable: they are heard from now on."""
-        self._sessions.committed(registered)
+    def on_committed(self, committed: Iterable[Registering]) -> None:
+        """A commit has made these sessions durable: they are received from now on."""
+        self._sessions.on_committed(committed)
 
     @property
-    def place(self) -> SocketAddress:
-        """Where it listens, as the system says it."""
-        return self._endpoint.place
+    def local_address(self) -> SocketAddress:
+        """Where it listens, as the operating system writes it."""
+        return self._endpoint.local_address
 
     def peers(self) -> dict[ServerId, Peer]:
-        """What there is to tell of each peer."""
+        """What is known of each peer."""
         now_s = self._loop.time()
-        return {it: link.peer(now_s) for it, link in sorted(self._links.items())}
+        return {it: link.snapshot(now_s) for it, link in sorted(self._links.items())}
 
     @property
     def buffers(self) -> Buffers:
-        """What the system gave to the socket."""
+        """The buffers that the system grants to the socket."""
         return self._endpoint.buffers
 
     @property
@@ -211,8 +211,8 @@ class Mesh:
 
     # --- out ------------------------------------------------------------------------------------
 
-    def post(self, receiver: ServerId, name: str, message: Message[bytes]) -> None:
-        """Have ``message`` about ``name`` go to a peer with the next ``flush``.
+    def enqueue(self, receiver: ServerId, name: str, message: Message[bytes]) -> None:
+        """Send ``message`` about ``name`` to a peer with the next ``flush``.
 
         It is lost, and counted, unless this server votes, the peer has acknowledged its session,
         and there is room.
@@ -220,17 +220,17 @@ class Mesh:
         registration = self.registration
         if not (registration.is_open and receiver in registration.acknowledged):
             self._endpoint.counts["not acknowledged"] += 1
-        elif not self._links[receiver].post(name, message):
+        elif not self._links[receiver].enqueue(name, message):
             self._endpoint.counts["waiting to be sent"] += 1
 
     def flush(self) -> None:
-        """Send what was posted. What cannot be sent is lost, and counted."""
+        """Send what was enqueued. What cannot be sent is lost, and counted."""
         for receiver, link in self._links.items():
             if link.outbox:
-                self._send(receiver, link, link.take())
+                self._send(receiver, link, link.drain())
 
-    def _send(self, receiver: ServerId, link: Link, messages: list[Line]) -> None:
-        if link.place is None:
+    def _send(self, receiver: ServerId, link: Link, messages: list[WireMessage]) -> None:
+        if link.socket_address is None:
             self._endpoint.counts["no address"] += 1
             return
         try:
@@ -242,15 +242,15 @@ class Mesh:
                 for message in messages:
                     self._send(receiver, link, [message])
             return
-        self._send_all(datagrams, link.place)
+        self._send_all(datagrams, link.socket_address)
 
-    def _send_all(self, datagrams: Iterable[bytes], place: SocketAddress | None) -> None:
-        if place is not None:
+    def _send_all(self, datagrams: Iterable[bytes], address: SocketAddress | None) -> None:
+        if address is not None:
             for datagram in datagrams:
-                self._endpoint.send(datagram, place)
+                self._endpoint.send(datagram, address)
 
     def _lose(self, receiver: ServerId, error: WireError) -> None:
-        """Count a message that cannot be sent, and complain of the first of its kind."""
+        """Count a message that cannot be sent, and warn of the first of its kind."""
         kind = type(error).__name__
         self._endpoint.counts[kind] += 1
         self._log.warning(
@@ -263,83 +263,81 @@ class Mesh:
 
     # --- in -------------------------------------------------------------------------------------
 
-    def _receive(self, datagram: bytes, place: SocketAddress) -> None:
+    def _on_datagram(self, datagram: bytes, address: SocketAddress) -> None:
         try:
-            if not self._has_keys and not self._is_found(datagram, place):
-                self._endpoint.counts["heard too early"] += 1
+            if not self._has_keys and not self._is_resolved(datagram, address):
+                self._endpoint.counts["received too early"] += 1
                 return
-            opened = self._wire.open(datagram)
-        except RejectedDatagram as hostile:
-            self._refuse(hostile.reason)
+            received = self._wire.open(datagram)
+        except RejectedDatagram as rejected:
+            self.refused[rejected.reason] += 1
             return
-        link = self._links[opened.sender]
-        if self._has_keys and opened.is_newest and link.proven == opened.presence.session:
-            link.place = place
-        self._take(link, opened)
+        link = self._links[received.sender]
+        is_proven = link.proven_session == received.disk_status.session
+        if self._has_keys and received.is_newest and is_proven:
+            link.socket_address = address
+        self._on_received(link, received)
 
-    def _is_found(self, datagram: bytes, place: SocketAddress) -> bool:
+    def _is_resolved(self, datagram: bytes, address: SocketAddress) -> bool:
         """Whether its sender's address is known. Raises RejectedDatagram if it is another one."""
         link = self._links[self._wire.claimed_sender(datagram)]
-        if not (link.place is None or link.is_at(place)):
+        if not (link.socket_address is None or link.is_at(address)):
             raise RejectedDatagram(Reason.WRONG_ADDRESS)
-        return link.place is not None
+        return link.socket_address is not None
 
-    def _refuse(self, reason: Reason) -> None:
-        self.refused[reason] += 1
-
-    def _take(self, link: Link, opened: Received) -> None:
+    def _on_received(self, link: Link, received: Received) -> None:
         now_s = self._loop.time()
-        if opened.is_registered:
-            link.heard_at_s = now_s
-            self._sessions.saw(opened)
-        for control in opened.controls:
+        if received.is_registered:
+            link.received_at_s = now_s
+            self._sessions.on_frame(received)
+        for control in received.controls:
             if type(control) is Missing:
-                self._send_all(self._wire.again(opened.sender, control), link.place)
+                self._send_all(self._wire.resend(received.sender, control), link.socket_address)
             else:
-                self._sessions.take(opened, control, now_s)
-        if opened.is_part:
-            self._ask_later()
-        if opened.messages:
+                self._sessions.on_control(received, control, now_s)
+        if received.is_part:
+            self._request_later()
+        if received.messages:
             link.votes = True
         if self.registration.is_open:
-            for name, message in opened.messages:
-                self._deliver(opened.sender, name, message)
-        elif opened.messages:
-            self._endpoint.counts["not registered yet"] += len(opened.messages)
+            for name, message in received.messages:
+                self._on_message(received.sender, name, message)
+        elif received.messages:
+            self._endpoint.counts["not registered yet"] += len(received.messages)
 
-    def _ask_later(self) -> None:
-        if self._wire.is_to_ask and not self._is_asking:
-            self._is_asking = True
-            self._loop.call_later(ASK_S, self._guard(self._ask))
+    def _request_later(self) -> None:
+        if self._wire.has_requests and not self._is_requesting:
+            self._is_requesting = True
+            self._loop.call_later(REQUEST_S, self._guard(self._request_missing))
 
-    def _ask(self) -> None:
-        """Ask for the parts that were lost, and come back if more may be to ask for."""
-        self._is_asking = False
+    def _request_missing(self) -> None:
+        """Request the parts that were lost, and come back if more requests may follow."""
+        self._is_requesting = False
         if self._is_open:
-            for sender, missing in self._wire.ask().items():
+            for sender, missing in self._wire.request_missing().items():
                 self._links[sender].outbox += missing
-            self._drained()
-            self._ask_later()
+            self._on_idle()
+            self._request_later()
 
     # --- chores ---------------------------------------------------------------------------------
 
-    async def _ping_again(self) -> None:
+    async def _keep_pinging(self) -> None:
         while True:
             self._sessions.ping(self._loop.time())
-            self._drained()
+            self._on_idle()
             await asyncio.sleep(PING_S if self.registration.is_open else OPENING_S)
 
-    async def _look_up_again(self, peer: ServerId, link: Link) -> None:
+    async def _keep_looking_up(self, peer: ServerId, link: Link) -> None:
         """One look-up at a time: each may take a thread, and as long as it likes."""
         await self._find(peer, link)
         while True:
             await asyncio.sleep(LOOK_UP_S)
-            if link.is_quiet(self._loop.time(), QUIET_S):
+            if link.is_silent(self._loop.time(), SILENT_AFTER_S):
                 await self._find(peer, link)
 
     async def _find(self, peer: ServerId, link: Link) -> None:
         try:
-            link.place = await resolve(link.address, self._endpoint.family)
+            link.socket_address = await resolve(link.address, self._endpoint.family)
             link.is_found = True
         except OSError as error:
             if link.is_found:

@@ -12,7 +12,7 @@ votes; and it does not vote as long as a peer answers that it knows a session th
 lack.
 
 Enough are those that hold a phase-1 and a phase-2 quorum together with this server. That does not
-prove that no older copy of this file has voted meanwhile: with three servers the copy may have had
+prove that no older copy of this file has voted since: with three servers the copy may have had
 the other peer. More than half of the others prove it, since two such sets share a peer; ``strict``
 waits for them. Three strict servers cannot restart while one of them is down.
 
@@ -38,9 +38,9 @@ PATIENCE = 5
 class Registration:
     """Of the present session of server ``me``: who has answered, and who has acknowledged.
 
-    ``pings`` is how often all were asked. ``objected`` says with which ping a peer has objected
-    last. ``is_open``: enough have acknowledged. It stays so, since what a peer forgets later it is
-    told anew.
+    ``pings`` is how often all were pinged. ``objected`` says with which ping a peer has objected
+    last. ``is_open``: enough have acknowledged. It stays so, since what a peer forgets later it
+    learns anew.
     """
 
     me: ServerId
@@ -86,19 +86,19 @@ class Registration:
         return is_proof and self.quorum.is_phase1(with_me) and self.quorum.is_phase2(with_me)
 
 
-def begun(me: ServerId, quorum: QuorumSystem, *, is_strict: bool) -> Registration:
-    """Nobody has been asked. A server without others waits for nobody."""
-    return _opened(Registration(me, quorum, is_strict))
+def begin(me: ServerId, quorum: QuorumSystem, *, is_strict: bool) -> Registration:
+    """No peer has been asked. A server without others waits for none."""
+    return _opened_if_enough(Registration(me, quorum, is_strict))
 
 
-def pinged(registration: Registration) -> Registration:
-    """All peers are asked once more."""
-    return _opened(evolve(registration, pings=registration.pings + 1))
+def on_ping(registration: Registration) -> Registration:
+    """All peers are pinged once more."""
+    return _opened_if_enough(evolve(registration, pings=registration.pings + 1))
 
 
-def answered(registration: Registration, peer: ServerId) -> Registration:
+def on_answer(registration: Registration, peer: ServerId) -> Registration:
     """``peer`` has answered, and knows no session that this file lacks; not yet this one."""
-    return _opened(
+    return _opened_if_enough(
         evolve(
             registration,
             answered=registration.answered | {peer},
@@ -108,9 +108,9 @@ def answered(registration: Registration, peer: ServerId) -> Registration:
     )
 
 
-def acknowledged(registration: Registration, peer: ServerId) -> Registration:
+def on_acknowledgement(registration: Registration, peer: ServerId) -> Registration:
     """``peer`` has made this session durable."""
-    return _opened(
+    return _opened_if_enough(
         evolve(
             registration,
             answered=registration.answered | {peer},
@@ -120,7 +120,7 @@ def acknowledged(registration: Registration, peer: ServerId) -> Registration:
     )
 
 
-def objected(registration: Registration, peer: ServerId) -> Registration:
+def on_objection(registration: Registration, peer: ServerId) -> Registration:
     """``peer`` has answered that it knows a session that this file lacks, or has forgotten."""
     return evolve(registration, objected={**registration.objected, peer: registration.pings})
 
@@ -129,7 +129,7 @@ def _without(objected: Mapping[ServerId, int], peer: ServerId) -> Mapping[Server
     return {it: ping for it, ping in objected.items() if it != peer}
 
 
-def _opened(it: Registration) -> Registration:
+def _opened_if_enough(it: Registration) -> Registration:
     has_all = len(it.answered) == len(it.quorum.members) - 1
     is_enough = it.is_enough(it.acknowledged) and (has_all or it.pings > PATIENCE)
     return evolve(it, is_open=it.is_open or (is_enough and not it.is_objected))

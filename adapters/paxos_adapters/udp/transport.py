@@ -1,12 +1,12 @@
 """Datagrams for a host that you run yourself: the port ``Transport``, for one decision.
 
-    async with DatagramTransport(file, addresses, decision="leader", receive=hear) as transport:
+    async with DatagramTransport(file, addresses, decision="leader", receive=receive) as transport:
         host = Host(me, quorum, store=file.decision("leader"), transport=transport, timer=timer)
 
-The same links as those of a node: nothing is sent or received before enough peers have acknowledged
-the session of the file, not by the server to itself either, since it may be a quorum. A node is
-more: any number of decisions, and one save for all.
-An exception of ``receive``, or any other that is not expected, stops the transport for good.
+- The same links as those of a node: before enough peers have acknowledged the session of the file,
+  nothing is sent or received, nor by the server to itself, since it may be a quorum.
+- A node does more: any number of decisions, and one save for all.
+- An exception of ``receive``, or any other that is not expected, stops the transport for good.
 """
 
 from __future__ import annotations
@@ -74,10 +74,10 @@ class DatagramTransport:
 
     async def __aenter__(self) -> Self:
         """Listen. Raises AddressError, ThreadNotStarted, and StoreAlreadyUsed as a node does."""
-        self._mesh.claim()
+        self._mesh.acquire_file()
         self._loop = asyncio.get_running_loop()
         try:
-            await self._mesh.open(self._hear, self._drained, self._guard)
+            await self._mesh.open(self._on_message, self._on_idle, self._guard)
         except BaseException:
             self._mesh.close()
             raise
@@ -90,23 +90,23 @@ class DatagramTransport:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Let go. Nothing is received from then on. In a forked process there is nothing to do."""
+        """Stop sending and receiving. In a forked process there is nothing to do."""
         if os.getpid() == self._process:
             self._is_open = False
             self._mesh.close()
-            await self._mesh.closed()
+            await self._mesh.wait_closed()
 
     async def stopped(self) -> ServerStopped:
-        """Wait until an exception has stopped it, and say which. Raises Forked."""
+        """Wait until an exception has stopped it, and return that. Raises Forked."""
         forks.check(self._process, "a transport")
         await self._end.wait()
         assert self._stopped is not None
         return self._stopped
 
     @property
-    def place(self) -> SocketAddress:
-        """Where it listens, as the system says it."""
-        return self._mesh.place
+    def local_address(self) -> SocketAddress:
+        """Where it listens, as the operating system writes it."""
+        return self._mesh.local_address
 
     def send(self, receiver: ServerId, message: Message[bytes]) -> None:
         """Send ``message`` at once, or lose it. Raises UnknownServer, ServerStopped and Forked."""
@@ -116,16 +116,16 @@ class DatagramTransport:
         if receiver not in self._members:
             raise UnknownServer(receiver, self._members)
         if receiver != self.me:
-            self._mesh.post(receiver, self._decision, message)
+            self._mesh.enqueue(receiver, self._decision, message)
             self._mesh.flush()
         elif self._mesh.registration.is_open:
-            self._loop.call_soon(self._guard(self._hear), self.me, self._decision, message)
+            self._loop.call_soon(self._guard(self._on_message), self.me, self._decision, message)
 
-    def _drained(self) -> None:
+    def _on_idle(self) -> None:
         if sessions := self._mesh.uncommitted():
             with suppress(DiskBusy):  # Another process has the file: again with the next ping.
                 self._file.save((), wait=False)
-                self._mesh.committed(sessions)
+                self._mesh.on_committed(sessions)
         self._mesh.flush()
 
     def _stop(self, cause: BaseException) -> None:
@@ -137,6 +137,6 @@ class DatagramTransport:
             _logger.critical("%s", self._stopped, extra=facts, exc_info=cause)
             self._mesh.close()
 
-    def _hear(self, sender: ServerId, name: str, message: Message[bytes]) -> None:
+    def _on_message(self, sender: ServerId, name: str, message: Message[bytes]) -> None:
         if self._is_open and name == self._decision:
             self._receive(sender, message)

@@ -1,17 +1,17 @@
 """The wire of the UDP runtime: messages in authenticated datagrams. No socket and no clock.
 
     wire = Wire(cluster="demo", me=me, members=members, digest=file.identity.digest,
-                presence=lambda _: file.presence(), protection=Authenticated(Keyring.parse(text)),
+                disk_status=lambda _: file.presence(), protection=Authenticated(keyring),
                 registered=lambda peer: sessions.get(peer))
     datagrams = wire.seal(receiver, [("leader", message), ...])
     opened = wire.open(datagram)  # or RejectedDatagram, whatever the bytes
 
 The format, for other languages: docs/wire.md. Needs the extra ``udp``; ``Encrypted`` the extra
-``aead``. Arrows: errors, bounds <- keys, sessions, control <- frame <- protection, parts <-
-resending <- replays, body <- wire.
+``aead``. Arrows: errors, bounds <- keys, sessions, control <- frame <- protection,
+fragments <- resending <- replays, body <- wire.
 """
 
-from paxos_adapters.wire.body import Entry, Line
+from paxos_adapters.wire.body import NamedMessage, WireMessage
 from paxos_adapters.wire.control import Control, Ping, Pong, Register
 from paxos_adapters.wire.errors import (
     BadDiskStatus,
@@ -36,12 +36,11 @@ __all__ = [
     "Checksummed",
     "Control",
     "Encrypted",
-    "Entry",
     "Key",
     "Keyring",
-    "Line",
     "Missing",
     "MissingExtra",
+    "NamedMessage",
     "NotBytes",
     "OutOfBounds",
     "Ping",
@@ -54,4 +53,5 @@ __all__ = [
     "TooLarge",
     "Wire",
     "WireError",
+    "WireMessage",
 ]

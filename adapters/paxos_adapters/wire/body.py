@@ -1,4 +1,4 @@
-"""What a body says: a batch of lines in MessagePack, messages about decisions and control messages.
+"""The body: a batch of messages in MessagePack, about decisions and about servers.
 
     [1, decision, round, server]                   Prepare
     [2, decision, round, server, accepted]         Promise; accepted: nil or [round, server, value]
@@ -17,8 +17,8 @@
 - The last four name no decision. They are about sessions, see ``control.py``, and about parts that
   were lost, see ``resending.py``. No other message stands in for them: a name is never empty.
 - A decision is a string, a value is binary. The wire looks into neither.
-- The structs are mapped to and from the messages of the core by hand, and no further: what comes
-  out has its types and its bounds, or is refused.
+- The structs are mapped to and from the messages of the core by hand: what is decoded has its types
+  and its bounds, or is refused.
 """
 
 from __future__ import annotations
@@ -61,97 +61,97 @@ from paxos_adapters.wire.control import Control, Ping, Pong, Register
 from paxos_adapters.wire.errors import NotBytes, OutOfBounds, Reason, RejectedDatagram, TooLarge
 from paxos_adapters.wire.fragments import MAX_PARTS
 from paxos_adapters.wire.resending import Missing
-from paxos_adapters.wire.sessions import NONE, SESSION_BYTES, unhexed
+from paxos_adapters.wire.sessions import NO_SESSION_BYTES, SESSION_BYTES, session_bytes
 
-Entry: TypeAlias = tuple[str, Message[bytes]]
-"""The name of a decision, and a message that is about it."""
+NamedMessage: TypeAlias = tuple[str, Message[bytes]]
+"""The name of a decision, and a message about it."""
 
-Line: TypeAlias = Entry | Control | Missing
-"""What one line of a body says."""
+WireMessage: TypeAlias = NamedMessage | Control | Missing
+"""One message of a body."""
 
 
-class _Line(msgspec.Struct, array_like=True, forbid_unknown_fields=True, gc=False):
+class _Named(msgspec.Struct, array_like=True, forbid_unknown_fields=True, gc=False):
     decision: str
 
 
-class _BallotLine(_Line):
+class _WithBallot(_Named):
     round: int
     server: int
 
 
-class _ValueLine(_BallotLine):
+class _WithValue(_WithBallot):
     value: bytes
 
 
-class _ReadLine(_Line):
+class _WithRead(_Named):
     session: int
     number: int
 
 
 @final
-class _Prepare(_BallotLine, tag=1):
+class _Prepare(_WithBallot, tag=1):
     pass
 
 
 @final
-class _Promise(_BallotLine, tag=2):
+class _Promise(_WithBallot, tag=2):
     accepted: tuple[int, int, bytes] | None
 
 
 @final
-class _Accept(_ValueLine, tag=3):
+class _Accept(_WithValue, tag=3):
     pass
 
 
 @final
-class _Accepted(_ValueLine, tag=4):
+class _Accepted(_WithValue, tag=4):
     pass
 
 
 @final
-class _Nack(_BallotLine, tag=5):
+class _Nack(_WithBallot, tag=5):
     promised_round: int
     promised_server: int
 
 
 @final
-class _Chosen(_ValueLine, tag=6):
+class _Chosen(_WithValue, tag=6):
     pass
 
 
 @final
-class _Heartbeat(_Line, tag=7):
+class _Heartbeat(_Named, tag=7):
     pass
 
 
 @final
-class _Query(_ReadLine, tag=8):
+class _Query(_WithRead, tag=8):
     pass
 
 
 @final
-class _Answer(_ReadLine, tag=9):
+class _Answer(_WithRead, tag=9):
     accepted: tuple[int, int, bytes] | None
 
 
-class _ControlLine(msgspec.Struct, array_like=True, forbid_unknown_fields=True, gc=False):
+class _Numbered(msgspec.Struct, array_like=True, forbid_unknown_fields=True, gc=False):
     number: int
 
 
 @final
-class _Ping(_ControlLine, tag=10):
+class _Ping(_Numbered, tag=10):
     known: tuple[bytes, int] | None
 
 
 @final
-class _Pong(_ControlLine, tag=11):
+class _Pong(_Numbered, tag=11):
     session: bytes
     known: tuple[bytes, int] | None
     votes: bool
 
 
 @final
-class _Register(_ControlLine, tag=12):
+class _Register(_Numbered, tag=12):
     pass
 
 
@@ -161,10 +161,10 @@ class _Missing(msgspec.Struct, array_like=True, forbid_unknown_fields=True, gc=F
     parts: int
 
 
-_About: TypeAlias = (
+_NamedStruct: TypeAlias = (
     _Prepare | _Promise | _Accept | _Accepted | _Nack | _Chosen | _Heartbeat | _Query | _Answer
 )
-_Struct: TypeAlias = _About | _Ping | _Pong | _Register | _Missing
+_Struct: TypeAlias = _NamedStruct | _Ping | _Pong | _Register | _Missing
 _ENCODER = msgspec.msgpack.Encoder()
 _DECODER = msgspec.msgpack.Decoder(list[_Struct])
 
@@ -172,42 +172,44 @@ _DECODER = msgspec.msgpack.Decoder(list[_Struct])
 # --- sending ------------------------------------------------------------------------------------
 
 
-def pack(decision: str, message: Message[bytes]) -> bytes:
-    """One line of a batch. Raises TooLarge, OutOfBounds, NotBytes."""
+def encode_message(decision: str, message: Message[bytes]) -> bytes:
+    """One message of a batch. Raises TooLarge, OutOfBounds, NotBytes."""
     size = len(decision.encode())
     if not size:
         raise OutOfBounds("the size of a decision's name", size, 1, MAX_NAME_BYTES)
     if size > MAX_NAME_BYTES:
         raise TooLarge("the name of a decision", size, MAX_NAME_BYTES)
-    return _ENCODER.encode(_struct(decision, message))
+    return _ENCODER.encode(_message_struct(decision, message))
 
 
-def pack_control(control: Control | Missing) -> bytes:
-    """One line of a batch. Raises OutOfBounds, BadDiskStatus."""
-    return _ENCODER.encode(_missing(control) if type(control) is Missing else _control(control))
+def encode_control(control: Control | Missing) -> bytes:
+    """One message of a batch. Raises OutOfBounds, BadDiskStatus."""
+    return _ENCODER.encode(
+        _missing_struct(control) if type(control) is Missing else _control_struct(control)
+    )
 
 
-def batch(lines: Sequence[bytes]) -> bytes:
-    """The body that consists of ``lines``: a MessagePack array, its length in the fewest bytes."""
-    count = len(lines)
+def encode_batch(messages: Sequence[bytes]) -> bytes:
+    """The body of these messages: a MessagePack array, its length in the fewest bytes."""
+    count = len(messages)
     head = bytes([0x90 | count]) if count < 16 else b"\xdc" + count.to_bytes(2)
-    return head + b"".join(lines)
+    return head + b"".join(messages)
 
 
-def _control(control: Control) -> _Ping | _Pong | _Register:
+def _control_struct(control: Control) -> _Ping | _Pong | _Register:
     if not 0 <= control.number <= MAX_PINGS:
         raise OutOfBounds("the number of a ping", control.number, 0, MAX_PINGS)
     if type(control) is Ping:
-        return _Ping(control.number, _told(control.known))
+        return _Ping(control.number, _known_struct(control.known))
     if type(control) is Pong:
-        session, known = unhexed(control.session), _told(control.known)
+        session, known = session_bytes(control.session), _known_struct(control.known)
         return _Pong(control.number, session, known, control.votes)
     if type(control) is Register:
         return _Register(control.number)
     assert_never(control)
 
 
-def _missing(missing: Missing) -> _Missing:
+def _missing_struct(missing: Missing) -> _Missing:
     if not 1 <= missing.first <= MAX_SEQUENCE:
         raise OutOfBounds("the sequence of a part", missing.first, 1, MAX_SEQUENCE)
     if not 1 <= missing.parts < 1 << MAX_PARTS:
@@ -215,37 +217,37 @@ def _missing(missing: Missing) -> _Missing:
     return _Missing(missing.first, missing.parts)
 
 
-def _told(known: Known | None) -> tuple[bytes, int] | None:
+def _known_struct(known: Known | None) -> tuple[bytes, int] | None:
     if known is None:
         return None
     if not 0 <= known.saves <= MAX_SAVES:
         raise OutOfBounds("the saves of a disk", known.saves, 0, MAX_SAVES)
-    return unhexed(known.session), known.saves
+    return session_bytes(known.session), known.saves
 
 
-def _struct(decision: str, message: Message[bytes]) -> _About:
+def _message_struct(decision: str, message: Message[bytes]) -> _NamedStruct:
     if type(message) is Heartbeat:
         return _Heartbeat(decision)
     if type(message) is Prepare:
-        return _Prepare(decision, *_sent(message.ballot))
+        return _Prepare(decision, *_ballot(message.ballot))
     if type(message) is Promise:
-        return _Promise(decision, *_sent(message.ballot), _held(message.accepted))
+        return _Promise(decision, *_ballot(message.ballot), _proposal(message.accepted))
     if type(message) is Accept:
-        return _Accept(decision, *_sent(message.ballot), _checked(message.value))
+        return _Accept(decision, *_ballot(message.ballot), _value(message.value))
     if type(message) is Accepted:
-        return _Accepted(decision, *_sent(message.ballot), _checked(message.value))
+        return _Accepted(decision, *_ballot(message.ballot), _value(message.value))
     if type(message) is Nack:
-        return _Nack(decision, *_sent(message.ballot), *_sent(message.promised))
+        return _Nack(decision, *_ballot(message.ballot), *_ballot(message.promised))
     if type(message) is Chosen:
-        return _Chosen(decision, *_sent(message.ballot), _checked(message.value))
+        return _Chosen(decision, *_ballot(message.ballot), _value(message.value))
     if type(message) is Query:
-        return _Query(decision, *_asked(message.id))
+        return _Query(decision, *_read(message.id))
     if type(message) is Answer:
-        return _Answer(decision, *_asked(message.id), _held(message.accepted))
+        return _Answer(decision, *_read(message.id), _proposal(message.accepted))
     assert_never(message)
 
 
-def _sent(ballot: Ballot) -> Ballot:
+def _ballot(ballot: Ballot) -> Ballot:
     if not 1 <= ballot.round <= MAX_ROUND:
         raise OutOfBounds("a round", ballot.round, 1, MAX_ROUND)
     if not 0 <= ballot.server <= MAX_SERVER:
@@ -253,21 +255,21 @@ def _sent(ballot: Ballot) -> Ballot:
     return ballot
 
 
-def _asked(read: ReadId) -> ReadId:
+def _read(read: ReadId) -> ReadId:
     for what, number in ("the session of a read", read.session), ("a read", read.number):
         if not 0 <= number <= MAX_READ:
             raise OutOfBounds(what, number, 0, MAX_READ)
     return read
 
 
-def _held(proposal: Proposal[bytes] | None) -> tuple[int, int, bytes] | None:
+def _proposal(proposal: Proposal[bytes] | None) -> tuple[int, int, bytes] | None:
     if proposal is None:
         return None
-    number, server = _sent(proposal.ballot)
-    return number, server, _checked(proposal.value)
+    number, server = _ballot(proposal.ballot)
+    return number, server, _value(proposal.value)
 
 
-def _checked(value: object) -> bytes:
+def _value(value: object) -> bytes:
     if not isinstance(value, bytes):
         raise NotBytes(value)
     if len(value) > MAX_VALUE_BYTES:
@@ -275,18 +277,18 @@ def _checked(value: object) -> bytes:
     return value
 
 
-# --- hearing ------------------------------------------------------------------------------------
+# --- receiving ----------------------------------------------------------------------------------
 
 
-def unpack(body: bytes) -> tuple[Entry, ...]:
+def decode_messages(body: bytes) -> tuple[NamedMessage, ...]:
     """The messages of a body without control messages. Raises RejectedDatagram only."""
-    entries, others = unpack_all(body)
-    if others:
+    messages, controls = decode_body(body)
+    if controls:
         raise RejectedDatagram(Reason.MALFORMED)
-    return entries
+    return messages
 
 
-def unpack_all(body: bytes) -> tuple[tuple[Entry, ...], tuple[Control | Missing, ...]]:
+def decode_body(body: bytes) -> tuple[tuple[NamedMessage, ...], tuple[Control | Missing, ...]]:
     """The messages of a body, and its control messages. Raises RejectedDatagram only."""
     try:
         structs = _DECODER.decode(body)
@@ -294,110 +296,110 @@ def unpack_all(body: bytes) -> tuple[tuple[Entry, ...], tuple[Control | Missing,
         raise RejectedDatagram(Reason.MALFORMED) from error
     if not 0 < len(structs) <= MAX_MESSAGES:
         raise RejectedDatagram(Reason.OUT_OF_BOUNDS)
-    entries = tuple([(_name(it), _message(it)) for it in structs if isinstance(it, _Line)])
-    if len(entries) == len(structs):
-        return entries, ()
-    return entries, tuple([_control_of(it) for it in structs if not isinstance(it, _Line)])
+    messages = tuple([(_name_of(it), _message_of(it)) for it in structs if isinstance(it, _Named)])
+    if len(messages) == len(structs):
+        return messages, ()
+    return messages, tuple([_control_of(it) for it in structs if not isinstance(it, _Named)])
 
 
 def _control_of(struct: _Ping | _Pong | _Register | _Missing) -> Control | Missing:
     if type(struct) is _Missing:
-        return _asked_for(struct.first, struct.parts)
+        return _missing_of(struct.first, struct.parts)
     if not 0 <= struct.number <= MAX_PINGS:
         raise RejectedDatagram(Reason.OUT_OF_BOUNDS)
     if type(struct) is _Ping:
-        return Ping(struct.number, _known(struct.known))
+        return Ping(struct.number, _known_of(struct.known))
     if type(struct) is _Pong:
-        session = _session(struct.session)
-        return Pong(struct.number, session, _known(struct.known), struct.votes)
+        session = _session_of(struct.session)
+        return Pong(struct.number, session, _known_of(struct.known), struct.votes)
     if type(struct) is _Register:
         return Register(struct.number)
     assert_never(struct)
 
 
-def _asked_for(first: int, parts: int) -> Missing:
+def _missing_of(first: int, parts: int) -> Missing:
     if not (1 <= first <= MAX_SEQUENCE and 1 <= parts < 1 << MAX_PARTS):
         raise RejectedDatagram(Reason.OUT_OF_BOUNDS)
     return Missing(first, parts)
 
 
-def _known(told: tuple[bytes, int] | None) -> Known | None:
-    if told is None:
+def _known_of(known: tuple[bytes, int] | None) -> Known | None:
+    if known is None:
         return None
-    session, saves = told
+    session, saves = known
     if not 0 <= saves <= MAX_SAVES:
         raise RejectedDatagram(Reason.OUT_OF_BOUNDS)
-    return Known(_session(session), saves)
+    return Known(_session_of(session), saves)
 
 
-def _session(session: bytes) -> str:
-    if len(session) != SESSION_BYTES or session == NONE:
+def _session_of(session: bytes) -> str:
+    if len(session) != SESSION_BYTES or session == NO_SESSION_BYTES:
         raise RejectedDatagram(Reason.OUT_OF_BOUNDS)
     return session.hex()
 
 
-def _name(struct: _About) -> str:
+def _name_of(struct: _NamedStruct) -> str:
     if not 1 <= len(struct.decision.encode()) <= MAX_NAME_BYTES:
         raise RejectedDatagram(Reason.OUT_OF_BOUNDS)
     return struct.decision
 
 
-def _message(struct: _About) -> Message[bytes]:
+def _message_of(struct: _NamedStruct) -> Message[bytes]:
     if type(struct) is _Heartbeat:
         return Heartbeat()
     if type(struct) is _Prepare:
-        return Prepare(_ballot(struct.round, struct.server))
+        return Prepare(_ballot_of(struct.round, struct.server))
     if type(struct) is _Promise:
-        return _promise(_ballot(struct.round, struct.server), _proposal(struct.accepted))
+        return _promise_of(_ballot_of(struct.round, struct.server), _proposal_of(struct.accepted))
     if type(struct) is _Accept:
-        return Accept(_ballot(struct.round, struct.server), _value(struct.value))
+        return Accept(_ballot_of(struct.round, struct.server), _value_of(struct.value))
     if type(struct) is _Accepted:
-        return Accepted(_ballot(struct.round, struct.server), _value(struct.value))
+        return Accepted(_ballot_of(struct.round, struct.server), _value_of(struct.value))
     if type(struct) is _Nack:
-        promised = _ballot(struct.promised_round, struct.promised_server)
-        return _nack(_ballot(struct.round, struct.server), promised)
+        promised = _ballot_of(struct.promised_round, struct.promised_server)
+        return _nack_of(_ballot_of(struct.round, struct.server), promised)
     if type(struct) is _Chosen:
-        return Chosen(_ballot(struct.round, struct.server), _value(struct.value))
+        return Chosen(_ballot_of(struct.round, struct.server), _value_of(struct.value))
     if type(struct) is _Query:
-        return Query(_read(struct.session, struct.number))
+        return Query(_read_of(struct.session, struct.number))
     if type(struct) is _Answer:
-        return Answer(_read(struct.session, struct.number), _proposal(struct.accepted))
+        return Answer(_read_of(struct.session, struct.number), _proposal_of(struct.accepted))
     assert_never(struct)
 
 
-def _promise(ballot: Ballot, accepted: Proposal[bytes] | None) -> Promise[bytes]:
+def _promise_of(ballot: Ballot, accepted: Proposal[bytes] | None) -> Promise[bytes]:
     """The ballots may be equal: a Prepare that comes again after its Accept is promised again."""
     if accepted is not None and accepted.ballot > ballot:
         raise RejectedDatagram(Reason.IMPOSSIBLE)
     return Promise(ballot, accepted)
 
 
-def _nack(ballot: Ballot, promised: Ballot) -> Nack:
+def _nack_of(ballot: Ballot, promised: Ballot) -> Nack:
     if promised <= ballot:
         raise RejectedDatagram(Reason.IMPOSSIBLE)
     return Nack(ballot, promised)
 
 
-def _read(session: int, number: int) -> ReadId:
+def _read_of(session: int, number: int) -> ReadId:
     if not (0 <= session <= MAX_READ and 0 <= number <= MAX_READ):
         raise RejectedDatagram(Reason.OUT_OF_BOUNDS)
     return ReadId(session, number)
 
 
-def _ballot(number: int, server: int) -> Ballot:
+def _ballot_of(number: int, server: int) -> Ballot:
     if not (1 <= number <= MAX_ROUND and 0 <= server <= MAX_SERVER):
         raise RejectedDatagram(Reason.OUT_OF_BOUNDS)
     return Ballot(number, ServerId(server))
 
 
-def _proposal(accepted: tuple[int, int, bytes] | None) -> Proposal[bytes] | None:
+def _proposal_of(accepted: tuple[int, int, bytes] | None) -> Proposal[bytes] | None:
     if accepted is None:
         return None
     number, server, value = accepted
-    return Proposal(_ballot(number, server), _value(value))
+    return Proposal(_ballot_of(number, server), _value_of(value))
 
 
-def _value(value: bytes) -> bytes:
+def _value_of(value: bytes) -> bytes:
     if len(value) > MAX_VALUE_BYTES:
         raise RejectedDatagram(Reason.OUT_OF_BOUNDS)
     return value

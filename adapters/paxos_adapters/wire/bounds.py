@@ -1,7 +1,7 @@
 """Every limit of the wire, on what is sent and on what is kept for a peer.
 
-What a program sends beyond a bound raises before anything leaves; what comes in beyond one is
-hostile. Two programs that talk to each other have the same bounds: they are part of the format.
+What a program sends beyond a bound raises before anything leaves; a datagram beyond one is refused.
+Two programs that talk to each other have the same bounds: they are part of the format.
 """
 
 from __future__ import annotations
@@ -35,19 +35,19 @@ MAX_KEYS = 16
 """Keys in a keyring: two are enough to rotate."""
 
 WINDOW = 1_024
-"""How far behind the newest datagram of a sender another one can be and still be taken."""
+"""How far behind the newest datagram of a sender another one can be and still be received."""
 
 MAX_EARLY = 4
 """Sessions of a sender whose numbers are kept before they are registered."""
 
 MAX_UNFINISHED = 8
-"""Messages of one sender that wait for their other parts."""
+"""Unfinished bodies of one sender."""
 
 MAX_UNFINISHED_BYTES = 1 << 18
 """What those hold together; room for three whole ones of the largest size, and more."""
 
 MAX_KEPT, MAX_KEPT_BYTES = MAX_UNFINISHED, MAX_UNFINISHED_BYTES
-"""Messages that are kept for one receiver, to send lost parts again: what can wait for them."""
+"""Bodies that are kept for one receiver, to send lost parts again: as many as can wait there."""
 
-MAX_ASKED = 6
-"""How often the parts of a message that does not grow are asked for."""
+MAX_REQUESTS = 6
+"""How often the parts of a body that does not grow are requested."""

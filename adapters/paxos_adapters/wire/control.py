@@ -1,11 +1,11 @@
-"""Messages between servers about themselves: is a peer there, and which of its sessions is heard.
+"""Control messages: whether a peer is there, and which of its sessions is received.
 
     Ping(number, known)                  are you there; this is what I know of your disk
     Pong(number, session, known, votes)  yes; it answers that number of that session
-    Register(number)                     hear this session from now on
+    Register(number)                     receive this session from now on
 
-They name no decision and change no promise. So they are taken from a session that is not
-registered, too: that is how it becomes registered. To take one twice changes nothing.
+They name no decision and change no promise. So they are received from a session that is not
+registered, too: that is how it becomes registered. To receive one twice changes nothing.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Ping:
 class Pong:
     """Answers a Ping or a Register: its ``number`` and the ``session`` of the asker are repeated.
 
-    So an answer to an earlier session of the asker can be told. ``known`` is as in a Ping;
+    So an answer to an earlier session of the asker is recognised. ``known`` is as in a Ping;
     ``votes`` says whether the sender takes messages of the protocol.
     """
 
@@ -44,7 +44,7 @@ class Pong:
 @final
 @frozen
 class Register:
-    """Asks a peer to receive the session that the frame says, and to make it durable first."""
+    """Asks a peer to receive the session of this frame, and to make it durable first."""
 
     number: int
 

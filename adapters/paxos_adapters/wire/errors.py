@@ -10,31 +10,31 @@ from paxos import PaxosError
 class Reason(Enum):
     """Why a datagram is refused, in the order of the checks.
 
-    All are raised by ``Wire.open``, but WRONG_ADDRESS and NOT_DESCENDED: these are for the owner of
+    ``Wire.open`` raises all of them but WRONG_ADDRESS and NOT_DESCENDED: these are for the owner of
     the socket and of the file.
     """
 
     TOO_SHORT = "it is shorter than a frame without a body"
     TOO_LONG = "it is longer than any datagram of this format"
-    WRONG_VERSION = "it is no frame, or one of another version"
+    WRONG_VERSION = "it is not a frame, or one of another version"
     OTHER_CLUSTER = "it belongs to another cluster"
     NOT_FOR_US = "it is addressed to another server"
     UNKNOWN_SENDER = "its sender is not another member"
     OTHER_PROTECTION = "it is protected in another way than this server's own datagrams"
     WRONG_ADDRESS = "it does not come from the address of its sender"
-    UNKNOWN_KEY = "it is signed with a key that is not on the keyring"
-    BAD_MAC = "it is not as its sender made it, or somebody else made it"
+    UNKNOWN_KEY = "its key is not on the keyring"
+    BAD_MAC = "it was altered, or was not made by its sender"
     OUT_OF_BOUNDS = "a number, a size or a count in it is beyond its bound"
     OTHER_MEMBERS = "its sender has other members, another quorum system or another membership"
     NOT_REGISTERED = "its session is not registered here, and it is more than control messages"
     NOT_DESCENDED = "its session does not descend from what is known of its sender's disk"
-    REPLAYED = "it was taken before, or is too old to tell"
-    MALFORMED = "its body is no batch of messages"
-    IMPOSSIBLE = "no server that keeps the protocol says what is in it"
+    REPLAYED = "it was received before, or is too old to tell"
+    MALFORMED = "its body is not a batch of messages"
+    IMPOSSIBLE = "no correct server sends what is in it"
 
 
 class WireError(PaxosError):
-    """Something that cannot be sent, or was not to be heard."""
+    """A message that cannot be sent, or a datagram that was refused."""
 
 
 class RejectedDatagram(WireError):
@@ -42,8 +42,8 @@ class RejectedDatagram(WireError):
 
     def __init__(self, reason: Reason) -> None:
         super().__init__(
-            f"a datagram was refused: {reason.value}. Nothing was changed. A few are a matter of "
-            "course on a network; many mean a wrong configuration, or somebody who tries."
+            f"a datagram was refused: {reason.value}. Nothing was changed. A few are normal on "
+            "a network; many indicate a wrong configuration or an attack."
         )
         self.reason = reason
 
@@ -82,13 +82,13 @@ class OutOfBounds(WireError, ValueError):
 
 
 class BadDiskStatus(WireError, ValueError):
-    """What a server says of its disk does not fit into a frame; nothing was sent."""
+    """A disk status that does not fit into a frame; nothing was sent."""
 
     def __init__(self, session: str, size: int) -> None:
         super().__init__(
             f"a session is {session!r}, and on the wire it is {size} bytes, not all zero, written "
             f"as {2 * size} hexadecimal digits in small letters. Nothing was sent. A file store "
-            "draws such ones."
+            "draws such sessions."
         )
 
 
@@ -104,10 +104,10 @@ class BadKey(WireError, ValueError):
 
 
 class MissingExtra(WireError, ImportError):
-    """Encryption was asked for, and the library for it is not there."""
+    """The library for encryption is not installed."""
 
     def __init__(self) -> None:
         super().__init__(
             "encryption needs cryptography, which comes with the extra 'aead': pip install "
-            "'sansio-paxos[aead]'. Signing works without it."
+            "'sansio-paxos[aead]'. Authentication works without it."
         )

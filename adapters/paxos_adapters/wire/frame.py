@@ -5,8 +5,8 @@
 
 - Integers are big-endian. The tag stands for all that is before it.
 - The cluster is a digest of its name, members one of cluster, quorum system and membership.
-- Session, saves, previous and previous_saves are the sender's presence. The entry of the sender's
-  chain of sessions is chosen for the receiver; a previous session of zeros is none.
+- Session, saves, previous and previous_saves are the status of the sender's disk. The entry of the
+  sender's chain of sessions is chosen for the receiver; a previous session of zeros is none.
 - The sender counts the datagrams to each receiver: sequence 1, 2, 3, ...
 - A message that is larger than a datagram goes in parts, under sequences that follow one another.
 """
@@ -21,7 +21,7 @@ from paxos import ServerId
 from paxos_adapters.disk_status import NO_SESSION, DiskStatus
 from paxos_adapters.wire.bounds import MAX_DATAGRAM_BYTES, MAX_SAVES
 from paxos_adapters.wire.errors import OutOfBounds, Reason, RejectedDatagram
-from paxos_adapters.wire.sessions import NONE, unhexed
+from paxos_adapters.wire.sessions import NO_SESSION_BYTES, session_bytes
 
 MAGIC, VERSION = b"PAX", 2
 LAYOUT = struct.Struct(">3sBBBB8s8sII8s8sQ8sQQ")
@@ -58,12 +58,12 @@ class Header(NamedTuple):
         return self.sequence - self.part
 
 
-def label(cluster: str) -> bytes:
-    """What stands for the name of a cluster in each frame."""
+def cluster_digest(cluster: str) -> bytes:
+    """Stands for the name of a cluster in each frame."""
     return sha256(cluster.encode()).digest()[:CLUSTER_BYTES]
 
 
-def read(datagram: bytes) -> Header:
+def read_header(datagram: bytes) -> Header:
     """The header of a frame of this version. Raises RejectedDatagram."""
     if len(datagram) < HEADER_BYTES + TAG_BYTES:
         raise RejectedDatagram(Reason.TOO_SHORT)
@@ -75,11 +75,11 @@ def read(datagram: bytes) -> Header:
     return header
 
 
-def presence_of(header: Header) -> DiskStatus:
+def disk_status_of(header: Header) -> DiskStatus:
     """What the sender says of its disk. Raises RejectedDatagram."""
-    has_previous = header.previous != NONE
+    has_previous = header.previous != NO_SESSION_BYTES
     if not (
-        header.session != NONE
+        header.session != NO_SESSION_BYTES
         and header.previous_saves <= header.saves <= MAX_SAVES
         and (has_previous or not header.previous_saves)
     ):
@@ -88,14 +88,14 @@ def presence_of(header: Header) -> DiskStatus:
     return DiskStatus(header.session.hex(), header.saves, previous, header.previous_saves)
 
 
-def disk(presence: DiskStatus) -> tuple[bytes, int, bytes, int]:
-    """The fields of a header that say the same. Raises BadDiskStatus, OutOfBounds."""
-    session = unhexed(presence.session)
-    previous = NONE if presence.previous == NO_SESSION else unhexed(presence.previous)
-    if not 0 <= presence.saves <= MAX_SAVES:
-        raise OutOfBounds("the saves of a disk", presence.saves, 0, MAX_SAVES)
-    most = 0 if previous == NONE else presence.saves
-    if not 0 <= presence.previous_saves <= most:
+def pack_disk_status(status: DiskStatus) -> tuple[bytes, int, bytes, int]:
+    """The fields of a header for ``status``. Raises BadDiskStatus, OutOfBounds."""
+    session = session_bytes(status.session)
+    previous = NO_SESSION_BYTES if status.previous == NO_SESSION else session_bytes(status.previous)
+    if not 0 <= status.saves <= MAX_SAVES:
+        raise OutOfBounds("the saves of a disk", status.saves, 0, MAX_SAVES)
+    most = 0 if previous == NO_SESSION_BYTES else status.saves
+    if not 0 <= status.previous_saves <= most:
         what = "the saves at the end of an earlier session"
-        raise OutOfBounds(what, presence.previous_saves, 0, most)
-    return session, presence.saves, previous, presence.previous_saves
+        raise OutOfBounds(what, status.previous_saves, 0, most)
+    return session, status.saves, previous, status.previous_saves

@@ -1,11 +1,11 @@
-"""Keys: the first one signs, all of them verify, so that they rotate without a pause.
+"""Keys: the first authenticates what is sent, all of them verify, so that they rotate.
 
     add the new key as the second one, everywhere
     make it the first one, everywhere
     remove the old one, everywhere
 
 - A key is 32 random bytes. What is used is derived from it, something else for each purpose.
-- Its id is derived too, and tells nothing of it. Frames carry the id, so that a receiver does not
+- Its id is derived too, and reveals nothing of it. Frames carry the id, so that a receiver does not
   try every key.
 - A keyring without a key is an error, never an open door.
 """
@@ -28,16 +28,16 @@ def _id(key: Key) -> bytes:
     return derive(key.secret, b"paxos wire 1 id")[:ID_BYTES]
 
 
-def _signing(key: Key) -> bytes:
+def _mac_key(key: Key) -> bytes:
     return derive(key.secret, b"paxos wire 1 mac")
 
 
-def _encrypting(key: Key) -> bytes:
+def _aead_key(key: Key) -> bytes:
     return derive(key.secret, b"paxos wire 1 aead")
 
 
 def derive(secret: bytes, purpose: bytes) -> bytes:
-    """32 bytes that tell nothing of ``secret``, others for each purpose."""
+    """32 bytes that reveal nothing of ``secret``, others for each purpose."""
     return hmac.digest(secret, purpose, "sha256")
 
 
@@ -50,8 +50,8 @@ class Key:
 
     secret: bytes = field(repr=False)
     id: bytes = field(init=False, default=Factory(_id, takes_self=True))
-    signing: bytes = field(init=False, repr=False, default=Factory(_signing, takes_self=True))
-    encrypting: bytes = field(init=False, repr=False, default=Factory(_encrypting, takes_self=True))
+    mac_key: bytes = field(init=False, repr=False, default=Factory(_mac_key, takes_self=True))
+    aead_key: bytes = field(init=False, repr=False, default=Factory(_aead_key, takes_self=True))
 
     def __attrs_post_init__(self) -> None:
         if len(self.secret) != KEY_BYTES:
@@ -88,7 +88,7 @@ def _by_id(keyring: Keyring) -> Mapping[bytes, Key]:
 
 @frozen
 class Keyring:
-    """The keys that a server knows: the first one signs, all of them verify.
+    """The keys that a server knows: the first authenticates what is sent, all of them verify.
 
     Raises BadKey for no key, for one that is there twice, and for more than 16.
     """
@@ -118,6 +118,6 @@ class Keyring:
         return Keyring(tuple(keys))
 
     @property
-    def signer(self) -> Key:
-        """The key that signs."""
+    def primary(self) -> Key:
+        """The key that authenticates, or encrypts, what is sent."""
         return self.keys[0]

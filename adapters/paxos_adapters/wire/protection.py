@@ -1,15 +1,15 @@
 """How a frame is kept from being altered or invented. A cluster has one of three ways.
 
-- *Checked*: a checksum. It finds accidents; anybody can make one. For networks that nobody else
-  can send to.
-- *Signed*: a MAC, HMAC-SHA256 cut to 16 bytes. Whoever has a key can speak for any server.
+- *Checksummed*: it finds accidents; anybody can make a checksum. For networks that nobody else can
+  send to.
+- *Authenticated*: a MAC, HMAC-SHA256 cut to 16 bytes. A holder of a key can speak for any server.
 - *Encrypted*: ChaCha20-Poly1305; nobody else can read the body. The header stays readable.
 
-A server hears only what is protected in its own way, so that nobody can talk it into less. Nothing
-in a body is looked at before the tag has been found right.
+A server accepts only what is protected in its own way, so that no attacker can negotiate less.
+Nothing in a body is looked at before its tag has been verified.
 
-Each session, that is a sender in one life and a receiver, encrypts under a key of its own, with the
-sequence as the nonce. No key meets a nonce twice, as long as no two wires share a life.
+Each session of a sender has an encryption key of its own for each receiver, with the sequence as
+the nonce. No key meets a nonce twice, as long as no two wires share a session.
 """
 
 from __future__ import annotations
@@ -72,17 +72,17 @@ class Authenticated:
     @property
     def key(self) -> bytes:
         """What stands for the key in a header."""
-        return self.keyring.signer.id
+        return self.keyring.primary.id
 
     def close(self, header: bytes, body: bytes) -> bytes:
         """The whole datagram."""
         frame = header + body
-        return frame + hmac.digest(self.keyring.signer.signing, frame, "sha256")[:TAG_BYTES]
+        return frame + hmac.digest(self.keyring.primary.mac_key, frame, "sha256")[:TAG_BYTES]
 
     def open(self, header: Header, datagram: bytes) -> bytes:
         """The body. Raises RejectedDatagram."""
-        key = _named(self.keyring, header)
-        mac = hmac.digest(key.signing, datagram[:-TAG_BYTES], "sha256")[:TAG_BYTES]
+        key = _key_for(self.keyring, header)
+        mac = hmac.digest(key.mac_key, datagram[:-TAG_BYTES], "sha256")[:TAG_BYTES]
         if not hmac.compare_digest(mac, datagram[-TAG_BYTES:]):
             raise RejectedDatagram(Reason.BAD_MAC)
         return datagram[HEADER_BYTES:-TAG_BYTES]
@@ -92,16 +92,16 @@ class Cipher(Protocol):
     """An authenticated cipher with its key in it."""
 
     def encrypt(self, nonce: bytes, data: bytes, associated_data: bytes | None, /) -> bytes:
-        """What is to be sent in place of ``data``, and a tag for it and the associated data."""
+        """The ciphertext of ``data``, and a tag for it and the associated data."""
         ...
 
     def decrypt(self, nonce: bytes, data: bytes, associated_data: bytes | None, /) -> bytes:
-        """The other way round."""
+        """The inverse of ``encrypt``."""
         ...
 
 
 Library: TypeAlias = tuple[Callable[[bytes], Cipher], type[Exception]]
-"""What makes a cipher from a key, and what that raises for a wrong tag."""
+"""What makes a cipher from a key, and what its cipher raises for a wrong tag."""
 
 
 def _library() -> Library:
@@ -132,17 +132,17 @@ class Encrypted:
     @property
     def key(self) -> bytes:
         """What stands for the key in a header."""
-        return self.keyring.signer.id
+        return self.keyring.primary.id
 
     def close(self, header: bytes, body: bytes) -> bytes:
         """The whole datagram."""
-        cipher = self._cipher(self.keyring.signer, header)
+        cipher = self._cipher(self.keyring.primary, header)
         return header + cipher.encrypt(_nonce(header), body, header)
 
     def open(self, header: Header, datagram: bytes) -> bytes:
         """The body. Raises RejectedDatagram."""
         plain, sealed = datagram[:HEADER_BYTES], datagram[HEADER_BYTES:]
-        cipher = self._cipher(_named(self.keyring, header), plain)
+        cipher = self._cipher(_key_for(self.keyring, header), plain)
         _, wrong_tag = self._library
         try:
             return cipher.decrypt(_nonce(plain), sealed, plain)
@@ -151,14 +151,14 @@ class Encrypted:
 
     def _cipher(self, key: Key, header: bytes) -> Cipher:
         make, _ = self._library
-        return make(derive(key.encrypting, header[SESSION]))
+        return make(derive(key.aead_key, header[SESSION]))
 
 
 Protection: TypeAlias = Checksummed | Authenticated | Encrypted
 """How a cluster protects what its servers say to each other."""
 
 
-def _named(keyring: Keyring, header: Header) -> Key:
+def _key_for(keyring: Keyring, header: Header) -> Key:
     key = keyring.by_id.get(header.key)
     if key is None:
         raise RejectedDatagram(Reason.UNKNOWN_KEY)

@@ -7,16 +7,16 @@ from functools import lru_cache
 from paxos_adapters.wire.errors import BadDiskStatus
 
 SESSION_BYTES = 8
-NONE = bytes(SESSION_BYTES)
+NO_SESSION_BYTES = bytes(SESSION_BYTES)
 
 
 @lru_cache(maxsize=64)
-def unhexed(session: str) -> bytes:
+def session_bytes(session: str) -> bytes:
     """The bytes of ``session``. Raises BadDiskStatus."""
     try:
-        unhexed = bytes.fromhex(session)
+        decoded = bytes.fromhex(session)
     except ValueError:
-        unhexed = b""
-    if len(unhexed) != SESSION_BYTES or unhexed.hex() != session or unhexed == NONE:
+        decoded = b""
+    if len(decoded) != SESSION_BYTES or decoded.hex() != session or decoded == NO_SESSION_BYTES:
         raise BadDiskStatus(session, SESSION_BYTES)
-    return unhexed
+    return decoded

@@ -39,7 +39,7 @@ def test_the_histories_are_red_when_a_server_votes_before_it_is_registered(
     def at_once(it: Registration) -> Registration:
         return evolve(it, is_open=True)
 
-    monkeypatch.setattr(registration, "_opened", at_once)
+    monkeypatch.setattr(registration, "_opened_if_enough", at_once)
     with pytest.raises(Broken, match="two disks of server"):
         lives_until_broken()
 

@@ -296,10 +296,10 @@ def test_a_loops_own_transport_that_ends_is_no_silence(monkeypatch: pytest.Monke
     async def run() -> None:
         monkeypatch.setattr(asyncio.get_running_loop(), "add_reader", refuse)
         endpoint = await Endpoint.bind(
-            ALONE[ME], receive=break_, drained=break_, guard=Guard(failures.append)
+            ALONE[ME], on_datagram=break_, on_idle=break_, guard=Guard(failures.append)
         )
-        endpoint.arrived(b"x", ALONE[ME])
-        endpoint.broke(OSError("gone"))
+        endpoint.on_datagram(b"x", ALONE[ME])
+        endpoint.on_connection_lost(OSError("gone"))
         endpoint.close()
 
     with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:

@@ -18,7 +18,7 @@ LOOPBACK = "127.0.0.1", 0
 MakeLoop = Callable[[], asyncio.AbstractEventLoop]
 
 
-class Heard:
+class Arrived:
     """What an endpoint got, and in which portions."""
 
     def __init__(self) -> None:
@@ -30,11 +30,11 @@ class Heard:
     def all(self) -> list[bytes]:
         return [it for portion in self.portions for it in portion]
 
-    def receive(self, datagram: bytes, place: SocketAddress) -> None:
+    def on_datagram(self, datagram: bytes, place: SocketAddress) -> None:
         self.portions[-1].append(datagram)
         self.places.append(place)
 
-    def drained(self) -> None:
+    def on_idle(self) -> None:
         self.portions.append([])
         self.changed.set()
 
@@ -44,19 +44,20 @@ class Heard:
             await asyncio.wait_for(self.changed.wait(), 60)
 
 
-async def bind(address: endpoint.Address, heard: Heard, guard: Guard = UNBROKEN) -> Endpoint:
-    receive, drained = heard.receive, heard.drained
-    return await Endpoint.bind(address, receive=receive, drained=drained, guard=guard)
+async def bind(address: endpoint.Address, arrived: Arrived, guard: Guard = UNBROKEN) -> Endpoint:
+    return await Endpoint.bind(
+        address, on_datagram=arrived.on_datagram, on_idle=arrived.on_idle, guard=guard
+    )
 
 
 @asynccontextmanager
 async def listening(
     address: endpoint.Address = LOOPBACK,
-) -> AsyncGenerator[tuple[Endpoint, Heard], None]:
-    heard = Heard()
-    endpoint = await bind(address, heard)
+) -> AsyncGenerator[tuple[Endpoint, Arrived], None]:
+    arrived = Arrived()
+    endpoint = await bind(address, arrived)
     try:
-        yield endpoint, heard
+        yield endpoint, arrived
     finally:
         endpoint.close()
 
@@ -76,12 +77,12 @@ LOOPS = pytest.mark.parametrize("loop", [asyncio.new_event_loop, asyncio.Selecto
 def test_what_is_sent_arrives(loop: MakeLoop, host: str) -> None:
     async def run() -> None:
         try:
-            async with listening((host, 0)) as (one, heard), listening((host, 0)) as (other, _):
+            async with listening((host, 0)) as (one, arrived), listening((host, 0)) as (other, _):
                 for number in range(20):
-                    other.send(b"%d" % number, one.place)
-                await heard.until(20)
-                assert sorted(heard.all) == sorted(b"%d" % number for number in range(20))
-                assert set(heard.places) == {other.place}
+                    other.send(b"%d" % number, one.local_address)
+                await arrived.until(20)
+                assert sorted(arrived.all) == sorted(b"%d" % number for number in range(20))
+                assert set(arrived.places) == {other.local_address}
         except AddressError:
             pytest.skip(f"this machine has no {host}")
 
@@ -92,11 +93,11 @@ def test_what_has_arrived_is_taken_at_once(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(endpoint, "MAX_DRAIN", 8)
 
     async def run() -> None:
-        async with listening() as (one, heard), listening() as (other, _):
+        async with listening() as (one, arrived), listening() as (other, _):
             for number in range(20):
-                other.send(b"%d" % number, one.place)
-            await heard.until(20)
-            assert [len(it) for it in heard.portions if it] == [8, 8, 4]
+                other.send(b"%d" % number, one.local_address)
+            await arrived.until(20)
+            assert [len(it) for it in arrived.portions if it] == [8, 8, 4]
 
     runs(asyncio.SelectorEventLoop, run())
 
@@ -108,13 +109,13 @@ def test_a_loop_that_cannot_watch_a_socket(monkeypatch: pytest.MonkeyPatch) -> N
     async def run() -> None:
         async with listening() as (other, answered):
             monkeypatch.setattr(asyncio.get_running_loop(), "add_reader", refuse)
-            async with listening() as (one, heard):
+            async with listening() as (one, arrived):
                 for _ in range(3):
-                    other.send(b"hello", one.place)
-                await heard.until(3)
-                one.send(b"back", other.place)
+                    other.send(b"hello", one.local_address)
+                await arrived.until(3)
+                one.send(b"back", other.local_address)
                 await answered.until(1)
-        assert [len(it) for it in heard.portions if it] == [1, 1, 1]
+        assert [len(it) for it in arrived.portions if it] == [1, 1, 1]
 
     runs(asyncio.SelectorEventLoop, run())
 
@@ -124,13 +125,13 @@ def test_a_peer_that_is_not_there_is_counted_and_stops_nothing() -> None:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as gone:
             gone.bind(LOOPBACK)
             nowhere = gone.getsockname()
-        async with listening() as (one, heard), listening() as (other, _):
+        async with listening() as (one, arrived), listening() as (other, _):
             for _number in range(3):
                 one.send(b"x", nowhere)
-            one.send(b"x" * 70_000, other.place)
+            one.send(b"x" * 70_000, other.local_address)
             assert sum(one.counts.values()) >= 1
-            other.send(b"still here", one.place)
-            await heard.until(1)
+            other.send(b"still here", one.local_address)
+            await arrived.until(1)
 
     runs(asyncio.SelectorEventLoop, run())
 
@@ -148,18 +149,18 @@ def test_its_buffers_are_told() -> None:
 def test_an_address_of_somebody_else(address: endpoint.Address) -> None:
     async def run() -> None:
         with pytest.raises(AddressError, match="cannot be used here"):
-            await bind(address, Heard())
+            await bind(address, Arrived())
 
     runs(asyncio.SelectorEventLoop, run())
 
 
 def test_an_address_that_is_taken() -> None:
     async def run() -> None:
-        async with listening() as (one, heard):
-            host, port = str(one.place[0]), one.place[1]
+        async with listening() as (one, arrived):
+            host, port = str(one.local_address[0]), one.local_address[1]
             assert isinstance(port, int)
             with pytest.raises(AddressError, match=f":{port} cannot be used here"):
-                await bind((host, port), heard)
+                await bind((host, port), arrived)
 
     runs(asyncio.SelectorEventLoop, run())
 

@@ -41,10 +41,10 @@ def link() -> Link:
 def test_how_many_messages_may_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(links, "MAX_OUTBOX", 2)
     it = link()
-    assert [it.post(name, Prepare(B)) for name in "abc"] == [True, True, False]
-    assert it.take() == [("a", Prepare(B)), ("b", Prepare(B))]
-    assert it.take() == []
-    assert it.post("c", Prepare(B))
+    assert [it.enqueue(name, Prepare(B)) for name in "abc"] == [True, True, False]
+    assert it.drain() == [("a", Prepare(B)), ("b", Prepare(B))]
+    assert it.drain() == []
+    assert it.enqueue("c", Prepare(B))
 
 
 @pytest.mark.parametrize(
@@ -64,11 +64,11 @@ def test_how_many_bytes_of_values_may_wait(
     """Whatever carries the value. What has none goes with the rest."""
     monkeypatch.setattr(links, "MAX_OUTBOX_BYTES", 12)
     it = link()
-    assert [it.post(name, message) for name in "abc"] == [True, True, False]
-    assert it.post("d", Promise[bytes](B, None))
-    taken = it.take()
+    assert [it.enqueue(name, message) for name in "abc"] == [True, True, False]
+    assert it.enqueue("d", Promise[bytes](B, None))
+    taken = it.drain()
     assert taken == [("a", message), ("b", message), ("d", Promise[bytes](B, None))]
-    assert it.post("c", message)
+    assert it.enqueue("c", message)
 
 
 def test_what_finds_no_room_is_counted_as_lost(

@@ -28,7 +28,6 @@ from paxos_adapters.wire import (
     Control,
     Key,
     Keyring,
-    Line,
     Missing,
     Ping,
     Pong,
@@ -36,6 +35,7 @@ from paxos_adapters.wire import (
     Reason,
     Register,
     Wire,
+    WireMessage,
 )
 from paxos_adapters.wire.fragments import MAX_PARTS
 from paxos_adapters.wire.frame import LAYOUT, TAG_BYTES, Header
@@ -58,7 +58,7 @@ class Peer:
         self.socket.bind(("127.0.0.1", 0))
         self.address: Address = self.socket.getsockname()
 
-    def say(self, wire: Wire, place: Address, *lines: Line) -> None:
+    def say(self, wire: Wire, place: Address, *lines: WireMessage) -> None:
         for datagram in wire.seal(ME, lines or [("a", MESSAGE)]):
             self.socket.sendto(datagram, place)
 
@@ -71,14 +71,14 @@ class Peer:
             members={ME, PEER},
             digest=DIGEST,
             protection=Checksummed() if self.protection is None else self.protection,
-            presence=lambda _: DiskStatus(name * 8, saves, previous * 8, ended),
+            disk_status=lambda _: DiskStatus(name * 8, saves, previous * 8, ended),
             registered=lambda _: hears,
         )
 
     async def hear(self, wire: Wire) -> tuple[DiskStatus, tuple[Control | Missing, ...]]:
         """What comes next of control messages."""
         opened = wire.open(await asyncio.get_running_loop().sock_recv(self.socket, 1_500))
-        return opened.presence, opened.controls
+        return opened.disk_status, opened.controls
 
     async def asked(self, wire: Wire) -> Missing:
         """What it is asked to send again next."""
@@ -98,11 +98,11 @@ class Peer:
     async def join(self, wire: Wire, place: Address, session: str) -> None:
         """Acknowledge the session of the mesh, and have ``session`` registered there."""
         while True:
-            presence, controls = await self.hear(wire)
+            disk_status, controls = await self.hear(wire)
             for it in controls:
                 if isinstance(it, Ping):
-                    known = Known(presence.session, presence.saves)
-                    pong = Pong(it.number, presence.session, known, votes=True)
+                    known = Known(disk_status.session, disk_status.saves)
+                    pong = Pong(it.number, disk_status.session, known, votes=True)
                     self.say(wire, place, pong, Register(it.number))
                 elif isinstance(it, Pong) and it.known is not None and it.known.session == session:
                     return
@@ -131,13 +131,13 @@ async def opened(file: FileStore, peer: Peer) -> tuple[Mesh, Address]:
         listen=None,
         strict=False,
     )
-    mesh.claim()
+    mesh.acquire_file()
     await mesh.open(
         lambda sender, name, message: HEARD.append((sender, name, message)),
         lambda: commit(mesh, file),
         UNBROKEN,
     )
-    host, port, *_ = mesh.place
+    host, port, *_ = mesh.local_address
     assert isinstance(host, str)
     assert isinstance(port, int)
     return mesh, (host, port)
@@ -147,7 +147,7 @@ def commit(mesh: Mesh, file: FileStore) -> None:
     """What a node does after a turn."""
     if sessions := mesh.uncommitted():
         file.save(())
-        mesh.committed(sessions)
+        mesh.on_committed(sessions)
     mesh.flush()
 
 
@@ -173,7 +173,7 @@ def test_what_is_old_is_refused_and_counted_and_no_more(
             assert mesh.refused == {Reason.NOT_REGISTERED: 3, Reason.NOT_DESCENDED: 3}
             assert file.peers == {PEER: Known("02" * 8, 7)}
             mesh.close()
-            await mesh.closed()
+            await mesh.wait_closed()
 
     with caplog.at_level(logging.WARNING):
         runs(run())
@@ -190,7 +190,7 @@ def test_a_peer_that_speaks_and_does_not_answer_is_not_up(tmp_path: Path) -> Non
             file.remember(PEER, Known("01" * 8, 5))
             mesh, place = await opened(file, peer)
             peer.say(session, place, Ping(1, None))
-            while not mesh.peers()[PEER].is_heard:
+            while not mesh.peers()[PEER].is_sending:
                 await asyncio.sleep(0.001)
             assert mesh.peers()[PEER].is_one_way
             for votes in False, True:
@@ -204,7 +204,7 @@ def test_a_peer_that_speaks_and_does_not_answer_is_not_up(tmp_path: Path) -> Non
                     await asyncio.sleep(0.001)
             assert mesh.peers()[PEER].round_trip_s is not None
             mesh.close()
-            await mesh.closed()
+            await mesh.wait_closed()
 
     runs(run())
 
@@ -223,7 +223,7 @@ def test_a_message_of_the_protocol_shows_that_its_sender_votes(tmp_path: Path) -
             while not mesh.peers()[PEER].votes:
                 await asyncio.sleep(0.001)
             mesh.close()
-            await mesh.closed()
+            await mesh.wait_closed()
 
     runs(run())
 
@@ -246,7 +246,7 @@ def test_before_the_session_is_registered_no_message_is_taken(tmp_path: Path) ->
             await until(mesh, heard=1)
             assert HEARD == [(PEER, "a", MESSAGE)]
             mesh.close()
-            await mesh.closed()
+            await mesh.wait_closed()
 
     runs(run())
 
@@ -265,11 +265,11 @@ def test_before_the_session_is_registered_no_message_is_sent(
         peer, path = Peer(), tmp_path / "n1.db"
         with FileStore.create(path, cluster="c", server=ME, quorum=MEMBERS) as file, peer.socket:
             mesh, _ = await opened(file, peer)
-            mesh.post(PEER, "a", MESSAGE)
+            mesh.enqueue(PEER, "a", MESSAGE)
             is_sent = bool(acknowledged) and is_open
             assert mesh.lost == ({} if is_sent else {"not acknowledged": 1})
             mesh.close()
-            await mesh.closed()
+            await mesh.wait_closed()
 
     runs(run())
 
@@ -291,7 +291,7 @@ def test_without_keys_a_datagram_from_another_address_is_not_heard(tmp_path: Pat
             await until(mesh, heard=1)
             assert HEARD == [(PEER, "a", MESSAGE)]
             mesh.close()
-            await mesh.closed()
+            await mesh.wait_closed()
 
     runs(run())
 
@@ -324,12 +324,12 @@ def test_parts_that_were_lost_are_asked_for(tmp_path: Path) -> None:
             first = await peer.asked(wire)
             assert first == Missing(first.first, sum(1 << it for it in range(0, 60, 10)))
             assert await peer.asked(wire) == first
-            for datagram in wire.again(ME, first):
+            for datagram in wire.resend(ME, first):
                 peer.socket.sendto(datagram, place)
             await until(mesh, heard=1)
             assert HEARD == [(PEER, "a", LARGE)]
             mesh.close()
-            await mesh.closed()
+            await mesh.wait_closed()
 
     runs(run())
 
@@ -339,13 +339,13 @@ def test_parts_that_a_peer_asks_for_are_sent_again_as_they_were(tmp_path: Path) 
         peer, path = Peer(), tmp_path / "n1.db"
         with FileStore.create(path, cluster="c", server=ME, quorum=MEMBERS) as file, peer.socket:
             mesh, place, wire = await joined(file, peer)
-            mesh.post(PEER, "a", LARGE)
+            mesh.enqueue(PEER, "a", LARGE)
             mesh.flush()
             sent = [await peer.next_part() for _ in range(MAX_PARTS)]
             peer.say(wire, place, Missing(first_of(sent[0]), 0b101))
             assert [await peer.next_part() for _ in range(2)] == [sent[0], sent[2]]
             mesh.close()
-            await mesh.closed()
+            await mesh.wait_closed()
 
     runs(run())
 
@@ -366,12 +366,12 @@ async def between(
         mesh, place, wire = await joined(file, peer)
         yield mesh, place, peer, wire, other
         mesh.close()
-        await mesh.closed()
+        await mesh.wait_closed()
 
 
 async def goes_to(mesh: Mesh, peer: Peer, wire: Wire) -> None:
     """Returns as soon as a message of the mesh comes to ``peer``."""
-    mesh.post(PEER, "b", MESSAGE)
+    mesh.enqueue(PEER, "b", MESSAGE)
     mesh.flush()
     while not wire.open(await asyncio.get_running_loop().sock_recv(peer.socket, 1_500)).messages:
         pass
@@ -452,7 +452,7 @@ def test_until_a_session_has_answered_its_datagrams_move_nothing(tmp_path: Path)
             mesh, place = await opened(file, peer)
             wire = peer.session("01", 5, hears=file.session)
             other.say(wire, place, Ping(1, None))
-            while not mesh.peers()[PEER].is_heard:
+            while not mesh.peers()[PEER].is_sending:
                 await asyncio.sleep(0.001)
             last, number = mesh.registration.pings, 0
             while number <= last:
@@ -461,7 +461,7 @@ def test_until_a_session_has_answered_its_datagrams_move_nothing(tmp_path: Path)
             with pytest.raises(BlockingIOError):
                 other.socket.recv(1_500)
             mesh.close()
-            await mesh.closed()
+            await mesh.wait_closed()
 
     runs(run())
 
@@ -480,13 +480,13 @@ def test_a_datagram_that_claims_to_come_from_oneself_is_refused(tmp_path: Path) 
     runs(run())
 
 
-@pytest.mark.parametrize("protection", [None, KEYS], ids=["checked", "signed"])
+@pytest.mark.parametrize("protection", [None, KEYS], ids=["checksummed", "authenticated"])
 def test_a_peer_that_does_not_answer_is_looked_for_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, protection: Protection | None
 ) -> None:
     """Its name may lead elsewhere now."""
     monkeypatch.setattr(module, "LOOK_UP_S", 0.001)
-    monkeypatch.setattr(module, "QUIET_S", 0.01)
+    monkeypatch.setattr(module, "SILENT_AFTER_S", 0.01)
     places: list[Address] = []
 
     async def resolve(address: Address, _: int) -> Address:
@@ -509,7 +509,7 @@ def test_a_peer_that_answers_is_not_looked_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "LOOK_UP_S", 0.001)
-    monkeypatch.setattr(module, "QUIET_S", 1000.0)
+    monkeypatch.setattr(module, "SILENT_AFTER_S", 1000.0)
     tries = list[Address]()
 
     async def resolve(address: Address, _: int) -> Address:
@@ -549,13 +549,13 @@ def test_a_look_up_that_hangs_keeps_no_other_peer_from_being_found(
         }
         with FileStore.create(path, cluster="c", server=ME, quorum=three) as file:
             mesh = Mesh(file, addresses, protection=None, insecure=False, listen=None, strict=False)
-            mesh.claim()
+            mesh.acquire_file()
             await mesh.open(ignored, mesh.flush, UNBROKEN)
             while tries[third] < 9:
                 await asyncio.sleep(0.001)
             assert tries[PEER] == 2
             mesh.close()
-            await mesh.closed()
+            await mesh.wait_closed()
 
     runs(run())
 
@@ -566,13 +566,13 @@ def test_an_open_file_serves_once(tmp_path: Path) -> None:
         with FileStore.create(path, cluster="c", server=ME, quorum=MEMBERS) as file, peer.socket:
             mesh, _ = await opened(file, peer)
             mesh.close()
-            await mesh.closed()
+            await mesh.wait_closed()
             with pytest.raises(StoreAlreadyUsed, match="open it again"):
                 await opened(file, peer)
         with FileStore.open(path, cluster="c", server=ME, quorum=MEMBERS) as file:
             mesh, _ = await opened(file, peer)
             mesh.close()
-            await mesh.closed()
+            await mesh.wait_closed()
 
     runs(run())
 
@@ -601,7 +601,7 @@ def test_a_name_that_is_none_does_not_end_the_search(
             while not mesh.peers()[PEER].is_found:
                 await asyncio.sleep(0.001)
             mesh.close()
-            await mesh.closed()
+            await mesh.wait_closed()
 
     runs(run())
     assert errors == []
@@ -631,7 +631,7 @@ def test_peers_that_are_not_found_are_told_once_and_looked_for_again(
             while mesh.peers()[PEER].is_found:
                 await asyncio.sleep(0)
             peer.say(peer.session("01", 5), place)
-            while not {"heard too early", "no address"} <= {*mesh.lost} or len(tries) < 3:
+            while not {"received too early", "no address"} <= {*mesh.lost} or len(tries) < 3:
                 await asyncio.sleep(0.001)
             assert mesh.refused == {}
             places.append(peer.address)
@@ -639,7 +639,7 @@ def test_peers_that_are_not_found_are_told_once_and_looked_for_again(
                 await asyncio.sleep(0.001)
             await peer.join(peer.session("02", 6), place, "02" * 8)
             mesh.close()
-            await mesh.closed()
+            await mesh.wait_closed()
 
     with caplog.at_level(logging.WARNING):
         runs(run())
@@ -674,14 +674,14 @@ def test_a_peer_that_was_down_learns_that_its_session_descends(tmp_path: Path) -
             for file in files
         ]
         for mesh, file in zip(nodes, files, strict=True):
-            mesh.claim()
+            mesh.acquire_file()
             await mesh.open(ignored, partial(commit, mesh, file), UNBROKEN)
         one, two = nodes
         while not (one.peers()[PEER].is_up and two.peers()[ME].is_up):
             await asyncio.sleep(0.001)
         for mesh, file in zip(nodes, files, strict=True):
             mesh.close()
-            await mesh.closed()
+            await mesh.wait_closed()
             assert mesh.refused == {}
             file.close()
 

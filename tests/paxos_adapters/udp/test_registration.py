@@ -10,11 +10,11 @@ from paxos import QuorumSystem, ServerId, flexible, majority, weighted
 from paxos_adapters.udp.registration import (
     PATIENCE,
     Registration,
-    acknowledged,
-    answered,
-    begun,
-    objected,
-    pinged,
+    begin,
+    on_acknowledgement,
+    on_answer,
+    on_objection,
+    on_ping,
 )
 
 
@@ -29,7 +29,7 @@ THREE_SERVERS, FIVE_SERVERS = majority(servers(3)), majority(servers(5))
 def patient(registration: Registration) -> Registration:
     """As many pings as silent peers are waited for."""
     for _ in range(PATIENCE + 1):
-        registration = pinged(registration)
+        registration = on_ping(registration)
     return registration
 
 
@@ -59,9 +59,9 @@ def test_it_votes_once_a_quorum_of_both_phases_has_acknowledged(
 ) -> None:
     others = tuple(sorted(quorum.members - {ME}))
     for peers in subsets(others):
-        it = patient(begun(ME, quorum, is_strict=is_strict))
+        it = patient(begin(ME, quorum, is_strict=is_strict))
         for peer in peers:
-            it = acknowledged(it, peer)
+            it = on_acknowledgement(it, peer)
         with_me = {ME, *peers}
         is_proof = len(peers) > len(others) / 2
         is_quorum = quorum.is_phase1(with_me) and quorum.is_phase2(with_me)
@@ -79,57 +79,59 @@ def test_two_sets_of_peers_that_prove_it_share_a_peer() -> None:
 
 
 def test_a_server_alone_waits_for_nobody() -> None:
-    it = begun(ME, majority(servers(1)), is_strict=True)
+    it = begin(ME, majority(servers(1)), is_strict=True)
     assert it.is_open
     assert it.is_proven
 
 
 def test_to_answer_is_not_to_acknowledge() -> None:
-    it = patient(answered(answered(begun(ME, THREE_SERVERS, is_strict=False), TWO), THREE))
+    it = patient(on_answer(on_answer(begin(ME, THREE_SERVERS, is_strict=False), TWO), THREE))
     assert it.to_ask == {TWO, THREE}
     assert not it.is_open
 
 
 def test_no_peer_is_asked_to_register_before_enough_have_answered() -> None:
-    it = begun(ME, FIVE_SERVERS, is_strict=False)
+    it = begin(ME, FIVE_SERVERS, is_strict=False)
     assert it.to_ask == frozenset()
-    assert answered(it, TWO).to_ask == frozenset()
-    assert answered(answered(it, TWO), THREE).to_ask == {TWO, THREE}
+    assert on_answer(it, TWO).to_ask == frozenset()
+    assert on_answer(on_answer(it, TWO), THREE).to_ask == {TWO, THREE}
 
 
 def test_a_strict_server_asks_once_as_many_have_answered_as_prove_it() -> None:
-    it = answered(answered(begun(ME, FIVE_SERVERS, is_strict=True), TWO), THREE)
+    it = on_answer(on_answer(begin(ME, FIVE_SERVERS, is_strict=True), TWO), THREE)
     assert it.to_ask == frozenset()
-    assert answered(it, FOUR).to_ask == {TWO, THREE, FOUR}
+    assert on_answer(it, FOUR).to_ask == {TWO, THREE, FOUR}
 
 
 def test_a_peer_that_is_up_is_waited_for() -> None:
     """It may know more than those that were quicker."""
-    it = acknowledged(begun(ME, THREE_SERVERS, is_strict=False), TWO)
+    it = on_acknowledgement(begin(ME, THREE_SERVERS, is_strict=False), TWO)
     for _ in range(PATIENCE):
-        it = pinged(it)
+        it = on_ping(it)
         assert not it.is_open
-    assert pinged(it).is_open
-    assert answered(it, THREE).is_open
+    assert on_ping(it).is_open
+    assert on_answer(it, THREE).is_open
 
 
 def test_it_does_not_vote_as_long_as_a_peer_objects() -> None:
-    it = objected(acknowledged(patient(begun(ME, FIVE_SERVERS, is_strict=False)), TWO), FOUR)
-    assert not acknowledged(it, THREE).is_open
+    it = on_objection(
+        on_acknowledgement(patient(begin(ME, FIVE_SERVERS, is_strict=False)), TWO), FOUR
+    )
+    assert not on_acknowledgement(it, THREE).is_open
     for _ in range(2 * PATIENCE):
-        it = pinged(objected(acknowledged(it, THREE), FOUR))
+        it = on_ping(on_objection(on_acknowledgement(it, THREE), FOUR))
         assert not it.is_open
-    assert answered(it, FOUR).is_open
-    assert acknowledged(it, FOUR).is_open
+    assert on_answer(it, FOUR).is_open
+    assert on_acknowledgement(it, FOUR).is_open
     assert patient(it).is_open, "it is silent"
 
 
 def test_a_peer_that_has_forgotten_is_asked_again() -> None:
     """A peer that was replaced, for example. The server goes on voting."""
-    it = begun(ME, THREE_SERVERS, is_strict=False)
+    it = begin(ME, THREE_SERVERS, is_strict=False)
     for peer in TWO, THREE:
-        it = acknowledged(it, peer)
+        it = on_acknowledgement(it, peer)
     assert it.to_ask == frozenset()
-    it = answered(it, TWO)
+    it = on_answer(it, TWO)
     assert it.to_ask == it.missing == {TWO}
     assert it.is_open

@@ -60,8 +60,8 @@ class Server:
         said = DiskStatus(session, saves, *entry)
         opened = Received(sender, said, self.links[sender].session == session, (), (control,), True)
         if opened.is_registered:
-            self.sessions.saw(opened)
-        self.sessions.take(opened, control, 0.0)
+            self.sessions.on_frame(opened)
+        self.sessions.on_control(opened, control, 0.0)
         return self.sent(sender)
 
     def sent(self, receiver: ServerId) -> list[object]:
@@ -78,7 +78,7 @@ class Server:
     def commit(self) -> None:
         sessions = self.sessions.uncommitted()
         self.file.save(())
-        self.sessions.committed(sessions)
+        self.sessions.on_committed(sessions)
 
     def pong(
         self, known: Known | None, sender: ServerId = TWO, number: int | None = None
@@ -149,7 +149,7 @@ def test_a_commit_that_began_before_a_session_came_does_not_register_it(server: 
     server.hear(Register(1), session=LATER, saves=9, previous=KNOWN)
     begun = server.sessions.uncommitted()
     server.hear(Register(1), session="04" * 8, saves=12, previous=Known(LATER, 10))
-    server.sessions.committed(begun)
+    server.sessions.on_committed(begun)
     assert server.links[TWO].session == LATER
     assert server.sessions.uncommitted() == ((TWO, Known("04" * 8, 12)),)
 

@@ -35,9 +35,9 @@ from paxos_adapters.wire import (
     BadDiskStatus,
     Checksummed,
     Control,
-    Entry,
     Keyring,
     MissingExtra,
+    NamedMessage,
     NotBytes,
     OutOfBounds,
     Ping,
@@ -71,20 +71,20 @@ from paxos_adapters.wire.frame import (
     SESSION,
     TAG_BYTES,
     Header,
-    presence_of,
-    read,
+    disk_status_of,
+    read_header,
 )
 from tests.support.wires import (
+    AUTHENTICATED,
     BEAT,
     CONTROLS,
     DIGEST,
+    DISK_STATUS,
     MEMBERS,
     MESSAGES,
     NEW,
     OLD,
     ONE,
-    PRESENCE,
-    SIGNED,
     THREE,
     TWO,
     WAYS,
@@ -102,7 +102,7 @@ def refused(end: End, datagram: bytes) -> Reason:
     return caught.value.reason
 
 
-def heard(end: End, datagrams: tuple[bytes, ...]) -> list[Entry]:
+def heard(end: End, datagrams: tuple[bytes, ...]) -> list[NamedMessage]:
     return [entry for datagram in datagrams for entry in end.wire.open(datagram).messages]
 
 
@@ -121,40 +121,40 @@ def test_every_name_comes_out_as_it_went_in(name: str) -> None:
     (datagram,) = End(ONE).wire.seal(TWO, [(name, BEAT)])
 
     messages = ((name, BEAT),)
-    assert End(TWO).wire.open(datagram) == Received(ONE, PRESENCE, True, messages, (), True)
+    assert End(TWO).wire.open(datagram) == Received(ONE, DISK_STATUS, True, messages, (), True)
 
 
 @pytest.mark.parametrize("previous_saves", [0, 1, MAX_SAVES])
 @pytest.mark.parametrize("text", ["01", "ff", "a0"])
 def test_every_presence_comes_out_as_it_went_in(previous_saves: int, text: str) -> None:
-    presence = DiskStatus("ab" * 8, MAX_SAVES, text * 8, previous_saves)
-    (datagram,) = End(ONE, presence=presence).seal(BEAT)
+    disk_status = DiskStatus("ab" * 8, MAX_SAVES, text * 8, previous_saves)
+    (datagram,) = End(ONE, disk_status=disk_status).seal(BEAT)
 
-    assert presence_of(read(datagram)) == presence
-    assert End(TWO).wire.open(datagram).presence == presence
+    assert disk_status_of(read_header(datagram)) == disk_status
+    assert End(TWO).wire.open(datagram).disk_status == disk_status
 
 
 def test_the_first_session_of_a_disk_has_none_before_it() -> None:
-    presence = DiskStatus("ab" * 8, 3)
-    (datagram,) = End(ONE, presence=presence).seal(BEAT)
+    disk_status = DiskStatus("ab" * 8, 3)
+    (datagram,) = End(ONE, disk_status=disk_status).seal(BEAT)
 
-    assert presence_of(read(datagram)) == presence
+    assert disk_status_of(read_header(datagram)) == disk_status
 
 
 def test_the_entry_of_the_chain_is_chosen_for_the_receiver() -> None:
     asked: list[ServerId] = []
 
-    def presence(receiver: ServerId) -> DiskStatus:
+    def disk_status(receiver: ServerId) -> DiskStatus:
         asked.append(receiver)
-        return PRESENCE
+        return DISK_STATUS
 
     wire = Wire(
         cluster="demo",
         me=ONE,
         members=MEMBERS,
         digest=DIGEST,
-        protection=SIGNED,
-        presence=presence,
+        protection=AUTHENTICATED,
+        disk_status=disk_status,
         registered=lambda _: None,
     )
     for receiver in TWO, THREE:
@@ -188,9 +188,9 @@ def test_a_digest_of_another_size_is_refused(size: int) -> None:
 
 def test_the_presence_is_that_of_the_moment_of_sealing() -> None:
     one, two = End(ONE), End(TWO)
-    one.presence = evolve(PRESENCE, saves=21)
+    one.disk_status = evolve(DISK_STATUS, saves=21)
 
-    assert two.wire.open(*one.seal(BEAT)).presence.saves == 21
+    assert two.wire.open(*one.seal(BEAT)).disk_status.saves == 21
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -407,7 +407,7 @@ def test_an_answer_that_tells_of_a_ballot_out_of_bounds_is_not_sent(ballot: Ball
 
 
 @pytest.mark.parametrize(
-    ("presence", "error"),
+    ("disk_status", "error"),
     [
         (DiskStatus("ab" * 7, 2, "cd" * 8, 1), BadDiskStatus),
         (DiskStatus("ab" * 9, 2, "cd" * 8, 1), BadDiskStatus),
@@ -425,13 +425,13 @@ def test_an_answer_that_tells_of_a_ballot_out_of_bounds_is_not_sent(ballot: Ball
     ],
 )
 def test_a_presence_that_does_not_fit_is_not_sent(
-    presence: DiskStatus, error: type[PaxosError]
+    disk_status: DiskStatus, error: type[PaxosError]
 ) -> None:
-    one = End(ONE, presence=presence)
+    one = End(ONE, disk_status=disk_status)
     with pytest.raises(error):
         one.seal(BEAT)
 
-    one.presence = PRESENCE
+    one.disk_status = DISK_STATUS
     assert sequence(*one.seal(BEAT)) == 1
 
 
@@ -450,8 +450,8 @@ def test_a_member_that_no_frame_has_room_for_is_refused(server: int) -> None:
             me=ONE,
             members={ONE, ServerId(server)},
             digest=DIGEST,
-            protection=SIGNED,
-            presence=lambda _: PRESENCE,
+            protection=AUTHENTICATED,
+            disk_status=lambda _: DISK_STATUS,
             registered=lambda _: None,
         )
 
@@ -471,7 +471,7 @@ def test_datagrams_to_each_receiver_are_counted() -> None:
 def test_a_new_session_of_the_sender_does_not_turn_back_its_count() -> None:
     one = End(ONE)
     one.seal(BEAT)
-    one.presence = DiskStatus("ef" * 8, 21, PRESENCE.session, 20)
+    one.disk_status = DiskStatus("ef" * 8, 21, DISK_STATUS.session, 20)
 
     assert sequence(*one.seal(BEAT)) == 2
 
@@ -493,8 +493,8 @@ def test_a_stranger_is_not_heard() -> None:
         me=stranger,
         members={stranger, TWO},
         digest=DIGEST,
-        protection=SIGNED,
-        presence=lambda _: PRESENCE,
+        protection=AUTHENTICATED,
+        disk_status=lambda _: DISK_STATUS,
         registered=lambda _: None,
     )
 
@@ -505,7 +505,7 @@ def test_a_server_does_not_take_what_claims_to_come_from_itself() -> None:
     """Not even with a right tag: a holder of the key could make it answer its own questions."""
     (whole,) = End(ONE).seal(BEAT)
     header = Header(*LAYOUT.unpack_from(whole))._replace(sender=TWO)
-    own = SIGNED.close(LAYOUT.pack(*header), whole[HEADER_BYTES:-TAG_BYTES])
+    own = AUTHENTICATED.close(LAYOUT.pack(*header), whole[HEADER_BYTES:-TAG_BYTES])
 
     assert refused(End(TWO), own) is Reason.UNKNOWN_SENDER
     with pytest.raises(RejectedDatagram):
@@ -518,7 +518,7 @@ def test_what_its_session_has_sent_latest_is_the_newest() -> None:
     """So that a datagram that comes late, or again, tells nobody where its sender is."""
     one, two = End(ONE), End(TWO)
     late, first, second = (one.seal(BEAT)[0] for _ in range(3))
-    control = End(ONE, presence=evolve(PRESENCE, session="ef" * 8)).say(Register(1))
+    control = End(ONE, disk_status=evolve(DISK_STATUS, session="ef" * 8)).say(Register(1))
 
     assert two.wire.open(first).is_newest
     assert not two.wire.open(late).is_newest
@@ -578,7 +578,7 @@ def test_a_frame_of_another_version_is_refused() -> None:
     assert refused(End(TWO), b"pax" + datagram[3:]) is Reason.WRONG_VERSION
 
 
-@pytest.mark.parametrize("way", ["signed", WAYS[2]])
+@pytest.mark.parametrize("way", ["authenticated", WAYS[2]])
 def test_keys_rotate_without_a_pause(way: str) -> None:
     """At each step, servers that took it and servers that did not yet hear each other."""
     steps = [(OLD,), (OLD, NEW), (NEW, OLD), (NEW,)]
@@ -615,11 +615,11 @@ def test_what_is_encrypted_cannot_be_read(way: str) -> None:
 def test_no_two_sessions_encrypt_alike(way: str) -> None:
     """Same sequence, same message; another receiver, another session, another cluster."""
     bodies = {
-        End(ONE, protection(way), cluster=cluster, presence=presence).seal(
+        End(ONE, protection(way), cluster=cluster, disk_status=disk_status).seal(
             VALUE, receiver=receiver
         )[0][HEADER_BYTES:-TAG_BYTES]
         for cluster in ("demo", "other")
-        for presence in (PRESENCE, evolve(PRESENCE, session="ef" * 8))
+        for disk_status in (DISK_STATUS, evolve(DISK_STATUS, session="ef" * 8))
         for receiver in (TWO, THREE)
     }
     one = End(ONE, protection(way))

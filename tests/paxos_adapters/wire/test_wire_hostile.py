@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from paxos import Ballot, Prepare, Promise, Proposal, ServerId
 from paxos_adapters.wire import Checksummed, Reason, Register, RejectedDatagram
-from paxos_adapters.wire.body import unpack, unpack_all
+from paxos_adapters.wire.body import decode_body, decode_messages
 from paxos_adapters.wire.bounds import (
     MAX_MESSAGES,
     MAX_NAME_BYTES,
@@ -31,7 +31,7 @@ SEED = 20131017
 
 @pytest.mark.parametrize("way", WAYS)
 def test_whatever_the_bytes_nothing_but_hostile_is_raised(way: str) -> None:
-    seen = fuzz(way, 120_000 if way == "signed" else 20_000, SEED)
+    seen = fuzz(way, 120_000 if way == "authenticated" else 20_000, SEED)
 
     met = {reason for reason in Reason if seen[reason.name]}
     never = {Reason.WRONG_ADDRESS, Reason.NOT_DESCENDED}
@@ -68,7 +68,7 @@ def test_any_array_is_a_batch_or_hostile(lines: list[tuple[object, ...]]) -> Non
     for cut in range(7):
         body = msgspec.msgpack.encode([line[:cut] for line in lines])
         try:
-            entries, controls = unpack_all(body)
+            entries, controls = decode_body(body)
         except RejectedDatagram:
             continue
         assert End(ONE).say(*entries, *controls)
@@ -76,7 +76,7 @@ def test_any_array_is_a_batch_or_hostile(lines: list[tuple[object, ...]]) -> Non
 
 def reason(body: object) -> Reason:
     with pytest.raises(RejectedDatagram) as caught:
-        unpack_all(body if isinstance(body, bytes) else msgspec.msgpack.encode(body))
+        decode_body(body if isinstance(body, bytes) else msgspec.msgpack.encode(body))
     return caught.value.reason
 
 
@@ -187,7 +187,7 @@ def test_a_promise_of_a_lower_ballot_than_it_tells_of_is_refused(told: tuple[int
 @pytest.mark.parametrize("told", [(3, 2), (3, 1), (2, 9)])
 def test_a_promise_may_tell_of_its_own_ballot_and_of_lower_ones(told: tuple[int, int]) -> None:
     """Its own: when the Prepare comes again after the Accept."""
-    ((_, promise),) = unpack(msgspec.msgpack.encode([[2, "d", 3, 2, [*told, b"v"]]]))
+    ((_, promise),) = decode_messages(msgspec.msgpack.encode([[2, "d", 3, 2, [*told, b"v"]]]))
 
     number, server = told
     accepted = Proposal(Ballot(number, ServerId(server)), b"v")
@@ -201,9 +201,9 @@ def test_a_refusal_without_a_higher_promise_is_refused(promised: tuple[int, int]
 
 def test_a_transport_of_messages_alone_takes_no_control_message() -> None:
     body = msgspec.msgpack.encode([[7, "d"], [12, 1]])
-    assert unpack_all(body) == ((("d", BEAT),), (Register(1),))
+    assert decode_body(body) == ((("d", BEAT),), (Register(1),))
     with pytest.raises(RejectedDatagram) as caught:
-        unpack(body)
+        decode_messages(body)
     assert caught.value.reason is Reason.MALFORMED
 
 
@@ -246,5 +246,5 @@ def test_what_is_refused_changes_nothing() -> None:
         assert caught.value.reason is Reason.MALFORMED
 
     opened = two.wire.open(whole)
-    assert (opened.presence.saves, len(opened.messages)) == (header.saves, 1)
+    assert (opened.disk_status.saves, len(opened.messages)) == (header.saves, 1)
     assert two.wire.open(one.seal(BEAT)[0]).messages == (("leader", BEAT),)

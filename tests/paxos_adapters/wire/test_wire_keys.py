@@ -31,16 +31,16 @@ def test_what_is_derived_from_a_key_differs_by_purpose() -> None:
     secret = bytes(range(32))
 
     assert OLD.id == hmac.digest(secret, b"paxos wire 1 id", "sha256")[:8]
-    assert OLD.signing == hmac.digest(secret, b"paxos wire 1 mac", "sha256")
-    assert OLD.encrypting == hmac.digest(secret, b"paxos wire 1 aead", "sha256")
+    assert OLD.mac_key == hmac.digest(secret, b"paxos wire 1 mac", "sha256")
+    assert OLD.aead_key == hmac.digest(secret, b"paxos wire 1 aead", "sha256")
 
 
 def test_a_key_is_not_shown() -> None:
     for shown in (repr(OLD), str(OLD), repr(Keyring((OLD,)))):
         assert OLD.text not in shown
         assert repr(OLD.secret) not in shown
-        assert repr(OLD.signing) not in shown
-        assert repr(OLD.encrypting) not in shown
+        assert repr(OLD.mac_key) not in shown
+        assert repr(OLD.aead_key) not in shown
 
 
 def test_a_file_has_a_key_on_each_line_and_comments() -> None:
@@ -48,7 +48,7 @@ def test_a_file_has_a_key_on_each_line_and_comments() -> None:
 
     keyring = Keyring.parse(text)
     assert keyring == Keyring((OLD, NEW))
-    assert keyring.signer == OLD
+    assert keyring.primary == OLD
     assert keyring.by_id == {OLD.id: OLD, NEW.id: NEW}
 
 

@@ -16,10 +16,10 @@ from paxos_adapters.wire.bounds import (
     MAX_VALUE_BYTES,
     WINDOW,
 )
-from paxos_adapters.wire.fragments import MAX_PARTS, Waiting, check, gather, split
+from paxos_adapters.wire.fragments import MAX_PARTS, Unfinished, check, fragment, reassemble
 from paxos_adapters.wire.frame import BODY_BYTES, LAYOUT, Header
-from paxos_adapters.wire.replays import Early, Window, begun, note, take
-from tests.support.wires import BEAT, CONTROLS, ONE, PRESENCE, TWO, End
+from paxos_adapters.wire.replays import EarlySessions, ReplayWindow, begin_session, note_early
+from tests.support.wires import BEAT, CONTROLS, DISK_STATUS, ONE, TWO, End
 
 # --- numbers ------------------------------------------------------------------------------------
 
@@ -45,34 +45,34 @@ STEPS = st.sampled_from([0, 1, 2, WINDOW - 1, WINDOW, WINDOW + 1, 3 * WINDOW])
 def test_a_window_takes_what_the_set_of_all_that_was_taken_would(
     moves: list[tuple[int, int]],
 ) -> None:
-    window, model, place = Window(), Everything(), 1
+    window, model, place = ReplayWindow(), Everything(), 1
     for times, step in moves:
         place = max(0, place + times * step)
         try:
-            window, taken = take(window, place), True
+            window, taken = window.accept(place), True
         except RejectedDatagram:
             taken = False
         assert taken == model.takes(place), place
 
 
 def test_a_window_is_bounded_and_far_ahead_costs_nothing() -> None:
-    window = Window()
+    window = ReplayWindow()
     for sequence in (*range(1, 5 * WINDOW), (1 << 64) - 1):
-        window = take(window, sequence)
+        window = window.accept(sequence)
         assert window.seen.bit_length() <= WINDOW
-    assert window == Window((1 << 64) - 1, 1)
+    assert window == ReplayWindow((1 << 64) - 1, 1)
 
 
 @pytest.mark.parametrize("behind", [1, WINDOW - 1])
 def test_what_comes_late_is_taken_once(behind: int) -> None:
-    window = take(take(Window(), 5 * WINDOW), 5 * WINDOW - behind)
+    window = ReplayWindow().accept(5 * WINDOW).accept(5 * WINDOW - behind)
     with pytest.raises(RejectedDatagram):
-        take(window, 5 * WINDOW - behind)
+        window.accept(5 * WINDOW - behind)
 
 
 def test_what_is_too_late_to_tell_is_refused() -> None:
     with pytest.raises(RejectedDatagram):
-        take(take(Window(), 5 * WINDOW), 4 * WINDOW)
+        ReplayWindow().accept(5 * WINDOW).accept(4 * WINDOW)
 
 
 def test_a_datagram_is_taken_once() -> None:
@@ -89,7 +89,7 @@ def test_a_datagram_is_taken_once() -> None:
 # --- sessions -----------------------------------------------------------------------------------
 
 
-LATER = DiskStatus("ef" * 8, 21, PRESENCE.session, 20)
+LATER = DiskStatus("ef" * 8, 21, DISK_STATUS.session, 20)
 
 
 def refusal(end: End, datagram: bytes) -> Reason:
@@ -102,15 +102,15 @@ def test_a_later_session_starts_with_an_empty_window() -> None:
     two = End(TWO)
     two.wire.open(*End(ONE).seal(BEAT))
     two.registered = {ONE: LATER.session}
-    opened = two.wire.open(*End(ONE, presence=LATER).seal(BEAT))
+    opened = two.wire.open(*End(ONE, disk_status=LATER).seal(BEAT))
 
-    assert (opened.presence, opened.messages) == (LATER, (("leader", BEAT),))
+    assert (opened.disk_status, opened.messages) == (LATER, (("leader", BEAT),))
 
 
 def test_a_session_that_is_not_registered_is_not_heard() -> None:
     two = End(TWO)
     (old,) = End(ONE).seal(BEAT)
-    assert refusal(two, *End(ONE, presence=LATER).seal(BEAT)) is Reason.NOT_REGISTERED
+    assert refusal(two, *End(ONE, disk_status=LATER).seal(BEAT)) is Reason.NOT_REGISTERED
     two.registered = {ONE: LATER.session}
     assert refusal(two, old) is Reason.NOT_REGISTERED
     two.registered = {}
@@ -119,16 +119,16 @@ def test_a_session_that_is_not_registered_is_not_heard() -> None:
 
 @pytest.mark.parametrize("control", CONTROLS, ids=repr)
 def test_but_its_control_messages_are_taken_as_often_as_they_come(control: Control) -> None:
-    one, two = End(ONE, presence=LATER), End(TWO)
+    one, two = End(ONE, disk_status=LATER), End(TWO)
     (datagram,) = one.say(control)
     for _ in range(2):
         opened = two.wire.open(datagram)
-        assert (opened.presence, opened.controls, opened.messages) == (LATER, (control,), ())
+        assert (opened.disk_status, opened.controls, opened.messages) == (LATER, (control,), ())
         assert not opened.is_registered
 
 
 def test_once_it_is_registered_what_came_before_is_not_taken_again() -> None:
-    one, two = End(ONE, presence=LATER), End(TWO)
+    one, two = End(ONE, disk_status=LATER), End(TWO)
     early = [one.say(Register(1))[0] for _ in range(3)]
     for datagram in early[0], early[2], early[0]:
         two.wire.open(datagram)
@@ -141,22 +141,22 @@ def test_once_it_is_registered_what_came_before_is_not_taken_again() -> None:
 
 
 def test_the_numbers_of_few_sessions_are_kept_before_they_are_registered() -> None:
-    early: Early = ()
+    early: EarlySessions = ()
     for number in range(MAX_EARLY + 3):
-        early = note(early, f"{number}", 7)
+        early = note_early(early, f"{number}", 7)
 
     assert [it.session for it in early] == [f"{it}" for it in range(3, MAX_EARLY + 3)]
-    assert begun(early, "3").window == take(Window(), 7)
-    assert begun(early, "0").window == Window()
+    assert begin_session(early, "3").window == ReplayWindow().accept(7)
+    assert begin_session(early, "0").window == ReplayWindow()
 
 
 def test_of_a_datagram_with_more_than_control_messages_nothing_is_taken() -> None:
-    one, two = End(ONE, presence=LATER), End(TWO)
+    one, two = End(ONE, disk_status=LATER), End(TWO)
     assert refusal(two, *one.say(Register(1), ("leader", BEAT))) is Reason.NOT_REGISTERED
 
 
 def test_parts_of_a_session_that_is_not_registered_do_not_wait() -> None:
-    one, two = End(ONE, presence=LATER), End(TWO)
+    one, two = End(ONE, disk_status=LATER), End(TWO)
     first, last = one.seal(Accept(Ballot(1, ONE), bytes(1500)))
     assert refusal(two, first) is Reason.NOT_REGISTERED
     two.registered = {ONE: LATER.session}
@@ -178,7 +178,7 @@ def test_what_waited_in_one_session_is_not_finished_in_the_next() -> None:
     first, _ = one.seal(Accept(Ballot(1, ONE), bytes(1500)))
     two.wire.open(first)
     two.registered = {ONE: LATER.session}
-    _, last = End(ONE, presence=LATER).seal(Accept(Ballot(1, ONE), bytes(1500)))
+    _, last = End(ONE, disk_status=LATER).seal(Accept(Ballot(1, ONE), bytes(1500)))
 
     assert two.wire.open(last).messages == ()
 
@@ -194,7 +194,7 @@ def header(sequence: int, part: int, parts: int) -> Header:
 @pytest.mark.parametrize("size", [1, BODY_BYTES - 1, BODY_BYTES, BODY_BYTES + 1, 5 * BODY_BYTES])
 def test_parts_are_full_and_together_they_are_the_body(size: int) -> None:
     body = bytes(place % 251 for place in range(size))
-    parts = split(body)
+    parts = fragment(body)
 
     assert b"".join(parts) == body
     assert {len(part) for part in parts[:-1]} <= {BODY_BYTES}
@@ -224,28 +224,28 @@ def test_a_part_that_cannot_be_is_refused(sequence: int, part: int, parts: int, 
 
 
 def test_parts_of_one_body_agree_on_their_number() -> None:
-    waiting, _ = gather((), header(10, 0, 3), bytes(BODY_BYTES))
+    waiting, _ = reassemble((), header(10, 0, 3), bytes(BODY_BYTES))
     with pytest.raises(RejectedDatagram) as caught:
-        gather(waiting, header(11, 1, 2), b"v")
+        reassemble(waiting, header(11, 1, 2), b"v")
 
     assert caught.value.reason is Reason.OUT_OF_BOUNDS
 
 
 def test_a_part_that_is_there_is_refused() -> None:
-    waiting, _ = gather((), header(10, 0, 3), bytes(BODY_BYTES))
+    waiting, _ = reassemble((), header(10, 0, 3), bytes(BODY_BYTES))
     with pytest.raises(RejectedDatagram) as caught:
-        gather(waiting, header(10, 0, 3), bytes(BODY_BYTES))
+        reassemble(waiting, header(10, 0, 3), bytes(BODY_BYTES))
 
     assert caught.value.reason is Reason.REPLAYED
 
 
 def test_a_part_copies_nothing_of_what_was_there_before() -> None:
     """So that the work for a body grows with its parts, and not with their square."""
-    waiting: Waiting = ()
+    waiting: Unfinished = ()
     before = None
     for part in range(MAX_PARTS - 1):
         body = bytes(BODY_BYTES)
-        waiting, _ = gather(waiting, header(part + 1, part, MAX_PARTS), body)
+        waiting, _ = reassemble(waiting, header(part + 1, part, MAX_PARTS), body)
         (grown,) = waiting
         assert grown.newest is not None
         assert grown.newest.body is body
@@ -256,9 +256,9 @@ def test_a_part_copies_nothing_of_what_was_there_before() -> None:
 
 @given(st.permutations(range(6)))
 def test_what_is_missing_is_what_has_not_arrived(order: list[int]) -> None:
-    waiting: Waiting = ()
+    waiting: Unfinished = ()
     for count, part in enumerate(order[:-1], 1):
-        waiting, _ = gather(waiting, header(part + 1, part, 6), bytes(BODY_BYTES))
+        waiting, _ = reassemble(waiting, header(part + 1, part, 6), bytes(BODY_BYTES))
         (grown,) = waiting
         assert grown.missing == sum(1 << it for it in order[count:])
 
@@ -276,19 +276,19 @@ def test_parts_of_several_bodies_mix() -> None:
 
 
 def test_of_too_many_unfinished_ones_the_oldest_is_dropped() -> None:
-    waiting: Waiting = ()
+    waiting: Unfinished = ()
     for number in range(MAX_UNFINISHED + 3):
-        waiting, _ = gather(waiting, header(10 * number + 1, 0, 2), bytes(BODY_BYTES))
+        waiting, _ = reassemble(waiting, header(10 * number + 1, 0, 2), bytes(BODY_BYTES))
 
     assert [it.first for it in waiting] == [10 * it + 1 for it in range(3, MAX_UNFINISHED + 3)]
 
 
 def test_of_too_many_bytes_the_oldest_are_dropped() -> None:
-    waiting: Waiting = ()
+    waiting: Unfinished = ()
     for number in range(6):
         for part in range(MAX_PARTS - 1):
             at = header(100 * number + part + 1, part, MAX_PARTS)
-            waiting, _ = gather(waiting, at, bytes(BODY_BYTES))
+            waiting, _ = reassemble(waiting, at, bytes(BODY_BYTES))
             assert sum(it.size_bytes for it in waiting) <= MAX_UNFINISHED_BYTES
 
     assert [it.first for it in waiting] == [201, 301, 401, 501]

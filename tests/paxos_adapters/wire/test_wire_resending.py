@@ -9,16 +9,23 @@ from attrs import frozen
 
 from paxos import Accept, Ballot
 from paxos_adapters.disk_status import DiskStatus
-from paxos_adapters.wire import Entry, Missing, OutOfBounds, Reason, Received, RejectedDatagram
+from paxos_adapters.wire import (
+    Missing,
+    NamedMessage,
+    OutOfBounds,
+    Reason,
+    Received,
+    RejectedDatagram,
+)
 from paxos_adapters.wire.bounds import (
-    MAX_ASKED,
     MAX_KEPT,
     MAX_KEPT_BYTES,
+    MAX_REQUESTS,
     MAX_SEQUENCE,
     MAX_VALUE_BYTES,
 )
 from paxos_adapters.wire.fragments import MAX_PARTS, PartialBody
-from paxos_adapters.wire.resending import Asking, Keeping, again, ask, is_to_ask, keep
+from paxos_adapters.wire.resending import Requests, SentBodies, has_requests, keep, request, resend
 from tests.support.wires import BEAT, MISSING, ONE, THREE, TWO, WAYS, End, protection
 
 LARGE = Accept(Ballot(1, ONE), bytes(range(256)) * (MAX_VALUE_BYTES // 256))
@@ -31,7 +38,7 @@ def test_what_is_asked_for_is_sent_as_it_was() -> None:
     one = End(ONE)
     sealed = one.seal(LARGE)
 
-    assert one.wire.again(TWO, Missing(1, 0b1011)) == (sealed[0], sealed[1], sealed[3])
+    assert one.wire.resend(TWO, Missing(1, 0b1011)) == (sealed[0], sealed[1], sealed[3])
 
 
 @pytest.mark.parametrize("missing", [Missing(2, 1), Missing(99, 1), Missing(1, 1 << 59)])
@@ -39,34 +46,34 @@ def test_what_is_not_kept_is_not_sent(missing: Missing) -> None:
     one = End(ONE)
     one.seal(Accept(Ballot(1, ONE), bytes(3000)))
 
-    assert one.wire.again(TWO, missing) == ()
+    assert one.wire.resend(TWO, missing) == ()
 
 
 def test_what_was_sent_to_another_peer_is_not_sent() -> None:
     one = End(ONE)
     one.seal(LARGE)
 
-    assert one.wire.again(THREE, Missing(1, 1)) == ()
-    assert len(one.wire.again(TWO, Missing(1, 1))) == 1
+    assert one.wire.resend(THREE, Missing(1, 1)) == ()
+    assert len(one.wire.resend(TWO, Missing(1, 1))) == 1
 
 
 def test_a_datagram_that_is_whole_is_not_kept() -> None:
     one = End(ONE)
     one.seal(BEAT)
 
-    assert one.wire.again(TWO, Missing(1, 1)) == ()
+    assert one.wire.resend(TWO, Missing(1, 1)) == ()
 
 
 def test_a_body_is_sent_again_once_in_whole_however_often_it_is_asked_for() -> None:
     one = End(ONE)
     sealed = one.seal(LARGE)
 
-    sent = [it for _ in range(9) for it in one.wire.again(TWO, Missing(1, ALL - 1))]
+    sent = [it for _ in range(9) for it in one.wire.resend(TWO, Missing(1, ALL - 1))]
     assert len(sent) == len(sealed) == MAX_PARTS
 
 
 def test_of_too_many_bodies_the_oldest_is_dropped() -> None:
-    keeping: Keeping = ()
+    keeping: SentBodies = ()
     for first in range(MAX_KEPT + 3):
         keeping = keep(keeping, first, (b"x", b"y"))
 
@@ -74,7 +81,7 @@ def test_of_too_many_bodies_the_oldest_is_dropped() -> None:
 
 
 def test_of_too_many_bytes_the_oldest_are_dropped() -> None:
-    keeping: Keeping = ()
+    keeping: SentBodies = ()
     for first in range(6):
         keeping = keep(keeping, first, (bytes(MAX_KEPT_BYTES // 8),) * 2)
         assert sum(it.size_bytes for it in keeping) <= MAX_KEPT_BYTES
@@ -84,7 +91,7 @@ def test_of_too_many_bytes_the_oldest_are_dropped() -> None:
 
 def test_to_send_again_does_not_make_a_body_newer() -> None:
     keeping = keep(keep((), 1, (b"x", b"y")), 3, (b"x", b"y"))
-    after, _ = again(keeping, Missing(1, 1))
+    after, _ = resend(keeping, Missing(1, 1))
 
     assert [it.first for it in after] == [1, 3]
 
@@ -98,10 +105,10 @@ def unfinished(there: int) -> PartialBody:
 
 def ticks(there: list[int]) -> list[int]:
     """The ticks at which something is asked for, while these parts are there."""
-    asking: Asking = {}
+    asking: Requests = {}
     asked: list[int] = []
     for tick, parts in enumerate(there):
-        asking, missing = ask(asking, (unfinished(parts),))
+        asking, missing = request(asking, (unfinished(parts),))
         assert missing in ((), (Missing(7, 0b1111 & ~parts),))
         asked += [tick] if missing else []
     return asked
@@ -109,7 +116,7 @@ def ticks(there: list[int]) -> list[int]:
 
 def test_a_body_that_does_not_grow_is_asked_for_ever_more_rarely_and_then_no_more() -> None:
     assert ticks([1] * 500) == [1, 3, 7, 15, 31, 63]
-    assert MAX_ASKED == 6
+    assert MAX_REQUESTS == 6
 
 
 def test_a_body_that_grows_is_not_asked_for() -> None:
@@ -122,27 +129,27 @@ def test_a_body_that_has_grown_is_asked_for_as_at_first() -> None:
 
 def test_each_body_is_asked_for_by_itself() -> None:
     two = PartialBody(1, 2, 1), PartialBody(9, 2, 2)
-    asking, _ = ask({}, two)
+    asking, _ = request({}, two)
 
-    assert ask(asking, two)[1] == (Missing(1, 2), Missing(9, 1))
+    assert request(asking, two)[1] == (Missing(1, 2), Missing(9, 1))
 
 
 def test_what_waits_no_more_is_forgotten() -> None:
-    asking, _ = ask({}, (unfinished(1),))
+    asking, _ = request({}, (unfinished(1),))
 
-    assert ask(asking, ()) == ({}, ())
+    assert request(asking, ()) == ({}, ())
 
 
 def test_there_is_something_to_ask_until_the_last_time() -> None:
-    asking: Asking = {}
+    asking: Requests = {}
     left = list[bool]()
     for _ in range(65):
-        left.append(is_to_ask(asking, (unfinished(1),)))
-        asking, _ = ask(asking, (unfinished(1),))
+        left.append(has_requests(asking, (unfinished(1),)))
+        asking, _ = request(asking, (unfinished(1),))
 
     assert left == [True] * 64 + [False]
-    assert is_to_ask(asking, (unfinished(3),))
-    assert not is_to_ask({}, ())
+    assert has_requests(asking, (unfinished(3),))
+    assert not has_requests({}, ())
 
 
 def asked(opened: Received) -> list[Missing]:
@@ -165,15 +172,15 @@ def test_a_part_that_was_lost_is_asked_for_and_the_body_is_whole(way: str) -> No
     for part, datagram in enumerate(one.seal(LARGE)):
         if part not in (3, 17):
             two.wire.open(datagram)
-    assert two.wire.is_to_ask
-    assert two.wire.ask() == {}
-    ((sender, missing),) = two.wire.ask().items()
+    assert two.wire.has_requests
+    assert two.wire.request_missing() == {}
+    ((sender, missing),) = two.wire.request_missing().items()
     assert (sender, missing) == (ONE, (Missing(1, 1 << 3 | 1 << 17),))
 
     (asking,) = two.wire.seal(ONE, missing)
-    sent = one.wire.again(TWO, *asked(one.wire.open(asking)))
+    sent = one.wire.resend(TWO, *asked(one.wire.open(asking)))
     assert [two.wire.open(it).messages for it in sent] == [(), (("leader", LARGE),)]
-    assert not two.wire.is_to_ask
+    assert not two.wire.has_requests
 
 
 def test_to_ask_again_with_the_same_datagram_draws_nothing() -> None:
@@ -187,7 +194,7 @@ def test_to_ask_again_with_the_same_datagram_draws_nothing() -> None:
 
 
 def test_a_session_that_is_not_registered_gets_nothing_again() -> None:
-    one, stranger = End(ONE), End(TWO, presence=DiskStatus("ef" * 8, 1))
+    one, stranger = End(ONE), End(TWO, disk_status=DiskStatus("ef" * 8, 1))
     (asking,) = stranger.wire.seal(ONE, [Missing(1, 1)])
     with pytest.raises(RejectedDatagram) as caught:
         one.wire.open(asking)
@@ -219,9 +226,9 @@ def delivery(loss: float, seed: int, *, asks: bool = True) -> Delivery | None:
     """None if it was lost. Each datagram is lost by itself, of a request and its answer too."""
     one, two, random = End(ONE), End(TWO), Random(seed)
     going, datagrams = one.seal(LARGE), 0
-    for tick in range(1 << MAX_ASKED + 1):
+    for tick in range(1 << MAX_REQUESTS + 1):
         datagrams += len(going)
-        heard = list[Entry]()
+        heard = list[NamedMessage]()
         for datagram in going:
             if random.random() >= loss:
                 heard += two.wire.open(datagram).messages
@@ -229,12 +236,12 @@ def delivery(loss: float, seed: int, *, asks: bool = True) -> Delivery | None:
             assert heard == [("leader", LARGE)]
             return Delivery(tick, datagrams)
         going = ()
-        for missing in two.wire.ask().values() if asks else ():
+        for missing in two.wire.request_missing().values() if asks else ():
             (asking,) = two.wire.seal(ONE, missing)
             datagrams += 1
             if random.random() >= loss:
                 for it in asked(one.wire.open(asking)):
-                    going += one.wire.again(TWO, it)
+                    going += one.wire.resend(TWO, it)
     return None
 
 

@@ -44,16 +44,20 @@ def test_sealing_gives_the_file_byte_for_byte() -> None:
 
 @pytest.mark.parametrize("vector", VECTORS)
 def test_opening_gives_the_messages_of_a_vector(vector: Vector) -> None:
-    it = vector.presence
-    presence = DiskStatus(it.session, it.saves, it.previous, it.previous_saves)
+    it = vector.disk_status
+    disk_status = DiskStatus(it.session, it.saves, it.previous, it.previous_saves)
     receiver = wire(
-        vector.receiver, vector.protection, vector.key, cluster=vector.cluster, presence=presence
+        vector.receiver,
+        vector.protection,
+        vector.key,
+        cluster=vector.cluster,
+        disk_status=disk_status,
     )
 
     opened = [receiver.open(bytes.fromhex(datagram)) for datagram in vector.datagrams]
     lines = [it for one in opened for it in (*one.controls, *one.messages)]
     assert [said(line) for line in lines] == vector.messages
-    assert {(one.sender, one.presence) for one in opened} == {(vector.sender, presence)}
+    assert {(one.sender, one.disk_status) for one in opened} == {(vector.sender, disk_status)}
 
 
 @pytest.mark.parametrize("case", FILE.hostile, ids=[case.what for case in FILE.hostile])
@@ -71,7 +75,7 @@ def by_the_book(vector: Vector) -> list[Said]:
     for number, datagram in enumerate(map(bytes.fromhex, vector.datagrams), 1):
         frame, tag = datagram[:-16], datagram[-16:]
         assert frame[0:4] == b"PAX\x02"
-        assert frame[4] == ["checked", "signed"].index(vector.protection)
+        assert frame[4] == ["checksummed", "authenticated"].index(vector.protection)
         assert len(bodies) == frame[5] < frame[6]
         if vector.key is None:
             assert frame[7:15] == bytes(8)
@@ -85,10 +89,10 @@ def by_the_book(vector: Vector) -> list[Said]:
         assert int.from_bytes(frame[23:27], "big") == vector.sender
         assert int.from_bytes(frame[27:31], "big") == vector.receiver
         assert frame[31:39].hex() == vector.members
-        assert frame[39:47].hex() == vector.presence.session
-        assert int.from_bytes(frame[47:55], "big") == vector.presence.saves
-        assert frame[55:63].hex() == (vector.presence.previous or "00" * 8)
-        assert int.from_bytes(frame[63:71], "big") == vector.presence.previous_saves
+        assert frame[39:47].hex() == vector.disk_status.session
+        assert int.from_bytes(frame[47:55], "big") == vector.disk_status.saves
+        assert frame[55:63].hex() == (vector.disk_status.previous or "00" * 8)
+        assert int.from_bytes(frame[63:71], "big") == vector.disk_status.previous_saves
         assert int.from_bytes(frame[71:79], "big") == number
         bodies.append(frame[79:])
         if len(bodies) == frame[6]:
@@ -181,12 +185,12 @@ def test_the_keys_are_by_the_book() -> None:
     for line in FILE.keys:
         secret = urlsafe_b64decode(line.text + "=")
         assert line.id == hmac.digest(secret, b"paxos wire 1 id", "sha256").hex()[:16]
-        assert line.signing == hmac.digest(secret, b"paxos wire 1 mac", "sha256").hex()
-        assert line.encrypting == hmac.digest(secret, b"paxos wire 1 aead", "sha256").hex()
+        assert line.mac_key == hmac.digest(secret, b"paxos wire 1 mac", "sha256").hex()
+        assert line.aead_key == hmac.digest(secret, b"paxos wire 1 aead", "sha256").hex()
 
 
 def test_every_message_and_every_way_has_a_vector() -> None:
-    assert {it.protection for it in FILE.vectors} == {"checked", "signed", "encrypted"}
+    assert {it.protection for it in FILE.vectors} == {"checksummed", "authenticated", "encrypted"}
     assert {said.type for it in FILE.vectors for said in it.messages} == {
         *("Prepare", "Promise", "Accept", "Accepted", "Nack", "Chosen", "Heartbeat"),
         *("Query", "Answer", "Ping", "Pong", "Register", "Missing"),
