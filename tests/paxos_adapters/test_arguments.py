@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from paxos import PaxosError, ServerId, majority
 from paxos_adapters.codecs import TEXT
 from paxos_adapters.file import FileStore
-from paxos_adapters.node import BadArgument, DatagramTransport, Node, ThreadedNode
+from paxos_adapters.node import BadArgument, DatagramTransport, NetworkConfig, Node, ThreadedNode
 from paxos_adapters.numbers import BadNumber
 from paxos_adapters.timeouts import Timeouts
 from paxos_adapters.udp.endpoint import Address
@@ -137,7 +137,9 @@ def test_an_id_that_no_frame_has_room_for_is_refused(tmp_path: Path, wrong: Serv
         tmp_path / "n1.db", cluster="c", server=ME, quorum=majority(ALONE)
     ) as file:
         with pytest.raises(BadNumber, match="the id of a server"):
-            DatagramTransport(file, addresses, decision="x", receive=lambda _, __: None)
+            DatagramTransport(
+                file, NetworkConfig(addresses), decision="x", receive=lambda _, __: None
+            )
         with pytest.raises(BadNumber, match="the id of a server"):
             Node(file, addresses, codec=TEXT)
 

@@ -18,7 +18,7 @@ from paxos_adapters import forks
 from paxos_adapters.codecs import RAW
 from paxos_adapters.file import FileStore
 from paxos_adapters.forks import Forked
-from paxos_adapters.node import DatagramTransport, Node, ThreadedNode
+from paxos_adapters.node import DatagramTransport, NetworkConfig, Node, ThreadedNode
 from paxos_adapters.node.control import serve
 from paxos_adapters.node.control_protocol import socket_path
 from paxos_adapters.udp.endpoint import Address
@@ -142,7 +142,7 @@ def test_a_transport_ends_in_the_child(tmp_path: Path) -> None:
             tmp_path / "n1.db", cluster="c", server=ME, quorum=majority(ALONE)
         ) as file:
             transport = DatagramTransport(
-                file, ALONE, decision="x", receive=lambda _, __: heard.set()
+                file, NetworkConfig(ALONE), decision="x", receive=lambda _, __: heard.set()
             )
             async with transport:
                 calls: list[Callable[[], object]] = [

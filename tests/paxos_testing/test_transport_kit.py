@@ -25,7 +25,7 @@ from examples.tcp_transport import TcpTransport
 from paxos import Heartbeat, Message, ServerId, UnknownServer, majority
 from paxos_adapters.file import FileStore
 from paxos_adapters.memory import MemoryTransport, Network
-from paxos_adapters.node import DatagramTransport
+from paxos_adapters.node import DatagramTransport, NetworkConfig
 from paxos_adapters.wire import TooLarge
 from paxos_adapters.wire.body import encode_batch, encode_message
 from paxos_testing import Deliver, TransportKit, traffic, transports
@@ -172,7 +172,9 @@ class TestUdp(TransportKit[bytes]):
         with FileStore.open(
             self.path(me), cluster="c", server=me, quorum=majority(self.addresses)
         ) as file:
-            transport = DatagramTransport(file, self.addresses, decision="leader", receive=deliver)
+            transport = DatagramTransport(
+                file, NetworkConfig(self.addresses), decision="leader", receive=deliver
+            )
             self.runner.run(transport.__aenter__())
             yield transport
             self.runner.run(transport.__aexit__(None, None, None))

@@ -19,6 +19,7 @@ from paxos_adapters.node.status import Descent, Status
 from paxos_adapters.node.threaded import ThreadedNode
 from paxos_adapters.node.values import Found
 from paxos_adapters.udp.errors import BadName, Insecure, NotTheMembers, OlderCopy, StoreAlreadyUsed
+from paxos_adapters.udp.network import NetworkConfig
 from paxos_adapters.udp.peer import Peer
 from paxos_adapters.udp.transport import DatagramTransport
 
@@ -30,6 +31,7 @@ __all__ = [
     "Descent",
     "Found",
     "Insecure",
+    "NetworkConfig",
     "NoAnswer",
     "Node",
     "NodeClosed",

@@ -72,6 +72,7 @@ from paxos_adapters.timeouts import DEFAULT_TIMEOUTS, Timeouts, delay_range, dra
 from paxos_adapters.udp.endpoint import Address, SocketAddress
 from paxos_adapters.udp.errors import check_name
 from paxos_adapters.udp.mesh import Mesh
+from paxos_adapters.udp.network import NetworkConfig
 from paxos_adapters.udp.sessions import Registering
 from paxos_adapters.wire import Protection
 
@@ -120,20 +121,15 @@ class Node(Generic[V]):
         arguments.one_of("random", random, Random, NoneType)
         if observer is not None:
             arguments.fits("observer", observer, Observer)
-        numbers.servers(addresses)
         self.me = file.identity.server
         self.file = file
         self._values = Values(codec)
         self.quorum = file.quorum
         self._members = tuple(sorted(self.quorum.members))
-        self._mesh = Mesh(
-            file,
-            addresses,
-            protection=protection,
-            insecure=insecure,
-            listen=listen,
-            strict=strict,
+        network = NetworkConfig(
+            addresses, listen=listen, protection=protection, insecure=insecure, strict=strict
         )
+        self._mesh = Mesh(file, network)
         self._timeouts = timeouts
         self._random = Random() if random is None else random
         self._observer = observer

@@ -1,7 +1,7 @@
 """UDP: one socket, the links to the peers over it, and what they know of each other's disks.
 
 A datagram goes endpoint -> wire -> mesh -> node. Arrows point one way: endpoint <- addresses,
-peer <- errors, links, registration <- sessions <- mesh <- transport.
+peer <- errors, links, registration <- sessions, network <- mesh <- transport.
 """
 
 from paxos_adapters.udp.addresses import BadAddress
@@ -13,6 +13,7 @@ from paxos_adapters.udp.endpoint import (
     SocketAddress,
     resolve,
 )
+from paxos_adapters.udp.network import NetworkConfig
 
 __all__ = [
     "Address",
@@ -20,6 +21,7 @@ __all__ = [
     "BadAddress",
     "Buffers",
     "Endpoint",
+    "NetworkConfig",
     "SocketAddress",
     "resolve",
 ]

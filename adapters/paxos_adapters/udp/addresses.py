@@ -83,14 +83,14 @@ def check(
 
 
 def check_cluster(
-    addresses: Mapping[ServerId, Address], *, me: ServerId | None = None, listen: object = None
+    addresses: Mapping[ServerId, Address], *, listen: object = None, is_any_port: bool = False
 ) -> None:
     """Raise BadAddress unless servers with these addresses can reach each other.
 
-    ``me`` may have the port 0, and listens at ``listen`` if that is not None.
+    ``listen``: where one of them listens, if not at its address. ``is_any_port``: a port may be 0.
     """
     for it, address in addresses.items():
-        check(f"server {it}", address, is_any_port=it == me)
+        check(f"server {it}", address, is_any_port=is_any_port)
     listening: list[Address] = []
     match listen:
         case None:
@@ -104,10 +104,16 @@ def check_cluster(
     found: dict[tuple[object, int], ServerId] = {}
     for it, (host, port) in addresses.items():
         same = found.setdefault((number_of(host) or host.casefold().rstrip("."), port), it)
-        if same != it:
+        if same != it and port:
             at = format_address((host, port))
             what = f"servers {same} and {it} have the address {at}"
             raise BadAddress(f"{what}. Give each its own.")
+
+
+def check_peers(addresses: Mapping[ServerId, Address], me: ServerId) -> None:
+    """Raise BadAddress if another server than ``me`` has the port 0: any that is free."""
+    for it, address in addresses.items():
+        check(f"server {it}", address, is_any_port=it == me)
 
 
 def is_loopback(address: Address) -> bool:

@@ -19,29 +19,24 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from functools import partial
-from types import NoneType
 from weakref import WeakSet
 
 from paxos import Message, ServerId
-from paxos_adapters import arguments, numbers
 from paxos_adapters.file import FileStore
 from paxos_adapters.guard import Guard
 from paxos_adapters.limited_log import LimitedLog
-from paxos_adapters.udp.addresses import check_cluster, is_loopback
-from paxos_adapters.udp.endpoint import Address, Buffers, Endpoint, SocketAddress, resolve
-from paxos_adapters.udp.errors import Insecure, NotTheMembers, StoreAlreadyUsed
+from paxos_adapters.udp.endpoint import Buffers, Endpoint, SocketAddress, resolve
+from paxos_adapters.udp.errors import StoreAlreadyUsed
 from paxos_adapters.udp.links import Link
+from paxos_adapters.udp.network import NetworkConfig
 from paxos_adapters.udp.peer import Peer
 from paxos_adapters.udp.registration import Registration
 from paxos_adapters.udp.sessions import Registering, Sessions
 from paxos_adapters.wire import (
-    Authenticated,
     Checksummed,
-    Encrypted,
     Missing,
-    Protection,
     Reason,
     Received,
     RejectedDatagram,
@@ -71,36 +66,17 @@ _acquired = WeakSet[object]()
 class Mesh:
     """The links of one server. Belongs to the event loop that it is opened on."""
 
-    def __init__(
-        self,
-        file: FileStore,
-        addresses: Mapping[ServerId, Address],
-        *,
-        protection: Protection | None,
-        insecure: bool,
-        listen: Address | None,
-        strict: bool,
-    ) -> None:
-        """The links of the server of ``file`` to all others of ``addresses``.
+    def __init__(self, file: FileStore, network: NetworkConfig) -> None:
+        """The links of the server of ``file`` to all other members.
 
-        It listens at ``listen``, at its own address if not said. ``strict`` waits for proof that
-        no older copy of the file has voted. Raises BadNumber; BadArgument; NotTheMembers if the
-        addresses are not those of the file's members; Insecure for addresses beyond loopback
-        without ``protection``, unless ``insecure``; BadAddress for those that can never work;
-        OlderCopy if the file was found to be one before.
+        Raises NotTheMembers, BadAddress; OlderCopy if the file was found to be one before.
         """
-        numbers.servers(addresses)
-        arguments.one_of("protection", protection, Checksummed, Authenticated, Encrypted, NoneType)
         me, members = file.identity.server, file.quorum.members
-        if frozenset(addresses) != members:
-            raise NotTheMembers(addresses, members)
-        check_cluster(addresses, me=me, listen=listen)
-        self._listen = addresses[me] if listen is None else listen
-        exposed = {it for it in (self._listen, *addresses.values()) if not is_loopback(it)}
-        if exposed and protection is None and not insecure:
-            raise Insecure(exposed)
+        network.check_members(me, members)
+        addresses = network.addresses
+        self._listen = addresses[me] if network.listen is None else network.listen
         self.me = me
-        self._has_keys = protection is not None and type(protection) is not Checksummed
+        self._has_keys = network.has_keys
         self.refused: Counter[Reason] = Counter()
         self._file = file
         self._links = {
@@ -108,13 +84,13 @@ class Mesh:
             for it, at in addresses.items()
             if it != me
         }
-        self._sessions = Sessions(file, self._links, self.refused, is_strict=strict)
+        self._sessions = Sessions(file, self._links, self.refused, is_strict=network.strict)
         self._wire = Wire(
             cluster=file.identity.cluster,
             me=me,
             members=members,
             digest=file.identity.digest,
-            protection=Checksummed() if protection is None else protection,
+            protection=network.protection or Checksummed(),
             disk_status=lambda peer: file.presence(self._links[peer].entry),
             registered=lambda peer: self._links[peer].session,
         )

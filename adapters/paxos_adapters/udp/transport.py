@@ -1,6 +1,7 @@
 """Datagrams for a host that you run yourself: the port ``Transport``, for one decision.
 
-    async with DatagramTransport(file, addresses, decision="leader", receive=receive) as transport:
+    network = NetworkConfig(addresses, protection=Authenticated(keyring))
+    async with DatagramTransport(file, network, decision="leader", receive=receive) as transport:
         host = Host(me, quorum, store=file.decision("leader"), transport=transport, timer=timer)
 
 - The same links as those of a node: before enough peers have acknowledged the session of the file,
@@ -14,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
 from typing import Self
@@ -24,10 +25,10 @@ from paxos_adapters import forks
 from paxos_adapters.file import DiskBusy, FileStore
 from paxos_adapters.guard import Guard
 from paxos_adapters.host import ServerStopped
-from paxos_adapters.udp.endpoint import Address, SocketAddress
+from paxos_adapters.udp.endpoint import SocketAddress
 from paxos_adapters.udp.errors import check_name
 from paxos_adapters.udp.mesh import Mesh
-from paxos_adapters.wire import Protection
+from paxos_adapters.udp.network import NetworkConfig
 
 _logger = logging.getLogger(__name__)
 
@@ -38,19 +39,14 @@ class DatagramTransport:
     def __init__(
         self,
         file: FileStore,
-        addresses: Mapping[ServerId, Address],
+        network: NetworkConfig,
         *,
         decision: str,
         receive: Callable[[ServerId, Message[bytes]], None],
-        listen: Address | None = None,
-        protection: Protection | None = None,
-        insecure: bool = False,
-        strict: bool = False,
     ) -> None:
-        """Between the servers of ``addresses``; ``receive`` gets each message and its sender.
+        """Between the members of ``network``; ``receive`` gets each message and its sender.
 
-        The file says which server this is; ``strict`` is as for a node. Raises BadName;
-        Insecure and NotTheMembers as a node does.
+        The file says which server this is. Raises BadName, NotTheMembers and BadAddress.
         """
         check_name(decision)
         self.me = file.identity.server
@@ -63,14 +59,7 @@ class DatagramTransport:
         self._end = asyncio.Event()
         self._process = os.getpid()
         self._guard = Guard(self._stop)
-        self._mesh = Mesh(
-            file,
-            addresses,
-            protection=protection,
-            insecure=insecure,
-            listen=listen,
-            strict=strict,
-        )
+        self._mesh = Mesh(file, network)
 
     async def __aenter__(self) -> Self:
         """Listen. Raises AddressError, ThreadNotStarted, and StoreAlreadyUsed as a node does."""

@@ -23,6 +23,7 @@ from paxos_adapters.node import (
     DatagramTransport,
     Found,
     Insecure,
+    NetworkConfig,
     NoAnswer,
     Node,
     NodeClosed,
@@ -770,7 +771,9 @@ def test_the_addresses_are_those_of_the_members(
         with pytest.raises(NotTheMembers, match=r"Give each member an address, and nobody else"):
             Node(file, addresses, codec=TEXT)
         with pytest.raises(NotTheMembers):
-            DatagramTransport(file, addresses, decision="x", receive=lambda _, __: None)
+            DatagramTransport(
+                file, NetworkConfig(addresses), decision="x", receive=lambda _, __: None
+            )
         assert Node(file, right, codec=TEXT).quorum == majority(IDS)
 
 

@@ -13,7 +13,7 @@ import pytest
 from paxos import Heartbeat, ServerId, majority
 from paxos_adapters.file import FileStore
 from paxos_adapters.host import ServerStopped
-from paxos_adapters.node import DatagramTransport, Found, OlderCopy, OutcomeUnknown
+from paxos_adapters.node import DatagramTransport, Found, NetworkConfig, OlderCopy, OutcomeUnknown
 from paxos_adapters.node.status import Descent
 from paxos_adapters.udp import mesh
 from paxos_adapters.wire import Reason
@@ -269,7 +269,7 @@ def test_a_transport_hands_a_server_its_own_messages_once_its_session_is_registe
             )
             transport = DatagramTransport(
                 stack.enter_context(file),
-                addresses,
+                NetworkConfig(addresses),
                 decision="x",
                 receive=lambda sender, _: heard.append(sender),
             )

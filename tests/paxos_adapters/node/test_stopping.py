@@ -20,6 +20,7 @@ from paxos_adapters.guard import Guard
 from paxos_adapters.host import ServerStopped
 from paxos_adapters.node import (
     DatagramTransport,
+    NetworkConfig,
     Node,
     OutcomeUnknown,
     ThreadedNode,
@@ -275,7 +276,7 @@ def test_what_a_transport_hands_messages_to_stops_it_when_it_raises(
     async def run() -> None:
         path = tmp_path / "n1.db"
         with FileStore.create(path, cluster="c", server=ME, quorum=majority(ALONE)) as file:
-            transport = DatagramTransport(file, ALONE, decision="x", receive=break_)
+            transport = DatagramTransport(file, NetworkConfig(ALONE), decision="x", receive=break_)
             async with transport:
                 transport.send(ME, Prepare(Ballot(1, ME)))
                 stopped = await transport.stopped()

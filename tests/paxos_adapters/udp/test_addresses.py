@@ -17,6 +17,7 @@ from paxos_adapters.udp.addresses import (
     BadAddress,
     check,
     check_cluster,
+    check_peers,
     format_address,
     is_loopback,
     parse,
@@ -70,7 +71,7 @@ ALWAYS = [
 def test_what_can_never_work_is_refused(host: str, told: str, tmp_path: Path) -> None:
     for addresses in {ONE: (host, 7)}, {ONE: ("a", 7), TWO: (host, 7)}:
         with pytest.raises(BadAddress, match=told) as caught:
-            check_cluster(addresses, me=ONE)
+            check_cluster(addresses)
         assert str(caught.value).startswith(f"server {max(addresses)}: ")
     with (
         FileStore.create(
@@ -84,7 +85,7 @@ def test_what_can_never_work_is_refused(host: str, told: str, tmp_path: Path) ->
 @pytest.mark.parametrize("host", ALWAYS)
 def test_what_can_work_is_taken(host: str) -> None:
     check_cluster({ONE: (host, 7), TWO: (host, 8)})
-    check_cluster({ONE: (host, 0)}, me=ONE)
+    check_cluster({ONE: (host, 0)}, is_any_port=True)
     assert parse("here", format_address((host, 7))) == (host, 7)
 
 
@@ -103,9 +104,21 @@ def test_an_address_is_a_host_and_a_port(address: object) -> None:
 
 
 def test_one_may_have_any_port_that_is_free() -> None:
-    check_cluster({ONE: ("127.0.0.1", 0), TWO: ("127.0.0.1", 7)}, me=ONE)
+    addresses = {ONE: ("127.0.0.1", 0), TWO: ("127.0.0.1", 7)}
+    check_cluster(addresses, is_any_port=True)
+    check_peers(addresses, ONE)
     with pytest.raises(BadAddress, match=r"server 1: '127\.0\.0\.1:0': a port"):
-        check_cluster({ONE: ("127.0.0.1", 0), TWO: ("127.0.0.1", 7)}, me=TWO)
+        check_peers(addresses, TWO)
+    with pytest.raises(BadAddress, match=r"server 1: '127\.0\.0\.1:0': a port"):
+        check_cluster(addresses)
+
+
+def test_two_that_may_have_any_port_do_not_share_an_address() -> None:
+    """Which of them may is checked against the file."""
+    addresses = {ONE: ("127.0.0.1", 0), TWO: ("127.0.0.1", 0)}
+    check_cluster(addresses, is_any_port=True)
+    with pytest.raises(BadAddress, match=r"server 2: .* a port"):
+        check_peers(addresses, ONE)
 
 
 class TestListen:
@@ -113,7 +126,7 @@ class TestListen:
 
     @pytest.mark.parametrize("host", ["0.0.0.0", "127.0.0.1", "localhost"])
     def test_anywhere_of_its_family(self, host: str) -> None:
-        check_cluster({ONE: ("10.0.0.1", 7)}, me=ONE, listen=(host, 0))
+        check_cluster({ONE: ("10.0.0.1", 7)}, listen=(host, 0))
         assert parse("--listen", f"{host}:7", is_listening=True) == (host, 7)
 
     def test_no_other_server_is_anywhere(self) -> None:
@@ -121,12 +134,12 @@ class TestListen:
             parse("servers[0].address", "0.0.0.0:7")
 
     def test_anywhere_in_ipv6(self) -> None:
-        check_cluster({ONE: ("2001:db8::1", 7)}, me=ONE, listen=("::", 0))
+        check_cluster({ONE: ("2001:db8::1", 7)}, listen=("::", 0))
 
     @pytest.mark.parametrize("listen", [("224.0.0.1", 7), ("a b", 7), ("a", -1), "a:7", ()])
     def test_not_everywhere(self, listen: object) -> None:
         with pytest.raises(BadAddress, match="listen: "):
-            check_cluster({ONE: ("10.0.0.1", 7)}, me=ONE, listen=listen)
+            check_cluster({ONE: ("10.0.0.1", 7)}, listen=listen)
 
 
 @pytest.mark.parametrize(
@@ -140,7 +153,7 @@ class TestListen:
 )
 def test_families_are_not_mixed(addresses: Mapping[ServerId, Address], listen: Address) -> None:
     with pytest.raises(BadAddress, match="they never reach each other"):
-        check_cluster(addresses, me=ONE, listen=listen)
+        check_cluster(addresses, listen=listen)
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from paxos_adapters.udp import mesh as module
 from paxos_adapters.udp.endpoint import Address
 from paxos_adapters.udp.errors import StoreAlreadyUsed
 from paxos_adapters.udp.mesh import Mesh
+from paxos_adapters.udp.network import NetworkConfig
 from paxos_adapters.udp.registration import Registration
 from paxos_adapters.wire import (
     Authenticated,
@@ -123,14 +124,7 @@ def runs(run: Coroutine[object, object, None]) -> None:
 
 async def opened(file: FileStore, peer: Peer) -> tuple[Mesh, Address]:
     addresses: dict[ServerId, Address] = {ME: ("127.0.0.1", 0), PEER: peer.address}
-    mesh = Mesh(
-        file,
-        addresses,
-        protection=peer.protection,
-        insecure=False,
-        listen=None,
-        strict=False,
-    )
+    mesh = Mesh(file, NetworkConfig(addresses, protection=peer.protection))
     mesh.acquire_file()
     await mesh.open(
         lambda sender, name, message: HEARD.append((sender, name, message)),
@@ -548,7 +542,7 @@ def test_a_look_up_that_hangs_keeps_no_other_peer_from_being_found(
             it: ("127.0.0.1", 0 if it == ME else it) for it in (ME, PEER, third)
         }
         with FileStore.create(path, cluster="c", server=ME, quorum=three) as file:
-            mesh = Mesh(file, addresses, protection=None, insecure=False, listen=None, strict=False)
+            mesh = Mesh(file, NetworkConfig(addresses))
             mesh.acquire_file()
             await mesh.open(ignored, mesh.flush, UNBROKEN)
             while tries[third] < 9:
@@ -669,10 +663,7 @@ def test_a_peer_that_was_down_learns_that_its_session_descends(tmp_path: Path) -
                 for it, file in zip((ME, PEER), files, strict=True)
             ]
         addresses = free_addresses(2)
-        nodes = [
-            Mesh(file, addresses, protection=None, insecure=False, listen=None, strict=False)
-            for file in files
-        ]
+        nodes = [Mesh(file, NetworkConfig(addresses)) for file in files]
         for mesh, file in zip(nodes, files, strict=True):
             mesh.acquire_file()
             await mesh.open(ignored, partial(commit, mesh, file), UNBROKEN)

@@ -1,0 +1,65 @@
+"""What a server is told about the network: one checked value for a node, a transport, a mesh.
+
+- What can be checked without the server's file is checked when the value is made.
+- That the addresses are those of the members is checked against the file: ``check_members``.
+- Without ``protection`` a checksum finds accidents and nothing else. So that takes addresses of the
+  loopback interface, or the word ``insecure``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Set
+from types import NoneType
+
+from attrs import field, frozen
+
+from paxos import ServerId
+from paxos_adapters import arguments, numbers
+from paxos_adapters.udp.addresses import check_cluster, check_peers, is_loopback
+from paxos_adapters.udp.endpoint import Address
+from paxos_adapters.udp.errors import Insecure, NotTheMembers
+from paxos_adapters.wire import Authenticated, Checksummed, Encrypted, Protection
+
+
+@frozen
+class NetworkConfig:
+    """``addresses`` of all members, and how they reach each other.
+
+    - A server listens at ``listen``; at its own address if that is None.
+    - ``protection`` is the same for all servers.
+    - ``strict``: this server waits for proof that no older copy of its file has voted.
+
+    Raises BadNumber; BadArgument; BadAddress for addresses that can never work; Insecure for
+    addresses beyond loopback without ``protection``, unless ``insecure``.
+    """
+
+    addresses: Mapping[ServerId, Address]
+    listen: Address | None = field(default=None, kw_only=True)
+    protection: Protection | None = field(default=None, kw_only=True)
+    insecure: bool = field(default=False, kw_only=True)
+    strict: bool = field(default=False, kw_only=True)
+
+    def __attrs_post_init__(self) -> None:
+        numbers.servers(self.addresses)
+        arguments.one_of(
+            "protection", self.protection, Checksummed, Authenticated, Encrypted, NoneType
+        )
+        check_cluster(self.addresses, listen=self.listen, is_any_port=True)
+        used = {*self.addresses.values(), *([] if self.listen is None else [self.listen])}
+        exposed = {it for it in used if not is_loopback(it)}
+        if exposed and self.protection is None and not self.insecure:
+            raise Insecure(exposed)
+
+    @property
+    def has_keys(self) -> bool:
+        """Whether a tag proves the sender of a datagram."""
+        return self.protection is not None and type(self.protection) is not Checksummed
+
+    def check_members(self, me: ServerId, members: Set[ServerId]) -> None:
+        """Raise NotTheMembers unless these are the addresses of ``members``.
+
+        Raises BadAddress if another one than ``me`` has the port 0.
+        """
+        if frozenset(self.addresses) != members:
+            raise NotTheMembers(self.addresses, members)
+        check_peers(self.addresses, me)
