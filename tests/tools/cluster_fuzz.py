@@ -1,7 +1,7 @@
 """Millions of hostile datagrams beside a cluster that works: part of ``make fuzz``.
 
 Three nodes with a key, each a process, and hostile_proxy.py in the middle, which sends what no
-server should take, from strangers' addresses and from those of live peers.
+server should take, from other addresses and from those of live peers.
 
 - *At rest*, when nobody asks for anything: no save, no record, no memory, no answer comes of it.
 - *At work*: clients get decisions all the while, in every interval.
@@ -66,7 +66,7 @@ NEVER = {
     Reason.MALFORMED,
     Reason.IMPOSSIBLE,
 }
-"""The reasons that only somebody with the key can give, or a node without one."""
+"""The reasons that take a right tag, or a node without a key."""
 
 
 @frozen
@@ -99,7 +99,7 @@ class Between:
         self._process = process
 
     async def order(self, *, datagrams: int = 0, restarted: int = 0) -> Counts:
-        """Have it send so many, or mark what it heard of a node as of an earlier life."""
+        """Have it send so many, or mark what it received from a node as of an earlier session."""
         assert self._process.stdin is not None
         self._process.stdin.write(msgspec.json.encode(Order(datagrams, restarted)) + b"\n")
         return msgspec.json.decode(await self.line(), type=Counts)
@@ -163,7 +163,7 @@ class Run:
                 await asyncio.sleep(PAUSE_S)
 
     async def warm(self, it: Between, addresses: Mapping[int, dict[int, tuple[str, int]]]) -> None:
-        """Let there be honest traffic to hear, and a life that is over."""
+        """Let there be honest traffic to record, and a session that has ended."""
         for me in NODES:
             await self.start(me, addresses[me])
         await self.decide(WARM)
@@ -260,7 +260,7 @@ class Run:
             self.seen.update({f"refused: {why}": n for why, n in after[me].refused.items()})
         self.seen["made anew"] = counts.distinct
         if counts.answers:
-            raise Broken(f"strangers got {counts.answers:,} answers")
+            raise Broken(f"other addresses got {counts.answers:,} answers")
         return counts
 
     async def stop(self) -> None:

@@ -1,8 +1,8 @@
 """Hostile datagrams for the wire: ``make fuzz``; a short form in test_wire_hostile.
 
 Whatever the bytes, ``Wire.open`` returns messages within all bounds, or raises RejectedDatagram.
-Most of them have a right tag all the same, as somebody with the keys could send them: otherwise
-nothing would ever be decoded.
+Most of them have a right tag, as an attacker with the keys could send them: otherwise nothing would
+ever be decoded.
 """
 
 # ruff: noqa: T201 - the counts are this program's output
@@ -30,7 +30,7 @@ WAYS = ["checksummed", "authenticated", *(["encrypted"] if find_spec("cryptograp
 
 
 class Fuzzer:
-    """Somebody between two ends of a wire, who has the keys."""
+    """An attacker between two ends of a wire, with the keys."""
 
     def __init__(self, random: Random, way: Protection) -> None:
         self.random = random
@@ -131,7 +131,7 @@ def fuzz(way: str, times: int, seed: int) -> Counter[str]:
     fuzzer, seen = Fuzzer(Random(seed), protection(way)), Counter[str]()
     two = End(TWO, fuzzer.way)
     for number in range(times):
-        if number % 50 == 0:  # A new receiver, before one has heard of the last number there is.
+        if number % 50 == 0:  # A new receiver, before one receives the last number there is.
             two = End(TWO, fuzzer.way)
         datagram = fuzzer.datagram()
         try:

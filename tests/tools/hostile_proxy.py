@@ -1,15 +1,15 @@
-"""Somebody in the middle of a cluster, who hears everything and sends what nobody should take.
+"""An attacker in the middle of a cluster: receives everything, and sends what must be refused.
 
 - Each node knows each of its peers by an address of ours, so that honest datagrams pass through
   here, and hostile ones can come from the right address: that of a peer that is alive.
-- Hostile are: noise; honest datagrams that are damaged, cut, spliced, repeated, of an earlier life,
-  for somebody else, or with another sender; frames that are too large, of another version, another
-  cluster, another protection, or under a key that is no longer used; and what a peer might say
-  next, but for the tag. Half of them come from the right address, half from strangers'.
-- Left out is what the wire does not promise to refuse: what a node heard before it was started
+- Hostile are: noise; honest datagrams that are damaged, cut, spliced, repeated, of an earlier
+  session, for another server, or with another sender; frames that are too large, of another
+  version, another cluster, another protection, or under a key that is no longer used; and what a
+  peer might send next, but for the tag. Half come from the right address, half from others.
+- Left out is what the wire does not promise to refuse: what a node received before it was started
   anew can be repeated to it, once.
-- Nobody ever answers a stranger: whatever comes to one is counted.
-- A burst waits until the queues of the nodes are short again: what is dropped there tests nobody.
+- No node answers another address: what comes to one is counted.
+- A burst waits until the queues of the nodes are short again: what is dropped there tests nothing.
 - One JSON line on stdin is an order, answered by one with all counts so far. The end of stdin is
   the order to go.
 
@@ -44,8 +44,8 @@ SOCKETS = Path("/proc/net/udp")
 BURST, FRESH, POOL = 64, 6, 4_096
 """Datagrams a burst, how many of them are made for it, and how many are kept ready."""
 MOST_QUEUED_BYTES = 256 << 10
-STRANGERS = 4
-HEARD = 200
+OUTSIDERS = 4
+MAX_RECEIVED = 200
 """How many honest datagrams of each link are kept."""
 MAX_UDP_BYTES = 65_507
 
@@ -62,7 +62,7 @@ EARLIER = "of an earlier session"
 
 
 class Order(msgspec.Struct, frozen=True):
-    """Send so many hostile datagrams; or take what ``restarted`` said for an earlier life."""
+    """Send so many hostile datagrams; or take what ``restarted`` sent for an earlier session."""
 
     datagrams: int = 0
     restarted: int = 0
@@ -78,8 +78,8 @@ class Counts(msgspec.Struct, frozen=True):
     """So far: hostile datagrams by receiver and by kind, honest ones by receiver, and answers.
 
     ``dropped``: what the system had no room for, honest or not, by receiver. ``answers``: what came
-    to strangers. ``distinct``: how many of all hostile ones were made anew. ``earlier``: what an
-    earlier session of its sender said, repeated from any address, by receiver.
+    to other addresses. ``distinct``: how many hostile ones were made anew. ``earlier``: what an
+    earlier session of its sender sent, repeated from any address, by receiver.
     """
 
     hostile: dict[int, int]
@@ -92,19 +92,21 @@ class Counts(msgspec.Struct, frozen=True):
 
 
 class Middle:
-    """The sockets between all pairs, and those of strangers."""
+    """The sockets between all pairs, and those at other addresses."""
 
     def __init__(self, setup: Setup) -> None:
         self.nodes = setup.nodes
         self.sockets = {link: _bound() for link in permutations(setup.nodes, 2)}
-        self.strangers = [_bound() for _ in range(STRANGERS)]
-        self.heard: dict[Link, deque[bytes]] = {it: deque(maxlen=HEARD) for it in self.sockets}
+        self.outsiders = [_bound() for _ in range(OUTSIDERS)]
+        self.received: dict[Link, deque[bytes]] = {
+            it: deque(maxlen=MAX_RECEIVED) for it in self.sockets
+        }
         self.honest: Counter[int] = Counter()
         self.answers = 0
         self.poll = selectors.DefaultSelector()
         for link, sock in self.sockets.items():
             self.poll.register(sock, selectors.EVENT_READ, link)
-        for sock in self.strangers:
+        for sock in self.outsiders:
             self.poll.register(sock, selectors.EVENT_READ, None)
         self.poll.register(0, selectors.EVENT_READ, "stdin")
 
@@ -128,7 +130,7 @@ class Middle:
                 one, two = key.data
                 for datagram in _drained(key.fileobj):
                     self.sockets[two, one].sendto(datagram, self.nodes[two])
-                    self.heard[one, two].append(datagram)
+                    self.received[one, two].append(datagram)
                     self.honest[two] += 1
         return is_ordered
 
@@ -162,11 +164,11 @@ def _drained(sock: object) -> Iterator[bytes]:
 
 
 class Attacker:
-    """Makes hostile datagrams, and sends them from wherever it likes."""
+    """Makes hostile datagrams, and sends them from any address."""
 
     def __init__(self, middle: Middle, setup: Setup) -> None:
         self.hostile: Counter[int] = Counter()
-        self.said_earlier: Counter[int] = Counter()
+        self.sent_earlier: Counter[int] = Counter()
         self.kinds: Counter[str] = Counter()
         self.distinct = 0
         self.earlier: dict[Link, list[bytes]] = {}
@@ -187,7 +189,7 @@ class Attacker:
             "spliced": self._spliced,
             "repeated": self._repeated,
             EARLIER: self._earlier,
-            "for somebody else": self._misled,
+            "for another server": self._misled,
             "forged sender": self._forged,
             "too large": self._large,
             "other version": self._version,
@@ -211,10 +213,10 @@ class Attacker:
     def _send(self, kind: str, link: Link, is_right: bool, datagram: bytes) -> None:
         one, two = link
         middle = self._middle
-        sock = middle.sockets[two, one] if is_right else self._random.choice(middle.strangers)
+        sock = middle.sockets[two, one] if is_right else self._random.choice(middle.outsiders)
         sock.sendto(datagram, middle.nodes[two])
         self.hostile[two] += 1
-        self.said_earlier[two] += kind == EARLIER and link in self.earlier
+        self.sent_earlier[two] += kind == EARLIER and link in self.earlier
         self.kinds[kind] += 1
 
     def _refresh(self) -> None:
@@ -231,12 +233,12 @@ class Attacker:
             else:
                 self._pool[pick.randrange(POOL)] = made
 
-    def _heard(self, link: Link) -> bytes:
-        return self._random.choice(self._middle.heard[link])
+    def _received(self, link: Link) -> bytes:
+        return self._random.choice(self._middle.received[link])
 
     def _fuzzer(self, link: Link) -> Fuzzer:
         fuzzer = self._fuzzers[link]
-        fuzzer.sealed = [*self._middle.heard[link]]
+        fuzzer.sealed = [*self._middle.received[link]]
         return fuzzer
 
     def _noise(self, link: Link) -> bytes:
@@ -249,40 +251,40 @@ class Attacker:
         return self._fuzzer(link).spliced()
 
     def _cut(self, link: Link) -> bytes:
-        heard = self._heard(link)
-        return heard[: self._random.randrange(len(heard))]
+        received = self._received(link)
+        return received[: self._random.randrange(len(received))]
 
     def _repeated(self, link: Link) -> bytes:
-        return self._heard(link)
+        return self._received(link)
 
     def _earlier(self, link: Link) -> bytes:
-        return self._random.choice(self.earlier.get(link) or self._middle.heard[link])
+        return self._random.choice(self.earlier.get(link) or self._middle.received[link])
 
     def _misled(self, link: Link) -> bytes:
         others = [it for it in self._fuzzers if it[1] != link[1]]
-        return self._heard(self._random.choice(others))
+        return self._received(self._random.choice(others))
 
     def _forged(self, link: Link) -> bytes:
         other = self._random.choice((0, 9, 1 << 31, *self._middle.nodes))
-        heard = bytearray(self._heard(link))
-        heard[23:27] = other.to_bytes(4, "big")
-        return bytes(heard)
+        received = bytearray(self._received(link))
+        received[23:27] = other.to_bytes(4, "big")
+        return bytes(received)
 
     def _large(self, link: Link) -> bytes:
         most = MAX_UDP_BYTES if self._random.random() < 0.1 else 2 * MAX_DATAGRAM_BYTES
         size = self._random.randrange(MAX_DATAGRAM_BYTES + 1, most + 1)
-        return self._heard(link).ljust(size, b"\0")
+        return self._received(link).ljust(size, b"\0")
 
     def _version(self, link: Link) -> bytes:
-        heard = bytearray(self._heard(link))
-        heard[3] = self._random.choice((0, 2, 255))
-        return bytes(heard)
+        received = bytearray(self._received(link))
+        received[3] = self._random.choice((0, 2, 255))
+        return bytes(received)
 
     def _invented(self, link: Link) -> bytes:
         """What the sender might say next, under a tag that only its key could make."""
-        heard = Header(*LAYOUT.unpack_from(self._heard(link)))
-        ahead = heard._replace(
-            part=0, parts=1, sequence=heard.sequence + self._random.randrange(999)
+        received = Header(*LAYOUT.unpack_from(self._received(link)))
+        ahead = received._replace(
+            part=0, parts=1, sequence=received.sequence + self._random.randrange(999)
         )
         body = self._sealed("old key", link)[HEADER_BYTES:-TAG_BYTES]
         return self._old.close(LAYOUT.pack(*ahead), body)
@@ -325,16 +327,16 @@ def main(words: Sequence[str]) -> int:
             return 0
         for line in said.splitlines():  # Orders are short, and come one at a time.
             order = msgspec.json.decode(line, type=Order)
-            for link, heard in middle.heard.items():
+            for link, received in middle.received.items():
                 if link[0] == order.restarted:
-                    attacker.earlier[link] = [*heard]
+                    attacker.earlier[link] = [*received]
                 if order.restarted in link:
-                    heard.clear()
+                    received.clear()
             attacker.send(order.datagrams)
             _say(
                 Counts(
                     dict(attacker.hostile),
-                    {me: attacker.said_earlier[me] for me in middle.nodes},
+                    {me: attacker.sent_earlier[me] for me in middle.nodes},
                     dict(attacker.kinds),
                     dict(middle.honest),
                     middle.queues()[1],

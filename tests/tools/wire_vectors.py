@@ -9,6 +9,7 @@ the format, and asks for another version.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeAlias
 
@@ -130,7 +131,7 @@ class Vector(msgspec.Struct):
 
 
 class Refused(msgspec.Struct):
-    """What server 2 of cluster demo does not hear, as the first datagram of all."""
+    """What server 2 of cluster demo refuses, as the first datagram of all."""
 
     what: str
     protection: str
@@ -265,7 +266,7 @@ def vector(
 
 
 def vectors() -> list[Vector]:
-    """All that are to be heard."""
+    """All that are received."""
     beat: list[WireMessage] = [("leader", Heartbeat())]
     last = evolve(DISK_STATUS, saves=MAX_SAVES, previous_saves=MAX_SAVES)
     return [
@@ -288,8 +289,41 @@ def vectors() -> list[Vector]:
     ]
 
 
+BAD_BODIES: dict[str, object] = {
+    "no body": b"",
+    "an empty batch": b"\x90",
+    "round 0": [[1, "leader", 0, 1]],
+    "round 2^63": [[1, "leader", 1 << 63, 1]],
+    "a server above 2^32 - 1": [[1, "leader", 1, 1 << 32]],
+    "a name of no byte": [[7, ""]],
+    "a name of 256 bytes": [[7, "d" * 256]],
+    "257 messages": [[7, "d"]] * 257,
+    "an unknown message": [[14, "leader"]],
+    "a ping that names a decision": [[10, "leader"]],
+    "a ping of number -1": [[10, -1, None]],
+    "a session of 7 bytes": [[10, 1, [bytes(7), 1]]],
+    "a session of zeros is known": [[10, 1, [bytes(8), 1]]],
+    "2^63 saves are known": [[10, 1, [b"s" * 8, 1 << 63]]],
+    "an answer to no session": [[11, 1, bytes(8), None, True]],
+    "a number for a truth": [[11, 1, b"s" * 8, None, 1]],
+    "a registration with more": [[12, 1, 1]],
+    "part 60 is missing": [[13, 1, 1 << 60]],
+    "nothing is missing": [[13, 1, 0]],
+    "a part of sequence 0 is missing": [[13, 0, 1]],
+    "a read of session -1": [[8, "leader", -1, 1]],
+    "a promise that tells of a higher ballot": [[2, "leader", 3, 1, [3, 2, b"red"]]],
+    "a refusal for its own ballot": [[5, "leader", 3, 1, 3, 1]],
+    "a field too many": [[7, "leader", 1]],
+    "a float for a round": [[1, "leader", 1.0, 1]],
+    "text for a value": [[3, "leader", 1, 1, "red"]],
+    "a name that is no UTF-8": b"\x91\x92\x07\xa1\xff",
+    "a byte after the batch": msgspec.msgpack.encode([[7, "leader"]]) + b"\0",
+}
+"""Under a right tag: bytes as they are, all else in MessagePack."""
+
+
 def hostile() -> list[Refused]:
-    """All that are not to be heard."""
+    """All that are refused."""
     whole = bytes.fromhex(vector("", [("leader", Heartbeat())], "authenticated", OLD).datagrams[0])
     header, body = Header(*LAYOUT.unpack_from(whole)), whole[HEADER_BYTES:-TAG_BYTES]
 
@@ -323,40 +357,17 @@ def hostile() -> list[Refused]:
         "an earlier session with more saves": tagged(header=header._replace(previous_saves=21)),
         "no earlier session, with saves": tagged(header=header._replace(previous=bytes(8))),
         "2^63 saves": tagged(header=header._replace(saves=1 << 63)),
-        "no body": tagged(b""),
-        "an empty batch": tagged(b"\x90"),
-        "round 0": tagged(msgspec.msgpack.encode([[1, "leader", 0, 1]])),
-        "round 2^63": tagged(msgspec.msgpack.encode([[1, "leader", 1 << 63, 1]])),
-        "a server above 2^32 - 1": tagged(msgspec.msgpack.encode([[1, "leader", 1, 1 << 32]])),
-        "a name of no byte": tagged(msgspec.msgpack.encode([[7, ""]])),
-        "a name of 256 bytes": tagged(msgspec.msgpack.encode([[7, "d" * 256]])),
-        "257 messages": tagged(msgspec.msgpack.encode([[7, "d"]] * 257)),
-        "an unknown message": tagged(msgspec.msgpack.encode([[14, "leader"]])),
-        "a ping that names a decision": tagged(msgspec.msgpack.encode([[10, "leader"]])),
-        "a ping of number -1": tagged(msgspec.msgpack.encode([[10, -1, None]])),
-        "a session of 7 bytes": tagged(msgspec.msgpack.encode([[10, 1, [bytes(7), 1]]])),
-        "a session of zeros is known": tagged(msgspec.msgpack.encode([[10, 1, [bytes(8), 1]]])),
-        "2^63 saves are known": tagged(msgspec.msgpack.encode([[10, 1, [b"s" * 8, 1 << 63]]])),
-        "an answer to no session": tagged(msgspec.msgpack.encode([[11, 1, bytes(8), None, True]])),
-        "a number for a truth": tagged(msgspec.msgpack.encode([[11, 1, b"s" * 8, None, 1]])),
-        "a registration with more": tagged(msgspec.msgpack.encode([[12, 1, 1]])),
-        "part 60 is missing": tagged(msgspec.msgpack.encode([[13, 1, 1 << 60]])),
-        "nothing is missing": tagged(msgspec.msgpack.encode([[13, 1, 0]])),
-        "a part of sequence 0 is missing": tagged(msgspec.msgpack.encode([[13, 0, 1]])),
-        "a read of session -1": tagged(msgspec.msgpack.encode([[8, "leader", -1, 1]])),
-        "a promise that tells of a higher ballot": tagged(
-            msgspec.msgpack.encode([[2, "leader", 3, 1, [3, 2, b"red"]]])
-        ),
-        "a refusal for its own ballot": tagged(msgspec.msgpack.encode([[5, "leader", 3, 1, 3, 1]])),
-        "a field too many": tagged(msgspec.msgpack.encode([[7, "leader", 1]])),
-        "a float for a round": tagged(msgspec.msgpack.encode([[1, "leader", 1.0, 1]])),
-        "text for a value": tagged(msgspec.msgpack.encode([[3, "leader", 1, 1, "red"]])),
-        "a name that is no UTF-8": tagged(b"\x91\x92\x07\xa1\xff"),
-        "a byte after the batch": tagged(body + b"\0"),
+        **{what: tagged(it) for what, it in bad_bodies()},
     }
     return [
         Refused(what, "authenticated", OLD.text, it.hex(), reason(it)) for what, it in cases.items()
     ]
+
+
+def bad_bodies() -> Iterator[tuple[str, bytes]]:
+    """What follows the header, with its name."""
+    for what, body in BAD_BODIES.items():
+        yield what, body if isinstance(body, bytes) else msgspec.msgpack.encode(body)
 
 
 def reason(datagram: bytes) -> str:
@@ -366,7 +377,7 @@ def reason(datagram: bytes) -> str:
         two.open(datagram)
     except RejectedDatagram as refusal:
         return refusal.reason.name
-    return "it is heard"
+    return "it is received"
 
 
 def text() -> str:

@@ -1,12 +1,11 @@
 """UDP: one socket, the links to the peers over it, and what they know of each other's disks.
 
-A datagram goes endpoint -> wire -> mesh -> node. Arrows point one way: endpoint <- addresses,
+A datagram goes endpoint -> wire -> mesh -> node. Arrows point one way: addresses <- endpoint,
 peer <- errors, links, registration <- sessions, network <- mesh <- transport.
 """
 
-from paxos_adapters.udp.addresses import BadAddress
+from paxos_adapters.udp.addresses import Address, BadAddress
 from paxos_adapters.udp.endpoint import (
-    Address,
     AddressError,
     Buffers,
     Endpoint,

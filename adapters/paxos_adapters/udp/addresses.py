@@ -15,7 +15,9 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import TypeAlias
 
 from paxos import PaxosError, ServerId
-from paxos_adapters.udp.endpoint import Address
+
+Address: TypeAlias = "tuple[str, int]"
+"""A host, as a name or a number, and a port."""
 
 Number: TypeAlias = IPv4Address | IPv6Address
 
@@ -76,10 +78,10 @@ def check(
         raise BadAddress(f"{place}: {shown}: a port is from 1 to {MAX_PORT:,}.")
     number = number_of(host)
     if number is None:
-        if (why := _no_name(host)) is not None:
+        if (why := _why_not_a_name(host)) is not None:
             raise BadAddress(f"{place}: {shown}: {why}.")
     elif (why := _unreachable(number, is_listening)) is not None:
-        raise BadAddress(f"{place}: {shown} is {why}: nobody can send to one server there.")
+        raise BadAddress(f"{place}: {shown} is {why}. One server cannot be reached there.")
 
 
 def check_cluster(
@@ -143,19 +145,19 @@ def _check_families(addresses: Iterable[Address]) -> None:
 
 
 def _unreachable(number: Number, is_listening: bool) -> str | None:
-    """Why nobody can send to ``number`` alone."""
+    """Why ``number`` does not reach one server."""
     if isinstance(number, IPv6Address):
         if number.scope_id is not None and SCOPE.fullmatch(number.scope_id) is None:
             return "of a scope that is not an interface name"
         number = number.ipv4_mapped or number
     if number.is_unspecified and not is_listening:
-        return "no address of one server, but stands for all of a machine"
+        return "not an address of one server: it stands for all of a machine"
     if number.is_multicast:
         return "a multicast address"
     return "the broadcast address" if number == BROADCAST else None
 
 
-def _no_name(host: str) -> str | None:
+def _why_not_a_name(host: str) -> str | None:
     """Why ``host`` cannot be a host name."""
     try:
         name = host.encode("idna").decode()

@@ -28,9 +28,8 @@ from paxos import PaxosError
 from paxos_adapters import forks
 from paxos_adapters.guard import Guard
 from paxos_adapters.threads import ThreadNotStarted, aside
-
-Address: TypeAlias = "tuple[str, int]"
-"""A host, as a name or a number, and a port."""
+from paxos_adapters.udp.addresses import Address as Address
+from paxos_adapters.udp.addresses import format_address
 
 SocketAddress: TypeAlias = "tuple[str | int | bytes, ...]"
 """Where a datagram goes or comes from, as the operating system writes it."""
@@ -51,7 +50,7 @@ class AddressError(PaxosError):
 
     def __init__(self, address: Address, cause: OSError | ValueError) -> None:
         super().__init__(
-            f"{address[0]}:{address[1]} cannot be used here ({cause}). Name an address of this "
+            f"{format_address(address)} cannot be used here ({cause}). Name an address of this "
             "machine that no other process listens on, or the port 0 for any that is free."
         )
         self.address = address

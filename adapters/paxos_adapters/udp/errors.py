@@ -7,7 +7,7 @@ from pathlib import Path
 
 from paxos import PaxosError, ServerId
 from paxos_adapters.disk_status import Known
-from paxos_adapters.udp.endpoint import Address
+from paxos_adapters.udp.addresses import Address, format_address
 from paxos_adapters.wire.bounds import MAX_NAME_BYTES
 
 
@@ -15,7 +15,7 @@ class Insecure(PaxosError):
     """A node without a key was to listen to a network."""
 
     def __init__(self, addresses: Iterable[Address]) -> None:
-        exposed = ", ".join(f"{host}:{port}" for host, port in sorted(addresses))
+        exposed = ", ".join(map(format_address, sorted(addresses)))
         super().__init__(
             f"without a key anybody who can reach {exposed} can speak for any "
             "server. Give the node a keyring (paxos keygen makes a key), use addresses of the "

@@ -12,7 +12,8 @@ from attrs import define
 
 from paxos import Accept, Accepted, Answer, Chosen, Message, Promise
 from paxos_adapters.disk_status import Known
-from paxos_adapters.udp.endpoint import Address, SocketAddress
+from paxos_adapters.udp.addresses import Address
+from paxos_adapters.udp.endpoint import SocketAddress
 from paxos_adapters.udp.peer import Peer
 from paxos_adapters.wire import WireMessage
 

@@ -27,6 +27,7 @@ from paxos import Message, ServerId
 from paxos_adapters.file import FileStore
 from paxos_adapters.guard import Guard
 from paxos_adapters.limited_log import LimitedLog
+from paxos_adapters.udp.addresses import format_address
 from paxos_adapters.udp.endpoint import Buffers, Endpoint, SocketAddress, resolve
 from paxos_adapters.udp.errors import StoreAlreadyUsed
 from paxos_adapters.udp.links import Link
@@ -320,9 +321,9 @@ class Mesh:
                 link.is_found = False
                 self._log.warning(
                     (peer, "unresolved"),
-                    "server %s is not to be found at %s:%s: %s",
+                    "server %s is not to be found at %s: %s",
                     peer,
-                    *link.address,
+                    format_address(link.address),
                     error,
                     extra={"event": "unresolved", "server": self.me, "peer": peer},
                 )

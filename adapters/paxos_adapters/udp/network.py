@@ -15,8 +15,7 @@ from attrs import field, frozen
 
 from paxos import ServerId
 from paxos_adapters import arguments, numbers
-from paxos_adapters.udp.addresses import check_cluster, check_peers, is_loopback
-from paxos_adapters.udp.endpoint import Address
+from paxos_adapters.udp.addresses import Address, check_cluster, check_peers, is_loopback
 from paxos_adapters.udp.errors import Insecure, NotTheMembers
 from paxos_adapters.wire import Authenticated, Checksummed, Encrypted, Protection
 

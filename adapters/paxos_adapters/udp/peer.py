@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from attrs import frozen
 
-from paxos_adapters.udp.endpoint import Address
+from paxos_adapters.udp.addresses import Address
 
 SILENT_S, ONE_WAY_AFTER_S = 3.5, 2.0
 """A peer is down after so long without a datagram, or without an answer while it sends."""

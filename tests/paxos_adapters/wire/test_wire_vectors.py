@@ -62,7 +62,7 @@ def test_opening_gives_the_messages_of_a_vector(vector: Vector) -> None:
 
 @pytest.mark.parametrize("case", FILE.hostile, ids=[case.what for case in FILE.hostile])
 def test_a_hostile_vector_is_refused_for_its_reason(case: Refused) -> None:
-    assert reason(bytes.fromhex(case.datagram)) == case.reason != "it is heard"
+    assert reason(bytes.fromhex(case.datagram)) == case.reason != "it is received"
 
 
 # --- by the book --------------------------------------------------------------------------------
