@@ -16,7 +16,7 @@ from paxos_cli.paths import OutputFile
 
 def keyring() -> str:
     """The text of a keyring with one new key."""
-    return f"# The first key signs, all of them verify.\n{Key.generate(os.urandom).text}\n"
+    return f"# The first key authenticates, all of them verify.\n{Key.generate(os.urandom).text}\n"
 
 
 @click.command(short_help="Make a key for the servers of a cluster.")
