@@ -12,7 +12,7 @@ from paxos_adapters.file import FileStore
 from paxos_adapters.file.mark import Mark, peek
 from paxos_adapters.file.reading import inspect
 from paxos_adapters.file.rows import Row
-from paxos_adapters.file.writing import put
+from paxos_adapters.file.writing import Writer, put
 
 ROOT = Path(__file__).parents[2]
 ONE, TWO, THREE = ServerId(1), ServerId(2), ServerId(3)
@@ -57,8 +57,8 @@ def edit(path: Path, statement: str) -> None:
 def forge(path: Path, row: Row) -> None:
     """Write ``row`` with all checksums right, as a program could that has this library's code."""
     contents = inspect(path)
-    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        total = put(connection, contents.identity, [row], contents.total)
+    with closing(Writer(path)) as writer:
+        total = put(writer, contents.identity, [row], contents.total)
     mark = Mark.open(path)
     for _ in range(2):  # both slots
         mark.write(max(row.saves, peek(path).saves), total)

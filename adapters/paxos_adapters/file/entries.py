@@ -80,8 +80,9 @@ def _check_value(value: object) -> None:
 
 
 def _check_ballot(ballot: Ballot) -> None:
-    _check("a round", ballot.round, MAX_ROUND)
-    _check_server(ballot.server)
+    if ballot.round > MAX_ROUND or abs(ballot.server) > MAX_COUNT:
+        _check("a round", ballot.round, MAX_ROUND)
+        _check_server(ballot.server)
 
 
 def _check_server(server: ServerId) -> None:

@@ -52,11 +52,11 @@ from paxos_adapters.file.rows import (
     keyed_sum,
     session_row,
 )
-from paxos_adapters.file.writing import PATIENCE_S, connect_to_write, old_sessions, put
+from paxos_adapters.file.writing import PATIENCE_S, Writer, old_sessions, put
 from paxos_adapters.outputs import is_beside_a_store
 
 T = TypeVar("T")
-Fill: TypeAlias = Callable[[sqlite3.Connection, Identity], None]
+Fill: TypeAlias = Callable[[Writer, Identity], None]
 
 MAX_SESSIONS = 100_000
 """How many entries the chain keeps. A supervisor that starts a program which ends at once, once a
@@ -75,7 +75,7 @@ class Opened:
 
     path: Path
     mark: Mark
-    writer: sqlite3.Connection
+    writer: Writer
     reader: sqlite3.Connection
     contents: Contents
     session: Session
@@ -204,7 +204,7 @@ def _saves_of_another(path: Path) -> int:
 def _lay_down(path: Path, identity: Identity, fill: Fill | None) -> None:
     draft = draft_of(path)
     os.close(private.make(draft))
-    with closing(connect_to_write(draft)) as connection:
+    with closing(Writer(draft)) as connection:
         connection.executescript(SCHEMA)
         it = identity
         owner = it.cluster, it.server, it.words, it.membership, it.incarnation
@@ -224,7 +224,7 @@ def _settled(path: Path, mark: Mark, expected: Identity) -> Opened:
     """Read it all, write it anew, sync it, and begin a session."""
     contents = read(path, mark.said)
     _check_owner(path, contents, expected)
-    writer = connect_to_write(path)
+    writer = Writer(path)
     try:
         empty_log(path, writer)
         session = _begin(writer, mark, contents)
@@ -254,7 +254,7 @@ def empty_log(path: Path, writer: sqlite3.Connection) -> None:
     _sync(path.parent)  # SQLite does not tell if its own sync of the folder fails.
 
 
-def _begin(writer: sqlite3.Connection, mark: Mark, contents: Contents) -> Session:
+def _begin(writer: Writer, mark: Mark, contents: Contents) -> Session:
     """End the last session and begin another one, in the file first and in the mark then."""
     saves = contents.saves + 1
     session = Session(token_hex(SESSION_BYTES), saves)

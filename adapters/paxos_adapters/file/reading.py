@@ -44,13 +44,13 @@ from paxos_adapters.file.rows import (
     SESSION,
     Row,
     Session,
-    added,
     check_meaning,
     checksum,
     closed_of,
     keyed_sum,
     peers_of,
     session_of,
+    update_total,
 )
 
 _logger = logging.getLogger(__name__)
@@ -212,7 +212,7 @@ class _Found:
 
     def take(self, row: Row, sum_: bytes) -> None:
         self.saves = max(self.saves, row.saves)
-        self.total = added(self.total, sum_)
+        self.total = update_total(self.total, add=[sum_])
         if row.kind == SESSION:
             session = session_of(row)
             self.sessions += 1

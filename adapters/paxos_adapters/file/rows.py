@@ -15,9 +15,9 @@ Source: "Protocol-Aware Recovery for Consensus-Based Storage" (2018), on identif
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from hashlib import blake2b
-from typing import TypeAlias, TypeVar
+from typing import NamedTuple, TypeAlias, TypeVar
 
 from attrs import frozen
 
@@ -47,16 +47,18 @@ CREATE INDEX sessions ON records (saves) WHERE kind = 'session';
 
 PUT = """
 INSERT INTO records VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET
-fields = excluded.fields, value = excluded.value, saves = excluded.saves, sum = excluded.sum
+fields = excluded.fields, value = excluded.value, saves = excluded.saves,
+sum = replacing(sum, excluded.sum)
 """
-DELETE = "DELETE FROM records WHERE name = ? AND kind = ?"
+"""``replacing(old, new)`` is ``new``, and tells the writer that ``old`` is gone: no second query."""
+
+DELETE = "DELETE FROM records WHERE name = ? AND kind = ? RETURNING sum"
 GET_ROWS = "SELECT name, kind, fields, value, saves, sum FROM records ORDER BY name, kind"
 GET_ROW = "SELECT name, kind, fields, value, saves, sum FROM records WHERE name = ? AND kind = ?"
 GET_RECORDS = f"""
 SELECT name, kind, fields, value, saves, sum FROM records
 WHERE name = ? AND kind IN ('{ACCEPTOR}', '{ROUND}') ORDER BY kind
 """
-GET_SUM = "SELECT sum FROM records WHERE name = ? AND kind = ?"
 GET_NAMES = (
     f"SELECT DISTINCT name FROM records WHERE kind IN ('{ACCEPTOR}', '{ROUND}') ORDER BY name"
 )
@@ -70,11 +72,10 @@ Key: TypeAlias = tuple[str, str]
 """The name and the kind of a row."""
 
 
-@frozen
-class Row:
+class Row(NamedTuple):
     """One record as it is written: ``fields`` in words, and the value if there is one.
 
-    ``saves`` is the number of the commit that wrote it.
+    ``saves`` is the number of the commit that wrote it. A tuple, since SQLite takes and gives one.
     """
 
     name: str
@@ -86,7 +87,7 @@ class Row:
     @property
     def key(self) -> Key:
         """Its name and kind."""
-        return self.name, self.kind
+        return self[:2]
 
     def __str__(self) -> str:
         return f"the {self.kind} record of {self.name!r}"
@@ -97,10 +98,11 @@ class Row:
 
 def acceptor_row(name: str, state: Acceptor[bytes], saves: int) -> Row:
     """What an acceptor must remember."""
-    fields, held = f"promised {state.promised}", state.accepted
+    promised, held = str(state.promised), state.accepted
     if held is None:
-        return Row(name, ACCEPTOR, fields, None, saves)
-    return Row(name, ACCEPTOR, f"{fields} accepted {held.ballot}", held.value, saves)
+        return Row(name, ACCEPTOR, f"promised {promised}", None, saves)
+    accepted = promised if held.ballot == state.promised else str(held.ballot)
+    return Row(name, ACCEPTOR, f"promised {promised} accepted {accepted}", held.value, saves)
 
 
 def acceptor_of(row: Row) -> Acceptor[bytes]:
@@ -228,9 +230,10 @@ def _session(text: str) -> str:
 
 def checksum(identity: Identity, row: Row) -> bytes:
     """The checksum of a row; it holds in this very file only."""
-    size = None if row.value is None else len(row.value)
-    what = ascii((row.name, row.kind, row.fields, size, row.saves)).encode()
-    return keyed_sum(identity.key, what + (row.value or b""))
+    name, kind, fields, value, saves = row
+    size = None if value is None else len(value)
+    what = f"({name!a}, {kind!a}, {fields!a}, {size}, {saves})".encode()
+    return keyed_sum(identity.key, what if value is None else what + value)
 
 
 def keyed_sum(key: bytes, what: bytes) -> bytes:
@@ -238,7 +241,11 @@ def keyed_sum(key: bytes, what: bytes) -> bytes:
     return blake2b(what, digest_size=SUM_BYTES, key=key).digest()
 
 
-def added(total: int, sum_: bytes = b"", *, gone: bytes | None = None) -> int:
-    """``total`` with a checksum more, and perhaps another one less."""
-    change = int.from_bytes(sum_, "big") - int.from_bytes(gone or b"", "big")
+def update_total(total: int, *, add: Iterable[bytes], remove: Iterable[bytes] = ()) -> int:
+    """``total`` with some checksums more, and some less."""
+    change = sum(map(_number, add)) - sum(map(_number, remove))
     return (total + change) % TOTALS
+
+
+def _number(sum_: bytes) -> int:
+    return int.from_bytes(sum_, "big")

@@ -232,8 +232,9 @@ class FileStore:
         entries = tuple(batch)
         with self._saving:
             self._check_usable()
-            made = (row_of(*entry, self.saves + 1) for entry in entries)
-            rows = {row.key: row for row in made}
+            saves = self.saves + 1
+            made = [row_of(*entry, saves) for entry in entries]
+            rows = {row[:2]: row for row in made}
             if rows or self._has_news:
                 begin = self._turns.begin if wait else self._turns.begin_now
                 self._commit([*rows.values()], begin)

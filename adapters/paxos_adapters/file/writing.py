@@ -14,13 +14,12 @@ from paxos_adapters.file.identity import Identity
 from paxos_adapters.file.rows import (
     DELETE,
     GET_OLD_SESSIONS,
-    GET_SUM,
     PUT,
     SESSION,
     Key,
     Row,
-    added,
     checksum,
+    update_total,
 )
 
 PAGE_BYTES = 1024
@@ -36,46 +35,43 @@ PATIENCE_S = 5.0
 """How long to wait for another process that uses the file while it is opened."""
 
 
-def connect_to_write(path: Path) -> sqlite3.Connection:
-    """A connection that syncs each commit. Raises sqlite3.Error, OSError."""
-    connection = sqlite3.connect(
-        path, timeout=PATIENCE_S, isolation_level=None, check_same_thread=False
-    )
-    connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
-    (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
-    if mode != "wal":
-        raise OSError(f"no write-ahead log can be kept here, only {mode!r}")
-    connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
-    connection.execute(f"PRAGMA journal_size_limit = {KEPT_LOG_BYTES}")
-    connection.execute("PRAGMA synchronous = FULL")
-    connection.execute("PRAGMA fullfsync = ON")
-    connection.execute("PRAGMA checkpoint_fullfsync = ON")
-    return connection
+class Writer(sqlite3.Connection):
+    """A connection that syncs each commit.
+
+    ``replaced`` holds the checksums that the rows of the last ``put`` have replaced.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Raises sqlite3.Error, OSError."""
+        super().__init__(path, timeout=PATIENCE_S, isolation_level=None, check_same_thread=False)
+        self.replaced = replaced = list[bytes]()
+
+        def replacing(old: bytes, new: bytes) -> bytes:
+            replaced.append(old)
+            return new
+
+        self.create_function("replacing", 2, replacing)
+        self.execute(f"PRAGMA page_size = {PAGE_BYTES}")
+        (mode,) = self.execute("PRAGMA journal_mode = WAL").fetchone()
+        if mode != "wal":
+            raise OSError(f"no write-ahead log can be kept here, only {mode!r}")
+        self.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
+        self.execute(f"PRAGMA journal_size_limit = {KEPT_LOG_BYTES}")
+        self.execute("PRAGMA synchronous = FULL")
+        self.execute("PRAGMA fullfsync = ON")
+        self.execute("PRAGMA checkpoint_fullfsync = ON")
 
 
 def put(
-    writer: sqlite3.Connection,
-    identity: Identity,
-    rows: Sequence[Row],
-    total: int,
-    gone: Iterable[Key] = (),
+    writer: Writer, identity: Identity, rows: Sequence[Row], total: int, gone: Iterable[Key] = ()
 ) -> int:
     """Write ``rows`` and remove those of ``gone``, within a transaction; the new total."""
+    writer.replaced.clear()
     for key in gone:
-        total = added(total, gone=_sum_of(writer, key))
-        writer.execute(DELETE, key)
-    lines: list[tuple[object, ...]] = []
-    for row in rows:
-        sum_ = checksum(identity, row)
-        total = added(total, sum_, gone=_sum_of(writer, row.key))
-        lines.append((row.name, row.kind, row.fields, row.value, row.saves, sum_))
-    writer.executemany(PUT, lines)
-    return total
-
-
-def _sum_of(writer: sqlite3.Connection, key: Key) -> bytes | None:
-    found: tuple[bytes] | None = writer.execute(GET_SUM, key).fetchone()
-    return None if found is None else found[0]
+        writer.replaced.extend(sum_ for (sum_,) in writer.execute(DELETE, key))
+    sums = [checksum(identity, row) for row in rows]
+    writer.executemany(PUT, [(*row, sum_) for row, sum_ in zip(rows, sums, strict=True)])
+    return update_total(total, add=sums, remove=writer.replaced)
 
 
 def old_sessions(writer: sqlite3.Connection, kept: tuple[str, str], most: int) -> list[Key]:

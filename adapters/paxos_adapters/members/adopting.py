@@ -10,7 +10,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from functools import partial
 from pathlib import Path
 
@@ -25,7 +24,7 @@ from paxos_adapters.file.opening import create, place
 from paxos_adapters.file.reserved_rounds import RESERVED
 from paxos_adapters.file.rows import Row, acceptor_row, round_row
 from paxos_adapters.file.store import FileStore
-from paxos_adapters.file.writing import put
+from paxos_adapters.file.writing import Writer, put
 from paxos_adapters.members.artefact import Artefact, Header, inspect_artefact, reading
 from paxos_adapters.members.errors import (
     BadArtefact,
@@ -100,22 +99,22 @@ def _cleared(path: Path, aside: Path, header: Header, new: Identity) -> bool:
 
 
 def _fill(
-    artefact: Path, whole: Artefact, connection: sqlite3.Connection, identity: Identity
+    artefact: Path, whole: Artefact, writer: Writer, identity: Identity
 ) -> None:
     """Write all that is settled into a new file, in one transaction."""
     waiting: list[Row] = []
-    connection.execute("BEGIN IMMEDIATE")
+    writer.execute("BEGIN IMMEDIATE")
     with reading(artefact) as source:
         for name, proposal in source.settled():
             waiting.append(acceptor_row(name, Acceptor(proposal.ballot, proposal), 1))
             if len(waiting) == AT_ONCE:
-                put(connection, identity, waiting, 0)
+                put(writer, identity, waiting, 0)
                 waiting.clear()
         if source.whole != whole:
             raise BadArtefact(artefact, "it was replaced while it was read")
     waiting.append(round_row(RESERVED, MaxRound(whole.max_round), 1))
-    put(connection, identity, waiting, 0)
-    connection.execute("COMMIT")
+    put(writer, identity, waiting, 0)
+    writer.execute("COMMIT")
 
 
 # --- the file before -----------------------------------------------------------------------------

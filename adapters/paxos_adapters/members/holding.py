@@ -21,7 +21,7 @@ from paxos_adapters.file.mark import SESSION_BYTES, Mark
 from paxos_adapters.file.opening import empty_log, under_lock
 from paxos_adapters.file.reading import Contents, read
 from paxos_adapters.file.rows import CLOSED, Key, Row, Session, closed_row, session_row
-from paxos_adapters.file.writing import connect_to_write, put
+from paxos_adapters.file.writing import Writer, put
 from paxos_adapters.members.errors import NamedTwice, Unfinished
 from paxos_adapters.members.notes import UNSETTLED, Note, note_of
 
@@ -40,7 +40,7 @@ class Held:
                 self.note = note_of(self.contents.closed)
             except ValueError as error:
                 raise StoreCorrupted(path, str(error)) from error
-        with closing(connect_to_write(path)) as writer:
+        with closing(Writer(path)) as writer:
             empty_log(path, writer)
 
     @property
@@ -69,7 +69,7 @@ class Held:
     def _commit(self, rows: Sequence[Row], gone: Sequence[Key]) -> None:
         saves = self.contents.saves + 1
         try:
-            with closing(connect_to_write(self.path)) as writer:
+            with closing(Writer(self.path)) as writer:
                 writer.execute("BEGIN IMMEDIATE")
                 total = put(writer, self.contents.identity, rows, self.contents.total, gone)
                 writer.execute("COMMIT")

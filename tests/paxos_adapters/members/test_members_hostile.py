@@ -18,7 +18,7 @@ from paxos import Ballot, PaxosError, Proposal, ServerId, majority
 from paxos_adapters.file import StoreError, StoreExists, StoreLocked, inspect, opening
 from paxos_adapters.file.mark import Mark
 from paxos_adapters.file.moving import InTheWay
-from paxos_adapters.file.writing import connect_to_write
+from paxos_adapters.file.writing import Writer
 from paxos_adapters.members import (
     BadArtefact,
     IsALink,
@@ -310,7 +310,7 @@ class Disk:
         for name in self.CALLS:
             patch.setattr(os, name, self.counted(getattr(os, name)))
         for module in holding, opening:
-            patch.setattr(module, "connect_to_write", self.connected)
+            patch.setattr(module, "Writer", self.connected)
 
     @property
     def is_full(self) -> bool:
@@ -325,7 +325,7 @@ class Disk:
 
         return call
 
-    def connected(self, path: Path) -> sqlite3.Connection:
+    def connected(self, path: Path) -> Writer:
         connection = without_syncs(path)
         connection.set_authorizer(self.allows)
         return connection
@@ -336,9 +336,9 @@ class Disk:
         return sqlite3.SQLITE_DENY if fails else sqlite3.SQLITE_OK
 
 
-def without_syncs(path: Path) -> sqlite3.Connection:
+def without_syncs(path: Path) -> Writer:
     """Nothing is cut off here but by an error, so nothing has to be on the disk."""
-    connection = connect_to_write(path)
+    connection = Writer(path)
     connection.execute("PRAGMA synchronous = OFF")
     return connection
 
@@ -350,7 +350,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(os, "fsync", fsync)
     for module in holding, opening:
-        monkeypatch.setattr(module, "connect_to_write", without_syncs)
+        monkeypatch.setattr(module, "Writer", without_syncs)
 
 
 @pytest.mark.usefixtures("quick")
