@@ -27,10 +27,11 @@ from rich.table import Table
 from paxos import ServerId, majority
 from paxos_adapters.codecs import RAW
 from paxos_adapters.file import FileStore
+from paxos_adapters.limits import MAX_VALUE_BYTES
 from paxos_adapters.node import Node, OutcomeUnknown
 from paxos_adapters.udp.endpoint import Address, Endpoint, SocketAddress
 from paxos_adapters.wire import resending
-from paxos_adapters.wire.bounds import MAX_REQUESTS, MAX_VALUE_BYTES
+from paxos_adapters.wire.bounds import MAX_REQUESTS
 
 IDS = tuple(map(ServerId, (1, 2, 3)))
 SHARES = 0.0, 0.01, 0.03, 0.05, 0.10

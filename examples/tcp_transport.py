@@ -22,9 +22,9 @@ from typing import TypeAlias
 from attrs import frozen
 
 from paxos import Message, ServerId, UnknownServer
+from paxos_adapters.limits import MAX_NAME_BYTES, MAX_VALUE_BYTES
 from paxos_adapters.wire import RejectedDatagram
 from paxos_adapters.wire.body import decode_messages, encode_batch, encode_message
-from paxos_adapters.wire.bounds import MAX_NAME_BYTES, MAX_VALUE_BYTES
 
 Addresses: TypeAlias = Mapping[ServerId, tuple[str, int]]
 Deliver: TypeAlias = Callable[[ServerId, Message[bytes]], None]

@@ -33,14 +33,12 @@ from msgspec import Struct
 
 from paxos import PaxosError, QuorumSystem, ServerId, majority
 from paxos_adapters.file.entries import MEMBERSHIP
-from paxos_adapters.numbers import MAX_DEPLOYED
+from paxos_adapters.limits import MAX_DEPLOYED, MAX_NAME_BYTES, MAX_SERVER
 from paxos_adapters.outputs import files_of
 from paxos_adapters.udp.addresses import check_cluster, format_address, parse
 from paxos_adapters.udp.endpoint import Address
 from paxos_adapters.wire import Authenticated, BadKey, Encrypted, Keyring, MissingExtra, Protection
-from paxos_adapters.wire.bounds import MAX_NAME_BYTES, MAX_SERVER
 
-MAX_SERVERS = MAX_DEPLOYED
 MAX_FILE_BYTES = 1 << 20
 BOMS = codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE
 PROTECTIONS = "authenticated", "encrypted"
@@ -165,8 +163,8 @@ def _checked(path: Path, file: _File) -> Deployment:
         raise ValueError(f"name: it takes 1 to {MAX_NAME_BYTES} bytes, and is the same everywhere.")
     if not file.name.isprintable():
         raise ValueError(f"name: {file.name[:40]!r} has characters that cannot be seen.")
-    if not 1 <= len(file.servers) <= MAX_SERVERS:
-        raise ValueError(f"servers: there are {len(file.servers)}, and 1 to {MAX_SERVERS} can be.")
+    if not 1 <= len(file.servers) <= MAX_DEPLOYED:
+        raise ValueError(f"servers: there are {len(file.servers)}, and 1 to {MAX_DEPLOYED} can be.")
     if file.protection not in (None, *PROTECTIONS):
         known = " or ".join(map(repr, PROTECTIONS))
         raise ValueError(f"protection: {file.protection[:40]!r} is none. Write {known}.")

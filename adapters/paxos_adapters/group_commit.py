@@ -26,6 +26,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 from paxos import PaxosError, Saved
 from paxos_adapters import forks, threads
+from paxos_adapters.limits import MAX_WAITING, MAX_WAITING_BYTES
 
 _logger = logging.getLogger(__name__)
 
@@ -34,12 +35,6 @@ R = TypeVar("R")
 
 MAX_BATCH = 1_000
 """How many submissions share a save at most."""
-
-MAX_WAITING = 10_000
-"""How many submissions may wait at most."""
-
-MAX_WAITING_BYTES = 64 << 20
-"""How many bytes may wait at most, as ``size_bytes`` counts them."""
 
 
 class Waiting(NamedTuple, Generic[E, R]):

@@ -33,7 +33,7 @@ from paxos import (
 )
 from paxos.quorum import QuorumSystem
 from paxos.server import ServerTimer
-from paxos_adapters import numbers
+from paxos_adapters import arguments, limits
 from paxos_adapters.host import Host
 from paxos_adapters.machine import latest
 from paxos_adapters.ports import Place, Ports, Store
@@ -188,8 +188,8 @@ class Cluster(Generic[V]):
         ``stores`` gives each of them its store, one in memory if not said. ``observer`` is told
         what happens. Raises QuorumError for less than one server, BadNumber.
         """
-        numbers.whole("servers", servers, 0, numbers.MAX_SERVERS)
-        numbers.whole("seed", seed)
+        arguments.whole("servers", servers, 0, limits.MAX_SERVERS)
+        arguments.whole("seed", seed)
         ids = (ServerId(number) for number in range(1, servers + 1))
         self.quorum = majority(ids) if quorum is None else quorum
         self.servers = tuple(sorted(self.quorum.members))
@@ -266,7 +266,7 @@ class Cluster(Generic[V]):
 
         Raises DidNotSettle after ``max_events``, BadNumber.
         """
-        numbers.whole("max_events", max_events, 0)
+        arguments.whole("max_events", max_events, 0)
         history: list[Event[V]] = []
         while not self._is_quiet():
             if len(history) == max_events:

@@ -164,6 +164,15 @@ def remove(path: Path, kind: Kind) -> None:
     path.unlink(missing_ok=True)
 
 
+def sync(path: Path) -> None:
+    """Have on the disk what is in a file, or which files are in a folder. Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def is_same(path: Path, descriptor: int) -> bool:
     """Whether ``path`` still names the open file."""
     try:

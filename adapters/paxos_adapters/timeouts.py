@@ -11,7 +11,7 @@ from attrs import frozen
 
 from paxos import HeartbeatTimer, PaxosError, SetTimer
 from paxos.server import ServerTimer
-from paxos_adapters import numbers
+from paxos_adapters import arguments
 
 MAX_DOUBLINGS = 64
 
@@ -32,7 +32,7 @@ class Timeouts:
     A heartbeat is sent every ``heartbeat_s``. A few round trips and saves are a good
     ``retry_min_s``.
 
-    Raises BadNumber unless all times are above 0 s and at most ``numbers.MAX_S``, and
+    Raises BadNumber unless all times are above 0 s and at most ``limits.MAX_S``, and
     InvalidTimeouts unless retry_min_s <= retry_max_s.
     """
 
@@ -42,7 +42,7 @@ class Timeouts:
 
     def __attrs_post_init__(self) -> None:
         for name in "retry_min_s", "retry_max_s", "heartbeat_s":
-            numbers.seconds(name, getattr(self, name), above_0=True)
+            arguments.seconds(name, getattr(self, name), above_0=True)
         if self.retry_max_s < self.retry_min_s:
             raise InvalidTimeouts(self)
 

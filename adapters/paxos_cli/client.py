@@ -21,6 +21,7 @@ import click
 import msgspec
 
 from paxos import PaxosError, ServerId
+from paxos_adapters.limits import MAX_VALUE_BYTES
 from paxos_adapters.node.control_client import NoReply, NotRunning, TooLong, ask
 from paxos_adapters.node.control_protocol import (
     MAX_TIMEOUT_S,
@@ -38,7 +39,6 @@ from paxos_adapters.node.control_protocol import (
 from paxos_adapters.printable import json_text, printable
 from paxos_adapters.udp.addresses import format_address
 from paxos_adapters.wire import Reason
-from paxos_adapters.wire.bounds import MAX_VALUE_BYTES
 from paxos_cli import health
 from paxos_cli.canvas import canvas, readable
 from paxos_cli.config import (

@@ -23,11 +23,12 @@ from shlex import quote
 import click
 
 from paxos import PaxosError, ServerId
-from paxos_adapters.deployment import MAX_SERVERS, Deployment, local
+from paxos_adapters.deployment import Deployment, local
 from paxos_adapters.file import FileStore
+from paxos_adapters.limits import MAX_DEPLOYED
 from paxos_adapters.node.control_client import NoReply, NotRunning, ask
 from paxos_adapters.node.control_protocol import ControlError, StatusRequest
-from paxos_adapters.outputs import create
+from paxos_adapters.outputs import create, sync
 from paxos_adapters.printable import printable
 from paxos_cli.config import (
     CONFIG,
@@ -51,7 +52,7 @@ PROBE_S = 3.0
 
 @click.command(short_help="Run a cluster on this machine.")
 @click.argument("folder", type=Folder(), default=Path())
-@click.option("--servers", type=click.IntRange(1, MAX_SERVERS), help="How many.  [default: 5]")
+@click.option("--servers", type=click.IntRange(1, MAX_DEPLOYED), help="How many.  [default: 5]")
 @click.option("--verbose", is_flag=True, help="Let them log more than what is wrong.")
 @click.option(
     "--log",
@@ -102,7 +103,7 @@ def _deployment(folder: Path, servers: int | None) -> Deployment:
                 ).close()
         os.link(unfinished, path)  # Unlike a rename, it replaces nothing.
         unfinished.unlink()
-        _sync(folder)
+        sync(folder)
     return described(path)
 
 
@@ -128,14 +129,6 @@ def _runs(data: Path) -> bool:
     except (NotRunning, ControlError):
         return False
     return True
-
-
-def _sync(folder: Path) -> None:
-    file = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(file)
-    finally:
-        os.close(file)
 
 
 class _Supervisor:

@@ -9,6 +9,8 @@ from pathlib import Path
 import click
 
 from paxos import PaxosError, QuorumError, QuorumSystem, ServerId, flexible, majority
+from paxos_adapters.arguments import BadNumber, whole
+from paxos_adapters.limits import MAX_DEPLOYED, MAX_SERVER
 from paxos_adapters.members import (
     Artefact,
     adopt,
@@ -16,7 +18,6 @@ from paxos_adapters.members import (
     reopen_files,
     settle,
 )
-from paxos_adapters.numbers import MAX_DEPLOYED, MAX_SERVER, BadNumber, whole
 from paxos_adapters.outputs import ARTEFACT
 from paxos_adapters.printable import printable
 from paxos_cli.failures import Failure

@@ -14,10 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from paxos import PaxosError, ServerId, majority
+from paxos_adapters.arguments import BadNumber
 from paxos_adapters.codecs import TEXT
 from paxos_adapters.file import FileStore
 from paxos_adapters.node import BadArgument, DatagramTransport, NetworkConfig, Node, ThreadedNode
-from paxos_adapters.numbers import BadNumber
 from paxos_adapters.timeouts import Timeouts
 from paxos_adapters.udp.endpoint import Address
 

@@ -39,9 +39,9 @@ from paxos import (
 from paxos.invariants import AgreementBroken
 from paxos.server import ServerTimer
 from paxos_adapters import host as host_module
+from paxos_adapters.arguments import BadNumber
 from paxos_adapters.host import Host, ServerStopped
 from paxos_adapters.limited_log import LimitedLog
-from paxos_adapters.numbers import BadNumber
 from paxos_adapters.ports import Ports
 from paxos_adapters.single import SingleHost, single
 from paxos_adapters.timeouts import DEFAULT_TIMEOUTS, InvalidTimeouts, Timeouts, delay_range, drawn

@@ -9,7 +9,7 @@ import pytest
 from attrs import evolve
 
 from paxos import Done, ServerId, flexible, weighted
-from paxos_adapters.numbers import BadNumber
+from paxos_adapters.arguments import BadNumber
 from paxos_lab.explore.interleavings import (
     Fate,
     Interleavings,

@@ -56,11 +56,11 @@ from paxos.election import PeerHeartbeat
 from paxos.learner import Tally
 from paxos.proposer import Accepting, Idle, Preparing, Task
 from paxos.reader import Querying
+from paxos_adapters.arguments import BadNumber
 from paxos_adapters.codecs import RAW, SURROGATE_ESCAPE, TEXT
 from paxos_adapters.coding import CodingError, Json
 from paxos_adapters.host import Host, ServerStopped
 from paxos_adapters.memory import Clock, Cluster, MemoryStore, MemoryTimer, MemoryTransport, Network
-from paxos_adapters.numbers import BadNumber
 from paxos_adapters.outputs import OutputRefused
 from paxos_adapters.ports import Place, Ports
 from paxos_adapters.single import Single, SingleHost, single

@@ -29,7 +29,7 @@ from paxos import (
     ServerId,
     server,
 )
-from paxos_adapters.numbers import BadNumber
+from paxos_adapters.arguments import BadNumber
 from paxos_cli import app
 from paxos_cli import simulate as simulate_command
 from paxos_lab.machines.faulty import BROKEN

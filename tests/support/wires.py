@@ -24,6 +24,7 @@ from paxos import (
     ServerId,
 )
 from paxos_adapters.disk_status import DiskStatus, Known
+from paxos_adapters.limits import MAX_ROUND, MAX_SAVES, MAX_SERVER, MAX_VALUE_BYTES
 from paxos_adapters.wire import (
     Authenticated,
     Checksummed,
@@ -39,15 +40,7 @@ from paxos_adapters.wire import (
     Wire,
     WireMessage,
 )
-from paxos_adapters.wire.bounds import (
-    MAX_PINGS,
-    MAX_READ,
-    MAX_ROUND,
-    MAX_SAVES,
-    MAX_SEQUENCE,
-    MAX_SERVER,
-    MAX_VALUE_BYTES,
-)
+from paxos_adapters.wire.bounds import MAX_PINGS, MAX_READ, MAX_SEQUENCE
 from paxos_adapters.wire.fragments import MAX_PARTS
 
 ONE, TWO, THREE = ServerId(1), ServerId(2), ServerId(3)

@@ -33,6 +33,7 @@ from paxos import (
     ServerId,
 )
 from paxos_adapters.disk_status import DiskStatus, Known
+from paxos_adapters.limits import MAX_ROUND, MAX_SAVES, MAX_SERVER
 from paxos_adapters.wire import (
     Authenticated,
     Checksummed,
@@ -49,14 +50,7 @@ from paxos_adapters.wire import (
     Wire,
     WireMessage,
 )
-from paxos_adapters.wire.bounds import (
-    MAX_PINGS,
-    MAX_READ,
-    MAX_ROUND,
-    MAX_SAVES,
-    MAX_SEQUENCE,
-    MAX_SERVER,
-)
+from paxos_adapters.wire.bounds import MAX_PINGS, MAX_READ, MAX_SEQUENCE
 from paxos_adapters.wire.fragments import MAX_PARTS
 from paxos_adapters.wire.frame import HEADER_BYTES, LAYOUT, TAG_BYTES, Header
 from tests.support.wires import DIGEST, DISK_STATUS, KNOWN, MEMBERS, NEW, OLD, ONE, TWO

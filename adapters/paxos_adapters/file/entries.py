@@ -8,21 +8,23 @@ from typing import TypeAlias
 from paxos import Acceptor, Ballot, MaxRound, QuorumSystem, ServerId, UnknownServer
 from paxos import server as server_role
 from paxos.errors import assert_never
+from paxos_adapters.arguments import whole
 from paxos_adapters.disk_status import Known
 from paxos_adapters.file.errors import BadDiskStatus, BadName, NotBytes, TooLarge
 from paxos_adapters.file.identity import Identity, words_of
 from paxos_adapters.file.rows import SESSION_ID, Row, acceptor_row, round_row
-from paxos_adapters.numbers import whole
+from paxos_adapters.limits import MAX_NAME_BYTES, MAX_ROUND, MAX_SAVES, MAX_STORED_VALUE_BYTES
 
 Record: TypeAlias = server_role.Record[bytes]
 Entry: TypeAlias = tuple[str, Record]
 """The name of a decision, and what must be durable for it."""
 
-MAX_NAME_BYTES = 255
-MAX_VALUE_BYTES = 1 << 20
 MAX_QUORUM_BYTES = 1 << 16
-MAX_ROUND = (1 << 63) - 1
-MAX_COUNT = MAX_ROUND
+"""A quorum system in words: room for thousands of servers, or of listed quorums."""
+
+MAX_ID = (1 << 63) - 1
+"""The id of a server, or its negative: what SQLite has room for, whatever the transport has."""
+
 MEMBERSHIP = re.compile("([0-9a-f]{1,64})?")
 
 
@@ -60,7 +62,7 @@ def row_of(decision: str, record: Record, saves: int) -> Row:
 
 def check_known(it: Known) -> None:
     """Raise BadDiskStatus if no disk can be known to be so."""
-    if not SESSION_ID.fullmatch(it.session) or not 0 <= it.saves <= MAX_COUNT:
+    if not SESSION_ID.fullmatch(it.session) or not 0 <= it.saves <= MAX_SAVES:
         raise BadDiskStatus(it)
 
 
@@ -76,17 +78,17 @@ def check_name(what: str, name: str) -> None:
 def _check_value(value: object) -> None:
     if not isinstance(value, bytes):
         raise NotBytes(value)
-    _check("a value, in bytes,", len(value), MAX_VALUE_BYTES)
+    _check("a value, in bytes,", len(value), MAX_STORED_VALUE_BYTES)
 
 
 def _check_ballot(ballot: Ballot) -> None:
-    if ballot.round > MAX_ROUND or abs(ballot.server) > MAX_COUNT:
+    if ballot.round > MAX_ROUND or abs(ballot.server) > MAX_ID:
         _check("a round", ballot.round, MAX_ROUND)
         _check_server(ballot.server)
 
 
 def _check_server(server: ServerId) -> None:
-    _check("the id of a server", abs(server), MAX_COUNT)
+    _check("the id of a server", abs(server), MAX_ID)
 
 
 def _check(what: str, size: int, most: int) -> None:

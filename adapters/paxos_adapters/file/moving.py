@@ -17,6 +17,7 @@ from pathlib import Path
 from paxos_adapters.file.errors import StoreError, StoreLocked
 from paxos_adapters.file.mark import Mark, mark_path, unfinished
 from paxos_adapters.file.opening import clear_draft, under_lock
+from paxos_adapters.outputs import sync
 
 
 class InTheWay(StoreError):
@@ -40,7 +41,7 @@ def move_aside(path: Path, aside: Path) -> None:
     for old, new in pairs:
         with suppress(FileExistsError):
             os.link(old, new)
-    sync_folder(aside)
+    sync(aside.parent)
     _take_old_names(path, aside)
 
 
@@ -63,7 +64,7 @@ def _take_old_names(path: Path, aside: Path) -> None:
     for old, new in _pairs(path, aside):
         if _are_one(old, new):
             old.unlink()
-    sync_folder(aside)
+    sync(aside.parent)
 
 
 def _are_one(old: Path, new: Path) -> bool:
@@ -81,15 +82,6 @@ def forget_unfinished(path: Path) -> None:
     """
     clear_draft(path)
     unfinished(path).unlink(missing_ok=True)
-
-
-def sync_folder(path: Path) -> None:
-    """Make durable which files there are beside ``path``. Raises OSError."""
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 def _pairs(path: Path, aside: Path) -> Sequence[tuple[Path, Path]]:

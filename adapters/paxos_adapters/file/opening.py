@@ -53,7 +53,7 @@ from paxos_adapters.file.rows import (
     session_row,
 )
 from paxos_adapters.file.writing import PATIENCE_S, Writer, old_sessions, put
-from paxos_adapters.outputs import is_beside_a_store
+from paxos_adapters.outputs import is_beside_a_store, sync
 
 T = TypeVar("T")
 Fill: TypeAlias = Callable[[Writer, Identity], None]
@@ -214,10 +214,10 @@ def _lay_down(path: Path, identity: Identity, fill: Fill | None) -> None:
         connection.execute(f"PRAGMA user_version = {FORMAT}")
         if fill is not None:
             fill(connection, identity)
-    _sync(draft)
+    sync(draft)
     os.link(draft, path)  # Unlike a rename, it replaces nothing.
     draft.unlink()
-    _sync(path.parent)
+    sync(path.parent)
 
 
 def _settled(path: Path, mark: Mark, expected: Identity) -> Opened:
@@ -251,7 +251,7 @@ def empty_log(path: Path, writer: sqlite3.Connection) -> None:
     (busy, *_) = writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
     if busy:
         raise TimeoutError(f"another process has been reading it for {PATIENCE_S:.0f} s")
-    _sync(path.parent)  # SQLite does not tell if its own sync of the folder fails.
+    sync(path.parent)  # SQLite does not tell if its own sync of the folder fails.
 
 
 def _begin(writer: Writer, mark: Mark, contents: Contents) -> Session:
@@ -270,11 +270,3 @@ def _begin(writer: Writer, mark: Mark, contents: Contents) -> Session:
     writer.execute("COMMIT")
     mark.begin(session.session, saves, total)
     return session
-
-
-def _sync(path: Path) -> None:
-    file = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(file)
-    finally:
-        os.close(file)

@@ -50,7 +50,7 @@ INSERT INTO records VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET
 fields = excluded.fields, value = excluded.value, saves = excluded.saves,
 sum = replacing(sum, excluded.sum)
 """
-"""``replacing(old, new)`` is ``new``, and tells the writer that ``old`` is gone: no second query."""
+"""``replacing(old, new)`` is ``new``; the writer hears of ``old`` without a query of its own."""
 
 DELETE = "DELETE FROM records WHERE name = ? AND kind = ? RETURNING sum"
 GET_ROWS = "SELECT name, kind, fields, value, saves, sum FROM records ORDER BY name, kind"

@@ -98,9 +98,7 @@ def _cleared(path: Path, aside: Path, header: Header, new: Identity) -> bool:
     return is_new
 
 
-def _fill(
-    artefact: Path, whole: Artefact, writer: Writer, identity: Identity
-) -> None:
+def _fill(artefact: Path, whole: Artefact, writer: Writer, identity: Identity) -> None:
     """Write all that is settled into a new file, in one transaction."""
     waiting: list[Row] = []
     writer.execute("BEGIN IMMEDIATE")

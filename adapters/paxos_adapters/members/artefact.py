@@ -24,22 +24,16 @@ from typing import BinaryIO, TypeAlias, TypeVar
 from attrs import frozen
 
 from paxos import Acceptor, Ballot, Proposal, QuorumSystem, ServerId
-from paxos_adapters.file.entries import (
-    MAX_NAME_BYTES,
-    MAX_ROUND,
-    MAX_VALUE_BYTES,
-    MEMBERSHIP,
-    row_of,
-)
+from paxos_adapters.arguments import whole
+from paxos_adapters.file.entries import MEMBERSHIP, row_of
 from paxos_adapters.file.identity import quorum_of
-from paxos_adapters.file.moving import sync_folder
+from paxos_adapters.limits import MAX_NAME_BYTES, MAX_ROUND, MAX_STORED_VALUE_BYTES
 from paxos_adapters.members.errors import ArtefactExists, BadArtefact
-from paxos_adapters.numbers import whole
-from paxos_adapters.outputs import create_in_parts
+from paxos_adapters.outputs import create_in_parts, sync
 
 T = TypeVar("T")
 FORMAT = 1
-MAX_LINE_BYTES = 2 * MAX_VALUE_BYTES + 6 * MAX_NAME_BYTES + (1 << 17)
+MAX_LINE_BYTES = 2 * MAX_STORED_VALUE_BYTES + 6 * MAX_NAME_BYTES + (1 << 17)
 DIGEST_BYTES = 32
 Settled: TypeAlias = tuple[str, Proposal[bytes]]
 """A name, and the proposal that is settled for it."""
@@ -128,7 +122,7 @@ def write(path: Path, writing: Writing) -> Artefact:
             raise ArtefactExists(path)
     else:
         create_in_parts(path, writing.lines())
-    sync_folder(path)
+    sync(path.parent)
     assert writing.whole is not None
     return writing.whole
 

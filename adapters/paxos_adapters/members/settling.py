@@ -16,6 +16,7 @@ from pathlib import Path
 from secrets import token_hex
 
 from paxos import Acceptor, Proposal, QuorumSystem, ServerId
+from paxos_adapters.arguments import servers
 from paxos_adapters.file.entries import identity_of
 from paxos_adapters.file.identity import words_of
 from paxos_adapters.file.reading import Contents, rows
@@ -32,7 +33,6 @@ from paxos_adapters.members.errors import (
 )
 from paxos_adapters.members.holding import Held, held
 from paxos_adapters.members.notes import Note
-from paxos_adapters.numbers import servers
 from paxos_adapters.outputs import ARTEFACT, check
 
 MEMBERSHIP_BYTES = 16

@@ -10,7 +10,7 @@ from msgspec import MsgspecError
 from msgspec.json import Decoder, encode
 
 from paxos import PaxosError
-from paxos_adapters import numbers
+from paxos_adapters import arguments
 from paxos_adapters.node.control_protocol import (
     MAX_LINE_BYTES,
     Answer,
@@ -52,7 +52,7 @@ def ask(data: Path, question: Question, *, patience_s: float | None) -> Answer:
 
     Raises BadNumber, NotRunning, TooLong and ControlError with nothing asked; NoReply.
     """
-    numbers.timeout(patience_s, "patience_s")
+    arguments.timeout(patience_s, "patience_s")
     line = encode(question) + b"\n"
     if len(line) > MAX_LINE_BYTES:
         raise TooLong(len(line))

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from paxos import PaxosError
-
-MAX_ASKED, MAX_ASKED_BYTES = 10_000, 64 << 20
-"""How many questions may wait for an answer at a time, and how many bytes of proposed values."""
+from paxos_adapters.limits import MAX_WAITING, MAX_WAITING_BYTES
 
 TOO_LATE = "there was no answer in time"
 LEFT = "its caller waits for the proposal no more, and it goes on"
@@ -45,8 +43,8 @@ class TooManyRequests(PaxosError):
     def __init__(self, count: int, size_bytes: int) -> None:
         super().__init__(
             f"{count:,} questions with {size_bytes:,} bytes of values wait already, and at most "
-            f"{MAX_ASKED:,} with {MAX_ASKED_BYTES:,} bytes may; this one was not taken. Wait for "
-            "some answers."
+            f"{MAX_WAITING:,} with {MAX_WAITING_BYTES:,} bytes may; this one was not taken. Wait "
+            "for some answers."
         )
 
 

@@ -46,7 +46,7 @@ from paxos import (
 )
 from paxos.errors import assert_never
 from paxos.server import ServerTimer
-from paxos_adapters import arguments, forks, numbers
+from paxos_adapters import arguments, forks
 from paxos_adapters.file import FileStore
 from paxos_adapters.guard import Guard
 from paxos_adapters.host import ServerStopped
@@ -115,7 +115,7 @@ class Node(Generic[V]):
         those of the members; BadAddress for addresses that can never work; Insecure; OlderCopy if
         the file was found to be one before.
         """
-        self._inline_save_s = numbers.seconds("inline_save_s", inline_save_s)
+        self._inline_save_s = arguments.seconds("inline_save_s", inline_save_s)
         arguments.fits("codec", codec, Codec)
         arguments.one_of("timeouts", timeouts, Timeouts)
         arguments.one_of("random", random, Random, NoneType)
@@ -351,7 +351,7 @@ class Node(Generic[V]):
         if self._stopped is not None:
             raise self._stopped
         check_name(name)
-        return numbers.timeout(timeout_s)
+        return arguments.timeout(timeout_s)
 
     async def _answer(
         self,

@@ -25,7 +25,8 @@ from attrs import define
 from paxos import Done, NothingChosen, NotYetChosen, Propose, Read, ReadId, server
 from paxos.errors import assert_never
 from paxos_adapters.host import ServerStopped
-from paxos_adapters.node.errors import MAX_ASKED, MAX_ASKED_BYTES, TooManyRequests
+from paxos_adapters.limits import MAX_WAITING, MAX_WAITING_BYTES
+from paxos_adapters.node.errors import TooManyRequests
 
 Answer: TypeAlias = "asyncio.Future[server.Report[bytes]]"
 
@@ -85,7 +86,7 @@ class PendingRequests:
 
     def _ask(self, name: str, size_bytes: int) -> tuple[Answer, _Asked]:
         count, waiting_bytes = len(self._waiting), self._waiting_bytes
-        if count >= MAX_ASKED or waiting_bytes + size_bytes > MAX_ASKED_BYTES:
+        if count >= MAX_WAITING or waiting_bytes + size_bytes > MAX_WAITING_BYTES:
             raise TooManyRequests(count, waiting_bytes)
         answer: Answer = asyncio.get_running_loop().create_future()
         self._waiting[answer] = size_bytes

@@ -54,6 +54,7 @@ from paxos import (
 from paxos.proposer import Accepting, Preparing
 from paxos.reader import Querying
 from paxos_adapters.file.reserved_rounds import RESERVED, kept, reserved
+from paxos_adapters.limits import MAX_WAITING, MAX_WAITING_BYTES
 from paxos_adapters.machine import Process
 from paxos_adapters.ports import Place
 from paxos_adapters.single import SingleObserver, SingleProcess
@@ -61,9 +62,6 @@ from paxos_adapters.single import SingleObserver, SingleProcess
 BLOCK_ROUNDS = 1_000
 MAX_AHEAD = 1 << 40
 """Nobody honest is so many rounds ahead of us: who says so is not heard."""
-
-MAX_WAITING, MAX_WAITING_BYTES = 10_000, 64 << 20
-"""How many steps may wait for a save, and how many bytes of values, before messages are dropped."""
 
 CACHE_SIZE, CACHE_SLACK = 10_000, 1_000
 """How many idle registers stay in memory, and how many more there may be before any is dropped."""

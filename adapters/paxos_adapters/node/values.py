@@ -15,10 +15,10 @@ from typing import Generic, TypeVar
 
 from attrs import frozen
 
+from paxos_adapters.limits import MAX_VALUE_BYTES
 from paxos_adapters.node.errors import BadValue, Undecodable
 from paxos_adapters.ports import Codec
 from paxos_adapters.wire import TooLarge
-from paxos_adapters.wire.bounds import MAX_VALUE_BYTES
 
 V = TypeVar("V")
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from paxos import PaxosError, ServerId
 from paxos_adapters.disk_status import Known
+from paxos_adapters.limits import MAX_NAME_BYTES
 from paxos_adapters.udp.addresses import Address, format_address
-from paxos_adapters.wire.bounds import MAX_NAME_BYTES
 
 
 class Insecure(PaxosError):

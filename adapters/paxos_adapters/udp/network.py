@@ -14,7 +14,7 @@ from types import NoneType
 from attrs import field, frozen
 
 from paxos import ServerId
-from paxos_adapters import arguments, numbers
+from paxos_adapters import arguments
 from paxos_adapters.udp.addresses import Address, check_cluster, check_peers, is_loopback
 from paxos_adapters.udp.errors import Insecure, NotTheMembers
 from paxos_adapters.wire import Authenticated, Checksummed, Encrypted, Protection
@@ -39,7 +39,7 @@ class NetworkConfig:
     strict: bool = field(default=False, kw_only=True)
 
     def __attrs_post_init__(self) -> None:
-        numbers.servers(self.addresses)
+        arguments.servers(self.addresses)
         arguments.one_of(
             "protection", self.protection, Checksummed, Authenticated, Encrypted, NoneType
         )

@@ -46,17 +46,8 @@ from paxos import (
 )
 from paxos.errors import assert_never
 from paxos_adapters.disk_status import Known
-from paxos_adapters.wire.bounds import (
-    MAX_MESSAGES,
-    MAX_NAME_BYTES,
-    MAX_PINGS,
-    MAX_READ,
-    MAX_ROUND,
-    MAX_SAVES,
-    MAX_SEQUENCE,
-    MAX_SERVER,
-    MAX_VALUE_BYTES,
-)
+from paxos_adapters.limits import MAX_NAME_BYTES, MAX_ROUND, MAX_SAVES, MAX_SERVER, MAX_VALUE_BYTES
+from paxos_adapters.wire.bounds import MAX_MESSAGES, MAX_PINGS, MAX_READ, MAX_SEQUENCE
 from paxos_adapters.wire.control import Control, Ping, Pong, Register
 from paxos_adapters.wire.errors import NotBytes, OutOfBounds, Reason, RejectedDatagram, TooLarge
 from paxos_adapters.wire.fragments import MAX_PARTS

@@ -6,22 +6,18 @@ Two programs that talk to each other have the same bounds: they are part of the 
 
 from __future__ import annotations
 
-from paxos_adapters.numbers import MAX_SERVER as MAX_SERVER
+from paxos_adapters.limits import MAX_NAME_BYTES as MAX_NAME_BYTES
+from paxos_adapters.limits import MAX_ROUND as MAX_ROUND
+from paxos_adapters.limits import MAX_SAVES as MAX_SAVES
+from paxos_adapters.limits import MAX_SERVER as MAX_SERVER
+from paxos_adapters.limits import MAX_VALUE_BYTES as MAX_VALUE_BYTES
 
 MAX_DATAGRAM_BYTES = 1_200
 """Small enough for IPv6 and its tunnels without being cut up on the way; QUIC starts there too."""
 
-MAX_NAME_BYTES = 255
-"""The name of a decision, in UTF-8."""
-
-MAX_VALUE_BYTES = 1 << 16
-"""An encoded value; more belongs elsewhere, with a name for it as the value."""
-
 MAX_MESSAGES = 256
 """Messages in one datagram."""
 
-MAX_ROUND = (1 << 63) - 1
-MAX_SAVES = (1 << 63) - 1
 MAX_READ = (1 << 64) - 1
 """The session of a read, and its number within: what 64 bits hold."""
 

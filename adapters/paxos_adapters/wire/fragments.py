@@ -15,12 +15,8 @@ from typing import TypeAlias
 
 from attrs import frozen
 
-from paxos_adapters.wire.bounds import (
-    MAX_NAME_BYTES,
-    MAX_UNFINISHED,
-    MAX_UNFINISHED_BYTES,
-    MAX_VALUE_BYTES,
-)
+from paxos_adapters.limits import MAX_NAME_BYTES, MAX_VALUE_BYTES
+from paxos_adapters.wire.bounds import MAX_UNFINISHED, MAX_UNFINISHED_BYTES
 from paxos_adapters.wire.errors import Reason, RejectedDatagram
 from paxos_adapters.wire.frame import BODY_BYTES, Header
 

@@ -19,7 +19,8 @@ from typing import NamedTuple
 
 from paxos import ServerId
 from paxos_adapters.disk_status import NO_SESSION, DiskStatus
-from paxos_adapters.wire.bounds import MAX_DATAGRAM_BYTES, MAX_SAVES
+from paxos_adapters.limits import MAX_SAVES
+from paxos_adapters.wire.bounds import MAX_DATAGRAM_BYTES
 from paxos_adapters.wire.errors import OutOfBounds, Reason, RejectedDatagram
 from paxos_adapters.wire.sessions import NO_SESSION_BYTES, session_bytes
 

@@ -17,6 +17,7 @@ from attrs import evolve, frozen
 
 from paxos import ServerId, UnknownServer
 from paxos_adapters.disk_status import DiskStatus
+from paxos_adapters.limits import MAX_SERVER
 from paxos_adapters.wire import fragments, resending
 from paxos_adapters.wire.body import (
     NamedMessage,
@@ -26,7 +27,7 @@ from paxos_adapters.wire.body import (
     encode_control,
     encode_message,
 )
-from paxos_adapters.wire.bounds import MAX_MESSAGES, MAX_SERVER
+from paxos_adapters.wire.bounds import MAX_MESSAGES
 from paxos_adapters.wire.control import Control
 from paxos_adapters.wire.errors import OutOfBounds, Reason, RejectedDatagram
 from paxos_adapters.wire.frame import (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from attrs import Factory, field, frozen
 
 from paxos import PaxosError, QuorumSystem, ServerId, majority
-from paxos_adapters import numbers
+from paxos_adapters import arguments, limits
 from paxos_lab.machines.protocols import PAXOS, VALUES, Protocol
 
 
@@ -14,7 +14,7 @@ class ScopeError(PaxosError, ValueError):
 
 
 def _majority(scope: Scope) -> QuorumSystem:
-    count = numbers.whole("acceptors", scope.acceptors, 0, numbers.MAX_SERVERS)
+    count = arguments.whole("acceptors", scope.acceptors, 0, limits.MAX_SERVERS)
     return majority(map(ServerId, range(1, count + 1)))
 
 
@@ -54,7 +54,7 @@ class Scope:
 
     def __attrs_post_init__(self) -> None:
         for name in "acceptors", "proposers", "ballots", "crashes", "readers", "reads", "inquirers":
-            numbers.whole(name, getattr(self, name), 0)
+            arguments.whole(name, getattr(self, name), 0)
         if len(self.quorum.members) != self.acceptors:
             raise ScopeError(
                 f"{self.acceptors} acceptors, and a quorum system of {len(self.quorum.members)} "

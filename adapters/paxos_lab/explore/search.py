@@ -19,7 +19,7 @@ from typing import Generic, Protocol, TypeVar
 
 from attrs import frozen
 
-from paxos_adapters import numbers
+from paxos_adapters import arguments
 
 A = TypeVar("A")
 A_co = TypeVar("A_co", covariant=True)
@@ -98,7 +98,7 @@ def explore(
     for all transitions. ``watch`` is shown a glimpse from time to time, and says whether to go on.
     Raises BadNumber.
     """
-    numbers.whole("max_states", max_states, 1)
+    arguments.whole("max_states", max_states, 1)
     rules = dict(always or {})
     never = dict(sometimes or {})
     origin: dict[S, S | None] = {}

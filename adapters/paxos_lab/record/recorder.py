@@ -26,7 +26,7 @@ from attrs import define
 from paxos import InvariantError, Message, QuorumSystem, ServerId, server
 from paxos.ballot import V
 from paxos.server import ServerTimer
-from paxos_adapters import numbers
+from paxos_adapters import arguments
 from paxos_adapters.coding import Coder, dumped
 from paxos_adapters.machine import Effect
 from paxos_adapters.outputs import RECORDING, OutputRefused, is_same, move, open_for_writing, remove
@@ -88,8 +88,8 @@ class Recorder(Generic[V]):
         Raises OutputRefused if it cannot be, or must not: it is not a recording, or belongs to a
         server. Raises OSError; BadNumber for a bound below 4 kB.
         """
-        numbers.whole("max_bytes", max_bytes, MIN_BYTES)
-        numbers.whole("keep", keep, 0)
+        arguments.whole("max_bytes", max_bytes, MIN_BYTES)
+        arguments.whole("keep", keep, 0)
         self.path = path
         self.failure: Exception | None = None
         self._coder = Coder(codec)

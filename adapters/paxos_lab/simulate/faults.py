@@ -10,7 +10,7 @@ from functools import lru_cache
 
 from attrs import frozen
 
-from paxos_adapters import numbers
+from paxos_adapters import arguments
 
 OUT_OF = 256
 NEAR_TICKS, FAR_TICKS = 6, 20
@@ -102,11 +102,11 @@ class Faults:
 
     def __attrs_post_init__(self) -> None:
         for name in RATES:
-            numbers.whole(name, getattr(self, name), 0, OUT_OF)
+            arguments.whole(name, getattr(self, name), 0, OUT_OF)
         for name in "crashes", "pauses", "partitions", "failing_stores":
-            numbers.whole(name, getattr(self, name), 0)
+            arguments.whole(name, getattr(self, name), 0)
         messages = self.loss + self.duplication + self.lateness
-        numbers.whole("loss + duplication + lateness", messages, 0, OUT_OF)
+        arguments.whole("loss + duplication + lateness", messages, 0, OUT_OF)
 
 
 CALM = Faults(

@@ -8,7 +8,7 @@ from typing import TypeAlias
 from attrs import Factory, field, frozen
 
 from paxos import PaxosError, QuorumSystem, ServerId, majority
-from paxos_adapters import numbers
+from paxos_adapters import arguments, limits
 from paxos_lab.machines.protocols import PAXOS, VALUES, Event, Protocol
 from paxos_lab.rules import RULES
 from paxos_lab.simulate.faults import Faults
@@ -30,7 +30,7 @@ class SetupError(PaxosError, ValueError):
 
 
 def _majority(setup: Setup) -> QuorumSystem:
-    count = numbers.whole("servers", setup.servers, 0, numbers.MAX_SERVERS)
+    count = arguments.whole("servers", setup.servers, 0, limits.MAX_SERVERS)
     return majority(map(ServerId, range(1, count + 1)))
 
 
@@ -67,7 +67,7 @@ class Setup:
 
     def __attrs_post_init__(self) -> None:
         for name in "servers", "proposers", "readers":
-            numbers.whole(name, getattr(self, name), 0)
+            arguments.whole(name, getattr(self, name), 0)
         if not 1 <= self.servers <= MAX_SERVERS or len(self.quorum.members) != self.servers:
             raise SetupError(
                 f"{self.servers} servers, and a quorum system of {len(self.quorum.members)} "

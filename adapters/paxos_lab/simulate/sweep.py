@@ -14,7 +14,7 @@ from concurrent.futures import CancelledError, Executor, Future
 
 from attrs import evolve, frozen
 
-from paxos_adapters import numbers
+from paxos_adapters import arguments
 from paxos_lab.simulate.faults import Fault
 from paxos_lab.simulate.life import simulator_of
 from paxos_lab.simulate.setup import Life, Setup
@@ -68,7 +68,7 @@ def sweep(
     Without an ``executor``, one after the other in this thread. ``progress`` is shown what was
     done so far, and says whether to go on. Raises BadNumber.
     """
-    numbers.whole("portion", portion, 1)
+    arguments.whole("portion", portion, 1)
     setup = setup or Setup()
     portions = [seeds[start : start + portion] for start in range(0, len(seeds), portion)]
     results = _here(portions, setup) if executor is None else _away(portions, setup, executor)

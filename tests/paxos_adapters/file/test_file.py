@@ -219,7 +219,7 @@ class TestVerbs:
             raise KeyboardInterrupt
 
         with monkeypatch.context() as patch:
-            patch.setattr(opening, "_sync", cut_off)
+            patch.setattr(opening, "sync", cut_off)
             with pytest.raises(KeyboardInterrupt):
                 create(path)
         with pytest.raises(StoreNotFound):

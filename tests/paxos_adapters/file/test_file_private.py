@@ -67,7 +67,7 @@ def test_so_is_what_a_creation_that_is_cut_off_leaves(
     def watched(_: Path) -> None:
         seen.append(modes(path))
 
-    monkeypatch.setattr(opening, "_sync", watched)
+    monkeypatch.setattr(opening, "sync", watched)
     create(path).close()
     assert set(seen[0]) == {"n1.db-new", "n1.db-mark", "n1.db-mark-new"}
     assert {mode for it in seen for mode in it.values()} == {0o600}

@@ -690,7 +690,7 @@ class TestMistakes:
         runs(run())
 
     def test_too_much_at_a_time(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(pending, "MAX_ASKED", 2)
+        monkeypatch.setattr(pending, "MAX_WAITING", 2)
 
         async def run() -> None:
             async with running(tmp_path, 3) as cluster:

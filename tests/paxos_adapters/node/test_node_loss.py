@@ -8,9 +8,9 @@ from random import Random
 
 import pytest
 
+from paxos_adapters.limits import MAX_VALUE_BYTES
 from paxos_adapters.node import Found
 from paxos_adapters.udp.endpoint import Endpoint, SocketAddress
-from paxos_adapters.wire.bounds import MAX_VALUE_BYTES
 from tests.paxos_adapters.node.test_node import IDS, running
 
 SEED, LOSS = 20131017, 0.1

@@ -157,7 +157,7 @@ class TestQuestions:
         runs(run())
 
     def test_how_many_may_wait(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(module, "MAX_ASKED", 2)
+        monkeypatch.setattr(module, "MAX_WAITING", 2)
 
         async def run() -> None:
             questions = PendingRequests(SESSION)
@@ -172,7 +172,7 @@ class TestQuestions:
 
     def test_how_many_bytes_may_wait(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Until their callers are answered, or have given up; reads have none."""
-        monkeypatch.setattr(module, "MAX_ASKED_BYTES", 10)
+        monkeypatch.setattr(module, "MAX_WAITING_BYTES", 10)
 
         async def run() -> None:
             questions = PendingRequests(SESSION)

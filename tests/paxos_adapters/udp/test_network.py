@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from paxos import ServerId
-from paxos_adapters.arguments import BadArgument
-from paxos_adapters.numbers import BadNumber
+from paxos_adapters.arguments import BadArgument, BadNumber
 from paxos_adapters.udp.addresses import BadAddress
 from paxos_adapters.udp.endpoint import Address
 from paxos_adapters.udp.errors import Insecure, NotTheMembers

@@ -30,6 +30,7 @@ from paxos import (
     UnknownServer,
 )
 from paxos_adapters.disk_status import DiskStatus, Known
+from paxos_adapters.limits import MAX_NAME_BYTES, MAX_ROUND, MAX_SAVES, MAX_SERVER, MAX_VALUE_BYTES
 from paxos_adapters.wire import (
     Authenticated,
     BadDiskStatus,
@@ -52,17 +53,7 @@ from paxos_adapters.wire import (
 from paxos_adapters.wire import (
     protection as protection_module,
 )
-from paxos_adapters.wire.bounds import (
-    MAX_DATAGRAM_BYTES,
-    MAX_MESSAGES,
-    MAX_NAME_BYTES,
-    MAX_PINGS,
-    MAX_READ,
-    MAX_ROUND,
-    MAX_SAVES,
-    MAX_SERVER,
-    MAX_VALUE_BYTES,
-)
+from paxos_adapters.wire.bounds import MAX_DATAGRAM_BYTES, MAX_MESSAGES, MAX_PINGS, MAX_READ
 from paxos_adapters.wire.fragments import MAX_PARTS
 from paxos_adapters.wire.frame import (
     BODY_BYTES,

@@ -10,17 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from paxos import Ballot, Prepare, Promise, Proposal, ServerId
+from paxos_adapters.limits import MAX_NAME_BYTES, MAX_ROUND, MAX_SAVES, MAX_SERVER, MAX_VALUE_BYTES
 from paxos_adapters.wire import Checksummed, Reason, Register, RejectedDatagram
 from paxos_adapters.wire.body import decode_body, decode_messages
-from paxos_adapters.wire.bounds import (
-    MAX_MESSAGES,
-    MAX_NAME_BYTES,
-    MAX_ROUND,
-    MAX_SAVES,
-    MAX_SERVER,
-    MAX_VALUE_BYTES,
-    WINDOW,
-)
+from paxos_adapters.wire.bounds import MAX_MESSAGES, WINDOW
 from paxos_adapters.wire.fragments import MAX_PARTS
 from paxos_adapters.wire.frame import BODY_BYTES, HEADER_BYTES, LAYOUT, TAG_BYTES, Header
 from tests.support.wires import BEAT, ONE, TWO, End

@@ -8,14 +8,9 @@ from hypothesis import strategies as st
 
 from paxos import Accept, Ballot
 from paxos_adapters.disk_status import DiskStatus
+from paxos_adapters.limits import MAX_VALUE_BYTES
 from paxos_adapters.wire import Control, Reason, Register, RejectedDatagram
-from paxos_adapters.wire.bounds import (
-    MAX_EARLY,
-    MAX_UNFINISHED,
-    MAX_UNFINISHED_BYTES,
-    MAX_VALUE_BYTES,
-    WINDOW,
-)
+from paxos_adapters.wire.bounds import MAX_EARLY, MAX_UNFINISHED, MAX_UNFINISHED_BYTES, WINDOW
 from paxos_adapters.wire.fragments import MAX_PARTS, Unfinished, check, fragment, reassemble
 from paxos_adapters.wire.frame import BODY_BYTES, LAYOUT, Header
 from paxos_adapters.wire.replays import EarlySessions, ReplayWindow, begin_session, note_early

@@ -9,6 +9,7 @@ from attrs import frozen
 
 from paxos import Accept, Ballot
 from paxos_adapters.disk_status import DiskStatus
+from paxos_adapters.limits import MAX_VALUE_BYTES
 from paxos_adapters.wire import (
     Missing,
     NamedMessage,
@@ -17,13 +18,7 @@ from paxos_adapters.wire import (
     Received,
     RejectedDatagram,
 )
-from paxos_adapters.wire.bounds import (
-    MAX_KEPT,
-    MAX_KEPT_BYTES,
-    MAX_REQUESTS,
-    MAX_SEQUENCE,
-    MAX_VALUE_BYTES,
-)
+from paxos_adapters.wire.bounds import MAX_KEPT, MAX_KEPT_BYTES, MAX_REQUESTS, MAX_SEQUENCE
 from paxos_adapters.wire.fragments import MAX_PARTS, PartialBody
 from paxos_adapters.wire.resending import Requests, SentBodies, has_requests, keep, request, resend
 from tests.support.wires import BEAT, MISSING, ONE, THREE, TWO, WAYS, End, protection

@@ -13,12 +13,13 @@ from hypothesis import strategies as st
 
 from paxos import QuorumError, ServerId, flexible, weighted
 from paxos.quorum import ByWeight
-from paxos_adapters import numbers
+from paxos_adapters import arguments, limits
+from paxos_adapters.arguments import BadNumber
 from paxos_adapters.codecs import TEXT
+from paxos_adapters.limits import MAX_S
 from paxos_adapters.memory import Cluster
 from paxos_adapters.node.control_client import NotRunning, ask
 from paxos_adapters.node.control_protocol import MAX_TIMEOUT_S, StatusRequest
-from paxos_adapters.numbers import MAX_S, BadNumber
 from paxos_adapters.timeouts import InvalidTimeouts, Timeouts
 from paxos_lab.explore.scopes import Scope, ScopeError
 from paxos_lab.explore.search import explore
@@ -37,19 +38,19 @@ ANYTHING = st.one_of(
 @pytest.mark.parametrize("wrong", NO_SECONDS)
 def test_what_is_no_time_is_refused(wrong: object) -> None:
     with pytest.raises(BadNumber, match=r"wait_s is .*, and must be a number of seconds"):
-        numbers.seconds("wait_s", wrong)
+        arguments.seconds("wait_s", wrong)
 
 
 @pytest.mark.parametrize("wrong", NO_COUNT)
 def test_what_is_no_whole_number_is_refused(wrong: object) -> None:
     with pytest.raises(BadNumber, match=r"count is .*, and must be a whole number, at least 0"):
-        numbers.whole("count", wrong, 0)
+        arguments.whole("count", wrong, 0)
 
 
 @given(ANYTHING, st.booleans())
 def test_seconds_are_a_float_in_their_range_or_a_typed_error(given: object, above_0: bool) -> None:
     try:
-        taken = numbers.seconds("it", given, above_0=above_0)
+        taken = arguments.seconds("it", given, above_0=above_0)
     except BadNumber:
         assert not (type(given) is int and 0 < given <= MAX_S)
     else:
@@ -64,7 +65,7 @@ def test_a_whole_number_is_in_its_range_or_a_typed_error(
     given: object, least: int, most: int
 ) -> None:
     try:
-        taken = numbers.whole("it", given, least, most)
+        taken = arguments.whole("it", given, least, most)
     except BadNumber:
         assert not (type(given) is int and least <= given <= most)
     else:
@@ -167,7 +168,7 @@ def test_a_walk_of_no_states_is_refused() -> None:
 
 
 def test_the_id_of_a_server_is_one_that_a_frame_has_room_for() -> None:
-    numbers.servers([ServerId(0), ServerId(numbers.MAX_SERVER)])
-    for wrong in -1, numbers.MAX_SERVER + 1, "1", True:
+    arguments.servers([ServerId(0), ServerId(limits.MAX_SERVER)])
+    for wrong in -1, limits.MAX_SERVER + 1, "1", True:
         with pytest.raises(BadNumber):
-            numbers.servers([wrong])
+            arguments.servers([wrong])
