@@ -3,8 +3,8 @@
 All three take turns within one run, save by save, so that a disk whose speed drifts moves them all.
 
 - *floor*: append the bytes of the records to a file, and fdatasync.
-- *SQLite*: one table of names and bytes, one commit, with the settings of the store: no checksums,
-  no second copy, no mark.
+- *SQLite*: one table of names and bytes, one commit, with the settings of the store: no checksums
+  and no mark.
 - *store*: ``FileStore.save``.
 
 Printed are medians over the saves of a batch, and the medians of the ratios between neighbours.

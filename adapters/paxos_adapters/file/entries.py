@@ -72,13 +72,15 @@ def check_name(what: str, name: str) -> None:
         size = len(name.encode())
     except UnicodeEncodeError:
         raise BadName(what, name) from None
-    _check(f"{what}, in bytes,", size, MAX_NAME_BYTES)
+    if size > MAX_NAME_BYTES:
+        raise TooLarge(f"{what}, in bytes,", size, MAX_NAME_BYTES)
 
 
 def _check_value(value: object) -> None:
     if not isinstance(value, bytes):
         raise NotBytes(value)
-    _check("a value, in bytes,", len(value), MAX_STORED_VALUE_BYTES)
+    if len(value) > MAX_STORED_VALUE_BYTES:
+        raise TooLarge("a value, in bytes,", len(value), MAX_STORED_VALUE_BYTES)
 
 
 def _check_ballot(ballot: Ballot) -> None:

@@ -47,10 +47,10 @@ CREATE INDEX sessions ON records (saves) WHERE kind = 'session';
 
 PUT = """
 INSERT INTO records VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET
-fields = excluded.fields, value = excluded.value, saves = excluded.saves,
-sum = replacing(sum, excluded.sum)
+fields = excluded.fields, value = excluded.value, saves = excluded.saves, sum = excluded.sum
+WHERE note_replaced(sum) IS NULL
 """
-"""``replacing(old, new)`` is ``new``; the writer hears of ``old`` without a query of its own."""
+"""``note_replaced`` returns nothing: it tells the writer of the old sum, without another query."""
 
 DELETE = "DELETE FROM records WHERE name = ? AND kind = ? RETURNING sum"
 GET_ROWS = "SELECT name, kind, fields, value, saves, sum FROM records ORDER BY name, kind"
@@ -243,9 +243,5 @@ def keyed_sum(key: bytes, what: bytes) -> bytes:
 
 def update_total(total: int, *, add: Iterable[bytes], remove: Iterable[bytes] = ()) -> int:
     """``total`` with some checksums more, and some less."""
-    change = sum(map(_number, add)) - sum(map(_number, remove))
+    change = sum(map(int.from_bytes, add)) - sum(map(int.from_bytes, remove))
     return (total + change) % TOTALS
-
-
-def _number(sum_: bytes) -> int:
-    return int.from_bytes(sum_, "big")

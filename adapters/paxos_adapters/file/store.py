@@ -233,12 +233,11 @@ class FileStore:
         with self._saving:
             self._check_usable()
             saves = self.saves + 1
-            made = [row_of(*entry, saves) for entry in entries]
-            rows = {row[:2]: row for row in made}
+            rows = [row_of(*entry, saves) for entry in entries]
             if rows or self._has_news:
                 begin = self._turns.begin if wait else self._turns.begin_now
-                self._commit([*rows.values()], begin)
-        return Saved(tuple(record for _, record in entries))
+                self._commit(rows, begin)
+        return Saved(tuple([record for _, record in entries]))
 
     @property
     def waits(self) -> Wait | None:

@@ -101,8 +101,8 @@ class Turns:
 
     def wrote(self, rows: Sequence[Row]) -> None:
         """A transaction is over that has written these."""
-        values = (len(row.value or b"") for row in rows)
-        self._written_bytes += len(rows) * ROW_BYTES + sum(values)
+        values = [row.value for row in rows if row.value]
+        self._written_bytes += len(rows) * ROW_BYTES + sum(map(len, values))
 
     def end(self) -> None:
         """Wait for nothing any more."""

@@ -44,13 +44,8 @@ class Writer(sqlite3.Connection):
     def __init__(self, path: Path) -> None:
         """Raises sqlite3.Error, OSError."""
         super().__init__(path, timeout=PATIENCE_S, isolation_level=None, check_same_thread=False)
-        self.replaced = replaced = list[bytes]()
-
-        def replacing(old: bytes, new: bytes) -> bytes:
-            replaced.append(old)
-            return new
-
-        self.create_function("replacing", 2, replacing)
+        self.replaced = list[bytes]()
+        self.create_function("note_replaced", 1, self.replaced.append)
         self.execute(f"PRAGMA page_size = {PAGE_BYTES}")
         (mode,) = self.execute("PRAGMA journal_mode = WAL").fetchone()
         if mode != "wal":
