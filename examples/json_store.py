@@ -19,12 +19,21 @@ from io import BufferedWriter
 from pathlib import Path
 from typing import Self, TypeAlias
 
-from paxos import Acceptor, Ballot, MaxRound, PaxosError, Proposal, Saved, ServerId, server
+from paxos import (
+    Acceptor,
+    Ballot,
+    MaxRound,
+    OperationalError,
+    Proposal,
+    Saved,
+    ServerId,
+    server,
+)
 
 Record: TypeAlias = server.Record[str]
 
 
-class JsonStoreError(PaxosError):
+class JsonStoreError(OperationalError):
     """The store cannot be used, or not any more. What each kind is about is what it says."""
 
     def __init__(self, path: Path) -> None:

@@ -19,13 +19,13 @@ from tempfile import TemporaryDirectory
 
 from attrs import Factory, define
 
-from paxos import PaxosError, ServerId, majority
+from paxos import OperationalError, ServerId, majority
 from paxos_adapters.codecs import TEXT
 from paxos_adapters.file import FileStore
 from paxos_adapters.node import NoAnswer, Node
 
 
-class FencedOff(PaxosError):
+class FencedOff(OperationalError):
     """The lock was lost meanwhile. Nothing was written; take the lock again."""
 
 

@@ -18,10 +18,12 @@ from paxos.errors import (
     DisjointQuorums,
     InvariantError,
     NotSaved,
+    OperationalError,
     PaxosError,
     QuorumError,
     UnexpectedInput,
     UnknownServer,
+    UsageError,
 )
 from paxos.invariants import AgreementBroken, Decision
 from paxos.learner import Learner
@@ -87,6 +89,7 @@ __all__ = [
     "NotYetChosen",
     "NothingChosen",
     "Now",
+    "OperationalError",
     "Outbound",
     "PaxosError",
     "Prepare",
@@ -111,6 +114,7 @@ __all__ = [
     "To",
     "UnexpectedInput",
     "UnknownServer",
+    "UsageError",
     "acceptor",
     "election",
     "explicit",

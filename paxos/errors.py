@@ -3,6 +3,8 @@
 - Stale, repeated and foreign messages never raise: they are data.
 - Misuse by the calling program raises at once, and leaves the state as it was.
 - A message that proves a broken protocol raises, since going on could spread a wrong value.
+- Each error of the library, in the adapters too, is of one of three kinds: UsageError,
+  OperationalError, InvariantError.
 
 Each error says what happened, what it means and what to do.
 """
@@ -35,7 +37,21 @@ def _rebuild(
     return error
 
 
-class QuorumError(PaxosError, ValueError):
+class UsageError(PaxosError):
+    """The calling program has passed or done something that it must not; change the program.
+
+    Nothing was changed. The ProgrammingError of PEP 249.
+    """
+
+
+class OperationalError(PaxosError):
+    """Something outside of the program has failed or is in the way: a file, a disk, a network.
+
+    The same call can succeed once that is repaired. The OperationalError of PEP 249.
+    """
+
+
+class QuorumError(UsageError, ValueError):
     """A quorum system that cannot be used as it was written."""
 
 
@@ -52,7 +68,7 @@ class DisjointQuorums(QuorumError):
         self.phase2 = frozenset(phase2)
 
 
-class UnknownServer(PaxosError, ValueError):
+class UnknownServer(UsageError, ValueError):
     """A server that is no member was asked to act as one."""
 
     def __init__(self, server: ServerId, members: Set[ServerId]) -> None:
@@ -64,7 +80,7 @@ class UnknownServer(PaxosError, ValueError):
         self.members = frozenset(members)
 
 
-class Busy(PaxosError, RuntimeError):
+class Busy(UsageError, RuntimeError):
     """A proposer was asked for something new while it is at work.
 
     ``ballot`` is the one that it works under; None while a read only queries.
@@ -79,7 +95,7 @@ class Busy(PaxosError, RuntimeError):
         self.ballot = ballot
 
 
-class UnexpectedInput(PaxosError, TypeError):
+class UnexpectedInput(UsageError, TypeError):
     """A function was given something that is not meant for it."""
 
     def __init__(self, what: object) -> None:
@@ -98,7 +114,7 @@ def assert_never(what: Never) -> NoReturn:
     raise UnexpectedInput(what)
 
 
-class NotSaved(PaxosError, ValueError):
+class NotSaved(UsageError, ValueError):
     """A seal was to be opened with the receipt for something else."""
 
     def __init__(self, record: object) -> None:

@@ -12,11 +12,11 @@ from collections.abc import Iterable
 from operator import index
 from typing import SupportsIndex
 
-from paxos import PaxosError
+from paxos import UsageError
 from paxos_adapters.limits import MAX_S, MAX_SERVER
 
 
-class BadNumber(PaxosError, ValueError):
+class BadNumber(UsageError, ValueError):
     """A number that cannot be used. Nothing was changed."""
 
     def __init__(self, what: str, given: object, allowed: str) -> None:
@@ -24,7 +24,7 @@ class BadNumber(PaxosError, ValueError):
         self.what = what
 
 
-class BadArgument(PaxosError, TypeError):
+class BadArgument(UsageError, TypeError):
     """An object that cannot be used in this place. Nothing was begun."""
 
     def __init__(self, what: str, given: object, allowed: str) -> None:

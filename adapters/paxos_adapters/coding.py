@@ -33,7 +33,16 @@ from typing import (
 
 import attrs
 
-from paxos import Ballot, Message, PaxosError, QuorumError, QuorumSystem, ReadId, ServerId, server
+from paxos import (
+    Ballot,
+    Message,
+    OperationalError,
+    QuorumError,
+    QuorumSystem,
+    ReadId,
+    ServerId,
+    server,
+)
 from paxos.ballot import V
 from paxos.quorum import BySize, ByWeight, Explicit
 from paxos_adapters.ports import Codec
@@ -57,7 +66,7 @@ def dumped(coded: Json) -> bytes:
     return _dump(coded).encode()
 
 
-class CodingError(PaxosError, ValueError):
+class CodingError(OperationalError, ValueError):
     """JSON that is not what its type allows, or a value that this coder does not encode."""
 
 

@@ -31,7 +31,7 @@ import msgspec
 from attrs import frozen
 from msgspec import Struct
 
-from paxos import PaxosError, QuorumSystem, ServerId, majority
+from paxos import OperationalError, QuorumSystem, ServerId, majority
 from paxos_adapters.file.entries import MEMBERSHIP
 from paxos_adapters.limits import MAX_DEPLOYED, MAX_NAME_BYTES, MAX_SERVER
 from paxos_adapters.outputs import files_of
@@ -45,7 +45,7 @@ PROTECTIONS = "authenticated", "encrypted"
 HEADING = "# Which servers there are. The same on every machine; see docs/operating.md."
 
 
-class BadDeployment(PaxosError, ValueError):
+class BadDeployment(OperationalError, ValueError):
     """A description of a cluster that cannot be used; nothing was started."""
 
     def __init__(self, path: Path, what: str) -> None:

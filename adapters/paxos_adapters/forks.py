@@ -14,10 +14,10 @@ from contextlib import suppress
 from typing import Protocol, TypeVar
 from weakref import WeakSet
 
-from paxos import PaxosError
+from paxos import UsageError
 
 
-class Forked(PaxosError):
+class Forked(UsageError):
     """A forked process used what belongs to the process that it came from."""
 
     def __init__(self, what: object) -> None:

@@ -24,7 +24,7 @@ from threading import Lock
 from types import TracebackType
 from typing import Generic, NamedTuple, TypeVar
 
-from paxos import PaxosError, Saved
+from paxos import OperationalError, Saved, UsageError
 from paxos_adapters import forks, threads
 from paxos_adapters.limits import MAX_WAITING, MAX_WAITING_BYTES
 
@@ -45,7 +45,7 @@ class Waiting(NamedTuple, Generic[E, R]):
     saved: Future[Saved[R]]
 
 
-class Overloaded(PaxosError):
+class Overloaded(OperationalError):
     """More waits to be saved than is allowed. Nothing was taken."""
 
     def __init__(self, count: int, size_bytes: int) -> None:
@@ -56,7 +56,7 @@ class Overloaded(PaxosError):
         )
 
 
-class NotCommitting(PaxosError):
+class NotCommitting(UsageError):
     """Something was to be saved after the committer was closed."""
 
     def __init__(self) -> None:

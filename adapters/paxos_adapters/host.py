@@ -16,7 +16,7 @@ import logging
 from random import Random
 from typing import Generic
 
-from paxos import From, InvariantError, PaxosError, QuorumSystem, ServerId
+from paxos import From, InvariantError, OperationalError, QuorumSystem, ServerId
 from paxos_adapters.driving import Driver
 from paxos_adapters.limited_log import LimitedLog
 from paxos_adapters.machine import Effect, M, Machine, P, Q, R, S, T
@@ -27,7 +27,7 @@ _log = LimitedLog(logging.getLogger(__name__))
 """Of all hosts: a program can have one for each decision."""
 
 
-class ServerStopped(PaxosError):
+class ServerStopped(OperationalError):
     """The host has stopped for good, and says why."""
 
     def __init__(self, me: ServerId, cause: BaseException) -> None:

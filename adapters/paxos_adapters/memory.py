@@ -21,13 +21,14 @@ from paxos import (
     From,
     Inquire,
     Message,
-    PaxosError,
+    OperationalError,
     Propose,
     Read,
     ReadId,
     Saved,
     ServerId,
     UnknownServer,
+    UsageError,
     majority,
     server,
 )
@@ -135,7 +136,7 @@ class MemoryTimer:
         self.clock.set_timer(self.me, timer, delay_s)
 
 
-class DidNotSettle(PaxosError):
+class DidNotSettle(OperationalError):
     """A run did not come to rest within its bound; ``history`` is what has happened so far."""
 
     def __init__(self, history: Sequence[object]) -> None:
@@ -146,7 +147,7 @@ class DidNotSettle(PaxosError):
         self.history = history
 
 
-class ServerDown(PaxosError):
+class ServerDown(UsageError):
     """A server that has crashed was asked for something."""
 
     def __init__(self, server: ServerId) -> None:

@@ -21,7 +21,7 @@ from secrets import token_hex
 
 from attrs import frozen
 
-from paxos import PaxosError
+from paxos import OperationalError
 
 SQLITE = b"SQLite format 3\0"
 MARK_SUFFIX = "-mark"
@@ -60,7 +60,7 @@ ARTEFACT = Kind("an artefact of a change of members", ARTEFACT_HEAD)
 NEW = Kind("a new file", None)
 
 
-class OutputRefused(PaxosError, ValueError):
+class OutputRefused(OperationalError, ValueError):
     """A file that is not written to; it was left as it is."""
 
     def __init__(self, path: Path, what: str) -> None:

@@ -16,12 +16,12 @@ from queue import SimpleQueue
 from threading import Event, RLock, Thread, current_thread
 from typing import TypeVar
 
-from paxos import PaxosError
+from paxos import OperationalError
 
 T = TypeVar("T")
 
 
-class ThreadNotStarted(PaxosError, RuntimeError):
+class ThreadNotStarted(OperationalError, RuntimeError):
     """The system has not started a thread. Nothing was begun."""
 
     def __init__(self, name: str, cause: RuntimeError) -> None:

@@ -9,14 +9,14 @@ from random import Random
 
 from attrs import frozen
 
-from paxos import HeartbeatTimer, PaxosError, SetTimer
+from paxos import HeartbeatTimer, SetTimer, UsageError
 from paxos.server import ServerTimer
 from paxos_adapters import arguments
 
 MAX_DOUBLINGS = 64
 
 
-class InvalidTimeouts(PaxosError, ValueError):
+class InvalidTimeouts(UsageError, ValueError):
     """Delays that would not let a rival finish."""
 
     def __init__(self, timeouts: Timeouts) -> None:

@@ -23,6 +23,7 @@ from paxos import (
     Proposal,
     Saved,
     ServerId,
+    UsageError,
     majority,
     server,
 )
@@ -44,7 +45,7 @@ History = list[Delivery[Message[str]] | Moment]
 Record = server.Record[str]
 
 
-class NotText(PaxosError, ValueError):
+class NotText(UsageError, ValueError):
     """A file holds a value that is not text."""
 
     def __init__(self, memory: Decision, cause: UnicodeDecodeError) -> None:

@@ -13,7 +13,17 @@ from typing import Generic, TypeAlias, TypeVar
 
 from attrs import Factory, field, frozen
 
-from paxos import From, Inquire, Message, PaxosError, Propose, QuorumSystem, Read, ServerId, server
+from paxos import (
+    From,
+    Inquire,
+    Message,
+    Propose,
+    QuorumSystem,
+    Read,
+    ServerId,
+    UsageError,
+    server,
+)
 from paxos.errors import assert_never
 from paxos.proposer import ClientRequest
 from paxos_adapters.memory import Cluster, Delivery, Event
@@ -52,7 +62,7 @@ Happening: TypeAlias = Delivery[Message[V]] | Asked[V] | Lost[V] | Moment
 """Whatever a cluster notes; values are put into words only when they are drawn."""
 
 
-class LossError(PaxosError, ValueError):
+class LossError(UsageError, ValueError):
     """A share of lost messages that is none, or that lets nothing ever arrive."""
 
     def __init__(self, loss: float) -> None:

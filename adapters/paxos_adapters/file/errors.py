@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from paxos import PaxosError
+from paxos import OperationalError, PaxosError, UsageError
 from paxos_adapters.forks import Forked as Forked
 
 REJOIN = (
@@ -18,7 +18,7 @@ class StoreError(PaxosError):
     """A file that cannot be used as a store, or not any more."""
 
 
-class StoreExists(StoreError):
+class StoreExists(StoreError, OperationalError):
     """A store was to be created where there is one, or where there was one."""
 
     def __init__(self, path: Path, there: str) -> None:
@@ -29,7 +29,7 @@ class StoreExists(StoreError):
         self.path = path
 
 
-class StoreNotFound(StoreError):
+class StoreNotFound(StoreError, OperationalError):
     """A store was to be opened where there is none."""
 
     def __init__(self, path: Path, what: str) -> None:
@@ -40,7 +40,7 @@ class StoreNotFound(StoreError):
         self.path = path
 
 
-class NotAStore(StoreError):
+class NotAStore(StoreError, OperationalError):
     """A file that is something else."""
 
     def __init__(self, path: Path) -> None:
@@ -48,7 +48,7 @@ class NotAStore(StoreError):
         self.path = path
 
 
-class WrongOwner(StoreError):
+class WrongOwner(StoreError, OperationalError):
     """The store of another server, or of another cluster."""
 
     def __init__(self, path: Path, expected: str, found: str) -> None:
@@ -59,7 +59,7 @@ class WrongOwner(StoreError):
         self.path = path
 
 
-class WrongMembers(StoreError):
+class WrongMembers(StoreError, OperationalError):
     """The store belongs to another membership: other members, or another quorum system."""
 
     def __init__(self, path: Path, expected: str, found: str) -> None:
@@ -74,7 +74,7 @@ class WrongMembers(StoreError):
         self.found = found
 
 
-class MembershipClosed(StoreError):
+class MembershipClosed(StoreError, OperationalError):
     """The store was closed for a change of members. No node opens it any more."""
 
     def __init__(self, path: Path, reason: str) -> None:
@@ -86,7 +86,7 @@ class MembershipClosed(StoreError):
         self.reason = reason
 
 
-class OlderFormat(StoreError):
+class OlderFormat(StoreError, OperationalError):
     """A store that an earlier version of this library has written."""
 
     def __init__(self, path: Path, found: int, known: int) -> None:
@@ -98,7 +98,7 @@ class OlderFormat(StoreError):
         self.path = path
 
 
-class NewerFormat(StoreError):
+class NewerFormat(StoreError, OperationalError):
     """A store that a later version of this library has written."""
 
     def __init__(self, path: Path, found: int, known: int) -> None:
@@ -109,7 +109,7 @@ class NewerFormat(StoreError):
         self.path = path
 
 
-class StoreUnavailable(StoreError):
+class StoreUnavailable(StoreError, OperationalError):
     """The system does not let the file be used."""
 
     def __init__(self, path: Path, cause: Exception) -> None:
@@ -121,7 +121,7 @@ class StoreUnavailable(StoreError):
         self.path = path
 
 
-class StoreLocked(StoreError):
+class StoreLocked(StoreError, OperationalError):
     """Another process, or this one, has the store open."""
 
     def __init__(self, path: Path) -> None:
@@ -132,7 +132,7 @@ class StoreLocked(StoreError):
         self.path = path
 
 
-class StoreCorrupted(StoreError):
+class StoreCorrupted(StoreError, OperationalError):
     """What was saved is not what is there. Nothing was changed."""
 
     def __init__(self, path: Path, damage: str) -> None:
@@ -141,7 +141,7 @@ class StoreCorrupted(StoreError):
         self.damage = damage
 
 
-class SaveFailed(StoreError):
+class SaveFailed(StoreError, OperationalError):
     """A save did not work out. This store saves nothing any more.
 
     What was to be saved may be on the disk, whole, or not be there at all: nobody can know. A
@@ -158,7 +158,7 @@ class SaveFailed(StoreError):
         self.cause = cause
 
 
-class Closed(StoreError):
+class Closed(StoreError, UsageError):
     """A store was used after it was closed."""
 
     def __init__(self, path: Path) -> None:
@@ -166,7 +166,7 @@ class Closed(StoreError):
         self.path = path
 
 
-class TooLarge(StoreError, ValueError):
+class TooLarge(StoreError, UsageError, ValueError):
     """Something that is out of bounds was to be saved; nothing was."""
 
     def __init__(self, what: str, size: int, most: int) -> None:
@@ -175,7 +175,7 @@ class TooLarge(StoreError, ValueError):
         self.most = most
 
 
-class BadName(StoreError, ValueError):
+class BadName(StoreError, UsageError, ValueError):
     """A name that cannot be written."""
 
     def __init__(self, what: str, name: str) -> None:
@@ -185,7 +185,7 @@ class BadName(StoreError, ValueError):
         self.name = name
 
 
-class NotBytes(StoreError, TypeError):
+class NotBytes(StoreError, UsageError, TypeError):
     """A value that is not bytes; nothing was saved."""
 
     def __init__(self, value: object) -> None:
@@ -195,7 +195,7 @@ class NotBytes(StoreError, TypeError):
         )
 
 
-class BadDiskStatus(StoreError, ValueError):
+class BadDiskStatus(StoreError, UsageError, ValueError):
     """What is to be known of a peer's disk cannot be; nothing is remembered of it."""
 
     def __init__(self, known: object) -> None:
@@ -206,7 +206,7 @@ class BadDiskStatus(StoreError, ValueError):
         )
 
 
-class DiskBusy(StoreError):
+class DiskBusy(StoreError, OperationalError):
     """A save cannot begin now, since another process uses the file. Nothing was written.
 
     Not a failed save: try again, or let ``save`` wait.

@@ -14,13 +14,14 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from paxos import OperationalError
 from paxos_adapters.file.errors import StoreError, StoreLocked
 from paxos_adapters.file.mark import Mark, mark_path, unfinished
 from paxos_adapters.file.opening import clear_draft, under_lock
 from paxos_adapters.outputs import sync
 
 
-class InTheWay(StoreError):
+class InTheWay(StoreError, OperationalError):
     """There is another file where a store is to be moved to. Nothing was changed."""
 
     def __init__(self, path: Path) -> None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from paxos import PaxosError
+from paxos import OperationalError, PaxosError, UsageError
 
 
 class MembersError(PaxosError):
     """A step of a change of members that cannot be done."""
 
 
-class Unfinished(MembersError):
+class Unfinished(MembersError, OperationalError):
     """The system ended a step in its course. The same step does what is missing."""
 
     def __init__(self, path: Path, cause: BaseException) -> None:
@@ -24,7 +24,7 @@ class Unfinished(MembersError):
         self.cause = cause
 
 
-class NotClosed(MembersError):
+class NotClosed(MembersError, OperationalError):
     """A file that a node may still open."""
 
     def __init__(self, path: Path, whose: str) -> None:
@@ -35,7 +35,7 @@ class NotClosed(MembersError):
         self.path = path
 
 
-class OtherFile(MembersError):
+class OtherFile(MembersError, OperationalError):
     """A file that has no place in this change of members."""
 
     def __init__(self, path: Path, found: str, expected: str) -> None:
@@ -46,7 +46,7 @@ class OtherFile(MembersError):
         self.path = path
 
 
-class NotReplaced(MembersError):
+class NotReplaced(MembersError, OperationalError):
     """A file in the place of a new one that is not the file before it. Nothing was changed."""
 
     def __init__(self, path: Path, found: str, expected: str) -> None:
@@ -57,7 +57,7 @@ class NotReplaced(MembersError):
         self.path = path
 
 
-class NamedTwice(MembersError):
+class NamedTwice(MembersError, UsageError):
     """One file that was named twice. Nothing was changed."""
 
     def __init__(self, path: Path) -> None:
@@ -65,7 +65,7 @@ class NamedTwice(MembersError):
         self.path = path
 
 
-class IsALink(MembersError):
+class IsALink(MembersError, OperationalError):
     """A link in the place of a new file. Nothing was changed."""
 
     def __init__(self, path: Path) -> None:
@@ -76,7 +76,7 @@ class IsALink(MembersError):
         self.path = path
 
 
-class TooFewFiles(MembersError):
+class TooFewFiles(MembersError, OperationalError):
     """The files are not a phase-1 quorum, so something that was chosen may be in none of them."""
 
     def __init__(self, servers: str, members: str) -> None:
@@ -86,7 +86,7 @@ class TooFewFiles(MembersError):
         )
 
 
-class MayBeSettledTwice(MembersError):
+class MayBeSettledTwice(MembersError, OperationalError):
     """The files that were left out would be enough by themselves, for another settle."""
 
     def __init__(self, servers: str, members: str) -> None:
@@ -97,7 +97,7 @@ class MayBeSettledTwice(MembersError):
         )
 
 
-class SettledOtherwise(MembersError):
+class SettledOtherwise(MembersError, OperationalError):
     """A closed file was settled before, and not as it is to be now."""
 
     def __init__(self, path: Path, note: str) -> None:
@@ -109,7 +109,7 @@ class SettledOtherwise(MembersError):
         self.path = path
 
 
-class Contradiction(MembersError):
+class Contradiction(MembersError, OperationalError):
     """Two files hold different values under one ballot: some server has broken the protocol."""
 
     def __init__(self, name: str, ballot: str) -> None:
@@ -120,7 +120,7 @@ class Contradiction(MembersError):
         )
 
 
-class ArtefactExists(MembersError):
+class ArtefactExists(MembersError, OperationalError):
     """There is a file where the artefact is to be."""
 
     def __init__(self, path: Path) -> None:
@@ -131,7 +131,7 @@ class ArtefactExists(MembersError):
         self.path = path
 
 
-class BadArtefact(MembersError):
+class BadArtefact(MembersError, OperationalError):
     """A file that is not an artefact, or is damaged, or cannot be read."""
 
     def __init__(self, path: Path, what: str) -> None:
@@ -142,7 +142,7 @@ class BadArtefact(MembersError):
         self.path = path
 
 
-class NotAMember(MembersError):
+class NotAMember(MembersError, UsageError):
     """A server that is not one of the new members."""
 
     def __init__(self, server: int, members: str) -> None:

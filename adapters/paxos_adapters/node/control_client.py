@@ -9,7 +9,7 @@ from pathlib import Path
 from msgspec import MsgspecError
 from msgspec.json import Decoder, encode
 
-from paxos import PaxosError
+from paxos import OperationalError, UsageError
 from paxos_adapters import arguments
 from paxos_adapters.node.control_protocol import (
     MAX_LINE_BYTES,
@@ -23,21 +23,21 @@ from paxos_adapters.node.control_protocol import (
 _answer: Decoder[Answer] = Decoder(Answer)
 
 
-class NotRunning(PaxosError):
+class NotRunning(OperationalError):
     """No server runs on a data file; the question has reached nobody."""
 
     def __init__(self, data: Path) -> None:
         super().__init__(f"no server runs on {data}. Start it: paxos node.")
 
 
-class NoReply(PaxosError, TimeoutError):
+class NoReply(OperationalError, TimeoutError):
     """A server took a question, and has not answered it."""
 
     def __init__(self, data: Path, what: str) -> None:
         super().__init__(f"the server on {data} {what}, so it is not known what came of it.")
 
 
-class TooLong(PaxosError, ValueError):
+class TooLong(UsageError, ValueError):
     """A question that is too long; it was not asked."""
 
     def __init__(self, size_bytes: int) -> None:

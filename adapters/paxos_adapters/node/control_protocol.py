@@ -18,7 +18,7 @@ from typing import Annotated, TypeAlias, final
 
 from msgspec import Meta, Struct
 
-from paxos import PaxosError, ServerId
+from paxos import OperationalError, ServerId
 from paxos_adapters.node.status import Status
 from paxos_adapters.udp.endpoint import Address
 
@@ -123,7 +123,7 @@ Question: TypeAlias = ProposeRequest | ReadRequest | WatchRequest | StatusReques
 Answer: TypeAlias = ChosenReply | NotChosenReply | StatusReply | StateReply | ErrorReply
 
 
-class ControlError(PaxosError):
+class ControlError(OperationalError):
     """A socket beside a data file that cannot be used."""
 
     def __init__(self, path: Path, what: str) -> None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from paxos import PaxosError
+from paxos import OperationalError, UsageError
 from paxos_adapters.limits import MAX_WAITING, MAX_WAITING_BYTES
 
 TOO_LATE = "there was no answer in time"
 LEFT = "its caller waits for the proposal no more, and it goes on"
 
 
-class NoAnswer(PaxosError, TimeoutError):
+class NoAnswer(OperationalError, TimeoutError):
     """A question was not answered in time. Nothing is known; ask again, or ask another node."""
 
     def __init__(self, name: str, why: str) -> None:
@@ -17,7 +17,7 @@ class NoAnswer(PaxosError, TimeoutError):
         self.name = name
 
 
-class OutcomeUnknown(PaxosError, TimeoutError):
+class OutcomeUnknown(OperationalError, TimeoutError):
     """A proposal was not answered in time. Its value may be chosen, now or later, or never be.
 
     As long as the node runs, the proposal goes on, and a read of the name waits for what comes of
@@ -37,7 +37,7 @@ def outcome_unknown(name: str, why: str) -> str:
     )
 
 
-class TooManyRequests(PaxosError):
+class TooManyRequests(OperationalError):
     """Too much is asked at a time."""
 
     def __init__(self, count: int, size_bytes: int) -> None:
@@ -48,21 +48,21 @@ class TooManyRequests(PaxosError):
         )
 
 
-class NotStarted(PaxosError):
+class NotStarted(UsageError):
     """A node was asked for something before it was entered."""
 
     def __init__(self) -> None:
         super().__init__("the node was not entered yet: async with node")
 
 
-class NodeClosed(PaxosError):
+class NodeClosed(UsageError):
     """The node was closed."""
 
     def __init__(self) -> None:
         super().__init__("the node was closed")
 
 
-class BadValue(PaxosError, ValueError):
+class BadValue(UsageError, ValueError):
     """A value that the codec of the node does not carry; nothing was proposed."""
 
     def __init__(self, name: str, codec: object, why: str) -> None:
@@ -73,7 +73,7 @@ class BadValue(PaxosError, ValueError):
         self.name = name
 
 
-class Undecodable(PaxosError, ValueError):
+class Undecodable(OperationalError, ValueError):
     """A value is chosen, and the codec of this node cannot decode it. It stays chosen."""
 
     def __init__(self, name: str, codec: object, why: str) -> None:

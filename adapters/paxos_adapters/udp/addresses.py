@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import TypeAlias
 
-from paxos import PaxosError, ServerId
+from paxos import ServerId, UsageError
 
 Address: TypeAlias = "tuple[str, int]"
 """A host, as a name or a number, and a port."""
@@ -31,7 +31,7 @@ SCOPE = re.compile(r"[A-Za-z0-9._-]{1,32}")
 BROADCAST = IPv4Address("255.255.255.255")
 
 
-class BadAddress(PaxosError, ValueError):
+class BadAddress(UsageError, ValueError):
     """An address that a server of a cluster cannot have; nothing was begun."""
 
 

@@ -24,7 +24,7 @@ from typing import TypeAlias
 
 from attrs import frozen
 
-from paxos import PaxosError
+from paxos import OperationalError
 from paxos_adapters import forks
 from paxos_adapters.guard import Guard
 from paxos_adapters.threads import ThreadNotStarted, aside
@@ -45,7 +45,7 @@ BUFFER_BYTES = 4 << 20
 Found: TypeAlias = "tuple[socket.AddressFamily, socket.SocketKind, int, str, SocketAddress]"
 
 
-class AddressError(PaxosError):
+class AddressError(OperationalError):
     """An address that this machine cannot use."""
 
     def __init__(self, address: Address, cause: OSError | ValueError) -> None:

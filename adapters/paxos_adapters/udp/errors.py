@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from paxos import PaxosError, ServerId
+from paxos import OperationalError, ServerId, UsageError
 from paxos_adapters.disk_status import Known
 from paxos_adapters.limits import MAX_NAME_BYTES
 from paxos_adapters.udp.addresses import Address, format_address
 
 
-class Insecure(PaxosError):
+class Insecure(UsageError):
     """A node without a key was to listen to a network."""
 
     def __init__(self, addresses: Iterable[Address]) -> None:
@@ -23,7 +23,7 @@ class Insecure(PaxosError):
         )
 
 
-class NotTheMembers(PaxosError, ValueError):
+class NotTheMembers(UsageError, ValueError):
     """The addresses are not those of the members that the file names."""
 
     def __init__(self, addresses: Iterable[ServerId], members: Iterable[ServerId]) -> None:
@@ -34,7 +34,7 @@ class NotTheMembers(PaxosError, ValueError):
         )
 
 
-class StoreAlreadyUsed(PaxosError):
+class StoreAlreadyUsed(UsageError):
     """An open file was given to a second node or transport."""
 
     def __init__(self, path: Path) -> None:
@@ -44,7 +44,7 @@ class StoreAlreadyUsed(PaxosError):
         )
 
 
-class OlderCopy(PaxosError):
+class OlderCopy(OperationalError):
     """A peer knows a session of this server that its file does not descend from.
 
     ``peer`` says so; it is the server itself if the file was found to be an older copy before.
@@ -64,7 +64,7 @@ class OlderCopy(PaxosError):
         self.known = known
 
 
-class BadName(PaxosError, ValueError):
+class BadName(UsageError, ValueError):
     """A name that no decision can have."""
 
     def __init__(self, name: object) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import Enum
 
-from paxos import PaxosError
+from paxos import OperationalError, PaxosError, UsageError
 
 
 class Reason(Enum):
@@ -37,7 +37,7 @@ class WireError(PaxosError):
     """A message that cannot be sent, or a datagram that was refused."""
 
 
-class RejectedDatagram(WireError):
+class RejectedDatagram(WireError, OperationalError):
     """A datagram that is refused. Nothing was changed by it: count it, drop it, do not answer."""
 
     def __init__(self, reason: Reason) -> None:
@@ -48,7 +48,7 @@ class RejectedDatagram(WireError):
         self.reason = reason
 
 
-class TooLarge(WireError, ValueError):
+class TooLarge(WireError, UsageError, ValueError):
     """Something too large was to be sent; nothing was."""
 
     def __init__(self, what: str, size: int, most: int) -> None:
@@ -60,7 +60,7 @@ class TooLarge(WireError, ValueError):
         self.most = most
 
 
-class NotBytes(WireError, TypeError):
+class NotBytes(WireError, UsageError, TypeError):
     """A value that is not bytes was to be sent; nothing was."""
 
     def __init__(self, value: object) -> None:
@@ -70,7 +70,7 @@ class NotBytes(WireError, TypeError):
         )
 
 
-class OutOfBounds(WireError, ValueError):
+class OutOfBounds(WireError, UsageError, ValueError):
     """A number that the format has no room for was to be sent; nothing was."""
 
     def __init__(self, what: str, number: int, least: int, most: int) -> None:
@@ -81,7 +81,7 @@ class OutOfBounds(WireError, ValueError):
         self.number = number
 
 
-class BadDiskStatus(WireError, ValueError):
+class BadDiskStatus(WireError, UsageError, ValueError):
     """A disk status that does not fit into a frame; nothing was sent."""
 
     def __init__(self, session: str, size: int) -> None:
@@ -92,7 +92,7 @@ class BadDiskStatus(WireError, ValueError):
         )
 
 
-class BadKey(WireError, ValueError):
+class BadKey(WireError, UsageError, ValueError):
     """A keyring that cannot be used. Nothing of a key is shown."""
 
     def __init__(self, place: str, what: str) -> None:
@@ -103,7 +103,7 @@ class BadKey(WireError, ValueError):
         self.what = what
 
 
-class MissingExtra(WireError, ImportError):
+class MissingExtra(WireError, OperationalError, ImportError):
     """The library for encryption is not installed."""
 
     def __init__(self) -> None:

@@ -14,10 +14,11 @@ from paxos import (
     Acceptor,
     From,
     Nack,
-    PaxosError,
+    OperationalError,
     Proposal,
     QuorumSystem,
     ServerId,
+    UsageError,
     server,
 )
 from paxos.ballot import V
@@ -33,7 +34,7 @@ from paxos_lab.record import Replay, Step
 FIRST_VALUE_ONLY = LECTURE[0].name
 
 
-class UnknownDecision(PaxosError, KeyError):
+class UnknownDecision(UsageError, KeyError):
     """There is nothing about a decision of that name."""
 
     def __init__(self, name: str, names: Iterable[str]) -> None:
@@ -47,7 +48,7 @@ class UnknownDecision(PaxosError, KeyError):
         return str(self.args[0])
 
 
-class MembersDiffer(PaxosError):
+class MembersDiffer(OperationalError):
     """Stores of different memberships were to be explained together."""
 
     def __init__(self, one: Identity, other: Identity) -> None:

@@ -39,12 +39,12 @@ from paxos import (
     Done,
     From,
     Message,
-    PaxosError,
     Prepare,
     Promise,
     Proposal,
     QuorumSystem,
     ServerId,
+    UsageError,
 )
 from paxos_lab.explore import interleavings
 from paxos_lab.explore.counterexamples import Act
@@ -75,7 +75,7 @@ class Action(Enum):
     STUTTERING = "stuttering"
 
 
-class NoSuchAction(PaxosError):
+class NoSuchAction(UsageError):
     """A step that no action of a specification allows. ``broken`` is the clause that fails."""
 
     def __init__(self, action: str, broken: str) -> None:

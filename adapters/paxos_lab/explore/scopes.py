@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from attrs import Factory, field, frozen
 
-from paxos import PaxosError, QuorumSystem, ServerId, majority
+from paxos import QuorumSystem, ServerId, UsageError, majority
 from paxos_adapters import arguments, limits
 from paxos_lab.machines.protocols import PAXOS, VALUES, Protocol
 
 
-class ScopeError(PaxosError, ValueError):
+class ScopeError(UsageError, ValueError):
     """A cluster that cannot be explored as it was described."""
 
 

@@ -29,7 +29,6 @@ from paxos import (
     Message,
     NothingChosen,
     NotYetChosen,
-    PaxosError,
     Prepare,
     Propose,
     RetryTimer,
@@ -37,6 +36,7 @@ from paxos import (
     SetTimer,
     Tell,
     To,
+    UsageError,
     invariants,
     majority,
     proposer,
@@ -56,7 +56,7 @@ Answers: TypeAlias = tuple[From[Message[str]], ...]
 """What servers answered, each with its name, on its way."""
 
 
-class ClaimFailed(PaxosError):
+class ClaimFailed(UsageError):
     """A schedule went another way than the lecture says."""
 
     def __init__(self, claim: str) -> None:
@@ -67,7 +67,7 @@ class ClaimFailed(PaxosError):
         self.claim = claim
 
 
-class ImpossibleStep(PaxosError):
+class ImpossibleStep(UsageError):
     """A schedule asks for something that cannot happen now."""
 
     def __init__(self, me: ServerId, what: str) -> None:

@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 from attrs import Factory, field, frozen
 
-from paxos import PaxosError, QuorumSystem, ServerId, majority
+from paxos import QuorumSystem, ServerId, UsageError, majority
 from paxos_adapters import arguments, limits
 from paxos_lab.machines.protocols import PAXOS, VALUES, Event, Protocol
 from paxos_lab.rules import RULES
@@ -25,7 +25,7 @@ LIVENESS = "liveness"
 """The rule that is broken if somebody has not."""
 
 
-class SetupError(PaxosError, ValueError):
+class SetupError(UsageError, ValueError):
     """A simulation that cannot be run as it was described."""
 
 
