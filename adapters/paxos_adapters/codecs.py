@@ -35,7 +35,7 @@ class Text:
         return value.encode()
 
     def decode(self, encoded: bytes) -> str:
-        """The string. Raises UnicodeDecodeError, a ValueError, for bytes that are none."""
+        """The string. Raises UnicodeDecodeError, a ValueError, for other bytes."""
         return encoded.decode()
 
 

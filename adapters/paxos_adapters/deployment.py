@@ -13,7 +13,7 @@
 - Every server has the same name, ids, addresses and keyring. What differs is an error here if it
   can be seen here; ``paxos status`` shows the rest.
 - Paths are seen from the folder of the file.
-- A key that nobody knows is an error: it may be a misspelled one.
+- An unknown key is an error: it may be a misspelled one.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ class Deployment:
         except (BadKey, MissingExtra, _Unreadable) as error:
             raise BadDeployment(self.keyring, str(error)) from None
         except ValueError:
-            raise BadDeployment(self.keyring, "it is no text. Name the file of keys.") from None
+            raise BadDeployment(self.keyring, "it is not text. Name the file of keys.") from None
         except OSError as error:
             what = f"keyring: {self.keyring} cannot be read ({error.strerror})"
             raise BadDeployment(
@@ -131,7 +131,7 @@ def read(path: Path) -> Deployment:
     except _Unreadable as error:
         raise BadDeployment(path, str(error)) from None
     except ValueError as error:
-        raise BadDeployment(path, f"it is no TOML: {error}.") from None
+        raise BadDeployment(path, f"invalid TOML: {error}.") from None
     except RecursionError:
         raise BadDeployment(path, "it is nested too deeply to be read.") from None
     try:
@@ -167,7 +167,7 @@ def _checked(path: Path, file: _File) -> Deployment:
         raise ValueError(f"servers: there are {len(file.servers)}, and 1 to {MAX_DEPLOYED} can be.")
     if file.protection not in (None, *PROTECTIONS):
         known = " or ".join(map(repr, PROTECTIONS))
-        raise ValueError(f"protection: {file.protection[:40]!r} is none. Write {known}.")
+        raise ValueError(f"protection: {file.protection[:40]!r} is unknown. Write {known}.")
     if file.protection is not None and file.keyring is None:
         raise ValueError(f"protection: {file.protection!r} takes a keyring; name its file.")
     if not MEMBERSHIP.fullmatch(file.membership):
@@ -175,7 +175,7 @@ def _checked(path: Path, file: _File) -> Deployment:
         raise ValueError(f"membership: {file.membership[:40]!r} is not an id: {what}.")
     for number, it in enumerate(file.servers):
         if not 1 <= it.id <= MAX_SERVER:
-            raise ValueError(f"servers[{number}].id: {it.id} is no id, take 1 to {MAX_SERVER:,}.")
+            raise ValueError(f"servers[{number}].id: {it.id}, and an id is 1 to {MAX_SERVER:,}.")
     addresses = [parse(f"servers[{at}].address", it.address) for at, it in enumerate(file.servers)]
     for me, times in Counter(it.id for it in file.servers).items():
         if times > 1:

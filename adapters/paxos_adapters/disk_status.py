@@ -1,4 +1,4 @@
-"""What a server knows of the disks of its peers, so that one that lost its memory is not heard.
+"""What a server knows of the disks of its peers, so that one that lost its storage is refused.
 
 A server that has lost what it saved may vote against its own promises. Its own files tell, unless
 all of them were lost or restored together; then only its peers can. So each opening of a file draws
@@ -8,7 +8,7 @@ A peer that knows session s with m saves, and receives session t at count n:
 
 1. t = s: received. What is known only rises.
 2. The entry names s with an end of at least m: received, and t with n is known from then on.
-3. Otherwise not received, and knowledge does not move. That accuses nobody: it may be a late
+3. Otherwise refused, and knowledge does not move. That proves no fault: it may be a late
    datagram of an earlier session. The peer reports (s, m) to the present process of that server.
    That looks into its own chain, and stops only if it lacks s with m.
 4. A peer that knows nothing receives any session, and knows it from then on.
@@ -32,7 +32,7 @@ NO_SESSION = ""
 
 @frozen
 class DiskStatus:
-    """What a server says of its disk: its session, and how often the file has been saved so far.
+    """The status of a disk: its session, and how often the file has been saved so far.
 
     ``previous`` is an earlier session of that file, ``previous_saves`` the count at its end; before
     the first session there is none, with a count of 0.
@@ -54,18 +54,18 @@ class Known:
 
 @frozen
 class NotDescended:
-    """A presence that does not show that it descends from ``known``, which stays known."""
+    """A status that does not prove descent from ``known``, which stays known."""
 
     known: Known
 
 
-def meet(known: Known | None, said: DiskStatus) -> Known | NotDescended:
-    """What is known of a server from now on that says ``said``; NotDescended if it is refused."""
-    now = Known(said.session, said.saves)
+def check_descent(known: Known | None, status: DiskStatus) -> Known | NotDescended:
+    """What is known from now on of a server with this ``status``; NotDescended if it is refused."""
+    now = Known(status.session, status.saves)
     if known is None:
         return now
-    if said.session == known.session:
-        return now if said.saves > known.saves else known
-    if said.previous == known.session and said.previous_saves >= known.saves:
+    if status.session == known.session:
+        return now if status.saves > known.saves else known
+    if status.previous == known.session and status.previous_saves >= known.saves:
         return now
     return NotDescended(known)

@@ -1,12 +1,12 @@
-"""One thread that saves for all: what waits meanwhile is saved at once, by one sync.
+"""Group commit: one thread saves for all, and what waits is saved together by one sync.
 
 - An event loop never blocks: what it submits comes back as a future. Others may wait on that.
-- One receipt vouches for a whole save, and opens the seals of everything in the batch.
+- One receipt covers a whole save, and unseals everything in the batch.
 - In the order in which it was submitted. What was submitted is saved, even if nothing waits for it
   and nothing closes the committer before the program ends, and also while the program ends.
-- A save that is refused for what is in it, by a ValueError or a TypeError, harms no other: each
-  submission of the batch is saved by itself.
-- Any other failure is final: all that wait are told, and all that come after.
+- A save that is refused for what is in it, by a ValueError or a TypeError, fails only the
+  submission that caused it: each of the batch is then saved by itself.
+- Any other failure is final: it reaches all that wait, and all that come later.
 - Bounded, by count and by bytes: more than that is refused.
 - The thread is there from the beginning, or the committer is not.
 """
@@ -114,7 +114,7 @@ class GroupCommitter(Generic[E, R]):
         return future
 
     async def save(self, entries: Sequence[E]) -> Saved[R]:
-        """The same, awaited. Cancelled, it goes on saving all the same.
+        """The same, awaited. Cancelled, the save goes on.
 
         Raises what the save raised; Overloaded, NotCommitting and Forked, with nothing taken.
         """

@@ -34,7 +34,7 @@ class Guard:
         return guarded
 
     def task(self, work: Callable[[], Coroutine[object, object, None]]) -> asyncio.Task[None]:
-        """A task that does ``work``, guarded. To cancel it is no failure."""
+        """A task that does ``work``, guarded. A cancelled one has not failed."""
         return asyncio.get_running_loop().create_task(self._run(work))
 
     async def _run(self, work: Callable[[], Coroutine[object, object, None]]) -> None:

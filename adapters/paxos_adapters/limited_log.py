@@ -3,7 +3,7 @@
 - Whatever the rate at which something goes wrong, a kind has at most one line in ``every_s``. It
   says how many there were since the last one.
 - Kinds are bounded, too: an address or a name may be part of one, and others choose those.
-- No traceback: what the network does is no defect of the program.
+- No traceback: what the network does is not a defect of the program.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@
   mark, its log, its index, its socket. A new file does not take such a name either, since SQLite
   would take it for a log of its own.
 - No link is followed, and nothing but a regular file is opened. What the command itself prints to
-  is no place for a file.
+  is not a place for a file.
 - ``check`` says all of this before anything begins; whatever opens, replaces, moves or removes
   says it again.
 """

@@ -151,7 +151,7 @@ def readmit(file: Path, peer: int) -> int:
             known = store.peers.get(readmitted)
             if known is None:
                 raise click.ClickException(f"{who} knows nothing of the disk of server {peer}.")
-            store.remember(readmitted, None)
+            store.set_peer_status(readmitted, None)
     except (StoreError, OSError) as error:
         raise click.ClickException(str(error)) from error
     if who.server == readmitted:

@@ -49,7 +49,7 @@ def test_what_it_says(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("name = ", "it is no TOML: Invalid value"),
+        ("name = ", "invalid TOML: Invalid value"),
         ("", "missing required field `name`"),
         ('name = "x"', "missing required field `servers`"),
         ('name = "x"\nservers = []', "servers: there are 0, and 1 to 15 can be"),
@@ -65,7 +65,7 @@ def test_what_it_says(tmp_path: Path) -> None:
         ),
         (
             'name = "x"\nkeyring = "k"\nprotection = "none"\n' + SERVER,
-            "protection: 'none' is none. Write 'authenticated' or 'encrypted'.",
+            "protection: 'none' is unknown. Write 'authenticated' or 'encrypted'.",
         ),
         ('name = "x"\n' + SERVER + SERVER.replace("127.0.0.1", "::"), "write an IPv6 address in"),
         ('name = "x"\n' + SERVER + SERVER.replace(":1", ":2"), "2 of them have the id 1"),
@@ -77,9 +77,9 @@ def test_what_it_says(tmp_path: Path) -> None:
             'name = "x"\n' + SERVER + 'data = "d"\n' + OTHER + 'data = "d"',
             "d would be of server 1 and of server 2",
         ),
-        ('name = "x"\n' + SERVER.replace("= 1", "= 0"), "servers[0].id: 0 is no id"),
-        ('name = "x"\n' + SERVER.replace("= 1", "= -1"), "servers[0].id: -1 is no id"),
-        ('name = "x"\n' + SERVER.replace("= 1", "= 4294967296"), "is no id, take 1 to"),
+        ('name = "x"\n' + SERVER.replace("= 1", "= 0"), "servers[0].id: 0, and an id is 1 to"),
+        ('name = "x"\n' + SERVER.replace("= 1", "= -1"), "servers[0].id: -1, and an id is 1 to"),
+        ('name = "x"\n' + SERVER.replace("= 1", "= 4294967296"), "and an id is 1 to"),
         ('name = "x"\n' + SERVER.replace("= 1", '= "1"'), "servers[0].id: Expected `int`"),
         ('name = "x"\n' + SERVER.replace(".1:1", ".1:0"), "a port is from 1 to 65,535"),
         ('name = "x"\n' + SERVER.replace(".1:1", ".1:65536"), "a port is from 1 to 65,535"),
@@ -160,7 +160,7 @@ def test_a_file_that_is_none(tmp_path: Path) -> None:
     with pytest.raises(BadDeployment, match="it cannot be read"):
         read(tmp_path)
     (tmp_path / "bytes").write_bytes(b"\xff\xff")
-    with pytest.raises(BadDeployment, match="it is no TOML"):
+    with pytest.raises(BadDeployment, match="invalid TOML"):
         read(tmp_path / "bytes")
 
 
@@ -198,7 +198,7 @@ class TestKeys:
             (None, "keyring: .* cannot be read .No such file.*paxos keygen"),
             (b"", "a keyring: it has 0 keys"),
             (b"# one\nabc\n", "line 2: it has 2 bytes"),
-            (b"\xff", "it is no text"),
+            (b"\xff", "it is not text"),
         ],
     )
     def test_with_a_bad_one(self, tmp_path: Path, text: bytes | None, told: str) -> None:

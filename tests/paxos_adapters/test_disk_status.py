@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paxos_adapters.disk_status import DiskStatus, Known, NotDescended, meet
+from paxos_adapters.disk_status import DiskStatus, Known, NotDescended, check_descent
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,7 @@ from paxos_adapters.disk_status import DiskStatus, Known, NotDescended, meet
     ],
 )
 def test_meet(known: Known | None, said: DiskStatus, met: Known | NotDescended) -> None:
-    assert meet(known, said) == met
+    assert check_descent(known, said) == met
 
 
 SAVES = st.lists(st.integers(0, 5), min_size=1, max_size=6)
@@ -68,7 +68,7 @@ def test_a_disk_that_is_as_it_was_left_is_received(saves: list[int], data: st.Da
     for _, said in words:
         answers = known is None or known.session in (said.session, said.previous)
         if answers and data.draw(st.booleans()):
-            met = meet(known, said)
+            met = check_descent(known, said)
             assert isinstance(met, Known)
             known = met
 
@@ -80,7 +80,7 @@ def test_knowledge_does_not_follow_a_late_datagram(saves: list[int], data: st.Da
     known = Known(said.session, said.saves)
 
     for earlier, late in words:
-        met = meet(known, late)
+        met = check_descent(known, late)
         if earlier < place:
             assert met == NotDescended(known)
         elif isinstance(met, Known):
@@ -101,4 +101,4 @@ def test_a_copy_is_refused_by_every_peer_that_knows_a_later_count(
     kept = [*begun[:-1], Known(begun[-1].session, copied)] if begun else []
 
     for _, word in told(chain(after, kept, "copy"), after):
-        assert meet(known, word) == NotDescended(known)
+        assert check_descent(known, word) == NotDescended(known)

@@ -130,7 +130,7 @@ def path(tmp_path: Path) -> Path:
         for name, value in ("text", b"red"), ("bytes", b"\xff\x00"), ("long", b"\n" + b"x" * 99):
             file.save([(name, Acceptor(ballot, Proposal(ballot, value)))])
         file.save([("promised", Acceptor[bytes](ballot))])
-        file.remember(TWO, Known("ab" * 8, 9))
+        file.set_peer_status(TWO, Known("ab" * 8, 9))
     return path
 
 
@@ -218,7 +218,7 @@ class TestReadmit:
         self, path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         with FileStore.open(path, cluster="demo", server=ONE, quorum=of(3)) as file:
-            file.remember(ONE, Known("cd" * 8, 7))
+            file.set_peer_status(ONE, Known("cd" * 8, 7))
         assert app.run(["readmit", str(path), "1"]) == 0
         printed = capsys.readouterr().out
         assert f"has forgotten session {'cd' * 8} that it was told of" in printed

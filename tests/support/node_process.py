@@ -225,7 +225,10 @@ FLAWS: Mapping[Flaw, Sequence[tuple[object, str, object]]] = {
     "answers nobody": ((servers, "receive", _silent),),
     "checks no tag": ((Authenticated, "open", _unchecked),),
     "remembers all it hears": ((wire, "read_header", _hoarding),),
-    "hears old disks": ((sessions, "meet", _whatever), (FileStore, "descends_from", _true)),
+    "hears old disks": (
+        (sessions, "check_descent", _whatever),
+        (FileStore, "descends_from", _true),
+    ),
 }
 
 

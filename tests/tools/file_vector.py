@@ -58,7 +58,7 @@ def write(folder: Path) -> Path:
         with take(FileStore.create, path) as it:
             it.save([("leader", STATE), ("leader", MaxRound(3)), ("lock", Acceptor(BALLOT))])
         with take(FileStore.open, path) as it:
-            it.remember(PEER, KNOWN)
+            it.set_peer_status(PEER, KNOWN)
             it.save([("Führung", MaxRound(1 << 62))])
     return path
 

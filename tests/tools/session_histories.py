@@ -112,7 +112,7 @@ class Process:
             lines = link.drain()
             controls = tuple([it for it in lines if not isinstance(it, tuple | Missing)])
             if controls:
-                self._history.send(self.me, peer, self.file.presence(link.entry), controls)
+                self._history.send(self.me, peer, self.file.disk_status(link.entry), controls)
 
 
 class History:

@@ -360,7 +360,7 @@ def damaged_stores(folder: Path) -> Iterator[tuple[str, dict[str, bytes]]]:
     with reopen(path) as file:
         for number in range(1, 3):
             save(file, number)
-        file.remember(ServerId(2), Known("ab" * 8, 2))
+        file.set_peer_status(ServerId(2), Known("ab" * 8, 2))
     yield "closed", _files(folder)
     file = reopen(path)
     for number in range(3, 5):
@@ -380,7 +380,7 @@ def loaded(folder: Path) -> Loaded:
     """Everything that a store answers with."""
     with reopen(folder / "n1.db") as file:
         records = tuple((name, file.load(name)) for name in file.decisions())
-        said = file.presence()
+        said = file.disk_status()
         descent = said.saves, said.previous, said.previous_saves
         return file.identity, descent, tuple(file.peers.items()), records
 

@@ -1,11 +1,11 @@
-"""A store that never lies: one SQLite file for the memory of one server.
+"""A crash-safe store: one SQLite file for the memory of one server.
 
     quorum = majority(members)
     with FileStore.create("n1.db", cluster="demo", server=me, quorum=quorum) as file:
         host = Host(me, file.quorum, store=file.decision("leader"), ...)
 
-Beside ``n1.db`` stand ``n1.db-mark``, which counts the saves, and while it is open SQLite's
-``n1.db-wal`` and ``n1.db-shm``. They belong together.
+Beside ``n1.db`` is ``n1.db-mark``, a sidecar that counts the saves, and while the store is open
+SQLite's ``n1.db-wal`` and ``n1.db-shm``. They belong together.
 
 Arrows point one way: errors <- identity, private <- mark, rows <- reading, writing, entries <-
 opening, turns <- store.

@@ -9,7 +9,7 @@ from paxos_adapters.forks import Forked as Forked
 
 REJOIN = (
     "A server that has lost its memory must not vote under its old id: it could contradict what it "
-    "said. Keep the files as they are, to look into them (paxos inspect); give the server a new id "
+    "sent. Keep the files as they are, to look into them (paxos inspect); give the server a new id "
     "and a new file, by a change of members (paxos members)."
 )
 
@@ -44,7 +44,7 @@ class NotAStore(StoreError, OperationalError):
     """A file that is something else."""
 
     def __init__(self, path: Path) -> None:
-        super().__init__(f"{path} is no store, and was never one. Name the right file.")
+        super().__init__(f"{path} is not a paxos store. Name the right file.")
         self.path = path
 
 
@@ -53,8 +53,8 @@ class WrongOwner(StoreError, OperationalError):
 
     def __init__(self, path: Path, expected: str, found: str) -> None:
         super().__init__(
-            f"{path} belongs to {found}, and was opened for {expected}. Two servers that share a "
-            "memory, or one with the memory of another, break their word. Name the right file."
+            f"{path} belongs to {found}, and was opened for {expected}. A server with the memory "
+            "of another one can contradict what that has sent. Name the right file."
         )
         self.path = path
 
@@ -142,17 +142,17 @@ class StoreCorrupted(StoreError, OperationalError):
 
 
 class SaveFailed(StoreError, OperationalError):
-    """A save did not work out. This store saves nothing any more.
+    """A save failed. The store refuses all further saves.
 
-    What was to be saved may be on the disk, whole, or not be there at all: nobody can know. A
-    second try could seem to succeed without having written anything.
+    What was to be saved may be on the disk, whole, or not at all: that cannot be known. A second
+    try could seem to succeed without having written anything.
     """
 
     def __init__(self, path: Path, cause: BaseException) -> None:
         super().__init__(
             f"{path} could not be written ({type(cause).__name__}: {cause}), and this is final: no "
             "answer that depends on it may leave, and no retry can be trusted. Stop the server, "
-            "mend the disk, and open the file again: it holds all that was ever vouched for."
+            "repair the disk, and open the file again: it contains every acknowledged save."
         )
         self.path = path
         self.cause = cause

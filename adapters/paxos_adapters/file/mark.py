@@ -1,6 +1,6 @@
-"""How often a file has been saved, in which session, and what: beside it; and the lock on it.
+"""The mark of a store: a sidecar file that counts its saves, and holds the lock on it.
 
-- Written after each commit and never ahead of one, so the file holds at least as many saves as the
+- Written after each commit and never before one, so the file holds at least as many saves as the
   mark says. If it holds fewer, something acknowledged is gone: a torn last write, of which no peer
   was told, is told apart from a damaged one.
 - It names the *session* in which it was written. The file is damaged unless its chain of sessions
@@ -71,7 +71,7 @@ class Mark:
 
     def __init__(self, store: Path, file: int) -> None:
         """Raises StoreLocked, OSError."""
-        self.said = NOTHING
+        self.content = NOTHING
         self._slot = 0
         self._store = store
         self._file = forks.own(FileIO(file, "r+"))
@@ -97,9 +97,9 @@ class Mark:
 
         Raises FileExistsError, OSError.
         """
-        self.said = MarkContent(0, 0, "", incarnation)
+        self.content = MarkContent(0, 0, "", incarnation)
         os.pwrite(self._file.fileno(), bytes(2 * APART_BYTES), 0)
-        self._put(self.said)
+        self._put(self.content)
         os.fsync(self._file)
         os.link(unfinished(self._store), mark_path(self._store))
 
@@ -115,7 +115,7 @@ class Mark:
         """
         mark = cls(store, private.take(mark_path(store)))
         try:
-            mark.said, mark._slot = _read(store, mark._file.fileno())
+            mark.content, mark._slot = _read(store, mark._file.fileno())
         except BaseException:
             mark.close()
             raise
@@ -123,23 +123,23 @@ class Mark:
 
     def begin(self, session: str, saves: int, total: int) -> None:
         """Say that ``session`` has begun, and sync it. Raises OSError."""
-        self._put(MarkContent(saves, total, session, self.said.incarnation))
+        self._put(MarkContent(saves, total, session, self.content.incarnation))
         os.fsync(self._file)
 
     def write(self, saves: int, total: int) -> None:
         """Say that so many saves are durable, and what they left. Raises OSError."""
-        self._put(MarkContent(saves, total, self.said.session, self.said.incarnation))
+        self._put(MarkContent(saves, total, self.content.session, self.content.incarnation))
 
-    def _put(self, said: MarkContent) -> None:
-        session = bytes.fromhex(said.session) if said.session else bytes(SESSION_BYTES)
-        total = said.total.to_bytes(SUM_BYTES, "big")
-        body = SLOT.pack(MAGIC, said.incarnation, session, said.saves, total)
+    def _put(self, content: MarkContent) -> None:
+        session = bytes.fromhex(content.session) if content.session else bytes(SESSION_BYTES)
+        total = content.total.to_bytes(SUM_BYTES, "big")
+        body = SLOT.pack(MAGIC, content.incarnation, session, content.saves, total)
         self._slot = 1 - self._slot
         os.pwrite(self._file.fileno(), body + _sum(body), APART_BYTES * self._slot)
-        self.said = said
+        self.content = content
 
     def close(self, *, sync: bool = False) -> None:
-        """Let go of the lock. With ``sync``, what it says is on the disk from then on."""
+        """Release the lock. With ``sync``, the content is on the disk from then on."""
         try:
             if sync:
                 os.fsync(self._file)

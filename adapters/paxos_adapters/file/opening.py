@@ -2,7 +2,7 @@
 
 - Made under other names, and given its own name whole, so that it is there or not. Nothing that is
   there is replaced, and no link that is there is followed.
-- What a creation that was cut off has left is cleared away, unless it was saved to.
+- What a creation that was cut off has left is removed, unless it was saved to.
 - All is read and checked before anything is written. What was read is written anew before anything
   is acknowledged: after a sync that failed, the system may take for saved what is not.
 - Each opening draws a session, after a kill too. One commit ends the last one, with the saves that
@@ -40,8 +40,8 @@ from paxos_adapters.file.mark import SESSION_BYTES, Mark, mark_path, peek, unfin
 from paxos_adapters.file.reading import (
     Contents,
     connect_to_read,
-    located,
     read,
+    real_path,
     refusal,
     without_mark,
 )
@@ -60,7 +60,7 @@ Fill: TypeAlias = Callable[[Writer, Identity], None]
 
 MAX_SESSIONS = 100_000
 """How many entries the chain keeps. A supervisor that starts a program which ends at once, once a
-second, draws as many in a day; a peer that heard nothing since then cannot be shown descent."""
+second, draws as many in a day; a peer that received nothing since then cannot verify descent."""
 
 SIDES = "-wal", "-shm", "-journal"
 """What SQLite puts beside a database."""
@@ -86,7 +86,7 @@ def create(path: Path, identity: Identity, fill: Fill | None = None) -> Opened:
     """Make the files of a new server; the incarnation is drawn here.
 
     ``fill`` writes what it begins with: a commit, with saves of 1. Raises StoreExists, StoreLocked,
-    Denied, and what ``fill`` raises.
+    StoreUnavailable, and what ``fill`` raises.
     """
     path = place(path)
     try:
@@ -94,19 +94,19 @@ def create(path: Path, identity: Identity, fill: Fill | None = None) -> Opened:
     except (OSError, ValueError) as error:
         raise StoreUnavailable(path, error) from error
     try:
-        _clear_the_way(path, mark)
+        _remove_leftovers(path, mark)
         incarnation = token_bytes(16)
         mark.finish(incarnation)
         identity = evolve(identity, incarnation=incarnation.hex())
-        _lay_down(path, identity, fill)
-        return _settled(path, mark, identity)
+        _create_database(path, identity, fill)
+        return _finish_open(path, mark, identity)
     except BaseException as error:
         mark.close()
         if isinstance(error, sqlite3.Error | OSError):
             raise _refusal(path, error) from error
         raise
     finally:
-        with suppress(OSError):  # What stays is cleared away by the next creation.
+        with suppress(OSError):  # The next creation removes what stays.
             unfinished(path).unlink()
 
 
@@ -114,9 +114,9 @@ def open_file(path: Path, identity: Identity) -> Opened:
     """Open the files of a server that has run before; the incarnation is the one found there.
 
     Raises StoreNotFound, NotAStore, StoreLocked, WrongOwner, WrongMembers, MembershipClosed,
-    OlderFormat, NewerFormat, Damaged, StoreUnavailable.
+    OlderFormat, NewerFormat, StoreCorrupted, StoreUnavailable.
     """
-    return under_lock(path, lambda path, mark: _settled(path, mark, identity))
+    return under_lock(path, lambda path, mark: _finish_open(path, mark, identity))
 
 
 def place(path: Path) -> Path:
@@ -135,10 +135,10 @@ def place(path: Path) -> Path:
 def under_lock(path: Path, use: Callable[[Path, Mark], T]) -> T:
     """Take the lock of a store that is there, and use it; the lock is kept if that goes well.
 
-    Raises StoreNotFound, NotAStore, StoreLocked, Damaged, OlderFormat, StoreUnavailable, and what
-    ``use`` raises.
+    Raises StoreNotFound, NotAStore, StoreLocked, StoreCorrupted, OlderFormat, StoreUnavailable, and
+    what ``use`` raises.
     """
-    path = located(path)
+    path = real_path(path)
     try:
         mark = Mark.open(path)
     except FileNotFoundError as error:
@@ -167,7 +167,7 @@ def draft_of(path: Path) -> Path:
     return path.with_name(path.name + "-new")
 
 
-def _clear_the_way(path: Path, mark: Mark) -> None:
+def _remove_leftovers(path: Path, mark: Mark) -> None:
     """Remove what a creation that was cut off has left. Raises StoreExists, StoreLocked."""
     if os.path.lexists(path):
         raise StoreExists(path, "there is a link" if path.is_symlink() else "there is a file")
@@ -198,10 +198,10 @@ def clear_draft(path: Path) -> None:
 def _saves_of_another(path: Path) -> int:
     other = Mark.open(path)
     other.close()
-    return other.said.saves
+    return other.content.saves
 
 
-def _lay_down(path: Path, identity: Identity, fill: Fill | None) -> None:
+def _create_database(path: Path, identity: Identity, fill: Fill | None) -> None:
     draft = draft_of(path)
     os.close(private.make(draft))
     with closing(Writer(draft)) as connection:
@@ -220,9 +220,9 @@ def _lay_down(path: Path, identity: Identity, fill: Fill | None) -> None:
     sync(path.parent)
 
 
-def _settled(path: Path, mark: Mark, expected: Identity) -> Opened:
+def _finish_open(path: Path, mark: Mark, expected: Identity) -> Opened:
     """Read it all, write it anew, sync it, and begin a session."""
-    contents = read(path, mark.said)
+    contents = read(path, mark.content)
     _check_owner(path, contents, expected)
     writer = Writer(path)
     try:
@@ -263,7 +263,7 @@ def _begin(writer: Writer, mark: Mark, contents: Contents) -> Session:
     if last is not None:
         rows.append(session_row(evolve(last, ended=contents.saves), saves))
     too_many = max(0, contents.sessions + 1 - MAX_SESSIONS)
-    kept = mark.said.session, "" if last is None else last.session
+    kept = mark.content.session, "" if last is None else last.session
     writer.execute("BEGIN IMMEDIATE")
     gone = old_sessions(writer, kept, too_many) if too_many else []
     total = put(writer, contents.identity, rows, contents.total, gone)

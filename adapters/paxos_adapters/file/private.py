@@ -1,4 +1,4 @@
-"""Files that only their owner may read or write, and that nobody else has put there.
+"""Files that only their owner may read or write, and that no other user has put there.
 
 - What is made has mode 0600 whatever the umask says; what is there with more is tightened. A lock
   can be taken by any process that may open the file for reading, so others may not even do that.

@@ -111,7 +111,7 @@ def _lenient(text: bytes) -> str:
     return text.decode(errors="backslashreplace")
 
 
-def located(path: Path) -> Path:
+def real_path(path: Path) -> Path:
     """The real path of a store. Raises StoreNotFound without a file, StoreUnavailable."""
     try:
         found = path.resolve()
@@ -143,14 +143,14 @@ def inspect(path: Path) -> Contents:
     Raises StoreNotFound, NotAStore, OlderFormat, NewerFormat, StoreCorrupted, StoreLocked,
     StoreUnavailable.
     """
-    path = located(path)
+    path = real_path(path)
     try:
-        said = peek(path)
+        content = peek(path)
     except FileNotFoundError as error:
         raise without_mark(path) from error
     except OSError as error:
         raise StoreUnavailable(path, error) from error
-    return read(path, said)
+    return read(path, content)
 
 
 def rows(path: Path) -> Iterator[Row]:
@@ -159,14 +159,14 @@ def rows(path: Path) -> Iterator[Row]:
     All are of one moment, beside a server that saves too. ``inspect`` checks what the rows are
     together. Raises as that does, but not for what is beside the file.
     """
-    path = located(path)
+    path = real_path(path)
     with _opened(path) as (connection, identity):
         for row, _ in _rows(path, connection, identity):
             yield row
 
 
-def read(path: Path, said: MarkContent) -> Contents:
-    """Read and check everything; ``said`` is what stands beside the file.
+def read(path: Path, content: MarkContent) -> Contents:
+    """Read and check everything; ``content`` is that of the mark beside the file.
 
     Raises OlderFormat, NewerFormat, StoreCorrupted, StoreLocked, StoreUnavailable.
     """
@@ -175,15 +175,15 @@ def read(path: Path, said: MarkContent) -> Contents:
         _check_structure(path, connection)
         for number, (row, sum_) in enumerate(_rows(path, connection, identity), 1):
             found.take(row, sum_)
-            if row.kind == SESSION and row.name == said.session:
+            if row.kind == SESSION and row.name == content.session:
                 found.marked = session_of(row)
             if number % PROGRESS_ROWS == 0:
                 facts = {"event": "checking", "server": identity.server, "rows": number}
                 _logger.info("%s: %s rows are checked", path.name, f"{number:,}", extra=facts)
-    if bytes.fromhex(identity.incarnation) != said.incarnation:
+    if bytes.fromhex(identity.incarnation) != content.incarnation:
         raise StoreCorrupted(path, f"{mark_path(path).name} belongs to another store")
-    _check_counts(path, found, said)
-    _check_chain(path, found, said)
+    _check_counts(path, found, content)
+    _check_chain(path, found, content)
     last = found.running[0] if found.running else None
     return Contents(
         identity,
@@ -319,25 +319,24 @@ def check_row(path: Path, identity: Identity, row: Row, sum_: object) -> None:
         raise StoreCorrupted(path, f"{row} makes no sense: {error}") from error
 
 
-def _check_counts(path: Path, found: _Found, said: MarkContent) -> None:
-    if found.saves < said.saves:
+def _check_counts(path: Path, found: _Found, content: MarkContent) -> None:
+    if found.saves < content.saves:
         there = f"only the first {found.saves:,} are there"
-        raise StoreCorrupted(path, f"it was saved {said.saves:,} times, and {there}")
-    if found.saves == said.saves and found.total != said.total:
+        raise StoreCorrupted(path, f"it was saved {content.saves:,} times, and {there}")
+    if found.saves == content.saves and found.total != content.total:
         raise StoreCorrupted(path, "its parts are not of one time, as if some had been put back")
 
 
-def _check_chain(path: Path, found: _Found, said: MarkContent) -> None:
+def _check_chain(path: Path, found: _Found, content: MarkContent) -> None:
     if len(found.running) != (1 if found.sessions else 0):
         raise StoreCorrupted(path, "its chain of sessions does not have one end")
-    if not said.session:
+    if not content.session:
         return
     marked = found.marked
     end = None if marked is None else found.saves if marked.ended is None else marked.ended
-    if end is None or end < said.saves:
-        what = (
-            f"session {said.session} with {said.saves:,} saves, which {mark_path(path).name} names"
-        )
+    if end is None or end < content.saves:
+        mark = mark_path(path).name
+        what = f"session {content.session} with {content.saves:,} saves, which {mark} names"
         raise StoreCorrupted(
             path, f"it does not descend from {what}: another copy of it was opened"
         )

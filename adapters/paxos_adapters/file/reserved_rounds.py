@@ -18,11 +18,13 @@ RESERVED = ""
 
 
 def reserved(records: Iterable[server.Record[V]]) -> int:
-    """The highest round of ``records``, those of a block or of a decision; 0 if there is none."""
+    """The highest round of ``records``, those of a block or of a decision; 0 without one."""
     return max((it.round for it in records if type(it) is MaxRound), default=0)
 
 
-def kept(records: Iterable[server.Record[V]], block: int) -> tuple[Acceptor[V], MaxRound]:
+def with_reservation(
+    records: Iterable[server.Record[V]], block: int
+) -> tuple[Acceptor[V], MaxRound]:
     """What a decision starts from that has ``records`` of its own, under a block up to ``block``.
 
     The acceptor is the very one of ``records`` unless the block raises its promise.

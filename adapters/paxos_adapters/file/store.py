@@ -1,13 +1,14 @@
-"""A store that never lies: what it has acknowledged is there, or it says that it is not.
+"""A crash-safe store: what it has acknowledged is there, or opening it is refused.
 
 - A receipt is given when SQLite has synced the commit, for everything that was saved in it.
-- To create and to open are two verbs. A file that is missing or empty is never a new server.
+- Creating and opening are separate operations. A file that is missing or empty is not a new
+  server.
 - The first save that fails is the last one. Nothing is tried again. A save that cannot begin, since
   another process uses the file, has not failed: it waits.
-- Whatever is wrong with what is to be saved is found before anything is written, and harms nothing.
+- What cannot be saved is refused before anything is written, and the store goes on.
 - Any number of decisions share a file, and whatever is saved at once shares a commit.
 - What is known of peers' disks is written with every commit that is made anyway, if it changed.
-- A count of saves is told after its commit, never before.
+- A count of saves is sent after its commit, never before.
 
 Source: "Can Applications Recover from fsync Failures?" (Rebello et al., 2020), for the third.
 """
@@ -41,7 +42,7 @@ from paxos_adapters.file.errors import BadName, Closed, DiskBusy, Forked, SaveFa
 from paxos_adapters.file.identity import Identity
 from paxos_adapters.file.opening import Opened
 from paxos_adapters.file.reading import check_row, refusal
-from paxos_adapters.file.reserved_rounds import RESERVED, kept, reserved
+from paxos_adapters.file.reserved_rounds import RESERVED, reserved, with_reservation
 from paxos_adapters.file.rows import (
     ACCEPTOR,
     GET_NAMES,
@@ -84,7 +85,7 @@ class FileStore:
         self._reader = opened.reader
         self._turns = Turns(self.path, opened.writer)
         self._peers: Mapping[ServerId, Known] = opened.contents.peers
-        self._has_news = False
+        self._has_pending_peers = False
         self.has_whole_chain = opened.contents.sessions + 1 < opening.MAX_SESSIONS
         self._saving, self._reading, self._noting = RLock(), RLock(), Lock()
         self._process = os.getpid()
@@ -122,8 +123,8 @@ class FileStore:
         """The memory of a server that has run before. Begins a session.
 
         Raises StoreNotFound, NotAStore, StoreLocked, WrongOwner, WrongMembers, MembershipClosed,
-        OlderFormat, NewerFormat, Damaged, what ``create`` raises for a name, and StoreUnavailable
-        where the file cannot be read or written.
+        OlderFormat, NewerFormat, StoreCorrupted, what ``create`` raises for a name, and
+        StoreUnavailable where the file cannot be read or written.
         """
         return FileStore(
             opening.open_file(Path(path), identity_of(cluster, server, quorum, membership))
@@ -131,11 +132,11 @@ class FileStore:
 
     # --- descent --------------------------------------------------------------------------------
 
-    def presence(self, entry: Known | None = None) -> DiskStatus:
-        """What this server says of its disk: its session, and one entry of its chain.
+    def disk_status(self, entry: Known | None = None) -> DiskStatus:
+        """The status of this disk: its session, and one entry of its chain.
 
         ``entry`` is an earlier session with its end, for a receiver that knows that session; see
-        ``ended``. If not said, it is the last session before this one.
+        ``ended``. The default is the last session before this one.
         """
         entry = self._last if entry is None else entry
         return DiskStatus(self.session, self.saves, entry.session, entry.saves)
@@ -147,7 +148,7 @@ class FileStore:
         """
         with self._reading:
             self._check_usable()
-            rows = self._rows(GET_ROW, session, SESSION)
+            rows = self._checked_rows(GET_ROW, session, SESSION)
         return session_of(rows[0]).ended if rows else None
 
     def descends_from(self, known: Known) -> bool:
@@ -166,7 +167,7 @@ class FileStore:
         """What is known of the disks of peers."""
         return self._peers
 
-    def remember(self, peer: ServerId, known: Known | None) -> None:
+    def set_peer_status(self, peer: ServerId, known: Known | None) -> None:
         """Know this of a peer's disk, durably with the next commit; None: know nothing any more.
 
         ``save(())`` commits it. Raises BadDiskStatus; Closed and SaveFailed if no commit can
@@ -179,7 +180,7 @@ class FileStore:
             if self._peers.get(peer) != known:
                 others = {it: old for it, old in self._peers.items() if it != peer}
                 self._peers = others if known is None else {**others, peer: known}
-                self._has_news = True
+                self._has_pending_peers = True
 
     # --- decisions ------------------------------------------------------------------------------
 
@@ -208,13 +209,13 @@ class FileStore:
     def load(self, decision: str) -> Saved[Record]:
         """A receipt for what was saved last for ``decision``; for nothing, if nothing was.
 
-        Does not wait for a save that is under way. Raises Damaged, StoreUnavailable, BadName,
-        TooLarge, and Failed after a save that failed.
+        Does not wait for a save in progress. Raises StoreCorrupted, StoreUnavailable, BadName,
+        TooLarge, and SaveFailed after a save that failed.
         """
         check_name("the name of a decision", decision)
         with self._reading:
             self._check_usable()
-            rows = self._rows(GET_RECORDS, decision)
+            rows = self._checked_rows(GET_RECORDS, decision)
         return Saved(
             tuple([acceptor_of(it) if it.kind == ACCEPTOR else round_of(it) for it in rows])
         )
@@ -234,7 +235,7 @@ class FileStore:
             self._check_usable()
             saves = self.saves + 1
             rows = [row_of(*entry, saves) for entry in entries]
-            if rows or self._has_news:
+            if rows or self._has_pending_peers:
                 begin = self._turns.begin if wait else self._turns.begin_now
                 self._commit(rows, begin)
         return Saved(tuple([record for _, record in entries]))
@@ -254,10 +255,10 @@ class FileStore:
         self._turns.end()
 
     def close(self) -> None:
-        """Save what is known of peers, and let go of the file. May be called again.
+        """Save what is known of peers, and release the file. May be called again.
 
         A save that waits for another process is given up, with nothing written. Raises SaveFailed
-        if what is known could not be saved; the file is let go of anyway.
+        if what is known could not be saved; the file is released anyway.
         """
         if os.getpid() != self._process:
             return
@@ -266,15 +267,15 @@ class FileStore:
             if self._is_closed:
                 return
             try:
-                if self._has_news and self._failure is None:
+                if self._has_pending_peers and self._failure is None:
                     self._commit([], self._turns.begin_now)
             except DiskBusy as busy:
                 _logger.warning("what is known of peers was not saved: %s", busy)
             finally:
                 self._is_closed = True
-                self._let_go()
+                self._release()
 
-    def _let_go(self) -> None:
+    def _release(self) -> None:
         try:
             try:
                 self._reader.close()
@@ -307,8 +308,8 @@ class FileStore:
         try:
             begin(self._writer)
             saves = self.saves + 1
-            rows = [*rows, *self._take_news(saves)]
-            total = put(self._writer, self.identity, rows, self._mark.said.total)
+            rows = [*rows, *self._take_pending_peers(saves)]
+            total = put(self._writer, self.identity, rows, self._mark.content.total)
             self._writer.execute("COMMIT")
             self._mark.write(saves, total)
             self._turns.wrote(rows)
@@ -319,15 +320,15 @@ class FileStore:
             self._failure = cause
             raise SaveFailed(self.path, cause) from cause
 
-    def _take_news(self, saves: int) -> list[Row]:
+    def _take_pending_peers(self, saves: int) -> list[Row]:
         with self._noting:
-            news = [peers_row(self._peers, saves)] if self._has_news else []
-            self._has_news = False
+            news = [peers_row(self._peers, saves)] if self._has_pending_peers else []
+            self._has_pending_peers = False
         return news
 
-    def _rows(self, query: str, *key: str) -> list[Row]:
+    def _checked_rows(self, query: str, *key: str) -> list[Row]:
         try:
-            found = self._found(query, key)
+            found = self._query(query, key)
         except sqlite3.Error as error:
             raise refusal(self.path, error) from error
         rows: list[Row] = []
@@ -337,8 +338,8 @@ class FileStore:
             rows.append(row)
         return rows
 
-    def _found(self, query: str, key: Sequence[str]) -> Iterable[Columns]:
-        """What the writer reads while nothing is saved, since its cache is valid; or the reader."""
+    def _query(self, query: str, key: Sequence[str]) -> Iterable[Columns]:
+        """By the writer while nothing is saved, since its cache is valid; else by the reader."""
         if self._saving.acquire(blocking=False):
             try:
                 return self._writer.execute(query, key).fetchall()
@@ -360,7 +361,7 @@ class Decision:
         """See ``FileStore.load``. What a node has reserved in this memory counts as saved."""
         own = self.file.load(self.name)
         block = reserved(self.file.load(RESERVED).records)
-        return Saved(kept(own.records, block)) if block else own
+        return Saved(with_reservation(own.records, block)) if block else own
 
     def save(self, records: tuple[Record, ...]) -> Saved[Record]:
         """See ``FileStore.save``."""

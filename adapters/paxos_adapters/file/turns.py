@@ -4,9 +4,9 @@
   takes, or is told by DiskBusy: an event loop, for example.
 - A reader that never ends keeps SQLite from emptying its log. Past MAX_LOG_BYTES no save begins
   until the log could be emptied: nothing that was acknowledged depends on it, and the disk is not
-  filled. The server answers nothing meanwhile, as one that is down.
-- Either is said once in the log when it begins, and once when it is over; of many that follow each
-  other, one a minute, with their number.
+  filled. Until then the server answers nothing, like one that is down.
+- Either is logged once when it begins, and once when it ends; of many in a row, one a minute, with
+  their number.
 """
 
 from __future__ import annotations

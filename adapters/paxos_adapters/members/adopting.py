@@ -128,5 +128,5 @@ def _check_replaced(file: Held, header: Header, server: ServerId) -> None:
         raise NotClosed(file.path, str(found))
     if file.note is not None and file.note.membership != header.membership:
         raise SettledOtherwise(file.path, str(file.note))
-    if file.note is None:  # It was not read, and it is closed for good all the same.
+    if file.note is None:  # It was not read, and is closed for good anyway.
         file.close_with(Note(header.membership, header.words, header.files))

@@ -33,7 +33,7 @@ class Held:
         """Raises what reading raises."""
         self.path = path
         self.mark = mark
-        self.contents: Contents = read(path, mark.said)
+        self.contents: Contents = read(path, mark.content)
         self.note: Note | None = None
         if self.contents.closed is not None:
             try:
@@ -80,7 +80,7 @@ class Held:
         self.contents = evolve(self.contents, saves=saves, total=total)
 
     def release(self) -> None:
-        """Let go of the lock, with the mark on the disk. Raises Unfinished."""
+        """Release the lock, with the mark on the disk. Raises Unfinished."""
         try:
             self.mark.close(sync=True)
         except OSError as error:

@@ -53,7 +53,7 @@ from paxos import (
 )
 from paxos.proposer import Accepting, Preparing
 from paxos.reader import Querying
-from paxos_adapters.file.reserved_rounds import RESERVED, kept, reserved
+from paxos_adapters.file.reserved_rounds import RESERVED, reserved, with_reservation
 from paxos_adapters.limits import MAX_WAITING, MAX_WAITING_BYTES
 from paxos_adapters.machine import Process
 from paxos_adapters.ports import Place
@@ -139,7 +139,7 @@ class Registers:
         self._waiting: list[Waiting] = []
         self._waiting_bytes = self._bytes = self._leaving = 0
         self._block = self._floor = self._ceiling = reserved(load(RESERVED).records)
-        self._promised = kept((Acceptor[bytes](),), self._block)[0].promised
+        self._promised = with_reservation((Acceptor[bytes](),), self._block)[0].promised
         self._full, self._full_bytes = CACHE_SIZE + CACHE_SLACK, CACHE_BYTES + CACHE_SLACK_BYTES
         self.dropped = Counter[str]()
 
@@ -328,7 +328,7 @@ class Registers:
     def _loaded(self, name: str) -> Register:
         records = self._load(name).records
         durable = _acceptor(records)
-        memory, max_round = kept((durable, MaxRound(reserved(records))), self._block)
+        memory, max_round = with_reservation((durable, MaxRound(reserved(records))), self._block)
         known = memory, MaxRound(max(max_round.round, self._floor))
         state = server.start(self.me, self.quorum, known)
         if self._observer is not None:

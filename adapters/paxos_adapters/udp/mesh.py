@@ -92,7 +92,7 @@ class Mesh:
             members=members,
             digest=file.identity.digest,
             protection=network.protection or Checksummed(),
-            disk_status=lambda peer: file.presence(self._links[peer].entry),
+            disk_status=lambda peer: file.disk_status(self._links[peer].entry),
             registered=lambda peer: self._links[peer].session,
         )
         self._log = LimitedLog(_logger, every_s=WARN_S)

@@ -27,7 +27,7 @@ from typing import TypeAlias
 
 from paxos import ServerId
 from paxos.errors import assert_never
-from paxos_adapters.disk_status import Known, NotDescended, meet
+from paxos_adapters.disk_status import Known, NotDescended, check_descent
 from paxos_adapters.file import DiskBusy, FileStore
 from paxos_adapters.limited_log import LimitedLog
 from paxos_adapters.udp import registration
@@ -133,7 +133,7 @@ class Sessions:
         """
         older = OlderCopy(self._file.path, received.sender, known)
         if received.is_registered or self._file.has_whole_chain:
-            self._file.remember(self._file.identity.server, known)
+            self._file.set_peer_status(self._file.identity.server, known)
             self._file.stop_waiting()  # The event loop must not wait for another process.
             with suppress(DiskBusy):
                 self._file.save(())
@@ -159,14 +159,14 @@ class Sessions:
 
     def _on_register(self, link: Link, number: int, received: Received) -> None:
         uncommitted = self._uncommitted.get(received.sender)
-        met = meet(uncommitted or link.known, received.disk_status)
+        met = check_descent(uncommitted or link.known, received.disk_status)
         if isinstance(met, NotDescended):
             self._refused[Reason.NOT_DESCENDED] += 1
         elif link.session == met.session:
             self._send_pong(link, number, met.session)
         elif uncommitted is None or uncommitted.session != met.session:
             self._uncommitted[received.sender], link.register_number = met, number
-            self._file.remember(received.sender, met)
+            self._file.set_peer_status(received.sender, met)
 
     def on_frame(self, received: Received) -> None:
         """A frame of a registered session has come: its count of saves may have risen."""
@@ -174,7 +174,7 @@ class Sessions:
         if link.known is not None and status.saves > link.known.saves:
             link.known = Known(status.session, status.saves)
             if received.sender not in self._uncommitted:
-                self._file.remember(received.sender, link.known)
+                self._file.set_peer_status(received.sender, link.known)
 
     def uncommitted(self) -> tuple[Registering, ...]:
         """What the next commit will make durable, to be handed to ``on_committed`` then."""

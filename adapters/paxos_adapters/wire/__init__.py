@@ -1,7 +1,7 @@
 """The wire of the UDP runtime: messages in authenticated datagrams. No socket and no clock.
 
     wire = Wire(cluster="demo", me=me, members=members, digest=file.identity.digest,
-                disk_status=lambda _: file.presence(), protection=Authenticated(keyring),
+                disk_status=lambda _: file.disk_status(), protection=Authenticated(keyring),
                 registered=lambda peer: sessions.get(peer))
     datagrams = wire.seal(receiver, [("leader", message), ...])
     opened = wire.open(datagram)  # or RejectedDatagram, whatever the bytes

@@ -25,7 +25,7 @@ from paxos.ballot import V
 from paxos.proposer import Accepting, Preparing
 from paxos_adapters.codecs import SURROGATE_ESCAPE
 from paxos_adapters.file import Identity, inspect, rows
-from paxos_adapters.file.reserved_rounds import RESERVED, kept
+from paxos_adapters.file.reserved_rounds import RESERVED, with_reservation
 from paxos_adapters.file.rows import ACCEPTOR, ROUND, acceptor_of, round_of
 from paxos_lab.explain.evidence import Known, Scene
 from paxos_lab.machines.protocols import LECTURE
@@ -121,7 +121,7 @@ class _Held:
         self._block = block
 
     def __getitem__(self, name: str) -> Acceptor[str]:
-        held, _ = kept((self.told.get(name, Acceptor[bytes]()),), self._block)
+        held, _ = with_reservation((self.told.get(name, Acceptor[bytes]()),), self._block)
         it = held.accepted
         proposal = None if it is None else Proposal(it.ballot, SURROGATE_ESCAPE.decode(it.value))
         return Acceptor(held.promised, proposal)

@@ -443,7 +443,7 @@ class TestMistakes:
     def test_what_no_disk_can_be_is_not_remembered(self, path: Path, known: Known) -> None:
         with create(path) as file:
             with pytest.raises(BadDiskStatus, match="cannot be known of a disk"):
-                file.remember(TWO, known)
+                file.set_peer_status(TWO, known)
             file.save([("x", PROMISED)])
         with reopen(path) as file:
             assert file.peers == {}
@@ -484,7 +484,7 @@ class TestMistakes:
     def test_something_that_is_no_store(self, path: Path) -> None:
         path.write_text("root:x:0:0", encoding="utf-8")
         for use in reopen, inspect:
-            with pytest.raises(NotAStore, match="is no store"):
+            with pytest.raises(NotAStore, match="is not a paxos store"):
                 use(path)
 
     def test_only_a_member_has_a_memory(self, path: Path) -> None:
@@ -512,7 +512,7 @@ class TestMistakes:
             file.close()
             return []
 
-        monkeypatch.setattr(file, "_take_news", closing)
+        monkeypatch.setattr(file, "_take_pending_peers", closing)
         with pytest.raises(SaveFailed):
             file.save([("x", ACCEPTED)])
         with pytest.raises(Closed):
@@ -546,7 +546,7 @@ hear, tell = os.pipe()
 child = os.fork()
 if not child:
     for use in (lambda: file.save([("x", PROMISED)]), lambda: file.load("x"),
-                lambda: file.remember(TWO, Known("ab" * 8, 0))):
+                lambda: file.set_peer_status(TWO, Known("ab" * 8, 0))):
         try:
             use()
         except Forked:

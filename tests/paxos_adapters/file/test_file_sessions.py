@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from paxos import MaxRound
-from paxos_adapters.disk_status import DiskStatus, Known, NotDescended, meet
+from paxos_adapters.disk_status import DiskStatus, Known, NotDescended, check_descent
 from paxos_adapters.file import FileStore, SaveFailed, StoreCorrupted, inspect, opening, rows, store
 from paxos_adapters.file.mark import Mark, peek
 from paxos_adapters.file.rows import Row
@@ -48,9 +48,9 @@ class TestSessions:
 
     def test_the_first_session_has_none_before_it(self, path: Path) -> None:
         with create(path) as file:
-            assert file.presence() == DiskStatus(file.session, 1, "", 0)
+            assert file.disk_status() == DiskStatus(file.session, 1, "", 0)
             file.save([("x", PROMISED)])
-            assert file.presence() == DiskStatus(file.session, 2, "", 0)
+            assert file.disk_status() == DiskStatus(file.session, 2, "", 0)
             assert file.ended(file.session) is None
 
     def test_each_opening_draws_a_session_and_ends_the_last_one(self, path: Path) -> None:
@@ -59,12 +59,12 @@ class TestSessions:
             file.save([("x", PROMISED)])
         with reopen(path) as file:
             second = file.session
-            assert file.presence() == DiskStatus(second, 3, first, 2)
+            assert file.disk_status() == DiskStatus(second, 3, first, 2)
             assert file.ended(first) == 2
         with reopen(path) as file:
             assert len({first, second, file.session}) == 3
-            assert file.presence() == DiskStatus(file.session, 4, second, 3)
-            assert file.presence(Known(first, 2)) == DiskStatus(file.session, 4, first, 2)
+            assert file.disk_status() == DiskStatus(file.session, 4, second, 3)
+            assert file.disk_status(Known(first, 2)) == DiskStatus(file.session, 4, first, 2)
             assert (file.ended(first), file.ended(second)) == (2, 3)
         assert chain(path) == {
             first: "began 1 ended 2",
@@ -115,11 +115,11 @@ class TestSessions:
                 ends = {it: restored.ended(it) for it in chain(copy)}
                 entries = [Known(it, end) for it, end in ends.items() if end is not None]
                 for entry in None, *entries:
-                    said = restored.presence(entry)
-                    assert meet(known, said) == NotDescended(known)
+                    said = restored.disk_status(entry)
+                    assert check_descent(known, said) == NotDescended(known)
                 assert not restored.descends_from(known)
         with reopen(path) as file:
-            assert meet(known, file.presence()) == Known(file.session, file.saves)
+            assert check_descent(known, file.disk_status()) == Known(file.session, file.saves)
 
 
 class TestMark:
@@ -258,7 +258,7 @@ class TestPeers:
 
     def test_it_is_there_after_a_kill_with_the_next_save(self, path: Path) -> None:
         with create(path) as file:
-            file.remember(TWO, KNOWN)
+            file.set_peer_status(TWO, KNOWN)
             file.save([("leader", PROMISED)])
             assert file.saves == 2
             with self.killed(path) as again:
@@ -266,7 +266,7 @@ class TestPeers:
 
     def test_and_by_itself_with_an_empty_one(self, path: Path) -> None:
         with create(path) as file:
-            file.remember(TWO, KNOWN)
+            file.set_peer_status(TWO, KNOWN)
             file.save(())
             assert file.saves == 2
             file.save(())
@@ -276,10 +276,10 @@ class TestPeers:
 
     def test_a_new_session_of_a_peer_too(self, path: Path) -> None:
         with create(path) as file:
-            file.remember(TWO, KNOWN)
-            file.remember(THREE, OTHER)
+            file.set_peer_status(TWO, KNOWN)
+            file.set_peer_status(THREE, OTHER)
             file.save(())
-            file.remember(TWO, OTHER)
+            file.set_peer_status(TWO, OTHER)
             file.save([("x", PROMISED)])
             with self.killed(path) as again:
                 assert again.peers == {TWO: OTHER, THREE: OTHER}
@@ -287,44 +287,44 @@ class TestPeers:
     def test_and_a_later_count_of_the_same_session(self, path: Path) -> None:
         later = Known(KNOWN.session, KNOWN.saves + 1)
         with create(path) as file:
-            file.remember(TWO, KNOWN)
+            file.set_peer_status(TWO, KNOWN)
             file.save(())
-            file.remember(TWO, later)
+            file.set_peer_status(TWO, later)
             file.save([("x", PROMISED)])
             with self.killed(path) as again:
                 assert again.peers == {TWO: later}
 
     def test_closing_is_early_enough(self, path: Path) -> None:
         with create(path) as file:
-            file.remember(TWO, KNOWN)
+            file.set_peer_status(TWO, KNOWN)
         with reopen(path) as file:
             assert file.peers == {TWO: KNOWN}
-            file.remember(TWO, None)
+            file.set_peer_status(TWO, None)
             assert file.peers == {}
         with reopen(path) as file:
             assert file.peers == {}
 
     def test_what_did_not_change_is_not_saved_again(self, path: Path) -> None:
         with create(path) as file:
-            file.remember(TWO, KNOWN)
+            file.set_peer_status(TWO, KNOWN)
             file.save(())
-            file.remember(TWO, KNOWN)
-            file.remember(THREE, None)
+            file.set_peer_status(TWO, KNOWN)
+            file.set_peer_status(THREE, None)
             file.save(())
             assert file.saves == 2
         assert inspect(path).saves == 2
 
     def test_all_of_it_is_one_row(self, path: Path) -> None:
         with create(path) as file:
-            file.remember(TWO, KNOWN)
-            file.remember(THREE, OTHER)
+            file.set_peer_status(TWO, KNOWN)
+            file.set_peer_status(THREE, OTHER)
             file.save(())
             found = [it.fields for it in rows(path) if it.kind == "peers"]
         assert found == [f"2 {'ab' * 8} 9, 3 {'cd' * 8} 4"]
 
     def test_it_is_not_a_decision(self, path: Path) -> None:
         with create(path) as file:
-            file.remember(ONE, KNOWN)
+            file.set_peer_status(ONE, KNOWN)
             file.save([("", PROMISED), (file.session, PROMISED)])
             assert file.decisions() == tuple(sorted(["", file.session]))
             assert set(file.load("").records) == {PROMISED}
@@ -333,7 +333,7 @@ class TestPeers:
         self, path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         file = create(path)
-        file.remember(TWO, KNOWN)
+        file.set_peer_status(TWO, KNOWN)
 
         def interrupted(*_: object) -> None:
             raise KeyboardInterrupt

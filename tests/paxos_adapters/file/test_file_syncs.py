@@ -122,7 +122,7 @@ def test_an_opening_whose_sync_fails_is_refused_and_can_be_done_again(
 def test_closing_whose_sync_fails_says_so_and_lets_go(path: Path, syncs: Syncs, news: bool) -> None:
     file = create(path)
     if news:
-        file.remember(TWO, Known("ab" * 8, 3))
+        file.set_peer_status(TWO, Known("ab" * 8, 3))
     syncs.fails_at = len(syncs.seen)
     with pytest.raises(SaveFailed, match="Input/output error"):
         file.close()

@@ -94,7 +94,7 @@ def test_waits_that_follow_each_other_share_a_line(
 def test_a_caller_that_cannot_wait_is_told(path: Path, other: sqlite3.Connection) -> None:
     """And nothing was written, nor is anything lost."""
     with reopen(path) as file:
-        file.remember(TWO, Known("ab" * 8, 3))
+        file.set_peer_status(TWO, Known("ab" * 8, 3))
         other.execute("BEGIN IMMEDIATE")
         for _ in range(2):
             with pytest.raises(DiskBusy, match=r"holds its write lock\. Nothing was written"):
@@ -124,7 +124,7 @@ def test_closing_does_not_wait_to_save_what_is_known_of_peers(
 ) -> None:
     """It is lost then, as by a kill."""
     file = reopen(path)
-    file.remember(TWO, Known("ab" * 8, 3))
+    file.set_peer_status(TWO, Known("ab" * 8, 3))
     other.execute("BEGIN IMMEDIATE")
     file.close()
     other.execute("ROLLBACK")

@@ -119,7 +119,7 @@ def test_closing_can_be_undone_for_a_file_whose_creation_was_killed_before_its_f
     """Once the only row with a count went, and the file passed for damaged."""
     path = tmp_path / "n1.db"
     with monkeypatch.context() as patch:
-        patch.setattr(opening, "_settled", _fail)
+        patch.setattr(opening, "_finish_open", _fail)
         with pytest.raises(StoreUnavailable, match="killed"):
             FileStore.create(path, cluster="c", server=S1, quorum=OLD)
     close_files([path])

@@ -145,7 +145,7 @@ def test_a_copy_that_ran_a_few_times_and_takes_over_the_address_is_refused(tmp_p
                 backup / "n2.db", cluster="c", server=TWO, quorum=cluster.nodes[ONE].quorum
             ) as copy:
                 for _ in range(100):
-                    copy.remember(ONE, None)
+                    copy.set_peer_status(ONE, None)
                     copy.save(())
             for _ in range(3):
                 FileStore.open(
@@ -363,7 +363,7 @@ class TestDescent:
                     with FileStore.open(
                         cluster.path(it), cluster="c", server=it, quorum=cluster.quorum
                     ) as file:
-                        file.remember(TWO, None)
+                        file.set_peer_status(TWO, None)
                 await start(cluster, *IDS)
                 assert await cluster.nodes[TWO].propose("x", "A") == "A"
 

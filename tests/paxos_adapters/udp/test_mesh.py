@@ -181,7 +181,7 @@ def test_a_peer_that_speaks_and_does_not_answer_is_not_up(tmp_path: Path) -> Non
         peer, path = Peer(), tmp_path / "n1.db"
         session = peer.session("01", 5)
         with FileStore.create(path, cluster="c", server=ME, quorum=MEMBERS) as file, peer.socket:
-            file.remember(PEER, Known("01" * 8, 5))
+            file.set_peer_status(PEER, Known("01" * 8, 5))
             mesh, place = await opened(file, peer)
             peer.say(session, place, Ping(1, None))
             while not mesh.peers()[PEER].is_sending:
@@ -210,7 +210,7 @@ def test_a_message_of_the_protocol_shows_that_its_sender_votes(tmp_path: Path) -
         peer, path = Peer(), tmp_path / "n1.db"
         session = peer.session("01", 5)
         with FileStore.create(path, cluster="c", server=ME, quorum=MEMBERS) as file, peer.socket:
-            file.remember(PEER, Known("01" * 8, 5))
+            file.set_peer_status(PEER, Known("01" * 8, 5))
             mesh, place = await opened(file, peer)
             assert not mesh.peers()[PEER].votes
             peer.say(session, place)
@@ -229,7 +229,7 @@ def test_before_the_session_is_registered_no_message_is_taken(tmp_path: Path) ->
         peer, path = Peer(), tmp_path / "n1.db"
         session = peer.session("01", 5)
         with FileStore.create(path, cluster="c", server=ME, quorum=MEMBERS) as file, peer.socket:
-            file.remember(PEER, Known("01" * 8, 5))
+            file.set_peer_status(PEER, Known("01" * 8, 5))
             mesh, place = await opened(file, peer)
             peer.say(session, place, ("a", MESSAGE), ("b", MESSAGE))
             while mesh.lost != {"not registered yet": 2}:
@@ -442,7 +442,7 @@ def test_until_a_session_has_answered_its_datagrams_move_nothing(tmp_path: Path)
         peer, other, path = Peer(KEYS), Peer(KEYS), tmp_path / "n1.db"
         file = FileStore.create(path, cluster="c", server=ME, quorum=MEMBERS)
         with file, peer.socket, other.socket:
-            file.remember(PEER, Known("01" * 8, 5))
+            file.set_peer_status(PEER, Known("01" * 8, 5))
             mesh, place = await opened(file, peer)
             wire = peer.session("01", 5, hears=file.session)
             other.say(wire, place, Ping(1, None))
@@ -654,7 +654,7 @@ def test_a_peer_that_was_down_learns_that_its_session_descends(tmp_path: Path) -
             for it in (ME, PEER)
         ]
         for file, other in (files[0], files[1]), (files[1], files[0]):
-            file.remember(other.identity.server, Known(other.session, other.saves))
+            file.set_peer_status(other.identity.server, Known(other.session, other.saves))
         for _ in range(3):
             for file in files:
                 file.close()

@@ -34,7 +34,7 @@ class Server:
         path = folder / "n1.db"
         with FileStore.create(path, cluster="c", server=ME, quorum=QUORUM) as file:
             self.first = Known(file.session, file.saves)
-            file.remember(TWO, KNOWN)
+            file.set_peer_status(TWO, KNOWN)
         self.file = FileStore.open(path, cluster="c", server=ME, quorum=QUORUM)
         self.links = {
             it: Link(("127.0.0.1", 1), [], known=self.file.peers.get(it)) for it in (TWO, THREE)
@@ -180,7 +180,7 @@ def test_asked_first_registered_second(server: Server) -> None:
     ], "a ping is no answer"
     assert server.pong(server.first) == [Register(number)]
     assert server.links[TWO].entry == Known(
-        server.first.session, server.file.presence().previous_saves
+        server.first.session, server.file.disk_status().previous_saves
     )
     assert server.sent(THREE) == []
     assert server.sessions.registration.missing == {TWO, THREE}
@@ -282,7 +282,7 @@ def test_a_file_that_was_found_to_be_an_older_copy_keeps_that(server: Server) ->
         ) as caught:
             Sessions(file, {}, Counter(), is_strict=False)
         assert (caught.value.peer, caught.value.known) == (ME, unknown)
-        file.remember(ME, None)  # What paxos readmit does.
+        file.set_peer_status(ME, None)  # What paxos readmit does.
         Sessions(file, {}, Counter(), is_strict=False)
 
 
