@@ -14,13 +14,14 @@ from typing import SupportsIndex
 
 from paxos import UsageError
 from paxos_adapters.limits import MAX_S, MAX_SERVER
+from paxos_adapters.printable import brief
 
 
 class BadNumber(UsageError, ValueError):
     """A number that cannot be used. Nothing was changed."""
 
     def __init__(self, what: str, given: object, allowed: str) -> None:
-        super().__init__(f"{what} is {given!r:.80}, and must be {allowed}. Nothing was changed.")
+        super().__init__(f"{what} is {brief(given)}, and must be {allowed}. Nothing was changed.")
         self.what = what
 
 
@@ -28,7 +29,7 @@ class BadArgument(UsageError, TypeError):
     """An object that cannot be used in this place. Nothing was begun."""
 
     def __init__(self, what: str, given: object, allowed: str) -> None:
-        super().__init__(f"{what} is {given!r:.80}, and must be {allowed}. Nothing was begun.")
+        super().__init__(f"{what} is {brief(given)}, and must be {allowed}. Nothing was begun.")
         self.what = what
 
 

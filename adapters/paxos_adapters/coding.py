@@ -46,6 +46,7 @@ from paxos import (
 from paxos.ballot import V
 from paxos.quorum import BySize, ByWeight, Explicit
 from paxos_adapters.ports import Codec
+from paxos_adapters.printable import brief
 
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 Reader: TypeAlias = Callable[[object], object]
@@ -334,9 +335,4 @@ def _order(coded: Json) -> list[Json]:
 
 
 def _unfit(coded: object, wanted: object) -> CodingError:
-    return CodingError(f"{_short(coded)} is not {wanted}.")
-
-
-def _short(coded: object) -> str:
-    text = repr(coded)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+    return CodingError(f"{brief(coded)} is not {wanted}.")

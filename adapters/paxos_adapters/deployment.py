@@ -35,6 +35,7 @@ from paxos import OperationalError, QuorumSystem, ServerId, majority
 from paxos_adapters.file.entries import MEMBERSHIP
 from paxos_adapters.limits import MAX_DEPLOYED, MAX_NAME_BYTES, MAX_SERVER
 from paxos_adapters.outputs import files_of
+from paxos_adapters.printable import brief
 from paxos_adapters.udp.addresses import check_cluster, format_address, parse
 from paxos_adapters.udp.endpoint import Address
 from paxos_adapters.wire import Authenticated, BadKey, Encrypted, Keyring, MissingExtra, Protection
@@ -162,17 +163,17 @@ def _checked(path: Path, file: _File) -> Deployment:
     if not 1 <= len(file.name.encode()) <= MAX_NAME_BYTES:
         raise ValueError(f"name: it takes 1 to {MAX_NAME_BYTES} bytes, and is the same everywhere.")
     if not file.name.isprintable():
-        raise ValueError(f"name: {file.name[:40]!r} has characters that cannot be seen.")
+        raise ValueError(f"name: {brief(file.name)} has characters that cannot be seen.")
     if not 1 <= len(file.servers) <= MAX_DEPLOYED:
         raise ValueError(f"servers: there are {len(file.servers)}, and 1 to {MAX_DEPLOYED} can be.")
     if file.protection not in (None, *PROTECTIONS):
         known = " or ".join(map(repr, PROTECTIONS))
-        raise ValueError(f"protection: {file.protection[:40]!r} is unknown. Write {known}.")
+        raise ValueError(f"protection: {brief(file.protection)} is unknown. Write {known}.")
     if file.protection is not None and file.keyring is None:
         raise ValueError(f"protection: {file.protection!r} takes a keyring; name its file.")
     if not MEMBERSHIP.fullmatch(file.membership):
         what = "it is drawn by paxos members, in hexadecimal digits; do not write one"
-        raise ValueError(f"membership: {file.membership[:40]!r} is not an id: {what}.")
+        raise ValueError(f"membership: {brief(file.membership)} is not an id: {what}.")
     for number, it in enumerate(file.servers):
         if not 1 <= it.id <= MAX_SERVER:
             raise ValueError(f"servers[{number}].id: {it.id}, and an id is 1 to {MAX_SERVER:,}.")
@@ -202,7 +203,7 @@ def _file_at(path: Path, place: str, text: str) -> Path:
     """The file that ``text`` names, seen from the folder of ``path``. Raises ValueError."""
     file = path.parent / text
     if "\0" in text or not text or file.name in ("", ".."):
-        raise ValueError(f"{place}: {text[:40]!r} names no file.")
+        raise ValueError(f"{place}: {brief(text)} names no file.")
     return file
 
 

@@ -11,6 +11,9 @@ from __future__ import annotations
 
 import json
 
+MAX_BRIEF = 80
+"""Characters of a value within a message: enough to find it, and it may be a megabyte."""
+
 
 def printable(text: object) -> str:
     """``text`` in one line: what cannot be seen is escaped, and everything else as it is."""
@@ -26,6 +29,12 @@ def printable_lines(text: object) -> str:
 def quoted(value: object) -> str:
     """A value as it reads, in quotes."""
     return f"'{printable(value)}'"
+
+
+def brief(value: object) -> str:
+    """A value as Python writes it, in one line, cut where it is long: for messages of errors."""
+    text = printable(repr(value)[: MAX_BRIEF + 1])
+    return text if len(text) <= MAX_BRIEF else f"{text[: MAX_BRIEF - 3]}..."
 
 
 def encodable(text: str, encoding: str | None) -> str:

@@ -19,7 +19,7 @@ from paxos_adapters.members import (
     settle,
 )
 from paxos_adapters.outputs import ARTEFACT
-from paxos_adapters.printable import printable
+from paxos_adapters.printable import brief, printable
 from paxos_cli.failures import Failure
 from paxos_cli.output import say
 from paxos_cli.paths import InputFile, OutputFile
@@ -124,7 +124,7 @@ def _ids(servers: str) -> list[ServerId]:
     except BadNumber as error:
         raise click.BadParameter(str(error), param_hint="'--servers'") from error
     except ValueError as error:
-        what = f"{servers[:80]!r} is not a list of ids, as 1,2,4."
+        what = f"{brief(servers)} is not a list of ids, as 1,2,4."
         raise click.BadParameter(what, param_hint="'--servers'") from error
     return ids
 
@@ -139,5 +139,5 @@ def _quorum(servers: str, sizes: str | None) -> QuorumSystem:
     except QuorumError as error:
         raise click.UsageError(str(error)) from error
     except ValueError as error:
-        what = f"{(sizes or '')[:80]!r} is not two sizes, as 2/3."
+        what = f"{brief(sizes or '')} is not two sizes, as 2/3."
         raise click.BadParameter(what, param_hint="'--quorum'") from error

@@ -18,6 +18,7 @@ from paxos_adapters.arguments import BadNumber
 from paxos_adapters.codecs import TEXT
 from paxos_adapters.file import FileStore
 from paxos_adapters.node import BadArgument, DatagramTransport, NetworkConfig, Node, ThreadedNode
+from paxos_adapters.printable import brief
 from paxos_adapters.timeouts import Timeouts
 from paxos_adapters.udp.endpoint import Address
 
@@ -167,7 +168,7 @@ def test_an_object_of_another_kind_begins_nothing(
     with alone(str(tmp_path)) as file:
         with pytest.raises(BadArgument) as raised:
             kind(file, ALONE, **{"codec": TEXT, what: given})
-        words = f"{what} is {given!r:.80}, and must be {allowed}. Nothing was begun."
+        words = f"{what} is {brief(given)}, and must be {allowed}. Nothing was begun."
         assert str(raised.value) == words
         node = Node(file, ALONE, codec=TEXT)
         asyncio.run(asyncio.wait_for(use(node, "leader", "me", 60.0), 60))

@@ -17,7 +17,7 @@ from paxos_adapters.file import FileStore
 from paxos_adapters.memory import Cluster, Delivery
 from paxos_adapters.node.control_protocol import ChosenReply, ErrorReply, StatusReply
 from paxos_adapters.node.status import Descent, Status
-from paxos_adapters.printable import encodable, json_text, printable, printable_lines, quoted
+from paxos_adapters.printable import brief, encodable, json_text, printable, printable_lines, quoted
 from paxos_adapters.udp.endpoint import Buffers
 from paxos_adapters.udp.peer import Peer
 from paxos_cli import app, client, logs
@@ -286,3 +286,26 @@ class TestPrintable:
         assert shown.isascii()
         assert is_harmless(shown)
         assert json.loads(shown) == {HOSTILE: HOSTILE, "bare": "\ud800"}
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ("leader", "'leader'"),
+        ("a\x1b[2J\u202e\n", r"'a\x1b[2J\u202e\n'"),
+        ("\udc80", r"'\udc80'"),
+        (b"\0" * 80, r"b'" + r"\x00" * 18 + r"\x0" + "..."),
+        ("x" * 78, "'" + "x" * 78 + "'"),
+        ("x" * 79, "'" + "x" * 76 + "..."),
+    ],
+)
+def test_a_value_in_a_message_is_one_short_line(value: object, shown: str) -> None:
+    assert brief(value) == shown
+
+
+def test_an_object_cannot_write_a_line_of_its_own() -> None:
+    class Forging:
+        def __repr__(self) -> str:
+            return "nothing\npaxos: all is well"
+
+    assert brief(Forging()) == r"nothing\npaxos: all is well"

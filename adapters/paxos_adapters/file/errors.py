@@ -6,6 +6,7 @@ from pathlib import Path
 
 from paxos import OperationalError, PaxosError, UsageError
 from paxos_adapters.forks import Forked as Forked
+from paxos_adapters.printable import brief
 
 REJOIN = (
     "A server that has lost its memory must not vote under its old id: it could contradict what it "
@@ -180,7 +181,7 @@ class BadName(StoreError, UsageError, ValueError):
 
     def __init__(self, what: str, name: str) -> None:
         super().__init__(
-            f"{what} {name[:40]!a} cannot be saved: UTF-8 cannot write it. Nothing was saved."
+            f"{what} {brief(name)} cannot be saved: UTF-8 cannot write it. Nothing was saved."
         )
         self.name = name
 
@@ -200,7 +201,7 @@ class BadDiskStatus(StoreError, UsageError, ValueError):
 
     def __init__(self, known: object) -> None:
         super().__init__(
-            f"{ascii(known)[:200]} cannot be known of a disk: that takes a session of 16 "
+            f"{brief(known)} cannot be known of a disk: that takes a session of 16 "
             "hexadecimal digits, and a count from 0. Check what comes from a network before it "
             "comes here."
         )

@@ -19,6 +19,7 @@ from attrs import Factory, field, frozen
 from paxos import QuorumError, QuorumSystem, ServerId, explicit, flexible, weighted
 from paxos.errors import assert_never
 from paxos.quorum import BySize, ByWeight, Explicit
+from paxos_adapters.printable import brief
 
 FORMAT = 2
 KEY_BYTES, DIGEST_BYTES = 32, 8
@@ -51,7 +52,7 @@ def quorum_of(words: str) -> QuorumSystem:
     except QuorumError as error:
         raise ValueError(str(error)) from error
     if words_of(quorum) != words:
-        raise ValueError(f"{words[:80]!r} is not the canonical form of a quorum system")
+        raise ValueError(f"{brief(words)} is not the canonical form of a quorum system")
     return quorum
 
 
@@ -67,7 +68,7 @@ def _parsed(words: str) -> QuorumSystem:
         return weighted(weights, phase1=int(phase1), phase2=int(phase2))
     if kind == "listed" and not members:
         return explicit(phase1=_unlisted(phase1), phase2=_unlisted(phase2))
-    raise ValueError(f"{kind[:40]!r} is not a kind of quorum system")
+    raise ValueError(f"{brief(kind)} is not a kind of quorum system")
 
 
 def _parts(rest: str) -> tuple[str, str, str]:

@@ -52,6 +52,7 @@ from paxos_adapters.file.rows import (
     session_of,
     update_total,
 )
+from paxos_adapters.printable import brief
 
 _logger = logging.getLogger(__name__)
 
@@ -273,7 +274,7 @@ def _check_schema(path: Path, connection: sqlite3.Connection) -> None:
     found = {(type_, name): sql for type_, name, sql in connection.execute(GET_SCHEMA)}
     for type_, name in found.keys() - expected.keys():
         raise StoreCorrupted(
-            path, f"it has the {type_} {name[:80]!r}, which this library did not make"
+            path, f"it has the {type_} {brief(name)}, which this library did not make"
         )
     for type_, name in expected.keys() - found.keys():
         raise StoreCorrupted(path, f"it has no {type_} {name!r}")
@@ -312,7 +313,7 @@ def _rows(
 def check_row(path: Path, identity: Identity, row: Row, sum_: object) -> None:
     """Raise StoreCorrupted unless ``row`` is as it was saved."""
     if checksum(identity, row) != sum_:
-        raise StoreCorrupted(path, f"{row} is not as it was saved; it says {row.fields[:80]!r}")
+        raise StoreCorrupted(path, f"{row} is not as it was saved; it says {brief(row.fields)}")
     try:
         check_meaning(row)
     except ValueError as error:

@@ -24,6 +24,7 @@ from attrs import frozen
 from paxos import Acceptor, Ballot, MaxRound, Proposal, ServerId
 from paxos_adapters.disk_status import Known
 from paxos_adapters.file.identity import Identity
+from paxos_adapters.printable import brief
 
 APPLICATION_ID = 0x5041584F  # "PAXO", for file(1)
 SUM_BYTES = 16
@@ -191,11 +192,11 @@ def check_meaning(row: Row) -> None:
     """Raise ValueError if no version of this library writes such a row."""
     read_as = READ_AS.get(row.kind)
     if read_as is None or row.saves < 1:
-        raise ValueError(f"{row.kind[:40]!r} is not a kind of record, or nothing wrote it")
+        raise ValueError(f"{brief(row.kind)} is not a kind of record, or nothing wrote it")
     try:
         read_as(row)
     except IndexError:
-        raise ValueError(f"{row.fields[:80]!r} says too little") from None
+        raise ValueError(f"{brief(row.fields)} says too little") from None
 
 
 T = TypeVar("T")
@@ -203,7 +204,7 @@ T = TypeVar("T")
 
 def _exactly(row: Row, written: Row, meaning: T) -> T:
     if row != written:
-        raise ValueError(f"{row.fields[:80]!r} does not go with its value, or with itself")
+        raise ValueError(f"{brief(row.fields)} does not go with its value, or with itself")
     return meaning
 
 
@@ -221,7 +222,7 @@ def _count(text: str) -> int:
 
 def _session(text: str) -> str:
     if not SESSION_ID.fullmatch(text):
-        raise ValueError(f"{text[:40]!r} is not a session")
+        raise ValueError(f"{brief(text)} is not a session")
     return text
 
 

@@ -30,6 +30,7 @@ from paxos_adapters.file.identity import quorum_of
 from paxos_adapters.limits import MAX_NAME_BYTES, MAX_ROUND, MAX_STORED_VALUE_BYTES
 from paxos_adapters.members.errors import ArtefactExists, BadArtefact
 from paxos_adapters.outputs import create_in_parts, sync
+from paxos_adapters.printable import brief
 
 T = TypeVar("T")
 FORMAT = 1
@@ -160,7 +161,7 @@ class Reading:
         while (line := self._line()).startswith(b"["):
             name, proposal = self._understood(_settled, line)
             if records and name <= last:
-                raise BadArtefact(self._path, f"the name {name[:80]!a} is out of order")
+                raise BadArtefact(self._path, f"the name {brief(name)} is out of order")
             self._digest.update(line)
             records, last = records + 1, name
             yield name, proposal
@@ -185,7 +186,7 @@ class Reading:
         try:
             return meaning(json.loads(line))
         except (ValueError, RecursionError):
-            what = ascii(line[:40].decode(errors="replace"))
+            what = brief(line.decode(errors="replace"))
             raise BadArtefact(self._path, f"{what} makes no sense in an artefact") from None
 
 

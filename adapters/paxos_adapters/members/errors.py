@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from paxos import OperationalError, PaxosError, UsageError
+from paxos_adapters.printable import brief
 
 
 class MembersError(PaxosError):
@@ -114,7 +115,7 @@ class Contradiction(MembersError, OperationalError):
 
     def __init__(self, name: str, ballot: str) -> None:
         super().__init__(
-            f"the files hold different values for {name[:80]!a} under ballot {ballot}. A server "
+            f"the files hold different values for {brief(name)} under ballot {ballot}. A server "
             "lost its memory and went on, or a file was tampered with. Leave that file out, if the "
             "others are a quorum."
         )

@@ -9,6 +9,7 @@ from attrs import frozen
 
 from paxos import ServerId
 from paxos_adapters.file.identity import quorum_of
+from paxos_adapters.printable import brief
 
 UNSETTLED = "not settled yet"
 SETTLED = re.compile(r"membership ([0-9a-f]{1,64}), of (.+), settled from the files of ([-0-9 ]+)")
@@ -39,7 +40,7 @@ def note_of(reason: str) -> Note | None:
         return None
     found = SETTLED.fullmatch(reason)
     if found is None:
-        raise ValueError(f"{reason[:80]!a} does not say what the file was closed for")
+        raise ValueError(f"{brief(reason)} does not say what the file was closed for")
     membership, words, files = found.groups()
     quorum_of(words)
     return Note(membership, words, tuple(ServerId(int(it)) for it in files.split()))
