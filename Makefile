@@ -19,7 +19,7 @@ BIN := $(VENV)/bin
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11 python; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 
-.PHONY: help demo test types lint format cover mutants edits scoreboard explore simulate torture fuzz bench wheel docs figures clean
+.PHONY: help demo test check types lint format cover mutants edits scoreboard explore simulate torture fuzz bench wheel docs figures clean
 
 help:  ## what there is
 	@awk -F ':.*## *' '/^[a-z]+:.*##/ {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,7 +28,11 @@ demo: $(VENV)/cli  ## set up, and let rival proposers reach a decision
 	@echo "== paxos demo"
 	@$(BIN)/paxos demo
 
-test: $(VENV)/test  ## set up, and run the tests
+test: $(VENV)/test  ## set up, and run the quick tests: about a minute
+	@echo "== pytest, the quick tests, $$($(BIN)/python --version)"
+	@$(BIN)/python -m pytest -n auto --dist worksteal -m "not slow"
+
+check: $(VENV)/test  ## all tests: some minutes
 	@echo "== pytest, $$($(BIN)/python --version)"
 	@$(BIN)/python -m pytest -n auto --dist worksteal
 
@@ -38,10 +42,12 @@ types: $(VENV)/dev  ## mypy and pyright, both strict
 	@echo "== pyright"
 	@$(BIN)/pyright --pythonpath $(BIN)/python
 
-lint: $(VENV)/dev  ## ruff, linter and formatter
+lint: $(VENV)/dev  ## ruff, linter and formatter, and codespell
 	@echo "== ruff"
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
+	@echo "== codespell"
+	@$(BIN)/codespell
 
 format: $(VENV)/dev  ## let ruff format everything
 	@$(BIN)/ruff check --fix --quiet .

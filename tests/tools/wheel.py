@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -22,7 +23,7 @@ from zipfile import ZipFile
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = "paxos", "paxos_adapters", "paxos_lab", "paxos_testing", "paxos_cli"
 OUTPUT = ROOT / "build" / "wheel"
-DOCUMENTS = ("docs", "README.md", "CHANGELOG.md", "CONTRIBUTING.md")
+DOCUMENTS = ("docs", "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")
 NEED_THE_SOURCES = (
     "tests/repository/test_docs.py::test_every_link_to_a_file_leads_to_one",
     "tests/repository/test_scoreboard.py::test_a_line_is_what_the_drivers_say_today",
@@ -92,6 +93,13 @@ def look_into(wheel: Path) -> None:
     requires: list[str] = metadata.get_all("Requires-Dist", [])
     always = {line.split(">")[0].strip() for line in requires if "extra ==" not in line}
     expect("the unconditional dependencies", always, {"attrs"})
+    page: str = metadata.get_payload()
+    expect("links of the first page that an index cannot follow", dead_links(page), set())
+
+
+def dead_links(page: str) -> set[str]:
+    """The relative links of a Markdown page, which lead nowhere away from the repository."""
+    return {it for it in re.findall(r"\]\(([^)]+)\)", page) if not it.startswith("https:")}
 
 
 def test_away_from_the_sources(wheel: Path, home: Path) -> None:
