@@ -36,14 +36,26 @@ def blocks(language: str) -> list[tuple[str, str]]:
     ]
 
 
+OUTPUTS = dict[str, str](
+    re.findall(
+        r"^```python\n(.*?)^```\n\n```text\n(.*?)^```$",
+        (ROOT / "README.md").read_text(encoding="utf-8"),
+        re.M | re.S,
+    )
+)
+"""What the programs of the first page print."""
+
+
 @pytest.mark.parametrize(("name", "program"), blocks("python"), ids=lambda it: it[:20])
 def test_a_program_runs_as_it_is_printed(name: str, program: str) -> None:
+    """It asserts what comes of it, or what it prints stands right below it."""
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=False
     )
 
     assert (done.returncode, done.stderr) == (0, ""), name
-    assert "assert" in program
+    assert done.stdout == OUTPUTS.get(program, "")
+    assert done.stdout or "assert" in program
 
 
 @pytest.mark.parametrize(("name", "program"), blocks("python"), ids=lambda it: it[:20])
@@ -63,7 +75,7 @@ def test_a_program_satisfies_the_type_checker(name: str, program: str, tmp_path:
 
 
 def test_the_picture_in_the_readme_is_what_the_command_prints() -> None:
-    ((_, picture),) = blocks("text")[:1]
+    (picture,) = (it for name, it in blocks("text") if name == "README.md-2")
     done = subprocess.run(
         [sys.executable, "-m", "paxos_cli", "demo", "--seed", "7"],
         env={"PYTHONIOENCODING": "utf-8"},
@@ -73,6 +85,15 @@ def test_the_picture_in_the_readme_is_what_the_command_prints() -> None:
     )
 
     assert done.stdout == picture
+
+
+def test_the_first_page_is_short() -> None:
+    """What it is in line 1, what it does not do in line 3; pictures and outputs not counted."""
+    page = (ROOT / "README.md").read_text(encoding="utf-8")
+
+    assert len(re.sub(r"^```text\n.*?^```$", "", page, flags=re.M | re.S).split()) < 700
+    assert page.startswith("# paxos: ")
+    assert "There is no log (Multi-Paxos) yet" in page.splitlines()[2]
 
 
 @pytest.mark.parametrize(("name", "session"), blocks("console"), ids=lambda it: it[:20])
@@ -153,3 +174,11 @@ def test_what_the_page_on_safety_names_exists() -> None:
     assert set(mutants) <= clauses
     assert set(re.findall(r"`rules\.(\w+)`", page)) <= every_rule
     assert set(re.findall(r"`invariants\.((?!py`)\w+)`", page)) == every_invariant
+
+
+def test_the_changelog_speaks_of_this_version() -> None:
+    """The version stands in one place; what changed in it has a heading."""
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    headings = re.findall(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), re.M)
+
+    assert headings[:2] == ["Unreleased", version]
