@@ -1,11 +1,10 @@
-"""The ``paxos`` command, run as its users run it."""
+"""The ``paxos`` command: what it prints, where, and how it ends."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from random import Random
@@ -17,11 +16,9 @@ from paxos_adapters.memory import Cluster, Delivery
 from paxos_cli import app, demo
 from paxos_lab.draw import Moment
 from paxos_lab.machines.protocols import VALUES
+from tests.support.commands import PAXOS, Ended, execute, surroundings
+from tests.support.commands import call as paxos
 
-Ended = subprocess.CompletedProcess[str]
-
-PAXOS = (sys.executable, "-m", "paxos_cli")
-SETTINGS = ("COLUMNS", "FORCE_COLOR", "LANG", "LC_ALL", "NO_COLOR", "PYTHONUTF8", "TTY_COMPATIBLE")
 TERMINAL = {"FORCE_COLOR": "1", "TERM": "xterm-256color", "COLUMNS": "100"}
 ESCAPE = "\x1b"
 
@@ -123,23 +120,24 @@ class TestOutput:
         ],
     )
     def test_ascii_where_unicode_cannot_be_printed(self, environment: dict[str, str]) -> None:
-        ended = paxos("demo", "--seed", 1, environment={"PYTHONIOENCODING": ""} | environment)
+        ended = execute(
+            [*PAXOS, "demo", "--seed", "1"], None, {"PYTHONIOENCODING": ""} | environment
+        )
         assert ended.returncode == 0
         assert ended.stderr == ""
         assert ended.stdout.isascii()
         assert "5 of 5 know: agreed on" in ended.stdout
 
     def test_the_c_locale_works(self) -> None:
-        ended = paxos(
-            "demo", "--seed", 1, environment={"PYTHONIOENCODING": "", "LANG": "C", "LC_ALL": "C"}
-        )
+        locale = {"PYTHONIOENCODING": "", "LANG": "C", "LC_ALL": "C"}
+        ended = execute([*PAXOS, "demo", "--seed", "1"], None, locale)
         assert ended.returncode == 0
         assert ended.stderr == ""
         assert "5 of 5 know: agreed on" in ended.stdout
 
     def test_ascii_in_a_narrow_window(self) -> None:
         narrow = {"COLUMNS": "40", "PYTHONIOENCODING": "ascii"}
-        ended = paxos("demo", "--seed", 1, "--plain", environment=narrow)
+        ended = execute([*PAXOS, "demo", "--seed", "1", "--plain"], None, narrow)
         assert ended.stderr == ""
         assert ended.returncode == 0
 
@@ -193,7 +191,7 @@ class TestArguments:
             assert option in printed
 
     def test_version(self) -> None:
-        ended = paxos("--version")
+        ended = execute([*PAXOS, "--version"])
         assert ended.returncode == 0
         assert ended.stdout == f"paxos, version {version('sansio-paxos')}\n"
 
@@ -259,28 +257,6 @@ class TestWithoutTheExtra:
         assert ended.stdout == "{1: 'red', 2: 'red', 3: 'red'}\n"
 
 
-def paxos(*arguments: str | int, environment: Mapping[str, str] | None = None) -> Ended:
-    """Run the command in a pipe, or where ``environment`` says."""
-    return execute([*PAXOS, *map(str, arguments)], environment or {})
-
-
 def without(module: str, program: str) -> Ended:
     """Run ``program`` where ``module`` is not installed."""
     return execute([sys.executable, "-c", f"import sys; sys.modules[{module!r}] = None; {program}"])
-
-
-def execute(command: list[str], environment: Mapping[str, str] | None = None) -> Ended:
-    """Run ``command`` to its end."""
-    return subprocess.run(
-        command,
-        capture_output=True,
-        encoding="utf-8",
-        env=surroundings(environment or {}),
-        check=False,
-    )
-
-
-def surroundings(environment: Mapping[str, str]) -> dict[str, str]:
-    """The environment of a pipe in UTF-8, whatever the tests themselves run in."""
-    kept = {name: value for name, value in os.environ.items() if name not in SETTINGS}
-    return kept | {"PYTHONIOENCODING": "utf-8"} | dict(environment)

@@ -19,8 +19,8 @@ from paxos_adapters.file import FileStore
 from paxos_adapters.memory import Cluster
 from paxos_cli import app, logs
 from paxos_lab.record import Recorder
+from tests.support.commands import PAXOS
 
-PAXOS = [sys.executable, "-m", "paxos_cli"]
 Capture = pytest.CaptureFixture[str]
 
 COMMANDS = [
@@ -154,6 +154,20 @@ LOCALES: list[Mapping[str, str]] = [
 ]
 
 
+CALL_ALL = """
+import sys
+from paxos_cli.app import run
+words = iter(sys.argv[1:])
+for code in words:
+    command = [*iter(words.__next__, ";")]
+    ended = run(command)
+    if ended != int(code):
+        sys.exit(f"{command!a} ended with {ended}")
+    sys.stdout.flush()
+"""
+"""Calls one command after the other, each of which is given behind its exit code."""
+
+
 @pytest.mark.parametrize("locale", LOCALES, ids=str)
 def test_any_locale_will_do(folder: Path, locale: Mapping[str, str]) -> None:
     """Names, values and files are UTF-8, whatever the terminal takes."""
@@ -172,26 +186,31 @@ def test_any_locale_will_do(folder: Path, locale: Mapping[str, str]) -> None:
         for name, it in os.environ.items()
         if name not in ("LANG", "LC_ALL", "PYTHONUTF8", "PYTHONIOENCODING")
     }
-    for words, code in (
-        (["demo", "--seed", "1"], 0),
-        (["replay", "r\u00e9c"], 0),
-        (["explain", "r\u00e9c"], 0),
-        (["draw", "r\u00e9c"], 0),
-        (["draw", "r\u00e9c", "--mermaid"], 0),
-        (["draw", "r\u00e9c", "--svg", "p\u00e9.svg"], 0),
-        (["view", "r\u00e9c", "--out", "p\u00e9.html"], 0),
-        (["lecture", "--all"], 0),
-        (["status", "--cluster", "cl\u00e9.toml", "--data", "n1.db"], 1),
-        (["node", "--id", "1", "--cluster", "cl\u00e9.toml", "--data", "n1.db"], 1),
-        (["read", "\u00e9"], 1),
-        (["replay", "nowhere\u00e9"], 1),
-    ):
-        ended = subprocess.run(
-            [*PAXOS, *words], env={**kept, **locale}, capture_output=True, check=False
-        )
-        assert b"Traceback" not in ended.stderr, (words, ended.stderr)
-        assert ended.returncode == code, (words, ended.stderr)
-        assert ended.stdout or ended.stderr
+    commands = (
+        "0 demo --seed 1",
+        "0 replay r\u00e9c",
+        "0 explain r\u00e9c",
+        "0 draw r\u00e9c",
+        "0 draw r\u00e9c --mermaid",
+        "0 draw r\u00e9c --svg p\u00e9.svg",
+        "0 view r\u00e9c --out p\u00e9.html",
+        "0 lecture --all",
+        "1 status --cluster cl\u00e9.toml --data n1.db",
+        "1 node --id 1 --cluster cl\u00e9.toml --data n1.db",
+        "1 read \u00e9",
+        "1 replay nowhere\u00e9",
+    )
+    words = [word for command in commands for word in (*command.split(), ";")]
+    ended = subprocess.run(
+        [sys.executable, "-c", CALL_ALL, *words],
+        env={**kept, **locale},
+        capture_output=True,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    told = ended.stderr.replace(b"\0", b"")  # of UTF-16
+    assert b"Traceback" not in told
+    assert told.count(b"paxos") >= 4
     assert "r\u00e9d" in (folder / "p\u00e9.svg").read_text(encoding="utf-8")
 
 

@@ -1,4 +1,4 @@
-"""``paxos draw``, as a user runs it."""
+"""``paxos draw``: what it prints and writes."""
 
 from __future__ import annotations
 

@@ -1,11 +1,10 @@
-"""``paxos explore``, as its users run it."""
+"""``paxos explore``: what it prints, what it records, and how it ends."""
 
 from __future__ import annotations
 
 import os
 import signal
 import subprocess
-import sys
 from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,21 +13,11 @@ import pytest
 
 from paxos_cli import app
 from paxos_cli import explore as command
-
-PAXOS = (sys.executable, "-m", "paxos_cli", "explore")
-Ended = subprocess.CompletedProcess[str]
+from tests.support.commands import PAXOS, Ended, call
 
 
 def explore(folder: Path, *words: object) -> Ended:
-    return subprocess.run(
-        [*PAXOS, *map(str, words)],
-        cwd=folder,
-        env={**os.environ, "PYTHONUTF8": "1"},
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        check=False,
-    )
+    return call("explore", *words, folder=folder)
 
 
 def test_paxos_keeps_its_rules(tmp_path: Path) -> None:
@@ -107,7 +96,7 @@ def test_plain_is_ascii(tmp_path: Path) -> None:
 
 
 def test_one_rule_alone_can_be_checked(tmp_path: Path) -> None:
-    words = "--rule", "reply-before-save", "--check"
+    words = "--rule", "reply-before-save", "--ballots", 1, "--check"
 
     assert "Broken: saved before sent" in explore(tmp_path, *words, "saved before sent").stdout
     assert explore(tmp_path, *words, "agreement").returncode == 0
@@ -136,7 +125,7 @@ def test_a_scope_in_which_nothing_happens_proves_nothing(tmp_path: Path) -> None
 
 def test_an_interruption_ends_with_a_summary(tmp_path: Path) -> None:
     with subprocess.Popen(
-        [*PAXOS, "--acceptors", "5", "--proposers", "3", "--ballots", "3"],
+        [*PAXOS, "explore", "--acceptors", "5", "--proposers", "3", "--ballots", "3"],
         cwd=tmp_path,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -1,28 +1,19 @@
-"""``--record``, ``paxos replay`` and ``paxos explain``, as a user runs them."""
+"""``--record``, ``paxos replay`` and ``paxos explain``: what they print and write."""
 
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from paxos_lab.record.entries import Body
+from tests.support.commands import Ended, call
 from tests.support.recordings import forge, lines
 
-PAXOS = sys.executable, "-m", "paxos_cli"
 
-
-def paxos(folder: Path, *words: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*PAXOS, *map(str, words)],
-        cwd=folder,
-        capture_output=True,
-        encoding="utf-8",
-        check=False,
-    )
+def paxos(folder: Path, *words: object) -> Ended:
+    return call(*words, folder=folder)
 
 
 @pytest.mark.parametrize(
