@@ -43,9 +43,11 @@ def found(scope: Scope, rules: Iterable[str] = RULES) -> Exploration[State, Move
 @pytest.mark.parametrize(
     "scope",
     [
-        Scope(acceptors=3, proposers=2, ballots=2),
+        pytest.param(Scope(acceptors=3, proposers=2, ballots=2), marks=pytest.mark.slow),
         Scope(acceptors=3, proposers=3, ballots=1),
-        Scope(acceptors=3, proposers=1, ballots=2, inquirers=1),
+        pytest.param(
+            Scope(acceptors=3, proposers=1, ballots=2, inquirers=1), marks=pytest.mark.slow
+        ),
         Scope(acceptors=3, proposers=1, ballots=1, readers=1, reads=2, crashes=1),
         Scope(proposers=1, ballots=1, readers=1, quorum=flexible(MEMBERS, phase1=3, phase2=1)),
         Scope(proposers=1, ballots=1, readers=1, quorum=flexible(MEMBERS, phase1=1, phase2=3)),
@@ -71,11 +73,19 @@ def test_paxos_keeps_every_rule_in_every_run(scope: Scope) -> None:
     ("scope", "counts"),
     [
         (Scope(ballots=1), (315, 713, 16)),
-        (Scope(), (40_063, 123_301, 29)),
+        pytest.param(Scope(), (40_063, 123_301, 29), marks=pytest.mark.slow),
         (Scope(proposers=1, readers=1, ballots=1), (630, 1_772, 17)),
         (Scope(proposers=1, readers=1, ballots=1, reads=2, crashes=1), (3_148, 11_139, 20)),
-        (Scope(proposers=2, readers=1, ballots=1), (44_969, 196_092, 24)),
-        (Scope(acceptors=5, proposers=1, readers=1, ballots=1), (5_858, 27_203, 23)),
+        pytest.param(
+            Scope(proposers=2, readers=1, ballots=1),
+            (44_969, 196_092, 24),
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            Scope(acceptors=5, proposers=1, readers=1, ballots=1),
+            (5_858, 27_203, 23),
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_the_counts_are_those_of_the_page(scope: Scope, counts: tuple[int, int, int]) -> None:
@@ -102,6 +112,7 @@ def test_a_value_of_its_own_is_not_adopted() -> None:
     assert seen.never == {"adopted"}
 
 
+@pytest.mark.slow
 def test_three_acceptors_two_proposers_two_ballots_and_a_crash() -> None:
     machine, seen = explore_cluster(Scope(acceptors=3, proposers=2, ballots=2, crashes=1))
 
@@ -164,11 +175,14 @@ SMALL = [
     Scope(acceptors=3, proposers=1, ballots=2),
     Scope(acceptors=2, proposers=2, ballots=1),
     Scope(acceptors=2, proposers=1, ballots=2, crashes=1),
-    Scope(acceptors=2, proposers=1, readers=1, ballots=1),
+    pytest.param(Scope(acceptors=2, proposers=1, readers=1, ballots=1), marks=pytest.mark.slow),
     Scope(acceptors=2, proposers=1, inquirers=1, ballots=1),
     Scope(acceptors=2, proposers=2, ballots=1, protocol=NAMED["accept-everything"]),
     Scope(acceptors=2, proposers=2, ballots=1, protocol=NAMED["first-value-only"]),
-    Scope(acceptors=2, proposers=2, ballots=1, protocol=NAMED["promise-forgotten"]),
+    pytest.param(
+        Scope(acceptors=2, proposers=2, ballots=1, protocol=NAMED["promise-forgotten"]),
+        marks=pytest.mark.slow,
+    ),
 ]
 
 
@@ -198,6 +212,7 @@ def test_a_rule_is_broken_with_the_reductions_if_and_only_if_it_is_without(
     assert (found(scope, [rule]).violation is None) == (without.violation is None)
 
 
+@pytest.mark.slow
 def test_forgetting_too_much_is_noticed_and_made_up_for() -> None:
     scope = Scope(protocol=NAMED["stale-promise-counted"])
 

@@ -1,4 +1,4 @@
-"""Codecs that break the law, and the kit on each of them. Run by test_codec_kit.py, never alone.
+"""Codecs that break the law, and the kit on each of them, for test_codec_kit.py.
 
 Each is a codec for nested lists of text with one thing broken.
 """
@@ -161,9 +161,11 @@ class Caught(CodecKit[Flags]):
         return st.dictionaries(st.text(max_size=2), st.booleans() | numbers)
 
 
-# pytest collects what is called Test.
-codecs: list[type[Honest]] = [Honest, *Honest.__subclasses__()]
-for liar in codecs:
-    globals()[f"Test{liar.__name__}"] = type(
-        f"Test{liar.__name__}", (Caught,), {"codec": liar, "__module__": __name__}
-    )
+def _kit(codec: type[Honest]) -> type[Caught]:
+    return type(f"{codec.__name__}Kit", (Caught,), {"codec": codec, "__module__": __name__})
+
+
+KITS: dict[str, type[Caught]] = {
+    codec.__name__: _kit(codec) for codec in (Honest, *Honest.__subclasses__())
+}
+globals().update({kit.__name__: kit for kit in KITS.values()})  # a second process imports them

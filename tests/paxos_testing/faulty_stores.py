@@ -1,4 +1,4 @@
-"""Stores that lie, and the kit on each of them. Run by test_store_kit.py, never on their own.
+"""Stores that lie, and the kit on each of them, for test_store_kit.py.
 
 Each is the example of the documents with one thing spoilt.
 """
@@ -14,12 +14,9 @@ from attrs import evolve
 
 from examples.json_store import Damaged, Failed, JsonStore, JsonStoreError, Record, StoreLocked
 from paxos import MaxRound, Saved
-from paxos_testing import StoreKit, stores
+from paxos_testing import StoreKit
 
 Receipt = Saved[Record]
-
-stores.KILLS = 20
-stores.DAMAGES = 5
 
 
 class GivesReceiptsEarly(JsonStore):
@@ -200,6 +197,11 @@ class Caught(StoreKit[str]):
         return patch("os.fsync", side_effect=OSError("Input/output error"))
 
 
-# pytest collects what is called Test.
-for liar in JsonStore.__subclasses__() + LocksNothing.__subclasses__():
-    globals()[f"Test{liar.__name__}"] = type(f"Test{liar.__name__}", (Caught,), {"store": liar})
+def _kit(store: type[JsonStore]) -> type[Caught]:
+    return type(f"{store.__name__}Kit", (Caught,), {"store": store})
+
+
+KITS: dict[str, type[Caught]] = {
+    store.__name__: _kit(store)
+    for store in (*JsonStore.__subclasses__(), *LocksNothing.__subclasses__())
+}

@@ -1,4 +1,4 @@
-"""Transports that lie, and the kit on each of them. Run by test_transport_kit.py, never alone.
+"""Transports that lie, and the kit on each of them, for test_transport_kit.py.
 
 Each is a plain one in memory with one thing spoilt, and most of them only now and then.
 """
@@ -355,12 +355,11 @@ class Caught(TransportKit[str]):
             pass
 
 
-# pytest collects what is called Test.
-LIARS: list[type[Post]] = [
-    Post,
-    *Post.__subclasses__(),
-    IsNotBelievedAgain,
-    LocksWhileItDelivers,
-]
-for liar in LIARS:
-    globals()[f"Test{liar.__name__}"] = type(f"Test{liar.__name__}", (Caught,), {"kind": liar})
+def _kit(kind: type[Post]) -> type[Caught]:
+    return type(f"{kind.__name__}Kit", (Caught,), {"kind": kind})
+
+
+KITS: dict[str, type[Caught]] = {
+    kind.__name__: _kit(kind)
+    for kind in (Post, *Post.__subclasses__(), IsNotBelievedAgain, LocksWhileItDelivers)
+}

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from xml.etree import ElementTree
 
 import pytest
 from hypothesis import strategies as st
 
 from paxos_adapters.codecs import JSON, RAW, TEXT, Json, JsonValue, Raw, Text
 from paxos_testing import CodecKit
-from tests.paxos_testing.test_store_kit import run_pytest
+from tests.paxos_testing.faulty_codecs import KITS
+from tests.support.kits import failures, run_pytest, tests_of
 
 ROOT = Path(__file__).parents[2]
 
@@ -111,36 +111,31 @@ CAUGHT = {
 """For each lying codec, the tests of the kit that fail it, and why they say they do."""
 
 
-@pytest.fixture(scope="module")
-def failures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, str]]:
-    """For each lying codec, the tests that went red, and what they said."""
-    report = tmp_path_factory.mktemp("lies") / "report.xml"
-    run_pytest("tests/paxos_testing/faulty_codecs.py", f"--junitxml={report}", "--tb=short")
-    found: dict[str, dict[str, str]] = {}
-    for case in ElementTree.parse(report).iter("testcase"):
-        said = found.setdefault(case.attrib["classname"].split(".Test")[1], {})
-        for failure in case.iter("failure"):
-            said[case.attrib["name"].removeprefix("test_")] = str(failure.text)
-    return found
+EVERY_TEST = tests_of(CodecKit)
+
+
+def named(tests: Iterable[str]) -> list[str]:
+    return [f"test_{test}" for test in tests]
 
 
 class TestLies:
     """The kit is worth what it catches."""
 
-    def test_every_lie_is_caught_by_the_tests_for_it_and_by_no_other(
-        self, failures: dict[str, dict[str, str]]
-    ) -> None:
-        red = {liar: set(said) for liar, said in failures.items()}
-        assert red == {liar: set(tests) for liar, tests in CAUGHT.items()}
-
     @pytest.mark.parametrize("liar", CAUGHT)
-    def test_what_is_said_teaches(self, failures: dict[str, dict[str, str]], liar: str) -> None:
+    def test_a_lie_is_caught_and_what_is_said_teaches(self, liar: str, tmp_path: Path) -> None:
+        told = failures(KITS[liar], named(CAUGHT[liar]), tmp_path)
         for test, words in CAUGHT[liar].items():
-            assert words in failures[liar][test]
+            assert words in told.get(f"test_{test}", ""), test
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize("liar", CAUGHT)
+    def test_a_lie_is_caught_by_no_other_test(self, liar: str, tmp_path: Path) -> None:
+        others = EVERY_TEST.difference(named(CAUGHT[liar]))
+        assert failures(KITS[liar], others, tmp_path) == {}
 
     def test_every_test_of_the_kit_catches_some_lie(self) -> None:
-        tests = {it.removeprefix("test_") for it in dir(CodecKit) if it.startswith("test_")}
-        assert tests == {test for caught in CAUGHT.values() for test in caught}
+        assert {test for caught in CAUGHT.values() for test in named(caught)} == EVERY_TEST
+        assert CAUGHT.keys() == KITS.keys()
 
 
 def test_the_codec_of_the_how_to_passes(tmp_path: Path) -> None:

@@ -6,15 +6,12 @@ import os
 import re
 import signal
 import sqlite3
-import subprocess
-import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, closing
 from functools import partial
 from pathlib import Path
 from random import Random
 from unittest.mock import patch
-from xml.etree import ElementTree
 
 import pytest
 
@@ -23,9 +20,11 @@ from paxos import ServerId, majority, server
 from paxos_adapters.file import Decision, FileStore, StoreError
 from paxos_adapters.file import store as store_module
 from paxos_adapters.memory import MemoryStore
-from paxos_testing import StoreKit, crashing
+from paxos_testing import StoreKit, crashing, stores
 from paxos_testing.corruption import damages
 from paxos_testing.crashing import die_at_call, live
+from tests.paxos_testing.faulty_stores import KITS
+from tests.support.kits import failures, run_pytest, tests_of
 
 ROOT = Path(__file__).parents[2]
 ONE = ServerId(1)
@@ -143,49 +142,37 @@ CAUGHT = {
 """For each lying store, the tests of the kit that fail it, and why they say they do."""
 
 
-def run_pytest(*words: str | Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "pytest", *words],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+EVERY_TEST = tests_of(StoreKit)
 
 
-@pytest.fixture(scope="module")
-def failures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, str]]:
-    """For each lying store, the tests that went red, and what they said."""
-    report = tmp_path_factory.mktemp("lies") / "report.xml"
-    run_pytest("tests/paxos_testing/faulty_stores.py", f"--junitxml={report}", "--tb=short")
-    found: dict[str, dict[str, str]] = {}
-    for case in ElementTree.parse(report).iter("testcase"):
-        said = found.setdefault(case.attrib["classname"].split(".Test")[1], {})
-        for failure in case.iter("failure"):
-            lines = str(failure.text).splitlines()
-            told = " ".join(line[2:].strip() for line in lines if line.startswith("E "))
-            said[case.attrib["name"].removeprefix("test_")] = told
-    return found
+def named(tests: Iterable[str]) -> list[str]:
+    return [f"test_{test}" for test in tests]
 
 
 class TestLies:
     """The kit is worth what it catches."""
 
-    def test_every_lie_is_caught_by_the_tests_for_it_and_by_no_other(
-        self, failures: dict[str, dict[str, str]]
-    ) -> None:
-        red = {liar: set(said) for liar, said in failures.items()}
-        assert red == {liar: set(tests) for liar, tests in CAUGHT.items()}
+    @pytest.fixture(autouse=True)
+    def less(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """What lies all the time is found in little."""
+        monkeypatch.setattr(stores, "KILLS", 20)
+        monkeypatch.setattr(stores, "DAMAGES", 5)
 
     @pytest.mark.parametrize("liar", CAUGHT)
-    def test_what_is_said_teaches(self, failures: dict[str, dict[str, str]], liar: str) -> None:
+    def test_a_lie_is_caught_and_what_is_said_teaches(self, liar: str, tmp_path: Path) -> None:
+        told = failures(KITS[liar], named(CAUGHT[liar]), tmp_path)
         for test, words in CAUGHT[liar].items():
-            assert words in failures[liar][test]
+            assert words in told.get(f"test_{test}", ""), test
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize("liar", CAUGHT)
+    def test_a_lie_is_caught_by_no_other_test(self, liar: str, tmp_path: Path) -> None:
+        others = EVERY_TEST.difference(named(CAUGHT[liar]))
+        assert failures(KITS[liar], others, tmp_path) == {}
 
     def test_every_test_of_the_kit_catches_some_lie(self) -> None:
-        tests = {it.removeprefix("test_") for it in dir(StoreKit) if it.startswith("test_")}
-        assert tests == {test for caught in CAUGHT.values() for test in caught}
+        assert {test for caught in CAUGHT.values() for test in named(caught)} == EVERY_TEST
+        assert CAUGHT.keys() == KITS.keys()
 
 
 class TestLives:

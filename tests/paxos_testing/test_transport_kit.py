@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import re
 import socket
-import subprocess
-import sys
 from collections import deque
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
@@ -16,7 +13,6 @@ from queue import SimpleQueue
 from random import Random
 from tempfile import TemporaryDirectory
 from threading import Thread
-from xml.etree import ElementTree
 
 import pytest
 from attrs import frozen
@@ -29,7 +25,9 @@ from paxos_adapters.node import DatagramTransport, NetworkConfig
 from paxos_adapters.wire import TooLarge
 from paxos_adapters.wire.body import encode_batch, encode_message
 from paxos_testing import Deliver, TransportKit, traffic, transports
+from tests.paxos_testing.faulty_transports import KITS
 from tests.support.free_ports import free_ports
+from tests.support.kits import failures, run_pytest, tests_of
 
 ROOT = Path(__file__).parents[2]
 IDS = [ServerId(number) for number in (1, 2, 3)]
@@ -228,7 +226,7 @@ def frame(message: Message[bytes]) -> bytes:
 
 # --- liars --------------------------------------------------------------------------------------
 
-EVERY_TEST = {it for it in dir(TransportKit) if it.startswith("test_")}
+EVERY_TEST = tests_of(TransportKit)
 WHOLE_SERVERS = {
     "test_three_servers_decide",
     "test_rivals_decide_on_one_value",
@@ -345,55 +343,26 @@ CAUGHT = {
 """For each lying transport, the tests of the kit that fail it, and why they say they do."""
 
 
-def run_pytest(*words: str | Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "pytest", *words],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
-@pytest.fixture(scope="module")
-def failures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, str]]:
-    """For each transport in lying_transports.py, the tests that went red, and what they said."""
-    report = tmp_path_factory.mktemp("lies") / "report.xml"
-    run_pytest("tests/paxos_testing/faulty_transports.py", f"--junitxml={report}", "--tb=short")
-    found: dict[str, dict[str, str]] = {}
-    for case in ElementTree.parse(report).iter("testcase"):
-        said = found.setdefault(case.attrib["classname"].split(".Test")[1], {})
-        for failure in [*case.iter("failure"), *case.iter("error"), *case.iter("skipped")]:
-            lines = str(failure.text).splitlines()
-            said[case.attrib["name"]] = " ".join(
-                line[2:].strip() for line in lines if line.startswith("E ")
-            )
-    return found
-
-
 class TestLies:
     """The kit is worth what it catches."""
 
-    def test_every_lie_is_caught_by_the_tests_for_it_and_by_no_other(
-        self, failures: dict[str, dict[str, str]]
-    ) -> None:
-        assert failures.pop("Post") == {}
-        assert failures.keys() == CAUGHT.keys()
-        for liar, tests in CAUGHT.items():
-            red = failures[liar].keys()
-            assert tests.keys() <= red, liar
-            assert red - WHOLE_SERVERS == tests.keys() - WHOLE_SERVERS, liar
-
     @pytest.mark.parametrize("liar", CAUGHT)
-    def test_what_is_said_teaches(self, failures: dict[str, dict[str, str]], liar: str) -> None:
+    def test_a_lie_is_caught_and_what_is_said_teaches(self, liar: str, tmp_path: Path) -> None:
+        told = failures(KITS[liar], CAUGHT[liar], tmp_path)
         for test, words in CAUGHT[liar].items():
-            assert words in failures[liar][test]
+            assert words in told.get(test, ""), test
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize("liar", KITS)
+    def test_a_lie_is_caught_by_no_other_test(self, liar: str, tmp_path: Path) -> None:
+        others = EVERY_TEST.difference(CAUGHT.get(liar, ()), WHOLE_SERVERS)
+        assert failures(KITS[liar], others, tmp_path) == {}
 
     def test_every_test_of_the_kit_catches_some_lie(self) -> None:
         lies = {liar: tests for liar, tests in CAUGHT.items() if liar != "DropsEverything"}
         tests = {test for caught in lies.values() for test in caught}
         assert EVERY_TEST - tests <= WHOLE_SERVERS
+        assert CAUGHT.keys() == KITS.keys() - {"Post"}
 
 
 class TestItself:
