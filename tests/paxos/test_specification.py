@@ -165,6 +165,7 @@ def test_one_value(n: int, ballots: int) -> None:
     assert found.depth == (2 * n + 2) * ballots + 1
 
 
+@pytest.mark.slow
 def test_as_many_steps_as_tlc_generates() -> None:
     """Its figure counts the state at the start as well."""
     found = explore(Specification(3, 2, 2))

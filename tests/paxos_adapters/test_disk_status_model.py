@@ -284,7 +284,12 @@ def answered(system: System) -> list[int]:
 
 @pytest.mark.parametrize(
     ("clients", "duplicates", "states"),
-    [(1, False, 265), (2, False, 16_668), (1, True, 634), (2, True, 42_805)],
+    [
+        (1, False, 265),
+        (2, False, 16_668),
+        (1, True, 634),
+        pytest.param(2, True, 42_805, marks=pytest.mark.slow),
+    ],
 )
 def test_as_many_states_as_stateright_counts(clients: int, duplicates: bool, states: int) -> None:
     found = explore(

@@ -254,6 +254,7 @@ except NotCommitting:
 """
         assert run_aside(program) == "closed\n"
 
+    @pytest.mark.slow
     def test_whoever_submits_while_it_closes_is_told_or_served(self) -> None:
         store = Slow()
         store.go.set()

@@ -184,6 +184,7 @@ class TestArguments:
 class TestProcess:
     """As a program of its own."""
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("switch", ["-O", "-OO"])
     def test_claims_are_checked_without_assertions_too(self, switch: str) -> None:
         program = (

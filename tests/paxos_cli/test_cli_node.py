@@ -175,6 +175,7 @@ def pids(printed: str) -> dict[int, int]:
     return {int(server): int(pid) for server, pid in found}
 
 
+@pytest.mark.slow
 def test_the_life_of_a_cluster(cluster: Cluster) -> None:
     """Up in one command; two killed, three killed, started again; stopped, and gone on with."""
     with ExitStack() as stack:
@@ -273,6 +274,7 @@ class TestCluster:
             assert "Stopped: servers 1, 2, 3." in out
             assert all(cluster.is_free(me) for me in (1, 2, 3))
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         ("ends", "words"),
         [(signal.SIGKILL, "was ended by SIGKILL."), (signal.SIGTERM, "was told to end.")],
@@ -293,6 +295,7 @@ class TestCluster:
             assert f"No server runs any more. paxos cluster {cluster.folder} starts them" in out
             assert running.returncode == 1
 
+    @pytest.mark.slow
     def test_one_that_runs_already_is_left_alone(self, cluster: Cluster) -> None:
         with at_work("cluster", cluster.folder, "--servers", "3") as first:
             processes = pids(until(first, "Ctrl-C"))
@@ -307,6 +310,7 @@ class TestCluster:
                 assert (second.returncode, errors) == (0, "")
                 assert "Stopped: servers 2." in out
 
+    @pytest.mark.slow
     def test_no_advice_that_does_not_help(self, cluster: Cluster) -> None:
         """What was lost is still lost when it is started again."""
         with at_work("cluster", cluster.folder, "--servers", "1") as running:
@@ -334,6 +338,7 @@ class TestCluster:
         assert (code, out) == (2, "")
         assert errors.startswith(f"paxos: {keyring}: ")
 
+    @pytest.mark.slow
     def test_a_keyring_that_others_can_read(self, cluster: Cluster) -> None:
         with at_work("cluster", cluster.folder, "--servers", "1") as running:
             until(running, "Ctrl-C")
@@ -368,6 +373,7 @@ class TestCluster:
             "n1.db-mark",
         }
 
+    @pytest.mark.slow
     def test_what_was_left_half_made_is_gone_on_with(self, cluster: Cluster) -> None:
         """No server has run before the description has its name, so what is missing is new."""
         with at_work("cluster", cluster.folder, "--servers", "2") as running:
@@ -843,6 +849,7 @@ class TestNode:
 class TestStatus:
     """What is wrong with a cluster can be seen."""
 
+    @pytest.mark.slow
     def test_a_misspelled_address(self, tmp_path: Path, capsys: Capture) -> None:
         """Server 1 has a wrong address of server 3, and so a cluster of 3 that lacks one."""
         cluster = Cluster(tmp_path, capsys)

@@ -39,8 +39,24 @@ STATES = {
 }
 
 
+SLOW = (
+    "2 openings, a save, a backup",
+    "{1,2,3} to {1,2,4}, files 1, 2",
+    "{1} to {1,2,4}, two ballots, file 1",
+    "acknowledged before durable",
+    "an unread old file joins",
+    "reopened after it was settled",
+    "settled again",
+)
+"""How the titles of those begin that take a second or more."""
+
+
 def small(*cases: Case) -> list[object]:
-    return [pytest.param(it, id=it.title) for it in cases if it.size == SMALL]
+    return [
+        pytest.param(it, id=it.title, marks=[pytest.mark.slow] if it.title.startswith(SLOW) else [])
+        for it in cases
+        if it.size == SMALL
+    ]
 
 
 @pytest.mark.parametrize("case", small(*SESSIONS, *REGISTRATION, *MEMBERS))

@@ -50,11 +50,13 @@ from paxos_lab.simulate.steps import Check
 from paxos_lab.simulate.sweep import sweep
 from paxos_lab.simulate.world import MAX_READS
 from tests.support import S1, S2, S3, S4, S5
+from tests.support.slow import slow_but_for
 
 QUORUM_LOSS = [quorum_loss(hub) for hub in FIVE]
 CONSTRAINED = [constrained(hub, leader) for hub, leader in permutations(FIVE, 2)]
 CHAINED = [chained(middle) for middle in THREE]
 PLACEMENTS = [*QUORUM_LOSS, *CONSTRAINED, *CHAINED]
+ONE_OF_EACH = [QUORUM_LOSS[0], CONSTRAINED[0], CHAINED[0]]
 HUB_LEADS = [quorum_loss(S5), constrained(S4, S5), *(constrained(S5, it) for it in FIVE[:4])]
 NOTHING, PROPOSE, READ = range(3)
 PAIRS = [*combinations(THREE, 2)]
@@ -259,7 +261,9 @@ class TestLiveness:
     """Who can be answered is, in time: always, or if some rule of the election is kept."""
 
     @pytest.mark.parametrize("protocol", [PAXOS, ALWAYS_YIELDING], ids=lambda it: it.name)
-    @pytest.mark.parametrize("network", PLACEMENTS, ids=lambda it: it.summary)
+    @pytest.mark.parametrize(
+        "network", slow_but_for(ONE_OF_EACH.__contains__, PLACEMENTS), ids=lambda it: it.summary
+    )
     def test_holds_in_all_three(self, network: Network, protocol: Protocol) -> None:
         """Whoever claims the floor has a quorum. No wake-up of others is needed."""
         for it in (network, from_the_start(network)):
@@ -275,7 +279,10 @@ class TestLiveness:
 
     @pytest.mark.parametrize(
         "network",
-        [it for it in (*QUORUM_LOSS, *CONSTRAINED) if it not in HUB_LEADS],
+        slow_but_for(
+            ONE_OF_EACH.__contains__,
+            [it for it in (*QUORUM_LOSS, *CONSTRAINED) if it not in HUB_LEADS],
+        ),
         ids=lambda it: it.summary,
     )
     def test_else_claims_without_a_quorum_keep_the_hub_silent(self, network: Network) -> None:
@@ -375,6 +382,7 @@ class TestCommand:
 class TestDocument:
     """The table of docs/simulating.md."""
 
+    @pytest.mark.slow
     def test_its_figures_are_those_of_these_lives(self) -> None:
         text = (Path(__file__).parents[2] / "docs" / "simulating.md").read_text()
         rows = [

@@ -71,7 +71,12 @@ CHOOSES = Actions(Action.PHASE_2B, Action.VOTE_FOR, Action.NEXT)
         (Scope(acceptors=3, proposers=1, ballots=2), 769, 2_955),
         (Scope(acceptors=2, proposers=2, ballots=1), 14_533, 79_684),
         (Scope(acceptors=2, proposers=1, ballots=1, inquirers=1), 11_164, 63_246),
-        (Scope(acceptors=2, proposers=1, ballots=1, readers=1), 216_782, 1_696_447),
+        pytest.param(
+            Scope(acceptors=2, proposers=1, ballots=1, readers=1),
+            216_782,
+            1_696_447,
+            marks=pytest.mark.slow,
+        ),
         (Scope(proposers=1, quorum=flexible(MEMBERS, phase1=3, phase2=1)), 133, 429),
         (Scope(proposers=1, quorum=flexible(MEMBERS, phase1=1, phase2=3)), 1_711, 6_492),
         (Scope(proposers=1, quorum=weighted({S1: 2, S2: 1, S3: 1})), 651, 2_420),

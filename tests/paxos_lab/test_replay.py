@@ -542,6 +542,7 @@ NODE = dedent(
 )
 
 
+@pytest.mark.slow
 def test_five_processes_that_are_killed_replay_to_the_same_states(tmp_path: Path) -> None:
     """SIGKILL to each of them, twice, in the middle of its work."""
     addresses = free_addresses(5)

@@ -27,9 +27,12 @@ from paxos_lab.view import page
 from tests.paxos_lab.test_viewer import HOSTILE, of_names, of_scenario, recorded
 
 CHROMIUM = next(filter(None, map(which, ("chromium", "chromium-browser", "google-chrome"))), None)
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None, reason="Chromium is not there: on Debian, apt-get install chromium"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        CHROMIUM is None, reason="Chromium is not there: on Debian, apt-get install chromium"
+    ),
+]
 
 PHONE, DESK = (360, 740), (1280, 800)
 STEP_MS = 1200

@@ -17,6 +17,7 @@ from tests.support.kits import failures, run_pytest, tests_of
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.slow
 class TestJson(CodecKit[JsonValue]):
     """What JSON can say."""
 
@@ -69,6 +70,7 @@ class TestText(CodecKit[str]):
         return st.text()
 
 
+@pytest.mark.slow
 class TestRaw(CodecKit[bytes]):
     """Bytes: whatever they are, they stand for themselves."""
 
@@ -138,6 +140,7 @@ class TestLies:
         assert CAUGHT.keys() == KITS.keys()
 
 
+@pytest.mark.slow
 def test_the_codec_of_the_how_to_passes(tmp_path: Path) -> None:
     page = (ROOT / "docs" / "codecs.md").read_text()
     (program,) = (it for it in re.findall(r"```python\n(.*?)```", page, re.S) if "CodecKit" in it)

@@ -96,6 +96,7 @@ def session(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytes
 class TestAFailure:
     """A failed test comes with its seed and a picture."""
 
+    @pytest.mark.slow
     def test_says_how_to_repeat_it_and_draws_what_happened(self, session: pytest.Pytester) -> None:
         session.makepyfile(FAILING)
 
@@ -131,6 +132,7 @@ class TestAFailure:
         assert found.difference is None
         assert found.steps
 
+    @pytest.mark.slow
     def test_repeats_with_its_seed(self, session: pytest.Pytester) -> None:
         session.makepyfile(FAILING)
         first = session.runpytest_subprocess().stdout.lines
@@ -142,6 +144,7 @@ class TestAFailure:
         assert picture(again) == picture(first)
         assert len(picture(first)) > 10
 
+    @pytest.mark.slow
     def test_whose_picture_cannot_be_drawn_still_says_why_it_failed(
         self, session: pytest.Pytester
     ) -> None:
@@ -152,6 +155,7 @@ class TestAFailure:
         result.assert_outcomes(failed=1)
         result.stdout.fnmatch_lines(["*assert {} == 'blue'*", "cannot be drawn: AttributeError*"])
 
+    @pytest.mark.slow
     def test_without_a_cluster_gets_nothing_more(self, session: pytest.Pytester) -> None:
         session.makepyfile("def test_nothing(paxos_cluster): assert 0\ndef test_no(): assert 0")
 
@@ -173,11 +177,13 @@ class TestASession:
         result.assert_outcomes(passed=1)
         assert "To repeat" not in result.stdout.str()
 
+    @pytest.mark.slow
     def test_gives_each_cluster_a_seed_of_its_own(self, session: pytest.Pytester) -> None:
         session.makepyfile(SHOWS_ITS_SEED)
 
         session.runpytest_subprocess("--paxos-seed=4711").assert_outcomes(passed=1)
 
+    @pytest.mark.slow
     def test_draws_another_seed_each_time(self, session: pytest.Pytester) -> None:
         session.makepyfile(FAILING)
         runs = [session.runpytest_subprocess().stdout.lines for _ in range(3)]
@@ -185,6 +191,7 @@ class TestASession:
 
         assert len(seeds) > 1
 
+    @pytest.mark.slow
     def test_without_the_plugin_does_not_know_it(self, session: pytest.Pytester) -> None:
         session.makepyfile(PASSING)
 
@@ -195,12 +202,14 @@ class TestASession:
         refused = session.runpytest_subprocess("-p", "no:paxos", "--paxos-seed=1")
         refused.stderr.fnmatch_lines(["*unrecognized arguments: --paxos-seed=1"])
 
+    @pytest.mark.slow
     def test_with_a_seed_that_is_none(self, session: pytest.Pytester) -> None:
         result = session.runpytest_subprocess("--paxos-seed=red")
 
         assert result.ret == pytest.ExitCode.USAGE_ERROR
         result.stderr.fnmatch_lines(["*argument --paxos-seed: invalid int value: 'red'"])
 
+    @pytest.mark.slow
     def test_of_a_plain_project_imports_nothing_of_ours_and_says_the_same(
         self, session: pytest.Pytester
     ) -> None:
@@ -223,6 +232,7 @@ class TestASession:
         with_us.stdout.fnmatch_lines(["plugins: *paxos*", "*1 passed*"])
         assert said(with_us.stdout.lines) == said(without.stdout.lines)
 
+    @pytest.mark.slow
     def test_lists_the_fixture_and_the_option(self, session: pytest.Pytester) -> None:
         fixtures = session.runpytest_subprocess("--fixtures").stdout
         fixtures.fnmatch_lines(["paxos_cluster*", "*Make clusters in memory*"])

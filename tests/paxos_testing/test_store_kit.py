@@ -31,6 +31,7 @@ ONE = ServerId(1)
 VALUES = "red", "", "\0'é\n", "x" * 5000
 
 
+@pytest.mark.slow
 class TestFileStore(StoreKit[bytes]):
     """The store that comes with the library promises everything."""
 
@@ -54,6 +55,7 @@ class TestFileStore(StoreKit[bytes]):
         return patch.object(store_module, "put", side_effect=full)
 
 
+@pytest.mark.slow
 class TestJsonStore(StoreKit[str]):
     """The example of the documents, for which nothing but the kit was at hand."""
 
@@ -212,6 +214,7 @@ class TestLives:
         with pytest.raises(pytest.fail.Exception, match="refuses, it does not wait"):
             list(live(work))
 
+    @pytest.mark.slow
     def test_it_can_be_killed_at_each_call(self) -> None:
         def work(last: int) -> Iterator[str]:
             die_at_call(last)
@@ -222,6 +225,7 @@ class TestLives:
         assert list(dict.fromkeys(told)) == ["", "A", "AB"]
 
 
+@pytest.mark.slow
 def test_the_store_of_the_how_to_passes(tmp_path: Path) -> None:
     page = (ROOT / "docs" / "stores.md").read_text()
     (program,) = (it for it in re.findall(r"```python\n(.*?)```", page, re.S) if "StoreKit" in it)

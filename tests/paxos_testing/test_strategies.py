@@ -108,6 +108,7 @@ class TestNothingIsMissing:
     def test_every_event_turns_up(self, kind: type) -> None:
         assert turns_up(strategies.any_events(COLOURS), lambda it: type(it) is kind)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("kind", [Propose, Inquire, RetryTimer, HeartbeatTimer, From])
     def test_every_event_turns_up_as_one_that_comes_next(self, kind: type) -> None:
         next_events = strategies.situations(COLOURS).flatmap(
@@ -131,6 +132,7 @@ class TestNothingIsMissing:
 
         assert turns_up(strategies.situations(COLOURS), has_kind)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("what", WAYS_TO_BE)
     def test_a_server_turns_up_that(self, what: str) -> None:
         assert turns_up(strategies.servers(COLOURS), WAYS_TO_BE[what])

@@ -143,6 +143,7 @@ class TestTcp(TransportKit[bytes]):
         self.runner.run(wait())
 
 
+@pytest.mark.slow
 class TestUdp(TransportKit[bytes]):
     """The datagrams of a node, for a host that one runs oneself."""
 
@@ -401,6 +402,7 @@ def test_the_page_says_what_the_kit_does() -> None:
     assert f"{TransportKit.patience_s:.0f} s if not said" in page
 
 
+@pytest.mark.slow
 def test_the_transport_of_the_how_to_passes(tmp_path: Path) -> None:
     page = (ROOT / "docs" / "transports.md").read_text()
     (program,) = (it for it in re.findall(r"```python\n(.*?)```", page, re.S) if "Kit[" in it)

@@ -58,6 +58,7 @@ def test_a_program_runs_as_it_is_printed(name: str, program: str) -> None:
     assert done.stdout or "assert" in program
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "program"), blocks("python"), ids=lambda it: it[:20])
 def test_a_program_satisfies_the_type_checker(name: str, program: str, tmp_path: Path) -> None:
     (tmp_path / "program.py").write_text(program)
@@ -126,6 +127,7 @@ def test_a_document_is_there_and_has_something_to_say(name: str) -> None:
     assert len(text.splitlines()) > 10
 
 
+@pytest.mark.slow
 def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
     """Every page in its place, every link and every docstring in order; ``make docs`` writes it."""
     for package in "sphinx", "myst_parser", "furo":

@@ -56,6 +56,7 @@ def test_an_example_runs_and_prints_a_few_lines(name: str, tmp_path: Path) -> No
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_the_tests_of_transitions_pass(tmp_path: Path) -> None:
     test = EXAMPLES / "transition_test.py"
     done = run("-m", "pytest", "-p", "no:cacheprovider", str(test), folder=tmp_path)

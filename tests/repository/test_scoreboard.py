@@ -62,6 +62,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return house
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("clause", QUICK)
 def test_a_line_is_what_the_drivers_say_today(clause: str, model: Path) -> None:
     score = Score(MUTANTS[clause], drive(MUTANTS[clause], model))

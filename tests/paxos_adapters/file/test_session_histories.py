@@ -16,6 +16,7 @@ from tests.tools.session_histories import Broken, live
 SEEDS = range(20131017, 20131017 + 40)
 
 
+@pytest.mark.slow
 def test_sessions_hold_in_random_histories() -> None:
     seen = Counter[str]()
     for seed in SEEDS:

@@ -44,6 +44,7 @@ def test_every_receipt_survives_a_kill(tmp_path: Path) -> None:
     assert within > 0
 
 
+@pytest.mark.slow
 @STRACE
 def test_every_receipt_survives_a_power_cut(tmp_path: Path) -> None:
     seen = power_cuts(tmp_path, batches=25, images=2, seed=SEED)
@@ -67,6 +68,7 @@ def test_a_power_cut_is_felt_by_a_store_that_does_not_sync(
         power_cuts(tmp_path, batches=5, images=4, seed=SEED)
 
 
+@pytest.mark.slow
 @STRACE
 def test_a_sync_that_fails_is_final(tmp_path: Path) -> None:
     """Except when SQLite moves its log into the file: it keeps the log then, and tries again."""
@@ -113,6 +115,7 @@ def test_a_full_disk_and_one_that_is_read_only(tmp_path: Path) -> None:
     assert found in (f"{saved} found", f"{int(saved) + 1} found")
 
 
+@pytest.mark.slow
 def test_damage_is_noticed_or_without_effect(tmp_path: Path) -> None:
     seen = damage(tmp_path, step=151)
 
@@ -120,6 +123,7 @@ def test_damage_is_noticed_or_without_effect(tmp_path: Path) -> None:
     assert seen["without effect"] > 200
 
 
+@pytest.mark.slow
 def test_damage_is_felt_by_a_store_without_checksums(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

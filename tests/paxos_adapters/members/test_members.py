@@ -300,6 +300,7 @@ def test_an_artefact_replaces_nothing(files: list[Path], tmp_path: Path) -> None
     assert (tmp_path / "theirs").read_bytes() == theirs
 
 
+@pytest.mark.slow
 def test_names_are_settled_as_a_stream(tmp_path: Path) -> None:
     """Four times as many names take no more memory."""
     peaks: list[int] = []

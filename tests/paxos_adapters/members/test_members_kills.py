@@ -6,10 +6,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[3]
 STRIDE = "17"
 
 
+@pytest.mark.slow
 def test_a_change_of_members_goes_on_after_a_kill_at_any_line() -> None:
     """In a process of its own, since it forks. ``make torture`` kills at every line."""
     command = [sys.executable, "-m", "tests.tools.members_kills", "--stride", STRIDE]

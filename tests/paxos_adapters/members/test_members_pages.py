@@ -59,6 +59,7 @@ def cluster(
     return cluster
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("page", "lost", "first"),
     [("lost-server.md", [S3], [S2, S4]), ("members.md", [], [S2, S4, S5])],

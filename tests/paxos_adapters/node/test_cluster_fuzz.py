@@ -15,7 +15,10 @@ from tests.tools.cluster_fuzz import Broken, Plan, attack
 SEED = 20131017
 MISSING = cluster_fuzz.why_not()
 
-pytestmark = pytest.mark.skipif(MISSING is not None, reason=f"no attack: {MISSING}")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(MISSING is not None, reason=f"no attack: {MISSING}"),
+]
 
 
 def attacked(plan: Plan, folder: Path) -> Counter[str]:

@@ -16,6 +16,8 @@ from tests.tools import cluster_torture, lossy_network
 from tests.tools.cluster_torture import NODES, Broken, Cluster, Plan, torture
 from tests.tools.lossy_network import Loopback
 
+pytestmark = pytest.mark.slow
+
 SEED = 20131017
 QUICK = 0.05, 0.4
 

@@ -125,6 +125,7 @@ def test_they_agree(tmp_path: Path) -> None:
     runs(run())
 
 
+@pytest.mark.slow
 def test_reading_names_that_nobody_wrote_leaves_nothing(tmp_path: Path) -> None:
     """Neither on the disks nor in the memory of any server."""
 

@@ -591,6 +591,7 @@ class TestBounds:
         rig.registers.receive("c", From(OTHER, Accept(B12, bytes(6))))
         assert rig.registers.dropped.total() == 1
 
+    @pytest.mark.slow
     def test_the_real_bounds_hold_names_that_are_merely_prepared(self) -> None:
         disk = FastDisk()
         rig, most = Rig(disk=disk), 0

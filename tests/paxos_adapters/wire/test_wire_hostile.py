@@ -24,6 +24,7 @@ SEED = 20131017
 
 @pytest.mark.parametrize("way", WAYS)
 def test_whatever_the_bytes_nothing_but_hostile_is_raised(way: str) -> None:
+    """So few that ``make fuzz`` is worth its minutes, and enough to meet every reason."""
     seen = fuzz(way, 120_000 if way == "authenticated" else 20_000, SEED)
 
     met = {reason for reason in Reason if seen[reason.name]}
