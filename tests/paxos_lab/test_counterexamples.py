@@ -88,7 +88,16 @@ def test_the_lectures_split_votes() -> None:
     ]
 
 
-@pytest.mark.parametrize(("name", "crashes"), [it for it in ALL if it[0] != "first-value-only"])
+@pytest.mark.parametrize(
+    ("name", "crashes"),
+    [
+        pytest.param(
+            *it, marks=[pytest.mark.slow] if it[0] in ("lowest-taken", "reply-before-save") else []
+        )
+        for it in ALL
+        if it[0] != "first-value-only"
+    ],
+)
 def test_no_event_can_be_spared(name: str, crashes: int) -> None:
     it = example(name, crashes)
     for place in range(len(it.run)):

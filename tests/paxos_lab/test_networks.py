@@ -280,7 +280,7 @@ class TestLiveness:
     @pytest.mark.parametrize(
         "network",
         slow_but_for(
-            ONE_OF_EACH.__contains__,
+            QUORUM_LOSS[:1].__contains__,
             [it for it in (*QUORUM_LOSS, *CONSTRAINED) if it not in HUB_LEADS],
         ),
         ids=lambda it: it.summary,

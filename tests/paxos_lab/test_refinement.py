@@ -251,7 +251,7 @@ def test_a_reader_that_takes_what_is_accepted_for_chosen() -> None:
 @pytest.mark.parametrize(
     ("name", "wrong"),
     [
-        ("lowest-taken", NOT_ALLOWED),
+        pytest.param("lowest-taken", NOT_ALLOWED, marks=pytest.mark.slow),
         ("own-value-kept", NOT_ALLOWED),
         ("promise-forgotten", "maxBal[1] must be 1.1"),
     ],

@@ -398,7 +398,7 @@ class TestShrinking:
 class TestSweep:
     """Many lives, on any executor."""
 
-    @pytest.fixture(params=["threads", "processes", "dask"])
+    @pytest.fixture(params=["threads", "processes", pytest.param("dask", marks=pytest.mark.slow)])
     def executor(self, request: pytest.FixtureRequest) -> Iterator[Executor]:
         if request.param == "threads":
             with ThreadPoolExecutor(2) as threads:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from paxos_adapters.codecs import JSON, RAW, TEXT, Json, JsonValue, Raw, Text
 from paxos_testing import CodecKit
 from tests.paxos_testing.faulty_codecs import KITS
-from tests.support.kits import failures, run_pytest, tests_of
+from tests.support.kits import every_test_of, failures, run_pytest
 
 ROOT = Path(__file__).parents[2]
 
@@ -113,7 +113,7 @@ CAUGHT = {
 """For each lying codec, the tests of the kit that fail it, and why they say they do."""
 
 
-EVERY_TEST = tests_of(CodecKit)
+EVERY_TEST = every_test_of(CodecKit)
 
 
 def named(tests: Iterable[str]) -> list[str]:

@@ -169,6 +169,7 @@ class TestAFailure:
 class TestASession:
     """The plugin keeps out of the way."""
 
+    @pytest.mark.slow
     def test_passes_without_a_word(self, session: pytest.Pytester) -> None:
         session.makepyfile(PASSING)
 

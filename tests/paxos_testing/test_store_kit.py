@@ -24,7 +24,7 @@ from paxos_testing import StoreKit, crashing, stores
 from paxos_testing.corruption import damages
 from paxos_testing.crashing import die_at_call, live
 from tests.paxos_testing.faulty_stores import KITS
-from tests.support.kits import failures, run_pytest, tests_of
+from tests.support.kits import every_test_of, failures, run_pytest
 
 ROOT = Path(__file__).parents[2]
 ONE = ServerId(1)
@@ -144,7 +144,7 @@ CAUGHT = {
 """For each lying store, the tests of the kit that fail it, and why they say they do."""
 
 
-EVERY_TEST = tests_of(StoreKit)
+EVERY_TEST = every_test_of(StoreKit)
 
 
 def named(tests: Iterable[str]) -> list[str]:

@@ -27,7 +27,7 @@ from paxos_adapters.wire.body import encode_batch, encode_message
 from paxos_testing import Deliver, TransportKit, traffic, transports
 from tests.paxos_testing.faulty_transports import KITS
 from tests.support.free_ports import free_ports
-from tests.support.kits import failures, run_pytest, tests_of
+from tests.support.kits import every_test_of, failures, run_pytest
 
 ROOT = Path(__file__).parents[2]
 IDS = [ServerId(number) for number in (1, 2, 3)]
@@ -227,7 +227,7 @@ def frame(message: Message[bytes]) -> bytes:
 
 # --- liars --------------------------------------------------------------------------------------
 
-EVERY_TEST = tests_of(TransportKit)
+EVERY_TEST = every_test_of(TransportKit)
 WHOLE_SERVERS = {
     "test_three_servers_decide",
     "test_rivals_decide_on_one_value",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -39,9 +40,15 @@ ORDER = [
 ]
 
 
+@cache
+def parsed(path: Path) -> ast.Module:
+    """The syntax tree of a file."""
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
 def imports(path: Path) -> Iterator[str]:
     """Every module that ``path`` imports, at any depth of its code."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -79,7 +86,7 @@ def test_arrows_point_down_only(path: Path) -> None:
 def test_the_core_reaches_for_nothing_that_changes_from_call_to_call(path: Path) -> None:
     calls = {
         node.func.id
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for node in ast.walk(parsed(path))
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
     }
 
@@ -91,7 +98,7 @@ def test_only_a_machine_opens_seals(path: Path) -> None:
     """All drivers step through it; registers, until they do; and what takes steps apart."""
     calls = {
         node.func.attr
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for node in ast.walk(parsed(path))
         # That of a lock has no argument; a seal opens with a receipt.
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.args
     }
@@ -117,7 +124,7 @@ def test_packages_import_those_below(path: Path) -> None:
 
 @pytest.mark.parametrize("path", modules(CORE, *SHELLS), ids=lambda path: path.stem)
 def test_every_file_opens_with_its_rules(path: Path) -> None:
-    assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+    assert ast.get_docstring(parsed(path))
 
 
 ROOT = CORE.parent
@@ -132,7 +139,7 @@ PROGRAMS = [
 @pytest.mark.parametrize("path", PROGRAMS, ids=lambda path: path.stem)
 def test_no_text_depends_on_the_locale(path: Path) -> None:
     """Whatever reads or writes text says its encoding: files, pipes, and what a child prints."""
-    for call in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for call in ast.walk(parsed(path)):
         if isinstance(call, ast.Call) and is_text(call):
             said = any(keyword.arg == "encoding" for keyword in call.keywords)
             assert said, f"{path.name}:{call.lineno} names no encoding"

@@ -18,7 +18,7 @@ from typing import TypedDict
 
 import pytest
 
-from tests.repository.test_purity import ADAPTERS, CORE, SHELLS, modules
+from tests.repository.test_purity import ADAPTERS, CORE, SHELLS, modules, parsed
 
 LINES = 50
 PARAMETERS = 7
@@ -84,7 +84,7 @@ def functions(path: Path) -> Iterator[tuple[str, ast.FunctionDef | ast.AsyncFunc
                 yield f"{place(path)}::{name}", child
             yield from walk(child, name)
 
-    yield from walk(ast.parse(path.read_text(encoding="utf-8")), "")
+    yield from walk(parsed(path), "")
 
 
 def lines_of(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
@@ -135,7 +135,7 @@ def arrows() -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     for path in modules(*SHELLS):
         targets = found.setdefault(place(path.parent), set())
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in ast.walk(parsed(path)):
             if isinstance(node, ast.ImportFrom) and node.module is not None:
                 inner = [folder_of(f"{node.module}.{it.name}") for it in node.names]
                 targets |= {it or folder_of(node.module) or "" for it in inner}
@@ -146,7 +146,7 @@ def arrows() -> dict[str, set[str]]:
 
 def plain_imports(path: Path) -> Iterator[str]:
     """What ``import module`` names."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 
-def tests_of(kit: type[object]) -> set[str]:
+def every_test_of(kit: type[object]) -> set[str]:
     """The names of a kit's tests."""
     return {name for name in dir(kit) if name.startswith("test_")}
 

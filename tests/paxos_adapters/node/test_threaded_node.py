@@ -98,10 +98,25 @@ def when_asked(node: ThreadedNode[str], questions: int, act: Callable[[], object
 
 
 @pytest.fixture
-def interrupts() -> Iterator[None]:
-    """A process that was started in the background may ignore them."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
+def interrupt() -> Iterator[Callable[[], None]]:
+    """Interrupts the main thread, once.
+
+    A signal that comes right before a wait is only seen after it. So it is sent until it is seen.
+    """
+    seen, main = threading.Event(), threading.main_thread().ident
+    assert main is not None
+
+    def stop(*_: object) -> None:
+        if not seen.is_set():
+            seen.set()
+            raise KeyboardInterrupt
+
+    def send() -> None:
+        while not seen.wait(0.05):
+            signal.pthread_kill(main, signal.SIGINT)
+
+    before = signal.signal(signal.SIGINT, stop)
+    yield send
     signal.signal(signal.SIGINT, before)
 
 
@@ -281,11 +296,10 @@ class TestTheEnd:
                 cluster.stop(one)
                 assert all(it.result(60) for it in asking)
 
-    @pytest.mark.usefixtures("interrupts")
-    def test_to_interrupt_ends_the_wait_and_not_the_node(self, cluster: Cluster) -> None:
-        one, main = cluster.start(ONE), threading.main_thread().ident
-        assert main is not None
-        interrupt = partial(signal.pthread_kill, main, signal.SIGINT)
+    def test_to_interrupt_ends_the_wait_and_not_the_node(
+        self, cluster: Cluster, interrupt: Callable[[], None]
+    ) -> None:
+        one = cluster.start(ONE)
         with ThreadPoolExecutor(1) as threads:
             interrupting = threads.submit(when_asked, one, 1, interrupt)
             with pytest.raises(KeyboardInterrupt) as stopped:

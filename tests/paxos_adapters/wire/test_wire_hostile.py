@@ -16,13 +16,14 @@ from paxos_adapters.wire.body import decode_body, decode_messages
 from paxos_adapters.wire.bounds import MAX_MESSAGES, WINDOW
 from paxos_adapters.wire.fragments import MAX_PARTS
 from paxos_adapters.wire.frame import BODY_BYTES, HEADER_BYTES, LAYOUT, TAG_BYTES, Header
+from tests.support.slow import slow_but_for
 from tests.support.wires import BEAT, ONE, TWO, End
 from tests.tools.fuzz import WAYS, fuzz
 
 SEED = 20131017
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", slow_but_for(lambda way: way != "signed", WAYS))
 def test_whatever_the_bytes_nothing_but_hostile_is_raised(way: str) -> None:
     """So few that ``make fuzz`` is worth its minutes, and enough to meet every reason."""
     seen = fuzz(way, 120_000 if way == "authenticated" else 20_000, SEED)
