@@ -286,7 +286,7 @@ def answered(system: System) -> list[int]:
     ("clients", "duplicates", "states"),
     [
         (1, False, 265),
-        (2, False, 16_668),
+        pytest.param(2, False, 16_668, marks=pytest.mark.slow),
         (1, True, 634),
         pytest.param(2, True, 42_805, marks=pytest.mark.slow),
     ],

@@ -55,6 +55,14 @@ ALL = [
 ]
 
 
+SLOW = "lowest-taken", "reply-before-save"
+
+
+def parameters(*every: tuple[str, int]) -> list[object]:
+    """Those with the walk of a second are slow."""
+    return [pytest.param(*it, marks=[pytest.mark.slow] if it[0] in SLOW else []) for it in every]
+
+
 def drawn(it: Counterexample) -> str:
     names = lanes(it.scope)
     rows = space_time(tuple(names), history(it), width=7, names=names)
@@ -89,14 +97,7 @@ def test_the_lectures_split_votes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "crashes"),
-    [
-        pytest.param(
-            *it, marks=[pytest.mark.slow] if it[0] in ("lowest-taken", "reply-before-save") else []
-        )
-        for it in ALL
-        if it[0] != "first-value-only"
-    ],
+    ("name", "crashes"), parameters(*[it for it in ALL if it[0] != "first-value-only"])
 )
 def test_no_event_can_be_spared(name: str, crashes: int) -> None:
     it = example(name, crashes)
@@ -106,7 +107,7 @@ def test_no_event_can_be_spared(name: str, crashes: int) -> None:
         assert not run or not it.machine.breaks(it.rule)(run[-1].after)
 
 
-@pytest.mark.parametrize(("name", "crashes"), ALL)
+@pytest.mark.parametrize(("name", "crashes"), parameters(*ALL))
 def test_every_act_follows_from_the_one_before(name: str, crashes: int) -> None:
     it = example(name, crashes)
 
@@ -155,7 +156,7 @@ def test_the_names_of_all_kinds_of_processes() -> None:
 # --- recordings ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("name", "crashes"), ALL)
+@pytest.mark.parametrize(("name", "crashes"), parameters(*ALL))
 def test_a_recording_plays_the_same_run_again(name: str, crashes: int, tmp_path: Path) -> None:
     it, path = example(name, crashes), tmp_path / "run.jsonl"
     write(path, it)

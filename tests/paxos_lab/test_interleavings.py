@@ -238,6 +238,7 @@ def test_acceptors_change_places_only_if_they_count_alike() -> None:
 # --- the machine --------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_crash_comes_at_rest_and_between_the_save_and_the_sending() -> None:
     machine = Interleavings(Scope(acceptors=2, proposers=1, crashes=1, reduced=False))
     (start,) = machine.start()

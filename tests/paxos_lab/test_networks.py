@@ -57,6 +57,8 @@ CONSTRAINED = [constrained(hub, leader) for hub, leader in permutations(FIVE, 2)
 CHAINED = [chained(middle) for middle in THREE]
 PLACEMENTS = [*QUORUM_LOSS, *CONSTRAINED, *CHAINED]
 ONE_OF_EACH = [QUORUM_LOSS[0], CONSTRAINED[0], CHAINED[0]]
+FEW = slow_but_for(ONE_OF_EACH.__contains__, PLACEMENTS)
+"""All of them; those but for one of each network are slow together."""
 HUB_LEADS = [quorum_loss(S5), constrained(S4, S5), *(constrained(S5, it) for it in FIVE[:4])]
 NOTHING, PROPOSE, READ = range(3)
 PAIRS = [*combinations(THREE, 2)]
@@ -211,7 +213,7 @@ def who(network: Network, asked: tuple[int, ...]) -> frozenset[ServerId]:
 class TestLinks:
     """What becomes of the links in a life."""
 
-    @pytest.mark.parametrize("network", PLACEMENTS, ids=lambda it: it.summary)
+    @pytest.mark.parametrize("network", FEW, ids=lambda it: it.summary)
     def test_nothing_passes_a_link_that_is_gone(self, network: Network) -> None:
         setup = all_ask(from_the_start(network), Faults(partitions=3))
         heard = mended = 0
@@ -249,7 +251,7 @@ class TestLinks:
             simulate(seed, named) for seed in range(20)
         ]
 
-    @pytest.mark.parametrize("network", PLACEMENTS, ids=lambda it: it.summary)
+    @pytest.mark.parametrize("network", FEW, ids=lambda it: it.summary)
     def test_whole_servers_do_the_same(self, network: Network) -> None:
         setup = evolve(all_ask(network, Faults()), liveness=False)
         for seed in range(5):
@@ -261,9 +263,7 @@ class TestLiveness:
     """Who can be answered is, in time: always, or if some rule of the election is kept."""
 
     @pytest.mark.parametrize("protocol", [PAXOS, ALWAYS_YIELDING], ids=lambda it: it.name)
-    @pytest.mark.parametrize(
-        "network", slow_but_for(ONE_OF_EACH.__contains__, PLACEMENTS), ids=lambda it: it.summary
-    )
+    @pytest.mark.parametrize("network", FEW, ids=lambda it: it.summary)
     def test_holds_in_all_three(self, network: Network, protocol: Protocol) -> None:
         """Whoever claims the floor has a quorum. No wake-up of others is needed."""
         for it in (network, from_the_start(network)):

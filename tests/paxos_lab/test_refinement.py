@@ -96,7 +96,12 @@ def test_every_step_is_one_action_of_each_module(scope: Scope, states: int, step
 @pytest.mark.parametrize(
     ("scope", "states", "steps"),
     [
-        (Scope(acceptors=2, proposers=1, ballots=2, crashes=1), 8_501, 46_353),
+        pytest.param(
+            Scope(acceptors=2, proposers=1, ballots=2, crashes=1),
+            8_501,
+            46_353,
+            marks=pytest.mark.slow,
+        ),
         (Scope(acceptors=1, proposers=1, ballots=3, crashes=2), 6_012, 23_897),
     ],
 )

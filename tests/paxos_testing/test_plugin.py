@@ -118,6 +118,7 @@ class TestAFailure:
             ],
         )
 
+    @pytest.mark.slow
     def test_is_reported_as_the_documents_show(self, session: pytest.Pytester) -> None:
         session.makepyfile(test_colours=IN_THE_DOCUMENTS)
         page = (ROOT / "docs" / "testing.md").read_text()
