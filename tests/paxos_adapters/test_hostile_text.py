@@ -262,6 +262,7 @@ def test_commands_print_in_one_way() -> None:
 class TestPrintable:
     """The one function."""
 
+    @pytest.mark.slow
     def test_everything_that_unicode_does_not_call_printable_is_escaped(self) -> None:
         for number in range(sys.maxunicode + 1):
             shown = printable(chr(number))

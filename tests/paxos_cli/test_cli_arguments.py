@@ -229,7 +229,9 @@ def test_no_file_gets_the_number_of_a_standard_stream(folder: Path) -> None:
         assert subprocess.run(["sh", "-c", command], check=False).returncode >= 3, closed
 
 
-@pytest.mark.parametrize("closed", ["0<&-", "1>&-", "2>&-", "0<&- 1>&- 2>&-"])
+@pytest.mark.parametrize(
+    "closed", slow_but_for("1>&-".__eq__, ["0<&-", "1>&-", "2>&-", "0<&- 1>&- 2>&-"])
+)
 def test_closed_streams_are_no_traceback(folder: Path, closed: str) -> None:
     command = f"{' '.join(PAXOS)} inspect n1.db {closed}"
     ended = subprocess.run(["sh", "-c", command], cwd=folder, capture_output=True, check=False)

@@ -144,6 +144,7 @@ class TestFailure:
         assert lecture.out.isascii()
         assert lecture.err == ""
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("protocol", PROTOCOLS)
     def test_no_protocol_ends_in_a_traceback(
         self, lecture: Lecture, monkeypatch: pytest.MonkeyPatch, protocol: str

@@ -122,6 +122,7 @@ def test_an_act_that_is_impossible_is_passed_over() -> None:
     assert replay(it.machine, [impossible, it.run[0].act]) == it.run[:1]
 
 
+@pytest.mark.slow
 def test_a_picture_shows_every_event_and_each_choice() -> None:
     it = example("reply-before-save", 1)
     shown = history(it)

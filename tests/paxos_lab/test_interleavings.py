@@ -31,8 +31,11 @@ from paxos_lab.rules import (
     SAVED,
     UNDISTURBED,
 )
+from tests.support.slow import slow_but_for
 
 NAMED = {it.name: it for it in (PAXOS, *LECTURE, *BROKEN)}
+CRASHING = "reply-before-save", "round-reused"
+"""Flaws that only a crash brings out."""
 MEMBERS = [ServerId(number) for number in (1, 2, 3)]
 
 
@@ -192,6 +195,7 @@ def test_the_reductions_lose_nothing(scope: Scope) -> None:
     assert outcomes(scope) == outcomes(evolve(scope, reduced=False))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scope", SMALL, ids=lambda it: f"{it.protocol.name}-{it.proposers}")
 def test_the_reductions_spare_most_of_the_walk(scope: Scope) -> None:
     plain = explore(Interleavings(evolve(scope, reduced=False)))
@@ -200,11 +204,15 @@ def test_the_reductions_spare_most_of_the_walk(scope: Scope) -> None:
 
 
 @pytest.mark.parametrize("rule", [AGREEMENT, KEPT, SAVED, REPORTED])
-@pytest.mark.parametrize("protocol", BROKEN, ids=lambda it: it.name)
+@pytest.mark.parametrize(
+    "protocol",
+    slow_but_for(lambda it: it.name not in CRASHING, BROKEN),
+    ids=lambda it: it.name,
+)
 def test_a_rule_is_broken_with_the_reductions_if_and_only_if_it_is_without(
     protocol: Protocol, rule: str
 ) -> None:
-    crashes = int(protocol.name in ("reply-before-save", "round-reused"))
+    crashes = int(protocol.name in CRASHING)
     scope = Scope(acceptors=2, proposers=1, ballots=2, crashes=crashes, protocol=protocol)
     plain = Interleavings(evolve(scope, reduced=False))
     without = explore(plain, always={rule: lambda state: not plain.breaks(rule)(state)})

@@ -39,26 +39,11 @@ STATES = {
 }
 
 
-SLOW = (
-    "2 openings, a save, a backup",
-    "{1,2,3} to {1,2,4}, files 1, 2",
-    "{1} to {1,2,4}, two ballots, file 1",
-    "acknowledged before durable",
-    "an unread old file joins",
-    "reopened after it was settled",
-    "settled again",
-)
-"""How the titles of those begin that take a second or more."""
-
-
 def small(*cases: Case) -> list[object]:
-    return [
-        pytest.param(it, id=it.title, marks=[pytest.mark.slow] if it.title.startswith(SLOW) else [])
-        for it in cases
-        if it.size == SMALL
-    ]
+    return [pytest.param(it, id=it.title) for it in cases if it.size == SMALL]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", small(*SESSIONS, *REGISTRATION, *MEMBERS))
 def test_the_rules_hold_in_every_state(case: Case) -> None:
     found = case.run()
@@ -67,6 +52,7 @@ def test_the_rules_hold_in_every_state(case: Case) -> None:
     assert found.states == STATES[case.title]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", small(*SESSIONS_BROKEN, *REGISTRATION_BROKEN, *MEMBERS_BROKEN))
 def test_a_broken_variant_is_caught(case: Case) -> None:
     found = case.run()

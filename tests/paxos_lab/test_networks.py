@@ -231,6 +231,7 @@ class TestLinks:
         assert simulate(0, all_ask(from_the_start(quorum_loss(S1)))).met[Fault.CUT_OFF]
         assert not simulate(0, all_ask(everywhere(FIVE))).met[Fault.CUT_OFF]
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("gone_by", [0, 30, FAULTY_TICKS])
     def test_each_life_draws_when_they_go(self, gone_by: int) -> None:
         setup = all_ask(evolve(constrained(S1, S5), gone_by=gone_by))
@@ -271,12 +272,14 @@ class TestLiveness:
             assert done.failure is None
             assert done.decided > 10
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("network", [*CHAINED, *HUB_LEADS], ids=lambda it: it.summary)
     def test_whoever_claims_if_the_highest_has_a_quorum(self, network: Network) -> None:
         """In a line everybody has one, in a star the hub."""
         done = sweep(range(40), all_ask(from_the_start(network), Faults(), NEITHER))
         assert done.failure is None
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         "network",
         slow_but_for(

@@ -220,6 +220,7 @@ class TestRepetition:
         assert [forgetful.live(seed) for seed in range(30)] == lives
         assert forgetful.table.taken < mindful.table.taken
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("name", ["paxos", *PROTOCOLS])
     def test_whole_servers_do_the_same(self, name: str) -> None:
         """The table of steps, which looks at parts of servers, is held against the servers."""
@@ -526,6 +527,7 @@ def test_a_protocol_that_raises_names_its_life() -> None:
 class TestTable:
     """Steps that are looked up."""
 
+    @pytest.mark.slow
     def test_few_are_taken(self) -> None:
         simulator = Simulator(Setup())
         for seed in range(400):

@@ -141,6 +141,7 @@ SETTINGS = [  # servers, readers at each, pause, delay, within how many seconds
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("size", "readers", "pause_s", "delay_s", "bound_s"), SETTINGS)
 def test_a_proposer_beside_readers_is_done_within_a_bound(
     size: int, readers: int, pause_s: float, delay_s: float, bound_s: float

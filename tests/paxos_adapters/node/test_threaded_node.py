@@ -331,6 +331,7 @@ class TestTheEnd:
         _, ending = os.waitpid(child, 0)
         assert os.waitstatus_to_exitcode(ending) == 7
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         "ends",
         [
