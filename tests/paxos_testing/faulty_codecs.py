@@ -165,7 +165,6 @@ def _kit(codec: type[Honest]) -> type[Caught]:
     return type(f"{codec.__name__}Kit", (Caught,), {"codec": codec, "__module__": __name__})
 
 
-KITS: dict[str, type[Caught]] = {
-    codec.__name__: _kit(codec) for codec in (Honest, *Honest.__subclasses__())
-}
+CODECS: list[type[Honest]] = [Honest, *Honest.__subclasses__()]
+KITS: dict[str, type[Caught]] = {codec.__name__: _kit(codec) for codec in CODECS}
 globals().update({kit.__name__: kit for kit in KITS.values()})  # a second process imports them

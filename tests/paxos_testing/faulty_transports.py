@@ -359,7 +359,10 @@ def _kit(kind: type[Post]) -> type[Caught]:
     return type(f"{kind.__name__}Kit", (Caught,), {"kind": kind})
 
 
-KITS: dict[str, type[Caught]] = {
-    kind.__name__: _kit(kind)
-    for kind in (Post, *Post.__subclasses__(), IsNotBelievedAgain, LocksWhileItDelivers)
-}
+KINDS: list[type[Post]] = [
+    Post,
+    *Post.__subclasses__(),
+    IsNotBelievedAgain,
+    LocksWhileItDelivers,
+]
+KITS: dict[str, type[Caught]] = {kind.__name__: _kit(kind) for kind in KINDS}

@@ -14,9 +14,9 @@ import re
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TypedDict
 
 import pytest
+from attrs import frozen
 
 from tests.repository.test_purity import ADAPTERS, CORE, SHELLS, modules, parsed
 
@@ -47,7 +47,8 @@ PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 PROGRAMS = modules(CORE, *SHELLS)
 
 
-class Listed(TypedDict):
+@frozen
+class Listed:
     """What breaks a bound today."""
 
     lines: list[str]
@@ -56,8 +57,8 @@ class Listed(TypedDict):
     words: dict[str, list[str]]
 
 
-LISTED: Listed = tomllib.loads(  # type: ignore[assignment]
-    Path(__file__).with_name("structure.toml").read_text(encoding="utf-8")
+LISTED = Listed(
+    **tomllib.loads(Path(__file__).with_name("structure.toml").read_text(encoding="utf-8"))
 )
 
 
@@ -105,7 +106,7 @@ def test_functions_fit_on_a_screen() -> None:
         if lines_of(function) > LINES
     ]
 
-    assert sorted(long) == sorted(LISTED["lines"])
+    assert sorted(long) == sorted(LISTED.lines)
 
 
 def test_functions_take_few_parameters() -> None:
@@ -116,7 +117,7 @@ def test_functions_take_few_parameters() -> None:
         if parameters_of(function) > PARAMETERS
     ]
 
-    assert sorted(many) == sorted(LISTED["parameters"])
+    assert sorted(many) == sorted(LISTED.parameters)
 
 
 # --- circles ------------------------------------------------------------------------------------
@@ -175,7 +176,7 @@ def circles(graph: dict[str, set[str]]) -> list[list[str]]:
 
 
 def test_no_folder_imports_what_imports_it() -> None:
-    assert circles(arrows()) == LISTED["circles"]
+    assert circles(arrows()) == LISTED.circles
 
 
 def test_a_circle_is_found() -> None:
@@ -199,9 +200,9 @@ def test_words_of_the_field(word: str) -> None:
         if pattern.search(" ".join(path.read_text(encoding="utf-8").split()))
     ]
 
-    assert sorted(found) == sorted(LISTED["words"].get(word, []))
+    assert sorted(found) == sorted(LISTED.words.get(word, []))
 
 
 def test_the_list_names_only_words_that_are_looked_for() -> None:
-    assert LISTED["words"].keys() <= WORDS.keys()
-    assert all(LISTED["words"].values())
+    assert LISTED.words.keys() <= WORDS.keys()
+    assert all(LISTED.words.values())

@@ -38,7 +38,7 @@ def call(
         redirect_stderr(err),
     ):
         code = app.run([str(word) for word in words])
-    return Ended(words, code, _text(out), _text(err))
+    return Ended([*map(str, words)], code, _text(out), _text(err))
 
 
 def execute(

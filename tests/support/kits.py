@@ -44,9 +44,7 @@ def _call(it: object, method: str) -> None:
 
 def _told(error: BaseException) -> str:
     """What it says, with all that hypothesis has found."""
-    inner: tuple[BaseException, ...] = ()
-    if isinstance(error, BaseExceptionGroup):
-        inner = error.exceptions
+    inner: Iterable[BaseException] = getattr(error, "exceptions", ())  # of a group
     return "\n".join([f"{type(error).__name__}: {error}", *map(_told, inner)])
 
 

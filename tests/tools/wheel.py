@@ -93,8 +93,8 @@ def look_into(wheel: Path) -> None:
     requires: list[str] = metadata.get_all("Requires-Dist", [])
     always = {line.split(">")[0].strip() for line in requires if "extra ==" not in line}
     expect("the unconditional dependencies", always, {"attrs"})
-    page: str = metadata.get_payload()
-    expect("links of the first page that an index cannot follow", dead_links(page), set())
+    page = metadata.get_payload()
+    expect("links of the first page that an index cannot follow", dead_links(f"{page}"), set())
 
 
 def dead_links(page: str) -> set[str]:
