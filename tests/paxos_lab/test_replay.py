@@ -62,8 +62,8 @@ from paxos_lab.record.examples import write
 from paxos_lab.record.replayer import Disk
 from paxos_lab.simulate import Setup, play
 from paxos_lab.simulate import record as simulated
-from tests.paxos_adapters.node.test_node import free_addresses
 from tests.support import S1, S2, S3, S4, S5, THREE, ballot
+from tests.support.free_ports import free_addresses
 from tests.support.recordings import Lines, driven, forge, lines
 
 LECTURE = {it.protocol.name: it.protocol for it in SCENARIOS.values()}

@@ -26,7 +26,7 @@ from paxos_adapters.wire import TooLarge
 from paxos_adapters.wire.body import encode_batch, encode_message
 from paxos_testing import Deliver, TransportKit, traffic, transports
 from tests.paxos_testing.faulty_transports import KITS
-from tests.support.free_ports import free_ports
+from tests.support.free_ports import free_addresses
 from tests.support.kits import every_test_of, failures, run_pytest
 
 ROOT = Path(__file__).parents[2]
@@ -108,11 +108,6 @@ class TestThreads(TransportKit[str]):
         thread.join()
 
 
-def free_addresses(kind: int = socket.SOCK_STREAM) -> dict[ServerId, tuple[str, int]]:
-    """Where nobody listens."""
-    return {me: ("127.0.0.1", port) for me, port in zip(IDS, free_ports(kind), strict=False)}
-
-
 class TestTcp(TransportKit[bytes]):
     """The example of the documents, for which nothing but the kit was at hand."""
 
@@ -121,7 +116,7 @@ class TestTcp(TransportKit[bytes]):
     errors = UnknownServer, TooLarge
 
     def setup_method(self) -> None:
-        self.runner, self.addresses = asyncio.Runner(), free_addresses()
+        self.runner, self.addresses = asyncio.Runner(), free_addresses(len(IDS), socket.SOCK_STREAM)
 
     def teardown_method(self) -> None:
         self.runner.close()
@@ -152,7 +147,7 @@ class TestUdp(TransportKit[bytes]):
     errors = (UnknownServer,)
 
     def setup_method(self) -> None:
-        self.runner, self.addresses = asyncio.Runner(), free_addresses(socket.SOCK_DGRAM)
+        self.runner, self.addresses = asyncio.Runner(), free_addresses(len(IDS))
         self.folder = TemporaryDirectory()
         for me in IDS:
             FileStore.create(
@@ -191,7 +186,7 @@ def test_the_example_refuses_bytes_that_are_no_messages() -> None:
     heard: list[tuple[ServerId, Message[bytes]]] = []
 
     async def run() -> None:
-        addresses = free_addresses()
+        addresses = free_addresses(len(IDS), socket.SOCK_STREAM)
         one = TcpTransport(
             IDS[0], addresses, lambda sender, message: heard.append((sender, message))
         )

@@ -12,6 +12,8 @@ import random
 import socket
 from collections.abc import Iterator
 
+from paxos import ServerId
+
 LOWEST, HIGHEST = 10_000, 32_000
 
 _leases: list[socket.socket] = []
@@ -42,3 +44,9 @@ def free_ports(kind: int = socket.SOCK_DGRAM) -> Iterator[int]:
         else:
             _leases.append(lease)
             yield port
+
+
+def free_addresses(count: int, kind: int = socket.SOCK_DGRAM) -> dict[ServerId, tuple[str, int]]:
+    """Where servers 1 to ``count`` can listen, on loopback."""
+    members = map(ServerId, range(1, count + 1))
+    return {me: ("127.0.0.1", port) for me, port in zip(members, free_ports(kind), strict=False)}

@@ -11,7 +11,8 @@ from paxos import QuorumSystem, ServerId, flexible, majority
 from paxos_adapters.codecs import TEXT
 from paxos_adapters.file import FileStore
 from paxos_adapters.node import Node, OutcomeUnknown
-from tests.paxos_adapters.node.test_node import QUICK, free_addresses, runs
+from tests.paxos_adapters.node.test_node import QUICK, runs
+from tests.support.free_ports import free_addresses
 from tests.support.member_files import OLD, S1, S2, S3, S4, S5
 
 FIVE = majority([S1, S2, S3, S4, S5])

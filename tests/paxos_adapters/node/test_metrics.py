@@ -19,7 +19,7 @@ from paxos_adapters.file import FileStore
 from paxos_adapters.node import Node, OutcomeUnknown
 from paxos_adapters.node.metrics import observe
 from paxos_adapters.udp.endpoint import Address
-from tests.paxos_adapters.node.test_node import free_addresses
+from tests.support.free_ports import free_addresses
 
 S1, S2 = ServerId(1), ServerId(2)
 Key = tuple[str, str | None]

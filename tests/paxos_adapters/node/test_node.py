@@ -40,15 +40,10 @@ from paxos_adapters.udp import mesh, peer
 from paxos_adapters.udp.endpoint import Address, Endpoint, SocketAddress
 from paxos_adapters.wire import Authenticated, Key, Keyring, Protection, TooLarge
 from paxos_cli.health import warnings
-from tests.support.free_ports import free_ports
+from tests.support.free_ports import free_addresses
 
 IDS = [ServerId(number) for number in range(1, 6)]
 QUICK = Timeouts(retry_min_s=0.02, retry_max_s=0.5, heartbeat_s=0.02)
-
-
-def free_addresses(count: int) -> dict[ServerId, Address]:
-    """Where nobody listens."""
-    return {me: ("127.0.0.1", port) for me, port in zip(IDS[:count], free_ports(), strict=False)}
 
 
 class Cluster:

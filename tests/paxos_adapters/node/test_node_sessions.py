@@ -17,7 +17,8 @@ from paxos_adapters.node import DatagramTransport, Found, NetworkConfig, OlderCo
 from paxos_adapters.node.status import Descent
 from paxos_adapters.udp import mesh
 from paxos_adapters.wire import Reason
-from tests.paxos_adapters.node.test_node import Cluster, free_addresses, runs
+from tests.paxos_adapters.node.test_node import Cluster, runs
+from tests.support.free_ports import free_addresses
 
 IDS = ONE, TWO, THREE = ServerId(1), ServerId(2), ServerId(3)
 

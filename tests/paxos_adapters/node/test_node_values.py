@@ -29,7 +29,8 @@ from paxos_adapters.ports import Codec
 from paxos_adapters.udp.endpoint import Address
 from paxos_adapters.wire import TooLarge
 from paxos_lab.record import Recorder, replay
-from tests.paxos_adapters.node.test_node import IDS, QUICK, free_addresses
+from tests.paxos_adapters.node.test_node import IDS, QUICK
+from tests.support.free_ports import free_addresses
 from tests.support.recordings import lines
 
 V = TypeVar("V")

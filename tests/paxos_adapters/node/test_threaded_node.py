@@ -36,7 +36,8 @@ from paxos_adapters.node import (
 from paxos_adapters.timeouts import Timeouts
 from paxos_adapters.udp.endpoint import AddressError
 from paxos_adapters.wire import TooLarge
-from tests.paxos_adapters.node.test_node import IDS, QUICK, free_addresses
+from tests.paxos_adapters.node.test_node import IDS, QUICK
+from tests.support.free_ports import free_addresses
 
 ONE, TWO = IDS[:2]
 SLOW = Timeouts(retry_min_s=60, retry_max_s=60)

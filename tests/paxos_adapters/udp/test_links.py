@@ -28,7 +28,7 @@ from paxos_adapters.udp import links
 from paxos_adapters.udp.links import Link
 from paxos_adapters.udp.mesh import Mesh
 from paxos_adapters.udp.registration import Registration
-from tests.paxos_adapters.node.test_node import free_addresses
+from tests.support.free_ports import free_addresses
 
 B = Ballot(1, ServerId(2))
 VALUE = bytes(6)

@@ -40,8 +40,8 @@ from paxos_adapters.wire import (
 )
 from paxos_adapters.wire.fragments import MAX_PARTS
 from paxos_adapters.wire.frame import LAYOUT, TAG_BYTES, Header
-from tests.paxos_adapters.node.test_node import free_addresses
 from tests.support import UNBROKEN
+from tests.support.free_ports import free_addresses
 
 ME, PEER = ServerId(1), ServerId(2)
 MEMBERS = majority([ME, PEER])
