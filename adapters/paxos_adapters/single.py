@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeAlias
 
-from paxos import Message, ServerId, server
+from paxos import AfterSave, Message, ServerId, server
 from paxos.ballot import V
 from paxos.proposer import ClientRequest
 from paxos.server import ServerTimer
@@ -64,6 +64,12 @@ SingleProcess: TypeAlias = Process[
     Effect[Message[V], ServerTimer, server.Report[V]],
 ]
 """A server of one decision, as a driver holds it."""
+
+
+SingleStep: TypeAlias = AfterSave[
+    server.Record[V], Effect[Message[V], ServerTimer, server.Report[V]]
+]
+"""A step of one decision that waits for its record."""
 
 
 def members(state: server.Server[V]) -> tuple[ServerId, ...]:

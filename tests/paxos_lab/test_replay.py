@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
 from textwrap import dedent
@@ -431,21 +432,23 @@ def test_registers_tell_of_each_name(tmp_path: Path) -> None:
     with Recorder(tmp_path / "run", codec=RAW, runtime="test") as recorder:
         own: list[tuple[str, server.Event[bytes]]] = []
 
-        def perform(name: str, effect: server.Effect[bytes]) -> None:
-            if isinstance(effect, Broadcast | To):
-                own.append((name, From(S1, effect.message)))
+        def receive(name: str, event: server.Event[bytes]) -> None:
+            perform((name, effect) for effect in registers.receive(name, event))
 
-        registers = Registers(
-            S1, majority([S1]), load=lambda _: Saved(()), perform=perform, observer=recorder
-        )
+        def perform(effects: Iterable[tuple[str, server.Effect[bytes]]]) -> None:
+            for name, effect in effects:
+                if isinstance(effect, Broadcast | To):
+                    own.append((name, From(S1, effect.message)))
+
+        registers = Registers(S1, majority([S1]), load=lambda _: Saved(()), observer=recorder)
         for name in ("a", "b"):
-            registers.receive(name, Propose(name.encode()))
+            receive(name, Propose(name.encode()))
         for _ in range(4):
             waiting = registers.take()
             entries = registers.entries(waiting)
-            registers.saved(waiting, Saved(tuple(it for _, it in entries)))
+            perform(registers.saved(waiting, Saved(tuple(it for _, it in entries))))
             while own:
-                registers.receive(*own.pop(0))
+                receive(*own.pop(0))
 
     found = replay(tmp_path / "run")
 
@@ -460,10 +463,6 @@ def test_registers_tell_of_each_name(tmp_path: Path) -> None:
         assert reason.value == name
 
 
-def ignore(name: str, effect: server.Effect[bytes]) -> None:
-    """There is nobody to send it to."""
-
-
 def test_registers_that_leave_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Their promises are saved first, for which no step waits; asked again, they are loaded."""
     monkeypatch.setattr(registers_module, "CACHE_SIZE", 1)
@@ -474,7 +473,7 @@ def test_registers_that_leave_the_memory(tmp_path: Path, monkeypatch: pytest.Mon
         return Saved((disk[name],) if name in disk else ())
 
     with Recorder(tmp_path / "run", codec=RAW, runtime="test") as recorder:
-        registers = Registers(S1, THREE, load=load, perform=ignore, observer=recorder)
+        registers = Registers(S1, THREE, load=load, observer=recorder)
         for name in ("a", "b", "c", "a"):
             registers.receive(name, From(S2, Prepare(ballot("1.2"))))
             for _ in range(2):
@@ -495,9 +494,7 @@ def test_registers_that_leave_the_memory(tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_registers_tell_of_a_broken_protocol(tmp_path: Path) -> None:
     with Recorder(tmp_path / "run", codec=RAW, runtime="test") as recorder:
-        registers = Registers(
-            S1, THREE, load=lambda _: Saved(()), perform=ignore, observer=recorder
-        )
+        registers = Registers(S1, THREE, load=lambda _: Saved(()), observer=recorder)
         registers.receive("a", From(S2, Chosen(ballot("1.2"), b"red")))
         with pytest.raises(AgreementBroken):
             registers.receive("a", From(S3, Chosen(ballot("1.3"), b"blue")))

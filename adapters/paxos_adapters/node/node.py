@@ -176,7 +176,6 @@ class Node(Generic[V]):
             self.me,
             self.quorum,
             load=self.file.load,
-            perform=self._perform,
             observer=self._observer,
         )
         self._registers.reserved(self.file.save([self._registers.block()]))
@@ -392,7 +391,9 @@ class Node(Generic[V]):
         has_answered = False
         while (self._events or self._reports) and self._is_at_work:
             while self._events:
-                self._registers.receive(*self._events.popleft())
+                name, event = self._events.popleft()
+                for effect in self._registers.receive(name, event):
+                    self._perform(name, effect)
             while self._reports:
                 name, report = self._reports.popleft()
                 self._questions.answer(name, report)
@@ -457,5 +458,6 @@ class Node(Generic[V]):
             self._stop(saved)
         elif self._stopped is None:
             self._mesh.on_committed(sessions)
-            self._registers.saved(waiting, saved)
+            for name, effect in self._registers.saved(waiting, saved):
+                self._perform(name, effect)
             self._turn()

@@ -1,10 +1,9 @@
 """Many decisions on one server: named registers that are written once.
 
-- Each name is a ``Server`` of its own. An event steps it, and what it says leaves at once, or waits
-  for its record. Whoever drives takes what waits, saves it in one commit, and says so. Beside the
-  host, this is where a running server opens seals.
-- Steps go on while a save is under way. What they say rests on records of their own, and a save
-  that fails stops everything, so nothing that was not saved is ever heard of.
+- Each name is a process of its own. An event steps it, and what it says is returned at once, or
+  waits for its record. The node takes what waits, saves it in one commit, and gets the rest.
+- Steps go on while a save is in progress. What they say rests on records of their own, and a save
+  that fails stops everything, so nothing that was not saved is ever sent.
 - Rounds are reserved in blocks, for all names together: a round of the block may be used, and may
   be promised, as if that had been saved. After a restart this server's rounds begin above the
   block, and it promises nothing below: a promise that was not saved itself is kept all the same.
@@ -25,9 +24,9 @@ from __future__ import annotations
 
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Sequence
-from typing import TypeAlias, TypeVar
+from typing import TypeAlias
 
-from attrs import define
+from attrs import define, evolve
 
 from paxos import (
     NO_BALLOT,
@@ -41,14 +40,12 @@ from paxos import (
     MaxRound,
     Message,
     Nack,
-    Outbound,
     Prepare,
     Query,
     QuorumSystem,
     Saved,
     ServerId,
     To,
-    acceptor,
     server,
 )
 from paxos.proposer import Accepting, Preparing
@@ -57,7 +54,7 @@ from paxos_adapters.file.reserved_rounds import RESERVED, reserved, with_reserva
 from paxos_adapters.limits import MAX_WAITING, MAX_WAITING_BYTES
 from paxos_adapters.machine import Process
 from paxos_adapters.ports import Place
-from paxos_adapters.single import SingleObserver, SingleProcess
+from paxos_adapters.single import Single, SingleObserver, SingleProcess, SingleStep, single
 
 BLOCK_ROUNDS = 1_000
 MAX_AHEAD = 1 << 40
@@ -79,24 +76,34 @@ TOO_SLOW, TOO_FAR = "waiting for the disk", "rounds out of reach"
 NOTHING = Acceptor[bytes]()
 """What is durable for a name that nothing was saved for."""
 
-M = TypeVar("M")
+Effects: TypeAlias = tuple[server.Effect[bytes], ...]
 Entry: TypeAlias = tuple[str, server.Record[bytes]]
-Waiting: TypeAlias = tuple[str, AfterSave[server.Record[bytes], server.Effect[bytes]]]
+Named: TypeAlias = tuple[str, server.Effect[bytes]]
+Waiting: TypeAlias = tuple[str, server.Record[bytes]]
+"""A step that waits: its name, and the record that it waits for."""
 
 
 @define
 class Register:
-    """One name in memory: its state, what is durable of its own, and how many steps wait.
+    """One name in memory: its process, whose disk is the acceptor that was saved of its own.
 
-    One that is ``leaving`` has its promise saved by itself, so that it can be dropped.
+    One that is ``evicting`` has its promise saved by itself, so that it can be dropped.
     ``size_bytes`` is that of the values that it holds.
     """
 
-    state: server.Server[bytes]
-    durable: Acceptor[bytes]
-    waiting: int = 0
-    leaving: bool = False
+    process: SingleProcess[bytes]
+    evicting: bool = False
     size_bytes: int = 0
+
+    @property
+    def state(self) -> server.Server[bytes]:
+        """The state after the last step."""
+        return self.process.state
+
+    @property
+    def durable(self) -> Acceptor[bytes]:
+        """What was saved of its own."""
+        return _acceptor(self.process.disk)
 
     @property
     def is_at_work(self) -> bool:
@@ -108,13 +115,13 @@ class Register:
         """Whether nothing is known of the name, and nothing is under way."""
         accepted, learner = self.state.acceptor.accepted, self.state.learner
         is_known = accepted is not None or learner.choice is not None or bool(learner.tallies)
-        return not (is_known or self.waiting or self.is_at_work)
+        return not (is_known or self.process.waiting or self.is_at_work)
 
 
 class Registers:
     """The registers of the server ``me``.
 
-    ``load`` brings what was saved for a name; ``perform`` is called with each effect that is free.
+    ``load`` brings what was saved for a name. What may leave is returned.
     """
 
     def __init__(
@@ -123,7 +130,6 @@ class Registers:
         quorum: QuorumSystem,
         *,
         load: Callable[[str], Saved[server.Record[bytes]]],
-        perform: Callable[[str, server.Effect[bytes]], None],
         observer: SingleObserver[bytes] | None = None,
     ) -> None:
         """Rounds begin above those that were reserved before; a new block must be saved first.
@@ -133,11 +139,12 @@ class Registers:
         self.me = me
         self.quorum = quorum
         self._load = load
-        self._perform = perform
+        machine: Single[bytes] = single()
+        self._machine = evolve(machine, fold=_acceptor_alone)
         self._observer = observer
         self._open: OrderedDict[str, Register] = OrderedDict()
         self._waiting: list[Waiting] = []
-        self._waiting_bytes = self._bytes = self._leaving = 0
+        self._waiting_bytes = self._bytes = self._evicting = 0
         self._block = self._floor = self._ceiling = reserved(load(RESERVED).records)
         self._promised = with_reservation((Acceptor[bytes](),), self._block)[0].promised
         self._full, self._full_bytes = CACHE_SIZE + CACHE_SLACK, CACHE_BYTES + CACHE_SLACK_BYTES
@@ -178,62 +185,62 @@ class Registers:
             self._open.move_to_end(name)
         return register
 
-    def receive(self, name: str, event: server.Event[bytes]) -> None:
-        """Take one event. Raises Busy and InvariantError, and what loading raises.
+    def receive(self, name: str, event: server.Event[bytes]) -> Effects:
+        """Take one event; what may leave. Raises Busy and InvariantError, and what loading raises.
 
         A message is dropped, and counted in ``dropped``, while there is no room for what it brings,
         or if its rounds are beyond their bound.
         """
         if type(event) is From:
             if type(event.message) is Query:
-                self._tell(name, event.sender, event.message)
-                return
+                return self._answer(name, event.sender, event.message)
             if type(event.message) is Answer and name not in self._open:
-                return
+                return ()
             if (reason := self._refusal(name, event.message)) is not None:
                 self.dropped[reason] += 1
-                return
+                return ()
         register = self.of(name)
-        before = register.state
-        try:
-            register.state, outbound = server.receive(before, event)
-        except InvariantError as broken:
-            if self._observer is not None:
-                self._observer.failed(Place(self.me, name), event, broken)
-            raise
-        if _holds_other(register.state, before):
-            self._weigh(register)
+        effects = self._step(name, register, event)
         if type(event) is From and type(event.message) is Nack:
             self._floor = max(self._floor, event.message.promised.round)
-        waits = type(outbound) is AfterSave and not self._is_durable(register, outbound.record)
-        if self._observer is not None:
-            waiting = (outbound,) if type(outbound) is AfterSave and waits else ()
-            after = Process(register.state, (register.durable,), waiting)
-            at_rest: SingleProcess[bytes] = Process(before, (register.durable,))
-            self._observer.stepped(Place(self.me, name), event, at_rest, after)
-        if type(outbound) is AfterSave and waits:
-            self._wait(name, register, outbound)
-            return
-        for effect in _released(outbound):
-            self._perform(name, effect)
         if type(event) is From and type(event.message) is Answer and register.is_blank:
             self._drop(name, register)
         if self._bytes > self._full_bytes:
             self._make_room()
+        return effects
 
-    def _tell(self, name: str, reader: ServerId, query: Query) -> None:
+    def _step(self, name: str, register: Register, event: server.Event[bytes]) -> Effects:
+        before = register.process
+        try:
+            after, effects = self._machine.take(before, event)
+        except InvariantError as broken:
+            if self._observer is not None:
+                self._observer.failed(Place(self.me, name), event, broken)
+            raise
+        if len(after.waiting) > len(before.waiting):
+            *earlier, step = after.waiting
+            if self._stands_for(register, step.record):
+                after = Process(after.state, after.disk, tuple(earlier))
+                effects = self._free(after.state, step)
+            else:
+                self._wait(name, step.record)
+        register.process = after
+        if _holds_other(after.state, before.state):
+            self._weigh(register)
+        if self._observer is not None:
+            self._observer.stepped(Place(self.me, name), event, before, after)
+        return effects
+
+    def _answer(self, name: str, reader: ServerId, query: Query) -> Effects:
         """Answer a query: the choice, if it is known, or what is durable."""
         if reader not in self.quorum.members:
-            return
+            return ()
         register = self._open.get(name)
         choice = None if register is None else register.state.learner.choice
         if choice is not None:
-            self._perform(name, To(reader, choice.chosen))
-            return
+            return (To(reader, choice.chosen),)
         durable = _acceptor(self._load(name).records) if register is None else register.durable
-        _, outbound = acceptor.receive(durable, query)
-        for answer in _released(outbound):
-            self._perform(name, To(reader, answer))
+        return (To(reader, Answer(query.id, durable.accepted)),)
 
     def _refusal(self, name: str, message: Message[bytes]) -> str | None:
         """What ``message`` is dropped for; None if it is to be taken."""
@@ -257,16 +264,16 @@ class Registers:
         self._bytes += size_bytes - register.size_bytes
         register.size_bytes = size_bytes
 
-    def _wait(
-        self,
-        name: str,
-        register: Register,
-        outbound: AfterSave[server.Record[bytes], server.Effect[bytes]],
-    ) -> None:
-        register.waiting += 1
-        self._waiting.append((name, outbound))
-        if type(outbound.record) is Acceptor and outbound.record.accepted is not None:
-            self._waiting_bytes += len(outbound.record.accepted.value)
+    def _free(self, state: server.Server[bytes], step: SingleStep[bytes]) -> Effects:
+        """What a step says whose record the block stands for: it is as good as on the disk."""
+        process: SingleProcess[bytes] = Process(state, (step.record,), (step,))
+        _, effects = self._machine.saved(process, Saved(()))
+        return effects
+
+    def _wait(self, name: str, record: server.Record[bytes]) -> None:
+        self._waiting.append((name, record))
+        if type(record) is Acceptor and record.accepted is not None:
+            self._waiting_bytes += len(record.accepted.value)
 
     def take(self) -> Sequence[Waiting]:
         """What waits for a save now; it has to be saved and handed back, in this order."""
@@ -277,10 +284,10 @@ class Registers:
         """What must be saved so that ``waiting`` can leave."""
         entries: list[Entry] = []
         highest = 0
-        for name, outbound in waiting:
-            needed = _round_of(self._open[name], outbound.record)
+        for name, record in waiting:
+            needed = _round_of(self._open[name], record)
             if needed is None:
-                entries.append((name, outbound.record))
+                entries.append((name, record))
             else:
                 highest = max(highest, needed)
         return [*entries, self.block(highest)] if highest > self._ceiling else entries
@@ -289,39 +296,41 @@ class Registers:
         """What makes a new block of rounds safe, from ``highest`` on."""
         return RESERVED, MaxRound(max(highest, self._ceiling) + BLOCK_ROUNDS)
 
-    def saved(self, waiting: Sequence[Waiting], receipt: Saved[server.Record[bytes]]) -> None:
-        """Let out what waited, now that ``receipt`` says that its entries are durable.
+    def saved(
+        self, waiting: Sequence[Waiting], receipt: Saved[server.Record[bytes]]
+    ) -> list[Named]:
+        """What may leave of all that waited, now that ``receipt`` covers its entries.
 
-        Raises NotSaved if it does not say so.
+        Raises NotSaved if it does not.
         """
         self.reserved(receipt)
-        for name, outbound in waiting:
-            register, record = self._open[name], outbound.record
-            register.waiting -= 1
-            if self._is_durable(register, record):
-                free = outbound.release(Saved((record,)))
+        freed: list[Named] = []
+        for name, record in waiting:
+            register = self._open[name]
+            process = register.process
+            if self._stands_for(register, record):
+                step, *later = process.waiting
+                register.process = Process(process.state, process.disk, tuple(later))
+                effects = self._free(process.state, step)
             else:
-                free = outbound.release(receipt)
-                if type(record) is Acceptor:
-                    register.durable = record
-            if register.leaving and not register.waiting:
-                register.leaving = False
-                self._leaving -= 1
+                register.process, effects = self._machine.saved(process, receipt, 1)
+            if register.evicting and not register.process.waiting:
+                register.evicting = False
+                self._evicting -= 1
                 self._drop(name, register)
-            if self._observer is not None and free:
-                process: SingleProcess[bytes] = Process(register.state, (register.durable,))
-                self._observer.saved(Place(self.me, name), process, (record,), 1)
-            for effect in free:
-                self._perform(name, effect)
+            if self._observer is not None and effects:
+                self._observer.saved(Place(self.me, name), register.process, (record,), 1)
+            freed.extend((name, effect) for effect in effects)
         self._full, self._full_bytes = CACHE_SIZE + CACHE_SLACK, CACHE_BYTES + CACHE_SLACK_BYTES
         self._make_room()
+        return freed
 
     def reserved(self, receipt: Saved[server.Record[bytes]]) -> None:
         """Use the rounds of the blocks that ``receipt`` speaks of."""
         self._ceiling = max(self._ceiling, reserved(receipt.records))
 
-    def _is_durable(self, register: Register, record: server.Record[bytes]) -> bool:
-        """Whether the record, or what stands for it, is durable already."""
+    def _stands_for(self, register: Register, record: server.Record[bytes]) -> bool:
+        """Whether the block stands for the record, or it was saved by a step before."""
         needed = _round_of(register, record)
         return record is register.durable or (needed is not None and needed <= self._ceiling)
 
@@ -333,7 +342,7 @@ class Registers:
         state = server.start(self.me, self.quorum, known)
         if self._observer is not None:
             self._observer.started(Place(self.me, name), self.quorum, Process(state, known))
-        return Register(state, durable)
+        return Register(Process(state, (durable,)))
 
     def _make_room(self) -> None:
         """Drop what was not used for longest, and is neither at work nor unsaved.
@@ -341,24 +350,31 @@ class Registers:
         What has to be saved before leaves with a save. If there is too little, it is not looked for
         again until there is much more, or a save has ended.
         """
-        count, size_bytes = len(self._open) - self._leaving, self._bytes
+        count, size_bytes = len(self._open) - self._evicting, self._bytes
         if count <= self._full and size_bytes <= self._full_bytes:
             return
         *older, _ = self._open.items()
         for name, register in older:
             if (count <= CACHE_SIZE and size_bytes <= CACHE_BYTES) or self._is_slow:
                 break
-            if register.leaving:
+            if register.evicting:
                 size_bytes -= register.size_bytes
-            elif not register.waiting and not register.is_at_work:
+            elif not register.process.waiting and not register.is_at_work:
                 count -= 1
                 size_bytes -= register.size_bytes
                 if not self._drop(name, register):
-                    register.leaving = True
-                    self._leaving += 1
-                    self._wait(name, register, AfterSave(register.state.acceptor, ()))
+                    self._evict(name, register)
         self._full = max(CACHE_SIZE, count) + CACHE_SLACK
         self._full_bytes = max(CACHE_BYTES, size_bytes) + CACHE_SLACK_BYTES
+
+    def _evict(self, name: str, register: Register) -> None:
+        """Save the promise by itself; the register is dropped after that."""
+        process, record = register.process, register.state.acceptor
+        step: SingleStep[bytes] = AfterSave(record, ())
+        register.process = Process(process.state, process.disk, (*process.waiting, step))
+        register.evicting = True
+        self._evicting += 1
+        self._wait(name, record)
 
     def _drop(self, name: str, register: Register) -> bool:
         """Drop the register if it is idle. False, if its promise must be saved before."""
@@ -373,11 +389,11 @@ class Registers:
         return is_saved
 
 
-def _released(outbound: Outbound[server.Record[bytes], M]) -> tuple[M, ...]:
-    """What may leave, of a step whose record is durable already."""
-    if type(outbound) is AfterSave:
-        return outbound.release(Saved((outbound.record,)))
-    return outbound.messages
+def _acceptor_alone(
+    disk: tuple[server.Record[bytes], ...], record: server.Record[bytes]
+) -> tuple[server.Record[bytes], ...]:
+    """Rounds are reserved for all names together: of a name, only its acceptor is kept."""
+    return (record,) if type(record) is Acceptor else disk
 
 
 def _acceptor(records: Iterable[server.Record[bytes]]) -> Acceptor[bytes]:
@@ -403,4 +419,4 @@ def _round_of(register: Register, record: server.Record[bytes]) -> int | None:
     if type(record) is MaxRound:
         return record.round
     is_promise = record.accepted is register.durable.accepted
-    return record.promised.round if is_promise and not register.leaving else None
+    return record.promised.round if is_promise and not register.evicting else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from random import Random
 
 import pytest
@@ -53,6 +54,7 @@ from paxos_adapters.node.registers import (
     TOO_SLOW,
     Entry,
     Registers,
+    Waiting,
 )
 
 ME, OTHER, THIRD = map(ServerId, (1, 2, 3))
@@ -84,22 +86,21 @@ class Rig:
     def __init__(self, quorum: QuorumSystem = THREE, disk: Disk | None = None) -> None:
         self.disk = disk or Disk()
         self.performed: list[tuple[str, Effect]] = []
-        self.registers = Registers(
-            ME,
-            quorum,
-            load=self.disk.load,
-            perform=self.perform,
-        )
+        self.registers = Registers(ME, quorum, load=self.disk.load)
 
-    def perform(self, name: str, effect: Effect) -> None:
-        self.performed.append((name, effect))
+    def receive(self, name: str, event: server.Event[bytes]) -> None:
+        effects = self.registers.receive(name, event)
+        self.performed += [(name, effect) for effect in effects]
+
+    def saved(self, waiting: Sequence[Waiting], receipt: Saved[server.Record[bytes]]) -> None:
+        self.performed += self.registers.saved(waiting, receipt)
 
     def reserve(self) -> None:
         self.registers.reserved(self.disk.save([self.registers.block()]))
 
     def flush(self) -> None:
         waiting = self.registers.take()
-        self.registers.saved(waiting, self.disk.save(self.registers.entries(waiting)))
+        self.saved(waiting, self.disk.save(self.registers.entries(waiting)))
 
     def said(self) -> list[tuple[str, Effect]]:
         said, self.performed = self.performed, []
@@ -108,7 +109,7 @@ class Rig:
 
 def test_an_answer_waits_for_its_record() -> None:
     rig = Rig()
-    rig.registers.receive("a", From(OTHER, Accept(B12, b"red")))
+    rig.receive("a", From(OTHER, Accept(B12, b"red")))
     assert rig.said() == []
     rig.flush()
     assert rig.said() == [("a", To(OTHER, Accepted(B12, b"red")))]
@@ -117,15 +118,15 @@ def test_an_answer_waits_for_its_record() -> None:
 
 def test_a_repeated_answer_waits_as_long_as_the_first_and_no_longer() -> None:
     rig = Rig()
-    rig.registers.receive("a", From(OTHER, Accept(B12, b"red")))
+    rig.receive("a", From(OTHER, Accept(B12, b"red")))
     waiting = rig.registers.take()
-    rig.registers.receive("a", From(OTHER, Accept(B12, b"red")))
+    rig.receive("a", From(OTHER, Accept(B12, b"red")))
     assert rig.said() == []
-    rig.registers.saved(waiting, rig.disk.save(rig.registers.entries(waiting)))
+    rig.saved(waiting, rig.disk.save(rig.registers.entries(waiting)))
     rig.flush()
     accepted = ("a", To(OTHER, Accepted(B12, b"red")))
     assert rig.said() == [accepted, accepted]
-    rig.registers.receive("a", From(OTHER, Accept(B12, b"red")))
+    rig.receive("a", From(OTHER, Accept(B12, b"red")))
     assert rig.said() == [accepted]
     assert rig.registers.take() == []
 
@@ -133,12 +134,12 @@ def test_a_repeated_answer_waits_as_long_as_the_first_and_no_longer() -> None:
 def test_many_names_share_a_save() -> None:
     rig = Rig()
     for name in "abc":
-        rig.registers.receive(name, From(OTHER, Prepare(B12)))
-        rig.registers.receive(name, From(OTHER, Accept(B12, name.encode())))
+        rig.receive(name, From(OTHER, Prepare(B12)))
+        rig.receive(name, From(OTHER, Accept(B12, name.encode())))
     waiting = rig.registers.take()
     entries = rig.registers.entries(waiting)
     assert [name for name, _ in entries] == ["a", "b", "c", RESERVED]
-    rig.registers.saved(waiting, rig.disk.save(entries))
+    rig.saved(waiting, rig.disk.save(entries))
     assert [it for it in rig.said() if it[0] == "b"] == [
         ("b", To(OTHER, Promise[bytes](B12, None))),
         ("b", To(OTHER, Accepted(B12, b"b"))),
@@ -147,9 +148,9 @@ def test_many_names_share_a_save() -> None:
 
 def test_nothing_opens_without_the_receipt() -> None:
     rig = Rig()
-    rig.registers.receive("a", From(OTHER, Accept(B12, b"red")))
+    rig.receive("a", From(OTHER, Accept(B12, b"red")))
     with pytest.raises(NotSaved):
-        rig.registers.saved(rig.registers.take(), Saved(()))
+        rig.saved(rig.registers.take(), Saved(()))
     assert rig.said() == []
 
 
@@ -162,51 +163,51 @@ class TestReads:
     def test_a_query_of_an_unwritten_name_leaves_nothing(self) -> None:
         rig = Rig()
         for number in range(20_000):
-            rig.registers.receive(f"n{number}", From(OTHER, Query(READ)))
+            rig.receive(f"n{number}", From(OTHER, Query(READ)))
         nothing = To(OTHER, Answer[bytes](READ, None))
         assert rig.said() == [(f"n{number}", nothing) for number in range(20_000)]
         assert (len(rig.registers), rig.registers.take(), rig.disk.latest) == (0, [], {})
 
     def test_a_query_is_answered_from_the_disk_without_loading(self) -> None:
         rig = Rig()
-        rig.registers.receive("a", From(OTHER, Accept(B12, b"red")))
+        rig.receive("a", From(OTHER, Accept(B12, b"red")))
         rig.flush()
         again = Rig(disk=rig.disk)
-        again.registers.receive("a", From(THIRD, Query(READ)))
+        again.receive("a", From(THIRD, Query(READ)))
         assert again.said() == [("a", To(THIRD, Answer(READ, Proposal(B12, b"red"))))]
         assert len(again.registers) == 0
 
     def test_what_is_not_durable_yet_is_not_told(self) -> None:
         """Nor does the query wait for it: before that save the acceptance is no vote."""
         rig = Rig()
-        rig.registers.receive("a", From(OTHER, Accept(B12, b"red")))
+        rig.receive("a", From(OTHER, Accept(B12, b"red")))
         waiting = rig.registers.take()
-        rig.registers.receive("a", From(THIRD, Query(READ)))
+        rig.receive("a", From(THIRD, Query(READ)))
         assert rig.said() == [("a", To(THIRD, Answer[bytes](READ, None)))]
         assert rig.registers.take() == []
-        rig.registers.saved(waiting, rig.disk.save(rig.registers.entries(waiting)))
+        rig.saved(waiting, rig.disk.save(rig.registers.entries(waiting)))
         rig.said()
-        rig.registers.receive("a", From(THIRD, Query(READ)))
+        rig.receive("a", From(THIRD, Query(READ)))
         assert rig.said() == [("a", To(THIRD, Answer(READ, Proposal(B12, b"red"))))]
 
     def test_a_promise_is_not_touched(self) -> None:
         rig = Rig()
-        rig.registers.receive("a", From(OTHER, Prepare(B12)))
+        rig.receive("a", From(OTHER, Prepare(B12)))
         before = rig.registers.of("a").state
-        rig.registers.receive("a", From(THIRD, Query(READ)))
+        rig.receive("a", From(THIRD, Query(READ)))
         assert rig.registers.of("a").state is before
         assert rig.said() == [("a", To(THIRD, Answer[bytes](READ, None)))]
 
     def test_a_query_is_told_the_choice_if_it_is_known(self) -> None:
         rig = Rig()
-        rig.registers.receive("a", From(OTHER, Chosen(B12, b"red")))
+        rig.receive("a", From(OTHER, Chosen(B12, b"red")))
         rig.said()
-        rig.registers.receive("a", From(THIRD, Query(READ)))
+        rig.receive("a", From(THIRD, Query(READ)))
         assert rig.said() == [("a", To(THIRD, Chosen(B12, b"red")))]
 
     def test_a_stranger_is_told_nothing(self) -> None:
         rig = Rig()
-        rig.registers.receive("a", From(ServerId(9), Query(READ)))
+        rig.receive("a", From(ServerId(9), Query(READ)))
         assert rig.said() == []
 
     def test_a_query_is_answered_while_too_much_waits(
@@ -214,28 +215,28 @@ class TestReads:
     ) -> None:
         monkeypatch.setattr(module, "MAX_WAITING", 0)
         rig = Rig()
-        rig.registers.receive("a", From(OTHER, Query(READ)))
+        rig.receive("a", From(OTHER, Query(READ)))
         assert rig.said() == [("a", To(OTHER, Answer[bytes](READ, None)))]
 
     def test_a_read_that_finds_nothing_leaves_nothing(self) -> None:
         """Not in memory and not on the disk; late answers to it are dropped."""
         rig = Rig()
-        rig.registers.receive("a", Read(READ))
+        rig.receive("a", Read(READ))
         assert rig.registers.is_at_work("a")
         nothing = Answer[bytes](READ, None)
         for sender in (ME, OTHER):
-            rig.registers.receive("a", From(sender, nothing))
+            rig.receive("a", From(sender, nothing))
         assert ("a", Tell(NotYetChosen(READ))) in rig.said()
         for late in nothing, Answer(READ, Proposal(B12, b"red")):
-            rig.registers.receive("a", From(THIRD, late))
+            rig.receive("a", From(THIRD, late))
         assert (rig.said(), len(rig.registers), rig.registers.take()) == ([], 0, [])
         assert rig.disk.latest == {}
 
     def test_what_a_read_finds_stays_known(self) -> None:
         rig = Rig()
-        rig.registers.receive("a", Read(READ))
+        rig.receive("a", Read(READ))
         for sender in (OTHER, THIRD):
-            rig.registers.receive("a", From(sender, Answer(READ, Proposal(B12, b"red"))))
+            rig.receive("a", From(sender, Answer(READ, Proposal(B12, b"red"))))
         assert ("a", Tell(Done(B12, b"red", own=False))) in rig.said()
         assert len(rig.registers) == 1
 
@@ -243,11 +244,11 @@ class TestReads:
         """Its promise is not saved by itself, and what it has accepted may be asked for soon."""
         for request in Prepare(Ballot(2_000, OTHER)), Accept(B12, b"red"):
             rig = Rig()
-            rig.registers.receive("a", From(OTHER, request))
+            rig.receive("a", From(OTHER, request))
             rig.flush()
-            rig.registers.receive("a", Read(READ))
+            rig.receive("a", Read(READ))
             for sender in (OTHER, THIRD):
-                rig.registers.receive("a", From(sender, Answer[bytes](READ, None)))
+                rig.receive("a", From(sender, Answer[bytes](READ, None)))
             assert ("a", Tell(NotYetChosen(READ))) in rig.said()
             assert len(rig.registers) == 1
 
@@ -255,7 +256,7 @@ class TestReads:
         monkeypatch.setattr(module, "CACHE_SIZE", 0)
         monkeypatch.setattr(module, "CACHE_SLACK", 0)
         rig = Rig()
-        rig.registers.receive("a", Read(READ))
+        rig.receive("a", Read(READ))
         rig.registers.of("b")
         rig.registers.of("c")
         assert rig.registers.is_at_work("a")
@@ -267,7 +268,7 @@ class TestPromises:
     def test_within_the_block_a_promise_waits_for_nothing(self) -> None:
         rig = Rig()
         rig.reserve()
-        rig.registers.receive("a", From(OTHER, Prepare(B12)))
+        rig.receive("a", From(OTHER, Prepare(B12)))
         assert rig.said() == [("a", To(OTHER, Promise[bytes](B12, None)))]
         assert rig.registers.take() == []
 
@@ -275,7 +276,7 @@ class TestPromises:
         rig = Rig()
         rig.reserve()
         far = Ballot(5_000_000, OTHER)
-        rig.registers.receive("a", From(OTHER, Prepare(far)))
+        rig.receive("a", From(OTHER, Prepare(far)))
         assert rig.said() == []
         rig.flush()
         assert rig.said() == [("a", To(OTHER, Promise[bytes](far, None)))]
@@ -284,10 +285,10 @@ class TestPromises:
     def test_what_was_promised_is_kept_through_a_crash(self) -> None:
         rig = Rig()
         rig.reserve()
-        rig.registers.receive("a", From(OTHER, Prepare(Ballot(BLOCK_ROUNDS, OTHER))))
+        rig.receive("a", From(OTHER, Prepare(Ballot(BLOCK_ROUNDS, OTHER))))
         again = Rig(disk=rig.disk)
         again.reserve()
-        again.registers.receive("a", From(THIRD, Accept(Ballot(BLOCK_ROUNDS, ME), b"blue")))
+        again.receive("a", From(THIRD, Accept(Ballot(BLOCK_ROUNDS, ME), b"blue")))
         (refusal,) = again.said()
         above = Ballot(BLOCK_ROUNDS + 1, ServerId(0))
         assert refusal == ("a", To(THIRD, Nack(Ballot(BLOCK_ROUNDS, ME), above)))
@@ -295,22 +296,22 @@ class TestPromises:
     def test_what_was_accepted_is_kept_with_it(self) -> None:
         rig = Rig()
         rig.reserve()
-        rig.registers.receive("a", From(OTHER, Accept(B12, b"red")))
+        rig.receive("a", From(OTHER, Accept(B12, b"red")))
         rig.flush()
-        rig.registers.receive("a", From(THIRD, Prepare(Ballot(2, THIRD))))
+        rig.receive("a", From(THIRD, Prepare(Ballot(2, THIRD))))
         again = Rig(disk=rig.disk)
         far = Ballot(5_000_000, THIRD)
-        again.registers.receive("a", From(THIRD, Prepare(far)))
+        again.receive("a", From(THIRD, Prepare(far)))
         again.flush()
         assert again.said() == [("a", To(THIRD, Promise(far, Proposal(B12, b"red"))))]
 
     def test_who_is_refused_begins_above_for_all_names(self) -> None:
         rig = Rig()
         rig.reserve()
-        rig.registers.receive("a", Propose(b"red"))
-        rig.registers.receive("a", From(OTHER, Nack(Ballot(1, ME), Ballot(700, OTHER))))
+        rig.receive("a", Propose(b"red"))
+        rig.receive("a", From(OTHER, Nack(Ballot(1, ME), Ballot(700, OTHER))))
         rig.said()
-        rig.registers.receive("b", Propose(b"red"))
+        rig.receive("b", Propose(b"red"))
         assert rig.said()[0] == ("b", Broadcast(Prepare(Ballot(701, ME))))
 
 
@@ -322,14 +323,14 @@ class TestRounds:
         rig = Rig()
         rig.reserve()
         promised = Ballot(5_000_000, OTHER)
-        rig.registers.receive("a", From(OTHER, Prepare(promised)))
+        rig.receive("a", From(OTHER, Prepare(promised)))
         rig.flush()
-        rig.registers.receive("b", From(OTHER, Accept(B12, b"red")))
+        rig.receive("b", From(OTHER, Accept(B12, b"red")))
         rig.flush()
         rig.reserve()
         again = Rig(disk=rig.disk)
         rig.said()
-        again.registers.receive("a", From(THIRD, Accept(Ballot(1_500, THIRD), b"blue")))
+        again.receive("a", From(THIRD, Accept(Ballot(1_500, THIRD), b"blue")))
         again.flush()
         ((_, refusal),) = again.said()
         assert isinstance(refusal, To)
@@ -339,7 +340,7 @@ class TestRounds:
     def test_within_the_block_a_proposal_waits_for_nothing(self) -> None:
         rig = Rig()
         rig.reserve()
-        rig.registers.receive("a", Propose(b"red"))
+        rig.receive("a", Propose(b"red"))
         prepare, wake, *_ = rig.said()
         assert prepare == ("a", Broadcast(Prepare(Ballot(1, ME))))
         assert wake == ("a", SetTimer(RetryTimer(Ballot(1, ME)), 0))
@@ -347,27 +348,27 @@ class TestRounds:
 
     def test_without_a_block_it_waits_for_one(self) -> None:
         rig = Rig()
-        rig.registers.receive("a", Propose(b"red"))
+        rig.receive("a", Propose(b"red"))
         assert rig.said() == []
         waiting = rig.registers.take()
         assert rig.registers.entries(waiting) == [(RESERVED, MaxRound(1 + BLOCK_ROUNDS))]
-        rig.registers.saved(waiting, rig.disk.save(rig.registers.entries(waiting)))
+        rig.saved(waiting, rig.disk.save(rig.registers.entries(waiting)))
         assert rig.said()[0] == ("a", Broadcast(Prepare(Ballot(1, ME))))
-        rig.registers.receive("b", Propose(b"red"))
+        rig.receive("b", Propose(b"red"))
         assert rig.said()[0] == ("b", Broadcast(Prepare(Ballot(1, ME))))
 
     def test_the_receipt_for_something_else_opens_no_round(self) -> None:
         rig = Rig()
-        rig.registers.receive("a", Propose(b"red"))
+        rig.receive("a", Propose(b"red"))
         with pytest.raises(NotSaved):
-            rig.registers.saved(rig.registers.take(), Saved((MaxRound(0),)))
+            rig.saved(rig.registers.take(), Saved((MaxRound(0),)))
 
     def test_after_a_restart_rounds_begin_above_it(self) -> None:
         first = Rig()
         first.reserve()
         again = Rig(disk=first.disk)
         again.reserve()
-        again.registers.receive("a", Propose(b"red"))
+        again.receive("a", Propose(b"red"))
         assert again.said()[0] == ("a", Broadcast(Prepare(Ballot(BLOCK_ROUNDS + 2, ME))))
         assert again.disk.latest[(RESERVED, MaxRound)] == MaxRound(2 * BLOCK_ROUNDS)
 
@@ -375,8 +376,8 @@ class TestRounds:
         rig = Rig()
         rig.reserve()
         far = Ballot(5_000_000, OTHER)
-        rig.registers.receive("a", From(OTHER, Prepare(far)))
-        rig.registers.receive("a", Propose(b"red"))
+        rig.receive("a", From(OTHER, Prepare(far)))
+        rig.receive("a", Propose(b"red"))
         assert rig.said() == []
         rig.flush()
         assert rig.said()[1] == ("a", Broadcast(Prepare(Ballot(5_000_001, ME))))
@@ -387,13 +388,13 @@ class TestRounds:
         rig = Rig()
         rig.reserve()
         far = Ballot((1 << 63) - 1, OTHER)
-        rig.registers.receive("a", From(OTHER, Prepare(far)))
-        rig.registers.receive("a", From(OTHER, Accept(far, b"red")))
-        rig.registers.receive("a", From(OTHER, Nack(Ballot(1, ME), far)))
+        rig.receive("a", From(OTHER, Prepare(far)))
+        rig.receive("a", From(OTHER, Accept(far, b"red")))
+        rig.receive("a", From(OTHER, Nack(Ballot(1, ME), far)))
         assert rig.said() == []
         assert rig.registers.take() == []
         assert rig.registers.dropped == {TOO_FAR: 3}
-        rig.registers.receive("b", Propose(b"red"))
+        rig.receive("b", Propose(b"red"))
         assert rig.said()[0] == ("b", Broadcast(Prepare(Ballot(1, ME))))
 
     def test_a_round_that_a_host_has_used_is_not_used_again(self) -> None:
@@ -401,7 +402,7 @@ class TestRounds:
         disk.save([("a", MaxRound(7))])
         rig = Rig(disk=disk)
         rig.reserve()
-        rig.registers.receive("a", Propose(b"red"))
+        rig.receive("a", Propose(b"red"))
         assert rig.said()[0] == ("a", Broadcast(Prepare(Ballot(8, ME))))
 
 
@@ -409,11 +410,11 @@ def test_messages_are_dropped_while_too_much_waits(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(module, "MAX_WAITING", 3)
     rig = Rig()
     for _ in range(10):
-        rig.registers.receive("a", From(OTHER, Accept(B12, b"red")))
+        rig.receive("a", From(OTHER, Accept(B12, b"red")))
     assert rig.registers.dropped == {TOO_SLOW: 7}
     rig.flush()
     assert rig.said() == [("a", To(OTHER, Accepted(B12, b"red")))] * 3
-    rig.registers.receive("b", From(OTHER, Accept(B12, b"red")))
+    rig.receive("b", From(OTHER, Accept(B12, b"red")))
     rig.flush()
     assert len(rig.said()) == 1
 
@@ -429,14 +430,14 @@ class TestMemory:
     def test_the_least_used_is_dropped_and_loaded_again(self) -> None:
         rig = Rig()
         for name in "abcd":
-            rig.registers.receive(name, From(OTHER, Accept(B12, name.encode())))
+            rig.receive(name, From(OTHER, Accept(B12, name.encode())))
             rig.flush()
         assert len(rig.registers) == 3
         rig.said()
         rig.disk.loads.clear()
-        rig.registers.receive("d", From(OTHER, Prepare(B12)))
+        rig.receive("d", From(OTHER, Prepare(B12)))
         assert rig.disk.loads == []
-        rig.registers.receive("a", From(THIRD, Prepare(Ballot(1, ME))))
+        rig.receive("a", From(THIRD, Prepare(Ballot(1, ME))))
         assert rig.disk.loads == ["a"]
         assert rig.said()[-1][1] == To(THIRD, Nack(Ballot(1, ME), B12))
 
@@ -444,41 +445,41 @@ class TestMemory:
         rig = Rig()
         rig.reserve()
         for name in "abcd":
-            rig.registers.receive(name, From(OTHER, Prepare(B12)))
+            rig.receive(name, From(OTHER, Prepare(B12)))
         assert len(rig.said()) == len(rig.registers) == 4
         rig.flush()
         assert rig.disk.latest[("a", Acceptor)] == Acceptor[bytes](B12)
-        rig.registers.receive("e", From(OTHER, Prepare(B12)))
+        rig.receive("e", From(OTHER, Prepare(B12)))
         rig.flush()
-        rig.registers.receive("f", From(OTHER, Prepare(B12)))
+        rig.receive("f", From(OTHER, Prepare(B12)))
         assert rig.disk.loads.count("a") == 1
-        rig.registers.receive("a", From(THIRD, Accept(Ballot(1, ME), b"blue")))
+        rig.receive("a", From(THIRD, Accept(Ballot(1, ME), b"blue")))
         assert rig.disk.loads.count("a") == 2
         assert rig.said()[-1] == ("a", To(THIRD, Nack(Ballot(1, ME), B12)))
 
     def test_what_was_loaded_is_durable(self) -> None:
         rig = Rig()
-        rig.registers.receive("a", From(OTHER, Accept(B12, b"red")))
+        rig.receive("a", From(OTHER, Accept(B12, b"red")))
         rig.flush()
         again = Rig(disk=rig.disk)
-        again.registers.receive("a", From(OTHER, Accept(B12, b"red")))
+        again.receive("a", From(OTHER, Accept(B12, b"red")))
         assert again.said() == [("a", To(OTHER, Accepted(B12, b"red")))]
 
     def test_what_is_not_saved_stays(self) -> None:
         rig = Rig()
         for name in "abcdefg":
-            rig.registers.receive(name, From(OTHER, Accept(B12, b"red")))
+            rig.receive(name, From(OTHER, Accept(B12, b"red")))
         assert len(rig.registers) == 7
         rig.flush()
         assert len(rig.said()) == 7
-        rig.registers.receive("h", From(OTHER, Prepare(B12)))
+        rig.receive("h", From(OTHER, Prepare(B12)))
         assert len(rig.registers) == 3
 
     def test_what_is_at_work_stays(self) -> None:
         rig = Rig()
         rig.reserve()
         for name in "abcdefg":
-            rig.registers.receive(name, Propose(b"red"))
+            rig.receive(name, Propose(b"red"))
         assert len(rig.registers) == 7
 
     def test_what_must_be_saved_before_leaves_with_the_next_save(self) -> None:
@@ -486,16 +487,16 @@ class TestMemory:
         rig = Rig()
         rig.reserve()
         for name in "abcdefgh":
-            rig.registers.receive(name, From(OTHER, Prepare(B12)))
+            rig.receive(name, From(OTHER, Prepare(B12)))
         assert len(rig.registers) == 8
         waiting = rig.registers.take()
         assert [name for name, _ in waiting] == [*"abcde"]
-        rig.registers.saved(waiting, rig.disk.save(rig.registers.entries(waiting)))
+        rig.saved(waiting, rig.disk.save(rig.registers.entries(waiting)))
         assert len(rig.registers) == 3
 
     def test_a_promise_has_no_bytes_of_values(self) -> None:
         rig = Rig()
-        rig.registers.receive("a", From(OTHER, Prepare(B12)))
+        rig.receive("a", From(OTHER, Prepare(B12)))
         assert (len(rig.registers), rig.registers.size_bytes) == (1, 0)
 
     def test_what_is_large_is_dropped_though_there_are_few(
@@ -505,10 +506,10 @@ class TestMemory:
         monkeypatch.setattr(module, "CACHE_SLACK_BYTES", 2)
         rig = Rig()
         for name, size in ("a", 4), ("b", 4), ("c", 4):
-            rig.registers.receive(name, From(OTHER, Accept(B12, bytes(size))))
+            rig.receive(name, From(OTHER, Accept(B12, bytes(size))))
             rig.flush()
         assert (len(rig.registers), rig.registers.size_bytes) == (3, 12)
-        rig.registers.receive("c", From(OTHER, Chosen(B12, bytes(4))))
+        rig.receive("c", From(OTHER, Chosen(B12, bytes(4))))
         assert (len(rig.registers), rig.registers.size_bytes) == (1, 8)
         assert rig.registers.of("a").state.acceptor.accepted == Proposal(B12, bytes(4))
         assert rig.registers.size_bytes == 12
@@ -521,9 +522,9 @@ class TestBounds:
         monkeypatch.setattr(module, "MAX_NAMES", 3)
         rig = Rig()
         for name in "abcda":
-            rig.registers.receive(name, From(OTHER, Accept(B12, b"red")))
+            rig.receive(name, From(OTHER, Accept(B12, b"red")))
         assert rig.registers.dropped == {TOO_MANY: 1}
-        rig.registers.receive("e", Propose(b"red"))
+        rig.receive("e", Propose(b"red"))
         assert len(rig.registers) == 4, "what the program asks for is taken"
         assert len(rig.registers.take()) == 5
 
@@ -531,13 +532,13 @@ class TestBounds:
         monkeypatch.setattr(module, "MAX_BYTES", 10)
         rig = Rig()
         rig.reserve()
-        rig.registers.receive("w", Propose(b"red"))
+        rig.receive("w", Propose(b"red"))
         for name in "abc":
-            rig.registers.receive(name, From(OTHER, Accept(B12, bytes(6))))
+            rig.receive(name, From(OTHER, Accept(B12, bytes(6))))
         assert rig.registers.dropped == {TOO_LARGE: 1}
-        rig.registers.receive("a", From(OTHER, Chosen(B12, bytes(6))))
+        rig.receive("a", From(OTHER, Chosen(B12, bytes(6))))
         assert rig.registers.dropped == {TOO_LARGE: 2}
-        rig.registers.receive("w", From(OTHER, Chosen(B12, bytes(6))))
+        rig.receive("w", From(OTHER, Chosen(B12, bytes(6))))
         assert rig.said()[-1] == ("w", Tell(Done(B12, bytes(6), own=False))), (
             "what is at work goes on"
         )
@@ -546,10 +547,10 @@ class TestBounds:
         monkeypatch.setattr(module, "MAX_WAITING_BYTES", 10)
         rig = Rig()
         for name in "abc":
-            rig.registers.receive(name, From(OTHER, Accept(B12, bytes(6))))
+            rig.receive(name, From(OTHER, Accept(B12, bytes(6))))
         assert rig.registers.dropped == {TOO_SLOW: 1}
         rig.flush()
-        rig.registers.receive("c", From(OTHER, Accept(B12, bytes(6))))
+        rig.receive("c", From(OTHER, Accept(B12, bytes(6))))
         assert rig.registers.dropped == {TOO_SLOW: 1}
 
     def test_what_would_leave_waits_no_more_than_all_else(
@@ -566,12 +567,12 @@ class TestBounds:
         rig = Rig()
         rig.reserve()
         for name in range(40):
-            rig.registers.receive(f"{name}", From(OTHER, Prepare(B12)))
+            rig.receive(f"{name}", From(OTHER, Prepare(B12)))
         assert len(rig.registers) == 7
         assert rig.registers.dropped == {TOO_SLOW: 33}
         waiting = rig.registers.take()
         assert len(waiting) == 2
-        rig.registers.saved(waiting, rig.disk.save(rig.registers.entries(waiting)))
+        rig.saved(waiting, rig.disk.save(rig.registers.entries(waiting)))
         assert len(rig.registers) == 5
 
     @pytest.mark.parametrize(
@@ -585,10 +586,10 @@ class TestBounds:
             monkeypatch.setattr(module, bound, most)
         rig = Rig()
         for name in "abc":
-            rig.registers.receive(name, From(OTHER, Accept(B12, bytes(6))))
+            rig.receive(name, From(OTHER, Accept(B12, bytes(6))))
         assert rig.registers.dropped.total() == 1
         rig.flush()
-        rig.registers.receive("c", From(OTHER, Accept(B12, bytes(6))))
+        rig.receive("c", From(OTHER, Accept(B12, bytes(6))))
         assert rig.registers.dropped.total() == 1
 
     @pytest.mark.slow
@@ -597,7 +598,7 @@ class TestBounds:
         rig, most = Rig(disk=disk), 0
         rig.reserve()
         for number in range(60_000):
-            rig.registers.receive(f"{number}", From(OTHER, Prepare(B12)))
+            rig.receive(f"{number}", From(OTHER, Prepare(B12)))
             rig.performed.clear()
             most = max(most, len(rig.registers))
             if not number % 256:
@@ -609,7 +610,7 @@ class TestBounds:
         disk, value = FastDisk(), bytes(60_000)
         rig, most = Rig(disk=disk), 0
         for number in range(11_000):
-            rig.registers.receive(f"{number}", From(OTHER, Accept(B12, value)))
+            rig.receive(f"{number}", From(OTHER, Accept(B12, value)))
             rig.performed.clear()
             most = max(most, rig.registers.size_bytes)
             if not number % 64:
@@ -647,7 +648,7 @@ def test_names_decide_apart_whatever_is_saved_when(asks: list[str], seed: int) -
         if queue and chance.random() < 0.5:
             name, event = queue.popleft()
             if not isinstance(event, Propose) or not rig.registers.of(name).is_at_work:
-                rig.registers.receive(name, event)
+                rig.receive(name, event)
         else:
             rig.flush()
         for name, effect in rig.said():
@@ -670,18 +671,22 @@ class Cluster:
         self.known: dict[str, set[bytes]] = {}
         self.registers = {me: self.start(me) for me in sorted(THREE.members)}
 
-    def start(self, me: ServerId) -> Registers:
-        def perform(name: str, effect: Effect) -> None:
-            if isinstance(effect, Broadcast):
-                self.flying += [(it, name, From(me, effect.message)) for it in THREE.members]
-            elif isinstance(effect, To):
-                self.flying.append((effect.receiver, name, From(me, effect.message)))
-            elif isinstance(effect, SetTimer):
-                self.flying.append((me, name, effect.timer))
-            elif isinstance(effect.report, Done):
-                self.known.setdefault(name, set()).add(effect.report.value)
+    def perform(self, me: ServerId, name: str, effect: Effect) -> None:
+        if isinstance(effect, Broadcast):
+            self.flying += [(it, name, From(me, effect.message)) for it in THREE.members]
+        elif isinstance(effect, To):
+            self.flying.append((effect.receiver, name, From(me, effect.message)))
+        elif isinstance(effect, SetTimer):
+            self.flying.append((me, name, effect.timer))
+        elif isinstance(effect.report, Done):
+            self.known.setdefault(name, set()).add(effect.report.value)
 
-        registers = Registers(me, THREE, load=self.disks[me].load, perform=perform)
+    def receive(self, me: ServerId, name: str, event: server.Event[bytes]) -> None:
+        for effect in self.registers[me].receive(name, event):
+            self.perform(me, name, effect)
+
+    def start(self, me: ServerId) -> Registers:
+        registers = Registers(me, THREE, load=self.disks[me].load)
         registers.reserved(self.disks[me].save([registers.block()]))
         return registers
 
@@ -693,16 +698,18 @@ class Cluster:
         elif what < 0.1:
             name = self.chance.choice("abc")
             if not registers.of(name).is_at_work:
-                registers.receive(name, Propose(f"{name}{number}".encode()))
+                self.receive(me, name, Propose(f"{name}{number}".encode()))
         elif what < 0.35:
             waiting = registers.take()
-            registers.saved(waiting, self.disks[me].save(registers.entries(waiting)))
+            receipt = self.disks[me].save(registers.entries(waiting))
+            for name, effect in registers.saved(waiting, receipt):
+                self.perform(me, name, effect)
         elif self.flying:
             place = self.chance.randrange(len(self.flying))
             receiver, name, event = self.flying[place]
             if self.chance.random() < 0.9:
                 del self.flying[place]
-            self.registers[receiver].receive(name, event)
+            self.receive(receiver, name, event)
 
 
 @pytest.mark.parametrize("seed", range(150))
