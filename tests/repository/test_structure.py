@@ -19,6 +19,7 @@ import pytest
 from attrs import frozen
 
 from tests.repository.test_purity import ADAPTERS, CORE, SHELLS, modules, parsed
+from tests.support import PACKAGES
 
 LINES = 50
 PARAMETERS = 7
@@ -121,6 +122,8 @@ def test_functions_take_few_parameters() -> None:
 
 def folder_of(module: str) -> str | None:
     """The folder under ``adapters`` that a module is in; None for those of others."""
+    if module.partition(".")[0] not in PACKAGES:
+        return None  # Where the packages are installed, others stand beside them.
     path = ADAPTERS.joinpath(*module.split("."))
     if path.is_dir():
         return place(path) if (path / "__init__.py").exists() else None
