@@ -542,6 +542,9 @@ def test_a_save_that_fails_stops_the_node(tmp_path: Path, monkeypatch: pytest.Mo
 
             with monkeypatch.context() as patch:
                 patch.setattr(cluster.files[IDS[0]], "_commit", full)
+                # Saved inline: in a thread, the others may decide before the save has failed.
+                saver = one._saver  # pyright: ignore[reportPrivateUsage]
+                patch.setattr(saver, "_quick_s", 1000.0)
                 with pytest.raises(OutcomeUnknown, match="no space"):
                     await one.propose("leader", "one")
             with pytest.raises(ServerStopped, match="no space"):
