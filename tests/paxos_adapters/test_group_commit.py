@@ -270,6 +270,7 @@ except NotCommitting:
             assert all(it.done() for it in futures)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "ends",
     [

@@ -238,6 +238,7 @@ class TestRotation:
             cluster.propose(ME, "red")
             cluster.run()
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("keep", [0, 1, 3])
     def test_no_descriptor_stays_open(self, tmp_path: Path, keep: int) -> None:
         path = tmp_path / "run"

@@ -112,6 +112,7 @@ class TestOutput:
         assert printed.isascii()
         assert ESCAPE not in printed
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         "environment",
         [

@@ -266,6 +266,7 @@ def test_the_life_of_a_cluster(cluster: Cluster) -> None:
 class TestCluster:
     """All servers of a cluster on this machine."""
 
+    @pytest.mark.slow
     def test_they_end_with_the_process_that_started_them(self, cluster: Cluster) -> None:
         with at_work("cluster", cluster.folder, "--servers", "3") as running:
             for pid in pids(until(running, "Ctrl-C")).values():
@@ -275,6 +276,7 @@ class TestCluster:
             eventually(lambda: all(cluster.is_free(me) for me in (1, 2, 3)))
             assert not [*cluster.folder.glob("*.sock")]
 
+    @pytest.mark.slow
     def test_told_to_end_before_they_are_there(self, cluster: Cluster) -> None:
         with at_work("cluster", cluster.folder, "--servers", "3") as running:
             until(running, "Cluster local-")
@@ -701,6 +703,7 @@ class TestNobodyAnswers:
 class TestNode:
     """One server in the foreground."""
 
+    @pytest.mark.slow
     def test_create_is_said_once(self, tmp_path: Path, capsys: Capture) -> None:
         cluster = Cluster(tmp_path, capsys)
         describe(cluster.config, {1: free_addresses(1)[0]})
@@ -1008,6 +1011,7 @@ class TestKeygen:
         assert capsys.readouterr().err == told
 
 
+@pytest.mark.slow
 class TestExtra:
     """Without the extra, these commands say so, and the others work."""
 

@@ -220,6 +220,7 @@ def test_voting_has_no_such_action(name: str, scope: Scope, run: int, wrong: str
     assert len(found.violation.run) == run
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "run"),
     [

@@ -230,6 +230,7 @@ class TestParts:
 class TestStrangers:
     """Whatever a recording holds is drawn, and is a picture."""
 
+    @pytest.mark.slow
     @given(value=st.text(st.characters(codec="utf-8"), min_size=1, max_size=40))
     def test_any_value(self, value: str, tmp_path_factory: pytest.TempPathFactory) -> None:
         told = of_cluster(tmp_path_factory.mktemp("any"), value)

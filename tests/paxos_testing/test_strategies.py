@@ -86,6 +86,7 @@ WAYS_TO_BE: dict[str, Callable[[Server[str]], bool]] = {
 }
 
 
+@pytest.mark.slow
 class TestNothingIsMissing:
     """Each kind turns up within some thousand draws."""
 
@@ -108,7 +109,6 @@ class TestNothingIsMissing:
     def test_every_event_turns_up(self, kind: type) -> None:
         assert turns_up(strategies.any_events(COLOURS), lambda it: type(it) is kind)
 
-    @pytest.mark.slow
     @pytest.mark.parametrize("kind", [Propose, Inquire, RetryTimer, HeartbeatTimer, From])
     def test_every_event_turns_up_as_one_that_comes_next(self, kind: type) -> None:
         next_events = strategies.situations(COLOURS).flatmap(
@@ -132,7 +132,6 @@ class TestNothingIsMissing:
 
         assert turns_up(strategies.situations(COLOURS), has_kind)
 
-    @pytest.mark.slow
     @pytest.mark.parametrize("what", WAYS_TO_BE)
     def test_a_server_turns_up_that(self, what: str) -> None:
         assert turns_up(strategies.servers(COLOURS), WAYS_TO_BE[what])

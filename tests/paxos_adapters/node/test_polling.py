@@ -156,6 +156,7 @@ def test_a_proposer_beside_readers_is_done_within_a_bound(
         assert world.reads > size
 
 
+@pytest.mark.slow
 def test_beside_inquiries_it_was_not() -> None:
     """What the bound is worth: readers that prepare a ballot each time starve the proposer."""
     starved = 0

@@ -279,6 +279,7 @@ class TestTheEnd:
             assert one.propose("leader", "one") == "one"
             cluster.stop(one)
 
+    @pytest.mark.slow
     def test_whoever_asks_while_it_is_closed_is_answered(self, cluster: Cluster) -> None:
         """By what the node says, whatever came first."""
         cluster.start(TWO)
