@@ -73,7 +73,7 @@ simulate: $(VENV)/cli  ## a hundred thousand lives full of faults, a minute
 	@for mode in "" "--servers 5 --proposers 3" "--liveness" "--servers 5 --proposers 3 --liveness"; do \
 		echo "== paxos simulate $$mode"; $(BIN)/paxos simulate --seeds $(SEEDS) $$mode || exit 1; done
 
-torture: $(VENV)/test  ## kills, power cuts, damage; and a cluster in bad weather, some minutes
+torture: $(VENV)/test  ## kills, power cuts, damage; and a cluster on a lossy network, some minutes
 	@echo "== torture: the file store"
 	@$(BIN)/python -m tests.tools.torture $(TORTURE)
 	@echo "== torture: a change of members"

@@ -9,7 +9,7 @@ Source: the lecture, "The protocol" and "Liveness"; "Paxos Made Simple", section
 - A refusal aborts nothing while a quorum can still be had; the next round goes above what it named.
 - A wake-up sends the same ballot again, once, before it starts over; it starts over only if
   refused, at once if no quorum can be had any more, and with the *original* value.
-- Answers to another ballot and those of strangers change nothing; repeated ones count once.
+- Answers to another ballot and those of non-members change nothing; repeated ones count once.
 - A proposer at work that is told what is chosen announces it to all; server.py says why.
 - A read queries first, see reader.py. If it stalls it goes on as an inquiry, and backs off as one.
 - Nothing is accepted under a ballot before its Accept is sent, nor told of in a promise of a lower

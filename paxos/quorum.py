@@ -6,7 +6,8 @@ Source: the lecture, "The protocol" (a majority); Howard, Malkhi and Spiegelman,
 - Phase 1 is done when a phase-1 quorum has promised, phase 2 when a phase-2 quorum has accepted.
 - Every phase-1 quorum meets every phase-2 quorum, so that whoever looks sees what may be chosen.
   A system in which two can miss each other is refused, by an error that names the two.
-- Quorums of the same phase need not meet. More servers never spoil a quorum. Strangers never count.
+- Quorums of the same phase need not meet. More servers never spoil a quorum. Non-members never
+  count.
 """
 
 from __future__ import annotations

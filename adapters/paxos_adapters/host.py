@@ -65,6 +65,8 @@ class Host(Generic[S, Q, M, T, R, P]):
         self._timeouts = timeouts
         self._random = Random() if random is None else random
         self._stopped: ServerStopped | None = None
+        for timer in machine.first:
+            ports.timer.set_timer(timer, 0.0)
 
     @property
     def state(self) -> S:
@@ -108,7 +110,14 @@ class Host(Generic[S, Q, M, T, R, P]):
         for request in work.timers:
             delay_s = drawn(machine.delay(request, self._timeouts), self._random)
             self._ports.timer.set_timer(request.timer, delay_s)
-        return work.reports
+        return tuple(report for report in work.reports if not self._fetch(report))
+
+    def _fetch(self, report: P) -> bool:
+        """Send what ``report`` asks for from the disk; whether it asks for anything."""
+        found = self._driver.machine.fetch(self._driver.process.disk, report)
+        for answer in found or ():
+            self._send(answer.receiver, answer.message)
+        return found is not None
 
     def _send(self, receiver: ServerId, message: M) -> None:
         """A send that fails is a lost message, and those are made up for."""

@@ -95,7 +95,7 @@ class Machine(Generic[S, Q, M, T, R, P]):
 
     ``members`` are whom a Broadcast reaches; ``delay`` gives the least and the greatest delay of a
     timer, and a driver draws between them. The timers ``first`` fire at once after a start.
-    ``fetch`` answers a report that asks for what only the disk has.
+    ``fetch`` gives the messages that answer a report from the disk; None if it is for the program.
     """
 
     name: str

@@ -75,7 +75,7 @@ class Codec(Protocol[V]):
     """Turns values into bytes and back. A node has one; nothing else looks into a value.
 
     The law: ``decode(encode(value)) == value``; equal values have the same bytes, each time, in
-    every process and every version; and what any earlier version has encoded is decoded for ever,
+    every process and every version; and what any earlier version has encoded must stay decodable,
     since a chosen value never changes. It keeps no state: several threads call it.
 
     ``paxos_testing.CodecKit`` tries yours. How to write one: docs/codecs.md.
@@ -155,7 +155,7 @@ class Observer(Protocol[S_contra, Q_contra, M_contra, T_contra, R_contra, P_cont
         process: Process[S_contra, R_contra, Effect[M_contra, T_contra, P_contra]],
         effects: tuple[Effect[M_contra, T_contra, P_contra], ...],
     ) -> None:
-        """``effects`` leave now, while the disk is that of ``process``."""
+        """``effects`` are free to leave, while the disk is that of ``process``."""
         ...
 
     def failed(
@@ -168,5 +168,5 @@ class Observer(Protocol[S_contra, Q_contra, M_contra, T_contra, R_contra, P_cont
         ...
 
     def stopped(self, place: Place, records: tuple[R_contra, ...], why: str) -> None:
-        """The process has ended. ``records`` of what waited became durable all the same."""
+        """The process has ended. ``records``, of what waited, became durable before that."""
         ...

@@ -233,8 +233,8 @@ def messages(
 def any_events(
     values: SearchStrategy[V], members: Collection[ServerId] = THREE
 ) -> SearchStrategy[server.Event[V]]:
-    """All that the types allow, from members and a stranger. A server may raise InvariantError."""
-    senders = st.sampled_from([*sorted(members), _stranger(members)])
+    """All that the types allow, also from a non-member. A server may raise InvariantError."""
+    senders = st.sampled_from([*sorted(members), _non_member(members)])
     return st.one_of(
         st.builds(Propose[V], values),
         st.just(Inquire()),
@@ -302,13 +302,13 @@ def events(
     """What can happen next to the server ``me``, which must not raise whatever is drawn.
 
     A message that was ever sent to it, late or again; a wake-up, due or stale; a question, unless
-    it is at work; and words of a stranger.
+    it is at work; and words of a non-member.
     """
-    stranger = _stranger(situation.servers)
+    non_member = _non_member(situation.servers)
     heard = [From(sender, message) for sender, to, message in situation.sent if to == me]
     owed: list[server.Event[V]] = [wake for who, wake in situation.wakeups if who == me]
     branches: list[SearchStrategy[server.Event[V]]] = [
-        messages(values).map(lambda message: From(stranger, message)),
+        messages(values).map(lambda message: From(non_member, message)),
         st.builds(RetryTimer, ballots(list(situation.servers))),
         st.builds(QueryTimer, read_ids()),
         *([_one_of(heard)] if heard else []),
@@ -356,5 +356,5 @@ def _one_of(items: Sequence[T]) -> SearchStrategy[T]:
     return st.integers(0, len(items) - 1).map(items.__getitem__)
 
 
-def _stranger(members: Iterable[ServerId]) -> ServerId:
+def _non_member(members: Iterable[ServerId]) -> ServerId:
     return ServerId(max(members) + 1)

@@ -55,7 +55,7 @@ def test_who_leads(sender: ServerId, before: int, since: int) -> None:
 
 
 @pytest.mark.parametrize("sender", [S1, S2, S3, NON_MEMBER, ServerId(0)])
-def test_lower_servers_and_strangers_are_not_even_noted(sender: ServerId) -> None:
+def test_lower_servers_and_non_members_are_not_even_noted(sender: ServerId) -> None:
     """Nor is my own heartbeat, which comes back to me."""
     state = after(NEW, heard(S4))
     same, outbound = receive(state, heard(sender))

@@ -252,8 +252,8 @@ def test_what_a_promise_tells_is_durable_too() -> None:
         durable_before_sent(Acceptor(b32, Proposal(b11, "b")), told)
 
 
-def test_strangers_have_no_part_in_a_choice() -> None:
+def test_non_members_have_no_part_in_a_choice() -> None:
     """Not even as one who broke it."""
-    vote, stranger = Accepted(ballot("1.1"), "a"), Accepted(ballot("1.1"), "z")
-    (choice,) = choices([From(S1, vote), From(S2, vote), From(NON_MEMBER, stranger)], THREE)
+    vote, non_member = Accepted(ballot("1.1"), "a"), Accepted(ballot("1.1"), "z")
+    (choice,) = choices([From(S1, vote), From(S2, vote), From(NON_MEMBER, non_member)], THREE)
     assert choice.voters == {S1, S2}

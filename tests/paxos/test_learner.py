@@ -159,7 +159,7 @@ NEWS = [chosen(n, v) for n, v in [("1.1", "a"), ("2.2", "b"), ("3.3", "a"), ("3.
         pytest.param(votes_of(S1, S2), ALL_RESULTS, id="members"),
         pytest.param([*HONEST, *NEWS], ALL_RESULTS, id="members and news"),
         pytest.param([*votes_of(S1, S2), *NEWS[:2]], ALL_RESULTS, id="news against votes"),
-        pytest.param([HONEST[0], *votes_of(NON_MEMBER)], {"silence"}, id="strangers"),
+        pytest.param([HONEST[0], *votes_of(NON_MEMBER)], {"silence"}, id="non-members"),
     ],
 )
 def test_every_history_of_four_events(alphabet: list[Event[str]], results: set[str]) -> None:

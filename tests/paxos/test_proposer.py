@@ -93,7 +93,7 @@ Working: TypeAlias = Preparing[str] | Accepting[str]
 
 NOW = ballot("4.2")
 BALLOTS = tuple(map(ballot, ("3.5", "4.1", "4.2", "4.3", "5.1")))
-SENDERS = {"answered": S1, "new": S4, "refused": S5, "stranger": NON_MEMBER}
+SENDERS = {"answered": S1, "new": S4, "refused": S5, "non-member": NON_MEMBER}
 
 FOUND = Proposal(ballot("2.3"), "found")
 PROPOSE = Task(Propose("mine"), attempt=2, own_from=3)
@@ -574,7 +574,7 @@ def test_a_promise_that_arrives_twice_counts_once() -> None:
     assert ignores(once, promise(S2, "1.1"))
 
 
-def test_the_promise_of_a_stranger_does_not_count() -> None:
+def test_the_promise_of_a_non_member_does_not_count() -> None:
     before, _ = play(FRESH, Propose("mine"), promise(S2, "1.1"))
 
     assert ignores(before, promise(NON_MEMBER, "1.1"))
@@ -684,7 +684,7 @@ def test_an_acceptance_that_comes_again_with_another_value_proves_a_ballot_used_
         receive(once, accepted(S2, "1.1", "another"))
 
 
-def test_the_acceptance_of_a_stranger_does_not_count() -> None:
+def test_the_acceptance_of_a_non_member_does_not_count() -> None:
     before, _ = receive(accepting_mine(), accepted(S2, "1.1"))
 
     assert ignores(before, accepted(NON_MEMBER, "1.1"))
@@ -979,7 +979,7 @@ def test_answers_to_another_read_do_not_count() -> None:
         assert ignores(state, From(S3, Answer[str](other, None)))
 
 
-def test_the_answer_of_a_stranger_does_not_count() -> None:
+def test_the_answer_of_a_non_member_does_not_count() -> None:
     state, _ = play(FRESH, A_READ, answer(S2))
 
     assert ignores(state, answer(NON_MEMBER))

@@ -173,14 +173,14 @@ def test_listed_takes_exactly_the_systems_that_always_meet(servers: int, count: 
         check(partial(explicit, phase1=one, phase2=two), everyone, held[one], held[two])
 
 
-def test_strangers_never_count(system: QuorumSystem) -> None:
-    """With a stranger, a set of members is what it is without."""
-    strangers = frozenset({NON_MEMBER, ServerId(-1)})
-    assert not system.is_phase1(strangers)
-    assert not system.is_phase2(strangers)
+def test_non_members_never_count(system: QuorumSystem) -> None:
+    """With a non-member, a set of members is what it is without."""
+    non_members = frozenset({NON_MEMBER, ServerId(-1)})
+    assert not system.is_phase1(non_members)
+    assert not system.is_phase2(non_members)
     for servers in subsets(system.members):
-        assert system.is_phase1(servers | strangers) == system.is_phase1(servers)
-        assert system.is_phase2(servers | strangers) == system.is_phase2(servers)
+        assert system.is_phase1(servers | non_members) == system.is_phase1(servers)
+        assert system.is_phase2(servers | non_members) == system.is_phase2(servers)
 
 
 def test_more_servers_never_spoil_a_quorum(system: QuorumSystem) -> None:

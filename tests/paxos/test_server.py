@@ -343,7 +343,7 @@ def test_who_knows_reports_it_to_who_asks_for_more() -> None:
         assert said(TOLD, request) == (Tell(Done(B22, "b", own=False)),)
 
 
-# Strangers, and servers that break the protocol
+# Non-members, and servers that break the protocol
 
 WORDS: list[Message[str]] = [
     Prepare(B33),
@@ -363,7 +363,7 @@ WORDS: list[Message[str]] = [
 
 @pytest.mark.parametrize("message", WORDS, ids=str)
 @pytest.mark.parametrize("state", STATES.values(), ids=STATES)
-def test_strangers_are_ignored(state: Server[str], message: Message[str]) -> None:
+def test_non_members_are_ignored(state: Server[str], message: Message[str]) -> None:
     """They get no answer, count for nothing and prove nothing."""
     same, outbound = receive(state, From(NON_MEMBER, message))
     assert same is state

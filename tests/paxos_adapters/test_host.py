@@ -8,7 +8,7 @@ from random import Random
 from typing import TypeAlias
 
 import pytest
-from attrs import frozen
+from attrs import evolve, frozen
 
 from paxos import (
     Accept,
@@ -18,6 +18,7 @@ from paxos import (
     Chosen,
     Done,
     From,
+    Heartbeat,
     HeartbeatTimer,
     Inquire,
     MaxRound,
@@ -33,6 +34,7 @@ from paxos import (
     Saved,
     ServerId,
     SetTimer,
+    To,
     UnknownServer,
     server,
 )
@@ -43,11 +45,12 @@ from paxos_adapters.arguments import BadNumber
 from paxos_adapters.host import Host, ServerStopped
 from paxos_adapters.limited_log import LimitedLog
 from paxos_adapters.ports import Ports
-from paxos_adapters.single import SingleHost, single
+from paxos_adapters.single import Single, SingleHost, single
 from paxos_adapters.timeouts import DEFAULT_TIMEOUTS, InvalidTimeouts, Timeouts, delay_range, drawn
 from tests.support import NON_MEMBER, S1, S2, S3, THREE, ballot
 
 Record: TypeAlias = server.Record[str]
+MACHINE: Single[str] = single()
 
 
 @frozen
@@ -521,6 +524,37 @@ class TestPace:
 
     def test_without_a_seed_two_hosts_draw_apart(self) -> None:
         assert delays_s(None) != delays_s(None)
+
+
+class TestMachine:
+    """What a machine asks of its host beside its steps."""
+
+    def test_its_first_timers_fire_at_once(self) -> None:
+        world, machine = World(), MACHINE
+        machine = evolve(machine, first=(HeartbeatTimer(1), HeartbeatTimer(2)))
+        Host(machine, S1, THREE, Ports(world, world, world))
+        assert world.calls == [Later(HeartbeatTimer(1), 0.0), Later(HeartbeatTimer(2), 0.0)]
+
+    def test_what_a_report_asks_of_the_disk_is_sent_and_not_reported(self) -> None:
+        disks: list[tuple[Record, ...]] = []
+
+        def fetch(
+            disk: tuple[Record, ...], report: server.Report[str]
+        ) -> tuple[To[Message[str]], ...] | None:
+            disks.append(disk)
+            return (To(S2, Heartbeat()),) if isinstance(report, Done) else None
+
+        world = World()
+        host = Host(evolve(MACHINE, fetch=fetch), S1, THREE, Ports(world, world, world))
+        host.receive(Propose("red"))
+        assert decide(host) == ()
+        assert world.sent[-1] == Send(S2, Heartbeat())
+        assert disks == [(MaxRound(1),)]
+
+    def test_other_reports_are_for_the_program(self) -> None:
+        host = run_in(World())
+        host.receive(Propose("red"))
+        assert decide(host) == (Done(ballot("1.1"), "red", own=True),)
 
 
 def decide(host: SingleHost[str]) -> tuple[server.Report[str], ...]:

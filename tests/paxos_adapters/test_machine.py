@@ -186,9 +186,7 @@ def test_every_order_of_steps_and_saves_says_the_same() -> None:
 
 
 def test_a_variant_keeps_its_name() -> None:
-    def silent(
-        state: server.Server[str], event: server.Event[str]
-    ) -> server.Step[str]:  # pragma: no cover - never called
+    def silent(state: server.Server[str], event: server.Event[str]) -> server.Step[str]:
         raise AssertionError((state, event))
 
     variant = single(silent, "silent")

@@ -338,7 +338,7 @@ def test_the_lines_are_what_the_document_shows(tmp_path: Path) -> None:
     ]
 
 
-def test_without_a_witness_a_run_is_the_same(tmp_path: Path) -> None:
+def test_without_an_observer_a_run_is_the_same(tmp_path: Path) -> None:
     with record(tmp_path / "run") as recorder:
         watched = Cluster[str](5, observer=recorder, seed=3)
         watched.propose(S2, "red")

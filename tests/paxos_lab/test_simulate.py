@@ -46,7 +46,7 @@ from paxos_lab.simulate.faults import (
     TWICE,
     Fault,
     Faults,
-    weather,
+    message_fates,
 )
 from paxos_lab.simulate.life import Simulator, record, simulate
 from paxos_lab.simulate.schedules import SHOWN_ONLY, play, shrink
@@ -501,8 +501,8 @@ class TestSetup:
         with pytest.raises(SetupError, match="quorum system of 3 members"):
             Setup(servers=4, quorum=Setup().quorum)
 
-    def test_the_weather_is_as_it_is_ordered(self) -> None:
-        fates = weather(40, 24, 12, far=True)
+    def test_the_fates_are_as_ordered(self) -> None:
+        fates = message_fates(40, 24, 12, far=True)
         assert len(fates) == OUT_OF
         assert [fates.count(it) for it in (LOST, TWICE, LATE)] == [40, 24, 12]
         assert set(fates) - {LOST, TWICE, LATE} == set(range(1, FAR_TICKS + 1))

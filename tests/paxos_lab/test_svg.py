@@ -227,7 +227,7 @@ class TestParts:
         assert "data-from" not in first.attrib
 
 
-class TestStrangers:
+class TestNonMembers:
     """Whatever a recording holds is drawn, and is a picture."""
 
     @pytest.mark.slow

@@ -25,7 +25,7 @@ class Refused(PaxosError):
 
 
 class Post:
-    """Honest: refuses strangers and what is too large, loses what is for servers that are down."""
+    """Honest: refuses non-members and large values, loses what is for servers that are down."""
 
     def __init__(self) -> None:
         self.queue: deque[tuple[ServerId, ServerId, Message[str]]] = deque()
@@ -313,7 +313,7 @@ class OutlivesItsEnd(Post):
         super().bring(sender, receiver, message)
 
 
-class KnowsNoStrangers(Post):
+class KnowsNoNonMembers(Post):
     """Trips over somebody whose address it does not have."""
 
     def send(self, sender: ServerId, receiver: ServerId, message: Message[str]) -> None:

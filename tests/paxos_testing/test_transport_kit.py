@@ -195,7 +195,7 @@ def test_the_example_refuses_bytes_that_are_no_messages() -> None:
         for noise in (
             b"",
             hello[:3],
-            (9).to_bytes(4) + frame(Heartbeat()),  # a stranger
+            (9).to_bytes(4) + frame(Heartbeat()),  # a non-member
             hello + (1 << 31).to_bytes(4),
             hello + (3).to_bytes(4) + b"\xc1\xc1\xc1" + frame(Heartbeat()),
         ):
@@ -334,7 +334,7 @@ CAUGHT = {
     "OutlivesItsEnd": {
         "test_nothing_is_delivered_after_the_end": "messages were delivered to it after that"
     },
-    "KnowsNoStrangers": {"test_an_unknown_receiver_harms_nobody": "raised KeyError"},
+    "KnowsNoNonMembers": {"test_an_unknown_receiver_harms_nobody": "raised KeyError"},
 }
 """For each lying transport, the tests of the kit that fail it, and why they say they do."""
 

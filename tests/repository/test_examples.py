@@ -14,7 +14,7 @@ import pytest
 from examples import feature_flags, leader_lease, lock_with_fencing, synchronous_loop
 from examples.leader_lease import HOLDER_S, OTHERS_S, Decisions, Member
 from paxos import PaxosError, ServerId
-from tests.support import S1, S2, S3
+from tests.support import PACKAGES, S1, S2, S3
 
 LIMIT_S = 60  # so that an example that waits for ever fails
 EXAMPLES = Path(feature_flags.__file__).parent
@@ -83,7 +83,7 @@ class TestTheSynchronousLoop:
         tree = ast.parse(Path(synchronous_loop.__file__).read_text(encoding="utf-8"))
         modules = {it.module for it in ast.walk(tree) if isinstance(it, ast.ImportFrom)}
 
-        assert not {it for it in modules if it and it.startswith("paxos_adapters")}
+        assert not {it for it in modules if it and it.startswith(PACKAGES)}
 
 
 class Time:

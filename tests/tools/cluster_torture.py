@@ -193,10 +193,10 @@ class Run:
     # --- faults ---------------------------------------------------------------------------------
 
     async def faults(self) -> None:
-        """Kill, cut, change the weather, and make good again, until it is over."""
+        """Kill, cut, change the conditions, and repair, until it is over."""
         faults = [self._kill, self._kill, self._pause]
-        if self._network.has_weather:
-            await self._network.order(weather=lossy_network.RAIN)
+        if self._network.is_lossy:
+            await self._network.order(conditions=lossy_network.LIGHT)
             faults += [self._cut, self._heal, self._change]
         while not self.asked.is_set():
             with suppress(TimeoutError):
@@ -249,15 +249,15 @@ class Run:
         await self._network.order(cuts=())
 
     async def _change(self) -> None:
-        self.seen["weathers"] += 1
-        weathers = lossy_network.RAIN, lossy_network.WIND, lossy_network.STORM
-        await self._network.order(weather=self._chance.choice(weathers))
+        self.seen["conditions"] += 1
+        kinds = lossy_network.LIGHT, lossy_network.REORDERING, lossy_network.HEAVY
+        await self._network.order(conditions=self._chance.choice(kinds))
 
     # --- calm -----------------------------------------------------------------------------------
 
     async def calm(self) -> float:
         """Stop all faults, and have each node decide each name; when that was begun."""
-        self.seen.update(await self._network.order(weather=CALM, cuts=()))
+        self.seen.update(await self._network.order(conditions=CALM, cuts=()))
         await asyncio.gather(*self._returning)
         calm_s = time.monotonic()
         room = asyncio.Semaphore(2 * self._plan.in_flight)
@@ -301,19 +301,19 @@ def cuts(chance: random.Random) -> list[Link]:
 
 
 @asynccontextmanager
-async def network(with_weather: bool, seed: int) -> AsyncGenerator[Network, None]:
-    """Namespaces with weather, or the loopback."""
-    if not with_weather:
+async def network(is_lossy: bool, seed: int) -> AsyncGenerator[Network, None]:
+    """Namespaces with a lossy network between them, or the loopback."""
+    if not is_lossy:
         yield Loopback(NODES)
         return
     async with Skies(NODES, seed) as skies:
         yield skies
 
 
-async def torture(plan: Plan, folder: Path, *, with_weather: bool) -> Counter[str]:
+async def torture(plan: Plan, folder: Path, *, is_lossy: bool) -> Counter[str]:
     """Torture five nodes as ``plan`` says; what happened. Raises Broken."""
     path = folder / "clients.jsonl"
-    async with network(with_weather, plan.seed) as net:
+    async with network(is_lossy, plan.seed) as net:
         cluster = Cluster(folder, net, plan.flaw)
         with path.open("wb") as log:
             run = Run(plan, net, cluster, log)
@@ -368,7 +368,7 @@ def counts(seen: Counter[str]) -> str:
 
 
 def main(words: Sequence[str]) -> int:
-    """Torture a cluster in bad weather and on the loopback, for minutes; or ``short``.
+    """Torture a cluster on a lossy network and on the loopback, for minutes; or ``short``.
 
     A seed may be given too.
     """
@@ -379,13 +379,13 @@ def main(words: Sequence[str]) -> int:
     print(f"seed {seed}; again: python -m tests.tools.cluster_torture {seed}", flush=True)
     missing = lossy_network.why_not()
     if missing is not None:
-        print(f"weather: left out, since {missing}")
-    for with_weather in [True, False] if missing is None else [False]:
-        where = "in bad weather" if with_weather else "on the loopback"
+        print(f"lossy network: left out, since {missing}")
+    for is_lossy in [True, False] if missing is None else [False]:
+        where = "on a lossy network" if is_lossy else "on the loopback"
         started = time.perf_counter()
         with TemporaryDirectory(prefix="paxos-torture-") as folder:
             try:
-                seen = asyncio.run(torture(plan, Path(folder), with_weather=with_weather))
+                seen = asyncio.run(torture(plan, Path(folder), is_lossy=is_lossy))
             except KeyboardInterrupt:
                 return 130
             except Broken as broken:

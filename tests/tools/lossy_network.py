@@ -1,13 +1,13 @@
-"""Bad weather without a kernel's help: namespaces, a TUN device in each, and a router in between.
+"""A lossy network in user space: namespaces, a TUN device in each, and a router in between.
 
 - Each node has a network namespace of its own, and in it one address, 10.77.0.N. Whatever leaves it
   is read here, and may be lost, delayed, duplicated, overtaken or cut off before it arrives.
 - The router is a process of its own. Its namespaces have no names: they are gone when it is, and
   the nodes in them; however they end.
-- One JSON line on stdin is an order: another weather, other cuts, or nothing at all. Each is
+- One JSON line on stdin is an order: other conditions, other cuts, or nothing at all. Each is
   answered with the counts so far. The end of stdin is the order to go.
-- Every draw is seeded. When a packet comes is not, so that a seed repeats the weather and not the
-  run.
+- Every draw is seeded. When a packet comes is not, so that a seed repeats the conditions and not
+  the run.
 
 Needs root on Linux, and /dev/net/tun; ``why_not`` says what is missing.
 """
@@ -52,7 +52,7 @@ Link: TypeAlias = tuple[int, int]
 """From one node to another one: each way can be cut by itself."""
 
 
-class Weather(msgspec.Struct, frozen=True):
+class Conditions(msgspec.Struct, frozen=True):
     """Shares of all packets, and times in seconds; ``held_s`` comes on top for those held back."""
 
     lost: float = 0.0
@@ -62,16 +62,16 @@ class Weather(msgspec.Struct, frozen=True):
     held_s: tuple[float, float] = (0.0, 0.0)
 
 
-CALM = Weather()
-RAIN = Weather(0.05, 0.05, 0.03, (0.001, 0.015), (0.02, 0.2))
-WIND = Weather(0.02, 0.10, 0.20, (0.001, 0.030), (0.05, 0.5))
-STORM = Weather(0.25, 0.15, 0.10, (0.001, 0.050), (0.05, 1.0))
+CALM = Conditions()
+LIGHT = Conditions(0.05, 0.05, 0.03, (0.001, 0.015), (0.02, 0.2))
+REORDERING = Conditions(0.02, 0.10, 0.20, (0.001, 0.030), (0.05, 0.5))
+HEAVY = Conditions(0.25, 0.15, 0.10, (0.001, 0.050), (0.05, 1.0))
 
 
 class Order(msgspec.Struct, frozen=True):
     """What is to change; None stays as it is. ``cuts`` are all links that are cut from now on."""
 
-    weather: Weather | None = None
+    conditions: Conditions | None = None
     cuts: list[Link] | None = None
 
 
@@ -82,7 +82,7 @@ class Ready(msgspec.Struct, frozen=True):
 
 
 def why_not() -> str | None:
-    """What keeps this machine from having weather; None if nothing does."""
+    """Why this machine cannot have such a network; None if it can."""
     if sys.platform != "linux":
         return "network namespaces are there on Linux only"
     if os.geteuid() != 0:
@@ -122,15 +122,15 @@ class Router:
         self.counts: Counter[str] = Counter()
         self._tuns = tuns
         self._random = random
-        self._weather = CALM
+        self._conditions = CALM
         self._cuts = frozenset[Link]()
         self._numbers = count(1)
         self._due: list[tuple[float, int, Link, bytes]] = []
         self._newest: Counter[Link] = Counter()
 
     def obey(self, order: Order) -> None:
-        """Change the weather, or the cuts. What is on its way arrives all the same, unless cut."""
-        self._weather = self._weather if order.weather is None else order.weather
+        """Change the conditions, or the cuts. What is in flight arrives anyway, unless cut."""
+        self._conditions = self._conditions if order.conditions is None else order.conditions
         self._cuts = self._cuts if order.cuts is None else frozenset(order.cuts)
 
     def take(self, sender: int, now_s: float) -> None:
@@ -145,20 +145,20 @@ class Router:
                 self._decide((sender, receiver), packet, now_s)
 
     def _decide(self, link: Link, packet: bytes, now_s: float) -> None:
-        chance, weather = self._random.random, self._weather
+        chance, conditions = self._random.random, self._conditions
         self.counts["sent"] += 1
-        if chance() < weather.lost:
+        if chance() < conditions.lost:
             self.counts["lost"] += 1
             return
         copies = 1
-        if chance() < weather.twice:
+        if chance() < conditions.twice:
             self.counts["duplicated"] += 1
             copies = 2
         for _ in range(copies):
-            due_s = now_s + self._random.uniform(*weather.delay_s)
-            if chance() < weather.held:
+            due_s = now_s + self._random.uniform(*conditions.delay_s)
+            if chance() < conditions.held:
                 self.counts["delayed"] += 1
-                due_s += self._random.uniform(*weather.held_s)
+                due_s += self._random.uniform(*conditions.held_s)
             heappush(self._due, (due_s, next(self._numbers), link, packet))
 
     def deliver(self, now_s: float) -> None:
@@ -237,7 +237,7 @@ def _say(what: Ready | dict[str, int]) -> None:
 class Network(Protocol):
     """Where nodes can be run."""
 
-    has_weather: bool
+    is_lossy: bool
 
     @property
     def addresses(self) -> dict[int, Address]:
@@ -249,7 +249,7 @@ class Network(Protocol):
         ...
 
     async def order(
-        self, *, weather: Weather | None = None, cuts: Iterable[Link] | None = None
+        self, *, conditions: Conditions | None = None, cuts: Iterable[Link] | None = None
     ) -> dict[str, int]:
         """Change what is given; what became of packets so far."""
         ...
@@ -258,7 +258,7 @@ class Network(Protocol):
 class Loopback:
     """A network that always works, for machines without root."""
 
-    has_weather = False
+    is_lossy = False
 
     def __init__(self, nodes: Iterable[int]) -> None:
         """Take ports that nobody uses."""
@@ -272,7 +272,7 @@ class Loopback:
     async def order(
         self,
         *,
-        weather: Weather | None = None,  # noqa: ARG002 - there is none
+        conditions: Conditions | None = None,  # noqa: ARG002 - there is none
         cuts: Iterable[Link] | None = None,  # noqa: ARG002 - nor is there anything to cut
     ) -> dict[str, int]:
         """Nothing happens."""
@@ -280,9 +280,9 @@ class Loopback:
 
 
 class Skies:
-    """A network with weather. A context manager; leaving it ends the router."""
+    """A lossy network. A context manager; leaving it ends the router."""
 
-    has_weather = True
+    is_lossy = True
 
     def __init__(self, nodes: Iterable[int], seed: int) -> None:
         self._nodes = tuple(nodes)
@@ -315,11 +315,11 @@ class Skies:
         return ["nsenter", f"--net={self._namespaces[node]}"]
 
     async def order(
-        self, *, weather: Weather | None = None, cuts: Iterable[Link] | None = None
+        self, *, conditions: Conditions | None = None, cuts: Iterable[Link] | None = None
     ) -> dict[str, int]:
         """Change what is given; the counts so far."""
         assert self._router.stdin is not None
-        order = Order(weather, None if cuts is None else list(cuts))
+        order = Order(conditions, None if cuts is None else list(cuts))
         self._router.stdin.write(msgspec.json.encode(order) + b"\n")
         return msgspec.json.decode(await self._line(), type=dict[str, int])
 

@@ -78,7 +78,7 @@ OWN = "what is called its own is its own"
 
 SLOWER = "Costs rounds and no rule: "
 MISUSE = "The drivers never misuse what they call: "
-STRANGERS = "No driver has strangers, and the server drops what they send before any role sees it: "
+NON_MEMBERS = "No driver has non-members, and a server drops what they send before a role sees it: "
 FAITHFUL = "An alarm that no sound run sets off: "
 
 EXPLAINED = {
@@ -132,11 +132,11 @@ EXPLAINED = {
     + "the next round is one higher instead of high enough, and every refused round adds one.",
     "the next round is not above what a nack named": SLOWER
     + "the next round is one higher instead of high enough, and every refused round adds one.",
-    "a stranger's reply counted": STRANGERS + "the proposer's own check is the second.",
-    "a stranger's vote kept": STRANGERS + "the learner's own check is the second.",
-    "strangers count": STRANGERS + "the quorum's own check is the third.",
-    "a stranger is answered": "No driver has strangers to answer, and the other checks keep their "
-    "words from counting.",
+    "a non-member's reply counted": NON_MEMBERS + "the proposer's own check is the second.",
+    "a non-member's vote kept": NON_MEMBERS + "the learner's own check is the second.",
+    "non-members count": NON_MEMBERS + "the quorum's own check is the third.",
+    "a non-member is answered": "No driver has non-members to answer, and the other checks keep "
+    "their words from counting.",
     "a retry proposes the adopted value instead of its own": "Safe: the adopted value was proposed "
     "too. What is lost is the promise to the program that its own value is tried again.",
     "one nack aborts a round that a quorum can still win": SLOWER

@@ -185,8 +185,8 @@ def _phase_events(state: Proposer[str]) -> Named[proposer.Event[str]]:
     if type(phase) is Preparing or type(phase) is Accepting:
         yield from _answers(state, phase)
         yield f"`RetryTimer`, {_refusals(phase)}", RetryTimer(phase.ballot)
-        stranger = From(NON_MEMBER, Promise(phase.ballot, FOUND))
-        yield "an answer from a stranger", stranger
+        non_member = From(NON_MEMBER, Promise(phase.ballot, FOUND))
+        yield "an answer from a non-member", non_member
     yield "an answer to another ballot", From(S2, Promise(FOUND.ballot, None))
     yield "a stale `RetryTimer`", RetryTimer(FOUND.ballot)
     yield "`Chosen`", From(S2, Chosen(FOUND.ballot, "blue"))
@@ -283,7 +283,7 @@ def _votes(state: Learner[str]) -> Named[learner.Event[str]]:
         if voters:
             other = From(S3, Accepted(ballot, "blue"))
             yield "`Accepted`, another value under its ballot", other
-    yield "`Accepted` from a stranger", From(NON_MEMBER, Accepted(Ballot(1, S1), "red"))
+    yield "`Accepted` from a non-member", From(NON_MEMBER, Accepted(Ballot(1, S1), "red"))
     yield "`Chosen`", Chosen(Ballot(1, S1), "red")
     if state.choice is not None:
         yield "`Chosen`, another value", Chosen(Ballot(MAX_ROUND, S1), "blue")
@@ -315,7 +315,7 @@ Hint: TypeAlias = tuple[election.Event, bool]
 def _beats(state: Election) -> Named[Hint]:
     yield "a heartbeat from a higher server", (From(S3, Heartbeat()), True)
     yield "a heartbeat from a lower server", (From(S1, Heartbeat()), True)
-    yield "a heartbeat from a stranger", (From(NON_MEMBER, Heartbeat()), True)
+    yield "a heartbeat from a non-member", (From(NON_MEMBER, Heartbeat()), True)
     yield "`HeartbeatTimer`, a quorum answers", (HeartbeatTimer(state.beat), True)
     yield "`HeartbeatTimer`, no quorum answers", (HeartbeatTimer(state.beat), False)
     yield "a stale `HeartbeatTimer`", (HeartbeatTimer(state.beat - 1), True)

@@ -2,7 +2,8 @@
 
     quorum = majority(members)
     with FileStore.create("n1.db", cluster="demo", server=me, quorum=quorum) as file:
-        host = Host(me, file.quorum, store=file.decision("leader"), ...)
+        ports = Ports(transport, timer, file.decision("leader"))
+        host = Host(single(), me, file.quorum, ports)
 
 Beside ``n1.db`` is ``n1.db-mark``, a sidecar that counts the saves, and while the store is open
 SQLite's ``n1.db-wal`` and ``n1.db-shm``. They belong together.

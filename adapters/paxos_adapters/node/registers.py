@@ -58,7 +58,7 @@ from paxos_adapters.single import Single, SingleObserver, SingleProcess, SingleS
 
 BLOCK_ROUNDS = 1_000
 MAX_AHEAD = 1 << 40
-"""Nobody honest is so many rounds ahead of us: who says so is not heard."""
+"""Messages whose round is further ahead than this are dropped: no correct server is there."""
 
 CACHE_SIZE, CACHE_SLACK = 10_000, 1_000
 """How many idle registers stay in memory, and how many more there may be before any is dropped."""
@@ -229,6 +229,8 @@ class Registers:
             self._weigh(register)
         if self._observer is not None:
             self._observer.stepped(Place(self.me, name), event, before, after)
+            if effects:
+                self._observer.sent(Place(self.me, name), after, effects)
         return effects
 
     def _answer(self, name: str, reader: ServerId, query: Query) -> Effects:
@@ -320,6 +322,7 @@ class Registers:
                 self._drop(name, register)
             if self._observer is not None and effects:
                 self._observer.saved(Place(self.me, name), register.process, (record,), 1)
+                self._observer.sent(Place(self.me, name), register.process, effects)
             freed.extend((name, effect) for effect in effects)
         self._full, self._full_bytes = CACHE_SIZE + CACHE_SLACK, CACHE_BYTES + CACHE_SLACK_BYTES
         self._make_room()

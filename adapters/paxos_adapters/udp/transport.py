@@ -2,7 +2,8 @@
 
     network = NetworkConfig(addresses, protection=Authenticated(keyring))
     async with DatagramTransport(file, network, decision="leader", receive=receive) as transport:
-        host = Host(me, quorum, store=file.decision("leader"), transport=transport, timer=timer)
+        ports = Ports(transport, timer, file.decision("leader"))
+        host = Host(single(), me, quorum, ports)
 
 - The same links as those of a node: before enough peers have acknowledged the session of the file,
   nothing is sent or received, nor by the server to itself, since it may be a quorum.

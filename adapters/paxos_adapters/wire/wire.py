@@ -142,7 +142,7 @@ class Wire:
         return datagrams
 
     def request_missing(self) -> dict[ServerId, tuple[Missing, ...]]:
-        """What to request from senders. To be called at a pace, as long as ``has_requests``."""
+        """What to request from senders. To be called at intervals, as long as ``has_requests``."""
         requested: dict[ServerId, tuple[Missing, ...]] = {}
         for sender, session in self._sessions.items():
             requests, missing = resending.request(session.requests, session.unfinished)

@@ -1,4 +1,4 @@
-"""The recorder: a witness that writes down what it is told, in a file of bounded size.
+"""The recorder: an observer that writes down what it is told, in a file of bounded size.
 
 - Each line is with the system before what it tells of has left the server. Whoever is killed has
   recorded all that anybody can have heard.

@@ -126,7 +126,7 @@ CALM = Faults(
 
 
 @lru_cache(maxsize=256)
-def weather(loss: int, duplication: int, lateness: int, far: bool) -> tuple[int, ...]:
+def message_fates(loss: int, duplication: int, lateness: int, far: bool) -> tuple[int, ...]:
     """The fate of a message for each of 256 draws: its delay in ticks, or LOST, TWICE or LATE."""
     rare = (LOST,) * loss + (TWICE,) * duplication + (LATE,) * lateness
     longest = FAR_TICKS if far else NEAR_TICKS

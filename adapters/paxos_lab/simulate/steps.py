@@ -298,7 +298,7 @@ class Table:
         me = self.members[place]
         for effect in effects:
             if type(effect) is To:
-                # What is sent to a stranger is sent to nobody.
+                # What is sent to a non-member is sent to nobody.
                 if effect.receiver in self.quorum.members:
                     yield self.item(self.members.index(effect.receiver), From(me, effect.message))
             elif type(effect) is Broadcast:

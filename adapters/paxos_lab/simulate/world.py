@@ -19,7 +19,7 @@ from random import Random
 from paxos import Acceptor, Inquire, InvariantError, Propose, Read, ReadId, ServerId
 from paxos_lab.machines.protocols import VALUES
 from paxos_lab.rules import UNDISTURBED
-from paxos_lab.simulate.faults import LATE, LOST, Fault, Faults, weather
+from paxos_lab.simulate.faults import LATE, LOST, Fault, Faults, message_fates
 from paxos_lab.simulate.judging import Judge
 from paxos_lab.simulate.networks import answerable
 from paxos_lab.simulate.setup import FAULTY_TICKS, LIVENESS_TICKS, Fate, Noted, Setup
@@ -103,7 +103,7 @@ class World(ABC):
 
     def _draw_rates(self, faults: Faults) -> None:
         levels = self.draw(7)
-        self.fates = weather(
+        self.fates = message_fates(
             faults.loss * (levels & 3) // 3,
             faults.duplication * (levels >> 2 & 3) // 3,
             faults.lateness * (levels >> 4 & 3) // 3,
@@ -306,7 +306,7 @@ class World(ABC):
     def _calm_down(self, place: int) -> None:
         """No fault from here on. Who is down or paused comes back when its time is over."""
         self.is_calm = True
-        self.fates = weather(0, 0, 0, True)
+        self.fates = message_fates(0, 0, 0, True)
         self.slow = self.deadly = 0
         self.fail_at[:] = [0] * self.size
         self.owed = self._answerable()

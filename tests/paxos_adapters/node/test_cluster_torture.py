@@ -22,8 +22,8 @@ SEED = 20131017
 QUICK = 0.05, 0.4
 
 
-def lives(plan: Plan, folder: Path, *, with_weather: bool = False) -> dict[str, int]:
-    return asyncio.run(torture(plan, folder, with_weather=with_weather))
+def lives(plan: Plan, folder: Path, *, is_lossy: bool = False) -> dict[str, int]:
+    return asyncio.run(torture(plan, folder, is_lossy=is_lossy))
 
 
 def test_one_value_a_name_whoever_is_killed(tmp_path: Path) -> None:
@@ -34,11 +34,11 @@ def test_one_value_a_name_whoever_is_killed(tmp_path: Path) -> None:
     assert seen["votes"] >= 3 * 60
 
 
-def test_one_value_a_name_in_bad_weather(tmp_path: Path) -> None:
+def test_one_value_a_name_on_a_lossy_network(tmp_path: Path) -> None:
     missing = lossy_network.why_not()
     if missing is not None:
-        pytest.skip(f"no weather: {missing}")
-    seen = lives(Plan(40, SEED, QUICK, in_flight=10), tmp_path, with_weather=True)
+        pytest.skip(f"no lossy network: {missing}")
+    seen = lives(Plan(40, SEED, QUICK, in_flight=10), tmp_path, is_lossy=True)
 
     assert seen["decided"] == 40, f"seed {SEED}: {seen}"
     assert min(seen[it] for it in ("lost", "delayed", "duplicated", "reordered", "kills")) > 0

@@ -1,4 +1,4 @@
-"""The router that makes weather, on pipes; and namespaces, where they can be had."""
+"""The router of the lossy network, on pipes; and namespaces, where they can be had."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from random import Random
 import pytest
 
 from tests.tools import lossy_network
-from tests.tools.lossy_network import Order, Router, Weather
+from tests.tools.lossy_network import Conditions, Order, Router
 
 SEED = 20131017
 ONE, TWO, THREE = 1, 2, 3
@@ -60,7 +60,7 @@ def wires() -> Iterator[Wires]:
     made.close()
 
 
-def test_without_weather_everything_arrives_once_and_in_order(wires: Wires) -> None:
+def test_without_losses_everything_arrives_once_and_in_order(wires: Wires) -> None:
     texts = [b"%d" % number for number in range(20)]
     for text in texts:
         wires.send(ONE, TWO, text)
@@ -71,7 +71,7 @@ def test_without_weather_everything_arrives_once_and_in_order(wires: Wires) -> N
 
 
 def test_what_is_for_nobody_goes_nowhere(wires: Wires) -> None:
-    wires.send(ONE, 9, b"to a stranger")
+    wires.send(ONE, 9, b"to a non-member")
     wires.send(ONE, ONE, b"to itself")
     os.write(wires.pairs[ONE][1], b"\x60" + bytes(60))  # IPv6, which namespaces like to try
     wires.router.take(ONE, 0.0)
@@ -81,7 +81,7 @@ def test_what_is_for_nobody_goes_nowhere(wires: Wires) -> None:
 
 
 def test_a_share_is_lost_and_a_share_comes_twice(wires: Wires) -> None:
-    wires.router.obey(Order(Weather(lost=0.2, twice=0.3)))
+    wires.router.obey(Order(Conditions(lost=0.2, twice=0.3)))
     for _ in range(100):
         for _ in range(10):
             wires.send(ONE, TWO, b"x")
@@ -95,9 +95,9 @@ def test_a_share_is_lost_and_a_share_comes_twice(wires: Wires) -> None:
 
 
 def test_what_is_delayed_comes_when_it_is_due_and_may_be_overtaken(wires: Wires) -> None:
-    wires.router.obey(Order(Weather(held=1.0, delay_s=(1.0, 1.0), held_s=(2.0, 2.0))))
+    wires.router.obey(Order(Conditions(held=1.0, delay_s=(1.0, 1.0), held_s=(2.0, 2.0))))
     wires.send(ONE, TWO, b"first")
-    wires.router.obey(Order(Weather(delay_s=(1.0, 1.0))))
+    wires.router.obey(Order(Conditions(delay_s=(1.0, 1.0))))
     wires.send(ONE, TWO, b"second")
 
     assert wires.router.wait_s(0.25) == 0.75

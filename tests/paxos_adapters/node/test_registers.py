@@ -56,6 +56,8 @@ from paxos_adapters.node.registers import (
     Registers,
     Waiting,
 )
+from paxos_adapters.ports import Place
+from paxos_adapters.single import SingleObserver, SingleProcess
 
 ME, OTHER, THIRD = map(ServerId, (1, 2, 3))
 ALONE = majority([ME])
@@ -83,10 +85,15 @@ class Disk:
 class Rig:
     """One server's registers, and what they performed."""
 
-    def __init__(self, quorum: QuorumSystem = THREE, disk: Disk | None = None) -> None:
+    def __init__(
+        self,
+        quorum: QuorumSystem = THREE,
+        disk: Disk | None = None,
+        observer: SingleObserver[bytes] | None = None,
+    ) -> None:
         self.disk = disk or Disk()
         self.performed: list[tuple[str, Effect]] = []
-        self.registers = Registers(ME, quorum, load=self.disk.load)
+        self.registers = Registers(ME, quorum, load=self.disk.load, observer=observer)
 
     def receive(self, name: str, event: server.Event[bytes]) -> None:
         effects = self.registers.receive(name, event)
@@ -157,6 +164,36 @@ def test_nothing_opens_without_the_receipt() -> None:
 READ = ReadId(7, 1)
 
 
+class Sent:
+    """An observer of what leaves, and of nothing else."""
+
+    def __init__(self) -> None:
+        self.effects: list[tuple[str, Effect]] = []
+
+    def sent(
+        self, place: Place, process: SingleProcess[bytes], effects: tuple[Effect, ...]
+    ) -> None:
+        assert process.state.proposer.me == place.server
+        self.effects += [(place.name, effect) for effect in effects]
+
+    def ignore(self, *_: object, **__: object) -> None:
+        pass
+
+    set_time = started = stepped = state_set = saved = failed = stopped = ignore
+
+
+def test_an_observer_is_told_of_all_that_leaves() -> None:
+    sent = Sent()
+    rig = Rig(observer=sent)
+    rig.reserve()
+    rig.receive("a", Propose(b"red"))
+    rig.receive("b", From(OTHER, Prepare(B12)))
+    rig.receive("b", From(OTHER, Accept(B12, b"blue")))
+    rig.flush()
+    assert sent.effects == rig.said()
+    assert {name for name, _ in sent.effects} == {"a", "b"}
+
+
 class TestReads:
     """A query changes nothing, saves nothing and loads nothing."""
 
@@ -205,7 +242,7 @@ class TestReads:
         rig.receive("a", From(THIRD, Query(READ)))
         assert rig.said() == [("a", To(THIRD, Chosen(B12, b"red")))]
 
-    def test_a_stranger_is_told_nothing(self) -> None:
+    def test_a_non_member_is_told_nothing(self) -> None:
         rig = Rig()
         rig.receive("a", From(ServerId(9), Query(READ)))
         assert rig.said() == []

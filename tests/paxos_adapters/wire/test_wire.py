@@ -426,7 +426,7 @@ def test_a_presence_that_does_not_fit_is_not_sent(
     assert sequence(*one.seal(BEAT)) == 1
 
 
-def test_nobody_sends_to_or_as_a_stranger() -> None:
+def test_nobody_sends_to_or_as_a_non_member() -> None:
     with pytest.raises(UnknownServer):
         End(ONE).seal(BEAT, receiver=ServerId(9))
     with pytest.raises(UnknownServer):
@@ -477,12 +477,12 @@ def test_only_the_server_that_is_meant_hears() -> None:
     assert refused(End(TWO, cluster="other"), datagram) is Reason.OTHER_CLUSTER
 
 
-def test_a_stranger_is_not_heard() -> None:
-    stranger = ServerId(9)
+def test_a_non_member_is_not_heard() -> None:
+    non_member = ServerId(9)
     wire = Wire(
         cluster="demo",
-        me=stranger,
-        members={stranger, TWO},
+        me=non_member,
+        members={non_member, TWO},
         digest=DIGEST,
         protection=AUTHENTICATED,
         disk_status=lambda _: DISK_STATUS,

@@ -189,8 +189,8 @@ def test_to_ask_again_with_the_same_datagram_draws_nothing() -> None:
 
 
 def test_a_session_that_is_not_registered_gets_nothing_again() -> None:
-    one, stranger = End(ONE), End(TWO, disk_status=DiskStatus("ef" * 8, 1))
-    (asking,) = stranger.wire.seal(ONE, [Missing(1, 1)])
+    one, non_member = End(ONE), End(TWO, disk_status=DiskStatus("ef" * 8, 1))
+    (asking,) = non_member.wire.seal(ONE, [Missing(1, 1)])
     with pytest.raises(RejectedDatagram) as caught:
         one.wire.open(asking)
 
