@@ -25,7 +25,7 @@ HERE = Path(__file__).parent
 PEER_HOME = HERE.parent / "build" / "essential-paxos"
 PEER = "essential-paxos==2.0"
 COUNT = 4000
-HEADINGS = ("acceptors", "run as", "decisions/s", "messages/s", "peer decisions/s", "ratio")
+HEADINGS = ("acceptors", "decisions/s", "messages/s", "peer decisions/s", "ratio")
 
 
 def peer_folder() -> Path | None:

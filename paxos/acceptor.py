@@ -2,14 +2,14 @@
 
 Source: the lecture, "The protocol"; "Paxos Made Simple", section 2.2, P1a and P2b.
 
-- Prepare(n): refuse if more than n was promised; else promise n, and tell what was accepted.
+- Prepare(n): refuse if more than n was promised; else promise n, and report what was accepted.
 - Accept(n, v): refuse if more than n was promised; else promise n *and* accept v under n,
   whether or not a Prepare(n) came before.
 - The promise and the accepted proposal are durable before the answer leaves. A refusal commits
   to nothing and leaves at once, with the promise that stands in the way.
 - A repeated request changes nothing and is answered again, sealed again.
-- Query: tell what was accepted. It changes nothing and makes no record. "Nothing" leaves at once,
-  since it commits to nothing; an accepted proposal is told once it is durable, as in a vote.
+- Query: report what was accepted. It changes nothing and makes no record. "Nothing" leaves at
+  once, since it commits to nothing; an accepted proposal leaves once it is durable, as in a vote.
 """
 
 from __future__ import annotations

@@ -3,12 +3,12 @@
 Source: the lecture, "Liveness", remedy 2, and its leader rule (a heartbeat every T, silence for 2T,
 highest id); Ng, Haridi and Carbone, "Omni-Paxos" (2023), for leaders that have a quorum.
 
-- A server with a proposal under way claims the floor by a heartbeat, every T, as long as a quorum
-  answers what it asks. Who has no quorum could only keep the floor from those who have.
-- Whoever is heard counts as alive until two whole intervals of T have passed without a word.
-- The leader is the highest id alive. The others leave it the floor, three wake-ups out of four: a
-  leader that can speak and not hear must not block the rest for ever.
-- A beat carries its number, so that a stale or repeated one is recognised.
+- A server with a ballot in progress claims leadership by a heartbeat, every T, as long as a quorum
+  answers it. A server without a quorum would only hold back servers that have one.
+- A server counts as alive until two whole intervals of T have passed without its heartbeat.
+- The leader is the highest id alive. The others yield to it, three retries out of four: a leader
+  that sends and cannot receive must not block the rest indefinitely.
+- A heartbeat timer carries its number, so that a stale or repeated one is recognised.
 
 Only a hint: two servers may lead at once, or none. That costs time and never agreement, since
 nothing that decides what may be promised, accepted or chosen reads this module.
@@ -25,16 +25,16 @@ from paxos.outbound import NO_MESSAGES, Broadcast, Now, SetTimer
 from paxos.values import frozen
 
 SILENT_INTERVALS = 2
-"""How many whole intervals of T without a word make a server silent."""
+"""How many whole intervals of T without a heartbeat make a server silent."""
 
 PROCEED_EVERY = 4
-"""Every fourth wake-up, a server goes on although another one leads: that one may be deaf."""
+"""On every fourth retry a server proceeds under another leader, which may receive nothing."""
 
 
 @final
 @frozen
 class HeartbeatTimer:
-    """The wake-up for heartbeat ``number``, a fixed time T after it was asked for."""
+    """Time for heartbeat ``number``, a fixed interval T after the one before."""
 
     number: int
 
@@ -42,7 +42,7 @@ class HeartbeatTimer:
 @final
 @frozen
 class PeerHeartbeat:
-    """A server with a higher id, and how many beats of our own came since its last heartbeat."""
+    """A server with a higher id, and how many of our own intervals its last heartbeat is old."""
 
     server: ServerId
     beats: int = 0
@@ -51,7 +51,7 @@ class PeerHeartbeat:
 @final
 @frozen
 class Election:
-    """Whom this server has heard of late, and the number of its own next beat."""
+    """The servers with recent heartbeats, and the number of this server's next heartbeat timer."""
 
     me: ServerId
     members: frozenset[ServerId]
@@ -60,26 +60,29 @@ class Election:
 
 
 Event: TypeAlias = HeartbeatTimer | From[Heartbeat]
-"""A heartbeat from another server, or the wake-up for its own."""
+"""A heartbeat from another server, or the timer for the server's own."""
 
 Effect: TypeAlias = Broadcast[Heartbeat] | SetTimer[HeartbeatTimer]
-"""Say that a proposal is under way, or wake up for the next time."""
+"""Announce that a ballot is in progress, and set the timer for the next time."""
 
 Step: TypeAlias = tuple[Election, Now[Effect]]
 """The state after an event, and what leaves."""
 
 
-def receive(state: Election, event: Event, *, claims: bool = True) -> Step:
-    """Take a heartbeat from another server, or send the next one of our own if it ``claims``."""
+def receive(state: Election, event: Event, *, in_contact: bool = True) -> Step:
+    """Take a heartbeat of another server, or send the next one if this one is ``in_contact``.
+
+    In contact means that a quorum answers it.
+    """
     if type(event) is From:
-        return _hear(state, event.sender), NO_MESSAGES
+        return _on_heartbeat(state, event.sender), NO_MESSAGES
     if type(event) is HeartbeatTimer:
-        return _beat(state, event, claims)
+        return _on_heartbeat_timer(state, event, in_contact)
     assert_never(event)
 
 
 def start(state: Election) -> Step:
-    """Begin to send heartbeats; a beat that is still to come from before is stale now."""
+    """Begin to send heartbeats; a heartbeat timer that was set before is stale now."""
     older, wish = _next_beat(state)
     return older, Now((wish,))
 
@@ -90,26 +93,26 @@ def leader(state: Election) -> ServerId:
 
 
 def yields(state: Election, attempt: int) -> bool:
-    """Whether a proposer that has slept ``attempt`` times leaves the floor to the leader."""
+    """Whether a proposer yields to the leader on its retry number ``attempt``, from 0."""
     return leader(state) != state.me and attempt % PROCEED_EVERY != PROCEED_EVERY - 1
 
 
-def _hear(state: Election, sender: ServerId) -> Election:
+def _on_heartbeat(state: Election, sender: ServerId) -> Election:
     if sender <= state.me or sender not in state.members:
         return state
     others = (heard for heard in state.heard if heard.server != sender)
     return Election(state.me, state.members, state.beat, (*others, PeerHeartbeat(sender)))
 
 
-def _beat(state: Election, event: HeartbeatTimer, claims: bool) -> Step:
+def _on_heartbeat_timer(state: Election, event: HeartbeatTimer, in_contact: bool) -> Step:
     if event.number != state.beat:
         return state, NO_MESSAGES
     older, wish = _next_beat(state)
-    return older, Now((Broadcast(Heartbeat()), wish) if claims else (wish,))
+    return older, Now((Broadcast(Heartbeat()), wish) if in_contact else (wish,))
 
 
 def _next_beat(state: Election) -> tuple[Election, SetTimer[HeartbeatTimer]]:
-    """Everybody heard is one beat older, and the silent are forgotten."""
+    """Each known heartbeat is one interval older, and silent servers are dropped."""
     older = (PeerHeartbeat(heard.server, heard.beats + 1) for heard in state.heard)
     alive = tuple(heard for heard in older if heard.beats <= SILENT_INTERVALS)
     beat = HeartbeatTimer(state.beat + 1)

@@ -69,7 +69,7 @@ class DisjointQuorums(QuorumError):
 
 
 class UnknownServer(UsageError, ValueError):
-    """A server that is no member was asked to act as one."""
+    """A server that is not a member was asked to act as one."""
 
     def __init__(self, server: ServerId, members: Set[ServerId]) -> None:
         super().__init__(
@@ -81,15 +81,15 @@ class UnknownServer(UsageError, ValueError):
 
 
 class Busy(UsageError, RuntimeError):
-    """A proposer was asked for something new while it is at work.
+    """A proposer was given a request while another one is in progress.
 
-    ``ballot`` is the one that it works under; None while a read only queries.
+    ``ballot`` is the ballot in progress; None while a read only queries.
     """
 
     def __init__(self, ballot: Ballot | None) -> None:
-        work = "on a read" if ballot is None else f"under ballot {ballot}"
+        what = "a read" if ballot is None else f"ballot {ballot}"
         super().__init__(
-            f"the proposer is still at work {work}; nothing was changed. Wait until it reports "
+            f"{what} is still in progress; nothing was changed. Wait until the proposer reports "
             "Done, NothingChosen or NotYetChosen, then ask again."
         )
         self.ballot = ballot
@@ -100,8 +100,8 @@ class UnexpectedInput(UsageError, TypeError):
 
     def __init__(self, what: object) -> None:
         super().__init__(
-            f"{what!r} is nothing that this function takes; nothing was changed. A type checker "
-            "names the line. What others say comes as From(sender, message), except to an acceptor."
+            f"unexpected input {what!r}; nothing was changed. Run a type checker to find the "
+            "caller. Messages of servers come as From(sender, message), except to an acceptor."
         )
         self.what = what
 
@@ -109,13 +109,13 @@ class UnexpectedInput(UsageError, TypeError):
 def assert_never(what: Never) -> NoReturn:
     """The end of a case distinction: type checkers prove that nothing is left.
 
-    Raises UnexpectedInput where an untyped program comes here all the same.
+    Raises UnexpectedInput where an untyped program gets here anyway.
     """
     raise UnexpectedInput(what)
 
 
 class NotSaved(UsageError, ValueError):
-    """A seal was to be opened with the receipt for something else."""
+    """AfterSave.release() was given a receipt for a different record."""
 
     def __init__(self, record: object) -> None:
         super().__init__(
@@ -126,7 +126,7 @@ class NotSaved(UsageError, ValueError):
 
 
 class InvariantError(PaxosError):
-    """Something that the protocol rules out has happened: someone broke the protocol.
+    """Something that the protocol rules out has happened: some server broke the protocol.
 
     A disk that was wiped or rolled back, two servers with one id, or an answer sent before its
     save can do that.

@@ -26,17 +26,15 @@ from paxos.values import frozen
 class Decision(Generic[V]):
     """What is chosen, and the quorum that accepted it.
 
-    No voters: another server told so, and kept its quorum to itself.
+    No voters: another server announced it, without its quorum.
     """
 
     chosen: Chosen[V]
     voters: frozenset[ServerId]
 
     def __str__(self) -> str:
-        who = (
-            f"by the quorum {format_ids(self.voters)}" if self.voters else "as another server told"
-        )
-        return f"{self.chosen.value!r} under ballot {self.chosen.ballot} {who}"
+        how = f"by the quorum {format_ids(self.voters)}" if self.voters else "as announced"
+        return f"{self.chosen.value!r} under ballot {self.chosen.ballot} {how}"
 
 
 class AgreementBroken(InvariantError):
@@ -55,9 +53,9 @@ def agreement(first: Decision[V], second: Decision[V]) -> None:
 
 
 def validity(chosen: V, proposed: Iterable[V]) -> None:
-    """Only a value that someone proposed is chosen."""
+    """Only a proposed value is chosen."""
     if all(_differ(chosen, value) for value in proposed):
-        raise InvariantError(f"{chosen!r} was chosen, and nobody ever proposed it.")
+        raise InvariantError(f"{chosen!r} was chosen, and no server ever proposed it.")
 
 
 def one_value_per_ballot(ballot: Ballot, first: V, second: V) -> None:
@@ -68,11 +66,11 @@ def one_value_per_ballot(ballot: Ballot, first: V, second: V) -> None:
         )
 
 
-def unused_while_preparing(ballot: Ballot, told: Proposal[V]) -> None:
-    """While promises of ``ballot`` are collected, nobody can have accepted anything under it."""
-    if told.ballot == ballot:
+def unused_while_preparing(ballot: Ballot, named: Proposal[V]) -> None:
+    """While promises of ``ballot`` are collected, nothing can be accepted under it."""
+    if named.ballot == ballot:
         raise InvariantError(
-            f"ballot {ballot} is still being prepared, and {told.value!r} was accepted under it, "
+            f"ballot {ballot} is still being prepared, and {named.value!r} was accepted under it, "
             "so it was used twice."
         )
 
@@ -99,12 +97,12 @@ def acceptor_monotonic(before: Acceptor[V], after: Acceptor[V]) -> None:
 
 def durable_before_sent(durable: Acceptor[V], answer: Promise[V] | Accepted[V] | Answer[V]) -> None:
     """What an answer commits to would survive a crash at the moment when the answer leaves."""
-    said = _commitment(answer)
-    if durable.promised < said.promised or _accepted_ballot(durable) < _accepted_ballot(said):
+    needed = _commitment(answer)
+    if durable.promised < needed.promised or _accepted_ballot(durable) < _accepted_ballot(needed):
         raise InvariantError(
-            f"{answer} was sent while the disk held {durable}: a crash would forget what was said."
+            f"{answer} was sent while the disk held {durable}: a crash would undo it."
         )
-    _same_if_same_ballot(durable, said)
+    _same_if_same_ballot(durable, needed)
 
 
 def choices(votes: Iterable[From[Accepted[V]]], quorum: QuorumSystem) -> tuple[Decision[V], ...]:
@@ -145,8 +143,8 @@ def _commitment(answer: Promise[V] | Accepted[V] | Answer[V]) -> Acceptor[V]:
     if type(answer) is Promise:
         return Acceptor(answer.ballot, answer.accepted)
     if type(answer) is Answer:
-        told = answer.accepted
-        return Acceptor(NO_BALLOT if told is None else told.ballot, told)
+        accepted = answer.accepted
+        return Acceptor(NO_BALLOT if accepted is None else accepted.ballot, accepted)
     assert_never(answer)
 
 

@@ -4,11 +4,11 @@ Source: the lecture, "Who knows"; "Paxos Made Simple", section 2.3.
 
 - A value is chosen once a phase-2 quorum has accepted it *under one ballot*. Votes for different
   ballots never add up.
-- A vote is a member's word that it accepted. Repeated and foreign votes change nothing.
+- A vote is a member's statement that it accepted. Repeated and foreign votes change nothing.
 - What is kept is bounded: the tallies of the highest ballots, one for each member.
-- Or another server tells: Chosen.
-- Once known, for ever. A second, different choice means that someone broke the protocol, and
-  raises an error that names both quorums.
+- Alternatively, another server announces it with Chosen.
+- A decision is final. A second, different one means that some server broke the protocol, and raises
+  an error that names both quorums.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from paxos.values import frozen
 @final
 @frozen
 class Tally(Generic[V]):
-    """Who has accepted ``value`` under ``ballot``."""
+    """The servers that have accepted ``value`` under ``ballot``."""
 
     ballot: Ballot
     value: V
@@ -37,7 +37,7 @@ class Tally(Generic[V]):
 @final
 @frozen
 class Learner(Generic[V]):
-    """The votes so far, and what follows from them. Nothing of it need survive a crash."""
+    """The votes so far, and the decision that follows from them. None of it must be durable."""
 
     quorum: QuorumSystem
     tallies: tuple[Tally[V], ...] = ()
@@ -45,28 +45,28 @@ class Learner(Generic[V]):
 
 
 Event: TypeAlias = From[Accepted[V]] | Chosen[V]
-"""One vote, or the word of a server that knows."""
+"""A vote, or an announcement by a server that has learned the value."""
 
 Step: TypeAlias = tuple[Learner[V], Now[Chosen[V]]]
-"""The state after an event, and what it has learnt."""
+"""The state after an event, and what it has learned."""
 
 
 def receive(state: Learner[V], event: Event[V]) -> Step[V]:
-    """Count one vote, or believe one announcement. Says Chosen when it learns it, once.
+    """Count one vote, or take one announcement. Hands out Chosen once, when it learns the value.
 
     Raises AgreementBroken for a second choice, InvariantError for a ballot with two values.
     """
     if type(event) is From:
         if type(event.message) is not Accepted:
             assert_never(event.message)
-        return _count(state, event.sender, event.message)
+        return _on_vote(state, event.sender, event.message)
     if type(event) is Chosen:
         _voters(state.tallies, event)
-        return _conclude(state, state.tallies, Decision(event, NO_SERVERS))
+        return _decide(state, state.tallies, Decision(event, NO_SERVERS))
     assert_never(event)
 
 
-def _count(state: Learner[V], sender: ServerId, vote: Accepted[V]) -> Step[V]:
+def _on_vote(state: Learner[V], sender: ServerId, vote: Accepted[V]) -> Step[V]:
     if sender not in state.quorum.members:
         return state, NO_MESSAGES
     choice = state.choice
@@ -79,15 +79,15 @@ def _count(state: Learner[V], sender: ServerId, vote: Accepted[V]) -> Step[V]:
     tally = Tally(vote.ballot, vote.value, voters | {sender})
     tallies = _highest(state, tally)
     if state.quorum.is_phase2(tally.voters):
-        return _conclude(state, tallies, Decision(Chosen(vote.ballot, vote.value), tally.voters))
+        return _decide(state, tallies, Decision(Chosen(vote.ballot, vote.value), tally.voters))
     return Learner(state.quorum, tallies, choice), NO_MESSAGES
 
 
-def _voters(tallies: tuple[Tally[V], ...], word: Accepted[V] | Chosen[V]) -> frozenset[ServerId]:
-    """Who has accepted what ``word`` speaks of."""
+def _voters(tallies: tuple[Tally[V], ...], message: Accepted[V] | Chosen[V]) -> frozenset[ServerId]:
+    """The servers that have accepted the proposal of ``message``, as counted so far."""
     for tally in tallies:
-        if tally.ballot == word.ballot:
-            one_value_per_ballot(word.ballot, tally.value, word.value)
+        if tally.ballot == message.ballot:
+            one_value_per_ballot(message.ballot, tally.value, message.value)
             return tally.voters
     return NO_SERVERS
 
@@ -105,7 +105,7 @@ def _ballot(tally: Tally[V]) -> Ballot:
     return tally.ballot
 
 
-def _conclude(state: Learner[V], tallies: tuple[Tally[V], ...], choice: Decision[V]) -> Step[V]:
+def _decide(state: Learner[V], tallies: tuple[Tally[V], ...], choice: Decision[V]) -> Step[V]:
     if state.choice is not None:
         agreement(state.choice, choice)
         return Learner(state.quorum, tallies, state.choice), NO_MESSAGES

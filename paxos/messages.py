@@ -1,4 +1,4 @@
-"""What servers say to each other.
+"""The messages between servers.
 
 Source: the lecture, "The protocol" and "Who knows"; Charapko, Ailijiang and Demirbas, "Linearizable
 Quorum Reads in Paxos" (2019), for Query.
@@ -8,8 +8,8 @@ Quorum Reads in Paxos" (2019), for Query.
     Accept(ballot, value)    Accepted(ballot, value)    or  Nack(ballot, promised)
     Query(id)                Answer(id, accepted)
 
-    Chosen(ballot, value)    what a quorum accepted: told to all, and an answer to any request
-    Heartbeat()              "I have a proposal under way"; see election.py
+    Chosen(ballot, value)    what a quorum accepted: sent to all, and an answer to any request
+    Heartbeat()              a ballot is in progress at the sender; see election.py
 
 Every answer names the ballot or the read that it answers, so that a late, repeated or reordered one
 is never taken for an answer to something else.
@@ -42,7 +42,7 @@ class ReadId(NamedTuple):
 @final
 @frozen
 class Prepare:
-    """Phase 1 request: promise ``ballot``, and tell what you have accepted."""
+    """Phase 1 request: promise ``ballot``, and report what you have accepted."""
 
     ballot: Ballot
 
@@ -86,7 +86,7 @@ class Nack:
 @final
 @frozen
 class Query:
-    """Request of the read ``id``: tell what you have accepted. It promises and changes nothing."""
+    """Request of the read ``id``: report what you have accepted. No promise, no change."""
 
     id: ReadId
 
@@ -103,7 +103,7 @@ class Answer(Generic[V]):
 @final
 @frozen
 class Chosen(Generic[V]):
-    """A quorum accepted ``value`` under ``ballot``: it is chosen, for ever."""
+    """A quorum accepted ``value`` under ``ballot``: it is chosen, and stays so."""
 
     ballot: Ballot
     value: V
@@ -112,14 +112,14 @@ class Chosen(Generic[V]):
 @final
 @frozen
 class Heartbeat:
-    """The sender lives, hears from a quorum, and has a proposal under way."""
+    """The sender is alive, in contact with a quorum, and has a ballot in progress."""
 
 
 Request: TypeAlias = Prepare | Accept[V] | Query
 """What a proposer asks an acceptor."""
 
 Reply: TypeAlias = Promise[V] | Accepted[V] | Nack | Answer[V] | Chosen[V]
-"""What a proposer can hear back."""
+"""What a proposer can receive in return."""
 
 Message: TypeAlias = Request[V] | Reply[V] | Heartbeat
 """Everything that travels between servers."""
@@ -128,7 +128,7 @@ Message: TypeAlias = Request[V] | Reply[V] | Heartbeat
 @final
 @frozen
 class From(Generic[M_co]):
-    """A message, and the server that sent it, as far as the transport vouches for it."""
+    """A message, and the server that sent it, as the transport authenticated it."""
 
     sender: ServerId
     message: M_co

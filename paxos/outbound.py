@@ -7,9 +7,9 @@ Source: the lecture, "The protocol": what is durable before an answer leaves.
   record it names is durable. To send early is a type error, in a ``match`` too: a pattern finds the
   record only. What a type checker cannot see are ``_messages`` by name, and a function given to
   ``map`` that keeps what it is shown.
-- ``Saved`` is that receipt. A store makes it, after its sync has returned; nobody else does.
-- A step that changes nothing seals its answer all the same, with the record it stands on: the
-  first save of that record may still be under way.
+- ``Saved`` is that receipt. Only a store makes one, after its sync has returned.
+- A step that changes nothing still seals its answer, with the record that it depends on: the first
+  save of that record may be in progress.
 - ``map`` and ``followed_by`` change or add messages. Neither opens a seal.
 """
 
@@ -73,7 +73,7 @@ class Now(Generic[M_co]):
 
 
 NO_MESSAGES: Now[Never] = Now(())
-"""Nothing to say."""
+"""Nothing leaves."""
 
 
 @final
@@ -128,10 +128,10 @@ class Broadcast(Generic[M_co]):
 @final
 @frozen
 class SetTimer(Generic[T_co]):
-    """Deliver ``timer`` back to ``receive`` after a while.
+    """Deliver ``timer`` back to ``receive`` after a delay that the adapter chooses.
 
-    How long is the adapter's choice: time and chance are not the core's. ``attempt`` counts from 0
-    how often the core has asked in this matter, so that the adapter's range can grow with it.
+    ``attempt`` counts from 0 how often this timer was set for one request, so that the delay can
+    grow with it.
     """
 
     timer: T_co

@@ -3,17 +3,17 @@
 Source: the lecture, "The protocol" and "Liveness"; "Paxos Made Simple", section 2.2, P2c.
 
 - Preparing: ask all for a promise, under a ballot above every round seen and saved before use.
-- Promises of a phase-1 quorum? Go on with the value of the *highest* accepted proposal among
-  them, or else with its own. An inquiry has no value of its own: finding none ends it.
-- Accepting: ask all to accept. Acceptances of a phase-2 quorum? The value is chosen.
-- A refusal aborts nothing while a quorum can still be had; the next round goes above what it named.
-- A wake-up sends the same ballot again, once, before it starts over; it starts over only if
-  refused, at once if no quorum can be had any more, and with the *original* value.
-- Answers to another ballot and those of non-members change nothing; repeated ones count once.
-- A proposer at work that is told what is chosen announces it to all; server.py says why.
+- With promises of a phase-1 quorum: continue with the value of the *highest* accepted proposal
+  among them, else with its own. An inquiry has no value of its own: finding none ends it.
+- Accepting: ask all to accept. With acceptances of a phase-2 quorum the value is chosen.
+- A Nack aborts nothing while a quorum is still possible; the next round goes above what it named.
+- A retry sends the same ballot again, once. After that it starts a new round, but only if refused,
+  or at once if no quorum is possible any more; and with the *original* value.
+- Replies to another ballot and those of non-members change nothing; repeated ones count once.
+- A proposer with a ballot in progress that receives Chosen announces it; server.py says why.
 - A read queries first, see reader.py. If it stalls it goes on as an inquiry, and backs off as one.
-- Nothing is accepted under a ballot before its Accept is sent, nor told of in a promise of a lower
-  ballot. An answer that says so proves that a ballot was used twice.
+- Nothing is accepted under a ballot before its Accept is sent, nor reported in a promise of a lower
+  ballot. A reply that says so proves that a ballot was used twice.
 """
 
 from __future__ import annotations
@@ -59,18 +59,18 @@ class Propose(Generic[V]):
 class Inquire:
     """Run the protocol to find out what is chosen, and complete a value that may be.
 
-    Slower than a Read, and it holds up rivals; but its report holds for all lower ballots.
+    Slower than a Read, and it delays rivals; but its report holds for all lower ballots.
     """
 
 
 ClientRequest: TypeAlias = Propose[V] | Inquire | Read
-"""What the program can ask of a proposer."""
+"""What the program can request of a proposer."""
 
 
 @final
 @frozen
 class RetryTimer:
-    """The wake-up that was asked for under ``ballot``; stale under any other."""
+    """Time to retry under ``ballot``; stale under any other ballot."""
 
     ballot: Ballot
 
@@ -86,11 +86,11 @@ class MaxRound:
 @final
 @frozen
 class Task(Generic[V]):
-    """What the proposer was asked, kept unchanged through all rounds.
+    """The request in progress, kept unchanged through all rounds.
 
-    ``attempt`` counts the wake-ups so far. A proposal found under a ballot of its own is its own
-    value only from round ``own_from`` on: before, it was given something else, or carried what it
-    had adopted.
+    ``attempt`` counts the retries so far. A proposal found under a ballot of this server carries
+    the requested value only from round ``own_from`` on. Earlier ballots carried the value of an
+    earlier request, or an adopted one.
     """
 
     request: ClientRequest[V]
@@ -101,13 +101,13 @@ class Task(Generic[V]):
 @final
 @frozen
 class Idle:
-    """Nothing to do."""
+    """No request is in progress."""
 
 
 @final
 @frozen
 class Preparing(Generic[V]):
-    """Phase 1: who has promised, who refused, and the highest proposal found."""
+    """Phase 1: the servers that promised, those that refused, and the highest proposal found."""
 
     ballot: Ballot
     task: Task[V]
@@ -120,7 +120,7 @@ class Preparing(Generic[V]):
 @final
 @frozen
 class Accepting(Generic[V]):
-    """Phase 2: who has accepted ``value``, and who refused."""
+    """Phase 2: the servers that have accepted ``value``, and those that refused."""
 
     ballot: Ballot
     task: Task[V]
@@ -136,10 +136,9 @@ class Accepting(Generic[V]):
 class Done(Generic[V]):
     """``value`` is chosen. Also what the proposer reports to the program that embeds it.
 
-    ``own``: the value was chosen under a ballot that carried what this proposer was given. That
-    proves it to be its own as long as no ballot is used twice; a disk that was rolled back uses one
-    twice, and not every such case is noticed. If not ``own``, it may still be that value: a rival
-    can have completed it. Put an id into your values if you must tell.
+    ``own``: the value was chosen under a ballot that carried the requested value. If not ``own``,
+    it may still be that value: a rival can have completed it. A disk that was rolled back can make
+    ``own`` wrong, since it uses a ballot twice. Include a unique id in the value to distinguish.
     """
 
     ballot: Ballot
@@ -150,13 +149,13 @@ class Done(Generic[V]):
 @final
 @frozen
 class NothingChosen:
-    """Report on an inquiry: nothing was chosen, nor ever will be, below ``ballot``."""
+    """Report on an inquiry: nothing was or will be chosen below ``ballot``."""
 
     ballot: Ballot
 
 
 Working: TypeAlias = Preparing[V] | Accepting[V]
-"""A request to all is under way, under a ballot."""
+"""A ballot is in progress."""
 
 Phase: TypeAlias = Idle | Querying[V] | Working[V] | Done[V]
 """What a proposer is doing."""
@@ -178,10 +177,10 @@ class Proposer(Generic[V]):
 
 
 Event: TypeAlias = ClientRequest[V] | RetryTimer | QueryTimer | From[Reply[V]]
-"""What can happen to a proposer: the program asks, time passes, an answer arrives."""
+"""What can happen to a proposer: a request of the program, a timer, a reply."""
 
 Report: TypeAlias = Done[V] | NothingChosen | NotYetChosen
-"""What a proposer tells the program that embeds it."""
+"""What a proposer reports to the program that embeds it."""
 
 Effect: TypeAlias = (
     Broadcast[Prepare | Accept[V] | Query | Chosen[V]]
@@ -189,7 +188,7 @@ Effect: TypeAlias = (
     | SetTimer[QueryTimer]
     | Tell[Report[V]]
 )
-"""What a proposer wants done: ask or tell all, set a timer, or tell the program."""
+"""What a proposer wants done: send to all, set a timer, or report to the program."""
 
 Step: TypeAlias = tuple[Proposer[V], Outbound[MaxRound, Effect[V]]]
 """The state after an event, and what leaves; a new round is saved first."""
@@ -198,39 +197,39 @@ Step: TypeAlias = tuple[Proposer[V], Outbound[MaxRound, Effect[V]]]
 def receive(state: Proposer[V], event: Event[V]) -> Step[V]:
     """Take one event.
 
-    Raises Busy if asked for something while at work, and InvariantError if an answer shows that a
-    ballot was used twice.
+    Raises Busy for a request while another one is in progress, and InvariantError if a reply shows
+    that a ballot was used twice.
     """
     if type(event) is From:
-        return _hear(state, event.sender, event.message)
+        return _on_reply(state, event.sender, event.message)
     if type(event) is RetryTimer:
-        return _wake(state, event)
+        return _on_retry_timer(state, event)
     if type(event) is QueryTimer:
-        return _query_again(state, event)
+        return _on_query_timer(state, event)
     if type(event) is Propose or type(event) is Inquire or type(event) is Read:
-        return _begin(state, event)
+        return _on_client_request(state, event)
     assert_never(event)
 
 
 def observe(state: Proposer[V], seen: Ballot) -> Proposer[V]:
-    """Keep the next round above the one of ``seen``, which some server uses."""
+    """Keep the next round above that of ``seen``, which some server uses."""
     if seen.round <= state.max_round:
         return state
     return Proposer(state.me, state.quorum, seen.round, state.phase)
 
 
-def waiting_for(state: Proposer[V], wake: RetryTimer) -> Working[V] | None:
-    """The phase that asked for ``wake``, or None if the wake-up is stale."""
+def waiting_for(state: Proposer[V], timer: RetryTimer) -> Working[V] | None:
+    """The phase that set ``timer``, or None if the timer is stale."""
     phase = state.phase
     if type(phase) is Preparing or type(phase) is Accepting:
-        return phase if wake.ballot == phase.ballot else None
+        return phase if timer.ballot == phase.ballot else None
     return None
 
 
 def has_quorum_contact(state: Proposer[V]) -> bool:
-    """Whether enough servers have answered the request under way, be it with a refusal.
+    """Whether a quorum has answered the ballot in progress, with a Nack or otherwise.
 
-    Of a request to accept that was not sent again yet, the promises before it speak.
+    For an Accept that was not sent again yet, the promises before it show that.
     """
     phase = state.phase
     if type(phase) is Preparing:
@@ -241,13 +240,13 @@ def has_quorum_contact(state: Proposer[V]) -> bool:
 
 
 def defer(state: Proposer[V], phase: Working[V]) -> Step[V]:
-    """Sleep over it once more and send nothing, to leave the floor to somebody else."""
+    """Set the retry timer again and send nothing: let the leader proceed."""
     task = evolve(phase.task, attempt=phase.task.attempt + 1)
-    wish = SetTimer(RetryTimer(phase.ballot), task.attempt)
-    return _move(state, evolve(phase, task=task)), Now((wish,))
+    timer = SetTimer(RetryTimer(phase.ballot), task.attempt)
+    return _with_phase(state, evolve(phase, task=task)), Now((timer,))
 
 
-def _begin(state: Proposer[V], request: ClientRequest[V]) -> Step[V]:
+def _on_client_request(state: Proposer[V], request: ClientRequest[V]) -> Step[V]:
     phase = state.phase
     if type(phase) is Done:
         return state, Now((Tell(Done(phase.ballot, phase.value, own=False)),))
@@ -266,11 +265,11 @@ def _start_round(state: Proposer[V], task: Task[V]) -> Step[V]:
 
 
 def _query(state: Proposer[V], read: Querying[V]) -> Step[V]:
-    wish = SetTimer(QueryTimer(read.id), read.attempt)
-    return _move(state, read), Now((Broadcast(Query(read.id)), wish))
+    timer = SetTimer(QueryTimer(read.id), read.attempt)
+    return _with_phase(state, read), Now((Broadcast(Query(read.id)), timer))
 
 
-def _query_again(state: Proposer[V], timer: QueryTimer) -> Step[V]:
+def _on_query_timer(state: Proposer[V], timer: QueryTimer) -> Step[V]:
     read = state.phase
     if type(read) is not Querying or read.id != timer.id:
         return state, NO_MESSAGES
@@ -281,63 +280,61 @@ def _query_again(state: Proposer[V], timer: QueryTimer) -> Step[V]:
     return _query(state, reader.again(read))
 
 
-def _hear(state: Proposer[V], sender: ServerId, reply: Reply[V]) -> Step[V]:
+def _on_reply(state: Proposer[V], sender: ServerId, reply: Reply[V]) -> Step[V]:
     phase = state.phase
     if type(phase) is Done or sender not in state.quorum.members:
         return state, NO_MESSAGES
     if type(reply) is Chosen:
-        return _learn(state, phase, reply)
+        return _on_chosen(state, phase, reply)
     if type(reply) is Answer:
-        return _count_answer(state, phase, sender, reply)
+        return _on_answer(state, phase, sender, reply)
     if type(phase) is Idle or type(phase) is Querying or reply.ballot != phase.ballot:
         return state, NO_MESSAGES
     if type(reply) is Nack:
-        return _count_refusal(state, phase, sender, reply.promised)
+        return _on_nack(state, phase, sender, reply.promised)
     if type(reply) is Promise:
-        return _count_promise(state, phase, sender, reply)
+        return _on_promise(state, phase, sender, reply)
     if type(reply) is Accepted:
-        return _count_vote(state, phase, sender, reply.value)
+        return _on_accepted(state, phase, sender, reply.value)
     assert_never(reply)
 
 
-def _learn(state: Proposer[V], phase: Phase[V], chosen: Chosen[V]) -> Step[V]:
+def _on_chosen(state: Proposer[V], phase: Phase[V], chosen: Chosen[V]) -> Step[V]:
     if type(phase) is Preparing or type(phase) is Accepting:
         _check_carried(phase, Proposal(chosen.ballot, chosen.value))
         own = _is_own(state, phase.task, chosen.ballot)
         return _finish(state, Done(chosen.ballot, chosen.value, own), Broadcast(chosen))
-    # A read does not announce what it is told: servers that poll must stay cheap.
+    # A read does not announce what it learns: servers that poll must stay cheap.
     return _finish(state, Done(chosen.ballot, chosen.value, own=False))
 
 
-def _count_answer(
-    state: Proposer[V], phase: Phase[V], sender: ServerId, answer: Answer[V]
-) -> Step[V]:
+def _on_answer(state: Proposer[V], phase: Phase[V], sender: ServerId, answer: Answer[V]) -> Step[V]:
     if type(phase) is not Querying or answer.id != phase.id:
         return state, NO_MESSAGES
     outcome = reader.count(phase, sender, answer.accepted)
     if type(outcome) is Querying:
-        return _move(state, outcome), NO_MESSAGES
+        return _with_phase(state, outcome), NO_MESSAGES
     if type(outcome) is NotYetChosen:
-        return _move(state, Idle()), Now((Tell(outcome),))
+        return _with_phase(state, Idle()), Now((Tell(outcome),))
     if type(outcome) is Chosen:
-        # No other server need know it yet: this one has counted the votes.
+        # Other servers may not know it yet: this one has counted the votes.
         done = Done(outcome.ballot, outcome.value, own=False)
         return _finish(state, done, Broadcast(outcome))
     assert_never(outcome)
 
 
-def _check_carried(phase: Working[V], told: Proposal[V]) -> None:
-    """Raise InvariantError if ``told`` cannot be, seeing what the ballot of ``phase`` carried."""
+def _check_carried(phase: Working[V], named: Proposal[V]) -> None:
+    """Raise InvariantError if ``named`` contradicts what the ballot of ``phase`` carried."""
     if type(phase) is Preparing:
-        unused_while_preparing(phase.ballot, told)
+        unused_while_preparing(phase.ballot, named)
     elif type(phase) is Accepting:
-        if told.ballot == phase.ballot:
-            one_value_per_ballot(phase.ballot, phase.value, told.value)
+        if named.ballot == phase.ballot:
+            one_value_per_ballot(phase.ballot, phase.value, named.value)
     else:
         assert_never(phase)
 
 
-def _count_promise(
+def _on_promise(
     state: Proposer[V], phase: Working[V], sender: ServerId, promise: Promise[V]
 ) -> Step[V]:
     accepted = promise.accepted
@@ -357,7 +354,7 @@ def _count_promise(
         return _start_accepting(state, phase, highest)
     ballot, task, refused = phase.ballot, phase.task, phase.refused
     phase = Preparing(ballot, task, answered, refused, phase.resent, highest)
-    return _move(state, phase), NO_MESSAGES
+    return _with_phase(state, phase), NO_MESSAGES
 
 
 def _start_accepting(state: Proposer[V], phase: Preparing[V], found: Proposal[V] | None) -> Step[V]:
@@ -370,22 +367,22 @@ def _start_accepting(state: Proposer[V], phase: Preparing[V], found: Proposal[V]
     elif type(task.request) is Propose:
         value, own = task.request.value, True
     else:
-        return _move(state, Idle()), Now((Tell(_nothing_found(task.request, ballot)),))
+        return _with_phase(state, Idle()), Now((Tell(_nothing_found(task.request, ballot)),))
     accepting = Accepting(ballot, task, value, own, refused=phase.refused)
-    return _move(state, accepting), Now((Broadcast(Accept(ballot, value)),))
+    return _with_phase(state, accepting), Now((Broadcast(Accept(ballot, value)),))
 
 
 def _nothing_found(request: Inquire | Read, ballot: Ballot) -> NothingChosen | NotYetChosen:
-    # Promises that tell of nothing are also answers to a query: they came after the read began.
+    # Promises that name no proposal also answer a query: they came after the read began.
     return NotYetChosen(request.id) if type(request) is Read else NothingChosen(ballot)
 
 
 def _is_own(state: Proposer[V], task: Task[V], ballot: Ballot) -> bool:
-    asked_to_propose = type(task.request) is Propose
-    return asked_to_propose and ballot.server == state.me and ballot.round >= task.own_from
+    is_proposal = type(task.request) is Propose
+    return is_proposal and ballot.server == state.me and ballot.round >= task.own_from
 
 
-def _count_vote(state: Proposer[V], phase: Working[V], sender: ServerId, value: V) -> Step[V]:
+def _on_accepted(state: Proposer[V], phase: Working[V], sender: ServerId, value: V) -> Step[V]:
     _check_carried(phase, Proposal(phase.ballot, value))
     if type(phase) is not Accepting or sender in phase.answered:
         return state, NO_MESSAGES
@@ -395,22 +392,20 @@ def _count_vote(state: Proposer[V], phase: Working[V], sender: ServerId, value: 
         return _finish(state, done, Broadcast(Chosen(phase.ballot, phase.value)))
     ballot, task, refused = phase.ballot, phase.task, phase.refused
     phase = Accepting(ballot, task, phase.value, phase.own, answered, refused, phase.resent)
-    return _move(state, phase), NO_MESSAGES
+    return _with_phase(state, phase), NO_MESSAGES
 
 
-def _count_refusal(
-    state: Proposer[V], phase: Working[V], sender: ServerId, promised: Ballot
-) -> Step[V]:
+def _on_nack(state: Proposer[V], phase: Working[V], sender: ServerId, promised: Ballot) -> Step[V]:
     phase = evolve(phase, refused=phase.refused | {sender})
-    return observe(_move(state, phase), promised), NO_MESSAGES
+    return observe(_with_phase(state, phase), promised), NO_MESSAGES
 
 
 def _finish(state: Proposer[V], done: Done[V], *news: Broadcast[Chosen[V]]) -> Step[V]:
-    return _move(state, done), Now((*news, Tell(done)))
+    return _with_phase(state, done), Now((*news, Tell(done)))
 
 
-def _wake(state: Proposer[V], wake: RetryTimer) -> Step[V]:
-    phase = waiting_for(state, wake)
+def _on_retry_timer(state: Proposer[V], timer: RetryTimer) -> Step[V]:
+    phase = waiting_for(state, timer)
     if phase is None:
         return state, NO_MESSAGES
     task = evolve(phase.task, attempt=phase.task.attempt + 1)
@@ -418,7 +413,7 @@ def _wake(state: Proposer[V], wake: RetryTimer) -> Step[V]:
         return _start_round(state, task)
     again = Prepare(phase.ballot) if type(phase) is Preparing else Accept(phase.ballot, phase.value)
     phase = evolve(phase, task=task, resent=True)
-    return _move(state, phase), Now((Broadcast(again), SetTimer(wake, task.attempt)))
+    return _with_phase(state, phase), Now((Broadcast(again), SetTimer(timer, task.attempt)))
 
 
 def _can_win(quorum: QuorumSystem, phase: Working[V]) -> bool:
@@ -428,5 +423,5 @@ def _can_win(quorum: QuorumSystem, phase: Working[V]) -> bool:
     return quorum.is_phase2(possible)
 
 
-def _move(state: Proposer[V], phase: Phase[V]) -> Proposer[V]:
+def _with_phase(state: Proposer[V], phase: Phase[V]) -> Proposer[V]:
     return Proposer(state.me, state.quorum, state.max_round, phase)

@@ -4,9 +4,9 @@ Source: the lecture, "The protocol" (a majority); Howard, Malkhi and Spiegelman,
 (2016), for quorums that differ between the phases; Gifford (1979), for weights.
 
 - Phase 1 is done when a phase-1 quorum has promised, phase 2 when a phase-2 quorum has accepted.
-- Every phase-1 quorum meets every phase-2 quorum, so that whoever looks sees what may be chosen.
-  A system in which two can miss each other is refused, by an error that names the two.
-- Quorums of the same phase need not meet. More servers never spoil a quorum. Non-members never
+- Every phase-1 quorum meets every phase-2 quorum, so that phase 1 always observes a possibly chosen
+  value. A system with two disjoint quorums is refused, by an error that names the two.
+- Quorums of the same phase need not meet. A superset of a quorum is a quorum. Non-members never
   count.
 """
 
@@ -22,7 +22,7 @@ from paxos.errors import DisjointQuorums, QuorumError
 from paxos.values import frozen
 
 MAX_TOTAL_WEIGHT = 100_000
-"""Bound on the sum of weights, since the search for two quorums that miss grows with it."""
+"""Bound on the sum of weights, since the search for disjoint quorums grows with it."""
 
 NO_SERVERS: frozenset[ServerId] = frozenset()
 """No server at all."""
@@ -33,7 +33,7 @@ NO_SERVERS: frozenset[ServerId] = frozenset()
 class BySize:
     """Quorums by number: any ``phase1`` members, any ``phase2`` members.
 
-    Raises QuorumError for a number outside 1..len(members), DisjointQuorums for two that can miss.
+    Raises QuorumError for a number outside 1..len(members), DisjointQuorums if two can be disjoint.
     """
 
     members: frozenset[ServerId]
@@ -65,7 +65,7 @@ class ByWeight:
     """Quorums by weight: members that weigh ``phase1``, or ``phase2``, together.
 
     ``weights`` are whole numbers from 0; a member of weight 0 listens and never counts. Raises
-    QuorumError for a weight or a threshold out of range, DisjointQuorums for two that can miss.
+    QuorumError for a weight or a threshold out of range, DisjointQuorums if two can be disjoint.
     """
 
     weights: tuple[tuple[ServerId, int], ...]
@@ -87,8 +87,8 @@ class ByWeight:
                 f"with a sum of at most {MAX_TOTAL_WEIGHT}."
             )
         _check_range(self.phase1, self.phase2, total, "weight")
-        if missing := self._two_that_miss(total):
-            raise DisjointQuorums(*missing)
+        if disjoint := self._disjoint_pair(total):
+            raise DisjointQuorums(*disjoint)
 
     def is_phase1(self, servers: Set[ServerId]) -> bool:
         """Whether ``servers`` hold a phase-1 quorum."""
@@ -101,8 +101,8 @@ class ByWeight:
     def _weight(self, servers: Set[ServerId]) -> int:
         return sum(weight for server, weight in self.weights if server in servers)
 
-    def _two_that_miss(self, total: int) -> tuple[Set[ServerId], Set[ServerId]] | None:
-        """Two that miss split the members: one side weighs phase1, and leaves phase2 outside."""
+    def _disjoint_pair(self, total: int) -> tuple[Set[ServerId], Set[ServerId]] | None:
+        """Disjoint quorums split the members: one side weighs phase1, and leaves phase2 outside."""
         most = total - self.phase2
         sides: dict[int, frozenset[ServerId]] = {0: frozenset()}
         for server, weight in self.weights:
@@ -123,7 +123,7 @@ def _named(system: Explicit) -> frozenset[ServerId]:
 class Explicit:
     """Quorums by name: every phase-1 and every phase-2 quorum written out (a grid, a tree).
 
-    Raises QuorumError if a phase has no quorum or an empty one, DisjointQuorums for two that miss.
+    Raises QuorumError if a phase has no quorum or an empty one, DisjointQuorums if two are.
     """
 
     phase1: frozenset[frozenset[ServerId]]
@@ -136,7 +136,7 @@ class Explicit:
         if not self.phase1 or not self.phase2:
             raise QuorumError("a phase without any quorum can never end: list at least one.")
         if frozenset() in self.phase1 | self.phase2:
-            raise QuorumError("an empty quorum would choose without anybody: name its servers.")
+            raise QuorumError("an empty quorum would choose without any server: name its servers.")
         for first in sorted(self.phase1, key=sorted):
             for second in sorted(self.phase2, key=sorted):
                 if not first & second:
@@ -163,7 +163,7 @@ def majority(members: Iterable[ServerId]) -> BySize:
 
 
 def flexible(members: Iterable[ServerId], *, phase1: int, phase2: int) -> BySize:
-    """Any ``phase1`` members look, any ``phase2`` choose; together more than all members."""
+    """Any ``phase1`` members promise, any ``phase2`` accept; together more than all members."""
     return BySize(_distinct(members), phase1, phase2)
 
 
@@ -203,7 +203,7 @@ def _check_whole(what: str, number: object) -> None:
 
 def _check_range(phase1: int, phase2: int, whole: int, of: str) -> None:
     if whole < 1:
-        raise QuorumError(f"no {of} at all: nobody could choose anything. Name some servers.")
+        raise QuorumError(f"no {of} at all: nothing could be chosen. Name some servers.")
     for phase, needed in (1, phase1), (2, phase2):
         _check_whole(f"the size of a phase-{phase} quorum", needed)
         if not 1 <= needed <= whole:

@@ -5,13 +5,13 @@ Source: Charapko, Ailijiang and Demirbas, "Linearizable Quorum Reads in Paxos" (
 - Nothing: a *phase-1* quorum has answered "nothing accepted" to queries of this very read. It meets
   every phase-2 quorum, so none had accepted one proposal when the read began.
 - Chosen: a *phase-2* quorum has named *one ballot*, just as in votes.
-- Otherwise a proposal may be under way: wait for the other answers, then query again. All queries
+- Otherwise a ballot may be in progress: wait for the other answers, then query again. All queries
   of a read carry its id, and their answers add up. Those of two reads never do.
-- A round ends at the first wake-up by which a phase-1 quorum has answered in it. If it brought no
-  higher ballot than the rounds before, the read has stalled: no proposer is getting ahead, so the
+- A round ends at the first timer by which a phase-1 quorum has answered in it. If it brought no
+  higher ballot than the rounds before, the read has stalled: no proposer makes progress, so the
   reader runs the protocol itself.
 
-A query changes nothing at an acceptor, so a read holds up no proposer unless it stalls.
+A query changes nothing at an acceptor, so a read delays no proposer unless it stalls.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from paxos.values import frozen
 @final
 @frozen
 class Read:
-    """Reading: find out what is chosen. ``id`` must never have been used before."""
+    """Request: find out what is chosen. ``id`` must never have been used before."""
 
     id: ReadId
 
@@ -39,7 +39,7 @@ class Read:
 @final
 @frozen
 class QueryTimer:
-    """The wake-up that was asked for by the query ``id``; stale in any other read."""
+    """Time to query again in the read ``id``; stale in any other read."""
 
     id: ReadId
 
@@ -49,8 +49,8 @@ class QueryTimer:
 class NotYetChosen:
     """Report on the read ``id``: nothing was chosen when it began.
 
-    It says nothing about later: a proposal that was under way may still be chosen, under any
-    ballot, even a low one. For a statement about ballots, use Inquire and its NothingChosen.
+    It says nothing about later: a ballot that was in progress may still choose a value, even a
+    low one. For a statement about ballots, use Inquire and its NothingChosen.
     """
 
     id: ReadId
@@ -59,7 +59,7 @@ class NotYetChosen:
 @final
 @frozen
 class Querying(Generic[V]):
-    """A read under way: which servers answered, and what they named.
+    """A read in progress: the servers that answered, and what they named.
 
     ``nothing`` have answered "nothing" since the read began, ``answered`` have answered in this
     round. ``before`` is the highest ballot that earlier rounds named.
@@ -102,7 +102,7 @@ def is_stalled(read: Querying[V]) -> bool:
 
 
 def again(read: Querying[V]) -> Querying[V]:
-    """The read after one more wake-up: in its next round, if this one has ended."""
+    """The read after one more timer: in its next round, if this one has ended."""
     read = evolve(read, attempt=read.attempt + 1)
     return evolve(read, answered=NO_SERVERS, before=highest(read)) if _has_ended(read) else read
 

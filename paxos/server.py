@@ -2,19 +2,18 @@
 
 Source: the lecture, "The protocol", "Liveness" and "Who knows".
 
-- Requests go to the acceptor, answers to the proposer. What an acceptor says that it accepted, in a
-  vote or in an answer to a query, goes also to the learner.
-- A server announces the choice to all when it has counted it out, and when a proposal or inquiry of
-  its own learns it from another server. That one may have told nobody else: its announcement may
-  have met a partition that is healed by now. Each server announces once, so this stays bounded.
-- A read that is told the choice does not announce it: reads must stay cheap.
-- Afterwards a server tells everybody who still asks or says that a proposal is under way. A server
-  that asks nothing, and that every announcement missed, does not hear of the choice until it asks.
-- A proposer that is woken while a higher server has a proposal under way leaves it the floor, most
-  of the time.
+- Requests go to the acceptor, replies to the proposer. An accepted proposal that a vote or an
+  answer to a query names goes also to the learner.
+- A server announces the chosen value to all when it has counted the votes itself, and when its own
+  proposal or inquiry learns the value from another server. A partition may have stopped that
+  server's announcement. Each server announces once, so this stays bounded.
+- A read that receives Chosen does not announce it: reads must stay cheap.
+- From then on the server answers every request and heartbeat with Chosen. A server that sends
+  neither, and missed every announcement, does not learn the value until it asks.
+- A proposer yields to a higher server with a ballot in progress, three retries out of four.
 - New rounds start above every promise that the server's own acceptor has made.
-- A read sends no heartbeat while it only queries: it has no need that others yield.
-- What survives a crash: the acceptor, and the round of the proposer. One step saves one of them.
+- A read sends no heartbeat while it only queries: nobody needs to yield to it.
+- Durable are the acceptor, and the round of the proposer. One step saves one of them.
 """
 
 from __future__ import annotations
@@ -71,21 +70,21 @@ class Server(Generic[V]):
 
 
 Record: TypeAlias = Acceptor[V] | MaxRound
-"""What a server saves. The latest of each kind is what counts."""
+"""What a server saves. The latest record of each type counts."""
 
 ServerTimer: TypeAlias = RetryTimer | QueryTimer | HeartbeatTimer
-"""What a SetTimer asks to have handed back."""
+"""What a SetTimer hands back."""
 
 Event: TypeAlias = proposer.ClientRequest[V] | ServerTimer | From[Message[V]]
-"""What can happen to a server: the program asks, time passes, a message arrives."""
+"""What can happen to a server: a request of the program, a timer, a message."""
 
 Report: TypeAlias = proposer.Report[V]
-"""What a server tells the program that embeds it."""
+"""What a server reports to the program that embeds it."""
 
 Effect: TypeAlias = (
     To[Message[V]] | Broadcast[Message[V]] | SetTimer[ServerTimer] | Tell[proposer.Report[V]]
 )
-"""What a server wants done: send, wake, or tell the program."""
+"""What a server wants done: send a message, set a timer, or report to the program."""
 
 Step: TypeAlias = tuple[Server[V], Outbound[Record[V], Effect[V]]]
 """The state after an event, and what leaves."""
@@ -94,22 +93,22 @@ Step: TypeAlias = tuple[Server[V], Outbound[Record[V], Effect[V]]]
 def start(me: ServerId, quorum: QuorumSystem, records: Iterable[Record[V]] = ()) -> Server[V]:
     """A new server; or, from the records that it saved, the same server after a crash.
 
-    Raises UnknownServer if ``me`` is no member, InvariantError for a record that no acceptor can
-    have saved.
+    Raises UnknownServer if ``me`` is not a member, InvariantError for a record that no acceptor
+    can have saved.
     """
     if me not in quorum.members:
         raise UnknownServer(me, quorum.members)
-    memory, max_round = Acceptor[V](), MaxRound(0)
+    acceptor_state, max_round = Acceptor[V](), MaxRound(0)
     for record in records:
         if type(record) is Acceptor:
-            memory = record
+            acceptor_state = record
         elif type(record) is MaxRound:
             max_round = record
         else:
             assert_never(record)
-    invariants.promise_covers_accepted(memory)
+    invariants.promise_covers_accepted(acceptor_state)
     return Server(
-        memory,
+        acceptor_state,
         Proposer(me, quorum, max_round.round),
         Learner(quorum),
         Election(me, quorum.members),
@@ -119,114 +118,114 @@ def start(me: ServerId, quorum: QuorumSystem, records: Iterable[Record[V]] = ())
 def receive(state: Server[V], event: Event[V]) -> Step[V]:
     """Take one event.
 
-    Raises Busy if asked for something new while at work, and InvariantError if what it hears
+    Raises Busy for a request while another one is in progress, and InvariantError if a message
     proves that some server broke the protocol.
     """
     if type(event) is From:
-        return _hear(state, event.sender, event.message)
+        return _on_message(state, event.sender, event.message)
     if type(event) is RetryTimer:
-        return _wake(state, event)
+        return _on_retry_timer(state, event)
     if type(event) is HeartbeatTimer:
-        return _beat(state, event)
+        return _on_heartbeat_timer(state, event)
     if type(event) is QueryTimer:
-        return _drive(state, event)
+        return _advance_proposer(state, event)
     if type(event) is Propose or type(event) is Inquire or type(event) is Read:
-        return _drive(state, event)
+        return _advance_proposer(state, event)
     assert_never(event)
 
 
-def _hear(state: Server[V], sender: ServerId, message: Message[V]) -> Step[V]:
+def _on_message(state: Server[V], sender: ServerId, message: Message[V]) -> Step[V]:
     if sender not in state.learner.quorum.members:
         return state, NO_MESSAGES
     if type(message) is Prepare or type(message) is Accept or type(message) is Query:
-        return _answer(state, sender, message)
+        return _on_request(state, sender, message)
     if type(message) is Heartbeat:
-        return _notice(state, sender, message)
+        return _on_heartbeat(state, sender, message)
     if type(message) is Accepted:
-        return _count(state, sender, message, message)
+        return _on_vote(state, sender, message, message)
     if type(message) is Answer:
         accepted = message.accepted
         if accepted is None:
-            return _advance(state, sender, message)
-        return _count(state, sender, Accepted(accepted.ballot, accepted.value), message)
+            return _on_reply(state, sender, message)
+        return _on_vote(state, sender, Accepted(accepted.ballot, accepted.value), message)
     if type(message) is Chosen:
-        known, _ = learner.receive(state.learner, message)
-        return _advance(_learnt(state, known), sender, message)
+        learner_state, _ = learner.receive(state.learner, message)
+        return _on_reply(_with_learner(state, learner_state), sender, message)
     if type(message) is Promise or type(message) is Nack:
-        return _advance(state, sender, message)
+        return _on_reply(state, sender, message)
     assert_never(message)
 
 
-def _answer(state: Server[V], sender: ServerId, request: Request[V]) -> Step[V]:
+def _on_request(state: Server[V], sender: ServerId, request: Request[V]) -> Step[V]:
     if state.learner.choice is not None:
         return state, Now((To(sender, state.learner.choice.chosen),))
-    memory, outbound = acceptor.receive(state.acceptor, request)
-    state = Server(memory, state.proposer, state.learner, state.election)
+    acceptor_state, outbound = acceptor.receive(state.acceptor, request)
+    state = Server(acceptor_state, state.proposer, state.learner, state.election)
     return state, outbound.map(lambda answer: To(sender, answer))
 
 
-def _notice(state: Server[V], sender: ServerId, heartbeat: Heartbeat) -> Step[V]:
+def _on_heartbeat(state: Server[V], sender: ServerId, heartbeat: Heartbeat) -> Step[V]:
     if state.learner.choice is not None:
         return state, Now((To(sender, state.learner.choice.chosen),))
-    hint, outbound = election.receive(state.election, From(sender, heartbeat))
-    return Server(state.acceptor, state.proposer, state.learner, hint), outbound
+    election_state, outbound = election.receive(state.election, From(sender, heartbeat))
+    return Server(state.acceptor, state.proposer, state.learner, election_state), outbound
 
 
-def _advance(state: Server[V], sender: ServerId, reply: Reply[V]) -> Step[V]:
-    at_work, outbound = proposer.receive(state.proposer, From(sender, reply))
-    return Server(state.acceptor, at_work, state.learner, state.election), outbound
+def _on_reply(state: Server[V], sender: ServerId, reply: Reply[V]) -> Step[V]:
+    proposer_state, outbound = proposer.receive(state.proposer, From(sender, reply))
+    return Server(state.acceptor, proposer_state, state.learner, state.election), outbound
 
 
-def _count(
+def _on_vote(
     state: Server[V], sender: ServerId, vote: Accepted[V], reply: Accepted[V] | Answer[V]
 ) -> Step[V]:
-    known, news = learner.receive(state.learner, From(sender, vote))
-    state, outbound = _advance(_learnt(state, known), sender, reply)
+    learner_state, news = learner.receive(state.learner, From(sender, vote))
+    state, outbound = _on_reply(_with_learner(state, learner_state), sender, reply)
     if not news.messages or type(state.proposer.phase) is Done:
         return state, outbound
-    # Late votes have chosen what this server proposed earlier: only it can know, so it must tell.
+    # Late votes have chosen an earlier proposal of this server: no other server counts them all.
     (chosen,) = news.messages
-    announces = _is_working(state.proposer)
-    state, outbound = _advance(state, state.proposer.me, chosen)
+    announces = _has_ballot(state.proposer)
+    state, outbound = _on_reply(state, state.proposer.me, chosen)
     return state, outbound if announces else outbound.followed_by(Broadcast(chosen))
 
 
-def _drive(state: Server[V], event: proposer.ClientRequest[V] | QueryTimer) -> Step[V]:
-    """Let the proposer go on; heartbeats begin with its first ballot in this matter."""
-    at_work, outbound = proposer.receive(_informed(state), event)
-    if _is_working(state.proposer) or not _is_working(at_work):
-        return Server(state.acceptor, at_work, state.learner, state.election), outbound
-    hint, beat = election.start(state.election)
-    state = Server(state.acceptor, at_work, state.learner, hint)
-    return state, outbound.followed_by(*beat.messages)
+def _advance_proposer(state: Server[V], event: proposer.ClientRequest[V] | QueryTimer) -> Step[V]:
+    """Let the proposer proceed; heartbeats begin with the first ballot of a request."""
+    proposer_state, outbound = proposer.receive(_informed_proposer(state), event)
+    if _has_ballot(state.proposer) or not _has_ballot(proposer_state):
+        return Server(state.acceptor, proposer_state, state.learner, state.election), outbound
+    election_state, timer = election.start(state.election)
+    state = Server(state.acceptor, proposer_state, state.learner, election_state)
+    return state, outbound.followed_by(*timer.messages)
 
 
-def _wake(state: Server[V], wake: RetryTimer) -> Step[V]:
-    phase = proposer.waiting_for(state.proposer, wake)
+def _on_retry_timer(state: Server[V], timer: RetryTimer) -> Step[V]:
+    phase = proposer.waiting_for(state.proposer, timer)
     if phase is None:
         return state, NO_MESSAGES
     if election.yields(state.election, phase.task.attempt):
-        at_work, outbound = proposer.defer(state.proposer, phase)
+        proposer_state, outbound = proposer.defer(state.proposer, phase)
     else:
-        at_work, outbound = proposer.receive(_informed(state), wake)
-    return Server(state.acceptor, at_work, state.learner, state.election), outbound
+        proposer_state, outbound = proposer.receive(_informed_proposer(state), timer)
+    return Server(state.acceptor, proposer_state, state.learner, state.election), outbound
 
 
-def _beat(state: Server[V], beat: HeartbeatTimer) -> Step[V]:
-    if not _is_working(state.proposer):
+def _on_heartbeat_timer(state: Server[V], timer: HeartbeatTimer) -> Step[V]:
+    if not _has_ballot(state.proposer):
         return state, NO_MESSAGES
-    claims = proposer.has_quorum_contact(state.proposer)
-    hint, outbound = election.receive(state.election, beat, claims=claims)
-    return Server(state.acceptor, state.proposer, state.learner, hint), outbound
+    in_contact = proposer.has_quorum_contact(state.proposer)
+    election_state, outbound = election.receive(state.election, timer, in_contact=in_contact)
+    return Server(state.acceptor, state.proposer, state.learner, election_state), outbound
 
 
-def _learnt(state: Server[V], known: Learner[V]) -> Server[V]:
-    return Server(state.acceptor, state.proposer, known, state.election)
+def _with_learner(state: Server[V], learner_state: Learner[V]) -> Server[V]:
+    return Server(state.acceptor, state.proposer, learner_state, state.election)
 
 
-def _informed(state: Server[V]) -> Proposer[V]:
+def _informed_proposer(state: Server[V]) -> Proposer[V]:
     return proposer.observe(state.proposer, state.acceptor.promised)
 
 
-def _is_working(state: Proposer[V]) -> bool:
+def _has_ballot(state: Proposer[V]) -> bool:
     return type(state.phase) is Preparing or type(state.phase) is Accepting

@@ -199,7 +199,7 @@ def chosens(
 
 
 def heartbeats() -> SearchStrategy[Heartbeat]:
-    """Claims of the floor."""
+    """Heartbeats."""
     return st.just(Heartbeat())
 
 

@@ -1,4 +1,4 @@
-"""The election: who has been heard of late, and to whom that leaves the floor."""
+"""The election: which servers are alive, and which one leads."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def later(state: Election, beats: int) -> Election:
     return state
 
 
-def test_nobody_heard_leaves_the_floor_to_me() -> None:
+def test_without_heartbeats_i_lead() -> None:
     """At the start, and for as long as nobody speaks."""
     assert leader(NEW) == S3
     assert leader(later(NEW, 5)) == S3
@@ -199,7 +199,7 @@ def test_no_beat_is_asked_for_twice(doings: tuple[str, ...]) -> None:
 
 
 def test_start_remembers_who_was_heard() -> None:
-    """A server that begins to propose leaves the floor at once to a higher one at work."""
+    """A server that begins to propose yields at once to a higher one with a ballot in progress."""
     state, _ = start(after(NEW, heard(S5)))
     assert leader(state) == S5
 

@@ -62,9 +62,9 @@ ANOTHER = Decision(Chosen(ballot("2.3"), "b"), frozenset({S3, S2}))
         ),
         (
             Busy(ballot("3.1")),
-            "the proposer is still at work under ballot 3.1",
+            "ballot 3.1 is still in progress",
             "nothing was changed",
-            "Wait until it reports Done, NothingChosen or NotYetChosen, then ask again",
+            "Wait until the proposer reports Done, NothingChosen or NotYetChosen, then ask again",
         ),
         (
             NotSaved(MaxRound(4)),
@@ -209,6 +209,6 @@ def test_an_error_survives_the_way_to_another_process(error: PaxosError) -> None
 )
 def test_what_is_out_of_place_is_an_error(step: Callable[[], object]) -> None:
     """An untyped program hears it at once, where a typed one is told before it runs."""
-    with pytest.raises(UnexpectedInput, match="is nothing that this function takes") as misplaced:
+    with pytest.raises(UnexpectedInput, match="unexpected input") as misplaced:
         step()
     assert "nothing was changed" in str(misplaced.value)

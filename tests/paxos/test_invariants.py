@@ -58,7 +58,7 @@ def test_a_choice_reads_well() -> None:
     """With the quorum, if it is known."""
     chosen = Chosen(ballot("3.1"), "a")
     assert str(Decision(chosen, frozenset({S2, S1}))) == "'a' under ballot 3.1 by the quorum {1, 2}"
-    assert str(Decision(chosen, frozenset())) == "'a' under ballot 3.1 as another server told"
+    assert str(Decision(chosen, frozenset())) == "'a' under ballot 3.1 as announced"
 
 
 @pytest.mark.parametrize(("one", "two"), list(product(BALLOTS, repeat=2)))
@@ -92,7 +92,7 @@ def test_validity() -> None:
     for proposed in ["a"], ["b", "a"], iter(["a", "b"]):
         validity("a", proposed)
     for others in [], ["b"], ["b", "c"]:
-        with pytest.raises(InvariantError, match="'a' was chosen, and nobody ever proposed it"):
+        with pytest.raises(InvariantError, match="'a' was chosen, and no server ever proposed it"):
             validity("a", others)
 
 
@@ -193,7 +193,7 @@ def test_durable_before_an_answer_to_a_query(durable: Acceptor[str], told: Ballo
     if told is None or (accepted and durable.promised >= told):
         durable_before_sent(durable, answer)
         return
-    with pytest.raises(InvariantError, match="would forget what was said"):
+    with pytest.raises(InvariantError, match="a crash would undo it"):
         durable_before_sent(durable, answer)
 
 
@@ -246,7 +246,7 @@ def test_what_a_promise_tells_is_durable_too() -> None:
     b11, b32 = ballot("1.1"), ballot("3.2")
     told = Promise(b32, Proposal(b11, "a"))
     durable_before_sent(Acceptor(b32, Proposal(b11, "a")), told)
-    with pytest.raises(InvariantError, match="would forget what was said"):
+    with pytest.raises(InvariantError, match="a crash would undo it"):
         durable_before_sent(Acceptor[str](b32, None), told)
     with pytest.raises(InvariantError, match="carries both"):
         durable_before_sent(Acceptor(b32, Proposal(b11, "b")), told)

@@ -272,7 +272,7 @@ def test_two_choices_name_both_quorums() -> None:
 def test_news_against_what_is_known() -> None:
     """Whoever told keeps its quorum to itself."""
     state = after(Learner(THREE), vote(S1, "1.1", "a"), vote(S2, "1.1", "a"))
-    with pytest.raises(AgreementBroken, match=r"'b' .* as another server told") as broken:
+    with pytest.raises(AgreementBroken, match=r"'b' .* as announced") as broken:
         receive(state, chosen("2.2", "b"))
     assert broken.value.first.voters == {S1, S2}
     assert broken.value.second.voters == NO_SERVERS

@@ -1141,7 +1141,7 @@ def test_a_proposal_while_at_work_is_an_error_that_names_the_ballot() -> None:
     state = accepting_mine()
 
     for request in (Propose("more"), Inquire()):
-        with pytest.raises(Busy, match=r"at work under ballot 1\.1") as error:
+        with pytest.raises(Busy, match=r"ballot 1\.1 is still in progress") as error:
             receive(state, request)
         assert error.value.ballot == ballot("1.1")
     assert state == accepting_mine()

@@ -46,7 +46,7 @@ def every_pair_meets(firsts: Family, seconds: Family) -> bool:
 def check(
     make: Callable[[], QuorumSystem], members: Servers, firsts: Family, seconds: Family
 ) -> bool:
-    """Compare a system with all its quorums, or its refusal with two that miss.
+    """Compare a system with all its quorums, or its refusal with two that are disjoint.
 
     Returns whether it was accepted.
     """
@@ -372,5 +372,5 @@ def test_a_phase_needs_a_quorum(phase1: list[list[ServerId]], phase2: list[list[
 )
 def test_nobody_is_no_quorum(phase1: list[list[ServerId]], phase2: list[list[ServerId]]) -> None:
     """The empty quorum meets no other."""
-    with pytest.raises(QuorumError, match="an empty quorum would choose without anybody"):
+    with pytest.raises(QuorumError, match="an empty quorum would choose without any server"):
         explicit(phase1=phase1, phase2=phase2)

@@ -282,7 +282,7 @@ def test_wake_sends_the_same_ballot_again() -> None:
 @pytest.mark.parametrize("request_", [Propose("b"), Inquire()])
 @pytest.mark.parametrize("state", [PREPARING, ACCEPTING], ids=["preparing", "accepting"])
 def test_one_thing_at_a_time(state: Server[str], request_: Propose[str] | Inquire) -> None:
-    with pytest.raises(Busy, match=r"under ballot 1\.1") as busy:
+    with pytest.raises(Busy, match=r"ballot 1\.1 is still in progress") as busy:
         receive(state, request_)
     assert busy.value.ballot == B11
 
@@ -482,7 +482,7 @@ def test_a_stale_query_timer_starts_no_second_chain_of_beats() -> None:
 def test_one_thing_at_a_time_while_reading() -> None:
     requests: list[Event[str]] = [Propose("z"), Inquire(), Read(ReadId(7, 2))]
     for request in requests:
-        with pytest.raises(Busy, match="still at work on a read") as busy:
+        with pytest.raises(Busy, match="a read is still in progress") as busy:
             receive(READING, request)
         assert busy.value.ballot is None
 
@@ -621,7 +621,7 @@ def test_a_new_round_starts_no_second_chain() -> None:
     assert effects == (Broadcast(Prepare(ballot("3.1"))), SetTimer(RetryTimer(ballot("3.1")), 1))
 
 
-# Leaving the floor
+# Yielding
 
 
 AGAIN = [(PREPARING, Prepare(B11)), (ACCEPTING, Accept(B11, "a"))]
@@ -630,7 +630,7 @@ AGAIN = [(PREPARING, Prepare(B11)), (ACCEPTING, Accept(B11, "a"))]
 
 @pytest.mark.parametrize(("state", "again"), AGAIN, ids=["preparing", "accepting"])
 @pytest.mark.parametrize("higher", [S2, S3])
-def test_three_wake_ups_out_of_four_leave_the_floor_to_a_higher_server(
+def test_three_retries_out_of_four_yield_to_a_higher_server(
     state: Server[str], again: Prepare | Accept[str], higher: ServerId
 ) -> None:
     """Each of them counts, and nothing but the count changes."""
@@ -652,7 +652,7 @@ def test_three_wake_ups_out_of_four_leave_the_floor_to_a_higher_server(
 @pytest.mark.parametrize("attempt", range(3))
 @pytest.mark.parametrize("higher", [S2, S3])
 @pytest.mark.parametrize("silent", range(5))
-def test_the_floor_is_left_until_two_whole_intervals_are_silent(
+def test_it_yields_until_two_whole_intervals_are_silent(
     state: Server[str],
     again: Prepare | Accept[str],
     attempt: int,
@@ -688,7 +688,7 @@ def test_a_lower_server_is_left_nothing() -> None:
     assert said(heard, RetryTimer(ballot("1.3"))) == alone
 
 
-def test_leaving_the_floor_stops_nothing_else() -> None:
+def test_yielding_stops_nothing_else() -> None:
     """Answers that come meanwhile count, and requests begin at once."""
     state = after(PREPARING, From(S3, Heartbeat()), RetryTimer(B11), *promises(B11, S1))
     assert said(state, From(S2, Promise[str](B11, None))) == (Broadcast(Accept(B11, "a")),)
@@ -710,7 +710,7 @@ OVER = [NEW, HEARD, DONE, TOLD, after(NEW, Inquire(), *promises(B11, S1, S2))]
     ],
 )
 def test_a_stale_wake_up_is_ignored(state: Server[str], number: Ballot) -> None:
-    """It is not even counted or asked for again, whoever has the floor."""
+    """It is not even counted or asked for again, whichever server leads."""
     same, outbound = receive(state, RetryTimer(number))
     assert same is state
     assert free(outbound) == ()
@@ -997,7 +997,7 @@ class DeafLeader(World[str]):
 
 @pytest.mark.parametrize("lost", range(4))
 def test_a_deaf_leader_does_not_block_the_rest_for_ever(lost: int) -> None:
-    """S5 keeps claiming the floor, whyever; S1 gets its value chosen at a fourth wake-up.
+    """S5 keeps sending heartbeats; S1 gets its value chosen at a fourth retry.
 
     The first Prepare leaves at once. Each loss costs four wake-ups, since only one of them sends.
     """

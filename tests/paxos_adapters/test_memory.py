@@ -283,7 +283,7 @@ class TestReads:
     def test_one_thing_at_a_time(self) -> None:
         cluster = Cluster[str](3)
         cluster.read(S1)
-        with pytest.raises(Busy, match="still at work on a read"):
+        with pytest.raises(Busy, match="a read is still in progress"):
             cluster.propose(S1, "red")
         cluster.run()
         cluster.propose(S1, "red")

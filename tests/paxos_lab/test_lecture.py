@@ -260,7 +260,7 @@ class TestStage:
         stage.deliver(S5, to=(S2, S3, S4))
         stage.beat(S5, to=(S1,))
         stage.wake(S1)
-        assert stage.history[-1] == Moment(S1, "S1 wakes up and leaves the floor")
+        assert stage.history[-1] == Moment(S1, "S1 wakes up and yields")
         assert stage.said(S1) == Prepare(ballot("1.1"))
         assert stage.said(S5) == Accept(ballot("2.5"), "blue")
 
@@ -508,7 +508,7 @@ def test_7_remedy_1_every_wake_up_asks_for_a_later_one() -> None:
     assert attempts == [1, 2, 3, 4]
 
 
-def test_7_remedy_2_the_lower_of_two_rivals_leaves_the_floor_to_the_higher() -> None:
+def test_7_remedy_2_the_lower_of_two_rivals_yields_to_the_higher() -> None:
     state, _ = server.receive(server.start(S1, FIVE), Propose("red"))
     state, _ = server.receive(state, From(S5, Heartbeat()))
 

@@ -84,7 +84,7 @@ def from_the_start(network: Network) -> Network:
 
 
 def always_yielding(state: Server, event: Event) -> Step:
-    """Paxos without the fourth wake-up: whoever hears a higher server leaves it the floor."""
+    """Paxos without the fourth wake-up: whoever hears a higher server yields."""
     if type(event) is RetryTimer and election.leader(state.election) != state.election.me:
         phase = proposer.waiting_for(state.proposer, event)
         if phase is not None:

@@ -117,7 +117,7 @@ EXPLAINED = {
         "Who knows, not what is chosen: no rule of the drivers demands that all are told."
     ),
     "a read announces what it is told": "It costs messages, and no agreement.",
-    "a read that only queries claims the floor": "It costs proposers time, and no agreement.",
+    "a read that only queries sends heartbeats": "It costs proposers time, and no agreement.",
     "an answer to a query is not counted as a vote": "It is learnt later, from another message.",
     "a pattern opens a seal": (
         "Type checkers and tests of the outbound notice; no driver opens a seal by a pattern."
@@ -169,15 +169,15 @@ EXPLAINED = {
     + "they open each seal with the receipt for its record.",
     "a silent server leads for ever": SLOWER
     + "every fourth wake-up goes on all the same. To the explorer all wake-ups are alike.",
-    "a lower server is left the floor": SLOWER
+    "a server yields to a lower one": SLOWER
     + "every fourth wake-up goes on all the same. To the explorer all wake-ups are alike.",
-    "a deaf leader is left the floor for ever": SLOWER
+    "a server yields to a leader that receives nothing indefinitely": SLOWER
     + "a leader that stays deaf or down falls silent too, and the silent are forgotten; in a life "
     "all links come back. To the explorer all wake-ups are alike.",
-    "who hears no quorum claims the floor": SLOWER
+    "a server without a quorum sends heartbeats": SLOWER
     + "every fourth wake-up goes on all the same. Where links are missing for ever it matters: "
     "tests/paxos_lab/test_networks.py.",
-    "who has lost its quorum goes on to claim the floor": SLOWER
+    "a server that has lost its quorum goes on to send heartbeats": SLOWER
     + "every fourth wake-up goes on all the same.",
     "who refuses is not heard": SLOWER
     + "a server that is only refused claims nothing, and others go on before it.",
@@ -189,7 +189,7 @@ EXPLAINED = {
     + "its own acceptor refuses, and names the round to go above.",
     "late votes are told to nobody": SLOWER
     + "the server that knows still answers everybody who asks it.",
-    "who knows keeps it to itself": SLOWER
+    "a server that knows the value does not answer with it": SLOWER
     + "whoever asks has to complete the value by a round of its own.",
 }
 """Why no driver kills a mutant, by its clause."""

@@ -309,7 +309,7 @@ LEARNER = Role[Learner[str], learner.Event[str]](
 # --- the election -------------------------------------------------------------------------------
 
 Hint: TypeAlias = tuple[election.Event, bool]
-"""An event, and whether the server claims the floor."""
+"""An event, and whether the server is in contact with a quorum."""
 
 
 def _beats(state: Election) -> Named[Hint]:
@@ -325,10 +325,10 @@ ELECTION = Role[Election, Hint](
     name="election",
     text="Server 2 of three, with a proposal under way. Only a hint: no rule of safety reads it.",
     first=Election(S2, THREE.members),
-    receive=lambda state, hint: settle(election.receive(state, hint[0], claims=hint[1])),
+    receive=lambda state, hint: settle(election.receive(state, hint[0], in_contact=hint[1])),
     events=_beats,
-    kind=lambda state: "leads" if election.leader(state) == state.me else "leaves it the floor",
-    kinds=("leads", "leaves it the floor"),
+    kind=lambda state: "leads" if election.leader(state) == state.me else "yields",
+    kinds=("leads", "yields"),
     within=lambda state: state.beat <= 2 * election.SILENT_INTERVALS,
 )
 

@@ -172,7 +172,7 @@ class Rivals:
             f"{self.ahead} of S{self.ahead.server} and {theirs} are rivals. "
             f"{self.ahead} may win, unless {named(who)} {verb(who, 'starts', 'start')} over with "
             "a higher number first, and so on for ever. A random delay before that, or a leader "
-            "whom the others leave the floor, lets one of them finish."
+            "to whom the others yield, lets one of them finish."
         )
 
 

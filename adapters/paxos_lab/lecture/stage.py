@@ -153,7 +153,7 @@ class Stage:
         self._step(me, self._wakes[me])
         now = self._said.setdefault(me, before)
         if now is before:
-            self.tell(me, f"S{me} wakes up and leaves the floor")
+            self.tell(me, f"S{me} wakes up and yields")
         elif type(now) is Prepare and now != before:
             self.tell(me, f"S{me} wakes up and starts over under {now.ballot}")
         else:
