@@ -28,7 +28,7 @@ from paxos import ServerId, majority
 from paxos_adapters.codecs import RAW
 from paxos_adapters.file import FileStore
 from paxos_adapters.limits import MAX_VALUE_BYTES
-from paxos_adapters.node import Node, OutcomeUnknown
+from paxos_adapters.node import NetworkConfig, Node, OutcomeUnknown
 from paxos_adapters.udp.endpoint import Address, Endpoint, SocketAddress
 from paxos_adapters.wire import resending
 from paxos_adapters.wire.bounds import MAX_REQUESTS
@@ -75,7 +75,7 @@ async def propose(folder: Path, values: int) -> list[float | None]:
             file = stack.enter_context(
                 FileStore.create(path, cluster="c", server=me, quorum=quorum)
             )
-            node = Node(file, members, codec=RAW, random=Random(me))
+            node = Node(file, NetworkConfig(members), codec=RAW, random=Random(me))
             nodes.append(await stack.enter_async_context(node))
         while not all(it.status().descent.votes for it in nodes):
             await asyncio.sleep(0.01)

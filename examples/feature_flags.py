@@ -21,7 +21,7 @@ from tempfile import TemporaryDirectory
 from paxos import ServerId, majority
 from paxos_adapters.codecs import TEXT
 from paxos_adapters.file import FileStore
-from paxos_adapters.node import Node
+from paxos_adapters.node import NetworkConfig, Node
 
 
 async def change(node: Node[str], flag: str, on: bool) -> int:
@@ -59,7 +59,7 @@ async def three_nodes(folder: Path) -> AsyncGenerator[list[Node[str]], None]:
             it.close()
             path = folder / f"n{me}.db"
             store = FileStore.create(path, cluster="flags", server=me, quorum=majority(addresses))
-            node = Node(stack.enter_context(store), addresses, codec=TEXT)
+            node = Node(stack.enter_context(store), NetworkConfig(addresses), codec=TEXT)
             nodes.append(await stack.enter_async_context(node))
         yield nodes
 

@@ -22,7 +22,7 @@ from attrs import Factory, define
 from paxos import OperationalError, ServerId, majority
 from paxos_adapters.codecs import TEXT
 from paxos_adapters.file import FileStore
-from paxos_adapters.node import NoAnswer, Node
+from paxos_adapters.node import NetworkConfig, NoAnswer, Node
 
 
 class FencedOff(OperationalError):
@@ -77,7 +77,7 @@ async def three_nodes(folder: Path) -> AsyncGenerator[list[Node[str]], None]:
             it.close()
             path = folder / f"n{me}.db"
             store = FileStore.create(path, cluster="lock", server=me, quorum=majority(addresses))
-            node = Node(stack.enter_context(store), addresses, codec=TEXT)
+            node = Node(stack.enter_context(store), NetworkConfig(addresses), codec=TEXT)
             nodes.append(await stack.enter_async_context(node))
         yield nodes
 

@@ -23,11 +23,11 @@ from shlex import quote
 import click
 
 from paxos import PaxosError, ServerId
-from paxos_adapters.deployment import Deployment, local
 from paxos_adapters.file import FileStore
 from paxos_adapters.limits import MAX_DEPLOYED
 from paxos_adapters.node.control_client import NoReply, NotRunning, ask
 from paxos_adapters.node.control_protocol import ControlError, StatusRequest
+from paxos_adapters.node.deployment import Deployment, local
 from paxos_adapters.outputs import create, sync
 from paxos_adapters.printable import printable
 from paxos_cli.config import (

@@ -9,7 +9,7 @@ from shlex import join
 import click
 
 from paxos import ServerId
-from paxos_adapters.deployment import BadDeployment, Deployment, read
+from paxos_adapters.node.deployment import BadDeployment, Deployment, read
 from paxos_adapters.printable import printable
 from paxos_adapters.wire import Protection
 from paxos_cli.failures import BadArguments

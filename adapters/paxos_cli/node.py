@@ -23,7 +23,7 @@ from paxos_adapters.file import FileStore, StoreExists, StoreNotFound
 from paxos_adapters.file.errors import REJOIN
 from paxos_adapters.file.mark import mark_path, peek
 from paxos_adapters.host import ServerStopped
-from paxos_adapters.node import Insecure, Node
+from paxos_adapters.node import Insecure, NetworkConfig, Node
 from paxos_adapters.node.control import serve
 from paxos_adapters.node.control_protocol import socket_path
 from paxos_adapters.outputs import RECORDING, OutputRefused, check, files_of
@@ -127,12 +127,14 @@ def node(
         ):
             running = Node(
                 file,
-                deployment.addresses,
+                NetworkConfig(
+                    deployment.addresses,
+                    listen=at,
+                    protection=protection,
+                    insecure=insecure,
+                    strict=strict,
+                ),
                 codec=RAW,
-                listen=at,
-                protection=protection,
-                insecure=insecure,
-                strict=strict,
                 observer=recorder,
             )
             return asyncio.run(_run(running, until_eof))

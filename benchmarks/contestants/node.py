@@ -15,7 +15,7 @@ from pathlib import Path
 from paxos import ServerId, majority
 from paxos_adapters.codecs import RAW
 from paxos_adapters.file import FileStore
-from paxos_adapters.node import Node
+from paxos_adapters.node import NetworkConfig, Node
 from paxos_adapters.wire import Authenticated, Key, Keyring
 
 VALUE = b"v" * 64
@@ -55,7 +55,9 @@ async def main(folder: str, ports: str, me: str, seconds: str = "", width: str =
     addresses = {ServerId(it): ("127.0.0.1", int(port)) for it, port in numbered}
     path = Path(folder) / f"n{me}.db"
     with FileStore.create(path, cluster="bench", server=server, quorum=majority(addresses)) as file:
-        async with Node(file, addresses, codec=RAW, protection=Authenticated(KEYRING)) as node:
+        async with Node(
+            file, NetworkConfig(addresses, protection=Authenticated(KEYRING)), codec=RAW
+        ) as node:
             if seconds:
                 print(json.dumps(await measure(node, float(seconds), int(width))))
             else:

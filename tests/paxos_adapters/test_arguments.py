@@ -92,13 +92,16 @@ def test_whatever_a_program_passes_in_a_node_works_or_says_what_is_wrong(
         file = stack.enter_context(created(folder, members))
         try:
             node = Node(
-                file, members, codec=TEXT, listen=listen, inline_save_s=inline_save_s, insecure=True
+                file,
+                NetworkConfig(members, listen=listen, insecure=True),
+                codec=TEXT,
+                inline_save_s=inline_save_s,
             )
         except PaxosError:
             assert file.load("x").records == ()
             if file.quorum != majority(ALONE):
                 file = stack.enter_context(alone(folder))
-            node = Node(file, ALONE, codec=TEXT)
+            node = Node(file, NetworkConfig(ALONE), codec=TEXT)
         try:
             asyncio.run(asyncio.wait_for(use(node, name, value, timeout_s), 60))
         except PaxosError:
@@ -114,13 +117,13 @@ def test_a_time_that_is_none_begins_nothing(tmp_path: Path, wrong: float) -> Non
             tmp_path / "n1.db", cluster="c", server=ME, quorum=majority(ALONE)
         ) as file:
             with pytest.raises(BadNumber, match="inline_save_s is"):
-                Node(file, ALONE, codec=TEXT, inline_save_s=wrong)
+                Node(file, NetworkConfig(ALONE), codec=TEXT, inline_save_s=wrong)
             with pytest.raises(BadNumber, match="inline_save_s is"):
-                ThreadedNode(file, ALONE, codec=TEXT, inline_save_s=wrong)
+                ThreadedNode(Node(file, NetworkConfig(ALONE), codec=TEXT, inline_save_s=wrong))
             for name in "retry_min_s", "retry_max_s", "heartbeat_s":
                 with pytest.raises(BadNumber, match=f"{name} is"):
                     Timeouts(**{name: wrong})
-            async with Node(file, ALONE, codec=TEXT) as node:
+            async with Node(file, NetworkConfig(ALONE), codec=TEXT) as node:
                 with pytest.raises(BadNumber, match="timeout_s is"):
                     await node.propose("x", "x", timeout_s=wrong)
                 for ask in node.read, node.watch:
@@ -142,7 +145,7 @@ def test_an_id_that_no_frame_has_room_for_is_refused(tmp_path: Path, wrong: Serv
                 file, NetworkConfig(addresses), decision="x", receive=lambda _, __: None
             )
         with pytest.raises(BadNumber, match="the id of a server"):
-            Node(file, addresses, codec=TEXT)
+            Node(file, NetworkConfig(addresses), codec=TEXT)
 
 
 @pytest.mark.parametrize(
@@ -170,5 +173,5 @@ def test_an_object_of_another_kind_begins_nothing(
             kind(file, ALONE, **{"codec": TEXT, what: given})
         words = f"{what} is {brief(given)}, and must be {allowed}. Nothing was begun."
         assert str(raised.value) == words
-        node = Node(file, ALONE, codec=TEXT)
+        node = Node(file, NetworkConfig(ALONE), codec=TEXT)
         asyncio.run(asyncio.wait_for(use(node, "leader", "me", 60.0), 60))

@@ -75,7 +75,7 @@ def nothing_is_kept(*calls: Callable[[], object]) -> None:
 def test_the_address_and_the_file_are_free_when_the_server_ends(tmp_path: Path) -> None:
     path = tmp_path / "n1.db"
     file = FileStore.create(path, cluster="c", server=ME, quorum=majority(ALONE))
-    node = ThreadedNode(file, ALONE, codec=RAW)
+    node = ThreadedNode(Node(file, NetworkConfig(ALONE), codec=RAW))
     host, port, *_ = node.place
     calls: list[Callable[[], object]] = [
         lambda: node.propose("x", b"x"),
@@ -107,7 +107,10 @@ def test_every_call_of_a_node_and_its_control_socket_end_in_the_child(tmp_path: 
         path = tmp_path / "n1.db"
         client.setblocking(False)
         with FileStore.create(path, cluster="c", server=ME, quorum=majority(ALONE)) as file:
-            async with Node(file, ALONE, codec=RAW) as node, serve(node, socket_path(path)):
+            async with (
+                Node(file, NetworkConfig(ALONE), codec=RAW) as node,
+                serve(node, socket_path(path)),
+            ):
                 client.connect(str(socket_path(path)))
                 while len(sockets()) < 3:  # the network, the machine, and one who asks
                     await asyncio.sleep(0)

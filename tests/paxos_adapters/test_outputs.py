@@ -18,7 +18,7 @@ from paxos_adapters import outputs
 from paxos_adapters.codecs import RAW, TEXT
 from paxos_adapters.file import FileStore
 from paxos_adapters.memory import Cluster
-from paxos_adapters.node import Node
+from paxos_adapters.node import NetworkConfig, Node
 from paxos_adapters.node.control import serve
 from paxos_adapters.node.control_protocol import socket_path
 from paxos_adapters.outputs import (
@@ -115,7 +115,7 @@ def test_no_writer_touches_a_file_of_a_server_that_runs(
     async def running() -> None:
         with FileStore.create(data, cluster="c", server=ME, quorum=majority([ME])) as file:
             async with (
-                Node(file, {ME: ("127.0.0.1", 0)}, codec=RAW) as node,
+                Node(file, NetworkConfig({ME: ("127.0.0.1", 0)}), codec=RAW) as node,
                 serve(node, socket_path(data)),
             ):
                 await node.propose("x", b"y")

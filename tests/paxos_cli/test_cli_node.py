@@ -28,11 +28,11 @@ import pytest
 from attrs import evolve
 
 from paxos import NO_BALLOT, ServerId
-from paxos_adapters.deployment import read
 from paxos_adapters.file import FileStore, SaveFailed, StoreLocked
 from paxos_adapters.node import Node
 from paxos_adapters.node.control_client import NoReply
 from paxos_adapters.node.control_protocol import NotChosenReply, StatusRequest, socket_path
+from paxos_adapters.node.deployment import read
 from paxos_adapters.node.status import Descent, Status
 from paxos_adapters.udp.endpoint import Buffers
 from paxos_adapters.udp.peer import Peer

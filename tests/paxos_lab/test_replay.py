@@ -516,7 +516,7 @@ NODE = dedent(
     from paxos_adapters.codecs import RAW, TEXT
     from paxos_adapters.file import FileStore, rows
     from paxos_adapters.timeouts import Timeouts
-    from paxos_adapters.node import Node
+    from paxos_adapters.node import NetworkConfig, Node
     from paxos_lab.record import Recorder
 
     async def main(me, folder, ports):
@@ -525,7 +525,8 @@ NODE = dedent(
         often = Timeouts(retry_min_s=0.02, retry_max_s=0.5, heartbeat_s=0.02)
         quorum = majority(addresses)
         with FileStore.open(folder / f"n{me}.db", cluster="c", server=me, quorum=quorum) as file:
-            node = Node(file, addresses, codec=TEXT, timeouts=often, observer=recorder)
+            network = NetworkConfig(addresses)
+            node = Node(file, network, codec=TEXT, timeouts=often, observer=recorder)
             async with node as running:
                 print("up", flush=True)
                 number = 0

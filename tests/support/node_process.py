@@ -43,7 +43,7 @@ from paxos.messages import Request
 from paxos_adapters.codecs import TEXT
 from paxos_adapters.disk_status import DiskStatus, Known
 from paxos_adapters.file import FileStore, reserved_rounds
-from paxos_adapters.node import Node, registers
+from paxos_adapters.node import NetworkConfig, Node, registers
 from paxos_adapters.timeouts import Timeouts
 from paxos_adapters.udp import sessions
 from paxos_adapters.udp.endpoint import Address
@@ -120,9 +120,11 @@ async def serve(setup: Setup) -> None:
     ) as file:
         node = Node(
             file,
-            {ServerId(it): address for it, address in setup.addresses.items()},
+            NetworkConfig(
+                {ServerId(it): address for it, address in setup.addresses.items()},
+                protection=Authenticated(Keyring.parse(setup.keys)),
+            ),
             codec=TEXT,
-            protection=Authenticated(Keyring.parse(setup.keys)),
             timeouts=PACE,
         )
         async with node:

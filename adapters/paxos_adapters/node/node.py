@@ -1,6 +1,7 @@
 """A node: one server of a cluster on UDP and a file, with any number of named decisions.
 
-    async with Node(file, addresses, codec=TEXT, protection=Authenticated(keyring)) as node:
+    network = NetworkConfig(addresses, protection=Authenticated(keyring))
+    async with Node(file, network, codec=TEXT) as node:
         value = await node.propose("leader", "me")
         assert await node.read("leader") == Found(value)
 
@@ -22,7 +23,7 @@ import asyncio
 import logging
 import os
 from collections import deque
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Coroutine, Sequence
 from contextlib import suppress
 from functools import partial
 from random import Random
@@ -69,12 +70,11 @@ from paxos_adapters.node.values import Found, Values
 from paxos_adapters.ports import Codec, Observer
 from paxos_adapters.single import SingleObserver
 from paxos_adapters.timeouts import DEFAULT_TIMEOUTS, Timeouts, delay_range, drawn
-from paxos_adapters.udp.endpoint import Address, SocketAddress
+from paxos_adapters.udp.endpoint import SocketAddress
 from paxos_adapters.udp.errors import check_name
 from paxos_adapters.udp.mesh import Mesh
 from paxos_adapters.udp.network import NetworkConfig
 from paxos_adapters.udp.sessions import Registering
-from paxos_adapters.wire import Protection
 
 V = TypeVar("V")
 _logger = logging.getLogger(__name__)
@@ -86,36 +86,26 @@ class Node(Generic[V]):
     def __init__(
         self,
         file: FileStore,
-        addresses: Mapping[ServerId, Address],
+        network: NetworkConfig,
         *,
         codec: Codec[V],
-        listen: Address | None = None,
-        protection: Protection | None = None,
-        insecure: bool = False,
-        strict: bool = False,
         timeouts: Timeouts = DEFAULT_TIMEOUTS,
         random: Random | None = None,
         inline_save_s: float = INLINE_SAVE_S,
         observer: SingleObserver[bytes] | None = None,
     ) -> None:
-        """The server whose memory ``file`` is; ``addresses`` are those of all members.
+        """The server whose data is ``file``: it names the server, the members and their quorums.
 
-        ``codec`` turns the values of this program into bytes: docs/codecs.md. Nothing else does.
+        - ``codec`` turns the values of this program into bytes: docs/codecs.md.
+        - A save runs inline while the last one took less than ``inline_save_s``, else in a thread;
+          always in a thread if that is 0.
+        - ``observer`` is told what happens, in bytes: a recorder, for example.
 
-        It listens at ``listen``, at its own address if not said. Without ``protection`` a checksum
-        finds accidents and nothing else: only for loopback addresses, or if ``insecure``. It votes
-        once a quorum, itself included, has acknowledged its session; if ``strict``, once more than
-        half of the others have, which proves that no older copy of the file has voted. A save is
-        waited for as long as the last one took less than ``inline_save_s``, and else made in a
-        thread: always, if that is 0. ``observer`` is told what happens, in bytes: a recorder, for
-        example.
-
-        The file says which server this is, who the members are, and what their quorums are. Raises
-        BadNumber; BadArgument for an object of another kind; NotTheMembers if the addresses are not
-        those of the members; BadAddress for addresses that can never work; Insecure; OlderCopy if
-        the file was found to be one before.
+        Raises BadNumber; BadArgument for an object of another type; NotTheMembers if the addresses
+        are not those of the members; BadAddress; OlderCopy if the file was found to be one before.
         """
         self._inline_save_s = arguments.seconds("inline_save_s", inline_save_s)
+        arguments.one_of("network", network, NetworkConfig)
         arguments.fits("codec", codec, Codec)
         arguments.one_of("timeouts", timeouts, Timeouts)
         arguments.one_of("random", random, Random, NoneType)
@@ -126,9 +116,6 @@ class Node(Generic[V]):
         self._values = Values(codec)
         self.quorum = file.quorum
         self._members = tuple(sorted(self.quorum.members))
-        network = NetworkConfig(
-            addresses, listen=listen, protection=protection, insecure=insecure, strict=strict
-        )
         self._mesh = Mesh(file, network)
         self._timeouts = timeouts
         self._random = Random() if random is None else random
@@ -144,7 +131,7 @@ class Node(Generic[V]):
         self._process = os.getpid()
         self._end = asyncio.Event()
 
-    # --- life -----------------------------------------------------------------------------------
+    # --- start and stop ---------------------------------------------------------------------------
 
     async def __aenter__(self) -> Self:
         """Listen.

@@ -1,6 +1,6 @@
 """A node for programs without an event loop: the same verbs, called from any thread.
 
-    with ThreadedNode(file, addresses, codec=TEXT, protection=Authenticated(keyring)) as node:
+    with ThreadedNode(Node(file, network, codec=TEXT)) as node:
         value = node.propose("leader", "me", timeout_s=1)
 
 - The node runs on an event loop in a thread of its own. A call asks it there, and waits.
@@ -14,29 +14,22 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from concurrent.futures import CancelledError, Future
 from contextlib import suppress
-from random import Random
 from threading import RLock
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
-from paxos import PaxosError, ServerId
+from paxos import PaxosError
 from paxos_adapters import forks
-from paxos_adapters.file import FileStore
 from paxos_adapters.host import ServerStopped
 from paxos_adapters.node.errors import LEFT, NodeClosed, outcome_unknown
 from paxos_adapters.node.node import Node
-from paxos_adapters.node.saving import INLINE_SAVE_S
 from paxos_adapters.node.status import Status
 from paxos_adapters.node.values import Found
-from paxos_adapters.ports import Codec
-from paxos_adapters.single import SingleObserver
 from paxos_adapters.threads import started
-from paxos_adapters.timeouts import DEFAULT_TIMEOUTS, Timeouts
-from paxos_adapters.udp.endpoint import Address, SocketAddress
-from paxos_adapters.wire import Protection
+from paxos_adapters.udp.endpoint import SocketAddress
 
 T = TypeVar("T")
 V = TypeVar("V")
@@ -50,41 +43,19 @@ class ThreadedNode(Generic[V]):
 
     def __init__(
         self,
-        file: FileStore,
-        addresses: Mapping[ServerId, Address],
+        node: Node[V],
         *,
-        codec: Codec[V],
-        listen: Address | None = None,
-        protection: Protection | None = None,
-        insecure: bool = False,
-        strict: bool = False,
-        timeouts: Timeouts = DEFAULT_TIMEOUTS,
-        random: Random | None = None,
-        inline_save_s: float = INLINE_SAVE_S,
-        observer: SingleObserver[bytes] | None = None,
         loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None,
     ) -> None:
-        """Start it, as ``Node`` is made and entered, and wait until it listens.
+        """Run ``node``, which was not entered before, and wait until it listens.
 
-        ``loop_factory`` makes the event loop, for example that of uvloop. Raises what ``Node``
-        raises: BadNumber, NotTheMembers, Insecure, AddressError, ThreadNotStarted, and Failed if
-        nothing can be saved.
+        ``loop_factory`` makes the event loop, for example that of uvloop. Raises what entering the
+        node raises: AddressError, ThreadNotStarted, StoreAlreadyUsed, and Failed if nothing can be
+        saved.
         """
-        self._node = Node(
-            file,
-            addresses,
-            codec=codec,
-            listen=listen,
-            protection=protection,
-            insecure=insecure,
-            strict=strict,
-            timeouts=timeouts,
-            random=random,
-            inline_save_s=inline_save_s,
-            observer=observer,
-        )
-        self.me = self._node.me
-        self.file = file
+        self._node = node
+        self.me = node.me
+        self.file = node.file
         self._process = os.getpid()
         self._lock = RLock()
         self._is_closed = False

@@ -10,7 +10,7 @@ import pytest
 from paxos import QuorumSystem, ServerId, flexible, majority
 from paxos_adapters.codecs import TEXT
 from paxos_adapters.file import FileStore
-from paxos_adapters.node import Node, OutcomeUnknown
+from paxos_adapters.node import NetworkConfig, Node, OutcomeUnknown
 from tests.paxos_adapters.node.test_node import QUICK, runs
 from tests.support.free_ports import free_addresses
 from tests.support.member_files import OLD, S1, S2, S3, S4, S5
@@ -41,7 +41,7 @@ def test_nodes_of_two_memberships_refuse_each_other_by_name(
 
     def node(file: FileStore) -> Node[str]:
         known = {it: addresses[it] for it in file.quorum.members}
-        return Node(file, known, codec=TEXT, timeouts=QUICK)
+        return Node(file, NetworkConfig(known), codec=TEXT, timeouts=QUICK)
 
     async def run() -> None:
         with file(S1, one, "") as first, file(S2, other, membership) as second:

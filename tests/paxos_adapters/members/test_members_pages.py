@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from paxos import Acceptor, ServerId
-from paxos_adapters.deployment import read
 from paxos_adapters.file import FileStore
+from paxos_adapters.node.deployment import read
 from paxos_cli import logs
 from tests.paxos_cli.test_cli_node import Cluster, at_work, eventually, free_addresses, until
 from tests.support.member_files import OLD, RED, S2, S3, S4, S5

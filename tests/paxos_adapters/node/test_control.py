@@ -18,7 +18,7 @@ import pytest
 from paxos import ServerId, majority
 from paxos_adapters.codecs import RAW
 from paxos_adapters.file import FileStore, SaveFailed
-from paxos_adapters.node import Node, control
+from paxos_adapters.node import NetworkConfig, Node, control
 from paxos_adapters.node.control import serve
 from paxos_adapters.node.control_client import NoReply, NotRunning, TooLong, ask
 from paxos_adapters.node.control_protocol import (
@@ -48,7 +48,10 @@ async def running(
     data: Path, addresses: dict[ServerId, Address] = ALONE
 ) -> AsyncGenerator[Node[bytes], None]:
     with FileStore.create(data, cluster="c", server=S1, quorum=majority(addresses)) as file:
-        async with Node(file, addresses, codec=RAW) as node, serve(node, socket_path(data)):
+        async with (
+            Node(file, NetworkConfig(addresses), codec=RAW) as node,
+            serve(node, socket_path(data)),
+        ):
             yield node
 
 

@@ -16,7 +16,7 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader, NumberDataPoi
 from paxos import ServerId, majority
 from paxos_adapters.codecs import TEXT
 from paxos_adapters.file import FileStore
-from paxos_adapters.node import Node, OutcomeUnknown
+from paxos_adapters.node import NetworkConfig, Node, OutcomeUnknown
 from paxos_adapters.node.metrics import observe
 from paxos_adapters.udp.endpoint import Address
 from tests.support.free_ports import free_addresses
@@ -38,7 +38,7 @@ from paxos_adapters.node.metrics import observe
 async def main(folder):
     quorum = majority([1])
     with FileStore.create(Path(folder) / "n1.db", cluster="c", server=1, quorum=quorum) as file:
-        async with Node(file, {1: ("127.0.0.1", 0)}, codec=TEXT) as node:
+        async with Node(file, NetworkConfig({1: ("127.0.0.1", 0)}), codec=TEXT) as node:
             observe(node)
             print(await node.propose("leader", "me"))
 
@@ -72,7 +72,7 @@ async def watched(
     with FileStore.create(
         folder / f"n{me}.db", cluster="c", server=me, quorum=majority(addresses)
     ) as file:
-        async with Node(file, addresses, codec=TEXT) as node:
+        async with Node(file, NetworkConfig(addresses), codec=TEXT) as node:
             observe(node, provider.get_meter("test"))
             yield node
 

@@ -68,10 +68,8 @@ class Cluster:
         self.files[me] = file
         node = Node(
             file,
-            self.addresses,
+            NetworkConfig(self.addresses, protection=protection, strict=strict),
             codec=TEXT,
-            protection=protection,
-            strict=strict,
             timeouts=QUICK,
             random=Random(me),
         )
@@ -168,7 +166,9 @@ def test_no_id_of_a_read_is_used_again_not_even_after_a_restart(tmp_path: Path) 
                 tmp_path / "n1.db", cluster="c", server=IDS[0], quorum=majority(addresses)
             ) as file:
                 sessions.append(int(file.session, 16))
-                node = Node(file, addresses, codec=TEXT, random=Random(1), observer=reads)
+                node = Node(
+                    file, NetworkConfig(addresses), codec=TEXT, random=Random(1), observer=reads
+                )
                 async with node:
                     assert [await node.read("a"), await node.read("a")] == [None, None]
 
@@ -215,7 +215,7 @@ def test_a_second_node_on_an_open_file_changes_nothing(tmp_path: Path) -> None:
     async def run() -> None:
         async with running(tmp_path, 1) as cluster:
             (file,) = cluster.files.values()
-            second = Node(file, cluster.addresses, codec=TEXT)
+            second = Node(file, NetworkConfig(cluster.addresses), codec=TEXT)
             file.save([(RESERVED, MaxRound(9_000))])
             with pytest.raises(StoreAlreadyUsed):
                 await second.__aenter__()
@@ -228,7 +228,9 @@ def test_of_two_nodes_that_are_entered_at_once_one_serves(tmp_path: Path) -> Non
     async def run() -> None:
         path = tmp_path / "n1.db"
         with FileStore.create(path, cluster="c", server=IDS[0], quorum=majority(IDS[:1])) as file:
-            nodes = [Node(file, {IDS[0]: ("127.0.0.1", 0)}, codec=TEXT) for _ in range(2)]
+            nodes = [
+                Node(file, NetworkConfig({IDS[0]: ("127.0.0.1", 0)}), codec=TEXT) for _ in range(2)
+            ]
             done = await asyncio.gather(*(it.__aenter__() for it in nodes), return_exceptions=True)
             assert [type(it) for it in done] == [Node, StoreAlreadyUsed]
             await nodes[0].close()
@@ -240,7 +242,7 @@ def test_a_node_that_was_not_entered_says_so_and_begins_nothing(tmp_path: Path) 
     async def run() -> None:
         path = tmp_path / "n1.db"
         with FileStore.create(path, cluster="c", server=IDS[0], quorum=majority(IDS[:1])) as file:
-            node = Node(file, {IDS[0]: ("127.0.0.1", 0)}, codec=TEXT)
+            node = Node(file, NetworkConfig({IDS[0]: ("127.0.0.1", 0)}), codec=TEXT)
             with pytest.raises(NotStarted):
                 await node.propose("leader", "one")
             with pytest.raises(NotStarted):
@@ -271,7 +273,7 @@ def test_a_look_up_that_hangs_holds_up_no_node(
         path = tmp_path / "n1.db"
         with FileStore.create(path, cluster="c", server=IDS[0], quorum=majority(IDS[:2])) as file:
             addresses = free_addresses(2)
-            async with Node(file, addresses, codec=TEXT):
+            async with Node(file, NetworkConfig(addresses), codec=TEXT):
                 await looking.wait()
             with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
                 free.bind(addresses[IDS[0]])
@@ -296,12 +298,14 @@ def test_a_program_that_gives_up_entering_leaves_nothing_behind(
             addresses = free_addresses(1)
             with monkeypatch.context() as patch:
                 patch.setattr(Endpoint, "bind", bind)
-                entering = asyncio.ensure_future(Node(file, addresses, codec=TEXT).__aenter__())
+                entering = asyncio.ensure_future(
+                    Node(file, NetworkConfig(addresses), codec=TEXT).__aenter__()
+                )
                 await looking.wait()
                 entering.cancel()
                 with pytest.raises(asyncio.CancelledError):
                     await entering
-            async with Node(file, addresses, codec=TEXT) as node:
+            async with Node(file, NetworkConfig(addresses), codec=TEXT) as node:
                 assert await node.propose("x", "A") == "A"
 
     runs(run())
@@ -710,12 +714,16 @@ class TestMistakes:
         with FileStore.create(path, cluster="c", server=IDS[0], quorum=majority(IDS[:1])) as file:
             for host in "192.0.2.1", "example.org":
                 with pytest.raises(Insecure, match="Give the node a keyring"):
-                    Node(file, {IDS[0]: (host, 0)}, codec=TEXT)
-            Node(file, {IDS[0]: ("192.0.2.1", 0)}, codec=TEXT, insecure=True)
+                    Node(file, NetworkConfig({IDS[0]: (host, 0)}), codec=TEXT)
+            Node(file, NetworkConfig({IDS[0]: ("192.0.2.1", 0)}, insecure=True), codec=TEXT)
             with pytest.raises(Insecure, match=r"0\.0\.0\.0"):
-                Node(file, {IDS[0]: ("127.0.0.1", 0)}, codec=TEXT, listen=("0.0.0.0", 0))
+                Node(
+                    file,
+                    NetworkConfig({IDS[0]: ("127.0.0.1", 0)}, listen=("0.0.0.0", 0)),
+                    codec=TEXT,
+                )
             for host in "localhost", "::1", "127.0.0.9":
-                Node(file, {IDS[0]: (host, 0)}, codec=TEXT)
+                Node(file, NetworkConfig({IDS[0]: (host, 0)}), codec=TEXT)
 
 
 def test_a_node_waits_while_another_process_holds_the_write_lock(tmp_path: Path) -> None:
@@ -768,12 +776,12 @@ def test_the_addresses_are_those_of_the_members(
         tmp_path / "n1.db", cluster="c", server=IDS[0], quorum=majority(IDS)
     ) as file:
         with pytest.raises(NotTheMembers, match=r"Give each member an address, and nobody else"):
-            Node(file, addresses, codec=TEXT)
+            Node(file, NetworkConfig(addresses), codec=TEXT)
         with pytest.raises(NotTheMembers):
             DatagramTransport(
                 file, NetworkConfig(addresses), decision="x", receive=lambda _, __: None
             )
-        assert Node(file, right, codec=TEXT).quorum == majority(IDS)
+        assert Node(file, NetworkConfig(right), codec=TEXT).quorum == majority(IDS)
 
 
 def test_with_keys_only_those_who_have_one_are_heard(tmp_path: Path) -> None:

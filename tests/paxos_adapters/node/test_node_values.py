@@ -17,13 +17,7 @@ from attrs import frozen
 from paxos import ServerId, majority
 from paxos_adapters.codecs import JSON, RAW, TEXT, JsonValue
 from paxos_adapters.file import FileStore
-from paxos_adapters.node import (
-    BadValue,
-    Found,
-    Node,
-    ThreadedNode,
-    Undecodable,
-)
+from paxos_adapters.node import BadValue, Found, NetworkConfig, Node, ThreadedNode, Undecodable
 from paxos_adapters.node.values import Values
 from paxos_adapters.ports import Codec
 from paxos_adapters.udp.endpoint import Address
@@ -163,7 +157,9 @@ class Cluster:
         with FileStore.open(
             self.path(me), cluster="c", server=me, quorum=majority(self.addresses)
         ) as file:
-            async with Node(file, self.addresses, codec=codec, timeouts=QUICK) as node:
+            async with Node(
+                file, NetworkConfig(self.addresses), codec=codec, timeouts=QUICK
+            ) as node:
                 yield node
 
 
@@ -303,7 +299,7 @@ def test_a_recording_of_a_node_shows_values_as_the_codec_of_the_recorder_writes_
             Recorder(tmp_path / "run", codec=RAW, runtime="node") as recorder,
         ):
             addresses = {ONE: ("127.0.0.1", 0)}
-            async with Node(file, addresses, codec=JSON, observer=recorder) as node:
+            async with Node(file, NetworkConfig(addresses), codec=JSON, observer=recorder) as node:
                 await node.propose("map", {"b": [1], "a": "é"})
         assert recorder.failure is None
 
@@ -330,7 +326,7 @@ def test_a_thread_encodes_what_it_proposes_before_anything_else(tmp_path: Path) 
         FileStore.create(
             tmp_path / "n1.db", cluster="c", server=ONE, quorum=majority([ONE])
         ) as file,
-        ThreadedNode(file, {ONE: ("127.0.0.1", 0)}, codec=codec) as node,
+        ThreadedNode(Node(file, NetworkConfig({ONE: ("127.0.0.1", 0)}), codec=codec)) as node,
     ):
         with pytest.raises(BadValue):
             node.propose("leader", "\ud800")
@@ -344,7 +340,7 @@ def test_a_threaded_node_tells_none_from_nothing(tmp_path: Path) -> None:
         FileStore.create(
             tmp_path / "n1.db", cluster="c", server=ONE, quorum=majority([ONE])
         ) as file,
-        ThreadedNode(file, {ONE: ("127.0.0.1", 0)}, codec=JSON) as node,
+        ThreadedNode(Node(file, NetworkConfig({ONE: ("127.0.0.1", 0)}), codec=JSON)) as node,
     ):
         assert node.read("name") is None
         assert node.propose("name", None) is None

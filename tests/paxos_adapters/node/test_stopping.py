@@ -60,7 +60,7 @@ async def running(
     path = folder / "n1.db"
     with FileStore.create(path, cluster="c", server=ME, quorum=majority(addresses)) as file:
         async with (
-            Node(file, addresses, codec=RAW, inline_save_s=inline_save_s) as node,
+            Node(file, NetworkConfig(addresses), codec=RAW, inline_save_s=inline_save_s) as node,
             serve(node, socket_path(path)),
         ):
             yield node
@@ -236,13 +236,13 @@ def test_a_thread_that_cannot_be_started_is_told_when_the_node_is_entered(
                 patch.setattr(Thread, "start", start)
                 saves = file.saves
                 with pytest.raises(ThreadNotStarted):
-                    await Node(file, ALONE, codec=RAW).__aenter__()
+                    await Node(file, NetworkConfig(ALONE), codec=RAW).__aenter__()
                 with pytest.raises(ThreadNotStarted):
-                    ThreadedNode(file, ALONE, codec=RAW)
+                    ThreadedNode(Node(file, NetworkConfig(ALONE), codec=RAW))
                 assert file.saves == saves
                 with pytest.raises(ThreadNotStarted):
                     aside("x", list)
-            async with Node(file, ALONE, codec=RAW, inline_save_s=0.0) as node:
+            async with Node(file, NetworkConfig(ALONE), codec=RAW, inline_save_s=0.0) as node:
                 with monkeypatch.context() as patch:
                     patch.setattr(Thread, "start", start)
                     assert await node.propose("x", b"x") == b"x"

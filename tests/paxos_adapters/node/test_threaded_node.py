@@ -27,6 +27,7 @@ from paxos_adapters.node import (
     BadName,
     Found,
     Insecure,
+    NetworkConfig,
     NoAnswer,
     Node,
     NotTheMembers,
@@ -71,11 +72,13 @@ class Cluster:
     ) -> ThreadedNode[str]:
         """The node of one server, which has to be down, with its file opened for it."""
         node = ThreadedNode(
-            self.open(me),
-            self.addresses,
-            codec=TEXT,
-            timeouts=timeouts,
-            random=Random(me),
+            Node(
+                self.open(me),
+                NetworkConfig(self.addresses),
+                codec=TEXT,
+                timeouts=timeouts,
+                random=Random(me),
+            ),
             loop_factory=loop_factory,
         )
         return self.stack.enter_context(node)
@@ -191,20 +194,20 @@ class TestErrors:
         file, threads = cluster.open(ONE), threading.active_count()
         elsewhere = {**cluster.addresses, ONE: ("192.0.2.1", 0)}
         with pytest.raises(Insecure):
-            ThreadedNode(file, elsewhere, codec=TEXT)
+            ThreadedNode(Node(file, NetworkConfig(elsewhere), codec=TEXT))
         with pytest.raises(NotTheMembers):
-            ThreadedNode(file, {ONE: ("127.0.0.1", 0)}, codec=TEXT)
+            ThreadedNode(Node(file, NetworkConfig({ONE: ("127.0.0.1", 0)}), codec=TEXT))
         with pytest.raises(AddressError):
-            ThreadedNode(file, elsewhere, codec=TEXT, insecure=True)
+            ThreadedNode(Node(file, NetworkConfig(elsewhere, insecure=True), codec=TEXT))
         assert threading.active_count() == threads
-        with ThreadedNode(file, cluster.addresses, codec=TEXT) as node:
+        with ThreadedNode(Node(file, NetworkConfig(cluster.addresses), codec=TEXT)) as node:
             assert node.status().me == ONE
 
     def test_a_file_that_is_closed(self, cluster: Cluster) -> None:
         file = cluster.open(ONE)
         file.close()
         with pytest.raises(StoreError):
-            ThreadedNode(file, cluster.addresses, codec=TEXT)
+            ThreadedNode(Node(file, NetworkConfig(cluster.addresses), codec=TEXT))
 
     def test_a_save_that_fails_stops_the_node(
         self, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
@@ -355,13 +358,14 @@ from pathlib import Path
 from paxos import ServerId, majority
 from paxos_adapters.codecs import TEXT
 from paxos_adapters.file import FileStore
-from paxos_adapters.node import ThreadedNode
+from paxos_adapters.node import NetworkConfig, Node, ThreadedNode
 from paxos_adapters.udp import mesh
 mesh.LOOK_UP_S = mesh.PING_S = 0.001
 path, me = Path({str(tmp_path)!r}) / "n1.db", ServerId(1)
 file = FileStore.create(path, cluster="c", server=me, quorum=majority([me]))
 
-node = ThreadedNode(file, {{me: ("localhost", 0)}}, codec=TEXT, inline_save_s={inline_save_s})
+network = NetworkConfig({{me: ("localhost", 0)}})
+node = ThreadedNode(Node(file, network, codec=TEXT, inline_save_s={inline_save_s}))
 def propose(name):
     assert node.propose(name, "one") == "one"
 propose("leader")

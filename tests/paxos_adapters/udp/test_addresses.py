@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from paxos import ServerId, majority
 from paxos_adapters.codecs import TEXT
 from paxos_adapters.file import FileStore
-from paxos_adapters.node import Node
+from paxos_adapters.node import NetworkConfig, Node
 from paxos_adapters.udp.addresses import (
     BadAddress,
     check,
@@ -79,7 +79,9 @@ def test_what_can_never_work_is_refused(host: str, told: str, tmp_path: Path) ->
         ) as file,
         pytest.raises(BadAddress, match=told),
     ):
-        Node(file, {ONE: ("127.0.0.1", 0), TWO: (host, 7)}, codec=TEXT, insecure=True)
+        Node(
+            file, NetworkConfig({ONE: ("127.0.0.1", 0), TWO: (host, 7)}, insecure=True), codec=TEXT
+        )
 
 
 @pytest.mark.parametrize("host", ALWAYS)

@@ -23,7 +23,7 @@ from paxos import (
 )
 from paxos_adapters.codecs import TEXT
 from paxos_adapters.file import FileStore
-from paxos_adapters.node import Node, OutcomeUnknown
+from paxos_adapters.node import NetworkConfig, Node, OutcomeUnknown
 from paxos_adapters.udp import links
 from paxos_adapters.udp.links import Link
 from paxos_adapters.udp.mesh import Mesh
@@ -83,7 +83,7 @@ def test_what_finds_no_room_is_counted_as_lost(
     async def run() -> None:
         path = tmp_path / "n1.db"
         with FileStore.create(path, cluster="c", server=me, quorum=quorum) as file:
-            async with Node(file, addresses, codec=TEXT) as node:
+            async with Node(file, NetworkConfig(addresses), codec=TEXT) as node:
                 with pytest.raises(OutcomeUnknown):
                     await node.propose("leader", "one", timeout_s=0.05)
                 assert node.status().lost["waiting to be sent"] >= 1

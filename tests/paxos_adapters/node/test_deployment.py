@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 
 from paxos import ServerId
 from paxos_adapters.codecs import RAW
-from paxos_adapters.deployment import BadDeployment, local, read
 from paxos_adapters.file import FileStore
-from paxos_adapters.node import Node
+from paxos_adapters.node import NetworkConfig, Node
+from paxos_adapters.node.deployment import BadDeployment, local, read
 from paxos_adapters.outputs import create
 from paxos_adapters.udp.addresses import format_address, parse
 from paxos_adapters.wire import Authenticated, Encrypted, Key
@@ -330,7 +330,7 @@ def test_any_text_is_a_typed_error_or_a_cluster_that_can_work(
             quorum=found.quorum,
             membership=found.membership,
         ) as file:
-            node = Node(file, found.addresses, codec=RAW, insecure=True)
+            node = Node(file, NetworkConfig(found.addresses, insecure=True), codec=RAW)
             assert node.me == me
     for data in found.data.values():
         assert data.name not in ("", "..")
