@@ -141,7 +141,7 @@ class DidNotSettle(OperationalError):
 
     def __init__(self, history: Sequence[object]) -> None:
         super().__init__(
-            f"the cluster is still at work after {len(history)} events: the proposers may be "
+            f"the cluster is still busy after {len(history)} events: the proposers may be "
             "blocking each other, or too few servers are up. Run it on, or look at the history."
         )
         self.history = history
@@ -216,7 +216,7 @@ class Cluster(Generic[V]):
         return self._host(me).state
 
     def propose(self, me: ServerId, value: V) -> None:
-        """Let one server propose ``value``. Raises ServerDown, or Busy while it is at work."""
+        """Let one server propose ``value``. Raises ServerDown; Busy while it has a request."""
         self._tell(me, Propose(value))
 
     def read(self, me: ServerId) -> ReadId:

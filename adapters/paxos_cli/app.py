@@ -27,7 +27,7 @@ from paxos_cli.view import view
 @click.version_option(package_name="sansio-paxos", prog_name="paxos")
 @click.pass_context
 def paxos(context: click.Context) -> None:
-    """Consensus that other programs embed: see it at work."""
+    """Consensus that other programs embed: see it run."""
     if context.invoked_subcommand is None:
         say(context.get_help())
 

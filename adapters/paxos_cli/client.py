@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from math import isnan
@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 
 import click
 import msgspec
+from attrs import frozen
 
 from paxos import PaxosError, ServerId
 from paxos_adapters.limits import MAX_VALUE_BYTES
@@ -51,6 +52,7 @@ from paxos_cli.config import (
 )
 from paxos_cli.failures import BadArguments, Failure, InLines, Interrupted
 from paxos_cli.interrupt import on_interrupt
+from paxos_cli.options import gathered
 from paxos_cli.output import say
 from paxos_cli.paths import as_utf8
 
@@ -81,6 +83,29 @@ def _utf8(context: click.Context, parameter: click.Parameter, value: str) -> str
 NAME = click.argument("name", callback=_utf8)
 RAW = click.option("--raw", is_flag=True, help="Print the bytes of the value as they are.")
 HEX = click.option("--hex", "as_hex", is_flag=True, help="Print the value in hexadecimal.")
+
+
+@frozen
+class Target:
+    """The server that is asked: ``me`` of a cluster, the one on ``data``, or any that answers."""
+
+    cluster: Path
+    data: Path | None
+    me: int | None
+
+
+@frozen
+class Form:
+    """How a value is printed: one way at most."""
+
+    raw: bool
+    as_json: bool
+    as_hex: bool = False
+
+    def __attrs_post_init__(self) -> None:
+        ways = {"--raw": self.raw, "--hex": self.as_hex, "--json": self.as_json}
+        if len(given := [way for way, is_given in ways.items() if is_given]) > 1:
+            raise BadArguments(f"a value is printed in one way: leave out {' or '.join(given)}.")
 
 
 def _asks(command: C) -> C:
@@ -121,33 +146,26 @@ def _timeout(default: float | None) -> Callable[[C], C]:
 @JSON
 @_timeout(5)
 @_asks
+@gathered(Target)
+@gathered(Form)
 def propose(
-    name: str,
-    value: str,
-    is_hex: bool,
-    raw: bool,
-    as_json: bool,
-    timeout_s: float,
-    cluster: Path,
-    data: Path | None,
-    me: int | None,
+    form: Form, target: Target, name: str, value: str, is_hex: bool, timeout_s: float
 ) -> int:
     """Get VALUE chosen for NAME, unless another value is, and print what is chosen.
 
     VALUE is text; - reads it, any bytes, from the standard input.
     """
-    _one_at_most({"--raw": raw, "--json": as_json})
     wanted = _bytes(value, is_hex)
-    server = _find(cluster, data, me)
+    server = _find(target)
     with on_interrupt(partial(_leave_open, name)):
         answer = _answer(server, ProposeRequest(name, wanted, timeout_s), timeout_s)
     if not isinstance(answer, ChosenReply):
         raise _unexpected(answer)
     is_own = answer.value == wanted
-    if as_json:
+    if form.as_json:
         _print_json(name, answer.value, own=is_own)
         return 0
-    _print(answer.value, raw=raw)
+    _print(answer.value, form)
     if not is_own:
         say(f"paxos: {printable(name)}: another value was chosen already.", err=True)
     return 0
@@ -160,21 +178,11 @@ def propose(
 @HEX
 @JSON
 @_asks
-def read(
-    name: str,
-    timeout_s: float,
-    raw: bool,
-    as_hex: bool,
-    as_json: bool,
-    cluster: Path,
-    data: Path | None,
-    me: int | None,
-) -> int:
+@gathered(Target)
+@gathered(Form)
+def read(form: Form, target: Target, name: str, timeout_s: float) -> int:
     """Print the value that is chosen for NAME, if one is."""
-    _one_at_most({"--raw": raw, "--hex": as_hex, "--json": as_json})
-    server = _find(cluster, data, me)
-    answer = _answer(server, ReadRequest(name, timeout_s), timeout_s)
-    _tell(name, answer, raw=raw, as_hex=as_hex, as_json=as_json)
+    _show(name, _answer(_find(target), ReadRequest(name, timeout_s), timeout_s), form)
     return 0
 
 
@@ -185,21 +193,11 @@ def read(
 @HEX
 @JSON
 @_asks
-def watch(
-    name: str,
-    timeout_s: float | None,
-    raw: bool,
-    as_hex: bool,
-    as_json: bool,
-    cluster: Path,
-    data: Path | None,
-    me: int | None,
-) -> int:
+@gathered(Target)
+@gathered(Form)
+def watch(form: Form, target: Target, name: str, timeout_s: float | None) -> int:
     """Print the value that is chosen for NAME, as soon as one is."""
-    _one_at_most({"--raw": raw, "--hex": as_hex, "--json": as_json})
-    server = _find(cluster, data, me)
-    answer = _answer(server, WatchRequest(name, timeout_s), timeout_s)
-    _tell(name, answer, raw=raw, as_hex=as_hex, as_json=as_json)
+    _show(name, _answer(_find(target), WatchRequest(name, timeout_s), timeout_s), form)
     return 0
 
 
@@ -207,9 +205,10 @@ def watch(
 @JSON
 @PLAIN
 @_asks
-def status(as_json: bool, plain: bool, cluster: Path, data: Path | None, me: int | None) -> int:
+@gathered(Target)
+def status(target: Target, as_json: bool, plain: bool) -> int:
     """Show the cluster as one of its servers sees it."""
-    told = _status(_find(cluster, data, me))
+    told = _status(_find(target))
     if as_json:
         say(json_text(_fields(told)))
     else:
@@ -218,10 +217,10 @@ def status(as_json: bool, plain: bool, cluster: Path, data: Path | None, me: int
 
 
 def _leave_open(name: str) -> None:
-    """Who stops waiting does not take the proposal back. Raises Interrupted."""
+    """An interrupt does not take the proposal back. Raises Interrupted."""
     again = join(["paxos", "read", name])
     raise Interrupted(
-        f"stopped, and the outcome is unknown: the value may be chosen all the same. {again} tells "
+        f"stopped, and the outcome is unknown: the value may be chosen anyway. {again} shows "
         "what is; to propose it again does no harm."
     )
 
@@ -229,18 +228,23 @@ def _leave_open(name: str) -> None:
 # --- whom to ask --------------------------------------------------------------------------------
 
 
-def _find(cluster: Path, data: Path | None, me: int | None) -> Path:
-    """The memory of a server that answers."""
-    if data is not None:
-        candidates: Sequence[Path] = [data]
-    elif me is not None:
-        candidates = [data_of(described(cluster), ServerId(me))]
-    else:
-        candidates = [*described(cluster).data.values()]
-        if not candidates:
-            raise BadArguments(f"{cluster} names no data file: give --data FILE.")
+def _candidates(target: Target) -> Sequence[Path]:
+    """The data files of the servers that may be asked."""
+    if target.data is not None:
+        return [target.data]
+    cluster = described(target.cluster)
+    if target.me is not None:
+        return [data_of(cluster, ServerId(target.me))]
+    if not cluster.data:
+        raise BadArguments(f"{target.cluster} names no data file: give --data FILE.")
+    return [*cluster.data.values()]
+
+
+def _find(target: Target) -> Path:
+    """The data file of a server that answers."""
+    me = target.me
     troubles: list[str] = []
-    for candidate in candidates:
+    for candidate in _candidates(target):
         try:
             answer = ask(candidate, StatusRequest(), patience_s=PROBE_S)
         except NotRunning:
@@ -269,7 +273,7 @@ def _answer(server: Path, question: Question, timeout_s: float | None) -> Answer
     except TooLong as error:
         raise BadArguments(str(error)) from error
     except NoReply as error:
-        unknown = "The value may be chosen all the same; to propose it again does no harm."
+        unknown = "The value may be chosen anyway; to propose it again does no harm."
         more = f" {unknown}" if isinstance(question, ProposeRequest) else ""
         raise click.ClickException(f"{error}{more}") from error
     except PaxosError as error:
@@ -282,7 +286,7 @@ def _answer(server: Path, question: Question, timeout_s: float | None) -> Answer
 
 
 def _lacks(server: Path) -> Iterator[str]:
-    """What the cluster lacks; nothing if the server has ended meanwhile."""
+    """What the cluster lacks; nothing if the server has ended."""
     with suppress(click.ClickException):
         yield from health.lacks(_status(server).status)
 
@@ -303,12 +307,6 @@ def _unexpected(answer: Answer) -> click.ClickException:
 
 
 # --- what to print ------------------------------------------------------------------------------
-
-
-def _one_at_most(ways: Mapping[str, bool]) -> None:
-    """Raise BadArguments if a value is to be printed in two ways."""
-    if len(given := [way for way, is_given in ways.items() if is_given]) > 1:
-        raise BadArguments(f"a value is printed in one way: leave out {' or '.join(given)}.")
 
 
 def _bytes(value: str, is_hex: bool) -> bytes:
@@ -339,19 +337,19 @@ def _read_in() -> bytes:
     return value
 
 
-def _tell(name: str, answer: Answer, *, raw: bool, as_hex: bool, as_json: bool) -> None:
+def _show(name: str, answer: Answer, form: Form) -> None:
     if isinstance(answer, ChosenReply):
         found: bytes | None = answer.value
     elif isinstance(answer, NotChosenReply):
         found = None
     else:
         raise _unexpected(answer)
-    if as_json:
+    if form.as_json:
         _print_json(name, found)
     elif found is None:
         say(f"paxos: {printable(name)}: nothing is chosen yet.", err=True)
     else:
-        _print(found, raw=raw, as_hex=as_hex)
+        _print(found, form)
 
 
 def _print_json(name: str, found: bytes | None, **more: bool) -> None:
@@ -364,11 +362,11 @@ def _print_json(name: str, found: bytes | None, **more: bool) -> None:
     say(json_text(told | more))
 
 
-def _print(value: bytes, *, raw: bool = False, as_hex: bool = False) -> None:
+def _print(value: bytes, form: Form) -> None:
     text = readable(value)
-    if raw:
+    if form.raw:
         click.echo(value, nl=False)
-    elif as_hex:
+    elif form.as_hex:
         say(value.hex())
     elif text is not None:
         say(text)

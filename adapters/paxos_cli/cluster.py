@@ -206,7 +206,7 @@ class _Supervisor:
         elif code == 0:
             say(f"Server {me} was told to end. S{again}")
         else:
-            say(f"Server {me} ended with code {code}. Mend what is said above, then s{again}")
+            say(f"Server {me} ended with code {code}. Fix the error above, then s{again}")
 
     async def _stop(self) -> None:
         running = {me: it for me, it in self._processes.items() if it.returncode is None}
@@ -227,9 +227,9 @@ class _Supervisor:
     def _ending(self) -> str:
         """What to say when all have ended: to start again mends nothing but a kill."""
         if not self._were_ready:
-            return "No server was started. Mend what is said above first."
+            return "No server was started. Fix the errors above first."
         codes = [self._processes[me].returncode or 0 for me in self._were_ready]
-        first = "Mend what is said above; then " if max(codes) > 0 else ""
+        first = "Fix the errors above; then " if max(codes) > 0 else ""
         return f"No server runs any more. {first}{self._again()} starts them again."
 
     def _again(self) -> str:

@@ -30,7 +30,7 @@ FILE = click.argument("file", type=InputFile())
 def inspect_file(file: Path, as_json: bool, plain: bool) -> int:
     """Show whose memory FILE is and what it holds, and check all of it.
 
-    Changes nothing, and may be used beside a server at work. Exits with 1 if it is damaged.
+    Changes nothing, and may be used beside a running server. Exits with 1 if it is damaged.
     """
     try:
         contents = inspect(file)

@@ -29,7 +29,7 @@ def keyring() -> str:
 def keygen(out: Path | None) -> int:
     """Print a new key, one line for a keyring.
 
-    Whoever has it can speak for any server: keep it where only they can read it.
+    A program that has it can speak for any server: keep it readable by the servers only.
     """
     if out is None:
         say(Key.generate(os.urandom).text)

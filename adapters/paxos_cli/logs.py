@@ -1,6 +1,6 @@
 """How logs are written: the standard ``logging``, a sentence for people, or JSON for programs.
 
-Whoever logs writes a sentence, and its facts beside it: ``extra={"event": "stopped", "server": 1,
+A log call writes a sentence, and its facts beside it: ``extra={"event": "stopped", "server": 1,
 "reason": "SaveFailed"}``. The JSON of a record is one line: ``time`` (UTC), ``level``, ``logger``,
 ``message``, then the facts under their names, and ``error`` if there is a traceback.
 """

@@ -16,6 +16,7 @@ from pathlib import Path
 from selectors import EVENT_READ, DefaultSelector
 
 import click
+from attrs import frozen
 
 from paxos import PaxosError, ServerId
 from paxos_adapters.codecs import RAW
@@ -26,6 +27,7 @@ from paxos_adapters.host import ServerStopped
 from paxos_adapters.node import Insecure, NetworkConfig, Node
 from paxos_adapters.node.control import serve
 from paxos_adapters.node.control_protocol import socket_path
+from paxos_adapters.node.deployment import Deployment
 from paxos_adapters.outputs import RECORDING, OutputRefused, check, files_of
 from paxos_adapters.udp.addresses import format_address, parse
 from paxos_adapters.udp.endpoint import Address, AddressError
@@ -39,6 +41,7 @@ from paxos_cli.config import (
     protection_of,
 )
 from paxos_cli.failures import BadArguments, Failure
+from paxos_cli.options import gathered
 from paxos_cli.output import say
 from paxos_cli.paths import OutputFile
 from paxos_lab.record import Recorder, RecordingError
@@ -50,13 +53,29 @@ KEPT = 1
 """How many older parts of a recording stay."""
 
 
+@frozen
+class Options:
+    """Which server, and how it runs."""
+
+    me: int
+    cluster: Path
+    data: Path | None
+    create: bool
+    listen: str | None
+    insecure: bool
+    strict: bool
+    record: Path | None
+    record_mib: int
+    until_eof: bool
+
+
 @click.command(short_help="Run one server of a cluster.")
 @click.option("--id", "me", type=int, required=True, help="Which server.")
 @CLUSTER
 @DATA
-@click.option("--create", is_flag=True, help="Make the memory of a server that has never run.")
+@click.option("--create", is_flag=True, help="Create the data file of a server that has never run.")
 @click.option("--listen", metavar="HOST:PORT", help="Listen here, if not at its own address.")
-@click.option("--insecure", is_flag=True, help="Go without a key beyond this machine.")
+@click.option("--insecure", is_flag=True, help="Allow unauthenticated traffic beyond loopback.")
 @click.option(
     "--strict",
     is_flag=True,
@@ -84,77 +103,80 @@ KEPT = 1
     show_default=True,
     help="How, to the standard error.",
 )
-def node(
-    me: int,
-    cluster: Path,
-    data: Path | None,
-    create: bool,
-    listen: str | None,
-    insecure: bool,
-    strict: bool,
-    record: Path | None,
-    record_mib: int,
-    until_eof: bool,
-    verbose: bool,
-    log: str,
-) -> int:
+@gathered(Options)
+def node(options: Options, verbose: bool, log: str) -> int:
     """Run server ID of the cluster until Ctrl-C or SIGTERM.
 
-    Says in one line when it is there. A data file that is missing is never taken for a new server:
-    --create makes the one of a server that has never run.
+    Prints one line when it listens. A data file that is missing is never taken for a new server:
+    --create makes the file of a server that has never run.
     """
-    deployment, server = described(cluster), ServerId(me)
-    path = data_of(deployment, server, data)
-    at = None if listen is None else _address(listen)
-    if record is not None:
-        _check_place(record, [*deployment.files, *files_of(path)])
-    if until_eof:
-        _check_that_it_can_end()
+    deployment, server = described(options.cluster), ServerId(options.me)
+    path = data_of(deployment, server, options.data)
+    listen = None if options.listen is None else _address(options.listen)
+    if options.record is not None:
+        _check_place(options.record, [*deployment.files, *files_of(path)])
+    if options.until_eof:
+        _require_pollable_stdin()
     logs.configure(server, as_json=log == "json", verbose=verbose)
-    begin = FileStore.create if create else FileStore.open
     try:
-        # Whoever waits for an end of its input has warned of all servers, once.
-        protection = protection_of(deployment, warn=not until_eof)
-        with (
-            begin(
-                path,
-                cluster=deployment.name,
-                server=server,
-                quorum=deployment.quorum,
-                membership=deployment.membership,
-            ) as file,
-            _recorder(record, record_mib, deployment.name) as recorder,
-        ):
-            running = Node(
-                file,
-                NetworkConfig(
-                    deployment.addresses,
-                    listen=at,
-                    protection=protection,
-                    insecure=insecure,
-                    strict=strict,
-                ),
-                codec=RAW,
-                observer=recorder,
-            )
-            return asyncio.run(_run(running, until_eof))
+        with _advice(options, path):
+            return _serve(options, deployment, path, listen)
+    except ServerStopped as error:
+        if log == "json":
+            return 1  # That line is in the log, and nothing else should be.
+        again = f"Then start it again: {node_command(options.cluster, server)}"
+        why = str(error.cause).rstrip(".")
+        raise click.ClickException(
+            f"server {server} has stopped for good: {why}. {again}"
+        ) from error
+
+
+def _serve(options: Options, deployment: Deployment, path: Path, listen: Address | None) -> int:
+    """Open the data file, and run the server until it ends."""
+    begin = FileStore.create if options.create else FileStore.open
+    # The process that waits for an end of its input has warned of all servers, once.
+    protection = protection_of(deployment, warn=not options.until_eof)
+    with (
+        begin(
+            path,
+            cluster=deployment.name,
+            server=ServerId(options.me),
+            quorum=deployment.quorum,
+            membership=deployment.membership,
+        ) as file,
+        _recorder(options, deployment.name) as recorder,
+    ):
+        network = NetworkConfig(
+            deployment.addresses,
+            listen=listen,
+            protection=protection,
+            insecure=options.insecure,
+            strict=options.strict,
+        )
+        running = Node(file, network, codec=RAW, observer=recorder)
+        return asyncio.run(_run(running, options.until_eof))
+
+
+@contextmanager
+def _advice(options: Options, path: Path) -> Generator[None, None, None]:
+    """What goes wrong in here ends the command, with what to type about it."""
+    server, cluster = ServerId(options.me), options.cluster
+    try:
+        yield
     except StoreNotFound as error:
-        raise click.ClickException(_lost_or_new(error, server)) from error
+        raise click.ClickException(_missing_store_message(error, server)) from error
     except StoreExists as error:
         hint = " Leave out --create to open it." if path.exists() else ""
         raise click.ClickException(f"{error}{hint}") from error
     except AddressError as error:
-        whose = f"the address of server {me} in {cluster}" if at is None else "what --listen says"
-        raise click.ClickException(_not_here(error, whose)) from error
+        is_own = options.listen is None
+        whose = f"the address of server {server} in {cluster}" if is_own else "what --listen says"
+        raise click.ClickException(_address_error_message(error, whose)) from error
     except Insecure as error:
         hint = f"A keyring is named in {cluster}; without one it takes --insecure."
         raise click.ClickException(f"{error} {hint}") from error
-    except ServerStopped as error:
-        if log == "json":
-            return 1  # That line is in the log, and nothing else should be.
-        again = f"Then start it again: {node_command(cluster, server)}"
-        why = str(error.cause).rstrip(".")
-        raise click.ClickException(f"server {me} has stopped for good: {why}. {again}") from error
+    except ServerStopped:
+        raise
     except (PaxosError, OSError) as error:
         raise Failure(error) from error
 
@@ -168,7 +190,7 @@ def _check_place(record: Path, files: Sequence[Path]) -> None:
         raise BadArguments(f"--record: {error}") from error
 
 
-def _check_that_it_can_end() -> None:
+def _require_pollable_stdin() -> None:
     """Raise BadArguments if nobody can tell when the standard input ends."""
     try:
         with DefaultSelector() as selector:
@@ -178,19 +200,17 @@ def _check_that_it_can_end() -> None:
         raise BadArguments(f"--until-eof: {what}") from None
 
 
-def _not_here(error: AddressError, whose: str) -> str:
+def _address_error_message(error: AddressError, whose: str) -> str:
     """A file and a command line have no port 0, which stands for any that is free."""
     cause = error.__cause__
     why = (cause.strerror if isinstance(cause, OSError) else None) or cause
     return (
-        f"{format_address(error.address)}, {whose}, cannot be used here ({why}). "
-        "Name an address of "
-        "this "
-        "machine that no other process listens on."
+        f"{format_address(error.address)}, {whose}, cannot be used here ({why}). Name an address "
+        "of this machine that no other process listens on."
     )
 
 
-def _lost_or_new(error: StoreNotFound, me: ServerId) -> str:
+def _missing_store_message(error: StoreNotFound, me: ServerId) -> str:
     """What to do about a memory that is not there: that depends on whether it ever was."""
     path = error.path
     if _has_run(path):
@@ -214,16 +234,14 @@ def _has_run(path: Path) -> bool:
 
 
 @contextmanager
-def _recorder(
-    path: Path | None, mib: int, cluster: str
-) -> Generator[Recorder[bytes] | None, None, None]:
-    if path is None:
+def _recorder(options: Options, cluster: str) -> Generator[Recorder[bytes] | None, None, None]:
+    if options.record is None:
         yield None
         return
-    facts = {"cluster": cluster}
+    facts, max_bytes = {"cluster": cluster}, options.record_mib << 20
     try:
         recorder = Recorder(
-            path, codec=RAW, runtime="node", facts=facts, max_bytes=mib << 20, keep=KEPT
+            options.record, codec=RAW, runtime="node", facts=facts, max_bytes=max_bytes, keep=KEPT
         )
     except (RecordingError, OutputRefused, OSError) as error:
         raise BadArguments(f"--record: {error}") from error

@@ -205,7 +205,7 @@ def test_start_remembers_who_was_heard() -> None:
 
 
 def test_hearing_does_not_start_anything() -> None:
-    """Only a server with a proposal under way speaks."""
+    """Only a server with a proposal in progress speaks."""
     assert after(NEW, heard(S5)).beat == NEW.beat
 
 

@@ -139,7 +139,7 @@ def test_unknown_server_carries_the_server_and_the_members() -> None:
 
 
 def test_busy_carries_the_ballot() -> None:
-    """Of the round under way."""
+    """Of the round in progress."""
     assert Busy(ballot("3.1")).ballot == ballot("3.1")
 
 

@@ -118,8 +118,6 @@ def test_a_time_that_is_none_begins_nothing(tmp_path: Path, wrong: float) -> Non
         ) as file:
             with pytest.raises(BadNumber, match="inline_save_s is"):
                 Node(file, NetworkConfig(ALONE), codec=TEXT, inline_save_s=wrong)
-            with pytest.raises(BadNumber, match="inline_save_s is"):
-                ThreadedNode(Node(file, NetworkConfig(ALONE), codec=TEXT, inline_save_s=wrong))
             for name in "retry_min_s", "retry_max_s", "heartbeat_s":
                 with pytest.raises(BadNumber, match=f"{name} is"):
                     Timeouts(**{name: wrong})
@@ -151,6 +149,7 @@ def test_an_id_that_no_frame_has_room_for_is_refused(tmp_path: Path, wrong: Serv
 @pytest.mark.parametrize(
     ("what", "given", "allowed"),
     [
+        ("network", ALONE, "NetworkConfig"),
         ("timeouts", 0.1, "Timeouts"),
         ("random", 5, "Random or NoneType"),
         ("codec", TEXT.encode, "an object with the methods encode, decode"),
@@ -161,17 +160,25 @@ def test_an_id_that_no_frame_has_room_for_is_refused(tmp_path: Path, wrong: Serv
             "an object with the methods set_time, started, stepped, state_set, saved, "
             "sent, failed, stopped",
         ),
-        ("protection", "secret", "Checksummed or Authenticated or Encrypted or NoneType"),
     ],
 )
-@pytest.mark.parametrize("kind", [Node, ThreadedNode])
 def test_an_object_of_another_kind_begins_nothing(
-    tmp_path: Path, kind: Callable[..., object], what: str, given: object, allowed: str
+    tmp_path: Path, what: str, given: object, allowed: str
 ) -> None:
+    make: Callable[..., object] = Node
     with alone(str(tmp_path)) as file:
         with pytest.raises(BadArgument) as raised:
-            kind(file, ALONE, **{"codec": TEXT, what: given})
+            make(file, **{"network": NetworkConfig(ALONE), "codec": TEXT, what: given})
         words = f"{what} is {brief(given)}, and must be {allowed}. Nothing was begun."
         assert str(raised.value) == words
         node = Node(file, NetworkConfig(ALONE), codec=TEXT)
         asyncio.run(asyncio.wait_for(use(node, "leader", "me", 60.0), 60))
+
+
+def test_other_objects_begin_nothing_either() -> None:
+    config: Callable[..., object] = NetworkConfig
+    with pytest.raises(BadArgument, match="protection is 'secret', and must be Checksummed or "):
+        config(ALONE, protection="secret")
+    threaded: Callable[..., object] = ThreadedNode
+    with pytest.raises(BadArgument, match="node is 'node', and must be Node"):
+        threaded("node")

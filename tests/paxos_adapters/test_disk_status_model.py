@@ -102,7 +102,7 @@ Message = Put | PutOk | Get | GetOk | Prepare | Promise | Accept | Accepted | De
 
 @frozen(cache_hash=True)
 class Envelope:
-    """A message under way."""
+    """A message in progress."""
 
     sender: int
     recipient: int
@@ -136,7 +136,7 @@ Reaction = tuple[Actor, list[tuple[int, Message]]]
 
 @frozen
 class System:
-    """The servers, then the clients; what is under way; with duplication, what came last."""
+    """The servers, then the clients; what is in progress; with duplication, what came last."""
 
     actors: tuple[Actor, ...]
     network: frozenset[Envelope]

@@ -182,7 +182,7 @@ def told_of_silence(cluster: Cluster) -> list[str]:
     """The servers that are silent, as a proposal says that finds too few."""
     code, out, told = cluster.ask("propose", "shape", "round", "--timeout-s", "0.1")
     assert (code, out) == (1, "")
-    assert "The value that was proposed may be chosen all the same" in told
+    assert "The proposed value may be chosen anyway" in told
     if not re.search("^Server [45] sees 2 of 5 servers up, itself included.$", told, re.M):
         return []
     assert "Too many are down: 1 more is needed." in told
@@ -335,7 +335,7 @@ class TestCluster:
             out, errors = running.communicate(timeout=LONG_S)
         assert running.returncode == 1
         assert "Server 1 was not started, for the reason above." in out
-        assert out.endswith("No server was started. Mend what is said above first.\n")
+        assert out.endswith("No server was started. Fix the errors above first.\n")
         assert "n1.db" in errors
 
     @pytest.mark.parametrize("text", [b"", b"\xff", b"# no key"])
@@ -650,7 +650,7 @@ class TestNobodyAnswers:
         code, out, errors = cluster.ask("propose", "x", "y", "--timeout-s", "3")
         assert (code, out) == (1, "")
         assert "has ended before it answered, within 5.0 s" in errors
-        assert "The value may be chosen all the same" in errors
+        assert "The value may be chosen anyway" in errors
         assert "chosen" not in cluster.ask("read", "x")[2]
 
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -673,7 +673,7 @@ class TestNobodyAnswers:
         code, out, errors = cluster.ask("propose", "a name", "y")
         assert (code, out) == (130, "")
         assert errors == (
-            "paxos: stopped, and the outcome is unknown: the value may be chosen all the same. "
+            "paxos: stopped, and the outcome is unknown: the value may be chosen anyway. "
             "paxos read 'a name' tells what is; to propose it again does no harm.\n"
         )
         assert signal.getsignal(number) is before

@@ -445,9 +445,9 @@ def test_registers_tell_of_each_name(tmp_path: Path) -> None:
         for name in ("a", "b"):
             receive(name, Propose(name.encode()))
         for _ in range(4):
-            waiting = registers.take()
+            waiting = registers.take_waiting()
             entries = registers.entries(waiting)
-            perform(registers.saved(waiting, Saved(tuple(it for _, it in entries))))
+            perform(registers.on_saved(waiting, Saved(tuple(it for _, it in entries))))
             while own:
                 receive(*own.pop(0))
 
@@ -458,7 +458,7 @@ def test_registers_tell_of_each_name(tmp_path: Path) -> None:
     assert set(found.states) == {(S1, "a"), (S1, "b")}
     for name in ("a", "b"):
         replayed = Coder(SURROGATE_ESCAPE).encode(found.states[S1, name])
-        assert replayed == Coder(RAW).encode(registers.of(name).state)
+        assert replayed == Coder(RAW).encode(registers.get(name).state)
         reason = explain(of_replay(found, name), name)
         assert isinstance(reason, Agreed)
         assert reason.value == name
@@ -478,10 +478,10 @@ def test_registers_that_leave_the_memory(tmp_path: Path, monkeypatch: pytest.Mon
         for name in ("a", "b", "c", "a"):
             registers.receive(name, From(S2, Prepare(ballot("1.2"))))
             for _ in range(2):
-                waiting = registers.take()
+                waiting = registers.take_waiting()
                 entries = registers.entries(waiting)
                 disk.update(entries)
-                registers.saved(waiting, Saved(tuple(it for _, it in entries)))
+                registers.on_saved(waiting, Saved(tuple(it for _, it in entries)))
 
     found = replay(tmp_path / "run")
 

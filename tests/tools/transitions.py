@@ -323,7 +323,7 @@ def _beats(state: Election) -> Named[Hint]:
 
 ELECTION = Role[Election, Hint](
     name="election",
-    text="Server 2 of three, with a proposal under way. Only a hint: no rule of safety reads it.",
+    text="Server 2 of three, with a proposal in progress. Only a hint: no rule of safety reads it.",
     first=Election(S2, THREE.members),
     receive=lambda state, hint: settle(election.receive(state, hint[0], in_contact=hint[1])),
     events=_beats,

@@ -1,6 +1,6 @@
 """A node answers its own machine: a Unix socket beside the data file.
 
-- Whoever opens the store has its lock, so a socket that is still there belongs to nobody: it is
+- The server that opens the store has its lock, so a socket left over belongs to no process: it is
   replaced. Anything else by that name is left alone.
 - What comes in is checked as if it were hostile: the length of a line, the time that it takes, how
   many ask at once, each field. Whatever is wrong is one answer, and the end of that connection.

@@ -4,7 +4,8 @@
     {"answer": "chosen", "value": "bWU="}
 
 - One question a connection, and one answer; hanging up takes the question back.
-- The socket stands beside the data file, for its owner only. Whoever may open it may ask anything.
+- The socket stands beside the data file, for its owner only. A process that may open it may make
+  every request.
 - Values are base64. Every line has a bound, and a field that nobody knows is an error.
 """
 

@@ -32,7 +32,7 @@ class OutcomeUnknown(OperationalError, TimeoutError):
 def outcome_unknown(name: str, why: str) -> str:
     """What is to be known of a proposal that its caller does not wait for any more."""
     return (
-        f"{name!r}: {why.rstrip('.')}. The value that was proposed may be chosen all the same, "
+        f"{name!r}: {why.rstrip('.')}. The proposed value may be chosen anyway, "
         "now or later. Read the name to find out; to propose it again does no harm."
     )
 

@@ -6,15 +6,15 @@
         assert await node.read("leader") == Found(value)
 
 - A turn: take what has arrived, step through all of it, send what is free, save the rest at once.
-  While a save is under way the next turns go on; what they have to save goes together into the
+  While a save is in progress the next turns go on; what they have to save goes together into the
   next one.
 - A message to itself does not leave the node.
 - It votes, asks and answers once enough peers have acknowledged its session: ``registration.py``.
-  What programs ask before waits.
+  Requests of programs wait until then.
 - Values are encoded and decoded at the edge, for the caller: see ``values.py``. Inside are bytes.
 - A save that fails, proof that some server broke the protocol, and every other exception that is
   not expected stop the node for good: whatever the event loop calls here is guarded.
-- To give up waiting, or to be cancelled, does not take back what was begun: its outcome is unknown.
+- A timeout or a cancellation does not take back what was begun: its outcome is unknown.
 """
 
 from __future__ import annotations
@@ -165,7 +165,7 @@ class Node(Generic[V]):
             load=self.file.load,
             observer=self._observer,
         )
-        self._registers.reserved(self.file.save([self._registers.block()]))
+        self._registers.on_reserved(self.file.save([self._registers.block()]))
         await self._mesh.open(self._hear, self._turn, self.guard)
         if self._stopped is not None:
             raise self._stopped
@@ -180,7 +180,7 @@ class Node(Generic[V]):
         await self.close()
 
     async def close(self) -> None:
-        """Save what is under way, and let go. All that still wait are told at once.
+        """Finish the save in progress, and let go. Calls that still wait end at once.
 
         In a forked process there is nothing to close.
         """
@@ -251,8 +251,8 @@ class Node(Generic[V]):
     async def read(self, name: str, *, timeout_s: float | None = None) -> Found[V] | None:
         """What is chosen for ``name``; None if nothing was when it was asked.
 
-        While a proposal of this node is under way for ``name``, it waits for what comes of that,
-        and returns the value that is chosen; also if the caller of that proposal has left.
+        While a proposal of this node for ``name`` is in progress, it waits for the outcome and
+        returns the value that is chosen; also if the caller of that proposal has left.
 
         Raises NoAnswer after ``timeout_s`` or if the node stops; Undecodable if the codec does not
         know the value; BadName, BadNumber, TooManyRequests, NotStarted and ServerStopped.
@@ -285,9 +285,9 @@ class Node(Generic[V]):
 
         Raises NoAnswer as soon as the node stops.
         """
-        wish = SetTimer[ServerTimer](RetryTimer(NO_BALLOT), attempt)
+        timer = SetTimer[ServerTimer](RetryTimer(NO_BALLOT), attempt)
         with suppress(TimeoutError):
-            async with asyncio.timeout(drawn(delay_range(wish, self._timeouts), self._random)):
+            async with asyncio.timeout(drawn(delay_range(timer, self._timeouts), self._random)):
                 await self._end.wait()
         if self._stopped is not None:
             raise NoAnswer(name, str(self._stopped)) from self._stopped
@@ -298,7 +298,7 @@ class Node(Generic[V]):
         Raises BadName, NotStarted and ServerStopped, and what loading raises.
         """
         self._check(name)
-        return self._registers.of(name).state
+        return self._registers.get(name).state
 
     def status(self) -> Status:
         """How it is now. Raises NotStarted and Forked."""
@@ -376,7 +376,7 @@ class Node(Generic[V]):
     def _take_turn(self) -> None:
         """Step through what has come, send what is free, and save what waits."""
         has_answered = False
-        while (self._events or self._reports) and self._is_at_work:
+        while (self._events or self._reports) and self._is_open:
             while self._events:
                 name, event = self._events.popleft()
                 for effect in self._registers.receive(name, event):
@@ -400,11 +400,11 @@ class Node(Generic[V]):
                 self._save(self._saver)
 
     @property
-    def _is_at_work(self) -> bool:
+    def _is_open(self) -> bool:
         return self._stopped is None and self._mesh.registration.is_open
 
     def _save(self, saver: AdaptiveSaver) -> None:
-        waiting, sessions = self._registers.take(), self._mesh.uncommitted()
+        waiting, sessions = self._registers.take_waiting(), self._mesh.uncommitted()
         if waiting or sessions:
             saved = partial(self._saved, waiting, sessions)
             saver.save(self._registers.entries(waiting), saved)
@@ -424,9 +424,9 @@ class Node(Generic[V]):
             assert_never(effect)
 
     def _ring(self, alarms: Sequence[Alarm]) -> None:
-        for name, wake in alarms:
-            if self._registers.is_at_work(name):
-                self._events.append((name, wake))
+        for name, timer in alarms:
+            if self._registers.is_working(name):
+                self._events.append((name, timer))
         self._turn()
 
     def _post(self, receiver: ServerId, name: str, message: Message[bytes]) -> None:
@@ -445,6 +445,6 @@ class Node(Generic[V]):
             self._stop(saved)
         elif self._stopped is None:
             self._mesh.on_committed(sessions)
-            for name, effect in self._registers.saved(waiting, saved):
+            for name, effect in self._registers.on_saved(waiting, saved):
                 self._perform(name, effect)
             self._turn()

@@ -1,15 +1,15 @@
-"""Which callers wait for which name, and which names are at work.
+"""Which callers wait for which name, and which names are in progress.
 
 - A value that is chosen answers all callers that asked for its name, whichever proposed it.
-- "Nothing is chosen" answers only those that had asked before the read began that found it out:
-  meanwhile something may have been chosen. A caller that asks during a read gets the next one.
+- "Nothing is chosen" answers only callers that asked before the read began: since then something
+  may have been chosen. A caller that asks during a read gets the next one.
 - Each read has an id of its own, which no other has, not even after a restart.
-- A name is at work once at a time, and a window of names at most. The rest wait their turn, first
-  come, first served.
+- At most one request of a name is in progress, and at most a window of names. The rest queue, first
+  in, first out.
 - Bounded, by number and by the bytes of what is proposed: more than that is refused.
-- A caller that gives up is forgotten. What was begun goes on: its name stays at work until its
-  register reports, and who reads the name meanwhile is answered by that report. So a read is the
-  way to wait for what comes of a proposal whose caller has left.
+- A caller that gives up is forgotten. What was begun goes on: its name stays in progress until
+  its register reports. That report also answers reads of the name. So a read is the way to wait
+  for the outcome of a proposal whose caller has left.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from paxos_adapters.node.errors import TooManyRequests
 Answer: TypeAlias = "asyncio.Future[server.Report[bytes]]"
 
 WINDOW = 128
-"""How many names are at work at a time: more would not fit into the buffers of sockets."""
+"""How many names are in progress at a time: more would not fit into the buffers of sockets."""
 
 
 @define
@@ -51,7 +51,7 @@ class _Asked:
 
 
 class PendingRequests:
-    """What a program has asked a node, and has not been told yet."""
+    """The requests of a program to a node that are not answered yet."""
 
     def __init__(self, session: int) -> None:
         """``session`` is that of the open file, which is drawn for each opening."""
@@ -59,17 +59,17 @@ class PendingRequests:
         self._asked: dict[str, _Asked] = {}
         self._waiting: dict[Answer, int] = {}
         self._waiting_bytes = 0
-        self._at_work: dict[str, Answer | None] = {}
+        self._in_progress: dict[str, Answer | None] = {}
         self._later: OrderedDict[str, None] = OrderedDict()
 
     def __len__(self) -> int:
-        """How many names somebody waits for."""
+        """How many names have a caller that waits."""
         return len(self._asked)
 
     @property
     def unresolved(self) -> int:
         """How many proposals go on though their callers have left."""
-        proposals = (it for it in self._at_work.values() if it is not None)
+        proposals = (it for it in self._in_progress.values() if it is not None)
         return sum(it not in self._waiting for it in proposals)
 
     def propose(self, name: str, value: bytes) -> Answer:
@@ -95,10 +95,10 @@ class PendingRequests:
 
     def goes_on(self, name: str, answer: Answer) -> bool:
         """Whether the value of this proposal is being proposed, whatever becomes of its caller."""
-        return self._at_work.get(name) is answer
+        return self._in_progress.get(name) is answer
 
     def forget(self, name: str, answer: Answer) -> None:
-        """Nobody waits for ``answer`` any more, since it is there or somebody gave up."""
+        """No caller waits for ``answer`` any more: it is there, or its caller gave up."""
         self._waiting_bytes -= self._waiting.pop(answer)
         asked = self._asked.get(name)
         if asked is not None:
@@ -108,11 +108,11 @@ class PendingRequests:
                 self._later.pop(name, None)
 
     def begin(self, name: str) -> Propose[bytes] | Read | None:
-        """What the register is to begin with now; None if it is at work, or has to wait."""
+        """What the register begins with now; None if it is working, or has to wait."""
         asked = self._asked.get(name)
-        if not asked or name in self._at_work:
+        if not asked or name in self._in_progress:
             return None
-        if self._later or len(self._at_work) >= WINDOW:
+        if self._later or len(self._in_progress) >= WINDOW:
             self._later[name] = None
             return None
         return self._start(name, asked)
@@ -121,21 +121,21 @@ class PendingRequests:
         asked.served.update(asked.readers)
         asked.readers.clear()
         for answer, value in asked.proposals.items():
-            self._at_work[name] = answer
+            self._in_progress[name] = answer
             return Propose(value)
-        self._at_work[name] = None
+        self._in_progress[name] = None
         return Read(next(self._reads))
 
     def due(self) -> Iterator[tuple[str, Propose[bytes] | Read]]:
         """The names whose turn has come, while the window has room, and what they begin with."""
-        while self._later and len(self._at_work) < WINDOW:
+        while self._later and len(self._in_progress) < WINDOW:
             name, _ = self._later.popitem(last=False)
-            if name not in self._at_work:
+            if name not in self._in_progress:
                 yield name, self._start(name, self._asked[name])
 
     def answer(self, name: str, report: server.Report[bytes]) -> None:
-        """Tell ``report`` to all whom it answers: its name is not at work any more."""
-        self._at_work.pop(name, None)
+        """Hand ``report`` to all callers that it answers: its name is not in progress any more."""
+        self._in_progress.pop(name, None)
         asked = self._asked.get(name)
         if asked is None:
             return
@@ -150,13 +150,13 @@ class PendingRequests:
             assert_never(report)
 
     def end(self, error: ServerStopped) -> None:
-        """There will be no answers: tell everybody why."""
+        """There will be no answers: fail every request with ``error``."""
         for asked in self._asked.values():
             for answer in (*asked.proposals, *asked.readers, *asked.served):
                 if not answer.done():
                     answer.set_exception(error)
         self._asked.clear()
-        self._at_work.clear()
+        self._in_progress.clear()
         self._later.clear()
 
 

@@ -1,23 +1,23 @@
 """Many decisions on one server: named registers that are written once.
 
-- Each name is a process of its own. An event steps it, and what it says is returned at once, or
-  waits for its record. The node takes what waits, saves it in one commit, and gets the rest.
-- Steps go on while a save is in progress. What they say rests on records of their own, and a save
+- Each name is a process of its own. An event steps it. Its effects are returned at once, or wait
+  for a record. The node takes what waits, saves it in one commit, and gets the rest.
+- Steps go on while a save is in progress. Their effects wait for records of their own, and a save
   that fails stops everything, so nothing that was not saved is ever sent.
 - Rounds are reserved in blocks, for all names together: a round of the block may be used, and may
   be promised, as if that had been saved. After a restart this server's rounds begin above the
-  block, and it promises nothing below: a promise that was not saved itself is kept all the same.
-- So a promise waits for no save of its own. What is accepted does.
-- A server that was restarted refuses what others begin below its block. A proposer that is refused
-  begins above, for all names.
-- A query is answered from what is durable, which is what may be told of an acceptance. It loads no
-  name into memory, saves nothing and waits for nothing. A read leaves nothing behind either: where
-  nothing is held of a name, it is dropped when the read is over, and late answers to it are too.
-- What is not saved yet, or is at work, stays in memory. Of all else the least used is dropped, and
-  loaded when it is asked for: by number, and by the bytes of the values.
+  block, and it promises nothing below: a promise that was not saved itself is kept anyway.
+- So a promise waits for no save of its own. An acceptance does.
+- A restarted server refuses ballots below its block. A refused proposer starts above it, for all
+  names.
+- A query is answered from what is durable: only a durable acceptance may be reported. It loads no
+  name into memory, saves nothing and waits for nothing. A read leaves nothing behind either: a name
+  of which nothing is known is dropped when the read ends, and so are late answers to it.
+- A register that is not saved yet, or is working, stays in memory. Of the others the least recently
+  used is dropped, by number and by the bytes of values, and loaded again on demand.
 - Bounded, by number and by bytes: what waits for a save, and what is in memory. Beyond a bound,
-  messages of others are dropped, counted by the bound, and will come again. What this server begins
-  itself is bounded by those that ask it to.
+  messages of other servers are dropped and counted by the bound; they are sent again. What this
+  server begins itself is bounded by its callers.
 """
 
 from __future__ import annotations
@@ -106,16 +106,16 @@ class Register:
         return _acceptor(self.process.disk)
 
     @property
-    def is_at_work(self) -> bool:
-        """Whether this server has a proposal, an inquiry or a read under way."""
+    def is_working(self) -> bool:
+        """Whether a proposal, an inquiry or a read of this server is in progress."""
         return isinstance(self.state.proposer.phase, Querying | Preparing | Accepting)
 
     @property
     def is_blank(self) -> bool:
-        """Whether nothing is known of the name, and nothing is under way."""
+        """Whether nothing is known of the name, and nothing is in progress."""
         accepted, learner = self.state.acceptor.accepted, self.state.learner
         is_known = accepted is not None or learner.choice is not None or bool(learner.tallies)
-        return not (is_known or self.process.waiting or self.is_at_work)
+        return not (is_known or self.process.waiting or self.is_working)
 
 
 class Registers:
@@ -145,7 +145,7 @@ class Registers:
         self._open: OrderedDict[str, Register] = OrderedDict()
         self._waiting: list[Waiting] = []
         self._waiting_bytes = self._bytes = self._evicting = 0
-        self._block = self._floor = self._ceiling = reserved(load(RESERVED).records)
+        self._block = self._min_round = self._ceiling = reserved(load(RESERVED).records)
         self._promised = with_reservation((Acceptor[bytes](),), self._block)[0].promised
         self._full, self._full_bytes = CACHE_SIZE + CACHE_SLACK, CACHE_BYTES + CACHE_SLACK_BYTES
         self.dropped = Counter[str]()
@@ -169,12 +169,12 @@ class Registers:
         """The highest promise of the registers in memory."""
         return max((it.state.acceptor.promised for it in self._open.values()), default=NO_BALLOT)
 
-    def is_at_work(self, name: str) -> bool:
-        """Whether the register ``name`` has something under way."""
+    def is_working(self, name: str) -> bool:
+        """Whether a proposal or a read of the register ``name`` is in progress."""
         register = self._open.get(name)
-        return register is not None and register.is_at_work
+        return register is not None and register.is_working
 
-    def of(self, name: str) -> Register:
+    def get(self, name: str) -> Register:
         """The register ``name``, loaded if it is not in memory."""
         register = self._open.get(name)
         if register is None:
@@ -199,10 +199,10 @@ class Registers:
             if (reason := self._refusal(name, event.message)) is not None:
                 self.dropped[reason] += 1
                 return ()
-        register = self.of(name)
+        register = self.get(name)
         effects = self._step(name, register, event)
         if type(event) is From and type(event.message) is Nack:
-            self._floor = max(self._floor, event.message.promised.round)
+            self._min_round = max(self._min_round, event.message.promised.round)
         if type(event) is From and type(event.message) is Answer and register.is_blank:
             self._drop(name, register)
         if self._bytes > self._full_bytes:
@@ -257,7 +257,7 @@ class Registers:
             return TOO_SLOW
         if len(self._open) >= MAX_NAMES and name not in self._open:
             return TOO_MANY
-        if self._bytes >= MAX_BYTES and not self.is_at_work(name):
+        if self._bytes >= MAX_BYTES and not self.is_working(name):
             return TOO_LARGE
         return None
 
@@ -267,7 +267,7 @@ class Registers:
         register.size_bytes = size_bytes
 
     def _free(self, state: server.Server[bytes], step: SingleStep[bytes]) -> Effects:
-        """What a step says whose record the block stands for: it is as good as on the disk."""
+        """The effects of a step whose record the block stands for: it is as good as on the disk."""
         process: SingleProcess[bytes] = Process(state, (step.record,), (step,))
         _, effects = self._machine.saved(process, Saved(()))
         return effects
@@ -277,7 +277,7 @@ class Registers:
         if type(record) is Acceptor and record.accepted is not None:
             self._waiting_bytes += len(record.accepted.value)
 
-    def take(self) -> Sequence[Waiting]:
+    def take_waiting(self) -> Sequence[Waiting]:
         """What waits for a save now; it has to be saved and handed back, in this order."""
         waiting, self._waiting, self._waiting_bytes = self._waiting, [], 0
         return waiting
@@ -298,14 +298,14 @@ class Registers:
         """What makes a new block of rounds safe, from ``highest`` on."""
         return RESERVED, MaxRound(max(highest, self._ceiling) + BLOCK_ROUNDS)
 
-    def saved(
+    def on_saved(
         self, waiting: Sequence[Waiting], receipt: Saved[server.Record[bytes]]
     ) -> list[Named]:
         """What may leave of all that waited, now that ``receipt`` covers its entries.
 
         Raises NotSaved if it does not.
         """
-        self.reserved(receipt)
+        self.on_reserved(receipt)
         freed: list[Named] = []
         for name, record in waiting:
             register = self._open[name]
@@ -328,7 +328,7 @@ class Registers:
         self._make_room()
         return freed
 
-    def reserved(self, receipt: Saved[server.Record[bytes]]) -> None:
+    def on_reserved(self, receipt: Saved[server.Record[bytes]]) -> None:
         """Use the rounds of the blocks that ``receipt`` speaks of."""
         self._ceiling = max(self._ceiling, reserved(receipt.records))
 
@@ -341,14 +341,14 @@ class Registers:
         records = self._load(name).records
         durable = _acceptor(records)
         memory, max_round = with_reservation((durable, MaxRound(reserved(records))), self._block)
-        known = memory, MaxRound(max(max_round.round, self._floor))
+        known = memory, MaxRound(max(max_round.round, self._min_round))
         state = server.start(self.me, self.quorum, known)
         if self._observer is not None:
             self._observer.started(Place(self.me, name), self.quorum, Process(state, known))
         return Register(Process(state, (durable,)))
 
     def _make_room(self) -> None:
-        """Drop what was not used for longest, and is neither at work nor unsaved.
+        """Drop what was not used for longest, and is neither working nor unsaved.
 
         What has to be saved before leaves with a save. If there is too little, it is not looked for
         again until there is much more, or a save has ended.
@@ -362,7 +362,7 @@ class Registers:
                 break
             if register.evicting:
                 size_bytes -= register.size_bytes
-            elif not register.process.waiting and not register.is_at_work:
+            elif not register.process.waiting and not register.is_working:
                 count -= 1
                 size_bytes -= register.size_bytes
                 if not self._drop(name, register):
@@ -383,8 +383,8 @@ class Registers:
         """Drop the register if it is idle. False, if its promise must be saved before."""
         promised = register.state.acceptor.promised
         is_saved = promised <= max(register.durable.promised, self._promised)
-        if is_saved and not register.is_at_work:
-            self._floor = max(self._floor, register.state.proposer.max_round)
+        if is_saved and not register.is_working:
+            self._min_round = max(self._min_round, register.state.proposer.max_round)
             del self._open[name]
             self._bytes -= register.size_bytes
             if self._observer is not None:
@@ -404,7 +404,7 @@ def _acceptor(records: Iterable[server.Record[bytes]]) -> Acceptor[bytes]:
 
 
 def _held_bytes(state: server.Server[bytes]) -> int:
-    """How many bytes of values a state holds; what is at work is bounded by those that ask."""
+    """How many bytes of values a state holds; those being proposed are bounded by the callers."""
     accepted, learner = state.acceptor.accepted, state.learner
     held = 0 if accepted is None else len(accepted.value)
     for tally in learner.tallies:

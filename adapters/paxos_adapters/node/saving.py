@@ -1,11 +1,11 @@
-"""Saves for an event loop: at once while the disk is quick, in a thread while it is not.
+"""Saves for an event loop: inline while the disk is fast, in a thread while it is not.
 
-- A thread costs two switches for each save, about as much as a quick disk takes for the save. On
-  a slow disk the event loop has better things to do than to wait.
-- What the last save took is no promise: a quick disk that stalls holds the event loop up once.
+- A thread costs two switches for each save, about as much as a fast disk takes for the save. On a
+  slow disk the event loop must not wait.
+- The time of the last save is only an estimate: a fast disk that stalls blocks the event loop once.
 - While another process keeps the file busy, it is the thread that waits.
-- One save at a time, whatever is asked: what comes meanwhile goes to the thread, after it.
-- The thread is there from the beginning, or the saver is not. The first failure is final.
+- One save at a time: what is submitted during one goes to the thread, after it.
+- The thread is started with the saver, or there is no saver. The first failure is final.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from paxos_adapters.guard import Guard
 from paxos_adapters.node.registers import Entry
 
 INLINE_SAVE_S = 0.001
-"""A disk that took less than this for the last save is waited for, unless told otherwise."""
+"""By default, the next save is inline if the last one took less than this."""
 
 Save: TypeAlias = Callable[[Sequence[Entry]], Saved[server.Record[bytes]]]
 
@@ -44,7 +44,7 @@ class AdaptiveSaver:
 
         ``clock`` measures them in seconds. Raises ThreadNotStarted.
         """
-        self._under_way = 0
+        self._pending = 0
         self._save_entries = save
         self._save_now = save if save_now is None else save_now
         self._quick_s = inline_save_s
@@ -56,8 +56,8 @@ class AdaptiveSaver:
 
     @property
     def is_busy(self) -> bool:
-        """Whether a save is under way in the thread."""
-        return self._under_way > 0
+        """Whether a save is in progress in the thread."""
+        return self._pending > 0
 
     def save(
         self,
@@ -71,11 +71,11 @@ class AdaptiveSaver:
                 saved(outcome)
                 return
         saving = self._committer.submit(entries)
-        self._under_way += 1
+        self._pending += 1
         saving.add_done_callback(lambda saving: self._hand_over(saving, saved))
 
     async def close(self) -> None:
-        """Save nothing more, and wait until the saves under way are done. May be called again."""
+        """Save nothing more, and wait until the saves in progress are done. May be called again."""
         await asyncio.wrap_future(self._committer.closing())
         self._committer.close()  # The thread has nothing to do any more but to end.
 
@@ -107,5 +107,5 @@ class AdaptiveSaver:
         saving: Future[Saved[server.Record[bytes]]],
         saved: Callable[[Saved[server.Record[bytes]] | BaseException], None],
     ) -> None:
-        self._under_way -= 1
+        self._pending -= 1
         saved(saving.exception() or saving.result())

@@ -3,10 +3,10 @@
     with ThreadedNode(Node(file, network, codec=TEXT)) as node:
         value = node.propose("leader", "me", timeout_s=1)
 
-- The node runs on an event loop in a thread of its own. A call asks it there, and waits.
+- The node runs on an event loop in a thread of its own. A call hands its request over, and waits.
 - A value is encoded in the thread that proposes it, one at a time, and decoded in that of the node.
 - What the node raises, the call raises. To interrupt a call ends the wait and nothing else.
-- What was asked before ``close`` is answered, or told that the node was closed; nothing waits on.
+- A request before ``close`` is answered, or raises that the node was closed; none hangs.
 - A process that is forked has no such thread. There every call is refused.
 """
 
@@ -22,7 +22,7 @@ from types import TracebackType
 from typing import Generic, Self, TypeVar
 
 from paxos import PaxosError
-from paxos_adapters import forks
+from paxos_adapters import arguments, forks
 from paxos_adapters.host import ServerStopped
 from paxos_adapters.node.errors import LEFT, NodeClosed, outcome_unknown
 from paxos_adapters.node.node import Node
@@ -53,6 +53,7 @@ class ThreadedNode(Generic[V]):
         node raises: AddressError, ThreadNotStarted, StoreAlreadyUsed, and Failed if nothing can be
         saved.
         """
+        arguments.one_of("node", node, Node)
         self._node = node
         self.me = node.me
         self.file = node.file
@@ -108,7 +109,7 @@ class ThreadedNode(Generic[V]):
         return self._node.place
 
     def close(self) -> None:
-        """Save what is under way, and let go. Who still waits gets no answer.
+        """Finish the save in progress, and let go. A call that still waits gets no answer.
 
         May be called again, and by any thread. Interrupted, it goes on in the background.
         """
@@ -151,9 +152,9 @@ class ThreadedNode(Generic[V]):
 
     def _run(self, listening: Future[None]) -> None:
         with self._runner:
-            self._runner.run(self._live(listening))
+            self._runner.run(self._serve(listening))
 
-    async def _live(self, listening: Future[None]) -> None:
+    async def _serve(self, listening: Future[None]) -> None:
         try:
             await self._node.__aenter__()
         except BaseException as error:

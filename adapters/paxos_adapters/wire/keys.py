@@ -57,7 +57,7 @@ class Key:
         if len(self.secret) != KEY_BYTES:
             raise BadKey("a key", f"it has {len(self.secret)} bytes")
         if len(set(self.secret)) == 1:
-            raise BadKey("a key", "its bytes are all the same, which no random source does")
+            raise BadKey("a key", "its bytes are identical, which a random source never gives")
 
     @staticmethod
     def generate(random: Callable[[int], bytes]) -> Key:

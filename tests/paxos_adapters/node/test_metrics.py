@@ -32,7 +32,7 @@ sys.modules["opentelemetry.sdk"] = None
 from paxos import majority
 from paxos_adapters.codecs import TEXT
 from paxos_adapters.file import FileStore
-from paxos_adapters.node import Node
+from paxos_adapters.node import NetworkConfig, Node
 from paxos_adapters.node.metrics import observe
 
 async def main(folder):

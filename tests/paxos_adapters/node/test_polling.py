@@ -93,7 +93,7 @@ class World:
         heapq.heappush(self.due, (self.now_s + delay_s, next(self.ids), me, event))
 
     def send(self, me: ServerId, receiver: ServerId, message: Message[str]) -> None:
-        """Lost, or under way for half the delay up to one and a half of it."""
+        """Lost, or in progress for half the delay up to one and a half of it."""
         if me == receiver:
             self.later(receiver, From(me, message), 0)
         elif self.random.random() >= self.loss:

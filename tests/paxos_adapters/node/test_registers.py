@@ -100,13 +100,13 @@ class Rig:
         self.performed += [(name, effect) for effect in effects]
 
     def saved(self, waiting: Sequence[Waiting], receipt: Saved[server.Record[bytes]]) -> None:
-        self.performed += self.registers.saved(waiting, receipt)
+        self.performed += self.registers.on_saved(waiting, receipt)
 
     def reserve(self) -> None:
-        self.registers.reserved(self.disk.save([self.registers.block()]))
+        self.registers.on_reserved(self.disk.save([self.registers.block()]))
 
     def flush(self) -> None:
-        waiting = self.registers.take()
+        waiting = self.registers.take_waiting()
         self.saved(waiting, self.disk.save(self.registers.entries(waiting)))
 
     def said(self) -> list[tuple[str, Effect]]:
@@ -126,7 +126,7 @@ def test_an_answer_waits_for_its_record() -> None:
 def test_a_repeated_answer_waits_as_long_as_the_first_and_no_longer() -> None:
     rig = Rig()
     rig.receive("a", From(OTHER, Accept(B12, b"red")))
-    waiting = rig.registers.take()
+    waiting = rig.registers.take_waiting()
     rig.receive("a", From(OTHER, Accept(B12, b"red")))
     assert rig.said() == []
     rig.saved(waiting, rig.disk.save(rig.registers.entries(waiting)))
@@ -135,7 +135,7 @@ def test_a_repeated_answer_waits_as_long_as_the_first_and_no_longer() -> None:
     assert rig.said() == [accepted, accepted]
     rig.receive("a", From(OTHER, Accept(B12, b"red")))
     assert rig.said() == [accepted]
-    assert rig.registers.take() == []
+    assert rig.registers.take_waiting() == []
 
 
 def test_many_names_share_a_save() -> None:
@@ -143,7 +143,7 @@ def test_many_names_share_a_save() -> None:
     for name in "abc":
         rig.receive(name, From(OTHER, Prepare(B12)))
         rig.receive(name, From(OTHER, Accept(B12, name.encode())))
-    waiting = rig.registers.take()
+    waiting = rig.registers.take_waiting()
     entries = rig.registers.entries(waiting)
     assert [name for name, _ in entries] == ["a", "b", "c", RESERVED]
     rig.saved(waiting, rig.disk.save(entries))
@@ -157,7 +157,7 @@ def test_nothing_opens_without_the_receipt() -> None:
     rig = Rig()
     rig.receive("a", From(OTHER, Accept(B12, b"red")))
     with pytest.raises(NotSaved):
-        rig.saved(rig.registers.take(), Saved(()))
+        rig.saved(rig.registers.take_waiting(), Saved(()))
     assert rig.said() == []
 
 
@@ -203,7 +203,7 @@ class TestReads:
             rig.receive(f"n{number}", From(OTHER, Query(READ)))
         nothing = To(OTHER, Answer[bytes](READ, None))
         assert rig.said() == [(f"n{number}", nothing) for number in range(20_000)]
-        assert (len(rig.registers), rig.registers.take(), rig.disk.latest) == (0, [], {})
+        assert (len(rig.registers), rig.registers.take_waiting(), rig.disk.latest) == (0, [], {})
 
     def test_a_query_is_answered_from_the_disk_without_loading(self) -> None:
         rig = Rig()
@@ -218,10 +218,10 @@ class TestReads:
         """Nor does the query wait for it: before that save the acceptance is no vote."""
         rig = Rig()
         rig.receive("a", From(OTHER, Accept(B12, b"red")))
-        waiting = rig.registers.take()
+        waiting = rig.registers.take_waiting()
         rig.receive("a", From(THIRD, Query(READ)))
         assert rig.said() == [("a", To(THIRD, Answer[bytes](READ, None)))]
-        assert rig.registers.take() == []
+        assert rig.registers.take_waiting() == []
         rig.saved(waiting, rig.disk.save(rig.registers.entries(waiting)))
         rig.said()
         rig.receive("a", From(THIRD, Query(READ)))
@@ -230,9 +230,9 @@ class TestReads:
     def test_a_promise_is_not_touched(self) -> None:
         rig = Rig()
         rig.receive("a", From(OTHER, Prepare(B12)))
-        before = rig.registers.of("a").state
+        before = rig.registers.get("a").state
         rig.receive("a", From(THIRD, Query(READ)))
-        assert rig.registers.of("a").state is before
+        assert rig.registers.get("a").state is before
         assert rig.said() == [("a", To(THIRD, Answer[bytes](READ, None)))]
 
     def test_a_query_is_told_the_choice_if_it_is_known(self) -> None:
@@ -259,14 +259,14 @@ class TestReads:
         """Not in memory and not on the disk; late answers to it are dropped."""
         rig = Rig()
         rig.receive("a", Read(READ))
-        assert rig.registers.is_at_work("a")
+        assert rig.registers.is_working("a")
         nothing = Answer[bytes](READ, None)
         for sender in (ME, OTHER):
             rig.receive("a", From(sender, nothing))
         assert ("a", Tell(NotYetChosen(READ))) in rig.said()
         for late in nothing, Answer(READ, Proposal(B12, b"red")):
             rig.receive("a", From(THIRD, late))
-        assert (rig.said(), len(rig.registers), rig.registers.take()) == ([], 0, [])
+        assert (rig.said(), len(rig.registers), rig.registers.take_waiting()) == ([], 0, [])
         assert rig.disk.latest == {}
 
     def test_what_a_read_finds_stays_known(self) -> None:
@@ -294,9 +294,9 @@ class TestReads:
         monkeypatch.setattr(module, "CACHE_SLACK", 0)
         rig = Rig()
         rig.receive("a", Read(READ))
-        rig.registers.of("b")
-        rig.registers.of("c")
-        assert rig.registers.is_at_work("a")
+        rig.registers.get("b")
+        rig.registers.get("c")
+        assert rig.registers.is_working("a")
 
 
 class TestPromises:
@@ -307,7 +307,7 @@ class TestPromises:
         rig.reserve()
         rig.receive("a", From(OTHER, Prepare(B12)))
         assert rig.said() == [("a", To(OTHER, Promise[bytes](B12, None)))]
-        assert rig.registers.take() == []
+        assert rig.registers.take_waiting() == []
 
     def test_beyond_it_a_promise_waits_for_a_new_block(self) -> None:
         rig = Rig()
@@ -381,13 +381,13 @@ class TestRounds:
         prepare, wake, *_ = rig.said()
         assert prepare == ("a", Broadcast(Prepare(Ballot(1, ME))))
         assert wake == ("a", SetTimer(RetryTimer(Ballot(1, ME)), 0))
-        assert rig.registers.take() == []
+        assert rig.registers.take_waiting() == []
 
     def test_without_a_block_it_waits_for_one(self) -> None:
         rig = Rig()
         rig.receive("a", Propose(b"red"))
         assert rig.said() == []
-        waiting = rig.registers.take()
+        waiting = rig.registers.take_waiting()
         assert rig.registers.entries(waiting) == [(RESERVED, MaxRound(1 + BLOCK_ROUNDS))]
         rig.saved(waiting, rig.disk.save(rig.registers.entries(waiting)))
         assert rig.said()[0] == ("a", Broadcast(Prepare(Ballot(1, ME))))
@@ -398,7 +398,7 @@ class TestRounds:
         rig = Rig()
         rig.receive("a", Propose(b"red"))
         with pytest.raises(NotSaved):
-            rig.saved(rig.registers.take(), Saved((MaxRound(0),)))
+            rig.saved(rig.registers.take_waiting(), Saved((MaxRound(0),)))
 
     def test_after_a_restart_rounds_begin_above_it(self) -> None:
         first = Rig()
@@ -429,7 +429,7 @@ class TestRounds:
         rig.receive("a", From(OTHER, Accept(far, b"red")))
         rig.receive("a", From(OTHER, Nack(Ballot(1, ME), far)))
         assert rig.said() == []
-        assert rig.registers.take() == []
+        assert rig.registers.take_waiting() == []
         assert rig.registers.dropped == {TOO_FAR: 3}
         rig.receive("b", Propose(b"red"))
         assert rig.said()[0] == ("b", Broadcast(Prepare(Ballot(1, ME))))
@@ -526,7 +526,7 @@ class TestMemory:
         for name in "abcdefgh":
             rig.receive(name, From(OTHER, Prepare(B12)))
         assert len(rig.registers) == 8
-        waiting = rig.registers.take()
+        waiting = rig.registers.take_waiting()
         assert [name for name, _ in waiting] == [*"abcde"]
         rig.saved(waiting, rig.disk.save(rig.registers.entries(waiting)))
         assert len(rig.registers) == 3
@@ -548,7 +548,7 @@ class TestMemory:
         assert (len(rig.registers), rig.registers.size_bytes) == (3, 12)
         rig.receive("c", From(OTHER, Chosen(B12, bytes(4))))
         assert (len(rig.registers), rig.registers.size_bytes) == (1, 8)
-        assert rig.registers.of("a").state.acceptor.accepted == Proposal(B12, bytes(4))
+        assert rig.registers.get("a").state.acceptor.accepted == Proposal(B12, bytes(4))
         assert rig.registers.size_bytes == 12
 
 
@@ -563,7 +563,7 @@ class TestBounds:
         assert rig.registers.dropped == {TOO_MANY: 1}
         rig.receive("e", Propose(b"red"))
         assert len(rig.registers) == 4, "what the program asks for is taken"
-        assert len(rig.registers.take()) == 5
+        assert len(rig.registers.take_waiting()) == 5
 
     def test_values(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "MAX_BYTES", 10)
@@ -607,7 +607,7 @@ class TestBounds:
             rig.receive(f"{name}", From(OTHER, Prepare(B12)))
         assert len(rig.registers) == 7
         assert rig.registers.dropped == {TOO_SLOW: 33}
-        waiting = rig.registers.take()
+        waiting = rig.registers.take_waiting()
         assert len(waiting) == 2
         rig.saved(waiting, rig.disk.save(rig.registers.entries(waiting)))
         assert len(rig.registers) == 5
@@ -684,7 +684,7 @@ def test_names_decide_apart_whatever_is_saved_when(asks: list[str], seed: int) -
     while queue or rig.registers._waiting:  # pyright: ignore[reportPrivateUsage]
         if queue and chance.random() < 0.5:
             name, event = queue.popleft()
-            if not isinstance(event, Propose) or not rig.registers.of(name).is_at_work:
+            if not isinstance(event, Propose) or not rig.registers.get(name).is_working:
                 rig.receive(name, event)
         else:
             rig.flush()
@@ -724,7 +724,7 @@ class Cluster:
 
     def start(self, me: ServerId) -> Registers:
         registers = Registers(me, THREE, load=self.disks[me].load)
-        registers.reserved(self.disks[me].save([registers.block()]))
+        registers.on_reserved(self.disks[me].save([registers.block()]))
         return registers
 
     def step(self, number: int) -> None:
@@ -734,12 +734,12 @@ class Cluster:
             self.registers[me] = self.start(me)
         elif what < 0.1:
             name = self.chance.choice("abc")
-            if not registers.of(name).is_at_work:
+            if not registers.get(name).is_working:
                 self.receive(me, name, Propose(f"{name}{number}".encode()))
         elif what < 0.35:
-            waiting = registers.take()
+            waiting = registers.take_waiting()
             receipt = self.disks[me].save(registers.entries(waiting))
-            for name, effect in registers.saved(waiting, receipt):
+            for name, effect in registers.on_saved(waiting, receipt):
                 self.perform(me, name, effect)
         elif self.flying:
             place = self.chance.randrange(len(self.flying))

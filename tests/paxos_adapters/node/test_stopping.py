@@ -118,7 +118,7 @@ ENTRIES: dict[str, tuple[type[object] | object, str, Callable[[Node[bytes]], Non
     "the end of a turn": (Registers, "take", propose),
     "the end of a turn that has answered": (Registers, "take", read_what_is_known),
     "a save that has ended": (Registers, "saved", propose),
-    "an alarm": (Registers, "is_at_work", propose),
+    "an alarm": (Registers, "is_working", propose),
     "a chore": (Sessions, "ping", lambda _: None),
     "a question of the machine": (control._Control, "_status", ask(b'{"ask": "status"}\n')),  # pyright: ignore[reportPrivateUsage]
 }
