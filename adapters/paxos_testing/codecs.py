@@ -145,7 +145,7 @@ class CodecKit(Generic[V]):
                 )
 
     def test_what_earlier_versions_encoded_is_decoded(self) -> None:
-        """A chosen value stays on disks for ever."""
+        """A chosen value stays on disks indefinitely."""
         if not self.earlier:
             pytest.skip(f"{type(self).__name__} has no bytes of an ``earlier`` version")
         for encoded, value in self.earlier:
@@ -154,7 +154,7 @@ class CodecKit(Generic[V]):
             except Exception as error:
                 pytest.fail(
                     f"{encoded!r} was {value!r}, and now raises {error!r}. A read of a name "
-                    "for which it is chosen gets Undecodable: decode old values for ever."
+                    "for which it is chosen gets Undecodable: keep decoding old values."
                 )
             assert found == value, f"{encoded!r} was {value!r}, and is now {found!r}"
 
@@ -170,7 +170,7 @@ class CodecKit(Generic[V]):
             except ValueError:
                 continue
             except Exception as error:
-                pytest.fail(f"{encoded!r} raises {error!r}, which is no ValueError")
+                pytest.fail(f"{encoded!r} raises {error!r}, which is not a ValueError")
             pytest.fail(f"{encoded!r} stands for nothing, and is decoded as {found!r}")
 
     def test_what_it_cannot_carry_is_refused(self) -> None:

@@ -1,7 +1,7 @@
-"""Damage: what becomes of files that a disk, or somebody, has spoilt.
+"""Corrupt files, as a failing disk or a mistake leaves them.
 
-- Every file is gone once, and empty once; then bits flip and ends are cut off at random.
-- One damage at a time, drawn from a seed, so that it can be told and repeated.
+- Every file is missing once, and empty once; then bits flip and ends are truncated at random.
+- One damage at a time, drawn from a seed, so that it can be named and repeated.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def files_in(folder: Path) -> Files:
     }
 
 
-def lay(folder: Path, files: Files) -> None:
+def write_files(folder: Path, files: Files) -> None:
     """Make ``folder`` hold these files and nothing else."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
@@ -40,12 +40,12 @@ def damages(files: Files, times: int, chance: Random) -> Iterator[tuple[str, Fil
     written = [path for path, content in files.items() if content]
     for _ in range(times if written else 0):
         path = chance.choice(written)
-        spoilt = bytearray(files[path])
-        place, bit = chance.randrange(len(spoilt)), chance.randrange(8)
+        corrupt = bytearray(files[path])
+        place, bit = chance.randrange(len(corrupt)), chance.randrange(8)
         if chance.random() < 0.25:
             what = f"{path} is cut off after {place} bytes"
-            del spoilt[place:]
+            del corrupt[place:]
         else:
             what = f"bit {bit} of byte {place} of {path} is flipped"
-            spoilt[place] ^= 1 << bit
-        yield what, {**files, path: bytes(spoilt)}
+            corrupt[place] ^= 1 << bit
+        yield what, {**files, path: bytes(corrupt)}

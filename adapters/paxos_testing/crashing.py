@@ -1,12 +1,12 @@
-"""Lives: what a store does in a process of its own, which is killed and never ends by itself.
+"""A process of its own for what a store does, which is killed and never exits by itself.
 
-- A life is a generator that runs in a fork of this process. What it yields is told to the test at
-  once, through a pipe.
-- It ends by SIGKILL: when it has nothing more to say, or when the test has heard enough. Nothing is
-  closed, nothing is flushed late, and no lock is given back by hand.
+- The process is a fork that runs a generator. Each item that it yields goes to the test at once,
+  through a pipe.
+- It ends by SIGKILL: after the last item, or when the test stops reading. Nothing is closed,
+  nothing is flushed late, and no lock is released.
 - It can be killed at a call: before or after any function that it calls, in Python or in C. That
-  repeats. Or at a moment: wherever it is then, even deep within a library.
-- A life that does not end is killed by its alarm: a store refuses, it does not wait.
+  repeats. Or after a time: wherever it is then, even deep within a library.
+- A process that does not end is killed by its alarm: a store refuses, it does not wait.
 """
 
 from __future__ import annotations
@@ -27,27 +27,29 @@ T = TypeVar("T")
 PATIENCE_S = 60.0
 
 
-def live(work: Callable[[], Iterable[T]], moment_s: float | None = None) -> Generator[T]:
+def run_until_killed(
+    work: Callable[[], Iterable[T]], moment_s: float | None = None
+) -> Generator[T]:
     """What ``work`` yields, from a process of its own; killed after ``moment_s``, if given.
 
     Fails the test if ``work`` raises, or takes longer than PATIENCE_S.
     """
-    hear, tell = os.pipe()
+    reading, writing = os.pipe()
     child = _fork()
     if not child:
-        os.close(hear)
-        _live(work, tell, PATIENCE_S if moment_s is None else moment_s)
-    os.close(tell)
+        os.close(reading)
+        _work(work, writing, PATIENCE_S if moment_s is None else moment_s)
+    os.close(writing)
     try:
-        with os.fdopen(hear, "rb") as told:
+        with os.fdopen(reading, "rb") as pipe:
             while True:
                 try:
-                    tale, failure = pickle.load(told)
-                except (EOFError, pickle.UnpicklingError):  # killed, perhaps within a word
+                    item, failure = pickle.load(pipe)
+                except (EOFError, pickle.UnpicklingError):  # killed, perhaps within an item
                     break
                 if failure:
                     pytest.fail(f"in a process of its own the store raised\n{failure}")
-                yield tale
+                yield item
     finally:
         os.kill(child, signal.SIGKILL)
         _, ending = os.waitpid(child, 0)
@@ -55,7 +57,7 @@ def live(work: Callable[[], Iterable[T]], moment_s: float | None = None) -> Gene
         pytest.fail(f"no end after {PATIENCE_S:.0f} s. A store refuses, it does not wait.")
 
 
-def die_at_call(number: int) -> None:
+def kill_after_calls(number: int) -> None:
     """Kill this process after ``number`` calls and returns of functions from here on."""
     left = number
 
@@ -91,14 +93,14 @@ def _fork() -> int:
         return os.fork()
 
 
-def _live(work: Callable[[], Iterable[object]], tell: int, at_most_s: float) -> NoReturn:
+def _work(work: Callable[[], Iterable[object]], pipe: int, at_most_s: float) -> NoReturn:
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.setitimer(signal.ITIMER_REAL, at_most_s)
     try:
-        for tale in work():
-            _write(tell, (tale, ""))
+        for item in work():
+            _write(pipe, (item, ""))
     except BaseException:
-        _write(tell, (None, traceback.format_exc()))
+        _write(pipe, (None, traceback.format_exc()))
     finally:
         os.kill(os.getpid(), signal.SIGKILL)
     raise AssertionError("killed")

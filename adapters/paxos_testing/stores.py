@@ -1,10 +1,10 @@
 """The kit for stores: what every store must do before a server may trust its vote to it.
 
-- A server that forgets what it has said can help two values to be chosen. So a store that returns a
-  receipt has its records on the disk; one that cannot, raises.
-- Each life of the store is a process of its own, which is killed. See ``lives.py``.
-- Every choice is drawn from ``seed``; a failure tells it, and the same tests fail again.
-- What a store does not promise it declares. The tests of it are then skipped, and say so.
+- A server that loses an acceptance after reporting it can help two values to be chosen. So a store
+  that returns a receipt has its records on the disk; one that cannot, raises.
+- Each session of the store is a process of its own, which is killed. See ``crashing.py``.
+- Every choice is drawn from ``seed``; a failure prints it, and the same tests fail again.
+- A store declares what it does not promise. The tests of that are skipped, with the reason.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ from paxos_adapters.host import Host
 from paxos_adapters.memory import Clock, MemoryTimer, MemoryTransport, Network
 from paxos_adapters.ports import Ports, Store
 from paxos_adapters.single import SingleHost, single
-from paxos_testing.corruption import damages, files_in, lay
-from paxos_testing.crashing import calls_in, die_at_call, live
+from paxos_testing.corruption import damages, files_in, write_files
+from paxos_testing.crashing import calls_in, kill_after_calls, run_until_killed
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -56,7 +56,7 @@ Kept: TypeAlias = dict[type, Record[V]]
 
 ME = ServerId(1)
 SAVES = 2
-"""How often a life that is to be killed saves."""
+"""How often a process that is to be killed saves."""
 KILLS = 30
 DAMAGES = 100
 
@@ -93,11 +93,11 @@ class StoreKit(Generic[V]):
     errors: tuple[type[Exception], ...] = (Exception,)
     """What it raises when it refuses. Name your own types, or a slip passes for a refusal."""
     outlives_its_process: bool = True
-    """False for one that lives in memory: ``open`` then hands out what ``create`` has made."""
+    """False for one in memory: ``open`` then returns the store that ``create`` has made."""
     excludes_others: bool = True
     """False for one that does not notice that it is open twice: keep a second server away then."""
     notices_damage: bool = True
-    """False for one that trusts its disk, or that has no files: somebody else must vouch then."""
+    """False for one that trusts its disk, or that has no files."""
     seed: ClassVar[int] = 20131017
     """What kills and damages are drawn from."""
 
@@ -230,7 +230,7 @@ class StoreKit(Generic[V]):
         assert refused, "a store was created where there is one. Its server has forgotten its vote."
         held = self._held(tmp_path)
         assert held == _kept(batch), (
-            f"``create`` was refused, and all the same {_say(batch)} has become {_say(held)}"
+            f"``create`` was refused, and {_say(batch)} has become {_say(held)}"
         )
 
     def test_a_second_open_is_refused(self, tmp_path: Path) -> None:
@@ -254,19 +254,19 @@ class StoreKit(Generic[V]):
             signal.pause()
             yield first.load()
 
-        with closing(live(hold)) as holder:
+        with closing(run_until_killed(hold)) as holder:
             next(holder)
             refused = self._ask(self._is_refused, self.open, tmp_path)
         assert refused, "a store was opened in two processes. Lock something that both can see."
         self._ask(self._load, tmp_path)
 
     def test_a_creation_that_is_killed_can_be_done_again(self, tmp_path: Path) -> None:
-        """After it there is a new store or none: never half of one, which nobody can mend."""
+        """After it there is a new store or none: never half of one, which nobody can repair."""
         self._needs(outlives_its_process=True)
         calls = self._ask(calls_in, partial(self.create, _folder(tmp_path, -1)))
         for call in self._points(calls):
             folder = _folder(tmp_path, call)
-            list(live(partial(self._creating, folder, call)))
+            list(run_until_killed(partial(self._creating, folder, call)))
             there = not self._ask(self._is_refused, self._load, folder)
             assert there or not self._ask(self._is_refused, self.create, folder), (
                 f"killed at call {call} of {calls} of ``create`` (seed {self.seed}): what is there "
@@ -288,8 +288,8 @@ class StoreKit(Generic[V]):
             "nothing is written in the folder. If there are no files to be damaged, declare "
             "notices_damage = False."
         )
-        for damage, spoilt in damages(files, DAMAGES, Random(self.seed)):
-            lay(folder, spoilt)
+        for damage, corrupt in damages(files, DAMAGES, Random(self.seed)):
+            write_files(folder, corrupt)
             held = self._ask(self._load_or_refuse, folder, damage)
             assert held is None or held == saved, (
                 f"{damage} (seed {self.seed}): {_say(saved)} was saved, and {_say(held)} is "
@@ -355,11 +355,11 @@ class StoreKit(Generic[V]):
                 pytest.skip(f"{type(self).__name__} declares {name} = False")
 
     def _ask(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """What ``work`` returns, in a life of its own if the store outlives that."""
+        """What ``work`` returns, in a process of its own if the store outlives that."""
         if not self.outlives_its_process:
             return work(*args, **kwargs)
-        with closing(live(lambda: iter([work(*args, **kwargs)]))) as life:
-            return next(life)
+        with closing(run_until_killed(lambda: iter([work(*args, **kwargs)]))) as items:
+            return next(items)
 
     def _make(self, folder: Path, *batches: Batch[V]) -> Batch[V]:
         store = self.create(folder)
@@ -411,13 +411,13 @@ class StoreKit(Generic[V]):
         return st.lists(records, max_size=4).map(tuple)
 
     def _kills(self, tmp_path: Path) -> Iterator[tuple[str, int, Kept[V]]]:
-        """How a life was killed, the last batch it had a receipt for, and what is loaded then."""
+        """How a process was killed, its last batch with a receipt, and what is loaded then."""
         self._needs(outlives_its_process=True)
         chance, folder = Random(self.seed), _folder(tmp_path, 1)
         self._ask(self._make, folder)
         calls = self._ask(calls_in, lambda: list(self._saving(folder)))
         began = time.perf_counter()
-        list(live(partial(self._saving, folder)))
+        list(run_until_killed(partial(self._saving, folder)))
         lasted_s = time.perf_counter() - began
         ends: list[tuple[str, int | None, float | None]] = [
             (f"killed at call {call} of {calls}", call, None) for call in self._points(calls)
@@ -427,7 +427,7 @@ class StoreKit(Generic[V]):
             ends.append((f"killed after {after_s * 1000:.2f} ms", None, after_s))
         vouched = 2 * SAVES
         for killed, call, moment_s in ends:
-            told = list(live(partial(self._saving, folder, call), moment_s))
+            told = list(run_until_killed(partial(self._saving, folder, call), moment_s))
             held = self._held(folder)
             yield f"{killed} (seed {self.seed})", max([vouched, *told]), held
             vouched = max(_numbers(held))
@@ -438,14 +438,14 @@ class StoreKit(Generic[V]):
         return range(Random(self.seed).randrange(step), calls, step)
 
     def _creating(self, folder: Path, dies_at: int) -> Iterator[None]:
-        die_at_call(dies_at)
+        kill_after_calls(dies_at)
         self.create(folder)
         yield
 
     def _saving(self, folder: Path, dies_at: int | None = None) -> Iterator[int]:
         """Open, save some batches, and tell the number of each that there is a receipt for."""
         if dies_at is not None:
-            die_at_call(dies_at)
+            kill_after_calls(dies_at)
         store = self.open(folder)
         last = max(_numbers(_kept(store.load().records)))
         for number in range(last + 1, last + 1 + SAVES):

@@ -1,7 +1,7 @@
 """Traffic: servers on the transport under test, what they send, and what arrives.
 
 - Whatever is sent is sent by the one who asks whether all has come: so it happens in the thread and
-  on the event loop where the transport lives, whatever those are.
+  on the event loop of the transport, whatever those are.
 - That something does not arrive cannot be waited for. Later messages are, more than once: what has
   not come before they have will not come.
 - A send that does not return is ended by an alarm, where there are alarms.
@@ -75,19 +75,19 @@ class Traffic(Generic[V]):
         self.patience_s = hooks.patience_s
         self._hooks = hooks
         self._up: dict[ServerId, tuple[Transport[Message[V]], ExitStack]] = {}
-        self._lives = count()
-        self._life: dict[ServerId, int] = {}
+        self._processes = count()
+        self._process: dict[ServerId, int] = {}
         self._sending: int | None = None
         self._rounds = count(1_000)
 
-    # --- life -----------------------------------------------------------------------------------
+    # --- processes --------------------------------------------------------------------------------
 
     def start(self, *servers: ServerId) -> None:
         """Bring these up, at the addresses that they had before."""
         for me in servers:
-            self._life[me] = life = next(self._lives)
+            self._process[me] = process = next(self._processes)
             stack = ExitStack()
-            transport = stack.enter_context(self._hooks.running(me, self._deliver(me, life)))
+            transport = stack.enter_context(self._hooks.running(me, self._deliver(me, process)))
             self._up[me] = transport, stack
 
     def stop(self, *servers: ServerId) -> None:
@@ -96,7 +96,7 @@ class Traffic(Generic[V]):
             _, stack = self._up.pop(me)
             with ends_in_time(f"to stop server {me}"):
                 stack.close()
-            del self._life[me]
+            del self._process[me]
 
     def stop_all(self) -> None:
         """Take all down that are up."""
@@ -106,9 +106,9 @@ class Traffic(Generic[V]):
         """What server ``me``, which is up, sends with."""
         return self._up[me][0]
 
-    def _deliver(self, me: ServerId, life: int) -> Deliver[V]:
+    def _deliver(self, me: ServerId, process: int) -> Deliver[V]:
         def deliver(sender: ServerId, message: Message[V]) -> None:
-            is_up = self._life.get(me) == life
+            is_up = self._process.get(me) == process
             is_in_send = self._sending == threading.get_ident()
             self.arrivals.append(Arrival(me, sender, message, is_up, is_in_send))
             if me in self.answers:
@@ -158,7 +158,7 @@ class Traffic(Generic[V]):
             self._sending = None
 
     def do(self, work: Callable[[], None]) -> None:
-        """Have this done once, where the transport lives."""
+        """Run this once, on the thread or event loop of the transport."""
         left = [work]
 
         def holds() -> bool:
@@ -216,7 +216,7 @@ class Traffic(Generic[V]):
             raise AssertionError(
                 f"{when}: {say(message)} was sent {TRIES} times from server {sender} to server "
                 f"{receiver}, and never arrived in {self.patience_s} s each. "
-                f"{_came(came)} Messages may be lost, but not for ever."
+                f"{_came(came)} Messages may be lost, but not all of them."
             )
 
     def settle(self, *servers: ServerId) -> None:

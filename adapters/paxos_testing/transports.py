@@ -142,7 +142,7 @@ class TransportKit(Generic[V]):
                 )
 
     def test_only_the_receiver_gets_it(self) -> None:
-        """What is said to one server is no business of the others."""
+        """A message to one server does not reach the others."""
         with self._traffic(*MEMBERS) as traffic:
             sent: list[tuple[ServerId, Message[V]]] = []
             for receiver in MEMBERS * 4:
@@ -253,7 +253,7 @@ class TransportKit(Generic[V]):
                     traffic.check_way(ONE, receiver, "while server 2 is down, and sent to")
 
     def test_servers_start_in_any_order(self) -> None:
-        """Whoever is up first sends to those who are not, and is heard when they are."""
+        """A server that is up first sends to others that are not, and reaches them later."""
         with self._traffic(THREE) as traffic:
             traffic.send(THREE, ONE, traffic.fresh())
             traffic.send(THREE, TWO, traffic.fresh())
@@ -263,7 +263,7 @@ class TransportKit(Generic[V]):
                 traffic.check_way(me, THREE, f"server {me} has just come up")
 
     def test_a_peer_that_comes_back_hears_and_is_heard(self) -> None:
-        """At the same address, whether anybody has sent to it meanwhile or not."""
+        """At the same address, whether a server has sent to it in between or not."""
         if not self.comes_back:
             pytest.skip(f"{type(self).__name__} declares comes_back = False")
         with self._traffic(*MEMBERS) as traffic:

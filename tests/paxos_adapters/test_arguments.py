@@ -146,6 +146,11 @@ def test_an_id_that_no_frame_has_room_for_is_refused(tmp_path: Path, wrong: Serv
             Node(file, NetworkConfig(addresses), codec=TEXT)
 
 
+def made(kind: Callable[..., object], *arguments: object, **options: object) -> object:
+    """What a program without types makes."""
+    return kind(*arguments, **options)
+
+
 @pytest.mark.parametrize(
     ("what", "given", "allowed"),
     [
@@ -165,10 +170,9 @@ def test_an_id_that_no_frame_has_room_for_is_refused(tmp_path: Path, wrong: Serv
 def test_an_object_of_another_kind_begins_nothing(
     tmp_path: Path, what: str, given: object, allowed: str
 ) -> None:
-    make: Callable[..., object] = Node
     with alone(str(tmp_path)) as file:
         with pytest.raises(BadArgument) as raised:
-            make(file, **{"network": NetworkConfig(ALONE), "codec": TEXT, what: given})
+            made(Node, file, **{"network": NetworkConfig(ALONE), "codec": TEXT, what: given})
         words = f"{what} is {brief(given)}, and must be {allowed}. Nothing was begun."
         assert str(raised.value) == words
         node = Node(file, NetworkConfig(ALONE), codec=TEXT)
@@ -176,9 +180,7 @@ def test_an_object_of_another_kind_begins_nothing(
 
 
 def test_other_objects_begin_nothing_either() -> None:
-    config: Callable[..., object] = NetworkConfig
     with pytest.raises(BadArgument, match="protection is 'secret', and must be Checksummed or "):
-        config(ALONE, protection="secret")
-    threaded: Callable[..., object] = ThreadedNode
+        made(NetworkConfig, ALONE, protection="secret")
     with pytest.raises(BadArgument, match="node is 'node', and must be Node"):
-        threaded("node")
+        made(ThreadedNode, "node")

@@ -674,7 +674,7 @@ class TestNobodyAnswers:
         assert (code, out) == (130, "")
         assert errors == (
             "paxos: stopped, and the outcome is unknown: the value may be chosen anyway. "
-            "paxos read 'a name' tells what is; to propose it again does no harm.\n"
+            "paxos read 'a name' shows what is; to propose it again does no harm.\n"
         )
         assert signal.getsignal(number) is before
 

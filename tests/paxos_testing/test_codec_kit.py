@@ -101,12 +101,12 @@ CAUGHT = {
     "Caches": {"each_answer_is_a_new_object": "is decoded twice as one object"},
     "Numbers": {"a_value_has_the_same_bytes_each_time": "is encoded as b'{} ' and then as"},
     "FollowsTheHash": {"a_value_has_the_same_bytes_in_another_process": "Sort what has no order"},
-    "Moved": {"what_earlier_versions_encoded_is_decoded": "decode old values for ever"},
+    "Moved": {"what_earlier_versions_encoded_is_decoded": "keep decoding old values"},
     "TakesAnything": {
         "bytes_that_stand_for_nothing_raise_value_error": "is decoded as {}",
     },
     "RaisesWhateverComes": {
-        "bytes_that_stand_for_nothing_raise_value_error": "which is no ValueError",
+        "bytes_that_stand_for_nothing_raise_value_error": "which is not a ValueError",
     },
     "CarriesTuples": {"what_it_cannot_carry_is_refused": "is declared as refused"},
 }

@@ -22,7 +22,7 @@ from paxos_adapters.file import store as store_module
 from paxos_adapters.memory import MemoryStore
 from paxos_testing import StoreKit, crashing, stores
 from paxos_testing.corruption import damages
-from paxos_testing.crashing import die_at_call, live
+from paxos_testing.crashing import kill_after_calls, run_until_killed
 from tests.paxos_testing.faulty_stores import KITS
 from tests.support.kits import every_test_of, failures, run_pytest
 from tests.support.slow import slow_but_for
@@ -189,14 +189,14 @@ class TestLives:
             os.kill(os.getpid(), signal.SIGKILL)
             yield 2
 
-        assert list(live(work)) == [0, 1]
+        assert list(run_until_killed(work)) == [0, 1]
 
     def test_it_ends_when_nobody_listens_any_more(self) -> None:
         def work() -> Iterator[int]:
             yield os.getpid()
             signal.pause()
 
-        with closing(live(work)) as life:
+        with closing(run_until_killed(work)) as life:
             child = next(life)
         with pytest.raises(ProcessLookupError):
             os.kill(child, 0)
@@ -206,7 +206,7 @@ class TestLives:
             yield 1 // 0
 
         with pytest.raises(pytest.fail.Exception, match="ZeroDivisionError"):
-            list(live(work))
+            list(run_until_killed(work))
 
     def test_a_store_that_waits_fails_the_test(self, monkeypatch: pytest.MonkeyPatch) -> None:
         def work() -> Iterator[None]:
@@ -215,16 +215,16 @@ class TestLives:
 
         monkeypatch.setattr(crashing, "PATIENCE_S", 0.01)
         with pytest.raises(pytest.fail.Exception, match="refuses, it does not wait"):
-            list(live(work))
+            list(run_until_killed(work))
 
     @pytest.mark.slow
     def test_it_can_be_killed_at_each_call(self) -> None:
         def work(last: int) -> Iterator[str]:
-            die_at_call(last)
+            kill_after_calls(last)
             for letter in "ab":
                 yield letter.upper()
 
-        told = ["".join(live(partial(work, last))) for last in range(200)]
+        told = ["".join(run_until_killed(partial(work, last))) for last in range(200)]
         assert list(dict.fromkeys(told)) == ["", "A", "AB"]
 
 

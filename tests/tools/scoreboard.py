@@ -97,7 +97,7 @@ EXPLAINED = {
     "evidence dropped: two promises tell of two values under one ballot": (
         "No driver uses a ballot twice, so there is no such evidence to drop."
     ),
-    "evidence dropped: the ballot under way is chosen with another value": (
+    "evidence dropped: the ballot in progress is chosen with another value": (
         "No driver uses a ballot twice, so there is no such evidence to drop."
     ),
     "a query makes a record": "It costs a save, and no agreement.",
@@ -153,7 +153,7 @@ EXPLAINED = {
     + "the disks of the drivers lose records, and never make one up.",
     "endless re-proposal: a proposer that knows begins again": SLOWER
     + "one round, whose Prepare is answered by whoever knows what was chosen.",
-    "a second request replaces the one under way": MISUSE
+    "a second request replaces the one in progress": MISUSE
     + "a server at work is asked again only by chance, and answers the later request instead. "
     "That breaks what was promised to the program, and no rule of Paxos.",
     "tallies grow without bound": "Memory, not behaviour: no life here has more ballots than the "
