@@ -15,25 +15,18 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from paxos import Acceptor, Message, ServerId
+from paxos import Message, ServerId
 from paxos_adapters.memory import Delivery
 from paxos_adapters.printable import encodable, printable, printable_lines
-from paxos_lab.draw import ASCII, UNICODE, Glyphs, Moment, Row, space_time
+from paxos_lab.draw import ASCII, UNICODE, Glyphs, Row, rows, space_time
+from paxos_lab.draw.terminal import Note
+from paxos_lab.record import Moment, Timeline
 
 V = TypeVar("V")
 
 MAX_SHOWN = 40
 MIN_WIDTH = 60  # of the table, in characters: a narrower window wraps lines and loses none
 COLOURS = ("cyan", "magenta", "yellow", "green", "bright_blue", "red")
-
-
-@frozen
-class Holding:
-    """What one server holds, and what it knows to be chosen, in words."""
-
-    server: ServerId
-    acceptor: Acceptor[str]
-    known: str
 
 
 @frozen
@@ -64,17 +57,25 @@ class Canvas:
             f"  {glyphs.crossing} passes by\n"
         )
 
+    def timeline(self, told: Timeline, *, width: int) -> None:
+        """A space-time diagram with ``width`` characters between two lanes."""
+        self._rows(rows(told, width=width, glyphs=self.glyphs), width * len(told.lanes))
+
     def picture(
         self,
         servers: Sequence[ServerId],
-        history: Iterable[Delivery[Message[V]] | Moment],
+        history: Iterable[Delivery[Message[V]] | Note],
         *,
         width: int,
         names: Mapping[ServerId, str] | None = None,
     ) -> None:
-        """A space-time diagram with ``width`` characters between two lanes."""
-        for row in space_time(servers, history, width=width, glyphs=self.glyphs, names=names):
-            self.console.print(self._styled(row, width * len(servers)))
+        """The same of a history that was put together by hand."""
+        drawn = space_time(servers, history, width=width, glyphs=self.glyphs, names=names)
+        self._rows(drawn, width * len(servers))
+
+    def _rows(self, drawn: Iterable[Row], lanes_width: int) -> None:
+        for row in drawn:
+            self.console.print(self._styled(row, lanes_width))
 
     def _styled(self, row: Row, lanes_width: int) -> Text:
         style = "" if row.ballot is None else COLOURS[(row.ballot.server - 1) % len(COLOURS)]
@@ -102,23 +103,24 @@ class Canvas:
             table.add_row(*map(self.cell, row))
         self.console.print(table)
 
-    def knowledge(self, title: str, holdings: Iterable[Holding]) -> None:
-        """A table of who holds what."""
+    def knowledge(self, title: str, told: Timeline) -> None:
+        """A table of what each server holds and knows in the end."""
         self.write()
         self.table(
             ("server", "promised", "accepted", "knows is chosen"),
-            map(_held, holdings),
+            (_held(told.lanes[lane], it) for lane, it in sorted(told.last.items())),
             title=title,
         )
 
 
-def _held(holding: Holding) -> tuple[str, ...]:
-    promised, accepted = holding.acceptor.promised, holding.acceptor.accepted
+def _held(name: str, it: Moment) -> tuple[str, ...]:
+    look = it.look or it.disk
+    promised, accepted = look.promised, look.accepted
     return (
-        f"S{holding.server}",
+        name,
         str(promised) if promised.round else "",
         "" if accepted is None else f"{accepted.ballot} {accepted.value}",
-        holding.known,
+        "down" if it.look is None else look.knows or "",
     )
 
 

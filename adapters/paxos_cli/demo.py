@@ -18,7 +18,6 @@ from attrs import frozen
 from paxos import (
     Acceptor,
     MaxRound,
-    Message,
     PaxosError,
     Proposal,
     Saved,
@@ -31,17 +30,17 @@ from paxos_adapters.codecs import TEXT
 from paxos_adapters.file import Decision, FileStore, StoreError, inspect
 from paxos_adapters.memory import Cluster, Delivery
 from paxos_adapters.outputs import files_of
-from paxos_cli.canvas import Canvas, Holding, canvas
+from paxos_adapters.single import SingleObserver
+from paxos_cli.canvas import Canvas, canvas
 from paxos_cli.paths import Folder
 from paxos_cli.recording import record_option, recording
-from paxos_lab.draw import Moment
 from paxos_lab.machines.protocols import PAXOS, VALUES
-from paxos_lab.record import Recorder
+from paxos_lab.observers import Observers
+from paxos_lab.record import Recorder, SingleTrace, Trace, single_timeline
 
 MAX_SERVERS = 9
 DECISION, CLUSTER = "colour", "demo of "
 
-History = list[Delivery[Message[str]] | Moment]
 Record = server.Record[str]
 
 
@@ -128,22 +127,28 @@ def demo(
         )
     seed = Random().randrange(1000) if seed is None else seed
     drawing = canvas(plain)
+    trace: SingleTrace[str] = Trace()
     facts = {"seed": str(seed)}
     with (
         recording(record, "memory", PAXOS, facts, keep_out=_files(data, servers)) as recorder,
-        _cluster(servers, seed, data, recorder) as cluster,
+        _cluster(servers, seed, data, _observer(trace, recorder)) as cluster,
     ):
         drawing.write(f"Servers: {servers}, proposers: {proposers}, seed: {seed}. Time runs down.")
-        if data is not None and any(it.acceptor.promised.round for it in _holdings(cluster)):
-            drawing.knowledge(f"What the files in {data} hold", _holdings(cluster))
+        if data is not None and any(it.acceptor.promised.round for it in trace.states.values()):
+            drawing.knowledge(f"What the files in {data} hold", single_timeline(trace))
             drawing.write()
-        history = play(cluster, rivals(cluster.servers, proposers), Random(seed), stop_after)
-        drawing.legend("proposes")
-        drawing.picture(cluster.servers, history, width=9 if servers <= 5 else 5)
-        drawing.knowledge("Who knows what", _holdings(cluster))
-        if stop_after is not None and _messages(history) >= stop_after:
-            return _stopped(drawing, history, data, proposers)
-        return _verdict(cluster, history, drawing)
+        messages = play(cluster, rivals(cluster.servers, proposers), Random(seed), stop_after)
+        told = single_timeline(trace)
+        drawing.legend("event")
+        drawing.timeline(told.delivered, width=9 if servers <= 5 else 5)
+        drawing.knowledge("Who knows what", told)
+        if stop_after is not None and messages >= stop_after:
+            return _stopped(drawing, messages, data, proposers)
+        return _verdict(cluster, messages, drawing)
+
+
+def _observer(trace: SingleTrace[str], recorder: Recorder[str] | None) -> SingleObserver[str]:
+    return trace if recorder is None else Observers((trace, recorder))
 
 
 def _file(data: Path, number: int) -> Path:
@@ -176,10 +181,10 @@ def _servers(asked: int | None, data: Path | None) -> int:
 
 @contextmanager
 def _cluster(
-    servers: int, seed: int, data: Path | None, recorder: Recorder[str] | None
+    servers: int, seed: int, data: Path | None, observer: SingleObserver[str]
 ) -> Generator[Cluster[str], None, None]:
     if data is None:
-        yield Cluster(servers=servers, seed=seed, observer=recorder)
+        yield Cluster(servers=servers, seed=seed, observer=observer)
         return
     try:
         with ExitStack() as open_files:
@@ -192,7 +197,7 @@ def _cluster(
                 servers=servers,
                 seed=seed,
                 stores=lambda me: TextMemory(files[me].decision(DECISION)),
-                observer=recorder,
+                observer=observer,
             )
     except (PaxosError, OSError) as error:
         raise click.ClickException(str(error)) from error
@@ -219,50 +224,31 @@ def play(
     proposers: tuple[ServerId, ...],
     random: Random,
     stop_after: int | None = None,
-) -> History:
+) -> int:
     """Start the proposers at random moments of one another's work; run until all is said.
 
-    Or until ``stop_after`` messages have arrived.
+    Or until ``stop_after`` messages have arrived. Returns how many have.
     """
     first, *others = proposers
     moments = range(4 * len(cluster.servers))
     pending = sorted([(0, first), *((random.choice(moments), other) for other in others)])
-    history: History = []
-    while stop_after is None or _messages(history) < stop_after:
-        if pending and pending[0][0] <= len(history):
-            history.append(_begin(cluster, proposers, pending.pop(0)[1]))
-        elif (event := cluster.step()) is not None:
-            if isinstance(event, Delivery):
-                history.append(event)
+    messages = begun = 0
+    while stop_after is None or messages < stop_after:
+        is_due = bool(pending) and pending[0][0] <= messages + begun
+        event = None if is_due else cluster.step()
+        if event is not None:
+            messages += isinstance(event, Delivery)
         elif pending:
-            history.append(_begin(cluster, proposers, pending.pop(0)[1]))
+            me = pending.pop(0)[1]
+            cluster.propose(me, VALUES[proposers.index(me)])
+            begun += 1
         else:
             break
-    return history
+    return messages
 
 
-def _begin(cluster: Cluster[str], proposers: tuple[ServerId, ...], me: ServerId) -> Moment:
-    value = VALUES[proposers.index(me)]
-    known = cluster.chosen.get(me)
-    cluster.propose(me, value)
-    if known is None:
-        return Moment(me, f"S{me} proposes {value}")
-    return Moment(me, f"S{me} would propose {value}, but knows that {known} is chosen")
-
-
-def _holdings(cluster: Cluster[str]) -> list[Holding]:
-    return [
-        Holding(server, cluster.state(server).acceptor, cluster.chosen.get(server, "nothing"))
-        for server in cluster.servers
-    ]
-
-
-def _messages(history: History) -> int:
-    return sum(isinstance(item, Delivery) for item in history)
-
-
-def _stopped(drawing: Canvas, history: History, data: Path | None, proposers: int) -> int:
-    drawing.write(f"All servers stopped after {_messages(history)} messages, as asked.")
+def _stopped(drawing: Canvas, messages: int, data: Path | None, proposers: int) -> int:
+    drawing.write(f"All servers stopped after {messages} messages, as asked.")
     if data is not None:
         drawing.write(f"Their memory is in {data}. To start them again:")
         more = "" if proposers == 2 else f" --proposers {proposers}"
@@ -270,10 +256,10 @@ def _stopped(drawing: Canvas, history: History, data: Path | None, proposers: in
     return 0
 
 
-def _verdict(cluster: Cluster[str], history: History, drawing: Canvas) -> int:
+def _verdict(cluster: Cluster[str], messages: int, drawing: Canvas) -> int:
     known = set(cluster.chosen.values())
     informed, servers = len(cluster.chosen), len(cluster.servers)
     agree = len(known) == 1 and informed == servers
     verdict = f"agreed on {known.pop()}" if agree else f"no agreement: {cluster.chosen}"
-    drawing.write(f"After {_messages(history)} messages, {informed} of {servers} know: {verdict}.")
+    drawing.write(f"After {messages} messages, {informed} of {servers} know: {verdict}.")
     return 0 if agree else 1

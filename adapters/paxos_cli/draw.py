@@ -3,25 +3,36 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TypedDict, Unpack
 
 import click
 
-from paxos import Acceptor
 from paxos_adapters.outputs import OutputRefused, replace
 from paxos_adapters.printable import printable
-from paxos_cli.canvas import Canvas, Holding, canvas
+from paxos_cli.canvas import Canvas, canvas
 from paxos_cli.failures import Failure
 from paxos_cli.output import say
 from paxos_cli.paths import OutputFile, as_utf8
 from paxos_cli.recording import FILES, replayed
-from paxos_lab.draw.history import history
 from paxos_lab.draw.layout import part
 from paxos_lab.draw.mermaid import mermaid
 from paxos_lab.draw.svg import PICTURE, svg
-from paxos_lab.record import RecordingError, Replay, Story, story
+from paxos_lab.record import RecordingError, Replay, Timeline, single_timeline
 
-MOST = 300  # steps in one picture: more than anybody can follow
+MOST = 300  # steps in one picture: more than a reader can follow
 LANE = 7  # characters from lane to lane
+
+
+class Options(TypedDict):
+    """What is drawn, and how."""
+
+    name: str | None
+    first: int
+    last: int | None
+    picture: Path | None
+    as_mermaid: bool
+    title: str
+    plain: bool
 
 
 @click.command(short_help="Draw a recording: in the terminal, as SVG, or for Mermaid.")
@@ -39,22 +50,15 @@ LANE = 7  # characters from lane to lane
 @click.option("--mermaid", "as_mermaid", is_flag=True, help="Print a sequence diagram for Mermaid.")
 @click.option("--title", default="", help="What stands above the picture.")
 @click.option("--plain", is_flag=True, help="ASCII characters, no colour.")
-def draw(
-    files: tuple[Path, ...],
-    name: str | None,
-    first: int,
-    last: int | None,
-    picture: Path | None,
-    as_mermaid: bool,
-    title: str,
-    plain: bool,
-) -> int:
+def draw(files: tuple[Path, ...], **options: Unpack[Options]) -> int:
     """Draw one decision of the recording in FILES.
 
     Name the recordings of all servers of a cluster together. Steps are numbered from 1, through
     all decisions.
     """
-    if picture is not None and as_mermaid:
+    name, first, last = options["name"], options["first"], options["last"]
+    picture, title = options["picture"], options["title"]
+    if picture is not None and options["as_mermaid"]:
         raise click.UsageError("--svg or --mermaid, not both.")
     if last is not None and last < first:
         raise click.UsageError(f"--from {first} comes after --to {last}.")
@@ -62,25 +66,25 @@ def draw(
     if picture is not None:
         _write(picture, svg(told, title=title))
         say(f"Drawn: {printable(picture)}.")
-    elif as_mermaid:
+    elif options["as_mermaid"]:
         say(mermaid(told), nl=False)
     else:
-        _print(canvas(plain), told, title)
+        _print(canvas(options["plain"]), told, title)
     return 0
 
 
-def _told(found: Replay, name: str | None) -> Story:
+def _told(found: Replay, name: str | None) -> Timeline:
     names = found.names
     if name is None and len(names) > 1:
         few = ", ".join(map(repr, names[:8])) + (", and more" if len(names) > 8 else "")
         raise click.UsageError(f"there are {len(names):,} decisions: {few}. Take one with --name.")
     try:
-        return story(found, name if name is not None else next(iter(names), ""))
+        return single_timeline(found, name if name is not None else next(iter(names), ""))
     except RecordingError as error:
         raise click.ClickException(str(error)) from error
 
 
-def _window(told: Story, first: int, last: int | None) -> Story:
+def _window(told: Timeline, first: int, last: int | None) -> Timeline:
     shown = part(told, first, last)
     steps = [it.step for it in shown.moments if it.step >= first]
     if not steps:
@@ -101,16 +105,9 @@ def _write(path: Path, picture: str) -> None:
         raise Failure(error) from error
 
 
-def _print(drawn: Canvas, told: Story, title: str) -> None:
+def _print(drawn: Canvas, told: Timeline, title: str) -> None:
     if title:
         drawn.write(f"{printable(title)}\n", "bold")
     drawn.legend("event")
-    drawn.picture(tuple(told.lanes), history(told), width=LANE, names=told.lanes)
-    looks = {it.lane: it.look for it in told.moments}
-    holdings = [
-        Holding(lane, Acceptor(look.promised, look.accepted), look.knows or "")
-        if look is not None
-        else Holding(lane, Acceptor(), "down")
-        for lane, look in sorted(looks.items())
-    ]
-    drawn.knowledge("Who holds what", holdings)
+    drawn.timeline(told, width=LANE)
+    drawn.knowledge("Who holds what", told)

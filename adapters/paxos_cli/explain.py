@@ -12,8 +12,8 @@ from paxos_cli.canvas import canvas
 from paxos_cli.paths import InputFile, as_utf8
 from paxos_cli.recording import asked, replayed
 from paxos_lab.explain import (
+    Evidence,
     MembersDiffer,
-    Scene,
     UnknownDecision,
     explain,
     of_files,
@@ -42,25 +42,25 @@ def explain_files(files: tuple[str, ...], nodes: tuple[Path, ...], plain: bool) 
     NAME. Exits with 1 if something is not decided.
     """
     if nodes:
-        scenes = _running(nodes, files)
+        decisions = _running(nodes, files)
     elif files:
         paths, name = asked(files)
-        scenes = _scenes(paths, name)
+        decisions = _scenes(paths, name)
     else:
         raise click.UsageError("name recordings or stores, or servers that run: --node FILE NAME.")
     drawn = canvas(plain)
     decided = True
-    for number, (of, scene) in enumerate(scenes.items()):
-        found = explain(scene, of)
-        if len(scenes) > 1:
+    for number, (of, evidence) in enumerate(decisions.items()):
+        found = explain(evidence, of)
+        if len(decisions) > 1:
             drawn.write(f"\n{printable(of)}" if number else printable(of), "bold")
         drawn.write(found.text)
         decided &= found.is_decided
     return 0 if decided else 1
 
 
-def _running(nodes: tuple[Path, ...], words: tuple[str, ...]) -> dict[str, Scene[str]]:
-    """The scene of one decision, from what servers that run say of it."""
+def _running(nodes: tuple[Path, ...], words: tuple[str, ...]) -> dict[str, Evidence[str]]:
+    """The evidence of one decision, from what servers that run say of it."""
     if len(words) != 1:
         raise click.UsageError("name one decision: --node FILE NAME.")
     try:
@@ -73,20 +73,20 @@ def _running(nodes: tuple[Path, ...], words: tuple[str, ...]) -> dict[str, Scene
     return {name: told(nodes, name)}
 
 
-def _scenes(paths: list[Path], name: str | None) -> dict[str, Scene[str]]:
+def _scenes(paths: list[Path], name: str | None) -> dict[str, Evidence[str]]:
     try:
         if all(map(_is_store, paths)):
-            scenes = of_files(paths)
+            decisions = of_files(paths)
         else:
             found = replayed(tuple(paths))
-            scenes = {it: of_replay(found, it) for it in found.names}
-        if name is not None and name not in scenes:
-            raise UnknownDecision(name, scenes)
+            decisions = {it: of_replay(found, it) for it in found.names}
+        if name is not None and name not in decisions:
+            raise UnknownDecision(name, decisions)
     except (StoreError, UnknownDecision, MembersDiffer) as error:
         raise click.ClickException(str(error)) from error
     except OSError as error:
         raise click.ClickException(f"{error.filename} cannot be read: {error.strerror}.") from error
-    return scenes if name is None else {name: scenes[name]}
+    return decisions if name is None else {name: decisions[name]}
 
 
 def _is_store(path: Path) -> bool:

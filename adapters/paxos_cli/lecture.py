@@ -9,10 +9,10 @@ from textwrap import fill
 import click
 
 from paxos import PaxosError
-from paxos_cli.canvas import Canvas, Holding, canvas
+from paxos_cli.canvas import Canvas, canvas
 from paxos_cli.recording import record_option, recording
 from paxos_lab.lecture import SCENARIOS, ClaimFailed, Scenario, Stage
-from paxos_lab.record import Recorder
+from paxos_lab.record import Recorder, single_timeline
 
 WIDTH = 80  # of a page, in characters: what a projector shows in large type
 LANE = 7  # leaves 45 characters beside five lanes
@@ -73,17 +73,11 @@ def _play(scenario: Scenario, drawing: Canvas, recorder: Recorder[str] | None = 
     protocol = scenario.protocol
     drawing.write("\n" + fill(f"The servers run '{protocol.name}': {protocol.summary}.", WIDTH))
     drawing.legend("event")
-    drawing.picture(stage.servers, stage.history, width=LANE)
-    drawing.knowledge("Who holds what", _holdings(stage))
+    told = single_timeline(stage.trace)
+    drawing.timeline(told.delivered, width=LANE)
+    drawing.knowledge("Who holds what", told)
     _conclude(stage, drawing, failure)
     return 0 if failure is None else 1
-
-
-def _holdings(stage: Stage) -> list[Holding]:
-    return [
-        Holding(me, stage.acceptor(me), (stage.knows(me) or "") if stage.is_up(me) else "down")
-        for me in stage.servers
-    ]
 
 
 def _conclude(stage: Stage, drawing: Canvas, failure: PaxosError | None) -> None:

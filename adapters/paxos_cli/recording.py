@@ -22,7 +22,6 @@ from paxos_lab.record import (
     PROTOCOLS,
     Began,
     Ended,
-    Header,
     Recorder,
     RecordingError,
     Replay,
@@ -102,30 +101,18 @@ def replay_files(files: tuple[Path, ...], plain: bool) -> int:
     """
     found = replayed(files)
     drawn = canvas(plain)
-    for about in dict.fromkeys(map(_about, found.headers)):
-        drawn.write(about)
-    if found.other_core:
-        drawn.write(f"The core is another one now: {printable(', '.join(found.other_core))}.")
+    for about in dict.fromkeys(it.text for it in found.headers):
+        drawn.write(printable(about))
     _servers(drawn, found)
     _messages(drawn, found)
-    for path in found.torn:
-        drawn.write(f"{printable(path)} breaks off within a line: its writer was killed.")
-    for path in found.unfinished:
-        drawn.write(
-            f"{printable(path)} does not say that it ended: its writer was killed, or goes on."
-        )
+    for remark in found.remarks:
+        drawn.write(printable(remark))
     steps = f"{len(found.steps):,} steps"
     if found.difference is not None:
         drawn.write(f"After {steps} with the same states: {printable(found.difference.text)}.")
         return 1
     drawn.write(f"{steps}, and every state is the one that was recorded.")
     return 0
-
-
-def _about(header: Header) -> str:
-    facts = "".join(f", {name} {value}" for name, value in header.facts.items())
-    made = f" with version {header.version}" if header.version else ""
-    return printable(f"Recorded by {header.runtime}{made}: {header.protocol}{facts}.")
 
 
 def _servers(drawn: Canvas, found: Replay) -> None:
@@ -153,7 +140,7 @@ def _messages(drawn: Canvas, found: Replay) -> None:
     if repeated:
         told.append(f"{repeated:,} of these for a second time")
     if unknown:
-        told.append(f"{unknown:,} of these sent by nobody who is recorded here")
-    if found.on_the_way:
-        told.append(f"{len(found.on_the_way):,} are lost, or late")
+        told.append(f"{unknown:,} of these from senders without a recording")
+    if undelivered := found.undelivered:
+        told.append(f"{len(undelivered):,} are lost, or late")
     drawn.write(f"{', '.join(told)}.")

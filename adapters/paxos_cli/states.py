@@ -1,4 +1,4 @@
-"""What servers that run say of a decision: the scene for ``paxos explain --node``."""
+"""What servers that run say of a decision: the evidence for ``paxos explain --node``."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from paxos import PaxosError, QuorumSystem, ServerId, server
 from paxos_adapters.codecs import SURROGATE_ESCAPE
 from paxos_adapters.node.control_client import ask
 from paxos_adapters.node.control_protocol import ErrorReply, StateReply, StateRequest
-from paxos_lab.explain import Scene, of_states
+from paxos_lab.explain import Evidence, of_states
 from paxos_lab.record import Coder
 
 PATIENCE_S = 3.0
 
 
-def told(nodes: Iterable[Path], name: str) -> Scene[str]:
-    """The scene, from the servers on the data files ``nodes``, all of one cluster."""
+def told(nodes: Iterable[Path], name: str) -> Evidence[str]:
+    """The evidence, from the servers on the data files ``nodes``, all of one cluster."""
     coder = Coder(SURROGATE_ESCAPE)
     quorums = set[QuorumSystem]()
     states: list[server.Server[str]] = []

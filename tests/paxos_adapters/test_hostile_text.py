@@ -11,20 +11,21 @@ from pathlib import Path
 
 import pytest
 
-from paxos import Acceptor, Ballot, Chosen, Message, PaxosError, Proposal, ServerId, majority
+from paxos import Acceptor, Ballot, Chosen, PaxosError, Proposal, ServerId, majority
 from paxos_adapters.codecs import TEXT
 from paxos_adapters.file import FileStore
-from paxos_adapters.memory import Cluster, Delivery
+from paxos_adapters.memory import Cluster
 from paxos_adapters.node.control_protocol import ChosenReply, ErrorReply, StatusReply
 from paxos_adapters.node.status import Descent, Status
 from paxos_adapters.printable import brief, encodable, json_text, printable, printable_lines, quoted
 from paxos_adapters.udp.endpoint import Buffers
 from paxos_adapters.udp.peer import Peer
 from paxos_cli import app, client, logs
-from paxos_cli.canvas import Holding, canvas
+from paxos_cli.canvas import canvas
 from paxos_cli.output import say
-from paxos_lab.draw import Moment
-from paxos_lab.record import Recorder
+from paxos_lab.machines.single_view import say as say_of
+from paxos_lab.machines.view import Look
+from paxos_lab.record import Arrow, Kind, Moment, Recorder, Timeline
 from tests.support.recordings import Lines, forge
 
 Capture = pytest.CaptureFixture[str]
@@ -228,13 +229,14 @@ def test_the_ways_out_let_nothing_through(
     drawn = canvas(plain=True)
     drawn.write(HOSTILE)
     drawn.table([HOSTILE], [[HOSTILE]])
-    drawn.knowledge("Known", [Holding(ME, Acceptor(), HOSTILE)])
     message = Chosen(Ballot(1, ME), HOSTILE)
-    history: list[Delivery[Message[str]] | Moment] = [
-        Moment(ME, HOSTILE),
-        Delivery(0.0, ME, ME, message),
-    ]
-    drawn.picture([ME], history, width=7, names={ME: HOSTILE})
+    arrows = (Arrow(message, say_of(message), ME, ME, 1, 2),)
+    look = Look(accepted=Proposal(Ballot(1, ME), HOSTILE), knows=HOSTILE)
+    noted = Moment(3, 0.0, ME, Kind.IS_NOTED, HOSTILE, look, True)
+    heard = Moment(2, 0.0, ME, Kind.RECEIVES, "", look, True)
+    told = Timeline(HOSTILE, {ME: HOSTILE}, (heard, noted), arrows, ())
+    drawn.timeline(told, width=7)
+    drawn.knowledge("Known", told)
     for output in outputs.values():
         printed = output.getvalue().decode(encoding)
         assert FORGED in printed

@@ -369,7 +369,6 @@ def test_every_file_is_opened_for_writing_in_one_place() -> None:
         "paxos_cli/cluster.py": {"os.link", ".unlink"},  # cluster.toml, when everything is there
         "paxos_adapters/forks.py": {"os.open"},  # /dev/null, in place of an inherited socket
         "paxos_adapters/node/control.py": {".unlink"},  # a socket, and nothing else
-        "paxos_lab/lecture/figures.py": {"tempfile"},  # a folder of its own
     }
     packages = (FOLDER / name for name in PACKAGES)
     for path in sorted(path for package in packages for path in package.rglob("*.py")):

@@ -12,10 +12,10 @@ from random import Random
 import pytest
 
 from paxos import ServerId
-from paxos_adapters.memory import Cluster, Delivery
+from paxos_adapters.memory import Cluster
 from paxos_cli import app, demo
-from paxos_lab.draw import Moment
 from paxos_lab.machines.protocols import VALUES
+from paxos_lab.record import Kind, SingleTrace, Trace, single_timeline
 from tests.support.commands import PAXOS, Ended, execute, surroundings
 from tests.support.commands import call as paxos
 
@@ -43,12 +43,14 @@ class TestDemo:
     def test_all_agree_at_every_size(self, servers: int) -> None:
         for proposers in range(1, servers + 1):
             for seed in range(5):
-                cluster = Cluster[str](servers, seed=seed)
+                trace: SingleTrace[str] = Trace()
+                cluster = Cluster[str](servers, seed=seed, observer=trace)
                 rivals = demo.rivals(cluster.servers, proposers)
-                history = demo.play(cluster, rivals, Random(seed))
-                begun = [item for item in history if isinstance(item, Moment)]
+                demo.play(cluster, rivals, Random(seed))
+                moments = single_timeline(trace).moments
+                begun = [it.lane for it in moments if it.kind is Kind.IS_ASKED]
                 told = f"{proposers} proposers, seed {seed}"
-                assert sorted(item.server for item in begun) == sorted(rivals), told
+                assert sorted(begun) == sorted(rivals), told
                 assert set(cluster.chosen) == set(cluster.servers), told
                 assert len(set(cluster.chosen.values())) == 1, told
                 assert set(cluster.chosen.values()) <= set(VALUES[:proposers]), told
@@ -64,8 +66,7 @@ class TestDemo:
 
     def test_every_message_is_counted(self) -> None:
         cluster = Cluster[str](3)
-        history = demo.play(cluster, demo.rivals(cluster.servers, 1), Random(0))
-        assert sum(isinstance(item, Delivery) for item in history) == 15
+        assert demo.play(cluster, demo.rivals(cluster.servers, 1), Random(0)) == 15
         ended = paxos("demo", "--servers", 3, "--proposers", 1, "--seed", 0)
         assert ended.stdout.endswith("After 15 messages, 3 of 3 know: agreed on red.\n")
 
@@ -82,8 +83,8 @@ class TestDemo:
     def test_no_agreement_is_a_failure(
         self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        def silence(*_: object) -> demo.History:
-            return []
+        def silence(*_: object) -> int:
+            return 0
 
         monkeypatch.setattr(demo, "play", silence)
         assert app.run(["demo"]) == 1

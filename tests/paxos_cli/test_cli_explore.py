@@ -175,7 +175,7 @@ def test_a_recording_that_is_none_is_one_line(tmp_path: Path) -> None:
     ended = explore(tmp_path, "--replay", "run.jsonl")
 
     assert ended.returncode == 2
-    assert "is no recording that this version can read" in ended.stderr
+    assert "is not a recording that this version can read" in ended.stderr
     assert len(ended.stderr.splitlines()) == 1
 
 

@@ -73,7 +73,7 @@ def test_a_kill_and_another_core_are_told(tmp_path: Path) -> None:
 
     assert ended.returncode == 0
     assert "run breaks off within a line" in ended.stdout
-    assert "run does not say that it ended" in ended.stdout
+    assert "run was not closed" in ended.stdout
     assert "The core is another one now: __init__, acceptor, ballot" in ended.stdout
 
 
@@ -82,11 +82,11 @@ def test_a_kill_and_another_core_are_told(tmp_path: Path) -> None:
     [
         (("replay",), "Missing argument"),
         (("replay", "nowhere"), "nowhere cannot be read"),
-        (("replay", "junk"), "junk is no recording that this version can read"),
+        (("replay", "junk"), "junk is not a recording that this version can read"),
         (("replay", "."), "is a directory"),
         (("explain",), "name recordings or stores"),
         (("explain", "nowhere"), "nowhere cannot be read"),
-        (("explain", "junk"), "junk is no recording"),
+        (("explain", "junk"), "junk is not a recording"),
         (("explain", "."), ". is a directory, not a file."),
         (("lecture", "--record", "run"), "--record takes the NAME"),
         (("demo", "--record", "no/such/run"), "no/such/run cannot be written"),
@@ -127,7 +127,7 @@ def test_what_is_not_decided_exits_with_1(tmp_path: Path) -> None:
     ended = paxos(tmp_path, "explain", "run")
 
     assert ended.returncode == 1
-    assert "7.5 of S5 and 6.1 of S1 are rivals." in ended.stdout
+    assert "7.5 of S5 and 6.1 of S1 duel." in ended.stdout
 
 
 def test_stores_are_explained(tmp_path: Path) -> None:

@@ -35,13 +35,13 @@ from paxos_lab.explain import (
     Agreed,
     Block,
     Disagreed,
+    DuelingProposers,
+    Evidence,
     Explanation,
     Known,
     MembersDiffer,
-    NobodyAsks,
-    Overtaken,
-    Rivals,
-    Scene,
+    NoActiveProposer,
+    Preempted,
     Split,
     TooFewUp,
     Undecided,
@@ -172,7 +172,7 @@ def test_two_that_block_each_other(tmp_path: Path) -> None:
     found = of_scenario("livelock", tmp_path)
 
     assert isinstance(found, Undecided)
-    assert found.cause == Rivals(ballot("7.5"), (ballot("6.1"),))
+    assert found.cause == DuelingProposers(ballot("7.5"), (ballot("6.1"),))
     cut_off = {str(it.ballot): {block.promised for block in it.blocked} for it in found.attempts}
     assert cut_off == {
         "3.1": {ballot("3.5")},
@@ -191,7 +191,7 @@ def test_numbers_that_rise_block_what_was_promised_before(tmp_path: Path) -> Non
     found = of_scenario("proposal-numbers", tmp_path)
 
     assert isinstance(found, Undecided)
-    assert found.cause == Rivals(ballot("9.3"), (ballot("7.1"),))
+    assert found.cause == DuelingProposers(ballot("9.3"), (ballot("7.1"),))
 
 
 def test_every_scenario_is_among_these() -> None:
@@ -217,7 +217,7 @@ def test_a_dead_server_with_the_highest_number_blocks_all(tmp_path: Path) -> Non
     found = of_recording(recording)
 
     assert isinstance(found, Undecided)
-    assert found.cause == Overtaken((ballot("101.1"),), ballot("501.5"))
+    assert found.cause == Preempted((ballot("101.1"),), ballot("501.5"))
     assert "round 502 or above" in found.text
 
 
@@ -261,18 +261,18 @@ def test_too_few_are_up(tmp_path: Path) -> None:
 
     assert isinstance(found, Undecided)
     assert found.cause == TooFewUp(FIVE, ids("12"), ids("345"), ids("3"))
-    assert "Only S1 and S2 are up, which is no quorum: 1 more of S3, S4 and S5" in found.text
+    assert "Only S1 and S2 are up, which is not a quorum: 1 more of S3, S4 and S5" in found.text
 
 
 def test_nobody_asks() -> None:
     states = {me: up(me, THREE) for me in (S1, S2, S3)}
 
-    found = explain(Scene(THREE, states))
+    found = explain(Evidence(THREE, states))
 
     assert isinstance(found, Undecided)
-    assert found.cause == NobodyAsks()
+    assert found.cause == NoActiveProposer()
     assert found.text == (
-        "Nothing is chosen.\nNobody is at work on it: somebody has to propose, or to inquire."
+        "Nothing is chosen.\nNo proposal or read is in progress: a server has to propose, or to inquire."
     )
 
 
@@ -289,7 +289,7 @@ def down(accepted: str, value: str = "red") -> Known[str]:
 
 
 def test_what_is_out_of_sight_may_have_chosen() -> None:
-    found = explain(Scene(THREE, {S1: down("1.1")}))
+    found = explain(Evidence(THREE, {S1: down("1.1")}))
 
     assert isinstance(found, Undecided)
     assert found.unseen == ids("23")
@@ -301,11 +301,11 @@ def test_somebody_knows_what_nobody_was_seen_to_vote_for() -> None:
     state: Server[str] = server.start(S1, THREE)
     told = Decision(Chosen(ballot("2.2"), "red"), frozenset())
 
-    found = explain(Scene(THREE, {S1: Known(Acceptor[str](), state.proposer, told)}))
+    found = explain(Evidence(THREE, {S1: Known(Acceptor[str](), state.proposer, told)}))
 
     assert isinstance(found, Agreed)
     assert found.choices == (told,)
-    assert "so somebody knows" in found.text
+    assert "as reported by a server" in found.text
 
 
 def test_votes_of_the_past_count() -> None:
@@ -313,15 +313,18 @@ def test_votes_of_the_past_count() -> None:
     servers = {S1: down("1.1"), S3: down("2.2"), S2: Known(Acceptor[str](ballot("2.2")))}
     vote = From(S3, Accepted(ballot("1.1"), "red"))
 
-    assert isinstance(explain(Scene(THREE, servers)), Undecided)
-    assert isinstance(explain(Scene(THREE, servers, votes=(vote,))), Agreed)
+    assert isinstance(explain(Evidence(THREE, servers)), Undecided)
+    assert isinstance(explain(Evidence(THREE, servers, votes=(vote,))), Agreed)
 
 
 def test_who_has_promised_that_very_ballot_can_accept_it() -> None:
     at_2_3 = Known(Acceptor[str](ballot("2.3")))
     servers = {S1: down("1.1"), S2: Known(Acceptor[str](ballot("1.1"))), S3: at_2_3}
 
-    can, cannot = explain(Scene(THREE, servers)), explain(Scene(THREE, {**servers, S2: at_2_3}))
+    can, cannot = (
+        explain(Evidence(THREE, servers)),
+        explain(Evidence(THREE, {**servers, S2: at_2_3})),
+    )
 
     assert isinstance(can, Undecided)
     assert isinstance(cannot, Undecided)
@@ -334,7 +337,7 @@ def test_the_first_refusal_is_the_reason() -> None:
     servers = {S1: down("1.1"), S2: Known(Acceptor[str](ballot("9.3")))}
     refusals = tuple(From(S2, Nack(ballot("1.1"), ballot(it))) for it in ("2.3", "9.3"))
 
-    found = explain(Scene(THREE, servers, refusals=refusals))
+    found = explain(Evidence(THREE, servers, refusals=refusals))
 
     assert isinstance(found, Undecided)
     (attempt,) = found.attempts
@@ -353,7 +356,7 @@ def test_the_first_refusal_is_the_reason() -> None:
 def test_the_fewest_that_must_come_back(quorum: QuorumSystem, there: str, needed: str) -> None:
     states = {me: up(me, quorum) for me in quorum.members & ids(there)}
 
-    found = explain(Scene(quorum, states))
+    found = explain(Evidence(quorum, states))
 
     assert isinstance(found, Undecided)
     assert isinstance(found.cause, TooFewUp)
@@ -364,10 +367,10 @@ def test_flexible_quorums_choose_by_phase_2() -> None:
     quorum = flexible(ALL, phase1=4, phase2=2)
     servers = {me: down("1.1") if me in (S1, S2) else Known(Acceptor[str]()) for me in ALL}
 
-    found = explain(Scene(quorum, servers))
+    found = explain(Evidence(quorum, servers))
 
     assert isinstance(found, Agreed)
-    assert "Nobody who is up knows it" in found.text
+    assert "No server that is up knows it" in found.text
 
 
 def test_values_that_cannot_be_hashed() -> None:
@@ -375,7 +378,7 @@ def test_values_that_cannot_be_hashed() -> None:
         me: Known(Acceptor(ballot("1.1"), Proposal(ballot("1.1"), ["red"]))) for me in (S1, S2)
     }
 
-    found = explain(Scene(THREE, servers))
+    found = explain(Evidence(THREE, servers))
 
     assert isinstance(found, Agreed)
     assert found.value == ["red"]
@@ -465,9 +468,9 @@ def test_the_files_of_servers(tmp_path: Path) -> None:
             if me != S2:
                 file.decision("leader").save((memory,))
 
-    scenes = of_files(paths)
+    evidence = of_files(paths)
 
-    found = explain(scenes["leader"], "leader")
+    found = explain(evidence["leader"], "leader")
     assert isinstance(found, Agreed)
     assert [it.voters for it in found.choices] == [ids("13")]
     other = tmp_path / "other.db"
@@ -483,7 +486,7 @@ def test_a_store_promises_nothing_in_the_rounds_that_it_has_reserved(tmp_path: P
         accepted = Acceptor(ballot("1.1"), Proposal(ballot("1.1"), b"red"))
         file.save([(RESERVED, MaxRound(1000)), ("leader", accepted)])
 
-    (scene,) = of_files([path]).values()
+    (evidence,) = of_files([path]).values()
 
-    assert scene.servers[S2].acceptor.promised == ballot("1001.0")
-    assert scene.servers[S2].acceptor.accepted == Proposal(ballot("1.1"), "red")
+    assert evidence.servers[S2].acceptor.promised == ballot("1001.0")
+    assert evidence.servers[S2].acceptor.accepted == Proposal(ballot("1.1"), "red")

@@ -7,9 +7,8 @@ from functools import cache
 
 import pytest
 
-from paxos_lab.lecture.figures import FIGURES, drawn
 from tests.support.svgs import overlaps, texts, tree
-from tests.tools.figures import FOLDER
+from tests.tools.figures import FIGURES, FOLDER, drawn
 
 
 @cache

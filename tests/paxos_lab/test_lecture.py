@@ -40,12 +40,13 @@ from paxos import (
     proposer,
     server,
 )
-from paxos_adapters.memory import Delivery, ServerDown
-from paxos_lab.draw import Moment
+from paxos_adapters.memory import ServerDown
+from paxos_lab.draw.terminal import rows
 from paxos_lab.lecture import SCENARIOS, ClaimFailed, ImpossibleStep, Stage, examination
 from paxos_lab.lecture.scenarios import LOOK_FIRST, block_each_other
 from paxos_lab.machines import faulty
 from paxos_lab.machines.protocols import LECTURE, PAXOS, Protocol
+from paxos_lab.record import single_timeline
 from tests.support import FIVE, S1, S2, S3, S4, S5, THREE, ballot, free, sealed
 
 ALL = {S1, S2, S3, S4, S5}
@@ -122,7 +123,7 @@ class TestScenarios:
     @pytest.mark.parametrize(
         ("name", "claim"),
         [
-            ("split-votes paxos", "whoever has accepted a value refuses the others"),
+            ("split-votes paxos", "acceptors that hold a value refuse the others"),
             ("change-of-mind lowest-taken", "S1 gave up red, and S5 gave up green"),
             ("conflicting-choices first-value-only", "blue is chosen as well"),
             ("looking-first paxos", "red and blue are chosen"),
@@ -159,6 +160,11 @@ class TestScenarios:
             play(name, BROKEN["promise-forgotten"])
 
 
+def happened(stage: Stage) -> list[str]:
+    """What a picture of the stage says, row by row."""
+    return [row.label for row in rows(single_timeline(stage.trace).delivered)][1:]
+
+
 class TestStage:
     """What a schedule can ask for, and what it can see."""
 
@@ -172,23 +178,22 @@ class TestStage:
         stage = Stage()
         stage.propose(S1, "red")
 
-        assert stage.history == [Moment(S1, "S1 proposes red")]
+        assert happened(stage) == ["S1 proposes red"]
         assert all(stage.acceptor(me) == Acceptor() for me in stage.servers)
 
-    def test_every_delivery_is_in_the_history_and_news_follow_what_made_them(self) -> None:
+    def test_every_delivery_is_in_the_picture_and_news_follow_what_made_them(self) -> None:
         stage = Stage(servers=1)
         stage.propose(S1, "red")
         stage.both_phases(S1, to=(S1,))
 
-        one = ballot("1.1")
-        assert stage.history == [
-            Moment(S1, "S1 proposes red"),
-            Delivery(0.0, S1, S1, Prepare(one)),
-            Delivery(0.0, S1, S1, Promise[str](one, None)),
-            Delivery(0.0, S1, S1, Accept(one, "red")),
-            Moment(S1, "red is chosen under 1.1"),
-            Delivery(0.0, S1, S1, Accepted(one, "red")),
-            Moment(S1, "S1 knows that red is chosen"),
+        assert happened(stage) == [
+            "S1 proposes red",
+            "Prepare 1.1",
+            "Promise 1.1, nothing accepted",
+            "Accept 1.1 red",
+            "red is chosen under 1.1",
+            "Accepted 1.1 red",
+            "S1 knows that red is chosen",
         ]
 
     def test_answers_wait_if_the_schedule_wants_it(self) -> None:
@@ -218,10 +223,10 @@ class TestStage:
 
         assert not stage.is_up(S1)
         assert stage.acceptor(S1) == Acceptor(ballot("3.1"))
-        before = list(stage.history)
+        before = happened(stage)
         with pytest.raises(ServerDown):
             stage.arrive(S2, Prepare(ballot("4.2")), to=(S1,))
-        assert stage.history == before
+        assert happened(stage) == before
 
         stage.restart(S1)
         stage.propose(S1, "blue")
@@ -237,7 +242,7 @@ class TestStage:
             stage.deliver(S1, to=(S2,))
         with pytest.raises(ImpossibleStep, match="waits for no wake-up"):
             stage.wake(S1)
-        with pytest.raises(ImpossibleStep, match="has no proposal under way"):
+        with pytest.raises(ImpossibleStep, match="has no proposal in progress"):
             stage.beat(S1, to=(S2,))
 
     def test_a_lost_round_is_used_again(self) -> None:
@@ -248,33 +253,33 @@ class TestStage:
         stage.propose(S1, "blue")
 
         assert stage.said(S1) == Prepare(ballot("1.1"))
-        assert Moment(S1, "S1 is back, its round forgotten") in stage.history
+        assert happened(stage)[2:4] == ["S1 starts again", "S1 has lost its round"]
 
     def test_a_wake_up_is_told_as_what_comes_of_it(self) -> None:
         stage = Stage()
         stage.propose(S1, "red")
         stage.wake(S1)
-        assert stage.history[-1] == Moment(S1, "S1 wakes up and asks again")
+        assert happened(stage)[-1] == "S1 wakes up and asks again"
 
         stage.propose(S5, "blue", in_round=2)
         stage.deliver(S5, to=(S2, S3, S4))
         stage.beat(S5, to=(S1,))
         stage.wake(S1)
-        assert stage.history[-1] == Moment(S1, "S1 wakes up and yields")
+        assert happened(stage)[-1] == "S1 wakes up and waits for the leader"
         assert stage.said(S1) == Prepare(ballot("1.1"))
         assert stage.said(S5) == Accept(ballot("2.5"), "blue")
 
         stage.deliver(S1, to=(S2, S3, S4))
         stage.wake(S1)
         stage.wake(S1)
-        assert stage.history[-1] == Moment(S1, "S1 wakes up and starts over under 3.1")
+        assert happened(stage)[-1] == "S1 wakes up and starts over under 3.1"
 
     def test_an_inquiry_that_finds_nothing_says_so(self) -> None:
         stage = Stage()
         stage.inquire(S4)
         stage.deliver(S4, to=(S1, S2, S3))
 
-        assert stage.history[-1] == Moment(S4, "S4 knows that nothing is chosen below 1.4")
+        assert happened(stage)[-1] == "S4 knows that nothing is chosen below 1.4"
 
     def test_a_claim_that_does_not_hold_is_an_error_and_not_an_assertion(self) -> None:
         stage = Stage()
@@ -467,7 +472,9 @@ def test_6c_a_value_neither_chosen_nor_seen_gives_way() -> None:
     stage = play("not-chosen-unseen")
 
     refusal = Nack(ballot("3.1"), promised=ballot("4.5"))
-    assert Delivery(0.0, S3, S1, refusal) in stage.history
+    arrows = single_timeline(stage.trace).arrows
+    refused = [it.sender for it in arrows if it.message == refusal and it.receiver == S1]
+    assert refused == [S3, S4, S5]
     assert done(stage, S5) == Done(ballot("4.5"), "Y", own=True)
     assert done(stage, S1) == Done(ballot("5.1"), "Y", own=False)
 
@@ -508,7 +515,7 @@ def test_7_remedy_1_every_wake_up_asks_for_a_later_one() -> None:
     assert attempts == [1, 2, 3, 4]
 
 
-def test_7_remedy_2_the_lower_of_two_rivals_yields_to_the_higher() -> None:
+def test_7_remedy_2_the_lower_of_two_rivals_leaves_the_floor_to_the_higher() -> None:
     state, _ = server.receive(server.start(S1, FIVE), Propose("red"))
     state, _ = server.receive(state, From(S5, Heartbeat()))
 
@@ -581,9 +588,9 @@ def test_question_2_accepted_is_not_chosen() -> None:
 def test_question_5_numbers_stay_unique_when_the_server_comes_first() -> None:
     stage = play("server-first")
     drawn = {
-        (item.sender, item.message.ballot)
-        for item in stage.history
-        if isinstance(item, Delivery) and isinstance(item.message, Prepare)
+        (arrow.sender, arrow.message.ballot)
+        for arrow in single_timeline(stage.trace).delivered.arrows
+        if isinstance(arrow.message, Prepare)
     }
 
     assert all(ballot.server == sender for sender, ballot in drawn)

@@ -22,11 +22,14 @@ from paxos import (
     ReadId,
     ServerId,
 )
-from paxos_adapters.memory import Cluster, Delivery
-from paxos_lab.draw import ASCII, UNICODE, Glyphs, Moment, Row, describe, space_time
+from paxos_adapters.memory import Cluster
+from paxos_lab.draw.terminal import ASCII, UNICODE, Burst, Glyphs, Note, Row, rows_of, text
+from paxos_lab.draw.terminal import rows as rows_of_timeline
+from paxos_lab.machines.single_view import describe, say
+from paxos_lab.record import SingleTrace, Trace, single_timeline
 from tests.support import S1, S2, S3, S4, S5, ballot
 
-Item: TypeAlias = Delivery[Message[str]] | Moment
+Item: TypeAlias = Burst | Note
 
 PREPARE = Prepare(ballot("1.1"))
 
@@ -133,19 +136,27 @@ class TestRows:
     """What shares a row, and what does not."""
 
     def test_a_moment_has_its_own_row(self) -> None:
-        assert draw([Moment(S1, "S1 proposes red"), Moment(S3, "S3 crashes")]) == [
+        assert draw([Note(S1, "S1 proposes red"), Note(S3, "S3 crashes")]) == [
             "S1   S2   S3",
             "◆    │    │  S1 proposes red",
             "│    │    ◆  S3 crashes",
         ]
 
     def test_a_moment_ends_a_burst(self) -> None:
-        history = [*burst(PREPARE, "12"), Moment(S3, "S3 crashes"), *burst(PREPARE, "13")]
+        history = [*burst(PREPARE, "12"), Note(S3, "S3 crashes"), *burst(PREPARE, "13")]
         assert draw(history) == [
             "S1   S2   S3",
             "●───▶│    │  Prepare 1.1",
             "│    │    ◆  S3 crashes",
             "●────┼───▶│  Prepare 1.1",
+        ]
+
+    def test_what_follows_from_a_burst_stands_below_it(self) -> None:
+        history = [*burst(PREPARE, "12"), Note(S2, "S2 knows", True), *burst(PREPARE, "13")]
+        assert draw(history) == [
+            "S1   S2   S3",
+            "●───▶┼───▶│  Prepare 1.1",
+            "│    ◆    │  S2 knows",
         ]
 
     def test_different_messages_never_share_a_row(self) -> None:
@@ -177,7 +188,7 @@ class TestRows:
 
     def test_a_row_belongs_to_the_ballot_that_it_is_about(self) -> None:
         history = [
-            Moment(S1, "S1 proposes red"),
+            Note(S1, "S1 proposes red"),
             *burst(PREPARE, "12"),
             *burst(Nack(ballot("1.1"), ballot("2.3")), "21"),
             *burst(Chosen(ballot("2.3"), "red"), "31"),
@@ -197,7 +208,7 @@ class TestStyle:
     """Characters and width."""
 
     def test_in_ascii(self) -> None:
-        history = [Moment(S2, "S2 proposes red"), *burst(PREPARE, "22", "21", "24")]
+        history = [Note(S2, "S2 proposes red"), *burst(PREPARE, "22", "21", "24")]
         assert draw(history, servers=4, glyphs=ASCII) == [
             "S1   S2   S3   S4",
             "|    *    |    |  S2 proposes red",
@@ -207,39 +218,43 @@ class TestStyle:
             "o----+--->|  Prepare 1.1",
         ]
 
-    def test_in_its_usual_width(self) -> None:
-        lanes = [row.lanes for row in space_time([S1, S2, S3], burst(PREPARE, "21", "22", "23"))]
-        assert lanes == [
-            "S1       S2       S3",
-            "│◀───────◉───────▶│",
-        ]
-
     @pytest.mark.parametrize("width", [3, 6, 9, 12])
     @pytest.mark.parametrize("glyphs", [UNICODE, ASCII])
     def test_every_row_is_as_wide_as_the_lanes(self, width: int, glyphs: Glyphs) -> None:
-        cluster = Cluster[str](5)
-        cluster.propose(S2, "red")
-        cluster.propose(S5, "blue")
-        deliveries = [event for event in cluster.run() if isinstance(event, Delivery)]
-        _, *drawn = space_time(cluster.servers, deliveries, width=width, glyphs=glyphs)
+        trace = run(5, red=S2, blue=S5)
+        _, *drawn = rows_of_timeline(single_timeline(trace), width=width, glyphs=glyphs)
         assert {len(row.lanes) for row in drawn} == {4 * width + 1}
 
     def test_a_decision_from_start_to_end(self) -> None:
-        cluster = Cluster[str](3)
-        cluster.propose(S1, "red")
-        assert draw([event for event in cluster.run() if isinstance(event, Delivery)]) == [
+        assert text(single_timeline(run(3, red=S1)), width=5).splitlines() == [
             "S1   S2   S3",
-            "◉───▶┼───▶│  Prepare 1.1",
-            "◉◀───●────●  Promise 1.1, nothing accepted",
-            "◉───▶┼───▶│  Accept 1.1 red",
-            "◉◀───●────●  Accepted 1.1 red",
-            "◉───▶┼───▶│  Chosen red",
+            "◆    │    │    S1 proposes red",
+            "◉───▶┼───▶│    Prepare 1.1",
+            "◉◀───●────●    Promise 1.1, nothing accepted",
+            "◉───▶┼───▶│    Accept 1.1 red",
+            "│    ◆    │    red is chosen under 1.1",
+            "◉◀───●────●    Accepted 1.1 red",
+            "◆    │    │    S1 knows that red is chosen",
+            "◉───▶┼───▶│    Chosen red",
+            "│    ◆    │    S2 knows that red is chosen",
+            "│    │    ◆    S3 knows that red is chosen",
         ]
+
+
+def run(servers: int, **proposers: ServerId) -> SingleTrace[str]:
+    """A run in memory; each of ``proposers`` proposes the value that it is named by."""
+    trace: SingleTrace[str] = Trace()
+    cluster = Cluster[str](servers, observer=trace)
+    for value, me in proposers.items():
+        cluster.propose(me, value)
+    cluster.run()
+    return trace
 
 
 def burst(message: Message[str], *ways: str) -> list[Item]:
     """``message`` on each of ``ways``: ``"13"`` is from server 1 to server 3."""
-    return [Delivery(0.0, ServerId(int(way[0])), ServerId(int(way[1])), message) for way in ways]
+    pairs = [(ServerId(int(way[0])), ServerId(int(way[1]))) for way in ways]
+    return [Burst(message, say(message), (pair,)) for pair in pairs]
 
 
 def rows(
@@ -248,7 +263,8 @@ def rows(
     glyphs: Glyphs = UNICODE,
 ) -> list[Row]:
     """The rows of a diagram that is narrow enough to be drawn by hand."""
-    return list(space_time([S1, S2, S3, S4, S5][:servers], history, width=5, glyphs=glyphs))
+    lanes = {me: f"S{me}" for me in [S1, S2, S3, S4, S5][:servers]}
+    return list(rows_of(lanes, history, width=5, glyphs=glyphs))
 
 
 def draw(

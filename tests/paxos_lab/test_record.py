@@ -317,7 +317,7 @@ def test_a_run_replays_to_the_very_states(seed: int, tmp_path: Path) -> None:
     arrived = [step.arrival.sent for step in found.steps if step.arrival is not None]
     assert None not in arrived
     assert sorted(it.number for it in sent) == sorted(
-        it.number for it in [*found.on_the_way, *filter(None, arrived)]
+        it.number for it in [*found.undelivered, *filter(None, arrived)]
     )
 
 

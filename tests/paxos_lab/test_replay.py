@@ -60,7 +60,6 @@ from paxos_lab.record import (
     replay,
 )
 from paxos_lab.record.examples import write
-from paxos_lab.record.replayer import Disk
 from paxos_lab.simulate import Setup, play
 from paxos_lab.simulate import record as simulated
 from tests.support import S1, S2, S3, S4, S5, THREE, ballot
@@ -423,7 +422,7 @@ def test_equal_messages_are_told_apart_by_their_order(tmp_path: Path) -> None:
         (4, False),
         (4, True),
     ]
-    assert {it.receiver for it in found.on_the_way} >= {S1, S3}
+    assert {it.receiver for it in found.undelivered} >= {S1, S3}
 
 
 # --- registers and nodes ------------------------------------------------------------------------
@@ -599,5 +598,5 @@ def test_five_processes_that_are_killed_replay_to_the_same_states(tmp_path: Path
                 assert held.ballot >= accepted.ballot  # the last save may not be recorded yet
 
 
-def _accepted(disk: Disk) -> Proposal[str] | None:
-    return next((it.accepted for it in disk.values() if isinstance(it, Acceptor)), None)
+def _accepted(disk: tuple[server.Record[str], ...]) -> Proposal[str] | None:
+    return next((it.accepted for it in reversed(disk) if isinstance(it, Acceptor)), None)

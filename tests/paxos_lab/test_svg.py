@@ -12,25 +12,26 @@ from hypothesis import strategies as st
 from paxos import Heartbeat, Prepare
 from paxos_adapters.codecs import TEXT
 from paxos_adapters.memory import Cluster
-from paxos_lab.draw.history import text
 from paxos_lab.draw.layout import layout, part, shown
 from paxos_lab.draw.mermaid import mermaid
 from paxos_lab.draw.picture import Picture
 from paxos_lab.draw.svg import svg
+from paxos_lab.draw.terminal import text
 from paxos_lab.explore.counterexamples import counterexample
 from paxos_lab.explore.interleavings import explore_cluster
 from paxos_lab.explore.scopes import Scope
 from paxos_lab.lecture import SCENARIOS, Stage
 from paxos_lab.machines.protocols import LECTURE
+from paxos_lab.machines.view import Words
 from paxos_lab.record import (
     PROTOCOLS,
     Arrow,
     Kind,
     Moment,
     Recorder,
-    Story,
+    Timeline,
     replay,
-    story,
+    single_timeline,
 )
 from paxos_lab.record.examples import write
 from tests.support import S1, S2, S3, S4, S5, ballot
@@ -39,22 +40,22 @@ from tests.support.svgs import of_class, overlaps, texts, title, tree
 
 def recorded(
     folder: Path, run: Callable[[Recorder[str]], object], protocol: str = "paxos"
-) -> Story:
+) -> Timeline:
     path = folder / "run"
     with Recorder(path, codec=TEXT, runtime="test", protocol=protocol) as recorder:
         run(recorder)
     flawed = {it.name: it for it in LECTURE}
     scenarios = {it.protocol.name: it.protocol for it in SCENARIOS.values()}
-    return story(replay(path, protocols={**PROTOCOLS, **flawed, **scenarios}))
+    return single_timeline(replay(path, protocols={**PROTOCOLS, **flawed, **scenarios}))
 
 
-def of_scenario(name: str, folder: Path) -> Story:
+def of_scenario(name: str, folder: Path) -> Timeline:
     scenario = SCENARIOS[name]
     protocol = scenario.protocol.name
     return recorded(folder, lambda it: scenario.schedule(scenario.stage(it)), protocol)
 
 
-def of_cluster(folder: Path, *values: str) -> Story:
+def of_cluster(folder: Path, *values: str) -> Timeline:
     def run(recorder: Recorder[str]) -> None:
         cluster = Cluster[str](3, observer=recorder)
         for me, value in zip((S1, S3), values, strict=False):
@@ -91,12 +92,12 @@ class TestWhatIsDrawn:
         root = tree(svg(of_scenario("not-chosen-unseen", tmp_path)))
 
         assert [title(it) for it in of_class(root, "refused")] == [
-            f"{who} hears Accept 3.1 X" for who in ("S3", "S4", "S5")
+            f"{who} receives Accept 3.1 X" for who in ("S3", "S4", "S5")
         ]
         assert [title(it) for it in of_class(root, "accepted")] == [
-            "S1 hears Accept 3.1 X",
-            *(f"{who} hears Accept 4.5 Y" for who in ("S3", "S4", "S5")),
-            *(f"{who} hears Accept 5.1 Y" for who in ("S1", "S2", "S3")),
+            "S1 receives Accept 3.1 X",
+            *(f"{who} receives Accept 4.5 Y" for who in ("S3", "S4", "S5")),
+            *(f"{who} receives Accept 5.1 Y" for who in ("S1", "S2", "S3")),
         ]
 
     def test_the_choice_stands_where_the_last_vote_does(self, tmp_path: Path) -> None:
@@ -132,7 +133,7 @@ class TestWhatIsDrawn:
         assert walk.violation is not None
         write(tmp_path / "run", counterexample(machine, walk.violation))
 
-        root = tree(svg(story(replay(tmp_path / "run"))))
+        root = tree(svg(single_timeline(replay(tmp_path / "run"))))
 
         names = [it.findtext("{http://www.w3.org/2000/svg}text") for it in of_class(root, "lane")]
         assert names == ["A1", "A2", "A3", "P1", "P2"]
@@ -160,14 +161,15 @@ class TestOrder:
 
     def test_nothing_joins_what_was_heard_before_it_was_said(self) -> None:
         lanes = {S1: "S1", S2: "S2", S3: "S3"}
-        steps = (S1, Kind.WAKES), (S2, Kind.HEARS), (S2, Kind.WAKES), (S3, Kind.HEARS)
+        steps = (S1, Kind.WAKES), (S2, Kind.RECEIVES), (S2, Kind.WAKES), (S3, Kind.RECEIVES)
         moments = [
             Moment(step, 0.0, lane, kind, "", None, False)
             for step, (lane, kind) in enumerate(steps, 1)
         ]
-        arrows = Arrow(Heartbeat(), S1, S2, 1, 2), Arrow(Heartbeat(), S2, S3, 3, 4)
+        beat, words = Heartbeat(), Words("Heartbeat")
+        arrows = Arrow(beat, words, S1, S2, 1, 2), Arrow(beat, words, S2, S3, 3, 4)
 
-        columns = layout(Story("", lanes, tuple(moments), arrows, ())).columns
+        columns = layout(Timeline("", lanes, tuple(moments), arrows, ())).columns
 
         assert [tuple(it) for it in columns] == [(S1,), (S2,), (S2,), (S3,)]
 

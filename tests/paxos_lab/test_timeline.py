@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from attrs import evolve
 
 from paxos import Accept, Acceptor, From, Nack, Prepare, Proposal, ServerId
 from paxos_adapters.codecs import TEXT
@@ -14,14 +15,18 @@ from paxos_lab.explore.interleavings import explore_cluster
 from paxos_lab.explore.scopes import Scope
 from paxos_lab.lecture import SCENARIOS, Stage
 from paxos_lab.machines.protocols import LECTURE
+from paxos_lab.machines.single_view import say
+from paxos_lab.observers import Observers
 from paxos_lab.record import (
     Arrow,
     Kind,
     Recorder,
     RecordingError,
-    Story,
+    SingleTrace,
+    Timeline,
+    Trace,
     replay,
-    story,
+    single_timeline,
 )
 from paxos_lab.record.examples import write
 from tests.support import S1, S2, S3, S4, S5, THREE, ballot
@@ -32,11 +37,11 @@ def recorder(folder: Path) -> Recorder[str]:
     return Recorder(folder / "run", codec=TEXT, runtime="test")
 
 
-def of_scenario(name: str, folder: Path) -> Story:
+def of_scenario(name: str, folder: Path) -> Timeline:
     with recorder(folder) as recording:
         scenario = SCENARIOS[name]
         scenario.schedule(scenario.stage(recording))
-    return story(replay(folder / "run"))
+    return single_timeline(replay(folder / "run"))
 
 
 def test_the_lectures_example_c(tmp_path: Path) -> None:
@@ -49,7 +54,7 @@ def test_the_lectures_example_c(tmp_path: Path) -> None:
     assert first.choice.voters == {S3, S4, S5}
     assert again.choice.chosen.ballot == ballot("5.1")
     moment = told.moments[first.step - 1]
-    assert (moment.lane, moment.kind, moment.text) == (S5, Kind.HEARS, "hears Accept 4.5 Y")
+    assert (moment.lane, moment.kind, moment.text) == (S5, Kind.RECEIVES, "receives Accept 4.5 Y")
     assert moment.look is not None
     assert moment.look.accepted == Proposal(ballot("4.5"), "Y")
     assert moment.look.knows is None  # chosen, and nobody knows it yet
@@ -58,18 +63,55 @@ def test_the_lectures_example_c(tmp_path: Path) -> None:
     assert [it.text for it in refusals] == ["Nack 3.1, 4.5 is promised"] * 3
 
 
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_a_run_and_its_replay_have_the_same_timeline(name: str, tmp_path: Path) -> None:
+    """But for the notes of a schedule, which follow from nothing that a recording holds."""
+    scenario = SCENARIOS[name]
+    protocol = scenario.protocol
+    with Recorder(tmp_path / "run", codec=TEXT, runtime="test", protocol=protocol.name) as it:
+        stage = scenario.stage(it)
+        scenario.schedule(stage)
+
+    told = single_timeline(stage.trace)
+    again = single_timeline(replay(tmp_path / "run", protocols={protocol.name: protocol}))
+
+    if all(it.kind is not Kind.IS_NOTED for it in told.moments):
+        assert told == again
+    assert [it.text for it in told.arrows] == [it.text for it in again.arrows]
+    assert [it.choice for it in told.decided] == [it.choice for it in again.decided]
+
+
+def test_a_run_with_saves_and_a_crash_has_the_timeline_of_its_replay(tmp_path: Path) -> None:
+    trace: SingleTrace[str] = Trace()
+    with recorder(tmp_path) as recording:
+        cluster = Cluster[str](3, observer=Observers((trace, recording)))
+        cluster.propose(S1, "red")
+        cluster.propose(S3, "blue")
+        for _ in range(7):
+            cluster.step()
+        cluster.crash(S2)
+        cluster.run()
+
+    told, again = single_timeline(trace), single_timeline(replay(tmp_path / "run"))
+
+    rounded = tuple(evolve(it, at_s=round(it.at_s, 6)) for it in told.moments)
+    assert evolve(told, moments=rounded) == again
+    assert told.last[S2].look is None
+    assert told.last[S2].disk.promised.round == 1  # A server that is down shows what it has saved.
+
+
 def test_a_read_is_told(tmp_path: Path) -> None:
     with recorder(tmp_path) as recording:
         cluster = Cluster[str](3, observer=recording)
         cluster.read(S1)
         cluster.run()
-    told = story(replay(tmp_path / "run"))
+    told = single_timeline(replay(tmp_path / "run"))
 
-    (reads,) = (it for it in told.moments if it.kind is Kind.READS)
+    (reads,) = (it for it in told.moments if it.kind is Kind.IS_ASKED)
     assert (reads.lane, reads.text) == (S1, "reads what is chosen")
     ends = [it.text for it in told.moments if "knows" in it.text]
     assert ends == [
-        "hears Answer 1/0, nothing accepted, knows that nothing was chosen when it began to read"
+        "receives Answer 1/0, nothing accepted, knows that nothing was chosen when it began to read"
     ]
 
 
@@ -83,7 +125,7 @@ def test_steps_are_moments_and_time_runs_on(tmp_path: Path) -> None:
         assert arrow.left == told.moments[arrow.left - 1].step
         if arrow.arrived is not None:
             assert told.moments[arrow.arrived - 1].lane == arrow.receiver
-            assert told.moments[arrow.arrived - 1].text.startswith(f"hears {arrow.text}")
+            assert told.moments[arrow.arrived - 1].text.startswith(f"receives {arrow.text}")
     assert told.moments[-1].look is not None
     assert told.moments[-1].look.knows == "red"
 
@@ -97,7 +139,7 @@ def test_lost_repeated_and_foreign_messages(tmp_path: Path) -> None:
         stage.arrive(S1, prepare, to=(S2, S2))
         stage.arrive(S5, Prepare(ballot("9.5")), to=(S4,))
 
-    told = story(replay(tmp_path / "run"))
+    told = single_timeline(replay(tmp_path / "run"))
 
     prepares = [it for it in told.arrows if it.message == prepare]
     ways = {(it.receiver, it.arrived is not None, it.is_repeated) for it in prepares}
@@ -123,16 +165,16 @@ def test_a_life_with_a_crash(tmp_path: Path) -> None:
         cluster.restart(S2)
         cluster.run()
 
-    told = story(replay(tmp_path / "run"))
+    told = single_timeline(replay(tmp_path / "run"))
 
     lane = [it for it in told.moments if it.lane == S2]
     assert [(it.kind, it.look is not None) for it in lane][:6] == [
         (Kind.STARTS, True),
-        (Kind.HEARS, True),
+        (Kind.RECEIVES, True),
         (Kind.HAS_SAVED, True),
         (Kind.ENDS, False),
         (Kind.STARTS, True),
-        (Kind.HEARS, True),
+        (Kind.RECEIVES, True),
     ]
     again = lane[4]
     assert again.text == "starts again"
@@ -155,7 +197,7 @@ def test_a_vote_counts_when_it_is_durable(tmp_path: Path) -> None:
         vote = Acceptor(ballot("1.3"), Proposal(ballot("1.3"), "red"))
         driven(S3, THREE, recording, (vote,))
 
-    told = story(replay(tmp_path / "run"))
+    told = single_timeline(replay(tmp_path / "run"))
 
     assert [(it.step, it.choice.voters) for it in told.decided] == [(6, frozenset({S1, S2}))]
 
@@ -166,7 +208,7 @@ def test_the_explorers_lanes(tmp_path: Path) -> None:
     assert walk.violation is not None
     write(tmp_path / "run", counterexample(machine, walk.violation))
 
-    told = story(replay(tmp_path / "run"))
+    told = single_timeline(replay(tmp_path / "run"))
 
     ways = {(told.lanes[it.sender][0], told.lanes[it.receiver][0]) for it in told.arrows}
     assert ways == {("P", "A"), ("A", "P")}
@@ -178,11 +220,12 @@ def test_a_decision_that_is_not_there(tmp_path: Path) -> None:
         Cluster[str](3, observer=recording)
 
     with pytest.raises(RecordingError, match="nothing about a decision 'x'"):
-        story(replay(tmp_path / "run"), "x")
+        single_timeline(replay(tmp_path / "run"), "x")
 
 
 def test_an_arrow_is_plain_data() -> None:
-    arrow = Arrow(Prepare(ballot("1.1")), S1, ServerId(2), left=1, arrived=None)
+    prepare = Prepare(ballot("1.1"))
+    arrow = Arrow(prepare, say(prepare), S1, ServerId(2), left=1, arrived=None)
 
     assert arrow.text == "Prepare 1.1"
     assert not arrow.is_repeated

@@ -20,7 +20,7 @@ from paxos_cli import app
 from paxos_lab.explain import UnknownDecision, explain, of_replay
 from paxos_lab.lecture import SCENARIOS
 from paxos_lab.record import Recorder, RecordingError, Replay, replay
-from paxos_lab.view import MAX_DECISIONS, page, unfolding
+from paxos_lab.view import MAX_DECISIONS, explain_each_step, page
 from tests.support import S1, S2, ballot
 from tests.support.recordings import driven
 
@@ -167,7 +167,7 @@ def test_broken_agreement_is_told_in_the_step_that_breaks_it(tmp_path: Path) -> 
 def test_what_can_be_said_unfolds_to_what_is_said_in_the_end(scenario: str, tmp_path: Path) -> None:
     found = of_scenario(scenario, tmp_path / "run")
 
-    said = list(unfolding(found))
+    said = list(explain_each_step(found))
 
     assert len(said) == len(found.steps)
     assert said[-1] == explain(of_replay(found)).text
@@ -179,7 +179,7 @@ def test_what_is_said_at_a_step_is_what_a_recording_up_to_there_says(
     steps: int, tmp_path: Path
 ) -> None:
     """Each line but the header is a step: the first ones alone are a recording, too."""
-    said = list(unfolding(of_scenario("not-chosen-unseen", tmp_path / "run")))
+    said = list(explain_each_step(of_scenario("not-chosen-unseen", tmp_path / "run")))
     lines = (tmp_path / "run").read_bytes().splitlines(keepends=True)
     (tmp_path / "part").write_bytes(b"".join(lines[: 1 + steps]))
 
@@ -196,7 +196,7 @@ def test_a_server_that_comes_back_with_an_empty_disk_has_promised_nothing(tmp_pa
             it.save()
     found = replay(tmp_path / "run")
 
-    *_, last = unfolding(found)
+    *_, last = explain_each_step(found)
 
     assert last == explain(of_replay(found)).text
     assert "5.2" not in last
@@ -390,7 +390,7 @@ def test_a_browser_is_asked_to_open_it(
     [
         ((), "Missing argument"),
         (("nowhere",), "cannot be read"),
-        (("junk",), "is no recording"),
+        (("junk",), "is not a recording"),
         (("run", "other"), "nothing about a decision 'other'"),
         (("run", "--out", "no/such/page"), "no/such/page cannot be written"),
         (("run", "--out", "."), "is a directory"),

@@ -1,10 +1,10 @@
-"""The layout of a story: in which column each moment stands, and what is written there.
+"""The layout of a timeline: in which column each moment stands, and what is written there.
 
-- Time runs to the right. Moments in which the same message is heard share a column, as do the
+- Time runs to the right. Moments in which the same message is received share a column, as do the
   answers to one request; a column never holds what was caused in it, nor what a lane did later.
 - What a server does by itself has a label; what an acceptor is asked has a box, and below it what
   the acceptor holds from there on.
-- A request is late if its receiver has heard before it another one that left after it.
+- A request is late if its receiver has received before it another one that left after it.
 """
 
 from __future__ import annotations
@@ -14,36 +14,24 @@ from typing import TypeAlias
 
 from attrs import Factory, define, evolve, frozen
 
-from paxos import (
-    Accept,
-    Accepted,
-    Answer,
-    Ballot,
-    Chosen,
-    Message,
-    Nack,
-    Prepare,
-    Promise,
-    Proposal,
-    ServerId,
-)
+from paxos import Ballot, Proposal, ServerId
 from paxos_adapters.printable import printable
-from paxos_lab.draw.terminal import ballot_of
-from paxos_lab.record.timeline import Arrow, Kind, Look, Moment, Story
+from paxos_lab.machines.view import Look, Words
+from paxos_lab.record.timeline import NOTHING, Arrow, Kind, Moment, Timeline
 
 Key: TypeAlias = tuple[type | Kind, Ballot | None]
 
 MOST = 16  # characters of a value
-NOTHING = Look(Ballot(0, ServerId(0)), None, None, None, None)
-ANSWERS = Promise, Accepted, Nack, Answer, Chosen
+OWN = Kind.IS_ASKED, Kind.WAKES, Kind.IS_NOTED
+SILENT = Kind.TICKS, Kind.IS_KNOWN, Kind.HAS_SAVED
 
 
 @frozen
 class Box:
-    """What an acceptor is asked: a Prepare, or an Accept of ``value``, and what it did with it."""
+    """What a server is asked, maybe to accept ``value``, and what it did with it."""
 
     text: str
-    ballot: Ballot
+    ballot: Ballot | None
     value: str | None
     is_refused: bool
     is_accepted: bool
@@ -53,110 +41,120 @@ class Box:
 class Cell:
     """Moments of one lane in one column, the last of them ``look``; ``notes`` stand below a box.
 
-    ``asks`` is the ballot that the lane is at work under, if it is.
+    ``label`` says what the server does by itself, or learns; ``words`` say it at more length.
+    ``asks`` is the ballot of its proposal in progress, if there is one.
     """
 
     lane: ServerId
     moments: tuple[Moment, ...]
     box: Box | None
     label: str
+    words: str
     notes: tuple[str, ...]
     look: Look | None
     asks: Ballot | None
 
+    @property
+    def is_own(self) -> bool:
+        """Whether the server does something by itself, with no message to cause it."""
+        return any(it.kind is not Kind.RECEIVES for it in self.moments)
+
 
 @frozen
 class Layout:
-    """Cells by column, each column by lane; the column of each step that is drawn; who is late."""
+    """Cells by column, each column by lane; the column of each step that is drawn; late arrows."""
 
     columns: tuple[dict[ServerId, Cell], ...]
     column_of: dict[int, int]
     late: frozenset[Arrow]
 
     @property
-    def labels(self) -> dict[int, str]:
-        """By step: what a server does by itself there, or learns."""
+    def labels(self) -> dict[int, Cell]:
+        """By step: the cells of what a server does by itself there, or learns."""
         cells = (cell for column in self.columns for cell in column.values())
-        return {cell.moments[-1].step: cell.label for cell in cells if cell.label}
+        return {cell.moments[-1].step: cell for cell in cells if cell.label}
 
 
 @define
 class _Column:
     key: Key
+    words: Words | None
     moments: list[Moment] = Factory(list[Moment])
 
-    def has(self, lane: ServerId) -> bool:
-        return any(it.lane == lane for it in self.moments)
+    def of(self, lane: ServerId) -> tuple[Moment, ...]:
+        return tuple(it for it in self.moments if it.lane == lane)
 
 
-def part(story: Story, first: int = 1, last: int | None = None) -> Story:
-    """Steps ``first`` to ``last`` of ``story``, with what the servers held before.
+def part(timeline: Timeline, first: int = 1, last: int | None = None) -> Timeline:
+    """Steps ``first`` to ``last`` of ``timeline``, with what the servers held before.
 
     What was sent before comes from outside, and what arrives after is left out.
     """
-    end = last if last is not None else max((it.step for it in story.moments), default=0)
-    before = {it.lane: evolve(it, kind=Kind.IS_KNOWN) for it in story.moments if it.step < first}
+    end = last if last is not None else max((it.step for it in timeline.moments), default=0)
+    before = {it.lane: evolve(it, kind=Kind.IS_KNOWN) for it in timeline.moments if it.step < first}
     arrows = [
         evolve(it, left=None) if it.left is not None and it.left < first else it
-        for it in story.arrows
+        for it in timeline.arrows
         if first <= (it.arrived or it.left or 0) <= end
     ]
-    return Story(
-        story.name,
-        story.lanes,
-        (*before.values(), *(it for it in story.moments if first <= it.step <= end)),
+    return Timeline(
+        timeline.name,
+        timeline.lanes,
+        (*before.values(), *(it for it in timeline.moments if first <= it.step <= end)),
         tuple(arrows),
-        tuple(it for it in story.decided if it.step <= end),
+        tuple(it for it in timeline.decided if it.step <= end),
     )
 
 
-def layout(story: Story) -> Layout:
-    """Where everything in ``story`` stands."""
-    heard = {arrow.arrived: arrow for arrow in story.arrows if arrow.arrived is not None}
-    sent = {arrow.left for arrow in story.arrows}
-    columns, column_of = _columns(story, heard, sent)
+def layout(timeline: Timeline) -> Layout:
+    """Where everything in ``timeline`` stands."""
+    received = {arrow.arrived: arrow for arrow in timeline.arrows if arrow.arrived is not None}
+    sent = {arrow.left for arrow in timeline.arrows}
+    columns, column_of = _columns(timeline, received, sent)
     looks: dict[ServerId, Look] = {}
     before: dict[int, Look] = {}
-    for moment in story.moments:
+    for moment in timeline.moments:
         before[moment.step] = looks.get(moment.lane, NOTHING)
         looks[moment.lane] = moment.look or NOTHING
     left: dict[int, list[Arrow]] = {}
-    for arrow in story.arrows:
+    for arrow in timeline.arrows:
         if arrow.left is not None:
             left.setdefault(arrow.left, []).append(arrow)
     cells = tuple(
         {
-            lane: _cell(tuple(it for it in column.moments if it.lane == lane), heard, left, before)
+            lane: _cell(
+                tuple(it for it in column.moments if it.lane == lane), received, left, before
+            )
             for lane in sorted({it.lane for it in column.moments})
         }
         for column in columns
     )
-    return Layout(cells, column_of, frozenset(_late(story)))
+    return Layout(cells, column_of, frozenset(_late(timeline)))
 
 
 # --- columns ------------------------------------------------------------------------------------
 
 
 def _columns(
-    story: Story, heard: dict[int, Arrow], sent: set[int | None]
+    timeline: Timeline, received: dict[int, Arrow], sent: set[int | None]
 ) -> tuple[list[_Column], dict[int, int]]:
     columns: list[_Column] = []
     column_of: dict[int, int] = {}
     last: dict[ServerId, int] = {}
-    for moment in story.moments:
-        key = _key(moment, heard)
+    for moment in timeline.moments:
+        arrow = received.get(moment.step)
+        key = (moment.kind, None) if arrow is None else (type(arrow.message), arrow.words.ballot)
         begins = moment.lane not in last and moment.kind in (Kind.STARTS, Kind.IS_KNOWN)
-        silent = moment.step not in sent and not moment.changes and moment.step not in heard
+        silent = moment.step not in sent and not moment.changes
         if _goes_on(moment, columns, last.get(moment.lane)):
             place = last[moment.lane]
-        elif begins or (silent and moment.kind in (Kind.WAKES, Kind.IS_KNOWN, Kind.HAS_SAVED)):
+        elif begins or (silent and moment.kind in SILENT):
             continue
         else:
-            arrow = heard.get(moment.step)
             since = -1 if arrow is None else column_of.get(arrow.left or 0, -1)
-            place = _place(columns, key, moment.lane, since, last.get(moment.lane, -1))
-        if place == len(columns):
-            columns.append(_Column(key))
+            column = _Column(key, None if arrow is None else arrow.words)
+            place = _place(columns, column, moment.lane, since, last.get(moment.lane, -1))
+            columns[place:] = columns[place:] or [column]
         columns[place].moments.append(moment)
         column_of[moment.step] = last[moment.lane] = place
     return columns, column_of
@@ -167,35 +165,29 @@ def _goes_on(moment: Moment, columns: list[_Column], last: int | None) -> bool:
     if last is None:
         return False
     if moment.kind is Kind.WAKES:
-        return last == len(columns) - 1 and columns[last].key[0] is Nack
+        words = columns[last].words
+        return last == len(columns) - 1 and words is not None and words.is_refusal
     return moment.kind is Kind.HAS_SAVED
 
 
-def _place(columns: list[_Column], key: Key, lane: ServerId, since: int, last: int) -> int:
-    """The earliest column that ``key`` can share, or else a new one.
+def _place(columns: list[_Column], new: _Column, lane: ServerId, since: int, last: int) -> int:
+    """The earliest column that can stand for ``new``, or else the place of a new one.
 
     It goes back by no more than the answers that come in between.
     """
-    first = max(since + 1, last, len(columns) - (1 if isinstance(key[0], Kind) else 2), 0)
+    is_answer = new.words is not None and new.words.is_answer
+    first = max(since + 1, last, len(columns) - (1 if new.words is None else 2), 0)
     for place in range(first, len(columns)):
         shared = columns[place]
-        if shared.key == key and (not shared.has(lane) or key[0] in ANSWERS):
+        if shared.key == new.key and (is_answer or not shared.of(lane)):
             return place
     return len(columns)
 
 
-def _key(moment: Moment, heard: dict[int, Arrow]) -> Key:
-    arrow = heard.get(moment.step)
-    if arrow is None:
-        return moment.kind, None
-    return type(arrow.message), ballot_of(arrow.message)
-
-
-def _late(story: Story) -> Iterator[Arrow]:
+def _late(timeline: Timeline) -> Iterator[Arrow]:
     ways: dict[ServerId, list[tuple[int, int, Arrow]]] = {}
-    for it in story.arrows:
-        is_request = isinstance(it.message, Prepare | Accept)
-        if is_request and it.left is not None and it.arrived is not None:
+    for it in timeline.arrows:
+        if it.words.request and it.left is not None and it.arrived is not None:
             ways.setdefault(it.receiver, []).append((it.arrived, it.left, it))
     for arrivals in ways.values():
         newest = 0
@@ -210,30 +202,29 @@ def _late(story: Story) -> Iterator[Arrow]:
 
 def _cell(
     moments: tuple[Moment, ...],
-    heard: dict[int, Arrow],
+    received: dict[int, Arrow],
     left: dict[int, list[Arrow]],
     before: dict[int, Look],
 ) -> Cell:
-    messages = [heard[it.step].message for it in moments if it.step in heard]
-    answers = [arrow.message for it in moments for arrow in left.get(it.step, [])]
+    heard = [received[it.step].words for it in moments if it.step in received]
+    answers = [arrow.words for it in moments for arrow in left.get(it.step, [])]
     was, look = before[moments[0].step], moments[-1].look
     now = look or NOTHING
-    box = _box(messages[0], answers, now) if messages else None
-    asks = now.asks or was.asks
-    label = _label(moments, messages, was, now)
+    box = _box(heard[0], answers, now) if heard else None
+    label, words = _label(moments, heard, was, now)
     notes = () if box is None else tuple(_notes(box, was, now))
-    return Cell(moments[0].lane, moments, box, label, notes, look, asks)
+    return Cell(moments[0].lane, moments, box, label, words, notes, look, now.asks or was.asks)
 
 
-def _box(message: Message[str], answers: list[Message[str]], now: Look) -> Box | None:
-    is_refused = any(isinstance(it, Nack) and it.ballot == ballot_of(message) for it in answers)
-    if isinstance(message, Prepare):
-        return Box(f"P {message.ballot}", message.ballot, None, is_refused, False)
-    if isinstance(message, Accept):
-        ballot, value = message.ballot, message.value
-        is_accepted = now.accepted == Proposal(ballot, value)
-        return Box(f"A {ballot} {shown(value)}", ballot, value, is_refused, is_accepted)
-    return None
+def _box(asked: Words, answers: list[Words], now: Look) -> Box | None:
+    if not asked.request:
+        return None
+    is_refused = any(it.is_refusal and it.ballot == asked.ballot for it in answers)
+    if asked.value is None:
+        return Box(asked.request, asked.ballot, None, is_refused, False)
+    held, text = now.accepted, f"{asked.request} {shown(asked.value)}"
+    is_accepted = held is not None and (held.ballot, held.value) == (asked.ballot, asked.value)
+    return Box(text, asked.ballot, asked.value, is_refused, is_accepted)
 
 
 def _notes(box: Box, was: Look, now: Look) -> Iterator[str]:
@@ -241,7 +232,7 @@ def _notes(box: Box, was: Look, now: Look) -> Iterator[str]:
     if box.value is None and now.promised != was.promised:
         yield f"promised {now.promised}"
     elif box.is_refused:
-        held = now.accepted  # which is above the promise only where nobody promises
+        held = now.accepted  # above the promise only where no acceptor promises
         is_held = held is not None and held.ballot > now.promised
         yield held_text(held) if held is not None and is_held else f"promised {now.promised}"
     if box.value is None and not box.is_refused and now.accepted is not None:
@@ -255,33 +246,37 @@ def held_text(held: Proposal[str]) -> str:
     return f"holds {held.ballot} {shown(held.value)}"
 
 
-def _label(moments: tuple[Moment, ...], messages: list[Message[str]], was: Look, now: Look) -> str:
+def _label(
+    moments: tuple[Moment, ...], received: list[Words], was: Look, now: Look
+) -> tuple[str, str]:
+    """What a server does by itself, or learns: in a picture, and in a row of its own."""
     kinds = {it.kind: it for it in moments}
+    reports = [report for it in moments for report in it.reports]
+    own = next((kinds[it] for it in OWN if it in kinds), None)
     if Kind.FINDS_FAULT in kinds:
-        return "finds a fault"
-    if Kind.ENDS in kinds:
-        return "crashes" if "crash" in kinds[Kind.ENDS].text else "ends"
-    if Kind.STARTS in kinds:
-        return "starts again"
-    if now.knows is not None and was.knows is None:
-        return f"knows {shown(now.knows)}"
-    if Kind.PROPOSES in kinds:
-        return shown(kinds[Kind.PROPOSES].text, len("proposes ") + MOST)
-    if Kind.INQUIRES in kinds:
-        return "asks"
-    if Kind.READS in kinds:
-        return "reads"
-    if Kind.WAKES in kinds and now.asks != was.asks:
-        return "starts over"
-    return _told(messages, was, now)
+        label = "finds a fault"
+    elif Kind.ENDS in kinds:
+        label = "crashes" if "crash" in kinds[Kind.ENDS].does else "ends"
+    elif Kind.STARTS in kinds:
+        label = "starts again"
+    elif now.knows is not None and was.knows is None:
+        return f"knows {shown(now.knows)}", f"knows that {now.knows} is chosen"
+    elif own is not None:
+        short = "starts over" if own.kind is Kind.WAKES and now.asks != was.asks else own.does
+        return shown(short, len("proposes ") + MOST), own.text
+    elif reports:
+        return shown(reports[0], MOST), reports[0]
+    else:
+        label = _learned(received, was, now)
+    return label, label
 
 
-def _told(messages: list[Message[str]], was: Look, now: Look) -> str:
+def _learned(received: list[Words], was: Look, now: Look) -> str:
     """What a proposer learns from answers."""
-    found = [it.accepted for it in messages if isinstance(it, Promise) and it.accepted]
+    found = [it.found for it in received if it.found is not None]
     if found and now.for_ is not None and was.for_ is None:
         return f"finds {shown(max(found, key=lambda it: it.ballot).value)}"
-    return "is refused" if any(isinstance(it, Nack) for it in messages) else ""
+    return "is refused" if any(it.is_refusal for it in received) else ""
 
 
 def shown(text: str, most: int = MOST) -> str:

@@ -1,4 +1,4 @@
-"""A story as text for Mermaid: a sequence diagram, for pages that draw it themselves.
+"""A timeline as text for Mermaid: a sequence diagram, for pages that draw it themselves.
 
 - A message stands where it arrives: a dotted line if it is late; a lost one where it was sent,
   with a cross.
@@ -11,31 +11,31 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from paxos import ServerId
-from paxos_lab.draw.layout import Layout, layout, shown
-from paxos_lab.record.timeline import Arrow, Moment, Story
+from paxos_lab.draw.layout import Cell, Layout, layout, shown
+from paxos_lab.record.timeline import Arrow, Moment, Timeline
 
 
-def mermaid(story: Story) -> str:
-    """``story`` as a ``sequenceDiagram``."""
-    return "\n".join(_lines(story)) + "\n"
+def mermaid(timeline: Timeline) -> str:
+    """``timeline`` as a ``sequenceDiagram``."""
+    return "\n".join(_lines(timeline)) + "\n"
 
 
-def _lines(story: Story) -> Iterator[str]:
-    found = layout(story)
+def _lines(timeline: Timeline) -> Iterator[str]:
+    found = layout(timeline)
     labels = found.labels
     yield "sequenceDiagram"
-    yield from (f"    participant L{it} as {_safe(name)}" for it, name in story.lanes.items())
+    yield from (f"    participant L{it} as {_safe(name)}" for it, name in timeline.lanes.items())
     lost: dict[int | None, list[Arrow]] = {}
-    heard: dict[int | None, Arrow] = {}
-    for arrow in story.arrows:
+    received: dict[int | None, Arrow] = {}
+    for arrow in timeline.arrows:
         if arrow.arrived is None:
             lost.setdefault(arrow.left, []).append(arrow)
         else:
-            heard[arrow.arrived] = arrow
-    decided = {it.step: it.choice.chosen for it in story.decided if it.step in found.column_of}
-    ends = f"L{min(story.lanes)},L{max(story.lanes)}"
-    for moment in story.moments:
-        yield from _moment(moment, heard.get(moment.step), labels, found)
+            received[arrow.arrived] = arrow
+    decided = {it.step: it.choice.chosen for it in timeline.decided if it.step in found.column_of}
+    ends = f"L{min(timeline.lanes)},L{max(timeline.lanes)}"
+    for moment in timeline.moments:
+        yield from _moment(moment, received.get(moment.step), labels, found)
         yield from (_way(it, "-x") for it in lost.get(moment.step, []))
         if moment.step in decided:
             value, ballot = decided[moment.step].value, decided[moment.step].ballot
@@ -43,12 +43,12 @@ def _lines(story: Story) -> Iterator[str]:
 
 
 def _moment(
-    moment: Moment, heard: Arrow | None, labels: dict[int, str], found: Layout
+    moment: Moment, received: Arrow | None, labels: dict[int, Cell], found: Layout
 ) -> Iterator[str]:
-    if heard is not None:
-        yield _way(heard, "-->>" if heard in found.late else "->>")
+    if received is not None:
+        yield _way(received, "-->>" if received in found.late else "->>")
     if moment.step in labels:
-        yield f"    Note over {_lane(moment.lane)}: {_safe(labels[moment.step])}"
+        yield f"    Note over {_lane(moment.lane)}: {_safe(labels[moment.step].label)}"
 
 
 def _way(arrow: Arrow, line: str) -> str:

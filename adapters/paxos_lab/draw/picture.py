@@ -1,4 +1,4 @@
-"""A picture: a story that a notebook shows by itself, and a terminal when it is printed."""
+"""A picture: a timeline that a notebook shows by itself, and a terminal when it is printed."""
 
 from __future__ import annotations
 
@@ -7,29 +7,29 @@ from pathlib import Path
 from attrs import frozen
 
 from paxos_adapters.outputs import replace
-from paxos_lab.draw.history import text
 from paxos_lab.draw.mermaid import mermaid
 from paxos_lab.draw.svg import PICTURE, svg
-from paxos_lab.record.timeline import Story
+from paxos_lab.draw.terminal import text
+from paxos_lab.record.timeline import Timeline
 
 
 @frozen
 class Picture:
-    """``story``, drawn; with a title above and a caption below, where there is room for them."""
+    """``timeline``, drawn; with a title above and a caption below, where there is room for them."""
 
-    story: Story
+    timeline: Timeline
     title: str = ""
     caption: str = ""
 
     @property
     def svg(self) -> str:
         """One ``<svg>``."""
-        return svg(self.story, title=self.title, caption=self.caption)
+        return svg(self.timeline, title=self.title, caption=self.caption)
 
     @property
     def mermaid(self) -> str:
         """A ``sequenceDiagram``."""
-        return mermaid(self.story)
+        return mermaid(self.timeline)
 
     def save(self, path: Path) -> None:
         """Write the SVG to ``path``, in place of nothing but a picture.
@@ -42,4 +42,4 @@ class Picture:
         return self.svg
 
     def __str__(self) -> str:
-        return text(self.story)
+        return text(self.timeline)

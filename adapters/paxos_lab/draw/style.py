@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from paxos import Accept, Ballot, ServerId
-from paxos_lab.record.timeline import Story
+from paxos import Ballot, ServerId
+from paxos_lab.record.timeline import Timeline
 
 HUES: dict[str, tuple[str, str]] = {
     "blue": ("#1f66c1", "#74b3ff"),
@@ -32,7 +32,7 @@ GROUND: dict[str, tuple[str, str]] = {
     "lane": ("#c3cad2", "#47515d"),
     "alarm": ("#b3001e", "#ff5d73"),
 }
-"""What is nobody's colour."""
+"""The colours of no proposer."""
 
 RULES = (
     ".paxos-picture{font-family:system-ui,-apple-system,'Segoe UI',Roboto,Helvetica,Arial,"
@@ -71,12 +71,12 @@ RULES = (
 )
 
 
-def owners(story: Story) -> dict[str, ServerId]:
+def owners(timeline: Timeline) -> dict[str, ServerId]:
     """By value: the server that asked first to accept it."""
     first: dict[str, Ballot] = {}
-    for arrow in story.arrows:
-        if isinstance(arrow.message, Accept):
-            value, ballot = arrow.message.value, arrow.message.ballot
+    for arrow in timeline.arrows:
+        value, ballot = arrow.words.value, arrow.words.ballot
+        if value is not None and ballot is not None:
             first[value] = min(ballot, first.get(value, ballot))
     return {value: ballot.server for value, ballot in first.items()}
 

@@ -1,11 +1,11 @@
-"""A story as SVG: one picture that stands alone, as on a slide.
+"""A timeline as SVG: one picture that stands alone, as on a slide.
 
 - Lanes run to the right. P is a Prepare at an acceptor, A an Accept: filled once it is accepted,
   crossed out if it is refused. The band of a lane has the colour of the value that it holds.
 - A message has the colour of its proposer; what never arrives ends in a cross, what is late is
   dashed. The column in which a value is chosen is shaded, with a star.
 - What belongs to a step says so: ``data-step``, and ``data-from`` for the sending of a message.
-- The same story gives the same bytes. Nothing is loaded from elsewhere.
+- The same timeline gives the same bytes. Nothing is loaded from elsewhere.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from xml.sax.saxutils import escape, quoteattr
 
 from paxos import ServerId
 from paxos_adapters.outputs import Kind
-from paxos_lab.draw.layout import ANSWERS, Cell, Layout, layout, shown
+from paxos_lab.draw.layout import Cell, Layout, layout, shown
 from paxos_lab.draw.style import hues, owners, style
-from paxos_lab.draw.terminal import ballot_of
-from paxos_lab.record.timeline import Arrow, Decided, Look, Story
+from paxos_lab.machines.view import Look
+from paxos_lab.record.timeline import Arrow, Decided, Timeline
 
 HEAD = '<svg xmlns="http://www.w3.org/2000/svg" class="paxos-picture"'
 PICTURE = Kind("a picture of paxos", HEAD.encode())
@@ -35,9 +35,9 @@ LONG = 400  # characters: more than a line ever has room for
 LABEL, NOTE, CAPTION, TITLE = 14.0, 12.5, 16.0, 22.0
 
 
-def svg(story: Story, *, title: str = "", caption: str = "") -> str:
-    """``story`` as one ``<svg>``, with ``title`` above it and ``caption`` below."""
-    return "\n".join(_Drawing(story, title, caption).parts()) + "\n"
+def svg(timeline: Timeline, *, title: str = "", caption: str = "") -> str:
+    """``timeline`` as one ``<svg>``, with ``title`` above it and ``caption`` below."""
+    return "\n".join(_Drawing(timeline, title, caption).parts()) + "\n"
 
 
 def width_of(text: str, size: float) -> float:
@@ -72,17 +72,17 @@ def head(width: float, height: float, label: str) -> Iterator[str]:
 
 
 class _Drawing:
-    """A story and where everything stands; ``parts`` gives the lines of the SVG."""
+    """A timeline and where everything stands; ``parts`` gives the lines of the SVG."""
 
-    def __init__(self, story: Story, title: str, caption: str) -> None:
-        self.story = story
+    def __init__(self, timeline: Timeline, title: str, caption: str) -> None:
+        self.timeline = timeline
         self.title = shown(title, LONG)
         self.caption = shown(caption, LONG)
-        self.layout = layout(story)
-        self.owner = owners(story)
-        ballots = (ballot_of(arrow.message) for arrow in story.arrows)
+        self.layout = layout(timeline)
+        self.owner = owners(timeline)
+        ballots = (arrow.words.ballot for arrow in timeline.arrows)
         self.hue = hues((it.server for it in ballots if it is not None), self.owner)
-        self.left = MARGIN + max(width_of(it, CAPTION) for it in story.lanes.values()) + 20
+        self.left = MARGIN + max(width_of(it, CAPTION) for it in timeline.lanes.values()) + 20
         self.gaps = list(self._gaps())
         self.x = _places(self.layout, self.gaps, self.left)
         if self.x and (spare := ROOMY - self.x[-1] - 140) > 0:
@@ -92,16 +92,16 @@ class _Drawing:
         self.captions = list(self._captions())
         rows = 1 + max((row for *_, row in self.captions), default=-1)
         self.top = top + rows * (CAPTION + 8) + 30
-        self.y = {lane: self.top + place * LANE for place, lane in enumerate(story.lanes)}
+        self.y = {lane: self.top + place * LANE for place, lane in enumerate(timeline.lanes)}
         self.touching: dict[int, list[Arrow]] = {}
-        for arrow in story.arrows:
+        for arrow in timeline.arrows:
             for step in {arrow.left, arrow.arrived} - {None}:
                 self.touching.setdefault(step or 0, []).append(arrow)
         self.parked = set(self._parked())
-        self.bottom = self.top + LANE * (len(story.lanes) - 1)
+        self.bottom = self.top + LANE * (len(timeline.lanes) - 1)
         last = max(map(_half_text, self.layout.columns[-1].values())) if self.x else 0.0
         self.end = (self.x[-1] if self.x else self.left) + last + 24
-        held = [_held(moment.look) for moment in story.moments]
+        held = [_held(moment.look) for moment in timeline.moments]
         self.width = self.end + 12 + max(width_of(it, CAPTION) for it in [*held, ""]) + MARGIN
         widest = max([width_of(title, TITLE), width_of(caption, CAPTION), width_of(self.key, NOTE)])
         self.width = max(self.width, widest * 1.1 + 2 * MARGIN)
@@ -109,13 +109,13 @@ class _Drawing:
     def parts(self) -> Iterator[str]:
         """The lines of the SVG."""
         foot = self.bottom + 68 + (CAPTION + 14 if self.caption else 0)
-        label = self.title or f"Space-time diagram {self.story.name}".strip()
+        label = self.title or f"Space-time diagram {self.timeline.name}".strip()
         yield from head(self.width, foot + MARGIN, label)
         if self.title:
             yield text(MARGIN, MARGIN + TITLE - 4, self.title, TITLE, "title start")
         yield from self._choices()
         yield from self._lanes()
-        yield from chain.from_iterable(map(self._message, self.story.arrows))
+        yield from chain.from_iterable(map(self._message, self.timeline.arrows))
         for column, x in zip(self.layout.columns, self.x, strict=True):
             yield from chain.from_iterable(self._cell(cell, x) for cell in column.values())
         yield text(MARGIN, foot, self.key, NOTE, "key start")
@@ -125,9 +125,9 @@ class _Drawing:
 
     def _gaps(self) -> Iterator[float]:
         """Before each column: room for its arrows."""
-        order = {lane: place for place, lane in enumerate(self.story.lanes)}
+        order = {lane: place for place, lane in enumerate(self.timeline.lanes)}
         rises = [0] * len(self.layout.columns)
-        for it in self.story.arrows:
+        for it in self.timeline.arrows:
             if it.arrived in self.layout.column_of and {it.sender, it.receiver} <= set(order):
                 b = self.layout.column_of[it.arrived]
                 rises[b] = max(rises[b], abs(order[it.sender] - order[it.receiver]))
@@ -145,7 +145,7 @@ class _Drawing:
             "filled: accepted": any(box.is_accepted for box in boxes),
             "crossed: refused": any(box.is_refused for box in boxes),
             "dashed: late": bool(self.layout.late),
-            "ending in a cross: lost": any(it.arrived is None for it in self.story.arrows),
+            "ending in a cross: lost": any(it.arrived is None for it in self.timeline.arrows),
         }
         return "   ·   ".join(sign for sign, occurs in signs.items() if occurs)
 
@@ -155,7 +155,7 @@ class _Drawing:
         """Of each choice: its place, its words, its classes, and its row above the lanes."""
         ends: list[float] = []
         values: list[str] = []
-        for decided in self.story.decided:
+        for decided in self.timeline.decided:
             chosen = decided.choice.chosen
             if decided.step not in self.layout.column_of:
                 values.append(chosen.value)  # before the part that is drawn
@@ -180,7 +180,7 @@ class _Drawing:
             column = self.layout.columns[self.layout.column_of[decided.step]]
             half = max(map(_half, column.values())) + 7
             voters = ", ".join(
-                self.story.lanes.get(it, f"S{it}") for it in sorted(decided.choice.voters)
+                self.timeline.lanes.get(it, f"S{it}") for it in sorted(decided.choice.voters)
             )
             yield f'<g class="{classes} {self._of(value)}" data-step="{decided.step}">'
             yield f"<title>{said(f'{words}: accepted by {voters}')}</title>"
@@ -192,7 +192,7 @@ class _Drawing:
             yield text(place, y, words, CAPTION, "words") + "</g>"
 
     def _lanes(self) -> Iterator[str]:
-        for lane, name in self.story.lanes.items():
+        for lane, name in self.timeline.lanes.items():
             y = self.y[lane]
             yield f'<g class="lane" data-lane="{lane}">'
             yield text(MARGIN, y + 6, name, CAPTION + 2, "name start")
@@ -214,7 +214,7 @@ class _Drawing:
     def _at_first(self, lane: ServerId) -> Look | None:
         """What a lane holds before the first moment that is drawn."""
         look: Look | None = None
-        for it in self.story.moments:
+        for it in self.timeline.moments:
             if it.lane == lane:
                 if it.step in self.layout.column_of:
                     break
@@ -238,9 +238,9 @@ class _Drawing:
     # --- messages ---------------------------------------------------------------------------
 
     def _message(self, arrow: Arrow) -> Iterator[str]:
-        column_of, ballot = self.layout.column_of, ballot_of(arrow.message)
+        column_of, ballot = self.layout.column_of, arrow.words.ballot
         classes = ["message", "" if ballot is None else self.hue.get(ballot.server, "")]
-        if isinstance(arrow.message, ANSWERS):
+        if arrow.words.is_answer:
             classes.append("answer")
         a = None if arrow.left is None else column_of.get(arrow.left)
         b = None if arrow.arrived is None else column_of.get(arrow.arrived)
@@ -256,7 +256,7 @@ class _Drawing:
         near = min(len(self.y) - 1 - abs(rise) / LANE, 3)  # side by side: the far ones steeper
         down = copysign(STUB - 4 * near, rise) if rise else 0.0
         x, y = end = start[0] + 3 + 5.5 * near, start[1] + down
-        yield _open(classes, arrow, self.story) + f'<path d="M{_at(start)}L{_at(end)}"/>'
+        yield _open(classes, arrow, self.timeline) + f'<path d="M{_at(start)}L{_at(end)}"/>'
         yield f'<path class="cross" d="{_cross(x, y, 3)}"/></g>'
 
     def _arrow(self, arrow: Arrow, a: int | None, b: int, classes: list[str]) -> Iterator[str]:
@@ -272,12 +272,12 @@ class _Drawing:
                 turn = self.x[b] - half - self.gaps[b] + 4
                 turns = (start[0] + 8, start[1] + side), (turn, start[1] + side)
                 way = [start, *turns, end] if turn > start[0] + 8 else [start, end]
-        yield _open(classes, arrow, self.story) + f'<path d="M{"L".join(map(_at, way))}"/>'
+        yield _open(classes, arrow, self.timeline) + f'<path d="M{"L".join(map(_at, way))}"/>'
         yield f'<path class="head" d="{tip(way[-2], way[-1])}"/></g>'
 
     def _parked(self) -> Iterator[tuple[int | None, int]]:
         """What meets a box if it goes straight: it waits beside its lane, with all that left so."""
-        for arrow in self.story.arrows:
+        for arrow in self.timeline.arrows:
             a, b = (self.layout.column_of.get(it or 0) for it in (arrow.left, arrow.arrived))
             if a is not None and b is not None and arrow.sender in self.y:
                 start, end = self._edge(a, arrow.sender, 1), self._edge(b, arrow.receiver, -1)
@@ -307,7 +307,7 @@ class _Drawing:
         hue = "" if ballot is None else self.hue.get(ballot.server, "")
         *others, last = cell.moments
         for moment in others:
-            words = said(f"{self.story.lanes[cell.lane]} {moment.text}")
+            words = said(f"{self.timeline.lanes[cell.lane]} {moment.text}")
             yield (
                 f'<g class="moment" data-step="{moment.step}"><title>{words}</title>'
                 f'<circle class="{hue}" cx="{number(x)}" cy="{number(y)}" r="2"'
@@ -322,7 +322,7 @@ class _Drawing:
             else f' style="--held:var(--paxos-{self._of(box.value)})"'
         )
         yield f'<g class="moment {kind} {hue}" data-step="{last.step}"{held}>'
-        yield f"<title>{said(f'{self.story.lanes[cell.lane]} {last.text}')}</title>"
+        yield f"<title>{said(f'{self.timeline.lanes[cell.lane]} {last.text}')}</title>"
         if box is None:
             yield f'<circle class="dot" cx="{number(x)}" cy="{number(y)}" r="{number(DOT)}"/>'
         else:
@@ -401,8 +401,8 @@ def tip(before: Point, end: Point) -> str:
     return f"M{_at(end)}L{_at(sides[0])}L{_at(sides[1])}Z"
 
 
-def _open(classes: Iterable[str], arrow: Arrow, story: Story) -> str:
-    sender, receiver = (story.lanes.get(it, f"S{it}") for it in (arrow.sender, arrow.receiver))
+def _open(classes: Iterable[str], arrow: Arrow, timeline: Timeline) -> str:
+    sender, receiver = (timeline.lanes.get(it, f"S{it}") for it in (arrow.sender, arrow.receiver))
     fate = ", lost or late" if arrow.arrived is None else ""
     steps = f' data-from="{arrow.left}"' if arrow.left is not None else ""
     steps += f' data-step="{arrow.left if arrow.arrived is None else arrow.arrived}"'

@@ -1,36 +1,27 @@
-"""Pictures of a run, made from the messages that were really delivered.
+"""A timeline as rows of text: a space-time diagram for a terminal.
 
-A space-time diagram for a terminal: a lane for each server, time runs down, one row for each
-burst of the same message (a broadcast, or the same answer from several servers to one). Rows are
-plain, printable text with the proposer whose ballot they belong to, so that a caller can colour
-them.
+- A lane for each server, time runs down. One row for each burst of the same message: a broadcast,
+  or the same answer from several servers to one.
+- A message stands where it arrives, and says so if it is late; a lost one where it was sent.
+- What servers do by themselves, and the choice of a value, have rows of their own.
+- Rows are plain, printable text with the ballot that they belong to, so that a caller can colour
+  them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Generic, TypeVar, assert_never
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TypeAlias
 
 from attrs import frozen
 
-from paxos import (
-    Accept,
-    Accepted,
-    Answer,
-    Ballot,
-    Chosen,
-    Heartbeat,
-    Message,
-    Nack,
-    Prepare,
-    Promise,
-    Query,
-    ServerId,
-)
-from paxos_adapters.memory import Delivery
+from paxos import Ballot, ServerId
 from paxos_adapters.printable import printable
+from paxos_lab.draw.layout import layout, shown
+from paxos_lab.machines.view import Words
+from paxos_lab.record.timeline import Arrow, Timeline
 
-V = TypeVar("V")
+Lanes: TypeAlias = Mapping[ServerId, str]
 
 
 @frozen
@@ -53,7 +44,7 @@ ASCII = Glyphs("|", "+", "-", "o", "@", ">", "<", "*")
 
 @frozen
 class Row:
-    """One line of a diagram; ``ballot`` says to whose attempt it belongs, None to nobody's."""
+    """One line of a diagram; ``ballot`` says to which attempt it belongs, None to none."""
 
     lanes: str
     label: str
@@ -61,121 +52,135 @@ class Row:
 
 
 @frozen
-class Moment:
-    """Something that happened at one server, with no message to show for it."""
+class Note:
+    """What happens in one lane, with no message to show for it.
 
-    server: ServerId
+    What follows from a message stands below the whole burst.
+    """
+
+    lane: ServerId
     label: str
+    follows: bool = False
 
 
 @frozen
-class Burst(Generic[V]):
+class Burst:
     """The same message on several ways: from one server to many, or from many to one."""
 
-    message: Message[V]
+    message: object
+    words: Words
     ways: tuple[tuple[ServerId, ServerId], ...]
 
-    def takes(self, delivery: Delivery[Message[V]]) -> bool:
-        """Whether ``delivery`` belongs to this burst."""
-        if delivery.message != self.message or (delivery.sender, delivery.receiver) in self.ways:
-            return False
-        senders = {delivery.sender, *(sender for sender, _ in self.ways)}
-        receivers = {delivery.receiver, *(receiver for _, receiver in self.ways)}
-        return len(senders) == 1 or len(receivers) == 1
+    def joined(self, other: Burst) -> Burst | None:
+        """Both as one; None if they do not belong together."""
+        ways = (*self.ways, *other.ways)
+        senders, receivers = ({way[end] for way in ways} for end in (0, 1))
+        if self.message != other.message or len(set(ways)) < len(ways):
+            return None
+        is_one = len(senders) == 1 or len(receivers) == 1
+        return Burst(self.message, self.words, ways) if is_one else None
 
 
-def describe(message: Message[V]) -> str:
-    """``message`` in a few words."""
-    if type(message) is Prepare:
-        return f"Prepare {message.ballot}"
-    if type(message) is Promise:
-        found = message.accepted
-        if found is None:
-            return f"Promise {message.ballot}, nothing accepted"
-        return f"Promise {message.ballot}, {found.ballot} {printable(found.value)}"
-    if type(message) is Accept:
-        return f"Accept {message.ballot} {printable(message.value)}"
-    if type(message) is Accepted:
-        return f"Accepted {message.ballot} {printable(message.value)}"
-    if type(message) is Nack:
-        return f"Nack {message.ballot}, {message.promised} is promised"
-    if type(message) is Chosen:
-        return f"Chosen {printable(message.value)}"
-    if type(message) is Heartbeat:
-        return "Heartbeat"
-    if type(message) is Query:
-        return f"Query {message.id}"
-    if type(message) is Answer:
-        held = message.accepted
-        told = "nothing accepted" if held is None else f"{held.ballot} {printable(held.value)}"
-        return f"Answer {message.id}, {told}"
-    assert_never(message)
+def rows(timeline: Timeline, *, width: int = 7, glyphs: Glyphs = UNICODE) -> Iterator[Row]:
+    """The rows of ``timeline``, the heading first, with ``width`` characters from lane to lane."""
+    return rows_of(timeline.lanes, _items(timeline), width=width, glyphs=glyphs)
 
 
-def ballot_of(message: Message[V]) -> Ballot | None:
-    """To whose attempt ``message`` belongs; None: to nobody's."""
-    if isinstance(message, Heartbeat | Query | Answer):
-        return None
-    return message.ballot
+def text(timeline: Timeline, *, width: int = 7, glyphs: Glyphs = UNICODE) -> str:
+    """The same, as lines of text."""
+    room = width * len(timeline.lanes)
+    drawn = rows(timeline, width=width, glyphs=glyphs)
+    return "".join(f"{row.lanes.ljust(room)}{row.label}".rstrip() + "\n" for row in drawn)
 
 
-def space_time(
-    servers: Sequence[ServerId],
-    history: Iterable[Delivery[Message[V]] | Moment],
-    *,
-    width: int = 9,
-    glyphs: Glyphs = UNICODE,
-    names: Mapping[ServerId, str] | None = None,
+def rows_of(
+    lanes: Lanes, items: Iterable[Burst | Note], *, width: int, glyphs: Glyphs
 ) -> Iterator[Row]:
-    """The rows of a space-time diagram, the heading first.
-
-    ``width`` is the distance between two lanes, in characters, at least 3. A lane is headed by the
-    name of its server, S and its id if it has none.
-    """
+    """The rows of ``items``; bursts that follow one another and belong together are one."""
     width = max(width, 3)
-    named: Mapping[ServerId, str] = {} if names is None else names
-    names_shown = (printable(named.get(server, f"S{server}")) for server in servers)
-    heading = "".join(it.ljust(width) for it in names_shown)
-    yield Row(heading.rstrip(), "", None)
-    for item in _bursts(history):
-        if isinstance(item, Moment):
-            yield Row(
-                _lanes(servers, {item.server: glyphs.moment}, width, glyphs),
-                printable(item.label),
-                None,
-            )
+    yield Row("".join(printable(it).ljust(width) for it in lanes.values()).rstrip(), "", None)
+    for item in _joined(items):
+        if isinstance(item, Note):
+            marks = _lanes(lanes, {item.lane: glyphs.moment}, width, glyphs)
+            yield Row(marks, printable(item.label), None)
         else:
-            lanes = _arrows(servers, item.ways, width, glyphs)
-            yield Row(lanes, describe(item.message), ballot_of(item.message))
+            arrows = _arrows(lanes, item.ways, width, glyphs)
+            yield Row(arrows, item.words.text, item.words.ballot)
 
 
-def _bursts(
-    history: Iterable[Delivery[Message[V]] | Moment],
-) -> Iterator[Burst[V] | Moment]:
-    burst: Burst[V] | None = None
-    for item in history:
-        if not isinstance(item, Moment) and burst is not None and burst.takes(item):
-            burst = Burst(burst.message, (*burst.ways, (item.sender, item.receiver)))
+# --- what happens -------------------------------------------------------------------------------
+
+
+def _items(timeline: Timeline) -> Iterator[Burst | Note]:
+    found = layout(timeline)
+    labels, lanes = found.labels, timeline.lanes
+    received = {it.arrived: it for it in timeline.arrows if it.arrived is not None}
+    decided = {it.step: it.choice.chosen for it in timeline.decided if it.step in found.column_of}
+    lost = _lost(timeline)
+    late: object = None
+    for moment in timeline.moments:
+        arrow, lane = received.get(moment.step), moment.lane
+        if arrow is not None:
+            if arrow in found.late and arrow.message != late:
+                late = arrow.message
+                yield Note(lane, f"late: {shown(arrow.text, 40)}")
+            if arrow.sender in lanes:
+                yield Burst(arrow.message, arrow.words, ((arrow.sender, arrow.receiver),))
+        if moment.step in decided:
+            chosen = decided[moment.step]
+            yield Note(lane, f"{shown(chosen.value)} is chosen under {chosen.ballot}", True)
+        if moment.step in labels:
+            cell = labels[moment.step]
+            yield Note(lane, f"{lanes[lane]} {cell.words}", not cell.is_own)
+        yield from lost.get(moment.step, [])
+
+
+def _lost(timeline: Timeline) -> dict[int | None, list[Note]]:
+    """By the step in which it left: what never arrived, and where it was going to."""
+    lost: dict[tuple[int | None, object], list[Arrow]] = {}
+    for it in timeline.arrows:
+        if it.arrived is None:
+            lost.setdefault((it.left, it.text), []).append(it)
+    notes: dict[int | None, list[Note]] = {}
+    for (left, _), arrows in lost.items():
+        names = ", ".join(timeline.lanes.get(it.receiver, f"S{it.receiver}") for it in arrows)
+        note = Note(arrows[0].sender, f"lost: {shown(arrows[0].text, 40)} to {names}", True)
+        notes.setdefault(left, []).append(note)
+    return notes
+
+
+def _joined(items: Iterable[Burst | Note]) -> Iterator[Burst | Note]:
+    burst: Burst | None = None
+    notes: list[Note] = []
+    for item in items:
+        if burst is not None and isinstance(item, Note) and item.follows:
+            notes.append(item)
             continue
-        if burst is not None:
-            yield burst
-        burst = None
-        if isinstance(item, Moment):
-            yield item
+        whole = burst.joined(item) if burst is not None and isinstance(item, Burst) else None
+        if whole is None:
+            yield from _ended(burst, notes)
+            burst, notes = None, []
+        if isinstance(item, Burst):
+            burst = whole or item
         else:
-            burst = Burst(item.message, ((item.sender, item.receiver),))
+            yield item
+    yield from _ended(burst, notes)
+
+
+def _ended(burst: Burst | None, notes: list[Note]) -> Iterator[Burst | Note]:
     if burst is not None:
         yield burst
+    yield from notes
+
+
+# --- how it looks -------------------------------------------------------------------------------
 
 
 def _arrows(
-    servers: Sequence[ServerId],
-    ways: tuple[tuple[ServerId, ServerId], ...],
-    width: int,
-    glyphs: Glyphs,
+    lanes: Lanes, ways: tuple[tuple[ServerId, ServerId], ...], width: int, glyphs: Glyphs
 ) -> str:
-    place = {server: index * width for index, server in enumerate(servers)}
-    cells = list(_lanes(servers, {}, width, glyphs))
+    place = {server: index * width for index, server in enumerate(lanes)}
+    cells = list(_lanes(lanes, {}, width, glyphs))
     for sender, receiver in ways:
         low, high = sorted((place[sender], place[receiver]))
         for column in range(low + 1, high):
@@ -190,10 +195,8 @@ def _arrows(
     return "".join(cells)
 
 
-def _lanes(
-    servers: Sequence[ServerId], marks: dict[ServerId, str], width: int, glyphs: Glyphs
-) -> str:
+def _lanes(lanes: Lanes, marks: dict[ServerId, str], width: int, glyphs: Glyphs) -> str:
+    *_, last = lanes
     return "".join(
-        marks.get(server, glyphs.lane).ljust(width if server != servers[-1] else 1)
-        for server in servers
+        marks.get(lane, glyphs.lane).ljust(width if lane != last else 1) for lane in lanes
     )

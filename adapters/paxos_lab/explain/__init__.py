@@ -2,14 +2,14 @@
 
     explain(of_replay(replay(path)))          from a recording
     explain(of_files([path, ...])["leader"])  from the files of servers
-    explain(Scene(quorum, {...}))             from whatever is known
+    explain(Evidence(quorum, {...}))             from whatever is known
 
-Arrows point one way: words <- reasons <- explain; scene <- explain, sources.
+Arrows point one way: grammar <- reasons <- explain; evidence <- explain, sources.
 """
 
 from __future__ import annotations
 
-from paxos_lab.explain.evidence import Known, Scene
+from paxos_lab.explain.evidence import Evidence, Known
 from paxos_lab.explain.explain import explain
 from paxos_lab.explain.reasons import (
     Agreed,
@@ -17,10 +17,10 @@ from paxos_lab.explain.reasons import (
     Block,
     Cause,
     Disagreed,
+    DuelingProposers,
     Explanation,
-    NobodyAsks,
-    Overtaken,
-    Rivals,
+    NoActiveProposer,
+    Preempted,
     Split,
     TooFewUp,
     Undecided,
@@ -40,13 +40,13 @@ __all__ = [
     "Block",
     "Cause",
     "Disagreed",
+    "DuelingProposers",
+    "Evidence",
     "Explanation",
     "Known",
     "MembersDiffer",
-    "NobodyAsks",
-    "Overtaken",
-    "Rivals",
-    "Scene",
+    "NoActiveProposer",
+    "Preempted",
     "Split",
     "TooFewUp",
     "Undecided",

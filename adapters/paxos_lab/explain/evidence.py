@@ -1,4 +1,7 @@
-"""The scene of a decision: what is known of its servers, and what they were seen to do."""
+"""Evidence: what is known of the servers of a decision, and what they were seen to do.
+
+It is of one decision, or of one slot of a log: an acceptor, a proposer and a choice of each server.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from paxos.ballot import V
 
 @frozen
 class Known(Generic[V]):
-    """What is known of one server: what its disk holds, and, if it is up, what it is about."""
+    """What is known of one server: what its disk holds, and, if it is up, what it is doing."""
 
     acceptor: Acceptor[V]
     proposer: Proposer[V] | None = None
@@ -26,10 +29,10 @@ class Known(Generic[V]):
 
 
 @frozen
-class Scene(Generic[V]):
+class Evidence(Generic[V]):
     """What is known of one decision. A member that is not among ``servers`` is out of sight.
 
-    Those of ``heard`` are up all the same.
+    Those of ``heard`` are up nevertheless.
     ``votes`` and ``refusals`` were seen, besides what the servers hold now. ``keeps_first``: its
     acceptors keep the first value that they see, as the lecture's first protocol has it.
     """

@@ -1,11 +1,11 @@
 """Explaining: from what is known of a decision to what has become of it, and why.
 
-- A value is chosen if a phase-2 quorum has accepted it under one ballot, whoever knows that. Each
+- A value is chosen if a phase-2 quorum has accepted it under one ballot, known or not. Each
   value has its own votes, since a broken protocol can have two under one ballot.
 - A ballot can still win if enough acceptors have accepted it, or have promised nothing higher:
   those that are down count, since they may come back. Nobody takes back a promise.
-- Why nothing moves is asked in this order: is a quorum up? is anybody at work? can one of them win,
-  and is it alone?
+- Why nothing moves is asked in this order: is a quorum up? is a proposal in progress? can one of
+  them win, and is it alone?
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from attrs import define, field
 from paxos import Accepted, Ballot, Decision, From, QuorumSystem, ServerId, invariants
 from paxos.ballot import V
 from paxos.proposer import Accepting, Preparing, Working
-from paxos_lab.explain.evidence import Scene
+from paxos_lab.explain.evidence import Evidence
 from paxos_lab.explain.grammar import lacking
 from paxos_lab.explain.reasons import (
     Agreed,
@@ -26,10 +26,10 @@ from paxos_lab.explain.reasons import (
     Block,
     Cause,
     Disagreed,
+    DuelingProposers,
     Explanation,
-    NobodyAsks,
-    Overtaken,
-    Rivals,
+    NoActiveProposer,
+    Preempted,
     Split,
     TooFewUp,
     Undecided,
@@ -37,23 +37,23 @@ from paxos_lab.explain.reasons import (
 )
 
 
-def explain(scene: Scene[V], name: str = "") -> Explanation[V]:
+def explain(evidence: Evidence[V], name: str = "") -> Explanation[V]:
     """What has become of the decision ``name``, and why. Compares values, with ``==``."""
-    ballots = _ballots(scene)
-    attempts = tuple(_attempt(scene, it) for it in ballots)
-    counted = (it.choice(scene.quorum) for it in ballots)
-    choices = tuple(it for it in counted if it is not None) or _hearsay(scene)
+    ballots = _ballots(evidence)
+    attempts = tuple(_attempt(evidence, it) for it in ballots)
+    counted = (it.choice(evidence.quorum) for it in ballots)
+    choices = tuple(it for it in counted if it is not None) or _hearsay(evidence)
     if not choices:
-        split = _split(scene, name)
+        split = _split(evidence, name)
         if split is not None:
             return split
-        unseen = scene.quorum.members - scene.servers.keys()
-        return Undecided(name, scene.quorum, _cause(scene), unseen, attempts)
+        unseen = evidence.quorum.members - evidence.servers.keys()
+        return Undecided(name, evidence.quorum, _cause(evidence), unseen, attempts)
     value = choices[0].chosen.value
     if any(not _same(value, it.chosen.value) for it in choices):
         return Disagreed(name, choices, attempts)
-    aware = frozenset(me for me, it in scene.servers.items() if it.choice is not None)
-    unaware = frozenset(scene.servers) - aware
+    aware = frozenset(me for me, it in evidence.servers.items() if it.choice is not None)
+    unaware = frozenset(evidence.servers) - aware
     return Agreed(name, value, choices, aware, unaware, attempts)
 
 
@@ -73,21 +73,23 @@ class _Ballot(Generic[V]):
         return next(iter(invariants.choices(self.votes, quorum)), None)
 
 
-def _ballots(scene: Scene[V]) -> list[_Ballot[V]]:
+def _ballots(evidence: Evidence[V]) -> list[_Ballot[V]]:
     found: list[_Ballot[V]] = []
-    for vote in (*scene.votes, *_held(scene)):
+    for vote in (*evidence.votes, *_held(evidence)):
         _entered(found, vote.message.ballot, vote.message.value).votes.append(vote)
-    for phase in _at_work(scene):
+    for phase in _in_progress(evidence):
         if isinstance(phase, Accepting):
             _entered(found, phase.ballot, phase.value)
-    asked = {it.ballot for it in _at_work(scene)} | {it.message.ballot for it in scene.refusals}
+    asked = {it.ballot for it in _in_progress(evidence)} | {
+        it.message.ballot for it in evidence.refusals
+    }
     found.extend(_Ballot(it, ()) for it in asked - {it.ballot for it in found})
     return sorted(found, key=lambda it: it.ballot)
 
 
-def _held(scene: Scene[V]) -> Iterator[From[Accepted[V]]]:
+def _held(evidence: Evidence[V]) -> Iterator[From[Accepted[V]]]:
     """What acceptors hold are votes, too."""
-    for me, it in scene.servers.items():
+    for me, it in evidence.servers.items():
         held = it.acceptor.accepted
         if held is not None:
             yield From(me, Accepted(held.ballot, held.value))
@@ -101,37 +103,37 @@ def _entered(found: list[_Ballot[V]], ballot: Ballot, value: V) -> _Ballot[V]:
     return found[-1]
 
 
-def _at_work(scene: Scene[V]) -> list[Working[V]]:
-    phases = (it.proposer.phase for it in scene.servers.values() if it.proposer is not None)
+def _in_progress(evidence: Evidence[V]) -> list[Working[V]]:
+    phases = (it.proposer.phase for it in evidence.servers.values() if it.proposer is not None)
     return [it for it in phases if isinstance(it, Preparing | Accepting)]
 
 
-def _attempt(scene: Scene[V], it: _Ballot[V]) -> Attempt[V]:
+def _attempt(evidence: Evidence[V], it: _Ballot[V]) -> Attempt[V]:
     voters = frozenset(vote.sender for vote in it.votes)
-    blocked = tuple(_blocks(scene, it.ballot, voters))
-    is_chosen = it.choice(scene.quorum) is not None
-    can_win = is_chosen or _can_win(scene, it.ballot, voters)
+    blocked = tuple(_blocks(evidence, it.ballot, voters))
+    is_chosen = it.choice(evidence.quorum) is not None
+    can_win = is_chosen or _can_win(evidence, it.ballot, voters)
     return Attempt(it.ballot, it.value, voters, blocked, is_chosen, can_win)
 
 
-def _blocks(scene: Scene[V], ballot: Ballot, voters: frozenset[ServerId]) -> Iterator[Block]:
+def _blocks(evidence: Evidence[V], ballot: Ballot, voters: frozenset[ServerId]) -> Iterator[Block]:
     """Who refuses, because of the promise that it named first, or else of the one it is at now."""
-    refusals = [it for it in reversed(scene.refusals) if it.message.ballot == ballot]
+    refusals = [it for it in reversed(evidence.refusals) if it.message.ballot == ballot]
     said = {it.sender: it.message.promised for it in refusals}
-    for me in sorted(scene.servers.keys() - voters):
-        promised = scene.servers[me].acceptor.promised
+    for me in sorted(evidence.servers.keys() - voters):
+        promised = evidence.servers[me].acceptor.promised
         if me in said or promised > ballot:
             yield Block(me, said.get(me, promised), me in said)
 
 
-def _can_win(scene: Scene[V], ballot: Ballot, voters: frozenset[ServerId]) -> bool:
-    out_of_reach = {me for me, it in scene.servers.items() if it.acceptor.promised > ballot}
-    return scene.quorum.is_phase2((scene.quorum.members - out_of_reach) | voters)
+def _can_win(evidence: Evidence[V], ballot: Ballot, voters: frozenset[ServerId]) -> bool:
+    out_of_reach = {me for me, it in evidence.servers.items() if it.acceptor.promised > ballot}
+    return evidence.quorum.is_phase2((evidence.quorum.members - out_of_reach) | voters)
 
 
-def _hearsay(scene: Scene[V]) -> tuple[Decision[V], ...]:
+def _hearsay(evidence: Evidence[V]) -> tuple[Decision[V], ...]:
     """What servers know, where the votes were not seen."""
-    known = [it.choice for it in scene.servers.values() if it.choice is not None]
+    known = [it.choice for it in evidence.servers.values() if it.choice is not None]
     return tuple(sorted(known, key=lambda it: (it.chosen.ballot, -len(it.voters)))[:1])
 
 
@@ -142,58 +144,61 @@ def _same(one: V, other: V) -> bool:
 # --- why nothing moves --------------------------------------------------------------------------
 
 
-def _split(scene: Scene[V], name: str) -> Split[V] | None:
+def _split(evidence: Evidence[V], name: str) -> Split[V] | None:
     """Whether acceptors that keep their first value have left none a chance."""
-    if not scene.keeps_first:
+    if not evidence.keeps_first:
         return None
     groups: list[tuple[V, frozenset[ServerId]]] = []
-    for vote in _held(scene):
+    for vote in _held(evidence):
         same = [it for it in groups if _same(it[0], vote.message.value)]
         for it in same:
             groups.remove(it)
         voters = frozenset({vote.sender}).union(*(it[1] for it in same))
         groups.append((vote.message.value, voters))
-    free = scene.quorum.members - {vote.sender for vote in _held(scene)}
-    if any(scene.quorum.is_phase2(voters | free) for _, voters in groups) or not groups:
+    free = evidence.quorum.members - {vote.sender for vote in _held(evidence)}
+    if any(evidence.quorum.is_phase2(voters | free) for _, voters in groups) or not groups:
         return None
-    return Split(name, scene.quorum, tuple(sorted(groups, key=lambda it: min(it[1]))))
+    return Split(name, evidence.quorum, tuple(sorted(groups, key=lambda it: min(it[1]))))
 
 
-def _cause(scene: Scene[V]) -> Cause:
-    quorum = scene.quorum
-    up = scene.heard.union(me for me, it in scene.servers.items() if it.is_up)
+def _cause(evidence: Evidence[V]) -> Cause:
+    quorum = evidence.quorum
+    up = evidence.heard.union(me for me, it in evidence.servers.items() if it.is_up)
     missing = quorum.members - up
     for phase in 1, 2:
         needed = lacking(quorum, phase, up, missing)
         if needed:
             return TooFewUp(quorum, up, missing, needed)
-    ballots = sorted(_at_work(scene), key=lambda it: it.ballot)
-    able = [it for it in ballots if _is_able(scene, it)]
+    ballots = sorted(_in_progress(evidence), key=lambda it: it.ballot)
+    able = [it for it in ballots if _is_able(evidence, it)]
     if not ballots:
-        return NobodyAsks()
+        return NoActiveProposer()
     if not able:
-        promised = max(it.acceptor.promised for it in scene.servers.values())
-        return Overtaken(tuple(it.ballot for it in ballots), promised)
+        promised = max(it.acceptor.promised for it in evidence.servers.values())
+        return Preempted(tuple(it.ballot for it in ballots), promised)
     if len(ballots) > 1:
         others = tuple(it.ballot for it in ballots if it is not able[-1])
-        return Rivals(able[-1].ballot, others)
-    return _waiting(scene, able[-1])
+        return DuelingProposers(able[-1].ballot, others)
+    return _waiting(evidence, able[-1])
 
 
-def _is_able(scene: Scene[V], phase: Working[V]) -> bool:
+def _is_able(evidence: Evidence[V], phase: Working[V]) -> bool:
     """Whether ``phase`` can be gone through with."""
+    quorum = evidence.quorum
     open_to = frozenset(
         me
-        for me in scene.quorum.members
-        if me not in scene.servers or scene.servers[me].acceptor.promised <= phase.ballot
+        for me in quorum.members
+        if me not in evidence.servers or evidence.servers[me].acceptor.promised <= phase.ballot
     )
     if isinstance(phase, Preparing):
-        return scene.quorum.is_phase1(open_to | phase.answered) and scene.quorum.is_phase2(open_to)
-    return scene.quorum.is_phase2(open_to | phase.answered)
+        return evidence.quorum.is_phase1(open_to | phase.answered) and evidence.quorum.is_phase2(
+            open_to
+        )
+    return evidence.quorum.is_phase2(open_to | phase.answered)
 
 
-def _waiting(scene: Scene[V], phase: Working[V]) -> Waiting:
+def _waiting(evidence: Evidence[V], phase: Working[V]) -> Waiting:
     number = 1 if isinstance(phase, Preparing) else 2
-    among = scene.quorum.members - phase.answered - phase.refused
-    needed = lacking(scene.quorum, number, phase.answered, among) or frozenset()
-    return Waiting(scene.quorum, phase.ballot, number, phase.answered, needed, among)
+    among = evidence.quorum.members - phase.answered - phase.refused
+    needed = lacking(evidence.quorum, number, phase.answered, among) or frozenset()
+    return Waiting(evidence.quorum, phase.ballot, number, phase.answered, needed, among)

@@ -9,8 +9,8 @@ from paxos.quorum import BySize, ByWeight, Explicit, QuorumSystem
 
 
 def named(servers: Iterable[ServerId]) -> str:
-    """``S1, S2 and S3``; nobody, if there is none."""
-    *most, last = [f"S{it}" for it in sorted(servers)] or ["nobody"]
+    """``S1, S2 and S3``; no server, if there is none."""
+    *most, last = [f"S{it}" for it in sorted(servers)] or ["no server"]
     return f"{', '.join(most)} and {last}" if most else last
 
 
@@ -44,7 +44,7 @@ def more(
     needed: frozenset[ServerId],
     among: frozenset[ServerId],
 ) -> str:
-    """``2 more of S3, S4 and S5``; who they are, if nobody else will do."""
+    """``2 more of S3, S4 and S5``; which they are, if no others will do."""
     others = among & quorum.members
     if not isinstance(quorum, BySize) or len(needed) == len(others):
         return named(needed)

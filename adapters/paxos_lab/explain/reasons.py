@@ -63,7 +63,7 @@ class Attempt(Generic[V]):
 class Agreed(Generic[V]):
     """One value is chosen: ``choices`` are the quorums that accepted it, by ballot.
 
-    ``choices`` have no voters if only somebody's word for it is known. ``aware`` know it,
+    ``choices`` have no voters if only a server's word for it is known. ``aware`` know it,
     ``unaware`` do not yet.
     """
 
@@ -85,7 +85,7 @@ class Agreed(Generic[V]):
             f"It was chosen once more under {it.chosen.ballot}: {_by(it)}." for it in again
         )
         if not self.aware:
-            lines.append("Nobody who is up knows it; whoever asks will find out.")
+            lines.append("No server that is up knows it; one that asks will find out.")
         elif self.unaware:
             lines.append(
                 f"{named(self.aware)} {verb(self.aware, 'knows', 'know')} it; "
@@ -112,7 +112,7 @@ class Disagreed(Generic[V]):
         for choice in self.choices:
             value, ballot = quoted(choice.chosen.value), choice.chosen.ballot
             lines.append(f"{value} is chosen under {ballot}: {_by(choice)}.")
-        lines.append(f"{_in_both(self.choices)} Nothing can mend that: stop the servers.")
+        lines.append(f"{_in_both(self.choices)} Nothing can repair that: stop the servers.")
         return _with_attempts(lines, self.attempts)
 
 
@@ -149,7 +149,7 @@ class TooFewUp:
     @property
     def text(self) -> str:
         """The reason in words."""
-        up = f"Only {named(self.up)} {verb(self.up, 'is', 'are')} up, which is no quorum"
+        up = f"Only {named(self.up)} {verb(self.up, 'is', 'are')} up, which is not a quorum"
         return (
             f"{up if self.up else 'No server is up'}: "
             f"{more(self.quorum, self.up, self.needed, self.missing)} must come back."
@@ -157,7 +157,7 @@ class TooFewUp:
 
 
 @frozen
-class Rivals:
+class DuelingProposers:
     """``ahead`` may win, if ``others`` do not cut it off with a higher ballot before it does."""
 
     ahead: Ballot
@@ -169,16 +169,16 @@ class Rivals:
         theirs = " and ".join(f"{it} of S{it.server}" for it in self.others)
         who = [it.server for it in self.others]
         return (
-            f"{self.ahead} of S{self.ahead.server} and {theirs} are rivals. "
+            f"{self.ahead} of S{self.ahead.server} and {theirs} duel. "
             f"{self.ahead} may win, unless {named(who)} {verb(who, 'starts', 'start')} over with "
-            "a higher number first, and so on for ever. A random delay before that, or a leader "
-            "to whom the others yield, lets one of them finish."
+            "a higher number first, and so on. A random delay before that, or a leader that the "
+            "others wait for, lets one of them finish."
         )
 
 
 @frozen
-class Overtaken:
-    """All who are at work are refused, because of the promise ``promised``."""
+class Preempted:
+    """All proposals in progress are refused, because of the promise ``promised``."""
 
     ballots: tuple[Ballot, ...]
     promised: Ballot
@@ -189,7 +189,7 @@ class Overtaken:
         theirs = " and ".join(f"{it} of S{it.server}" for it in self.ballots)
         return (
             f"{theirs} cannot win, since a quorum is out of reach after the promises of "
-            f"{self.promised}. Only a number above {self.promised} can: whoever wakes up has to "
+            f"{self.promised}. Only a number above {self.promised} can: the next proposer has to "
             f"start over in round {self.promised.round + 1} or above."
         )
 
@@ -217,16 +217,16 @@ class Waiting:
 
 
 @frozen
-class NobodyAsks:
-    """No server that is up has a proposal or an inquiry under way."""
+class NoActiveProposer:
+    """No server that is up has a proposal or an inquiry in progress."""
 
     @property
     def text(self) -> str:
         """The reason in words."""
-        return "Nobody is at work on it: somebody has to propose, or to inquire."
+        return "No proposal or read is in progress: a server has to propose, or to inquire."
 
 
-Cause: TypeAlias = TooFewUp | Rivals | Overtaken | Waiting | NobodyAsks
+Cause: TypeAlias = TooFewUp | DuelingProposers | Preempted | Waiting | NoActiveProposer
 """Why a decision does not come about now, and what would change that."""
 
 
@@ -271,14 +271,14 @@ Explanation: TypeAlias = Agreed[V] | Disagreed[V] | Split[V] | Undecided[V]
 
 def _by(choice: Decision[V]) -> str:
     if not choice.voters:
-        return "so somebody knows"
+        return "as reported by a server"
     return f"accepted by {named(choice.voters)}, a quorum"
 
 
 def _in_both(choices: tuple[Decision[V], ...]) -> str:
     common = choices[0].voters.intersection(*(it.voters for it in choices))
     if not common:
-        return "Nobody is in all of these quorums, as far as is known."
+        return "No server is in all of these quorums, as far as is known."
     return f"{named(common)} accepted one after the other."
 
 

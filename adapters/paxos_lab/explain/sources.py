@@ -1,4 +1,4 @@
-"""Where a scene comes from: a replay, or the files of servers.
+"""Where evidence comes from: a replay, or the files of servers.
 
 A vote counts once it is durable. In a replay that is so when the save that it waits for is over, or
 when a server starts from it: what a crash has left on a disk shows at the restart.
@@ -27,9 +27,11 @@ from paxos_adapters.codecs import SURROGATE_ESCAPE
 from paxos_adapters.file import Identity, inspect, rows
 from paxos_adapters.file.reserved_rounds import RESERVED, with_reservation
 from paxos_adapters.file.rows import ACCEPTOR, ROUND, acceptor_of, round_of
-from paxos_lab.explain.evidence import Known, Scene
+from paxos_lab.explain.evidence import Evidence, Known
 from paxos_lab.machines.protocols import LECTURE
-from paxos_lab.record import Replay, Step
+from paxos_lab.machines.single_view import SingleView, single_view
+from paxos_lab.record import Replay, SingleStep
+from paxos_lab.record.timeline import votes
 
 FIRST_VALUE_ONLY = LECTURE[0].name
 
@@ -59,20 +61,23 @@ class MembersDiffer(OperationalError):
         )
 
 
-def of_replay(replay: Replay, name: str = "") -> Scene[str]:
-    """The scene of the decision ``name`` where the replay ends. Raises UnknownDecision."""
+def of_replay(replay: Replay, name: str = "") -> Evidence[str]:
+    """The evidence of the decision ``name`` where the replay ends. Raises UnknownDecision."""
     steps = [step for step in replay.steps if step.entry.name == name]
     if not steps:
         raise UnknownDecision(name, replay.names)
+    assert replay.quorum is not None, "a trace with steps has one"
+    view: SingleView[str] = single_view()
+    counted = (vote for step in steps for vote in votes(step, view))
     said = [(it.sender, it.message) for step in steps for it in step.sent]
-    return Scene(
+    return Evidence(
         replay.quorum,
         {
             me: _known(replay, lanes, name)
             for me, lanes in _lanes(steps).items()
             if me in replay.quorum.members
         },
-        tuple(vote for step in steps for vote in step.votes),
+        tuple(From(me, Accepted(vote.ballot, vote.value)) for me, vote in counted),
         tuple(From(me, message) for me, message in said if isinstance(message, Nack)),
         replay.headers[0].protocol == FIRST_VALUE_ONLY,
     )
@@ -80,8 +85,8 @@ def of_replay(replay: Replay, name: str = "") -> Scene[str]:
 
 def of_states(
     quorum: QuorumSystem, states: Iterable[server.Server[V]], up: Set[ServerId]
-) -> Scene[V]:
-    """The scene of a decision in servers that run, from the ``states`` of some of them.
+) -> Evidence[V]:
+    """The evidence of a decision in servers that run, from the ``states`` of some of them.
 
     ``up`` are all that run. Votes that only those have seen who count them are counted, too.
     """
@@ -93,11 +98,11 @@ def of_states(
         for voter in sorted(tally.voters)
     ]
     servers = {me: Known(it.acceptor, it.proposer, it.learner.choice) for me, it in known.items()}
-    return Scene(quorum, servers, tuple(votes), heard=frozenset(up))
+    return Evidence(quorum, servers, tuple(votes), heard=frozenset(up))
 
 
-def of_files(paths: Iterable[Path]) -> dict[str, Scene[str]]:
-    """The scenes of all decisions in the stores of servers that are down, by name.
+def of_files(paths: Iterable[Path]) -> dict[str, Evidence[str]]:
+    """The evidence of all decisions in the stores of servers that are down, by name.
 
     All of them are held in memory. Raises MembersDiffer, StoreError and OSError.
     """
@@ -108,7 +113,7 @@ def of_files(paths: Iterable[Path]) -> dict[str, Scene[str]]:
             raise MembersDiffer(identities[0], it)
     held = {me: _held(path) for me, (_, path) in stores.items()}
     return {
-        name: Scene(identities[0].quorum, {me: Known(it[name]) for me, it in held.items()})
+        name: Evidence(identities[0].quorum, {me: Known(it[name]) for me, it in held.items()})
         for name in sorted({name for it in held.values() for name in it.told})
     }
 
@@ -138,21 +143,20 @@ def _held(path: Path) -> _Held:
     return _Held(told, block)
 
 
-def _lanes(steps: Iterable[Step[str]]) -> dict[ServerId, set[ServerId]]:
+def _lanes(steps: Iterable[SingleStep[str]]) -> dict[ServerId, set[ServerId]]:
     """By id: the lanes of each server, of which the explorer has two."""
     lanes: dict[ServerId, set[ServerId]] = {}
     for step in steps:
-        if step.after is not None:
-            lanes.setdefault(step.after.proposer.me, set()).add(step.entry.server)
+        lanes.setdefault(step.me, set()).add(step.entry.server)
     return lanes
 
 
 def _known(replay: Replay, lanes: Iterable[ServerId], name: str) -> Known[str]:
-    """All that is known of one server, be it in several lanes."""
-    disks = (replay.disks.get((lane, name), {}) for lane in lanes)
-    memories = [it for disk in disks for it in disk.values() if isinstance(it, Acceptor)]
+    """All that is known of one server, which may have several lanes."""
+    disks = (replay.disks.get((lane, name), ()) for lane in lanes)
+    memories = [it for disk in disks for it in disk if isinstance(it, Acceptor)]
     states = [it for lane in lanes if (it := replay.states.get((lane, name))) is not None]
-    at_work = sorted(states, key=_is_at_work)
+    at_work = sorted(states, key=_is_in_progress)
     return Known(
         max(memories, key=lambda it: it.promised, default=Acceptor[str]()),
         at_work[-1].proposer if at_work else None,
@@ -160,5 +164,5 @@ def _known(replay: Replay, lanes: Iterable[ServerId], name: str) -> Known[str]:
     )
 
 
-def _is_at_work(state: server.Server[str]) -> bool:
+def _is_in_progress(state: server.Server[str]) -> bool:
     return isinstance(state.proposer.phase, Preparing | Accepting)

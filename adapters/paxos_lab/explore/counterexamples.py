@@ -15,11 +15,12 @@ from attrs import evolve, frozen
 
 from paxos import Accept, Chosen, From, Inquire, Message, Prepare, Propose, Query, Read, ServerId
 from paxos_adapters.memory import Delivery
-from paxos_lab.draw import Moment, describe
+from paxos_lab.draw import Moment
 from paxos_lab.explore.interleavings import Fate, Interleavings, Move, State
 from paxos_lab.explore.scopes import Scope
 from paxos_lab.explore.search import Violation
 from paxos_lab.machines.protocols import Event
+from paxos_lab.machines.single_view import describe
 from paxos_lab.rules import RULES
 
 

@@ -158,7 +158,7 @@ def late_accept_under_a_number_used_again(stage: Stage) -> None:
     stage.both_phases(S1, to=(S2, S3))
     stage.check("v2 is chosen, and S1 has said so", stage.knows(S1) == "v2")
 
-    stage.tell(S1, "what S1 sent before its crash arrives")
+    stage.tell(S1, "sent what follows before its crash")
     stage.arrive(S1, late, to=(S2, S3))
     stage.propose(S3, "v3", in_round=2)
     stage.both_phases(S3, to=(S2, S3))
@@ -197,7 +197,7 @@ def promise_raised(stage: Stage) -> None:
     """Accepting raises the promise.
 
     S2 has promised only 1.1 when it accepts 2.5. Accepting counts as a promise of 2.5, so the
-    old Accept 1.1 is refused there, and whoever looks at S2 still finds X.
+    old Accept 1.1 is refused there, and a proposer that looks at S2 still finds X.
     """
     answers = old_accept_after_newer_choice(stage)
     refusal = Nack(Ballot(1, S1), Ballot(2, S5))

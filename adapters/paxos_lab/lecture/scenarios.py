@@ -20,7 +20,7 @@ ALL = S1, S2, S3, S4, S5
 
 @scenario("1", "split-votes", protocol=FIRST_VALUE_ONLY)
 def split_votes(stage: Stage) -> None:
-    """Who keeps the first value can split for ever.
+    """Acceptors that keep their first value can split.
 
     An acceptor that never changes its mind seems safe. But three values can share five
     acceptors so that none has three, and then nothing can be chosen any more.
@@ -35,7 +35,8 @@ def split_votes(stage: Stage) -> None:
         for answer in stage.deliver(me, to=[other for other in ALL if other not in first])
     ]
     stage.check(
-        "whoever has accepted a value refuses the others", {type(it) for it in late} == {Nack}
+        "acceptors that hold a value refuse the others",
+        {type(it) for it in late} == {Nack},
     )
     stage.check("nothing is chosen, and nothing can be", stage.chosen == [])
 
@@ -282,7 +283,7 @@ def random_delay(stage: Stage) -> None:
     """
     block_each_other(stage, times=1)
     stage.deliver(S5, to=ALL)
-    stage.tell(S5, "S5 draws a long delay")
+    stage.tell(S5, "draws a long delay")
     stage.deliver(S1, to=(S1, S2, S3))
     stage.check("S1 finishes while S5 waits", stage.chosen == ["red"])
 
@@ -294,7 +295,7 @@ def random_delay(stage: Stage) -> None:
 
 @scenario("7", "leader")
 def leader(stage: Stage) -> None:
-    """Remedy 2: yield to a leader.
+    """Remedy 2: let a leader propose.
 
     If only one server proposes at a time, nobody is in its way. Here the highest server that
     is heard leads; S1 has heard S5 and waits. The rule is a hint: safety never rests on it.
@@ -342,7 +343,7 @@ def reader(stage: Stage) -> None:
     """A reader completes a value that may be chosen.
 
     S4 only wants to read, and finds red at S3 alone. It cannot tell whether the others had
-    accepted red, so it gets red chosen before it says so: whoever reads next finds the same.
+    accepted red, so it gets red chosen before it says so: the next reader finds the same.
     """
     stage.propose(S1, "red")
     stage.deliver(S1, to=(S1, S2, S3))

@@ -1,10 +1,10 @@
 """The stage: whole servers, and messages that wait until the schedule delivers them, by name.
 
 - Nothing happens by itself: no message arrives and no time passes unless the schedule says so.
-- What a server has broadcast last can be delivered, to anybody and as often as one likes; what an
-  earlier ``said`` gave can still arrive, late.
+- What a server has broadcast last can be delivered, to any server and any number of times; what
+  an earlier ``said`` gave can still arrive, late.
 - What a step saves is durable at once; a crash leaves that, and nothing else.
-- Whatever happens is in the history, and every acceptance among the votes, whoever hears of it.
+- All that happens is in the trace, and every acceptance among the votes, also if it is not heard.
 - A claim that does not hold ends the schedule with an error that names it.
 """
 
@@ -21,15 +21,12 @@ from paxos import (
     Ballot,
     Broadcast,
     Decision,
-    Done,
     From,
     HeartbeatTimer,
     Inquire,
     MaxRound,
     Message,
-    NothingChosen,
     NotYetChosen,
-    Prepare,
     Propose,
     RetryTimer,
     ServerId,
@@ -44,11 +41,12 @@ from paxos import (
 )
 from paxos.errors import assert_never
 from paxos_adapters.driving import Driver
-from paxos_adapters.memory import Delivery, ServerDown
+from paxos_adapters.memory import ServerDown
 from paxos_adapters.ports import Place
 from paxos_adapters.single import SingleDriver, SingleObserver, single
-from paxos_lab.draw import Moment
 from paxos_lab.machines.protocols import PAXOS, Event, Protocol, Server
+from paxos_lab.observers import Observers
+from paxos_lab.record import SingleTrace, Trace
 
 S1, S2, S3, S4, S5 = (ServerId(number) for number in range(1, 6))
 
@@ -62,7 +60,7 @@ class ClaimFailed(UsageError):
     def __init__(self, claim: str) -> None:
         super().__init__(
             f"it does not hold that {claim}: the protocol that was played does not do what the "
-            "lecture says of it. Look at the history for the first message that is wrong."
+            "lecture says of it. Look at the picture for the first message that is wrong."
         )
         self.claim = claim
 
@@ -72,7 +70,7 @@ class ImpossibleStep(UsageError):
 
     def __init__(self, me: ServerId, what: str) -> None:
         super().__init__(
-            f"server {me} {what}, so the schedule cannot go on. Look at the history for what it "
+            f"server {me} {what}, so the schedule cannot go on. Look at the picture for what it "
             "did instead."
         )
 
@@ -97,13 +95,14 @@ class Stage:
         self.protocol = protocol
         self.servers = tuple(ServerId(number) for number in range(1, servers + 1))
         self.quorum = majority(self.servers)
-        self.history: list[Delivery[Message[str]] | Moment] = []
+        self.trace: SingleTrace[str] = Trace()
         self.votes: list[From[Accepted[str]]] = []
         self.claims: list[str] = []
         self._machine = single(protocol.receive, protocol.name)
-        self._observer = observer
-        if observer is not None:
-            observer.set_time(0)
+        told = (self.trace,) if observer is None else (self.trace, observer)
+        self._observer: SingleObserver[str] = Observers(told)
+        self._observer.set_time(0)
+        self._steps = 0
         self._drivers = {me: self._start(me, ()) for me in self.servers}
         self._disks: dict[ServerId, tuple[server.Record[str], ...]] = {}
         self._said: dict[ServerId, Message[str]] = {}
@@ -112,12 +111,10 @@ class Stage:
 
     def propose(self, me: ServerId, value: str, *, in_round: int = 1) -> None:
         """``me`` proposes ``value``, and has seen the rounds below ``in_round``."""
-        self.tell(me, f"S{me} proposes {value}")
         self._begin(me, Propose(value), in_round)
 
     def inquire(self, me: ServerId, *, in_round: int = 1) -> None:
         """``me`` asks what is chosen, and has seen the rounds below ``in_round``."""
-        self.tell(me, f"S{me} asks what is chosen")
         self._begin(me, Inquire(), in_round)
 
     def deliver(self, me: ServerId, *, to: Sequence[ServerId]) -> tuple[Message[str], ...]:
@@ -134,15 +131,10 @@ class Stage:
 
     def arrive(self, sender: ServerId, message: Message[str], *, to: Sequence[ServerId]) -> Answers:
         """``message`` from ``sender`` reaches ``to``, in this order; what they answer waits."""
-        before = {choice.chosen for choice in self.choices}
         answers: list[From[Message[str]]] = []
         for receiver in to:
             self.state(receiver)
-            self.history.append(Delivery(0.0, sender, receiver, message))
             answers.extend(self._step(receiver, From(sender, message)))
-        for choice in self.choices:
-            if choice.chosen not in before:
-                self.tell(to[-1], f"{choice.chosen.value} is chosen under {choice.chosen.ballot}")
         return tuple(answers)
 
     def wake(self, me: ServerId) -> None:
@@ -151,18 +143,12 @@ class Stage:
             raise ImpossibleStep(me, "waits for no wake-up")
         before = self._said.pop(me)
         self._step(me, self._wakes[me])
-        now = self._said.setdefault(me, before)
-        if now is before:
-            self.tell(me, f"S{me} wakes up and yields")
-        elif type(now) is Prepare and now != before:
-            self.tell(me, f"S{me} wakes up and starts over under {now.ballot}")
-        else:
-            self.tell(me, f"S{me} wakes up and asks again")
+        self._said.setdefault(me, before)
 
     def beat(self, me: ServerId, *, to: Sequence[ServerId]) -> None:
         """It is time for the next heartbeat of ``me``, and it reaches ``to``."""
         if me not in self._beats:
-            raise ImpossibleStep(me, "has no proposal under way")
+            raise ImpossibleStep(me, "has no proposal in progress")
         request = self._said.pop(me)
         self._step(me, self._beats[me])
         self.arrive(me, self.said(me), to=to)
@@ -174,7 +160,6 @@ class Stage:
         del self._drivers[me]
         for waiting in self._said, self._wakes, self._beats:
             waiting.pop(me, None)
-        self.tell(me, f"S{me} crashes")
 
     def restart(self, me: ServerId, *, round_lost: bool = False) -> None:
         """``me`` starts from what it has saved; with ``round_lost``, from all but its MaxRound."""
@@ -182,11 +167,12 @@ class Stage:
         if round_lost:
             disk = tuple(it for it in disk if type(it) is not MaxRound)
         self._drivers[me] = self._start(me, disk)
-        self.tell(me, f"S{me} is back, its round forgotten" if round_lost else f"S{me} is back")
+        if round_lost:
+            self.tell(me, "has lost its round")
 
     def tell(self, me: ServerId, what: str) -> None:
         """Something happens at ``me``, with no message to show for it."""
-        self.history.append(Moment(me, what))
+        self.trace.note(Place(me), what)
 
     def check(self, claim: str, holds: bool) -> None:
         """Note what the run has shown. Raises ClaimFailed if it does not hold."""
@@ -226,7 +212,7 @@ class Stage:
 
     @property
     def choices(self) -> tuple[Decision[str], ...]:
-        """Every proposal that a majority has accepted, whoever knows it, in the order of ballots.
+        """Every proposal that a majority has accepted, known or not, in the order of ballots.
 
         Each value has its own votes: a broken protocol can have two chosen under one ballot.
         """
@@ -259,8 +245,8 @@ class Stage:
 
     def _step(self, me: ServerId, event: Event) -> Answers:
         driver = self._driver(me)
-        if self._observer is not None:
-            self._observer.set_time(len(self.history))
+        self._steps += 1
+        self._observer.set_time(self._steps)
         answers = (self._carry_out(me, effect) for effect in driver.step(event))
         return tuple(answer for answer in answers if answer is not None)
 
@@ -277,20 +263,9 @@ class Stage:
             elif type(effect.timer) is RetryTimer:
                 self._wakes[me] = effect.timer
         elif type(effect) is Tell:
-            self._report(me, effect.report)
+            if type(effect.report) is not NotYetChosen:
+                self._wakes.pop(me, None)
+                self._beats.pop(me, None)
         else:
             assert_never(effect)
         return None
-
-    def _report(self, me: ServerId, report: server.Report[str]) -> None:
-        if type(report) is Done:
-            self._finish(me, f"{report.value} is chosen")
-        elif type(report) is NothingChosen:
-            self._finish(me, f"nothing is chosen below {report.ballot}")
-        elif type(report) is not NotYetChosen:
-            assert_never(report)
-
-    def _finish(self, me: ServerId, what: str) -> None:
-        self._wakes.pop(me, None)
-        self._beats.pop(me, None)
-        self.tell(me, f"S{me} knows that {what}")

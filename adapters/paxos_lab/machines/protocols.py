@@ -3,7 +3,7 @@
 Each is a function of the shape of ``server.receive``, so that whatever drives the one drives the
 others. The lecture's three have no refusals that count and no order, and each fails in its way:
 
-- first-value-only: an acceptor keeps the first value that it sees. Votes split, for ever.
+- first-value-only: an acceptor keeps the first value that it sees. Votes split, and stay so.
 - accept-everything: an acceptor takes whatever comes. Two values are chosen.
 - look-first: a proposer looks before it writes, and nothing cuts off an older one. Two again.
 

@@ -3,10 +3,11 @@
     with Recorder(path, codec=TEXT, runtime="memory") as recorder:
         cluster = Cluster[str](5, observer=recorder)
     replay(path)                     the same states, or the first step that differs
+    timeline(trace, view)            one decision of a run or a replay, ready to be drawn
 
 Arrows point one way:
-errors <- coding, core <- entries <- recorder <- reading;
-post <- playing <- replaying <- examples, story.
+errors, fingerprint <- entries <- recorder <- reading;
+entries, in_flight <- trace <- replayer <- replay; trace <- timeline.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from paxos_lab.record.entries import (
     Given,
     Header,
     Known,
+    Noted,
     Took,
 )
 from paxos_lab.record.errors import OtherFormat, RecordingCorrupted, RecordingError
@@ -29,8 +31,16 @@ from paxos_lab.record.in_flight import Arrival, Sent
 from paxos_lab.record.reading import discard
 from paxos_lab.record.recorder import MAX_BYTES, Recorder
 from paxos_lab.record.replay import Difference, Replay, replay
-from paxos_lab.record.replayer import Key, Step
-from paxos_lab.record.timeline import Arrow, Decided, Kind, Look, Moment, Story, story
+from paxos_lab.record.timeline import (
+    Arrow,
+    Decided,
+    Kind,
+    Moment,
+    Timeline,
+    single_timeline,
+    timeline,
+)
+from paxos_lab.record.trace import Key, SingleStep, SingleTrace, Step, Trace
 
 __all__ = [
     "MAX_BYTES",
@@ -49,19 +59,23 @@ __all__ = [
     "Key",
     "Kind",
     "Known",
-    "Look",
     "Moment",
+    "Noted",
     "OtherFormat",
     "Recorder",
     "RecordingCorrupted",
     "RecordingError",
     "Replay",
     "Sent",
+    "SingleStep",
+    "SingleTrace",
     "Step",
-    "Story",
+    "Timeline",
     "Took",
+    "Trace",
     "discard",
     "fingerprint",
     "replay",
-    "story",
+    "single_timeline",
+    "timeline",
 ]

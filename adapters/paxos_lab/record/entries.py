@@ -1,6 +1,6 @@
 """The format: a line of JSON for each thing that happened, under a header that says what was run.
 
-- A header begins a file, and again each start of whoever recorded. ``part`` counts the files that
+- A header begins a file, and again each start of a recorder. ``part`` counts the files that
   it has filled.
 - Every other line is an entry: when, which server, which decision, and what happened to it.
 - Each line ends in a checksum over itself and all lines before it, up to the header: what is
@@ -13,15 +13,18 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Generic, TypeAlias, cast, final
+from typing import Generic, TypeAlias, TypeVar, cast, final
 from zlib import crc32
 
-from attrs import frozen
+from attrs import Factory, frozen
 
 from paxos import QuorumSystem, ServerId, server
 from paxos.ballot import V
 from paxos_adapters.coding import Coder, Json
+from paxos_adapters.machine import R, S
 from paxos_lab.record.errors import RecordingError
+
+E = TypeVar("E")
 
 FORMAT = 3
 SUM = re.compile(rb',"sum":"([0-9a-f]{8})"\}')
@@ -50,27 +53,34 @@ class Header:
     facts: dict[str, str]
     lanes: dict[str, str]
 
+    @property
+    def text(self) -> str:
+        """The same in one line."""
+        facts = "".join(f", {name} {value}" for name, value in self.facts.items())
+        made = f" with version {self.version}" if self.version else ""
+        return f"Recorded by {self.runtime}{made}: {self.protocol}{facts}."
+
 
 @final
 @frozen
-class Began(Generic[V]):
+class Began(Generic[R]):
     """A server starts from ``records``, under the id ``me``."""
 
     me: ServerId
-    records: tuple[server.Record[V], ...]
+    records: tuple[R, ...]
 
 
 @final
 @frozen
-class Took(Generic[V]):
+class Took(Generic[E]):
     """It takes ``event``; ``digests`` are those of what has changed.
 
     ``waits``: what it says then waits for a save. ``raised``: it takes nothing, but finds the
     protocol broken, by an error of that name.
     """
 
-    event: server.Event[V]
-    digests: Digests
+    event: E
+    digests: Digests = Factory(dict[str, str])
     waits: bool = False
     raised: str | None = None
 
@@ -85,18 +95,18 @@ class Freed:
 
 @final
 @frozen
-class Given(Generic[V]):
+class Given(Generic[S]):
     """It is in ``state``, by no event: a schedule says so."""
 
-    state: server.Server[V]
+    state: S
 
 
 @final
 @frozen
-class Known(Generic[V]):
+class Known(Generic[S]):
     """At the beginning of a file it is in ``state``, and ``waiting`` steps wait for a save."""
 
-    state: server.Server[V]
+    state: S
     waiting: int
 
 
@@ -109,11 +119,19 @@ class Ended:
     durable: int = 0
 
 
-What: TypeAlias = Began[V] | Took[V] | Freed | Given[V] | Known[V] | Ended
+@final
+@frozen
+class Noted:
+    """Something happened by no event: a schedule says so, for those who look at the run."""
+
+    text: str
+
+
+What: TypeAlias = Began[R] | Took[E] | Freed | Given[S] | Known[S] | Ended | Noted
 
 
 @frozen
-class Entry(Generic[V]):
+class Entry(Generic[S, E, R]):
     """What happened to ``server``, in the decision ``name``, at ``at_s``.
 
     Seconds since 1970, or those of a virtual clock; ticks or steps where there are no seconds.
@@ -122,12 +140,16 @@ class Entry(Generic[V]):
     at_s: float
     server: ServerId
     name: str
-    what: What[V]
+    what: What[R, E, S]
+
+
+SingleEntry: TypeAlias = Entry[server.Server[V], server.Event[V], server.Record[V]]
+"""What happened to a server of one decision."""
 
 
 @frozen
 class Closed:
-    """Whoever recorded has ended in good order."""
+    """The recorder has ended in good order."""
 
     at_s: float
 
@@ -155,7 +177,7 @@ def opened(line: bytes, before: int) -> tuple[Body, int]:
     try:
         found: object = json.loads(body + b"}")
     except (ValueError, RecursionError) as error:
-        raise RecordingError(f"it is no JSON ({error})") from error
+        raise RecordingError(f"it is not JSON ({error})") from error
     return cast("Body", found), sum_
 
 
@@ -218,7 +240,7 @@ def ended(why: str, durable: int) -> Body:
     return {"ended": why, "durable": durable} if durable else {"ended": why}
 
 
-def entry_of(body: Body, coder: Coder[V]) -> Entry[V] | Closed:
+def entry_of(body: Body, coder: Coder[V]) -> SingleEntry[V] | Closed:
     """Back to an entry. Raises RecordingError."""
     at_s = body.get("at_s")
     if not isinstance(at_s, int | float) or isinstance(at_s, bool):
@@ -229,7 +251,9 @@ def entry_of(body: Body, coder: Coder[V]) -> Entry[V] | Closed:
     return Entry(float(at_s), ServerId(me), _text(body, "name"), _what(body, me, coder))
 
 
-def _what(body: Body, me: int, coder: Coder[V]) -> What[V]:
+def _what(
+    body: Body, me: int, coder: Coder[V]
+) -> What[server.Record[V], server.Event[V], server.Server[V]]:
     if "took" in body:
         return _took(body, coder)
     if "freed" in body:
@@ -246,7 +270,7 @@ def _what(body: Body, me: int, coder: Coder[V]) -> What[V]:
     raise RecordingError(f"it says nothing that is known here, but {sorted(body)}")
 
 
-def _took(body: Body, coder: Coder[V]) -> Took[V]:
+def _took(body: Body, coder: Coder[V]) -> Took[server.Event[V]]:
     digests = _texts(body, "now") if "now" in body else {}
     raised = _text(body, "raised") if "raised" in body else None
     return Took(coder.event(body["took"]), digests, body.get("waits") is True, raised)
@@ -255,26 +279,26 @@ def _took(body: Body, coder: Coder[V]) -> Took[V]:
 def _text(body: Body, key: str) -> str:
     found = body.get(key)
     if not isinstance(found, str):
-        raise RecordingError(f"{key!r} is {found!r}, and no text")
+        raise RecordingError(f"{key!r} is {found!r}, not text")
     return found
 
 
 def _texts(body: Body, key: str) -> dict[str, str]:
     found = body.get(key)
     if not isinstance(found, dict):
-        raise RecordingError(f"{key!r} is {found!r}, and no texts by name")
+        raise RecordingError(f"{key!r} is {found!r}, not texts by name")
     return {name: _text(found, name) for name in found}
 
 
 def _count(body: Body, key: str) -> int:
     found = body.get(key)
     if not isinstance(found, int) or isinstance(found, bool) or found < 0:
-        raise RecordingError(f"{key!r} is {found!r}, and no number from 0")
+        raise RecordingError(f"{key!r} is {found!r}, not a number from 0")
     return found
 
 
 def _list(body: Body, key: str) -> list[Json]:
     found = body.get(key)
     if not isinstance(found, list):
-        raise RecordingError(f"{key!r} is {found!r}, and no list")
+        raise RecordingError(f"{key!r} is {found!r}, not a list")
     return found

@@ -8,7 +8,7 @@ from paxos_adapters.coding import CodingError
 
 
 class RecordingError(CodingError):
-    """A file that is no recording, or a recording of something else."""
+    """A file that is not a recording, or a recording of something else."""
 
 
 class RecordingCorrupted(RecordingError):

@@ -32,7 +32,7 @@ from paxos_lab.record.errors import RecordingError
 from paxos_lab.record.reading import discard
 from paxos_lab.record.recorder import Recorder
 from paxos_lab.record.replay import Replay, replay
-from paxos_lab.record.replayer import Step
+from paxos_lab.record.trace import SingleStep
 
 RUNTIME = "exploration"
 COUNTS = "acceptors", "proposers", "readers", "inquirers", "reads", "ballots", "crashes"
@@ -124,7 +124,7 @@ def _acts(found: Replay) -> Iterator[Act]:
             yield Act(process, None, Fate.CRASHES)
 
 
-def _is_end(steps: Sequence[Step[str]], place: int) -> bool:
+def _is_end(steps: Sequence[SingleStep[str]], place: int) -> bool:
     return place < len(steps) and isinstance(steps[place].entry.what, Ended)
 
 

@@ -1,28 +1,27 @@
-"""Messages on their way, in a replay: each arrival is matched with the sending that caused it.
+"""Messages in flight: each arrival is matched with the sending that caused it.
 
-- An arrival is the first such message that is still on its way: equal ones are not told apart.
+- An arrival is the first such message that is still in flight: equal ones are not told apart.
 - If all such messages have arrived, it is a repetition of the last one.
-- If nobody was seen to send one, it was sent before the recording began, or by somebody else.
+- If no server was seen to send one, it was sent before the trace began, or by a server outside it.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from typing import Generic, TypeAlias
 
 from attrs import define, field, frozen
 
-from paxos import From, Message, ServerId
-from paxos.ballot import V
-from paxos_adapters.coding import Coder, dumped
+from paxos import From, ServerId
+from paxos_adapters.machine import M
 
-Way: TypeAlias = tuple[ServerId, ServerId, str, bytes]
-"""Who says what to whom, and about which decision."""
+Route: TypeAlias = tuple[ServerId, ServerId, str, Hashable]
+"""Sender, receiver, the name of the decision, and the message."""
 
 
 @frozen
-class Sent(Generic[V]):
+class Sent(Generic[M]):
     """A message that left in the step ``step``, the ``number``-th of all.
 
     ``lane`` is what its sender is called, ``sender`` the id under which it speaks.
@@ -35,57 +34,57 @@ class Sent(Generic[V]):
     sender: ServerId
     receiver: ServerId
     name: str
-    message: Message[V]
+    message: M
 
 
 @frozen
-class Arrival(Generic[V]):
-    """Which message it was that arrived: None if nobody was seen to send it."""
+class Arrival(Generic[M]):
+    """A message that arrived, and when it was sent: None if no server was seen to send it."""
 
-    sent: Sent[V] | None
+    received: From[M]
+    sent: Sent[M] | None
     is_repeated: bool = False
 
 
 @define
-class _Mail(Generic[V]):
-    """All that was said in one way: what is on its way still, and the last that has arrived."""
+class _Channel(Generic[M]):
+    """All that was sent on one route: what is in flight, and the last that has arrived."""
 
-    flying: deque[Sent[V]] = field(factory=deque[Sent[V]])
-    last: Sent[V] | None = None
+    flying: deque[Sent[M]] = field(factory=deque[Sent[M]])
+    last: Sent[M] | None = None
 
 
-class Post(Generic[V]):
+class InFlight(Generic[M]):
     """What was sent so far."""
 
-    def __init__(self, coder: Coder[V]) -> None:
-        self._coder = coder
-        self._mail: dict[Way, _Mail[V]] = {}
+    def __init__(self) -> None:
+        self._channels: dict[Route, _Channel[M]] = {}
 
-    @property
-    def on_the_way(self) -> list[Sent[V]]:
-        """What has not arrived, in the order in which it was sent: it is lost, or late."""
-        flying = (sent for mail in self._mail.values() for sent in mail.flying)
-        return sorted(flying, key=lambda it: it.number)
-
-    def send(self, sent: Iterable[Sent[V]]) -> None:
+    def send(self, sent: Iterable[Sent[M]]) -> None:
         """These have left."""
         for it in sent:
-            way = self._way(it.sender, it.receiver, it.name, it.message)
-            self._mail.setdefault(way, _Mail()).flying.append(it)
+            route = _route(it.sender, it.receiver, it.name, it.message)
+            self._channels.setdefault(route, _Channel()).flying.append(it)
 
-    def can_arrive(self, me: ServerId, name: str, heard: From[Message[V]]) -> bool:
-        """Whether anybody was seen to send this."""
-        return self._way(heard.sender, me, name, heard.message) in self._mail
+    def can_arrive(self, me: ServerId, name: str, received: From[M]) -> bool:
+        """Whether a server was seen to send this."""
+        return _route(received.sender, me, name, received.message) in self._channels
 
-    def arrive(self, me: ServerId, name: str, heard: From[Message[V]]) -> Arrival[V]:
+    def arrive(self, me: ServerId, name: str, received: From[M]) -> Arrival[M]:
         """It has arrived at ``me``."""
-        mail = self._mail.get(self._way(heard.sender, me, name, heard.message))
-        if mail is None:
-            return Arrival(None)
-        if not mail.flying:
-            return Arrival(mail.last, is_repeated=True)
-        mail.last = mail.flying.popleft()
-        return Arrival(mail.last)
+        channel = self._channels.get(_route(received.sender, me, name, received.message))
+        if channel is None:
+            return Arrival(received, None)
+        if not channel.flying:
+            return Arrival(received, channel.last, is_repeated=True)
+        channel.last = channel.flying.popleft()
+        return Arrival(received, channel.last)
 
-    def _way(self, sender: ServerId, receiver: ServerId, name: str, message: Message[V]) -> Way:
-        return sender, receiver, name, dumped(self._coder.encode(message))
+
+def _route(sender: ServerId, receiver: ServerId, name: str, message: object) -> Route:
+    """Messages of values that cannot be hashed are told apart by how Python writes them."""
+    try:
+        hash(message)
+    except TypeError:
+        return sender, receiver, name, repr(message)
+    return sender, receiver, name, message

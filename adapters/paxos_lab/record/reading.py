@@ -1,7 +1,7 @@
 """Reading: from files to entries, in order, with what is torn told apart from what is damaged.
 
 - A last line without an end is one that was being written: a clean end, and said.
-- So is a line that does not fit right before a header: somebody started again after a kill.
+- So is a line that does not fit right before a header: a recorder started again after a kill.
 - Any other line that does not fit is an error that names it.
 """
 
@@ -19,13 +19,13 @@ from paxos.ballot import V
 from paxos_adapters.coding import Coder, CodingError
 from paxos_adapters.outputs import RECORDING, RECORDING_HEAD, OutputRefused, check, remove
 from paxos_lab.record import entries
-from paxos_lab.record.entries import FORMAT, Closed, Entry, Header
+from paxos_lab.record.entries import FORMAT, Closed, Header, SingleEntry
 from paxos_lab.record.errors import OtherFormat, RecordingCorrupted, RecordingError
 from paxos_lab.record.recorder import older
 
 HEADER = RECORDING_HEAD
 MAX_LINE_BYTES = 16 * 2**20
-"""A longer line is none that was recorded."""
+"""A longer line was not recorded."""
 
 
 @frozen
@@ -33,7 +33,7 @@ class Torn:
     """A line was being written when its writer ended."""
 
 
-Item: TypeAlias = Header | Entry[V] | Closed | Torn
+Item: TypeAlias = Header | SingleEntry[V] | Closed | Torn
 
 
 @frozen
@@ -114,6 +114,6 @@ def _check_header(path: Path, line: bytes) -> None:
         raise OtherFormat(path, int(found[1]), FORMAT)
     if not line.startswith(HEADER):
         raise RecordingError(
-            f"{path} is no recording that this version can read: it does not begin with a header. "
-            "Make one with --record."
+            f"{path} is not a recording that this version can read: it does not begin with a "
+            "header. Make one with --record."
         )

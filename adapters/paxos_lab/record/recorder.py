@@ -1,13 +1,13 @@
 """The recorder: an observer that writes down what it is told, in a file of bounded size.
 
-- Each line is with the system before what it tells of has left the server. Whoever is killed has
-  recorded all that anybody can have heard.
+- Each line is with the system before what it tells of has left the server. A server that is
+  killed has recorded all that others can have received from it.
 - When FILE is full it becomes FILE.1, and a new FILE begins. In it each server is told with its
   whole state before anything else about it, so that a file can be replayed by itself.
 - A file that is there is appended to.
-- To record never harms: whatever goes wrong ends the recording, is logged once, and nothing else.
+- A failure never affects the server: the recording stops, and one line is logged.
 
-Not thread-safe: it belongs to whoever steps the servers.
+Not thread-safe: it belongs to the thread that steps the servers.
 """
 
 from __future__ import annotations
@@ -325,7 +325,7 @@ class Recorder(Generic[V]):
             raise OSError(f"only {written} of {len(line)} bytes were written to {self.path}")
 
     def _give_up(self, error: Exception) -> None:
-        """From here on nothing is recorded; who runs the servers goes on."""
+        """From here on nothing is recorded; the servers go on."""
         self.failure = error
         self._let_go()
         _logger.error("%s is not recorded any further: %s", self.path, error)

@@ -1,51 +1,34 @@
-"""A story: one decision of a replay, ready to be drawn.
+"""A timeline: one decision of a trace, ready to be drawn.
 
 - Time runs in steps, from 1; each step is a moment in the lane of one server, with what it holds
   and knows from there on.
 - A message is an arrow from the step in which it left to the step in which it arrived, or to none:
-  lost, or late. What arrived twice has an arrow for each time. What nobody was seen to send comes
-  from outside.
-- A value is chosen in the step in which the last vote of a quorum became durable, whoever knows.
+  lost, or late. What arrived twice has an arrow for each time. What no server was seen to send
+  comes from outside.
+- A value is chosen in the step in which the last vote of a quorum became durable, also if no server
+  knows it.
+- Of the machine it knows only the view. With several slots, a timeline is of one of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from enum import Enum
-from typing import TypeAlias
 
-from attrs import frozen
+from attrs import evolve, frozen
 
-from paxos import (
-    Accept,
-    Ballot,
-    Chosen,
-    Done,
-    From,
-    HeartbeatTimer,
-    Inquire,
-    Message,
-    NothingChosen,
-    NotYetChosen,
-    Prepare,
-    Proposal,
-    Propose,
-    QueryTimer,
-    Read,
-    RetryTimer,
-    ServerId,
-    server,
-)
+from paxos import Chosen, From, Proposal, ServerId
+from paxos.ballot import V
 from paxos.errors import assert_never
 from paxos.invariants import Decision
-from paxos.proposer import Accepting, Preparing
-from paxos_lab.draw import describe
-from paxos_lab.record.entries import Began, Ended, Freed, Given, Known, Took
+from paxos_adapters.machine import M, P, Q, R, S, T
+from paxos_lab.machines.single_view import SingleView, single_view
+from paxos_lab.machines.view import WAKES_UP, Look, View, Words
+from paxos_lab.record.entries import Began, Ended, Freed, Given, Known, Noted, Took
 from paxos_lab.record.errors import RecordingError
-from paxos_lab.record.replay import Replay
-from paxos_lab.record.replayer import Step
+from paxos_lab.record.trace import SingleTrace, Step, Trace
 
-Votes: TypeAlias = dict[tuple[Ballot, str], set[ServerId]]
+NOTHING = Look()
 
 
 class Kind(Enum):
@@ -53,44 +36,38 @@ class Kind(Enum):
 
     STARTS = "starts"
     IS_KNOWN = "is there"
-    PROPOSES = "proposes"
-    INQUIRES = "inquires"
-    READS = "reads"
-    HEARS = "hears"
-    WAKES = "is woken"
+    IS_ASKED = "is asked by its program"
+    RECEIVES = "receives"
+    WAKES = "wakes up"
+    TICKS = "is woken"
     FINDS_FAULT = "finds the protocol broken"
     HAS_SAVED = "has saved"
+    IS_NOTED = "is noted"
     ENDS = "ends"
 
 
 @frozen
-class Look:
-    """What a server holds and knows: of its acceptor, its proposer and its learner.
-
-    ``asks`` is the ballot of the proposal under way, ``for_`` what it asks to accept, if it does.
-    """
-
-    promised: Ballot
-    accepted: Proposal[str] | None
-    asks: Ballot | None
-    for_: str | None
-    knows: str | None
-
-
-@frozen
 class Moment:
-    """Step ``step``: what happens in ``lane``, in words, and how the server looks after it.
+    """Step ``step``: what the server in ``lane`` does, in words, and how it looks after it.
 
-    ``look`` is None where the server is not there. ``changes``: it looks otherwise than before.
+    ``look`` is None where the server is not there, and ``disk`` is then what it holds.
+    ``changes``: it looks otherwise than before. ``reports`` are what it tells its program.
     """
 
     step: int
     at_s: float
     lane: ServerId
     kind: Kind
-    text: str
+    does: str
     look: Look | None
     changes: bool
+    reports: tuple[str, ...] = ()
+    disk: Look = NOTHING
+
+    @property
+    def text(self) -> str:
+        """All of it in words."""
+        return ", ".join([self.does, *self.reports])
 
 
 @frozen
@@ -101,7 +78,8 @@ class Arrow:
     it is lost or late. ``is_repeated``: it has arrived before.
     """
 
-    message: Message[str]
+    message: object
+    words: Words
     sender: ServerId
     receiver: ServerId
     left: int | None
@@ -111,7 +89,7 @@ class Arrow:
     @property
     def text(self) -> str:
         """The message in a few words."""
-        return describe(self.message)
+        return self.words.text
 
 
 @frozen
@@ -123,7 +101,7 @@ class Decided:
 
 
 @frozen
-class Story:
+class Timeline:
     """Lanes by their names, in order; and what happens in them, between them, and by all of them.
 
     ``arrows`` are in the order in which they leave. The first of ``decided`` is the choice; another
@@ -136,145 +114,188 @@ class Story:
     arrows: tuple[Arrow, ...]
     decided: tuple[Decided, ...]
 
+    @property
+    def last(self) -> dict[ServerId, Moment]:
+        """The last moment of each server: how it looks in the end."""
+        return {it.lane: it for it in sorted(self.moments, key=lambda it: it.step)}
 
-def story(replay: Replay, name: str = "") -> Story:
-    """The story of the decision ``name``. Raises RecordingError if there is nothing about it."""
-    steps = [step for step in replay.steps if step.entry.name == name]
+    @property
+    def delivered(self) -> Timeline:
+        """The same without what never arrived."""
+        return evolve(self, arrows=tuple(it for it in self.arrows if it.arrived is not None))
+
+
+def timeline(
+    trace: Trace[S, Q, M, T, R, P],
+    view: View[S, Q, M, T, R, P],
+    name: str = "",
+    slot: int = 0,
+) -> Timeline:
+    """What happened to one slot of ``name``. Raises RecordingError if there is nothing about it."""
+    steps = [step for step in trace.steps if step.entry.name == name]
     if not steps:
         raise RecordingError(f"the recording says nothing about a decision {name!r}.")
-    return Story(
+    moments = (_moment(step, view, slot) for step in steps)
+    return Timeline(
         name,
-        replay.lanes,
-        tuple(map(_moment, steps)),
-        tuple(_arrows(steps, replay)),
-        tuple(_decided(steps, replay)),
+        trace.lanes,
+        tuple(it for it in moments if it is not None),
+        tuple(_arrows(steps, trace, view, slot)),
+        tuple(_decided(steps, trace, view, slot)),
     )
+
+
+def single_timeline(trace: SingleTrace[V], name: str = "") -> Timeline:
+    """What happened to the decision ``name``, of servers of one decision. Raises as timeline."""
+    view: SingleView[V] = single_view()
+    return timeline(trace, view, name)
 
 
 # --- moments ------------------------------------------------------------------------------------
 
 
-def _moment(step: Step[str]) -> Moment:
-    kind, text = _told(step)
-    look, before = _look(step.after), _look(step.before)
-    entry = step.entry
-    return Moment(step.number, entry.at_s, entry.server, kind, text, look, look != before)
+def _moment(step: Step[S, Q, M, T, R, P], view: View[S, Q, M, T, R, P], slot: int) -> Moment | None:
+    """None for what is about another slot."""
+    look, before = (
+        None if state is None else view.look(state, slot) for state in (step.after, step.before)
+    )
+    if look == before and not _is_about(step, view, slot):
+        return None
+    kind, text = _told(step, view, before, look)
+    reports = tuple(view.told(it) for it in step.reports if view.slot(it) in (None, slot))
+    at_s, lane = step.entry.at_s, step.entry.server
+    disk = view.disk(step.disk, slot)
+    return Moment(step.number, at_s, lane, kind, text, look, look != before, reports, disk)
 
 
-def _told(step: Step[str]) -> tuple[Kind, str]:
+def _is_about(step: Step[S, Q, M, T, R, P], view: View[S, Q, M, T, R, P], slot: int) -> bool:
+    what = step.entry.what
+    if type(what) is Freed:
+        said = [view.slot(it.message) for it in step.sent] + [view.slot(it) for it in step.reports]
+        return not said or slot in said or None in said
+    if type(what) is not Took:
+        return True
+    if step.arrival is not None:
+        return view.slot(step.arrival.received.message) in (None, slot)
+    return isinstance(what.event, From) or view.slot(what.event) in (None, slot)
+
+
+def _told(
+    step: Step[S, Q, M, T, R, P],
+    view: View[S, Q, M, T, R, P],
+    before: Look | None,
+    look: Look | None,
+) -> tuple[Kind, str]:
     what = step.entry.what
     if type(what) is Took:
-        return _taken(step, what)
+        if what.raised is not None:
+            return Kind.FINDS_FAULT, f"finds the protocol broken: {what.raised}"
+        if step.arrival is not None:
+            return Kind.RECEIVES, f"receives {view.say(step.arrival.received.message).text}"
+        text = "" if isinstance(what.event, From) else view.own(what.event)
+        if text == WAKES_UP and step.before != step.after:
+            return Kind.WAKES, f"{text} and {_goes_on(step, before, look)}"
+        return (Kind.IS_ASKED, text) if text not in (WAKES_UP, "") else (Kind.TICKS, "is woken")
     if type(what) is Freed:
-        return Kind.HAS_SAVED, _reported(step, "has saved")
+        return Kind.HAS_SAVED, "has saved"
     if type(what) is Began:
         return Kind.STARTS, "starts again" if what.records else "starts"
     if type(what) is Ended:
         return Kind.ENDS, what.why
+    if type(what) is Noted:
+        return Kind.IS_NOTED, what.text
     if type(what) is Known or type(what) is Given:
         return Kind.IS_KNOWN, "is there already"
     assert_never(what)
 
 
-def _taken(step: Step[str], what: Took[str]) -> tuple[Kind, str]:
-    event = what.event
-    if what.raised is not None:
-        return Kind.FINDS_FAULT, f"finds the protocol broken: {what.raised}"
-    if type(event) is Propose:
-        return Kind.PROPOSES, _reported(step, f"proposes {event.value}")
-    if type(event) is Inquire:
-        return Kind.INQUIRES, _reported(step, "asks what is chosen")
-    if type(event) is Read:
-        return Kind.READS, _reported(step, "reads what is chosen")
-    if type(event) is From:
-        return Kind.HEARS, _reported(step, f"hears {describe(event.message)}")
-    if type(event) is RetryTimer or type(event) is QueryTimer or type(event) is HeartbeatTimer:
-        return Kind.WAKES, _reported(step, "is woken")
-    assert_never(event)
-
-
-def _reported(step: Step[str], text: str) -> str:
-    """``text``, and what the server tells its program in that step."""
-    told = [text]
-    for report in step.reports:
-        if type(report) is Done:
-            told.append(f"knows that {report.value} is chosen")
-        elif type(report) is NothingChosen:
-            told.append(f"knows that nothing is chosen below {report.ballot}")
-        elif type(report) is NotYetChosen:
-            told.append("knows that nothing was chosen when it began to read")
-        else:
-            assert_never(report)
-    return ", ".join(told)
-
-
-def _look(state: server.Server[str] | None) -> Look | None:
-    if state is None:
-        return None
-    phase, choice = state.proposer.phase, state.learner.choice
-    return Look(
-        state.acceptor.promised,
-        state.acceptor.accepted,
-        phase.ballot if isinstance(phase, Preparing | Accepting) else None,
-        phase.value if isinstance(phase, Accepting) else None,
-        None if choice is None else choice.chosen.value,
-    )
+def _goes_on(step: Step[S, Q, M, T, R, P], before: Look | None, look: Look | None) -> str:
+    """What the timer of a proposal has led to."""
+    if look is not None and before is not None and look.asks != before.asks:
+        return f"starts over under {look.asks}"
+    return "asks again" if step.sent else "waits for the leader"
 
 
 # --- arrows -------------------------------------------------------------------------------------
 
 
-def _arrows(steps: Iterable[Step[str]], replay: Replay) -> list[Arrow]:
-    steps = tuple(steps)
+def _arrows(
+    steps: Sequence[Step[S, Q, M, T, R, P]],
+    trace: Trace[S, Q, M, T, R, P],
+    view: View[S, Q, M, T, R, P],
+    slot: int,
+) -> list[Arrow]:
     lanes = _lanes(steps)
-    arrows = [*_arrived(steps, lanes)]
-    for it in replay.on_the_way:
-        if it.name == steps[0].entry.name:
-            to = _lane(lanes, it.receiver, it.message)
-            arrows.append(Arrow(it.message, it.lane, to, it.step, None))
+    arrows = list(_arrived(steps, lanes, view, slot))
+    for it in trace.undelivered:
+        if it.name == steps[0].entry.name and view.slot(it.message) in (None, slot):
+            words = view.say(it.message)
+            to = _lane(lanes, it.receiver, words)
+            arrows.append(Arrow(it.message, words, it.lane, to, it.step, None))
     return sorted(arrows, key=lambda it: (it.left or it.arrived or 0, it.receiver))
 
 
-def _arrived(steps: Iterable[Step[str]], lanes: dict[ServerId, list[ServerId]]) -> Iterator[Arrow]:
+def _arrived(
+    steps: Iterable[Step[S, Q, M, T, R, P]],
+    lanes: dict[ServerId, list[ServerId]],
+    view: View[S, Q, M, T, R, P],
+    slot: int,
+) -> Iterator[Arrow]:
     for step in steps:
-        what, arrival, me = step.entry.what, step.arrival, step.entry.server
-        if type(what) is not Took or type(what.event) is not From or arrival is None:
+        arrival, me = step.arrival, step.entry.server
+        if arrival is None or view.slot(arrival.received.message) not in (None, slot):
             continue
-        sent, message = arrival.sent, what.event.message
+        sent, message = arrival.sent, arrival.received.message
+        words = view.say(message)
         if sent is None:
-            sender = lanes.get(what.event.sender, [what.event.sender])[0]
-            yield Arrow(message, sender, me, None, step.number)
+            sender = lanes.get(arrival.received.sender, [arrival.received.sender])[0]
+            yield Arrow(message, words, sender, me, None, step.number)
         else:
-            yield Arrow(message, sent.lane, me, sent.step, step.number, arrival.is_repeated)
+            left = sent.step
+            yield Arrow(message, words, sent.lane, me, left, step.number, arrival.is_repeated)
 
 
-def _lanes(steps: Iterable[Step[str]]) -> dict[ServerId, list[ServerId]]:
+def _lanes(steps: Iterable[Step[S, Q, M, T, R, P]]) -> dict[ServerId, list[ServerId]]:
     """By id: the lanes of each server, in order; the explorer has two, the acceptor's first."""
     lanes: dict[ServerId, set[ServerId]] = {}
     for step in steps:
-        if step.after is not None:
-            lanes.setdefault(step.after.proposer.me, set()).add(step.entry.server)
+        lanes.setdefault(step.me, set()).add(step.entry.server)
     return {me: sorted(those) for me, those in lanes.items()}
 
 
-def _lane(
-    lanes: dict[ServerId, list[ServerId]], receiver: ServerId, message: Message[str]
-) -> ServerId:
+def _lane(lanes: dict[ServerId, list[ServerId]], receiver: ServerId, words: Words) -> ServerId:
     """Where a message that did not arrive was going to."""
     those = lanes.get(receiver, [receiver])
-    return those[0] if isinstance(message, Prepare | Accept) else those[-1]
+    return those[0] if words.request else those[-1]
 
 
 # --- choices ------------------------------------------------------------------------------------
 
 
-def _decided(steps: Iterable[Step[str]], replay: Replay) -> Iterator[Decided]:
-    votes: Votes = {}
+def _decided(
+    steps: Iterable[Step[S, Q, M, T, R, P]],
+    trace: Trace[S, Q, M, T, R, P],
+    view: View[S, Q, M, T, R, P],
+    slot: int,
+) -> Iterator[Decided]:
+    found: dict[Proposal[str], set[ServerId]] = {}
+    quorum = trace.quorum
     for step in steps:
-        for vote in step.votes:
-            ballot, value = vote.message.ballot, vote.message.value
-            voters = votes.setdefault((ballot, value), set())
-            was_enough = replay.quorum.is_phase2(voters)
-            voters.add(vote.sender)
-            if not was_enough and replay.quorum.is_phase2(voters):
-                yield Decided(step.number, Decision(Chosen(ballot, value), frozenset(voters)))
+        for me, vote in votes(step, view, slot):
+            voters = found.setdefault(vote, set())
+            was_enough = quorum is None or quorum.is_phase2(voters)
+            voters.add(me)
+            if quorum is not None and not was_enough and quorum.is_phase2(voters):
+                chosen = Chosen(vote.ballot, vote.value)
+                yield Decided(step.number, Decision(chosen, frozenset(voters)))
+
+
+def votes(
+    step: Step[S, Q, M, T, R, P], view: View[S, Q, M, T, R, P], slot: int = 0
+) -> Iterator[tuple[ServerId, Proposal[str]]]:
+    """What counts as accepted from ``step`` on, and by which server: it is durable, or has left."""
+    said: list[tuple[ServerId, R | M]] = [(it.sender, it.message) for it in step.sent]
+    if step.after is not None:
+        said = [*((step.me, it) for it in step.saved), *said]
+    for me, it in said:
+        yield from ((me, vote) for about, vote in view.votes(it) if about == slot)

@@ -7,12 +7,12 @@
 - The same replay gives the same page, byte by byte.
 - It is bounded: what does not fit is left out, and the page says what.
 
-Arrows point one way: unfolding <- page.
+Arrows point one way: each_step <- page.
 """
 
 from __future__ import annotations
 
+from paxos_lab.view.each_step import explain_each_step
 from paxos_lab.view.page import MAX_DECISIONS, MAX_STEPS, PAGE, Page, page
-from paxos_lab.view.unfolding import unfolding
 
-__all__ = ["MAX_DECISIONS", "MAX_STEPS", "PAGE", "Page", "page", "unfolding"]
+__all__ = ["MAX_DECISIONS", "MAX_STEPS", "PAGE", "Page", "explain_each_step", "page"]

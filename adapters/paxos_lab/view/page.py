@@ -24,9 +24,16 @@ from paxos_adapters.printable import printable
 from paxos_lab.draw.svg import svg
 from paxos_lab.explain import UnknownDecision, explain, of_replay
 from paxos_lab.explain.grammar import named
-from paxos_lab.record import Arrow, Header, Look, RecordingError, Replay, Step, Story
-from paxos_lab.record import story as told_of
-from paxos_lab.view.unfolding import unfolding
+from paxos_lab.machines.view import Look
+from paxos_lab.record import (
+    Arrow,
+    RecordingError,
+    Replay,
+    SingleStep,
+    Timeline,
+    single_timeline,
+)
+from paxos_lab.view.each_step import explain_each_step
 
 MAX_STEPS = 1_000
 MAX_DECISIONS = 50
@@ -51,7 +58,7 @@ class Page:
 class _Shown:
     """One decision as it is shown: the steps that fit, and how it ended after all of them."""
 
-    story: Story
+    timeline: Timeline
     now: tuple[str, ...]
     end: str
     steps: int
@@ -59,7 +66,7 @@ class _Shown:
     @property
     def called(self) -> str:
         """What a choice of decisions calls it."""
-        return fit(self.story.name) or "without a name"
+        return fit(self.timeline.name) or "without a name"
 
 
 def page(
@@ -79,15 +86,15 @@ def page(
     parts = {
         "mark": MARK,
         "title": escape(fit(title)),
-        "about": " ".join(dict.fromkeys(escape(_about(it)) for it in replay.headers)),
+        "about": " ".join(dict.fromkeys(escape(fit(it.text)) for it in replay.headers)),
         "notes": "".join(f"<li>{escape(it)}</li>" for it in _notes(replay, left_out)),
         "options": "".join(
             f'<option value="{at}">{escape(it.called)}</option>' for at, it in enumerate(shown)
         ),
         "summaries": _each(shown, [_lines(it.end.splitlines()[:1]) for it in shown]),
-        "pictures": _each(shown, [_sheet(svg(it.story)) for it in shown]),
+        "pictures": _each(shown, [_sheet(svg(it.timeline)) for it in shown]),
         "ends": _each(shown, [_lines(it.end.splitlines()) for it in shown]),
-        "lists": _each(shown, [_list(it.story) for it in shown]),
+        "lists": _each(shown, [_list(it.timeline) for it in shown]),
         "data": json.dumps([_data(it) for it in shown]).replace("<", "\\u003c"),
         "style": _read("page.css"),
         "script": _read("page.js"),
@@ -108,34 +115,26 @@ def fit(text: str) -> str:
 
 
 def _shown(replay: Replay, names: tuple[str, ...], max_steps: int) -> Iterator[_Shown]:
-    steps: dict[str, list[Step[str]]] = defaultdict(list)
+    steps: dict[str, list[SingleStep[str]]] = defaultdict(list)
     for step in replay.steps:
         steps[step.entry.name].append(step)
     room = max_steps
     for name in names[:MAX_DECISIONS]:
         if room > 0:
             whole = evolve(replay, steps=steps[name])
-            part = _first(whole, room)
+            part = evolve(replay, steps=steps[name][:room])
             room -= len(part.steps)
             end = explain(of_replay(whole, name), name).text
-            yield _Shown(told_of(part, name), tuple(unfolding(part, name)), end, len(whole.steps))
-
-
-def _first(replay: Replay, count: int) -> Replay:
-    """The first ``count`` steps: what arrives after them is on the way."""
-    steps = replay.steps[:count]
-    arrivals = (it.arrival.sent for it in steps if it.arrival is not None)
-    arrived = {it.number for it in arrivals if it is not None}
-    flying = [it for step in steps for it in step.sent if it.number not in arrived]
-    return evolve(replay, steps=steps, on_the_way=flying)
+            told, now = single_timeline(part, name), tuple(explain_each_step(part, name))
+            yield _Shown(told, now, end, len(whole.steps))
 
 
 def _left_out(shown: tuple[_Shown, ...], decisions: int) -> str:
     told = [
-        f"of the {it.steps:,} steps{f' of {it.called}' if it.story.name else ''}, all after the "
-        f"first {len(it.story.moments):,}"
+        f"of the {it.steps:,} steps{f' of {it.called}' if it.timeline.name else ''}, all after the "
+        f"first {len(it.timeline.moments):,}"
         for it in shown
-        if it.steps > len(it.story.moments)
+        if it.steps > len(it.timeline.moments)
     ]
     if decisions > len(shown):
         told.append(f"{decisions - len(shown):,} of {decisions:,} decisions: name one to see it")
@@ -146,21 +145,8 @@ def _notes(replay: Replay, left_out: str) -> Iterator[str]:
     if left_out:
         yield left_out
     if replay.difference is not None:
-        yield fit(f"The replay ends where it goes another way: {replay.difference.text}.")
-    if replay.other_core:
-        yield fit(f"The core is another one now: {', '.join(replay.other_core)}.")
-    for path in replay.torn:
-        yield fit(f"{path.name} breaks off within a line: whoever wrote it was killed.")
-    for path in replay.unfinished:
-        yield fit(
-            f"{path.name} does not say that it ended: whoever wrote it was killed, or goes on."
-        )
-
-
-def _about(header: Header) -> str:
-    facts = "".join(f", {name} {value}" for name, value in header.facts.items())
-    made = f" with version {header.version}" if header.version else ""
-    return fit(f"Recorded by {header.runtime}{made}: {header.protocol}{facts}.")
+        yield fit(f"The replay ends where it diverges: {replay.difference.text}.")
+    yield from map(fit, replay.remarks)
 
 
 # --- markup -------------------------------------------------------------------------------------
@@ -198,10 +184,10 @@ def _lines(lines: list[str]) -> str:
     return "".join(f"<p>{escape(fit(it))}</p>" for it in lines)
 
 
-def _list(story: Story) -> str:
+def _list(timeline: Timeline) -> str:
     items = "".join(
         f'<li value="{it.step}"><a href="#step={it.step}">{escape(words)}</a></li>'
-        for it, words in zip(story.moments, _words(story), strict=True)
+        for it, words in zip(timeline.moments, _words(timeline), strict=True)
     )
     return f"<ol>{items}</ol>"
 
@@ -210,10 +196,10 @@ def _list(story: Story) -> str:
 
 
 def _data(shown: _Shown) -> Json:
-    story = shown.story
+    timeline = shown.timeline
     texts = list(dict.fromkeys(shown.now))
-    places = {lane: place for place, lane in enumerate(story.lanes)}
-    start_s = story.moments[0].at_s
+    places = {lane: place for place, lane in enumerate(timeline.lanes)}
+    start_s = timeline.moments[0].at_s
     steps: list[Json] = [
         {
             "step": it.step,
@@ -221,14 +207,14 @@ def _data(shown: _Shown) -> Json:
             "words": words,
             "look": _cells(it.look),
             "now": texts.index(now),
-            "chosen": it.step in {choice.step for choice in story.decided},
+            "chosen": it.step in {choice.step for choice in timeline.decided},
             "time": f"{it.at_s - start_s:.3f} s" if start_s > EPOCH_S else "",
         }
-        for it, words, now in zip(story.moments, _words(story), shown.now, strict=True)
+        for it, words, now in zip(timeline.moments, _words(timeline), shown.now, strict=True)
     ]
     return {
-        "name": story.name,
-        "lanes": [fit(it) for it in story.lanes.values()],
+        "name": timeline.name,
+        "lanes": [fit(it) for it in timeline.lanes.values()],
         "steps": steps,
         "texts": [[fit(line) for line in it.splitlines()] for it in texts],
     }
@@ -247,17 +233,17 @@ def _cells(look: Look | None) -> Json:
     ]
 
 
-def _words(story: Story) -> Iterator[str]:
+def _words(timeline: Timeline) -> Iterator[str]:
     """Each moment in a sentence or two: what happens, what leaves, and what is chosen by that."""
     leaving: dict[int, list[Arrow]] = defaultdict(list)
-    for arrow in story.arrows:
+    for arrow in timeline.arrows:
         if arrow.left is not None and not arrow.is_repeated:
             leaving[arrow.left].append(arrow)
-    chosen = {it.step: it.choice for it in story.decided}
+    chosen = {it.step: it.choice for it in timeline.decided}
     values: set[str] = set()
-    for moment in story.moments:
-        told = [f"{story.lanes[moment.lane]} {moment.text}."]
-        told.extend(_sent(leaving[moment.step], story.lanes))
+    for moment in timeline.moments:
+        told = [f"{timeline.lanes[moment.lane]} {moment.text}."]
+        told.extend(_sent(leaving[moment.step], timeline.lanes))
         if moment.step in chosen:
             value, voters = chosen[moment.step].chosen.value, named(chosen[moment.step].voters)
             more = " once more" if value in values else ", too" if values else ""

@@ -12,19 +12,19 @@ from itertools import pairwise
 from paxos import Ballot, Prepare, ServerId
 from paxos_lab.draw.style import hues, owners
 from paxos_lab.draw.svg import MARGIN, Point, head, number, text, tip
-from paxos_lab.record import Story
+from paxos_lab.record import Timeline
 
 WIDTH, HEIGHT = 1180.0, 470.0
 LEFT, TOP, ACROSS, ROW = 530.0, 138.0, 136.0, 124.0
 CHIP_WIDE, CHIP_TALL = 66.0, 42.0
 
 
-def numbers(story: Story, title: str) -> str:
-    """The numbers that were used in ``story``."""
-    said = (arrow.message for arrow in story.arrows)
+def numbers(timeline: Timeline, title: str) -> str:
+    """The numbers that were used in ``timeline``."""
+    said = (arrow.message for arrow in timeline.arrows)
     used = sorted({it.ballot for it in said if isinstance(it, Prepare)})
-    hue = hues({it.server for it in used}, owners(story))
-    return "\n".join(_parts(used, story.lanes, hue, title)) + "\n"
+    hue = hues({it.server for it in used}, owners(timeline))
+    return "\n".join(_parts(used, timeline.lanes, hue, title)) + "\n"
 
 
 def _parts(

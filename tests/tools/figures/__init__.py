@@ -1,29 +1,28 @@
 """The nine figures of the lecture's part 1, each made from a run of its scenario.
 
-A figure is of the run as it was recorded and replayed. Some end early, where the lecture's own do;
-what was said after a choice to nobody who heard it is left out.
+A figure is of the run as it was traced. Some end early, where the lecture's own do. What was said
+after a choice, and never received, is left out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TypeAlias
 
 from attrs import evolve, frozen
 
 from paxos import Chosen
-from paxos_adapters.codecs import TEXT
 from paxos_lab.draw.layout import part
 from paxos_lab.draw.svg import svg
 from paxos_lab.lecture import SCENARIOS
-from paxos_lab.lecture.flow import flow
-from paxos_lab.lecture.numbers import numbers
-from paxos_lab.machines.faulty import PROTOCOLS
-from paxos_lab.record import Recorder, Story, replay, story
+from paxos_lab.record import Timeline, single_timeline
+from tests.tools.figures.flow import flow
+from tests.tools.figures.numbers import numbers
 
-Draw: TypeAlias = Callable[[Story, str], str]
+FOLDER = Path(__file__).parents[3] / "docs" / "figures"
+
+Draw: TypeAlias = Callable[[Timeline, str], str]
 
 
 @frozen
@@ -32,16 +31,15 @@ class Figure:
 
     run: str
     title: str
-    caption: Callable[[Story], str] = lambda _: ""
+    caption: Callable[[Timeline], str] = lambda _: ""
     last: int | None = None
     draw: Draw | None = None
 
 
-def _tally(told: Story) -> str:
+def _tally(told: Timeline) -> str:
     """Who holds what at the end."""
     held: dict[str, int] = {}
-    looks = {it.lane: it.look for it in told.moments}
-    for look in looks.values():
+    for look in (it.look for it in told.last.values()):
         if look is not None and look.accepted is not None:
             value = look.accepted.value
             held[value] = held.get(value, 0) + 1
@@ -49,12 +47,12 @@ def _tally(told: Story) -> str:
     return f"Of {len(told.lanes)} servers: {votes}."
 
 
-def _majority(told: Story) -> str:
+def _majority(told: Timeline) -> str:
     most = len(told.lanes) // 2 + 1
     return f"{_tally(told)} No value has {most}, and none ever will."
 
 
-def _says(words: str) -> Callable[[Story], str]:
+def _says(words: str) -> Callable[[Timeline], str]:
     return lambda _: words
 
 
@@ -111,19 +109,16 @@ def drawn(figures: Mapping[str, Figure] = FIGURES) -> dict[str, str]:
 
 
 def _drawn(figure: Figure) -> str:
-    told = part(_story(figure.run), last=figure.last)
+    told = part(_timeline(figure.run), last=figure.last)
     if figure.draw is not None:
         return figure.draw(told, figure.title)
     return svg(told, title=figure.title, caption=figure.caption(told))
 
 
-def _story(name: str) -> Story:
+def _timeline(name: str) -> Timeline:
     scenario = SCENARIOS[name]
-    protocol = scenario.protocol
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / "run.jsonl"
-        with Recorder(path, codec=TEXT, runtime="lecture", protocol=protocol.name) as recorder:
-            scenario.schedule(scenario.stage(recorder))
-        told = story(replay(path, protocols={**PROTOCOLS, protocol.name: protocol}))
+    stage = scenario.stage()
+    scenario.schedule(stage)
+    told = single_timeline(stage.trace)
     heard = (it for it in told.arrows if it.arrived or not isinstance(it.message, Chosen))
     return evolve(told, arrows=tuple(heard))

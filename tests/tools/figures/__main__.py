@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from paxos_lab.lecture.figures import drawn
-
-FOLDER = Path(__file__).parents[2] / "docs" / "figures"
+from tests.tools.figures import FOLDER, drawn
 
 
 def main() -> None:

@@ -13,7 +13,7 @@ from attrs import frozen
 from paxos import Ballot, Prepare, Promise, Proposal
 from paxos_lab.draw.style import hues, owners
 from paxos_lab.draw.svg import MARGIN, Point, head, number, text, tip
-from paxos_lab.record import RecordingError, Story
+from paxos_lab.record import RecordingError, Timeline
 
 WIDTH, HEIGHT = 1218.0, 580.0
 X = 150.0, 346.0, 542.0, 782.0, 972.0  # of the boxes, from left to right
@@ -37,24 +37,24 @@ class _Attempt:
         return max(held, key=lambda it: it.ballot, default=None)
 
 
-def flow(story: Story, title: str) -> str:
-    """The last attempt of ``story``. Raises RecordingError if it has chosen nothing."""
-    attempt, owner = _attempt(story), owners(story)
-    prepares = (arrow.message for arrow in story.arrows)
+def flow(timeline: Timeline, title: str) -> str:
+    """The last attempt of ``timeline``. Raises RecordingError if it has chosen nothing."""
+    attempt, owner = _attempt(timeline), owners(timeline)
+    prepares = (arrow.message for arrow in timeline.arrows)
     hue = hues({it.ballot.server for it in prepares if isinstance(it, Prepare)}, owner)
     mine, theirs = hue[attempt.ballot.server], hue[owner[attempt.value]]
     return "\n".join(_parts(attempt, title, mine, theirs)) + "\n"
 
 
-def _attempt(story: Story) -> _Attempt:
-    if not story.decided:
+def _attempt(timeline: Timeline) -> _Attempt:
+    if not timeline.decided:
         raise RecordingError("nothing was chosen: there is no whole flow to show.")
-    choice, lanes = story.decided[-1].choice, story.lanes
+    choice, lanes = timeline.decided[-1].choice, timeline.lanes
     ballot = choice.chosen.ballot
     told = {
-        lanes[arrow.sender]: arrow.message.accepted
-        for arrow in story.arrows
-        if isinstance(arrow.message, Promise) and arrow.message.ballot == ballot
+        lanes[arrow.sender]: arrow.words.found
+        for arrow in timeline.arrows
+        if type(arrow.message) is Promise and arrow.words.ballot == ballot
     }
     voters = tuple(lanes[it] for it in sorted(choice.voters))
     return _Attempt(ballot, lanes[ballot.server], told, choice.chosen.value, voters)

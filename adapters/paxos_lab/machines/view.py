@@ -1,0 +1,87 @@
+"""A view: the table beside a machine that says what pictures show of it.
+
+- Words for what happens: a message, what a server does by itself, what it tells its program.
+- The slot that something is about. A machine of one decision has slot 0; None is about all.
+- What a state shows of a slot, and what counts as accepted there.
+
+A timeline is made by it, and knows nothing else of the machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Generic, TypeAlias
+
+from attrs import frozen
+
+from paxos import NO_BALLOT, Ballot, Proposal
+from paxos_adapters.machine import M, P, Q, R, S, T
+
+WAKES_UP = "wakes up"
+"""What is said of the timer of a proposal."""
+
+Vote: TypeAlias = tuple[int, Proposal[str]]
+"""What is accepted, and for which slot."""
+
+
+@frozen
+class Words:
+    """What a picture says of a message.
+
+    ``ballot`` is the attempt that it belongs to, None: to none. What is asked of an acceptor has a
+    ``request``, which stands in a box, and maybe the ``value`` that it is to accept. ``found`` is
+    what an answer says was accepted before.
+    """
+
+    text: str
+    ballot: Ballot | None = None
+    request: str = ""
+    value: str | None = None
+    is_answer: bool = False
+    is_refusal: bool = False
+    found: Proposal[str] | None = None
+
+
+@frozen
+class Look:
+    """What a server holds and knows of a slot: its acceptor, its proposer and its learner.
+
+    ``asks`` is the ballot of the proposal in progress, ``for_`` the value that it asks to accept.
+    """
+
+    promised: Ballot = NO_BALLOT
+    accepted: Proposal[str] | None = None
+    asks: Ballot | None = None
+    for_: str | None = None
+    knows: str | None = None
+
+
+def _slot_0(_: object) -> int:
+    return 0
+
+
+def _no_votes(_: object) -> tuple[()]:
+    return ()
+
+
+def _nothing_on_disk(_disk: object, _slot: int) -> Look:
+    return Look()
+
+
+@frozen
+class View(Generic[S, Q, M, T, R, P]):
+    """What pictures show of a machine.
+
+    ``say`` gives words for a message; ``own`` for a request, WAKES_UP for the timer of a proposal,
+    and nothing for other timers; ``told`` for a report; ``look`` what a state shows of a slot,
+    and ``disk`` the records of a server that is down; ``slot`` the slot of any of these; ``votes``
+    what counts as accepted once a record is durable, or a message has left.
+    """
+
+    say: Callable[[M], Words]
+    own: Callable[[T | Q], str]
+    told: Callable[[P], str]
+    look: Callable[[S, int], Look]
+    slot: Callable[[M | T | Q | P], int | None] = _slot_0
+    votes: Callable[[R | M], Iterable[Vote]] = _no_votes
+    disk: Callable[[tuple[R, ...], int], Look] = _nothing_on_disk

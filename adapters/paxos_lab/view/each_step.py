@@ -1,0 +1,26 @@
+"""What can be said of a decision after each of its steps.
+
+A replay that has only come to a step is a replay, too: it is explained like any other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from attrs import evolve
+
+from paxos_lab.explain import explain, of_replay
+from paxos_lab.record import Replay
+
+
+def explain_each_step(replay: Replay, name: str = "") -> Iterator[str]:
+    """The explanation of the decision ``name`` after each step of it, in words."""
+    so_far = evolve(replay, steps=[], states={}, disks={}, difference=None)
+    text = ""
+    for step in replay.steps:
+        if step.entry.name != name:
+            continue
+        so_far.add(step)
+        if not text or step.before != step.after or step.saved or step.sent:
+            text = explain(of_replay(so_far, name), name).text
+        yield text
