@@ -272,7 +272,8 @@ def test_nobody_asks() -> None:
     assert isinstance(found, Undecided)
     assert found.cause == NoActiveProposer()
     assert found.text == (
-        "Nothing is chosen.\nNo proposal or read is in progress: a server has to propose, or to inquire."
+        "Nothing is chosen.\n"
+        "No proposal or read is in progress: a server has to propose, or to inquire."
     )
 
 
