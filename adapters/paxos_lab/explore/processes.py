@@ -38,6 +38,7 @@ from paxos import (
     Read,
     ReadId,
     RetryTimer,
+    Saved,
     ServerId,
     Tell,
     To,
@@ -50,10 +51,11 @@ from paxos.proposer import Accepting, Preparing
 from paxos.quorum import NO_SERVERS
 from paxos.reader import Querying
 from paxos.server import Server
+from paxos_adapters.machine import Process
+from paxos_adapters.single import Single, single
 from paxos_lab.explore.scopes import Scope
 from paxos_lab.machines.protocols import VALUES, Event
 from paxos_lab.rules import KEPT, SAVED, UNDISTURBED, is_durable, is_kept
-from paxos_lab.transitions import settle
 
 Record: TypeAlias = server.Record[str]
 
@@ -118,6 +120,8 @@ class Processes:
         members = sorted(scope.quorum.members)
         askers = scope.askers
         self.scope = scope
+        paxos: Single[str] = single()
+        self.machine = evolve(paxos, receive=scope.protocol.receive)
         self.acceptors = range(scope.acceptors)
         self.askers = range(scope.acceptors, scope.acceptors + askers)
         self.ids = (*members, *members[:askers])
@@ -137,7 +141,9 @@ class Processes:
     def start(self) -> tuple[int, ...]:
         """The local state in which each process begins."""
         ids = (*(self.ids[0] for _ in self.acceptors), *(self.ids[it] for it in self.askers))
-        return tuple(self._number(Local(server.start(me, self.scope.quorum))) for me in ids)
+        return tuple(
+            self._number(Local(self.machine.start(me, self.scope.quorum, ()))) for me in ids
+        )
 
     def said_by(self, bit: int) -> Said:
         """What a single bit stands for."""
@@ -273,21 +279,22 @@ class Processes:
     def _take(self, local: int, event: Event) -> Taken | None:
         before = self.locals[local]
         try:
-            transition = settle(self.scope.protocol.receive(before.state, event))
+            process, free = self.machine.take(Process(before.state, before.disk), event)
         except InvariantError:
             return event, Step(local, broken=UNDISTURBED)
-        state, record, effects = transition.state, transition.record, transition.effects
+        unsaved = process.unsaved
+        process, freed = self.machine.saved(process, Saved(unsaved))
+        state, disk, effects = process.state, process.disk, free + freed
         ballots = before.ballots + (_ballot(state) not in (None, _ballot(before.state)))
         if ballots > self.scope.ballots:
             return None
-        disk = before.disk if record is None else _written(before.disk, record)
         reads = before.reads + isinstance(event, Read)
         after = Local(_plain(state), disk, ballots, before.lives, reads)
         step = Step(
             self._number(after),
             sum({self._bit(it) for effect in effects for it in _told(effect)}),
             _first_broken(before.state.acceptor, state.acceptor, disk, effects),
-            None if record is None else self._restart(after, disk),
+            self._restart(after, disk) if unsaved else None,
             next((it.report for it in effects if isinstance(it, Tell)), None),
         )
         return event, step
@@ -295,7 +302,7 @@ class Processes:
     def _restart(self, it: Local, disk: tuple[Record, ...]) -> Step:
         me = it.state.proposer.me
         try:
-            state = server.start(me, self.scope.quorum, disk)
+            state = self.machine.start(me, self.scope.quorum, disk)
         except InvariantError:
             return Step(self._number(it), broken=UNDISTURBED)
         lives = it.lives + (it.ballots > 0)
@@ -367,10 +374,6 @@ def _plain(state: Server[str]) -> Server[str]:
     if known.choice is not None:
         known = Learner(known.quorum, (), Decision(known.choice.chosen, NO_SERVERS))
     return Server(state.acceptor, at_work, known, Election(at_work.me, known.quorum.members))
-
-
-def _written(disk: tuple[Record, ...], record: Record) -> tuple[Record, ...]:
-    return (*(it for it in disk if type(it) is not type(record)), record)
 
 
 def _first_broken(
