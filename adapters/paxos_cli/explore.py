@@ -12,7 +12,8 @@ from typing import TypedDict, Unpack
 import click
 from attrs import define, field
 from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as ProgressBar
+from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from paxos import QuorumError, QuorumSystem, ServerId, flexible, majority, weighted
 from paxos_adapters.outputs import RECORDING, OutputRefused
@@ -28,7 +29,7 @@ from paxos_lab.explore.counterexamples import (
 )
 from paxos_lab.explore.interleavings import Move, State, explore_cluster
 from paxos_lab.explore.scopes import Scope, ScopeError
-from paxos_lab.explore.search import Exploration, Glimpse
+from paxos_lab.explore.search import Exploration, Progress
 from paxos_lab.record import PROTOCOLS, RecordingError
 from paxos_lab.record.examples import read, write
 from paxos_lab.rules import CHOOSABLE, RULES
@@ -94,7 +95,7 @@ def explore(
     """Walk every run of a small cluster, whatever is lost, late or repeated, whoever crashes.
 
     Exits with 0 if all rules hold in all runs, with 1 and a shortest run to the fault if not, and
-    with 3 if the walk was cut short. --replay FILE draws a recorded run again.
+    with 3 if the search was cut short. --replay FILE draws a recorded run again.
     """
     drawn = canvas(plain)
     if replay is not None:
@@ -120,19 +121,19 @@ def explore(
     )
     drawn.write(_title(scope))
     started = time.perf_counter()
-    with _watching(memory_mb) as watcher:
-        machine, found = explore_cluster(
-            scope, rules=check or RULES, max_states=max_states, watch=watcher.look
+    with _watcher(memory_mb) as watcher:
+        system, found = explore_cluster(
+            scope, rules=check or RULES, max_states=max_states, on_progress=watcher.look
         )
     seconds = time.perf_counter() - started
     drawn.write(
         f"{found.states:,} states, {found.transitions:,} transitions, depth {found.depth}, "
         f"{seconds:.1f} s ({found.states / seconds:,.0f} states/s)."
     )
-    if not machine.scope.forgetful:
-        drawn.write("Walked twice: this protocol takes notice of messages that Paxos ignores.")
+    if not system.scope.drop_ignored_messages:
+        drawn.write("Searched twice: this protocol takes notice of messages that Paxos ignores.")
     if found.violation is not None:
-        example = counterexample(machine, found.violation)
+        example = counterexample(system, found.violation)
         _draw(drawn, example)
         _keep(drawn, record, example)
         return 1
@@ -200,7 +201,7 @@ def _draw(drawn: Canvas, example: Counterexample) -> None:
     drawn.write()
     drawn.write(f"Broken: {example.rule}, by {_events(len(example.run))}. Time runs down.")
     drawn.picture(tuple(names), history(example), width=LANE_WIDTH, names=names)
-    held = example.machine.accepted(example.run[-1].after) if example.run else ()
+    held = example.system.accepted(example.run[-1].after) if example.run else ()
     told = ", ".join(
         f"A{place} {'nothing' if it is None else f'{it.ballot} {it.value}'}"
         for place, it in enumerate(held, start=1)
@@ -245,10 +246,10 @@ def _verdict(
 
 @define
 class Watcher:
-    """Shows how far the walk is, and stops it when memory runs out or somebody says so."""
+    """Shows how far the search is, and stops it when memory runs out or somebody says so."""
 
     memory_mb: int
-    progress: Progress
+    progress: ProgressBar
     interrupted: bool = False
     stopped: str = field(default="")
 
@@ -256,12 +257,12 @@ class Watcher:
         """Stop at the next look."""
         self.interrupted = True
 
-    def look(self, glimpse: Glimpse) -> bool:
+    def look(self, progress: Progress) -> bool:
         """Whether to go on."""
         self.progress.update(
             self.progress.task_ids[0],
-            description=f"{glimpse.states:,} states, depth {glimpse.depth}, "
-            f"{glimpse.waiting:,} waiting",
+            description=f"{progress.states:,} states, depth {progress.depth}, "
+            f"{progress.waiting:,} waiting",
         )
         used_mb = _used_mb()
         if self.interrupted:
@@ -274,11 +275,11 @@ class Watcher:
 
 
 @contextmanager
-def _watching(memory_mb: int) -> Generator[Watcher, None, None]:
+def _watcher(memory_mb: int) -> Generator[Watcher, None, None]:
     columns = SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn()
     console = Console(stderr=True)
     shown = console.is_terminal
-    with Progress(*columns, console=console, transient=True, disable=not shown) as progress:
+    with ProgressBar(*columns, console=console, transient=True, disable=not shown) as progress:
         progress.add_task("")
         watcher = Watcher(memory_mb, progress)
         with on_interrupt(watcher.interrupt):

@@ -1,4 +1,4 @@
-"""Counterexamples: runs that a person can follow, of which no event can be spared."""
+"""Counterexamples: runs that a person can follow, and that are 1-minimal."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ def example(name: str, crashes: int = 0) -> Counterexample:
     else:
         proposers = 3 if name == "first-value-only" else 2
         scope = Scope(proposers=proposers, crashes=crashes, protocol=PROTOCOLS[name])
-    machine, found = explore_cluster(scope, rules=[rule])
+    system, found = explore_cluster(scope, rules=[rule])
     assert found.violation is not None
-    return counterexample(machine, found.violation)
+    return counterexample(system, found.violation)
 
 
 ALL = [
@@ -86,9 +86,9 @@ P1     A1     A2     A3     P2
 def test_the_lectures_split_votes() -> None:
     it = example("first-value-only")
 
-    held = it.machine.accepted(it.run[-1].after)
+    held = it.system.accepted(it.run[-1].after)
 
-    assert it.machine.chosen(it.run[-1].after) == frozenset()
+    assert it.system.chosen(it.run[-1].after) == frozenset()
     assert sorted(proposal.value for proposal in held if proposal is not None) == [
         "blue",
         "green",
@@ -99,27 +99,27 @@ def test_the_lectures_split_votes() -> None:
 @pytest.mark.parametrize(
     ("name", "crashes"), parameters(*[it for it in ALL if it[0] != "first-value-only"])
 )
-def test_no_event_can_be_spared(name: str, crashes: int) -> None:
+def test_a_run_is_1_minimal(name: str, crashes: int) -> None:
     it = example(name, crashes)
     for place in range(len(it.run)):
         acts = [taken.act for index, taken in enumerate(it.run) if index != place]
-        run = replay(it.machine, acts)
-        assert not run or not it.machine.breaks(it.rule)(run[-1].after)
+        run = replay(it.system, acts)
+        assert not run or not it.system.breaks(it.rule)(run[-1].after)
 
 
 @pytest.mark.parametrize(("name", "crashes"), parameters(*ALL))
 def test_every_act_follows_from_the_one_before(name: str, crashes: int) -> None:
     it = example(name, crashes)
 
-    assert replay(it.machine, [taken.act for taken in it.run]) == it.run
+    assert replay(it.system, [taken.act for taken in it.run]) == it.run
     assert all(one.after == two.before for one, two in zip(it.run, it.run[1:], strict=False))
 
 
 def test_an_act_that_is_impossible_is_passed_over() -> None:
     it = example("accept-everything")
-    impossible = Act(0, it.run[0].act.event, it.run[0].act.fate)
+    impossible = Act(0, it.run[0].act.event, it.run[0].act.crash)
 
-    assert replay(it.machine, [impossible, it.run[0].act]) == it.run[:1]
+    assert replay(it.system, [impossible, it.run[0].act]) == it.run[:1]
 
 
 @pytest.mark.slow
@@ -143,9 +143,9 @@ def test_an_act_in_words() -> None:
     said = [words(it.scope, taken.act) for taken in it.run]
 
     assert said[0] == "P1 proposes red"
-    assert "A1 hears Prepare 1.1 from P1" in said
+    assert "A1 receives Prepare 1.1 from P1" in said
     assert "R1 reads" in said
-    assert said[-1] == "R1 hears Answer 0/0, 1.1 red from A3"
+    assert said[-1] == "R1 receives Answer 0/0, 1.1 red from A3"
 
 
 def test_the_names_of_all_kinds_of_processes() -> None:
@@ -166,7 +166,7 @@ def test_a_recording_plays_the_same_run_again(name: str, crashes: int, tmp_path:
 
     assert again.rule == it.rule
     assert [taken.act for taken in again.run] == [taken.act for taken in it.run]
-    assert again.machine.accepted(again.run[-1].after) == it.machine.accepted(it.run[-1].after)
+    assert again.system.accepted(again.run[-1].after) == it.system.accepted(it.run[-1].after)
 
 
 def test_a_recording_of_another_protocol_says_where_it_differs(tmp_path: Path) -> None:
@@ -189,7 +189,7 @@ def test_an_event_that_cannot_happen_is_told(tmp_path: Path) -> None:
 
     forge(path, leave_out_the_first_proposal)
 
-    with pytest.raises(RecordingError, match=r"event 1 was 'A1 hears Accept 1.1 red from P1', whi"):
+    with pytest.raises(RecordingError, match=r"event 1 was 'A1 receives Accept 1.1 red from P1'"):
         read(path)
 
 
@@ -227,9 +227,9 @@ def test_quorums_of_any_kind_are_recorded(tmp_path: Path) -> None:
     members = [ServerId(number) for number in (1, 2, 3)]
     quorum = weighted(dict.fromkeys(members, 1))
     scope = Scope(quorum=quorum, protocol=PROTOCOLS["accept-everything"])
-    machine, found = explore_cluster(scope)
+    system, found = explore_cluster(scope)
     assert found.violation is not None
 
-    write(tmp_path / "run.jsonl", counterexample(machine, found.violation))
+    write(tmp_path / "run.jsonl", counterexample(system, found.violation))
 
     assert read(tmp_path / "run.jsonl").scope.quorum == quorum

@@ -11,14 +11,14 @@ from attrs import evolve
 from paxos import Done, ServerId, flexible, weighted
 from paxos_adapters.arguments import BadNumber
 from paxos_lab.explore.interleavings import (
-    Fate,
+    Crash,
     Interleavings,
     Move,
     State,
     explore_cluster,
 )
 from paxos_lab.explore.scopes import Scope, ScopeError
-from paxos_lab.explore.search import Exploration, Glimpse, explore
+from paxos_lab.explore.search import Exploration, Progress, explore
 from paxos_lab.machines.faulty import BROKEN
 from paxos_lab.machines.protocols import LECTURE, PAXOS, Protocol
 from paxos_lab.rules import (
@@ -64,12 +64,12 @@ def found(scope: Scope, rules: Iterable[str] = RULES) -> Exploration[State, Move
     ],
 )
 def test_paxos_keeps_every_rule_in_every_run(scope: Scope) -> None:
-    machine, seen = explore_cluster(scope)
+    system, seen = explore_cluster(scope)
 
     assert seen.violation is None
     assert seen.exhausted
     assert seen.never == frozenset()
-    assert machine.scope.forgetful
+    assert system.scope.drop_ignored_messages
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_paxos_keeps_every_rule_in_every_run(scope: Scope) -> None:
     ],
 )
 def test_the_counts_are_those_of_the_page(scope: Scope, counts: tuple[int, int, int]) -> None:
-    """docs/exploring.md says them: another count is another machine."""
+    """docs/exploring.md says them: another count is another system."""
     seen = found(scope)
 
     assert (seen.states, seen.transitions, seen.depth) == counts
@@ -103,12 +103,12 @@ def test_the_counts_are_those_of_the_page(scope: Scope, counts: tuple[int, int, 
 
 def test_a_value_of_its_own_is_not_adopted() -> None:
     """A lone proposer goes as far as it can, and finds nothing of others."""
-    machine = Interleavings(Scope(proposers=1, ballots=1))
+    system = Interleavings(Scope(proposers=1, ballots=1))
     seen = explore(
-        machine,
+        system,
         sometimes={
-            "adopted": machine.is_adopting,
-            "asks for its own": lambda state: machine.at_work(state) > 0,
+            "adopted": system.is_adopting,
+            "asks for its own": lambda state: system.active_ballots(state) > 0,
         },
     )
 
@@ -117,10 +117,10 @@ def test_a_value_of_its_own_is_not_adopted() -> None:
 
 @pytest.mark.slow
 def test_three_acceptors_two_proposers_two_ballots_and_a_crash() -> None:
-    machine, seen = explore_cluster(Scope(acceptors=3, proposers=2, ballots=2, crashes=1))
+    system, seen = explore_cluster(Scope(acceptors=3, proposers=2, ballots=2, crashes=1))
 
     assert (seen.violation, seen.exhausted, seen.never) == (None, True, frozenset())
-    assert machine.processes.refuted() == []
+    assert system.processes.unsound_ignores() == []
 
 
 @pytest.mark.parametrize(
@@ -158,20 +158,20 @@ def test_acceptors_that_keep_the_first_value_do_agree() -> None:
 
 
 def outcomes(scope: Scope) -> tuple[set[frozenset[str]], set[object], set[object]]:
-    """What can be chosen, what is ever said, and what an asker can report, in all runs."""
-    machine = Interleavings(scope)
+    """What can be chosen, what is ever said, and what a client can report, in all runs."""
+    system = Interleavings(scope)
     chosen: set[frozenset[str]] = set()
     reports: set[object] = set()
 
     def look(state: State) -> bool:
-        chosen.add(machine.chosen(state))
-        for move, _ in machine.moves(state):
+        chosen.add(system.chosen(state))
+        for move, _ in system.moves(state):
             report = move.step.report
             reports.add(report.value if isinstance(report, Done) else report)
         return True
 
-    assert explore(machine, always={"": look}).exhausted
-    return chosen, set(machine.processes.said), reports - {None}
+    assert explore(system, always={"": look}).exhausted
+    return chosen, set(system.processes.sent_messages), reports - {None}
 
 
 SMALL = [
@@ -224,9 +224,9 @@ def test_a_rule_is_broken_with_the_reductions_if_and_only_if_it_is_without(
 def test_forgetting_too_much_is_noticed_and_made_up_for() -> None:
     scope = Scope(protocol=NAMED["stale-promise-counted"])
 
-    machine, seen = explore_cluster(scope, rules=[AGREEMENT])
+    system, seen = explore_cluster(scope, rules=[AGREEMENT])
 
-    assert not machine.scope.forgetful
+    assert not system.scope.drop_ignored_messages
     assert seen.violation is not None
 
 
@@ -243,33 +243,33 @@ def test_acceptors_change_places_only_if_they_count_alike() -> None:
     assert walk(weighed[0]) != walk(weighed[1])
 
 
-# --- the machine --------------------------------------------------------------------------------
+# --- the system --------------------------------------------------------------------------------
 
 
 @pytest.mark.slow
 def test_a_crash_comes_at_rest_and_between_the_save_and_the_sending() -> None:
-    machine = Interleavings(Scope(acceptors=2, proposers=1, crashes=1, reduced=False))
-    (start,) = machine.start()
-    fates: set[Fate] = set()
+    system = Interleavings(Scope(acceptors=2, proposers=1, crashes=1, reduced=False))
+    (start,) = system.start()
+    fates: set[Crash] = set()
 
     def look(state: State) -> bool:
-        fates.update(move.fate for move, _ in machine.moves(state))
+        fates.update(move.crash for move, _ in system.moves(state))
         return True
 
-    explore(machine, always={"": look})
+    explore(system, always={"": look})
 
-    assert fates == set(Fate)
+    assert fates == set(Crash)
     assert start[0] == 1
 
 
 def test_a_watcher_sees_the_walk_and_can_end_it() -> None:
-    glimpses: list[Glimpse] = []
+    glimpses: list[Progress] = []
 
-    def look(glimpse: Glimpse) -> bool:
+    def look(glimpse: Progress) -> bool:
         glimpses.append(glimpse)
         return len(glimpses) < 3
 
-    _, seen = explore_cluster(Scope(), watch=look)
+    _, seen = explore_cluster(Scope(), on_progress=look)
 
     assert len(glimpses) == 3
     assert not seen.exhausted

@@ -28,7 +28,7 @@ from paxos import (
     weighted,
 )
 from paxos_lab.explore.counterexamples import counterexample
-from paxos_lab.explore.interleavings import Fate, Move, explore_cluster
+from paxos_lab.explore.interleavings import Crash, Move, explore_cluster
 from paxos_lab.explore.refinement import (
     Action,
     Actions,
@@ -83,12 +83,12 @@ CHOOSES = Actions(Action.PHASE_2B, Action.VOTE_FOR, Action.NEXT)
     ],
 )
 def test_every_step_is_one_action_of_each_module(scope: Scope, states: int, steps: int) -> None:
-    machine, found = refine(scope)
+    system, found = refine(scope)
 
     assert (found.violation, found.exhausted) == (None, True)
     assert (found.states, found.transitions) == (states, steps)
-    assert sum(machine.seen.values()) == steps
-    assert {actions for _, actions in machine.seen} == {
+    assert sum(system.seen.values()) == steps
+    assert {actions for _, actions in system.seen} == {
         *(STUTTERS, ASKS, PROMISES, PROPOSES, VOTES, CHOOSES)
     }
 
@@ -109,23 +109,23 @@ def test_a_crash_is_stuttering_or_an_action_of_which_nobody_heard(
     scope: Scope, states: int, steps: int
 ) -> None:
     """At rest: stuttering. Before the sending: what was saved has happened, if only on the disk."""
-    machine, found = refine(scope)
+    system, found = refine(scope)
 
     assert (found.violation, found.exhausted) == (None, True)
     assert (found.states, found.transitions) == (states, steps)
-    assert {actions for fate, actions in machine.seen if fate is Fate.CRASHES} == {STUTTERS}
-    assert {actions for fate, actions in machine.seen if fate is Fate.UNSENT} == {
+    assert {actions for fate, actions in system.seen if fate is Crash.AT_REST} == {STUTTERS}
+    assert {actions for fate, actions in system.seen if fate is Crash.BEFORE_SENDING} == {
         *(STUTTERS, PROMISES, VOTES, CHOOSES)
     }
 
 
 def test_what_each_step_is_when_one_value_is_chosen() -> None:
-    machine = Refinement(Scope(acceptors=2, proposers=1, ballots=1))
-    found = explore(machine, always={"": lambda state: not machine.spec(state).learned})
+    system = Refinement(Scope(acceptors=2, proposers=1, ballots=1))
+    found = explore(system, always={"": lambda state: not system.spec(state).learned})
 
     assert found.violation is not None
     states = (found.violation.start, *(state for _, state in found.violation.run))
-    changes = [check(*pair) for pair in pairwise(machine.spec(state) for state in states)]
+    changes = [check(*pair) for pair in pairwise(system.spec(state) for state in states)]
     assert [it for it in changes if it != STUTTERS] == [
         *(ASKS, PROMISES, PROMISES, PROPOSES, VOTES, CHOOSES)
     ]
@@ -241,9 +241,9 @@ def test_consensus_has_no_such_action(name: str, run: int) -> None:
 
 
 def test_a_step_that_is_no_action_is_not_counted_as_one() -> None:
-    machine, found = refine(evolve(ALONE, protocol=NAMED["first-value-only"]))
+    system, found = refine(evolve(ALONE, protocol=NAMED["first-value-only"]))
 
-    assert (found.transitions, machine.seen) == (1, {})
+    assert (found.transitions, system.seen) == (1, {})
 
 
 def test_a_reader_that_takes_what_is_accepted_for_chosen() -> None:
@@ -264,9 +264,9 @@ def test_a_reader_that_takes_what_is_accepted_for_chosen() -> None:
 )
 def test_a_run_to_two_values_is_no_run_of_paxos(name: str, wrong: str) -> None:
     """Scopes too large to leave nothing out: the run that breaks agreement has a wrong step."""
-    machine, found = explore_cluster(Scope(protocol=NAMED[name]), rules=[AGREEMENT])
+    system, found = explore_cluster(Scope(protocol=NAMED[name]), rules=[AGREEMENT])
     assert found.violation is not None
-    example = counterexample(machine, found.violation)
+    example = counterexample(system, found.violation)
 
     states = follow(Refinement(example.scope), (taken.act for taken in example.run))
 
@@ -276,11 +276,11 @@ def test_a_run_to_two_values_is_no_run_of_paxos(name: str, wrong: str) -> None:
 
 def test_a_run_of_paxos_is_followed_to_its_end() -> None:
     scope = Scope(acceptors=2, proposers=1, ballots=1)
-    machine, found = explore_cluster(scope)
-    chosen = explore(machine, always={"": lambda state: not machine.chosen(state)}).violation
+    system, found = explore_cluster(scope)
+    chosen = explore(system, always={"": lambda state: not system.chosen(state)}).violation
     assert (found.violation, chosen is None) == (None, False)
     assert chosen is not None
-    example = counterexample(machine, chosen)
+    example = counterexample(system, chosen)
 
     twice = [taken.act for taken in example.run for _ in range(2)]
     states = follow(plain := Refinement(scope), twice)
@@ -361,7 +361,7 @@ def promises_more_than_was_asked(state: Server, event: Event) -> Step:
         (
             keeps_its_vote_to_itself,
             RIVALS,
-            "Phase1b(1), 1.2: it tells of the vote none, and its last vote is red under 1.1",
+            "Phase1b(1), 1.2: it carries the vote none, and its last vote is red under 1.1",
         ),
         (
             saves_its_promise_alone,
@@ -371,7 +371,7 @@ def promises_more_than_was_asked(state: Server, event: Event) -> Step:
         (
             tells_of_a_vote_that_it_never_cast,
             RIVALS,
-            "Phase1b(1), 1.1: it tells of the vote grey under 1.1, and its last vote is none",
+            "Phase1b(1), 1.1: it carries the vote grey under 1.1, and its last vote is none",
         ),
         (promises_more_than_was_asked, RIVALS, "Phase1b(1), 6.1: no 1a message for 6.1 was sent"),
     ],

@@ -187,7 +187,7 @@ def test_counterexamples_are_recordings(tmp_path: Path) -> None:
     assert found.difference is None
     assert list(found.lanes.values()) == ["A1", "A2", "A3", "P1", "P2"]
     accepted = [found.states[ServerId(lane), ""].acceptor.accepted for lane in (1, 2, 3)]
-    assert accepted == list(example.machine.accepted(example.run[-1].after))
+    assert accepted == list(example.system.accepted(example.run[-1].after))
     arrivals = [step.arrival for step in found.steps if step.arrival is not None]
     assert arrivals
     assert all(it.sent is not None for it in arrivals)

@@ -1,4 +1,4 @@
-"""The walk over all runs of a machine, on machines small enough to count by hand."""
+"""The walk over all runs of a system, on machines small enough to count by hand."""
 
 from __future__ import annotations
 
@@ -51,13 +51,13 @@ def test_a_broken_rule_ends_the_walk_with_a_shortest_run_to_it() -> None:
 
 
 def test_the_run_leads_from_the_start_to_the_end_step_by_step() -> None:
-    machine = Counters(3, 2)
-    found = explore(machine, always={"not that": lambda state: state != (2, 0, 1)})
+    system = Counters(3, 2)
+    found = explore(system, always={"not that": lambda state: state != (2, 0, 1)})
 
     assert found.violation is not None
     here = found.violation.start
     for action, after in found.violation.run:
-        assert (action, after) in machine.steps(here)
+        assert (action, after) in system.steps(here)
         here = after
     assert here == found.violation.end == (2, 0, 1)
 
@@ -79,10 +79,10 @@ def test_rules_that_hold_nowhere_are_named() -> None:
 
 
 def test_a_bound_ends_the_walk_and_says_so() -> None:
-    machine = Counters(2, 9)
+    system = Counters(2, 9)
 
-    assert explore(machine, max_states=100).exhausted
-    found = explore(machine, max_states=99)
+    assert explore(system, max_states=100).exhausted
+    found = explore(system, max_states=99)
     assert (found.states, found.exhausted, found.violation) == (99, False, None)
 
 

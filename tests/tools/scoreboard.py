@@ -228,8 +228,8 @@ class Verdicts(TypedDict):
 class Rung:
     """A scope to explore, if it counts ``ballots``; or a setup to simulate, for so many ``lives``.
 
-    ``forgetful``: as in a Scope. ``calm``: the faults end. ``refused``: the core must not let these
-    quorums through.
+    ``drop_ignored_messages``: as in a Scope. ``calm``: the faults end. ``refused``: the core
+    must not let these quorums through.
     """
 
     quorum: Callable[[], QuorumSystem]
@@ -241,7 +241,7 @@ class Rung:
     inquirers: int = 0
     crashes: int = 0
     lives: int = 0
-    forgetful: bool = True
+    drop_ignored_messages: bool = True
     calm: bool = False
     refused: bool = False
     label: str = ""
@@ -256,7 +256,7 @@ class Rung:
             counted(self.reads, "read") if self.reads > 1 else "",
             counted(self.inquirers, "inquirer"),
             counted(self.crashes, "crash", "crashes"),
-            "" if self.forgetful else "nothing forgotten",
+            "" if self.drop_ignored_messages else "nothing forgotten",
             "faults end" if self.calm else "",
             self.label,
         ]
@@ -303,7 +303,7 @@ LADDER = (
     Rung(sizes(3, 1, 3), 3, 1, 1, readers=1, label="quorums of 1 and 3"),
     Rung(plain(2), 2, 1, 2, crashes=1),
     Rung(plain(3), 3, 1, 2, crashes=1),
-    Rung(plain(3), 3, 1, 2, crashes=1, forgetful=False),
+    Rung(plain(3), 3, 1, 2, crashes=1, drop_ignored_messages=False),
     Rung(plain(3), 3, 2, 1, crashes=1),
     Rung(plain(4), 4, 2, 1),
     Rung(sizes(3, 3, 1), 3, 2, 1, label="quorums of 3 and 1"),
@@ -391,7 +391,7 @@ def scope(rung: Rung, quorum: QuorumSystem, receive: Receive) -> Scope:
         readers=rung.readers,
         reads=rung.reads,
         inquirers=rung.inquirers,
-        forgetful=rung.forgetful,
+        drop_ignored_messages=rung.drop_ignored_messages,
         protocol=Protocol("paxos", "with a mutant", receive),
         quorum=quorum,
     )
@@ -434,9 +434,9 @@ def specified() -> Verdict:
         if walk.violation is not None:
             found = finding(NO_ACTION, action(walk.violation.end.wrong or ""), rung, walk.states)
             found["trace"] = [
-                words(machine.machine.scope, Act(move.process, move.events[-1], move.fate))
+                words(machine.system.scope, Act(move.process, move.events[-1], move.crash))
                 if move.events
-                else words(machine.machine.scope, Act(move.process, None, move.fate))
+                else words(machine.system.scope, Act(move.process, None, move.crash))
                 for move, _ in walk.violation.run
             ]
             found["events"] = len(found["trace"])

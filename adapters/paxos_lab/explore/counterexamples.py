@@ -1,9 +1,10 @@
-"""From a violation to a run that a person can follow: every single event, and none too many.
+"""From a violation to a run that a person can follow: each event by itself, and none that could go.
 
-- The walk skips what it can. Here each of its moves is unfolded into the events that make it up.
-- The events are taken again, one by one, by a machine that skips nothing. What counts is what that
-  machine finds.
-- Then each event that is not needed is left out: a run of which no event can be spared.
+- The search skips what it can. Here each of its moves is unfolded into the events that make it up.
+- The events are step again, one by one, by a system that skips nothing. What counts is what that
+  system finds.
+- Then each event that is not needed is left out. The run is 1-minimal: without any one of its
+  events the rule holds.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from attrs import evolve, frozen
 from paxos import Accept, Chosen, From, Inquire, Message, Prepare, Propose, Query, Read, ServerId
 from paxos_adapters.memory import Delivery
 from paxos_lab.draw import Moment
-from paxos_lab.explore.interleavings import Fate, Interleavings, Move, State
+from paxos_lab.explore.interleavings import Crash, Interleavings, Move, State
 from paxos_lab.explore.scopes import Scope
 from paxos_lab.explore.search import Violation
 from paxos_lab.machines.protocols import Event
@@ -30,11 +31,11 @@ class Act:
 
     process: int
     event: Event | None
-    fate: Fate
+    crash: Crash
 
 
 @frozen
-class Taken:
+class RunStep:
     """One act of a run, and the states around it."""
 
     act: Act
@@ -42,77 +43,77 @@ class Taken:
     after: State
 
 
-Run: TypeAlias = tuple[Taken, ...]
+Run: TypeAlias = tuple[RunStep, ...]
 History: TypeAlias = list[Delivery[Message[str]] | Moment]
 
 
 @frozen
 class Counterexample:
-    """A run of ``machine``, which skips nothing, that breaks ``rule``; no event can be spared."""
+    """A run of ``system``, which skips nothing, that breaks ``rule``, and is 1-minimal."""
 
     rule: str
-    machine: Interleavings
+    system: Interleavings
     run: Run
 
     @property
     def scope(self) -> Scope:
         """What was explored."""
-        return self.machine.scope
+        return self.system.scope
 
 
-def counterexample(machine: Interleavings, violation: Violation[State, Move]) -> Counterexample:
-    """The run behind ``violation``, which a walk over ``machine`` has found."""
-    plain = Interleavings(evolve(machine.scope, reduced=False))
-    run = replay(plain, _unfolded(machine, violation))
+def counterexample(system: Interleavings, violation: Violation[State, Move]) -> Counterexample:
+    """The run behind ``violation``, which a search of ``system`` has found."""
+    plain = Interleavings(evolve(system.scope, reduced=False))
+    run = replay(plain, _unfolded(system, violation))
     wanted = _goal(plain, violation.rule, run)
     for place in reversed(range(len(run))):
-        rest = (taken.act for index, taken in enumerate(run) if index != place)
+        rest = (step.act for index, step in enumerate(run) if index != place)
         shorter = replay(plain, rest)
         if shorter and wanted(shorter[-1].after):
             run = shorter
     return Counterexample(violation.rule, plain, run)
 
 
-def _goal(machine: Interleavings, rule: str, run: Run) -> Callable[[State], bool]:
+def _goal(system: Interleavings, rule: str, run: Run) -> Callable[[State], bool]:
     if rule in RULES:
-        return machine.breaks(rule)
-    held = machine.accepted(run[-1].after)
-    return lambda state: machine.accepted(state) == held
+        return system.breaks(rule)
+    held = system.accepted(run[-1].after)
+    return lambda state: system.accepted(state) == held
 
 
-def choices(machine: Interleavings, state: State) -> Iterator[tuple[Act, State]]:
+def choices(system: Interleavings, state: State) -> Iterator[tuple[Act, State]]:
     """All that can happen next, one event at a time, in an order that never changes."""
-    for move, after in machine.moves(state):
-        yield Act(move.process, move.events[-1] if move.events else None, move.fate), after
+    for move, after in system.moves(state):
+        yield Act(move.process, move.events[-1] if move.events else None, move.crash), after
 
 
-def replay(machine: Interleavings, acts: Iterable[Act]) -> Run:
+def replay(system: Interleavings, acts: Iterable[Act]) -> Run:
     """Take ``acts`` one by one, without those that are impossible or change nothing."""
-    (state,) = machine.start()
-    run: list[Taken] = []
+    (state,) = system.start()
+    run: list[RunStep] = []
     for act in acts:
-        for choice, after in choices(machine, state):
+        for choice, after in choices(system, state):
             if choice == act:
-                run.append(Taken(act, state, after))
+                run.append(RunStep(act, state, after))
                 state = after
                 break
     return tuple(run)
 
 
-def _unfolded(machine: Interleavings, violation: Violation[State, Move]) -> Iterator[Act]:
+def _unfolded(system: Interleavings, violation: Violation[State, Move]) -> Iterator[Act]:
     """The same run with every acceptor in its own place, and every event by itself."""
     state = violation.start
     for _, target in violation.run:
         move, after = next(
             (move, after)
-            for move, after in machine.moves(state)
-            if machine.in_order(after) == target
+            for move, after in system.moves(state)
+            if system.canonical(after) == target
         )
         *quiet, last = move.events or (None,)
-        yield from (Act(move.process, event, Fate.GOES_ON) for event in quiet)
-        yield Act(move.process, last, move.fate)
-        for process, event in machine.given_at_once(state, move, after):
-            yield Act(process, event, Fate.GOES_ON)
+        yield from (Act(move.process, event, Crash.NONE) for event in quiet)
+        yield Act(move.process, last, move.crash)
+        for process, event in system.immediate_answers(state, move, after):
+            yield Act(process, event, Crash.NONE)
         state = after
 
 
@@ -120,8 +121,8 @@ def _unfolded(machine: Interleavings, violation: Violation[State, Move]) -> Iter
 
 
 def lanes(scope: Scope) -> dict[ServerId, str]:
-    """The lanes of a diagram, from left to right: the first asker, the acceptors, the others."""
-    first, *others = range(scope.acceptors, scope.acceptors + scope.askers)
+    """The lanes of a diagram, from left to right: the first client, the acceptors, the others."""
+    first, *others = range(scope.acceptors, scope.acceptors + scope.clients)
     order = (first, *range(scope.acceptors), *others)
     return {ServerId(process): name(scope, process) for process in order}
 
@@ -139,11 +140,11 @@ def name(scope: Scope, process: int) -> str:
 def history(example: Counterexample) -> History:
     """The run as the rows of a space-time diagram, with what comes true on the way."""
     shown: History = []
-    for taken in example.run:
-        shown.extend(_shown(example.scope, taken.act))
-        news = example.machine.chosen(taken.after) - example.machine.chosen(taken.before)
+    for step in example.run:
+        shown.extend(_shown(example.scope, step.act))
+        news = example.system.chosen(step.after) - example.system.chosen(step.before)
         shown.extend(
-            Moment(ServerId(taken.act.process), f"{value} is chosen") for value in sorted(news)
+            Moment(ServerId(step.act.process), f"{value} is chosen") for value in sorted(news)
         )
     return shown
 
@@ -155,14 +156,14 @@ def _shown(scope: Scope, act: Act) -> Iterator[Delivery[Message[str]] | Moment]:
         yield Delivery(0.0, sender, me, act.event.message)
     elif act.event is not None:
         yield Moment(me, _own(scope, act.process, act.event))
-    if act.fate is not Fate.GOES_ON:
-        yield Moment(me, f"{name(scope, act.process)} {act.fate.value}, and starts again")
+    if act.crash is not Crash.NONE:
+        yield Moment(me, f"{name(scope, act.process)} {act.crash.value}, and starts again")
 
 
-def _sender(scope: Scope, heard: From[Message[str]]) -> int:
-    place = sorted(scope.quorum.members).index(heard.sender)
-    is_asker = isinstance(heard.message, Prepare | Accept | Query | Chosen)
-    return place + scope.acceptors if is_asker else place
+def _sender(scope: Scope, arrived: From[Message[str]]) -> int:
+    place = sorted(scope.quorum.members).index(arrived.sender)
+    is_client = isinstance(arrived.message, Prepare | Accept | Query | Chosen)
+    return place + scope.acceptors if is_client else place
 
 
 def _own(scope: Scope, process: int, event: Event) -> str:
@@ -171,16 +172,16 @@ def _own(scope: Scope, process: int, event: Event) -> str:
         return f"{who} proposes {event.value}"
     if isinstance(event, Read):
         return f"{who} reads"
-    return f"{who} inquires" if isinstance(event, Inquire) else f"{who} is woken"
+    return f"{who} inquires" if isinstance(event, Inquire) else f"{who}'s timer fires"
 
 
 def words(scope: Scope, act: Act) -> str:
     """One act in a line."""
-    said: list[str] = []
+    parts: list[str] = []
     for item in _shown(scope, act):
         if isinstance(item, Moment):
-            said.append(item.label)
+            parts.append(item.label)
         else:
             who, to = name(scope, item.sender), name(scope, item.receiver)
-            said.append(f"{to} hears {describe(item.message)} from {who}")
-    return ", ".join(said)
+            parts.append(f"{to} receives {describe(item.message)} from {who}")
+    return ", ".join(parts)

@@ -1,16 +1,16 @@
 """Every step of every run, held against Lamport's specifications: it is one action, or none.
 
 Three TLA+ modules, each of which refines the next: Paxos, Voting, Consensus. A state of the
-explored machine is mapped to their variables; then each step must be an action of each module, or
+explored system is mapped to their variables; then each step must be an action of each module, or
 stuttering: nothing of what the module speaks of has changed. Nothing else is asked: neither the
 rules of ``rules.py`` nor those of ``invariants`` have a say.
 
 - ``maxBal``, ``maxVBal`` and ``maxVal`` are what an acceptor has in memory, which after a crash is
   what it had saved. So a crash must be stuttering; one that loses a promise is no action.
-- ``msgs`` is what was ever said. What was saved, and not sent because of a crash, counts as sent:
-  a history variable. Nobody can tell a message that was lost from one that was never sent.
+- ``msgs`` is what was ever sent. What was saved, and not sent because of a crash, counts as sent:
+  a history variable. A message that was lost cannot be sent from one that was never sent.
 - A Promise that carries a vote under its own ballot only repeats that vote: stuttering.
-- Refusals, wake-ups and repetitions are stuttering too. So is learning, which the modules leave
+- Refusals, timers and repetitions are stuttering too. So is learning, which the modules leave
   out; but what a process takes for chosen must be chosen.
 - Of ballots the modules use the order alone. Pairs have one, and NO_BALLOT stands for -1.
 - A quorum that looks is a phase-1 quorum, one that chooses a phase-2 quorum, and more servers never
@@ -48,8 +48,8 @@ from paxos import (
 )
 from paxos_lab.explore import interleavings
 from paxos_lab.explore.counterexamples import Act
-from paxos_lab.explore.interleavings import Fate, Interleavings, Move
-from paxos_lab.explore.processes import Local, bits
+from paxos_lab.explore.interleavings import Crash, Interleavings, Move
+from paxos_lab.explore.processes import ProcessState, iter_bits
 from paxos_lab.explore.scopes import Scope
 from paxos_lab.explore.search import DEFAULT_MAX_STATES, Exploration, explore
 from paxos_lab.machines.protocols import Event
@@ -215,7 +215,7 @@ def _raised(
 class Spec:
     """The variables of Paxos: each acceptor's memory, and all messages, by their type.
 
-    ``learned`` is no variable of it: it is whatever some process has ever taken for chosen.
+    ``learned`` is no variable of it: it is all that some process has ever taken for chosen.
     """
 
     quorum: QuorumSystem
@@ -234,13 +234,13 @@ class Spec:
 
     def allows(self, ballot: Ballot, value: str) -> bool:
         """Whether the answers of some quorum under ``ballot`` allow to ask for ``value``."""
-        told = [(it.sender, it.message) for it in self.sent_1b if it.message.ballot == ballot]
-        reports = [(who, it.accepted) for who, it in told if it.accepted is not None]
-        return _allow(self.quorum, {who for who, _ in told}, reports, value)
+        promises = [(it.sender, it.message) for it in self.sent_1b if it.message.ballot == ballot]
+        reports = [(who, it.accepted) for who, it in promises if it.accepted is not None]
+        return _allow(self.quorum, {who for who, _ in promises}, reports, value)
 
 
 def start(quorum: QuorumSystem) -> Spec:
-    """Init: nobody has promised, nothing is said."""
+    """Init: no acceptor has promised, nothing was sent."""
     return Spec(quorum, tuple((it, Acceptor[str]()) for it in sorted(quorum.members)))
 
 
@@ -275,8 +275,10 @@ def _phase_1b(before: Spec, after: Spec, sent: From[Promise[str]]) -> Action:
     asked = Prepare(promise.ballot) in before.sent_1a
     _require(asked, action, f"no 1a message for {promise.ballot} was sent")
     _require(promise.ballot > was.promised, action, f"maxBal[{me}] is {was.promised}")
-    told, known = _short(promise.accepted), _short(was.accepted)
-    _require(told == known, action, f"it tells of the vote {told}, and its last vote is {known}")
+    carried, known = _short(promise.accepted), _short(was.accepted)
+    _require(
+        carried == known, action, f"it carries the vote {carried}, and its last vote is {known}"
+    )
     memory = _with(before, me, Acceptor(promise.ballot, was.accepted))
     _same(action, evolve(before, memory=memory, sent_1b=before.sent_1b | {sent}), after)
     return Action.PHASE_1B
@@ -356,7 +358,7 @@ def learn(before: Spec, after: Spec) -> None:
         _require(chosen, f"learning {it.value}", f"no quorum has voted for it under {it.ballot}")
 
 
-# --- the machine --------------------------------------------------------------------------------
+# --- the system --------------------------------------------------------------------------------
 
 
 class State(NamedTuple):
@@ -368,41 +370,41 @@ class State(NamedTuple):
 
 
 class Refinement:
-    """The machine of ``scope`` that leaves nothing out, with every step held against ``check``.
+    """The system of ``scope`` that leaves nothing out, with every step held against ``check``.
 
     Another ``check`` can ask for less.
     """
 
     def __init__(self, scope: Scope, check: Callable[[Spec, Spec], Actions] = check) -> None:
-        self.machine = Interleavings(evolve(scope, reduced=False))
+        self.system = Interleavings(evolve(scope, reduced=False))
         self._check = check
         self._specs = [start(scope.quorum)]
         self._numbers = {self._specs[0]: 0}
         self._next: dict[tuple[int, int, int, int], int] = {}
         self._judged: dict[tuple[int, int], Actions | str] = {}
-        self._taken: Counter[tuple[Fate, int, int]] = Counter()
+        self._taken: Counter[tuple[Crash, int, int]] = Counter()
 
     @property
-    def seen(self) -> Counter[tuple[Fate, Actions]]:
-        """How many steps were walked, by what becomes of the process and by what they are."""
-        counts: Counter[tuple[Fate, Actions]] = Counter()
-        for (fate, before, after), count in self._taken.items():
+    def seen(self) -> Counter[tuple[Crash, Actions]]:
+        """How many steps were searched, by the crash at them and by what they are."""
+        counts: Counter[tuple[Crash, Actions]] = Counter()
+        for (crash, before, after), count in self._taken.items():
             verdict = self._judge(before, after)
             if not isinstance(verdict, str):
-                counts[fate, verdict] += count
+                counts[crash, verdict] += count
         return counts
 
     def start(self) -> Iterator[State]:
-        """Nobody has said anything."""
-        for state in self.machine.start():
+        """Nothing was sent."""
+        for state in self.system.start():
             yield State(state, 0)
 
     def steps(self, state: State) -> Iterator[tuple[Move, State]]:
         """Each step, and where it leads; the state says if it is no action."""
-        for move, after in self.machine.steps(state.concrete):
+        for move, after in self.system.steps(state.concrete):
             spec = self._mapped(state.spec, move)
             verdict = self._judge(state.spec, spec)
-            self._taken[move.fate, state.spec, spec] += 1
+            self._taken[move.crash, state.spec, spec] += 1
             yield move, State(after, spec, verdict if isinstance(verdict, str) else None)
 
     def spec(self, state: State) -> Spec:
@@ -410,17 +412,17 @@ class Refinement:
         return self._specs[state.spec]
 
     def _mapped(self, before: int, move: Move) -> int:
-        key = before, move.process, move.step.local, move.told
+        key = before, move.process, move.step.local, move.sent
         if key not in self._next:
-            processes = self.machine.processes
-            local = processes.locals[move.step.local]
-            told = [processes.said_by(bit).message for bit in bits(move.told)]
+            processes = self.system.processes
+            local = processes.states[move.step.local]
+            sent = [processes.message(bit) for bit in iter_bits(move.sent)]
             spec = self._specs[before]
             if move.process in processes.acceptors:
                 me = processes.ids[move.process]
-                spec = _after_acceptor(spec, me, local.state.acceptor, told)
+                spec = _after_acceptor(spec, me, local.state.acceptor, sent)
             else:
-                spec = _after_asker(spec, local, told)
+                spec = _after_client(spec, local, sent)
             self._next[key] = self._numbers.setdefault(spec, len(self._specs))
             if self._next[key] == len(self._specs):
                 self._specs.append(spec)
@@ -436,25 +438,25 @@ class Refinement:
         return self._judged[key]
 
 
-def _after_asker(spec: Spec, local: Local, told: Iterable[Message[str]]) -> Spec:
-    """What ``spec`` becomes when an asker has come to ``local`` and told something new."""
-    told, learned = [*told], {*spec.learned}
-    learned.update(it for it in told if isinstance(it, Chosen))
+def _after_client(spec: Spec, local: ProcessState, sent: Iterable[Message[str]]) -> Spec:
+    """What ``spec`` becomes when a client has come to ``local`` and sent something new."""
+    sent, learned = [*sent], {*spec.learned}
+    learned.update(it for it in sent if isinstance(it, Chosen))
     if isinstance(done := local.state.proposer.phase, Done):
         learned.add(Chosen(done.ballot, done.value))
     return evolve(
         spec,
-        sent_1a=spec.sent_1a.union(it for it in told if isinstance(it, Prepare)),
-        sent_2a=spec.sent_2a.union(it for it in told if isinstance(it, Accept)),
+        sent_1a=spec.sent_1a.union(it for it in sent if isinstance(it, Prepare)),
+        sent_2a=spec.sent_2a.union(it for it in sent if isinstance(it, Accept)),
         learned=frozenset(learned),
     )
 
 
 def _after_acceptor(
-    spec: Spec, me: ServerId, memory: Acceptor[str], told: Iterable[Message[str]]
+    spec: Spec, me: ServerId, memory: Acceptor[str], sent: Iterable[Message[str]]
 ) -> Spec:
-    """What ``spec`` becomes when an acceptor has come to ``memory`` and told something new."""
-    answers = [it for it in told if isinstance(it, Promise | Accepted)]
+    """What ``spec`` becomes when an acceptor has come to ``memory`` and sent something new."""
+    answers = [it for it in sent if isinstance(it, Promise | Accepted)]
     was, vote = dict(spec.memory)[me], memory.accepted
     if not answers and vote is not None and vote != was.accepted:
         answers = [Accepted(vote.ballot, vote.value)]
@@ -475,13 +477,13 @@ def _repeats(sent: From[Promise[str]], votes: frozenset[Vote]) -> bool:
     return From(sent.sender, Accepted(vote.ballot, vote.value)) in votes
 
 
-def follow(machine: Refinement, acts: Iterable[Act]) -> tuple[State, ...]:
+def follow(system: Refinement, acts: Iterable[Act]) -> tuple[State, ...]:
     """The states of one run, to the first step that is no action. What cannot happen is skipped."""
-    (state,) = machine.start()
+    (state,) = system.start()
     run = [state]
     for act in acts:
-        for move, after in machine.steps(state):
-            if (move.process, move.events[-1:], move.fate) == (act.process, _last(act), act.fate):
+        for move, after in system.steps(state):
+            if (move.process, move.events[-1:], move.crash) == (act.process, _last(act), act.crash):
                 state = after
                 run.append(after)
                 break
@@ -500,7 +502,7 @@ def refine(
     *,
     max_states: int = DEFAULT_MAX_STATES,
 ) -> tuple[Refinement, Exploration[State, Move]]:
-    """Walk all runs of the cluster in ``scope``, and stop at the first step that is no action."""
-    machine = Refinement(scope, check)
+    """Search all runs of the cluster in ``scope``, and stop at the first step that is no action."""
+    system = Refinement(scope, check)
     always: dict[str, Callable[[State], bool]] = {REFINES: lambda state: state.wrong is None}
-    return machine, explore(machine, always=always, max_states=max_states)
+    return system, explore(system, always=always, max_states=max_states)

@@ -22,11 +22,11 @@ def _majority(scope: Scope) -> QuorumSystem:
 class Scope:
     """How large a cluster, and what may happen to it.
 
-    ``ballots`` is how many each asker may use, ``crashes`` how many there may be in all. Where
+    ``ballots`` is how many each client may use, ``crashes`` how many there may be in all. Where
     proposers propose, readers read, ``reads`` times each, and inquirers inquire. Each proposer has
-    a value of its own, and another one after a crash. Without ``forgetful`` no message is
-    forgotten; without ``reduced`` nothing is left out, which is slow, and the measure of what the
-    reductions keep. Raises ScopeError, BadNumber.
+    a value of its own, and another one after a crash. Without ``drop_ignored_messages`` every
+    message is kept; without ``reduced`` nothing is left out, which is slow, and the measure of what
+    the reductions keep. Raises ScopeError, BadNumber.
     """
 
     acceptors: int = 3
@@ -37,20 +37,20 @@ class Scope:
     protocol: Protocol = PAXOS
     quorum: QuorumSystem = field(default=Factory(_majority, takes_self=True))
     reduced: bool = True
-    forgetful: bool = True
+    drop_ignored_messages: bool = True
     reads: int = 1
     inquirers: int = 0
 
     @property
-    def askers(self) -> int:
-        """How many processes ask for something."""
+    def clients(self) -> int:
+        """How many processes propose, read or inquire."""
         return self.proposers + self.readers + self.inquirers
 
     @property
     def values(self) -> frozenset[str]:
         """All that may be proposed."""
-        lives = range(self.crashes + 1)
-        return frozenset(value + "'" * n for value in VALUES[: self.proposers] for n in lives)
+        restarts = range(self.crashes + 1)
+        return frozenset(value + "'" * n for value in VALUES[: self.proposers] for n in restarts)
 
     def __attrs_post_init__(self) -> None:
         for name in "acceptors", "proposers", "ballots", "crashes", "readers", "reads", "inquirers":
@@ -60,7 +60,7 @@ class Scope:
                 f"{self.acceptors} acceptors, and a quorum system of {len(self.quorum.members)} "
                 "members: name as many of the one as of the other."
             )
-        if not 1 <= self.askers <= min(self.acceptors, len(VALUES)):
+        if not 1 <= self.clients <= min(self.acceptors, len(VALUES)):
             raise ScopeError(
                 f"{self.proposers} proposers, {self.readers} readers and {self.inquirers} "
                 f"inquirers among {self.acceptors} acceptors: there must be one at least, and "

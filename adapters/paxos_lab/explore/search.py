@@ -1,12 +1,12 @@
-"""All runs: every state that a machine can reach, breadth first.
+"""All runs: every state that a system can reach, breadth first.
 
-- A machine says where it starts and what can happen next. Nothing else is asked of it.
-- A state seen before is not walked again, so states are hashable values.
+- A system says where it starts and what can happen next. Nothing else is asked of it.
+- A state seen before is not expanded again, so states are hashable values.
 - Breadth first: the run to a broken rule is a shortest one.
 - ``always`` must hold in every state. ``sometimes`` must hold in at least one, so that a rule is
   not kept only because nothing ever happened. What is ``possible`` must be within reach from every
   state, whatever happened before.
-- Bounded: after ``max_states``, or when ``watch`` says so, the walk stops and says that it did.
+- Bounded: after ``max_states``, or when ``on_progress`` says so, the search stops and says so.
   What it found until then stands.
 
 Source: explicit-state model checking as in TLC (Yu, Manolios, Lamport, 1999).
@@ -26,11 +26,11 @@ A_co = TypeVar("A_co", covariant=True)
 S = TypeVar("S", bound=Hashable)
 
 DEFAULT_MAX_STATES = 1_000_000
-WATCHED_STATES = 1_000
-"""After how many states the walk shows itself."""
+PROGRESS_STATES = 1_000
+"""After how many states the search reports its progress."""
 
 
-class Machine(Protocol[S, A_co]):
+class System(Protocol[S, A_co]):
     """A system of any kind, for example servers and the messages between them."""
 
     def start(self) -> Iterable[S]:
@@ -58,7 +58,7 @@ class Violation(Generic[S, A]):
 
 @frozen
 class Exploration(Generic[S, A]):
-    """What a walk found.
+    """What a search found.
 
     ``transitions`` counts every step from every state, also those that lead nowhere new;
     ``depth`` is the number of states on the longest of the shortest runs. ``exhausted``: there is
@@ -74,8 +74,8 @@ class Exploration(Generic[S, A]):
 
 
 @frozen
-class Glimpse:
-    """How far a walk is: ``waiting`` is the number of states seen and not yet walked from."""
+class Progress:
+    """How far a search is: ``waiting`` is the number of states seen and not yet expanded."""
 
     states: int
     transitions: int
@@ -84,18 +84,18 @@ class Glimpse:
 
 
 def explore(
-    machine: Machine[S, A],
+    system: System[S, A],
     *,
     always: Mapping[str, Callable[[S], bool]] | None = None,
     sometimes: Mapping[str, Callable[[S], bool]] | None = None,
     possible: Mapping[str, Callable[[S], bool]] | None = None,
     max_states: int = DEFAULT_MAX_STATES,
-    watch: Callable[[Glimpse], bool] | None = None,
+    on_progress: Callable[[Progress], bool] | None = None,
 ) -> Exploration[S, A]:
-    """Walk every state that ``machine`` can reach, and stop at the first that breaks a rule.
+    """Search every state that ``system`` can reach, and stop at the first that breaks a rule.
 
-    What is ``possible`` is judged at the end of a walk that saw everything, and costs the memory
-    for all transitions. ``watch`` is shown a glimpse from time to time, and says whether to go on.
+    What is ``possible`` is judged after a search that saw everything, and costs the memory for all
+    transitions. ``on_progress`` is called from time to time, and says whether to go on.
     Raises BadNumber.
     """
     arguments.whole("max_states", max_states, 1)
@@ -113,11 +113,11 @@ def explore(
             del never[name]
         for name, holds in rules.items():
             if not holds(state):
-                return _violation(machine, name, state, origin)
+                return _violation(system, name, state, origin)
         return None
 
     level: list[S] = []
-    for state in machine.start():
+    for state in system.start():
         if state not in origin:
             origin[state] = None
             level.append(state)
@@ -127,7 +127,7 @@ def explore(
         depth += 1
         following: list[S] = []
         for place, state in enumerate(level):
-            for _, after in machine.steps(state):
+            for _, after in system.steps(state):
                 transitions += 1
                 if possible:
                     back.setdefault(after, []).append(state)
@@ -139,24 +139,24 @@ def explore(
                 following.append(after)
                 if violation := broken(after):
                     return found(violation, exhausted=False)
-            if watch is not None and place % WATCHED_STATES == 0:
+            if on_progress is not None and place % PROGRESS_STATES == 0:
                 waiting = len(level) - place + len(following)
-                if not watch(Glimpse(len(origin), transitions, depth, waiting)):
+                if not on_progress(Progress(len(origin), transitions, depth, waiting)):
                     return found(None, exhausted=False)
         level = following
     for name, holds in (possible or {}).items():
         if (lost := _out_of_reach(holds, origin, back)) is not None:
-            return found(_violation(machine, name, lost, origin), exhausted=True)
+            return found(_violation(system, name, lost, origin), exhausted=True)
     return found(None, exhausted=True)
 
 
 def _violation(
-    machine: Machine[S, A], rule: str, end: S, origin: Mapping[S, S | None]
+    system: System[S, A], rule: str, end: S, origin: Mapping[S, S | None]
 ) -> Violation[S, A]:
     run: list[tuple[A, S]] = []
     state = end
     while (before := origin[state]) is not None:
-        action = next(action for action, after in machine.steps(before) if after == state)
+        action = next(action for action, after in system.steps(before) if after == state)
         run.append((action, state))
         state = before
     return Violation(rule, state, tuple(reversed(run)))

@@ -19,12 +19,12 @@ from paxos_adapters.single import SingleDriver, single
 from paxos_lab.explore.counterexamples import (
     Act,
     Counterexample,
-    Taken,
+    RunStep,
     choices,
     name,
     words,
 )
-from paxos_lab.explore.interleavings import Fate, Interleavings
+from paxos_lab.explore.interleavings import Crash, Interleavings
 from paxos_lab.explore.scopes import Scope
 from paxos_lab.machines.faulty import PROTOCOLS
 from paxos_lab.record.entries import Ended, Freed, Took
@@ -43,7 +43,7 @@ def write(path: Path, example: Counterexample) -> None:
 
     Raises OutputRefused, and what has ended the recording.
     """
-    scope, ids = example.scope, example.machine.processes.ids
+    scope, ids = example.scope, example.system.processes.ids
     lanes = {ServerId(process + 1): name(scope, process) for process in range(len(ids))}
     facts = {count: str(getattr(scope, count)) for count in COUNTS} | {"rule": example.rule}
     discard(path)
@@ -61,9 +61,9 @@ def write(path: Path, example: Counterexample) -> None:
         drivers = [Driver(machine, place, scope.quorum, (), recorder) for place in places]
         for number, taken in enumerate(example.run, start=1):
             recorder.set_time(number)
-            process, fate = taken.act.process, taken.act.fate
+            process, crash = taken.act.process, taken.act.crash
             disk = _act(drivers[process], taken.act)
-            if fate is not Fate.GOES_ON:
+            if crash is not Crash.NONE:
                 drivers[process] = Driver(machine, places[process], scope.quorum, disk, recorder)
     if recorder.failure is not None:
         raise recorder.failure
@@ -74,11 +74,11 @@ def _act(driver: SingleDriver[str], act: Act) -> tuple[server.Record[str], ...]:
     if act.event is not None:
         with suppress(InvariantError):  # The observer is told.
             driver.take(act.event)
-    if act.fate is not Fate.UNSENT:
+    if act.crash is not Crash.BEFORE_SENDING:
         driver.save()
-    if act.fate is Fate.GOES_ON:
+    if act.crash is Crash.NONE:
         return driver.process.disk
-    return driver.stop(act.fate.value, len(driver.process.waiting))
+    return driver.stop(act.crash.value, len(driver.process.waiting))
 
 
 def read(path: Path) -> Counterexample:
@@ -109,8 +109,8 @@ def read(path: Path) -> Counterexample:
             f"{path} is a recording, and none of the explorer ({type(error).__name__}: {error}): "
             "paxos replay plays it."
         ) from error
-    machine = Interleavings(scope)
-    return Counterexample(rule, machine, tuple(_taken(machine, _acts(found))))
+    system = Interleavings(scope)
+    return Counterexample(rule, system, tuple(_taken(system, _acts(found))))
 
 
 def _acts(found: Replay) -> Iterator[Act]:
@@ -119,23 +119,23 @@ def _acts(found: Replay) -> Iterator[Act]:
         process, what = step.entry.server - 1, step.entry.what
         if isinstance(what, Took):
             is_unsent = what.waits and _is_end(steps, place + 1)
-            yield Act(process, what.event, Fate.UNSENT if is_unsent else Fate.GOES_ON)
-        elif isinstance(what, Ended) and what.why != Fate.UNSENT.value:
-            yield Act(process, None, Fate.CRASHES)
+            yield Act(process, what.event, Crash.BEFORE_SENDING if is_unsent else Crash.NONE)
+        elif isinstance(what, Ended) and what.why != Crash.BEFORE_SENDING.value:
+            yield Act(process, None, Crash.AT_REST)
 
 
 def _is_end(steps: Sequence[SingleStep[str]], place: int) -> bool:
     return place < len(steps) and isinstance(steps[place].entry.what, Ended)
 
 
-def _taken(machine: Interleavings, acts: Iterator[Act]) -> Iterator[Taken]:
-    (state,) = machine.start()
+def _taken(system: Interleavings, acts: Iterator[Act]) -> Iterator[RunStep]:
+    (state,) = system.start()
     for number, act in enumerate(acts, start=1):
-        after = dict(choices(machine, state)).get(act)
+        after = dict(choices(system, state)).get(act)
         if after is None:
             raise RecordingError(
-                f"event {number} was {words(machine.scope, act)!r}, which cannot happen now: the "
+                f"event {number} was {words(system.scope, act)!r}, which cannot happen now: the "
                 "protocol has changed since."
             )
-        yield Taken(act, state, after)
+        yield RunStep(act, state, after)
         state = after
