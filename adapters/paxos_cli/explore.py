@@ -39,7 +39,7 @@ READERS = "read-not-completed", "nothing-from-one", "read-id-reused"
 """The protocols in which reads are broken: without a reader they are sound."""
 
 
-@click.command(short_help="Walk every run of a small cluster.")
+@click.command(short_help="Explore every run of a small cluster.")
 @click.option("--acceptors", type=click.IntRange(1, 9), default=3, show_default=True)
 @click.option(
     "--proposers",
@@ -92,7 +92,7 @@ def explore(
     replay: Path | None,
     plain: bool,
 ) -> int:
-    """Walk every run of a small cluster, whatever is lost, late or repeated, whoever crashes.
+    """Explore every run of a small cluster, under any loss, delay, repetition and crash.
 
     Exits with 0 if all rules hold in all runs, with 1 and a shortest run to the fault if not, and
     with 3 if the search was cut short. --replay FILE draws a recorded run again.
@@ -246,7 +246,7 @@ def _verdict(
 
 @define
 class Watcher:
-    """Shows how far the search is, and stops it when memory runs out or somebody says so."""
+    """Shows how far the search is, and stops it at Ctrl-C or when memory runs out."""
 
     memory_mb: int
     progress: ProgressBar

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable
 from functools import reduce
+from pathlib import Path
 from typing import Generic, TypeAlias
 
 import pytest
@@ -226,6 +227,28 @@ def test_all_runs_of_a_log_keep_what_is_committed(crashes: int) -> None:
     found = logs(toy_log(), crashes)
 
     assert (found.violation, found.exhausted, found.never) == (None, True, frozenset())
+
+
+@pytest.mark.parametrize(
+    ("found", "counts"),
+    [
+        (lambda: transactions(two_phase_commit(), 0, 0), (58, 212)),
+        (lambda: transactions(two_phase_commit(), 1, 1), (1_371, 6_652)),
+        (lambda: logs(toy_log(), 0), (1_230, 7_613)),
+        (lambda: logs(toy_log(), 1), (7_186, 48_068)),
+    ],
+    ids=["transaction", "transaction-crash", "log", "log-crash"],
+)
+def test_the_counts_are_those_of_the_page(
+    found: Callable[[], Exploration[object, object]], counts: tuple[int, int]
+) -> None:
+    """docs/exploring.md says them: another count is another system."""
+    seen = found()
+
+    assert (seen.states, seen.transitions) == counts
+    page = (Path(__file__).parents[2] / "docs" / "exploring.md").read_text(encoding="utf-8")
+    states, transitions = (f"{it:,}" for it in counts)
+    assert f"| {states} | {transitions} |" in page
 
 
 def test_a_disk_with_one_record_of_each_type_loses_entries_and_is_caught() -> None:
