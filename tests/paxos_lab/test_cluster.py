@@ -11,7 +11,7 @@ from attrs import evolve
 from paxos import Done, Message, Propose, ServerId, majority, server
 from paxos.proposer import ClientRequest
 from paxos.server import ServerTimer
-from paxos_adapters.numbers import BadNumber
+from paxos_adapters.arguments import BadNumber
 from paxos_adapters.single import Single, single
 from paxos_lab.explore.cluster import Choice, ClusterState, ClusterSystem, drive
 from paxos_lab.explore.search import Exploration, explore

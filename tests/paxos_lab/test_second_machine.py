@@ -17,8 +17,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from paxos import AfterSave, From, Now, Outbound, QuorumSystem, Saved, ServerId, majority, server
-from paxos_adapters.driving import Driver, Place
+from paxos_adapters.driving import Driver
 from paxos_adapters.machine import Effect, M, Machine, P, Q, R, S, T, latest
+from paxos_adapters.ports import Place
 from paxos_adapters.single import Single, single
 from paxos_lab.explore.cluster import Choice, ClusterState, ClusterSystem
 from paxos_lab.explore.search import Exploration, explore

@@ -22,9 +22,10 @@ from typing import Generic
 from attrs import Factory, evolve, field, frozen
 
 from paxos import From, InvariantError, PaxosError, QuorumSystem, Saved, ServerId
-from paxos_adapters import numbers
-from paxos_adapters.driving import Driver, Observer, Place
+from paxos_adapters import arguments
+from paxos_adapters.driving import Driver
 from paxos_adapters.machine import Effect, M, Machine, P, Process, Q, R, S, T
+from paxos_adapters.ports import Observer, Place
 
 
 @frozen(cache_hash=True)
@@ -96,9 +97,9 @@ class ClusterSystem(Generic[S, Q, M, T, R, P]):
     )
 
     def __attrs_post_init__(self) -> None:
-        numbers.whole("crashes", self.crashes, 0)
-        numbers.whole("timeouts", self.timeouts, 0)
-        numbers.whole("unsaved", self.unsaved, 1)
+        arguments.whole("crashes", self.crashes, 0)
+        arguments.whole("timeouts", self.timeouts, 0)
+        arguments.whole("unsaved", self.unsaved, 1)
 
     def start(self) -> Iterator[ClusterState[S, M, T, R, P]]:
         """Nothing was sent."""
