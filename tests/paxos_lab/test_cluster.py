@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeAlias
 
 import pytest
@@ -12,10 +13,12 @@ from paxos import Done, Message, Propose, ServerId, majority, server
 from paxos.proposer import ClientRequest
 from paxos.server import ServerTimer
 from paxos_adapters.arguments import BadNumber
+from paxos_adapters.codecs import TEXT
 from paxos_adapters.single import Single, single
 from paxos_lab.explore.cluster import Choice, ClusterState, ClusterSystem, drive
 from paxos_lab.explore.search import Exploration, explore
 from paxos_lab.machines.protocols import LECTURE
+from paxos_lab.record import Ended, Recorder, replay
 
 S1, S2 = map(ServerId, (1, 2))
 TWO = majority([S1, S2])
@@ -142,16 +145,67 @@ def test_a_disk_from_which_no_server_starts_ends_the_run() -> None:
     assert "was accepted above the promise" in str(found.violation.end.failed)
 
 
-def test_a_run_can_be_driven_again() -> None:
-    system = cluster(crashes=1)
-    found = explore(
-        system, always={"nothing is decided": lambda it: it.crashes == 1 or not done(it)}
-    )
+def not_told_after_a_crash(state: State) -> bool:
+    return state.crashes == 1 or not done(state)
+
+
+def not_saved_and_unsent(state: State) -> bool:
+    return bool(state.sent) or not state.processes[0].disk
+
+
+@pytest.mark.parametrize("rule", [not_told_after_a_crash, not_saved_and_unsent])
+def test_a_run_that_is_driven_again_is_recorded(
+    rule: Callable[[State], bool], tmp_path: Path
+) -> None:
+    system, path = cluster(crashes=1), tmp_path / "run.jsonl"
+    found = explore(system, always={"": rule})
     assert found.violation is not None
+    run = [choice for choice, _ in found.violation.run]
 
-    drivers = drive(system, [choice for choice, _ in found.violation.run])
+    with Recorder(path, codec=TEXT, runtime="exploration") as recorder:
+        drivers = drive(system, run, recorder)
+    again = replay(path)
 
+    assert again.difference is None
+    assert [it.entry.what for it in again.steps if isinstance(it.entry.what, Ended)] == [
+        Ended("crashes", it.durable) for it in run if it.crashes
+    ]
     assert tuple(it.process for it in drivers) == found.violation.end.processes
+    for it in drivers:
+        place = it.place.server, ""
+        assert again.states[place] == it.process.state
+        assert tuple(again.disks[place].values()) == it.process.disk
+
+
+def test_a_part_of_a_save_frees_a_part() -> None:
+    system = cluster(values=("red", "blue"), unsaved=2)
+    waiting: list[State] = []
+
+    def look(state: State) -> bool:
+        """Whether to go on: until two steps wait for different records."""
+        waiting.extend([state] if len(state.processes[0].unsaved) == 2 else [])
+        return not waiting
+
+    explore(system, always={"": look})
+    saves = [
+        (choice, after)
+        for choice, after in system.steps(waiting[0])
+        if choice.event is None and choice.server == S1
+    ]
+
+    assert [choice.durable for choice, _ in saves] == [1, 2]
+    (_, first), (_, both) = saves
+    assert len(first.processes[0].waiting) == 1
+    assert waiting[0].sent < first.sent < both.sent
+
+
+def test_what_waits_has_sent_nothing() -> None:
+    system = cluster()
+    (start,) = system.start()
+    (_, waiting), *_ = system.steps(start)
+
+    assert waiting.processes[0].waiting
+    assert waiting.sent == frozenset()
 
 
 @pytest.mark.parametrize(("crashes", "timeouts", "unsaved"), [(-1, 0, 1), (0, -1, 1), (0, 0, 0)])
