@@ -1,6 +1,6 @@
-"""The core's values as JSON, and back: strict, and by their types alone.
+"""The values of a machine as JSON, and back: strict, and by their types alone.
 
-- A class of the core is a list: its name, then its fields in their order. A set is a sorted list.
+- A class is a list: its name, then its fields in their order. A set is a sorted list.
 - A ballot is ``"3.1"``, the id of a read ``"17/4"``.
 - A value of the program goes through its codec. Bytes that are UTF-8 are a string, others
   ``{"base64": ...}``.
@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import json
 from base64 import b64decode, b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from hashlib import blake2b
 from types import NoneType, UnionType
@@ -32,26 +32,23 @@ from typing import (
 )
 
 import attrs
+from attrs import frozen
 
-from paxos import (
-    Ballot,
-    Message,
-    OperationalError,
-    QuorumError,
-    QuorumSystem,
-    ReadId,
-    ServerId,
-    server,
-)
+from paxos import Ballot, OperationalError, QuorumError, QuorumSystem, ReadId, ServerId
 from paxos.ballot import V
 from paxos.quorum import BySize, ByWeight, Explicit
+from paxos_adapters.machine import R, S
 from paxos_adapters.ports import Codec
 from paxos_adapters.printable import brief
 
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 Reader: TypeAlias = Callable[[object], object]
+Fields: TypeAlias = tuple[tuple[str, bool], ...]
 
-_AS_IT_IS = frozenset({int, bool, NoneType})
+E_co = TypeVar("E_co", covariant=True)
+"""An event of a machine."""
+
+_AS_IT_IS = frozenset({int, bool, str, NoneType})
 _QUORUMS = frozenset({BySize, ByWeight, Explicit})
 """The last one is remembered: it is in nearly all that is encoded, and nearly always the same."""
 
@@ -71,20 +68,42 @@ class CodingError(OperationalError, ValueError):
     """JSON that is not what its type allows, or a value that this coder does not encode."""
 
 
-class Coder(Generic[V]):
-    """Encodes and decodes what the core is made of, with the program's codec for its values."""
+@frozen
+class Kinds(Generic[S, E_co, R]):
+    """The types of a machine's states, events and records, for a coder that follows type hints.
 
-    def __init__(self, codec: Codec[V]) -> None:
-        self._codec = codec
+    ``modules`` define the machine, beside ``paxos``: modules or packages, by name. A class of
+    another module is not encoded. Values of the program are where a hint is the type variable V.
+    """
+
+    state: type[S]
+    event: object
+    record: object
+    modules: tuple[str, ...] = ()
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The fields of a state: they are compared each by itself."""
+        state: type = self.state
+        return tuple(it.name for it in attrs.fields(state))
+
+
+class Coder(Generic[S, E_co, R]):
+    """Encodes and decodes what a machine is made of, with the program's codec for its values."""
+
+    def __init__(self, kinds: Kinds[S, E_co, R], codec: Codec[V]) -> None:
+        self.kinds = kinds
+        self._codec = cast("Codec[object]", codec)
         self._readers: dict[object, Reader] = {}
         self._quorum: object = self
         self._coded_quorum: Json = None
+        self._fields: dict[type, Fields] = {}
 
     def encode(self, it: object) -> Json:
-        """``it`` as JSON. Raises CodingError for what is not of the core."""
+        """``it`` as JSON. Raises CodingError for what is not of the machine."""
         kind: type = type(it)
         if kind in _AS_IT_IS:
-            return cast("int | None", it)
+            return cast("int | str | None", it)
         if it is self._quorum:
             return self._coded_quorum
         if kind is Ballot or kind is ReadId:
@@ -93,19 +112,22 @@ class Coder(Generic[V]):
             return [self.encode(item) for item in cast("tuple[object, ...]", it)]
         if kind is frozenset:
             return _sorted([self.encode(item) for item in cast("frozenset[object]", it)])
+        fields = self._fields.get(kind)
+        if fields is None:
+            fields = self._fields[kind] = _fields(kind, self.kinds.modules)
         coded: list[Json] = [kind.__name__]
-        for name, is_value in _fields(kind):
+        for name, is_value in fields:
             field: object = getattr(it, name)
             if is_value:
-                coded.append(self.value(cast("V", field)))
+                coded.append(self.value(field))
             else:
                 is_plain = type(field) in _AS_IT_IS
-                coded.append(cast("int | None", field) if is_plain else self.encode(field))
+                coded.append(cast("int | str | None", field) if is_plain else self.encode(field))
         if kind in _QUORUMS:
             self._quorum, self._coded_quorum = it, coded
         return coded
 
-    def value(self, value: V) -> Json:
+    def value(self, value: object) -> Json:
         """A value of the program as JSON."""
         encoded = self._codec.encode(value)
         try:
@@ -117,17 +139,17 @@ class Coder(Generic[V]):
         """16 characters that stand for ``it``."""
         return blake2b(dumped(self.encode(it)), digest_size=8).hexdigest()
 
-    def event(self, coded: object) -> server.Event[V]:
+    def event(self, coded: object) -> E_co:
         """Back to an event. Raises CodingError."""
-        return cast("server.Event[V]", self._decode(server.Event, coded))
+        return cast("E_co", self._decode(self.kinds.event, coded))
 
-    def record(self, coded: object) -> server.Record[V]:
+    def record(self, coded: object) -> R:
         """Back to a record. Raises CodingError."""
-        return cast("server.Record[V]", self._decode(server.Record, coded))
+        return cast("R", self._decode(self.kinds.record, coded))
 
-    def state(self, coded: object) -> server.Server[V]:
+    def state(self, coded: object) -> S:
         """Back to the state of a server. Raises CodingError."""
-        return cast("server.Server[V]", self._decode(server.Server, coded))
+        return cast("S", self._decode(self.kinds.state, coded))
 
     def quorum(self, coded: object) -> QuorumSystem:
         """Back to a quorum system. Raises CodingError."""
@@ -140,32 +162,35 @@ class Coder(Generic[V]):
     def _decode(self, hint: object, coded: object) -> object:
         reader = self._readers.get(hint)
         if reader is None:
-            reader = self._readers[hint] = self._reader(hint)
+            reader = self._readers[hint] = self._reader(hint, {})
         return reader(coded)
 
-    def _reader(self, hint: object) -> Reader:
-        """What reads a field of the type ``hint``, or refuses to."""
+    def _reader(self, hint: object, bound: Mapping[object, object]) -> Reader:
+        """What reads a field of the type ``hint``; ``bound`` says what type variables stand for."""
         origin, inner = get_origin(hint), get_args(hint)
         if isinstance(hint, TypeVar):
-            return self._value if _is_value(hint) else self._reader(Message)
+            if hint in bound:
+                return self._reader(bound[hint], {})
+            return self._value if _is_value(hint) else _unreadable(hint)
         if isinstance(hint, NewType):
-            return self._reader(hint.__supertype__)
+            return self._reader(hint.__supertype__, bound)
         if origin is Union or origin is UnionType:
-            return _one_of({_tag(it): self._reader(it) for it in inner})
+            return _one_of({it: self._reader(it, bound) for it in inner})
         if origin is frozenset:
-            return _set_of(self._reader(inner[0]))
+            return _set_of(self._reader(inner[0], bound))
         if origin is tuple:
             is_open = inner[-1] is ...
-            readers = [self._reader(it) for it in inner if it is not ...]
+            readers = [self._reader(it, bound) for it in inner if it is not ...]
             return _tuple_of(readers, is_open)
         kind: object = origin or hint
         if kind in _PLAIN:
             return _PLAIN[kind]
         if isinstance(kind, type) and attrs.has(kind):
-            return _object_of(kind, [self._reader(it) for it in _hints(kind)])
-        raise _unfit(hint, "a type that can be read")
+            stands_for = _bound(kind, inner, bound)
+            return _object_of(kind, [self._reader(it, stands_for) for it in _hints(kind)])
+        return _unreadable(hint)
 
-    def _value(self, coded: object) -> V:
+    def _value(self, coded: object) -> object:
         try:
             return self._codec.decode(_bytes(coded))
         except ValueError as error:
@@ -189,6 +214,12 @@ def _bool(coded: object) -> bool:
 def _int(coded: object) -> int:
     if type(coded) is not int or coded.bit_length() >= MAX_BITS:
         raise _unfit(coded, "a number that can be")
+    return coded
+
+
+def _text(coded: object) -> str:
+    if not isinstance(coded, str):
+        raise _unfit(coded, "text")
     return coded
 
 
@@ -233,6 +264,7 @@ _PLAIN: dict[object, Reader] = {
     NoneType: _none,
     bool: _bool,
     int: _int,
+    str: _text,
     Ballot: _ballot,
     ReadId: _read_id,
 }
@@ -267,8 +299,14 @@ def _tuple_of(readers: list[Reader], is_open: bool) -> Reader:
     return read
 
 
-def _one_of(readers: dict[str | None, Reader]) -> Reader:
+def _one_of(members: dict[object, Reader]) -> Reader:
     """By the name that comes first in what is read; by None for nothing."""
+    readers = {_tag(hint): reader for hint, reader in members.items()}
+    if None in readers and len(readers) == 2 and not any(map(_is_object, members)):
+        (only,) = (reader for name, reader in readers.items() if name is not None)
+        return lambda coded: None if coded is None else only(coded)
+    if not all(_is_object(it) or it is NoneType for it in members):
+        return _unreadable(list(members))
 
     def read(coded: object) -> object:
         if coded is None:
@@ -299,14 +337,30 @@ def _object_of(kind: type, readers: list[Reader]) -> Reader:
 
 
 def _tag(hint: object) -> str | None:
+    """The name of a type; None for nothing."""
     kind: object = get_origin(hint) or hint
     return kind.__name__ if isinstance(kind, type) and kind is not NoneType else None
 
 
-@cache
-def _fields(kind: type) -> tuple[tuple[str, bool], ...]:
+def _is_object(hint: object) -> bool:
+    """Whether what has this type is written under its name."""
+    kind: object = get_origin(hint) or hint
+    return isinstance(kind, type) and attrs.has(kind) and kind not in _PLAIN
+
+
+def _bound(
+    kind: type, inner: tuple[object, ...], bound: Mapping[object, object]
+) -> dict[object, object]:
+    """What the type variables of ``kind`` stand for: V, if it stays one, for a value."""
+    parameters: tuple[object, ...] = getattr(kind, "__parameters__", ())
+    given = ((name, bound.get(it, it)) for name, it in zip(parameters, inner, strict=False))
+    return {name: it for name, it in given if not isinstance(it, TypeVar)}
+
+
+def _fields(kind: type, modules: tuple[str, ...]) -> Fields:
     """The fields of a class by name, and whether each is a value of the program."""
-    if not attrs.has(kind) or not kind.__module__.startswith("paxos."):
+    is_known = any(f"{kind.__module__}.".startswith(f"{it}.") for it in ("paxos", *modules))
+    if not attrs.has(kind) or not is_known:
         raise CodingError(f"{kind.__name__} is nothing that a recording of servers holds.")
     names = (it.name for it in attrs.fields(kind) if it.init)
     return tuple(zip(names, map(_is_value, _hints(kind)), strict=True))
@@ -332,6 +386,10 @@ def _sorted(items: list[Json]) -> Json:
 
 def _order(coded: Json) -> list[Json]:
     return coded if isinstance(coded, list) else [coded]
+
+
+def _unreadable(hint: object) -> Reader:
+    raise _unfit(hint, "a type that can be read")
 
 
 def _unfit(coded: object, wanted: object) -> CodingError:

@@ -9,10 +9,11 @@ from paxos import AfterSave, Message, ServerId, server
 from paxos.ballot import V
 from paxos.proposer import ClientRequest
 from paxos.server import ServerTimer
+from paxos_adapters.coding import Coder, Kinds
 from paxos_adapters.driving import Driver
 from paxos_adapters.host import Host
 from paxos_adapters.machine import Effect, Machine, Process, latest
-from paxos_adapters.ports import Observer
+from paxos_adapters.ports import Codec, Observer
 from paxos_adapters.timeouts import delay_range
 
 Single: TypeAlias = Machine[
@@ -72,6 +73,10 @@ SingleStep: TypeAlias = AfterSave[
 """A step of one decision that waits for its record."""
 
 
+SingleCoder: TypeAlias = Coder[server.Server[V], server.Event[V], server.Record[V]]
+"""What encodes and decodes a server of one decision."""
+
+
 def members(state: server.Server[V]) -> tuple[ServerId, ...]:
     """All servers, in the order of their ids."""
     return tuple(sorted(state.learner.quorum.members))
@@ -87,3 +92,11 @@ def single(receive: Receive[V] | None = None, name: str = "paxos") -> Single[V]:
         delay=delay_range,
         fold=latest,
     )
+
+
+def single_coder(codec: Codec[V]) -> SingleCoder[V]:
+    """A coder for servers of one decision, and ``codec`` for their values."""
+    kinds: Kinds[server.Server[V], server.Event[V], server.Record[V]] = Kinds(
+        server.Server, server.Event, server.Record
+    )
+    return Coder(kinds, codec)

@@ -11,15 +11,15 @@ from paxos import PaxosError, QuorumSystem, ServerId, server
 from paxos_adapters.codecs import SURROGATE_ESCAPE
 from paxos_adapters.node.control_client import ask
 from paxos_adapters.node.control_protocol import ErrorReply, StateReply, StateRequest
+from paxos_adapters.single import single_coder
 from paxos_lab.explain import Evidence, of_states
-from paxos_lab.record import Coder
 
 PATIENCE_S = 3.0
 
 
 def told(nodes: Iterable[Path], name: str) -> Evidence[str]:
     """The evidence, from the servers on the data files ``nodes``, all of one cluster."""
-    coder = Coder(SURROGATE_ESCAPE)
+    coder = single_coder(SURROGATE_ESCAPE)
     quorums = set[QuorumSystem]()
     states: list[server.Server[str]] = []
     up = set[ServerId]()

@@ -174,7 +174,7 @@ def test_a_run_that_is_driven_again_is_recorded(
     for it in drivers:
         place = it.place.server, ""
         assert again.states[place] == it.process.state
-        assert tuple(again.disks[place].values()) == it.process.disk
+        assert again.disks[place] == it.process.disk
 
 
 def test_a_part_of_a_save_frees_a_part() -> None:

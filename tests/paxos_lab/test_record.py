@@ -66,7 +66,6 @@ from paxos_adapters.ports import Place, Ports
 from paxos_adapters.single import Single, SingleHost, single
 from paxos_lab.record import (
     MAX_BYTES,
-    Coder,
     OtherFormat,
     Recorder,
     RecordingCorrupted,
@@ -74,6 +73,7 @@ from paxos_lab.record import (
     Replay,
     fingerprint,
     replay,
+    single_coder,
 )
 from paxos_lab.record.recorder import MIN_BYTES
 from tests.support import FIVE, S1, S2, S3, S5, THREE
@@ -143,7 +143,7 @@ STATES = st.builds(
         st.lists(st.builds(PeerHeartbeat, IDS, ROUNDS), max_size=2).map(tuple),
     ),
 )
-CODER = Coder(RAW)
+CODER = single_coder(RAW)
 
 
 def through_json(coded: object) -> object:

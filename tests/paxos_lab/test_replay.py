@@ -51,13 +51,13 @@ from paxos_lab.lecture import SCENARIOS, Scenario
 from paxos_lab.machines.faulty import PROTOCOLS
 from paxos_lab.machines.protocols import PAXOS, Protocol
 from paxos_lab.record import (
-    Coder,
     Key,
     Recorder,
     RecordingError,
     Took,
     fingerprint,
     replay,
+    single_coder,
 )
 from paxos_lab.record.examples import write
 from paxos_lab.simulate import Setup, play
@@ -456,8 +456,8 @@ def test_registers_tell_of_each_name(tmp_path: Path) -> None:
     assert found.names == ("a", "b")
     assert set(found.states) == {(S1, "a"), (S1, "b")}
     for name in ("a", "b"):
-        replayed = Coder(SURROGATE_ESCAPE).encode(found.states[S1, name])
-        assert replayed == Coder(RAW).encode(registers.get(name).state)
+        replayed = single_coder(SURROGATE_ESCAPE).encode(found.states[S1, name])
+        assert replayed == single_coder(RAW).encode(registers.get(name).state)
         reason = explain(of_replay(found, name), name)
         assert isinstance(reason, Agreed)
         assert reason.value == name

@@ -28,7 +28,6 @@ from paxos import PaxosError
 from paxos.errors import assert_never
 from paxos_adapters import forks
 from paxos_adapters.codecs import TRUNCATED
-from paxos_adapters.coding import Coder
 from paxos_adapters.host import ServerStopped
 from paxos_adapters.limited_log import LimitedLog
 from paxos_adapters.node.control_protocol import (
@@ -50,6 +49,7 @@ from paxos_adapters.node.control_protocol import (
 )
 from paxos_adapters.node.errors import NoAnswer, NodeClosed, OutcomeUnknown
 from paxos_adapters.node.node import Node
+from paxos_adapters.single import single_coder
 
 MAX_WAITING = 64
 """How many wait for an answer of the cluster at a time."""
@@ -194,7 +194,7 @@ class _Control:
         return StatusReply(self._node.file.identity.cluster, at, self._node.status())
 
     def _state(self, name: str) -> Answer:
-        coder = Coder(TRUNCATED)
+        coder = single_coder(TRUNCATED)
         try:
             state = self._node.state(name)
         except PaxosError as error:

@@ -12,7 +12,8 @@ entries, in_flight <- trace <- replayer <- replay; trace <- timeline.
 
 from __future__ import annotations
 
-from paxos_adapters.coding import Coder
+from paxos_adapters.coding import Coder, Kinds
+from paxos_adapters.single import single_coder
 from paxos_lab.machines.faulty import PROTOCOLS
 from paxos_lab.record.entries import (
     Began,
@@ -29,8 +30,8 @@ from paxos_lab.record.errors import OtherFormat, RecordingCorrupted, RecordingEr
 from paxos_lab.record.fingerprint import fingerprint
 from paxos_lab.record.in_flight import Arrival, Sent
 from paxos_lab.record.reading import discard
-from paxos_lab.record.recorder import MAX_BYTES, Recorder
-from paxos_lab.record.replay import Difference, Replay, replay
+from paxos_lab.record.recorder import MAX_BYTES, About, MachineRecorder, Recorder
+from paxos_lab.record.replay import Difference, MachineReplay, Replay, replay, replay_machine
 from paxos_lab.record.timeline import (
     Arrow,
     Decided,
@@ -45,6 +46,7 @@ from paxos_lab.record.trace import Key, SingleStep, SingleTrace, Step, Trace
 __all__ = [
     "MAX_BYTES",
     "PROTOCOLS",
+    "About",
     "Arrival",
     "Arrow",
     "Began",
@@ -58,7 +60,10 @@ __all__ = [
     "Header",
     "Key",
     "Kind",
+    "Kinds",
     "Known",
+    "MachineRecorder",
+    "MachineReplay",
     "Moment",
     "Noted",
     "OtherFormat",
@@ -76,6 +81,8 @@ __all__ = [
     "discard",
     "fingerprint",
     "replay",
+    "replay_machine",
+    "single_coder",
     "single_timeline",
     "timeline",
 ]

@@ -13,26 +13,21 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Generic, TypeAlias, TypeVar, cast, final
+from typing import Generic, TypeAlias, cast, final
 from zlib import crc32
 
 from attrs import Factory, frozen
 
-from paxos import QuorumSystem, ServerId, server
-from paxos.ballot import V
-from paxos_adapters.coding import Coder, Json
+from paxos import QuorumSystem, ServerId
+from paxos_adapters.coding import Coder, E_co, Json
 from paxos_adapters.machine import R, S
 from paxos_lab.record.errors import RecordingError
 
-E = TypeVar("E")
-
 FORMAT = 3
 SUM = re.compile(rb',"sum":"([0-9a-f]{8})"\}')
-PARTS = ("acceptor", "proposer", "learner", "election")
-"""The parts of a server that are compared each by itself."""
 
 Digests: TypeAlias = dict[str, str]
-"""What stands for those parts of a server that have changed, by name."""
+"""What stands for those parts of a state that have changed, by name."""
 
 
 @frozen
@@ -72,14 +67,14 @@ class Began(Generic[R]):
 
 @final
 @frozen
-class Took(Generic[E]):
+class Took(Generic[E_co]):
     """It takes ``event``; ``digests`` are those of what has changed.
 
     ``waits``: what it says then waits for a save. ``raised``: it takes nothing, but finds the
     protocol broken, by an error of that name.
     """
 
-    event: E
+    event: E_co
     digests: Digests = Factory(dict[str, str])
     waits: bool = False
     raised: str | None = None
@@ -103,11 +98,16 @@ class Given(Generic[S]):
 
 @final
 @frozen
-class Known(Generic[S]):
-    """At the beginning of a file it is in ``state``, and ``waiting`` steps wait for a save."""
+class Known(Generic[S, R]):
+    """At the beginning of a file ``me`` is in ``state``, with the records on its ``disk``.
 
+    ``waiting`` are those that steps wait for, in order.
+    """
+
+    me: ServerId
     state: S
-    waiting: int
+    disk: tuple[R, ...]
+    waiting: tuple[R, ...]
 
 
 @final
@@ -127,11 +127,11 @@ class Noted:
     text: str
 
 
-What: TypeAlias = Began[R] | Took[E] | Freed | Given[S] | Known[S] | Ended | Noted
+What: TypeAlias = Began[R] | Took[E_co] | Freed | Given[S] | Known[S, R] | Ended | Noted
 
 
 @frozen
-class Entry(Generic[S, E, R]):
+class Entry(Generic[S, E_co, R]):
     """What happened to ``server``, in the decision ``name``, at ``at_s``.
 
     Seconds since 1970, or those of a virtual clock; ticks or steps where there are no seconds.
@@ -140,11 +140,7 @@ class Entry(Generic[S, E, R]):
     at_s: float
     server: ServerId
     name: str
-    what: What[R, E, S]
-
-
-SingleEntry: TypeAlias = Entry[server.Server[V], server.Event[V], server.Record[V]]
-"""What happened to a server of one decision."""
+    what: What[R, E_co, S]
 
 
 @frozen
@@ -184,7 +180,7 @@ def opened(line: bytes, before: int) -> tuple[Body, int]:
 # --- headers ------------------------------------------------------------------------------------
 
 
-def header_body(header: Header, coder: Coder[V]) -> Body:
+def header_body(header: Header, coder: Coder[S, E_co, R]) -> Body:
     """What a header says."""
     return {
         "recording": FORMAT,
@@ -200,7 +196,7 @@ def header_body(header: Header, coder: Coder[V]) -> Body:
     }
 
 
-def header_of(body: Body, coder: Coder[V]) -> Header:
+def header_of(body: Body, coder: Coder[S, E_co, R]) -> Header:
     """Back to a header. Raises RecordingError."""
     return Header(
         _text(body, "run"),
@@ -223,6 +219,12 @@ def began(me: ServerId, lane: ServerId, records: list[Json]) -> Body:
     return {"began": records} if me == lane else {"began": records, "me": me}
 
 
+def known(me: ServerId, lane: ServerId, state: Json, disk: list[Json], waiting: list[Json]) -> Body:
+    """What is written for Known; ``me`` only if the server's lane is not its id."""
+    body: Body = {"known": state, "disk": disk, "waiting": waiting}
+    return body if me == lane else body | {"me": me}
+
+
 def took(event: Json, digests: Digests, waits: bool, raised: str | None) -> Body:
     """What is written for Took."""
     body: Body = {"took": event}
@@ -240,40 +242,46 @@ def ended(why: str, durable: int) -> Body:
     return {"ended": why, "durable": durable} if durable else {"ended": why}
 
 
-def entry_of(body: Body, coder: Coder[V]) -> SingleEntry[V] | Closed:
+def entry_of(body: Body, coder: Coder[S, E_co, R]) -> Entry[S, E_co, R] | Closed:
     """Back to an entry. Raises RecordingError."""
     at_s = body.get("at_s")
     if not isinstance(at_s, int | float) or isinstance(at_s, bool):
         raise RecordingError("it does not say when it happened")
     if "closed" in body:
         return Closed(float(at_s))
-    me = coder.number(body.get("server"))
-    return Entry(float(at_s), ServerId(me), _text(body, "name"), _what(body, me, coder))
+    lane = coder.number(body.get("server"))
+    return Entry(float(at_s), ServerId(lane), _text(body, "name"), _what(body, lane, coder))
 
 
-def _what(
-    body: Body, me: int, coder: Coder[V]
-) -> What[server.Record[V], server.Event[V], server.Server[V]]:
+def _what(body: Body, lane: int, coder: Coder[S, E_co, R]) -> What[R, E_co, S]:
     if "took" in body:
         return _took(body, coder)
     if "freed" in body:
         return Freed(_count(body, "freed"))
     if "began" in body:
-        records = tuple(coder.record(it) for it in _list(body, "began"))
-        return Began(ServerId(coder.number(body.get("me", me))), records)
+        return Began(_me(body, lane, coder), _records(body, "began", coder))
     if "ended" in body:
         return Ended(_text(body, "ended"), _count(body, "durable") if "durable" in body else 0)
     if "known" in body:
-        return Known(coder.state(body["known"]), _count(body, "waiting"))
+        disk, waiting = _records(body, "disk", coder), _records(body, "waiting", coder)
+        return Known(_me(body, lane, coder), coder.state(body["known"]), disk, waiting)
     if "given" in body:
         return Given(coder.state(body["given"]))
     raise RecordingError(f"it says nothing that is known here, but {sorted(body)}")
 
 
-def _took(body: Body, coder: Coder[V]) -> Took[server.Event[V]]:
+def _took(body: Body, coder: Coder[S, E_co, R]) -> Took[E_co]:
     digests = _texts(body, "now") if "now" in body else {}
     raised = _text(body, "raised") if "raised" in body else None
     return Took(coder.event(body["took"]), digests, body.get("waits") is True, raised)
+
+
+def _me(body: Body, lane: int, coder: Coder[S, E_co, R]) -> ServerId:
+    return ServerId(coder.number(body.get("me", lane)))
+
+
+def _records(body: Body, key: str, coder: Coder[S, E_co, R]) -> tuple[R, ...]:
+    return tuple(coder.record(it) for it in _list(body, key))
 
 
 def _text(body: Body, key: str) -> str:

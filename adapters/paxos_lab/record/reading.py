@@ -15,11 +15,11 @@ from typing import Generic, TypeAlias
 
 from attrs import frozen
 
-from paxos.ballot import V
-from paxos_adapters.coding import Coder, CodingError
+from paxos_adapters.coding import Coder, CodingError, E_co
+from paxos_adapters.machine import R, S
 from paxos_adapters.outputs import RECORDING, RECORDING_HEAD, OutputRefused, check, remove
 from paxos_lab.record import entries
-from paxos_lab.record.entries import FORMAT, Closed, Header, SingleEntry
+from paxos_lab.record.entries import FORMAT, Closed, Entry, Header
 from paxos_lab.record.errors import OtherFormat, RecordingCorrupted, RecordingError
 from paxos_lab.record.recorder import older
 
@@ -33,16 +33,16 @@ class Torn:
     """A line was being written when its writer ended."""
 
 
-Item: TypeAlias = Header | SingleEntry[V] | Closed | Torn
+Item: TypeAlias = Header | Entry[S, E_co, R] | Closed | Torn
 
 
 @frozen
-class Line(Generic[V]):
+class Line(Generic[S, E_co, R]):
     """One line, where it stands, and what it says."""
 
     path: Path
     number: int
-    item: Item[V]
+    item: Item[S, E_co, R]
 
 
 def parts(path: Path) -> list[Path]:
@@ -66,7 +66,7 @@ def discard(path: Path) -> None:
     remove(path, RECORDING)
 
 
-def read(path: Path, coder: Coder[V]) -> Iterator[Line[V]]:
+def read(path: Path, coder: Coder[S, E_co, R]) -> Iterator[Line[S, E_co, R]]:
     """The lines of one file. Raises OSError, RecordingCorrupted, OtherFormat, RecordingError."""
     sum_, number, pending = 0, 0, None
     for number, line in enumerate(_lines(path), start=1):
@@ -93,7 +93,7 @@ def read(path: Path, coder: Coder[V]) -> Iterator[Line[V]]:
         raise RecordingError(f"{path} is empty: nothing was recorded. Record a run first.")
 
 
-def _item(path: Path, body: entries.Body, coder: Coder[V]) -> Item[V]:
+def _item(path: Path, body: entries.Body, coder: Coder[S, E_co, R]) -> Item[S, E_co, R]:
     if "recording" not in body:
         return entries.entry_of(body, coder)
     if body["recording"] != FORMAT:

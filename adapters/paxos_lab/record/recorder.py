@@ -18,22 +18,23 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Generic, Self, TypeAlias
+from typing import Generic, Self, TypeAlias, TypedDict, Unpack
 from uuid import uuid4
 
-from attrs import define
+from attrs import Factory, define, frozen
 
-from paxos import InvariantError, Message, QuorumSystem, ServerId, server
+from paxos import From, InvariantError, Message, QuorumSystem, ServerId, server
 from paxos.ballot import V
+from paxos.proposer import ClientRequest
 from paxos.server import ServerTimer
 from paxos_adapters import arguments
 from paxos_adapters.coding import Coder, dumped
-from paxos_adapters.machine import Effect
+from paxos_adapters.machine import Effect, M, P, Process, Q, R, S, T
 from paxos_adapters.outputs import RECORDING, OutputRefused, is_same, move, open_for_writing, remove
 from paxos_adapters.ports import Codec, Place
-from paxos_adapters.single import SingleProcess
+from paxos_adapters.single import single_coder
 from paxos_lab.record import entries
-from paxos_lab.record.entries import PARTS, Body, Digests, Header
+from paxos_lab.record.entries import Body, Digests, Header
 from paxos_lab.record.errors import RecordingError
 from paxos_lab.record.fingerprint import fingerprint, version
 
@@ -53,32 +54,50 @@ END_BYTES = 128
 """Room for the line that says that a recording has ended in good order."""
 
 
+@frozen
+class About:
+    """What is recorded: what runs the servers, which machine, what else a reader should know.
+
+    ``lanes`` are names for servers that are not called by their ids.
+    """
+
+    runtime: str
+    machine: str
+    facts: Mapping[str, str] = Factory(dict[str, str])
+    lanes: Mapping[ServerId, str] = Factory(dict[ServerId, str])
+
+
+class Rotation(TypedDict, total=False):
+    """``max_bytes`` bounds each file, and ``keep`` says how many older files stay."""
+
+    max_bytes: int
+    keep: int
+    clock: Callable[[], float]
+
+
 @define
-class _Server(Generic[V]):
-    """What a server was after its last step, and how many steps wait for a save."""
+class _Server(Generic[S, R]):
+    """What a server was after its last step, what is durable, and what its steps wait for."""
 
-    state: server.Server[V]
-    waiting: int = 0
+    me: ServerId
+    state: S
+    disk: tuple[R, ...]
+    waiting: list[R] = Factory(list[R])
 
 
-class Recorder(Generic[V]):
-    """Records into the file ``path``. A context manager; ``failure`` is what has ended it, if so.
+class MachineRecorder(Generic[S, Q, M, T, R, P]):
+    """Records servers of any machine into the file ``path``.
 
-    ``runtime`` says what runs the servers, ``protocol`` what they do, ``facts`` whatever else a
-    reader should know, ``lanes`` names for servers that are not called by their ids.
-    ``max_bytes`` bounds each file, unless a header and one entry alone take more; ``keep`` says
-    how many older files stay.
+    A context manager; ``failure`` is what has ended it, if so. ``max_bytes`` bounds each file,
+    unless a header and one entry alone take more; ``keep`` says how many older files stay.
     """
 
     def __init__(
         self,
         path: Path,
+        coder: Coder[S, From[M] | T | Q, R],
+        about: About,
         *,
-        codec: Codec[V],
-        runtime: str,
-        protocol: str = "paxos",
-        facts: Mapping[str, str] | None = None,
-        lanes: Mapping[ServerId, str] | None = None,
         max_bytes: int = MAX_BYTES,
         keep: int = 1,
         clock: Callable[[], float] = time.time,
@@ -92,10 +111,9 @@ class Recorder(Generic[V]):
         arguments.whole("keep", keep, 0)
         self.path = path
         self.failure: Exception | None = None
-        self._coder = Coder(codec)
-        self._about = runtime, protocol
-        self._facts = dict(facts or {})
-        self._lanes = {str(lane): name for lane, name in (lanes or {}).items()}
+        self._coder = coder
+        self._parts = coder.kinds.parts
+        self._about = about
         self._max_bytes = max_bytes
         self._keep = keep
         self._clock = clock
@@ -103,7 +121,7 @@ class Recorder(Generic[V]):
         self._run = uuid4().hex
         self._part = 0
         self._quorum: QuorumSystem | None = None
-        self._servers: dict[Key, _Server[V]] = {}
+        self._servers: dict[Key, _Server[S, R]] = {}
         self._introduced: set[Key] = set()
         self._sum = self._empty_size = 0
         self._descriptor: int | None = self._open()
@@ -114,7 +132,9 @@ class Recorder(Generic[V]):
         """What comes next happens at ``now_s`` of a virtual time."""
         self._now_s = float(now_s)
 
-    def started(self, place: Place, quorum: QuorumSystem, process: SingleProcess[V]) -> None:
+    def started(
+        self, place: Place, quorum: QuorumSystem, process: Process[S, R, Effect[M, T, P]]
+    ) -> None:
         """A server starts from its disk."""
         if self._descriptor is None:
             return
@@ -128,16 +148,16 @@ class Recorder(Generic[V]):
             self._introduced.add(_key(place))
             lane = place.server if place.lane is None else place.lane
             self._write(_key(place), entries.began(place.server, lane, coded))
-            self._servers[_key(place)] = _Server(process.state)
+            self._servers[_key(place)] = _Server(place.server, process.state, process.disk)
         except Exception as error:
             self._give_up(error)
 
     def stepped(
         self,
         place: Place,
-        event: server.Event[V],
-        before: SingleProcess[V],
-        after: SingleProcess[V],
+        event: From[M] | T | Q,
+        before: Process[S, R, Effect[M, T, P]],
+        after: Process[S, R, Effect[M, T, P]],
     ) -> None:
         """``event`` led from ``before`` to ``after``."""
         held = self._servers.get(_key(place))
@@ -148,41 +168,44 @@ class Recorder(Generic[V]):
             changed = self._changed(held.state, after.state)
             coded = self._coder.encode(event)
             self._write(_key(place), entries.took(coded, changed, waits, None))
-            held.state = after.state
-            held.waiting += waits
+            held.state, held.disk = after.state, after.disk
+            if waits:
+                held.waiting.append(after.waiting[-1].record)
         except Exception as error:
             self._give_up(error)
 
-    def state_set(self, place: Place, process: SingleProcess[V]) -> None:
+    def state_set(self, place: Place, process: Process[S, R, Effect[M, T, P]]) -> None:
         """The server is in this state from here on."""
         try:
             self._tell(place, {"given": self._coder.encode(process.state)})
-            self._servers[_key(place)] = _Server(process.state)
+            self._servers[_key(place)] = _Server(place.server, process.state, process.disk)
         except Exception as error:
             self._give_up(error)
 
     def saved(
         self,
         place: Place,
-        process: SingleProcess[V],  # noqa: ARG002
-        records: tuple[server.Record[V], ...],  # noqa: ARG002
+        process: Process[S, R, Effect[M, T, P]],
+        records: tuple[R, ...],  # noqa: ARG002
         count: int,
     ) -> None:
         """What the first ``count`` waiting steps have to say is free; if they waited at all."""
         held = self._servers.get(_key(place))
         if held is not None and held.waiting:
             self._tell(place, {"freed": count})
-            held.waiting -= count
+            del held.waiting[:count]
+        if held is not None:
+            held.disk = process.disk
 
     def sent(
         self,
         place: Place,
-        process: SingleProcess[V],
-        effects: tuple[Effect[Message[V], ServerTimer, server.Report[V]], ...],
+        process: Process[S, R, Effect[M, T, P]],
+        effects: tuple[Effect[M, T, P], ...],
     ) -> None:
         """Follows from the entries before it."""
 
-    def failed(self, place: Place, event: server.Event[V], error: InvariantError) -> None:
+    def failed(self, place: Place, event: From[M] | T | Q, error: InvariantError) -> None:
         """``event`` raised ``error``."""
         if self._descriptor is None or _key(place) not in self._servers:
             return
@@ -192,7 +215,7 @@ class Recorder(Generic[V]):
         except Exception as failure:
             self._give_up(failure)
 
-    def stopped(self, place: Place, records: tuple[server.Record[V], ...], why: str) -> None:
+    def stopped(self, place: Place, records: tuple[R, ...], why: str) -> None:
         """The server has stopped; as many of its waiting steps were durable as ``records``."""
         if _key(place) in self._servers:
             self._tell(place, entries.ended(why, len(records)))
@@ -220,9 +243,9 @@ class Recorder(Generic[V]):
     ) -> None:
         self.close()
 
-    def _changed(self, before: server.Server[V], after: server.Server[V]) -> Digests:
+    def _changed(self, before: S, after: S) -> Digests:
         """The digests of the parts that are other objects now."""
-        parts = ((part, getattr(after, part)) for part in PARTS)
+        parts = ((part, getattr(after, part)) for part in self._parts)
         return {
             part: self._coder.digest(now) for part, now in parts if now is not getattr(before, part)
         }
@@ -249,7 +272,10 @@ class Recorder(Generic[V]):
         held = self._servers.get(key)
         if held is not None and key not in self._introduced:
             state = self._coder.encode(held.state)
-            yield self._body(key, {"known": state, "waiting": held.waiting})
+            disk, waiting = (
+                [self._coder.encode(it) for it in records] for records in (held.disk, held.waiting)
+            )
+            yield self._body(key, entries.known(held.me, key[0], state, disk, waiting))
 
     def _body(self, key: Key, said: Body) -> bytes:
         lane, name = key
@@ -276,17 +302,17 @@ class Recorder(Generic[V]):
         assert self._quorum is not None
         self._part += 1
         self._introduced.clear()
-        runtime, protocol = self._about
+        about = self._about
         header = Header(
             self._run,
             self._part,
-            runtime,
-            protocol,
+            about.runtime,
+            about.machine,
             self._quorum,
             version(),
-            fingerprint(),
-            self._facts,
-            self._lanes,
+            fingerprint(self._coder.kinds.modules),
+            dict(about.facts),
+            {str(lane): name for lane, name in about.lanes.items()},
         )
         self._sum = 0
         self._empty_size = 0
@@ -335,6 +361,38 @@ class Recorder(Generic[V]):
             os.close(self._descriptor)
             self._descriptor = None
         self._servers.clear()
+
+
+class Recorder(
+    MachineRecorder[
+        server.Server[V],
+        ClientRequest[V],
+        Message[V],
+        ServerTimer,
+        server.Record[V],
+        server.Report[V],
+    ]
+):
+    """Records servers of one decision into the file ``path``; ``codec`` is for their values.
+
+    ``runtime`` says what runs the servers, ``protocol`` what they do, ``facts`` whatever else a
+    reader should know, ``lanes`` names for servers that are not called by their ids.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        codec: Codec[V],
+        runtime: str,
+        protocol: str = "paxos",
+        facts: Mapping[str, str] | None = None,
+        lanes: Mapping[ServerId, str] | None = None,
+        **rotation: Unpack[Rotation],
+    ) -> None:
+        """Open the file. Raises as MachineRecorder."""
+        about = About(runtime, protocol, facts or {}, lanes or {})
+        super().__init__(path, single_coder(codec), about, **rotation)
 
 
 def _key(place: Place) -> Key:

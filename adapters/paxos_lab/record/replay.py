@@ -9,15 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Generic, TypeAlias, TypeVar
 
 from attrs import Factory, define, frozen
 
-from paxos import Message, QuorumSystem, ServerId, server
+from paxos import From, Message, QuorumSystem, ServerId, server
 from paxos.proposer import ClientRequest
 from paxos.server import ServerTimer
 from paxos_adapters.codecs import SURROGATE_ESCAPE
-from paxos_adapters.coding import Coder
-from paxos_adapters.single import Single, single
+from paxos_adapters.coding import Coder, E_co
+from paxos_adapters.machine import M, Machine, P, Q, R, S, T
+from paxos_adapters.single import Single, single, single_coder
 from paxos_lab.machines.faulty import PROTOCOLS
 from paxos_lab.machines.protocols import Protocol
 from paxos_lab.record.entries import Closed, Entry, Header
@@ -26,6 +28,8 @@ from paxos_lab.record.fingerprint import differing
 from paxos_lab.record.reading import Line, Torn, parts, read
 from paxos_lab.record.replayer import Differs, Replayer
 from paxos_lab.record.trace import Key, Trace
+
+X = TypeVar("X")
 
 ENDED, KILLED = "ended with its program", "killed: its program starts again"
 
@@ -53,26 +57,18 @@ class Difference:
 
 
 @define
-class Replay(
-    Trace[
-        server.Server[str],
-        ClientRequest[str],
-        Message[str],
-        ServerTimer,
-        server.Record[str],
-        server.Report[str],
-    ]
-):
+class MachineReplay(Trace[S, Q, M, T, R, P]):
     """The trace of all steps that were taken, and what is to be said of the recordings.
 
     ``torn`` files end within a line, and the writers of ``unfinished`` ones did not say that they
-    ended: both are signs of a kill.
+    ended: both are signs of a kill. ``modules`` are those of the machine beside the core.
     """
 
     headers: list[Header] = Factory(list[Header])
     difference: Difference | None = None
     torn: list[Path] = Factory(list[Path])
     unfinished: list[Path] = Factory(list[Path])
+    modules: tuple[str, ...] = ()
 
     @property
     def remarks(self) -> Iterator[str]:
@@ -87,7 +83,19 @@ class Replay(
     @property
     def other_core(self) -> tuple[str, ...]:
         """The modules in which a core that was recorded differs from this one."""
-        return tuple(sorted({it for header in self.headers for it in differing(header.core)}))
+        cores = (differing(header.core, self.modules) for header in self.headers)
+        return tuple(sorted({it for modules in cores for it in modules}))
+
+
+Replay: TypeAlias = MachineReplay[
+    server.Server[str],
+    ClientRequest[str],
+    Message[str],
+    ServerTimer,
+    server.Record[str],
+    server.Report[str],
+]
+"""A replay of servers of one decision, whose values are text."""
 
 
 def replay(*paths: Path, protocols: Mapping[str, Protocol] = PROTOCOLS) -> Replay:
@@ -96,10 +104,21 @@ def replay(*paths: Path, protocols: Mapping[str, Protocol] = PROTOCOLS) -> Repla
     ``protocols`` are those that may have been recorded, by name. Raises OSError, and RecordingError
     for what is not a recording, is damaged, or belongs to another cluster than the one before.
     """
-    coder = Coder(SURROGATE_ESCAPE)
+    machines: dict[str, Single[str]] = {
+        name: single(it.receive, name) for name, it in protocols.items()
+    }
+    return replay_machine(machines, single_coder(SURROGATE_ESCAPE), *paths)
+
+
+def replay_machine(
+    machines: Mapping[str, Machine[S, Q, M, T, R, P]],
+    coder: Coder[S, From[M] | T | Q, R],
+    *paths: Path,
+) -> MachineReplay[S, Q, M, T, R, P]:
+    """As ``replay``, for servers of any machine: one of ``machines``, by name."""
     sources = [_Source(path, coder) for path in paths]
     quorum = _quorum(sources)
-    replay = Replay(quorum)
+    replay: MachineReplay[S, Q, M, T, R, P] = MachineReplay(quorum, modules=coder.kinds.modules)
     replayer = Replayer(coder, replay, quorum)
     for source, line in _merged(sources, replayer):
         if isinstance(line.item, Header):
@@ -112,7 +131,7 @@ def replay(*paths: Path, protocols: Mapping[str, Protocol] = PROTOCOLS) -> Repla
         else:
             entry = line.item
             try:
-                machine = source.machine(protocols)
+                machine = source.machine(machines)
                 source.places.add((entry.server, entry.name))
                 replayer.play(entry, machine)
             except Differs as it:
@@ -123,10 +142,10 @@ def replay(*paths: Path, protocols: Mapping[str, Protocol] = PROTOCOLS) -> Repla
     return replay
 
 
-class _Source:
+class _Source(Generic[S, E_co, R]):
     """One recording, its older files first, and the line that comes next."""
 
-    def __init__(self, path: Path, coder: Coder[str]) -> None:
+    def __init__(self, path: Path, coder: Coder[S, E_co, R]) -> None:
         self.path = path
         self.header: Header | None = None
         self.places: set[Key] = set()
@@ -141,23 +160,23 @@ class _Source:
             raise RecordingError(f"{self.path} holds no whole line: nothing was recorded.")
         return self.head.item
 
-    def advance(self) -> Line[str] | None:
+    def advance(self) -> Line[S, E_co, R] | None:
         """The line that was next."""
         line, self.head = self.head, next(self._lines, None)
         return line
 
-    def machine(self, known: Mapping[str, Protocol]) -> Single[str]:
-        """What was recorded. Raises RecordingError."""
+    def machine(self, known: Mapping[str, X]) -> X:
+        """What was recorded, of what is known by name. Raises RecordingError."""
         name = "" if self.header is None else self.header.protocol
         if name not in known:
             raise RecordingError(
                 f"the servers of {self.path} ran the protocol {name!r}, which is not among those "
                 f"that are known here: {', '.join(sorted(known))}."
             )
-        return single(known[name].receive, name)
+        return known[name]
 
 
-def _quorum(sources: Sequence[_Source]) -> QuorumSystem:
+def _quorum(sources: Sequence[_Source[S, E_co, R]]) -> QuorumSystem:
     """Raises RecordingError if there is nothing to play, or it does not belong together."""
     if not sources:
         raise RecordingError("there is nothing to replay: name a recording.")
@@ -171,7 +190,9 @@ def _quorum(sources: Sequence[_Source]) -> QuorumSystem:
     return quorums[0]
 
 
-def _merged(sources: Sequence[_Source], replayer: Replayer) -> Iterator[tuple[_Source, Line[str]]]:
+def _merged(
+    sources: Sequence[_Source[S, From[M] | T | Q, R]], replayer: Replayer[S, Q, M, T, R, P]
+) -> Iterator[tuple[_Source[S, From[M] | T | Q, R], Line[S, From[M] | T | Q, R]]]:
     """What comes next: first all but entries, then an entry that can come, the earliest."""
     while waiting := [it for it in sources if it.head is not None]:
         source = (
@@ -182,14 +203,21 @@ def _merged(sources: Sequence[_Source], replayer: Replayer) -> Iterator[tuple[_S
         yield source, line
 
 
-def _turn(source: _Source, replayer: Replayer) -> tuple[int, float]:
+def _turn(
+    source: _Source[S, From[M] | T | Q, R], replayer: Replayer[S, Q, M, T, R, P]
+) -> tuple[int, float]:
     item = None if source.head is None else source.head.item
     if not isinstance(item, Entry):
         return 0, 0.0
     return 1 if replayer.can_come(item) else 2, item.at_s
 
 
-def _restart(source: _Source, header: Header, replay: Replay, replayer: Replayer) -> None:
+def _restart(
+    source: _Source[S, From[M] | T | Q, R],
+    header: Header,
+    replay: MachineReplay[S, Q, M, T, R, P],
+    replayer: Replayer[S, Q, M, T, R, P],
+) -> None:
     """A new part of the same run goes on; a new run finds all servers of the one before gone."""
     if header.quorum != replay.quorum:
         raise RecordingError(

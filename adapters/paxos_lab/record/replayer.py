@@ -9,31 +9,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TypeAlias
+from typing import Generic
 
 from attrs import define, evolve
 
-from paxos import AfterSave, From, InvariantError, QuorumSystem, Saved, server
+from paxos import AfterSave, From, InvariantError, QuorumSystem, Saved
 from paxos.errors import assert_never
 from paxos_adapters.coding import Coder
-from paxos_adapters.machine import Process
+from paxos_adapters.machine import Effect, M, Machine, P, Process, Q, R, S, T
 from paxos_adapters.ports import Place
-from paxos_adapters.single import Single, SingleProcess, SingleStep
 from paxos_lab.record.entries import (
-    PARTS,
     Began,
     Digests,
     Ended,
+    Entry,
     Freed,
     Given,
     Known,
     Noted,
-    SingleEntry,
     Took,
 )
-from paxos_lab.record.trace import Key, SingleTrace
-
-Event: TypeAlias = server.Event[str]
+from paxos_lab.record.trace import Key, Trace
 
 
 class Differs(Exception):
@@ -46,31 +42,35 @@ class Differs(Exception):
 
 
 @define
-class _Incarnation:
+class _Incarnation(Generic[S, M, T, R, P]):
     """A server from one start to its end."""
 
     place: Place
-    process: SingleProcess[str]
+    process: Process[S, R, Effect[M, T, P]]
     digests: Digests
 
 
-class Replayer:
+class Replayer(Generic[S, Q, M, T, R, P]):
     """The servers of a recording. ``trace`` is told what happens to them."""
 
-    def __init__(self, coder: Coder[str], trace: SingleTrace[str], quorum: QuorumSystem) -> None:
+    def __init__(
+        self,
+        coder: Coder[S, From[M] | T | Q, R],
+        trace: Trace[S, Q, M, T, R, P],
+        quorum: QuorumSystem,
+    ) -> None:
         self.quorum = quorum
         self.trace = trace
         self._coder = coder
-        self._up: dict[Key, _Incarnation] = {}
+        self._parts = coder.kinds.parts
+        self._up: dict[Key, _Incarnation[S, M, T, R, P]] = {}
 
-    def can_come(self, entry: SingleEntry[str]) -> bool:
+    def can_come(self, entry: Entry[S, From[M] | T | Q, R]) -> bool:
         """Whether nothing that was recorded has to happen before it."""
         what, it = entry.what, self._up.get((entry.server, entry.name))
-        if it is None or not isinstance(what, Took) or not isinstance(what.event, From):
-            return True
-        return self.trace.in_flight.can_arrive(it.place.server, entry.name, what.event)
+        return it is None or type(what) is not Took or self.trace.can_come(it.place, what.event)
 
-    def play(self, entry: SingleEntry[str], machine: Single[str]) -> None:
+    def play(self, entry: Entry[S, From[M] | T | Q, R], machine: Machine[S, Q, M, T, R, P]) -> None:
         """Take one entry. Raises Differs."""
         key, what = (entry.server, entry.name), entry.what
         it = self._up.get(key)
@@ -78,7 +78,7 @@ class Replayer:
         if type(what) is Began:
             self._start(Place(what.me, entry.name, entry.server), what, machine)
         elif type(what) is Known:
-            self._know(Place(what.state.proposer.me, entry.name, entry.server), what)
+            self._know(Place(what.me, entry.name, entry.server), what)
         elif it is None:
             raise Differs("about a server that is there", "about none that has begun")
         elif type(what) is Took:
@@ -105,7 +105,7 @@ class Replayer:
             if it is not None:
                 self.trace.stopped(it.place, (), why)
 
-    def _start(self, place: Place, what: Began[server.Record[str]], machine: Single[str]) -> None:
+    def _start(self, place: Place, what: Began[R], machine: Machine[S, Q, M, T, R, P]) -> None:
         try:
             process = machine.begin(place.server, self.quorum, what.records)
         except InvariantError as error:
@@ -113,35 +113,39 @@ class Replayer:
         self._enter(place, process)
         self.trace.started(place, self.quorum, process)
 
-    def _know(self, place: Place, what: Known[server.Server[str]]) -> None:
+    def _know(self, place: Place, what: Known[S, R]) -> None:
         """At the beginning of a file: new to us, or in the state in which we know it."""
         it = self._up.get((place.lane or place.server, place.name))
         if it is not None:
             _compare(self._digests(what.state), it.digests)
             self.trace.known(place, it.process)
             return
-        memory = what.state.acceptor
-        unseen: SingleStep[str] = AfterSave(memory, ())
-        process = Process(what.state, (memory,), (unseen,) * what.waiting)
+        unseen = tuple(AfterSave[R, Effect[M, T, P]](it, ()) for it in what.waiting)
+        process = Process(what.state, what.disk, unseen)
         self._enter(place, process)
         self.trace.known(place, process)
 
-    def _enter(self, place: Place, process: SingleProcess[str]) -> None:
+    def _enter(self, place: Place, process: Process[S, R, Effect[M, T, P]]) -> None:
         key = place.lane or place.server, place.name
         self._up[key] = _Incarnation(place, process, self._digests(process.state))
 
-    def _take(self, it: _Incarnation, what: Took[Event], machine: Single[str]) -> None:
+    def _take(
+        self,
+        it: _Incarnation[S, M, T, R, P],
+        what: Took[From[M] | T | Q],
+        machine: Machine[S, Q, M, T, R, P],
+    ) -> None:
         before = it.process
         sealed = evolve(before, disk=())  # The recording says whether a step waited, not the disk.
         try:
             after, effects = machine.take(sealed, what.event)
         except Exception as error:
             if type(error).__name__ != what.raised or not isinstance(error, InvariantError):
-                raise Differs(_outcome(what), f"{type(error).__name__} ({error})") from error
+                raise Differs(_outcome(what.raised), f"{type(error).__name__} ({error})") from error
             self.trace.failed(it.place, what.event, error)
             return
         if what.raised is not None:
-            raise Differs(_outcome(what), "a step")
+            raise Differs(_outcome(what.raised), "a step")
         digests = self._changed(it, after.state)
         _compare(it.digests | what.digests, digests)
         after = evolve(after, disk=before.disk)
@@ -158,7 +162,9 @@ class Replayer:
         if effects:
             self.trace.sent(it.place, after, effects)
 
-    def _free(self, it: _Incarnation, steps: int, machine: Single[str]) -> None:
+    def _free(
+        self, it: _Incarnation[S, M, T, R, P], steps: int, machine: Machine[S, Q, M, T, R, P]
+    ) -> None:
         waiting = it.process.waiting
         if steps > len(waiting):
             raise Differs(f"the end of a save for {steps}", f"one for {len(waiting)}")
@@ -168,9 +174,9 @@ class Replayer:
         if effects:
             self.trace.sent(it.place, it.process, effects)
 
-    def _changed(self, it: _Incarnation, after: server.Server[str]) -> Digests:
+    def _changed(self, it: _Incarnation[S, M, T, R, P], after: S) -> Digests:
         """The digests of all parts; only those that are other objects now are made anew."""
-        now = {part: getattr(after, part) for part in PARTS}
+        now = {part: getattr(after, part) for part in self._parts}
         return {
             part: it.digests[part]
             if state is getattr(it.process.state, part)
@@ -178,12 +184,12 @@ class Replayer:
             for part, state in now.items()
         }
 
-    def _digests(self, state: server.Server[str]) -> Digests:
-        return {part: self._coder.digest(getattr(state, part)) for part in PARTS}
+    def _digests(self, state: S) -> Digests:
+        return {part: self._coder.digest(getattr(state, part)) for part in self._parts}
 
 
 def _compare(expected: Digests, came: Digests) -> None:
-    others = [part for part in PARTS if expected.get(part) != came[part]]
+    others = [part for part, digest in came.items() if expected.get(part) != digest]
     if others:
         raise Differs(
             "; ".join(f"{part} {expected.get(part)}" for part in others),
@@ -191,5 +197,5 @@ def _compare(expected: Digests, came: Digests) -> None:
         )
 
 
-def _outcome(what: Took[Event]) -> str:
-    return "a step" if what.raised is None else what.raised
+def _outcome(raised: str | None) -> str:
+    return "a step" if raised is None else raised

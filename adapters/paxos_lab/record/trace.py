@@ -97,6 +97,12 @@ class Trace(Generic[S, Q, M, T, R, P]):
         arrived = {it.number for it in arrivals if it is not None}
         return [it for step in self.steps for it in step.sent if it.number not in arrived]
 
+    def can_come(self, place: Place, event: From[M] | T | Q) -> bool:
+        """Whether ``event``, if it is a message, was seen to be sent."""
+        if not self._is_message(event):
+            return True
+        return self.in_flight.can_arrive(place.server, place.name, event)
+
     def add(self, step: Step[S, Q, M, T, R, P]) -> None:
         """``step`` has happened."""
         key = step.entry.server, step.entry.name
@@ -138,7 +144,8 @@ class Trace(Generic[S, Q, M, T, R, P]):
 
     def known(self, place: Place, process: Process[S, R, Effect[M, T, P]]) -> None:
         """The server was up before the trace begins."""
-        self._add(place, Known(process.state, len(process.waiting)), process)
+        waiting = tuple(it.record for it in process.waiting)
+        self._add(place, Known(place.server, process.state, process.disk, waiting), process)
 
     def saved(
         self,
