@@ -5,6 +5,7 @@ Neither knows anything of Paxos, and no driver knows anything of them.
 
 from __future__ import annotations
 
+import json
 from collections import deque
 from collections.abc import Callable, Iterable
 from functools import reduce
@@ -12,27 +13,34 @@ from pathlib import Path
 from typing import Generic, TypeAlias
 
 import pytest
-from attrs import evolve
+from attrs import evolve, frozen
 from hypothesis import given
 from hypothesis import strategies as st
 
 from paxos import AfterSave, From, Now, Outbound, QuorumSystem, Saved, ServerId, majority, server
+from paxos_adapters.codecs import TEXT
+from paxos_adapters.coding import Coder, CodingError, Json, dumped
 from paxos_adapters.driving import Driver
+from paxos_adapters.host import Host
 from paxos_adapters.machine import Effect, M, Machine, P, Q, R, S, T, latest
-from paxos_adapters.ports import Place
+from paxos_adapters.memory import MemoryStore, MemoryTransport, Network
+from paxos_adapters.ports import Observer, Place, Ports
 from paxos_adapters.single import Single, single
 from paxos_lab.explore.cluster import Choice, ClusterState, ClusterSystem
 from paxos_lab.explore.search import Exploration, explore
 from paxos_testing import strategies
 from tests.support import toy_log as log
 from tests.support import two_phase_commit as tpc
-from tests.support.toy_log import Append, Compact, Entry, Total, ToyLog, toy_log
+from tests.support.toy_log import Append, Compact, Entry, Resend, Stored, Total, ToyLog, toy_log
 from tests.support.two_phase_commit import (
+    CanCommit,
     Commit,
     Decided,
     Decision,
+    Impatience,
     Refuse,
     TwoPhaseCommit,
+    Vote,
     Voted,
     two_phase_commit,
 )
@@ -298,6 +306,139 @@ def test_the_latest_of_each_type_is_not_a_fold_for_a_log() -> None:
 
 # --- under Host ---------------------------------------------------------------------------------
 
-# --- under the simulator ------------------------------------------------------------------------
 
-# --- recorded, replayed and drawn ---------------------------------------------------------------
+@frozen
+class NotedTimer(Generic[T]):
+    """Notes the timers of ``me``; they fire when a test says so."""
+
+    me: ServerId
+    noted: list[tuple[ServerId, T]]
+
+    def set_timer(self, timer: T, delay_s: float) -> None:  # noqa: ARG002
+        """Note it."""
+        self.noted.append((self.me, timer))
+
+
+class HostedCluster(Generic[S, Q, M, T, R, P]):
+    """Hosts of one machine, on a network and stores in memory."""
+
+    def __init__(
+        self,
+        machine: Machine[S, Q, M, T, R, P],
+        quorum: QuorumSystem,
+        observer: Observer[S, Q, M, T, R, P] | None = None,
+    ) -> None:
+        self.reports: list[tuple[ServerId, P]] = []
+        self.hosts: dict[ServerId, Host[S, Q, M, T, R, P]] = {}
+        self._of = machine, quorum, observer
+        self._network: Network[M] = Network()
+        self._stores = {me: MemoryStore[R](machine.fold) for me in quorum.members}
+        self._timers: list[tuple[ServerId, T]] = []
+        for me in sorted(quorum.members):
+            self.start(me)
+
+    def start(self, me: ServerId) -> None:
+        """Start ``me``, again if it is up, from what its store holds."""
+        machine, quorum, observer = self._of
+        self._timers[:] = [it for it in self._timers if it[0] != me]
+        timer = NotedTimer(me, self._timers)
+        ports = Ports(MemoryTransport(me, self._network), timer, self._stores[me])
+        self.hosts[me] = Host(machine, me, quorum, ports, observer=observer)
+
+    def take(self, me: ServerId, event: From[M] | T | Q) -> None:
+        """``me`` takes an event, and all messages that follow are delivered."""
+        self._tell(me, event)
+        self.deliver()
+
+    def deliver(self) -> None:
+        """Deliver every message, and those that follow."""
+        while self._network.queue:
+            sender, receiver, message = self._network.queue.popleft()
+            self._tell(receiver, From(sender, message))
+
+    def lose(self) -> None:
+        """All messages in flight are lost."""
+        self._network.queue.clear()
+
+    def fire(self) -> None:
+        """All timers fire that are set by now."""
+        due = list(self._timers)
+        self._timers.clear()
+        for me, timer in due:
+            self.take(me, timer)
+
+    def _tell(self, me: ServerId, event: From[M] | T | Q) -> None:
+        self.reports.extend((me, it) for it in self.hosts[me].receive(event))
+
+    def durable(self, me: ServerId) -> tuple[R, ...]:
+        """What the store of ``me`` holds."""
+        return self._stores[me].load().records
+
+
+def test_a_hosted_participant_in_doubt_asks_until_it_knows() -> None:
+    cluster = HostedCluster(two_phase_commit(), TWO)
+    for event in Commit(), From(S1, CanCommit()), From(S1, Vote(yes=True)):
+        cluster.hosts[S1].receive(event)
+    cluster.hosts[S2].receive(From(S1, CanCommit()))
+    cluster.lose()
+    cluster.start(S2)
+    cluster.take(S1, From(S2, Vote(yes=True)))
+    cluster.lose()
+    cluster.fire()
+
+    assert cluster.reports == [(S1, Decision(commit=True)), (S2, Decision(commit=True))]
+    assert cluster.durable(S2) == (Voted(yes=True), Decided(commit=True))
+
+
+def test_a_hosted_log_copies_again_what_was_lost_and_starts_again_from_its_store() -> None:
+    cluster = HostedCluster(toy_log(), TWO)
+    cluster.hosts[S1].receive(Append(5))
+    cluster.lose()
+    cluster.fire()
+    cluster.take(S2, Compact())
+    cluster.start(S2)
+    cluster.take(S1, Append(6))
+
+    assert cluster.reports == [(S1, Entry(1, 5)), (S1, Entry(2, 6))]
+    assert cluster.durable(S2) == (Total(1, 5), Entry(2, 6))
+    assert cluster.hosts[S2].state.compacted == Total(1, 5)
+
+
+# --- recorded and replayed ----------------------------------------------------------------------
+
+
+def through_json(coded: Json) -> object:
+    return json.loads(dumped(coded))
+
+
+@given(st.lists(st.builds(Voted, st.booleans()) | st.builds(Decided, st.booleans())))
+def test_a_transaction_is_coded_by_its_types(records: list[tpc.Record]) -> None:
+    coder = Coder(tpc.KINDS, TEXT)
+    state = two_phase_commit().start(S1, TWO, records)
+    asked = evolve(state, votes=frozenset({S2}))
+
+    for it in state, asked:
+        assert coder.state(through_json(coder.encode(it))) == it
+    assert [coder.record(through_json(coder.encode(it))) for it in records] == records
+    for event in Commit(), Impatience(), From(S2, Vote(yes=True)), From(S1, CanCommit()):
+        assert coder.event(through_json(coder.encode(event))) == event
+
+
+@given(LOG_RECORDS)
+def test_a_log_is_coded_by_its_types(records: list[log.Record]) -> None:
+    coder = Coder(log.KINDS, TEXT)
+    state = evolve(toy_log().start(S1, TWO, records), stored=frozenset({(1, S2), (2, S1)}))
+
+    assert coder.state(through_json(coder.encode(state))) == state
+    assert [coder.record(through_json(coder.encode(it))) for it in records] == records
+    for event in Append(3), Compact(), Resend(2), From(S2, Stored(1)), From(S1, Entry(1, 2)):
+        assert coder.event(through_json(coder.encode(event))) == event
+
+
+def test_a_class_of_another_machine_is_not_coded() -> None:
+    coder = Coder(log.KINDS, TEXT)
+
+    with pytest.raises(CodingError):
+        coder.encode(Voted(yes=True))
+    with pytest.raises(CodingError):
+        coder.event(["From", 1, ["Vote", True]])

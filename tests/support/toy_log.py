@@ -27,6 +27,7 @@ from paxos import (
     Tell,
     To,
 )
+from paxos_adapters.coding import Kinds
 from paxos_adapters.machine import Effect, Machine
 from paxos_adapters.timeouts import Timeouts
 
@@ -199,3 +200,7 @@ def _members(state: Server) -> tuple[ServerId, ...]:
 def toy_log() -> ToyLog:
     """The machine."""
     return Machine("toy-log", start, receive, members=_members, delay=_delay, fold=compacting)
+
+
+KINDS: Kinds[Server, Event, Record] = Kinds(Server, Event, Record, (__name__,))
+"""Its types, for recordings."""

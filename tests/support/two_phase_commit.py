@@ -31,6 +31,7 @@ from paxos import (
     Tell,
     To,
 )
+from paxos_adapters.coding import Kinds
 from paxos_adapters.machine import Effect, Machine, latest
 from paxos_adapters.timeouts import Timeouts
 
@@ -218,3 +219,7 @@ def two_phase_commit() -> TwoPhaseCommit:
         first=(Impatience(),),
         fold=latest,
     )
+
+
+KINDS: Kinds[Server, Event, Record] = Kinds(Server, Event, Record, (__name__,))
+"""Its types, for recordings."""
