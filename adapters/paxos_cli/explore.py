@@ -28,10 +28,10 @@ from paxos_lab.explore.counterexamples import (
     lanes,
 )
 from paxos_lab.explore.interleavings import Move, State, explore_cluster
+from paxos_lab.explore.recorded import read, write
 from paxos_lab.explore.scopes import Scope, ScopeError
 from paxos_lab.explore.search import Exploration, Progress
 from paxos_lab.record import PROTOCOLS, RecordingError
-from paxos_lab.record.examples import read, write
 from paxos_lab.rules import CHOOSABLE, RULES
 
 LANE_WIDTH = 7

@@ -22,9 +22,9 @@ from paxos_lab.explore.counterexamples import (
     words,
 )
 from paxos_lab.explore.interleavings import explore_cluster
+from paxos_lab.explore.recorded import read, write
 from paxos_lab.explore.scopes import Scope
 from paxos_lab.record import PROTOCOLS, Recorder, RecordingError
-from paxos_lab.record.examples import read, write
 from paxos_lab.rules import AGREEMENT, CHOOSABLE, REPORTED, UNDISTURBED
 from tests.support.recordings import Lines, forge
 
@@ -198,7 +198,7 @@ def test_a_recording_of_something_else_is_no_counterexample(tmp_path: Path) -> N
     with Recorder(path, codec=TEXT, runtime="memory") as recorder:
         Cluster[str](3, observer=recorder)
 
-    with pytest.raises(RecordingError, match="none of the explorer"):
+    with pytest.raises(RecordingError, match="not of the explorer"):
         read(path)
 
 

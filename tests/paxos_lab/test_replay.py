@@ -44,8 +44,9 @@ from paxos_adapters.node.registers import Registers
 from paxos_adapters.ports import Place
 from paxos_adapters.single import SingleObserver, SingleProcess
 from paxos_lab.explain import Agreed, explain, of_replay
-from paxos_lab.explore.counterexamples import counterexample
 from paxos_lab.explore.interleavings import explore_cluster
+from paxos_lab.explore.counterexamples import counterexample
+from paxos_lab.explore.recorded import write
 from paxos_lab.explore.scopes import Scope
 from paxos_lab.lecture import SCENARIOS, Scenario
 from paxos_lab.machines.faulty import PROTOCOLS
@@ -59,7 +60,6 @@ from paxos_lab.record import (
     replay,
     single_coder,
 )
-from paxos_lab.record.examples import write
 from paxos_lab.simulate import Setup, play
 from paxos_lab.simulate import record as simulated
 from tests.support import S1, S2, S3, S4, S5, THREE, ballot

@@ -26,11 +26,22 @@ from paxos_adapters.machine import Effect, M, Machine, P, Q, R, S, T, latest
 from paxos_adapters.memory import MemoryStore, MemoryTransport, Network
 from paxos_adapters.ports import Observer, Place, Ports
 from paxos_adapters.single import Single, single
-from paxos_lab.explore.cluster import Choice, ClusterState, ClusterSystem
+from paxos_lab.explore.cluster import Choice, ClusterState, ClusterSystem, drive
 from paxos_lab.explore.search import Exploration, explore
+from paxos_lab.record import (
+    MAX_BYTES,
+    About,
+    Known,
+    MachineRecorder,
+    MachineReplay,
+    RecordingError,
+    replay_machine,
+)
+from paxos_lab.record.recorder import MIN_BYTES, older
 from paxos_testing import strategies
 from tests.support import toy_log as log
 from tests.support import two_phase_commit as tpc
+from tests.support.recordings import Lines, forge
 from tests.support.toy_log import Append, Compact, Entry, Resend, Stored, Total, ToyLog, toy_log
 from tests.support.two_phase_commit import (
     CanCommit,
@@ -442,3 +453,124 @@ def test_a_class_of_another_machine_is_not_coded() -> None:
         coder.encode(Voted(yes=True))
     with pytest.raises(CodingError):
         coder.event(["From", 1, ["Vote", True]])
+
+
+def replayed(
+    machine: Machine[S, Q, M, T, R, P],
+    coder: Coder[S, From[M] | T | Q, R],
+    path: Path,
+    run: Callable[[MachineRecorder[S, Q, M, T, R, P]], object],
+    max_bytes: int = MAX_BYTES,
+) -> MachineReplay[S, Q, M, T, R, P]:
+    """The replay of what ``run`` records."""
+    about = About("a test", machine.name)
+    recorder: MachineRecorder[S, Q, M, T, R, P] = MachineRecorder(
+        path, coder, about, max_bytes=max_bytes
+    )
+    with recorder:
+        run(recorder)
+    assert recorder.failure is None
+    return replay_machine({machine.name: machine}, coder, path)
+
+
+TransactionRecorder: TypeAlias = MachineRecorder[
+    tpc.Server, tpc.Request, tpc.Message, tpc.Impatience, tpc.Record, Decision
+]
+LogRecorder: TypeAlias = MachineRecorder[
+    log.Server, log.Request, log.Message, log.Resend, log.Record, Entry
+]
+
+
+def test_a_hosted_transaction_is_replayed(tmp_path: Path) -> None:
+    states: dict[tuple[ServerId, str], tpc.Server] = {}
+
+    def run(recorder: TransactionRecorder) -> None:
+        cluster = HostedCluster(two_phase_commit(), THREE, recorder)
+        cluster.take(S3, Refuse())
+        cluster.take(S1, Commit())
+        cluster.start(S2)
+        cluster.fire()
+        states.update(((me, ""), host.state) for me, host in cluster.hosts.items())
+
+    coder = Coder(tpc.KINDS, TEXT)
+    found = replayed(two_phase_commit(), coder, tmp_path / "run.jsonl", run)
+
+    assert found.difference is None
+    assert found.other_core == ()
+    assert found.headers[0].protocol == "two-phase-commit"
+    assert found.states == states
+    assert found.disks[S2, ""] == (Voted(yes=True), Decided(commit=False))
+    reports = [(step.me, it) for step in found.steps for it in step.reports]
+    assert sorted(reports) == [(me, Decision(commit=False)) for me in (S1, S2, S3)]
+
+
+def append_and_compact(recorder: LogRecorder) -> None:
+    cluster = HostedCluster(toy_log(), TWO, recorder)
+    for number in range(40):
+        cluster.take(S1, Append(number))
+    cluster.take(S2, Compact())
+
+
+@pytest.mark.parametrize("max_bytes", [MAX_BYTES, MIN_BYTES])
+def test_a_hosted_log_is_replayed_also_from_its_last_file_alone(
+    max_bytes: int, tmp_path: Path
+) -> None:
+    """A file that is full is followed by another, which begins with states, disks and waits."""
+    path = tmp_path / "run.jsonl"
+    coder = Coder(log.KINDS, TEXT)
+    found = replayed(toy_log(), coder, path, append_and_compact, max_bytes)
+
+    older(path, 1).unlink(missing_ok=True)
+    again = replay_machine({"toy-log": toy_log()}, coder, path)
+
+    assert found.difference is again.difference is None
+    for place, state in again.states.items():
+        assert (found.states[place], found.disks[place]) == (state, again.disks[place])
+    is_split = max_bytes < MAX_BYTES
+    assert isinstance(again.steps[0].entry.what, Known) == is_split
+    assert (len(again.steps) < len(found.steps)) == is_split
+    assert found.disks[S2, ""] == (Total(40, sum(range(40))),)
+    assert len(found.disks[S1, ""]) == 40
+
+
+def test_an_explored_run_of_any_machine_is_recorded_and_replayed(tmp_path: Path) -> None:
+    """Two-phase commit without its saves, to the end that breaks the rule."""
+    machine = two_phase_commit()
+    broken = evolve(machine, receive=sent_before_saved(machine.receive))
+    violation = transactions(broken, crashes=1, timeouts=1).violation
+    assert violation is not None
+    system = ClusterSystem(broken, TWO, ((S1, Commit()), (S2, Refuse())), 1, 1)
+
+    def run(recorder: TransactionRecorder) -> None:
+        drive(system, [choice for choice, _ in violation.run], recorder)
+
+    found = replayed(broken, Coder(tpc.KINDS, TEXT), tmp_path / "run.jsonl", run)
+
+    assert found.difference is None
+    assert {it for step in found.steps for it in step.reports} == {
+        Decision(commit=True),
+        Decision(commit=False),
+    }
+
+
+def test_an_altered_entry_of_any_machine_is_found(tmp_path: Path) -> None:
+    coder, path = Coder(log.KINDS, TEXT), tmp_path / "run.jsonl"
+    replayed(toy_log(), coder, path, append_and_compact)
+
+    def alter(lines: Lines) -> None:
+        entry = next(it for it in lines if it.get("took") == ["Append", 3])
+        entry["took"] = ["Append", 4]
+
+    forge(path, alter)
+    found = replay_machine({"toy-log": toy_log()}, coder, path)
+
+    assert found.difference is not None
+    assert found.difference.expected.startswith("entries ")
+
+
+def test_a_machine_that_is_not_known_is_told(tmp_path: Path) -> None:
+    coder, path = Coder(log.KINDS, TEXT), tmp_path / "run.jsonl"
+    replayed(toy_log(), coder, path, append_and_compact)
+
+    with pytest.raises(RecordingError, match="'toy-log'"):
+        replay_machine({"another": toy_log()}, coder, path)

@@ -19,6 +19,7 @@ from paxos_lab.draw.svg import svg
 from paxos_lab.draw.terminal import text
 from paxos_lab.explore.counterexamples import counterexample
 from paxos_lab.explore.interleavings import explore_cluster
+from paxos_lab.explore.recorded import write
 from paxos_lab.explore.scopes import Scope
 from paxos_lab.lecture import SCENARIOS, Stage
 from paxos_lab.machines.protocols import LECTURE
@@ -33,7 +34,6 @@ from paxos_lab.record import (
     replay,
     single_timeline,
 )
-from paxos_lab.record.examples import write
 from tests.support import S1, S2, S3, S4, S5, ballot
 from tests.support.svgs import of_class, overlaps, texts, title, tree
 

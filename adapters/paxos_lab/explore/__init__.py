@@ -6,7 +6,7 @@
     refine(Scope(...))                 the same, each step held against Lamport's specifications
 
 Arrows point one way: search <- cluster; search, scopes <- processes <- interleavings <-
-counterexamples <- refinement.
+counterexamples <- recorded, refinement.
 """
 
 from paxos_lab.explore.cluster import Choice, ClusterState, ClusterSystem

@@ -15,7 +15,7 @@ from paxos import InvariantError, ServerId, server
 from paxos_adapters.codecs import TEXT
 from paxos_adapters.driving import Driver
 from paxos_adapters.ports import Place
-from paxos_adapters.single import SingleDriver, single
+from paxos_adapters.single import SingleDriver, SingleObserver, single
 from paxos_lab.explore.counterexamples import (
     Act,
     Counterexample,
@@ -43,8 +43,7 @@ def write(path: Path, example: Counterexample) -> None:
 
     Raises OutputRefused, and what has ended the recording.
     """
-    scope, ids = example.scope, example.system.processes.ids
-    lanes = {ServerId(process + 1): name(scope, process) for process in range(len(ids))}
+    scope = example.scope
     facts = {count: str(getattr(scope, count)) for count in COUNTS} | {"rule": example.rule}
     discard(path)
     with Recorder(
@@ -53,20 +52,37 @@ def write(path: Path, example: Counterexample) -> None:
         runtime=RUNTIME,
         protocol=scope.protocol.name,
         facts=facts,
-        lanes=lanes,
+        lanes=_lanes(scope),
     ) as recorder:
-        recorder.set_time(0)
-        machine = single(scope.protocol.receive, scope.protocol.name)
-        places = [Place(me, lane=lane) for me, lane in zip(ids, lanes, strict=True)]
-        drivers = [Driver(machine, place, scope.quorum, (), recorder) for place in places]
-        for number, taken in enumerate(example.run, start=1):
-            recorder.set_time(number)
-            process, crash = taken.act.process, taken.act.crash
-            disk = _act(drivers[process], taken.act)
-            if crash is not Crash.NONE:
-                drivers[process] = Driver(machine, places[process], scope.quorum, disk, recorder)
+        rerun(example, recorder)
     if recorder.failure is not None:
         raise recorder.failure
+
+
+def rerun(example: Counterexample, observer: SingleObserver[str]) -> None:
+    """Take the run of ``example`` again, told to ``observer``. Time is the number of the act."""
+    observer.set_time(0)
+    scope, ids = example.scope, example.system.processes.ids
+    machine = single(scope.protocol.receive, scope.protocol.name)
+    places = [Place(me, lane=_lane(process)) for process, me in enumerate(ids)]
+    drivers = [Driver(machine, place, scope.quorum, (), observer) for place in places]
+    for number, taken in enumerate(example.run, start=1):
+        observer.set_time(number)
+        process = taken.act.process
+        disk = _act(drivers[process], taken.act)
+        if taken.act.crash is not Crash.NONE:
+            drivers[process] = Driver(machine, places[process], scope.quorum, disk, observer)
+
+
+def _lane(process: int) -> ServerId:
+    return ServerId(process + 1)
+
+
+def _lanes(scope: Scope) -> dict[ServerId, str]:
+    """What each lane is called, the acceptors first."""
+    return {
+        _lane(process): name(scope, process) for process in range(scope.acceptors + scope.clients)
+    }
 
 
 def _act(driver: SingleDriver[str], act: Act) -> tuple[server.Record[str], ...]:
@@ -106,7 +122,7 @@ def read(path: Path) -> Counterexample:
         rule = header.facts["rule"]
     except (KeyError, ValueError) as error:
         raise RecordingError(
-            f"{path} is a recording, and none of the explorer ({type(error).__name__}: {error}): "
+            f"{path} is a recording, but not of the explorer ({type(error).__name__}: {error}): "
             "paxos replay plays it."
         ) from error
     system = Interleavings(scope)
