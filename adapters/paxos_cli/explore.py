@@ -39,6 +39,20 @@ READERS = "read-not-completed", "nothing-from-one", "read-id-reused"
 """The protocols in which reads are broken: without a reader they are sound."""
 
 
+class Cluster(TypedDict):
+    """The options that say what is explored; None where its default depends on others."""
+
+    acceptors: int
+    proposers: int | None
+    readers: int | None
+    reads: int | None
+    inquirers: int
+    ballots: int
+    crashes: int
+    quorum: str | None
+    rule: str
+
+
 @click.command(short_help="Explore every run of a small cluster.")
 @click.option("--acceptors", type=click.IntRange(1, 9), default=3, show_default=True)
 @click.option(
@@ -76,21 +90,13 @@ READERS = "read-not-completed", "nothing-from-one", "read-id-reused"
 @click.option("--replay", type=InputFile())
 @click.option("--plain", is_flag=True, help="ASCII characters, no colour.")
 def explore(
-    acceptors: int,
-    proposers: int | None,
-    readers: int | None,
-    reads: int | None,
-    inquirers: int,
-    ballots: int,
-    crashes: int,
-    quorum: str | None,
-    rule: str,
     check: tuple[str, ...],
     max_states: int,
     memory_mb: int,
     record: Path,
     replay: Path | None,
     plain: bool,
+    **cluster: Unpack[Cluster],
 ) -> int:
     """Explore every run of a small cluster, under any loss, delay, repetition and crash.
 
@@ -101,24 +107,7 @@ def explore(
     if replay is not None:
         _draw(drawn, _recorded(replay))
         return 0
-    if readers is None:
-        readers = int(rule in READERS)
-    if proposers is None:
-        most = 3 if rule == "first-value-only" else 2 - min(readers + inquirers, 1)
-        proposers = min(most, acceptors)
-    if reads is None:
-        reads = 2 if rule == "read-id-reused" else 1
-    scope = _scope(
-        quorum,
-        rule,
-        acceptors=acceptors,
-        proposers=proposers,
-        readers=readers,
-        reads=reads,
-        inquirers=inquirers,
-        ballots=ballots,
-        crashes=crashes,
-    )
+    scope = _scope(cluster)
     drawn.write(_title(scope))
     started = time.perf_counter()
     with _watcher(memory_mb) as watcher:
@@ -140,22 +129,28 @@ def explore(
     return _verdict(drawn, found, watcher, max_states, check)
 
 
-class Counts(TypedDict):
-    """How many there are of what."""
-
-    acceptors: int
-    proposers: int
-    readers: int
-    reads: int
-    inquirers: int
-    ballots: int
-    crashes: int
-
-
-def _scope(quorum: str | None, rule: str, **counts: Unpack[Counts]) -> Scope:
+def _scope(cluster: Cluster) -> Scope:
+    acceptors, inquirers, rule = cluster["acceptors"], cluster["inquirers"], cluster["rule"]
+    readers, proposers, reads = cluster["readers"], cluster["proposers"], cluster["reads"]
+    if readers is None:
+        readers = int(rule in READERS)
+    if proposers is None:
+        most = 3 if rule == "first-value-only" else 2 - min(readers + inquirers, 1)
+        proposers = min(most, acceptors)
+    if reads is None:
+        reads = 2 if rule == "read-id-reused" else 1
     try:
-        system = _quorum(counts["acceptors"], quorum)
-        return Scope(quorum=system, protocol=PROTOCOLS[rule], **counts)
+        return Scope(
+            acceptors=acceptors,
+            proposers=proposers,
+            readers=readers,
+            reads=reads,
+            inquirers=inquirers,
+            ballots=cluster["ballots"],
+            crashes=cluster["crashes"],
+            quorum=_quorum(acceptors, cluster["quorum"]),
+            protocol=PROTOCOLS[rule],
+        )
     except (ScopeError, QuorumError) as error:
         raise click.UsageError(str(error)) from error
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import Generic, Protocol, TypeVar
 
-from attrs import frozen
+from attrs import define, evolve, field, frozen
 
 from paxos_adapters import arguments
 
@@ -99,55 +99,102 @@ def explore(
     Raises BadNumber.
     """
     arguments.whole("max_states", max_states, 1)
-    rules = dict(always or {})
-    never = dict(sometimes or {})
-    origin: dict[S, S | None] = {}
-    back: dict[S, list[S]] = {}
-    transitions = depth = 0
+    back = dict[S, list[S]]() if possible else None
+    search = _Search(
+        system, dict(always or {}), dict(sometimes or {}), max_states, on_progress, back
+    )
+    found = search.run()
+    if not found.exhausted or back is None:
+        return found
+    for name, holds in (possible or {}).items():
+        if (lost := _out_of_reach(holds, search.origin, back)) is not None:
+            return evolve(found, violation=_violation(system, name, lost, search.origin))
+    return found
 
-    def found(violation: Violation[S, A] | None, *, exhausted: bool) -> Exploration[S, A]:
-        return Exploration(len(origin), transitions, depth, exhausted, violation, frozenset(never))
 
-    def broken(state: S) -> Violation[S, A] | None:
-        for name in [name for name, holds in never.items() if holds(state)]:
-            del never[name]
-        for name, holds in rules.items():
-            if not holds(state):
-                return _violation(system, name, state, origin)
-        return None
+@define
+class _Search(Generic[S, A]):
+    """A search in progress. ``origin`` says from where each state was reached first.
 
-    level: list[S] = []
-    for state in system.start():
-        if state not in origin:
-            origin[state] = None
-            level.append(state)
-            if violation := broken(state):
-                return found(violation, exhausted=False)
-    while level:
-        depth += 1
+    ``back`` says from where each was reached at all, if anybody wants to know.
+    """
+
+    system: System[S, A]
+    always: Mapping[str, Callable[[S], bool]]
+    never: dict[str, Callable[[S], bool]]
+    max_states: int
+    on_progress: Callable[[Progress], bool] | None
+    back: dict[S, list[S]] | None
+    origin: dict[S, S | None] = field(factory=dict[S, S | None])
+    transitions: int = 0
+    depth: int = 0
+    is_cut_short: bool = False
+    violation: Violation[S, A] | None = None
+
+    def run(self) -> Exploration[S, A]:
+        """Search level by level until there is no new state, or a reason to stop."""
+        level = self._start()
+        while level and not self._is_over:
+            self.depth += 1
+            level = self._expand(level)
+        return Exploration(
+            len(self.origin),
+            self.transitions,
+            self.depth,
+            not self._is_over,
+            self.violation,
+            frozenset(self.never),
+        )
+
+    @property
+    def _is_over(self) -> bool:
+        return self.is_cut_short or self.violation is not None
+
+    def _start(self) -> list[S]:
+        level: list[S] = []
+        for state in self.system.start():
+            if state not in self.origin:
+                self.origin[state] = None
+                level.append(state)
+                if self._breaks(state):
+                    break
+        return level
+
+    def _expand(self, level: list[S]) -> list[S]:
+        """The new states that follow ``level``; some of them, if that ends the search."""
+        system, origin, back, on_progress = self.system, self.origin, self.back, self.on_progress
         following: list[S] = []
         for place, state in enumerate(level):
             for _, after in system.steps(state):
-                transitions += 1
-                if possible:
+                self.transitions += 1
+                if back is not None:
                     back.setdefault(after, []).append(state)
                 if after in origin:
                     continue
-                if len(origin) == max_states:
-                    return found(None, exhausted=False)
+                if len(origin) == self.max_states:
+                    self.is_cut_short = True
+                    return following
                 origin[after] = state
                 following.append(after)
-                if violation := broken(after):
-                    return found(violation, exhausted=False)
+                if self._breaks(after):
+                    return following
             if on_progress is not None and place % PROGRESS_STATES == 0:
                 waiting = len(level) - place + len(following)
-                if not on_progress(Progress(len(origin), transitions, depth, waiting)):
-                    return found(None, exhausted=False)
-        level = following
-    for name, holds in (possible or {}).items():
-        if (lost := _out_of_reach(holds, origin, back)) is not None:
-            return found(_violation(system, name, lost, origin), exhausted=True)
-    return found(None, exhausted=True)
+                progress = Progress(len(origin), self.transitions, self.depth, waiting)
+                if not on_progress(progress):
+                    self.is_cut_short = True
+                    return following
+        return following
+
+    def _breaks(self, state: S) -> bool:
+        """Whether ``state`` breaks a rule. What it shows to happen is not ``never``."""
+        for name in [name for name, holds in self.never.items() if holds(state)]:
+            del self.never[name]
+        for name, holds in self.always.items():
+            if not holds(state):
+                self.violation = _violation(self.system, name, state, self.origin)
+                return True
+        return False
 
 
 def _violation(
