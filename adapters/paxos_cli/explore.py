@@ -21,13 +21,14 @@ from paxos_adapters.printable import printable
 from paxos_cli.canvas import Canvas, canvas
 from paxos_cli.interrupt import on_interrupt
 from paxos_cli.paths import InputFile, OutputFile
+from paxos_lab.explore.checking import explore_cluster
 from paxos_lab.explore.counterexamples import (
     Counterexample,
     counterexample,
     history,
     lanes,
 )
-from paxos_lab.explore.interleavings import Move, State, explore_cluster
+from paxos_lab.explore.interleavings import Move, State
 from paxos_lab.explore.recorded import read, write
 from paxos_lab.explore.scopes import Scope, ScopeError
 from paxos_lab.explore.search import Exploration, Progress

@@ -12,6 +12,7 @@ from paxos import ServerId, weighted
 from paxos_adapters.codecs import TEXT
 from paxos_adapters.memory import Cluster, Delivery
 from paxos_lab.draw import Moment, space_time
+from paxos_lab.explore.checking import explore_cluster
 from paxos_lab.explore.counterexamples import (
     Act,
     Counterexample,
@@ -21,7 +22,6 @@ from paxos_lab.explore.counterexamples import (
     replay,
     words,
 )
-from paxos_lab.explore.interleavings import explore_cluster
 from paxos_lab.explore.recorded import read, write
 from paxos_lab.explore.scopes import Scope
 from paxos_lab.record import PROTOCOLS, Recorder, RecordingError

@@ -10,12 +10,12 @@ from attrs import evolve
 
 from paxos import Done, ServerId, flexible, weighted
 from paxos_adapters.arguments import BadNumber
+from paxos_lab.explore.checking import explore_cluster
 from paxos_lab.explore.interleavings import (
     Crash,
     Interleavings,
     Move,
     State,
-    explore_cluster,
 )
 from paxos_lab.explore.scopes import Scope, ScopeError
 from paxos_lab.explore.search import Exploration, Progress, explore

@@ -27,26 +27,24 @@ from paxos import (
     server,
     weighted,
 )
+from paxos_lab.explore.checking import explore_cluster
 from paxos_lab.explore.counterexamples import counterexample
-from paxos_lab.explore.interleavings import Crash, Move, explore_cluster
-from paxos_lab.explore.refinement import (
+from paxos_lab.explore.interleavings import Crash, Move
+from paxos_lab.explore.refinement import Refinement, State, follow, refine
+from paxos_lab.explore.scopes import Scope
+from paxos_lab.explore.search import Exploration, explore
+from paxos_lab.explore.specification import (
     Action,
     Actions,
     NoSuchAction,
-    Refinement,
     Spec,
-    State,
     Voting,
     check,
     consensus_action,
-    follow,
     learn,
-    refine,
     start,
     voting_action,
 )
-from paxos_lab.explore.scopes import Scope
-from paxos_lab.explore.search import Exploration, explore
 from paxos_lab.machines.faulty import BROKEN
 from paxos_lab.machines.protocols import LECTURE, PAXOS, Event, Protocol, Receive, Server, Step
 from paxos_lab.rules import AGREEMENT

@@ -44,7 +44,7 @@ from paxos_adapters.node.registers import Registers
 from paxos_adapters.ports import Place
 from paxos_adapters.single import SingleObserver, SingleProcess
 from paxos_lab.explain import Agreed, explain, of_replay
-from paxos_lab.explore.interleavings import explore_cluster
+from paxos_lab.explore.checking import explore_cluster
 from paxos_lab.explore.counterexamples import counterexample
 from paxos_lab.explore.recorded import write
 from paxos_lab.explore.scopes import Scope

@@ -17,8 +17,8 @@ from paxos_lab.draw.mermaid import mermaid
 from paxos_lab.draw.picture import Picture
 from paxos_lab.draw.svg import svg
 from paxos_lab.draw.terminal import text
+from paxos_lab.explore.checking import explore_cluster
 from paxos_lab.explore.counterexamples import counterexample
-from paxos_lab.explore.interleavings import explore_cluster
 from paxos_lab.explore.recorded import write
 from paxos_lab.explore.scopes import Scope
 from paxos_lab.lecture import SCENARIOS, Stage

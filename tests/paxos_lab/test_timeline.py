@@ -10,8 +10,8 @@ from attrs import evolve
 from paxos import Accept, Acceptor, From, Nack, Prepare, Proposal, ServerId
 from paxos_adapters.codecs import TEXT
 from paxos_adapters.memory import Cluster
+from paxos_lab.explore.checking import explore_cluster
 from paxos_lab.explore.counterexamples import counterexample
-from paxos_lab.explore.interleavings import explore_cluster
 from paxos_lab.explore.recorded import write
 from paxos_lab.explore.scopes import Scope
 from paxos_lab.lecture import SCENARIOS, Stage

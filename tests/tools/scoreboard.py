@@ -53,8 +53,8 @@ from paxos import (
 from paxos.proposer import Accepting, Preparing
 from paxos_adapters.memory import Delivery
 from paxos_lab.draw import Moment, describe
+from paxos_lab.explore.checking import explore_cluster
 from paxos_lab.explore.counterexamples import Act, counterexample, words
-from paxos_lab.explore.interleavings import explore_cluster
 from paxos_lab.explore.refinement import refine
 from paxos_lab.explore.scopes import Scope
 from paxos_lab.machines.protocols import Event, Protocol, Receive, Server, Step

@@ -23,12 +23,12 @@ and Peled, "Model Checking" (1999), on partial orders and symmetry.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from enum import Enum
 from operator import le
 from typing import TypeAlias
 
-from attrs import evolve, frozen
+from attrs import frozen
 
 from paxos import (
     Accept,
@@ -45,15 +45,12 @@ from paxos.proposer import Accepting, Phase, Preparing
 from paxos.quorum import BySize
 from paxos_lab.explore.processes import Processes, Step, Transition, iter_bits
 from paxos_lab.explore.scopes import Scope
-from paxos_lab.explore.search import DEFAULT_MAX_STATES, Exploration, Progress, explore
-from paxos_lab.machines.protocols import LECTURE, Event
+from paxos_lab.machines.protocols import Event
 from paxos_lab.rules import (
     AGREEMENT,
-    CHOOSABLE,
     LINEARIZABLE,
     ONE_VALUE,
     REPORTED,
-    RULES,
     VALIDITY,
 )
 
@@ -65,7 +62,6 @@ Inbox: TypeAlias = tuple[int, ...]
 
 Path: TypeAlias = tuple[Event, ...]
 """What one process takes, one after the other."""
-
 
 Fact: TypeAlias = str | Chosen[str] | int
 """What has come true: a rule is broken, a value is chosen, a process began to read after that."""
@@ -449,48 +445,3 @@ class Interleavings:
 
     def _fact(self, fact: Fact) -> int:
         return self._facts.setdefault(fact, 1 << len(self._facts))
-
-
-def explore_cluster(
-    scope: Scope,
-    *,
-    rules: Iterable[str] = RULES,
-    max_states: int = DEFAULT_MAX_STATES,
-    on_progress: Callable[[Progress], bool] | None = None,
-) -> tuple[Interleavings, Exploration[State, Move]]:
-    """Search all runs of the cluster in ``scope``, and hold them against ``rules``.
-
-    If dropping messages turns out to be unsound for its protocol, it is searched again without.
-    The lecture's flawed protocols know nothing of promises: of them only agreement is asked, and
-    that a value can be chosen whatever has happened.
-    """
-    system = Interleavings(scope)
-    flawed = scope.protocol in LECTURE
-    found = explore(
-        system,
-        always={it: _kept(system, it) for it in ((AGREEMENT,) if flawed else rules)},
-        sometimes=_coverage_rules(system),
-        possible={CHOOSABLE: lambda state: bool(system.chosen(state))} if flawed else None,
-        max_states=max_states,
-        on_progress=on_progress,
-    )
-    if found.violation is None and found.exhausted and system.processes.unsound_ignores():
-        scope = evolve(scope, drop_ignored_messages=False)
-        return explore_cluster(scope, rules=rules, max_states=max_states, on_progress=on_progress)
-    return system, found
-
-
-def _kept(system: Interleavings, rule: str) -> Callable[[State], bool]:
-    broken = system.breaks(rule)
-    return lambda state: not broken(state)
-
-
-def _coverage_rules(system: Interleavings) -> dict[str, Callable[[State], bool]]:
-    """What must happen somewhere, or else the rules hold vacuously."""
-    rules: dict[str, Callable[[State], bool]] = {}
-    rules["a value is chosen"] = lambda state: bool(system.chosen(state))
-    if system.scope.proposers > 1:
-        rules["two ballots compete"] = lambda state: system.active_ballots(state) > 1
-    if system.scope.proposers > 1 and system.scope.protocol not in LECTURE:
-        rules["a foreign value is adopted"] = system.is_adopting
-    return rules
