@@ -1,7 +1,7 @@
 """The rules that an explorer and a simulator hold every run against, by name.
 
 ``invariants`` has the predicates. What one server can break by itself is found out here; what takes
-several of them is the business of whoever sees them all.
+several of them is the business of those that see them all.
 """
 
 from __future__ import annotations

@@ -196,7 +196,7 @@ def _raised(
 class Spec:
     """The variables of Paxos: each acceptor's memory, and all messages, by their type.
 
-    ``learned`` is no variable of it: it is all that some process has ever taken for chosen.
+    ``learned`` is not a variable of it: it is all that some process has ever taken for chosen.
     """
 
     quorum: QuorumSystem
