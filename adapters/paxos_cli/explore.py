@@ -25,11 +25,9 @@ from paxos_lab.explore.checking import explore_cluster
 from paxos_lab.explore.counterexamples import (
     Counterexample,
     counterexample,
-    history,
-    lanes,
 )
 from paxos_lab.explore.interleavings import Move, State
-from paxos_lab.explore.recorded import read, write
+from paxos_lab.explore.recorded import picture, read, write
 from paxos_lab.explore.scopes import Scope, ScopeError
 from paxos_lab.explore.search import Exploration, Progress
 from paxos_lab.record import PROTOCOLS, RecordingError
@@ -193,10 +191,9 @@ def _recorded(path: Path) -> Counterexample:
 
 
 def _draw(drawn: Canvas, example: Counterexample) -> None:
-    names = lanes(example.scope)
     drawn.write()
     drawn.write(f"Broken: {example.rule}, by {_events(len(example.run))}. Time runs down.")
-    drawn.picture(tuple(names), history(example), width=LANE_WIDTH, names=names)
+    drawn.timeline(picture(example), width=LANE_WIDTH)
     held = example.system.accepted(example.run[-1].after) if example.run else ()
     told = ", ".join(
         f"A{place} {'nothing' if it is None else f'{it.ballot} {it.value}'}"

@@ -10,19 +10,17 @@ import pytest
 
 from paxos import ServerId, weighted
 from paxos_adapters.codecs import TEXT
-from paxos_adapters.memory import Cluster, Delivery
-from paxos_lab.draw import Moment, space_time
+from paxos_adapters.memory import Cluster
+from paxos_lab.draw import text
 from paxos_lab.explore.checking import explore_cluster
 from paxos_lab.explore.counterexamples import (
     Act,
     Counterexample,
     counterexample,
-    history,
-    lanes,
     replay,
     words,
 )
-from paxos_lab.explore.recorded import read, write
+from paxos_lab.explore.recorded import lanes, picture, read, write
 from paxos_lab.explore.scopes import Scope
 from paxos_lab.record import PROTOCOLS, Recorder, RecordingError
 from paxos_lab.rules import AGREEMENT, CHOOSABLE, REPORTED, UNDISTURBED
@@ -64,9 +62,7 @@ def parameters(*every: tuple[str, int]) -> list[object]:
 
 
 def drawn(it: Counterexample) -> str:
-    names = lanes(it.scope)
-    rows = space_time(tuple(names), history(it), width=7, names=names)
-    return "\n".join(f"{row.lanes:34} {row.label}".rstrip() for row in rows)
+    return text(picture(it), width=7)
 
 
 def test_the_lectures_conflicting_choices() -> None:
@@ -76,10 +72,11 @@ def test_the_lectures_conflicting_choices() -> None:
 P1     A1     A2     A3     P2
 ◆      │      │      │      │      P1 proposes red
 ●─────▶┼─────▶│      │      │      Accept 1.1 red
-│      │      ◆      │      │      red is chosen
+│      │      ◆      │      │      red is chosen under 1.1
 │      │      │      │      ◆      P2 proposes blue
 │      │◀─────┼──────┼◀─────●      Accept 1.2 blue
-│      ◆      │      │      │      blue is chosen"""
+│      ◆      │      │      │      blue is chosen under 1.2
+"""
     )
 
 
@@ -125,17 +122,12 @@ def test_an_act_that_is_impossible_is_passed_over() -> None:
 @pytest.mark.slow
 def test_a_picture_shows_every_event_and_each_choice() -> None:
     it = example("reply-before-save", 1)
-    shown = history(it)
+    shown = picture(it)
 
-    deliveries = sum(isinstance(item, Delivery) for item in shown)
-    labels = [item.label for item in shown if isinstance(item, Moment)]
-
-    assert deliveries + sum("chosen" not in label for label in labels) >= len(it.run)
-    assert [label for label in labels if "chosen" in label] == [
-        "red is chosen",
-        "blue is chosen",
-    ]
-    assert any("crashes" in label for label in labels)
+    events = [moment for moment in shown.moments if moment.step > len(shown.lanes)]
+    assert len(events) >= len(it.run)
+    assert [decided.choice.chosen.value for decided in shown.decided] == ["red", "blue"]
+    assert any("crashes" in moment.text for moment in shown.moments)
 
 
 def test_an_act_in_words() -> None:

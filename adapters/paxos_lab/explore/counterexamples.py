@@ -1,7 +1,7 @@
 """From a violation to a run that a person can follow: each event by itself, and none that could go.
 
 - The search skips what it can. Here each of its moves is unfolded into the events that make it up.
-- The events are step again, one by one, by a system that skips nothing. What counts is what that
+- The events are taken again, one by one, by a system that skips nothing. What counts is what that
   system finds.
 - Then each event that is not needed is left out. The run is 1-minimal: without any one of its
   events the rule holds.
@@ -14,9 +14,7 @@ from typing import TypeAlias
 
 from attrs import evolve, frozen
 
-from paxos import Accept, Chosen, From, Inquire, Message, Prepare, Propose, Query, Read, ServerId
-from paxos_adapters.memory import Delivery
-from paxos_lab.draw import Moment
+from paxos import Accept, Chosen, From, Inquire, Message, Prepare, Propose, Query, Read
 from paxos_lab.explore.interleavings import Crash, Interleavings, Move, State
 from paxos_lab.explore.scopes import Scope
 from paxos_lab.explore.search import Violation
@@ -44,7 +42,6 @@ class RunStep:
 
 
 Run: TypeAlias = tuple[RunStep, ...]
-History: TypeAlias = list[Delivery[Message[str]] | Moment]
 
 
 @frozen
@@ -117,18 +114,11 @@ def _unfolded(system: Interleavings, violation: Violation[State, Move]) -> Itera
         state = after
 
 
-# --- to be looked at ----------------------------------------------------------------------------
-
-
-def lanes(scope: Scope) -> dict[ServerId, str]:
-    """The lanes of a diagram, from left to right: the first client, the acceptors, the others."""
-    first, *others = range(scope.acceptors, scope.acceptors + scope.clients)
-    order = (first, *range(scope.acceptors), *others)
-    return {ServerId(process): name(scope, process) for process in order}
+# --- in words -----------------------------------------------------------------------------------
 
 
 def name(scope: Scope, process: int) -> str:
-    """What a diagram calls it: A2 is an acceptor, P1 a proposer, R1 a reader, I1 an inquirer."""
+    """What a picture calls it: A2 is an acceptor, P1 a proposer, R1 a reader, I1 an inquirer."""
     kinds = scope.acceptors, scope.proposers, scope.readers, scope.inquirers
     for letter, count in zip("APRI", kinds, strict=True):
         if process < count:
@@ -137,27 +127,18 @@ def name(scope: Scope, process: int) -> str:
     raise ValueError(f"there is no such process in {scope}")
 
 
-def history(example: Counterexample) -> History:
-    """The run as the rows of a space-time diagram, with what comes true on the way."""
-    shown: History = []
-    for step in example.run:
-        shown.extend(_shown(example.scope, step.act))
-        news = example.system.chosen(step.after) - example.system.chosen(step.before)
-        shown.extend(
-            Moment(ServerId(step.act.process), f"{value} is chosen") for value in sorted(news)
-        )
-    return shown
-
-
-def _shown(scope: Scope, act: Act) -> Iterator[Delivery[Message[str]] | Moment]:
-    me = ServerId(act.process)
-    if isinstance(act.event, From):
-        sender = ServerId(_sender(scope, act.event))
-        yield Delivery(0.0, sender, me, act.event.message)
-    elif act.event is not None:
-        yield Moment(me, _own(scope, act.process, act.event))
+def words(scope: Scope, act: Act) -> str:
+    """One act in a line."""
+    me, event = name(scope, act.process), act.event
+    parts: list[str] = []
+    if isinstance(event, From):
+        sender = name(scope, _sender(scope, event))
+        parts.append(f"{me} receives {describe(event.message)} from {sender}")
+    elif event is not None:
+        parts.append(_own(me, event))
     if act.crash is not Crash.NONE:
-        yield Moment(me, f"{name(scope, act.process)} {act.crash.value}, and starts again")
+        parts.append(f"{me} {act.crash.value}, and starts again")
+    return ", ".join(parts)
 
 
 def _sender(scope: Scope, arrived: From[Message[str]]) -> int:
@@ -166,22 +147,9 @@ def _sender(scope: Scope, arrived: From[Message[str]]) -> int:
     return place + scope.acceptors if is_client else place
 
 
-def _own(scope: Scope, process: int, event: Event) -> str:
-    who = name(scope, process)
+def _own(me: str, event: Event) -> str:
     if isinstance(event, Propose):
-        return f"{who} proposes {event.value}"
+        return f"{me} proposes {event.value}"
     if isinstance(event, Read):
-        return f"{who} reads"
-    return f"{who} inquires" if isinstance(event, Inquire) else f"{who}'s timer fires"
-
-
-def words(scope: Scope, act: Act) -> str:
-    """One act in a line."""
-    parts: list[str] = []
-    for item in _shown(scope, act):
-        if isinstance(item, Moment):
-            parts.append(item.label)
-        else:
-            who, to = name(scope, item.sender), name(scope, item.receiver)
-            parts.append(f"{to} receives {describe(item.message)} from {who}")
-    return ", ".join(parts)
+        return f"{me} reads"
+    return f"{me} inquires" if isinstance(event, Inquire) else f"{me}'s timer fires"

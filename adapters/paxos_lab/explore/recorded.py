@@ -1,4 +1,4 @@
-"""Counterexamples of the explorer as recordings, and back.
+"""Counterexamples of the explorer as recordings and pictures, and back.
 
 - A process of the explorer is a lane of its own: A2 is what server 2 does as an acceptor, P2 what
   it does as a proposer. Both speak as server 2.
@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
+
+from attrs import evolve
 
 from paxos import InvariantError, ServerId, server
 from paxos_adapters.codecs import TEXT
@@ -32,7 +34,8 @@ from paxos_lab.record.errors import RecordingError
 from paxos_lab.record.reading import discard
 from paxos_lab.record.recorder import Recorder
 from paxos_lab.record.replay import Replay, replay
-from paxos_lab.record.trace import SingleStep
+from paxos_lab.record.timeline import Timeline, single_timeline
+from paxos_lab.record.trace import SingleStep, SingleTrace, Trace
 
 RUNTIME = "exploration"
 COUNTS = "acceptors", "proposers", "readers", "inquirers", "reads", "ballots", "crashes"
@@ -52,7 +55,7 @@ def write(path: Path, example: Counterexample) -> None:
         runtime=RUNTIME,
         protocol=scope.protocol.name,
         facts=facts,
-        lanes=_lanes(scope),
+        lanes=lanes(scope),
     ) as recorder:
         rerun(example, recorder)
     if recorder.failure is not None:
@@ -74,15 +77,23 @@ def rerun(example: Counterexample, observer: SingleObserver[str]) -> None:
             drivers[process] = Driver(machine, places[process], scope.quorum, disk, observer)
 
 
+def picture(example: Counterexample) -> Timeline:
+    """The run of ``example``, ready to be drawn, without the messages that never arrive."""
+    scope = example.scope
+    trace: SingleTrace[str] = Trace(lane_names={str(it): name for it, name in lanes(scope).items()})
+    rerun(example, trace)
+    return evolve(single_timeline(trace).delivered, lanes=lanes(scope))
+
+
+def lanes(scope: Scope) -> dict[ServerId, str]:
+    """The lanes, from left to right: the first client, the acceptors, the others."""
+    first, *others = range(scope.acceptors, scope.acceptors + scope.clients)
+    order = (first, *range(scope.acceptors), *others)
+    return {_lane(process): name(scope, process) for process in order}
+
+
 def _lane(process: int) -> ServerId:
     return ServerId(process + 1)
-
-
-def _lanes(scope: Scope) -> dict[ServerId, str]:
-    """What each lane is called, the acceptors first."""
-    return {
-        _lane(process): name(scope, process) for process in range(scope.acceptors + scope.clients)
-    }
 
 
 def _act(driver: SingleDriver[str], act: Act) -> tuple[server.Record[str], ...]:
