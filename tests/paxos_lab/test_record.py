@@ -573,8 +573,8 @@ def test_another_format_is_told(tmp_path: Path) -> None:
         ({"took": ["Propose"]}, "is not Propose"),
         ({"at_s": "soon"}, "does not say when"),
         ({"server": True}, "is not a number"),
-        ({"name": 1}, "and no text"),
-        ({"now": []}, "no texts by name"),
+        ({"name": 1}, "not text"),
+        ({"now": []}, "not texts by name"),
     ],
 )
 def test_a_line_of_another_shape_is_damage(
