@@ -40,7 +40,8 @@ class Driver(Generic[S, Q, M, T, R, P]):
 
         Raises as the machine's ``receive``, with the process as it was.
         """
-        process, effects = self.process, list[Effect[M, T, P]]()
+        process = self.process
+        effects: list[Effect[M, T, P]] = []
         steps: list[tuple[From[M] | T | Q, Process[S, R, Effect[M, T, P]]]] = []
         for event in events:
             try:

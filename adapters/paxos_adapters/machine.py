@@ -136,7 +136,8 @@ class Machine(Generic[S, Q, M, T, R, P]):
 
         All of them, if not said. Raises NotSaved if ``receipt`` does not cover a record.
         """
-        disk, effects = process.disk, list[Effect[M, T, P]]()
+        disk = process.disk
+        effects: list[Effect[M, T, P]] = []
         for step in process.waiting[:count]:
             if _is_on(disk, step.record):
                 effects.extend(step.release(Saved((step.record,))))
@@ -150,7 +151,9 @@ class Machine(Generic[S, Q, M, T, R, P]):
         self, process: Process[S, R, Effect[M, T, P]], effects: Iterable[Effect[M, T, P]]
     ) -> Sorted[M, T, P]:
         """``effects`` by kind; a Broadcast is a message to each of ``members``."""
-        messages, timers, reports = list[tuple[ServerId, M]](), list[SetTimer[T]](), list[P]()
+        messages: list[tuple[ServerId, M]] = []
+        timers: list[SetTimer[T]] = []
+        reports: list[P] = []
         for effect in effects:
             if type(effect) is To:
                 messages.append((effect.receiver, effect.message))

@@ -1,4 +1,4 @@
-"""What can go wrong in a simulated life, how often, and what it is called.
+"""What can go wrong in a simulated run, how often, and what it is called.
 
 All rates are whole numbers out of 256, since a fraction would not be the same everywhere.
 """
@@ -24,7 +24,7 @@ LOST, TWICE, LATE = 0, -1, -2
 
 
 class Fault(IntEnum):
-    """Everything that can happen to a life; each is counted."""
+    """Everything that can happen in a run; each is counted."""
 
     LOST = 0
     DUPLICATED = 1
@@ -79,7 +79,7 @@ LABELS = {
 
 @frozen
 class Faults:
-    """How much may go wrong. Each life draws its own rates, up to these.
+    """How much may go wrong. Each run draws its own rates, up to these.
 
     Rates are out of 256: of messages that are lost, doubled or much too late; of saves that take
     their time, and of saves around which the server crashes. ``crashes``, ``pauses``,
