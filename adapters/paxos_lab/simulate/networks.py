@@ -1,10 +1,10 @@
-"""Networks that stay broken, each a puzzle for an election: who reaches whom, for ever.
+"""Networks that stay broken, each a puzzle for an election: which servers reach which.
 
-- A link carries messages both ways. All other links are gone from some tick on, and no mending
-  brings them back.
+- A link carries messages both ways. All other links are gone from some tick on, and never
+  come back.
 - A server that is linked with a quorum, itself included, is quorum-connected: it can decide.
 - One that is linked with a server that decides is told.
-- Everybody else can wait for ever, whoever is elected. Its client must ask another server.
+- All others can wait without an end, whichever server is elected. Their clients must ask another.
 
 Source: Ng, Haridi and Carbone, "Omni-Paxos: Breaking the Barriers of Partial Connectivity" (2023),
 section 2.
@@ -27,7 +27,7 @@ THREE = S1, S2, S3
 class Network:
     """The ``links`` that stay among ``servers``; each is a pair.
 
-    Each life draws the tick from which on all others are gone: ``gone_by`` at the latest, and with
+    Each run draws the tick from which on all others are gone: ``gone_by`` at the latest, and with
     0, from the start.
     """
 
