@@ -33,7 +33,8 @@ from paxos import (
     To,
     server,
 )
-from paxos_adapters.driving import Driver, Place
+from paxos_adapters.driving import Driver
+from paxos_adapters.ports import Place
 from paxos_adapters.single import Single, single
 from paxos_lab.checker import Checker
 from paxos_lab.machines.faulty import PROTOCOLS
