@@ -41,7 +41,7 @@ class Driver(Generic[S, Q, M, T, R, P]):
         Raises as the machine's ``receive``, with the process as it was.
         """
         process = self.process
-        effects: list[Effect[M, T, P]] = []
+        effects: tuple[Effect[M, T, P], ...] = ()
         steps: list[tuple[From[M] | T | Q, Process[S, R, Effect[M, T, P]]]] = []
         for event in events:
             try:
@@ -51,10 +51,10 @@ class Driver(Generic[S, Q, M, T, R, P]):
                 self._fail(event, error)
                 raise
             steps.append((event, process))
-            effects.extend(free)
+            effects += free
         self._tell(steps)
         self.process = process
-        return self._send(tuple(effects))
+        return self._send(effects)
 
     def stored(self, receipt: Saved[R], count: int | None = None) -> tuple[Effect[M, T, P], ...]:
         """The first ``count`` steps that wait are durable, or all of them; what they free.

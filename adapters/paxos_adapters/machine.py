@@ -121,7 +121,8 @@ class Machine(Generic[S, Q, M, T, R, P]):
         state, outbound = self.receive(process.state, event)
         disk, waiting = process.disk, process.waiting
         if type(outbound) is not AfterSave:
-            return Process(state, disk, waiting), outbound.messages
+            is_same = state is process.state
+            return process if is_same else Process(state, disk, waiting), outbound.messages
         if _is_on(disk, outbound.record):
             return Process(state, disk, waiting), outbound.release(Saved((outbound.record,)))
         return Process(state, disk, (*waiting, outbound)), ()
@@ -169,4 +170,4 @@ class Machine(Generic[S, Q, M, T, R, P]):
 
 
 def _is_on(disk: Iterable[object], record: object) -> bool:
-    return any(it is record for it in disk)
+    return id(record) in map(id, disk)

@@ -123,14 +123,16 @@ class Claims(Generic[S, Q, M, T, R, P]):
     covers: Callable[[tuple[R, ...], M], bool] = _always
 
 
+def _no_voters() -> defaultdict[tuple[Ballot, Hashable], set[ServerId]]:
+    return defaultdict(set)
+
+
 @define
 class Slot:
     """What was asked for, voted for, chosen and ruled out so far in one decision."""
 
     asked: dict[Ballot, Hashable] = Factory(dict[Ballot, Hashable])
-    voters: dict[tuple[Ballot, Hashable], set[ServerId]] = Factory(
-        dict[tuple[Ballot, Hashable], set[ServerId]]
-    )
+    voters: defaultdict[tuple[Ballot, Hashable], set[ServerId]] = Factory(_no_voters)
     chosen: dict[tuple[Ballot, Hashable], ServerId] = Factory(
         dict[tuple[Ballot, Hashable], ServerId]
     )
@@ -254,14 +256,15 @@ class Checker(Generic[S, Q, M, T, R, P]):
                 self.breaks(ONE_VALUE)
 
     def _count(self, place: Place, vote: Vote) -> None:
-        number, *_ = vote
-        slot, key = self.slots[place.name, number], vote[1:]
-        voters = slot.voters.setdefault(key, set())
+        number, ballot, value = vote
+        slot = self.slots[place.name, number]
+        voters = slot.voters[ballot, value]
         if place.server in voters:
             return
         voters.add(place.server)
-        if key not in slot.chosen and self._quorum is not None and self._quorum.is_phase2(voters):
-            self._choose(place, slot, *key)
+        is_chosen = (ballot, value) in slot.chosen
+        if not is_chosen and self._quorum is not None and self._quorum.is_phase2(voters):
+            self._choose(place, slot, ballot, value)
 
     def _choose(self, place: Place, slot: Slot, ballot: Ballot, value: Hashable) -> None:
         has_rival = any(value != other for _, other in slot.chosen)

@@ -76,25 +76,25 @@ class Simulator(Environment[S, Q, M, T, R, P]):
     def _pass_time(self, last_tick: int) -> None:
         """All that is due, tick by tick. What comes due by it is due in later ticks."""
         drivers, checker, due, trace = self.drivers, self.checker, self.due, self.trace
+        happenings = self.happenings
         for now in range(last_tick):
-            if now in self.happenings:
-                self.now = now
-                for happening, place in self.happenings.pop(now):
-                    happening(place)
-                    if checker.broken is not None:
-                        return
-            if now in due:
-                self.now = now
-                for place, event, owner in due.pop(now):
-                    driver = drivers[place]
-                    if driver is None or (owner is not None and owner is not driver):
-                        self.miss(place, event, owner)
-                        continue
-                    outcome = self._take(place, driver, event)
-                    if trace is not None:
-                        trace.append(Act(now, self.members[place], outcome, event))
-                    if checker.broken is not None:
-                        return
+            if now not in due and now not in happenings:
+                continue
+            self.now = now
+            for happening, place in happenings.pop(now, ()):
+                happening(place)
+                if checker.broken is not None:
+                    return
+            for place, event, owner in due.pop(now, ()):
+                driver = drivers[place]
+                if driver is None or (owner is not None and owner is not driver):
+                    self.miss(place, event, owner)
+                    continue
+                outcome = self._take(place, driver, event)
+                if trace is not None:
+                    trace.append(Act(now, self.members[place], outcome, event))
+                if checker.broken is not None:
+                    return
             if self.have_faults_ended and not self.unanswered & self.must_answer:
                 return
 
