@@ -59,7 +59,7 @@ def in_order(disk: tuple[R, ...], record: R) -> tuple[R, ...]:
 
 def latest(disk: tuple[R, ...], record: R) -> tuple[R, ...]:
     """Keep the latest record of each type."""
-    return (*(it for it in disk if type(it) is not type(record)), record)
+    return (*[it for it in disk if type(it) is not type(record)], record)
 
 
 def nothing_fetched(_disk: tuple[object, ...], _report: object) -> None:

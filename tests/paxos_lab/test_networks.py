@@ -292,7 +292,7 @@ class TestLiveness:
     def test_and_even_so_it_may_take_too_long(self) -> None:
         """No message is lost, and the hub's turns come too rarely among the rounds of leaves."""
         setup = all_ask(from_the_start(constrained(S1, S3)), protocol=CLAIMING_ALWAYS)
-        run = simulate(0, setup)
+        run = simulate(174, setup)
         assert (run.broken, run.chosen) == (LIVENESS, ())
 
     @pytest.mark.parametrize("proposers", [1, 2])

@@ -82,9 +82,6 @@ NON_MEMBERS = "No driver has non-members, and a server drops what they send befo
 FAITHFUL = "An alarm that no sound run sets off: "
 
 EXPLAINED = {
-    "a stale wake-up counts": (
-        "A timer ends with its process here, and one process has only one retry under way."
-    ),
     "a proposer that loses tells nobody": (
         "Who knows, not what is chosen: no rule of the drivers demands that all are told."
     ),

@@ -98,6 +98,7 @@ class Environment(ABC, Generic[S, Q, M, T, R, P]):
             levels > 63,
         )
         self.slow = faults.slow_saves
+        self.stale_timers = faults.stale_timers
         self.crash_threshold = faults.slow_saves + faults.save_crashes
         self.skews = [SIXTEENTHS] * self.size
         if faults.skew:
@@ -307,7 +308,7 @@ class Environment(ABC, Generic[S, Q, M, T, R, P]):
         """No fault from here on. A server that is down or paused still comes back later."""
         self.have_faults_ended = True
         self.fates = message_fates(0, 0, 0, True)
-        self.slow = self.crash_threshold = 0
+        self.slow = self.crash_threshold = self.stale_timers = 0
         self.fail_at[:] = [0] * self.size
         network = self.setup.network.among(self._in(self.trusted))
         self.must_answer = self._bits(self.setup.requests.must_answer(network, self.setup.quorum))

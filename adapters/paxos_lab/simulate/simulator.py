@@ -18,7 +18,8 @@ from hashlib import blake2b
 
 from attrs import evolve
 
-from paxos import Busy, From, InvariantError, ServerId
+from paxos import Broadcast, Busy, From, InvariantError, ServerId, SetTimer, Tell, To
+from paxos.errors import assert_never
 from paxos_adapters.driving import Driver
 from paxos_adapters.machine import Effect, M, P, Q, R, S, T
 from paxos_lab.simulate.environment import Environment
@@ -188,20 +189,35 @@ class Simulator(Environment[S, Q, M, T, R, P]):
         driver: Driver[S, Q, M, T, R, P],
         effects: Iterable[Effect[M, T, P]],
     ) -> None:
-        parts = self.machine.sort(driver.process, effects)
-        if parts.messages:
-            self._send(place, parts.messages)
-        for request in parts.timers:
-            least, most = map(int, self.machine.delay(request, TIMEOUTS))
-            ticks = least + self.up_to(most - least)
-            due = self.now + max(1, ticks * self.skews[place] >> 4)
-            self.due[due].append((place, request.timer, driver))
-        for report in parts.reports:
-            fetched = self.machine.fetch(driver.process.disk, report)
-            if fetched is None:
-                self.answered(place, report)
+        for effect in effects:
+            if type(effect) is To:
+                self._send(place, (effect.receiver,), effect.message)
+            elif type(effect) is Broadcast:
+                self._send(place, self.machine.members(driver.process.state), effect.message)
+            elif type(effect) is SetTimer:
+                self._set_timer(place, driver, effect)
+            elif type(effect) is Tell:
+                self._report(place, driver, effect.report)
             else:
-                self._send(place, [(it.receiver, it.message) for it in fetched])
+                assert_never(effect)
+
+    def _set_timer(
+        self, place: int, driver: Driver[S, Q, M, T, R, P], request: SetTimer[T]
+    ) -> None:
+        least, most = map(int, self.machine.delay(request, TIMEOUTS))
+        ticks = least + self.up_to(most - least)
+        due = self.now + max(1, ticks * self.skews[place] >> 4)
+        self.due[due].append((place, request.timer, driver))
+        if self.draw(8) < self.stale_timers:
+            self.met[Fault.STALE_TIMER] += 1
+            self.due[due + 1 + self.up_to(64)].append((place, request.timer, driver))
+
+    def _report(self, place: int, driver: Driver[S, Q, M, T, R, P], report: P) -> None:
+        fetched = self.machine.fetch(driver.process.disk, report)
+        if fetched is None:
+            self.answered(place, report)
+        for it in fetched or ():
+            self._send(place, (it.receiver,), it.message)
 
     def answered(self, place: int, report: P) -> None:
         """The server at ``place`` has given the program a report."""
@@ -209,26 +225,19 @@ class Simulator(Environment[S, Q, M, T, R, P]):
         self.unanswered &= ~(1 << place)
         self.plan_request(place, 24, report)
 
-    def _send(self, place: int, messages: Iterable[tuple[ServerId, M]]) -> None:
-        """Put ``messages`` on their way. Much of the time goes here: hence local names."""
-        now, due, draw, fates = self.now, self.due, self.draw, self.fates
-        cut, latest, places, first_link = (
-            self.cuts[place],
-            self.latest,
-            self.places,
-            place * self.size,
-        )
-        mail: From[M] | None = None
-        for receiver, message in messages:
+    def _send(self, place: int, receivers: Iterable[ServerId], message: M) -> None:
+        """Put ``message`` on its way. Much of the time goes here: hence local names."""
+        now, due, latest, places = self.now, self.due, self.latest, self.places
+        cut, first_link = self.cuts[place], place * self.size
+        mail = From(self.members[place], message)
+        for receiver in receivers:
             to = places.get(receiver)
             if to is None:
-                continue  # Nobody has that id.
+                continue  # No member has that id.
             if cut >> to & 1:
                 self.met[Fault.CUT_OFF] += 1
                 continue
-            if mail is None or mail.message is not message:
-                mail = From(self.members[place], message)
-            delay = fates[draw(8)]
+            delay = self.fates[self.draw(8)]
             if delay <= 0:
                 self.divert(to, mail, delay)
                 continue
