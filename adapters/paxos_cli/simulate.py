@@ -12,6 +12,7 @@ from multiprocessing import parent_process
 from os import cpu_count
 from pathlib import Path
 from threading import Thread
+from typing import TypedDict, Unpack
 
 import click
 from attrs import define, evolve
@@ -32,6 +33,17 @@ from paxos_lab.simulate.sweep import Sweep, sweep
 
 NARROW, WIDE = 5, 9
 EVERYWHERE = "everywhere"
+
+
+class Cluster(TypedDict):
+    """The options that say which cluster is simulated; None where its default depends on others."""
+
+    servers: int | None
+    proposers: int | None
+    readers: int | None
+    liveness: bool
+    rule: str
+    network: str
 
 
 @click.command(short_help="Run thousands of simulations with faults.")
@@ -63,30 +75,25 @@ EVERYWHERE = "everywhere"
     type=click.Choice([EVERYWHERE, *PARTIAL]),
     default=EVERYWHERE,
     show_default=True,
-    help="Which links stay, for ever: all, or those of a network that is hard on an election.",
+    help="Which links stay: all, or those of a network that is hard on an election.",
 )
 @click.option("--jobs", type=click.IntRange(1), help="How many processes.  [default: one a core]")
 @record_option
 @click.option("--plain", is_flag=True, help="ASCII characters, no colour.")
 def simulate(
-    servers: int | None,
-    proposers: int | None,
-    readers: int | None,
     seeds: int,
     seed: int | None,
-    liveness: bool,
-    rule: str,
-    network: str,
     jobs: int | None,
     record: Path | None,
     plain: bool,
+    **cluster: Unpack[Cluster],
 ) -> int:
     """Run thousands of simulations, each with its own network, crashes and disks that fail.
 
     Exits with 0 if no run breaks a rule, with 1 and a short schedule if one does, and with 130
     and what was done so far if interrupted. --seed K draws one run.
     """
-    setup = _setup(servers, proposers, readers, liveness, rule, network)
+    setup = _setup(cluster)
     drawn = canvas(plain)
     if seed is not None:
         return _draw_run(drawn, setup, seed, record)
@@ -106,15 +113,9 @@ def simulate(
     return 0
 
 
-def _setup(
-    servers: int | None,
-    proposers: int | None,
-    readers: int | None,
-    liveness: bool,
-    rule: str,
-    network: str,
-) -> SingleSetup:
-    partial = PARTIAL.get(network)
+def _setup(cluster: Cluster) -> SingleSetup:
+    partial = PARTIAL.get(cluster["network"])
+    servers, proposers, readers = cluster["servers"], cluster["proposers"], cluster["readers"]
     if servers is None:
         servers = 3 if partial is None else len(partial.servers)
     if proposers is None:
@@ -126,8 +127,8 @@ def _setup(
             servers=servers,
             proposers=proposers,
             readers=readers,
-            liveness=liveness,
-            protocol=PROTOCOLS[rule],
+            liveness=cluster["liveness"],
+            protocol=PROTOCOLS[cluster["rule"]],
         )
         return setup if partial is None else evolve(setup, network=partial)
     except SetupError as error:
@@ -148,7 +149,7 @@ def _bound(setup: SingleSetup, done: Sweep) -> str:
     if not setup.liveness:
         return ""
     return (
-        f" Everybody who was asked and can be answered was, within {LIVENESS_TICKS:,} ticks "
+        f" All servers that were asked and can be answered were, within {LIVENESS_TICKS:,} ticks "
         "after the last fault; "
         f"the longest run took {done.longest_ticks:,} ticks."
     )
@@ -159,7 +160,7 @@ def _bound(setup: SingleSetup, done: Sweep) -> str:
 
 @define
 class Watcher:
-    """Shows how far the sweep is, and stops it when somebody says so."""
+    """Shows how far the sweep is, and stops it when it is interrupted."""
 
     progress: Progress
     interrupted: bool = False
@@ -196,9 +197,9 @@ def _workers(jobs: int) -> Generator[Executor | None, None, None]:
 
 
 def _begin_work() -> None:
-    """Ctrl-C reaches every process of the terminal; only the one that sums up listens.
+    """Ctrl-C reaches every process of the terminal; only the one that sums up reacts to it.
 
-    A worker ends with that one, even if it is killed: nobody else would ever end it.
+    A worker ends with that one, even if it is killed: nothing else would end it.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -275,7 +276,7 @@ def _draw_broken(drawn: Canvas, setup: SingleSetup, run: Run, played: SinglePlay
     """Draw the shortest schedule that breaks the rule, and return it."""
     if run.broken is None or run.broken == LIVENESS:
         _draw(drawn, setup, played)
-        drawn.write(f"Somebody got no answer within {LIVENESS_TICKS:,} ticks after the last fault.")
+        drawn.write(f"A server got no answer within {LIVENESS_TICKS:,} ticks after the last fault.")
         return played
     shortest = shrink(setup, played.acts, run.broken)
     told = f"{len(shortest.acts)} of the {len(played.acts)} things that happened"

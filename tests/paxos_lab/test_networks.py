@@ -345,7 +345,7 @@ class TestCommand:
         assert app.run(["simulate", "--network", network, *options]) == 0
         printed = capsys.readouterr().out
         assert f"paxos: {said}" in printed
-        assert "Everybody who was asked and can be answered was, within 4,000 ticks" in printed
+        assert "All servers that were asked and can be answered were, within 4,000 ticks" in printed
 
     def test_who_asks_can_be_told(self, capsys: pytest.CaptureFixture[str]) -> None:
         options = ["--proposers", "2", "--readers", "2", "--seeds", "5", "--jobs", "1"]

@@ -571,7 +571,7 @@ class TestCommand:
     ) -> None:
         monkeypatch.setitem(PROTOCOLS_BY_NAME, "paxos", Protocol("paxos", "", sleepy))
         assert app.run(["simulate", "--liveness", "--jobs", "1"]) == 1
-        assert "Somebody got no answer within 4,000 ticks" in capsys.readouterr().out
+        assert "A server got no answer within 4,000 ticks" in capsys.readouterr().out
 
     def test_interrupted(
         self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
