@@ -52,18 +52,11 @@ from paxos_lab.rules import (
     VALIDITY,
 )
 from paxos_lab.simulate import Fault, Faults, SingleSetup, play, record, shrink, simulate, sweep
-from tests.paxos_lab.toy_log import (
-    LOG,
-    Append,
-    Appended,
-    Entry,
-    Log,
-    LogEvent,
-    LogStep,
-    receive,
-    toy_log,
-)
 from tests.support import S1, S2, S3, THREE, ballot
+from tests.support import toy_log as log
+from tests.support import two_phase_commit as tpc
+from tests.support.toy_log import Append, Entry, log_setup, toy_log
+from tests.support.two_phase_commit import Decision, commit_setup, two_phase_commit
 
 # --- one decision: every rule is found by the simulator -----------------------------------------
 
@@ -289,42 +282,42 @@ def test_names_are_decisions_of_their_own() -> None:
     assert checker.chosen == ("red", "blue")
 
 
-# --- a second machine ---------------------------------------------------------------------------
+# --- other machines -----------------------------------------------------------------------------
 
 
-def stores_unsaved(state: Log, event: LogEvent) -> LogStep:
+def stores_unsaved(state: log.Server, event: log.Event) -> log.Step:
     """An entry is acknowledged before it is saved."""
-    after, outbound = receive(state, event)
+    after, outbound = log.receive(state, event)
     if type(outbound) is AfterSave and type(event) is From:
         return after, Now(outbound.release(Saved((outbound.record,))))
     return after, outbound
 
 
-def overwrites(state: Log, event: LogEvent) -> LogStep:
+def overwrites(state: log.Server, event: log.Event) -> log.Step:
     """An entry that comes again replaces another."""
-    if type(event) is From and type(event.message) is Entry and state.entries:
-        entry = Entry(0, event.message.value)
-        return evolve(state, entries=(entry, *state.entries[1:])), Now(())
-    return receive(state, event)
+    if isinstance(event, From) and isinstance(event.message, Entry) and state.entries:
+        entry = Entry(state.entries[0].slot, event.message.number + 1)
+        return evolve(state, entries=(entry, *state.entries[1:])), log.NOTHING
+    return log.receive(state, event)
 
 
-def counts_twice(state: Log, event: LogEvent) -> LogStep:
-    """The leader reports as soon as it has stored an entry itself."""
-    after, outbound = receive(state, event)
+def reports_at_once(state: log.Server, event: log.Event) -> log.Step:
+    """The primary reports as soon as it has stored an entry itself."""
+    after, outbound = log.receive(state, event)
     if type(event) is Append and len(after.entries) > len(state.entries):
-        return after, outbound.followed_by(Tell(Appended(after.entries[-1])))
+        return after, outbound.followed_by(Tell(after.entries[-1]))
     return after, outbound
 
 
-def invents_entries(state: Log, event: LogEvent) -> LogStep:
-    """The leader writes another value."""
-    return receive(state, Append(event.value + "?") if type(event) is Append else event)
+def invents_entries(state: log.Server, event: log.Event) -> log.Step:
+    """The primary writes another number."""
+    return log.receive(state, Append(event.number + 100) if type(event) is Append else event)
 
 
-FAULTS: list[tuple[str, Callable[[Log, LogEvent], LogStep]]] = [
+LOG_FAULTS: list[tuple[str, Callable[[log.Server, log.Event], log.Step]]] = [
     (SAVED, stores_unsaved),
     (KEPT, overwrites),
-    (REPORTED, counts_twice),
+    (REPORTED, reports_at_once),
     (VALIDITY, invents_entries),
 ]
 
@@ -334,17 +327,19 @@ class TestToyLog:
 
     @pytest.mark.parametrize("liveness", [False, True])
     def test_survives(self, liveness: bool) -> None:
-        done = sweep(range(150), toy_log(liveness=liveness))
+        done = sweep(range(150), log_setup(liveness=liveness))
         assert done.failure is None
         assert done.decided > 100
-        assert done.reports > 300
+        assert done.reports > 100
         assert {fault for fault in Fault if not done.met[fault]} <= {Fault.TORN_SAVE}
 
-    @pytest.mark.parametrize(("rule", "faulty"), FAULTS, ids=lambda it: getattr(it, "__name__", it))
+    @pytest.mark.parametrize(
+        ("rule", "faulty"), LOG_FAULTS, ids=lambda it: getattr(it, "__name__", it)
+    )
     def test_a_planted_fault_is_found_and_shrunk(
-        self, rule: str, faulty: Callable[[Log, LogEvent], LogStep]
+        self, rule: str, faulty: Callable[[log.Server, log.Event], log.Step]
     ) -> None:
-        setup = toy_log(evolve(LOG, receive=faulty))
+        setup = log_setup(evolve(toy_log(), receive=faulty))
         failure = sweep(range(500), setup).failure
         assert failure is not None
         assert failure.broken == rule
@@ -354,13 +349,51 @@ class TestToyLog:
         assert len(shortest.acts) <= 8
 
     def test_slots_are_decisions_of_their_own(self) -> None:
-        run = simulate(1, toy_log(liveness=True))
+        run = simulate(1, log_setup(liveness=True))
         assert len(run.chosen) > 1
         assert run.broken is None
 
     def test_a_schedule_repeats_the_run(self) -> None:
         for seed in range(20):
-            run, acts = record(seed, toy_log())
+            run, acts = record(seed, log_setup())
             assert run.broken is None
-            assert play(toy_log(), acts).acts == acts
-            assert simulate(seed, toy_log()) == run
+            assert play(log_setup(), acts).acts == acts
+            assert simulate(seed, log_setup()) == run
+
+
+def always_presumes_abort(state: tpc.Server, event: tpc.Event) -> tpc.Step:
+    """A coordinator answers as if it had decided nothing."""
+    if isinstance(event, From) and isinstance(event.message, tpc.Ask):
+        return state, Now((To(event.sender, Decision(commit=False)),))
+    return tpc.receive(state, event)
+
+
+def forgets_a_vote(state: tpc.Server, event: tpc.Event) -> tpc.Step:
+    """A participant votes anew each time it is asked."""
+    return tpc.receive(evolve(state, voted=None), event)
+
+
+COMMIT_FAULTS: list[tuple[str, Callable[[tpc.Server, tpc.Event], tpc.Step]]] = [
+    (ONE_VALUE, always_presumes_abort),
+    (KEPT, forgets_a_vote),
+]
+
+
+class TestTwoPhaseCommit:
+    """The laboratory does not know this one either."""
+
+    def test_survives(self) -> None:
+        done = sweep(range(300), commit_setup())
+        assert done.failure is None
+        assert done.reports > 300
+
+    @pytest.mark.parametrize(
+        ("rule", "faulty"), COMMIT_FAULTS, ids=lambda it: getattr(it, "__name__", it)
+    )
+    def test_a_planted_fault_is_found(
+        self, rule: str, faulty: Callable[[tpc.Server, tpc.Event], tpc.Step]
+    ) -> None:
+        setup = evolve(commit_setup(evolve(two_phase_commit(), receive=faulty)), rules=(rule,))
+        failure = sweep(range(2_000), setup).failure
+        assert failure is not None
+        assert failure.broken == rule
