@@ -5,6 +5,7 @@
 - Each slot of each name is a decision of its own. A machine of one decision has slot 0.
 - A vote counts once it is durable, or once it has left. A value is chosen once a phase-2 quorum has
   voted for it under one ballot. It was proposed, and it is the only one.
+- A ballot carries one value, in what is asked for and in what is voted for.
 - What a server reports is chosen. Below a ballot under which it found nothing, nothing ever is. A
   read that finds nothing began when nothing was chosen.
 - What a message commits to is on the disk when the message leaves.
@@ -21,7 +22,18 @@ from typing import Generic, NamedTuple, TypeAlias, final
 
 from attrs import Factory, define, frozen
 
-from paxos import Ballot, Broadcast, From, InvariantError, QuorumSystem, ServerId, Tell, To
+from paxos import (
+    Ballot,
+    Broadcast,
+    Chosen,
+    Decision,
+    From,
+    InvariantError,
+    QuorumSystem,
+    ServerId,
+    Tell,
+    To,
+)
 from paxos.errors import assert_never
 from paxos_adapters.machine import Effect, M, P, Process, Q, R, S, T
 from paxos_adapters.ports import Place
@@ -129,13 +141,11 @@ def _no_voters() -> defaultdict[tuple[Ballot, Hashable], set[ServerId]]:
 
 @define
 class Slot:
-    """What was asked for, voted for, chosen and ruled out so far in one decision."""
+    """What each ballot carries, and what is voted for, chosen and ruled out in one decision."""
 
-    asked: dict[Ballot, Hashable] = Factory(dict[Ballot, Hashable])
+    carried: dict[Ballot, Hashable] = Factory(dict[Ballot, Hashable])
     voters: defaultdict[tuple[Ballot, Hashable], set[ServerId]] = Factory(_no_voters)
-    chosen: dict[tuple[Ballot, Hashable], ServerId] = Factory(
-        dict[tuple[Ballot, Hashable], ServerId]
-    )
+    chosen: list[tuple[Ballot, Hashable]] = Factory(list[tuple[Ballot, Hashable]])
     nothing_below: Ballot | None = None
 
     def has_chosen(self, value: Hashable) -> bool:
@@ -160,6 +170,15 @@ class Checker(Generic[S, Q, M, T, R, P]):
         """The values chosen so far, each of them once, in the order in which they were."""
         values = (value for slot in self.slots.values() for _, value in slot.chosen)
         return tuple(dict.fromkeys(values))
+
+    @property
+    def choices(self) -> tuple[Decision[Hashable], ...]:
+        """What is chosen so far, with all that voted for it, in the order in which it was."""
+        return tuple(
+            Decision(Chosen(ballot, value), frozenset(slot.voters[ballot, value]))
+            for slot in self.slots.values()
+            for ballot, value in slot.chosen
+        )
 
     def breaks(self, rule: str) -> None:
         """``rule`` is broken."""
@@ -252,8 +271,11 @@ class Checker(Generic[S, Q, M, T, R, P]):
         for vote in claims.votes(message):
             self._count(place, vote)
         for slot, ballot, value in claims.asks(message):
-            if self.slots[place.name, slot].asked.setdefault(ballot, value) != value:
-                self.breaks(ONE_VALUE)
+            self._carry(self.slots[place.name, slot], ballot, value)
+
+    def _carry(self, slot: Slot, ballot: Ballot, value: Hashable) -> None:
+        if slot.carried.setdefault(ballot, value) != value:
+            self.breaks(ONE_VALUE)
 
     def _count(self, place: Place, vote: Vote) -> None:
         number, ballot, value = vote
@@ -262,13 +284,14 @@ class Checker(Generic[S, Q, M, T, R, P]):
         if place.server in voters:
             return
         voters.add(place.server)
+        self._carry(slot, ballot, value)
         is_chosen = (ballot, value) in slot.chosen
         if not is_chosen and self._quorum is not None and self._quorum.is_phase2(voters):
             self._choose(place, slot, ballot, value)
 
     def _choose(self, place: Place, slot: Slot, ballot: Ballot, value: Hashable) -> None:
         has_rival = any(value != other for _, other in slot.chosen)
-        slot.chosen[ballot, value] = place.server
+        slot.chosen.append((ballot, value))
         if has_rival:
             self.breaks(AGREEMENT)
         if (place.name, value) not in self._proposed:

@@ -187,6 +187,22 @@ def test_votes_under_two_ballots_do_not_add_up() -> None:
     assert bench.chosen() == ()
 
 
+def test_two_votes_for_different_values_under_one_ballot() -> None:
+    bench = Bench(None, ONE_VALUE)
+    bench.says(S1, To(S3, Accepted(ballot("1.1"), "red")))
+    assert bench.checker.broken is None
+    bench.says(S2, To(S3, Accepted(ballot("1.1"), "blue")))
+    assert bench.checker.broken == ONE_VALUE
+
+
+def test_a_server_that_asks_for_two_values_under_one_ballot() -> None:
+    bench = Bench(None, ONE_VALUE)
+    bench.says(S1, Broadcast(RED))
+    assert bench.checker.broken is None
+    bench.says(S1, Broadcast(Accept(RED.ballot, "blue")))
+    assert bench.checker.broken == ONE_VALUE
+
+
 UNCOVERED: list[server.Effect[str]] = [
     Broadcast(Prepare(ballot("1.1"))),
     Broadcast(RED),

@@ -1,22 +1,21 @@
 """The stage: whole servers, and messages that wait until the schedule delivers them, by name.
 
 - Nothing happens by itself: no message arrives and no time passes unless the schedule says so.
-- What a server has broadcast last can be delivered, to anybody and as often as one likes; what an
+- What a server has broadcast last can be delivered to any server, any number of times; what an
   earlier ``said`` gave can still arrive, late.
 - What a step saves is durable at once; a crash leaves that, and nothing else.
-- Whatever happens is in the history, and every acceptance among the votes, whoever hears of it.
+- All that happens is in the history. A checker counts every acceptance, whether or not it arrives.
 - A claim that does not hold ends the schedule with an error that names it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import TypeAlias
 
 from attrs import evolve
 
 from paxos import (
-    Accepted,
     Acceptor,
     Ballot,
     Broadcast,
@@ -37,7 +36,6 @@ from paxos import (
     Tell,
     To,
     UsageError,
-    invariants,
     majority,
     proposer,
     server,
@@ -46,9 +44,12 @@ from paxos.errors import assert_never
 from paxos_adapters.driving import Driver
 from paxos_adapters.memory import Delivery, ServerDown
 from paxos_adapters.ports import Place
-from paxos_adapters.single import SingleDriver, SingleObserver, single
+from paxos_adapters.single import SingleDriver, SingleObserver
+from paxos_lab.checker import Checker
 from paxos_lab.draw import Moment
 from paxos_lab.machines.protocols import PAXOS, Event, Protocol, Server
+from paxos_lab.machines.single import CLAIMS, SingleChecker
+from paxos_lab.observers import Observers
 
 S1, S2, S3, S4, S5 = (ServerId(number) for number in range(1, 6))
 
@@ -98,12 +99,10 @@ class Stage:
         self.servers = tuple(ServerId(number) for number in range(1, servers + 1))
         self.quorum = majority(self.servers)
         self.history: list[Delivery[Message[str]] | Moment] = []
-        self.votes: list[From[Accepted[str]]] = []
+        self.checker: SingleChecker = Checker(CLAIMS)
         self.claims: list[str] = []
-        self._machine = single(protocol.receive, protocol.name)
-        self._observer = observer
-        if observer is not None:
-            observer.set_time(0)
+        self._observer = Observers((self.checker, *([] if observer is None else [observer])))
+        self._observer.set_time(0)
         self._drivers = {me: self._start(me, ()) for me in self.servers}
         self._disks: dict[ServerId, tuple[server.Record[str], ...]] = {}
         self._said: dict[ServerId, Message[str]] = {}
@@ -134,15 +133,14 @@ class Stage:
 
     def arrive(self, sender: ServerId, message: Message[str], *, to: Sequence[ServerId]) -> Answers:
         """``message`` from ``sender`` reaches ``to``, in this order; what they answer waits."""
-        before = {choice.chosen for choice in self.choices}
+        known = len(self.checker.choices)
         answers: list[From[Message[str]]] = []
         for receiver in to:
             self.state(receiver)
             self.history.append(Delivery(0.0, sender, receiver, message))
             answers.extend(self._step(receiver, From(sender, message)))
-        for choice in self.choices:
-            if choice.chosen not in before:
-                self.tell(to[-1], f"{choice.chosen.value} is chosen under {choice.chosen.ballot}")
+        for choice in self.checker.choices[known:]:
+            self.tell(to[-1], f"{choice.chosen.value} is chosen under {choice.chosen.ballot}")
         return tuple(answers)
 
     def wake(self, me: ServerId) -> None:
@@ -225,20 +223,15 @@ class Stage:
         return {me for me, it in held.items() if it is not None and it.value == value}
 
     @property
-    def choices(self) -> tuple[Decision[str], ...]:
-        """Every proposal that a majority has accepted, whoever knows it, in the order of ballots.
+    def choices(self) -> tuple[Decision[Hashable], ...]:
+        """Every proposal that a majority has accepted, in the order of ballots.
 
         Each value has its own votes: a broken protocol can have two chosen under one ballot.
         """
-        values = dict.fromkeys(vote.message.value for vote in self.votes)
-        found: list[Decision[str]] = []
-        for value in values:
-            votes = [vote for vote in self.votes if vote.message.value == value]
-            found.extend(invariants.choices(votes, self.quorum))
-        return tuple(sorted(found, key=lambda choice: choice.chosen.ballot))
+        return tuple(sorted(self.checker.choices, key=lambda it: it.chosen.ballot))
 
     @property
-    def chosen(self) -> list[str]:
+    def chosen(self) -> list[Hashable]:
         """The values of the choices."""
         return [choice.chosen.value for choice in self.choices]
 
@@ -248,7 +241,7 @@ class Stage:
         return self._drivers[me]
 
     def _start(self, me: ServerId, disk: tuple[server.Record[str], ...]) -> SingleDriver[str]:
-        return Driver(self._machine, Place(me), self.quorum, disk, self._observer)
+        return Driver(self.protocol.machine, Place(me), self.quorum, disk, self._observer)
 
     def _begin(self, me: ServerId, request: Propose[str] | Inquire, in_round: int) -> None:
         driver, state = self._driver(me), self.state(me)
@@ -259,15 +252,12 @@ class Stage:
 
     def _step(self, me: ServerId, event: Event) -> Answers:
         driver = self._driver(me)
-        if self._observer is not None:
-            self._observer.set_time(len(self.history))
+        self._observer.set_time(len(self.history))
         answers = (self._carry_out(me, effect) for effect in driver.step(event))
         return tuple(answer for answer in answers if answer is not None)
 
     def _carry_out(self, me: ServerId, effect: server.Effect[str]) -> From[Message[str]] | None:
         if type(effect) is To:
-            if type(effect.message) is Accepted:
-                self.votes.append(From(me, effect.message))
             return From(me, effect.message)
         if type(effect) is Broadcast:
             self._said[me] = effect.message
