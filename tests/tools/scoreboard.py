@@ -62,7 +62,7 @@ from paxos_lab.rules import UNDISTURBED
 from paxos_lab.simulate.schedules import shrink
 from paxos_lab.simulate.simulator import record, run_seed
 from paxos_lab.simulate.single import SingleSetup
-from paxos_lab.transitions import settle
+from tests.support import opened
 from tests.tools.mutants import ROOT, WORKERS, DoesNotFit, Mutant, catalogue
 
 PAGE = ROOT / "docs/scoreboard.md"
@@ -376,7 +376,7 @@ def _claims_a_foreign_value(state: Server, step: Step) -> bool:
         return False
     request = phase.task.request
     given = request.value if isinstance(request, Propose) else None
-    told = (it.report for it in settle(step).effects if isinstance(it, Tell))
+    told = (it.report for it in opened(step[1]) if isinstance(it, Tell))
     reports = (it for it in told if isinstance(it, Done))
     return any(it.own and it.value != given for it in reports)
 
