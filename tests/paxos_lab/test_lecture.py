@@ -123,7 +123,7 @@ class TestScenarios:
     @pytest.mark.parametrize(
         ("name", "claim"),
         [
-            ("split-votes paxos", "whoever has accepted a value refuses the others"),
+            ("split-votes paxos", "an acceptor that has a value refuses the others"),
             ("change-of-mind lowest-taken", "S1 gave up red, and S5 gave up green"),
             ("conflicting-choices first-value-only", "blue is chosen as well"),
             ("looking-first paxos", "red and blue are chosen"),
@@ -156,7 +156,7 @@ class TestScenarios:
 
     @pytest.mark.parametrize("name", ["livelock", "leader", "server-first"])
     def test_a_schedule_that_cannot_go_on_says_why(self, name: str) -> None:
-        with pytest.raises(ImpossibleStep, match="server 1 waits for no wake-up"):
+        with pytest.raises(ImpossibleStep, match="server 1 has no retry timer"):
             play(name, BROKEN["promise-forgotten"])
 
 
@@ -236,9 +236,9 @@ class TestStage:
 
         with pytest.raises(ImpossibleStep, match="has said nothing"):
             stage.deliver(S1, to=(S2,))
-        with pytest.raises(ImpossibleStep, match="waits for no wake-up"):
+        with pytest.raises(ImpossibleStep, match="has no retry timer"):
             stage.wake(S1)
-        with pytest.raises(ImpossibleStep, match="has no proposal under way"):
+        with pytest.raises(ImpossibleStep, match="has no proposal in progress"):
             stage.beat(S1, to=(S2,))
 
     def test_a_lost_round_is_used_again(self) -> None:
@@ -255,20 +255,20 @@ class TestStage:
         stage = Stage()
         stage.propose(S1, "red")
         stage.wake(S1)
-        assert stage.history[-1] == Moment(S1, "S1 wakes up and asks again")
+        assert stage.history[-1] == Moment(S1, "S1 times out and asks again")
 
         stage.propose(S5, "blue", in_round=2)
         stage.deliver(S5, to=(S2, S3, S4))
         stage.beat(S5, to=(S1,))
         stage.wake(S1)
-        assert stage.history[-1] == Moment(S1, "S1 wakes up and yields")
+        assert stage.history[-1] == Moment(S1, "S1 times out and leaves it to the leader")
         assert stage.said(S1) == Prepare(ballot("1.1"))
         assert stage.said(S5) == Accept(ballot("2.5"), "blue")
 
         stage.deliver(S1, to=(S2, S3, S4))
         stage.wake(S1)
         stage.wake(S1)
-        assert stage.history[-1] == Moment(S1, "S1 wakes up and starts over under 3.1")
+        assert stage.history[-1] == Moment(S1, "S1 times out and starts over under 3.1")
 
     def test_an_inquiry_that_finds_nothing_says_so(self) -> None:
         stage = Stage()

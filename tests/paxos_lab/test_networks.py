@@ -79,7 +79,7 @@ def from_the_start(network: Network) -> Network:
 
 
 def always_yielding(state: Server, event: Event) -> Step:
-    """Paxos without the fourth wake-up: whoever hears a higher server yields."""
+    """Paxos in which no fourth retry goes on: a server always yields to a higher one."""
     if type(event) is RetryTimer and election.leader(state.election) != state.election.me:
         phase = proposer.waiting_for(state.proposer, event)
         if phase is not None:
@@ -89,7 +89,7 @@ def always_yielding(state: Server, event: Event) -> Step:
 
 
 def claiming_always(state: Server, event: Event) -> Step:
-    """Paxos in which a proposer claims the floor whether it hears from a quorum or not."""
+    """Paxos in which a proposer sends heartbeats with or without quorum contact."""
     if type(event) is HeartbeatTimer and isinstance(state.proposer.phase, Preparing | Accepting):
         hint, claim = election.receive(state.election, event)
         return evolve(state, election=hint), claim
@@ -211,15 +211,15 @@ class TestLinks:
     @pytest.mark.parametrize("network", FEW, ids=lambda it: it.summary)
     def test_nothing_passes_a_link_that_is_gone(self, network: Network) -> None:
         setup = all_ask(from_the_start(network), Faults(partitions=3))
-        heard = healed = 0
+        received = healed = 0
         for seed in range(8):
             _, acts = record(seed, setup)
             healed += any(act.outcome is Outcome.HEALED for act in acts)
             for act in acts:
                 if isinstance(act.event, From):
-                    heard += 1
+                    received += 1
                     assert act.event.sender in network.around(act.server), seed
-        assert heard > 100
+        assert received > 100
         assert healed
 
     def test_what_is_lost_on_it_is_counted(self) -> None:
@@ -256,12 +256,12 @@ class TestLinks:
 
 
 class TestLiveness:
-    """Who can be answered is, in time: always, or if some rule of the election is kept."""
+    """All that can be answered are, in time: always, or if some rule of the election is kept."""
 
     @pytest.mark.parametrize("protocol", [PAXOS, ALWAYS_YIELDING], ids=lambda it: it.name)
     @pytest.mark.parametrize("network", FEW, ids=lambda it: it.summary)
     def test_holds_in_all_three(self, network: Network, protocol: Protocol) -> None:
-        """Whoever claims the floor has a quorum. No wake-up of others is needed."""
+        """A server that sends heartbeats has a quorum. No retry of others is needed."""
         for it in (network, from_the_start(network)):
             done = sweep(range(20), all_ask(it, Faults(), protocol))
             assert done.failure is None
@@ -269,8 +269,8 @@ class TestLiveness:
 
     @pytest.mark.slow
     @pytest.mark.parametrize("network", [*CHAINED, *HUB_LEADS], ids=lambda it: it.summary)
-    def test_whoever_claims_if_the_highest_has_a_quorum(self, network: Network) -> None:
-        """In a line everybody has one, in a star the hub."""
+    def test_holds_with_any_heartbeats_if_the_highest_has_a_quorum(self, network: Network) -> None:
+        """In a line each server has one, in a star the hub."""
         done = sweep(range(40), all_ask(from_the_start(network), Faults(), NEITHER))
         assert done.failure is None
 
@@ -284,7 +284,7 @@ class TestLiveness:
         ids=lambda it: it.summary,
     )
     def test_else_claims_without_a_quorum_keep_the_hub_silent(self, network: Network) -> None:
-        """For ever, were it not for every fourth wake-up, at which it goes on all the same."""
+        """Without an end, but for every fourth retry, which goes on anyway."""
         network = from_the_start(network)
         assert late(all_ask(network, protocol=NEITHER)) >= 3
         assert late(all_ask(network, protocol=CLAIMING_ALWAYS)) <= 1
@@ -297,7 +297,7 @@ class TestLiveness:
 
     @pytest.mark.parametrize("proposers", [1, 2])
     def test_a_leaf_alone_gets_no_answer_and_that_is_no_failure(self, proposers: int) -> None:
-        """The hub was asked for nothing: whoever is elected among the leaves, none can decide."""
+        """The hub was asked for nothing, and no leaf that is elected can decide."""
         setup = evolve(all_ask(from_the_start(quorum_loss(S3))), proposers=proposers, readers=0)
         done = sweep(range(20), setup)
         assert (done.failure, done.decided, done.reports) == (None, 0, 0)
@@ -405,7 +405,7 @@ def row(name: str, networks: Iterable[Network]) -> str:
 
 
 def figures(setups: list[SingleSetup]) -> str:
-    """Median and worst tick of the last answer, and of how many runs somebody got none."""
+    """Median and worst tick of the last answer, and of how many runs a server got none."""
     ticks = [
         Timed(seed, setup).ticks()
         for start, setup in enumerate(setups)

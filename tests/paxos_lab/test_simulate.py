@@ -273,7 +273,7 @@ class TestBroken:
 
 
 def sleepy(state: Server, event: Event) -> Step:
-    """Whoever is not answered at once waits for ever."""
+    """A server that is not answered at once waits without an end."""
     return (state, Now(())) if isinstance(event, RetryTimer) else server.receive(state, event)
 
 

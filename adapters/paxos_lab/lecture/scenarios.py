@@ -20,7 +20,7 @@ ALL = S1, S2, S3, S4, S5
 
 @scenario("1", "split-votes", protocol=FIRST_VALUE_ONLY)
 def split_votes(stage: Stage) -> None:
-    """Who keeps the first value can split for ever.
+    """Acceptors that keep the first value can stay split.
 
     An acceptor that never changes its mind seems safe. But three values can share five
     acceptors so that none has three, and then nothing can be chosen any more.
@@ -35,7 +35,7 @@ def split_votes(stage: Stage) -> None:
         for answer in stage.deliver(me, to=[other for other in ALL if other not in first])
     ]
     stage.check(
-        "whoever has accepted a value refuses the others", {type(it) for it in late} == {Nack}
+        "an acceptor that has a value refuses the others", {type(it) for it in late} == {Nack}
     )
     stage.check("nothing is chosen, and nothing can be", stage.chosen == [])
 
@@ -294,10 +294,11 @@ def random_delay(stage: Stage) -> None:
 
 @scenario("7", "leader")
 def leader(stage: Stage) -> None:
-    """Remedy 2: yield to a leader.
+    """Remedy 2: leave it to a leader.
 
-    If only one server proposes at a time, nobody is in its way. Here the highest server that
-    is heard leads; S1 has heard S5 and waits. The rule is a hint: safety never rests on it.
+    If only one server proposes at a time, nobody is in its way. Here the highest server with
+    heartbeats leads; S1 has received those of S5 and waits. The rule is a hint: safety never
+    rests on it.
     """
     stage.propose(S1, "red", in_round=3)
     stage.propose(S5, "blue", in_round=3)
@@ -342,7 +343,7 @@ def reader(stage: Stage) -> None:
     """A reader completes a value that may be chosen.
 
     S4 only wants to read, and finds red at S3 alone. It cannot tell whether the others had
-    accepted red, so it gets red chosen before it says so: whoever reads next finds the same.
+    accepted red, so it gets red chosen before it says so: the next reader finds the same.
     """
     stage.propose(S1, "red")
     stage.deliver(S1, to=(S1, S2, S3))

@@ -144,23 +144,23 @@ class Stage:
         return tuple(answers)
 
     def wake(self, me: ServerId) -> None:
-        """The wake-up that ``me`` waits for comes."""
+        """The retry timer of ``me`` fires."""
         if me not in self._wakes:
-            raise ImpossibleStep(me, "waits for no wake-up")
+            raise ImpossibleStep(me, "has no retry timer")
         before = self._said.pop(me)
         self._step(me, self._wakes[me])
         now = self._said.setdefault(me, before)
         if now is before:
-            self.tell(me, f"S{me} wakes up and yields")
+            self.tell(me, f"S{me} times out and leaves it to the leader")
         elif type(now) is Prepare and now != before:
-            self.tell(me, f"S{me} wakes up and starts over under {now.ballot}")
+            self.tell(me, f"S{me} times out and starts over under {now.ballot}")
         else:
-            self.tell(me, f"S{me} wakes up and asks again")
+            self.tell(me, f"S{me} times out and asks again")
 
     def beat(self, me: ServerId, *, to: Sequence[ServerId]) -> None:
         """It is time for the next heartbeat of ``me``, and it reaches ``to``."""
         if me not in self._beats:
-            raise ImpossibleStep(me, "has no proposal under way")
+            raise ImpossibleStep(me, "has no proposal in progress")
         request = self._said.pop(me)
         self._step(me, self._beats[me])
         self.arrive(me, self.said(me), to=to)

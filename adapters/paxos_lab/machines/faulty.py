@@ -104,7 +104,7 @@ def lowest_taken(state: Server, event: Event) -> Step:
 
 
 def stale_promise_counted(state: Server, event: Event) -> Step:
-    """A promise for an earlier ballot counts for the one under way."""
+    """A promise for an earlier ballot counts for the one in progress."""
     phase = state.proposer.phase
     if type(phase) is Preparing and type(event) is From and type(event.message) is Promise:
         event = From(event.sender, Promise(phase.ballot, event.message.accepted))

@@ -1,10 +1,10 @@
 """Protocols to drive in place of Paxos: those that the lecture starts from.
 
-Each is a function of the shape of ``server.receive``, so that whatever drives the one drives the
-others. The lecture's three have no refusals that count and no order, and each fails in its way:
+Each is a function of the shape of ``server.receive``, so that what drives one drives the others.
+The lecture's three have no refusals that count and no order, and each fails in its way:
 
-- first-value-only: an acceptor keeps the first value that it sees. Votes split, for ever.
-- accept-everything: an acceptor takes whatever comes. Two values are chosen.
+- first-value-only: an acceptor keeps the first value that it sees. Votes split, and stay split.
+- accept-everything: an acceptor accepts every proposal. Two values are chosen.
 - look-first: a proposer looks before it writes, and nothing cuts off an older one. Two again.
 
 Source: the lecture, "Why one acceptance is not enough", "Why accepting everything is wrong" and
