@@ -199,7 +199,7 @@ def chosens(
 
 
 def heartbeats() -> SearchStrategy[Heartbeat]:
-    """Claims of leadership."""
+    """Heartbeats."""
     return st.just(Heartbeat())
 
 

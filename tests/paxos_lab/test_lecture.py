@@ -261,7 +261,7 @@ class TestStage:
         stage.deliver(S5, to=(S2, S3, S4))
         stage.beat(S5, to=(S1,))
         stage.wake(S1)
-        assert stage.history[-1] == Moment(S1, "S1 times out and leaves it to the leader")
+        assert stage.history[-1] == Moment(S1, "S1 times out and yields")
         assert stage.said(S1) == Prepare(ballot("1.1"))
         assert stage.said(S5) == Accept(ballot("2.5"), "blue")
 

@@ -171,7 +171,7 @@ EXPLAINED = {
     + "every fourth wake-up goes on all the same. To the explorer all wake-ups are alike.",
     "a server yields to a lower one": SLOWER
     + "every fourth wake-up goes on all the same. To the explorer all wake-ups are alike.",
-    "a deaf leader is left the floor for ever": SLOWER
+    "a server yields to a leader that receives nothing indefinitely": SLOWER
     + "a leader that stays deaf or down falls silent too, and the silent are forgotten; in a run "
     "all links come back. To the explorer all wake-ups are alike.",
     "a server without a quorum sends heartbeats": SLOWER

@@ -327,7 +327,7 @@ ELECTION = Role[Election, Hint](
     name="election",
     text="Server 2 of three, with a proposal in progress. Only a hint: no rule of safety reads it.",
     first=Election(S2, THREE.members),
-    receive=lambda state, hint: election.receive(state, hint[0], claims=hint[1]),
+    receive=lambda state, hint: election.receive(state, hint[0], in_contact=hint[1]),
     events=_beats,
     kind=lambda state: "leads" if election.leader(state) == state.me else "yields",
     kinds=("leads", "yields"),

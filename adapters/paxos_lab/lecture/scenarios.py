@@ -294,7 +294,7 @@ def random_delay(stage: Stage) -> None:
 
 @scenario("7", "leader")
 def leader(stage: Stage) -> None:
-    """Remedy 2: leave it to a leader.
+    """Remedy 2: yield to a leader.
 
     If only one server proposes at a time, nobody is in its way. Here the highest server with
     heartbeats leads; S1 has received those of S5 and waits. The rule is a hint: safety never

@@ -151,7 +151,7 @@ class Stage:
         self._step(me, self._wakes[me])
         now = self._said.setdefault(me, before)
         if now is before:
-            self.tell(me, f"S{me} times out and leaves it to the leader")
+            self.tell(me, f"S{me} times out and yields")
         elif type(now) is Prepare and now != before:
             self.tell(me, f"S{me} times out and starts over under {now.ballot}")
         else:
