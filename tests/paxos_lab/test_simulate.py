@@ -147,11 +147,11 @@ class TestPaxos:
             (evolve(CALM, pauses=2), {Fault.PAUSED}),
             (evolve(CALM, skew=True), {Fault.SKEWED}),
             (evolve(CALM, slow_saves=60), {Fault.SAVED_SLOWLY}),
-            (evolve(CALM, crashes=3), {Fault.CRASHED, Fault.UNHEARD}),
-            (evolve(CALM, failing_stores=1), {Fault.STORE_FAILED, Fault.UNHEARD}),
+            (evolve(CALM, crashes=3), {Fault.CRASHED, Fault.UNDELIVERED}),
+            (evolve(CALM, failing_stores=1), {Fault.STORE_FAILED, Fault.UNDELIVERED}),
             (
                 evolve(CALM, save_crashes=30),
-                {Fault.CRASHED_BEFORE_SAVE, Fault.CRASHED_AFTER_SAVE, Fault.UNHEARD},
+                {Fault.CRASHED_BEFORE_SAVE, Fault.CRASHED_AFTER_SAVE, Fault.UNDELIVERED},
             ),
             (
                 evolve(CALM, partitions=2),

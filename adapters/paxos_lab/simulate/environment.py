@@ -254,12 +254,12 @@ class Environment(ABC, Generic[S, Q, M, T, R, P]):
         return True
 
     def miss(self, place: int, event: From[M] | T, owner: Driver[S, Q, M, T, R, P] | None) -> None:
-        """An event finds nobody; if the server pauses, it comes after the pause."""
+        """An event reaches no server that is up; if it pauses, it comes after the pause."""
         paused = self.paused[place]
         if paused is not None and (owner is None or owner is paused):
             self.missed[place].append(lambda: self.due[self.now + 1].append((place, event, owner)))
         elif owner is None:
-            self.met[Fault.UNHEARD] += 1
+            self.met[Fault.UNDELIVERED] += 1
 
     # --- what happens to the network ------------------------------------------------------------
 

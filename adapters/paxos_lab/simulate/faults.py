@@ -40,7 +40,7 @@ class Fault(IntEnum):
     SKEWED = 8
     PAUSED = 9
     CRASHED = 10
-    UNHEARD = 11
+    UNDELIVERED = 11
     SAVED_SLOWLY = 12
     CRASHED_BEFORE_SAVE = 13
     TORN_SAVE = 14
@@ -69,7 +69,7 @@ LABELS = {
     Fault.SKEWED: "clock too fast or too slow",
     Fault.PAUSED: "server paused",
     Fault.CRASHED: "server crashed at rest",
-    Fault.UNHEARD: "message to a server that was down",
+    Fault.UNDELIVERED: "message to a server that was down",
     Fault.SAVED_SLOWLY: "save took its time",
     Fault.CRASHED_BEFORE_SAVE: "crash before a save",
     Fault.TORN_SAVE: "crash within a save",

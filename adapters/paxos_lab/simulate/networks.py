@@ -59,7 +59,7 @@ def quorum_loss(hub: ServerId) -> Network:
 
 
 def constrained(hub: ServerId, leader: ServerId) -> Network:
-    """Five servers, ``leader`` linked with nobody, the rest with ``hub`` only.
+    """Five servers, ``leader`` linked with no other, the rest with ``hub`` only.
 
     Only ``hub`` can take over, although others may hold what is newer.
     """
@@ -69,7 +69,7 @@ def constrained(hub: ServerId, leader: ServerId) -> Network:
 
 
 def chained(middle: ServerId) -> Network:
-    """Three servers in a line, whose ends do not hear each other: a quorum for each of them."""
+    """Three servers in a line, whose ends do not reach each other: a quorum for each of them."""
     links = ((middle, end) for end in THREE if end != middle)
     return _network("chained", f"the ends of a line are linked with S{middle} only", THREE, links)
 
