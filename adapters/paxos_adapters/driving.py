@@ -1,8 +1,8 @@
 """Driving: one process of a machine, and an observer that is told of each of its steps.
 
-- A driver holds one process. A batch of events is taken whole or not at all.
-- ``take`` steps, ``stored`` is for drivers with a store of their own, ``save`` for those that are
-  the disk. What each returns may leave.
+- A driver holds one process. ``take`` takes an event, ``take_batch`` several of them or none.
+- ``stored`` is for drivers with a store of their own, ``save`` for those that are the disk.
+- What each of them returns may leave.
 - The observer is told when it is certain: of a step before anything of it leaves.
 """
 
