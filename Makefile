@@ -8,7 +8,7 @@ VENV ?= .venv
 # How many pairs of runs `make bench` takes the median of, and of how many saves of each kind.
 PAIRS ?= 9
 SAVES ?= 300
-# How many lives `make simulate` lives of each kind. `make torture TORTURE=short` is short, and so is
+# How many runs `make simulate` makes of each kind. `make torture TORTURE=short` is short, and so is
 # `make fuzz FUZZ=short`; `make mutants MUTANTS=short` tries a third of those outside the core.
 SEEDS ?= 25000
 TORTURE ?=
@@ -69,7 +69,7 @@ scoreboard: $(VENV)/test  ## which driver notices each mutant, some minutes: wri
 	@echo "== scoreboard"
 	@$(BIN)/python -m tests.tools.scoreboard
 
-simulate: $(VENV)/cli  ## a hundred thousand lives full of faults, a minute
+simulate: $(VENV)/cli  ## fault-injection simulation: a hundred thousand runs, some minutes
 	@for mode in "" "--servers 5 --proposers 3" "--liveness" "--servers 5 --proposers 3 --liveness"; do \
 		echo "== paxos simulate $$mode"; $(BIN)/paxos simulate --seeds $(SEEDS) $$mode || exit 1; done
 

@@ -1,8 +1,8 @@
 """Driving: one process of a machine, and an observer that is told of each of its steps.
 
-- A driver holds one process. A batch of events is taken whole or not at all.
-- ``take`` steps, ``stored`` is for drivers with a store of their own, ``save`` for those that are
-  the disk. What each returns may leave.
+- A driver holds one process. ``take`` takes an event, ``take_batch`` several of them or none.
+- ``stored`` is for drivers with a store of their own, ``save`` for those that are the disk.
+- What each of them returns may leave.
 - The observer is told when it is certain: of a step before anything of it leaves.
 """
 
@@ -35,12 +35,25 @@ class Driver(Generic[S, Q, M, T, R, P]):
         if observer is not None:
             observer.started(place, quorum, self.process)
 
-    def take(self, *events: From[M] | T | Q) -> tuple[Effect[M, T, P], ...]:
-        """Step through ``events``, all of them or none; what may leave at once.
+    def take(self, event: From[M] | T | Q) -> tuple[Effect[M, T, P], ...]:
+        """Take one event; what may leave at once.
 
         Raises as the machine's ``receive``, with the process as it was.
         """
-        process, effects = self.process, list[Effect[M, T, P]]()
+        before = self.process
+        try:
+            self.process, effects = self.machine.take(before, event)
+        except InvariantError as error:
+            self._fail(event, error)
+            raise
+        if self._observer is not None:
+            self._observer.stepped(self.place, event, before, self.process)
+        return self._send(effects)
+
+    def take_batch(self, events: Iterable[From[M] | T | Q]) -> tuple[Effect[M, T, P], ...]:
+        """Take ``events``, all of them or none; what may leave at once. Raises as ``take``."""
+        process = self.process
+        effects: tuple[Effect[M, T, P], ...] = ()
         steps: list[tuple[From[M] | T | Q, Process[S, R, Effect[M, T, P]]]] = []
         for event in events:
             try:
@@ -50,10 +63,10 @@ class Driver(Generic[S, Q, M, T, R, P]):
                 self._fail(event, error)
                 raise
             steps.append((event, process))
-            effects.extend(free)
+            effects += free
         self._tell(steps)
         self.process = process
-        return self._send(tuple(effects))
+        return self._send(effects)
 
     def stored(self, receipt: Saved[R], count: int | None = None) -> tuple[Effect[M, T, P], ...]:
         """The first ``count`` steps that wait are durable, or all of them; what they free.
@@ -64,13 +77,13 @@ class Driver(Generic[S, Q, M, T, R, P]):
         process, effects = self.machine.saved(self.process, receipt, count)
         self.process = process
         if self._observer is not None and waited:
-            records = tuple({id(it.record): it.record for it in waited}.values())
+            records = tuple([it.record for it in waited])
             self._observer.saved(self.place, process, records, len(waited))
         return self._send(effects)
 
     def save(self, count: int | None = None) -> tuple[Effect[M, T, P], ...]:
         """As ``stored``, for a driver that is the disk."""
-        records = tuple(it.record for it in self.process.waiting[:count])
+        records = tuple([it.record for it in self.process.waiting[:count]])
         return self.stored(Saved(records), count)
 
     def step(self, event: From[M] | T | Q) -> tuple[Effect[M, T, P], ...]:

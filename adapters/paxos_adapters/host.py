@@ -84,7 +84,7 @@ class Host(Generic[S, Q, M, T, R, P]):
             raise self._stopped
         before = self._driver.process
         try:
-            effects = self._driver.take(*events)
+            effects = self._driver.take_batch(events)
         except InvariantError as broken:
             raise self._stop(broken) from broken
         try:

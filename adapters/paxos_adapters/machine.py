@@ -59,7 +59,7 @@ def in_order(disk: tuple[R, ...], record: R) -> tuple[R, ...]:
 
 def latest(disk: tuple[R, ...], record: R) -> tuple[R, ...]:
     """Keep the latest record of each type."""
-    return (*(it for it in disk if type(it) is not type(record)), record)
+    return (*[it for it in disk if type(it) is not type(record)], record)
 
 
 def nothing_fetched(_disk: tuple[object, ...], _report: object) -> None:
@@ -121,7 +121,8 @@ class Machine(Generic[S, Q, M, T, R, P]):
         state, outbound = self.receive(process.state, event)
         disk, waiting = process.disk, process.waiting
         if type(outbound) is not AfterSave:
-            return Process(state, disk, waiting), outbound.messages
+            is_same = state is process.state
+            return process if is_same else Process(state, disk, waiting), outbound.messages
         if _is_on(disk, outbound.record):
             return Process(state, disk, waiting), outbound.release(Saved((outbound.record,)))
         return Process(state, disk, (*waiting, outbound)), ()
@@ -136,7 +137,8 @@ class Machine(Generic[S, Q, M, T, R, P]):
 
         All of them, if not said. Raises NotSaved if ``receipt`` does not cover a record.
         """
-        disk, effects = process.disk, list[Effect[M, T, P]]()
+        disk = process.disk
+        effects: list[Effect[M, T, P]] = []
         for step in process.waiting[:count]:
             if _is_on(disk, step.record):
                 effects.extend(step.release(Saved((step.record,))))
@@ -150,7 +152,9 @@ class Machine(Generic[S, Q, M, T, R, P]):
         self, process: Process[S, R, Effect[M, T, P]], effects: Iterable[Effect[M, T, P]]
     ) -> Sorted[M, T, P]:
         """``effects`` by kind; a Broadcast is a message to each of ``members``."""
-        messages, timers, reports = list[tuple[ServerId, M]](), list[SetTimer[T]](), list[P]()
+        messages: list[tuple[ServerId, M]] = []
+        timers: list[SetTimer[T]] = []
+        reports: list[P] = []
         for effect in effects:
             if type(effect) is To:
                 messages.append((effect.receiver, effect.message))
@@ -166,4 +170,4 @@ class Machine(Generic[S, Q, M, T, R, P]):
 
 
 def _is_on(disk: Iterable[object], record: object) -> bool:
-    return any(it is record for it in disk)
+    return id(record) in map(id, disk)

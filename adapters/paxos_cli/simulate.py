@@ -1,4 +1,4 @@
-"""``paxos simulate``: thousands of faulty lives, and the shortest story of one that went wrong."""
+"""``paxos simulate``: thousands of seeded runs with faults; shrinks the first failure."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from multiprocessing import parent_process
 from os import cpu_count
 from pathlib import Path
 from threading import Thread
+from typing import TypedDict, Unpack
 
 import click
 from attrs import define, evolve
@@ -23,17 +24,29 @@ from paxos_cli.interrupt import on_interrupt
 from paxos_cli.recording import record_option, recording
 from paxos_lab.record import PROTOCOLS
 from paxos_lab.simulate.faults import Fault
-from paxos_lab.simulate.life import record
 from paxos_lab.simulate.networks import PARTIAL
-from paxos_lab.simulate.schedules import Played, play, shrink
-from paxos_lab.simulate.setup import LIVENESS, LIVENESS_TICKS, Life, Setup, SetupError
+from paxos_lab.simulate.schedules import play, shrink
+from paxos_lab.simulate.setup import LIVENESS, LIVENESS_TICKS, Run, SetupError
+from paxos_lab.simulate.simulator import record
+from paxos_lab.simulate.single import SinglePlayed, SingleSetup
 from paxos_lab.simulate.sweep import Sweep, sweep
 
 NARROW, WIDE = 5, 9
 EVERYWHERE = "everywhere"
 
 
-@click.command(short_help="Live thousands of lives full of faults.")
+class Cluster(TypedDict):
+    """The options that say which cluster is simulated; None where its default depends on others."""
+
+    servers: int | None
+    proposers: int | None
+    readers: int | None
+    liveness: bool
+    rule: str
+    network: str
+
+
+@click.command(short_help="Run thousands of simulations with faults.")
 @click.option(
     "--servers", type=click.IntRange(3, 9), help="[default: 3, or as many as the network links]"
 )
@@ -48,7 +61,7 @@ EVERYWHERE = "everywhere"
 @click.option(
     "--seeds", type=click.IntRange(1), default=10_000, show_default=True, help="How many."
 )
-@click.option("--seed", type=click.IntRange(0), help="One life, drawn.")
+@click.option("--seed", type=click.IntRange(0), help="One run, drawn.")
 @click.option("--liveness", is_flag=True, help="Faults end; then all must decide within a bound.")
 @click.option(
     "--rule",
@@ -62,33 +75,28 @@ EVERYWHERE = "everywhere"
     type=click.Choice([EVERYWHERE, *PARTIAL]),
     default=EVERYWHERE,
     show_default=True,
-    help="Which links stay, for ever: all, or those of a network that is hard on an election.",
+    help="Which links stay: all, or those of a network that is hard on an election.",
 )
 @click.option("--jobs", type=click.IntRange(1), help="How many processes.  [default: one a core]")
 @record_option
 @click.option("--plain", is_flag=True, help="ASCII characters, no colour.")
 def simulate(
-    servers: int | None,
-    proposers: int | None,
-    readers: int | None,
     seeds: int,
     seed: int | None,
-    liveness: bool,
-    rule: str,
-    network: str,
     jobs: int | None,
     record: Path | None,
     plain: bool,
+    **cluster: Unpack[Cluster],
 ) -> int:
-    """Live thousands of lives, each with its own network, crashes and disks that fail.
+    """Run thousands of simulations, each with its own network, crashes and disks that fail.
 
-    Exits with 0 if no life breaks a rule, with 1 and a short schedule if one does, and with 130
-    and what was done so far if interrupted. --seed K draws one life.
+    Exits with 0 if no run breaks a rule, with 1 and a short schedule if one does, and with 130
+    and what was done so far if interrupted. --seed K draws one run.
     """
-    setup = _setup(servers, proposers, readers, liveness, rule, network)
+    setup = _setup(cluster)
     drawn = canvas(plain)
     if seed is not None:
-        return _draw_life(drawn, setup, seed, record)
+        return _draw_run(drawn, setup, seed, record)
     started = time.perf_counter()
     with _watching(seeds) as watcher, _workers(jobs or cpu_count() or 1) as executor:
         drawn.write(_title(setup))
@@ -99,21 +107,15 @@ def simulate(
         return 1
     _faults(drawn, done.met)
     if done.stopped:
-        drawn.write(f"Interrupted after {done.lives:,} of {seeds:,} lives; none broke a rule.")
+        drawn.write(f"Interrupted after {done.runs:,} of {seeds:,} runs; none broke a rule.")
         return 130
-    drawn.write(f"No life broke a rule.{_bound(setup, done)}")
+    drawn.write(f"No run broke a rule.{_bound(setup, done)}")
     return 0
 
 
-def _setup(
-    servers: int | None,
-    proposers: int | None,
-    readers: int | None,
-    liveness: bool,
-    rule: str,
-    network: str,
-) -> Setup:
-    partial = PARTIAL.get(network)
+def _setup(cluster: Cluster) -> SingleSetup:
+    partial = PARTIAL.get(cluster["network"])
+    servers, proposers, readers = cluster["servers"], cluster["proposers"], cluster["readers"]
     if servers is None:
         servers = 3 if partial is None else len(partial.servers)
     if proposers is None:
@@ -121,19 +123,19 @@ def _setup(
     if readers is None:
         readers = min(1, max(servers - proposers, 0))
     try:
-        setup = Setup(
+        setup = SingleSetup(
             servers=servers,
             proposers=proposers,
             readers=readers,
-            liveness=liveness,
-            protocol=PROTOCOLS[rule],
+            liveness=cluster["liveness"],
+            protocol=PROTOCOLS[cluster["rule"]],
         )
         return setup if partial is None else evolve(setup, network=partial)
     except SetupError as error:
         raise click.UsageError(str(error)) from error
 
 
-def _title(setup: Setup) -> str:
+def _title(setup: SingleSetup) -> str:
     mode = "liveness" if setup.liveness else "safety"
     network = setup.network
     links = f" Network {network.name}: {network.summary}." if network.name in PARTIAL else ""
@@ -143,22 +145,22 @@ def _title(setup: Setup) -> str:
     )
 
 
-def _bound(setup: Setup, done: Sweep) -> str:
+def _bound(setup: SingleSetup, done: Sweep) -> str:
     if not setup.liveness:
         return ""
     return (
-        f" Everybody who was asked and can be answered was, within {LIVENESS_TICKS:,} ticks "
+        f" All servers that were asked and can be answered were, within {LIVENESS_TICKS:,} ticks "
         "after the last fault; "
-        f"the longest life took {done.longest_ticks:,} ticks."
+        f"the longest run took {done.longest_ticks:,} ticks."
     )
 
 
-# --- many lives ---------------------------------------------------------------------------------
+# --- many runs ----------------------------------------------------------------------------------
 
 
 @define
 class Watcher:
-    """Shows how far the sweep is, and stops it when somebody says so."""
+    """Shows how far the sweep is, and stops it when it is interrupted."""
 
     progress: Progress
     interrupted: bool = False
@@ -169,13 +171,13 @@ class Watcher:
 
     def look(self, done: Sweep) -> bool:
         """Whether to go on."""
-        self.progress.update(self.progress.task_ids[0], completed=done.lives)
+        self.progress.update(self.progress.task_ids[0], completed=done.runs)
         return not self.interrupted
 
 
 @contextmanager
 def _watching(seeds: int) -> Generator[Watcher, None, None]:
-    columns = TextColumn("lives"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    columns = TextColumn("runs"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     console = Console(stderr=True)
     hidden = not console.is_terminal
     with Progress(*columns, console=console, transient=True, disable=hidden) as progress:
@@ -195,9 +197,9 @@ def _workers(jobs: int) -> Generator[Executor | None, None, None]:
 
 
 def _begin_work() -> None:
-    """Ctrl-C reaches every process of the terminal; only the one that sums up listens.
+    """Ctrl-C reaches every process of the terminal; only the one that sums up reacts to it.
 
-    A worker ends with that one, even if it is killed: nobody else would ever end it.
+    A worker ends with that one, even if it is killed: nothing else would end it.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -213,11 +215,11 @@ def _end_with_parent() -> None:
 
 def _sum_up(drawn: Canvas, done: Sweep, seconds: float) -> None:
     drawn.write(
-        f"{done.lives:,} lives, {done.events:,} events, {seconds:.1f} s "
-        f"({done.lives / seconds:,.0f} lives/s, {done.events / seconds:,.0f} events/s)."
+        f"{done.runs:,} runs, {done.events:,} events, {seconds:.1f} s "
+        f"({done.runs / seconds:,.0f} runs/s, {done.events / seconds:,.0f} events/s)."
     )
     drawn.write(
-        f"A value was chosen in {done.decided:,} lives; servers answered {done.reports:,} times."
+        f"A value was chosen in {done.decided:,} runs; servers answered {done.reports:,} times."
     )
 
 
@@ -226,7 +228,7 @@ def _faults(drawn: Canvas, met: tuple[int, ...]) -> None:
     drawn.table(("fault", "times"), rows, numbers=("times",))
 
 
-def _explain(drawn: Canvas, setup: Setup, failure: Life, path: Path | None) -> None:
+def _explain(drawn: Canvas, setup: SingleSetup, failure: Run, path: Path | None) -> None:
     """The seed, how to see it again, and the schedule that breaks the rule."""
     drawn.write()
     drawn.write(f"Broken by seed {failure.seed}: {failure.broken}.")
@@ -235,7 +237,7 @@ def _explain(drawn: Canvas, setup: Setup, failure: Life, path: Path | None) -> N
     _keep(setup, failure, _draw_broken(drawn, setup, failure, play(setup, acts)), path)
 
 
-def _command(setup: Setup, seed: int) -> str:
+def _command(setup: SingleSetup, seed: int) -> str:
     liveness = " --liveness" if setup.liveness else ""
     rule = "" if setup.protocol.name == "paxos" else f" --rule {setup.protocol.name}"
     network = f" --network {setup.network.name}" if setup.network.name in PARTIAL else ""
@@ -245,45 +247,45 @@ def _command(setup: Setup, seed: int) -> str:
     )
 
 
-# --- one life -----------------------------------------------------------------------------------
+# --- one run ------------------------------------------------------------------------------------
 
 
-def _draw_life(drawn: Canvas, setup: Setup, seed: int, path: Path | None) -> int:
-    life, acts = record(seed, setup)
+def _draw_run(drawn: Canvas, setup: SingleSetup, seed: int, path: Path | None) -> int:
+    run, acts = record(seed, setup)
     played = play(setup, acts)
     drawn.write(_title(setup))
-    drawn.write(f"Seed {seed}, {life.events} events, {life.ticks} ticks. Time runs down.")
-    if life.broken is not None:
-        _keep(setup, life, _draw_broken(drawn, setup, life, played), path)
+    drawn.write(f"Seed {seed}, {run.events} events, {run.ticks} ticks. Time runs down.")
+    if run.broken is not None:
+        _keep(setup, run, _draw_broken(drawn, setup, run, played), path)
         return 1
     _draw(drawn, setup, played)
-    chosen = "nothing was chosen" if life.chosen is None else f"{life.chosen} was chosen"
-    drawn.write(f"No rule was broken; {chosen}. Digest {life.digest}.")
-    _keep(setup, life, played, path)
+    chosen = f"{run.chosen[0]} was chosen" if run.chosen else "nothing was chosen"
+    drawn.write(f"No rule was broken; {chosen}. Digest {run.digest}.")
+    _keep(setup, run, played, path)
     return 0
 
 
-def _keep(setup: Setup, life: Life, played: Played, path: Path | None) -> None:
-    facts = {"seed": str(life.seed), "network": setup.network.name}
-    facts |= {"broken": life.broken} if life.broken is not None else {}
+def _keep(setup: SingleSetup, run: Run, played: SinglePlayed, path: Path | None) -> None:
+    facts = {"seed": str(run.seed), "network": setup.network.name}
+    facts |= {"broken": run.broken} if run.broken is not None else {}
     with recording(path, "simulation", setup.protocol, facts) as recorder:
         play(setup, played.acts, recorder)
 
 
-def _draw_broken(drawn: Canvas, setup: Setup, life: Life, played: Played) -> Played:
+def _draw_broken(drawn: Canvas, setup: SingleSetup, run: Run, played: SinglePlayed) -> SinglePlayed:
     """Draw the shortest schedule that breaks the rule, and return it."""
-    if life.broken is None or life.broken == LIVENESS:
+    if run.broken is None or run.broken == LIVENESS:
         _draw(drawn, setup, played)
-        drawn.write(f"Somebody got no answer within {LIVENESS_TICKS:,} ticks after the last fault.")
+        drawn.write(f"A server got no answer within {LIVENESS_TICKS:,} ticks after the last fault.")
         return played
-    shortest = shrink(setup, played.acts, life.broken)
+    shortest = shrink(setup, played.acts, run.broken)
     told = f"{len(shortest.acts)} of the {len(played.acts)} things that happened"
-    drawn.write(f"Broken: {life.broken}, by {told}.")
+    drawn.write(f"Broken: {run.broken}, by {told}.")
     _draw(drawn, setup, shortest)
     return shortest
 
 
-def _draw(drawn: Canvas, setup: Setup, played: Played) -> None:
+def _draw(drawn: Canvas, setup: SingleSetup, played: SinglePlayed) -> None:
     drawn.legend("something happens to a server")
     width = WIDE if setup.servers <= NARROW else NARROW
     drawn.picture(sorted(setup.quorum.members), played.history, width=width)

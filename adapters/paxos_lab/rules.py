@@ -12,7 +12,7 @@ from paxos import Accepted, Acceptor, Answer, InvariantError, Promise, invariant
 
 AGREEMENT = "agreement"
 VALIDITY = "validity"
-ONE_VALUE = "one value a ballot"
+ONE_VALUE = "one value per ballot"
 REPORTED = "what is reported is chosen"
 LINEARIZABLE = "a read that finds nothing began before the choice"
 KEPT = "a promise is kept"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
-from typing import Generic, TypeAlias, TypeVar
+from typing import Generic, TypeAlias, TypedDict, TypeVar, Unpack
 
 from attrs import Factory, field, frozen
 
@@ -29,7 +29,7 @@ from paxos.proposer import ClientRequest
 from paxos_adapters.memory import Cluster, Delivery, Event
 from paxos_adapters.ports import Store
 from paxos_adapters.single import SingleObserver
-from paxos_adapters.timeouts import DEFAULT_TIMEOUTS, Timeouts
+from paxos_adapters.timeouts import Timeouts
 from paxos_lab.draw import Moment, describe, space_time
 from paxos_lab.record import Recorder
 
@@ -59,14 +59,22 @@ class Lost(Generic[V]):
 
 
 Happening: TypeAlias = Delivery[Message[V]] | Asked[V] | Lost[V] | Moment
-"""Whatever a cluster notes; values are put into words only when they are drawn."""
+"""What a cluster notes; values are put into words only when they are drawn."""
 
 
 class LossError(UsageError, ValueError):
-    """A share of lost messages that is none, or that lets nothing ever arrive."""
+    """A share of lost messages that is not one, or that lets nothing arrive."""
 
     def __init__(self, loss: float) -> None:
         super().__init__(f"a loss of {loss} cannot be: name a share from 0 to below 1.")
+
+
+class ClusterOptions(TypedDict, Generic[V], total=False):
+    """What is as in a ``Cluster``."""
+
+    quorum: QuorumSystem | None
+    stores: Callable[[ServerId], Store[server.Record[V]]] | None
+    timeouts: Timeouts
 
 
 class WatchedCluster(Cluster[V]):
@@ -76,13 +84,11 @@ class WatchedCluster(Cluster[V]):
         self,
         servers: int = 3,
         *,
-        quorum: QuorumSystem | None = None,
-        stores: Callable[[ServerId], Store[server.Record[V]]] | None = None,
-        timeouts: Timeouts = DEFAULT_TIMEOUTS,
         seed: int = 0,
         shuffle: bool = True,
         loss: float = 0.0,
         observer: SingleObserver[V] | None = None,
+        **options: Unpack[ClusterOptions[V]],
     ) -> None:
         """As ``Cluster``; ``loss`` is the share of messages that never arrive.
 
@@ -90,9 +96,7 @@ class WatchedCluster(Cluster[V]):
         """
         if not 0 <= loss < 1:
             raise LossError(loss)
-        super().__init__(
-            servers, quorum=quorum, stores=stores, timeouts=timeouts, seed=seed, observer=observer
-        )
+        super().__init__(servers, seed=seed, observer=observer, **options)
         self.seed = seed
         self.history: list[Happening[V]] = []
         self._shuffle = shuffle
@@ -134,7 +138,7 @@ class WatchedCluster(Cluster[V]):
         for row in space_time(self.servers, shown, width=LANE):
             yield (row.lanes.ljust(LANE * len(self.servers)) + row.label).rstrip()
         known = (f"S{me} knows {value}" for me, value in self.chosen.items())
-        yield ", ".join(known) or "Nobody knows what is chosen."
+        yield ", ".join(known) or "No server knows what is chosen."
 
     def _tell(self, me: ServerId, event: server.Event[V]) -> None:
         """Noted before it happens, so that what breaks a server is seen."""
@@ -164,7 +168,7 @@ def _asks(request: ClientRequest[V]) -> str:
 
 
 class AsText(Generic[V]):
-    """Whatever values as the text that stands for them: to be recorded, and looked at."""
+    """Values as text that stands for them, to be recorded and looked at."""
 
     def encode(self, value: V) -> bytes:
         """Text as it is, and of anything else what ``repr`` says."""
@@ -197,12 +201,10 @@ class ClusterFactory:
         self,
         servers: int = 3,
         *,
-        quorum: QuorumSystem | None = None,
-        stores: Callable[[ServerId], Store[server.Record[V]]] | None = None,
-        timeouts: Timeouts = DEFAULT_TIMEOUTS,
         seed: int | None = None,
         shuffle: bool = True,
         loss: float = 0.0,
+        **options: Unpack[ClusterOptions[V]],
     ) -> WatchedCluster[V]:
         """A new cluster. Each gets a seed of its own, counted from that of the factory."""
         own = next(self._seeds)
@@ -214,13 +216,11 @@ class ClusterFactory:
             self._closing.append(recorder.close)
         cluster = WatchedCluster(
             servers,
-            quorum=quorum,
-            stores=stores,
-            timeouts=timeouts,
             seed=own if seed is None else seed,
             shuffle=shuffle,
             loss=loss,
             observer=recorder,
+            **options,
         )
         self.accounts.append(lambda: _account(cluster.account, recorded))
         return cluster

@@ -1,34 +1,31 @@
-"""A cluster in the middle of its work, for strategies that draw what happens in it.
+"""A cluster in the middle of a run, for strategies that draw what happens in it.
 
-- Every step is one of the core's own functions: what a world has come to can be come to.
-- A save works. A crash takes all that is not on the disk, and old wake-ups may still come.
+- Every step is one of the machine's own: each state that a cluster has reached is reachable.
+- Each save succeeds at once. A crash takes all that is not on the disk; old timers may still fire.
 - Nothing here draws: ``strategies.py`` does.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Generic, TypeAlias, TypeVar
 
 from attrs import Factory, define, frozen
 
 from paxos import (
-    Broadcast,
     From,
     Message,
     QuorumSystem,
     Server,
     ServerId,
-    SetTimer,
-    Tell,
-    To,
     server,
 )
-from paxos.errors import assert_never
 from paxos.proposer import Accepting, Preparing
 from paxos.reader import Querying
 from paxos.server import ServerTimer
-from paxos_lab.transitions import settle
+from paxos_adapters.driving import Driver
+from paxos_adapters.ports import Place
+from paxos_adapters.single import Single, SingleDriver, single
 
 V = TypeVar("V")
 
@@ -41,80 +38,70 @@ Told: TypeAlias = tuple[ServerId, server.Report[V]]
 
 @frozen
 class Situation(Generic[V]):
-    """How a cluster stands: states, disks, and all that can still happen.
+    """A cluster at one moment: states, disks, and all that can still happen.
 
-    ``sent`` is every message ever sent: each can come late, or again. ``wakeups`` are those still
-    owed to a server, old lives of it included. ``reads`` is how many reads have begun.
+    ``sent`` is every message ever sent: each can arrive late, or again. ``timers`` are those that
+    have not fired, of earlier sessions too. ``reads`` is how many reads have begun.
     """
 
     quorum: QuorumSystem
     servers: Mapping[ServerId, Server[V]]
     disks: Mapping[ServerId, tuple[server.Record[V], ...]]
     sent: tuple[Way[V], ...]
-    wakeups: tuple[tuple[ServerId, ServerTimer], ...]
+    timers: tuple[tuple[ServerId, ServerTimer], ...]
     proposed: tuple[V, ...]
     reports: tuple[Told[V], ...]
     reads: int
 
 
 @define
-class World(Generic[V]):
-    """A cluster that is moved on, act by act."""
+class RunningCluster(Generic[V]):
+    """A cluster that takes one act after the other."""
 
     quorum: QuorumSystem
-    servers: dict[ServerId, Server[V]]
-    disks: dict[ServerId, dict[type, server.Record[V]]]
+    machine: Single[V]
+    drivers: dict[ServerId, SingleDriver[V]]
     sent: list[Way[V]] = Factory(list[Way[V]])
-    flying: list[Way[V]] = Factory(list[Way[V]])
-    wakeups: list[tuple[ServerId, ServerTimer]] = Factory(list[tuple[ServerId, ServerTimer]])
+    in_flight: list[Way[V]] = Factory(list[Way[V]])
+    timers: list[tuple[ServerId, ServerTimer]] = Factory(list[tuple[ServerId, ServerTimer]])
     proposed: list[V] = Factory(list[V])
     reports: list[Told[V]] = Factory(list[Told[V]])
     reads: int = 0
 
+    @classmethod
+    def begin(cls, quorum: QuorumSystem) -> RunningCluster[V]:
+        """A new cluster: every server has started from an empty disk."""
+        machine: Single[V] = single()
+        members = sorted(quorum.members)
+        return cls(quorum, machine, {me: Driver(machine, Place(me), quorum) for me in members})
+
     def step(self, me: ServerId, event: server.Event[V]) -> None:
         """One step, its save, and what leaves after it."""
-        done = settle(server.receive(self.servers[me], event))
-        self.servers[me] = done.state
-        if done.record is not None:
-            self.disks[me][type(done.record)] = done.record
-        for effect in done.effects:
-            self.carry_out(me, effect)
-
-    def carry_out(self, me: ServerId, effect: server.Effect[V]) -> None:
-        """Do what a server wants done."""
-        if type(effect) is To:
-            self.send(me, [effect.receiver], effect.message)
-        elif type(effect) is Broadcast:
-            self.send(me, self.servers, effect.message)
-        elif type(effect) is SetTimer:
-            self.wakeups.append((me, effect.timer))
-        elif type(effect) is Tell:
-            self.reports.append((me, effect.report))
-        else:
-            assert_never(effect)
-
-    def send(self, me: ServerId, receivers: Iterable[ServerId], message: Message[V]) -> None:
-        """Put ``message`` on its way to each of ``receivers``."""
-        ways = [(me, receiver, message) for receiver in receivers]
+        driver = self.drivers[me]
+        effects = self.machine.sort(driver.process, driver.step(event))
+        ways = [(me, receiver, message) for receiver, message in effects.messages]
         self.sent.extend(ways)
-        self.flying.extend(ways)
+        self.in_flight.extend(ways)
+        self.timers.extend((me, request.timer) for request in effects.timers)
+        self.reports.extend((me, report) for report in effects.reports)
 
     def deliver(self, sender: ServerId, receiver: ServerId, message: Message[V]) -> None:
-        """Let a message arrive; it may be one that arrived before."""
+        """A message arrives; it may be one that arrived before."""
         self.step(receiver, From(sender, message))
 
     def crash(self, me: ServerId) -> None:
         """Start a server again from its disk."""
-        self.servers[me] = server.start(me, self.quorum, self.disks[me].values())
+        disk = self.drivers[me].stop("crashed")
+        self.drivers[me] = Driver(self.machine, Place(me), self.quorum, disk)
 
     def situation(self) -> Situation[V]:
-        """How it stands."""
+        """The cluster as it is now."""
         return Situation(
             self.quorum,
-            dict(self.servers),
-            {me: tuple(disk.values()) for me, disk in self.disks.items()},
+            {me: it.process.state for me, it in self.drivers.items()},
+            {me: it.process.disk for me, it in self.drivers.items()},
             tuple(self.sent),
-            tuple(self.wakeups),
+            tuple(self.timers),
             tuple(self.proposed),
             tuple(self.reports),
             self.reads,
@@ -122,5 +109,5 @@ class World(Generic[V]):
 
 
 def is_working(state: Server[V]) -> bool:
-    """Whether something is under way, so that another question would raise Busy."""
+    """Whether a request is in progress, so that another one would raise Busy."""
     return isinstance(state.proposer.phase, Querying | Preparing | Accepting)

@@ -56,7 +56,7 @@ from paxos import (
     server,
     weighted,
 )
-from paxos_testing.reachable import Situation, World, is_working
+from paxos_testing.reachable import RunningCluster, Situation, is_working
 
 T = TypeVar("T")
 V = TypeVar("V")
@@ -213,7 +213,7 @@ def requests(
 def replies(
     values: SearchStrategy[V], members: Collection[ServerId] = THREE
 ) -> SearchStrategy[Reply[V]]:
-    """What a proposer can hear back."""
+    """What a proposer can receive in reply."""
     return st.one_of(
         promises(values, members),
         accepteds(values, members),
@@ -248,7 +248,7 @@ def any_events(
 
 # --- what they are ------------------------------------------------------------------------------
 
-ACTS = (*["ask"] * 2, *["arrive"] * 8, *["wake"] * 2, "again", "lose", "crash")
+ACTS = (*["ask"] * 2, *["arrive"] * 8, *["fire"] * 2, "again", "lose", "crash")
 """What can happen, each as often as it makes for states of every kind."""
 
 
@@ -261,39 +261,37 @@ def situations(
 ) -> Situation[V]:
     """A cluster after up to ``most_acts`` random acts; of three servers, unless ``quorums`` say.
 
-    Servers are asked, messages arrive, arrive again, late, or are lost, wake-ups come, servers
-    crash and start from their disks.
+    Servers are asked, messages arrive, arrive again, late, or are lost, timers fire, servers crash
+    and start from their disks.
     """
     quorum = draw(quorum_systems() if quorums is None else quorums)
-    ids = sorted(quorum.members)
-    begun: dict[ServerId, Server[V]] = {me: server.start(me, quorum) for me in ids}
-    world = World(quorum, begun, {me: {} for me in ids})
+    cluster = RunningCluster[V].begin(quorum)
     for _ in range(draw(st.integers(0, most_acts))):
-        _act(draw, world, draw(st.sampled_from(ACTS)), values)
-    return world.situation()
+        _act(draw, cluster, draw(st.sampled_from(ACTS)), values)
+    return cluster.situation()
 
 
-def _act(draw: DrawFn, world: World[V], act: str, values: SearchStrategy[V]) -> None:
-    ids = sorted(world.servers)
+def _act(draw: DrawFn, cluster: RunningCluster[V], act: str, values: SearchStrategy[V]) -> None:
+    ids = sorted(cluster.drivers)
     if act == "ask":
         me = draw(st.sampled_from(ids))
-        if not is_working(world.servers[me]):
-            request = draw(_questions(values, world.reads))
+        if not is_working(cluster.drivers[me].process.state):
+            request = draw(_questions(values, cluster.reads))
             if type(request) is Propose:
-                world.proposed.append(request.value)
-            world.reads += type(request) is Read
-            world.step(me, request)
+                cluster.proposed.append(request.value)
+            cluster.reads += type(request) is Read
+            cluster.step(me, request)
     elif act == "arrive":
-        for _ in range(min(draw(st.integers(1, 12)), len(world.flying))):
-            world.deliver(*world.flying.pop(0))
-    elif act == "again" and world.sent:
-        world.deliver(*draw(_one_of(world.sent)))
+        for _ in range(min(draw(st.integers(1, 12)), len(cluster.in_flight))):
+            cluster.deliver(*cluster.in_flight.pop(0))
+    elif act == "again" and cluster.sent:
+        cluster.deliver(*draw(_one_of(cluster.sent)))
     elif act == "lose":
-        del world.flying[: draw(st.integers(1, 4))]
-    elif act == "wake" and world.wakeups:
-        world.step(*world.wakeups.pop(draw(st.integers(0, len(world.wakeups) - 1))))
+        del cluster.in_flight[: draw(st.integers(1, 4))]
+    elif act == "fire" and cluster.timers:
+        cluster.step(*cluster.timers.pop(draw(st.integers(0, len(cluster.timers) - 1))))
     elif act == "crash":
-        world.crash(draw(st.sampled_from(ids)))
+        cluster.crash(draw(st.sampled_from(ids)))
 
 
 def events(
@@ -301,18 +299,18 @@ def events(
 ) -> SearchStrategy[server.Event[V]]:
     """What can happen next to the server ``me``, which must not raise whatever is drawn.
 
-    A message that was ever sent to it, late or again; a wake-up, due or stale; a question, unless
-    it is at work; and words of a non-member.
+    A message that was ever sent to it, late or again; a timer, due or stale; a request, unless one
+    is in progress; and messages of a non-member.
     """
     non_member = _non_member(situation.servers)
-    heard = [From(sender, message) for sender, to, message in situation.sent if to == me]
-    owed: list[server.Event[V]] = [wake for who, wake in situation.wakeups if who == me]
+    received = [From(sender, message) for sender, to, message in situation.sent if to == me]
+    timers: list[server.Event[V]] = [timer for it, timer in situation.timers if it == me]
     branches: list[SearchStrategy[server.Event[V]]] = [
         messages(values).map(lambda message: From(non_member, message)),
         st.builds(RetryTimer, ballots(list(situation.servers))),
         st.builds(QueryTimer, read_ids()),
-        *([_one_of(heard)] if heard else []),
-        *([_one_of(owed)] if owed else []),
+        *([_one_of(received)] if received else []),
+        *([_one_of(timers)] if timers else []),
         *([] if is_working(situation.servers[me]) else [_questions(values, situation.reads)]),
     ]
     return st.one_of(branches)

@@ -25,7 +25,8 @@ from paxos_lab.explore.scopes import Scope, ScopeError
 from paxos_lab.explore.search import explore
 from paxos_lab.record import Recorder
 from paxos_lab.simulate.faults import Faults
-from paxos_lab.simulate.setup import Setup, SetupError
+from paxos_lab.simulate.setup import SetupError
+from paxos_lab.simulate.single import SingleSetup
 from paxos_lab.simulate.sweep import sweep
 
 NO_SECONDS: list[object] = [nan, inf, -inf, -1, -0.001, 1e300, 10**400, "1", b"1", True, [], 1j]
@@ -107,11 +108,11 @@ COUNTS: dict[str, Callable[[int], object]] = {
     "readers": lambda it: Scope(readers=it),
     "ballots": lambda it: Scope(ballots=it),
     "crashes": lambda it: Scope(crashes=it),
-    "servers": lambda it: Setup(servers=it),
-    "proposers": lambda it: Setup(proposers=it),
+    "servers": lambda it: SingleSetup(servers=it),
+    "proposers": lambda it: SingleSetup(proposers=it),
     "loss": lambda it: Faults(loss=it),
     "crashes of a life": lambda it: Faults(crashes=it),
-    "portion": lambda it: sweep(range(0), portion=it),
+    "portion": lambda it: sweep(range(0), SingleSetup(), portion=it),
 }
 
 
@@ -140,7 +141,7 @@ def test_counts_that_contradict_each_other_keep_their_errors() -> None:
     with pytest.raises(ScopeError):
         Scope(proposers=9)
     with pytest.raises(SetupError):
-        Setup(proposers=9)
+        SingleSetup(proposers=9)
     with pytest.raises(BadNumber, match=r"loss \+ duplication \+ lateness is 257"):
         Faults(loss=200, duplication=57, lateness=0)
 

@@ -95,7 +95,7 @@ def driver(notes: Notes, *disk: server.Record[str]) -> SingleDriver[str]:
 def test_a_step_is_told_before_its_messages() -> None:
     notes = Notes()
     it = driver(notes)
-    assert it.take(From(S2, Prepare(B12)), From(S3, Prepare(B13))) == ()
+    assert it.take_batch([From(S2, Prepare(B12)), From(S3, Prepare(B13))]) == ()
     assert len(it.stored(Saved(it.process.unsaved))) == 2
     assert notes.lines == [
         "started from 0",
@@ -110,7 +110,7 @@ def test_a_refused_batch_changes_nothing_and_is_not_told() -> None:
     notes = Notes()
     it = driver(notes)
     with pytest.raises(Busy):
-        it.take(Propose("red"), Propose("blue"))
+        it.take_batch([Propose("red"), Propose("blue")])
     assert it.process == MACHINE.begin(S1, THREE)
     assert notes.lines == ["started from 0"]
 
@@ -120,7 +120,7 @@ def test_a_broken_protocol_is_told_with_the_steps_before() -> None:
     it = driver(notes)
     events = From(S2, Chosen(B12, "red")), From(S3, Chosen(B13, "blue"))
     with pytest.raises(AgreementBroken):
-        it.take(*events)
+        it.take_batch(events)
     assert notes.lines[1:] == ["stepped From, 0 to 0 wait", "failed From, AgreementBroken"]
     assert it.process == MACHINE.begin(S1, THREE)
     it.step(events[0])
@@ -142,7 +142,7 @@ def test_a_receipt_for_something_else_changes_nothing() -> None:
 
 def test_a_disk_of_ones_own_saves_some_or_all() -> None:
     it = driver(Notes())
-    it.take(From(S2, Prepare(B12)), Propose("red"))
+    it.take_batch([From(S2, Prepare(B12)), Propose("red")])
     assert len(it.save(1)) == 1
     assert it.process.disk == RECORDS[:1]
     assert len(it.save()) == 3
@@ -165,7 +165,7 @@ def test_a_step_on_a_disk_that_saves_at_once_waits_for_nothing() -> None:
 def test_a_crash_leaves_the_disk_and_what_was_durable_of_the_rest(durable: int) -> None:
     notes = Notes()
     it = driver(notes)
-    it.take(From(S2, Prepare(B12)), Propose("red"))
+    it.take_batch([From(S2, Prepare(B12)), Propose("red")])
     assert it.stop("crashed", durable) == RECORDS[:durable]
     assert notes.lines[-1] == f"stopped crashed, {durable} saved"
 

@@ -13,6 +13,7 @@ from attrs import evolve
 from paxos import (
     From,
     HeartbeatTimer,
+    Message,
     RetryTimer,
     ServerId,
     election,
@@ -21,11 +22,12 @@ from paxos import (
     proposer,
     server,
 )
-from paxos.proposer import Accepting, Preparing
+from paxos.proposer import Accepting, ClientRequest, Preparing
+from paxos.server import ServerTimer
 from paxos_cli import app
 from paxos_lab.machines.protocols import PAXOS, Event, Protocol, Server, Step
+from paxos_lab.machines.single import Record, Report
 from paxos_lab.simulate.faults import CALM, OUT_OF, Fault, Faults
-from paxos_lab.simulate.life import Simulator, record, simulate
 from paxos_lab.simulate.networks import (
     FIVE,
     PARTIAL,
@@ -38,17 +40,10 @@ from paxos_lab.simulate.networks import (
     quorum_loss,
 )
 from paxos_lab.simulate.schedules import play
-from paxos_lab.simulate.setup import (
-    FAULTY_TICKS,
-    LIVENESS,
-    Fate,
-    Noted,
-    Setup,
-    SetupError,
-)
-from paxos_lab.simulate.steps import Check
+from paxos_lab.simulate.setup import FAULTY_TICKS, LIVENESS, Outcome, SetupError
+from paxos_lab.simulate.simulator import Simulator, record, run_seed, simulate
+from paxos_lab.simulate.single import MAX_READS, SingleSetup
 from paxos_lab.simulate.sweep import sweep
-from paxos_lab.simulate.world import MAX_READS
 from tests.support import S1, S2, S3, S4, S5
 from tests.support.slow import slow_but_for
 
@@ -65,10 +60,10 @@ PAIRS = [*combinations(THREE, 2)]
 SOME_LINKS = [links for count in range(4) for links in combinations(PAIRS, count)]
 
 
-def all_ask(network: Network, faults: Faults = CALM, protocol: Protocol = PAXOS) -> Setup:
+def all_ask(network: Network, faults: Faults = CALM, protocol: Protocol = PAXOS) -> SingleSetup:
     """All servers of ``network`` propose, and must be answered."""
     size = len(network.servers)
-    return Setup(
+    return SingleSetup(
         servers=size,
         proposers=size,
         readers=0,
@@ -84,7 +79,7 @@ def from_the_start(network: Network) -> Network:
 
 
 def always_yielding(state: Server, event: Event) -> Step:
-    """Paxos without the fourth wake-up: whoever hears a higher server yields."""
+    """Paxos in which no fourth retry goes on: a server always yields to a higher one."""
     if type(event) is RetryTimer and election.leader(state.election) != state.election.me:
         phase = proposer.waiting_for(state.proposer, event)
         if phase is not None:
@@ -94,7 +89,7 @@ def always_yielding(state: Server, event: Event) -> Step:
 
 
 def claiming_always(state: Server, event: Event) -> Step:
-    """Paxos in which a proposer claims the floor whether it hears from a quorum or not."""
+    """Paxos in which a proposer sends heartbeats with or without quorum contact."""
     if type(event) is HeartbeatTimer and isinstance(state.proposer.phase, Preparing | Accepting):
         hint, claim = election.receive(state.election, event)
         return evolve(state, election=hint), claim
@@ -112,29 +107,29 @@ ALWAYS_YIELDING, CLAIMING_ALWAYS, NEITHER = (
 )
 
 
-class Timed(Simulator):
+class Timed(Simulator[Server, ClientRequest[str], Message[str], ServerTimer, Record, Report]):
     """Notes when each server was answered last."""
 
-    def begin(self, seed: int, trace: list[Noted] | None) -> None:
-        super().begin(seed, trace)
-        self.answered: dict[int, int] = {}
+    def __init__(self, seed: int, setup: SingleSetup) -> None:
+        super().__init__(seed, setup)
+        self.answered_at: dict[int, int] = {}
 
-    def _judge(self, place: int, check: Check) -> None:
-        super()._judge(place, check)
-        if check.report is not None:
-            self.answered[place] = self.now
+    def answered(self, place: int, report: Report) -> None:
+        super().answered(place, report)
+        self.answered_at[place] = self.now
 
-    def ticks(self, seed: int) -> int | None:
-        """When the last of those that can be answered was; None if somebody was not."""
-        if self.live(seed).broken is not None:
+    def ticks(self) -> int | None:
+        """When the last of those that must answer did; None if one did not."""
+        if self.run().broken is not None:
             return None
-        return max(tick for place, tick in self.answered.items() if self.owed >> place & 1)
+        return max(
+            tick for place, tick in self.answered_at.items() if self.must_answer >> place & 1
+        )
 
 
-def late(setup: Setup, seeds: int = 25) -> int:
-    """In how many lives somebody waits too long."""
-    simulator = Simulator(setup)
-    return sum(simulator.live(seed).broken == LIVENESS for seed in range(seeds))
+def late(setup: SingleSetup, seeds: int = 25) -> int:
+    """In how many runs a server waits too long."""
+    return sum(run_seed(seed, setup).broken == LIVENESS for seed in range(seeds))
 
 
 class TestNetwork:
@@ -211,21 +206,21 @@ def who(network: Network, asked: tuple[int, ...]) -> frozenset[ServerId]:
 
 
 class TestLinks:
-    """What becomes of the links in a life."""
+    """What becomes of the links in a run."""
 
     @pytest.mark.parametrize("network", FEW, ids=lambda it: it.summary)
     def test_nothing_passes_a_link_that_is_gone(self, network: Network) -> None:
         setup = all_ask(from_the_start(network), Faults(partitions=3))
-        heard = mended = 0
+        received = healed = 0
         for seed in range(8):
             _, acts = record(seed, setup)
-            mended += any(act.fate is Fate.MENDED for act in acts)
+            healed += any(act.outcome is Outcome.HEALED for act in acts)
             for act in acts:
                 if isinstance(act.event, From):
-                    heard += 1
+                    received += 1
                     assert act.event.sender in network.around(act.server), seed
-        assert heard > 100
-        assert mended
+        assert received > 100
+        assert healed
 
     def test_what_is_lost_on_it_is_counted(self) -> None:
         assert simulate(0, all_ask(from_the_start(quorum_loss(S1)))).met[Fault.CUT_OFF]
@@ -233,40 +228,40 @@ class TestLinks:
 
     @pytest.mark.slow
     @pytest.mark.parametrize("gone_by", [0, 30, FAULTY_TICKS])
-    def test_each_life_draws_when_they_go(self, gone_by: int) -> None:
+    def test_each_run_draws_when_they_go(self, gone_by: int) -> None:
         setup = all_ask(evolve(constrained(S1, S5), gone_by=gone_by))
         ticks: set[int] = set()
         for seed in range(60):
             _, acts = record(seed, setup)
-            gone = [act for act in acts if act.fate is Fate.SEVERED]
+            gone = [act for act in acts if act.outcome is Outcome.SEVERED]
             assert {act.server for act in gone} == set(FIVE)
             ticks |= {act.tick for act in gone}
         assert ticks <= set(range(gone_by + 1))
         assert len(ticks) > gone_by // 5
 
     @pytest.mark.parametrize("size", [3, 5])
-    def test_where_all_stay_every_life_is_as_it_was(self, size: int) -> None:
-        setup = Setup(servers=size)
-        named = Setup(servers=size, network=everywhere(FIVE[:size]))
+    def test_where_all_stay_every_run_is_as_it_was(self, size: int) -> None:
+        setup = SingleSetup(servers=size)
+        named = SingleSetup(servers=size, network=everywhere(FIVE[:size]))
         assert [simulate(seed, setup) for seed in range(20)] == [
             simulate(seed, named) for seed in range(20)
         ]
 
     @pytest.mark.parametrize("network", FEW, ids=lambda it: it.summary)
-    def test_whole_servers_do_the_same(self, network: Network) -> None:
+    def test_a_schedule_repeats_the_run(self, network: Network) -> None:
         setup = evolve(all_ask(network, Faults()), liveness=False)
         for seed in range(5):
-            life, acts = record(seed, setup)
-            assert (life.broken, play(setup, acts).acts) == (None, acts), seed
+            run, acts = record(seed, setup)
+            assert (run.broken, play(setup, acts).acts) == (None, acts), seed
 
 
 class TestLiveness:
-    """Who can be answered is, in time: always, or if some rule of the election is kept."""
+    """All that can be answered are, in time: always, or if some rule of the election is kept."""
 
     @pytest.mark.parametrize("protocol", [PAXOS, ALWAYS_YIELDING], ids=lambda it: it.name)
     @pytest.mark.parametrize("network", FEW, ids=lambda it: it.summary)
     def test_holds_in_all_three(self, network: Network, protocol: Protocol) -> None:
-        """Whoever claims the floor has a quorum. No wake-up of others is needed."""
+        """A server that sends heartbeats has a quorum. No retry of others is needed."""
         for it in (network, from_the_start(network)):
             done = sweep(range(20), all_ask(it, Faults(), protocol))
             assert done.failure is None
@@ -274,8 +269,8 @@ class TestLiveness:
 
     @pytest.mark.slow
     @pytest.mark.parametrize("network", [*CHAINED, *HUB_LEADS], ids=lambda it: it.summary)
-    def test_whoever_claims_if_the_highest_has_a_quorum(self, network: Network) -> None:
-        """In a line everybody has one, in a star the hub."""
+    def test_holds_with_any_heartbeats_if_the_highest_has_a_quorum(self, network: Network) -> None:
+        """In a line each server has one, in a star the hub."""
         done = sweep(range(40), all_ask(from_the_start(network), Faults(), NEITHER))
         assert done.failure is None
 
@@ -289,7 +284,7 @@ class TestLiveness:
         ids=lambda it: it.summary,
     )
     def test_else_claims_without_a_quorum_keep_the_hub_silent(self, network: Network) -> None:
-        """For ever, were it not for every fourth wake-up, at which it goes on all the same."""
+        """Without an end, but for every fourth retry, which goes on anyway."""
         network = from_the_start(network)
         assert late(all_ask(network, protocol=NEITHER)) >= 3
         assert late(all_ask(network, protocol=CLAIMING_ALWAYS)) <= 1
@@ -297,12 +292,12 @@ class TestLiveness:
     def test_and_even_so_it_may_take_too_long(self) -> None:
         """No message is lost, and the hub's turns come too rarely among the rounds of leaves."""
         setup = all_ask(from_the_start(constrained(S1, S3)), protocol=CLAIMING_ALWAYS)
-        life = simulate(12, setup)
-        assert (life.broken, life.chosen) == (LIVENESS, None)
+        run = simulate(174, setup)
+        assert (run.broken, run.chosen) == (LIVENESS, ())
 
     @pytest.mark.parametrize("proposers", [1, 2])
     def test_a_leaf_alone_gets_no_answer_and_that_is_no_failure(self, proposers: int) -> None:
-        """The hub was asked for nothing: whoever is elected among the leaves, none can decide."""
+        """The hub was asked for nothing, and no leaf that is elected can decide."""
         setup = evolve(all_ask(from_the_start(quorum_loss(S3))), proposers=proposers, readers=0)
         done = sweep(range(20), setup)
         assert (done.failure, done.decided, done.reports) == (None, 0, 0)
@@ -325,12 +320,12 @@ class TestSetup:
 
     def test_other_servers(self) -> None:
         with pytest.raises(SetupError, match="quorum-loss links S1, S2, S3, S4, S5"):
-            Setup(network=quorum_loss(S1))
+            SingleSetup(network=quorum_loss(S1))
 
     @pytest.mark.parametrize("gone_by", [-1, FAULTY_TICKS + 1])
     def test_links_that_go_when_nothing_may_go_wrong(self, gone_by: int) -> None:
         with pytest.raises(SetupError, match="from 0 to 160"):
-            Setup(network=evolve(chained(S1), gone_by=gone_by))
+            SingleSetup(network=evolve(chained(S1), gone_by=gone_by))
 
 
 class TestCommand:
@@ -350,7 +345,7 @@ class TestCommand:
         assert app.run(["simulate", "--network", network, *options]) == 0
         printed = capsys.readouterr().out
         assert f"paxos: {said}" in printed
-        assert "Everybody who was asked and can be answered was, within 4,000 ticks" in printed
+        assert "All servers that were asked and can be answered were, within 4,000 ticks" in printed
 
     def test_who_asks_can_be_told(self, capsys: pytest.CaptureFixture[str]) -> None:
         options = ["--proposers", "2", "--readers", "2", "--seeds", "5", "--jobs", "1"]
@@ -368,7 +363,7 @@ class TestCommand:
         assert app.run([*again.split()[2:], "--plain"]) == 1
         assert capsys.readouterr().out.endswith(printed[printed.index("* something") :])
 
-    def test_one_life_shows_when_its_links_go(self, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_one_run_shows_when_its_links_go(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert app.run(["simulate", "--network", "chained", "--seed", "1", "--plain"]) == 0
         assert "S2 has links cut for good" in capsys.readouterr().out
 
@@ -386,7 +381,7 @@ class TestDocument:
     """The table of docs/simulating.md."""
 
     @pytest.mark.slow
-    def test_its_figures_are_those_of_these_lives(self) -> None:
+    def test_its_figures_are_those_of_these_runs(self) -> None:
         text = (Path(__file__).parents[2] / "docs" / "simulating.md").read_text()
         rows = [
             row("three servers, all linked", [everywhere(THREE)] * 3),
@@ -409,13 +404,12 @@ def row(name: str, networks: Iterable[Network]) -> str:
     return f"| {name} | {' | '.join(cells)} |\n"
 
 
-def figures(setups: list[Setup]) -> str:
-    """Median and worst tick of the last answer, and of how many lives somebody got none."""
+def figures(setups: list[SingleSetup]) -> str:
+    """Median and worst tick of the last answer, and of how many runs a server got none."""
     ticks = [
-        it
+        Timed(seed, setup).ticks()
         for start, setup in enumerate(setups)
-        for simulator in [Timed(setup)]
-        for it in map(simulator.ticks, range(20 * start, 20 * start + 20))
+        for seed in range(20 * start, 20 * start + 20)
     ]
     times = [it for it in ticks if it is not None]
     unanswered = len(ticks) - len(times)

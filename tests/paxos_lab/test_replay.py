@@ -60,7 +60,7 @@ from paxos_lab.record import (
     replay,
     single_coder,
 )
-from paxos_lab.simulate import Setup, play
+from paxos_lab.simulate import SingleSetup, play
 from paxos_lab.simulate import record as simulated
 from tests.support import S1, S2, S3, S4, S5, THREE, ballot
 from tests.support.free_ports import free_addresses
@@ -128,7 +128,7 @@ class Watch:
 @pytest.mark.parametrize("first", slow_but_for({0}.__contains__, range(0, 100, 20)))
 def test_simulated_lives_replay_to_the_very_states(first: int, tmp_path: Path) -> None:
     """Crashes before, within and after a save, slow saves, disks that fail, and restarts."""
-    setup = Setup(servers=5, proposers=2, readers=1)
+    setup = SingleSetup(servers=5, proposers=2, readers=1)
     for seed in range(first, first + 20):
         path = tmp_path / str(seed)
         _, acts = simulated(seed, setup)
@@ -146,7 +146,7 @@ def test_simulated_lives_replay_to_the_very_states(first: int, tmp_path: Path) -
 
 @pytest.mark.parametrize("name", sorted(PROTOCOLS))
 def test_failing_seeds_are_recordings(name: str, tmp_path: Path) -> None:
-    setup = Setup(protocol=PROTOCOLS[name], trusting=True)
+    setup = SingleSetup(protocol=PROTOCOLS[name], allow_lost_disk_votes=True)
     for seed in range(5):
         path = tmp_path / str(seed)
         _, acts = simulated(seed, setup)

@@ -352,7 +352,7 @@ class TestWatchedClusters:
         assert len(lines) <= 3 + 5 + 1
 
     def test_say_that_nobody_knows(self) -> None:
-        assert WatchedCluster[str]().account().splitlines()[-1] == "Nobody knows what is chosen."
+        assert WatchedCluster[str]().account().splitlines()[-1] == "No server knows what is chosen."
 
     @pytest.mark.parametrize("loss", [-0.1, 1, 2, float("nan")])
     def test_refuse_to_lose_everything(self, loss: float) -> None:

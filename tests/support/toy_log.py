@@ -17,6 +17,7 @@ from attrs import evolve, frozen
 
 from paxos import (
     AfterSave,
+    Ballot,
     Broadcast,
     From,
     Now,
@@ -26,10 +27,13 @@ from paxos import (
     SetTimer,
     Tell,
     To,
+    majority,
 )
 from paxos_adapters.coding import Kinds
 from paxos_adapters.machine import Effect, Machine
 from paxos_adapters.timeouts import Timeouts
+from paxos_lab.checker import Claims, Proposed, ValueFound, Vote
+from paxos_lab.simulate import Network, Setup
 
 
 @frozen
@@ -204,3 +208,76 @@ def toy_log() -> ToyLog:
 
 KINDS: Kinds[Server, Event, Record] = Kinds(Server, Event, Record, (__name__,))
 """Its types, for recordings."""
+
+
+# --- for a simulator and its checker ------------------------------------------------------------
+
+BALLOT = Ballot(1, ServerId(1))
+"""Every entry is voted for under one ballot, since the primary never changes."""
+
+APPENDS = 4
+
+
+def votes(said: Record | Message) -> tuple[Vote, ...]:
+    """An entry is a vote of the server that has it."""
+    return (Vote(said.slot, BALLOT, said.number),) if isinstance(said, Entry) else ()
+
+
+def proposes(event: Event) -> Proposed | None:
+    """A number."""
+    return Proposed(event.number) if isinstance(event, Append) else None
+
+
+def finds(report: Entry) -> ValueFound:
+    """What is reported is committed."""
+    return ValueFound(report.number, report.slot)
+
+
+def keeps(before: Server, after: Server) -> bool:
+    """No entry changes, and none is lost but for the total."""
+    behind = [it for it in before.entries if it.slot > after.compacted.slot]
+    return all(it in after.entries for it in behind)
+
+
+def covers(disk: tuple[Record, ...], message: Message) -> bool:
+    """The slot that a message is about is on the disk."""
+    return any(
+        it.slot == message.slot if isinstance(it, Entry) else it.slot >= message.slot for it in disk
+    )
+
+
+LogClaims: TypeAlias = Claims[Server, Request, Message, Resend, Record, Entry]
+CLAIMS: LogClaims = Claims(votes=votes, proposes=proposes, finds=finds, keeps=keeps, covers=covers)
+
+
+@frozen
+class AppendsAndCompactions:
+    """The primary appends APPENDS numbers, one after the other; the others compact."""
+
+    def request(self, place: int, session: int, count: int, report: Entry | None) -> Request | None:
+        """The next number, after each start anew; a compaction after each start."""
+        if place:
+            return Compact()
+        if count >= APPENDS or (count and report is None):
+            return None
+        return Append(APPENDS * session + count)
+
+    def must_answer(self, network: Network, quorum: QuorumSystem) -> frozenset[ServerId]:
+        """The primary, if it reaches all servers."""
+        primary = min(quorum.members)
+        is_able = primary in network.servers and network.around(primary) == quorum.members
+        return frozenset({primary} if is_able else ())
+
+
+LogSetup: TypeAlias = Setup[Server, Request, Message, Resend, Record, Entry]
+
+
+def log_setup(machine: ToyLog | None = None, *, liveness: bool = False) -> LogSetup:
+    """Three servers, simulated."""
+    return Setup(
+        machine=machine or toy_log(),
+        requests=AppendsAndCompactions(),
+        quorum=majority(map(ServerId, (1, 2, 3))),
+        claims=CLAIMS,
+        liveness=liveness,
+    )

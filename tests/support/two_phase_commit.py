@@ -21,6 +21,7 @@ from attrs import evolve, frozen
 
 from paxos import (
     AfterSave,
+    Ballot,
     Broadcast,
     From,
     Now,
@@ -30,10 +31,14 @@ from paxos import (
     SetTimer,
     Tell,
     To,
+    majority,
 )
 from paxos_adapters.coding import Kinds
 from paxos_adapters.machine import Effect, Machine, latest
 from paxos_adapters.timeouts import Timeouts
+from paxos_lab.checker import Claims
+from paxos_lab.checker import Vote as VoteFor
+from paxos_lab.simulate import Network, Setup
 
 
 @frozen
@@ -223,3 +228,62 @@ def two_phase_commit() -> TwoPhaseCommit:
 
 KINDS: Kinds[Server, Event, Record] = Kinds(Server, Event, Record, (__name__,))
 """Its types, for recordings."""
+
+
+# --- for a simulator and its checker ------------------------------------------------------------
+
+BALLOT = Ballot(1, ServerId(1))
+"""There is one decision, so all speak under one ballot."""
+
+
+def asks(message: Message) -> tuple[VoteFor, ...]:
+    """No two messages carry different decisions."""
+    return (VoteFor(0, BALLOT, message.commit),) if isinstance(message, Decision) else ()
+
+
+def keeps(before: Server, after: Server) -> bool:
+    """A vote stays as it is, and so does a decision."""
+    return before.voted in (None, after.voted) and before.decided in (None, after.decided)
+
+
+def covers(disk: tuple[Record, ...], message: Message) -> bool:
+    """A vote and a decision are on the disk."""
+    if isinstance(message, Vote):
+        return Voted(message.yes) in disk
+    return not isinstance(message, Decision) or Decided(message.commit) in disk
+
+
+CommitClaims: TypeAlias = Claims[Server, Request, Message, Impatience, Record, Decision]
+CLAIMS: CommitClaims = Claims(asks=asks, keeps=keeps, covers=covers)
+
+
+@frozen
+class OneCommit:
+    """The coordinator is asked to commit. The last server refuses after its second start."""
+
+    def request(
+        self, place: int, session: int, count: int, report: Decision | None
+    ) -> Request | None:
+        """Once after each start."""
+        if count or report is not None:
+            return None
+        if place == 0:
+            return Commit()
+        return Refuse() if place > 1 and session % 2 else None
+
+    def must_answer(self, network: Network, quorum: QuorumSystem) -> frozenset[ServerId]:  # noqa: ARG002
+        """None: two-phase commit blocks."""
+        return frozenset()
+
+
+CommitSetup: TypeAlias = Setup[Server, Request, Message, Impatience, Record, Decision]
+
+
+def commit_setup(machine: TwoPhaseCommit | None = None) -> CommitSetup:
+    """Three servers, simulated."""
+    return Setup(
+        machine=machine or two_phase_commit(),
+        requests=OneCommit(),
+        quorum=majority(map(ServerId, (1, 2, 3))),
+        claims=CLAIMS,
+    )

@@ -1,15 +1,15 @@
 """Drive every mutant through explorer, specification and simulator: ``make scoreboard``.
 
 Writes docs/scoreboard.md: for each clause of mutants.toml which driver misses it, after how many
-states or lives, and a shortest trace; then the clauses that no driver misses, and why.
+states or runs, and a shortest trace; then the clauses that no driver misses, and why.
 
 - A driver *kills* a mutant by a rule that is broken, by an error that a server must not raise, by a
   step that is no action of Lamport's specification, or because something never happens that
   happens without the mutant.
-- Other runs are no kill: a mutant that only changes how far a walk or a life goes does no harm
+- Other runs are no kill: a mutant that only changes how far a walk or a run goes does no harm
   that a driver could name. The table says so.
 - A rung is one scope to explore or one setup to simulate. The explorer climbs until a rule breaks,
-  the simulator until a life ends badly; what never happens is known at the end of a rung.
+  the simulator until a run ends badly; what never happens is known at the end of a rung.
 - Some rungs have quorums that can miss. The core must refuse them. If it does not, they are driven.
 - The same file each time: no seconds, no chance, no order of discovery.
 
@@ -59,10 +59,10 @@ from paxos_lab.explore.refinement import refine
 from paxos_lab.explore.scopes import Scope
 from paxos_lab.machines.protocols import Event, Protocol, Receive, Server, Step
 from paxos_lab.rules import UNDISTURBED
-from paxos_lab.simulate.life import Simulator, record
 from paxos_lab.simulate.schedules import shrink
-from paxos_lab.simulate.setup import Setup
-from paxos_lab.transitions import settle
+from paxos_lab.simulate.simulator import record, run_seed
+from paxos_lab.simulate.single import SingleSetup
+from tests.support import opened
 from tests.tools.mutants import ROOT, WORKERS, DoesNotFit, Mutant, catalogue
 
 PAGE = ROOT / "docs/scoreboard.md"
@@ -156,7 +156,7 @@ EXPLAINED = {
     "a second request replaces the one in progress": MISUSE
     + "a server at work is asked again only by chance, and answers the later request instead. "
     "That breaks what was promised to the program, and no rule of Paxos.",
-    "tallies grow without bound": "Memory, not behaviour: no life here has more ballots than the "
+    "tallies grow without bound": "Memory, not behaviour: no run here has more ballots than the "
     "bound allows tallies, and tallies of old ballots choose nothing new.",
     "a server weighed twice counts twice": MISUSE
     + "weights with a server named twice are no map. The sums would still intersect.",
@@ -172,7 +172,7 @@ EXPLAINED = {
     "a server yields to a lower one": SLOWER
     + "every fourth wake-up goes on all the same. To the explorer all wake-ups are alike.",
     "a server yields to a leader that receives nothing indefinitely": SLOWER
-    + "a leader that stays deaf or down falls silent too, and the silent are forgotten; in a life "
+    + "a leader that stays deaf or down falls silent too, and the silent are forgotten; in a run "
     "all links come back. To the explorer all wake-ups are alike.",
     "a server without a quorum sends heartbeats": SLOWER
     + "every fourth wake-up goes on all the same. Where links are missing for ever it matters: "
@@ -199,7 +199,7 @@ EXPLAINED = {
 
 
 class Finding(TypedDict):
-    """How a driver noticed: ``after`` counts states or lives, ``events`` those of the trace."""
+    """How a driver noticed: ``after`` counts states or runs, ``events`` those of the trace."""
 
     kind: str
     what: str
@@ -226,7 +226,7 @@ class Verdicts(TypedDict):
 
 @frozen
 class Rung:
-    """A scope to explore, if it counts ``ballots``; or a setup to simulate, for so many ``lives``.
+    """A scope to explore, if it counts ``ballots``; or a setup to simulate, for so many ``runs``.
 
     ``drop_ignored_messages``: as in a Scope. ``calm``: the faults end. ``refused``: the core
     must not let these quorums through.
@@ -240,7 +240,7 @@ class Rung:
     reads: int = 1
     inquirers: int = 0
     crashes: int = 0
-    lives: int = 0
+    runs: int = 0
     drop_ignored_messages: bool = True
     calm: bool = False
     refused: bool = False
@@ -323,17 +323,17 @@ SPECIFIED = (
     Rung(plain(2), 2, 1, 2, crashes=1),
     Rung(plain(1), 1, 1, 3, crashes=2),
 )
-LIVES = (
-    Rung(plain(3), 3, 2, readers=1, lives=3_000),
-    Rung(plain(4), 4, 3, readers=1, lives=300),
-    Rung(plain(5), 5, 3, readers=2, lives=300),
-    Rung(sizes(4, 3, 2), 4, 3, readers=1, lives=300, label="quorums of 3 and 2"),
-    Rung(sizes(4, 2, 3), 4, 3, readers=1, lives=300, label="quorums of 2 and 3"),
-    Rung(sizes(3, 1, 2), 3, 2, lives=300, refused=True, label="quorums of 1 and 2"),
-    Rung(weights(2, 1, 1, half=2), 3, 2, lives=300, refused=True, label="half the weight"),
-    Rung(apart, 3, 2, lives=300, refused=True, label="quorums by name"),
-    Rung(plain(3), 3, 2, readers=1, lives=600, calm=True),
-    Rung(plain(5), 5, 3, readers=2, lives=300, calm=True),
+RUNS = (
+    Rung(plain(3), 3, 2, readers=1, runs=3_000),
+    Rung(plain(4), 4, 3, readers=1, runs=300),
+    Rung(plain(5), 5, 3, readers=2, runs=300),
+    Rung(sizes(4, 3, 2), 4, 3, readers=1, runs=300, label="quorums of 3 and 2"),
+    Rung(sizes(4, 2, 3), 4, 3, readers=1, runs=300, label="quorums of 2 and 3"),
+    Rung(sizes(3, 1, 2), 3, 2, runs=300, refused=True, label="quorums of 1 and 2"),
+    Rung(weights(2, 1, 1, half=2), 3, 2, runs=300, refused=True, label="half the weight"),
+    Rung(apart, 3, 2, runs=300, refused=True, label="quorums by name"),
+    Rung(plain(3), 3, 2, readers=1, runs=600, calm=True),
+    Rung(plain(5), 5, 3, readers=2, runs=300, calm=True),
 )
 
 
@@ -376,7 +376,7 @@ def _claims_a_foreign_value(state: Server, step: Step) -> bool:
         return False
     request = phase.task.request
     given = request.value if isinstance(request, Propose) else None
-    told = (it.report for it in settle(step).effects if isinstance(it, Tell))
+    told = (it.report for it in opened(step[1]) if isinstance(it, Tell))
     reports = (it for it in told if isinstance(it, Done))
     return any(it.own and it.value != given for it in reports)
 
@@ -451,51 +451,50 @@ def action(wrong: str) -> str:
 
 
 def simulated() -> Verdict:
-    """Live the lives of each setup, until one ends badly."""
+    """Run each setup, until one run ends badly."""
     seen: dict[str, list[int]] = {}
-    for rung in LIVES:
+    for rung in RUNS:
         quorum, refusal = quorums(rung)
         if refusal:
             return Verdict(found=refusal, seen=seen)
         if quorum is None:
             continue
-        where = Setup(
+        where = SingleSetup(
             servers=rung.servers,
             proposers=rung.proposers,
             readers=rung.readers,
             liveness=rung.calm,
             quorum=quorum,
         )
-        simulator = Simulator(where)
         heard = ticks = chosen = 0
-        for seed in range(rung.lives):
+        for seed in range(rung.runs):
             try:
-                life = simulator.live(seed)
+                run = run_seed(seed, where)
             except Exception as error:
                 found = finding(ERROR, type(error).__name__, rung, seed + 1)
                 return Verdict(found=found, seen=seen)
-            if life.broken is not None:
-                found = finding(BROKEN, life.broken, rung, seed + 1)
-                found["events"], found["trace"] = schedule(seed, where, life.broken)
+            if run.broken is not None:
+                found = finding(BROKEN, run.broken, rung, seed + 1)
+                found["events"], found["trace"] = schedule(seed, where, run.broken)
                 return Verdict(found=found, seen=seen)
-            heard += life.events
-            ticks += life.ticks
-            chosen += life.chosen is not None
+            heard += run.events
+            ticks += run.ticks
+            chosen += bool(run.chosen)
         if not chosen:
-            return Verdict(found=finding(NEVER, "a value is chosen", rung, rung.lives), seen=seen)
+            return Verdict(found=finding(NEVER, "a value is chosen", rung, rung.runs), seen=seen)
         seen[rung.name()] = [heard, ticks, chosen]
     return Verdict(found=None, seen=seen)
 
 
-def schedule(seed: int, where: Setup, rule: str) -> tuple[int, list[str]]:
-    """What has to happen in a life to break ``rule``, shrunk; nothing if that takes a clock."""
+def schedule(seed: int, where: SingleSetup, rule: str) -> tuple[int, list[str]]:
+    """What has to happen in a run to break ``rule``, shrunk; nothing if that takes a clock."""
     _, acts = record(seed, where)
     played = shrink(where, acts, rule)
     return (len(played.acts), [line(it) for it in played.history]) if played.broken else (0, [])
 
 
 def line(shown: Delivery[Message[str]] | Moment) -> str:
-    """One thing that happens in a life, in words."""
+    """One thing that happens in a run, in words."""
     if isinstance(shown, Moment):
         return shown.label
     return f"S{shown.receiver} hears {describe(shown.message)} from S{shown.sender}"
@@ -552,7 +551,7 @@ def drive(mutant: Mutant | None, model: Path) -> Verdicts:
 
 
 def cell(verdict: Verdict, sound: Verdict | None) -> tuple[str, str]:
-    """What one driver says, and after how many states or lives."""
+    """What one driver says, and after how many states or runs."""
     found = verdict["found"]
     if found is not None:
         return f"**{found['kind']}:** {found['what']} ({found['rung']})", f"{found['after']:,}"
@@ -606,7 +605,7 @@ def page(scores: list[Score]) -> str:
         f"Of {len(scores)} mutants, {len(driven)} edit the core and are driven. {killed} are "
         f"killed: {kills}.\n{len(driven) - killed} are not, and the second table says why.\n",
         "| module | what is missing | explorer | states | specification | states | simulator "
-        "| lives | trace |",
+        "| runs | trace |",
         "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
         *map(row, scores),
         "",
@@ -651,16 +650,16 @@ HEADER = """# Scoreboard: what the drivers say of each mutant
 `make scoreboard` writes this page. Each line is a clause of
 [mutants.toml](../tests/tools/mutants.toml) that is taken out of the code. The explorer walks every
 run of a ladder of small scopes. So does the specification, in smaller ones: each step must be an
-action of Lamport's modules, or stuttering ([exploring](exploring.md)). The simulator lives through
+action of Lamport's modules, or stuttering ([exploring](exploring.md)). The simulator runs
 seeds 0, 1, 2 and so on, first without and then with an end to the faults.
 
 - **broken**: a rule of the protocol does not hold. **error**: the core raises what it must not
   raise. **no action**: a step that the specification does not know. **never**: what happens
   somewhere without the mutant happens nowhere. These are kills.
-- *Other runs*: no rule is broken, and a walk or a life is longer or shorter than without the
+- *Other runs*: no rule is broken, and a walk or a run is longer or shorter than without the
   mutant. *Same runs*: not even that.
-- *States* is how many had been seen by then in that scope, *lives* how many lives of that setup
-  were lived, *trace* the number of events in the shortest run that a driver found.
+- *States* is how many had been seen by then in that scope, *runs* how many runs of that setup
+  were made, *trace* the number of events in the shortest run that a driver found.
 - Quorums that the core must refuse are driven where it does not: see the end of the brackets.
 """
 SURVIVORS = """## What no driver misses

@@ -25,6 +25,7 @@ from paxos import (
     Accept,
     Accepted,
     Acceptor,
+    AfterSave,
     Answer,
     Ballot,
     Broadcast,
@@ -36,6 +37,7 @@ from paxos import (
     Inquire,
     Learner,
     Nack,
+    Outbound,
     PaxosError,
     Prepare,
     Promise,
@@ -60,7 +62,7 @@ from paxos import (
 )
 from paxos.proposer import Accepting, Preparing, Working
 from paxos.reader import Querying
-from paxos_lab.transitions import Transition, settle
+from tests.support import opened
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "docs"
@@ -92,7 +94,7 @@ class Role(Generic[S, E]):
     name: str
     text: str
     first: S
-    receive: Callable[[S, E], Transition[S, object, object]]
+    receive: Callable[[S, E], tuple[S, Outbound[object, object]]]
     events: Callable[[S], Named[E]]
     kind: Callable[[S], str]
     kinds: tuple[str, ...]
@@ -115,12 +117,12 @@ class Role(Generic[S, E]):
     def _step(self, state: S, name: str, event: E) -> tuple[Row, S]:
         before = self.kind(state)
         try:
-            step = self.receive(state, event)
+            after, outbound = self.receive(state, event)
         except PaxosError as error:
             return Row(before, name, "", "", f"raises `{type(error).__name__}`"), state
-        after = "unchanged" if step.state == state else self.kind(step.state)
-        saved = "" if step.record is None else f"`{type(step.record).__name__}`"
-        return Row(before, name, after, saved, ", ".join(map(_words, step.effects))), step.state
+        kind = "unchanged" if after == state else self.kind(after)
+        saved = f"`{type(outbound.record).__name__}`" if isinstance(outbound, AfterSave) else ""
+        return Row(before, name, kind, saved, ", ".join(map(_words, opened(outbound)))), after
 
 
 def _words(effect: object) -> str:
@@ -158,7 +160,7 @@ ACCEPTOR = Role[Acceptor[str], Request[str]](
     name="acceptor",
     text="What survives a crash is all of it. `new` has promised nothing.",
     first=Acceptor(),
-    receive=lambda state, request: settle(acceptor.receive(state, request)),
+    receive=acceptor.receive,
     events=_requests,
     kind=_memory,
     kinds=("new", "has promised", "has accepted"),
@@ -247,7 +249,7 @@ PROPOSER = Role[Proposer[str], proposer.Event[str]](
     name="proposer",
     text="Server 1 of three. Only a `MaxRound` survives a crash: a proposer starts again `Idle`.",
     first=Proposer(S1, THREE, FOUND.ballot.round),
-    receive=lambda state, event: settle(proposer.receive(state, event)),
+    receive=proposer.receive,
     events=_phase_events,
     kind=lambda state: type(state.phase).__name__,
     kinds=("Idle", "Querying", "Preparing", "Accepting", "Done"),
@@ -299,7 +301,7 @@ LEARNER = Role[Learner[str], learner.Event[str]](
     name="learner",
     text="Nothing of it need survive a crash. `Chosen` is said once, when it learns.",
     first=Learner(THREE),
-    receive=lambda state, event: settle(learner.receive(state, event)),
+    receive=learner.receive,
     events=_votes,
     kind=_knowledge,
     kinds=("new", "counts", "knows"),
@@ -325,7 +327,7 @@ ELECTION = Role[Election, Hint](
     name="election",
     text="Server 2 of three, with a proposal in progress. Only a hint: no rule of safety reads it.",
     first=Election(S2, THREE.members),
-    receive=lambda state, hint: settle(election.receive(state, hint[0], in_contact=hint[1])),
+    receive=lambda state, hint: election.receive(state, hint[0], in_contact=hint[1]),
     events=_beats,
     kind=lambda state: "leads" if election.leader(state) == state.me else "yields",
     kinds=("leads", "yields"),

@@ -197,7 +197,7 @@ def promise_raised(stage: Stage) -> None:
     """Accepting raises the promise.
 
     S2 has promised only 1.1 when it accepts 2.5. Accepting counts as a promise of 2.5, so the
-    old Accept 1.1 is refused there, and a proposer that looks at S2 still finds X.
+    old Accept 1.1 is refused there, and a proposer that asks S2 still finds X.
     """
     answers = old_accept_after_newer_choice(stage)
     refusal = Nack(Ballot(1, S1), Ballot(2, S5))

@@ -1,22 +1,21 @@
 """The stage: whole servers, and messages that wait until the schedule delivers them, by name.
 
 - Nothing happens by itself: no message arrives and no time passes unless the schedule says so.
-- What a server has broadcast last can be delivered, to any server and any number of times; what
-  an earlier ``said`` gave can still arrive, late.
+- What a server has broadcast last can be delivered to any server, any number of times; what an
+  earlier ``said`` gave can still arrive, late.
 - What a step saves is durable at once; a crash leaves that, and nothing else.
-- All that happens is in the trace, and every acceptance among the votes, also if it is not heard.
+- All that happens is in the trace. A checker counts every acceptance, whether or not it arrives.
 - A claim that does not hold ends the schedule with an error that names it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import TypeAlias
 
 from attrs import evolve
 
 from paxos import (
-    Accepted,
     Acceptor,
     Ballot,
     Broadcast,
@@ -34,7 +33,6 @@ from paxos import (
     Tell,
     To,
     UsageError,
-    invariants,
     majority,
     proposer,
     server,
@@ -43,8 +41,10 @@ from paxos.errors import assert_never
 from paxos_adapters.driving import Driver
 from paxos_adapters.memory import ServerDown
 from paxos_adapters.ports import Place
-from paxos_adapters.single import SingleDriver, SingleObserver, single
+from paxos_adapters.single import SingleDriver, SingleObserver
+from paxos_lab.checker import Checker
 from paxos_lab.machines.protocols import PAXOS, Event, Protocol, Server
+from paxos_lab.machines.single import CLAIMS, SingleChecker
 from paxos_lab.observers import Observers
 from paxos_lab.record import SingleTrace, Trace
 
@@ -96,11 +96,10 @@ class Stage:
         self.servers = tuple(ServerId(number) for number in range(1, servers + 1))
         self.quorum = majority(self.servers)
         self.trace: SingleTrace[str] = Trace()
-        self.votes: list[From[Accepted[str]]] = []
+        self.checker: SingleChecker = Checker(CLAIMS)
         self.claims: list[str] = []
-        self._machine = single(protocol.receive, protocol.name)
-        told = (self.trace,) if observer is None else (self.trace, observer)
-        self._observer: SingleObserver[str] = Observers(told)
+        more = () if observer is None else (observer,)
+        self._observer: SingleObserver[str] = Observers((self.trace, self.checker, *more))
         self._observer.set_time(0)
         self._steps = 0
         self._drivers = {me: self._start(me, ()) for me in self.servers}
@@ -138,9 +137,9 @@ class Stage:
         return tuple(answers)
 
     def wake(self, me: ServerId) -> None:
-        """The wake-up that ``me`` waits for comes."""
+        """The retry timer of ``me`` fires."""
         if me not in self._wakes:
-            raise ImpossibleStep(me, "waits for no wake-up")
+            raise ImpossibleStep(me, "has no retry timer")
         before = self._said.pop(me)
         self._step(me, self._wakes[me])
         self._said.setdefault(me, before)
@@ -211,20 +210,15 @@ class Stage:
         return {me for me, it in held.items() if it is not None and it.value == value}
 
     @property
-    def choices(self) -> tuple[Decision[str], ...]:
-        """Every proposal that a majority has accepted, known or not, in the order of ballots.
+    def choices(self) -> tuple[Decision[Hashable], ...]:
+        """Every proposal that a majority has accepted, in the order of ballots.
 
         Each value has its own votes: a broken protocol can have two chosen under one ballot.
         """
-        values = dict.fromkeys(vote.message.value for vote in self.votes)
-        found: list[Decision[str]] = []
-        for value in values:
-            votes = [vote for vote in self.votes if vote.message.value == value]
-            found.extend(invariants.choices(votes, self.quorum))
-        return tuple(sorted(found, key=lambda choice: choice.chosen.ballot))
+        return tuple(sorted(self.checker.choices, key=lambda it: it.chosen.ballot))
 
     @property
-    def chosen(self) -> list[str]:
+    def chosen(self) -> list[Hashable]:
         """The values of the choices."""
         return [choice.chosen.value for choice in self.choices]
 
@@ -234,7 +228,7 @@ class Stage:
         return self._drivers[me]
 
     def _start(self, me: ServerId, disk: tuple[server.Record[str], ...]) -> SingleDriver[str]:
-        return Driver(self._machine, Place(me), self.quorum, disk, self._observer)
+        return Driver(self.protocol.machine, Place(me), self.quorum, disk, self._observer)
 
     def _begin(self, me: ServerId, request: Propose[str] | Inquire, in_round: int) -> None:
         driver, state = self._driver(me), self.state(me)
@@ -252,8 +246,6 @@ class Stage:
 
     def _carry_out(self, me: ServerId, effect: server.Effect[str]) -> From[Message[str]] | None:
         if type(effect) is To:
-            if type(effect.message) is Accepted:
-                self.votes.append(From(me, effect.message))
             return From(me, effect.message)
         if type(effect) is Broadcast:
             self._said[me] = effect.message

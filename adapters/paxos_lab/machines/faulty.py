@@ -6,7 +6,7 @@ the source instead and has many more; these have names for a command line.
 
 from __future__ import annotations
 
-from attrs import evolve
+from attrs import evolve, frozen
 
 from paxos import (
     Accept,
@@ -23,13 +23,30 @@ from paxos import (
     Propose,
     Read,
     ReadId,
+    Saved,
     Tell,
     server,
 )
 from paxos.proposer import Idle, Preparing
 from paxos.reader import Querying
+from paxos_adapters.machine import Process
 from paxos_lab.machines.protocols import LECTURE, PAXOS, Event, Protocol, Server, Step
-from paxos_lab.transitions import settle
+
+
+@frozen
+class Settled:
+    """A step as if what it saves were durable at once: what that is, and what leaves."""
+
+    state: Server
+    record: server.Record[str] | None
+    effects: tuple[server.Effect[str], ...]
+
+
+def settled(state: Server, event: Event) -> Settled:
+    """A step of Paxos, unsealed."""
+    process, free = PAXOS.machine.take(Process(state, ()), event)
+    done, freed = PAXOS.machine.saved(process, Saved(process.unsaved))
+    return Settled(done.state, next(iter(process.unsaved), None), free + freed)
 
 
 def promise_forgotten(state: Server, event: Event) -> Step:
@@ -42,27 +59,27 @@ def promise_forgotten(state: Server, event: Event) -> Step:
 
 def promise_not_raised(state: Server, event: Event) -> Step:
     """Accepting does not raise the promise (examination question 7)."""
-    after, outbound = server.receive(state, event)
     if type(event) is not From or type(event.message) is not Accept:
-        return after, outbound
-    memory = Acceptor(state.acceptor.promised, after.acceptor.accepted)
-    effects = settle((after, outbound)).effects
-    return evolve(after, acceptor=memory), AfterSave(memory, effects)
+        return server.receive(state, event)
+    step = settled(state, event)
+    memory = Acceptor(state.acceptor.promised, step.state.acceptor.accepted)
+    return evolve(step.state, acceptor=memory), AfterSave(memory, step.effects)
 
 
 def reply_before_save(state: Server, event: Event) -> Step:
     """Answers leave before what they rest on is durable."""
-    after, outbound = server.receive(state, event)
-    return after, Now(settle((after, outbound)).effects) if type(event) is From else outbound
+    if type(event) is not From:
+        return server.receive(state, event)
+    step = settled(state, event)
+    return step.state, Now(step.effects)
 
 
 def round_reused(state: Server, event: Event) -> Step:
     """The round that is saved is one below the round that is used (examination question 6)."""
-    after, outbound = server.receive(state, event)
-    transition = settle((after, outbound))
-    if type(transition.record) is not MaxRound:
-        return after, outbound
-    return after, AfterSave(MaxRound(transition.record.round - 1), transition.effects)
+    step = settled(state, event)
+    if type(step.record) is not MaxRound:
+        return server.receive(state, event)
+    return step.state, AfterSave(MaxRound(step.record.round - 1), step.effects)
 
 
 def own_value_kept(state: Server, event: Event) -> Step:
@@ -87,7 +104,7 @@ def lowest_taken(state: Server, event: Event) -> Step:
 
 
 def stale_promise_counted(state: Server, event: Event) -> Step:
-    """A promise for an earlier ballot counts for the one under way."""
+    """A promise for an earlier ballot counts for the one in progress."""
     phase = state.proposer.phase
     if type(phase) is Preparing and type(event) is From and type(event.message) is Promise:
         event = From(event.sender, Promise(phase.ballot, event.message.accepted))

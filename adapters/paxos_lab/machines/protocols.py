@@ -1,10 +1,10 @@
 """Protocols to drive in place of Paxos: those that the lecture starts from.
 
-Each is a function of the shape of ``server.receive``, so that whatever drives the one drives the
-others. The lecture's three have no refusals that count and no order, and each fails in its way:
+Each is a function of the shape of ``server.receive``, so that what drives one drives the others.
+The lecture's three have no refusals that count and no order, and each fails in its way:
 
-- first-value-only: an acceptor keeps the first value that it sees. Votes split, and stay so.
-- accept-everything: an acceptor takes whatever comes. Two values are chosen.
+- first-value-only: an acceptor keeps the first value that it sees. Votes split, and stay split.
+- accept-everything: an acceptor accepts every proposal. Two values are chosen.
 - look-first: a proposer looks before it writes, and nothing cuts off an older one. Two again.
 
 Source: the lecture, "Why one acceptance is not enough", "Why accepting everything is wrong" and
@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeAlias
 
-from attrs import evolve, frozen
+from attrs import Factory, evolve, field, frozen
 
 from paxos import (
     Accept,
@@ -38,6 +38,7 @@ from paxos import (
     server,
 )
 from paxos.proposer import Accepting, Idle, Task
+from paxos_adapters.single import Single, single
 
 Server: TypeAlias = server.Server[str]
 """A server whose values are text."""
@@ -55,13 +56,19 @@ VALUES = ("red", "blue", "green", "gold", "plum", "teal", "pink", "gray", "lime"
 """What is proposed: a value of its own for each server."""
 
 
+def _machine(protocol: Protocol) -> Single[str]:
+    machine: Single[str] = single()
+    return evolve(machine, name=protocol.name, receive=protocol.receive)
+
+
 @frozen
 class Protocol:
-    """A protocol by name, what it is, and the function that is all of it."""
+    """A protocol by name, what it is, the function that is all of it, and the machine of that."""
 
     name: str
     summary: str
     receive: Receive
+    machine: Single[str] = field(init=False, default=Factory(_machine, takes_self=True))
 
 
 def _vote(state: Server, accept: From[Accept[str]]) -> Step:

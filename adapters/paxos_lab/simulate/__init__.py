@@ -1,16 +1,17 @@
-"""Many runs: lives of a cluster in virtual time, among faults of every kind.
+"""Many runs: a cluster in virtual time, among faults of every kind.
 
-    simulate(seed, Setup(...))         one life; the same on every machine
-    record(seed, Setup(...))           the same, with all that happened in it
-    sweep(range(10_000), Setup(...))   many lives, on any executor
-    shrink(setup, acts, rule)          what is needed of a life to break a rule
+    simulate(seed, SingleSetup(...))         one run; the same on every machine
+    record(seed, SingleSetup(...))           the same, with all that happened in it
+    sweep(range(10_000), SingleSetup(...))   many runs, on any executor
+    shrink(setup, acts, rule)                what is needed of a run to break a rule
+
+``SingleSetup`` is for one decision; ``Setup`` takes any machine, and what to ask its servers.
 
 Arrows point one way:
-faults, networks <- setup <- steps <- judging <- world <- life <- schedules, sweep.
+faults, networks <- setup <- environment <- simulator <- sweep; setup <- schedules <- single.
 """
 
 from paxos_lab.simulate.faults import CALM, Fault, Faults
-from paxos_lab.simulate.life import Simulator, record, simulate
 from paxos_lab.simulate.networks import (
     PARTIAL,
     Network,
@@ -21,22 +22,27 @@ from paxos_lab.simulate.networks import (
     quorum_loss,
 )
 from paxos_lab.simulate.schedules import Played, play, shrink
-from paxos_lab.simulate.setup import Act, Fate, Life, Setup, SetupError
+from paxos_lab.simulate.setup import Act, Outcome, Requests, Run, Setup, SetupError
+from paxos_lab.simulate.simulator import Simulator, record, run_seed, simulate
+from paxos_lab.simulate.single import ProposersAndReaders, SingleSetup
 from paxos_lab.simulate.sweep import Sweep, sweep
 
 __all__ = [
     "CALM",
     "PARTIAL",
     "Act",
-    "Fate",
     "Fault",
     "Faults",
-    "Life",
     "Network",
+    "Outcome",
     "Played",
+    "ProposersAndReaders",
+    "Requests",
+    "Run",
     "Setup",
     "SetupError",
     "Simulator",
+    "SingleSetup",
     "Sweep",
     "answerable",
     "chained",
@@ -45,6 +51,7 @@ __all__ = [
     "play",
     "quorum_loss",
     "record",
+    "run_seed",
     "shrink",
     "simulate",
     "sweep",

@@ -1,4 +1,4 @@
-"""What can go wrong in a simulated life, how often, and what it is called.
+"""What can go wrong in a simulated run, how often, and what it is called.
 
 All rates are whole numbers out of 256, since a fraction would not be the same everywhere.
 """
@@ -16,7 +16,10 @@ OUT_OF = 256
 NEAR_TICKS, FAR_TICKS = 6, 20
 """How long a message takes at most where servers are near each other, and where they are far."""
 
-RATES = "loss", "duplication", "lateness", "slow_saves", "save_crashes", "lost_disks"
+RATES = (
+    *("loss", "duplication", "lateness", "stale_timers"),
+    *("slow_saves", "save_crashes", "lost_disks"),
+)
 """The fields of ``Faults`` that are out of 256; a message has one fate of the first three."""
 
 LOST, TWICE, LATE = 0, -1, -2
@@ -24,7 +27,7 @@ LOST, TWICE, LATE = 0, -1, -2
 
 
 class Fault(IntEnum):
-    """Everything that can happen to a life; each is counted."""
+    """Everything that can happen in a run; each is counted."""
 
     LOST = 0
     DUPLICATED = 1
@@ -37,7 +40,7 @@ class Fault(IntEnum):
     SKEWED = 8
     PAUSED = 9
     CRASHED = 10
-    UNHEARD = 11
+    UNDELIVERED = 11
     SAVED_SLOWLY = 12
     CRASHED_BEFORE_SAVE = 13
     TORN_SAVE = 14
@@ -46,6 +49,7 @@ class Fault(IntEnum):
     DISK_WIPED = 17
     DISK_ROLLED_BACK = 18
     REFUSED = 19
+    STALE_TIMER = 20
 
     @property
     def label(self) -> str:
@@ -65,7 +69,7 @@ LABELS = {
     Fault.SKEWED: "clock too fast or too slow",
     Fault.PAUSED: "server paused",
     Fault.CRASHED: "server crashed at rest",
-    Fault.UNHEARD: "message to a server that was down",
+    Fault.UNDELIVERED: "message to a server that was down",
     Fault.SAVED_SLOWLY: "save took its time",
     Fault.CRASHED_BEFORE_SAVE: "crash before a save",
     Fault.TORN_SAVE: "crash within a save",
@@ -74,15 +78,17 @@ LABELS = {
     Fault.DISK_WIPED: "disk wiped",
     Fault.DISK_ROLLED_BACK: "disk rolled back",
     Fault.REFUSED: "server refused to start from a lost disk",
+    Fault.STALE_TIMER: "timer fired a second time, late",
 }
 
 
 @frozen
 class Faults:
-    """How much may go wrong. Each life draws its own rates, up to these.
+    """How much may go wrong. Each run draws its own rates, up to these.
 
-    Rates are out of 256: of messages that are lost, doubled or much too late; of saves that take
-    their time, and of saves around which the server crashes. ``crashes``, ``pauses``,
+    Rates are out of 256: of messages that are lost, doubled or much too late; of timers that fire
+    a second time, when they may be stale; of saves that take their time, and of saves around which
+    the server crashes. ``crashes``, ``pauses``,
     ``partitions`` and ``failing_stores`` say how many there are at most, apart from that;
     ``lost_disks``, of how many restarts in 256 the disk is wiped or rolled back before. Raises
     BadNumber.
@@ -91,6 +97,7 @@ class Faults:
     loss: int = 40
     duplication: int = 24
     lateness: int = 24
+    stale_timers: int = 16
     slow_saves: int = 20
     save_crashes: int = 6
     crashes: int = 2
@@ -113,6 +120,7 @@ CALM = Faults(
     loss=0,
     duplication=0,
     lateness=0,
+    stale_timers=0,
     slow_saves=0,
     save_crashes=0,
     crashes=0,

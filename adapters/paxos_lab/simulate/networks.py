@@ -1,10 +1,10 @@
-"""Networks that stay broken, each a puzzle for an election: who reaches whom, for ever.
+"""Networks that stay broken, each a puzzle for an election: which servers reach which.
 
-- A link carries messages both ways. All other links are gone from some tick on, and no mending
-  brings them back.
+- A link carries messages both ways. All other links are gone from some tick on, and never
+  come back.
 - A server that is linked with a quorum, itself included, is quorum-connected: it can decide.
 - One that is linked with a server that decides is told.
-- Everybody else can wait for ever, whoever is elected. Its client must ask another server.
+- All others can wait without an end, whichever server is elected. Their clients must ask another.
 
 Source: Ng, Haridi and Carbone, "Omni-Paxos: Breaking the Barriers of Partial Connectivity" (2023),
 section 2.
@@ -27,7 +27,7 @@ THREE = S1, S2, S3
 class Network:
     """The ``links`` that stay among ``servers``; each is a pair.
 
-    Each life draws the tick from which on all others are gone: ``gone_by`` at the latest, and with
+    Each run draws the tick from which on all others are gone: ``gone_by`` at the latest, and with
     0, from the start.
     """
 
@@ -59,7 +59,7 @@ def quorum_loss(hub: ServerId) -> Network:
 
 
 def constrained(hub: ServerId, leader: ServerId) -> Network:
-    """Five servers, ``leader`` linked with nobody, the rest with ``hub`` only.
+    """Five servers, ``leader`` linked with no other, the rest with ``hub`` only.
 
     Only ``hub`` can take over, although others may hold what is newer.
     """
@@ -69,7 +69,7 @@ def constrained(hub: ServerId, leader: ServerId) -> Network:
 
 
 def chained(middle: ServerId) -> Network:
-    """Three servers in a line, whose ends do not hear each other: a quorum for each of them."""
+    """Three servers in a line, whose ends do not reach each other: a quorum for each of them."""
     links = ((middle, end) for end in THREE if end != middle)
     return _network("chained", f"the ends of a line are linked with S{middle} only", THREE, links)
 

@@ -1,9 +1,8 @@
-"""From a life to a schedule that a person can follow: every choice written out, and none too many.
+"""From a run to a schedule that a person can follow: every choice written out, and none too many.
 
-- A schedule is a list of acts: who takes which event, and what becomes of it. Nothing in it is
-  left to chance, and no time passes: a message can arrive once it was sent, a wake-up can come once
-  it was asked for. What is impossible is left out.
-- It is played by the servers themselves, without the table of steps, and held against the rules.
+- A schedule is a list of acts: a server takes an event, and then come so many saves, or a crash.
+  Nothing in it is left to chance, and no time passes: a message can arrive once it was sent, a
+  timer can fire once it was set. What is impossible is left out.
 - To shrink it, acts are left out, many at once and then one by one and in pairs, as long as the
   same rule stays broken.
 
@@ -15,96 +14,53 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import combinations
-from typing import TypeAlias
+from typing import Generic
 
 from attrs import Factory, define, frozen
 
-from paxos import (
-    Accept,
-    Accepted,
-    Acceptor,
-    AfterSave,
-    Answer,
-    Ballot,
-    Broadcast,
-    Busy,
-    Done,
-    From,
-    Inquire,
-    InvariantError,
-    MaxRound,
-    Message,
-    NothingChosen,
-    NotYetChosen,
-    Prepare,
-    Promise,
-    Propose,
-    QuorumSystem,
-    Read,
-    ReadId,
-    ServerId,
-    SetTimer,
-    Tell,
-    To,
-    invariants,
-    server,
-)
-from paxos.errors import assert_never
-from paxos_adapters.machine import Process
+from paxos import Busy, From, InvariantError, ServerId
+from paxos_adapters.driving import Driver
+from paxos_adapters.machine import Effect, M, P, Q, R, S, T
 from paxos_adapters.memory import Delivery
-from paxos_adapters.ports import Place
-from paxos_adapters.single import SingleObserver, SingleProcess
+from paxos_adapters.ports import Observer, Place
+from paxos_lab.checker import Checker
 from paxos_lab.draw import Moment
-from paxos_lab.machines.protocols import Event, Server
-from paxos_lab.rules import (
-    AGREEMENT,
-    KEPT,
-    LINEARIZABLE,
-    ONE_VALUE,
-    REPORTED,
-    SAVED,
-    UNDISTURBED,
-    VALIDITY,
-    is_durable,
-    is_kept,
-)
-from paxos_lab.simulate.setup import Act, Fate, Setup
-from paxos_lab.transitions import Transition, settle
+from paxos_lab.observers import Observers
+from paxos_lab.rules import UNDISTURBED
+from paxos_lab.simulate.setup import Act, Outcome, Setup
 
 MAX_PAIRED = 60
 """Up to how many acts are also left out in pairs, since their number grows with the square."""
 
-NEVER_SAVED = Fate.BEFORE_SAVE, Fate.STORE_FAILS
-SAVED_UNSENT = Fate.UNSENT, Fate.STORE_LIES
-STARTS = Fate.RESTARTS, Fate.RESTORED, Fate.WIPED
+NEVER_SAVED = Outcome.BEFORE_SAVE, Outcome.STORE_FAILS
+SAVED_UNSENT = Outcome.UNSENT, Outcome.STORE_LIES
+STARTS = Outcome.RESTARTS, Outcome.RESTORED, Outcome.WIPED
 SHOWN_ONLY = (
-    *(Fate.PAUSES, Fate.RESUMES, Fate.CUT, Fate.MENDED, Fate.SEVERED),
-    *(Fate.CALM, Fate.REFUSED),
+    *(Outcome.PAUSES, Outcome.RESUMES, Outcome.CUT, Outcome.HEALED, Outcome.SEVERED),
+    *(Outcome.FAULTS_END, Outcome.REFUSED),
 )
-
-History: TypeAlias = tuple[Delivery[Message[str]] | Moment, ...]
-Taken: TypeAlias = Transition[Server, server.Record[str], server.Effect[str]]
-Disk: TypeAlias = tuple[Acceptor[str], MaxRound]
 
 
 @frozen
-class Played:
+class Played(Generic[Q, M, T]):
     """The acts that were possible, the rule that they broke in the end, and what is to be seen."""
 
-    acts: tuple[Act, ...]
+    acts: tuple[Act[Q, M, T], ...]
     broken: str | None
-    history: History
+    history: tuple[Delivery[M] | Moment, ...]
 
 
-def shrink(setup: Setup, acts: Sequence[Act], rule: str) -> Played:
+def shrink(
+    setup: Setup[S, Q, M, T, R, P], acts: Sequence[Act[Q, M, T]], rule: str
+) -> Played[Q, M, T]:
     """Leave out what is not needed to break ``rule``, as long as anything can be left out."""
-    best = play(setup, [act for act in acts if act.fate not in SHOWN_ONLY])
+    best = play(setup, [act for act in acts if act.outcome not in SHOWN_ONLY])
     if best.broken != rule:
         return play(setup, acts)
     size = len(best.acts)
     while size:
-        best, shorter = _leave_out(setup, best, rule, size), best
-        size = size if len(best.acts) < len(shorter.acts) else size // 2
+        best, longer = _leave_out(setup, best, rule, size), best
+        size = size if len(best.acts) < len(longer.acts) else size // 2
     while len(best.acts) <= MAX_PAIRED:
         fewer = _without_a_pair(setup, best, rule)
         if fewer is None:
@@ -113,7 +69,9 @@ def shrink(setup: Setup, acts: Sequence[Act], rule: str) -> Played:
     return best
 
 
-def _leave_out(setup: Setup, best: Played, rule: str, size: int) -> Played:
+def _leave_out(
+    setup: Setup[S, Q, M, T, R, P], best: Played[Q, M, T], rule: str, size: int
+) -> Played[Q, M, T]:
     for start in reversed(range(0, len(best.acts), size)):
         rest = best.acts[:start] + best.acts[start + size :]
         shorter = play(setup, rest)
@@ -122,7 +80,9 @@ def _leave_out(setup: Setup, best: Played, rule: str, size: int) -> Played:
     return best
 
 
-def _without_a_pair(setup: Setup, best: Played, rule: str) -> Played | None:
+def _without_a_pair(
+    setup: Setup[S, Q, M, T, R, P], best: Played[Q, M, T], rule: str
+) -> Played[Q, M, T] | None:
     for pair in combinations(range(len(best.acts)), 2):
         rest = [act for place, act in enumerate(best.acts) if place not in pair]
         shorter = play(setup, rest)
@@ -131,297 +91,187 @@ def _without_a_pair(setup: Setup, best: Played, rule: str) -> Played | None:
     return None
 
 
-def play(setup: Setup, acts: Iterable[Act], observer: SingleObserver[str] | None = None) -> Played:
+def play(
+    setup: Setup[S, Q, M, T, R, P],
+    acts: Iterable[Act[Q, M, T]],
+    observer: Observer[S, Q, M, T, R, P] | None = None,
+) -> Played[Q, M, T]:
     """Play ``acts`` in order, up to the first broken rule, without those that are impossible.
 
     ``observer`` is told what happens, and the ticks.
     """
-    stage = _Stage(setup, observer)
-    taken: list[Act] = []
+    player = _Player(setup, observer)
+    taken: list[Act[Q, M, T]] = []
     for act in acts:
-        try:
-            if stage.play(act):
-                taken.append(act)
-        except _RuleBroken as broken:
-            return Played((*taken, act), broken.rule, tuple(stage.history))
-    return Played(tuple(taken), None, tuple(stage.history))
-
-
-class _RuleBroken(Exception):
-    def __init__(self, rule: str) -> None:
-        super().__init__(rule)
-        self.rule = rule
+        if player.play(act):
+            taken.append(act)
+        if player.checker.broken is not None:
+            break
+    return Played(tuple(taken), player.checker.broken, tuple(player.history))
 
 
 @define
-class _Actor:
-    """One server, its disk, a backup of that, and the steps that wait for a save."""
+class _Server(Generic[S, Q, M, T, R, P]):
+    """One server, its disk and a backup of that, and what can come to it."""
 
-    state: Server | None
-    disk: Disk = (Acceptor[str](), MaxRound(0))
-    backup: Disk = (Acceptor[str](), MaxRound(0))
-    batch: list[Taken] = Factory(list[Taken])
-    wakes: set[server.ServerTimer] = Factory(set[server.ServerTimer])
-
-
-@frozen
-class _Tells:
-    """Tells an observer of the steps of a schedule."""
-
-    observer: SingleObserver[str]
-    quorum: QuorumSystem
-
-    def at(self, now_s: float) -> None:
-        self.observer.set_time(now_s)
-
-    def began(self, me: ServerId, records: tuple[server.Record[str], ...]) -> None:
-        process: SingleProcess[str] = Process(server.start(me, self.quorum, records), records)
-        self.observer.started(Place(me), self.quorum, process)
-
-    def took(self, me: ServerId, event: Event, before: Server, taken: Taken) -> None:
-        waiting = () if taken.record is None else (AfterSave(taken.record, taken.effects),)
-        at_rest = Process[Server, server.Record[str], server.Effect[str]](before, ())
-        self.observer.stepped(Place(me), event, at_rest, Process(taken.state, (), waiting))
-
-    def saved(self, me: ServerId, batch: list[Taken]) -> None:
-        records = tuple(it.record for it in batch if it.record is not None)
-        self.observer.saved(Place(me), Process(batch[-1].state, records), records, len(batch))
-
-    def broke(self, me: ServerId, event: Event, error: InvariantError) -> None:
-        self.observer.failed(Place(me), event, error)
-
-    def ended(self, me: ServerId, why: str) -> None:
-        self.observer.stopped(Place(me), (), why)
+    driver: Driver[S, Q, M, T, R, P] | None = None
+    disk: tuple[R, ...] = ()
+    backup: tuple[R, ...] = ()
+    mail: dict[object, From[M]] = Factory(dict[object, From[M]])
+    timers: dict[object, T] = Factory(dict[object, T])
 
 
-class _Stage:
-    """What was sent, accepted, chosen and reported so far, and by whom."""
+class _Player(Generic[S, Q, M, T, R, P]):
+    """Servers without a clock and a network: what was sent and set can come, at any time."""
 
-    def __init__(self, setup: Setup, observer: SingleObserver[str] | None) -> None:
+    def __init__(
+        self, setup: Setup[S, Q, M, T, R, P], observer: Observer[S, Q, M, T, R, P] | None
+    ) -> None:
         self.setup = setup
-        self.observer = None if observer is None else _Tells(observer, setup.quorum)
-        if observer is not None:
-            observer.set_time(0)
-        self.actors = {me: _Actor(self._start(me, ())) for me in sorted(setup.quorum.members)}
-        self.history: list[Delivery[Message[str]] | Moment] = []
-        self.sent: set[tuple[ServerId, From[Message[str]]]] = set()
-        self.votes: list[From[Accepted[str]]] = []
-        self.asked: dict[Ballot, str] = {}
-        self.proposed: set[str] = set()
-        self.chosen: dict[Ballot, str] = {}
-        self.nothing_below: list[Ballot] = []
-        self.is_late: dict[tuple[ServerId, ReadId | None], bool] = {}
+        self.checker = Checker(setup.claims, setup.rules)
+        self.observer = Observers((self.checker, *([] if observer is None else [observer])))
+        self.history: list[Delivery[M] | Moment] = []
+        self.servers = {me: _Server[S, Q, M, T, R, P]() for me in setup.members}
+        self.observer.set_time(0)
+        for me, it in self.servers.items():
+            self._start(me, it)
 
-    def play(self, act: Act) -> bool:
-        """Whether ``act`` was possible. Raises _RuleBroken."""
-        me, actor, fate = act.server, self.actors[act.server], act.fate
-        if self.observer is not None:
-            self.observer.at(act.tick)
-        if fate in SHOWN_ONLY:
-            return self._show(me, fate)
-        if fate in STARTS:
-            return self._restart(me, actor, fate)
-        if fate is Fate.BACKS_UP:
-            actor.backup = actor.disk
-            return self._show(me, fate)
-        if actor.state is None:
+    def play(self, act: Act[Q, M, T]) -> bool:
+        """Whether ``act`` was possible."""
+        known = len(self.checker.chosen)
+        was_possible = self._play(act)
+        for value in self.checker.chosen[known:]:
+            self.history.append(Moment(act.server, f"{value} is chosen"))
+        if self.checker.broken is not None:
+            self.history.append(Moment(act.server, f"broken: {self.checker.broken}"))
+        return was_possible
+
+    def _play(self, act: Act[Q, M, T]) -> bool:
+        me, it, outcome = act.server, self.servers[act.server], act.outcome
+        self.observer.set_time(act.tick)
+        if outcome in SHOWN_ONLY:
+            return self._say(me, outcome.value)
+        if outcome in STARTS:
+            return self._restart(me, it, outcome)
+        driver = it.driver
+        if outcome is Outcome.BACKS_UP:
+            it.backup = it.disk if driver is None else driver.process.disk
+            return self._say(me, outcome.value)
+        if driver is None:
             return False
-        if fate is Fate.CRASHES:
-            return self._crash(me, actor, fate)
+        if outcome is Outcome.CRASHES:
+            return self._stop(me, it, driver, outcome)
+        if act.request is not None:
+            self._say(me, self.setup.words(act.request))
+            return self._take(me, it, driver, act.request, outcome)
         if act.event is None:
-            return self._end_save(me, actor, fate, act.saved)
-        return self._take(me, actor, actor.state, act.event, fate)
+            return self._end_save(me, it, driver, act)
+        if act.event in it.mail:
+            mail = it.mail[act.event]
+            self.history.append(Delivery(0.0, mail.sender, me, mail.message))
+            return self._take(me, it, driver, mail, outcome)
+        if act.event in it.timers:
+            timer = it.timers[act.event]
+            self._say(me, self.setup.words(timer))
+            return self._take(me, it, driver, timer, outcome)
+        return False
 
     # --- one server -----------------------------------------------------------------------------
 
-    def _take(self, me: ServerId, actor: _Actor, state: Server, event: Event, fate: Fate) -> bool:
-        if not self._can_come(me, actor, event):
-            return False
-        self._come(me, event)
+    def _take(
+        self,
+        me: ServerId,
+        it: _Server[S, Q, M, T, R, P],
+        driver: Driver[S, Q, M, T, R, P],
+        event: From[M] | T | Q,
+        outcome: Outcome,
+    ) -> bool:
+        waited = len(driver.process.waiting)
         try:
-            taken = settle(self.setup.protocol.receive(state, event))
-        except Busy:
+            effects = driver.take(event)
+        except (Busy, InvariantError):
             return True
-        except InvariantError as error:
-            if self.observer is not None:
-                self.observer.broke(me, event, error)
-            self._break(me, UNDISTURBED)
-            return True
-        if self.observer is not None:
-            self.observer.took(me, event, state, taken)
-        self._never_back(me, state, taken.state)
-        if taken.record is not None and (actor.batch or fate is Fate.SAVES_SLOWLY):
-            actor.state = taken.state
-            actor.batch.append(taken)
-            return self._show(me, Fate.SAVES_SLOWLY)
-        if fate in NEVER_SAVED:
-            return self._crash(me, actor, fate)
-        self._save(me, actor, [taken])
-        if fate in SAVED_UNSENT:
-            return self._crash(me, actor, fate)
-        actor.state = taken.state
-        if self.observer is not None and taken.record is not None:
-            self.observer.saved(me, [taken])
-        self._release(me, actor, taken)
+        must_save = len(driver.process.waiting) > waited
+        if must_save and (waited or outcome is Outcome.SAVES_SLOWLY):
+            self._carry_out(me, it, driver, effects)
+            return self._say(me, Outcome.SAVES_SLOWLY.value)
+        if outcome in NEVER_SAVED:
+            return self._stop(me, it, driver, outcome)
+        if outcome in SAVED_UNSENT:
+            return self._stop(me, it, driver, outcome, len(driver.process.waiting) - waited)
+        if must_save:
+            effects += driver.save()
+        self._carry_out(me, it, driver, effects)
         return True
 
-    def _end_save(self, me: ServerId, actor: _Actor, fate: Fate, saved: int) -> bool:
-        if not actor.batch:
+    def _end_save(
+        self,
+        me: ServerId,
+        it: _Server[S, Q, M, T, R, P],
+        driver: Driver[S, Q, M, T, R, P],
+        act: Act[Q, M, T],
+    ) -> bool:
+        if not driver.process.waiting:
             return False
-        if fate in NEVER_SAVED:
-            return self._crash(me, actor, fate)
-        batch, actor.batch = actor.batch, []
-        self._save(me, actor, batch[:saved] if fate is Fate.TORN else batch)
-        if fate is not Fate.SAVED:
-            return self._crash(me, actor, fate)
-        self._show(me, fate)
-        if self.observer is not None:
-            self.observer.saved(me, batch)
-        for taken in batch:
-            self._release(me, actor, taken)
+        if act.outcome is not Outcome.SAVED:
+            return self._stop(me, it, driver, act.outcome, act.saved)
+        self._say(me, act.outcome.value)
+        self._carry_out(me, it, driver, driver.save())
         return True
 
-    def _crash(self, me: ServerId, actor: _Actor, fate: Fate) -> bool:
-        actor.state = None
-        actor.batch.clear()
-        if self.observer is not None:
-            self.observer.ended(me, fate.value)
-        return self._show(me, fate)
+    def _stop(
+        self,
+        me: ServerId,
+        it: _Server[S, Q, M, T, R, P],
+        driver: Driver[S, Q, M, T, R, P],
+        outcome: Outcome,
+        durable: int = 0,
+    ) -> bool:
+        it.disk = driver.stop(outcome.value, durable)
+        it.driver = None
+        it.timers.clear()
+        return self._say(me, outcome.value)
 
-    def _restart(self, me: ServerId, actor: _Actor, fate: Fate) -> bool:
-        if actor.state is not None:
+    def _restart(self, me: ServerId, it: _Server[S, Q, M, T, R, P], outcome: Outcome) -> bool:
+        if it.driver is not None:
             return False
-        if fate is Fate.RESTORED:
-            actor.disk = actor.backup
-        elif fate is Fate.WIPED:
-            actor.disk = Acceptor[str](), MaxRound(0)
-        self._show(me, fate)
+        if outcome is Outcome.RESTORED:
+            it.disk = it.backup
+        elif outcome is Outcome.WIPED:
+            it.disk = ()
+        self._say(me, outcome.value)
+        self._start(me, it)
+        return True
+
+    def _start(self, me: ServerId, it: _Server[S, Q, M, T, R, P]) -> None:
+        machine, quorum = self.setup.machine, self.setup.quorum
         try:
-            actor.state = self._start(me, actor.disk)
+            it.driver = Driver(machine, Place(me), quorum, it.disk, self.observer)
         except InvariantError:
-            self._break(me, UNDISTURBED)
-        return True
+            self.checker.breaks(UNDISTURBED)
+        it.timers |= {timer: timer for timer in machine.first}
 
-    def _start(self, me: ServerId, records: tuple[server.Record[str], ...]) -> Server:
-        if self.observer is not None:
-            self.observer.began(me, records)
-        return server.start(me, self.setup.quorum, records)
-
-    def _can_come(self, me: ServerId, actor: _Actor, event: Event) -> bool:
-        if isinstance(event, From):
-            return (me, event) in self.sent
-        return isinstance(event, Propose | Inquire | Read) or event in actor.wakes
-
-    def _come(self, me: ServerId, event: Event) -> None:
-        if isinstance(event, From):
-            self.history.append(Delivery(0.0, event.sender, me, event.message))
-        elif isinstance(event, Propose):
-            self.proposed.add(event.value)
-            self._say(me, f"proposes {event.value}")
-        elif isinstance(event, Read):
-            self.is_late[me, event.id] = self.is_late[me, None] = bool(self.chosen)
-            self._say(me, "reads")
-        else:
-            self._say(me, "inquires" if isinstance(event, Inquire) else "is woken")
-
-    # --- saving and sending ---------------------------------------------------------------------
-
-    def _save(self, me: ServerId, actor: _Actor, batch: Iterable[Taken]) -> None:
-        for taken in batch:
-            memory, max_round = actor.disk
-            if isinstance(taken.record, MaxRound):
-                actor.disk = memory, taken.record
-            elif taken.record is not None:
-                actor.disk = taken.record, max_round
-                held = taken.record.accepted
-                if held is not None:
-                    self._vote(me, Accepted(held.ballot, held.value))
-
-    def _release(self, me: ServerId, actor: _Actor, taken: Taken) -> None:
-        for effect in taken.effects:
-            if type(effect) is To:
-                self._send(me, actor, effect.receiver, effect.message)
-            elif type(effect) is Broadcast:
-                for receiver in self.actors:
-                    self._send(me, actor, receiver, effect.message)
-            elif type(effect) is SetTimer:
-                actor.wakes.add(effect.timer)
-            elif type(effect) is Tell:
-                self._report(me, effect.report)
+    def _carry_out(
+        self,
+        me: ServerId,
+        it: _Server[S, Q, M, T, R, P],
+        driver: Driver[S, Q, M, T, R, P],
+        effects: Iterable[Effect[M, T, P]],
+    ) -> None:
+        parts = self.setup.machine.sort(driver.process, effects)
+        messages = list(parts.messages)
+        it.timers |= {request.timer: request.timer for request in parts.timers}
+        for report in parts.reports:
+            fetched = self.setup.machine.fetch(driver.process.disk, report)
+            if fetched is None:
+                self._say(me, self.setup.words(report))
             else:
-                assert_never(effect)
+                messages.extend((sent.receiver, sent.message) for sent in fetched)
+        for receiver, message in messages:
+            if receiver in self.servers:
+                mail = From(me, message)
+                self.servers[receiver].mail[mail] = mail
 
-    def _send(self, me: ServerId, actor: _Actor, receiver: ServerId, message: Message[str]) -> None:
-        memory, max_round = actor.disk
-        if isinstance(message, Promise | Accepted | Answer) and not is_durable(memory, message):
-            self._break(me, SAVED)
-        if isinstance(message, Prepare | Accept) and message.ballot.round > max_round.round:
-            self._break(me, SAVED)
-        if isinstance(message, Accepted):
-            self._vote(me, message)
-        if isinstance(message, Accept):
-            value = self.asked.setdefault(message.ballot, message.value)
-            if value != message.value:
-                self._break(me, ONE_VALUE)
-        self.sent.add((receiver, From(me, message)))
-
-    # --- the rules ------------------------------------------------------------------------------
-
-    def _never_back(self, me: ServerId, before: Server, after: Server) -> None:
-        if not is_kept(before.acceptor, after.acceptor):
-            self._break(me, KEPT)
-
-    def _vote(self, me: ServerId, vote: Accepted[str]) -> None:
-        word = From(me, vote)
-        if word in self.votes:
-            return
-        self.votes.append(word)
-        for choice in invariants.choices(
-            (it for it in self.votes if it.message == vote), self.setup.quorum
-        ):
-            self._choose(me, choice.chosen.ballot, choice.chosen.value)
-
-    def _choose(self, me: ServerId, ballot: Ballot, value: str) -> None:
-        if ballot in self.chosen:
-            return
-        before = set(self.chosen.values())
-        self.chosen[ballot] = value
-        if value not in before:
-            self.history.append(Moment(me, f"{value} is chosen"))
-        if before - {value}:
-            self._break(me, AGREEMENT)
-        if value not in self.proposed:
-            self._break(me, VALIDITY)
-        if any(ballot < below for below in self.nothing_below):
-            self._break(me, REPORTED)
-
-    def _report(self, me: ServerId, report: server.Report[str]) -> None:
-        if type(report) is Done:
-            self._say(me, f"reports {report.value}")
-            if report.value not in self.chosen.values():
-                self._break(me, REPORTED)
-        elif type(report) is NothingChosen:
-            self._say(me, f"reports nothing chosen below {report.ballot}")
-            self.nothing_below.append(report.ballot)
-            if any(ballot < report.ballot for ballot in self.chosen):
-                self._break(me, REPORTED)
-        elif type(report) is NotYetChosen:
-            self._say(me, "reports nothing chosen when it began to read")
-            if self.is_late.get((me, report.id), self.is_late.get((me, None), False)):
-                self._break(me, LINEARIZABLE)
-        else:
-            assert_never(report)
-
-    def _break(self, me: ServerId, rule: str) -> None:
-        if rule in self.setup.rules:
-            self.history.append(Moment(me, f"broken: {rule}"))
-            raise _RuleBroken(rule)
-
-    # --- what there is to see -------------------------------------------------------------------
-
-    def _show(self, me: ServerId, fate: Fate) -> bool:
-        self._say(me, fate.value)
-        return True
-
-    def _say(self, me: ServerId, text: str) -> None:
+    def _say(self, me: ServerId, text: str) -> bool:
         self.history.append(Moment(me, f"S{me} {text}"))
+        return True

@@ -1,83 +1,89 @@
-"""What is simulated, and what comes of it: a setup, a life, and the acts that a life is made of."""
+"""What is simulated, and what comes of it: a setup, a run, and the acts that a run is made of."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Hashable
 from enum import Enum
-from typing import TypeAlias
+from typing import Generic, Protocol, TypeVar
 
 from attrs import Factory, field, frozen
 
-from paxos import QuorumSystem, ServerId, UsageError, majority
-from paxos_adapters import arguments, limits
-from paxos_lab.machines.protocols import PAXOS, VALUES, Event, Protocol
+from paxos import From, QuorumSystem, ServerId, UsageError
+from paxos_adapters.machine import M, Machine, P, Q, R, S, T
+from paxos_adapters.timeouts import Timeouts
+from paxos_lab.checker import Claims
 from paxos_lab.rules import RULES
 from paxos_lab.simulate.faults import Faults
 from paxos_lab.simulate.networks import Network, everywhere
 
-MAX_SERVERS = len(VALUES)
+P_contra = TypeVar("P_contra", contravariant=True)
+Q_co = TypeVar("Q_co", covariant=True)
+
 FAULTY_TICKS = 160
 """How long faults last."""
 
 LIVENESS_TICKS = 4_000
-"""Within how many ticks after the last fault everybody who was asked must have answered."""
+"""Within how many ticks after the last fault every server that was asked must have answered."""
 
 LIVENESS = "liveness"
-"""The rule that is broken if somebody has not."""
+"""The rule that is broken if a server has not."""
+
+TIMEOUTS = Timeouts(retry_min_s=24, retry_max_s=192, heartbeat_s=24)
+"""The delays of timers, in ticks instead of seconds."""
 
 
 class SetupError(UsageError, ValueError):
     """A simulation that cannot be run as it was described."""
 
 
-def _majority(setup: Setup) -> QuorumSystem:
-    count = arguments.whole("servers", setup.servers, 0, limits.MAX_SERVERS)
-    return majority(map(ServerId, range(1, count + 1)))
+class Requests(Protocol[Q_co, P_contra]):
+    """What the servers are asked for. A server is called by its place in the order of the ids."""
+
+    def request(self, place: int, session: int, count: int, report: P_contra | None) -> Q_co | None:
+        """What to ask a server for next, after ``count`` requests since its last start.
+
+        ``session`` counts its starts, from 0. ``report`` is what it has just said; None after a
+        start. None: nothing.
+        """
+        ...
+
+    def must_answer(self, network: Network, quorum: QuorumSystem) -> frozenset[ServerId]:
+        """Which servers, once asked, must answer, if only what ``network`` lacks goes wrong."""
+        ...
 
 
-def _everywhere(setup: Setup) -> Network:
+def _everywhere(setup: Setup[S, Q, M, T, R, P]) -> Network:
     return everywhere(setup.quorum.members)
 
 
-@frozen
-class Setup:
-    """What is simulated. The first ``proposers`` servers propose, the next ``readers`` read.
+@frozen(kw_only=True)
+class Setup(Generic[S, Q, M, T, R, P]):
+    """A machine, what its servers are asked, and what goes wrong around them.
 
-    A reader reads up to MAX_READS times, until something is chosen; in every second life of its
-    own it inquires instead.
-    ``liveness``: faults end after FAULTY_TICKS, and all that are ``answerable`` in ``network``
-    must have an answer. ``trusting``: a server votes whatever happened to its disk, to see what
-    comes of that. Only ``rules`` count as broken. Raises SetupError, BadNumber.
+    ``claims`` tell the checker what the machine says; only ``rules`` count as broken. ``words``
+    describe a request, a timer or a report in a picture.
+    ``liveness``: faults end after FAULTY_TICKS, and all that must answer have to.
+    ``allow_lost_disk_votes``: a server votes whatever happened to its disk, to see what comes of
+    that. Raises SetupError.
     """
 
-    servers: int = 3
-    proposers: int = 2
-    readers: int = 1
-    protocol: Protocol = PAXOS
-    quorum: QuorumSystem = field(default=Factory(_majority, takes_self=True))
+    machine: Machine[S, Q, M, T, R, P]
+    requests: Requests[Q, P]
+    quorum: QuorumSystem
+    claims: Claims[S, Q, M, T, R, P]
+    words: Callable[[Q | T | P], str] = repr
     network: Network = field(default=Factory(_everywhere, takes_self=True))
     faults: Faults = field(factory=Faults)
     liveness: bool = False
-    trusting: bool = False
+    allow_lost_disk_votes: bool = False
     rules: tuple[str, ...] = RULES
 
     @property
-    def askers(self) -> int:
-        """How many servers are asked for something."""
-        return self.proposers + self.readers
+    def members(self) -> tuple[ServerId, ...]:
+        """The servers, by their places."""
+        return tuple(sorted(self.quorum.members))
 
     def __attrs_post_init__(self) -> None:
-        for name in "servers", "proposers", "readers":
-            arguments.whole(name, getattr(self, name), 0)
-        if not 1 <= self.servers <= MAX_SERVERS or len(self.quorum.members) != self.servers:
-            raise SetupError(
-                f"{self.servers} servers, and a quorum system of {len(self.quorum.members)} "
-                f"members: name as many of the one as of the other, 1 to {MAX_SERVERS}."
-            )
-        if not 1 <= self.askers <= self.servers:
-            raise SetupError(
-                f"{self.proposers} proposers and {self.readers} readers among {self.servers} "
-                "servers: there must be one at least, and each of them is a server."
-            )
         if self.network.servers != self.quorum.members:
             raise SetupError(
                 f"the network {self.network.name} links {_named(self.network.servers)}, and the "
@@ -95,26 +101,26 @@ def _named(servers: frozenset[ServerId]) -> str:
 
 
 @frozen
-class Life:
-    """What a life came to.
+class Run:
+    """What a run came to.
 
-    ``events`` is how many messages, wake-ups and requests reached a server; ``reports`` how many
-    answers the servers gave; ``met`` how often each fault occurred, in the order of ``Fault``.
-    ``digest`` is the same wherever the same life is lived; empty unless it was asked for.
+    ``events`` is how many messages, timers and requests reached a server; ``reports`` how many
+    the servers gave; ``met`` how often each fault occurred, in the order of ``Fault``.
+    ``digest`` is the same on every machine; empty unless it was asked for.
     """
 
     seed: int
     events: int
     reports: int
-    chosen: str | None
+    chosen: tuple[Hashable, ...]
     broken: str | None
     ticks: int
     met: tuple[int, ...]
     digest: str = ""
 
 
-class Fate(Enum):
-    """What becomes of a server at one moment of its life."""
+class Outcome(Enum):
+    """What becomes of a server at one moment of a run."""
 
     GOES_ON = "goes on"
     SAVES_SLOWLY = "takes its time to save"
@@ -133,25 +139,22 @@ class Fate(Enum):
     WIPED = "starts again with an empty disk"
     REFUSED = "has lost its disk, and does not start"
     CUT = "has links cut"
-    MENDED = "has its links back"
-    CALM = "suffers no fault any more"
+    HEALED = "has its links back"
+    FAULTS_END = "suffers no fault any more"
     SEVERED = "has links cut for good"
 
 
 @frozen
-class Act:
-    """``server`` takes ``event``, or none, and ``fate`` is what becomes of it then.
+class Act(Generic[Q, M, T]):
+    """``server`` takes an event, or none, and ``outcome`` is what becomes of it then.
 
-    ``saved`` is how many steps of a batch were saved before a crash within the save.
+    ``event`` is a message or a timer, and ``request`` something that the program asks for.
+    ``saved`` is how many of the steps that waited were durable when a save ended.
     """
 
     tick: int
     server: ServerId
-    event: Event | None
-    saved: int
-    fate: Fate
-
-
-Noted: TypeAlias = tuple[int, int, int, Fate]
-"""The same in numbers: the tick, the place of the server, the item that it takes or else the
-complement of what was saved, and the fate."""
+    outcome: Outcome
+    event: From[M] | T | None = None
+    request: Q | None = None
+    saved: int = 0

@@ -1,0 +1,320 @@
+"""The checker: holds what servers do against the rules of consensus, whatever the machine.
+
+- It is an observer. It knows a machine by its ``Claims``: what records, messages, requests and
+  reports say. A machine without claims is only held against its own InvariantError.
+- Each slot of each name is a decision of its own. A machine of one decision has slot 0.
+- A vote counts once it is durable, or once it has left. A value is chosen once a phase-2 quorum has
+  voted for it under one ballot. It was proposed, and it is the only one.
+- A ballot carries one value, in what is asked for and in what is voted for.
+- What a server reports is chosen. Below a ballot under which it found nothing, nothing ever is. A
+  read that finds nothing began when nothing was chosen.
+- What a message commits to is on the disk when the message leaves.
+- The first broken rule of those asked for is kept; nothing is raised.
+
+Source: "Paxos Made Simple", sections 2.1 and 2.2; the lecture, "The protocol".
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterable
+from typing import Generic, NamedTuple, TypeAlias, final
+
+from attrs import Factory, define, frozen
+
+from paxos import (
+    Ballot,
+    Broadcast,
+    Chosen,
+    Decision,
+    From,
+    InvariantError,
+    QuorumSystem,
+    ServerId,
+    Tell,
+    To,
+)
+from paxos.errors import assert_never
+from paxos_adapters.machine import Effect, M, P, Process, Q, R, S, T
+from paxos_adapters.ports import Place
+from paxos_lab.rules import (
+    AGREEMENT,
+    KEPT,
+    LINEARIZABLE,
+    ONE_VALUE,
+    REPORTED,
+    RULES,
+    SAVED,
+    UNDISTURBED,
+    VALIDITY,
+)
+
+
+class Vote(NamedTuple):
+    """A value for a slot under a ballot: accepted, or asked for."""
+
+    slot: int
+    ballot: Ballot
+    value: Hashable
+
+
+@final
+@frozen
+class Proposed:
+    """The program asks for ``value``."""
+
+    value: Hashable
+
+
+@final
+@frozen
+class ReadBegun:
+    """The program begins the read ``id`` of a slot."""
+
+    id: Hashable
+    slot: int = 0
+
+
+@final
+@frozen
+class ValueFound:
+    """A server says that ``value`` is chosen."""
+
+    value: Hashable
+    slot: int = 0
+
+
+@final
+@frozen
+class NothingBelow:
+    """A server says that nothing ever is chosen below ``ballot``."""
+
+    ballot: Ballot
+    slot: int = 0
+
+
+@final
+@frozen
+class NothingYet:
+    """A server says that nothing was chosen when the read ``id`` began."""
+
+    id: Hashable
+
+
+Asked: TypeAlias = Proposed | ReadBegun
+Finding: TypeAlias = ValueFound | NothingBelow | NothingYet
+
+
+def _nothing(_: object) -> tuple[()]:
+    return ()
+
+
+def _none(_: object) -> None:
+    return None
+
+
+def _always(_: object, __: object) -> bool:
+    return True
+
+
+@frozen
+class Claims(Generic[S, Q, M, T, R, P]):
+    """What the parts of a machine claim, for a checker. Nothing, if not said.
+
+    ``votes``: what a durable record, or a message that has left, accepts. ``asks``: what a message
+    asks others to accept. ``proposes``: what an event has the program ask for. ``finds``: what a
+    report says is chosen. ``keeps``: whether a state may follow another. ``covers``: whether a disk
+    has what a message commits to.
+    """
+
+    votes: Callable[[R | M], Iterable[Vote]] = _nothing
+    asks: Callable[[M], Iterable[Vote]] = _nothing
+    proposes: Callable[[From[M] | T | Q], Asked | None] = _none
+    finds: Callable[[P], Finding | None] = _none
+    keeps: Callable[[S, S], bool] = _always
+    covers: Callable[[tuple[R, ...], M], bool] = _always
+
+
+def _no_voters() -> defaultdict[tuple[Ballot, Hashable], set[ServerId]]:
+    return defaultdict(set)
+
+
+@define
+class Slot:
+    """What each ballot carries, and what is voted for, chosen and ruled out in one decision."""
+
+    carried: dict[Ballot, Hashable] = Factory(dict[Ballot, Hashable])
+    voters: defaultdict[tuple[Ballot, Hashable], set[ServerId]] = Factory(_no_voters)
+    chosen: list[tuple[Ballot, Hashable]] = Factory(list[tuple[Ballot, Hashable]])
+    nothing_below: Ballot | None = None
+
+    def has_chosen(self, value: Hashable) -> bool:
+        """Whether ``value`` is chosen under some ballot."""
+        return any(value == it for _, it in self.chosen)
+
+
+class Checker(Generic[S, Q, M, T, R, P]):
+    """An observer. ``broken`` is the first of ``rules`` that broke; None, if none did."""
+
+    def __init__(self, claims: Claims[S, Q, M, T, R, P], rules: tuple[str, ...] = RULES) -> None:
+        self.broken: str | None = None
+        self.slots: defaultdict[tuple[str, int], Slot] = defaultdict(Slot)
+        self._claims = claims
+        self._rules = rules
+        self._proposed: set[tuple[str, Hashable]] = set()
+        self._reads: defaultdict[Place, dict[Hashable, bool]] = defaultdict(dict[Hashable, bool])
+        self._quorum: QuorumSystem | None = None
+
+    @property
+    def chosen(self) -> tuple[Hashable, ...]:
+        """The values chosen so far, each of them once, in the order in which they were."""
+        values = (value for slot in self.slots.values() for _, value in slot.chosen)
+        return tuple(dict.fromkeys(values))
+
+    @property
+    def choices(self) -> tuple[Decision[Hashable], ...]:
+        """What is chosen so far, with all that voted for it, in the order in which it was."""
+        return tuple(
+            Decision(Chosen(ballot, value), frozenset(slot.voters[ballot, value]))
+            for slot in self.slots.values()
+            for ballot, value in slot.chosen
+        )
+
+    def breaks(self, rule: str) -> None:
+        """``rule`` is broken."""
+        if self.broken is None and rule in self._rules:
+            self.broken = rule
+
+    # --- what an observer is told ---------------------------------------------------------------
+
+    def set_time(self, now_s: float) -> None:
+        """Time breaks no rule."""
+
+    def started(
+        self,
+        place: Place,
+        quorum: QuorumSystem,
+        process: Process[S, R, Effect[M, T, P]],  # noqa: ARG002
+    ) -> None:
+        """The reads of its earlier session are over."""
+        self._quorum = quorum
+        self._reads.pop(place, None)
+
+    def stepped(
+        self,
+        place: Place,
+        event: From[M] | T | Q,
+        before: Process[S, R, Effect[M, T, P]],
+        after: Process[S, R, Effect[M, T, P]],
+    ) -> None:
+        """A value is proposed, a read begins; and nothing that was promised is taken back."""
+        asked = self._claims.proposes(event)
+        if asked is not None:
+            self._ask(place, asked)
+        if before.state is not after.state and not self._claims.keeps(before.state, after.state):
+            self.breaks(KEPT)
+
+    def state_set(self, place: Place, process: Process[S, R, Effect[M, T, P]]) -> None:
+        """A schedule's own doing: no step, so nothing that was promised is taken back."""
+
+    def saved(
+        self,
+        place: Place,
+        process: Process[S, R, Effect[M, T, P]],  # noqa: ARG002
+        records: tuple[R, ...],
+        count: int,  # noqa: ARG002
+    ) -> None:
+        """The votes in ``records`` count."""
+        for record in records:
+            for vote in self._claims.votes(record):
+                self._count(place, vote)
+
+    def sent(
+        self,
+        place: Place,
+        process: Process[S, R, Effect[M, T, P]],
+        effects: tuple[Effect[M, T, P], ...],
+    ) -> None:
+        """What leaves is covered by the disk, and true."""
+        for effect in effects:
+            if type(effect) is To or type(effect) is Broadcast:
+                self._check_message(place, process.disk, effect.message)
+            elif type(effect) is Tell:
+                finding = self._claims.finds(effect.report)
+                if finding is not None:
+                    self._check_finding(place, finding)
+
+    def failed(self, place: Place, event: From[M] | T | Q, error: InvariantError) -> None:  # noqa: ARG002
+        """A server found that some server broke the protocol."""
+        self.breaks(UNDISTURBED)
+
+    def stopped(self, place: Place, records: tuple[R, ...], why: str) -> None:  # noqa: ARG002
+        """What became durable counts, although nothing of it left."""
+        for record in records:
+            for vote in self._claims.votes(record):
+                self._count(place, vote)
+
+    # --- the rules ------------------------------------------------------------------------------
+
+    def _ask(self, place: Place, asked: Asked) -> None:
+        if type(asked) is Proposed:
+            self._proposed.add((place.name, asked.value))
+        elif type(asked) is ReadBegun:
+            self._reads[place][asked.id] = bool(self.slots[place.name, asked.slot].chosen)
+        else:
+            assert_never(asked)
+
+    def _check_message(self, place: Place, disk: tuple[R, ...], message: M) -> None:
+        claims = self._claims
+        if not claims.covers(disk, message):
+            self.breaks(SAVED)
+        for vote in claims.votes(message):
+            self._count(place, vote)
+        for slot, ballot, value in claims.asks(message):
+            self._carry(self.slots[place.name, slot], ballot, value)
+
+    def _carry(self, slot: Slot, ballot: Ballot, value: Hashable) -> None:
+        if slot.carried.setdefault(ballot, value) != value:
+            self.breaks(ONE_VALUE)
+
+    def _count(self, place: Place, vote: Vote) -> None:
+        number, ballot, value = vote
+        slot = self.slots[place.name, number]
+        voters = slot.voters[ballot, value]
+        if place.server in voters:
+            return
+        voters.add(place.server)
+        self._carry(slot, ballot, value)
+        is_chosen = (ballot, value) in slot.chosen
+        if not is_chosen and self._quorum is not None and self._quorum.is_phase2(voters):
+            self._choose(place, slot, ballot, value)
+
+    def _choose(self, place: Place, slot: Slot, ballot: Ballot, value: Hashable) -> None:
+        has_rival = any(value != other for _, other in slot.chosen)
+        slot.chosen.append((ballot, value))
+        if has_rival:
+            self.breaks(AGREEMENT)
+        if (place.name, value) not in self._proposed:
+            self.breaks(VALIDITY)
+        if slot.nothing_below is not None and ballot < slot.nothing_below:
+            self.breaks(REPORTED)
+
+    def _check_finding(self, place: Place, finding: Finding) -> None:
+        if type(finding) is NothingYet:
+            # A broken machine may report under an id of its own: then the last read is meant.
+            reads = self._reads[place]
+            last = next(reversed(reads.values()), False)
+            if reads.pop(finding.id, last):
+                self.breaks(LINEARIZABLE)
+            return
+        slot = self.slots[place.name, finding.slot]
+        if type(finding) is ValueFound:
+            if not slot.has_chosen(finding.value):
+                self.breaks(REPORTED)
+        elif type(finding) is NothingBelow:
+            below = finding.ballot
+            slot.nothing_below = max(slot.nothing_below or below, below)
+            if any(ballot < below for ballot, _ in slot.chosen):
+                self.breaks(REPORTED)
+        else:
+            assert_never(finding)
