@@ -260,20 +260,20 @@ class TestStage:
         stage = Stage()
         stage.propose(S1, "red")
         stage.wake(S1)
-        assert happened(stage)[-1] == "S1 wakes up and asks again"
+        assert happened(stage)[-1] == "S1 times out and asks again"
 
         stage.propose(S5, "blue", in_round=2)
         stage.deliver(S5, to=(S2, S3, S4))
         stage.beat(S5, to=(S1,))
         stage.wake(S1)
-        assert happened(stage)[-1] == "S1 wakes up and waits for the leader"
+        assert happened(stage)[-1] == "S1 times out and waits for the leader"
         assert stage.said(S1) == Prepare(ballot("1.1"))
         assert stage.said(S5) == Accept(ballot("2.5"), "blue")
 
         stage.deliver(S1, to=(S2, S3, S4))
         stage.wake(S1)
         stage.wake(S1)
-        assert happened(stage)[-1] == "S1 wakes up and starts over under 3.1"
+        assert happened(stage)[-1] == "S1 times out and starts over under 3.1"
 
     def test_an_inquiry_that_finds_nothing_says_so(self) -> None:
         stage = Stage()

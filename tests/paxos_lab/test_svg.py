@@ -161,7 +161,7 @@ class TestOrder:
 
     def test_nothing_joins_what_was_heard_before_it_was_said(self) -> None:
         lanes = {S1: "S1", S2: "S2", S3: "S3"}
-        steps = (S1, Kind.WAKES), (S2, Kind.RECEIVES), (S2, Kind.WAKES), (S3, Kind.RECEIVES)
+        steps = (S1, Kind.TIMES_OUT), (S2, Kind.RECEIVES), (S2, Kind.TIMES_OUT), (S3, Kind.RECEIVES)
         moments = [
             Moment(step, 0.0, lane, kind, "", None, False)
             for step, (lane, kind) in enumerate(steps, 1)

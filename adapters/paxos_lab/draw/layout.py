@@ -22,7 +22,7 @@ from paxos_lab.record.timeline import NOTHING, Arrow, Kind, Moment, Timeline
 Key: TypeAlias = tuple[type | Kind, Ballot | None]
 
 MOST = 16  # characters of a value
-OWN = Kind.IS_ASKED, Kind.WAKES, Kind.IS_NOTED
+OWN = Kind.IS_ASKED, Kind.TIMES_OUT, Kind.IS_NOTED
 SILENT = Kind.TICKS, Kind.IS_KNOWN, Kind.HAS_SAVED
 
 
@@ -164,7 +164,7 @@ def _goes_on(moment: Moment, columns: list[_Column], last: int | None) -> bool:
     """Whether it belongs to what its lane did last: a save, or a new attempt after a refusal."""
     if last is None:
         return False
-    if moment.kind is Kind.WAKES:
+    if moment.kind is Kind.TIMES_OUT:
         words = columns[last].words
         return last == len(columns) - 1 and words is not None and words.is_refusal
     return moment.kind is Kind.HAS_SAVED
@@ -262,7 +262,7 @@ def _label(
     elif now.knows is not None and was.knows is None:
         return f"knows {shown(now.knows)}", f"knows that {now.knows} is chosen"
     elif own is not None:
-        short = "starts over" if own.kind is Kind.WAKES and now.asks != was.asks else own.does
+        short = "starts over" if own.kind is Kind.TIMES_OUT and now.asks != was.asks else own.does
         return shown(short, len("proposes ") + MOST), own.text
     elif reports:
         return shown(reports[0], MOST), reports[0]

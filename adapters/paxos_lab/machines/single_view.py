@@ -34,7 +34,7 @@ from paxos.errors import assert_never
 from paxos.proposer import Accepting, ClientRequest, Preparing
 from paxos.server import ServerTimer
 from paxos_adapters.printable import printable
-from paxos_lab.machines.view import WAKES_UP, Look, View, Vote, Words
+from paxos_lab.machines.view import TIMES_OUT, Look, View, Vote, Words
 
 SingleView: TypeAlias = View[
     server.Server[V],
@@ -91,7 +91,7 @@ def own(event: ClientRequest[V] | ServerTimer) -> str:
     if type(event) is Read:
         return "reads what is chosen"
     if type(event) is RetryTimer:
-        return WAKES_UP
+        return TIMES_OUT
     if type(event) is HeartbeatTimer or type(event) is QueryTimer:
         return ""
     assert_never(event)

@@ -17,7 +17,7 @@ from attrs import frozen
 from paxos import NO_BALLOT, Ballot, Proposal
 from paxos_adapters.machine import M, P, Q, R, S, T
 
-WAKES_UP = "wakes up"
+TIMES_OUT = "times out"
 """What is said of the timer of a proposal."""
 
 Vote: TypeAlias = tuple[int, Proposal[str]]
@@ -72,7 +72,7 @@ def _nothing_on_disk(_disk: object, _slot: int) -> Look:
 class View(Generic[S, Q, M, T, R, P]):
     """What pictures show of a machine.
 
-    ``say`` gives words for a message; ``own`` for a request, WAKES_UP for the timer of a proposal,
+    ``say`` gives words for a message; ``own`` for a request, TIMES_OUT for the timer of a proposal,
     and nothing for other timers; ``told`` for a report; ``look`` what a state shows of a slot,
     and ``disk`` the records of a server that is down; ``slot`` the slot of any of these; ``votes``
     what counts as accepted once a record is durable, or a message has left.

@@ -23,7 +23,7 @@ from paxos.errors import assert_never
 from paxos.invariants import Decision
 from paxos_adapters.machine import M, P, Q, R, S, T
 from paxos_lab.machines.single_view import SingleView, single_view
-from paxos_lab.machines.view import WAKES_UP, Look, View, Words
+from paxos_lab.machines.view import TIMES_OUT, Look, View, Words
 from paxos_lab.record.entries import Began, Ended, Freed, Given, Known, Noted, Took
 from paxos_lab.record.errors import RecordingError
 from paxos_lab.record.trace import SingleTrace, Step, Trace
@@ -38,8 +38,8 @@ class Kind(Enum):
     IS_KNOWN = "is there"
     IS_ASKED = "is asked by its program"
     RECEIVES = "receives"
-    WAKES = "wakes up"
-    TICKS = "is woken"
+    TIMES_OUT = "times out"
+    TICKS = "ticks"
     FINDS_FAULT = "finds the protocol broken"
     HAS_SAVED = "has saved"
     IS_NOTED = "is noted"
@@ -193,9 +193,9 @@ def _told(
         if step.arrival is not None:
             return Kind.RECEIVES, f"receives {view.say(step.arrival.received.message).text}"
         text = "" if isinstance(what.event, From) else view.own(what.event)
-        if text == WAKES_UP and step.before != step.after:
-            return Kind.WAKES, f"{text} and {_goes_on(step, before, look)}"
-        return (Kind.IS_ASKED, text) if text not in (WAKES_UP, "") else (Kind.TICKS, "is woken")
+        if text == TIMES_OUT and step.before != step.after:
+            return Kind.TIMES_OUT, f"{text} and {_goes_on(step, before, look)}"
+        return (Kind.IS_ASKED, text) if text not in (TIMES_OUT, "") else (Kind.TICKS, "ticks")
     if type(what) is Freed:
         return Kind.HAS_SAVED, "has saved"
     if type(what) is Began:

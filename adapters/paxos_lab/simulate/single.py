@@ -82,7 +82,7 @@ def words(said: ClientRequest[str] | ServerTimer | Report) -> str:
     if type(said) is Inquire:
         return "inquires"
     if type(said) is RetryTimer or type(said) is QueryTimer or type(said) is HeartbeatTimer:
-        return "is woken"
+        return "times out"
     if type(said) is Done:
         return f"reports {said.value}"
     if type(said) is NothingChosen:

@@ -127,7 +127,7 @@ def test_what_is_wrong_has_the_name_of_what_the_node_raises(tmp_path: Path) -> N
             await node.close()
             assert isinstance(unknown := await waiting, ErrorReply)
             assert unknown.kind == "OutcomeUnknown"
-            assert unknown.text.startswith("'x': the server has ended. The value that was proposed")
+            assert unknown.text.startswith("'x': the server has ended. The proposed value")
             assert await asked(data, ReadRequest("x")) == ErrorReply(
                 "ServerStopped", "the server has ended. Start it again, or ask another one."
             )

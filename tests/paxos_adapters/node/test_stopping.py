@@ -115,9 +115,9 @@ ENTRIES: dict[str, tuple[type[object] | object, str, Callable[[Node[bytes]], Non
     "a datagram": (Wire, "claimed_sender", send),
     "all that has arrived": (Mesh, "flush", send),
     "a turn that a program begins": (Registers, "receive", propose),
-    "the end of a turn": (Registers, "take", propose),
-    "the end of a turn that has answered": (Registers, "take", read_what_is_known),
-    "a save that has ended": (Registers, "saved", propose),
+    "the end of a turn": (Registers, "take_waiting", propose),
+    "the end of a turn that has answered": (Registers, "take_waiting", read_what_is_known),
+    "a save that has ended": (Registers, "on_saved", propose),
     "an alarm": (Registers, "is_working", propose),
     "a chore": (Sessions, "ping", lambda _: None),
     "a question of the machine": (control._Control, "_status", ask(b'{"ask": "status"}\n')),  # pyright: ignore[reportPrivateUsage]

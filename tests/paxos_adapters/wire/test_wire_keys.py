@@ -63,7 +63,7 @@ def test_a_file_has_a_key_on_each_line_and_comments() -> None:
         (f"{OLD.text}\n{NEW.text[:-3]}", "line 2: it has 30 bytes"),
         (urlsafe_b64encode(bytes(range(31))).decode(), "line 1: it has 31 bytes"),
         (urlsafe_b64encode(bytes(range(33))).decode(), "line 1: it has 33 bytes"),
-        (urlsafe_b64encode(bytes(32)).decode(), "line 1: its bytes are all the same"),
+        (urlsafe_b64encode(bytes(32)).decode(), "line 1: its bytes are identical"),
         (f"{OLD.text} {NEW.text}", "line 1: it is not written"),
         ("\u00e9" * 43, "line 1: it is not written"),
         ("+/" + OLD.text[2:], "line 1: it is not written"),
