@@ -163,7 +163,7 @@ def _store(
 class Cluster(Generic[V]):
     """Servers in one process that agree on one value.
 
-    Whatever takes a server raises UnknownServer for one that is no member.
+    Methods that take a server raise UnknownServer for one that is not a member.
 
     >>> cluster = Cluster[str](servers=5)
     >>> first, *_, last = cluster.servers

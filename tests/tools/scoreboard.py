@@ -6,7 +6,7 @@ states or runs, and a shortest trace; then the clauses that no driver misses, an
 - A driver *kills* a mutant by a rule that is broken, by an error that a server must not raise, by a
   step that is no action of Lamport's specification, or because something never happens that
   happens without the mutant.
-- Other runs are no kill: a mutant that only changes how far a walk or a run goes does no harm
+- Other runs are not a kill: a mutant that only changes how far a search or a run goes does no harm
   that a driver could name. The table says so.
 - A rung is one scope to explore or one setup to simulate. The explorer climbs until a rule breaks,
   the simulator until a run ends badly; what never happens is known at the end of a rung.
@@ -70,7 +70,7 @@ DRIVE = "--drive"
 DRIVERS = "the explorer", "the specification", "the simulator"
 MAX_STATES = 60_000
 TIMEOUT_S = 600
-"""Far above what any mutant takes: whoever reaches it has met an endless loop."""
+"""Far above what any mutant takes: a run that reaches it is in an endless loop."""
 
 BROKEN, ERROR, NEVER, NO_ACTION = "broken", "error", "never", "no action"
 OTHER, SAME = "other runs", "same runs"
@@ -83,7 +83,7 @@ FAITHFUL = "An alarm that no sound run sets off: "
 
 EXPLAINED = {
     "a proposer that loses tells nobody": (
-        "Who knows, not what is chosen: no rule of the drivers demands that all are told."
+        "It changes which servers know, not what is chosen: no rule demands that all learn it."
     ),
     "evidence dropped: a promise that tells of a proposal above it": (
         "No driver uses a ballot twice, so there is no such evidence to drop."
@@ -114,7 +114,7 @@ EXPLAINED = {
         "It costs refused rounds, and no agreement."
     ),
     "a read that has counted out the choice tells nobody": (
-        "Who knows, not what is chosen: no rule of the drivers demands that all are told."
+        "It changes which servers know, not what is chosen: no rule demands that all learn it."
     ),
     "a read announces what it is told": "It costs messages, and no agreement.",
     "a read that only queries sends heartbeats": "It costs proposers time, and no agreement.",
@@ -152,9 +152,9 @@ EXPLAINED = {
     "a record that no acceptor can have saved is believed": FAITHFUL
     + "the disks of the drivers lose records, and never make one up.",
     "endless re-proposal: a proposer that knows begins again": SLOWER
-    + "one round, whose Prepare is answered by whoever knows what was chosen.",
+    + "one round, whose Prepare is answered by a server that knows what was chosen.",
     "a second request replaces the one in progress": MISUSE
-    + "a server at work is asked again only by chance, and answers the later request instead. "
+    + "a busy server is asked again only by chance, and answers the later request instead. "
     "That breaks what was promised to the program, and no rule of Paxos.",
     "tallies grow without bound": "Memory, not behaviour: no run here has more ballots than the "
     "bound allows tallies, and tallies of old ballots choose nothing new.",
@@ -167,30 +167,30 @@ EXPLAINED = {
     "any receipt opens any seal": MISUSE + "they open each seal with the receipt for its record.",
     "the receipt for an equal record opens a seal": MISUSE
     + "they open each seal with the receipt for its record.",
-    "a silent server leads for ever": SLOWER
-    + "every fourth wake-up goes on all the same. To the explorer all wake-ups are alike.",
+    "a silent server leads indefinitely": SLOWER
+    + "every fourth retry proceeds anyway. To the explorer all timers are alike.",
     "a server yields to a lower one": SLOWER
-    + "every fourth wake-up goes on all the same. To the explorer all wake-ups are alike.",
+    + "every fourth retry proceeds anyway. To the explorer all timers are alike.",
     "a server yields to a leader that receives nothing indefinitely": SLOWER
     + "a leader that stays deaf or down falls silent too, and the silent are forgotten; in a run "
-    "all links come back. To the explorer all wake-ups are alike.",
+    "all links come back. To the explorer all timers are alike.",
     "a server without a quorum sends heartbeats": SLOWER
-    + "every fourth wake-up goes on all the same. Where links are missing for ever it matters: "
+    + "every fourth retry proceeds anyway. Where links stay missing it matters: "
     "tests/paxos_lab/test_networks.py.",
     "a server that has lost its quorum goes on to send heartbeats": SLOWER
-    + "every fourth wake-up goes on all the same.",
-    "who refuses is not heard": SLOWER
+    + "every fourth retry proceeds anyway.",
+    "a server that refuses does not count as an answer": SLOWER
     + "a server that is only refused claims nothing, and others go on before it.",
     "rivals never give way": SLOWER
-    + "chance alone separates the rivals. To the explorer all wake-ups are alike.",
+    + "chance alone separates the rivals. To the explorer all timers are alike.",
     "a repeated beat starts a second chain": "Costs messages and no rule: heartbeats "
     "decide nothing.",
     "new rounds start below the server's own promise": SLOWER
     + "its own acceptor refuses, and names the round to go above.",
     "late votes are told to nobody": SLOWER
-    + "the server that knows still answers everybody who asks it.",
+    + "the server that knows still answers every server that asks.",
     "a server that knows the value does not answer with it": SLOWER
-    + "whoever asks has to complete the value by a round of its own.",
+    + "a server that asks has to complete the value by a round of its own.",
 }
 """Why no driver kills a mutant, by its clause."""
 
@@ -648,15 +648,15 @@ def traces(score: Score) -> Iterator[str]:
 HEADER = """# Scoreboard: what the drivers say of each mutant
 
 `make scoreboard` writes this page. Each line is a clause of
-[mutants.toml](../tests/tools/mutants.toml) that is taken out of the code. The explorer walks every
-run of a ladder of small scopes. So does the specification, in smaller ones: each step must be an
+[mutants.toml](../tests/tools/mutants.toml) that is taken out of the code. The explorer searches
+every run of a ladder of small scopes. So does the specification, in smaller ones: each step must be an
 action of Lamport's modules, or stuttering ([exploring](exploring.md)). The simulator runs
 seeds 0, 1, 2 and so on, first without and then with an end to the faults.
 
 - **broken**: a rule of the protocol does not hold. **error**: the core raises what it must not
   raise. **no action**: a step that the specification does not know. **never**: what happens
   somewhere without the mutant happens nowhere. These are kills.
-- *Other runs*: no rule is broken, and a walk or a run is longer or shorter than without the
+- *Other runs*: no rule is broken, and a search or a run is longer or shorter than without the
   mutant. *Same runs*: not even that.
 - *States* is how many had been seen by then in that scope, *runs* how many runs of that setup
   were made, *trace* the number of events in the shortest run that a driver found.

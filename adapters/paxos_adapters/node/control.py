@@ -163,7 +163,7 @@ class _Control:
         except TimeoutError:
             return ErrorReply("BadQuestion", f"no question came within {LINE_S:g} s.")
         except (ValueError, RecursionError) as error:  # Too long, too deep, or no UTF-8.
-            return ErrorReply("BadQuestion", f"this is no question: {error}.")
+            return ErrorReply("BadQuestion", f"this is not a question: {error}.")
         if type(question) is StatusRequest:
             return self._status()
         if type(question) is StateRequest:

@@ -200,7 +200,7 @@ class TestHostile:
                     answer = json.loads(await said(data, line))
                     told = line[:60]
                     assert (answer["answer"], answer["kind"]) == ("problem", "BadQuestion"), told
-                    assert answer["text"].startswith("this is no question: "), told
+                    assert answer["text"].startswith("this is not a question: "), told
                 assert node.status().asked == 0
                 assert await asked(data, ProposeRequest("x", b"x")) == ChosenReply(b"x")
 
