@@ -649,8 +649,8 @@ HEADER = """# Scoreboard: what the drivers say of each mutant
 
 `make scoreboard` writes this page. Each line is a clause of
 [mutants.toml](../tests/tools/mutants.toml) that is taken out of the code. The explorer searches
-every run of a ladder of small scopes. So does the specification, in smaller ones: each step must be an
-action of Lamport's modules, or stuttering ([exploring](exploring.md)). The simulator runs
+every run of a ladder of small scopes. So does the specification, in smaller ones: each step must be
+an action of Lamport's modules, or stuttering ([exploring](exploring.md)). The simulator runs
 seeds 0, 1, 2 and so on, first without and then with an end to the faults.
 
 - **broken**: a rule of the protocol does not hold. **error**: the core raises what it must not
