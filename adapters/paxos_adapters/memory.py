@@ -238,7 +238,7 @@ class Cluster(Generic[V]):
         del self._hosts[me]
         self._clock.forget(me)
         if self._observer is not None:
-            self._observer.stopped(Place(me), (), "crashed")
+            self._observer.stopped(Place(me), (), "crashes")
 
     def restart(self, me: ServerId) -> None:
         """Start one server again from its store, after a crash if it is up."""

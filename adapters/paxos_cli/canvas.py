@@ -6,8 +6,8 @@ Plain output is ASCII without colour: on request, and wherever Unicode cannot be
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Literal, TypeVar
+from collections.abc import Iterable, Sequence
+from typing import Literal
 
 from attrs import frozen
 from rich import box
@@ -15,14 +15,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from paxos import Message, ServerId
-from paxos_adapters.memory import Delivery
 from paxos_adapters.printable import encodable, printable, printable_lines
-from paxos_lab.draw import ASCII, UNICODE, Glyphs, Row, rows, space_time
-from paxos_lab.draw.terminal import Note
+from paxos_lab.draw import ASCII, UNICODE, Glyphs, Row, rows
 from paxos_lab.record import Moment, Timeline
-
-V = TypeVar("V")
 
 MAX_SHOWN = 40
 MIN_WIDTH = 60  # of the table, in characters: a narrower window wraps lines and loses none
@@ -59,23 +54,8 @@ class Canvas:
 
     def timeline(self, told: Timeline, *, width: int) -> None:
         """A space-time diagram with ``width`` characters between two lanes."""
-        self._rows(rows(told, width=width, glyphs=self.glyphs), width * len(told.lanes))
-
-    def picture(
-        self,
-        servers: Sequence[ServerId],
-        history: Iterable[Delivery[Message[V]] | Note],
-        *,
-        width: int,
-        names: Mapping[ServerId, str] | None = None,
-    ) -> None:
-        """The same of a history that was put together by hand."""
-        drawn = space_time(servers, history, width=width, glyphs=self.glyphs, names=names)
-        self._rows(drawn, width * len(servers))
-
-    def _rows(self, drawn: Iterable[Row], lanes_width: int) -> None:
-        for row in drawn:
-            self.console.print(self._styled(row, lanes_width))
+        for row in rows(told, width=width, glyphs=self.glyphs):
+            self.console.print(self._styled(row, width * len(told.lanes)))
 
     def _styled(self, row: Row, lanes_width: int) -> Text:
         style = "" if row.ballot is None else COLOURS[(row.ballot.server - 1) % len(COLOURS)]

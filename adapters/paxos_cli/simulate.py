@@ -22,7 +22,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from paxos_cli.canvas import Canvas, canvas
 from paxos_cli.interrupt import on_interrupt
 from paxos_cli.recording import record_option, recording
-from paxos_lab.record import PROTOCOLS
+from paxos_lab.record import PROTOCOLS, SingleTrace, Trace, single_timeline
 from paxos_lab.simulate.faults import Fault
 from paxos_lab.simulate.networks import PARTIAL
 from paxos_lab.simulate.schedules import play, shrink
@@ -286,6 +286,8 @@ def _draw_broken(drawn: Canvas, setup: SingleSetup, run: Run, played: SinglePlay
 
 
 def _draw(drawn: Canvas, setup: SingleSetup, played: SinglePlayed) -> None:
+    trace: SingleTrace[str] = Trace()
+    play(setup, played.acts, trace=trace)
     drawn.legend("something happens to a server")
     width = WIDE if setup.servers <= NARROW else NARROW
-    drawn.picture(sorted(setup.quorum.members), played.history, width=width)
+    drawn.timeline(single_timeline(trace).delivered, width=width)

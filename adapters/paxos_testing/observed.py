@@ -1,7 +1,7 @@
 """Clusters in memory for tests: their messages are shuffled and lost, and they tell what happened.
 
 - Which message comes next, and which is lost, is drawn from the seed; the same seed does it again.
-- All that happens is kept, what broke the cluster included, and ``account`` draws it.
+- All that happens is traced, what broke the cluster included, and ``account`` draws it.
 """
 
 from __future__ import annotations
@@ -9,57 +9,26 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
-from typing import Generic, TypeAlias, TypedDict, TypeVar, Unpack
+from typing import Generic, TypedDict, TypeVar, Unpack
 
-from attrs import Factory, field, frozen
+from attrs import Factory, evolve, field, frozen
 
-from paxos import (
-    From,
-    Inquire,
-    Message,
-    Propose,
-    QuorumSystem,
-    Read,
-    ServerId,
-    UsageError,
-    server,
-)
-from paxos.errors import assert_never
-from paxos.proposer import ClientRequest
-from paxos_adapters.memory import Cluster, Delivery, Event
+from paxos import QuorumSystem, ServerId, UsageError, server
+from paxos_adapters.memory import Cluster, Event
 from paxos_adapters.ports import Store
 from paxos_adapters.single import SingleObserver
 from paxos_adapters.timeouts import Timeouts
-from paxos_lab.draw import Moment, describe, space_time
-from paxos_lab.record import Recorder
+from paxos_lab.draw import text
+from paxos_lab.draw.layout import part
+from paxos_lab.observers import Observers
+from paxos_lab.record import Recorder, SingleTrace, Trace, single_timeline
 
 V = TypeVar("V")
 
 MAX_DRAWN = 200
-"""How many of the last things that happened are drawn."""
+"""How many of the last steps are drawn."""
 
 LANE = 9
-
-
-@frozen
-class Asked(Generic[V]):
-    """A program asked ``server`` for something."""
-
-    server: ServerId
-    request: ClientRequest[V]
-
-
-@frozen
-class Lost(Generic[V]):
-    """A message that will not arrive."""
-
-    sender: ServerId
-    receiver: ServerId
-    message: Message[V]
-
-
-Happening: TypeAlias = Delivery[Message[V]] | Asked[V] | Lost[V] | Moment
-"""What a cluster notes; values are put into words only when they are drawn."""
 
 
 class LossError(UsageError, ValueError):
@@ -78,7 +47,7 @@ class ClusterOptions(TypedDict, Generic[V], total=False):
 
 
 class WatchedCluster(Cluster[V]):
-    """A ``memory.Cluster`` whose messages come in any order, and get lost; ``history`` is all."""
+    """A ``memory.Cluster`` whose messages come in any order, and get lost; ``trace`` is all."""
 
     def __init__(
         self,
@@ -96,21 +65,12 @@ class WatchedCluster(Cluster[V]):
         """
         if not 0 <= loss < 1:
             raise LossError(loss)
-        super().__init__(servers, seed=seed, observer=observer, **options)
+        self.trace: SingleTrace[V] = Trace()
+        observers = self.trace if observer is None else Observers((self.trace, observer))
+        super().__init__(servers, seed=seed, observer=observers, **options)
         self.seed = seed
-        self.history: list[Happening[V]] = []
         self._shuffle = shuffle
         self._loss = loss
-
-    def crash(self, me: ServerId) -> None:
-        """As ``Cluster``, and noted."""
-        super().crash(me)
-        self.history.append(Moment(me, f"S{me} crashes"))
-
-    def restart(self, me: ServerId) -> None:
-        """As ``Cluster``, and noted."""
-        super().restart(me)
-        self.history.append(Moment(me, f"S{me} starts again"))
 
     def step(self) -> Event[V] | None:
         """As ``Cluster``, after the choice of what comes next and what is lost."""
@@ -123,7 +83,7 @@ class WatchedCluster(Cluster[V]):
                 queue.appendleft(following)
             if self._random.random() >= self._loss:
                 break
-            self.history.append(Lost(*queue.popleft()))
+            queue.popleft()
         return super().step()
 
     def account(self) -> str:
@@ -132,39 +92,19 @@ class WatchedCluster(Cluster[V]):
 
     def _lines(self) -> Iterator[str]:
         yield f"{len(self.servers)} servers, seed {self.seed}. Time runs down."
-        if (left_out := len(self.history) - MAX_DRAWN) > 0:
-            yield f"The first {left_out:,} events are left out."
-        shown = map(_drawn, self.history[-MAX_DRAWN:])
-        for row in space_time(self.servers, shown, width=LANE):
-            yield (row.lanes.ljust(LANE * len(self.servers)) + row.label).rstrip()
+        left_out = max(len(self.trace.steps) - MAX_DRAWN, 0)
+        if left_out:
+            yield f"The first {left_out:,} steps are left out."
+        told = part(single_timeline(self.trace), left_out + 1)
+        coming = [*self._network.queue]
+        arrows = tuple(
+            it
+            for it in told.arrows
+            if it.arrived is not None or (it.sender, it.receiver, it.message) not in coming
+        )
+        yield text(evolve(told, arrows=arrows), width=LANE).rstrip()
         known = (f"S{me} knows {value}" for me, value in self.chosen.items())
         yield ", ".join(known) or "No server knows what is chosen."
-
-    def _tell(self, me: ServerId, event: server.Event[V]) -> None:
-        """Noted before it happens, so that what breaks a server is seen."""
-        if type(event) is From:
-            self.history.append(Delivery(self._clock.now_s, event.sender, me, event.message))
-        elif type(event) is Propose or type(event) is Inquire or type(event) is Read:
-            self.history.append(Asked(me, event))
-        super()._tell(me, event)
-
-
-def _drawn(it: Happening[V]) -> Delivery[Message[V]] | Moment:
-    if isinstance(it, Lost):
-        return Moment(it.sender, f"{describe(it.message)} to S{it.receiver} is lost")
-    if isinstance(it, Asked):
-        return Moment(it.server, f"S{it.server} {_asks(it.request)}")
-    return it
-
-
-def _asks(request: ClientRequest[V]) -> str:
-    if type(request) is Propose:
-        return f"proposes {request.value}"
-    if type(request) is Inquire:
-        return "inquires"
-    if type(request) is Read:
-        return "reads"
-    assert_never(request)
 
 
 class AsText(Generic[V]):

@@ -91,7 +91,7 @@ class RunningCluster(Generic[V]):
 
     def crash(self, me: ServerId) -> None:
         """Start a server again from its disk."""
-        disk = self.drivers[me].stop("crashed")
+        disk = self.drivers[me].stop("crashes")
         self.drivers[me] = Driver(self.machine, Place(me), self.quorum, disk)
 
     def situation(self) -> Situation[V]:

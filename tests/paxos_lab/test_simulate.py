@@ -554,7 +554,7 @@ class TestCommand:
     ) -> None:
         assert app.run(["simulate", "--jobs", "1", "--plain", "--rule", "own-value-kept"]) == 1
         printed = capsys.readouterr().out
-        assert "broken: agreement" in printed
+        assert "Broken: agreement, by " in printed
         (again,) = (line for line in printed.splitlines() if line.startswith("Again: paxos "))
         assert app.run([*again.split()[2:], "--plain"]) == 1
         picture = printed[printed.index("* something") :]

@@ -16,13 +16,11 @@ from pathlib import Path
 import pytest
 
 import paxos_testing as testing
-from paxos import Ballot, Chosen, From, Inquire, PaxosError, Propose, Read, ServerId, majority
+from paxos import Ballot, Chosen, From, PaxosError, ServerId, majority
 from paxos_adapters.host import ServerStopped
-from paxos_adapters.memory import Delivery
-from paxos_lab.draw import Moment
-from paxos_lab.record import replay
+from paxos_lab.record import SingleTrace, Trace, replay
 from paxos_testing import ClusterFactory, WatchedCluster, observed
-from paxos_testing.observed import Asked, AsText, Lost
+from paxos_testing.observed import AsText
 from tests.support import S1, S2, S3
 
 pytest_plugins = ["pytester"]
@@ -290,7 +288,7 @@ class TestWatchedClusters:
             cluster = WatchedCluster[str](servers=5, seed=seed, loss=0.1)
             cluster.propose(S1, "red")
             cluster.run()
-            return [*cluster.history]
+            return [*cluster.trace.steps]
 
         assert history(1) == history(1)
         assert history(1) != history(2)
@@ -300,7 +298,7 @@ class TestWatchedClusters:
             cluster = WatchedCluster[str](seed=seed, shuffle=shuffle)
             cluster.propose(S1, "red")
             cluster.run()
-            return tuple(it.receiver for it in cluster.history if isinstance(it, Delivery))[:6]
+            return tuple(it.me for it in cluster.trace.steps if it.arrival is not None)[:6]
 
         assert {arrivals(seed, False) for seed in range(9)} == {(S1, S2, S3, S1, S1, S1)}
         assert len({arrivals(seed, True) for seed in range(9)}) > 3
@@ -312,22 +310,34 @@ class TestWatchedClusters:
         cluster.restart(S2)
         cluster.inquire(S3)
         cluster.run()
-        read = cluster.read(S2)
+        cluster.read(S2)
 
-        happened = [it for it in cluster.history if not isinstance(it, Delivery)]
-        assert happened[:4] == [
-            Asked(S1, Propose("red")),
-            Moment(S2, "S2 crashes"),
-            Moment(S2, "S2 starts again"),
-            Asked(S3, Inquire()),
-        ]
-        assert Asked(S2, Read(read)) in cluster.history
-        assert {type(it) for it in cluster.history} == {Asked, Delivery, Lost, Moment}
-        lines = cluster.account()
-        assert "S1 proposes red" in lines
-        assert "S3 inquires" in lines
-        assert "S2 reads" in lines
-        assert " is lost" in lines
+        rows = [line.split("  ")[-1].strip() for line in cluster.account().splitlines()]
+        happened = ["S1 proposes red", "S2 crashes", "S2 starts again", "S3 asks what is chosen"]
+        assert rows[2:6] == happened
+        assert "lost: Promise 1.3, nothing accepted to S3" in rows
+        assert rows[-2] == "S2 reads what is chosen, knows that red is chosen"
+
+    def test_do_not_call_lost_what_is_still_to_come(self) -> None:
+        cluster = WatchedCluster[str](shuffle=False)
+        cluster.propose(S1, "red")
+
+        assert "lost" not in cluster.account()
+
+    def test_draw_values_that_cannot_be_hashed(self) -> None:
+        cluster = WatchedCluster[list[str]]()
+        cluster.propose(S1, ["red"])
+        cluster.run()
+
+        assert "Accept 1.1 ['red']" in cluster.account()
+
+    def test_tell_an_observer_the_same(self) -> None:
+        seen: SingleTrace[str] = Trace()
+        cluster = WatchedCluster[str](observer=seen)
+        cluster.propose(S1, "red")
+        cluster.run()
+
+        assert seen.steps == cluster.trace.steps
 
     def test_show_the_message_that_broke_them(self) -> None:
         class Lying(WatchedCluster[str]):
@@ -348,7 +358,7 @@ class TestWatchedClusters:
         cluster.run()
 
         lines = cluster.account().splitlines()
-        assert lines[1] == f"The first {len(cluster.history) - 5} events are left out."
+        assert lines[1] == f"The first {len(cluster.trace.steps) - 5} steps are left out."
         assert len(lines) <= 3 + 5 + 1
 
     def test_say_that_nobody_knows(self) -> None:

@@ -38,7 +38,6 @@ from attrs import frozen
 from paxos import (
     Done,
     InvariantError,
-    Message,
     Propose,
     QuorumError,
     QuorumSystem,
@@ -51,15 +50,14 @@ from paxos import (
     weighted,
 )
 from paxos.proposer import Accepting, Preparing
-from paxos_adapters.memory import Delivery
-from paxos_lab.draw import Moment, describe
 from paxos_lab.explore.checking import explore_cluster
 from paxos_lab.explore.counterexamples import Act, counterexample, words
 from paxos_lab.explore.refinement import refine
 from paxos_lab.explore.scopes import Scope
 from paxos_lab.machines.protocols import Event, Protocol, Receive, Server, Step
+from paxos_lab.record import Kind, SingleTrace, Trace, single_timeline
 from paxos_lab.rules import UNDISTURBED
-from paxos_lab.simulate.schedules import shrink
+from paxos_lab.simulate.schedules import play, shrink
 from paxos_lab.simulate.simulator import record, run_seed
 from paxos_lab.simulate.single import SingleSetup
 from tests.support import opened
@@ -490,14 +488,18 @@ def schedule(seed: int, where: SingleSetup, rule: str) -> tuple[int, list[str]]:
     """What has to happen in a run to break ``rule``, shrunk; nothing if that takes a clock."""
     _, acts = record(seed, where)
     played = shrink(where, acts, rule)
-    return (len(played.acts), [line(it) for it in played.history]) if played.broken else (0, [])
-
-
-def line(shown: Delivery[Message[str]] | Moment) -> str:
-    """One thing that happens in a run, in words."""
-    if isinstance(shown, Moment):
-        return shown.label
-    return f"S{shown.receiver} hears {describe(shown.message)} from S{shown.sender}"
+    if played.broken is None:
+        return 0, []
+    trace: SingleTrace[str] = Trace()
+    play(where, played.acts, trace=trace)
+    told = single_timeline(trace)
+    sender = {it.arrived: f" from S{it.sender}" for it in told.delivered.arrows}
+    lines = [
+        f"S{it.lane} {it.does}{sender.get(it.step, '')}"
+        for it in told.moments[where.servers :]  # These start.
+        if it.kind is not Kind.HAS_SAVED
+    ]
+    return len(played.acts), lines
 
 
 # --- the scoreboard -----------------------------------------------------------------------------

@@ -10,9 +10,6 @@ Arrows point one way: timelines <- layout, style <- terminal, svg, mermaid <- pi
 
 from __future__ import annotations
 
-from paxos_lab.draw.histories import space_time
 from paxos_lab.draw.terminal import ASCII, UNICODE, Glyphs, Row, rows, text
-from paxos_lab.draw.terminal import Note as Moment
-from paxos_lab.machines.single_view import describe
 
-__all__ = ["ASCII", "UNICODE", "Glyphs", "Moment", "Row", "describe", "rows", "space_time", "text"]
+__all__ = ["ASCII", "UNICODE", "Glyphs", "Row", "rows", "text"]

@@ -62,11 +62,11 @@ class Cell:
 
 @frozen
 class Layout:
-    """Cells by column, each column by lane; the column of each step that is drawn; late arrows."""
+    """Cells by column, each column by lane; the column of each step; steps of late arrivals."""
 
     columns: tuple[dict[ServerId, Cell], ...]
     column_of: dict[int, int]
-    late: frozenset[Arrow]
+    late: frozenset[int]
 
     @property
     def labels(self) -> dict[int, Cell]:
@@ -184,16 +184,16 @@ def _place(columns: list[_Column], new: _Column, lane: ServerId, since: int, las
     return len(columns)
 
 
-def _late(timeline: Timeline) -> Iterator[Arrow]:
-    ways: dict[ServerId, list[tuple[int, int, Arrow]]] = {}
+def _late(timeline: Timeline) -> Iterator[int]:
+    ways: dict[ServerId, list[tuple[int, int]]] = {}
     for it in timeline.arrows:
         if it.words.request and it.left is not None and it.arrived is not None:
-            ways.setdefault(it.receiver, []).append((it.arrived, it.left, it))
+            ways.setdefault(it.receiver, []).append((it.arrived, it.left))
     for arrivals in ways.values():
         newest = 0
-        for _, left, arrow in sorted(arrivals, key=lambda it: it[:2]):
+        for arrived, left in sorted(arrivals):
             if left < newest:
-                yield arrow
+                yield arrived
             newest = max(newest, left)
 
 
@@ -256,14 +256,15 @@ def _label(
     if Kind.FINDS_FAULT in kinds:
         label = "finds a fault"
     elif Kind.ENDS in kinds:
-        label = "crashes" if "crash" in kinds[Kind.ENDS].does else "ends"
+        does = kinds[Kind.ENDS].does
+        return "crashes" if "crash" in does else "ends", does
     elif Kind.STARTS in kinds:
         label = "starts again"
     elif now.knows is not None and was.knows is None:
         return f"knows {shown(now.knows)}", f"knows that {now.knows} is chosen"
     elif own is not None:
         short = "starts over" if own.kind is Kind.TIMES_OUT and now.asks != was.asks else own.does
-        return shown(short, len("proposes ") + MOST), own.text
+        return shown(short, len("proposes ") + MOST), ", ".join([own.does, *reports])
     elif reports:
         return shown(reports[0], MOST), reports[0]
     else:

@@ -46,7 +46,7 @@ def _moment(
     moment: Moment, received: Arrow | None, labels: dict[int, Cell], found: Layout
 ) -> Iterator[str]:
     if received is not None:
-        yield _way(received, "-->>" if received in found.late else "->>")
+        yield _way(received, "-->>" if moment.step in found.late else "->>")
     if moment.step in labels:
         yield f"    Note over {_lane(moment.lane)}: {_safe(labels[moment.step].label)}"
 

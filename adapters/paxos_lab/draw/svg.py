@@ -247,7 +247,7 @@ class _Drawing:
         if arrow.arrived is None and a is not None:
             yield from self._lost(arrow, a, [*classes, "lost"])
         elif b is not None:
-            late = ["late"] if arrow in self.layout.late else []
+            late = ["late"] if arrow.arrived in self.layout.late else []
             yield from self._arrow(arrow, a, b, classes + late)
 
     def _lost(self, arrow: Arrow, a: int, classes: list[str]) -> Iterator[str]:

@@ -121,7 +121,7 @@ def _items(timeline: Timeline) -> Iterator[Burst | Note]:
     for moment in timeline.moments:
         arrow, lane = received.get(moment.step), moment.lane
         if arrow is not None:
-            if arrow in found.late and arrow.message != late:
+            if moment.step in found.late and arrow.message != late:
                 late = arrow.message
                 yield Note(lane, f"late: {shown(arrow.text, 40)}")
             if arrow.sender in lanes:

@@ -155,7 +155,7 @@ class Stage:
 
     def crash(self, me: ServerId) -> None:
         """``me`` goes down; what it has saved survives."""
-        self._disks[me] = self._driver(me).stop("crashed")
+        self._disks[me] = self._driver(me).stop("crashes")
         del self._drivers[me]
         for waiting in self._said, self._wakes, self._beats:
             waiting.pop(me, None)

@@ -21,11 +21,10 @@ from attrs import Factory, define, frozen
 from paxos import Busy, From, InvariantError, ServerId
 from paxos_adapters.driving import Driver
 from paxos_adapters.machine import Effect, M, P, Q, R, S, T
-from paxos_adapters.memory import Delivery
 from paxos_adapters.ports import Observer, Place
 from paxos_lab.checker import Checker
-from paxos_lab.draw import Moment
 from paxos_lab.observers import Observers
+from paxos_lab.record.trace import Trace
 from paxos_lab.rules import UNDISTURBED
 from paxos_lab.simulate.setup import Act, Outcome, Setup
 
@@ -43,11 +42,10 @@ SHOWN_ONLY = (
 
 @frozen
 class Played(Generic[Q, M, T]):
-    """The acts that were possible, the rule that they broke in the end, and what is to be seen."""
+    """The acts that were possible, and the rule that they broke in the end."""
 
     acts: tuple[Act[Q, M, T], ...]
     broken: str | None
-    history: tuple[Delivery[M] | Moment, ...]
 
 
 def shrink(
@@ -95,19 +93,20 @@ def play(
     setup: Setup[S, Q, M, T, R, P],
     acts: Iterable[Act[Q, M, T]],
     observer: Observer[S, Q, M, T, R, P] | None = None,
+    trace: Trace[S, Q, M, T, R, P] | None = None,
 ) -> Played[Q, M, T]:
     """Play ``acts`` in order, up to the first broken rule, without those that are impossible.
 
-    ``observer`` is told what happens, and the ticks.
+    ``observer`` and ``trace`` are told what happens, and the ticks; ``trace`` also of faults.
     """
-    player = _Player(setup, observer)
+    player = _Player(setup, observer, trace)
     taken: list[Act[Q, M, T]] = []
     for act in acts:
         if player.play(act):
             taken.append(act)
         if player.checker.broken is not None:
             break
-    return Played(tuple(taken), player.checker.broken, tuple(player.history))
+    return Played(tuple(taken), player.checker.broken)
 
 
 @define
@@ -125,12 +124,17 @@ class _Player(Generic[S, Q, M, T, R, P]):
     """Servers without a clock and a network: what was sent and set can come, at any time."""
 
     def __init__(
-        self, setup: Setup[S, Q, M, T, R, P], observer: Observer[S, Q, M, T, R, P] | None
+        self,
+        setup: Setup[S, Q, M, T, R, P],
+        observer: Observer[S, Q, M, T, R, P] | None,
+        trace: Trace[S, Q, M, T, R, P] | None,
     ) -> None:
         self.setup = setup
+        self.trace = trace
         self.checker = Checker(setup.claims, setup.rules)
-        self.observer = Observers((self.checker, *([] if observer is None else [observer])))
-        self.history: list[Delivery[M] | Moment] = []
+        self.observer = Observers(
+            (self.checker, *(it for it in (observer, trace) if it is not None))
+        )
         self.servers = {me: _Server[S, Q, M, T, R, P]() for me in setup.members}
         self.observer.set_time(0)
         for me, it in self.servers.items():
@@ -138,42 +142,28 @@ class _Player(Generic[S, Q, M, T, R, P]):
 
     def play(self, act: Act[Q, M, T]) -> bool:
         """Whether ``act`` was possible."""
-        known = len(self.checker.chosen)
-        was_possible = self._play(act)
-        for value in self.checker.chosen[known:]:
-            self.history.append(Moment(act.server, f"{value} is chosen"))
-        if self.checker.broken is not None:
-            self.history.append(Moment(act.server, f"broken: {self.checker.broken}"))
-        return was_possible
-
-    def _play(self, act: Act[Q, M, T]) -> bool:
         me, it, outcome = act.server, self.servers[act.server], act.outcome
         self.observer.set_time(act.tick)
         if outcome in SHOWN_ONLY:
-            return self._say(me, outcome.value)
+            return self._note(me, outcome.value)
         if outcome in STARTS:
             return self._restart(me, it, outcome)
         driver = it.driver
         if outcome is Outcome.BACKS_UP:
             it.backup = it.disk if driver is None else driver.process.disk
-            return self._say(me, outcome.value)
+            return self._note(me, outcome.value)
         if driver is None:
             return False
         if outcome is Outcome.CRASHES:
-            return self._stop(me, it, driver, outcome)
+            return self._stop(it, driver, outcome)
         if act.request is not None:
-            self._say(me, self.setup.words(act.request))
             return self._take(me, it, driver, act.request, outcome)
         if act.event is None:
             return self._end_save(me, it, driver, act)
         if act.event in it.mail:
-            mail = it.mail[act.event]
-            self.history.append(Delivery(0.0, mail.sender, me, mail.message))
-            return self._take(me, it, driver, mail, outcome)
+            return self._take(me, it, driver, it.mail[act.event], outcome)
         if act.event in it.timers:
-            timer = it.timers[act.event]
-            self._say(me, self.setup.words(timer))
-            return self._take(me, it, driver, timer, outcome)
+            return self._take(me, it, driver, it.timers[act.event], outcome)
         return False
 
     # --- one server -----------------------------------------------------------------------------
@@ -194,11 +184,11 @@ class _Player(Generic[S, Q, M, T, R, P]):
         must_save = len(driver.process.waiting) > waited
         if must_save and (waited or outcome is Outcome.SAVES_SLOWLY):
             self._carry_out(me, it, driver, effects)
-            return self._say(me, Outcome.SAVES_SLOWLY.value)
+            return self._note(me, Outcome.SAVES_SLOWLY.value)
         if outcome in NEVER_SAVED:
-            return self._stop(me, it, driver, outcome)
+            return self._stop(it, driver, outcome)
         if outcome in SAVED_UNSENT:
-            return self._stop(me, it, driver, outcome, len(driver.process.waiting) - waited)
+            return self._stop(it, driver, outcome, len(driver.process.waiting) - waited)
         if must_save:
             effects += driver.save()
         self._carry_out(me, it, driver, effects)
@@ -214,14 +204,13 @@ class _Player(Generic[S, Q, M, T, R, P]):
         if not driver.process.waiting:
             return False
         if act.outcome is not Outcome.SAVED:
-            return self._stop(me, it, driver, act.outcome, act.saved)
-        self._say(me, act.outcome.value)
+            return self._stop(it, driver, act.outcome, act.saved)
+        self._note(me, act.outcome.value)
         self._carry_out(me, it, driver, driver.save())
         return True
 
     def _stop(
         self,
-        me: ServerId,
         it: _Server[S, Q, M, T, R, P],
         driver: Driver[S, Q, M, T, R, P],
         outcome: Outcome,
@@ -230,16 +219,17 @@ class _Player(Generic[S, Q, M, T, R, P]):
         it.disk = driver.stop(outcome.value, durable)
         it.driver = None
         it.timers.clear()
-        return self._say(me, outcome.value)
+        return True
 
     def _restart(self, me: ServerId, it: _Server[S, Q, M, T, R, P], outcome: Outcome) -> bool:
         if it.driver is not None:
             return False
         if outcome is Outcome.RESTORED:
             it.disk = it.backup
+            self._note(me, "has its disk restored from the backup")
         elif outcome is Outcome.WIPED:
             it.disk = ()
-        self._say(me, outcome.value)
+            self._note(me, "has its disk wiped")
         self._start(me, it)
         return True
 
@@ -263,15 +253,13 @@ class _Player(Generic[S, Q, M, T, R, P]):
         it.timers |= {request.timer: request.timer for request in parts.timers}
         for report in parts.reports:
             fetched = self.setup.machine.fetch(driver.process.disk, report)
-            if fetched is None:
-                self._say(me, self.setup.words(report))
-            else:
-                messages.extend((sent.receiver, sent.message) for sent in fetched)
+            messages.extend((sent.receiver, sent.message) for sent in fetched or ())
         for receiver, message in messages:
             if receiver in self.servers:
                 mail = From(me, message)
                 self.servers[receiver].mail[mail] = mail
 
-    def _say(self, me: ServerId, text: str) -> bool:
-        self.history.append(Moment(me, f"S{me} {text}"))
+    def _note(self, me: ServerId, text: str) -> bool:
+        if self.trace is not None:
+            self.trace.note(Place(me), text)
         return True

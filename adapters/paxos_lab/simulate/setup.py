@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable
 from enum import Enum
 from typing import Generic, Protocol, TypeVar
 
@@ -60,8 +60,7 @@ def _everywhere(setup: Setup[S, Q, M, T, R, P]) -> Network:
 class Setup(Generic[S, Q, M, T, R, P]):
     """A machine, what its servers are asked, and what goes wrong around them.
 
-    ``claims`` tell the checker what the machine says; only ``rules`` count as broken. ``words``
-    describe a request, a timer or a report in a picture.
+    ``claims`` tell the checker what the machine says; only ``rules`` count as broken.
     ``liveness``: faults end after FAULTY_TICKS, and all that must answer have to.
     ``allow_lost_disk_votes``: a server votes whatever happened to its disk, to see what comes of
     that. Raises SetupError.
@@ -71,7 +70,6 @@ class Setup(Generic[S, Q, M, T, R, P]):
     requests: Requests[Q, P]
     quorum: QuorumSystem
     claims: Claims[S, Q, M, T, R, P]
-    words: Callable[[Q | T | P], str] = repr
     network: Network = field(default=Factory(_everywhere, takes_self=True))
     faults: Faults = field(factory=Faults)
     liveness: bool = False

@@ -1,29 +1,22 @@
-"""One decision, simulated: who proposes and who reads, and what that looks like in a picture."""
+"""One decision, simulated: which servers propose, and which read."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TypeAlias
 
 from attrs import Factory, field, frozen
 
 from paxos import (
-    Done,
-    HeartbeatTimer,
     Inquire,
     Message,
-    NothingChosen,
     NotYetChosen,
     Propose,
-    QueryTimer,
     QuorumSystem,
     Read,
     ReadId,
-    RetryTimer,
     ServerId,
     majority,
 )
-from paxos.errors import assert_never
 from paxos.proposer import ClientRequest
 from paxos.server import ServerTimer
 from paxos_adapters import arguments, limits
@@ -73,25 +66,6 @@ class ProposersAndReaders:
         return answerable(network, quorum, proposers, askers - proposers)
 
 
-def words(said: ClientRequest[str] | ServerTimer | Report) -> str:
-    """What a server does, in a picture."""
-    if type(said) is Propose:
-        return f"proposes {said.value}"
-    if type(said) is Read:
-        return "reads"
-    if type(said) is Inquire:
-        return "inquires"
-    if type(said) is RetryTimer or type(said) is QueryTimer or type(said) is HeartbeatTimer:
-        return "times out"
-    if type(said) is Done:
-        return f"reports {said.value}"
-    if type(said) is NothingChosen:
-        return f"reports nothing chosen below {said.ballot}"
-    if type(said) is NotYetChosen:
-        return "reports nothing chosen when it began to read"
-    assert_never(said)
-
-
 def _machine(setup: SingleSetup) -> Single[str]:
     return setup.protocol.machine
 
@@ -125,9 +99,6 @@ class SingleSetup(Setup[Server, ClientRequest[str], Message[str], ServerTimer, R
     machine: Single[str] = field(init=False, default=Factory(_machine, takes_self=True))
     requests: ProposersAndReaders = field(init=False, default=Factory(_requests, takes_self=True))
     claims: SingleClaims = field(init=False, default=CLAIMS)
-    words: Callable[[ClientRequest[str] | ServerTimer | Report], str] = field(
-        init=False, default=words
-    )
 
     def __attrs_post_init__(self) -> None:
         for name in "servers", "proposers", "readers":
