@@ -246,7 +246,7 @@ def said(lines: list[str]) -> list[str]:
 
 def picture(lines: list[str]) -> list[str]:
     start = next(place for place, line in enumerate(lines) if "paxos cluster 1" in line)
-    return lines[start : next(n for n, line in enumerate(lines) if n > start and "knows" in line)]
+    return lines[start : next(n for n, line in enumerate(lines) if n > start and "Recorded" in line)]
 
 
 def test_the_plugin_needs_nothing_but_pytest() -> None:
