@@ -19,14 +19,13 @@ from paxos_adapters.ports import Store
 from paxos_adapters.single import SingleObserver
 from paxos_adapters.timeouts import Timeouts
 from paxos_lab.draw import text
-from paxos_lab.draw.layout import part
 from paxos_lab.observers import Observers
-from paxos_lab.record import Recorder, SingleTrace, Trace, single_timeline
+from paxos_lab.record import Recorder, SingleTrace, Timeline, Trace, single_timeline
 
 V = TypeVar("V")
 
 MAX_DRAWN = 200
-"""How many of the last steps are drawn."""
+"""How many rows are drawn, the last ones."""
 
 LANE = 9
 
@@ -92,19 +91,22 @@ class WatchedCluster(Cluster[V]):
 
     def _lines(self) -> Iterator[str]:
         yield f"{len(self.servers)} servers, seed {self.seed}. Time runs down."
-        left_out = max(len(self.trace.steps) - MAX_DRAWN, 0)
-        if left_out:
-            yield f"The first {left_out:,} steps are left out."
-        told = part(single_timeline(self.trace), left_out + 1)
-        coming = [*self._network.queue]
-        arrows = tuple(
+        heading, *rows = text(self._timeline(), width=LANE).splitlines()
+        if (left_out := len(rows) - MAX_DRAWN) > 0:
+            yield f"The first {left_out:,} rows are left out."
+        yield from [heading, *rows[-MAX_DRAWN:]]
+        known = (f"S{me} knows {value}" for me, value in self.chosen.items())
+        yield ", ".join(known) or "No server knows what is chosen."
+
+    def _timeline(self) -> Timeline:
+        """What happened, without what is still to come: it is not lost."""
+        told, coming = single_timeline(self.trace), [*self._network.queue]
+        arrows = (
             it
             for it in told.arrows
             if it.arrived is not None or (it.sender, it.receiver, it.message) not in coming
         )
-        yield text(evolve(told, arrows=arrows), width=LANE).rstrip()
-        known = (f"S{me} knows {value}" for me, value in self.chosen.items())
-        yield ", ".join(known) or "No server knows what is chosen."
+        return evolve(told, arrows=tuple(arrows))
 
 
 class AsText(Generic[V]):

@@ -25,9 +25,11 @@ from paxos import (
 from paxos_adapters.arguments import BadNumber
 from paxos_cli import app
 from paxos_cli import simulate as simulate_command
+from paxos_lab.draw import text
 from paxos_lab.machines.faulty import BROKEN
 from paxos_lab.machines.protocols import LECTURE, PAXOS, Event, Protocol, Server, Step
 from paxos_lab.record import PROTOCOLS as PROTOCOLS_BY_NAME
+from paxos_lab.record import SingleTrace, Trace, single_timeline
 from paxos_lab.rules import AGREEMENT, KEPT, LINEARIZABLE, ONE_VALUE, REPORTED, SAVED
 from paxos_lab.simulate.faults import (
     CALM,
@@ -284,6 +286,21 @@ class TestDisks:
         runs = first_broken(evolve(LOST_DISKS_VOTE, rules=(AGREEMENT,)), 3_000)
         assert runs.broken == AGREEMENT
         assert runs.met[Fault.DISK_WIPED] + runs.met[Fault.DISK_ROLLED_BACK]
+
+    @pytest.mark.parametrize(
+        ("outcome", "words"),
+        [
+            (Outcome.WIPED, "has its disk wiped"),
+            (Outcome.RESTORED, "has its disk restored from the backup"),
+        ],
+    )
+    def test_a_picture_shows_it(self, outcome: Outcome, words: str) -> None:
+        runs = (record(seed, LOST_DISKS_VOTE)[1] for seed in range(40))
+        acts = next(acts for acts in runs if any(it.outcome is outcome for it in acts))
+        trace: SingleTrace[str] = Trace()
+        play(LOST_DISKS_VOTE, acts, trace=trace)
+
+        assert words in text(single_timeline(trace))
 
     def test_so_it_is_refused(self) -> None:
         done = sweep(range(400), evolve(LOST_DISKS_VOTE, allow_lost_disk_votes=False))
@@ -555,6 +572,7 @@ class TestCommand:
         assert app.run(["simulate", "--jobs", "1", "--plain", "--rule", "own-value-kept"]) == 1
         printed = capsys.readouterr().out
         assert "Broken: agreement, by " in printed
+        assert printed.count(" is chosen under ") == 2
         (again,) = (line for line in printed.splitlines() if line.startswith("Again: paxos "))
         assert app.run([*again.split()[2:], "--plain"]) == 1
         picture = printed[printed.index("* something") :]

@@ -62,7 +62,7 @@ class Cell:
 
 @frozen
 class Layout:
-    """Cells by column, each column by lane; the column of each step; steps of late arrivals."""
+    """Cells by column, each column by lane; the column of each step; steps of delayed arrivals."""
 
     columns: tuple[dict[ServerId, Cell], ...]
     column_of: dict[int, int]
