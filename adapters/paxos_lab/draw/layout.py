@@ -62,7 +62,10 @@ class Cell:
 
 @frozen
 class Layout:
-    """Cells by column, each column by lane; the column of each step; steps of delayed arrivals."""
+    """Cells by column, each column by lane; the column of each step that is drawn.
+
+    ``late`` are the steps in which a late message arrives.
+    """
 
     columns: tuple[dict[ServerId, Cell], ...]
     column_of: dict[int, int]
