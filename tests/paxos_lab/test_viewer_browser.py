@@ -135,7 +135,7 @@ def test_the_slider_changes_the_table(browser: Browser, lecture: Path) -> None:
         it.get_by_role("slider", name="Step").fill("20")
         at(it, 20)
         assert row(it, "S5") == ["4.5\nnew", "—", "4.5", "—"]
-        expect(it.locator("#words")).to_contain_text("S5 hears Prepare 4.5. It sends Promise 4.5")
+        expect(it.locator("#words")).to_contain_text("S5 receives Prepare 4.5. It sends Promise 4.5")
         it.get_by_role("slider", name="Step").fill("32")
         assert row(it, "S5") == ["4.5", "4.5 Y\nnew", "4.5 Y", "—"]
         assert row(it, "S1") == ["3.1", "3.1 X", "3.1 X", "—"]
@@ -373,7 +373,7 @@ def test_a_screen_reader_is_told_all_of_it(browser: Browser, lecture: Path) -> N
                 - button "Keys": "?"
               - region "Step 20":
                 - heading "Step 20" [level=2]
-                - paragraph: S5 hears Prepare 4.5. It sends Promise 4.5, nothing accepted to S5.
+                - paragraph: S5 receives Prepare 4.5. It sends Promise 4.5, nothing accepted to S5.
               - region "What happens":
                 - heading "What happens" [level=2]
                 - region "What happens":
