@@ -15,6 +15,8 @@ TORTURE ?=
 FUZZ ?=
 MUTANTS ?=
 EDITS ?=
+# Compiled code is kept: else each process that a test starts compiles the packages again.
+export PYTHONDONTWRITEBYTECODE :=
 BIN := $(VENV)/bin
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11 python; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)

@@ -46,9 +46,15 @@ def parsed(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"))
 
 
+@cache
+def nodes(path: Path) -> tuple[ast.AST, ...]:
+    """Every node of a file's tree, at any depth."""
+    return tuple(ast.walk(parsed(path)))
+
+
 def imports(path: Path) -> Iterator[str]:
     """Every module that ``path`` imports, at any depth of its code."""
-    for node in ast.walk(parsed(path)):
+    for node in nodes(path):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -86,7 +92,7 @@ def test_arrows_point_down_only(path: Path) -> None:
 def test_the_core_reaches_for_nothing_that_changes_from_call_to_call(path: Path) -> None:
     calls = {
         node.func.id
-        for node in ast.walk(parsed(path))
+        for node in nodes(path)
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
     }
 
@@ -98,7 +104,7 @@ def test_only_a_machine_opens_seals(path: Path) -> None:
     """All drivers step through it; but for what takes steps apart."""
     calls = {
         node.func.attr
-        for node in ast.walk(parsed(path))
+        for node in nodes(path)
         # That of a lock has no argument; a seal opens with a receipt.
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.args
     }
@@ -139,7 +145,7 @@ PROGRAMS = [
 @pytest.mark.parametrize("path", PROGRAMS, ids=lambda path: path.stem)
 def test_no_text_depends_on_the_locale(path: Path) -> None:
     """Whatever reads or writes text says its encoding: files, pipes, and what a child prints."""
-    for call in ast.walk(parsed(path)):
+    for call in nodes(path):
         if isinstance(call, ast.Call) and is_text(call):
             said = any(keyword.arg == "encoding" for keyword in call.keywords)
             assert said, f"{path.name}:{call.lineno} names no encoding"
