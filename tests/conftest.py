@@ -1,8 +1,9 @@
-"""What all tests have in common: how much the quick ones draw, and what they leave uncollected."""
+"""How the tests run: how many at a time, and how much the quick ones draw."""
 
 from __future__ import annotations
 
 import gc
+import os
 
 import pytest
 from hypothesis import settings
@@ -20,3 +21,9 @@ def pytest_collection_finish() -> None:
     """Freeze the thousands of tests: each full collection would walk all of them again."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are cores: some tests wait for a timer, a disk or another process."""
+    return (os.cpu_count() or 1) + 1

@@ -169,7 +169,7 @@ for code in words:
 """Calls one command after the other, each of which is given behind its exit code."""
 
 
-@pytest.mark.parametrize("locale", slow_but_for(LOCALES[:2].__contains__, LOCALES), ids=str)
+@pytest.mark.parametrize("locale", slow_but_for(lambda it: it is LOCALES[0], LOCALES), ids=str)
 def test_any_locale_will_do(folder: Path, locale: Mapping[str, str]) -> None:
     """Names, values and files are UTF-8, whatever the terminal takes."""
     with Recorder(

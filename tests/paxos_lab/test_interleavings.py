@@ -78,7 +78,11 @@ def test_paxos_keeps_every_rule_in_every_run(scope: Scope) -> None:
         (Scope(ballots=1), (315, 713, 16)),
         pytest.param(Scope(), (40_063, 123_301, 29), marks=pytest.mark.slow),
         (Scope(proposers=1, readers=1, ballots=1), (630, 1_772, 17)),
-        (Scope(proposers=1, readers=1, ballots=1, reads=2, crashes=1), (3_148, 11_139, 20)),
+        pytest.param(
+            Scope(proposers=1, readers=1, ballots=1, reads=2, crashes=1),
+            (3_148, 11_139, 20),
+            marks=pytest.mark.slow,
+        ),
         pytest.param(
             Scope(proposers=2, readers=1, ballots=1),
             (44_969, 196_092, 24),

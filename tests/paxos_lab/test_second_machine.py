@@ -255,7 +255,7 @@ def test_all_runs_of_a_log_keep_what_is_committed(crashes: int) -> None:
         (lambda: transactions(two_phase_commit(), 0, 0), (58, 212)),
         (lambda: transactions(two_phase_commit(), 1, 1), (1_371, 6_652)),
         (lambda: logs(toy_log(), 0), (1_230, 7_613)),
-        (lambda: logs(toy_log(), 1), (7_186, 48_068)),
+        pytest.param(lambda: logs(toy_log(), 1), (7_186, 48_068), marks=pytest.mark.slow),
     ],
     ids=["transaction", "transaction-crash", "log", "log-crash"],
 )

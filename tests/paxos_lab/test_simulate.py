@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from functools import cache
 from itertools import combinations
 from typing import Any, ParamSpec, TypeVar
 
@@ -52,7 +53,7 @@ from paxos_lab.simulate.setup import (
     SetupError,
 )
 from paxos_lab.simulate.simulator import record, run_seed, simulate
-from paxos_lab.simulate.single import SingleSetup
+from paxos_lab.simulate.single import SingleAct, SingleSetup
 from paxos_lab.simulate.sweep import Sweep, sweep
 
 P = ParamSpec("P")
@@ -188,7 +189,13 @@ class TestRepetition:
         assert len({simulate(seed, SingleSetup()).digest for seed in range(50)}) == 50
 
     @pytest.mark.parametrize(
-        ("options", "hash_seed"), [([], "0"), ([], "1"), (["-O"], "2"), (["-X", "utf8"], "random")]
+        ("options", "hash_seed"),
+        [
+            (["-O"], "2"),
+            pytest.param([], "0", marks=pytest.mark.slow),
+            pytest.param([], "1", marks=pytest.mark.slow),
+            pytest.param(["-X", "utf8"], "random", marks=pytest.mark.slow),
+        ],
     )
     def test_no_switch_of_python_matters(self, options: list[str], hash_seed: str) -> None:
         program = (
@@ -335,6 +342,13 @@ class TestDisks:
             assert run.met[Fault.REFUSED] <= 2
 
 
+@cache
+def saving_slowly() -> list[tuple[SingleAct, ...]]:
+    """What happens in many runs with slow saves."""
+    setup = SingleSetup(faults=Faults(slow_saves=80, save_crashes=20))
+    return [record(seed, setup)[1] for seed in range(120)]
+
+
 class TestSaves:
     """Before, within, after: each crash around a save, and a store that fails."""
 
@@ -351,8 +365,7 @@ class TestSaves:
     )
     def test_stops_the_server(self, outcome: Outcome) -> None:
         seen = 0
-        for seed in range(120):
-            _, acts = record(seed, SingleSetup(faults=Faults(slow_saves=80, save_crashes=20)))
+        for acts in saving_slowly():
             for place, act in enumerate(acts):
                 if act.outcome is outcome:
                     seen += 1

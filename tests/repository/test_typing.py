@@ -64,6 +64,7 @@ def test_mypy_finds_each_misuse_and_nothing_else(name: str, mypy: dict[str, Erro
 
 
 @pytest.mark.parametrize("name", ["misuse.py", "proper.py"])
+@pytest.mark.slow
 def test_pyright_finds_each_misuse_and_nothing_else(name: str, pyright: dict[str, Errors]) -> None:
     assert pyright[name] == marked(name, checker=1)
 
