@@ -45,14 +45,12 @@ from paxos_cli.canvas import canvas, readable
 from paxos_cli.config import (
     CLUSTER,
     DATA,
-    JSON,
-    PLAIN,
     data_of,
     described,
 )
 from paxos_cli.failures import BadArguments, Failure, InLines, Interrupted
 from paxos_cli.interrupt import on_interrupt
-from paxos_cli.options import gathered
+from paxos_cli.options import JSON, PLAIN, gathered
 from paxos_cli.output import say
 from paxos_cli.paths import as_utf8
 

@@ -38,6 +38,7 @@ from paxos_cli.config import (
 )
 from paxos_cli.failures import BadArguments, Failure
 from paxos_cli.keygen import keyring
+from paxos_cli.options import LOG
 from paxos_cli.output import say
 from paxos_cli.paths import Folder
 
@@ -54,13 +55,7 @@ PROBE_S = 3.0
 @click.argument("folder", type=Folder(), default=Path())
 @click.option("--servers", type=click.IntRange(1, MAX_DEPLOYED), help="How many.  [default: 5]")
 @click.option("--verbose", is_flag=True, help="Let them log more than what is wrong.")
-@click.option(
-    "--log",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="How, to the standard error.",
-)
+@LOG
 def cluster(folder: Path, servers: int | None, verbose: bool, log: str) -> int:
     """Run all servers of a cluster, with their memory in FOLDER, until Ctrl-C or SIGTERM.
 
@@ -225,7 +220,7 @@ class _Supervisor:
             say(f"\nStopped: servers {stopped}. {self._again()} goes on with their memory.")
 
     def _ending(self) -> str:
-        """What to say when all have ended: to start again mends nothing but a kill."""
+        """What to say when all have ended: to start again helps only after a kill."""
         if not self._were_ready:
             return "No server was started. Fix the errors above first."
         codes = [self._processes[me].returncode or 0 for me in self._were_ready]

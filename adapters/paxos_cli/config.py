@@ -33,8 +33,6 @@ DATA = click.option(
     metavar="FILE",
     help="The memory of the server.  [default: the one that the cluster's file names]",
 )
-PLAIN = click.option("--plain", is_flag=True, help="ASCII characters, no colour.")
-JSON = click.option("--json", "as_json", is_flag=True, help="For programs.")
 
 
 def described(path: Path) -> Deployment:

@@ -32,6 +32,7 @@ from paxos_adapters.memory import Cluster, Delivery
 from paxos_adapters.outputs import files_of
 from paxos_adapters.single import SingleObserver
 from paxos_cli.canvas import Canvas, canvas
+from paxos_cli.options import PLAIN
 from paxos_cli.paths import Folder
 from paxos_cli.recording import record_option, recording
 from paxos_lab.machines.protocols import PAXOS, VALUES
@@ -107,7 +108,7 @@ def _decoded(record: server.Record[bytes]) -> Record:
     "--stop-after", type=click.IntRange(0), metavar="N", help="Stop all servers after N messages."
 )
 @record_option
-@click.option("--plain", is_flag=True, help="ASCII characters, no colour.")
+@PLAIN
 def demo(
     servers: int | None,
     proposers: int | None,

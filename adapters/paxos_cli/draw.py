@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TypedDict, Unpack
 
 import click
+from attrs import frozen
 
 from paxos_adapters.outputs import OutputRefused, replace
 from paxos_adapters.printable import printable
 from paxos_cli.canvas import Canvas, canvas
 from paxos_cli.failures import Failure
+from paxos_cli.options import PLAIN, gathered
 from paxos_cli.output import say
 from paxos_cli.paths import OutputFile, as_utf8
 from paxos_cli.recording import FILES, replayed
@@ -23,7 +24,8 @@ MOST = 300  # steps in one picture: more than a reader can follow
 LANE = 7  # characters from lane to lane
 
 
-class Options(TypedDict):
+@frozen
+class Options:
     """What is drawn, and how."""
 
     name: str | None
@@ -49,27 +51,27 @@ class Options(TypedDict):
 )
 @click.option("--mermaid", "as_mermaid", is_flag=True, help="Print a sequence diagram for Mermaid.")
 @click.option("--title", default="", help="What stands above the picture.")
-@click.option("--plain", is_flag=True, help="ASCII characters, no colour.")
-def draw(files: tuple[Path, ...], **options: Unpack[Options]) -> int:
+@PLAIN
+@gathered(Options)
+def draw(options: Options, files: tuple[Path, ...]) -> int:
     """Draw one decision of the recording in FILES.
 
     Name the recordings of all servers of a cluster together. Steps are numbered from 1, through
     all decisions.
     """
-    name, first, last = options["name"], options["first"], options["last"]
-    picture, title = options["picture"], options["title"]
-    if picture is not None and options["as_mermaid"]:
+    name, first, last = options.name, options.first, options.last
+    if options.picture is not None and options.as_mermaid:
         raise click.UsageError("--svg or --mermaid, not both.")
     if last is not None and last < first:
         raise click.UsageError(f"--from {first} comes after --to {last}.")
     told = _window(_told(replayed(files), None if name is None else as_utf8(name)), first, last)
-    if picture is not None:
-        _write(picture, svg(told, title=title))
-        say(f"Drawn: {printable(picture)}.")
-    elif options["as_mermaid"]:
+    if options.picture is not None:
+        _write(options.picture, svg(told, title=options.title))
+        say(f"Drawn: {printable(options.picture)}.")
+    elif options.as_mermaid:
         say(mermaid(told), nl=False)
     else:
-        _print(canvas(options["plain"]), told, title)
+        _print(canvas(options.plain), told, options.title)
     return 0
 
 

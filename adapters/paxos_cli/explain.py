@@ -9,6 +9,7 @@ import click
 from paxos_adapters.file import StoreError
 from paxos_adapters.printable import printable
 from paxos_cli.canvas import canvas
+from paxos_cli.options import PLAIN
 from paxos_cli.paths import InputFile, as_utf8
 from paxos_cli.recording import asked, replayed
 from paxos_lab.explain import (
@@ -33,7 +34,7 @@ SQLITE = b"SQLite format 3\0"
     metavar="FILE",
     help="Ask the server that runs on this data file; of several, each.",
 )
-@click.option("--plain", is_flag=True, help="ASCII characters, no colour.")
+@PLAIN
 def explain_files(files: tuple[str, ...], nodes: tuple[Path, ...], plain: bool) -> int:
     """Say what has become of the decision NAME, or of all, and why.
 

@@ -7,10 +7,9 @@ import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypedDict, Unpack
 
 import click
-from attrs import define, field
+from attrs import define, field, frozen
 from rich.console import Console
 from rich.progress import Progress as ProgressBar
 from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -20,6 +19,7 @@ from paxos_adapters.outputs import RECORDING, OutputRefused
 from paxos_adapters.printable import printable
 from paxos_cli.canvas import Canvas, canvas
 from paxos_cli.interrupt import on_interrupt
+from paxos_cli.options import PLAIN, RULE, gathered
 from paxos_cli.paths import InputFile, OutputFile
 from paxos_lab.explore.checking import explore_cluster
 from paxos_lab.explore.counterexamples import (
@@ -38,7 +38,8 @@ READERS = "read-not-completed", "nothing-from-one", "read-id-reused"
 """The protocols in which reads are broken: without a reader they are sound."""
 
 
-class Cluster(TypedDict):
+@frozen
+class Cluster:
     """The options that say what is explored; None where its default depends on others."""
 
     acceptors: int
@@ -69,13 +70,7 @@ class Cluster(TypedDict):
 @click.option("--ballots", type=click.IntRange(1), default=2, show_default=True, help="For each.")
 @click.option("--crashes", type=click.IntRange(0), default=0, show_default=True, help="In all.")
 @click.option("--quorum", help="2/3: any two promise, any three choose. 2,1,1: weights.")
-@click.option(
-    "--rule",
-    type=click.Choice(sorted(PROTOCOLS)),
-    default="paxos",
-    show_default=True,
-    help="What the servers do: Paxos, a protocol that the lecture refutes, or broken Paxos.",
-)
+@RULE
 @click.option("--check", multiple=True, type=click.Choice(RULES), help="Only this; all by default.")
 @click.option("--max-states", type=click.IntRange(1), default=5_000_000, show_default=True)
 @click.option("--memory", "memory_mb", type=click.IntRange(50), default=4_000, show_default=True)
@@ -87,15 +82,16 @@ class Cluster(TypedDict):
     help="Where a counterexample goes.",
 )
 @click.option("--replay", type=InputFile())
-@click.option("--plain", is_flag=True, help="ASCII characters, no colour.")
+@PLAIN
+@gathered(Cluster)
 def explore(
+    cluster: Cluster,
     check: tuple[str, ...],
     max_states: int,
     memory_mb: int,
     record: Path,
     replay: Path | None,
     plain: bool,
-    **cluster: Unpack[Cluster],
 ) -> int:
     """Explore every run of a small cluster, under any loss, delay, repetition and crash.
 
@@ -129,26 +125,26 @@ def explore(
 
 
 def _scope(cluster: Cluster) -> Scope:
-    acceptors, inquirers, rule = cluster["acceptors"], cluster["inquirers"], cluster["rule"]
-    readers, proposers, reads = cluster["readers"], cluster["proposers"], cluster["reads"]
+    readers, proposers, reads = cluster.readers, cluster.proposers, cluster.reads
     if readers is None:
-        readers = int(rule in READERS)
+        readers = int(cluster.rule in READERS)
     if proposers is None:
-        most = 3 if rule == "first-value-only" else 2 - min(readers + inquirers, 1)
-        proposers = min(most, acceptors)
+        others = min(readers + cluster.inquirers, 1)
+        most = 3 if cluster.rule == "first-value-only" else 2 - others
+        proposers = min(most, cluster.acceptors)
     if reads is None:
-        reads = 2 if rule == "read-id-reused" else 1
+        reads = 2 if cluster.rule == "read-id-reused" else 1
     try:
         return Scope(
-            acceptors=acceptors,
+            acceptors=cluster.acceptors,
             proposers=proposers,
             readers=readers,
             reads=reads,
-            inquirers=inquirers,
-            ballots=cluster["ballots"],
-            crashes=cluster["crashes"],
-            quorum=_quorum(acceptors, cluster["quorum"]),
-            protocol=PROTOCOLS[rule],
+            inquirers=cluster.inquirers,
+            ballots=cluster.ballots,
+            crashes=cluster.crashes,
+            quorum=_quorum(cluster.acceptors, cluster.quorum),
+            protocol=PROTOCOLS[cluster.rule],
         )
     except (ScopeError, QuorumError) as error:
         raise click.UsageError(str(error)) from error

@@ -14,6 +14,7 @@ from paxos_adapters.file import Contents, FileStore, StoreError, StoreNotFound, 
 from paxos_adapters.file.rows import ACCEPTOR, ROUND, acceptor_of, round_of
 from paxos_adapters.printable import json_text, printable
 from paxos_cli.canvas import canvas, shown
+from paxos_cli.options import JSON, PLAIN
 from paxos_cli.output import say
 from paxos_cli.paths import InputFile
 
@@ -25,8 +26,8 @@ FILE = click.argument("file", type=InputFile())
 
 @click.command("inspect", short_help="Show and check what is in a store.")
 @FILE
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
-@click.option("--plain", is_flag=True, help="ASCII characters, no colour.")
+@JSON
+@PLAIN
 def inspect_file(file: Path, as_json: bool, plain: bool) -> int:
     """Show whose memory FILE is and what it holds, and check all of it.
 
@@ -35,7 +36,7 @@ def inspect_file(file: Path, as_json: bool, plain: bool) -> int:
     try:
         contents = inspect(file)
     except StoreNotFound as error:
-        raise click.ClickException(f"{file} is no store: it is not there, or empty.") from error
+        raise click.ClickException(f"{file} is not a store: it is not there, or empty.") from error
     except (StoreError, OSError) as error:
         raise click.ClickException(str(error)) from error
     if as_json:

@@ -10,6 +10,7 @@ import click
 
 from paxos import PaxosError
 from paxos_cli.canvas import Canvas, canvas
+from paxos_cli.options import PLAIN
 from paxos_cli.recording import record_option, recording
 from paxos_lab.lecture import SCENARIOS, ClaimFailed, Scenario, Stage
 from paxos_lab.record import Recorder, single_timeline
@@ -22,7 +23,7 @@ LANE = 7  # leaves 45 characters beside five lanes
 @click.argument("name", required=False)
 @click.option("--all", "play_all", is_flag=True, help="Play every scenario.")
 @record_option
-@click.option("--plain", is_flag=True, help="ASCII characters, no colour.")
+@PLAIN
 def lecture(name: str | None, play_all: bool, record: Path | None, plain: bool) -> int:
     """Play the scenario NAME of the lecture, and check that it ends as the lecture says.
 

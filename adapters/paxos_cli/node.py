@@ -41,7 +41,7 @@ from paxos_cli.config import (
     protection_of,
 )
 from paxos_cli.failures import BadArguments, Failure
-from paxos_cli.options import gathered
+from paxos_cli.options import LOG, gathered
 from paxos_cli.output import say
 from paxos_cli.paths import OutputFile
 from paxos_lab.record import Recorder, RecordingError
@@ -96,13 +96,7 @@ class Options:
 )
 @click.option("--until-eof", is_flag=True, help="End when the standard input ends, too.")
 @click.option("--verbose", is_flag=True, help="Log more than what is wrong.")
-@click.option(
-    "--log",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="How, to the standard error.",
-)
+@LOG
 @gathered(Options)
 def node(options: Options, verbose: bool, log: str) -> int:
     """Run server ID of the cluster until Ctrl-C or SIGTERM.

@@ -1,4 +1,4 @@
-"""Options of a command, handed over as one value."""
+"""Options that several commands have, and options of a command handed over as one value."""
 
 from __future__ import annotations
 
@@ -6,10 +6,30 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Concatenate, ParamSpec, TypeVar
 
+import click
 from attrs import AttrsInstance, fields
+
+from paxos_lab.record import PROTOCOLS
 
 Kind = TypeVar("Kind", bound=AttrsInstance)
 Rest = ParamSpec("Rest")
+
+PLAIN = click.option("--plain", is_flag=True, help="ASCII characters, no colour.")
+JSON = click.option("--json", "as_json", is_flag=True, help="For programs.")
+LOG = click.option(
+    "--log",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="How, to the standard error.",
+)
+RULE = click.option(
+    "--rule",
+    type=click.Choice(sorted(PROTOCOLS)),
+    default="paxos",
+    show_default=True,
+    help="What the servers do: Paxos, a protocol that the lecture refutes, or broken Paxos.",
+)
 
 
 def gathered(

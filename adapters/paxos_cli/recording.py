@@ -14,6 +14,7 @@ from paxos_adapters.codecs import TEXT
 from paxos_adapters.outputs import RECORDING, OutputRefused, check
 from paxos_adapters.printable import printable
 from paxos_cli.canvas import Canvas, canvas
+from paxos_cli.options import PLAIN
 from paxos_cli.output import say
 from paxos_cli.paths import InputFile, OutputFile, as_utf8, input_file
 from paxos_lab.lecture import SCENARIOS
@@ -91,7 +92,7 @@ def replayed(files: tuple[Path, ...]) -> Replay:
 
 @click.command("replay", short_help="Play a recording again, and see that nothing differs.")
 @FILES
-@click.option("--plain", is_flag=True, help="ASCII characters, no colour.")
+@PLAIN
 def replay_files(files: tuple[Path, ...], plain: bool) -> int:
     """Take what was recorded in FILES again, step by step, and compare the states.
 

@@ -12,15 +12,15 @@ from multiprocessing import parent_process
 from os import cpu_count
 from pathlib import Path
 from threading import Thread
-from typing import TypedDict, Unpack
 
 import click
-from attrs import define, evolve
+from attrs import define, evolve, frozen
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from paxos_cli.canvas import Canvas, canvas
 from paxos_cli.interrupt import on_interrupt
+from paxos_cli.options import PLAIN, RULE, gathered
 from paxos_cli.recording import record_option, recording
 from paxos_lab.record import PROTOCOLS, SingleTrace, Trace, single_timeline
 from paxos_lab.simulate.faults import Fault
@@ -35,7 +35,8 @@ NARROW, WIDE = 5, 9
 EVERYWHERE = "everywhere"
 
 
-class Cluster(TypedDict):
+@frozen
+class Cluster:
     """The options that say which cluster is simulated; None where its default depends on others."""
 
     servers: int | None
@@ -63,13 +64,7 @@ class Cluster(TypedDict):
 )
 @click.option("--seed", type=click.IntRange(0), help="One run, drawn.")
 @click.option("--liveness", is_flag=True, help="Faults end; then all must decide within a bound.")
-@click.option(
-    "--rule",
-    type=click.Choice(sorted(PROTOCOLS)),
-    default="paxos",
-    show_default=True,
-    help="What the servers do: Paxos, a protocol that the lecture refutes, or broken Paxos.",
-)
+@RULE
 @click.option(
     "--network",
     type=click.Choice([EVERYWHERE, *PARTIAL]),
@@ -79,14 +74,15 @@ class Cluster(TypedDict):
 )
 @click.option("--jobs", type=click.IntRange(1), help="How many processes.  [default: one a core]")
 @record_option
-@click.option("--plain", is_flag=True, help="ASCII characters, no colour.")
+@PLAIN
+@gathered(Cluster)
 def simulate(
+    cluster: Cluster,
     seeds: int,
     seed: int | None,
     jobs: int | None,
     record: Path | None,
     plain: bool,
-    **cluster: Unpack[Cluster],
 ) -> int:
     """Run thousands of simulations, each with its own network, crashes and disks that fail.
 
@@ -114,8 +110,8 @@ def simulate(
 
 
 def _setup(cluster: Cluster) -> SingleSetup:
-    partial = PARTIAL.get(cluster["network"])
-    servers, proposers, readers = cluster["servers"], cluster["proposers"], cluster["readers"]
+    partial = PARTIAL.get(cluster.network)
+    servers, proposers, readers = cluster.servers, cluster.proposers, cluster.readers
     if servers is None:
         servers = 3 if partial is None else len(partial.servers)
     if proposers is None:
@@ -127,8 +123,8 @@ def _setup(cluster: Cluster) -> SingleSetup:
             servers=servers,
             proposers=proposers,
             readers=readers,
-            liveness=cluster["liveness"],
-            protocol=PROTOCOLS[cluster["rule"]],
+            liveness=cluster.liveness,
+            protocol=PROTOCOLS[cluster.rule],
         )
         return setup if partial is None else evolve(setup, network=partial)
     except SetupError as error:

@@ -142,8 +142,9 @@ class Traffic(Generic[V]):
                         raise AssertionError(
                             f"``send`` of {say(message)} from server {sender} to server "
                             f"{receiver} raised {type(error).__name__}: {error}. Here it may "
-                            f"raise {allowed}. What cannot be sent is lost, and that is no error; "
-                            "what is not to be sent at all is refused with one of ``errors``."
+                            f"raise {allowed}. What cannot be sent is lost, and that is not an "
+                            "error; what is not to be sent at all is refused with one of "
+                            "``errors``."
                         ) from error
 
         self.do(work)

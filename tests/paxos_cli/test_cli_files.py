@@ -176,7 +176,7 @@ class TestInspect:
         assert told["peers"] == {"2": {"session": "ab" * 8, "saves": 9}}
 
     @pytest.mark.parametrize(
-        ("name", "message"), [("n1.db", "is damaged"), ("no.db", "is no store: it is not there")]
+        ("name", "message"), [("n1.db", "is damaged"), ("no.db", "is not a store: it is not there")]
     )
     def test_damage_is_one_line(
         self, path: Path, name: str, message: str, capsys: pytest.CaptureFixture[str]

@@ -20,7 +20,7 @@ from paxos import ServerId, majority, server
 from paxos_adapters.file import Decision, FileStore, StoreError
 from paxos_adapters.file import store as store_module
 from paxos_adapters.memory import MemoryStore
-from paxos_testing import StoreKit, crashing, stores
+from paxos_testing import StoreKit, crashing, sessions, stores
 from paxos_testing.corruption import damages
 from paxos_testing.crashing import kill_after_calls, run_until_killed
 from tests.paxos_testing.faulty_stores import KITS
@@ -160,7 +160,7 @@ class TestLies:
     @pytest.fixture(autouse=True)
     def less(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """What lies all the time is found in little."""
-        monkeypatch.setattr(stores, "KILLS", 20)
+        monkeypatch.setattr(sessions, "KILLS", 20)
         monkeypatch.setattr(stores, "DAMAGES", 5)
 
     @pytest.mark.parametrize("liar", slow_but_for(lambda it: it not in LONG, CAUGHT))

@@ -311,7 +311,7 @@ CAUGHT = {
             "test_a_peer_that_comes_back_hears_and_is_heard",
             "test_nothing_is_delivered_after_the_end",
         },
-        "What cannot be sent is lost, and that is no error",
+        "What cannot be sent is lost, and that is not an error",
     ),
     "HoldsUpTheOthers": {
         "test_a_peer_that_is_down_is_felt_by_nobody_else": "while server 2 is down, and sent to",
