@@ -45,6 +45,7 @@ from paxos_cli.canvas import canvas, readable
 from paxos_cli.config import (
     CLUSTER,
     DATA,
+    PROBE_S,
     data_of,
     described,
 )
@@ -55,9 +56,6 @@ from paxos_cli.output import say
 from paxos_cli.paths import as_utf8
 
 C = TypeVar("C", bound=Callable[..., Any])
-
-PROBE_S = 3.0
-"""How long a server may take to say that it is there."""
 
 GRACE_S = 2.0
 """How long to wait for a server beyond the time that it was given."""

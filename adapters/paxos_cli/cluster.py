@@ -22,7 +22,7 @@ from shlex import quote
 
 import click
 
-from paxos import PaxosError, ServerId
+from paxos import ServerId
 from paxos_adapters.file import FileStore
 from paxos_adapters.limits import MAX_DEPLOYED
 from paxos_adapters.node.control_client import NoReply, NotRunning, ask
@@ -32,11 +32,12 @@ from paxos_adapters.outputs import create, sync
 from paxos_adapters.printable import printable
 from paxos_cli.config import (
     CONFIG,
+    PROBE_S,
     described,
     node_command,
     protection_of,
 )
-from paxos_cli.failures import BadArguments, Failure
+from paxos_cli.failures import BadArguments, failing
 from paxos_cli.keygen import keyring
 from paxos_cli.options import LOG
 from paxos_cli.output import say
@@ -46,9 +47,6 @@ SERVERS = 5
 KEYRING = "keyring"
 PATIENCE_S = 10.0
 """How long a server may take to end before it is killed."""
-
-PROBE_S = 3.0
-"""How long a server may take to say that it runs already."""
 
 
 @click.command(short_help="Run a cluster on this machine.")
@@ -62,10 +60,8 @@ def cluster(folder: Path, servers: int | None, verbose: bool, log: str) -> int:
     The first time it makes what they need: cluster.toml, a keyring, and a data file each. After
     that it goes on with what is there.
     """
-    try:
+    with failing():
         deployment = _deployment(folder, servers)
-    except (PaxosError, OSError) as error:
-        raise Failure(error) from error
     if not deployment.data:
         raise BadArguments(f"{deployment.path} names no data file: no server of it runs here.")
     if servers not in (None, len(deployment.addresses)):

@@ -17,6 +17,8 @@ from paxos_cli.output import say
 from paxos_cli.paths import InputFile
 
 CONFIG = "cluster.toml"
+PROBE_S = 3.0
+"""How long a server of this machine may take to answer that it is there."""
 
 CLUSTER = click.option(
     "--cluster",

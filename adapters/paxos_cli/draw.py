@@ -7,10 +7,10 @@ from pathlib import Path
 import click
 from attrs import frozen
 
-from paxos_adapters.outputs import OutputRefused, replace
+from paxos_adapters.outputs import replace
 from paxos_adapters.printable import printable
 from paxos_cli.canvas import Canvas, canvas
-from paxos_cli.failures import Failure
+from paxos_cli.failures import failing
 from paxos_cli.options import PLAIN, gathered
 from paxos_cli.output import say
 from paxos_cli.paths import OutputFile, as_utf8
@@ -18,7 +18,7 @@ from paxos_cli.recording import FILES, replayed
 from paxos_lab.draw.layout import part
 from paxos_lab.draw.mermaid import mermaid
 from paxos_lab.draw.svg import PICTURE, svg
-from paxos_lab.record import RecordingError, Replay, Timeline, single_timeline
+from paxos_lab.record import Replay, Timeline, single_timeline
 
 MOST = 300  # steps in one picture: more than a reader can follow
 LANE = 7  # characters from lane to lane
@@ -66,7 +66,9 @@ def draw(options: Options, files: tuple[Path, ...]) -> int:
         raise click.UsageError(f"--from {first} comes after --to {last}.")
     told = _window(_told(replayed(files), None if name is None else as_utf8(name)), first, last)
     if options.picture is not None:
-        _write(options.picture, svg(told, title=options.title))
+        picture = svg(told, title=options.title)
+        with failing():
+            replace(options.picture, PICTURE, picture.encode())
         say(f"Drawn: {printable(options.picture)}.")
     elif options.as_mermaid:
         say(mermaid(told), nl=False)
@@ -80,10 +82,8 @@ def _told(found: Replay, name: str | None) -> Timeline:
     if name is None and len(names) > 1:
         few = ", ".join(map(repr, names[:8])) + (", and more" if len(names) > 8 else "")
         raise click.UsageError(f"there are {len(names):,} decisions: {few}. Take one with --name.")
-    try:
+    with failing():
         return single_timeline(found, name if name is not None else next(iter(names), ""))
-    except RecordingError as error:
-        raise click.ClickException(str(error)) from error
 
 
 def _window(told: Timeline, first: int, last: int | None) -> Timeline:
@@ -98,13 +98,6 @@ def _window(told: Timeline, first: int, last: int | None) -> Timeline:
             f"take some of them, such as --from {steps[0]} --to {steps[MOST - 1]}."
         )
     return shown
-
-
-def _write(path: Path, picture: str) -> None:
-    try:
-        replace(path, PICTURE, picture.encode())
-    except (OutputRefused, OSError) as error:
-        raise Failure(error) from error
 
 
 def _print(drawn: Canvas, told: Timeline, title: str) -> None:

@@ -6,15 +6,14 @@ from pathlib import Path
 
 import click
 
-from paxos_adapters.file import StoreError
 from paxos_adapters.printable import printable
 from paxos_cli.canvas import canvas
+from paxos_cli.failures import failing
 from paxos_cli.options import PLAIN
 from paxos_cli.paths import InputFile, as_utf8
 from paxos_cli.recording import asked, replayed
 from paxos_lab.explain import (
     Evidence,
-    MembersDiffer,
     UnknownDecision,
     explain,
     of_files,
@@ -75,7 +74,7 @@ def _running(nodes: tuple[Path, ...], words: tuple[str, ...]) -> dict[str, Evide
 
 
 def _scenes(paths: list[Path], name: str | None) -> dict[str, Evidence[str]]:
-    try:
+    with failing():
         if all(map(_is_store, paths)):
             decisions = of_files(paths)
         else:
@@ -83,10 +82,6 @@ def _scenes(paths: list[Path], name: str | None) -> dict[str, Evidence[str]]:
             decisions = {it: of_replay(found, it) for it in found.names}
         if name is not None and name not in decisions:
             raise UnknownDecision(name, decisions)
-    except (StoreError, UnknownDecision, MembersDiffer) as error:
-        raise click.ClickException(str(error)) from error
-    except OSError as error:
-        raise click.ClickException(f"{error.filename} cannot be read: {error.strerror}.") from error
     return decisions if name is None else {name: decisions[name]}
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
 
 import click
 
@@ -22,6 +23,18 @@ class Failure(click.ClickException):
     def __init__(self, error: PaxosError | OSError) -> None:
         is_raw = isinstance(error, OSError) and not isinstance(error, PaxosError)
         super().__init__(_plain(error) if is_raw else str(error))
+
+
+@contextmanager
+def failing() -> Generator[None, None, None]:
+    """What the library or the system refuses in here ends the command as a Failure.
+
+    Print outside: an output that is closed is not a failure of what was asked for.
+    """
+    try:
+        yield
+    except (PaxosError, OSError) as error:
+        raise Failure(error) from error
 
 
 class Interrupted(click.ClickException):

@@ -14,6 +14,7 @@ from paxos_adapters.file import Contents, FileStore, StoreError, StoreNotFound, 
 from paxos_adapters.file.rows import ACCEPTOR, ROUND, acceptor_of, round_of
 from paxos_adapters.printable import json_text, printable
 from paxos_cli.canvas import canvas, shown
+from paxos_cli.failures import Failure, failing
 from paxos_cli.options import JSON, PLAIN
 from paxos_cli.output import say
 from paxos_cli.paths import InputFile
@@ -38,7 +39,7 @@ def inspect_file(file: Path, as_json: bool, plain: bool) -> int:
     except StoreNotFound as error:
         raise click.ClickException(f"{file} is not a store: it is not there, or empty.") from error
     except (StoreError, OSError) as error:
-        raise click.ClickException(str(error)) from error
+        raise Failure(error) from error
     if as_json:
         for part in _as_json(file, contents):
             say(part, nl=False)
@@ -140,7 +141,7 @@ def readmit(file: Path, peer: int) -> int:
     itself, it forgets what it was told of its own disk.
     """
     readmitted = ServerId(peer)
-    try:
+    with failing():
         who = inspect(file).identity
         with FileStore.open(
             file,
@@ -153,8 +154,6 @@ def readmit(file: Path, peer: int) -> int:
             if known is None:
                 raise click.ClickException(f"{who} knows nothing of the disk of server {peer}.")
             store.set_peer_status(readmitted, None)
-    except (StoreError, OSError) as error:
-        raise click.ClickException(str(error)) from error
     if who.server == readmitted:
         what = "that it was told of", "ask its peers anew when it is started"
     else:

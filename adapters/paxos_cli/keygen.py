@@ -7,9 +7,9 @@ from pathlib import Path
 
 import click
 
-from paxos_adapters.outputs import NEW, OutputRefused, create
+from paxos_adapters.outputs import NEW, create
 from paxos_adapters.wire import Key
-from paxos_cli.failures import Failure
+from paxos_cli.failures import failing
 from paxos_cli.output import say
 from paxos_cli.paths import OutputFile
 
@@ -34,9 +34,7 @@ def keygen(out: Path | None) -> int:
     if out is None:
         say(Key.generate(os.urandom).text)
         return 0
-    try:
+    with failing():
         create(out, keyring().encode())
-    except (OutputRefused, OSError) as error:
-        raise Failure(error) from error
     say(f"{out} is a keyring with one new key. Copy it to every server of the cluster.")
     return 0

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from contextlib import contextmanager
 from pathlib import Path
 
 import click
 
-from paxos import PaxosError, QuorumError, QuorumSystem, ServerId, flexible, majority
+from paxos import QuorumError, QuorumSystem, ServerId, flexible, majority
 from paxos_adapters.arguments import BadNumber, whole
 from paxos_adapters.limits import MAX_DEPLOYED, MAX_SERVER
 from paxos_adapters.members import (
@@ -20,7 +18,7 @@ from paxos_adapters.members import (
 )
 from paxos_adapters.outputs import ARTEFACT
 from paxos_adapters.printable import brief, printable
-from paxos_cli.failures import Failure
+from paxos_cli.failures import failing
 from paxos_cli.output import say
 from paxos_cli.paths import InputFile, OutputFile
 
@@ -38,14 +36,6 @@ def members() -> None:
     """
 
 
-@contextmanager
-def _refusals() -> Generator[None, None, None]:
-    try:
-        yield
-    except PaxosError as error:
-        raise Failure(error) from error
-
-
 @members.command(short_help="First: no server opens these files again.")
 @FILES
 def close(files: tuple[Path, ...]) -> int:
@@ -55,9 +45,10 @@ def close(files: tuple[Path, ...]) -> int:
     closed. To go on, close a phase-1 quorum of the members, with majorities more than half; better
     all that are left.
     """
-    with _refusals():
-        for file, identity in zip(files, close_files(files), strict=True):
-            say(printable(f"{file} is closed: {identity}, {identity.members}."))
+    with failing():
+        closed = close_files(files)
+    for file, identity in zip(files, closed, strict=True):
+        say(printable(f"{file} is closed: {identity}, {identity.members}."))
     return 0
 
 
@@ -65,9 +56,10 @@ def close(files: tuple[Path, ...]) -> int:
 @FILES
 def reopen(files: tuple[Path, ...]) -> int:
     """Let servers open these FILES again, if nothing was settled from them."""
-    with _refusals():
-        for file, identity in zip(files, reopen_files(files), strict=True):
-            say(printable(f"{file} is open again: {identity}."))
+    with failing():
+        opened = reopen_files(files)
+    for file, identity in zip(files, opened, strict=True):
+        say(printable(f"{file} is open again: {identity}."))
     return 0
 
 
@@ -85,7 +77,7 @@ def settle_files(
     Takes the closed files themselves, not copies: they say from then on which membership follows.
     The same FILES with the same servers make the same artefact again; anything else is refused.
     """
-    with _refusals():
+    with failing():
         settled = settle(files, _quorum(servers, quorum), out, only=only)
     say(printable(f"{out} has what is settled for {settled.records:,} names, {_follows(settled)}."))
     say("Copy it to each new member, and adopt it there: paxos members adopt.")
@@ -103,7 +95,7 @@ def adopt_file(artefact: Path, file: Path, server: int) -> int:
     A closed file in its place is moved aside. Once for each member: if the new FILE is lost later,
     its server needs a new id, and the members are changed again.
     """
-    with _refusals():
+    with failing():
         adopted = adopt(artefact, file, ServerId(server))
     if adopted.moved is not None:
         say(printable(f"The closed file is {adopted.moved}."))

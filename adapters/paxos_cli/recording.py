@@ -14,6 +14,7 @@ from paxos_adapters.codecs import TEXT
 from paxos_adapters.outputs import RECORDING, OutputRefused, check
 from paxos_adapters.printable import printable
 from paxos_cli.canvas import Canvas, canvas
+from paxos_cli.failures import failing
 from paxos_cli.options import PLAIN
 from paxos_cli.output import say
 from paxos_cli.paths import InputFile, OutputFile, as_utf8, input_file
@@ -82,12 +83,8 @@ def asked(words: tuple[str, ...]) -> tuple[list[Path], str | None]:
 
 def replayed(files: tuple[Path, ...]) -> Replay:
     """The replay of ``files``; what is wrong with them is one line."""
-    try:
+    with failing():
         return replay(*files, protocols=KNOWN)
-    except RecordingError as error:
-        raise click.ClickException(str(error)) from error
-    except OSError as error:
-        raise click.ClickException(f"{error.filename} cannot be read: {error.strerror}.") from error
 
 
 @click.command("replay", short_help="Play a recording again, and see that nothing differs.")

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import click
 
-from paxos import PaxosError, QuorumSystem, ServerId, server
+from paxos import QuorumSystem, ServerId, server
 from paxos_adapters.codecs import SURROGATE_ESCAPE
 from paxos_adapters.node.control_client import ask
 from paxos_adapters.node.control_protocol import ErrorReply, StateReply, StateRequest
 from paxos_adapters.single import single_coder
+from paxos_cli.config import PROBE_S
+from paxos_cli.failures import failing
 from paxos_lab.explain import Evidence, of_states
-
-PATIENCE_S = 3.0
 
 
 def told(nodes: Iterable[Path], name: str) -> Evidence[str]:
@@ -24,8 +24,8 @@ def told(nodes: Iterable[Path], name: str) -> Evidence[str]:
     states: list[server.Server[str]] = []
     up = set[ServerId]()
     for data in nodes:
-        try:
-            answer = ask(data, StateRequest(name), patience_s=PATIENCE_S)
+        with failing():
+            answer = ask(data, StateRequest(name), patience_s=PROBE_S)
             if isinstance(answer, ErrorReply):
                 raise click.ClickException(answer.text)
             if not isinstance(answer, StateReply):
@@ -33,8 +33,6 @@ def told(nodes: Iterable[Path], name: str) -> Evidence[str]:
             quorums.add(coder.quorum(answer.quorum))
             states.append(coder.state(answer.state))
             up.update(answer.up)
-        except PaxosError as error:
-            raise click.ClickException(str(error)) from error
     if len(quorums) != 1:
         raise click.ClickException("these servers are not of one cluster: their quorums differ.")
     return of_states(quorums.pop(), states, up)

@@ -8,13 +8,11 @@ from pathlib import Path
 import click
 
 from paxos_adapters.outputs import OutputRefused, check, replace
-from paxos_cli.failures import Failure
+from paxos_cli.failures import failing
 from paxos_cli.output import say
 from paxos_cli.paths import OutputFile
 from paxos_cli.recording import asked, replayed
-from paxos_lab.explain import UnknownDecision
-from paxos_lab.record import RecordingError, Replay
-from paxos_lab.view import PAGE, Page, page
+from paxos_lab.view import PAGE, page
 
 
 @click.command(short_help="Write a page to go through a recording step by step.")
@@ -39,21 +37,13 @@ def view(files: tuple[str, ...], out: Path | None, opens: bool) -> int:
         check(path, PAGE)
     except OutputRefused as error:
         raise click.ClickException(f"{error} (--out names another.)") from error
-    made = _page(replayed(tuple(paths)), ", ".join(it.name for it in paths), name)
-    try:
+    found = replayed(tuple(paths))
+    with failing():
+        made = page(found, title=", ".join(it.name for it in paths), name=name)
         replace(path, PAGE, made.html.encode(errors="backslashreplace"))
-    except OSError as error:
-        raise Failure(error) from error
     if made.left_out:
         say(made.left_out, err=True)
     say(path)
     if opens and not webbrowser.open(path.resolve().as_uri()):
         raise click.ClickException("no browser was found: open the page by hand.")
     return 0
-
-
-def _page(found: Replay, title: str, name: str | None) -> Page:
-    try:
-        return page(found, title=title, name=name)
-    except (RecordingError, UnknownDecision) as error:
-        raise click.ClickException(str(error)) from error

@@ -81,11 +81,11 @@ def test_a_kill_and_another_core_are_told(tmp_path: Path) -> None:
     ("words", "told"),
     [
         (("replay",), "Missing argument"),
-        (("replay", "nowhere"), "nowhere cannot be read"),
+        (("replay", "nowhere"), "nowhere cannot be used"),
         (("replay", "junk"), "junk is not a recording that this version can read"),
         (("replay", "."), "is a directory"),
         (("explain",), "name recordings or stores"),
-        (("explain", "nowhere"), "nowhere cannot be read"),
+        (("explain", "nowhere"), "nowhere cannot be used"),
         (("explain", "junk"), "junk is not a recording"),
         (("explain", "."), ". is a directory, not a file."),
         (("lecture", "--record", "run"), "--record takes the NAME"),
