@@ -389,7 +389,7 @@ def test_a_browser_is_asked_to_open_it(
     ("words", "told"),
     [
         ((), "Missing argument"),
-        (("nowhere",), "cannot be read"),
+        (("nowhere",), "cannot be used"),
         (("junk",), "is not a recording"),
         (("run", "other"), "nothing about a decision 'other'"),
         (("run", "--out", "no/such/page"), "no/such/page cannot be written"),
