@@ -21,7 +21,6 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, wait
 from threading import Lock
-from types import TracebackType
 from typing import Generic, NamedTuple, TypeVar
 
 from paxos import OperationalError, Saved, UsageError
@@ -148,12 +147,7 @@ class GroupCommitter(Generic[E, R]):
     def __enter__(self) -> GroupCommitter[E, R]:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _work(self) -> None:

@@ -7,7 +7,7 @@ happens: a recorder is one.
 
 from __future__ import annotations
 
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeAlias, TypeVar
 
 from attrs import frozen
 
@@ -93,6 +93,10 @@ class Codec(Protocol[V]):
         ...
 
 
+Key: TypeAlias = tuple[ServerId, str]
+"""The lane of a server, and the name of a decision."""
+
+
 @frozen
 class Place:
     """Which process: the server, and the name of the decision, empty where there is only one.
@@ -103,6 +107,11 @@ class Place:
     server: ServerId
     name: str = ""
     lane: ServerId | None = None
+
+    @property
+    def key(self) -> Key:
+        """Where no two processes are at a time."""
+        return self.server if self.lane is None else self.lane, self.name
 
 
 class Observer(Protocol[S_contra, Q_contra, M_contra, T_contra, R_contra, P_contra]):

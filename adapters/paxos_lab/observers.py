@@ -2,76 +2,36 @@
 
 from __future__ import annotations
 
-from typing import Generic
+from collections.abc import Callable, Iterable
+from typing import Generic, ParamSpec
 
-from attrs import frozen
+from paxos_adapters.machine import M, P, Q, R, S, T
+from paxos_adapters.ports import Observer
 
-from paxos import From, InvariantError, QuorumSystem
-from paxos_adapters.machine import Effect, M, P, Process, Q, R, S, T
-from paxos_adapters.ports import Observer, Place
+Told = ParamSpec("Told")
 
 
-@frozen
 class Observers(Generic[S, Q, M, T, R, P]):
     """An observer that tells all of ``each``, in their order."""
 
-    each: tuple[Observer[S, Q, M, T, R, P], ...]
+    def __init__(self, each: Iterable[Observer[S, Q, M, T, R, P]]) -> None:
+        all_ = tuple(each)
+        self.set_time = _in_turn(it.set_time for it in all_)
+        self.started = _in_turn(it.started for it in all_)
+        self.stepped = _in_turn(it.stepped for it in all_)
+        self.state_set = _in_turn(it.state_set for it in all_)
+        self.saved = _in_turn(it.saved for it in all_)
+        self.sent = _in_turn(it.sent for it in all_)
+        self.failed = _in_turn(it.failed for it in all_)
+        self.stopped = _in_turn(it.stopped for it in all_)
 
-    def set_time(self, now_s: float) -> None:
-        """Tell all."""
-        for it in self.each:
-            it.set_time(now_s)
 
-    def started(
-        self, place: Place, quorum: QuorumSystem, process: Process[S, R, Effect[M, T, P]]
-    ) -> None:
-        """Tell all."""
-        for it in self.each:
-            it.started(place, quorum, process)
+def _in_turn(each: Iterable[Callable[Told, None]]) -> Callable[Told, None]:
+    """One call that makes all of ``each``."""
+    calls = tuple(each)
 
-    def stepped(
-        self,
-        place: Place,
-        event: From[M] | T | Q,
-        before: Process[S, R, Effect[M, T, P]],
-        after: Process[S, R, Effect[M, T, P]],
-    ) -> None:
-        """Tell all."""
-        for it in self.each:
-            it.stepped(place, event, before, after)
+    def call(*args: Told.args, **kwargs: Told.kwargs) -> None:
+        for it in calls:
+            it(*args, **kwargs)
 
-    def state_set(self, place: Place, process: Process[S, R, Effect[M, T, P]]) -> None:
-        """Tell all."""
-        for it in self.each:
-            it.state_set(place, process)
-
-    def saved(
-        self,
-        place: Place,
-        process: Process[S, R, Effect[M, T, P]],
-        records: tuple[R, ...],
-        count: int,
-    ) -> None:
-        """Tell all."""
-        for it in self.each:
-            it.saved(place, process, records, count)
-
-    def sent(
-        self,
-        place: Place,
-        process: Process[S, R, Effect[M, T, P]],
-        effects: tuple[Effect[M, T, P], ...],
-    ) -> None:
-        """Tell all."""
-        for it in self.each:
-            it.sent(place, process, effects)
-
-    def failed(self, place: Place, event: From[M] | T | Q, error: InvariantError) -> None:
-        """Tell all."""
-        for it in self.each:
-            it.failed(place, event, error)
-
-    def stopped(self, place: Place, records: tuple[R, ...], why: str) -> None:
-        """Tell all."""
-        for it in self.each:
-            it.stopped(place, records, why)
+    return call

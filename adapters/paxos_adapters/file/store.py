@@ -22,7 +22,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from threading import Lock, RLock
-from types import TracebackType
 from typing import TypeAlias
 
 from attrs import frozen
@@ -288,12 +287,7 @@ class FileStore:
     def __enter__(self) -> FileStore:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _check_usable(self) -> None:

@@ -53,27 +53,21 @@ def observe(node: Node[V], meter: Meter | None = None) -> None:
         return [look]
 
     counter, gauge = meter.create_observable_counter, meter.create_observable_gauge
-    for create, name, figures, unit, what in (
-        (counter, "saves", _saves, "{save}", "Commits to the file, in all its sessions."),
-        (gauge, "names.in_memory", _in_memory, "{name}", "Names that are in memory."),
-        (gauge, "values.in_memory", _bytes_in_memory, "By", "What the values in memory take."),
-        (gauge, "names.asked", _asked, "{name}", "Names that somebody waits for."),
-        (
-            gauge,
-            "proposals.unresolved",
-            _unresolved,
-            "{proposal}",
-            "Those whose callers have left.",
-        ),
-        (gauge, "servers.up", _up, "{server}", "Servers that are up, with this one."),
-        (gauge, "tolerance", _tolerance, "{server}", "How many more may fail; -1: too many did."),
-        (gauge, "peer.round_trip", _trips, "s", "The last round trip to a peer."),
-        (gauge, "votes", _votes, "1", "1 once enough peers have acknowledged its session."),
-        (gauge, "descent.proven", _proven, "1", "1 if no older copy of its file can have voted."),
-        (counter, "datagrams.refused", _refused, "{datagram}", "What was not taken, by reason."),
-        (counter, "datagrams.lost", _lost, "{datagram}", "What could not be sent, by reason."),
+    for create, name, unit, what in (
+        (counter, "saves", "{save}", "Commits to the file, in all its sessions."),
+        (gauge, "names.in_memory", "{name}", "Names that are in memory."),
+        (gauge, "values.in_memory", "By", "What the values in memory take."),
+        (gauge, "names.asked", "{name}", "Names that somebody waits for."),
+        (gauge, "proposals.unresolved", "{proposal}", "Those whose callers have left."),
+        (gauge, "servers.up", "{server}", "Servers that are up, with this one."),
+        (gauge, "tolerance", "{server}", "How many more may fail; -1: too many did."),
+        (gauge, "peer.round_trip", "s", "The last round trip to a peer."),
+        (gauge, "votes", "1", "1 once enough peers have acknowledged its session."),
+        (gauge, "descent.proven", "1", "1 if no older copy of its file can have voted."),
+        (counter, "datagrams.refused", "{datagram}", "What was not taken, by reason."),
+        (counter, "datagrams.lost", "{datagram}", "What could not be sent, by reason."),
     ):
-        create(f"paxos.{name}", watched(figures), unit, what)
+        create(f"paxos.{name}", watched(FIGURES[name]), unit, what)
 
 
 def _asking(node: Node[V]) -> Callable[[], Status | None]:
@@ -96,55 +90,28 @@ def _asking(node: Node[V]) -> Callable[[], Status | None]:
     return ask
 
 
-def _saves(status: Status) -> Figures:
-    return [(status.saves, {})]
-
-
-def _in_memory(status: Status) -> Figures:
-    return [(status.in_memory, {})]
-
-
-def _bytes_in_memory(status: Status) -> Figures:
-    return [(status.in_memory_bytes, {})]
-
-
-def _asked(status: Status) -> Figures:
-    return [(status.asked, {})]
-
-
-def _unresolved(status: Status) -> Figures:
-    return [(status.unresolved, {})]
-
-
-def _up(status: Status) -> Figures:
-    return [(1 + sum(it.is_up for it in status.peers.values()), {})]
-
-
-def _tolerance(status: Status) -> Figures:
-    return [(status.tolerance, {})]
-
-
-def _votes(status: Status) -> Figures:
-    return [(status.descent.votes, {})]
-
-
-def _proven(status: Status) -> Figures:
-    return [(status.descent.is_proven, {})]
-
-
 def _trips(status: Status) -> Figures:
     for peer, it in status.peers.items():
         if it.round_trip_s is not None:
             yield it.round_trip_s, {"paxos.peer": int(peer)}
 
 
-def _refused(status: Status) -> Figures:
-    return _by_reason(status.refused)
-
-
-def _lost(status: Status) -> Figures:
-    return _by_reason(status.lost)
-
-
 def _by_reason(counts: Mapping[str, int]) -> Figures:
     return [(times, {"reason": reason}) for reason, times in counts.items()]
+
+
+FIGURES: Mapping[str, Callable[[Status], Figures]] = {
+    "saves": lambda it: [(it.saves, {})],
+    "names.in_memory": lambda it: [(it.in_memory, {})],
+    "values.in_memory": lambda it: [(it.in_memory_bytes, {})],
+    "names.asked": lambda it: [(it.asked, {})],
+    "proposals.unresolved": lambda it: [(it.unresolved, {})],
+    "servers.up": lambda it: [(1 + sum(peer.is_up for peer in it.peers.values()), {})],
+    "tolerance": lambda it: [(it.tolerance, {})],
+    "peer.round_trip": _trips,
+    "votes": lambda it: [(it.descent.votes, {})],
+    "descent.proven": lambda it: [(it.descent.is_proven, {})],
+    "datagrams.refused": lambda it: _by_reason(it.refused),
+    "datagrams.lost": lambda it: _by_reason(it.lost),
+}
+"""What each instrument reads off a status."""

@@ -27,7 +27,7 @@ from collections.abc import Coroutine, Sequence
 from contextlib import suppress
 from functools import partial
 from random import Random
-from types import NoneType, TracebackType
+from types import NoneType
 from typing import Generic, Self, TypeVar
 
 from paxos import (
@@ -170,12 +170,7 @@ class Node(Generic[V]):
         if self._stopped is not None:
             raise self._stopped
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         """Let go, as ``close`` does."""
         await self.close()
 

@@ -26,7 +26,9 @@ from paxos_adapters.node.registers import Entry
 INLINE_SAVE_S = 0.001
 """By default, the next save is inline if the last one took less than this."""
 
-Save: TypeAlias = Callable[[Sequence[Entry]], Saved[server.Record[bytes]]]
+Receipt: TypeAlias = Saved[server.Record[bytes]]
+Save: TypeAlias = Callable[[Sequence[Entry]], Receipt]
+Done: TypeAlias = Callable[[Receipt | BaseException], None]
 
 
 class AdaptiveSaver:
@@ -59,11 +61,7 @@ class AdaptiveSaver:
         """Whether a save is in progress in the thread."""
         return self._pending > 0
 
-    def save(
-        self,
-        entries: Sequence[Entry],
-        saved: Callable[[Saved[server.Record[bytes]] | BaseException], None],
-    ) -> None:
+    def save(self, entries: Sequence[Entry], saved: Done) -> None:
         """Save ``entries``, and tell ``saved`` how it went: before this returns, or later."""
         if self._took_s < self._quick_s and not self.is_busy:
             outcome = self._try(entries)
@@ -79,33 +77,25 @@ class AdaptiveSaver:
         await asyncio.wrap_future(self._committer.closing())
         self._committer.close()  # The thread has nothing to do any more but to end.
 
-    def _save(self, entries: Sequence[Entry]) -> Saved[server.Record[bytes]]:
+    def _save(self, entries: Sequence[Entry]) -> Receipt:
         return self._timed(self._save_entries, entries)
 
-    def _timed(self, save: Save, entries: Sequence[Entry]) -> Saved[server.Record[bytes]]:
+    def _timed(self, save: Save, entries: Sequence[Entry]) -> Receipt:
         started_s = self._clock()
         receipt = save(entries)
         self._took_s = self._clock() - started_s
         return receipt
 
-    def _try(self, entries: Sequence[Entry]) -> Saved[server.Record[bytes]] | BaseException:
+    def _try(self, entries: Sequence[Entry]) -> Receipt | BaseException:
         try:
             return self._timed(self._save_now, entries)
         except Exception as error:
             return error
 
-    def _hand_over(
-        self,
-        saving: Future[Saved[server.Record[bytes]]],
-        saved: Callable[[Saved[server.Record[bytes]] | BaseException], None],
-    ) -> None:
+    def _hand_over(self, saving: Future[Receipt], saved: Done) -> None:
         with suppress(RuntimeError):  # The event loop has ended, and with it all that wait.
             self._loop.call_soon_threadsafe(self._guard(self._done), saving, saved)
 
-    def _done(
-        self,
-        saving: Future[Saved[server.Record[bytes]]],
-        saved: Callable[[Saved[server.Record[bytes]] | BaseException], None],
-    ) -> None:
+    def _done(self, saving: Future[Receipt], saved: Done) -> None:
         self._pending -= 1
         saved(saving.exception() or saving.result())

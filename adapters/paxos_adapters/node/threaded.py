@@ -18,7 +18,6 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import CancelledError, Future
 from contextlib import suppress
 from threading import RLock
-from types import TracebackType
 from typing import Generic, Self, TypeVar
 
 from paxos import PaxosError
@@ -124,12 +123,7 @@ class ThreadedNode(Generic[V]):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _ask(self, question: Callable[[], Coroutine[object, object, T]]) -> T:

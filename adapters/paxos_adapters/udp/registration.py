@@ -98,26 +98,12 @@ def on_ping(registration: Registration) -> Registration:
 
 def on_answer(registration: Registration, peer: ServerId) -> Registration:
     """``peer`` has answered, and knows no session that this file lacks; not yet this one."""
-    return _opened_if_enough(
-        evolve(
-            registration,
-            answered=registration.answered | {peer},
-            acknowledged=registration.acknowledged - {peer},
-            objected=_without(registration.objected, peer),
-        )
-    )
+    return _answered(registration, peer, registration.acknowledged - {peer})
 
 
 def on_acknowledgement(registration: Registration, peer: ServerId) -> Registration:
     """``peer`` has made this session durable."""
-    return _opened_if_enough(
-        evolve(
-            registration,
-            answered=registration.answered | {peer},
-            acknowledged=registration.acknowledged | {peer},
-            objected=_without(registration.objected, peer),
-        )
-    )
+    return _answered(registration, peer, registration.acknowledged | {peer})
 
 
 def on_objection(registration: Registration, peer: ServerId) -> Registration:
@@ -125,8 +111,12 @@ def on_objection(registration: Registration, peer: ServerId) -> Registration:
     return evolve(registration, objected={**registration.objected, peer: registration.pings})
 
 
-def _without(objected: Mapping[ServerId, int], peer: ServerId) -> Mapping[ServerId, int]:
-    return {it: ping for it, ping in objected.items() if it != peer}
+def _answered(it: Registration, peer: ServerId, acknowledged: frozenset[ServerId]) -> Registration:
+    answered = it.answered | {peer}
+    objected = {other: ping for other, ping in it.objected.items() if other != peer}
+    return _opened_if_enough(
+        evolve(it, answered=answered, acknowledged=acknowledged, objected=objected)
+    )
 
 
 def _opened_if_enough(it: Registration) -> Registration:

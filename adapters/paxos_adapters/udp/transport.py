@@ -18,7 +18,6 @@ import logging
 import os
 from collections.abc import Callable
 from contextlib import suppress
-from types import TracebackType
 from typing import Self
 
 from paxos import Message, ServerId, UnknownServer
@@ -74,12 +73,7 @@ class DatagramTransport:
         self._is_open = True
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         """Stop sending and receiving. In a forked process there is nothing to do."""
         if os.getpid() == self._process:
             self._is_open = False

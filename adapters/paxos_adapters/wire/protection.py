@@ -6,7 +6,8 @@
 - *Encrypted*: ChaCha20-Poly1305; nobody else can read the body. The header stays readable.
 
 A server accepts only what is protected in its own way, so that no attacker can negotiate less.
-Nothing in a body is looked at before its tag has been verified.
+Nothing in a body is looked at before its tag has been verified. In a header ``code`` stands for the
+way, and ``key`` for the key.
 
 Each session of a sender has an encryption key of its own for each receiver, with the sequence as
 the nonce. No key meets a nonce twice, as long as no two wires share a session.
@@ -17,7 +18,7 @@ from __future__ import annotations
 import hmac
 from collections.abc import Callable
 from hashlib import sha256
-from typing import Protocol, TypeAlias, final
+from typing import ClassVar, Protocol, TypeAlias, final
 
 from attrs import Factory, field, frozen
 
@@ -33,15 +34,8 @@ NO_KEY = bytes(ID_BYTES)
 class Checksummed:
     """A checksum, the first 16 bytes of SHA-256: for networks that nobody else can send to."""
 
-    @property
-    def code(self) -> int:
-        """What stands for this way in a header."""
-        return 0
-
-    @property
-    def key(self) -> bytes:
-        """What stands for the key in a header."""
-        return NO_KEY
+    code: ClassVar[int] = 0
+    key: ClassVar[bytes] = NO_KEY
 
     def close(self, header: bytes, body: bytes) -> bytes:
         """The whole datagram."""
@@ -63,11 +57,7 @@ class Authenticated:
     """A MAC, HMAC-SHA256 cut to 16 bytes: nobody without a key can send or alter anything."""
 
     keyring: Keyring
-
-    @property
-    def code(self) -> int:
-        """What stands for this way in a header."""
-        return 1
+    code: ClassVar[int] = 1
 
     @property
     def key(self) -> bytes:
@@ -123,11 +113,7 @@ class Encrypted:
 
     keyring: Keyring
     _library: Library = field(init=False, repr=False, eq=False, default=Factory(_library))
-
-    @property
-    def code(self) -> int:
-        """What stands for this way in a header."""
-        return 2
+    code: ClassVar[int] = 2
 
     @property
     def key(self) -> bytes:

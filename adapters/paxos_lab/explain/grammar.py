@@ -10,7 +10,12 @@ from paxos.quorum import BySize, ByWeight, Explicit, QuorumSystem
 
 def named(servers: Iterable[ServerId]) -> str:
     """``S1, S2 and S3``; no server, if there is none."""
-    *most, last = [f"S{it}" for it in sorted(servers)] or ["no server"]
+    return listed([f"S{it}" for it in sorted(servers)] or ["no server"])
+
+
+def listed(names: Iterable[str]) -> str:
+    """``one, two and three``; each once."""
+    *most, last = dict.fromkeys(names)
     return f"{', '.join(most)} and {last}" if most else last
 
 

@@ -30,8 +30,8 @@ from paxos_adapters.file.rows import ACCEPTOR, ROUND, acceptor_of, round_of
 from paxos_lab.explain.evidence import Evidence, Known
 from paxos_lab.machines.protocols import LECTURE
 from paxos_lab.machines.single_view import SingleView, single_view
-from paxos_lab.record import Replay, SingleStep
-from paxos_lab.record.timeline import votes
+from paxos_lab.record import Replay
+from paxos_lab.record.timeline import lanes_of, votes
 
 FIRST_VALUE_ONLY = LECTURE[0].name
 
@@ -74,7 +74,7 @@ def of_replay(replay: Replay, name: str = "") -> Evidence[str]:
         replay.quorum,
         {
             me: _known(replay, lanes, name)
-            for me, lanes in _lanes(steps).items()
+            for me, lanes in lanes_of(steps).items()
             if me in replay.quorum.members
         },
         tuple(From(me, Accepted(vote.ballot, vote.value)) for me, vote in counted),
@@ -141,14 +141,6 @@ def _held(path: Path) -> _Held:
         elif row.key == (RESERVED, ROUND):
             block = round_of(row).round
     return _Held(told, block)
-
-
-def _lanes(steps: Iterable[SingleStep[str]]) -> dict[ServerId, set[ServerId]]:
-    """By id: the lanes of each server, of which the explorer has two."""
-    lanes: dict[ServerId, set[ServerId]] = {}
-    for step in steps:
-        lanes.setdefault(step.me, set()).add(step.entry.server)
-    return lanes
 
 
 def _known(replay: Replay, lanes: Iterable[ServerId], name: str) -> Known[str]:

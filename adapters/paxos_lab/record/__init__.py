@@ -13,6 +13,7 @@ entries, in_flight <- trace <- replayer <- replay; trace <- timeline.
 from __future__ import annotations
 
 from paxos_adapters.coding import Coder, Kinds
+from paxos_adapters.ports import Key
 from paxos_adapters.single import single_coder
 from paxos_lab.machines.faulty import PROTOCOLS
 from paxos_lab.record.entries import (
@@ -41,7 +42,7 @@ from paxos_lab.record.timeline import (
     single_timeline,
     timeline,
 )
-from paxos_lab.record.trace import Key, SingleStep, SingleTrace, Step, Trace
+from paxos_lab.record.trace import SingleStep, SingleTrace, Step, Trace
 
 __all__ = [
     "MAX_BYTES",

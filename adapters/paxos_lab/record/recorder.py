@@ -17,8 +17,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Generic, Self, TypeAlias, TypedDict, Unpack
+from typing import Generic, Self, TypedDict, Unpack
 from uuid import uuid4
 
 from attrs import Factory, define, frozen
@@ -31,7 +30,7 @@ from paxos_adapters import arguments
 from paxos_adapters.coding import Coder, dumped
 from paxos_adapters.machine import Effect, M, P, Process, Q, R, S, T
 from paxos_adapters.outputs import RECORDING, OutputRefused, is_same, move, open_for_writing, remove
-from paxos_adapters.ports import Codec, Place
+from paxos_adapters.ports import Codec, Key, Place
 from paxos_adapters.single import single_coder
 from paxos_lab.record import entries
 from paxos_lab.record.entries import Body, Digests, Header
@@ -42,9 +41,6 @@ _logger = logging.getLogger(__name__)
 
 MAX_BYTES = 64 * 2**20
 """How large FILE may get, and each older one, if nothing else is said."""
-
-Key: TypeAlias = tuple[ServerId, str]
-"""The lane of a server, and the name of a decision."""
 
 MIN_BYTES = 4_096
 ROOM = 32
@@ -145,10 +141,10 @@ class MachineRecorder(Generic[S, Q, M, T, R, P]):
                 self._begin_part()
             elif quorum != self._quorum:
                 raise RecordingError("a recording is of one quorum system, and this is another.")
-            self._introduced.add(_key(place))
+            self._introduced.add(place.key)
             lane = place.server if place.lane is None else place.lane
-            self._write(_key(place), entries.began(place.server, lane, coded))
-            self._servers[_key(place)] = _Server(place.server, process.state, process.disk)
+            self._write(place.key, entries.began(place.server, lane, coded))
+            self._servers[place.key] = _Server(place.server, process.state, process.disk)
         except Exception as error:
             self._give_up(error)
 
@@ -160,14 +156,14 @@ class MachineRecorder(Generic[S, Q, M, T, R, P]):
         after: Process[S, R, Effect[M, T, P]],
     ) -> None:
         """``event`` led from ``before`` to ``after``."""
-        held = self._servers.get(_key(place))
+        held = self._servers.get(place.key)
         if self._descriptor is None or held is None:
             return
         waits = len(after.waiting) > len(before.waiting)
         try:
             changed = self._changed(held.state, after.state)
             coded = self._coder.encode(event)
-            self._write(_key(place), entries.took(coded, changed, waits, None))
+            self._write(place.key, entries.took(coded, changed, waits, None))
             held.state, held.disk = after.state, after.disk
             if waits:
                 held.waiting.append(after.waiting[-1].record)
@@ -178,7 +174,7 @@ class MachineRecorder(Generic[S, Q, M, T, R, P]):
         """The server is in this state from here on."""
         try:
             self._tell(place, {"given": self._coder.encode(process.state)})
-            self._servers[_key(place)] = _Server(place.server, process.state, process.disk)
+            self._servers[place.key] = _Server(place.server, process.state, process.disk)
         except Exception as error:
             self._give_up(error)
 
@@ -190,7 +186,7 @@ class MachineRecorder(Generic[S, Q, M, T, R, P]):
         count: int,
     ) -> None:
         """What the first ``count`` waiting steps have to say is free; if they waited at all."""
-        held = self._servers.get(_key(place))
+        held = self._servers.get(place.key)
         if held is not None and held.waiting:
             self._tell(place, {"freed": count})
             del held.waiting[:count]
@@ -207,19 +203,19 @@ class MachineRecorder(Generic[S, Q, M, T, R, P]):
 
     def failed(self, place: Place, event: From[M] | T | Q, error: InvariantError) -> None:
         """``event`` raised ``error``."""
-        if self._descriptor is None or _key(place) not in self._servers:
+        if self._descriptor is None or place.key not in self._servers:
             return
         try:
             coded = self._coder.encode(event)
-            self._write(_key(place), entries.took(coded, {}, False, type(error).__name__))
+            self._write(place.key, entries.took(coded, {}, False, type(error).__name__))
         except Exception as failure:
             self._give_up(failure)
 
     def stopped(self, place: Place, records: tuple[R, ...], why: str) -> None:
         """The server has stopped; as many of its waiting steps were durable as ``records``."""
-        if _key(place) in self._servers:
+        if place.key in self._servers:
             self._tell(place, entries.ended(why, len(records)))
-            del self._servers[_key(place)]
+            del self._servers[place.key]
 
     # --- the file -------------------------------------------------------------------------------
 
@@ -235,12 +231,7 @@ class MachineRecorder(Generic[S, Q, M, T, R, P]):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _changed(self, before: S, after: S) -> Digests:
@@ -253,7 +244,7 @@ class MachineRecorder(Generic[S, Q, M, T, R, P]):
     def _tell(self, place: Place, said: Body) -> None:
         if self._descriptor is not None:
             try:
-                self._write(_key(place), said)
+                self._write(place.key, said)
             except Exception as error:
                 self._give_up(error)
 
@@ -393,10 +384,6 @@ class Recorder(
         """Open the file. Raises as MachineRecorder."""
         about = About(runtime, protocol, facts or {}, lanes or {})
         super().__init__(path, single_coder(codec), about, **rotation)
-
-
-def _key(place: Place) -> Key:
-    return place.server if place.lane is None else place.lane, place.name
 
 
 def _room(bodies: Sequence[bytes]) -> int:

@@ -19,6 +19,7 @@ from paxos.server import ServerTimer
 from paxos_adapters.codecs import SURROGATE_ESCAPE
 from paxos_adapters.coding import Coder, E_co
 from paxos_adapters.machine import M, Machine, P, Q, R, S, T
+from paxos_adapters.ports import Key
 from paxos_adapters.single import Single, single, single_coder
 from paxos_lab.machines.faulty import PROTOCOLS
 from paxos_lab.machines.protocols import Protocol
@@ -27,7 +28,7 @@ from paxos_lab.record.errors import RecordingError
 from paxos_lab.record.fingerprint import differing
 from paxos_lab.record.reading import Line, Torn, parts, read
 from paxos_lab.record.replayer import Differs, Replayer
-from paxos_lab.record.trace import Key, Trace
+from paxos_lab.record.trace import Trace
 
 X = TypeVar("X")
 

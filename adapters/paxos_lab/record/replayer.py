@@ -17,7 +17,7 @@ from paxos import AfterSave, From, InvariantError, QuorumSystem, Saved
 from paxos.errors import assert_never
 from paxos_adapters.coding import Coder
 from paxos_adapters.machine import Effect, M, Machine, P, Process, Q, R, S, T
-from paxos_adapters.ports import Place
+from paxos_adapters.ports import Key, Place
 from paxos_lab.record.entries import (
     Began,
     Digests,
@@ -29,7 +29,7 @@ from paxos_lab.record.entries import (
     Noted,
     Took,
 )
-from paxos_lab.record.trace import Key, Trace
+from paxos_lab.record.trace import Trace
 
 
 class Differs(Exception):
@@ -115,7 +115,7 @@ class Replayer(Generic[S, Q, M, T, R, P]):
 
     def _know(self, place: Place, what: Known[S, R]) -> None:
         """At the beginning of a file: new to us, or in the state in which we know it."""
-        it = self._up.get((place.lane or place.server, place.name))
+        it = self._up.get(place.key)
         if it is not None:
             _compare(self._digests(what.state), it.digests)
             self.trace.known(place, it.process)
@@ -126,8 +126,7 @@ class Replayer(Generic[S, Q, M, T, R, P]):
         self.trace.known(place, process)
 
     def _enter(self, place: Place, process: Process[S, R, Effect[M, T, P]]) -> None:
-        key = place.lane or place.server, place.name
-        self._up[key] = _Incarnation(place, process, self._digests(process.state))
+        self._up[place.key] = _Incarnation(place, process, self._digests(process.state))
 
     def _take(
         self,

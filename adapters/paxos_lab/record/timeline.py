@@ -225,7 +225,7 @@ def _arrows(
     view: View[S, Q, M, T, R, P],
     slot: int,
 ) -> list[Arrow]:
-    lanes = _lanes(steps)
+    lanes = lanes_of(steps)
     arrows = list(_arrived(steps, lanes, view, slot))
     for it in trace.undelivered:
         if it.name == steps[0].entry.name and view.slot(it.message) in (None, slot):
@@ -255,7 +255,7 @@ def _arrived(
             yield Arrow(message, words, sent.lane, me, left, step.number, arrival.is_repeated)
 
 
-def _lanes(steps: Iterable[Step[S, Q, M, T, R, P]]) -> dict[ServerId, list[ServerId]]:
+def lanes_of(steps: Iterable[Step[S, Q, M, T, R, P]]) -> dict[ServerId, list[ServerId]]:
     """By id: the lanes of each server, in order; the explorer has two, the acceptor's first."""
     lanes: dict[ServerId, set[ServerId]] = {}
     for step in steps:

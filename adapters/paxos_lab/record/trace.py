@@ -19,12 +19,9 @@ from paxos.ballot import V
 from paxos.proposer import ClientRequest
 from paxos.server import ServerTimer
 from paxos_adapters.machine import Effect, M, P, Process, Q, R, S, T
-from paxos_adapters.ports import Place
+from paxos_adapters.ports import Key, Place
 from paxos_lab.record.entries import Began, Ended, Entry, Freed, Given, Known, Noted, Took, What
 from paxos_lab.record.in_flight import Arrival, InFlight, Sent
-
-Key: TypeAlias = tuple[ServerId, str]
-"""The lane of a server, and the name of a decision."""
 
 
 @frozen
@@ -155,7 +152,7 @@ class Trace(Generic[S, Q, M, T, R, P]):
         count: int,
     ) -> None:
         """The first ``count`` waiting steps are durable; a step that did not wait was so itself."""
-        if self._waiting.get(_key(place)):
+        if self._waiting.get(place.key):
             self._add(place, Freed(count), process, records)
 
     def sent(
@@ -178,7 +175,7 @@ class Trace(Generic[S, Q, M, T, R, P]):
 
     def stopped(self, place: Place, records: tuple[R, ...], why: str) -> None:
         """The server has stopped; ``records``, of what waited, are durable."""
-        key = _key(place)
+        key = place.key
         self._waiting.pop(key, None)
         self.disks[key] = self.disks.get(key, ()) + records
         self._add(place, Ended(why, len(records)), None)
@@ -195,7 +192,7 @@ class Trace(Generic[S, Q, M, T, R, P]):
         saved: tuple[R, ...] = (),
         arrival: Arrival[M] | None = None,
     ) -> None:
-        key = _key(place)
+        key = place.key
         before = self.states.get(key)
         after = None if isinstance(what, Ended) else before
         disk = self.disks.get(key, ())
@@ -217,7 +214,7 @@ class Trace(Generic[S, Q, M, T, R, P]):
     def _sent(
         self, place: Place, step: int, effects: Iterable[Effect[M, T, P]]
     ) -> Iterator[Sent[M]]:
-        lane = _key(place)[0]
+        lane = place.key[0]
         members = () if self.quorum is None else sorted(self.quorum.members)
         for it in effects:
             if isinstance(it, To):
@@ -241,7 +238,3 @@ SingleTrace: TypeAlias = Trace[
     server.Report[V],
 ]
 """A trace of servers of one decision."""
-
-
-def _key(place: Place) -> Key:
-    return place.server if place.lane is None else place.lane, place.name

@@ -23,7 +23,7 @@ from paxos_adapters.outputs import Kind
 from paxos_adapters.printable import printable
 from paxos_lab.draw.svg import svg
 from paxos_lab.explain import UnknownDecision, explain, of_replay
-from paxos_lab.explain.grammar import named
+from paxos_lab.explain.grammar import listed, named
 from paxos_lab.machines.view import Look
 from paxos_lab.record import (
     Arrow,
@@ -258,15 +258,10 @@ def _sent(arrows: list[Arrow], lanes: Mapping[ServerId, str]) -> Iterator[str]:
     """``It sends Prepare 3.1 to S1 and S2; not to S3: lost, or late``."""
     for text in dict.fromkeys(it.text for it in arrows):
         same = [it for it in arrows if it.text == text]
-        told = f"It sends {text} to {_and(lanes[it.receiver] for it in same)}"
+        told = f"It sends {text} to {listed(lanes[it.receiver] for it in same)}"
         lost = [lanes[it.receiver] for it in same if it.arrived is None]
         if len(lost) == len(same):
             told += ", which is lost, or late" if len(same) == 1 else ", all lost, or late"
         elif lost:
-            told += f"; to {_and(iter(lost))} it is lost, or late"
+            told += f"; to {listed(lost)} it is lost, or late"
         yield f"{told}."
-
-
-def _and(names: Iterator[str]) -> str:
-    *most, last = dict.fromkeys(names)
-    return f"{', '.join(most)} and {last}" if most else last
