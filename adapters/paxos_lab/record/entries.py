@@ -21,6 +21,7 @@ from attrs import Factory, frozen
 from paxos import QuorumSystem, ServerId
 from paxos_adapters.coding import Coder, E_co, Json
 from paxos_adapters.machine import R, S
+from paxos_adapters.ports import Place
 from paxos_lab.record.errors import RecordingError
 
 FORMAT = 3
@@ -214,15 +215,21 @@ def header_of(body: Body, coder: Coder[S, E_co, R]) -> Header:
 # --- entries ------------------------------------------------------------------------------------
 
 
-def began(me: ServerId, lane: ServerId, records: list[Json]) -> Body:
-    """What is written for Began; ``me`` only if the server's lane is not its id."""
-    return {"began": records} if me == lane else {"began": records, "me": me}
+def began(place: Place, records: list[Json]) -> Body:
+    """What is written for Began."""
+    body: Body = {"began": records}
+    return body | _id(place)
 
 
-def known(me: ServerId, lane: ServerId, state: Json, disk: list[Json], waiting: list[Json]) -> Body:
-    """What is written for Known; ``me`` only if the server's lane is not its id."""
+def known(place: Place, state: Json, disk: list[Json], waiting: list[Json]) -> Body:
+    """What is written for Known."""
     body: Body = {"known": state, "disk": disk, "waiting": waiting}
-    return body if me == lane else body | {"me": me}
+    return body | _id(place)
+
+
+def _id(place: Place) -> Body:
+    """The id of a server, if its lane is not that."""
+    return {} if place.lane in (None, place.server) else {"me": place.server}
 
 
 def took(event: Json, digests: Digests, waits: bool, raised: str | None) -> Body:

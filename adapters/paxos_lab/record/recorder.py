@@ -15,12 +15,13 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Generic, Self, TypedDict, Unpack
 from uuid import uuid4
 
-from attrs import Factory, define, frozen
+from attrs import Factory, frozen
 
 from paxos import From, InvariantError, Message, QuorumSystem, ServerId, server
 from paxos.ballot import V
@@ -30,7 +31,7 @@ from paxos_adapters import arguments
 from paxos_adapters.coding import Coder, dumped
 from paxos_adapters.machine import Effect, M, P, Process, Q, R, S, T
 from paxos_adapters.outputs import RECORDING, OutputRefused, is_same, move, open_for_writing, remove
-from paxos_adapters.ports import Codec, Key, Place
+from paxos_adapters.ports import Codec, Place
 from paxos_adapters.single import single_coder
 from paxos_lab.record import entries
 from paxos_lab.record.entries import Body, Digests, Header
@@ -71,16 +72,6 @@ class Rotation(TypedDict, total=False):
     clock: Callable[[], float]
 
 
-@define
-class _Server(Generic[S, R]):
-    """What a server was after its last step, what is durable, and what its steps wait for."""
-
-    me: ServerId
-    state: S
-    disk: tuple[R, ...]
-    waiting: list[R] = Factory(list[R])
-
-
 class MachineRecorder(Generic[S, Q, M, T, R, P]):
     """Records servers of any machine into the file ``path``.
 
@@ -117,8 +108,8 @@ class MachineRecorder(Generic[S, Q, M, T, R, P]):
         self._run = uuid4().hex
         self._part = 0
         self._quorum: QuorumSystem | None = None
-        self._servers: dict[Key, _Server[S, R]] = {}
-        self._introduced: set[Key] = set()
+        self._processes: dict[Place, Process[S, R, Effect[M, T, P]]] = {}
+        self._introduced: set[Place] = set()
         self._sum = self._empty_size = 0
         self._descriptor: int | None = self._open()
 
@@ -134,19 +125,16 @@ class MachineRecorder(Generic[S, Q, M, T, R, P]):
         """A server starts from its disk."""
         if self._descriptor is None:
             return
-        try:
+        with self._giving_up():
             coded = [self._coder.encode(record) for record in process.disk]
             if self._quorum is None:
                 self._quorum = quorum
                 self._begin_part()
             elif quorum != self._quorum:
                 raise RecordingError("a recording is of one quorum system, and this is another.")
-            self._introduced.add(place.key)
-            lane = place.server if place.lane is None else place.lane
-            self._write(place.key, entries.began(place.server, lane, coded))
-            self._servers[place.key] = _Server(place.server, process.state, process.disk)
-        except Exception as error:
-            self._give_up(error)
+            self._introduced.add(place)
+            self._write(place, entries.began(place, coded))
+            self._processes[place] = process
 
     def stepped(
         self,
@@ -156,27 +144,21 @@ class MachineRecorder(Generic[S, Q, M, T, R, P]):
         after: Process[S, R, Effect[M, T, P]],
     ) -> None:
         """``event`` led from ``before`` to ``after``."""
-        held = self._servers.get(place.key)
-        if self._descriptor is None or held is None:
+        held = self._processes.get(place)
+        if held is None:
             return
         waits = len(after.waiting) > len(before.waiting)
-        try:
+        with self._giving_up():
             changed = self._changed(held.state, after.state)
-            coded = self._coder.encode(event)
-            self._write(place.key, entries.took(coded, changed, waits, None))
-            held.state, held.disk = after.state, after.disk
-            if waits:
-                held.waiting.append(after.waiting[-1].record)
-        except Exception as error:
-            self._give_up(error)
+            self._write(place, entries.took(self._coder.encode(event), changed, waits, None))
+            self._processes[place] = after
 
     def state_set(self, place: Place, process: Process[S, R, Effect[M, T, P]]) -> None:
         """The server is in this state from here on."""
-        try:
-            self._tell(place, {"given": self._coder.encode(process.state)})
-            self._servers[place.key] = _Server(place.server, process.state, process.disk)
-        except Exception as error:
-            self._give_up(error)
+        if place in self._processes:
+            with self._giving_up():
+                self._write(place, {"given": self._coder.encode(process.state)})
+                self._processes[place] = process
 
     def saved(
         self,
@@ -186,12 +168,12 @@ class MachineRecorder(Generic[S, Q, M, T, R, P]):
         count: int,
     ) -> None:
         """What the first ``count`` waiting steps have to say is free; if they waited at all."""
-        held = self._servers.get(place.key)
-        if held is not None and held.waiting:
-            self._tell(place, {"freed": count})
-            del held.waiting[:count]
+        held = self._processes.get(place)
         if held is not None:
-            held.disk = process.disk
+            with self._giving_up():
+                if held.waiting:
+                    self._write(place, {"freed": count})
+                self._processes[place] = process
 
     def sent(
         self,
@@ -203,29 +185,25 @@ class MachineRecorder(Generic[S, Q, M, T, R, P]):
 
     def failed(self, place: Place, event: From[M] | T | Q, error: InvariantError) -> None:
         """``event`` raised ``error``."""
-        if self._descriptor is None or place.key not in self._servers:
-            return
-        try:
-            coded = self._coder.encode(event)
-            self._write(place.key, entries.took(coded, {}, False, type(error).__name__))
-        except Exception as failure:
-            self._give_up(failure)
+        if place in self._processes:
+            with self._giving_up():
+                coded = self._coder.encode(event)
+                self._write(place, entries.took(coded, {}, False, type(error).__name__))
 
     def stopped(self, place: Place, records: tuple[R, ...], why: str) -> None:
         """The server has stopped; as many of its waiting steps were durable as ``records``."""
-        if place.key in self._servers:
-            self._tell(place, entries.ended(why, len(records)))
-            del self._servers[place.key]
+        if place in self._processes:
+            with self._giving_up():
+                self._write(place, entries.ended(why, len(records)))
+                del self._processes[place]
 
     # --- the file -------------------------------------------------------------------------------
 
     def close(self) -> None:
         """Say that it ends in good order, and let go of the file. May be called again."""
         if self._descriptor is not None and self._quorum is not None:
-            try:
+            with self._giving_up():
                 self._append(dumped({"at_s": self._time_s(), "closed": True}))
-            except Exception as error:
-                self._give_up(error)
         self._let_go()
 
     def __enter__(self) -> Self:
@@ -241,35 +219,27 @@ class MachineRecorder(Generic[S, Q, M, T, R, P]):
             part: self._coder.digest(now) for part, now in parts if now is not getattr(before, part)
         }
 
-    def _tell(self, place: Place, said: Body) -> None:
-        if self._descriptor is not None:
-            try:
-                self._write(place.key, said)
-            except Exception as error:
-                self._give_up(error)
-
-    def _write(self, key: Key, said: Body) -> None:
-        body = self._body(key, said)
-        due = [*self._due(key), body]
+    def _write(self, place: Place, said: Body) -> None:
+        body = self._body(place, said)
+        due = [*self._due(place), body]
         if self._size > self._empty_size and self._size + _room(due) > self._max_bytes:
             self._rotate()
-            due = [*self._due(key), body]
-        self._introduced.add(key)
+            due = [*self._due(place), body]
+        self._introduced.add(place)
         for it in due:
             self._append(it)
 
-    def _due(self, key: Key) -> Iterator[bytes]:
+    def _due(self, place: Place) -> Iterator[bytes]:
         """What stands in a file before the first line about a server: its whole state."""
-        held = self._servers.get(key)
-        if held is not None and key not in self._introduced:
+        held = self._processes.get(place)
+        if held is not None and place not in self._introduced:
+            disk = [self._coder.encode(it) for it in held.disk]
+            waiting = [self._coder.encode(it.record) for it in held.waiting]
             state = self._coder.encode(held.state)
-            disk, waiting = (
-                [self._coder.encode(it) for it in records] for records in (held.disk, held.waiting)
-            )
-            yield self._body(key, entries.known(held.me, key[0], state, disk, waiting))
+            yield self._body(place, entries.known(place, state, disk, waiting))
 
-    def _body(self, key: Key, said: Body) -> bytes:
-        lane, name = key
+    def _body(self, place: Place, said: Body) -> bytes:
+        lane, name = place.key
         head: Body = {"at_s": self._time_s(), "server": lane, "name": name}
         return dumped(head | said)
 
@@ -341,17 +311,21 @@ class MachineRecorder(Generic[S, Q, M, T, R, P]):
         if written < len(line):
             raise OSError(f"only {written} of {len(line)} bytes were written to {self.path}")
 
-    def _give_up(self, error: Exception) -> None:
-        """From here on nothing is recorded; the servers go on."""
-        self.failure = error
-        self._let_go()
-        _logger.error("%s is not recorded any further: %s", self.path, error)
+    @contextmanager
+    def _giving_up(self) -> Generator[None, None, None]:
+        """After a failure nothing is recorded; the servers go on."""
+        try:
+            yield
+        except Exception as error:
+            self.failure = error
+            self._let_go()
+            _logger.error("%s is not recorded any further: %s", self.path, error)
 
     def _let_go(self) -> None:
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
-        self._servers.clear()
+        self._processes.clear()
 
 
 class Recorder(
