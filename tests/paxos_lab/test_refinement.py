@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import pairwise
 
 import pytest
@@ -28,9 +28,9 @@ from paxos import (
     weighted,
 )
 from paxos_lab.explore.checking import explore_cluster
-from paxos_lab.explore.counterexamples import counterexample
+from paxos_lab.explore.counterexamples import Act, counterexample
 from paxos_lab.explore.interleavings import Crash, Move
-from paxos_lab.explore.refinement import Refinement, State, follow, refine
+from paxos_lab.explore.refinement import Refinement, State, refine
 from paxos_lab.explore.scopes import Scope
 from paxos_lab.explore.search import Exploration, explore
 from paxos_lab.explore.specification import (
@@ -250,6 +250,28 @@ def test_a_reader_that_takes_what_is_accepted_for_chosen() -> None:
     assert refuted(found).startswith(
         "learning red is not allowed: no quorum has voted for it under 1.1."
     )
+
+
+def follow(system: Refinement, acts: Iterable[Act]) -> tuple[State, ...]:
+    """The states of one run, to the first step that is not an action.
+
+    What cannot happen is skipped.
+    """
+    (state,) = system.start()
+    run = [state]
+    for act in acts:
+        for move, after in system.steps(state):
+            if (move.process, move.events[-1:], move.crash) == (act.process, _last(act), act.crash):
+                state = after
+                run.append(after)
+                break
+        if state.wrong is not None:
+            break
+    return tuple(run)
+
+
+def _last(act: Act) -> tuple[Event, ...]:
+    return () if act.event is None else (act.event,)
 
 
 @pytest.mark.parametrize(

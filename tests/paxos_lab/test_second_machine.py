@@ -459,12 +459,12 @@ def replayed(
     machine: Machine[S, Q, M, T, R, P],
     coder: Coder[S, From[M] | T | Q, R],
     path: Path,
-    run: Callable[[MachineRecorder[S, Q, M, T, R, P]], object],
+    run: Callable[[MachineRecorder[S, From[M] | T | Q, R]], object],
     max_bytes: int = MAX_BYTES,
 ) -> MachineReplay[S, Q, M, T, R, P]:
     """The replay of what ``run`` records."""
     about = About("a test", machine.name)
-    recorder: MachineRecorder[S, Q, M, T, R, P] = MachineRecorder(
+    recorder: MachineRecorder[S, From[M] | T | Q, R] = MachineRecorder(
         path, coder, about, max_bytes=max_bytes
     )
     with recorder:
@@ -474,10 +474,10 @@ def replayed(
 
 
 TransactionRecorder: TypeAlias = MachineRecorder[
-    tpc.Server, tpc.Request, tpc.Message, tpc.Impatience, tpc.Record, Decision
+    tpc.Server, From[tpc.Message] | tpc.Impatience | tpc.Request, tpc.Record
 ]
 LogRecorder: TypeAlias = MachineRecorder[
-    log.Server, log.Request, log.Message, log.Resend, log.Record, Entry
+    log.Server, From[log.Message] | log.Resend | log.Request, log.Record
 ]
 
 

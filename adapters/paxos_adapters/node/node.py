@@ -198,7 +198,7 @@ class Node(Generic[V]):
     def place(self) -> SocketAddress:
         """Where it listens, as the system says it. Raises Forked."""
         forks.check(self._process, self.file.path)
-        return self._mesh.local_address
+        return self._mesh.endpoint.local_address
 
     def _stop(self, cause: BaseException) -> None:
         if self._stopped is None:
@@ -310,9 +310,9 @@ class Node(Generic[V]):
             len(self._registers),
             len(self._questions),
             {reason.name.lower(): times for reason, times in self._mesh.refused.items()},
-            {**self._mesh.lost, **self._registers.dropped},
+            {**self._mesh.endpoint.counts, **self._registers.dropped},
             self._registers.promised,
-            self._mesh.buffers,
+            self._mesh.endpoint.buffers,
             self._descent(),
             None if self._stopped is None else str(self._stopped),
             in_memory_bytes=self._registers.size_bytes,
@@ -399,7 +399,7 @@ class Node(Generic[V]):
         return self._stopped is None and self._mesh.registration.is_open
 
     def _save(self, saver: AdaptiveSaver) -> None:
-        waiting, sessions = self._registers.take_waiting(), self._mesh.uncommitted()
+        waiting, sessions = self._registers.take_waiting(), self._mesh.sessions.uncommitted()
         if waiting or sessions:
             saved = partial(self._saved, waiting, sessions)
             saver.save(self._registers.entries(waiting), saved)
@@ -439,7 +439,7 @@ class Node(Generic[V]):
         if isinstance(saved, BaseException):
             self._stop(saved)
         elif self._stopped is None:
-            self._mesh.on_committed(sessions)
+            self._mesh.sessions.on_committed(sessions)
             for name, effect in self._registers.on_saved(waiting, saved):
                 self._perform(name, effect)
             self._turn()

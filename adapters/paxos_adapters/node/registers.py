@@ -121,7 +121,8 @@ class Register:
 class Registers:
     """The registers of the server ``me``.
 
-    ``load`` brings what was saved for a name. What may leave is returned.
+    ``load`` brings what was saved for a name. What may leave is returned. ``size_bytes`` is that of
+    the values in memory.
     """
 
     def __init__(
@@ -144,7 +145,7 @@ class Registers:
         self._observer = observer
         self._open: OrderedDict[str, Register] = OrderedDict()
         self._waiting: list[Waiting] = []
-        self._waiting_bytes = self._bytes = self._evicting = 0
+        self._waiting_bytes = self.size_bytes = self._evicting = 0
         self._block = self._min_round = self._ceiling = reserved(load(RESERVED).records)
         self._promised = with_reservation((Acceptor[bytes](),), self._block)[0].promised
         self._full, self._full_bytes = CACHE_SIZE + CACHE_SLACK, CACHE_BYTES + CACHE_SLACK_BYTES
@@ -153,11 +154,6 @@ class Registers:
     def __len__(self) -> int:
         """How many registers are in memory."""
         return len(self._open)
-
-    @property
-    def size_bytes(self) -> int:
-        """How many bytes the values of the registers in memory have."""
-        return self._bytes
 
     @property
     def _is_slow(self) -> bool:
@@ -205,7 +201,7 @@ class Registers:
             self._min_round = max(self._min_round, event.message.promised.round)
         if type(event) is From and type(event.message) is Answer and register.is_blank:
             self._drop(name, register)
-        if self._bytes > self._full_bytes:
+        if self.size_bytes > self._full_bytes:
             self._make_room()
         return effects
 
@@ -257,13 +253,13 @@ class Registers:
             return TOO_SLOW
         if len(self._open) >= MAX_NAMES and name not in self._open:
             return TOO_MANY
-        if self._bytes >= MAX_BYTES and not self.is_working(name):
+        if self.size_bytes >= MAX_BYTES and not self.is_working(name):
             return TOO_LARGE
         return None
 
     def _weigh(self, register: Register) -> None:
         size_bytes = _held_bytes(register.state)
-        self._bytes += size_bytes - register.size_bytes
+        self.size_bytes += size_bytes - register.size_bytes
         register.size_bytes = size_bytes
 
     def _free(self, state: server.Server[bytes], step: SingleStep[bytes]) -> Effects:
@@ -353,7 +349,7 @@ class Registers:
         What has to be saved before leaves with a save. If there is too little, it is not looked for
         again until there is much more, or a save has ended.
         """
-        count, size_bytes = len(self._open) - self._evicting, self._bytes
+        count, size_bytes = len(self._open) - self._evicting, self.size_bytes
         if count <= self._full and size_bytes <= self._full_bytes:
             return
         *older, _ = self._open.items()
@@ -386,7 +382,7 @@ class Registers:
         if is_saved and not register.is_working:
             self._min_round = max(self._min_round, register.state.proposer.max_round)
             del self._open[name]
-            self._bytes -= register.size_bytes
+            self.size_bytes -= register.size_bytes
             if self._observer is not None:
                 self._observer.stopped(Place(self.me, name), (), "dropped from memory")
         return is_saved

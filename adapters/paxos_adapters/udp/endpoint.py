@@ -186,15 +186,6 @@ async def resolve(address: Address, family: int = socket.AF_UNSPEC) -> SocketAdd
     return found
 
 
-def is_numeric(address: Address) -> bool:
-    """Whether ``address`` is one by itself, and no name that has to be looked up."""
-    try:
-        _numeric(address, socket.AF_UNSPEC)
-    except (OSError, ValueError):
-        return False
-    return True
-
-
 def _numeric(address: Address, family: int) -> Found:
     return socket.getaddrinfo(*address, family, socket.SOCK_DGRAM, flags=socket.AI_NUMERICHOST)[0]
 

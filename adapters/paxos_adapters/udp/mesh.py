@@ -28,13 +28,13 @@ from paxos_adapters.file import FileStore
 from paxos_adapters.guard import Guard
 from paxos_adapters.limited_log import LimitedLog
 from paxos_adapters.udp.addresses import format_address
-from paxos_adapters.udp.endpoint import Buffers, Endpoint, SocketAddress, resolve
+from paxos_adapters.udp.endpoint import Endpoint, SocketAddress, resolve
 from paxos_adapters.udp.errors import StoreAlreadyUsed
 from paxos_adapters.udp.links import Link
 from paxos_adapters.udp.network import NetworkConfig
 from paxos_adapters.udp.peer import Peer
 from paxos_adapters.udp.registration import Registration
-from paxos_adapters.udp.sessions import Registering, Sessions
+from paxos_adapters.udp.sessions import Sessions
 from paxos_adapters.wire import (
     Checksummed,
     Missing,
@@ -65,7 +65,10 @@ _acquired = WeakSet[object]()
 
 
 class Mesh:
-    """The links of one server. Belongs to the event loop that it is opened on."""
+    """The links of one server. Belongs to the event loop that it is opened on.
+
+    ``sessions`` are those that are received, ``endpoint`` is its socket once it is open.
+    """
 
     def __init__(self, file: FileStore, network: NetworkConfig) -> None:
         """The links of the server of ``file`` to all other members.
@@ -85,7 +88,7 @@ class Mesh:
             for it, at in addresses.items()
             if it != me
         }
-        self._sessions = Sessions(file, self._links, self.refused, is_strict=network.strict)
+        self.sessions = Sessions(file, self._links, self.refused, is_strict=network.strict)
         self._wire = Wire(
             cluster=file.identity.cluster,
             me=me,
@@ -128,7 +131,7 @@ class Mesh:
         self._loop = asyncio.get_running_loop()
         self._on_message, self._on_idle, self._guard = on_message, on_idle, guard
         try:
-            self._endpoint = await Endpoint.bind(
+            self.endpoint = await Endpoint.bind(
                 self._listen, on_datagram=self._on_datagram, on_idle=on_idle, guard=guard
             )
         except BaseException:
@@ -145,7 +148,7 @@ class Mesh:
         if not self._is_open:
             return
         self._is_open = False
-        self._endpoint.close()
+        self.endpoint.close()
         for chore in self._chores:
             chore.cancel()
 
@@ -156,35 +159,12 @@ class Mesh:
     @property
     def registration(self) -> Registration:
         """Which peers have acknowledged the session of this server."""
-        return self._sessions.registration
-
-    def uncommitted(self) -> tuple[Registering, ...]:
-        """The sessions of peers that the next commit makes durable; for ``on_committed`` then."""
-        return self._sessions.uncommitted()
-
-    def on_committed(self, committed: Iterable[Registering]) -> None:
-        """A commit has made these sessions durable: they are received from now on."""
-        self._sessions.on_committed(committed)
-
-    @property
-    def local_address(self) -> SocketAddress:
-        """Where it listens, as the operating system writes it."""
-        return self._endpoint.local_address
+        return self.sessions.registration
 
     def peers(self) -> dict[ServerId, Peer]:
         """What is known of each peer."""
         now_s = self._loop.time()
         return {it: link.snapshot(now_s) for it, link in sorted(self._links.items())}
-
-    @property
-    def buffers(self) -> Buffers:
-        """The buffers that the system grants to the socket."""
-        return self._endpoint.buffers
-
-    @property
-    def lost(self) -> dict[str, int]:
-        """How many datagrams were lost here, by cause."""
-        return dict(self._endpoint.counts)
 
     # --- out ------------------------------------------------------------------------------------
 
@@ -196,9 +176,9 @@ class Mesh:
         """
         registration = self.registration
         if not (registration.is_open and receiver in registration.acknowledged):
-            self._endpoint.counts["not acknowledged"] += 1
+            self.endpoint.counts["not acknowledged"] += 1
         elif not self._links[receiver].enqueue(name, message):
-            self._endpoint.counts["waiting to be sent"] += 1
+            self.endpoint.counts["waiting to be sent"] += 1
 
     def flush(self) -> None:
         """Send what was enqueued. What cannot be sent is lost, and counted."""
@@ -208,7 +188,7 @@ class Mesh:
 
     def _send(self, receiver: ServerId, link: Link, messages: list[WireMessage]) -> None:
         if link.socket_address is None:
-            self._endpoint.counts["no address"] += 1
+            self.endpoint.counts["no address"] += 1
             return
         try:
             datagrams = self._wire.seal(receiver, messages)
@@ -224,12 +204,12 @@ class Mesh:
     def _send_all(self, datagrams: Iterable[bytes], address: SocketAddress | None) -> None:
         if address is not None:
             for datagram in datagrams:
-                self._endpoint.send(datagram, address)
+                self.endpoint.send(datagram, address)
 
     def _lose(self, receiver: ServerId, error: WireError) -> None:
         """Count a message that cannot be sent, and warn of the first of its kind."""
         kind = type(error).__name__
-        self._endpoint.counts[kind] += 1
+        self.endpoint.counts[kind] += 1
         self._log.warning(
             (receiver, kind),
             "a message to server %s is lost: %s. More of these are counted only",
@@ -243,7 +223,7 @@ class Mesh:
     def _on_datagram(self, datagram: bytes, address: SocketAddress) -> None:
         try:
             if not self._has_keys and not self._is_resolved(datagram, address):
-                self._endpoint.counts["received too early"] += 1
+                self.endpoint.counts["received too early"] += 1
                 return
             received = self._wire.open(datagram)
         except RejectedDatagram as rejected:
@@ -266,12 +246,12 @@ class Mesh:
         now_s = self._loop.time()
         if received.is_registered:
             link.received_at_s = now_s
-            self._sessions.on_frame(received)
+            self.sessions.on_frame(received)
         for control in received.controls:
             if type(control) is Missing:
                 self._send_all(self._wire.resend(received.sender, control), link.socket_address)
             else:
-                self._sessions.on_control(received, control, now_s)
+                self.sessions.on_control(received, control, now_s)
         if received.is_part:
             self._request_later()
         if received.messages:
@@ -280,7 +260,7 @@ class Mesh:
             for name, message in received.messages:
                 self._on_message(received.sender, name, message)
         elif received.messages:
-            self._endpoint.counts["not registered yet"] += len(received.messages)
+            self.endpoint.counts["not registered yet"] += len(received.messages)
 
     def _request_later(self) -> None:
         if self._wire.has_requests and not self._is_requesting:
@@ -300,7 +280,7 @@ class Mesh:
 
     async def _keep_pinging(self) -> None:
         while True:
-            self._sessions.ping(self._loop.time())
+            self.sessions.ping(self._loop.time())
             self._on_idle()
             await asyncio.sleep(PING_S if self.registration.is_open else OPENING_S)
 
@@ -314,7 +294,7 @@ class Mesh:
 
     async def _find(self, peer: ServerId, link: Link) -> None:
         try:
-            link.socket_address = await resolve(link.address, self._endpoint.family)
+            link.socket_address = await resolve(link.address, self.endpoint.family)
             link.is_found = True
         except OSError as error:
             if link.is_found:

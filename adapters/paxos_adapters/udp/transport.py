@@ -90,7 +90,7 @@ class DatagramTransport:
     @property
     def local_address(self) -> SocketAddress:
         """Where it listens, as the operating system writes it."""
-        return self._mesh.local_address
+        return self._mesh.endpoint.local_address
 
     def send(self, receiver: ServerId, message: Message[bytes]) -> None:
         """Send ``message`` at once, or lose it. Raises UnknownServer, ServerStopped and Forked."""
@@ -106,10 +106,10 @@ class DatagramTransport:
             self._loop.call_soon(self._guard(self._on_message), self.me, self._decision, message)
 
     def _on_idle(self) -> None:
-        if sessions := self._mesh.uncommitted():
+        if sessions := self._mesh.sessions.uncommitted():
             with suppress(DiskBusy):  # Another process has the file: again with the next ping.
                 self._file.save((), wait=False)
-                self._mesh.on_committed(sessions)
+                self._mesh.sessions.on_committed(sessions)
         self._mesh.flush()
 
     def _stop(self, cause: BaseException) -> None:

@@ -34,7 +34,6 @@ from paxos import (
     ServerId,
 )
 from paxos_lab.explore import interleavings
-from paxos_lab.explore.counterexamples import Act
 from paxos_lab.explore.interleavings import Crash, Interleavings, Move
 from paxos_lab.explore.processes import ProcessState, iter_bits
 from paxos_lab.explore.scopes import Scope
@@ -48,7 +47,6 @@ from paxos_lab.explore.specification import (
     start,
     with_memory,
 )
-from paxos_lab.machines.protocols import Event
 
 REFINES = "every step is an action"
 
@@ -167,28 +165,6 @@ def _repeats(sent: From[Promise[str]], votes: frozenset[Vote]) -> bool:
     if vote is None or vote.ballot != sent.message.ballot:
         return False
     return From(sent.sender, Accepted(vote.ballot, vote.value)) in votes
-
-
-def follow(system: Refinement, acts: Iterable[Act]) -> tuple[State, ...]:
-    """The states of one run, to the first step that is not an action.
-
-    What cannot happen is skipped.
-    """
-    (state,) = system.start()
-    run = [state]
-    for act in acts:
-        for move, after in system.steps(state):
-            if (move.process, move.events[-1:], move.crash) == (act.process, _last(act), act.crash):
-                state = after
-                run.append(after)
-                break
-        if state.wrong is not None:
-            break
-    return tuple(run)
-
-
-def _last(act: Act) -> tuple[Event, ...]:
-    return () if act.event is None else (act.event,)
 
 
 def refine(

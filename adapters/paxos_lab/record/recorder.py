@@ -18,18 +18,16 @@ import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Generic, Self, TypedDict, Unpack
+from typing import Generic, Self, TypedDict, TypeVar, Unpack
 from uuid import uuid4
 
 from attrs import Factory, frozen
 
-from paxos import From, InvariantError, Message, QuorumSystem, ServerId, server
+from paxos import InvariantError, QuorumSystem, ServerId, server
 from paxos.ballot import V
-from paxos.proposer import ClientRequest
-from paxos.server import ServerTimer
 from paxos_adapters import arguments
 from paxos_adapters.coding import Coder, dumped
-from paxos_adapters.machine import Effect, M, P, Process, Q, R, S, T
+from paxos_adapters.machine import Process, R, S
 from paxos_adapters.outputs import RECORDING, OutputRefused, is_same, move, open_for_writing, remove
 from paxos_adapters.ports import Codec, Place
 from paxos_adapters.single import single_coder
@@ -38,6 +36,7 @@ from paxos_lab.record.entries import Body, Digests, Header
 from paxos_lab.record.errors import RecordingError
 from paxos_lab.record.fingerprint import fingerprint, version
 
+E = TypeVar("E")
 _logger = logging.getLogger(__name__)
 
 MAX_BYTES = 64 * 2**20
@@ -72,7 +71,7 @@ class Rotation(TypedDict, total=False):
     clock: Callable[[], float]
 
 
-class MachineRecorder(Generic[S, Q, M, T, R, P]):
+class MachineRecorder(Generic[S, E, R]):
     """Records servers of any machine into the file ``path``.
 
     A context manager; ``failure`` is what has ended it, if so. ``max_bytes`` bounds each file,
@@ -82,7 +81,7 @@ class MachineRecorder(Generic[S, Q, M, T, R, P]):
     def __init__(
         self,
         path: Path,
-        coder: Coder[S, From[M] | T | Q, R],
+        coder: Coder[S, E, R],
         about: About,
         *,
         max_bytes: int = MAX_BYTES,
@@ -108,7 +107,7 @@ class MachineRecorder(Generic[S, Q, M, T, R, P]):
         self._run = uuid4().hex
         self._part = 0
         self._quorum: QuorumSystem | None = None
-        self._processes: dict[Place, Process[S, R, Effect[M, T, P]]] = {}
+        self._processes: dict[Place, Process[S, R, object]] = {}
         self._introduced: set[Place] = set()
         self._sum = self._empty_size = 0
         self._descriptor: int | None = self._open()
@@ -119,9 +118,7 @@ class MachineRecorder(Generic[S, Q, M, T, R, P]):
         """What comes next happens at ``now_s`` of a virtual time."""
         self._now_s = float(now_s)
 
-    def started(
-        self, place: Place, quorum: QuorumSystem, process: Process[S, R, Effect[M, T, P]]
-    ) -> None:
+    def started(self, place: Place, quorum: QuorumSystem, process: Process[S, R, object]) -> None:
         """A server starts from its disk."""
         if self._descriptor is None:
             return
@@ -139,9 +136,9 @@ class MachineRecorder(Generic[S, Q, M, T, R, P]):
     def stepped(
         self,
         place: Place,
-        event: From[M] | T | Q,
-        before: Process[S, R, Effect[M, T, P]],
-        after: Process[S, R, Effect[M, T, P]],
+        event: E,
+        before: Process[S, R, object],
+        after: Process[S, R, object],
     ) -> None:
         """``event`` led from ``before`` to ``after``."""
         held = self._processes.get(place)
@@ -153,7 +150,7 @@ class MachineRecorder(Generic[S, Q, M, T, R, P]):
             self._write(place, entries.took(self._coder.encode(event), changed, waits, None))
             self._processes[place] = after
 
-    def state_set(self, place: Place, process: Process[S, R, Effect[M, T, P]]) -> None:
+    def state_set(self, place: Place, process: Process[S, R, object]) -> None:
         """The server is in this state from here on."""
         if place in self._processes:
             with self._giving_up():
@@ -163,7 +160,7 @@ class MachineRecorder(Generic[S, Q, M, T, R, P]):
     def saved(
         self,
         place: Place,
-        process: Process[S, R, Effect[M, T, P]],
+        process: Process[S, R, object],
         records: tuple[R, ...],  # noqa: ARG002
         count: int,
     ) -> None:
@@ -178,12 +175,12 @@ class MachineRecorder(Generic[S, Q, M, T, R, P]):
     def sent(
         self,
         place: Place,
-        process: Process[S, R, Effect[M, T, P]],
-        effects: tuple[Effect[M, T, P], ...],
+        process: Process[S, R, object],
+        effects: tuple[object, ...],
     ) -> None:
         """Follows from the entries before it."""
 
-    def failed(self, place: Place, event: From[M] | T | Q, error: InvariantError) -> None:
+    def failed(self, place: Place, event: E, error: InvariantError) -> None:
         """``event`` raised ``error``."""
         if place in self._processes:
             with self._giving_up():
@@ -328,16 +325,7 @@ class MachineRecorder(Generic[S, Q, M, T, R, P]):
         self._processes.clear()
 
 
-class Recorder(
-    MachineRecorder[
-        server.Server[V],
-        ClientRequest[V],
-        Message[V],
-        ServerTimer,
-        server.Record[V],
-        server.Report[V],
-    ]
-):
+class Recorder(MachineRecorder[server.Server[V], server.Event[V], server.Record[V]]):
     """Records servers of one decision into the file ``path``; ``codec`` is for their values.
 
     ``runtime`` says what runs the servers, ``protocol`` what they do, ``facts`` whatever else a

@@ -131,7 +131,7 @@ async def opened(file: FileStore, peer: Peer) -> tuple[Mesh, Address]:
         lambda: commit(mesh, file),
         UNBROKEN,
     )
-    host, port, *_ = mesh.local_address
+    host, port, *_ = mesh.endpoint.local_address
     assert isinstance(host, str)
     assert isinstance(port, int)
     return mesh, (host, port)
@@ -139,9 +139,9 @@ async def opened(file: FileStore, peer: Peer) -> tuple[Mesh, Address]:
 
 def commit(mesh: Mesh, file: FileStore) -> None:
     """What a node does after a turn."""
-    if sessions := mesh.uncommitted():
+    if sessions := mesh.sessions.uncommitted():
         file.save(())
-        mesh.on_committed(sessions)
+        mesh.sessions.on_committed(sessions)
     mesh.flush()
 
 
@@ -232,7 +232,7 @@ def test_before_the_session_is_registered_no_message_is_taken(tmp_path: Path) ->
             file.set_peer_status(PEER, Known("01" * 8, 5))
             mesh, place = await opened(file, peer)
             peer.say(session, place, ("a", MESSAGE), ("b", MESSAGE))
-            while mesh.lost != {"not registered yet": 2}:
+            while mesh.endpoint.counts != {"not registered yet": 2}:
                 await asyncio.sleep(0.001)
             assert HEARD == []
             acknowledged = Ping(1, Known(file.session, file.saves))
@@ -261,7 +261,7 @@ def test_before_the_session_is_registered_no_message_is_sent(
             mesh, _ = await opened(file, peer)
             mesh.enqueue(PEER, "a", MESSAGE)
             is_sent = bool(acknowledged) and is_open
-            assert mesh.lost == ({} if is_sent else {"not acknowledged": 1})
+            assert mesh.endpoint.counts == ({} if is_sent else {"not acknowledged": 1})
             mesh.close()
             await mesh.wait_closed()
 
@@ -625,7 +625,10 @@ def test_peers_that_are_not_found_are_told_once_and_looked_for_again(
             while mesh.peers()[PEER].is_found:
                 await asyncio.sleep(0)
             peer.say(peer.session("01", 5), place)
-            while not {"received too early", "no address"} <= {*mesh.lost} or len(tries) < 3:
+            while (
+                not {"received too early", "no address"} <= {*mesh.endpoint.counts}
+                or len(tries) < 3
+            ):
                 await asyncio.sleep(0.001)
             assert mesh.refused == {}
             places.append(peer.address)
