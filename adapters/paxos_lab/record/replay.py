@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Generic, TypeAlias, TypeVar
 
@@ -30,6 +30,7 @@ from paxos_lab.record.reading import Line, Torn, parts, read
 from paxos_lab.record.replayer import Differs, Replayer
 from paxos_lab.record.trace import Trace
 
+E = TypeVar("E")
 X = TypeVar("X")
 
 ENDED, KILLED = "ended with its program", "killed: its program starts again"
@@ -121,7 +122,7 @@ def replay_machine(
     quorum = _quorum(sources)
     replay: MachineReplay[S, Q, M, T, R, P] = MachineReplay(quorum, modules=coder.kinds.modules)
     replayer = Replayer(coder, replay, quorum)
-    for source, line in _merged(sources, replayer):
+    for source, line in _merged(sources, replayer.can_come):
         if isinstance(line.item, Header):
             replay.headers.append(line.item)
             _restart(source, line.item, replay, replayer)
@@ -192,25 +193,21 @@ def _quorum(sources: Sequence[_Source[S, E_co, R]]) -> QuorumSystem:
 
 
 def _merged(
-    sources: Sequence[_Source[S, From[M] | T | Q, R]], replayer: Replayer[S, Q, M, T, R, P]
-) -> Iterator[tuple[_Source[S, From[M] | T | Q, R], Line[S, From[M] | T | Q, R]]]:
+    sources: Sequence[_Source[S, E, R]], can_come: Callable[[Entry[S, E, R]], bool]
+) -> Iterator[tuple[_Source[S, E, R], Line[S, E, R]]]:
     """What comes next: first all but entries, then an entry that can come, the earliest."""
+
+    def turn(source: _Source[S, E, R]) -> tuple[int, float]:
+        item = None if source.head is None else source.head.item
+        if not isinstance(item, Entry):
+            return 0, 0.0
+        return 1 if can_come(item) else 2, item.at_s
+
     while waiting := [it for it in sources if it.head is not None]:
-        source = (
-            waiting[0] if len(waiting) == 1 else min(waiting, key=lambda it: _turn(it, replayer))
-        )
+        source = waiting[0] if len(waiting) == 1 else min(waiting, key=turn)
         line = source.advance()
         assert line is not None
         yield source, line
-
-
-def _turn(
-    source: _Source[S, From[M] | T | Q, R], replayer: Replayer[S, Q, M, T, R, P]
-) -> tuple[int, float]:
-    item = None if source.head is None else source.head.item
-    if not isinstance(item, Entry):
-        return 0, 0.0
-    return 1 if replayer.can_come(item) else 2, item.at_s
 
 
 def _restart(

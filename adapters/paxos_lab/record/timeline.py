@@ -12,8 +12,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from enum import Enum
+from typing import Generic
 
 from attrs import evolve, frozen
 
@@ -132,16 +133,17 @@ def timeline(
     slot: int = 0,
 ) -> Timeline:
     """What happened to one slot of ``name``. Raises RecordingError if there is nothing about it."""
-    steps = [step for step in trace.steps if step.entry.name == name]
+    steps = tuple(step for step in trace.steps if step.entry.name == name)
     if not steps:
         raise RecordingError(f"the recording says nothing about a decision {name!r}.")
-    moments = (_moment(step, view, slot) for step in steps)
+    shown = _Slot(trace, view, slot, steps, lanes_of(steps))
+    moments = map(shown.moment, steps)
     return Timeline(
         name,
         trace.lanes,
         tuple(it for it in moments if it is not None),
-        tuple(_arrows(steps, trace, view, slot)),
-        tuple(_decided(steps, trace, view, slot)),
+        tuple(sorted(shown.arrows(), key=lambda it: (it.left or it.arrived or 0, it.receiver))),
+        tuple(shown.decided()),
     )
 
 
@@ -151,62 +153,114 @@ def single_timeline(trace: SingleTrace[V], name: str = "") -> Timeline:
     return timeline(trace, view, name)
 
 
-# --- moments ------------------------------------------------------------------------------------
+@frozen
+class _Slot(Generic[S, Q, M, T, R, P]):
+    """One slot of a trace, seen through ``view``: the ``steps`` of its name, and their lanes."""
 
+    trace: Trace[S, Q, M, T, R, P]
+    view: View[S, Q, M, T, R, P]
+    slot: int
+    steps: tuple[Step[S, Q, M, T, R, P], ...]
+    lanes: dict[ServerId, list[ServerId]]
 
-def _moment(step: Step[S, Q, M, T, R, P], view: View[S, Q, M, T, R, P], slot: int) -> Moment | None:
-    """None for what is about another slot."""
-    look, before = (
-        None if state is None else view.look(state, slot) for state in (step.after, step.before)
-    )
-    if look == before and not _is_about(step, view, slot):
-        return None
-    kind, text = _told(step, view, before, look)
-    reports = tuple(view.told(it) for it in step.reports if view.slot(it) in (None, slot))
-    at_s, lane = step.entry.at_s, step.entry.server
-    disk = view.disk(step.disk, slot)
-    return Moment(step.number, at_s, lane, kind, text, look, look != before, reports, disk)
+    # --- moments ----------------------------------------------------------------------------
 
+    def moment(self, step: Step[S, Q, M, T, R, P]) -> Moment | None:
+        """None for what is about another slot."""
+        look, before = (
+            None if state is None else self.view.look(state, self.slot)
+            for state in (step.after, step.before)
+        )
+        if look == before and not self._is_about(step):
+            return None
+        kind, text = self._told(step, before, look)
+        reports = tuple(self.view.told(it) for it in step.reports if self._is_here(it))
+        at_s, lane = step.entry.at_s, step.entry.server
+        disk = self.view.disk(step.disk, self.slot)
+        return Moment(step.number, at_s, lane, kind, text, look, look != before, reports, disk)
 
-def _is_about(step: Step[S, Q, M, T, R, P], view: View[S, Q, M, T, R, P], slot: int) -> bool:
-    what = step.entry.what
-    if type(what) is Freed:
-        said = [view.slot(it.message) for it in step.sent] + [view.slot(it) for it in step.reports]
-        return not said or slot in said or None in said
-    if type(what) is not Took:
-        return True
-    if step.arrival is not None:
-        return view.slot(step.arrival.received.message) in (None, slot)
-    return isinstance(what.event, From) or view.slot(what.event) in (None, slot)
+    def _is_here(self, it: M | T | Q | P) -> bool:
+        """Whether it is about this slot, or about all."""
+        return self.view.slot(it) in (None, self.slot)
 
-
-def _told(
-    step: Step[S, Q, M, T, R, P],
-    view: View[S, Q, M, T, R, P],
-    before: Look | None,
-    look: Look | None,
-) -> tuple[Kind, str]:
-    what = step.entry.what
-    if type(what) is Took:
-        if what.raised is not None:
-            return Kind.FINDS_FAULT, f"finds the protocol broken: {what.raised}"
+    def _is_about(self, step: Step[S, Q, M, T, R, P]) -> bool:
+        what = step.entry.what
+        if type(what) is Freed:
+            said = [
+                *(self._is_here(it.message) for it in step.sent),
+                *map(self._is_here, step.reports),
+            ]
+            return not said or any(said)
+        if type(what) is not Took:
+            return True
         if step.arrival is not None:
-            return Kind.RECEIVES, f"receives {view.say(step.arrival.received.message).text}"
-        text = "" if isinstance(what.event, From) else view.own(what.event)
-        if text == TIMES_OUT and step.before != step.after:
-            return Kind.TIMES_OUT, f"{text} and {_goes_on(step, before, look)}"
-        return (Kind.IS_ASKED, text) if text not in (TIMES_OUT, "") else (Kind.TICKS, "ticks")
-    if type(what) is Freed:
-        return Kind.HAS_SAVED, "has saved"
-    if type(what) is Began:
-        return Kind.STARTS, "starts again" if what.records else "starts"
-    if type(what) is Ended:
-        return Kind.ENDS, what.why
-    if type(what) is Noted:
-        return Kind.IS_NOTED, what.text
-    if type(what) is Known or type(what) is Given:
-        return Kind.IS_KNOWN, "is there already"
-    assert_never(what)
+            return self._is_here(step.arrival.received.message)
+        return isinstance(what.event, From) or self._is_here(what.event)
+
+    def _told(
+        self, step: Step[S, Q, M, T, R, P], before: Look | None, look: Look | None
+    ) -> tuple[Kind, str]:
+        what = step.entry.what
+        if type(what) is Took:
+            if what.raised is not None:
+                return Kind.FINDS_FAULT, f"finds the protocol broken: {what.raised}"
+            if step.arrival is not None:
+                return (
+                    Kind.RECEIVES,
+                    f"receives {self.view.say(step.arrival.received.message).text}",
+                )
+            text = "" if isinstance(what.event, From) else self.view.own(what.event)
+            if text == TIMES_OUT and step.before != step.after:
+                return Kind.TIMES_OUT, f"{text} and {_goes_on(step, before, look)}"
+            return (Kind.IS_ASKED, text) if text not in (TIMES_OUT, "") else (Kind.TICKS, "ticks")
+        if type(what) is Freed:
+            return Kind.HAS_SAVED, "has saved"
+        if type(what) is Began:
+            return Kind.STARTS, "starts again" if what.records else "starts"
+        if type(what) is Ended:
+            return Kind.ENDS, what.why
+        if type(what) is Noted:
+            return Kind.IS_NOTED, what.text
+        if type(what) is Known or type(what) is Given:
+            return Kind.IS_KNOWN, "is there already"
+        assert_never(what)
+
+    # --- arrows -----------------------------------------------------------------------------
+
+    def arrows(self) -> Iterator[Arrow]:
+        """What arrived, and then what did not."""
+        for step in self.steps:
+            arrival, me = step.arrival, step.entry.server
+            if arrival is None or not self._is_here(arrival.received.message):
+                continue
+            sent, message = arrival.sent, arrival.received.message
+            words = self.view.say(message)
+            if sent is None:
+                sender = self.lanes.get(arrival.received.sender, [arrival.received.sender])[0]
+                yield Arrow(message, words, sender, me, None, step.number)
+            else:
+                left = sent.step
+                yield Arrow(message, words, sent.lane, me, left, step.number, arrival.is_repeated)
+        for it in self.trace.undelivered:
+            if it.name == self.steps[0].entry.name and self._is_here(it.message):
+                words = self.view.say(it.message)
+                to = _lane(self.lanes, it.receiver, words)
+                yield Arrow(it.message, words, it.lane, to, it.step, None)
+
+    # --- choices ----------------------------------------------------------------------------
+
+    def decided(self) -> Iterator[Decided]:
+        """The steps in which a quorum came to accept a value."""
+        found: dict[Proposal[str], set[ServerId]] = {}
+        quorum = self.trace.quorum
+        for step in self.steps:
+            for me, vote in votes(step, self.view, self.slot):
+                voters = found.setdefault(vote, set())
+                was_enough = quorum is None or quorum.is_phase2(voters)
+                voters.add(me)
+                if quorum is not None and not was_enough and quorum.is_phase2(voters):
+                    chosen = Chosen(vote.ballot, vote.value)
+                    yield Decided(step.number, Decision(chosen, frozenset(voters)))
 
 
 def _goes_on(step: Step[S, Q, M, T, R, P], before: Look | None, look: Look | None) -> str:
@@ -214,45 +268,6 @@ def _goes_on(step: Step[S, Q, M, T, R, P], before: Look | None, look: Look | Non
     if look is not None and before is not None and look.asks != before.asks:
         return f"starts over under {look.asks}"
     return "asks again" if step.sent else "waits for the leader"
-
-
-# --- arrows -------------------------------------------------------------------------------------
-
-
-def _arrows(
-    steps: Sequence[Step[S, Q, M, T, R, P]],
-    trace: Trace[S, Q, M, T, R, P],
-    view: View[S, Q, M, T, R, P],
-    slot: int,
-) -> list[Arrow]:
-    lanes = lanes_of(steps)
-    arrows = list(_arrived(steps, lanes, view, slot))
-    for it in trace.undelivered:
-        if it.name == steps[0].entry.name and view.slot(it.message) in (None, slot):
-            words = view.say(it.message)
-            to = _lane(lanes, it.receiver, words)
-            arrows.append(Arrow(it.message, words, it.lane, to, it.step, None))
-    return sorted(arrows, key=lambda it: (it.left or it.arrived or 0, it.receiver))
-
-
-def _arrived(
-    steps: Iterable[Step[S, Q, M, T, R, P]],
-    lanes: dict[ServerId, list[ServerId]],
-    view: View[S, Q, M, T, R, P],
-    slot: int,
-) -> Iterator[Arrow]:
-    for step in steps:
-        arrival, me = step.arrival, step.entry.server
-        if arrival is None or view.slot(arrival.received.message) not in (None, slot):
-            continue
-        sent, message = arrival.sent, arrival.received.message
-        words = view.say(message)
-        if sent is None:
-            sender = lanes.get(arrival.received.sender, [arrival.received.sender])[0]
-            yield Arrow(message, words, sender, me, None, step.number)
-        else:
-            left = sent.step
-            yield Arrow(message, words, sent.lane, me, left, step.number, arrival.is_repeated)
 
 
 def lanes_of(steps: Iterable[Step[S, Q, M, T, R, P]]) -> dict[ServerId, list[ServerId]]:
@@ -267,27 +282,6 @@ def _lane(lanes: dict[ServerId, list[ServerId]], receiver: ServerId, words: Word
     """Where a message that did not arrive was going to."""
     those = lanes.get(receiver, [receiver])
     return those[0] if words.request else those[-1]
-
-
-# --- choices ------------------------------------------------------------------------------------
-
-
-def _decided(
-    steps: Iterable[Step[S, Q, M, T, R, P]],
-    trace: Trace[S, Q, M, T, R, P],
-    view: View[S, Q, M, T, R, P],
-    slot: int,
-) -> Iterator[Decided]:
-    found: dict[Proposal[str], set[ServerId]] = {}
-    quorum = trace.quorum
-    for step in steps:
-        for me, vote in votes(step, view, slot):
-            voters = found.setdefault(vote, set())
-            was_enough = quorum is None or quorum.is_phase2(voters)
-            voters.add(me)
-            if quorum is not None and not was_enough and quorum.is_phase2(voters):
-                chosen = Chosen(vote.ballot, vote.value)
-                yield Decided(step.number, Decision(chosen, frozenset(voters)))
 
 
 def votes(
