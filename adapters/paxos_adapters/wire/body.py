@@ -19,6 +19,7 @@
 - A decision is a string, a value is binary. The wire looks into neither.
 - The structs are mapped to and from the messages of the core by hand: what is decoded has its types
   and its bounds, or is refused.
+- The bounds are the same both ways: what cannot be sent is not received.
 """
 
 from __future__ import annotations
@@ -165,18 +166,15 @@ _DECODER = msgspec.msgpack.Decoder(list[_Struct])
 
 def encode_message(decision: str, message: Message[bytes]) -> bytes:
     """One message of a batch. Raises TooLarge, OutOfBounds, NotBytes."""
-    size = len(decision.encode())
-    if not size:
-        raise OutOfBounds("the size of a decision's name", size, 1, MAX_NAME_BYTES)
-    if size > MAX_NAME_BYTES:
-        raise TooLarge("the name of a decision", size, MAX_NAME_BYTES)
-    return _ENCODER.encode(_message_struct(decision, message))
+    return _ENCODER.encode(_message_struct(_name(decision), message))
 
 
 def encode_control(control: Control | Missing) -> bytes:
     """One message of a batch. Raises OutOfBounds, BadDiskStatus."""
     return _ENCODER.encode(
-        _missing_struct(control) if type(control) is Missing else _control_struct(control)
+        _Missing(*_missing(control.first, control.parts))
+        if type(control) is Missing
+        else _control_struct(control)
     )
 
 
@@ -188,32 +186,19 @@ def encode_batch(messages: Sequence[bytes]) -> bytes:
 
 
 def _control_struct(control: Control) -> _Ping | _Pong | _Register:
-    if not 0 <= control.number <= MAX_PINGS:
-        raise OutOfBounds("the number of a ping", control.number, 0, MAX_PINGS)
+    number = _number(control.number)
     if type(control) is Ping:
-        return _Ping(control.number, _known_struct(control.known))
+        return _Ping(number, _known_struct(control.known))
     if type(control) is Pong:
         session, known = session_bytes(control.session), _known_struct(control.known)
-        return _Pong(control.number, session, known, control.votes)
+        return _Pong(number, session, known, control.votes)
     if type(control) is Register:
-        return _Register(control.number)
+        return _Register(number)
     assert_never(control)
 
 
-def _missing_struct(missing: Missing) -> _Missing:
-    if not 1 <= missing.first <= MAX_SEQUENCE:
-        raise OutOfBounds("the sequence of a part", missing.first, 1, MAX_SEQUENCE)
-    if not 1 <= missing.parts < 1 << MAX_PARTS:
-        raise OutOfBounds("the parts that are missing", missing.parts, 1, (1 << MAX_PARTS) - 1)
-    return _Missing(missing.first, missing.parts)
-
-
 def _known_struct(known: Known | None) -> tuple[bytes, int] | None:
-    if known is None:
-        return None
-    if not 0 <= known.saves <= MAX_SAVES:
-        raise OutOfBounds("the saves of a disk", known.saves, 0, MAX_SAVES)
-    return session_bytes(known.session), known.saves
+    return None if known is None else (session_bytes(known.session), _saves(known.saves))
 
 
 def _message_struct(decision: str, message: Message[bytes]) -> _NamedStruct:
@@ -238,6 +223,45 @@ def _message_struct(decision: str, message: Message[bytes]) -> _NamedStruct:
     assert_never(message)
 
 
+def _proposal(proposal: Proposal[bytes] | None) -> tuple[int, int, bytes] | None:
+    if proposal is None:
+        return None
+    number, server = _ballot(proposal.ballot)
+    return number, server, _value(proposal.value)
+
+
+# --- bounds -------------------------------------------------------------------------------------
+
+
+def _name(decision: str) -> str:
+    size = len(decision.encode())
+    if not size:
+        raise OutOfBounds("the size of a decision's name", size, 1, MAX_NAME_BYTES)
+    if size > MAX_NAME_BYTES:
+        raise TooLarge("the name of a decision", size, MAX_NAME_BYTES)
+    return decision
+
+
+def _number(number: int) -> int:
+    if not 0 <= number <= MAX_PINGS:
+        raise OutOfBounds("the number of a ping", number, 0, MAX_PINGS)
+    return number
+
+
+def _missing(first: int, parts: int) -> tuple[int, int]:
+    if not 1 <= first <= MAX_SEQUENCE:
+        raise OutOfBounds("the sequence of a part", first, 1, MAX_SEQUENCE)
+    if not 1 <= parts < 1 << MAX_PARTS:
+        raise OutOfBounds("the parts that are missing", parts, 1, (1 << MAX_PARTS) - 1)
+    return first, parts
+
+
+def _saves(saves: int) -> int:
+    if not 0 <= saves <= MAX_SAVES:
+        raise OutOfBounds("the saves of a disk", saves, 0, MAX_SAVES)
+    return saves
+
+
 def _ballot(ballot: Ballot) -> Ballot:
     if not 1 <= ballot.round <= MAX_ROUND:
         raise OutOfBounds("a round", ballot.round, 1, MAX_ROUND)
@@ -251,13 +275,6 @@ def _read(read: ReadId) -> ReadId:
         if not 0 <= number <= MAX_READ:
             raise OutOfBounds(what, number, 0, MAX_READ)
     return read
-
-
-def _proposal(proposal: Proposal[bytes] | None) -> tuple[int, int, bytes] | None:
-    if proposal is None:
-        return None
-    number, server = _ballot(proposal.ballot)
-    return number, server, _value(proposal.value)
 
 
 def _value(value: object) -> bytes:
@@ -287,52 +304,39 @@ def decode_body(body: bytes) -> tuple[tuple[NamedMessage, ...], tuple[Control | 
         raise RejectedDatagram(Reason.MALFORMED) from error
     if not 0 < len(structs) <= MAX_MESSAGES:
         raise RejectedDatagram(Reason.OUT_OF_BOUNDS)
-    messages = tuple([(_name_of(it), _message_of(it)) for it in structs if isinstance(it, _Named)])
-    if len(messages) == len(structs):
-        return messages, ()
-    return messages, tuple([_control_of(it) for it in structs if not isinstance(it, _Named)])
+    try:
+        return (
+            tuple(
+                [(_name(it.decision), _message_of(it)) for it in structs if isinstance(it, _Named)]
+            ),
+            tuple([_control_of(it) for it in structs if not isinstance(it, _Named)]),
+        )
+    except (OutOfBounds, TooLarge) as error:
+        raise RejectedDatagram(Reason.OUT_OF_BOUNDS) from error
 
 
 def _control_of(struct: _Ping | _Pong | _Register | _Missing) -> Control | Missing:
     if type(struct) is _Missing:
-        return _missing_of(struct.first, struct.parts)
-    if not 0 <= struct.number <= MAX_PINGS:
-        raise RejectedDatagram(Reason.OUT_OF_BOUNDS)
+        return Missing(*_missing(struct.first, struct.parts))
+    number = _number(struct.number)
     if type(struct) is _Ping:
-        return Ping(struct.number, _known_of(struct.known))
+        return Ping(number, _known_of(struct.known))
     if type(struct) is _Pong:
         session = _session_of(struct.session)
-        return Pong(struct.number, session, _known_of(struct.known), struct.votes)
+        return Pong(number, session, _known_of(struct.known), struct.votes)
     if type(struct) is _Register:
-        return Register(struct.number)
+        return Register(number)
     assert_never(struct)
 
 
-def _missing_of(first: int, parts: int) -> Missing:
-    if not (1 <= first <= MAX_SEQUENCE and 1 <= parts < 1 << MAX_PARTS):
-        raise RejectedDatagram(Reason.OUT_OF_BOUNDS)
-    return Missing(first, parts)
-
-
 def _known_of(known: tuple[bytes, int] | None) -> Known | None:
-    if known is None:
-        return None
-    session, saves = known
-    if not 0 <= saves <= MAX_SAVES:
-        raise RejectedDatagram(Reason.OUT_OF_BOUNDS)
-    return Known(_session_of(session), saves)
+    return None if known is None else Known(_session_of(known[0]), _saves(known[1]))
 
 
 def _session_of(session: bytes) -> str:
     if len(session) != SESSION_BYTES or session == NO_SESSION_BYTES:
         raise RejectedDatagram(Reason.OUT_OF_BOUNDS)
     return session.hex()
-
-
-def _name_of(struct: _NamedStruct) -> str:
-    if not 1 <= len(struct.decision.encode()) <= MAX_NAME_BYTES:
-        raise RejectedDatagram(Reason.OUT_OF_BOUNDS)
-    return struct.decision
 
 
 def _message_of(struct: _NamedStruct) -> Message[bytes]:
@@ -343,18 +347,19 @@ def _message_of(struct: _NamedStruct) -> Message[bytes]:
     if type(struct) is _Promise:
         return _promise_of(_ballot_of(struct.round, struct.server), _proposal_of(struct.accepted))
     if type(struct) is _Accept:
-        return Accept(_ballot_of(struct.round, struct.server), _value_of(struct.value))
+        return Accept(_ballot_of(struct.round, struct.server), _value(struct.value))
     if type(struct) is _Accepted:
-        return Accepted(_ballot_of(struct.round, struct.server), _value_of(struct.value))
+        return Accepted(_ballot_of(struct.round, struct.server), _value(struct.value))
     if type(struct) is _Nack:
         promised = _ballot_of(struct.promised_round, struct.promised_server)
         return _nack_of(_ballot_of(struct.round, struct.server), promised)
     if type(struct) is _Chosen:
-        return Chosen(_ballot_of(struct.round, struct.server), _value_of(struct.value))
+        return Chosen(_ballot_of(struct.round, struct.server), _value(struct.value))
     if type(struct) is _Query:
-        return Query(_read_of(struct.session, struct.number))
+        return Query(_read(ReadId(struct.session, struct.number)))
     if type(struct) is _Answer:
-        return Answer(_read_of(struct.session, struct.number), _proposal_of(struct.accepted))
+        read = _read(ReadId(struct.session, struct.number))
+        return Answer(read, _proposal_of(struct.accepted))
     assert_never(struct)
 
 
@@ -371,26 +376,12 @@ def _nack_of(ballot: Ballot, promised: Ballot) -> Nack:
     return Nack(ballot, promised)
 
 
-def _read_of(session: int, number: int) -> ReadId:
-    if not (0 <= session <= MAX_READ and 0 <= number <= MAX_READ):
-        raise RejectedDatagram(Reason.OUT_OF_BOUNDS)
-    return ReadId(session, number)
-
-
 def _ballot_of(number: int, server: int) -> Ballot:
-    if not (1 <= number <= MAX_ROUND and 0 <= server <= MAX_SERVER):
-        raise RejectedDatagram(Reason.OUT_OF_BOUNDS)
-    return Ballot(number, ServerId(server))
+    return _ballot(Ballot(number, ServerId(server)))
 
 
 def _proposal_of(accepted: tuple[int, int, bytes] | None) -> Proposal[bytes] | None:
     if accepted is None:
         return None
     number, server, value = accepted
-    return Proposal(_ballot_of(number, server), _value_of(value))
-
-
-def _value_of(value: bytes) -> bytes:
-    if len(value) > MAX_VALUE_BYTES:
-        raise RejectedDatagram(Reason.OUT_OF_BOUNDS)
-    return value
+    return Proposal(_ballot_of(number, server), _value(value))
