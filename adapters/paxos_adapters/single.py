@@ -17,12 +17,7 @@ from paxos_adapters.ports import Codec, Observer
 from paxos_adapters.timeouts import delay_range
 
 Single: TypeAlias = Machine[
-    server.Server[V],
-    ClientRequest[V],
-    Message[V],
-    ServerTimer,
-    server.Record[V],
-    server.Report[V],
+    server.Server[V], ClientRequest[V], Message[V], ServerTimer, server.Record[V], server.Report[V]
 ]
 """A machine with the shape of Paxos for one decision: the library's own, or a broken variant."""
 
@@ -30,32 +25,17 @@ Receive: TypeAlias = Callable[[server.Server[V], server.Event[V]], server.Step[V
 """A function of the shape of ``server.receive``."""
 
 SingleHost: TypeAlias = Host[
-    server.Server[V],
-    ClientRequest[V],
-    Message[V],
-    ServerTimer,
-    server.Record[V],
-    server.Report[V],
+    server.Server[V], ClientRequest[V], Message[V], ServerTimer, server.Record[V], server.Report[V]
 ]
 """A host of one decision."""
 
 SingleDriver: TypeAlias = Driver[
-    server.Server[V],
-    ClientRequest[V],
-    Message[V],
-    ServerTimer,
-    server.Record[V],
-    server.Report[V],
+    server.Server[V], ClientRequest[V], Message[V], ServerTimer, server.Record[V], server.Report[V]
 ]
 """A driver of one decision."""
 
 SingleObserver: TypeAlias = Observer[
-    server.Server[V],
-    ClientRequest[V],
-    Message[V],
-    ServerTimer,
-    server.Record[V],
-    server.Report[V],
+    server.Server[V], ClientRequest[V], Message[V], ServerTimer, server.Record[V], server.Report[V]
 ]
 """An observer of servers of one decision."""
 

@@ -37,12 +37,7 @@ from paxos_adapters.printable import printable
 from paxos_lab.machines.view import TIMES_OUT, Look, View, Vote, Words
 
 SingleView: TypeAlias = View[
-    server.Server[V],
-    ClientRequest[V],
-    Message[V],
-    ServerTimer,
-    server.Record[V],
-    server.Report[V],
+    server.Server[V], ClientRequest[V], Message[V], ServerTimer, server.Record[V], server.Report[V]
 ]
 """What pictures show of one decision."""
 

@@ -46,12 +46,7 @@ class Step(Generic[S, Q, M, T, R, P]):
 
 
 SingleStep: TypeAlias = Step[
-    server.Server[V],
-    ClientRequest[V],
-    Message[V],
-    ServerTimer,
-    server.Record[V],
-    server.Report[V],
+    server.Server[V], ClientRequest[V], Message[V], ServerTimer, server.Record[V], server.Report[V]
 ]
 """A step of a server of one decision."""
 
@@ -230,11 +225,6 @@ class Trace(Generic[S, Q, M, T, R, P]):
 
 
 SingleTrace: TypeAlias = Trace[
-    server.Server[V],
-    ClientRequest[V],
-    Message[V],
-    ServerTimer,
-    server.Record[V],
-    server.Report[V],
+    server.Server[V], ClientRequest[V], Message[V], ServerTimer, server.Record[V], server.Report[V]
 ]
 """A trace of servers of one decision."""
