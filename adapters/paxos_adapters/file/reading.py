@@ -52,11 +52,11 @@ from paxos_adapters.file.rows import (
     session_of,
     update_total,
 )
+from paxos_adapters.outputs import SQLITE
 from paxos_adapters.printable import brief
 
 _logger = logging.getLogger(__name__)
 
-MAGIC = b"SQLite format 3\0"
 SHORT_READ = sqlite3.SQLITE_IOERR_SHORT_READ
 DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR, None}
 IN_USE = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
@@ -130,7 +130,7 @@ def without_mark(path: Path) -> StoreError:
     """What to say of a file beside which there is no mark."""
     try:
         with path.open("rb") as file:
-            is_database = file.read(len(MAGIC)) == MAGIC
+            is_database = file.read(len(SQLITE)) == SQLITE
     except OSError as error:
         return StoreUnavailable(path, error)
     return (

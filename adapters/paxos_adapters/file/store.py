@@ -27,17 +27,11 @@ from typing import TypeAlias
 from attrs import frozen
 
 from paxos import QuorumSystem, Saved, ServerId
+from paxos_adapters import forks
 from paxos_adapters.disk_status import DiskStatus, Known
 from paxos_adapters.file import opening
-from paxos_adapters.file.entries import (
-    Entry,
-    Record,
-    check_known,
-    check_name,
-    identity_of,
-    row_of,
-)
-from paxos_adapters.file.errors import BadName, Closed, DiskBusy, Forked, SaveFailed
+from paxos_adapters.file.entries import Entry, Record, check_known, check_name, identity_of, row_of
+from paxos_adapters.file.errors import BadName, Closed, DiskBusy, SaveFailed
 from paxos_adapters.file.identity import Identity
 from paxos_adapters.file.opening import Opened
 from paxos_adapters.file.reading import check_row, refusal
@@ -291,8 +285,7 @@ class FileStore:
         self.close()
 
     def _check_usable(self) -> None:
-        if os.getpid() != self._process:
-            raise Forked(self.path)
+        forks.check(self._process, self.path)
         if self._is_closed:
             raise Closed(self.path)
         if self._failure is not None:

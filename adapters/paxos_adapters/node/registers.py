@@ -50,6 +50,7 @@ from paxos import (
 )
 from paxos.proposer import Accepting, Preparing
 from paxos.reader import Querying
+from paxos_adapters.file.entries import Entry
 from paxos_adapters.file.reserved_rounds import RESERVED, reserved, with_reservation
 from paxos_adapters.limits import MAX_WAITING, MAX_WAITING_BYTES
 from paxos_adapters.machine import Process
@@ -77,9 +78,8 @@ NOTHING = Acceptor[bytes]()
 """What is durable for a name that nothing was saved for."""
 
 Effects: TypeAlias = tuple[server.Effect[bytes], ...]
-Entry: TypeAlias = tuple[str, server.Record[bytes]]
 Named: TypeAlias = tuple[str, server.Effect[bytes]]
-Waiting: TypeAlias = tuple[str, server.Record[bytes]]
+Waiting: TypeAlias = Entry
 """A step that waits: its name, and the record that it waits for."""
 
 

@@ -19,9 +19,9 @@ from typing import TypeAlias
 
 from paxos import Saved, server
 from paxos_adapters.file import DiskBusy
+from paxos_adapters.file.entries import Entry
 from paxos_adapters.group_commit import GroupCommitter
 from paxos_adapters.guard import Guard
-from paxos_adapters.node.registers import Entry
 
 INLINE_SAVE_S = 0.001
 """By default, the next save is inline if the last one took less than this."""

@@ -15,6 +15,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import TypeAlias
 
 from paxos import ServerId, UsageError
+from paxos_adapters.printable import brief
 
 Address: TypeAlias = "tuple[str, int]"
 """A host, as a name or a number, and a port."""
@@ -23,7 +24,6 @@ Number: TypeAlias = IPv4Address | IPv6Address
 
 MAX_PORT = 65_535
 MAX_HOST = 253  # characters of a name
-MAX_SHOWN = 80
 
 LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)", re.IGNORECASE)
 NUMERIC = re.compile(r"[0-9]+|0x[0-9a-f]*", re.IGNORECASE)
@@ -38,7 +38,7 @@ class BadAddress(UsageError, ValueError):
 def parse(place: str, text: str, *, is_listening: bool = False) -> Address:
     """The address that ``text`` stands for. Raises BadAddress, which names the ``place``."""
     host, colon, port = text.rpartition(":")
-    shown = _shown(text)
+    shown = brief(text)
     if "://" in text:
         raise BadAddress(f"{place}: {shown} is a URL. Write host:port, and nothing else.")
     if host.startswith("[") and host.endswith("]"):
@@ -70,10 +70,10 @@ def check(
     """
     match address:
         case (str(host), int(port)) if not isinstance(port, bool):
-            shown = _shown(format_address((host, port)))
+            shown = brief(format_address((host, port)))
         case _:
             what = "is not an address. Give a host and a port, as (str, int)."
-            raise BadAddress(f"{place}: {_shown(str(address))} {what}")
+            raise BadAddress(f"{place}: {brief(str(address))} {what}")
     if not (0 if is_any_port else 1) <= port <= MAX_PORT:
         raise BadAddress(f"{place}: {shown}: a port is from 1 to {MAX_PORT:,}.")
     number = number_of(host)
@@ -169,7 +169,3 @@ def _why_not_a_name(host: str) -> str | None:
     if NUMERIC.fullmatch(labels[-1]):
         return "this is not a host name, nor a number in full, such as 127.0.0.1"
     return None
-
-
-def _shown(text: str) -> str:
-    return repr(text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}...")

@@ -85,7 +85,7 @@ def test_what_it_says(tmp_path: Path) -> None:
         ('name = "x"\n' + SERVER.replace(".1:1", ".1:65536"), "a port is from 1 to 65,535"),
         (
             'name = "x"\n' + SERVER.replace(".1:1", f".1:{'7' * 5_000}"),
-            f"servers[0].address: '127.0.0.1:{'7' * 70}...': a port is from 1 to 65,535",
+            f"servers[0].address: '127.0.0.1:{'7' * 66}...: a port is from 1 to 65,535",
         ),
         ("name = " + "[" * 100_000, "it is nested too deeply to be read"),
         ('name = "x"\n' + SERVER.replace(".1:1", ".1:-1"), "is not an address. Write host:port"),

@@ -26,11 +26,11 @@ from paxos import (
     server,
 )
 from paxos_adapters.file import FileStore
+from paxos_adapters.file.entries import Entry
 from paxos_adapters.host import ServerStopped
 from paxos_adapters.node import pending as module
 from paxos_adapters.node.errors import NodeClosed, TooManyRequests
 from paxos_adapters.node.pending import PendingRequests
-from paxos_adapters.node.registers import Entry
 from paxos_adapters.node.saving import AdaptiveSaver
 from paxos_adapters.node.timers import TICK_S, Alarm, TimerWheel
 from tests.support import UNBROKEN

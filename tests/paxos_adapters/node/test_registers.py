@@ -41,6 +41,7 @@ from paxos import (
     majority,
     server,
 )
+from paxos_adapters.file.entries import Entry
 from paxos_adapters.file.reserved_rounds import RESERVED
 from paxos_adapters.node import registers as module
 from paxos_adapters.node.registers import (
@@ -52,7 +53,6 @@ from paxos_adapters.node.registers import (
     TOO_LARGE,
     TOO_MANY,
     TOO_SLOW,
-    Entry,
     Registers,
     Waiting,
 )
