@@ -164,7 +164,9 @@ class TestOutput:
         assert ended.stderr == ""
         assert ended.returncode == 1
 
-    @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is full")
+    @pytest.mark.skipif(
+        not Path("/dev/full").exists(), reason="needs Linux's /dev/full, which is always full"
+    )
     @pytest.mark.parametrize("arguments", ["demo --seed 1", "--help"])
     def test_a_full_disk_is_one_line(self, arguments: str) -> None:
         command = f"{sys.executable} -m paxos_cli {arguments} > /dev/full"

@@ -189,69 +189,73 @@ def told_of_silence(cluster: Cluster) -> list[str]:
     return re.findall(r"server (\d) at 127\.0\.0\.1:\d+: silent for \d", told)
 
 
-@pytest.mark.slow
-def test_the_life_of_a_cluster(cluster: Cluster) -> None:
-    """Up in one command; two killed, three killed, started again; stopped, and gone on with."""
-    with ExitStack() as stack:
-        running = stack.enter_context(at_work("cluster", cluster.folder))
-        processes = pids(printed := until(running, "Ctrl-C"))
-        assert [*processes] == [1, 2, 3, 4, 5]
-        assert "5 servers, of which 2 may fail" in printed
-        assert f"export PAXOS_CLUSTER={cluster.config}" in printed
+def decide_with_all(cluster: Cluster) -> None:
+    """The first proposal wins, on whichever server the others are made."""
+    assert cluster.ask("propose", "leader", "me") == (0, "me\n", "")
+    assert cluster.ask("propose", "leader", "you", "--id", "5") == (
+        0,
+        "me\n",
+        "paxos: leader: another value was chosen already.\n",
+    )
+    assert cluster.ask("read", "leader", "--id", "3") == (0, "me\n", "")
+    assert cluster.ask("read", "nobody") == (0, "", "paxos: nobody: nothing is chosen yet.\n")
 
-        assert cluster.ask("propose", "leader", "me") == (0, "me\n", "")
-        assert cluster.ask("propose", "leader", "you", "--id", "5") == (
-            0,
-            "me\n",
-            "paxos: leader: another value was chosen already.\n",
-        )
-        assert cluster.ask("read", "leader", "--id", "3") == (0, "me\n", "")
-        assert cluster.ask("read", "nobody") == (0, "", "paxos: nobody: nothing is chosen yet.\n")
 
-        for left in "45":  # A server votes once a quorum has registered its session.
-            eventually(partial(cluster.up, left), [1, 2, 3, 4, 5])
-        for me in 1, 2:
-            os.kill(processes[me], signal.SIGKILL)
-            told = until(running, "paxos node")
-            assert f"Server {me} was ended by SIGKILL. Start it again" in told
-            assert told.endswith(f"  paxos node --id {me} --cluster {cluster.config}\n")
-        assert cluster.ask("propose", "colour", "red") == (0, "red\n", "")
+def decide_without_two(
+    cluster: Cluster, running: subprocess.Popen[str], processes: dict[int, int]
+) -> None:
+    """Servers 1 and 2 are killed, and a value is chosen."""
+    for left in "45":  # A server votes once a quorum has registered its session.
+        eventually(partial(cluster.up, left), [1, 2, 3, 4, 5])
+    for me in 1, 2:
+        os.kill(processes[me], signal.SIGKILL)
+        told = until(running, "paxos node")
+        assert f"Server {me} was ended by SIGKILL. Start it again" in told
+        assert told.endswith(f"  paxos node --id {me} --cluster {cluster.config}\n")
+    assert cluster.ask("propose", "colour", "red") == (0, "red\n", "")
 
-        os.kill(processes[3], signal.SIGKILL)
-        until(running, "Server 3 was ended by SIGKILL")
-        for left in "45":
-            eventually(partial(cluster.up, left), [4, 5])
-        # Where much else runs, a server that is up can be silent for a moment.
-        eventually(partial(told_of_silence, cluster), [*"123"])
-        code, out, told = cluster.ask("read", "shape", "--timeout-s", "0.1")
-        assert (code, out) == (1, "")
-        assert "needed" in told
 
-        again = stack.enter_context(at_work("node", "--id", "2", "--cluster", cluster.config))
-        assert until(again, "n2.db").startswith("server 2  127.0.0.1:")
-        assert cluster.ask("propose", "shape", "square")[0] == 0
-        assert cluster.ask("read", "colour") == (0, "red\n", "")
+def fail_without_three(cluster: Cluster, running: subprocess.Popen[str], third: int) -> None:
+    """Server 3 is killed, too: nothing is chosen, and the commands say why."""
+    os.kill(third, signal.SIGKILL)
+    until(running, "Server 3 was ended by SIGKILL")
+    for left in "45":
+        eventually(partial(cluster.up, left), [4, 5])
+    # Where much else runs, a server that is up can be silent for a moment.
+    eventually(partial(told_of_silence, cluster), [*"123"])
+    code, out, told = cluster.ask("read", "shape", "--timeout-s", "0.1")
+    assert (code, out) == (1, "")
+    assert "needed" in told
 
-        data = [str(cluster.folder / f"n{me}.db") for me in (2, 4, 5)]
-        asked = [it for file in data for it in ("--node", file)]
-        code, out, _ = cluster.run("explain", *asked, "shape", "--plain")
-        assert (code, out.splitlines()[0][:24]) == (0, "'square' is chosen under")
-        code, out, _ = cluster.run("explain", *asked[:2], "nobody", "--plain")
-        assert (code, out.splitlines()[0]) == (
-            1,
-            "Nothing is seen to be chosen, with S1, S3, S4 and S5 out of sight.",
-        )
 
-        running.send_signal(signal.SIGINT)
-        told, errors = running.communicate(timeout=LONG_S)
-        assert (running.returncode, errors) == (0, "")
-        assert f"Stopped: servers 4, 5. paxos cluster {cluster.folder} goes on" in told
-        assert all(cluster.is_free(me) for me in (4, 5))
-        assert not any(socket_path(cluster.data(me)).exists() for me in (4, 5))
-        again.send_signal(signal.SIGTERM)
-        ended = *again.communicate(timeout=LONG_S), again.returncode
-        assert ended == ("server 2  has ended\n", "", 0)
+def explain_from_files(cluster: Cluster) -> None:
+    """Why a value is chosen, and why none is, from the files of servers 2, 4 and 5."""
+    data = [str(cluster.folder / f"n{me}.db") for me in (2, 4, 5)]
+    asked = [it for file in data for it in ("--node", file)]
+    code, out, _ = cluster.run("explain", *asked, "shape", "--plain")
+    assert (code, out.splitlines()[0][:24]) == (0, "'square' is chosen under")
+    code, out, _ = cluster.run("explain", *asked[:2], "nobody", "--plain")
+    assert (code, out.splitlines()[0]) == (
+        1,
+        "Nothing is seen to be chosen, with S1, S3, S4 and S5 out of sight.",
+    )
 
+
+def stop(cluster: Cluster, running: subprocess.Popen[str], again: subprocess.Popen[str]) -> None:
+    """Ctrl-C ends the cluster, SIGTERM the server that was started by itself."""
+    running.send_signal(signal.SIGINT)
+    told, errors = running.communicate(timeout=LONG_S)
+    assert (running.returncode, errors) == (0, "")
+    assert f"Stopped: servers 4, 5. paxos cluster {cluster.folder} goes on" in told
+    assert all(cluster.is_free(me) for me in (4, 5))
+    assert not any(socket_path(cluster.data(me)).exists() for me in (4, 5))
+    again.send_signal(signal.SIGTERM)
+    ended = *again.communicate(timeout=LONG_S), again.returncode
+    assert ended == ("server 2  has ended\n", "", 0)
+
+
+def go_on_without_a_file(cluster: Cluster) -> None:
+    """A server whose file is lost is not started anew; the others are."""
     for name in "n5.db", "n5.db-mark":
         (cluster.folder / name).unlink()
     with at_work("cluster", cluster.folder) as running:
@@ -263,6 +267,28 @@ def test_the_life_of_a_cluster(cluster: Cluster) -> None:
         _, errors = running.communicate(timeout=LONG_S)
         assert "n5.db cannot be opened: there is no such file" in errors
         assert len(errors.splitlines()) == 1
+
+
+@pytest.mark.slow
+def test_a_cluster_through_kills_and_restarts(cluster: Cluster) -> None:
+    """Up in one command; two killed, three killed, one started again; stopped, and gone on with."""
+    with ExitStack() as stack:
+        running = stack.enter_context(at_work("cluster", cluster.folder))
+        processes = pids(printed := until(running, "Ctrl-C"))
+        assert [*processes] == [1, 2, 3, 4, 5]
+        assert "5 servers, of which 2 may fail" in printed
+        assert f"export PAXOS_CLUSTER={cluster.config}" in printed
+        decide_with_all(cluster)
+        decide_without_two(cluster, running, processes)
+        fail_without_three(cluster, running, processes[3])
+
+        again = stack.enter_context(at_work("node", "--id", "2", "--cluster", cluster.config))
+        assert until(again, "n2.db").startswith("server 2  127.0.0.1:")
+        assert cluster.ask("propose", "shape", "square")[0] == 0
+        assert cluster.ask("read", "colour") == (0, "red\n", "")
+        explain_from_files(cluster)
+        stop(cluster, running, again)
+    go_on_without_a_file(cluster)
 
 
 class TestCluster:
@@ -702,6 +728,18 @@ class TestNobodyAnswers:
         )
 
 
+LOCAL = "127.0.0.1:9"
+
+
+def refused(cluster: Cluster, arguments: list[str], code: int, told: str) -> None:
+    """A new server does not start; one line says why, and bad arguments make no file."""
+    found, out, errors = cluster.ask("node", "--id", "1", "--create", *arguments)
+    assert (found, out) == (code, "")
+    assert told in errors
+    assert len(errors.splitlines()) == 1
+    assert code == 1 or not cluster.data(1).exists()
+
+
 class TestNode:
     """One server in the foreground."""
 
@@ -774,53 +812,42 @@ class TestNode:
         assert not cluster.data(1).exists()
 
     @pytest.mark.parametrize(
-        ("address", "more", "arguments", "code", "told"),
+        ("address", "arguments", "code", "told"),
         [
-            ("192.0.2.1:9", "", [], 1, "; without one it takes --insecure."),
-            ("192.0.2.1:9", "", ["--insecure"], 1, "192.0.2.1:9, the address of server 1 in "),
-            (
-                "127.0.0.1:9",
-                "",
-                ["--listen", "192.0.2.1:9", "--insecure"],
-                1,
-                "9, what --listen says, cannot",
-            ),
-            ("192.0.2.1:9", "", [], 1, "without a key anybody who can reach 192.0.2.1:9"),
-            (
-                "192.0.2.1:9",
-                "",
-                ["--insecure"],
-                1,
-                "cannot be used here (Cannot assign requested address). Name an",
-            ),
-            ("127.0.0.1:9", 'keyring = "none"', [], 2, "keyring: "),
-            ("127.0.0.1:9", "", ["--data", "no/n1.db"], 1, "no/n1.db cannot be"),
-            ("127.0.0.1:9", "", ["--listen", "here"], 2, "--listen: 'here' is not an address"),
-            ("127.0.0.1:9", "", ["--listen", "192.0.2.1:9"], 1, "without a key anybody"),
-            ("127.0.0.1:9", "", ["--listen", "0.0.0.0:9"], 1, "who can reach 0.0.0.0:9"),
-            ("127.0.0.1:9", "", ["--log", "xml"], 2, "'xml' is not one of"),
-            ("127.0.0.1:9", "colour = 1", [], 2, "unknown field `colour`"),
+            ("192.0.2.1:9", [], 1, "; without one it takes --insecure."),
+            ("192.0.2.1:9", [], 1, "without a key anybody who can reach 192.0.2.1:9"),
+            ("192.0.2.1:9", ["--insecure"], 1, "192.0.2.1:9, the address of server 1 in "),
+            ("192.0.2.1:9", ["--insecure"], 1, "(Cannot assign requested address). Name an"),
+            (LOCAL, ["--listen", "192.0.2.1:9", "--insecure"], 1, "9, what --listen says, cannot"),
+            (LOCAL, ["--data", "no/n1.db"], 1, "no/n1.db cannot be"),
+            (LOCAL, ["--listen", "here"], 2, "--listen: 'here' is not an address"),
+            (LOCAL, ["--listen", "192.0.2.1:9"], 1, "without a key anybody"),
+            (LOCAL, ["--listen", "0.0.0.0:9"], 1, "who can reach 0.0.0.0:9"),
+            (LOCAL, ["--log", "xml"], 2, "'xml' is not one of"),
         ],
     )
     def test_what_cannot_be(
         self,
-        tmp_path: Path,
-        capsys: Capture,
+        cluster: Cluster,
         monkeypatch: pytest.MonkeyPatch,
         address: str,
-        more: str,
         arguments: list[str],
         code: int,
         told: str,
     ) -> None:
-        monkeypatch.chdir(tmp_path)
-        cluster = Cluster(tmp_path, capsys)
-        describe(cluster.config, {1: address}, more)
-        found, out, errors = cluster.ask("node", "--id", "1", "--create", *arguments)
-        assert (found, out) == (code, "")
-        assert told in errors
-        assert len(errors.splitlines()) == 1
-        assert code == 1 or not cluster.data(1).exists()
+        cluster.folder.mkdir()
+        monkeypatch.chdir(cluster.folder)
+        describe(cluster.config, {1: address})
+        refused(cluster, arguments, code, told)
+
+    @pytest.mark.parametrize(
+        ("more", "told"),
+        [('keyring = "none"', "keyring: "), ("colour = 1", "unknown field `colour`")],
+    )
+    def test_a_description_that_cannot_be(self, cluster: Cluster, more: str, told: str) -> None:
+        cluster.folder.mkdir()
+        describe(cluster.config, {1: LOCAL}, more)
+        refused(cluster, [], 2, told)
 
     def test_no_member(self, tmp_path: Path, capsys: Capture) -> None:
         cluster = Cluster(tmp_path, capsys)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -540,57 +539,78 @@ NODE = dedent(
 )
 
 
+class FiveProcesses:
+    """Five nodes, each a process with a file and a recording, which are killed and started again.
+
+    ``said`` are the values that their programs were told to be chosen, by name.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._addresses = free_addresses(5)
+        self.servers = tuple(self._addresses)
+        self.said: dict[str, set[str]] = {}
+        for me in self.servers:
+            quorum = majority(self.servers)
+            FileStore.create(self.store(me), cluster="c", server=me, quorum=quorum).close()
+        self.running = {me: self._start(me) for me in self.servers}
+
+    def store(self, me: ServerId) -> Path:
+        return self._folder / f"n{me}.db"
+
+    def recordings(self) -> list[Path]:
+        return [self._folder / f"n{me}.jsonl" for me in self.servers]
+
+    def _start(self, me: ServerId) -> subprocess.Popen[str]:
+        ports = [str(port) for _, port in self._addresses.values()]
+        command = [sys.executable, "-c", NODE, str(me), str(self._folder), *ports]
+        return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+    def read(self, me: ServerId, count: int) -> None:
+        """Note what the process prints in so many lines."""
+        pipe = self.running[me].stdout
+        assert pipe is not None
+        for _ in range(count):
+            name, _, value = pipe.readline().rstrip("\n").partition(": ")
+            if value:
+                self.said.setdefault(name, set()).add(value)
+
+    def kill(self, me: ServerId) -> None:
+        self.running[me].kill()
+        self.running[me].communicate()
+
+    def restart(self, me: ServerId) -> None:
+        self.kill(me)
+        self.running[me] = self._start(me)
+
+
 @pytest.mark.slow
 def test_five_processes_that_are_killed_replay_to_the_same_states(tmp_path: Path) -> None:
     """SIGKILL to each of them, twice, in the middle of its work."""
-    addresses = free_addresses(5)
-    for me in addresses:
-        FileStore.create(
-            tmp_path / f"n{me}.db", cluster="c", server=me, quorum=majority(addresses)
-        ).close()
-    ports = [str(port) for _, port in addresses.values()]
-    said: dict[str, set[str]] = {}
-
-    def start(me: ServerId) -> subprocess.Popen[str]:
-        command = [sys.executable, "-c", NODE, str(me), str(tmp_path), *ports]
-        return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-
-    def hear(process: subprocess.Popen[str], count: int) -> None:
-        assert process.stdout is not None
-        for _ in range(count):
-            name, _, value = process.stdout.readline().rstrip("\n").partition(": ")
-            if value:
-                said.setdefault(name, set()).add(value)
-
-    running = {me: start(me) for me in addresses}
+    nodes = FiveProcesses(tmp_path)
     try:
-        for process in running.values():
-            hear(process, 5)
+        for me in nodes.servers:
+            nodes.read(me, 5)
         for _ in range(2):
-            for me in addresses:
-                running[me].send_signal(signal.SIGKILL)
-                running[me].wait()
-                running[me].communicate()
-                running[me] = start(me)
-                hear(running[me], 4)
+            for me in nodes.servers:
+                nodes.restart(me)
+                nodes.read(me, 4)
     finally:
-        for process in running.values():
-            process.kill()
-            process.communicate()
+        for me in nodes.servers:
+            nodes.kill(me)
 
-    paths = [tmp_path / f"n{me}.jsonl" for me in addresses]
-    found = replay(*paths)
+    found = replay(*nodes.recordings())
 
     assert found.difference is None
-    assert sorted(found.unfinished) == paths
+    assert sorted(found.unfinished) == nodes.recordings()
     assert len(found.headers) == 15
-    assert len(said) > 25
-    for name, values in said.items():
+    assert len(nodes.said) > 25
+    for name, values in nodes.said.items():
         reason = explain(of_replay(found, name), name)
         assert isinstance(reason, Agreed)
         assert values == {reason.value}
-    for me in addresses:
-        for row in rows(tmp_path / f"n{me}.db"):
+    for me in nodes.servers:
+        for row in rows(nodes.store(me)):
             accepted = _accepted(found.disks[me, row.name]) if row.kind == ACCEPTOR else None
             if accepted is not None:
                 held = acceptor_of(row).accepted

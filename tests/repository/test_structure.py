@@ -1,6 +1,6 @@
 """The size of functions, the arrows between folders, and the words.
 
-- A function has at most LINES lines and PARAMETERS parameters; that of a command, too.
+- A function has at most LINES lines and PARAMETERS parameters; that of a command or a test, too.
 - No folder under ``adapters`` imports another that imports it, directly or over others.
 - Code, messages and pages use the words of the field. Those in WORDS are not among them.
 """
@@ -42,6 +42,7 @@ WORDS = {
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 PROGRAMS = modules(CORE, *SHELLS)
+TESTS = sorted((ROOT / "tests").rglob("*.py"))
 
 
 def place(path: Path) -> str:
@@ -81,12 +82,12 @@ def parameters_of(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
 
 
 def long_functions() -> list[str]:
-    every = (it for path in PROGRAMS for it in functions(path))
+    every = (it for path in [*PROGRAMS, *TESTS] for it in functions(path))
     return sorted(name for name, function in every if lines_of(function) > LINES)
 
 
 def wide_functions() -> list[str]:
-    every = (it for path in PROGRAMS for it in functions(path))
+    every = (it for path in [*PROGRAMS, *TESTS] for it in functions(path))
     return sorted(name for name, function in every if parameters_of(function) > PARAMETERS)
 
 

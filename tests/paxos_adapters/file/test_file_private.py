@@ -27,7 +27,7 @@ from tests.support.files import PROMISED, copied, create, loaded, mark_of, reope
 
 NOBODY = 65_534
 SIDES = "", "-mark", "-wal", "-shm"
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user")
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can act as another user")
 
 
 @pytest.fixture
