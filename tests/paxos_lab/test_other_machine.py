@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TypeAlias
 
 from paxos import From, Proposal, ServerId
@@ -11,7 +10,7 @@ from paxos_adapters.ports import Place
 from paxos_lab.draw.mermaid import mermaid
 from paxos_lab.draw.svg import svg
 from paxos_lab.draw.terminal import text
-from paxos_lab.machines.view import TIMES_OUT, Look, View, Vote, Words
+from paxos_lab.machines.view import TIMES_OUT, Look, View, Words
 from paxos_lab.record import Trace, timeline
 from paxos_lab.simulate import play, record
 from tests.support import S1, THREE, ballot
@@ -30,6 +29,7 @@ from tests.support.toy_log import (
     Total,
     log_setup,
     toy_log,
+    votes,
 )
 
 ONE = ballot("1.1")
@@ -55,11 +55,6 @@ def slot(it: Message | Request | Resend | Entry) -> int | None:
 def look(state: Server, slot: int) -> Look:
     held = state.at(slot)
     return Look(accepted=Proposal(ONE, str(held.number)) if isinstance(held, Entry) else None)
-
-
-def votes(said: Record | Message) -> Iterator[Vote]:
-    if isinstance(said, Entry):
-        yield said.slot, Proposal(ONE, str(said.number))
 
 
 VIEW: View[Server, Request, Message, Resend, Record, Entry] = View(

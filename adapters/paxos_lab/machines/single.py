@@ -23,6 +23,7 @@ from paxos import (
     Read,
     server,
 )
+from paxos.ballot import V
 from paxos.errors import assert_never
 from paxos.proposer import ClientRequest
 from paxos.server import ServerTimer
@@ -53,7 +54,7 @@ SingleChecker: TypeAlias = Checker[
 NEW_DISK = Acceptor[str]()
 
 
-def votes(said: Record | Message[str]) -> tuple[Vote, ...]:
+def votes(said: server.Record[V] | Message[V]) -> tuple[Vote, ...]:
     """What an acceptor has accepted."""
     if type(said) is Acceptor:
         held = said.accepted

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TypeAlias
 
 from paxos import (
@@ -34,7 +33,8 @@ from paxos.errors import assert_never
 from paxos.proposer import Accepting, ClientRequest, Preparing
 from paxos.server import ServerTimer
 from paxos_adapters.printable import printable
-from paxos_lab.machines.view import TIMES_OUT, Look, View, Vote, Words
+from paxos_lab.machines.single import votes
+from paxos_lab.machines.view import TIMES_OUT, Look, View, Words
 
 SingleView: TypeAlias = View[
     server.Server[V], ClientRequest[V], Message[V], ServerTimer, server.Record[V], server.Report[V]
@@ -119,14 +119,6 @@ def disk(records: tuple[server.Record[V], ...], _slot: int = 0) -> Look:
     """What a server holds that is down."""
     memories = [it for it in records if isinstance(it, Acceptor)]
     return Look(memories[-1].promised, _text(memories[-1].accepted)) if memories else Look()
-
-
-def votes(said: server.Record[V] | Message[V]) -> Iterator[Vote]:
-    """What an acceptor has accepted."""
-    if isinstance(said, Acceptor) and said.accepted is not None:
-        yield 0, Proposal(said.accepted.ballot, str(said.accepted.value))
-    elif isinstance(said, Accepted):
-        yield 0, Proposal(said.ballot, str(said.value))
 
 
 def single_view() -> SingleView[V]:

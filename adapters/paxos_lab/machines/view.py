@@ -10,18 +10,16 @@ A timeline is made by it, and knows nothing else of the machine.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Generic, TypeAlias
+from typing import Generic
 
 from attrs import frozen
 
 from paxos import NO_BALLOT, Ballot, Proposal
 from paxos_adapters.machine import M, P, Q, R, S, T
+from paxos_lab.checker import Vote
 
 TIMES_OUT = "times out"
 """What is said of the timer of a proposal."""
-
-Vote: TypeAlias = tuple[int, Proposal[str]]
-"""What is accepted, and for which slot."""
 
 
 @frozen
@@ -75,7 +73,7 @@ class View(Generic[S, Q, M, T, R, P]):
     ``say`` gives words for a message; ``own`` for a request, TIMES_OUT for the timer of a proposal,
     and nothing for other timers; ``told`` for a report; ``look`` what a state shows of a slot,
     and ``disk`` the records of a server that is down; ``slot`` the slot of any of these; ``votes``
-    what counts as accepted once a record is durable, or a message has left.
+    as in the claims for a checker.
     """
 
     say: Callable[[M], Words]

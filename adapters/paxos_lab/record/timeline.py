@@ -292,4 +292,6 @@ def votes(
     if step.after is not None:
         said = [*((step.me, it) for it in step.saved), *said]
     for me, it in said:
-        yield from ((me, vote) for about, vote in view.votes(it) if about == slot)
+        for vote in view.votes(it):
+            if vote.slot == slot:
+                yield me, Proposal(vote.ballot, str(vote.value))

@@ -52,7 +52,8 @@ class Requests(Protocol[Q_co, P_contra]):
         ...
 
 
-def _everywhere(setup: Setup[S, Q, M, T, R, P]) -> Network:
+def all_links(setup: Setup[S, Q, M, T, R, P]) -> Network:
+    """The network that lacks no link."""
     return everywhere(setup.quorum.members)
 
 
@@ -70,7 +71,7 @@ class Setup(Generic[S, Q, M, T, R, P]):
     requests: Requests[Q, P]
     quorum: QuorumSystem
     claims: Claims[S, Q, M, T, R, P]
-    network: Network = field(default=Factory(_everywhere, takes_self=True))
+    network: Network = field(default=Factory(all_links, takes_self=True))
     faults: Faults = field(factory=Faults)
     liveness: bool = False
     allow_lost_disk_votes: bool = False

@@ -23,9 +23,9 @@ from paxos_adapters import arguments, limits
 from paxos_adapters.single import Single
 from paxos_lab.machines.protocols import PAXOS, VALUES, Protocol, Server
 from paxos_lab.machines.single import CLAIMS, Record, Report, SingleClaims
-from paxos_lab.simulate.networks import Network, answerable, everywhere
+from paxos_lab.simulate.networks import Network, answerable
 from paxos_lab.simulate.schedules import Played
-from paxos_lab.simulate.setup import Act, Setup, SetupError
+from paxos_lab.simulate.setup import Act, Setup, SetupError, all_links
 
 MAX_SERVERS = len(VALUES)
 MAX_READS = 3
@@ -75,10 +75,6 @@ def _majority(setup: SingleSetup) -> QuorumSystem:
     return majority(map(ServerId, range(1, count + 1)))
 
 
-def _network(setup: SingleSetup) -> Network:
-    return everywhere(setup.quorum.members)
-
-
 def _requests(setup: SingleSetup) -> ProposersAndReaders:
     return ProposersAndReaders(setup.proposers, setup.readers)
 
@@ -95,7 +91,7 @@ class SingleSetup(Setup[Server, ClientRequest[str], Message[str], ServerTimer, R
     readers: int = 1
     protocol: Protocol = PAXOS
     quorum: QuorumSystem = field(default=Factory(_majority, takes_self=True))
-    network: Network = field(default=Factory(_network, takes_self=True))
+    network: Network = field(default=Factory(all_links, takes_self=True))
     machine: Single[str] = field(init=False, default=Factory(_machine, takes_self=True))
     requests: ProposersAndReaders = field(init=False, default=Factory(_requests, takes_self=True))
     claims: SingleClaims = field(init=False, default=CLAIMS)
