@@ -98,7 +98,8 @@ def start(me: ServerId, quorum: QuorumSystem, records: Iterable[Record[V]] = ())
     """
     if me not in quorum.members:
         raise UnknownServer(me, quorum.members)
-    acceptor_state, max_round = Acceptor[V](), MaxRound(0)
+    acceptor_state: Acceptor[V] = Acceptor()
+    max_round = MaxRound(0)
     for record in records:
         if type(record) is Acceptor:
             acceptor_state = record

@@ -30,7 +30,10 @@ def with_reservation(
     The acceptor is the very one of ``records`` unless the block raises its promise.
     """
     own = tuple(records)
-    memory = next((it for it in own if type(it) is Acceptor), Acceptor[V]())
+    memory: Acceptor[V] = Acceptor()
+    for it in own:
+        if type(it) is Acceptor:
+            memory = it
     above = Ballot(block + 1, ServerId(0))
     if block and memory.promised < above:
         memory = Acceptor(above, memory.accepted)

@@ -77,6 +77,8 @@ TOO_SLOW, TOO_FAR = "waiting for the disk", "rounds out of reach"
 NOTHING = Acceptor[bytes]()
 """What is durable for a name that nothing was saved for."""
 
+NOTHING_SAVED: Saved[server.Record[bytes]] = Saved(())
+
 Effects: TypeAlias = tuple[server.Effect[bytes], ...]
 Named: TypeAlias = tuple[str, server.Effect[bytes]]
 Waiting: TypeAlias = Entry
@@ -103,7 +105,8 @@ class Register:
     @property
     def durable(self) -> Acceptor[bytes]:
         """What was saved of its own."""
-        return _acceptor(self.process.disk)
+        (acceptor,) = self.process.disk
+        return acceptor if type(acceptor) is Acceptor else NOTHING
 
     @property
     def is_working(self) -> bool:
@@ -187,25 +190,25 @@ class Registers:
         A message is dropped, and counted in ``dropped``, while there is no room for what it brings,
         or if its rounds are beyond their bound.
         """
-        if type(event) is From:
-            if type(event.message) is Query:
-                return self._answer(name, event.sender, event.message)
-            if type(event.message) is Answer and name not in self._open:
-                return ()
-            if (reason := self._refusal(name, event.message)) is not None:
-                self.dropped[reason] += 1
-                return ()
-        register = self.get(name)
-        effects = self._step(name, register, event)
-        if type(event) is From and type(event.message) is Nack:
-            self._min_round = max(self._min_round, event.message.promised.round)
-        if type(event) is From and type(event.message) is Answer and register.is_blank:
-            self._drop(name, register)
-        if self.size_bytes > self._full_bytes:
-            self._make_room()
+        if type(event) is not From:
+            return self._step(name, event)
+        message = event.message
+        if type(message) is Query:
+            return self._answer(name, event.sender, message)
+        if type(message) is Answer and name not in self._open:
+            return ()
+        if (reason := self._refusal(name, message)) is not None:
+            self.dropped[reason] += 1
+            return ()
+        effects = self._step(name, event)
+        if type(message) is Nack:
+            self._min_round = max(self._min_round, message.promised.round)
+        elif type(message) is Answer and self._open[name].is_blank:
+            self._drop(name, self._open[name])
         return effects
 
-    def _step(self, name: str, register: Register, event: server.Event[bytes]) -> Effects:
+    def _step(self, name: str, event: server.Event[bytes]) -> Effects:
+        register = self.get(name)
         before = register.process
         try:
             after, effects = self._machine.take(before, event)
@@ -213,16 +216,18 @@ class Registers:
             if self._observer is not None:
                 self._observer.failed(Place(self.me, name), event, broken)
             raise
-        if len(after.waiting) > len(before.waiting):
-            *earlier, step = after.waiting
+        if after.waiting is not before.waiting:
+            step = after.waiting[-1]
             if self._stands_for(register, step.record):
-                after = Process(after.state, after.disk, tuple(earlier))
+                after = Process(after.state, after.disk, before.waiting)
                 effects = self._free(after.state, step)
             else:
                 self._wait(name, step.record)
         register.process = after
         if _holds_other(after.state, before.state):
             self._weigh(register)
+            if self.size_bytes > self._full_bytes:
+                self._make_room()
         if self._observer is not None:
             self._observer.stepped(Place(self.me, name), event, before, after)
             if effects:
@@ -265,7 +270,7 @@ class Registers:
     def _free(self, state: server.Server[bytes], step: SingleStep[bytes]) -> Effects:
         """The effects of a step whose record the block stands for: it is as good as on the disk."""
         process: SingleProcess[bytes] = Process(state, (step.record,), (step,))
-        _, effects = self._machine.saved(process, Saved(()))
+        _, effects = self._machine.saved(process, NOTHING_SAVED)
         return effects
 
     def _wait(self, name: str, record: server.Record[bytes]) -> None:
@@ -307,9 +312,8 @@ class Registers:
             register = self._open[name]
             process = register.process
             if self._stands_for(register, record):
-                step, *later = process.waiting
-                register.process = Process(process.state, process.disk, tuple(later))
-                effects = self._free(process.state, step)
+                register.process = Process(process.state, process.disk, process.waiting[1:])
+                effects = self._free(process.state, process.waiting[0])
             else:
                 register.process, effects = self._machine.saved(process, receipt, 1)
             if register.evicting and not register.process.waiting:
