@@ -1,8 +1,8 @@
 """Each module of the core, covered by its own test file alone: ``make cover``.
 
 Every line and every branch of ``paxos/x.py`` must be taken by ``tests/paxos/test_x.py`` and by
-nothing else, so that a module can be changed with one file of tests beside it. Prints a row for
-each module, and exits 1 if one falls short.
+nothing else, so that a module can be changed with one file of tests beside it; and so for
+``paxos/log``. Prints a row for each module, and exits 1 if one falls short.
 """
 
 # ruff: noqa: T201 - the table is this program's output
@@ -29,9 +29,11 @@ def coverage(data: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 def measure(module: str) -> tuple[bool, str]:
     """Whether the module's own tests cover it, and the last line of the report."""
-    with TemporaryDirectory() as folder:
-        data = Path(folder) / "coverage"
-        pytest = ("-m", "pytest", "-q", "-p", "no:cacheprovider", f"tests/paxos/test_{module}.py")
+    with TemporaryDirectory() as temporary:
+        data = Path(temporary) / "coverage"
+        folder, _, name = module.rpartition("/")
+        tests_of = str(Path("tests", "paxos", folder, f"test_{name}.py"))
+        pytest = ("-m", "pytest", "-q", "-p", "no:cacheprovider", tests_of)
         tests = coverage(data, "run", *pytest)
         if tests.returncode:
             return False, f"its tests fail:\n{tests.stdout}{tests.stderr}"
@@ -43,11 +45,13 @@ def measure(module: str) -> tuple[bool, str]:
 
 def main() -> int:
     """Measure every module of the core."""
-    modules = sorted(path.stem for path in (ROOT / "paxos").glob("[!_]*.py"))
+    core = ROOT / "paxos"
+    paths = (path.relative_to(core).with_suffix("") for path in core.rglob("[!_]*.py"))
+    modules = sorted(path.as_posix() for path in paths)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         results = list(pool.map(measure, modules))
     for module, (covered, report) in zip(modules, results, strict=True):
-        print(f"{module:12} {'100% by its own tests' if covered else report}")
+        print(f"{module:14} {'100% by its own tests' if covered else report}")
     return 0 if all(covered for covered, _ in results) else 1
 
 

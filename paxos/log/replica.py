@@ -1,0 +1,465 @@
+"""A replica: acceptor, learner, leader and election of a log in one process.
+
+Source: the lecture, "Multi-Paxos".
+
+- What a step promises and writes is saved before anything of it leaves: one Delta for each step.
+- That a slot is chosen commits to nothing, so a step that only finds that out saves nothing; the
+  next Delta carries it, or the next heartbeat: the store answers only for what it knows to be
+  chosen. A promise is sealed, so a crash cannot undo the ``first`` that it names.
+- The leader asks its own acceptor by the same messages, through its driver.
+- A new ballot is above every promise and every ballot received, and the step that draws it promises
+  it. So no ballot is used twice.
+- A replica that receives a higher ballot, in whatever message, leads no more.
+- A request for a slot that is chosen is answered from the store, by Fetch; never to oneself.
+- A slot beyond the window is not accepted. What the sender knows to be chosen is asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Generic, TypeAlias, final
+
+from attrs import evolve
+
+from paxos.ballot import NO_BALLOT, Ballot, ServerId, V
+from paxos.errors import UnknownServer, assert_never
+from paxos.log import acceptor, election, leader, learner
+from paxos.log.election import CampaignTimer, Election, HeartbeatTimer
+from paxos.log.events import (
+    Committed,
+    Effect,
+    Elected,
+    Event,
+    Fetch,
+    Lead,
+    NotLeading,
+    Propose,
+    Read,
+    Readable,
+    SnapshotInstalled,
+    WindowFull,
+)
+from paxos.log.leader import Following, Leading, Preparing, Role
+from paxos.log.memory import (
+    FIRST_SLOT,
+    Configuration,
+    Delta,
+    Memory,
+    Record,
+    Update,
+    added,
+    advanced,
+    delta,
+    governing,
+)
+from paxos.log.messages import (
+    Accept,
+    Accepted,
+    CatchUp,
+    CatchUpRequest,
+    Confirm,
+    Confirmed,
+    Entry,
+    Heartbeat,
+    Message,
+    Prepare,
+    Promise,
+)
+from paxos.log.reads import PendingRead, confirmed, is_ready
+from paxos.messages import From, Nack
+from paxos.outbound import NO_MESSAGES, AfterSave, Broadcast, Now, Outbound, SetTimer, Tell, To
+from paxos.quorum import QuorumSystem
+from paxos.values import frozen
+
+
+@final
+@frozen
+class Rules:
+    """The bounds of a log, the same on all replicas.
+
+    ``window``: how many slots may be open; a change of quorums governs from so many slots on.
+    ``piece``: how many proposals one message carries.
+    """
+
+    window: int = 64
+    piece: int = 64
+
+
+DEFAULT_RULES = Rules()
+
+
+@final
+@frozen
+class Replica(Generic[V]):
+    """The state of a replica.
+
+    ``max_round`` is the highest round that it has received, ``recorded`` the ``first`` of its last
+    Delta.
+    """
+
+    me: ServerId
+    rules: Rules
+    memory: Memory[V]
+    role: Role[V]
+    election: Election
+    reads: tuple[PendingRead, ...] = ()
+    max_round: int = 0
+    recorded: int = FIRST_SLOT
+
+
+Step: TypeAlias = tuple[Replica[V], Outbound[Delta[V], Effect[V]]]
+"""The state after an event, and what leaves."""
+
+
+def start(
+    me: ServerId,
+    quorum: QuorumSystem,
+    records: Iterable[Record[V]] = (),
+    rules: Rules = DEFAULT_RULES,
+) -> Replica[V]:
+    """A new replica; or, from the records that it saved, the same replica after a crash.
+
+    ``quorum`` governs the first slots of a new log; a record says it for one that was saved.
+    """
+    memory: Memory[V] = Memory((Configuration(FIRST_SLOT, quorum),))
+    for record in records:
+        if type(record) is Delta:
+            memory = added(memory, record)
+    max_round, first = memory.promised.round, memory.first
+    return Replica(me, rules, memory, Following(), Election(me), (), max_round, first)
+
+
+def members(state: Replica[V]) -> frozenset[ServerId]:
+    """The servers of all configurations that govern an open slot, or will."""
+    return frozenset(member for it in state.memory.configurations for member in it.quorum.members)
+
+
+def room(state: Replica[V]) -> int:
+    """How many entries may be proposed now."""
+    role = state.role
+    return leader.room(role, state.memory, state.rules.window) if type(role) is Leading else 0
+
+
+def receive(state: Replica[V], event: Event[V]) -> Step[V]:
+    """Take one event.
+
+    Raises NotLeading, WindowFull and UnknownServer, with the state as it was; InvariantError if a
+    message proves that a ballot was used twice.
+    """
+    after, outbound = _receive(state, event)
+    if state.reads and type(after.role) is not Leading:
+        return after, outbound.followed_by(*(Tell(Readable(it.number, None)) for it in state.reads))
+    return after, outbound
+
+
+def _receive(state: Replica[V], event: Event[V]) -> Step[V]:
+    if type(event) is From:
+        return _on_message(state, event.sender, event.message)
+    if type(event) is HeartbeatTimer:
+        return _on_heartbeat_timer(state, event)
+    if type(event) is CampaignTimer:
+        return _on_campaign_timer(state, event)
+    if type(event) is Propose:
+        return _propose(state, event.entry)
+    if type(event) is Read:
+        return _read(state, event.number)
+    if type(event) is Lead:
+        return _lead(state)
+    if type(event) is SnapshotInstalled:
+        return _on_snapshot_installed(state, event)
+    assert_never(event)
+
+
+def _with(
+    state: Replica[V], memory: Memory[V], role: Role[V], recorded: int | None = None
+) -> Replica[V]:
+    return Replica(
+        state.me,
+        state.rules,
+        memory,
+        role,
+        state.election,
+        state.reads,
+        state.max_round,
+        state.recorded if recorded is None else recorded,
+    )
+
+
+# --- messages -------------------------------------------------------------------------------------
+
+
+def _on_message(state: Replica[V], sender: ServerId, message: Message[V]) -> Step[V]:
+    if type(message) is CatchUpRequest:  # Also of a newcomer, which is not a member yet.
+        return state, _fetch(state, sender, message.first)
+    if not any(sender in it.quorum.members for it in state.memory.configurations):
+        return state, NO_MESSAGES
+    if type(message) is CatchUp:
+        return _on_catch_up(state, sender, message)
+    if type(message) is Nack:
+        return _seen(state, message.promised), NO_MESSAGES
+    state = _seen(state, message.ballot)
+    if type(message) is Accept:
+        return _on_accept(state, sender, message)
+    if type(message) is Accepted:
+        return _on_accepted(state, sender, message)
+    if type(message) is Prepare:
+        return _on_prepare(state, sender, message)
+    if type(message) is Promise:
+        return _on_promise(state, sender, message)
+    if type(message) is Heartbeat:
+        return _on_heartbeat(state, sender, message)
+    if type(message) is Confirm:
+        return state, Now((To(sender, acceptor.confirm(state.memory, message)),))
+    if type(message) is Confirmed:
+        return _on_confirmed(state, sender, message)
+    assert_never(message)
+
+
+def _seen(state: Replica[V], ballot: Ballot) -> Replica[V]:
+    """Some replica uses ``ballot``: the next round is above it, and a lower leadership is over."""
+    role = state.role
+    if type(role) is not Following and ballot > role.ballot:
+        state = evolve(state, role=Following(), reads=())
+    if ballot.round > state.max_round:
+        state = evolve(state, max_round=ballot.round)
+    return state
+
+
+def _on_prepare(state: Replica[V], sender: ServerId, message: Prepare) -> Step[V]:
+    memory, reply = acceptor.prepare(state.memory, message, state.rules.piece)
+    if type(reply) is Nack:
+        return state, Now((To(sender, reply),))
+    # The sender is about to lead: to campaign now would only get in its way.
+    hint = election.heard(state.election, sender, message.ballot, in_contact=True)
+    state = evolve(state, memory=memory, election=hint, recorded=memory.first)
+    return state, AfterSave(delta(memory), (To(sender, reply),))
+
+
+def _on_promise(state: Replica[V], sender: ServerId, message: Promise[V]) -> Step[V]:
+    role = state.role
+    if type(role) is not Preparing or message.ballot != role.ballot:
+        return state, NO_MESSAGES
+    role = leader.count_promise(role, sender, message)
+    state = _with(state, state.memory, role)
+    if not message.is_last:
+        return state, Now((To(sender, Prepare(role.ballot, leader.next_slot(message))),))
+    return _try_to_lead(state, role)
+
+
+def _try_to_lead(state: Replica[V], role: Preparing[V]) -> tuple[Replica[V], Now[Effect[V]]]:
+    memory = state.memory
+    if role.base > memory.first and role.known_by is not None:
+        return state, Now((To(role.known_by, CatchUpRequest(memory.first)),))
+    if not leader.has_promises(role, memory, state.rules.window):
+        return state, NO_MESSAGES
+    leading = leader.begun(role, memory, state.election.beat)
+    requests = map(Broadcast, leader.accepts(leading, memory))
+    return _with(state, memory, leading), Now((Tell(Elected(role.ballot)), *requests))
+
+
+def _on_accept(state: Replica[V], sender: ServerId, message: Accept[V]) -> Step[V]:
+    memory, window = state.memory, state.rules.window
+    if message.slot < memory.first and message.ballot >= memory.promised:
+        return state, _fetch(state, sender, message.slot)
+    if message.slot >= memory.first + window:
+        update = learner.believe(memory, message.ballot, message.first, window)
+        return _moved(state, update, (To(sender, CatchUpRequest(update.memory.first)),))
+    accepted, reply = acceptor.accept(memory, message)
+    if type(reply) is Nack:
+        return state, Now((To(sender, reply),))
+    believed = learner.believe(accepted.memory, message.ballot, message.first, window)
+    update = Update(believed.memory, accepted.written, believed.chosen)
+    return _moved(state, update, (To(sender, reply),))
+
+
+def _on_accepted(state: Replica[V], sender: ServerId, message: Accepted) -> Step[V]:
+    role = state.role
+    if type(role) is not Leading or message.ballot != role.ballot:
+        return state, NO_MESSAGES
+    role = leader.count_vote(role, state.memory, sender, message.slot)
+    return _moved(_with(state, state.memory, role), Update(state.memory))
+
+
+def _on_catch_up(state: Replica[V], sender: ServerId, message: CatchUp[V]) -> Step[V]:
+    for proposal in message.proposals:
+        state = _seen(state, proposal.ballot)
+    update = learner.learn(state.memory, message, state.rules.window)
+    has_more = len(message.proposals) >= state.rules.piece and update.written
+    asks = (To(sender, CatchUpRequest(update.memory.first)),) if has_more else ()
+    return _moved(state, update, asks)
+
+
+def _fetch(state: Replica[V], receiver: ServerId, slot: int) -> Now[Effect[V]]:
+    if receiver == state.me or slot >= state.memory.first:
+        return NO_MESSAGES
+    return Now((Tell(Fetch(receiver, slot)),))
+
+
+def _moved(state: Replica[V], update: Update[V], effects: tuple[Effect[V], ...] = ()) -> Step[V]:
+    """``state`` after ``update``: what is in flight follows, and what is chosen is reported."""
+    first, memory, role = state.memory.first, update.memory, state.role
+    chosen = update.chosen
+    if type(role) is Leading:
+        role = leader.dropped(role, memory.first - first)
+        count = leader.chosen_count(role, memory)
+        if count:
+            found = advanced(memory, count, state.rules.window)
+            memory, chosen, role = found.memory, chosen + found.chosen, leader.dropped(role, count)
+    is_news = update.written or update.floor > FIRST_SLOT
+    state = _with(state, memory, role, memory.first if is_news else None)
+    if memory.first != first:
+        state, more = _on_first_moved(state)
+        committed = (Tell(Committed(first, chosen)),) if chosen else ()
+        effects = (*effects, *committed, *more)
+    if not is_news:
+        return state, Now(effects)
+    return state, AfterSave(delta(memory, update.written, update.floor), effects)
+
+
+def _on_first_moved(state: Replica[V]) -> tuple[Replica[V], tuple[Effect[V], ...]]:
+    """Some slots more are known to be chosen: who waits for that goes on."""
+    role = state.role
+    if type(role) is Preparing:
+        state, outbound = _try_to_lead(state, role)
+        return state, outbound.messages
+    return _ready(state)
+
+
+# --- requests of the program ----------------------------------------------------------------------
+
+
+def _propose(state: Replica[V], entry: Entry[V]) -> Step[V]:
+    role, memory = _leadership(state), state.memory
+    slot = memory.first + len(role.in_flight)
+    if not leader.room(role, memory, state.rules.window):
+        raise WindowFull(slot)
+    state = _with(state, memory, leader.proposed(role, entry, state.election.beat))
+    return state, Now((Broadcast(Accept(role.ballot, slot, entry, memory.first)),))
+
+
+def _read(state: Replica[V], number: int) -> Step[V]:
+    role = _leadership(state)
+    read = PendingRead(number, max(state.memory.first, role.settled))
+    state = evolve(state, reads=(*state.reads, read))
+    return state, Now((Broadcast(Confirm(role.ballot, number)),))
+
+
+def _leadership(state: Replica[V]) -> Leading[V]:
+    if type(state.role) is Leading:
+        return state.role
+    follows = state.election.follows
+    raise NotLeading(state.me, None if follows == NO_BALLOT else follows.server)
+
+
+def _on_confirmed(state: Replica[V], sender: ServerId, message: Confirmed) -> Step[V]:
+    role = state.role
+    if type(role) is not Leading or message.ballot != role.ballot:
+        return state, NO_MESSAGES
+    state = evolve(state, reads=confirmed(state.reads, sender, message.number))
+    state, effects = _ready(state)
+    return state, Now(effects)
+
+
+def _ready(state: Replica[V]) -> tuple[Replica[V], tuple[Effect[V], ...]]:
+    """The reads that can be answered are reported."""
+    if not state.reads:
+        return state, ()
+    first = state.memory.first
+    quorum = governing(state.memory.configurations, first)
+    ready = [it for it in state.reads if is_ready(it, first, quorum)]
+    waiting = tuple(it for it in state.reads if it not in ready)
+    return evolve(state, reads=waiting), tuple(Tell(Readable(it.number, first)) for it in ready)
+
+
+def _on_snapshot_installed(state: Replica[V], event: SnapshotInstalled) -> Step[V]:
+    memory = learner.install(state.memory, event.first, event.configurations)
+    if memory is state.memory:
+        return state, NO_MESSAGES
+    return _moved(state, Update(memory, floor=event.first))
+
+
+# --- elections ------------------------------------------------------------------------------------
+
+
+def _lead(state: Replica[V]) -> Step[V]:
+    if state.me not in members(state):
+        raise UnknownServer(state.me, members(state))
+    return _campaign(state)
+
+
+def _campaign(state: Replica[V]) -> Step[V]:
+    """Draw a ballot, promise it, and ask all for a promise."""
+    memory = state.memory
+    ballot = Ballot(max(state.max_round, memory.promised.round) + 1, state.me)
+    memory = Memory(memory.configurations, ballot, memory.first, memory.open)
+    role: Preparing[V] = Preparing(ballot, memory.first)
+    round_, first = ballot.round, memory.first
+    state = evolve(state, memory=memory, role=role, reads=(), max_round=round_, recorded=first)
+    return state, AfterSave(delta(memory), (Broadcast(Prepare(ballot, first)),))
+
+
+def _on_heartbeat(state: Replica[V], sender: ServerId, message: Heartbeat) -> Step[V]:
+    if sender == state.me:
+        return state, NO_MESSAGES
+    hint = election.heard(state.election, sender, message.ballot, in_contact=message.in_contact)
+    state = evolve(state, election=hint)
+    update = Update(state.memory)
+    if message.leads:
+        update = learner.believe(state.memory, message.ballot, message.first, state.rules.window)
+    first = update.memory.first
+    is_source = message.leads or not election.leader_in_contact(hint)
+    is_behind = first < message.first
+    asks = (To(sender, CatchUpRequest(first)),) if is_behind and is_source else ()
+    return _moved(state, update, asks)
+
+
+def _on_heartbeat_timer(state: Replica[V], timer: HeartbeatTimer) -> Step[V]:
+    if timer.number != state.election.beat:
+        return state, NO_MESSAGES
+    memory, role, hint = state.memory, state.role, election.aged(state.election)
+    is_reached = governing(memory.configurations, memory.first).is_phase1(election.alive(hint))
+    if type(role) is Leading and not is_reached:
+        role = Following()
+    leads = type(role) is Leading
+    in_contact = leads or election.leader_in_contact(hint)
+    hint = evolve(hint, in_contact=in_contact)
+    state = evolve(state, role=role, election=hint, reads=state.reads if leads else ())
+    follows = role.ballot if type(role) is Leading else hint.follows
+    beat = Broadcast(Heartbeat(follows, leads, in_contact, memory.first))
+    effects = beat, SetTimer(HeartbeatTimer(hint.beat), 0), *_retries(state)
+    if type(role) is Following and is_reached and _may_campaign(state):
+        effects = (*effects, SetTimer(CampaignTimer(hint.beat), 0))
+    # A Prepare that is sent again must not overtake the save of its ballot.
+    if memory.first == state.recorded and type(role) is not Preparing:
+        return state, Now(effects)
+    return evolve(state, recorded=memory.first), AfterSave(delta(memory), effects)
+
+
+def _may_campaign(state: Replica[V]) -> bool:
+    return state.me in members(state) and election.is_leaderless(state.election)
+
+
+def _retries(state: Replica[V]) -> Iterator[Effect[V]]:
+    """What may have been lost is asked again, of those that have not answered."""
+    memory, role, beat = state.memory, state.role, state.election.beat
+    servers = members(state)
+    if type(role) is Preparing:
+        request = Prepare(role.ballot, role.slot)
+        yield from (To(it, request) for it in sorted(servers - role.promised))
+        if role.base > memory.first and role.known_by is not None:
+            yield To(role.known_by, CatchUpRequest(memory.first))
+    elif type(role) is Leading:
+        for accept, voters in leader.unanswered(role, memory, beat):
+            asked = governing(memory.configurations, accept.slot).members - voters
+            yield from (To(member, accept) for member in sorted(asked))
+        if state.reads:
+            yield Broadcast(Confirm(role.ballot, state.reads[-1].number))
+    elif state.me not in servers:  # A newcomer gets no heartbeats: it asks one after the other.
+        yield To(sorted(servers)[beat % len(servers)], CatchUpRequest(memory.first))
+
+
+def _on_campaign_timer(state: Replica[V], timer: CampaignTimer) -> Step[V]:
+    is_due = timer.number == state.election.beat and type(state.role) is Following
+    if not is_due or not _may_campaign(state):
+        return state, NO_MESSAGES
+    return _campaign(state)
