@@ -73,13 +73,15 @@ class Kinds(Generic[S, E_co, R]):
     """The types of a machine's states, events and records, for a coder that follows type hints.
 
     ``modules`` define the machine, beside ``paxos``: modules or packages, by name. A class of
-    another module is not encoded. Values of the program are where a hint is the type variable V.
+    another module is not encoded. Values of the program are where a hint is the type variable V,
+    but for ``entries``: classes of the machine that stand there, and may hold a value themselves.
     """
 
     state: type[S]
     event: object
     record: object
     modules: tuple[str, ...] = ()
+    entries: tuple[type, ...] = ()
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -128,7 +130,9 @@ class Coder(Generic[S, E_co, R]):
         return coded
 
     def value(self, value: object) -> Json:
-        """A value of the program as JSON."""
+        """A value of the program as JSON, or an entry that stands for one."""
+        if type(value) in self.kinds.entries:
+            return self.encode(value)
         encoded = self._codec.encode(value)
         try:
             return encoded.decode()

@@ -1,7 +1,7 @@
 """``paxos demo``: rival proposers reach a decision, and every message of it is shown.
 
 With ``--data`` the servers keep their memory in files: stopped half way and started again, they
-come to the decision that they had come to, if they had.
+come to the decision that they had come to, if they had. With ``--log`` they replicate a log.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ from paxos_adapters.memory import Cluster, Delivery
 from paxos_adapters.outputs import files_of
 from paxos_adapters.single import SingleObserver
 from paxos_cli.canvas import Canvas, canvas
-from paxos_cli.options import PLAIN
+from paxos_cli.demo_log import LEAST_SERVERS, replicate
+from paxos_cli.options import PLAIN, gathered
 from paxos_cli.paths import Folder
 from paxos_cli.recording import record_option, recording
 from paxos_lab.machines.protocols import PAXOS, VALUES
@@ -90,6 +91,18 @@ def _decoded(record: server.Record[bytes]) -> Record:
     return Acceptor(record.promised, accepted)
 
 
+@frozen
+class Run:
+    """What to run: options of the command."""
+
+    servers: int | None
+    proposers: int | None
+    seed: int | None
+    data: Path | None
+    stop_after: int | None
+    log: bool
+
+
 @click.command(short_help="Let rival proposers reach a decision, and draw it.")
 @click.option("--servers", type=click.IntRange(1, MAX_SERVERS), help="How many.  [default: 5]")
 @click.option(
@@ -107,27 +120,23 @@ def _decoded(record: server.Record[bytes]) -> Record:
 @click.option(
     "--stop-after", type=click.IntRange(0), metavar="N", help="Stop all servers after N messages."
 )
+@click.option("--log", is_flag=True, help="Replicate a counter instead; its leader crashes.")
 @record_option
 @PLAIN
-def demo(
-    servers: int | None,
-    proposers: int | None,
-    seed: int | None,
-    data: Path | None,
-    stop_after: int | None,
-    record: Path | None,
-    plain: bool,
-) -> int:
+@gathered(Run)
+def demo(run: Run, record: Path | None, plain: bool) -> int:
     """Let rival proposers reach a decision in memory, and draw what was said."""
-    servers = _servers(servers, data)
-    proposers = min(2, servers) if proposers is None else proposers
+    drawing = canvas(plain)
+    if run.log:
+        return _replicate(run, record, drawing)
+    data, servers = run.data, _servers(run.servers, run.data)
+    proposers = min(2, servers) if run.proposers is None else run.proposers
     if proposers > servers:
         raise click.BadParameter(
             f"{proposers} proposers need at least as many servers, and there are {servers}.",
             param_hint="'--proposers'",
         )
-    seed = Random().randrange(1000) if seed is None else seed
-    drawing = canvas(plain)
+    seed = Random().randrange(1000) if run.seed is None else run.seed
     trace: SingleTrace[str] = Trace()
     facts = {"seed": str(seed)}
     with (
@@ -138,14 +147,34 @@ def demo(
         if data is not None and any(it.acceptor.promised.round for it in trace.states.values()):
             drawing.knowledge(f"What the files in {data} hold", single_timeline(trace))
             drawing.write()
-        messages = play(cluster, rivals(cluster.servers, proposers), Random(seed), stop_after)
+        messages = play(cluster, rivals(cluster.servers, proposers), Random(seed), run.stop_after)
         told = single_timeline(trace)
         drawing.legend("event")
         drawing.timeline(told.delivered, width=9 if servers <= 5 else 5)
         drawing.knowledge("Who knows what", told)
-        if stop_after is not None and messages >= stop_after:
+        if run.stop_after is not None and messages >= run.stop_after:
             return _stopped(drawing, messages, data, proposers)
         return _verdict(cluster, messages, drawing)
+
+
+def _replicate(run: Run, record: Path | None, drawing: Canvas) -> int:
+    others = {
+        "--proposers": run.proposers,
+        "--data": run.data,
+        "--stop-after": run.stop_after,
+        "--record": record,
+    }
+    for option, value in others.items():
+        if value is not None:
+            raise click.UsageError(f"{option} is for one decision: leave it out with --log.")
+    servers = LEAST_SERVERS if run.servers is None else run.servers
+    if servers < LEAST_SERVERS:
+        raise click.BadParameter(
+            f"the leader crashes, and a majority must be left: {LEAST_SERVERS} at least.",
+            param_hint="'--servers'",
+        )
+    seed = Random().randrange(1000) if run.seed is None else run.seed
+    return replicate(drawing, servers, seed)
 
 
 def _observer(trace: SingleTrace[str], recorder: Recorder[str] | None) -> SingleObserver[str]:

@@ -8,6 +8,9 @@
 - A ballot carries one value, in what is asked for and in what is voted for.
 - What a server reports is chosen. Below a ballot under which it found nothing, nothing ever is. A
   read that finds nothing began when nothing was chosen.
+- A slot of a log is reported once a session. It may overtake one whose report waits for a save. A
+  read of a log sees all that was reported anywhere before it began.
+- A chosen value may change the quorums of later slots.
 - What a message commits to is on the disk when the message leaves.
 - The first broken rule of those asked for is kept; nothing is raised.
 
@@ -101,8 +104,34 @@ class NothingYet:
     id: Hashable
 
 
-Asked: TypeAlias = Proposed | ReadBegun
-Finding: TypeAlias = ValueFound | NothingBelow | NothingYet
+@final
+@frozen
+class LogReadBegun:
+    """The program begins the read ``id`` of a log."""
+
+    id: Hashable
+
+
+@final
+@frozen
+class Applied:
+    """A server says, once in a session, that ``value`` is chosen for ``slot`` of a log."""
+
+    value: Hashable
+    slot: int
+
+
+@final
+@frozen
+class ReadAt:
+    """A server says that the read ``id`` sees all slots below ``first``."""
+
+    id: Hashable
+    first: int
+
+
+Asked: TypeAlias = Proposed | ReadBegun | LogReadBegun
+Finding: TypeAlias = ValueFound | NothingBelow | NothingYet | Applied | ReadAt
 
 
 def _nothing(_: object) -> tuple[()]:
@@ -110,6 +139,14 @@ def _nothing(_: object) -> tuple[()]:
 
 
 def _none(_: object) -> None:
+    return None
+
+
+def _never(_: object) -> bool:
+    return False
+
+
+def _unchanged(_: int, __: object) -> None:
     return None
 
 
@@ -123,16 +160,20 @@ class Claims(Generic[S, Q, M, T, R, P]):
 
     ``votes``: what a durable record, or a message that has left, accepts. ``asks``: what a message
     asks others to accept. ``proposes``: what an event has the program ask for. ``finds``: what a
-    report says is chosen. ``keeps``: whether a state may follow another. ``covers``: whether a disk
-    has what a message commits to.
+    report says is chosen or seen. ``keeps``: whether a state may follow another. ``covers``:
+    whether a disk has what a message commits to. ``needs_no_request``: whether a value may be
+    chosen unasked. ``changes``: which quorums a value chosen for a slot brings, and from which slot
+    on.
     """
 
     votes: Callable[[R | M], Iterable[Vote]] = _nothing
     asks: Callable[[M], Iterable[Vote]] = _nothing
     proposes: Callable[[From[M] | T | Q], Asked | None] = _none
-    finds: Callable[[P], Finding | None] = _none
+    finds: Callable[[P], Iterable[Finding]] = _nothing
     keeps: Callable[[S, S], bool] = _always
     covers: Callable[[tuple[R, ...], M], bool] = _always
+    needs_no_request: Callable[[Hashable], bool] = _never
+    changes: Callable[[int, Hashable], tuple[int, QuorumSystem] | None] = _unchanged
 
 
 def _no_voters() -> defaultdict[tuple[Ballot, Hashable], set[ServerId]]:
@@ -164,6 +205,12 @@ class Checker(Generic[S, Q, M, T, R, P]):
         self._proposed: set[tuple[str, Hashable]] = set()
         self._reads: defaultdict[Place, dict[Hashable, bool]] = defaultdict(dict[Hashable, bool])
         self._quorum: QuorumSystem | None = None
+        self._changes: defaultdict[str, dict[int, QuorumSystem]] = defaultdict(
+            dict[int, QuorumSystem]
+        )
+        self._applied: defaultdict[Place, set[int]] = defaultdict(set[int])
+        self._applied_below: defaultdict[str, int] = defaultdict(int)
+        self._log_reads: dict[tuple[Place, Hashable], int] = {}
 
     @property
     def chosen(self) -> tuple[Hashable, ...]:
@@ -199,6 +246,7 @@ class Checker(Generic[S, Q, M, T, R, P]):
         """The reads of its earlier session are over."""
         self._quorum = quorum
         self._reads.pop(place, None)
+        self._applied.pop(place, None)
 
     def stepped(
         self,
@@ -240,8 +288,7 @@ class Checker(Generic[S, Q, M, T, R, P]):
             if type(effect) is To or type(effect) is Broadcast:
                 self._check_message(place, process.disk, effect.message)
             elif type(effect) is Tell:
-                finding = self._claims.finds(effect.report)
-                if finding is not None:
+                for finding in self._claims.finds(effect.report):
                     self._check_finding(place, finding)
 
     def failed(self, place: Place, event: From[M] | T | Q, error: InvariantError) -> None:  # noqa: ARG002
@@ -261,6 +308,8 @@ class Checker(Generic[S, Q, M, T, R, P]):
             self._proposed.add((place.name, asked.value))
         elif type(asked) is ReadBegun:
             self._reads[place][asked.id] = bool(self.slots[place.name, asked.slot].chosen)
+        elif type(asked) is LogReadBegun:
+            self._log_reads[place, asked.id] = self._applied_below[place.name]
         else:
             assert_never(asked)
 
@@ -286,16 +335,29 @@ class Checker(Generic[S, Q, M, T, R, P]):
         voters.add(place.server)
         self._carry(slot, ballot, value)
         is_chosen = (ballot, value) in slot.chosen
-        if not is_chosen and self._quorum is not None and self._quorum.is_phase2(voters):
-            self._choose(place, slot, ballot, value)
+        quorum = self._governing(place.name, number)
+        if not is_chosen and quorum is not None and quorum.is_phase2(voters):
+            self._choose(place, number, ballot, value)
 
-    def _choose(self, place: Place, slot: Slot, ballot: Ballot, value: Hashable) -> None:
+    def _governing(self, name: str, number: int) -> QuorumSystem | None:
+        changes = self._changes.get(name)
+        if changes is None:
+            return self._quorum
+        begun = max((it for it in changes if it <= number), default=None)
+        return self._quorum if begun is None else changes[begun]
+
+    def _choose(self, place: Place, number: int, ballot: Ballot, value: Hashable) -> None:
+        slot = self.slots[place.name, number]
         has_rival = any(value != other for _, other in slot.chosen)
         slot.chosen.append((ballot, value))
         if has_rival:
             self.breaks(AGREEMENT)
-        if (place.name, value) not in self._proposed:
+        is_proposed = (place.name, value) in self._proposed
+        if not is_proposed and not self._claims.needs_no_request(value):
             self.breaks(VALIDITY)
+        change = self._claims.changes(number, value)
+        if change is not None:
+            self._changes[place.name][change[0]] = change[1]
         if slot.nothing_below is not None and ballot < slot.nothing_below:
             self.breaks(REPORTED)
 
@@ -307,10 +369,16 @@ class Checker(Generic[S, Q, M, T, R, P]):
             if reads.pop(finding.id, last):
                 self.breaks(LINEARIZABLE)
             return
+        if type(finding) is ReadAt:
+            if finding.first < self._log_reads.pop((place, finding.id), 0):
+                self.breaks(LINEARIZABLE)
+            return
         slot = self.slots[place.name, finding.slot]
         if type(finding) is ValueFound:
             if not slot.has_chosen(finding.value):
                 self.breaks(REPORTED)
+        elif type(finding) is Applied:
+            self._apply(place, finding)
         elif type(finding) is NothingBelow:
             below = finding.ballot
             slot.nothing_below = max(slot.nothing_below or below, below)
@@ -318,3 +386,12 @@ class Checker(Generic[S, Q, M, T, R, P]):
                 self.breaks(REPORTED)
         else:
             assert_never(finding)
+
+    def _apply(self, place: Place, finding: Applied) -> None:
+        """What is applied is chosen, and was not applied before."""
+        number = finding.slot
+        is_new = number not in self._applied[place]
+        if not is_new or not self.slots[place.name, number].has_chosen(finding.value):
+            self.breaks(REPORTED)
+        self._applied[place].add(number)
+        self._applied_below[place.name] = max(self._applied_below[place.name], number + 1)

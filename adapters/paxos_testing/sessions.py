@@ -19,6 +19,7 @@ import pytest
 from hypothesis import strategies as st
 
 from paxos import Acceptor, Ballot, From, MaxRound, Message, Proposal, ServerId, majority, server
+from paxos.server import ServerTimer
 from paxos_adapters.host import Host
 from paxos_adapters.memory import Clock, MemoryTimer, MemoryTransport, Network
 from paxos_adapters.ports import Ports, Store
@@ -178,7 +179,7 @@ class StoreSessions(Generic[V]):
         self, start: Callable[[Path], Store[Record[V]]], folder: Path, event: server.Event[V]
     ) -> tuple[list[server.Report[V]], Acceptor[V]]:
         """One server alone: what it reports after ``event``, and its vote."""
-        network, timer = Network[Message[V]](), MemoryTimer(ME, Clock())
+        network, timer = Network[Message[V]](), MemoryTimer(ME, Clock[ServerTimer]())
         transport = MemoryTransport(ME, network)
         ports = Ports(transport, timer, start(folder))
         host: SingleHost[V] = Host(single(), ME, majority([ME]), ports)

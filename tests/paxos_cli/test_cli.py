@@ -24,6 +24,30 @@ TERMINAL = {"FORCE_COLOR": "1", "TERM": "xterm-256color", "COLUMNS": "100"}
 ESCAPE = "\x1b"
 
 
+class TestLogDemo:
+    """A leader crashes with commands in its log, and the next one recovers them."""
+
+    def test_the_counter_is_the_same_everywhere(self) -> None:
+        ended = paxos("demo", "--log", "--seed", 7, "--plain")
+        assert ended.returncode == 0
+        assert ended.stderr == ""
+        lines = ended.stdout.splitlines()
+        assert [it.split()[1:] for it in lines if it.startswith("| S")] == [
+            [f"S{me}", "|", "36", "|"] for me in (1, 2, 3)
+        ]
+        assert "S3 crashes" in ended.stdout
+        assert lines[-1] == "Added 5 + 7 + 11 under S3, and 13 after its crash."
+
+    @pytest.mark.parametrize(
+        ("options", "named"),
+        [(["--servers", 2], "3 at least"), (["--proposers", 2], "--proposers is for one decision")],
+    )
+    def test_what_does_not_fit(self, options: list[object], named: str) -> None:
+        ended = paxos("demo", "--log", *options)
+        assert ended.returncode == 2
+        assert named in ended.stderr
+
+
 class TestDemo:
     """Rival proposers reach a decision, and every message of it is drawn."""
 

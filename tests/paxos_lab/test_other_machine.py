@@ -52,8 +52,8 @@ def slot(it: Message | Request | Resend | Entry) -> int | None:
     return None if isinstance(it, Append | Compact) else it.slot
 
 
-def look(state: Server, slot: int) -> Look:
-    held = state.at(slot)
+def look(state: Server, slot: int | None) -> Look:
+    held = None if slot is None else state.at(slot)
     return Look(accepted=Proposal(ONE, str(held.number)) if isinstance(held, Entry) else None)
 
 
@@ -172,7 +172,7 @@ def decided(it: tpc.Decision | tpc.Decided) -> str:
     return "Commit" if it.commit else "Abort"
 
 
-def look_of_commit(state: tpc.Server, _slot: int) -> Look:
+def look_of_commit(state: tpc.Server, _slot: int | None) -> Look:
     return Look(knows=None if state.decided is None else decided(state.decided))
 
 

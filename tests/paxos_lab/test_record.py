@@ -56,6 +56,7 @@ from paxos.election import PeerHeartbeat
 from paxos.learner import Tally
 from paxos.proposer import Accepting, Idle, Preparing, Task
 from paxos.reader import Querying
+from paxos.server import ServerTimer
 from paxos_adapters.arguments import BadNumber
 from paxos_adapters.codecs import RAW, SURROGATE_ESCAPE, TEXT
 from paxos_adapters.coding import CodingError, Json
@@ -363,7 +364,7 @@ def test_a_save_that_fails_and_a_broken_protocol_are_recorded(tmp_path: Path) ->
             cluster.run()
         wires: Network[Message[str]] = Network()
         store = MemoryStore[server.Record[str]]()
-        ports = Ports(MemoryTransport(S2, wires), MemoryTimer(S2, Clock()), store)
+        ports = Ports(MemoryTransport(S2, wires), MemoryTimer(S2, Clock[ServerTimer]()), store)
         host: SingleHost[str] = Host(single(), S2, THREE, ports, observer=recorder)
         host.receive(From(S1, Chosen(Ballot(1, S1), "red")))
         with pytest.raises(ServerStopped):

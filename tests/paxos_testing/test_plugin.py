@@ -344,7 +344,7 @@ class TestWatchedClusters:
     def test_show_the_message_that_broke_them(self) -> None:
         class Lying(WatchedCluster[str]):
             def lie(self, value: str) -> None:
-                self._tell(S1, From(S2, Chosen(Ballot(1, S2), value)))
+                self.receive(S1, From(S2, Chosen(Ballot(1, S2), value)))
 
         cluster = Lying()
         cluster.lie("red")

@@ -228,9 +228,9 @@ def proposes(event: Event) -> Proposed | None:
     return Proposed(event.number) if isinstance(event, Append) else None
 
 
-def finds(report: Entry) -> ValueFound:
+def finds(report: Entry) -> tuple[ValueFound]:
     """What is reported is committed."""
-    return ValueFound(report.number, report.slot)
+    return (ValueFound(report.number, report.slot),)
 
 
 def keeps(before: Server, after: Server) -> bool:

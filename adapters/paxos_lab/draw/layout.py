@@ -19,7 +19,7 @@ from paxos_adapters.printable import printable
 from paxos_lab.machines.view import Look, Words
 from paxos_lab.record.timeline import NOTHING, Arrow, Kind, Moment, Timeline
 
-Key: TypeAlias = tuple[type | Kind, Ballot | None]
+Key: TypeAlias = tuple[object, ...]
 
 MOST = 16  # characters of a value
 OWN = Kind.IS_ASKED, Kind.TIMES_OUT, Kind.IS_NOTED
@@ -146,7 +146,9 @@ def _columns(
     last: dict[ServerId, int] = {}
     for moment in timeline.moments:
         arrow = received.get(moment.step)
-        key = (moment.kind, None) if arrow is None else (type(arrow.message), arrow.words.ballot)
+        key: Key = (moment.kind,)
+        if arrow is not None:
+            key = type(arrow.message), arrow.words.ballot, arrow.slot
         begins = moment.lane not in last and moment.kind in (Kind.STARTS, Kind.IS_KNOWN)
         silent = moment.step not in sent and not moment.changes
         if _goes_on(moment, columns, last.get(moment.lane)):
@@ -269,7 +271,7 @@ def _label(
         short = "starts over" if own.kind is Kind.TIMES_OUT and now.asks != was.asks else own.does
         return shown(short, len("proposes ") + MOST), ", ".join([own.does, *reports])
     elif reports:
-        return shown(reports[0], MOST), reports[0]
+        return shown(reports[0], MOST), ", ".join(reports)
     else:
         label = _learned(received, was, now)
     return label, label

@@ -77,7 +77,7 @@ def of_replay(replay: Replay, name: str = "") -> Evidence[str]:
             for me, lanes in lanes_of(steps).items()
             if me in replay.quorum.members
         },
-        tuple(From(me, Accepted(vote.ballot, vote.value)) for me, vote in counted),
+        tuple(From(me, Accepted(vote.ballot, str(vote.value))) for me, vote in counted),
         tuple(From(me, message) for me, message in said if isinstance(message, Nack)),
         replay.headers[0].protocol == FIRST_VALUE_ONLY,
     )

@@ -74,14 +74,14 @@ def proposes(event: Event) -> Asked | None:
     return ReadBegun(event.id) if type(event) is Read else None
 
 
-def finds(report: Report) -> Finding:
+def finds(report: Report) -> tuple[Finding]:
     """What a report says."""
     if type(report) is Done:
-        return ValueFound(report.value)
+        return (ValueFound(report.value),)
     if type(report) is NothingChosen:
-        return NothingBelow(report.ballot)
+        return (NothingBelow(report.ballot),)
     if type(report) is NotYetChosen:
-        return NothingYet(report.id)
+        return (NothingYet(report.id),)
     assert_never(report)
 
 

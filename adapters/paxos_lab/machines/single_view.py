@@ -103,7 +103,7 @@ def told(report: server.Report[V]) -> str:
     assert_never(report)
 
 
-def look(state: server.Server[V], _slot: int = 0) -> Look:
+def look(state: server.Server[V], _slot: int | None = 0) -> Look:
     """What a server holds and knows."""
     phase, choice = state.proposer.phase, state.learner.choice
     return Look(
@@ -115,7 +115,7 @@ def look(state: server.Server[V], _slot: int = 0) -> Look:
     )
 
 
-def disk(records: tuple[server.Record[V], ...], _slot: int = 0) -> Look:
+def disk(records: tuple[server.Record[V], ...], _slot: int | None = 0) -> Look:
     """What a server holds that is down."""
     memories = [it for it in records if isinstance(it, Acceptor)]
     return Look(memories[-1].promised, _text(memories[-1].accepted)) if memories else Look()

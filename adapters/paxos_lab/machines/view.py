@@ -62,7 +62,7 @@ def _no_votes(_: object) -> tuple[()]:
     return ()
 
 
-def _nothing_on_disk(_disk: object, _slot: int) -> Look:
+def _nothing_on_disk(_disk: object, _slot: int | None) -> Look:
     return Look()
 
 
@@ -72,14 +72,14 @@ class View(Generic[S, Q, M, T, R, P]):
 
     ``say`` gives words for a message; ``own`` for a request, TIMES_OUT for the timer of a proposal,
     and nothing for other timers; ``told`` for a report; ``look`` what a state shows of a slot,
-    and ``disk`` the records of a server that is down; ``slot`` the slot of any of these; ``votes``
-    as in the claims for a checker.
+    and ``disk`` the records of a server that is down, of all slots together for None; ``slot`` the
+    slot of any of these; ``votes`` as in the claims for a checker.
     """
 
     say: Callable[[M], Words]
     own: Callable[[T | Q], str]
     told: Callable[[P], str]
-    look: Callable[[S, int], Look]
+    look: Callable[[S, int | None], Look]
     slot: Callable[[M | T | Q | P], int | None] = _slot_0
     votes: Callable[[R | M], Iterable[Vote]] = _no_votes
-    disk: Callable[[tuple[R, ...], int], Look] = _nothing_on_disk
+    disk: Callable[[tuple[R, ...], int | None], Look] = _nothing_on_disk

@@ -39,10 +39,11 @@ from paxos_lab.record.timeline import (
     Kind,
     Moment,
     Timeline,
+    log_timeline,
     single_timeline,
     timeline,
 )
-from paxos_lab.record.trace import SingleStep, SingleTrace, Step, Trace
+from paxos_lab.record.trace import LogTrace, SingleStep, SingleTrace, Step, Trace
 
 __all__ = [
     "MAX_BYTES",
@@ -63,6 +64,7 @@ __all__ = [
     "Kind",
     "Kinds",
     "Known",
+    "LogTrace",
     "MachineRecorder",
     "MachineReplay",
     "Moment",
@@ -81,6 +83,7 @@ __all__ = [
     "Trace",
     "discard",
     "fingerprint",
+    "log_timeline",
     "replay",
     "replay_machine",
     "single_coder",

@@ -12,22 +12,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from enum import Enum
 from typing import Generic
 
 from attrs import evolve, frozen
 
-from paxos import Chosen, From, Proposal, ServerId
+from paxos import Chosen, From, ServerId
 from paxos.ballot import V
 from paxos.errors import assert_never
 from paxos.invariants import Decision
 from paxos_adapters.machine import M, P, Q, R, S, T
+from paxos_lab.checker import Vote
+from paxos_lab.machines.log_view import log_view
 from paxos_lab.machines.single_view import SingleView, single_view
 from paxos_lab.machines.view import TIMES_OUT, Look, View, Words
 from paxos_lab.record.entries import Began, Ended, Freed, Given, Known, Noted, Took
 from paxos_lab.record.errors import RecordingError
-from paxos_lab.record.trace import SingleTrace, Step, Trace
+from paxos_lab.record.trace import LogTrace, SingleTrace, Step, Trace
 
 NOTHING = Look()
 
@@ -76,7 +78,8 @@ class Arrow:
     """``message`` from the lane ``sender`` to the lane ``receiver``.
 
     It leaves in step ``left``, None: it comes from outside; it arrives in step ``arrived``, None:
-    it is lost or late. ``is_repeated``: it has arrived before.
+    it is lost or late. ``is_repeated``: it has arrived before. ``slot`` is what it is about; None:
+    all.
     """
 
     message: object
@@ -86,6 +89,7 @@ class Arrow:
     left: int | None
     arrived: int | None
     is_repeated: bool = False
+    slot: int | None = None
 
     @property
     def text(self) -> str:
@@ -130,9 +134,12 @@ def timeline(
     trace: Trace[S, Q, M, T, R, P],
     view: View[S, Q, M, T, R, P],
     name: str = "",
-    slot: int = 0,
+    slot: int | None = 0,
 ) -> Timeline:
-    """What happened to one slot of ``name``. Raises RecordingError if there is nothing about it."""
+    """What happened to one slot of ``name``, or to all of them for None.
+
+    Raises RecordingError if there is nothing about it.
+    """
     steps = tuple(step for step in trace.steps if step.entry.name == name)
     if not steps:
         raise RecordingError(f"the recording says nothing about a decision {name!r}.")
@@ -153,13 +160,20 @@ def single_timeline(trace: SingleTrace[V], name: str = "") -> Timeline:
     return timeline(trace, view, name)
 
 
+def log_timeline(
+    trace: LogTrace[V], text: Callable[[V], str] = str, slot: int | None = None
+) -> Timeline:
+    """What happened to a log, or to one slot of it; ``text`` describes its commands."""
+    return timeline(trace, log_view(text), slot=slot)
+
+
 @frozen
 class _Slot(Generic[S, Q, M, T, R, P]):
     """One slot of a trace, seen through ``view``: the ``steps`` of its name, and their lanes."""
 
     trace: Trace[S, Q, M, T, R, P]
     view: View[S, Q, M, T, R, P]
-    slot: int
+    slot: int | None
     steps: tuple[Step[S, Q, M, T, R, P], ...]
     lanes: dict[ServerId, list[ServerId]]
 
@@ -181,7 +195,7 @@ class _Slot(Generic[S, Q, M, T, R, P]):
 
     def _is_here(self, it: M | T | Q | P) -> bool:
         """Whether it is about this slot, or about all."""
-        return self.view.slot(it) in (None, self.slot)
+        return self.slot is None or self.view.slot(it) in (None, self.slot)
 
     def _is_about(self, step: Step[S, Q, M, T, R, P]) -> bool:
         what = step.entry.what
@@ -234,13 +248,13 @@ class _Slot(Generic[S, Q, M, T, R, P]):
             if arrival is None or not self._is_here(arrival.received.message):
                 continue
             sent, message = arrival.sent, arrival.received.message
-            words = self.view.say(message)
+            words, slot, at = self.view.say(message), self.view.slot(message), step.number
             if sent is None:
                 sender = self.lanes.get(arrival.received.sender, [arrival.received.sender])[0]
-                yield Arrow(message, words, sender, me, None, step.number)
+                yield Arrow(message, words, sender, me, None, at, slot=slot)
             else:
-                left = sent.step
-                yield Arrow(message, words, sent.lane, me, left, step.number, arrival.is_repeated)
+                left, is_repeated = sent.step, arrival.is_repeated
+                yield Arrow(message, words, sent.lane, me, left, at, is_repeated, slot)
         for it in self.trace.undelivered:
             if it.name == self.steps[0].entry.name and self._is_here(it.message):
                 words = self.view.say(it.message)
@@ -251,15 +265,18 @@ class _Slot(Generic[S, Q, M, T, R, P]):
 
     def decided(self) -> Iterator[Decided]:
         """The steps in which a quorum came to accept a value."""
-        found: dict[Proposal[str], set[ServerId]] = {}
+        found: dict[Vote, set[ServerId]] = {}
         quorum = self.trace.quorum
         for step in self.steps:
-            for me, vote in votes(step, self.view, self.slot):
+            for me, vote in votes(step, self.view):
+                if self.slot not in (None, vote.slot):
+                    continue
                 voters = found.setdefault(vote, set())
                 was_enough = quorum is None or quorum.is_phase2(voters)
                 voters.add(me)
                 if quorum is not None and not was_enough and quorum.is_phase2(voters):
-                    chosen = Chosen(vote.ballot, vote.value)
+                    slot = f"{vote.slot}: " if self.slot is None else ""
+                    chosen = Chosen(vote.ballot, f"{slot}{vote.value}")
                     yield Decided(step.number, Decision(chosen, frozenset(voters)))
 
 
@@ -285,13 +302,12 @@ def _lane(lanes: dict[ServerId, list[ServerId]], receiver: ServerId, words: Word
 
 
 def votes(
-    step: Step[S, Q, M, T, R, P], view: View[S, Q, M, T, R, P], slot: int = 0
-) -> Iterator[tuple[ServerId, Proposal[str]]]:
+    step: Step[S, Q, M, T, R, P], view: View[S, Q, M, T, R, P]
+) -> Iterator[tuple[ServerId, Vote]]:
     """What counts as accepted from ``step`` on, and by which server: it is durable, or has left."""
     said: list[tuple[ServerId, R | M]] = [(it.sender, it.message) for it in step.sent]
     if step.after is not None:
         said = [*((step.me, it) for it in step.saved), *said]
     for me, it in said:
         for vote in view.votes(it):
-            if vote.slot == slot:
-                yield me, Proposal(vote.ballot, str(vote.value))
+            yield me, Vote(vote.slot, vote.ballot, str(vote.value))

@@ -14,8 +14,21 @@ from typing import Generic, TypeAlias, TypeGuard
 
 from attrs import Factory, define, evolve, field, frozen
 
-from paxos import Broadcast, From, InvariantError, Message, QuorumSystem, ServerId, Tell, To, server
+from paxos import (
+    Broadcast,
+    From,
+    InvariantError,
+    Message,
+    QuorumSystem,
+    ServerId,
+    Tell,
+    To,
+    log,
+    server,
+)
 from paxos.ballot import V
+from paxos.log import events
+from paxos.log.memory import Record
 from paxos.proposer import ClientRequest
 from paxos.server import ServerTimer
 from paxos_adapters.machine import Effect, M, P, Process, Q, R, S, T
@@ -228,3 +241,8 @@ SingleTrace: TypeAlias = Trace[
     server.Server[V], ClientRequest[V], Message[V], ServerTimer, server.Record[V], server.Report[V]
 ]
 """A trace of servers of one decision."""
+
+LogTrace: TypeAlias = Trace[
+    log.Replica[V], events.Request[V], log.Message[V], events.LogTimer, Record[V], events.Report[V]
+]
+"""A trace of replicas of a log."""

@@ -28,10 +28,10 @@ from paxos_lab.checker import Checker
 from paxos_lab.rules import UNDISTURBED
 from paxos_lab.simulate.faults import LATE, LOST, Fault, message_fates
 from paxos_lab.simulate.networks import Network
-from paxos_lab.simulate.setup import FAULTY_TICKS, Act, Outcome, Setup
+from paxos_lab.simulate.setup import Act, Outcome, Setup
 
-FIRST_TICKS, BUSY_TICKS = 32, 80
-"""Within how many ticks servers are asked, and within how many things happen to them."""
+FIRST_TICKS = 32
+"""Within how many ticks servers are asked. Things happen to them in half of the faulty ticks."""
 
 SIXTEENTHS = 16
 SKEWS = (16, 16, 16, 16, 16, 12, 24, 32)
@@ -119,14 +119,14 @@ class Environment(ABC, Generic[S, Q, M, T, R, P]):
         for _ in range(faults.failing_stores):
             self.fail_at[self.up_to(self.size)] = self.up_to(16)
         if self.setup.liveness:
-            self.later(FAULTY_TICKS, self._stop_faults, 0)
+            self.later(self.setup.faulty_ticks, self._stop_faults, 0)
         if any(_lacking(network)):
             self.later(self.up_to(network.gone_by + 1), self._sever, 0)
 
     def _plan_some(self, happening: Happening, most: int) -> None:
         for _ in range(self.up_to(most + 1)):
             bits = self.draw(24)
-            ticks = 1 + ((bits & 255) * BUSY_TICKS >> 8)
+            ticks = 1 + ((bits & 255) * self.setup.faulty_ticks >> 9)
             self.later(ticks, happening, (bits >> 8) * self.size >> 16)
 
     def up_to(self, count: int) -> int:

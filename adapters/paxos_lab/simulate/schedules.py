@@ -18,7 +18,7 @@ from typing import Generic
 
 from attrs import Factory, define, frozen
 
-from paxos import Busy, From, InvariantError, ServerId
+from paxos import From, InvariantError, ServerId, UsageError
 from paxos_adapters.driving import Driver
 from paxos_adapters.machine import Effect, M, P, Q, R, S, T
 from paxos_adapters.ports import Observer, Place
@@ -179,7 +179,7 @@ class _Player(Generic[S, Q, M, T, R, P]):
         waited = len(driver.process.waiting)
         try:
             effects = driver.take(event)
-        except (Busy, InvariantError):
+        except (UsageError, InvariantError):
             return True
         must_save = len(driver.process.waiting) > waited
         if must_save and (waited or outcome is Outcome.SAVES_SLOWLY):

@@ -62,7 +62,9 @@ class Setup(Generic[S, Q, M, T, R, P]):
     """A machine, what its servers are asked, and what goes wrong around them.
 
     ``claims`` tell the checker what the machine says; only ``rules`` count as broken.
-    ``liveness``: faults end after FAULTY_TICKS, and all that must answer have to.
+    ``liveness``: faults end after ``faulty_ticks``, and all that must answer have to.
+    ``pace``: within how many ticks a server is asked again, whatever it says; None: once it has
+    given a report.
     ``allow_lost_disk_votes``: a server votes whatever happened to its disk, to see what comes of
     that. Raises SetupError.
     """
@@ -76,6 +78,8 @@ class Setup(Generic[S, Q, M, T, R, P]):
     liveness: bool = False
     allow_lost_disk_votes: bool = False
     rules: tuple[str, ...] = RULES
+    faulty_ticks: int = FAULTY_TICKS
+    pace: int | None = None
 
     @property
     def members(self) -> tuple[ServerId, ...]:
@@ -88,10 +92,10 @@ class Setup(Generic[S, Q, M, T, R, P]):
                 f"the network {self.network.name} links {_named(self.network.servers)}, and the "
                 f"servers are {_named(self.quorum.members)}: these must be the same."
             )
-        if not 0 <= self.network.gone_by <= FAULTY_TICKS:
+        if not 0 <= self.network.gone_by <= self.faulty_ticks:
             raise SetupError(
                 f"the network {self.network.name} loses its links by tick {self.network.gone_by}: "
-                f"let it be while there are faults, from 0 to {FAULTY_TICKS}."
+                f"let it be while there are faults, from 0 to {self.faulty_ticks}."
             )
 
 

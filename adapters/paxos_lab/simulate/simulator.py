@@ -18,14 +18,13 @@ from hashlib import blake2b
 
 from attrs import evolve
 
-from paxos import Broadcast, Busy, From, InvariantError, ServerId, SetTimer, Tell, To
+from paxos import Broadcast, From, InvariantError, ServerId, SetTimer, Tell, To, UsageError
 from paxos.errors import assert_never
 from paxos_adapters.driving import Driver
 from paxos_adapters.machine import Effect, M, P, Q, R, S, T
 from paxos_lab.simulate.environment import Environment
 from paxos_lab.simulate.faults import Fault
 from paxos_lab.simulate.setup import (
-    FAULTY_TICKS,
     LIVENESS,
     LIVENESS_TICKS,
     TIMEOUTS,
@@ -64,7 +63,7 @@ class Simulator(Environment[S, Q, M, T, R, P]):
         """Let time pass until the run is over."""
         setup, checker = self.setup, self.checker
         try:
-            self._pass_time(FAULTY_TICKS + (LIVENESS_TICKS if setup.liveness else 0))
+            self._pass_time(setup.faulty_ticks + (LIVENESS_TICKS if setup.liveness else 0))
         except Exception as error:
             error.add_note(f"in the run of seed {self.seed}: record({self.seed}, setup) repeats it")
             raise
@@ -110,6 +109,8 @@ class Simulator(Environment[S, Q, M, T, R, P]):
         if self.trace is not None:
             me = self.members[place]
             self.trace.append(Act(self.now, me, outcome, request=request))
+        if self.setup.pace is not None and self.drivers[place] is driver:
+            self.plan_request(place, self.setup.pace, None)
 
     # --- one step -------------------------------------------------------------------------------
 
@@ -120,7 +121,7 @@ class Simulator(Environment[S, Q, M, T, R, P]):
         outcome, waiting = Outcome.GOES_ON, driver.process.waiting
         try:
             effects = driver.take(event)
-        except (Busy, InvariantError):
+        except (UsageError, InvariantError):
             return outcome
         if driver.process.waiting is not waiting:
             outcome = self._draw_save(place, bool(waiting))
@@ -223,7 +224,8 @@ class Simulator(Environment[S, Q, M, T, R, P]):
         """The server at ``place`` has given the program a report."""
         self.reports += 1
         self.unanswered &= ~(1 << place)
-        self.plan_request(place, 24, report)
+        if self.setup.pace is None:
+            self.plan_request(place, 24, report)
 
     def _send(self, place: int, receivers: Iterable[ServerId], message: M) -> None:
         """Put ``message`` on its way. Much of the time goes here: hence local names."""

@@ -33,6 +33,7 @@ from paxos import (
     majority,
     server,
 )
+from paxos.server import ServerTimer
 from paxos_adapters.disk_status import Known
 from paxos_adapters.file import (
     BadDiskStatus,
@@ -152,7 +153,7 @@ class TestSaving:
             assert file.saves == 4
 
     def test_a_host_runs_on_it(self, path: Path) -> None:
-        network, clock = Network[Message[bytes]](), Clock()
+        network, clock = Network[Message[bytes]](), Clock[ServerTimer]()
         with FileStore.create(path, cluster="demo", server=ONE, quorum=majority([ONE])) as file:
             transport, timer = MemoryTransport(ONE, network), MemoryTimer(ONE, clock)
             host: SingleHost[bytes] = Host(

@@ -1,0 +1,65 @@
+"""A state machine: what a program replicates. Every replica runs the same commands in order.
+
+- ``apply`` is a function of its arguments alone: no clock, no chance, nothing from outside.
+- The state that was handed in is not looked at again.
+- ``Applied`` is a replica of it: the state and the sessions after all slots below ``slot``.
+- Each command of a session is run once, whatever was sent again; see ``paxos.log.sessions``.
+
+Source: the lecture, "Replicated state machine" and "Client protocol".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Generic, TypeAlias, TypeVar
+
+from attrs import frozen
+
+from paxos import Proposal
+from paxos.log import Command, sessions
+from paxos.log.memory import FIRST_SLOT
+from paxos.log.messages import Entry
+
+C = TypeVar("C")
+R = TypeVar("R")
+S = TypeVar("S")
+
+LogCommand: TypeAlias = sessions.Command[C]
+"""What stands in the log: a command of a session, or the opening of one."""
+
+
+@frozen
+class StateMachine(Generic[S, C, R]):
+    """``start`` is the first state; ``apply`` runs a command and returns a state and a result."""
+
+    start: S
+    apply: Callable[[S, C], tuple[S, R]]
+
+
+@frozen
+class Applied(Generic[S, R]):
+    """A state, the sessions, and the slot that comes next."""
+
+    state: S
+    sessions: sessions.Sessions[R]
+    slot: int = FIRST_SLOT
+
+
+def started(machine: StateMachine[S, C, R]) -> Applied[S, R]:
+    """Before the first slot."""
+    return Applied(machine.start, sessions.Sessions())
+
+
+def applied(
+    machine: StateMachine[S, C, R],
+    before: Applied[S, R],
+    proposal: Proposal[Entry[LogCommand[C]]],
+) -> tuple[Applied[S, R], sessions.Outcome[R] | None]:
+    """One slot more, and what came of its command; None for an entry without one."""
+    entry = proposal.value
+    if type(entry) is not Command:
+        return Applied(before.state, before.sessions, before.slot + 1), None
+    table, state, outcome = sessions.apply(
+        machine.apply, before.sessions, before.state, before.slot, entry.value
+    )
+    return Applied(state, table, before.slot + 1), outcome

@@ -1,0 +1,158 @@
+"""The log for the laboratory: what its records, messages and reports claim, for a checker.
+
+- A vote is an entry that a Delta has written. An Accepted carries no value, so it adds none.
+- What a CatchUp has written is chosen, not accepted here: it is below ``first``, and adds no vote
+  unless its ballot is the one promised, as in a vote that was believed at once.
+- A Noop needs no request. A Change of slot n governs from n + window on.
+
+Source: the lecture, "Multi-Paxos".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from functools import partial
+from typing import TypeAlias
+
+from paxos import From, Proposal, QuorumSystem
+from paxos.ballot import V
+from paxos.log import (
+    Accept,
+    Accepted,
+    Change,
+    Committed,
+    Delta,
+    Memory,
+    Noop,
+    Prepare,
+    Promise,
+    Propose,
+    Read,
+    Readable,
+    Replica,
+)
+from paxos.log.events import LogTimer, Report, Request
+from paxos.log.memory import Record, held
+from paxos.log.messages import Entry, Message
+from paxos_lab.checker import (
+    Applied,
+    Asked,
+    Checker,
+    Claims,
+    Finding,
+    LogReadBegun,
+    Proposed,
+    ReadAt,
+    Vote,
+)
+
+LogClaims: TypeAlias = Claims[
+    Replica[str], Request[str], Message[str], LogTimer, Record[str], Report[str]
+]
+LogChecker: TypeAlias = Checker[
+    Replica[str], Request[str], Message[str], LogTimer, Record[str], Report[str]
+]
+
+
+def votes(said: Record[str] | Message[str]) -> tuple[Vote, ...]:
+    """What an acceptor has accepted."""
+    if type(said) is not Delta:
+        return ()
+    return tuple(
+        Vote(slot, it.ballot, it.value) for slot, it in said.written if is_vote(said, slot, it)
+    )
+
+
+def is_vote(record: Delta[V], slot: int, proposal: Proposal[Entry[V]]) -> bool:
+    """Whether what ``record`` has written for ``slot`` was accepted here, not caught up with."""
+    return slot >= record.first or proposal.ballot == record.promised
+
+
+def asks(message: Message[str]) -> tuple[Vote, ...]:
+    """What an Accept asks for."""
+    if type(message) is not Accept:
+        return ()
+    return (Vote(message.slot, message.ballot, message.entry),)
+
+
+def proposes(event: From[Message[str]] | LogTimer | Request[str]) -> Asked | None:
+    """An entry, or a read."""
+    if type(event) is Propose:
+        return Proposed(event.entry)
+    if type(event) is Read:
+        return LogReadBegun(event.number)
+    return None
+
+
+def finds(report: Report[str]) -> tuple[Finding, ...]:
+    """What a report says."""
+    if type(report) is Committed:
+        return tuple(
+            Applied(it.value, slot) for slot, it in enumerate(report.proposals, report.slot)
+        )
+    if type(report) is Readable and report.first is not None:
+        return (ReadAt(report.number, report.first),)
+    return ()
+
+
+def keeps(before: Replica[str], after: Replica[str]) -> bool:
+    """Whether nothing is taken back: no promise, no chosen slot, and nothing accepted."""
+    old, new = before.memory, after.memory
+    return old is new or (
+        old.promised <= new.promised
+        and old.first <= new.first
+        and (old.open is new.open or _keeps_accepted(old, new))
+    )
+
+
+def _keeps_accepted(old: Memory[str], new: Memory[str]) -> bool:
+    for slot, proposal in enumerate(old.open, old.first):
+        if proposal is None or slot < new.first:
+            continue
+        now = held(new, slot)
+        if now is None or now.ballot < proposal.ballot:
+            return False
+    return True
+
+
+def covers(disk: tuple[Record[str], ...], message: Message[str]) -> bool:
+    """Whether the ballot of a request, a promise or a vote would survive a crash."""
+    if not isinstance(message, Prepare | Promise | Accepted):
+        return True
+    saved = next((it for it in disk if type(it) is Delta), None)
+    if saved is None or saved.promised < message.ballot:
+        return False
+    if type(message) is Accepted:
+        return _has(saved, message.slot)
+    if type(message) is Promise:
+        is_known = message.first <= saved.first
+        return is_known and all(_has(saved, slot) for slot, _ in message.accepted)
+    return True
+
+
+def _has(saved: Delta[str], slot: int) -> bool:
+    return slot < saved.first or any(slot == it for it, _ in saved.written)
+
+
+def needs_no_request(value: Hashable) -> bool:
+    """A Noop is proposed by a leader, of its own accord."""
+    return type(value) is Noop
+
+
+def changes(window: int, slot: int, value: Hashable) -> tuple[int, QuorumSystem] | None:
+    """From which slot on the chosen ``value`` governs, and which quorums."""
+    return (slot + window, value.quorum) if type(value) is Change else None
+
+
+def claims(window: int) -> LogClaims:
+    """What a log with ``window`` claims."""
+    return Claims(
+        votes,
+        asks,
+        proposes,
+        finds,
+        keeps,
+        covers,
+        needs_no_request,
+        partial(changes, window),
+    )

@@ -1,0 +1,91 @@
+"""The log, simulated: every server is asked again and again, whether it leads or not.
+
+- Most requests propose a command, so that several slots are in flight. One in four is a read, and
+  one in sixty-four asks for the lead, although another server may have it.
+- A server that does not lead refuses. All that believe to lead answer, which is what the checker
+  has to see.
+- With ``changes``, one in thirty-two changes the quorums, to a majority of all servers but one.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+from attrs import Factory, field, frozen
+
+from paxos import QuorumSystem, ServerId, majority
+from paxos.log import Change, Command, Lead, Propose, Read, Replica, Rules
+from paxos.log.events import LogTimer, Report, Request
+from paxos.log.memory import Record
+from paxos.log.messages import Message
+from paxos_adapters.log import Log, LogReceive, log
+from paxos_lab.machines.log import LogClaims, claims
+from paxos_lab.simulate.networks import Network, is_quorum_connected
+from paxos_lab.simulate.setup import Act, Setup, all_links
+
+RULES_OF_RUNS = Rules(window=4, piece=2)
+"""A small window and small pieces, so that each bound is met often."""
+
+LOG_TICKS = 640
+"""How long faults last."""
+
+LogAct: TypeAlias = Act[Request[str], Message[str], LogTimer]
+
+
+@frozen
+class CommandsAndReads:
+    """What every server is asked for, in turn."""
+
+    members: tuple[ServerId, ...]
+    changes: bool = False
+
+    def request(
+        self,
+        place: int,
+        session: int,
+        count: int,
+        report: Report[str] | None,  # noqa: ARG002
+    ) -> Request[str]:
+        """A command of its own for each server, start and count; or what stands in for it."""
+        turn = count + 7 * place
+        if turn % 64 == 63:
+            return Lead()
+        if self.changes and turn % 32 == 31:
+            without = turn // 32 % len(self.members)
+            rest = (*self.members[:without], *self.members[without + 1 :])
+            return Propose(Change(majority(rest)))
+        if turn % 4 == 3:
+            return Read(count)
+        return Propose(Command(f"{place}.{session}.{count}"))
+
+    def must_answer(self, network: Network, quorum: QuorumSystem) -> frozenset[ServerId]:
+        """All that reach a quorum."""
+        return frozenset(it for it in network.servers if is_quorum_connected(network, quorum, it))
+
+
+def _machine(setup: LogSetup) -> Log[str]:
+    return log(RULES_OF_RUNS, setup.receive)
+
+
+def _majority(setup: LogSetup) -> QuorumSystem:
+    return majority(map(ServerId, range(1, setup.servers + 1)))
+
+
+def _requests(setup: LogSetup) -> CommandsAndReads:
+    return CommandsAndReads(setup.members, setup.changes)
+
+
+@frozen(kw_only=True)
+class LogSetup(Setup[Replica[str], Request[str], Message[str], LogTimer, Record[str], Report[str]]):
+    """A log of ``servers``, or a variant of it with another ``receive``."""
+
+    servers: int = 3
+    changes: bool = False
+    receive: LogReceive[str] | None = None
+    quorum: QuorumSystem = field(init=False, default=Factory(_majority, takes_self=True))
+    network: Network = field(default=Factory(all_links, takes_self=True))
+    machine: Log[str] = field(init=False, default=Factory(_machine, takes_self=True))
+    requests: CommandsAndReads = field(init=False, default=Factory(_requests, takes_self=True))
+    claims: LogClaims = field(init=False, default=claims(RULES_OF_RUNS.window))
+    faulty_ticks: int = LOG_TICKS
+    pace: int | None = 6
