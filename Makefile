@@ -110,6 +110,7 @@ explore: $(VENV)/cli  ## every run of small clusters, and models of the rules ar
 bench: $(VENV)/test  ## beside essential-paxos, the bare disk, PySyncObj and etcd: some minutes
 	@echo "== bench"
 	@$(BIN)/python benchmarks/decisions.py $(PAIRS)
+	@$(BIN)/python -m benchmarks.log $(PAIRS)
 	@$(BIN)/python benchmarks/saves.py $(SAVES)
 	@$(BIN)/python benchmarks/datagrams.py 40
 	@$(BIN)/python benchmarks/latency.py $(PAIRS)

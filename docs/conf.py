@@ -31,7 +31,15 @@ myst_heading_anchors = 3
 
 autodoc_default_options = {"members": True, "undoc-members": True}
 autodoc_member_order = "bysource"
-SAME_NAMES = {"Answer", "Effect", "Event", "Step"}  # each module has its own
+SAME_NAMES = {
+    "Accepted",
+    "Answer",
+    "Effect",
+    "Event",
+    "Promise",
+    "Request",
+    "Step",
+}  # of several modules
 autodoc_type_aliases = {name: name for name in (*SAME_NAMES, "QuorumSystem", "Request")}
 autodoc_typehints_format = "short"
 python_use_unqualified_type_names = True
