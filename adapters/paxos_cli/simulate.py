@@ -1,4 +1,7 @@
-"""``paxos simulate``: thousands of seeded runs with faults; shrinks the first failure."""
+"""``paxos simulate``: thousands of seeded runs with faults; shrinks the first failure.
+
+What is simulated, one decision or a log, is a setup and a ``Face``: how it is called and drawn.
+"""
 
 from __future__ import annotations
 
@@ -12,21 +15,32 @@ from multiprocessing import parent_process
 from os import cpu_count
 from pathlib import Path
 from threading import Thread
+from typing import Generic, TypeAlias
 
 import click
 from attrs import define, evolve, frozen
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from paxos import Message, log, server
+from paxos.log import events
+from paxos.log.memory import Record
+from paxos.proposer import ClientRequest
+from paxos.server import ServerTimer
+from paxos_adapters.machine import M, P, Q, R, S, T
 from paxos_cli.canvas import Canvas, canvas
 from paxos_cli.interrupt import on_interrupt
 from paxos_cli.options import PLAIN, RULE, gathered
 from paxos_cli.recording import record_option, recording
-from paxos_lab.record import PROTOCOLS, SingleTrace, Trace, single_timeline
+from paxos_lab.machines.log_view import LogView, log_view
+from paxos_lab.machines.single_view import SingleView, single_view
+from paxos_lab.machines.view import View
+from paxos_lab.record import PROTOCOLS, Trace, timeline
 from paxos_lab.simulate.faults import Fault
+from paxos_lab.simulate.log import LogSetup
 from paxos_lab.simulate.networks import PARTIAL
-from paxos_lab.simulate.schedules import play, shrink
-from paxos_lab.simulate.setup import LIVENESS, LIVENESS_TICKS, Run, SetupError
+from paxos_lab.simulate.schedules import Played, play, shrink
+from paxos_lab.simulate.setup import LIVENESS, LIVENESS_TICKS, Run, Setup, SetupError
 from paxos_lab.simulate.simulator import record
 from paxos_lab.simulate.single import SinglePlayed, SingleSetup
 from paxos_lab.simulate.sweep import Sweep, sweep
@@ -45,6 +59,36 @@ class Cluster:
     liveness: bool
     rule: str
     network: str
+    log: bool
+    changes: bool
+
+
+@frozen
+class Face(Generic[S, Q, M, T, R, P]):
+    """How a simulation is called, repeated and drawn. ``slot`` is None for a log."""
+
+    title: str
+    command: str
+    view: View[S, Q, M, T, R, P]
+    slot: int | None = 0
+
+
+SingleFace: TypeAlias = Face[
+    server.Server[str],
+    ClientRequest[str],
+    Message[str],
+    ServerTimer,
+    server.Record[str],
+    server.Report[str],
+]
+LogFace: TypeAlias = Face[
+    log.Replica[str],
+    events.Request[str],
+    log.Message[str],
+    events.LogTimer,
+    Record[str],
+    events.Report[str],
+]
 
 
 @click.command(short_help="Run thousands of simulations with faults.")
@@ -72,6 +116,8 @@ class Cluster:
     show_default=True,
     help="Which links stay: all, or those of a network that is hard on an election.",
 )
+@click.option("--log", is_flag=True, help="A replicated log, instead of one decision.")
+@click.option("--changes", is_flag=True, help="With --log: members change, too.")
 @click.option("--jobs", type=click.IntRange(1), help="How many processes.  [default: one a core]")
 @record_option
 @PLAIN
@@ -89,24 +135,48 @@ def simulate(
     Exits with 0 if no run breaks a rule, with 1 and a short schedule if one does, and with 130
     and what was done so far if interrupted. --seed K draws one run.
     """
-    setup = _setup(cluster)
     drawn = canvas(plain)
-    if seed is not None:
-        return _draw_run(drawn, setup, seed, record)
+    if cluster.log:
+        if record is not None:
+            raise click.UsageError("--record is for one decision: leave it out with --log.")
+        setup = _log_setup(cluster)
+        if seed is not None:
+            return _draw_run(drawn, setup, _log_face(setup), seed)[0]
+        return _run_all(drawn, setup, _log_face(setup), seeds, jobs)[0]
+    if cluster.changes:
+        raise click.UsageError("--changes is for a log: add --log.")
+    single = _setup(cluster)
+    status, kept = (
+        _run_all(drawn, single, _face(single), seeds, jobs)
+        if seed is None
+        else _draw_run(drawn, single, _face(single), seed)
+    )
+    if kept is not None:
+        _keep(single, *kept, record)
+    return status
+
+
+def _run_all(
+    drawn: Canvas,
+    setup: Setup[S, Q, M, T, R, P],
+    face: Face[S, Q, M, T, R, P],
+    seeds: int,
+    jobs: int | None,
+) -> tuple[int, tuple[Run, Played[Q, M, T]] | None]:
+    """The exit status, and the run that broke a rule with its shortest schedule."""
     started = time.perf_counter()
     with _watching(seeds) as watcher, _workers(jobs or cpu_count() or 1) as executor:
-        drawn.write(_title(setup))
+        drawn.write(face.title)
         done = sweep(range(seeds), setup, executor=executor, progress=watcher.look)
-    _sum_up(drawn, done, time.perf_counter() - started)
+    _sum_up(drawn, done, time.perf_counter() - started, is_log=face.slot is None)
     if done.failure is not None:
-        _explain(drawn, setup, done.failure, record)
-        return 1
+        return 1, (done.failure, _explain(drawn, setup, face, done.failure))
     _faults(drawn, done.met)
     if done.stopped:
         drawn.write(f"Interrupted after {done.runs:,} of {seeds:,} runs; none broke a rule.")
-        return 130
+        return 130, None
     drawn.write(f"No run broke a rule.{_bound(setup, done)}")
-    return 0
+    return 0, None
 
 
 def _setup(cluster: Cluster) -> SingleSetup:
@@ -131,6 +201,34 @@ def _setup(cluster: Cluster) -> SingleSetup:
         raise click.UsageError(str(error)) from error
 
 
+def _log_setup(cluster: Cluster) -> LogSetup:
+    """What is simulated with ``--log``, which takes some of the options."""
+    others = {
+        "--proposers": cluster.proposers,
+        "--readers": cluster.readers,
+        "--liveness": cluster.liveness or None,
+        "--rule": None if cluster.rule == "paxos" else cluster.rule,
+        "--network": None if cluster.network == EVERYWHERE else cluster.network,
+    }
+    for option, value in others.items():
+        if value is not None:
+            raise click.UsageError(f"{option} is for one decision: leave it out with --log.")
+    return LogSetup(servers=cluster.servers or 3, changes=cluster.changes)
+
+
+def _log_face(setup: LogSetup) -> LogFace:
+    changes = ", members change" if setup.changes else ""
+    options = f"--log --servers {setup.servers}{' --changes' if setup.changes else ''}"
+    title = f"log: servers {setup.servers}{changes}, safety."
+    view: LogView[str] = log_view()
+    return Face(title, f"paxos simulate {options}", view, None)
+
+
+def _face(setup: SingleSetup) -> SingleFace:
+    view: SingleView[str] = single_view()
+    return Face(_title(setup), _command(setup), view)
+
+
 def _title(setup: SingleSetup) -> str:
     mode = "liveness" if setup.liveness else "safety"
     network = setup.network
@@ -141,7 +239,7 @@ def _title(setup: SingleSetup) -> str:
     )
 
 
-def _bound(setup: SingleSetup, done: Sweep) -> str:
+def _bound(setup: Setup[S, Q, M, T, R, P], done: Sweep) -> str:
     if not setup.liveness:
         return ""
     return (
@@ -209,14 +307,15 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _sum_up(drawn: Canvas, done: Sweep, seconds: float) -> None:
+def _sum_up(drawn: Canvas, done: Sweep, seconds: float, *, is_log: bool) -> None:
     drawn.write(
         f"{done.runs:,} runs, {done.events:,} events, {seconds:.1f} s "
         f"({done.runs / seconds:,.0f} runs/s, {done.events / seconds:,.0f} events/s)."
     )
-    drawn.write(
-        f"A value was chosen in {done.decided:,} runs; servers answered {done.reports:,} times."
-    )
+    chosen = f"A value was chosen in {done.decided:,} runs"
+    if is_log:
+        chosen = f"{done.values:,} different entries were chosen"
+    drawn.write(f"{chosen}; servers answered {done.reports:,} times.")
 
 
 def _faults(drawn: Canvas, met: tuple[int, ...]) -> None:
@@ -224,41 +323,46 @@ def _faults(drawn: Canvas, met: tuple[int, ...]) -> None:
     drawn.table(("fault", "times"), rows, numbers=("times",))
 
 
-def _explain(drawn: Canvas, setup: SingleSetup, failure: Run, path: Path | None) -> None:
+def _explain(
+    drawn: Canvas, setup: Setup[S, Q, M, T, R, P], face: Face[S, Q, M, T, R, P], failure: Run
+) -> Played[Q, M, T]:
     """The seed, how to see it again, and the schedule that breaks the rule."""
     drawn.write()
     drawn.write(f"Broken by seed {failure.seed}: {failure.broken}.")
-    drawn.write(f"Again: {_command(setup, failure.seed)}")
+    drawn.write(f"Again: {face.command} --seed {failure.seed}")
     _, acts = record(failure.seed, setup)
-    _keep(setup, failure, _draw_broken(drawn, setup, failure, play(setup, acts)), path)
+    return _draw_broken(drawn, setup, face, failure, play(setup, acts))
 
 
-def _command(setup: SingleSetup, seed: int) -> str:
+def _command(setup: SingleSetup) -> str:
     liveness = " --liveness" if setup.liveness else ""
     rule = "" if setup.protocol.name == "paxos" else f" --rule {setup.protocol.name}"
     network = f" --network {setup.network.name}" if setup.network.name in PARTIAL else ""
     return (
         f"paxos simulate --servers {setup.servers} --proposers {setup.proposers} "
-        f"--readers {setup.readers}{liveness}{rule}{network} --seed {seed}"
+        f"--readers {setup.readers}{liveness}{rule}{network}"
     )
 
 
 # --- one run ------------------------------------------------------------------------------------
 
 
-def _draw_run(drawn: Canvas, setup: SingleSetup, seed: int, path: Path | None) -> int:
+def _draw_run(
+    drawn: Canvas, setup: Setup[S, Q, M, T, R, P], face: Face[S, Q, M, T, R, P], seed: int
+) -> tuple[int, tuple[Run, Played[Q, M, T]]]:
+    """The exit status, and the run with its schedule: the shortest, if it broke a rule."""
     run, acts = record(seed, setup)
     played = play(setup, acts)
-    drawn.write(_title(setup))
+    drawn.write(face.title)
     drawn.write(f"Seed {seed}, {run.events} events, {run.ticks} ticks. Time runs down.")
     if run.broken is not None:
-        _keep(setup, run, _draw_broken(drawn, setup, run, played), path)
-        return 1
-    _draw(drawn, setup, played)
+        return 1, (run, _draw_broken(drawn, setup, face, run, played))
+    _draw(drawn, setup, face, played)
     chosen = f"{run.chosen[0]} was chosen" if run.chosen else "nothing was chosen"
+    if face.slot is None:
+        chosen = f"{len(run.chosen)} different entries were chosen"
     drawn.write(f"No rule was broken; {chosen}. Digest {run.digest}.")
-    _keep(setup, run, played, path)
-    return 0
+    return 0, (run, played)
 
 
 def _keep(setup: SingleSetup, run: Run, played: SinglePlayed, path: Path | None) -> None:
@@ -268,22 +372,33 @@ def _keep(setup: SingleSetup, run: Run, played: SinglePlayed, path: Path | None)
         play(setup, played.acts, recorder)
 
 
-def _draw_broken(drawn: Canvas, setup: SingleSetup, run: Run, played: SinglePlayed) -> SinglePlayed:
+def _draw_broken(
+    drawn: Canvas,
+    setup: Setup[S, Q, M, T, R, P],
+    face: Face[S, Q, M, T, R, P],
+    run: Run,
+    played: Played[Q, M, T],
+) -> Played[Q, M, T]:
     """Draw the shortest schedule that breaks the rule, and return it."""
     if run.broken is None or run.broken == LIVENESS:
-        _draw(drawn, setup, played)
+        _draw(drawn, setup, face, played)
         drawn.write(f"A server got no answer within {LIVENESS_TICKS:,} ticks after the last fault.")
         return played
     shortest = shrink(setup, played.acts, run.broken)
     told = f"{len(shortest.acts)} of the {len(played.acts)} things that happened"
     drawn.write(f"Broken: {run.broken}, by {told}.")
-    _draw(drawn, setup, shortest)
+    _draw(drawn, setup, face, shortest)
     return shortest
 
 
-def _draw(drawn: Canvas, setup: SingleSetup, played: SinglePlayed) -> None:
-    trace: SingleTrace[str] = Trace()
+def _draw(
+    drawn: Canvas,
+    setup: Setup[S, Q, M, T, R, P],
+    face: Face[S, Q, M, T, R, P],
+    played: Played[Q, M, T],
+) -> None:
+    trace: Trace[S, Q, M, T, R, P] = Trace()
     play(setup, played.acts, trace=trace)
     drawn.legend("something happens to a server")
-    width = WIDE if setup.servers <= NARROW else NARROW
-    drawn.timeline(single_timeline(trace).delivered, width=width)
+    width = WIDE if len(setup.members) <= NARROW else NARROW
+    drawn.timeline(timeline(trace, face.view, slot=face.slot).delivered, width=width)

@@ -454,6 +454,7 @@ class TestSweep:
             decided=sum(run.chosen != () for run in runs),
             met=tuple(map(sum, zip(*(run.met for run in runs), strict=True))),
             longest_ticks=max(run.ticks for run in runs),
+            values=sum(len(run.chosen) for run in runs),
         )
 
     def test_shows_how_far_it_is(self) -> None:

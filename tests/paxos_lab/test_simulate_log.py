@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from attrs import evolve
 
@@ -20,11 +22,13 @@ from paxos.log.events import Event
 from paxos.log.replica import Replica, Step
 from paxos.outbound import Tell
 from paxos_adapters.log import LogReceive
+from paxos_cli import simulate as simulate_command
 from paxos_lab.rules import AGREEMENT, KEPT, LINEARIZABLE, REPORTED, SAVED
 from paxos_lab.simulate.log import LogSetup
 from paxos_lab.simulate.schedules import play
 from paxos_lab.simulate.simulator import record, simulate
 from paxos_lab.simulate.sweep import sweep
+from tests.support.commands import call
 
 
 @pytest.mark.parametrize(
@@ -33,10 +37,10 @@ from paxos_lab.simulate.sweep import sweep
     ids=["three", "five", "changes"],
 )
 def test_a_log_survives(setup: LogSetup) -> None:
-    done = sweep(range(60), setup)
+    done = sweep(range(20), setup)
     assert done.failure is None
-    assert done.decided > 40
-    assert done.reports > 60 * 10
+    assert done.values > 20 * 10
+    assert done.reports > 20 * 10
 
 
 def test_a_seed_is_a_run() -> None:
@@ -142,3 +146,54 @@ def test_a_recorded_run_can_be_played_again() -> None:
     assert failure is not None
     _, acts = record(failure.seed, setup)
     assert play(setup, acts).broken == failure.broken
+
+
+class TestCommand:
+    """``paxos simulate --log``."""
+
+    def test_a_sweep_says_how_much_was_chosen(self) -> None:
+        ended = call("simulate", "--log", "--seeds", 20, "--jobs", 1, "--plain")
+
+        assert (ended.returncode, ended.stderr) == (0, "")
+        assert ended.stdout.startswith("log: servers 3, safety.\n20 runs, ")
+        (count,) = re.findall(r"^(\d+) different entries were chosen", ended.stdout, re.MULTILINE)
+        assert int(count) > 100
+        assert ended.stdout.endswith("No run broke a rule.\n")
+
+    def test_one_run_is_drawn_with_its_slots(self) -> None:
+        ended = call("simulate", "--log", "--servers", 5, "--changes", "--seed", 2, "--plain")
+
+        assert ended.returncode == 0
+        assert ended.stdout.startswith("log: servers 5, members change, safety.\n")
+        assert re.search(r"commits \d+: ", ended.stdout)
+        assert "No rule was broken; " in ended.stdout
+
+    @pytest.mark.parametrize(
+        ("options", "named"),
+        [
+            (["--log", "--readers", 1], "--readers is for one decision"),
+            (["--log", "--liveness"], "--liveness is for one decision"),
+            (["--log", "--record", "x"], "--record is for one decision"),
+            (["--changes"], "--changes is for a log"),
+        ],
+        ids=str,
+    )
+    def test_what_does_not_fit(self, options: list[object], named: str) -> None:
+        ended = call("simulate", *options, "--seeds", 1)
+
+        assert ended.returncode == 2
+        assert named in ended.stderr
+
+    def test_a_broken_log_is_drawn_with_its_shortest_schedule(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def broken(_options: object) -> LogSetup:
+            return LogSetup(receive=reads_without_a_quorum)
+
+        monkeypatch.setattr(simulate_command, "_log_setup", broken)
+        ended = call("simulate", "--log", "--seeds", 300, "--jobs", 1, "--plain")
+
+        assert ended.returncode == 1
+        assert "Again: paxos simulate --log --servers 3 --seed " in ended.stdout
+        assert f"Broken: {LINEARIZABLE}, by " in ended.stdout
+        assert "begins read" in ended.stdout

@@ -5,13 +5,15 @@
     sweep(range(10_000), SingleSetup(...))   many runs, on any executor
     shrink(setup, acts, rule)                what is needed of a run to break a rule
 
-``SingleSetup`` is for one decision; ``Setup`` takes any machine, and what to ask its servers.
+``SingleSetup`` is for one decision, ``LogSetup`` for a log; ``Setup`` takes any machine, and what
+to ask its servers.
 
 Arrows point one way:
-faults, networks <- setup <- environment <- simulator <- sweep; setup <- schedules <- single.
+faults, networks <- setup <- environment <- simulator <- sweep; setup <- schedules <- single, log.
 """
 
 from paxos_lab.simulate.faults import CALM, Fault, Faults
+from paxos_lab.simulate.log import CommandsAndReads, LogSetup
 from paxos_lab.simulate.networks import (
     PARTIAL,
     Network,
@@ -31,8 +33,10 @@ __all__ = [
     "CALM",
     "PARTIAL",
     "Act",
+    "CommandsAndReads",
     "Fault",
     "Faults",
+    "LogSetup",
     "Network",
     "Outcome",
     "Played",

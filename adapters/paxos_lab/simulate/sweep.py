@@ -29,9 +29,9 @@ MAX_WAITING = 64
 class Sweep:
     """What the runs of a sweep came to, together.
 
-    ``decided`` counts the runs in which a value was chosen, ``reports`` the answers that the
-    servers gave. ``failure`` is the run of the first seed that broke a rule; no later portion is
-    counted. ``stopped``: interrupted before the end.
+    ``decided`` counts the runs in which a value was chosen, ``values`` the different values of all
+    runs, ``reports`` the answers that the servers gave. ``failure`` is the run of the first seed
+    that broke a rule; no later portion is counted. ``stopped``: interrupted before the end.
     """
 
     runs: int = 0
@@ -42,6 +42,7 @@ class Sweep:
     longest_ticks: int = 0
     failure: Run | None = None
     stopped: bool = False
+    values: int = 0
 
     def __add__(self, other: Sweep) -> Sweep:
         return Sweep(
@@ -53,6 +54,7 @@ class Sweep:
             max(self.longest_ticks, other.longest_ticks),
             self.failure or other.failure,
             self.stopped or other.stopped,
+            self.values + other.values,
         )
 
 
@@ -119,7 +121,7 @@ def _run_on_executor(
 
 def run_portion(seeds: range, setup: Setup[S, Q, M, T, R, P]) -> Sweep:
     """The runs of ``seeds``, up to the first that breaks a rule."""
-    runs = events = reports = decided = longest_ticks = 0
+    runs = events = reports = decided = longest_ticks = values = 0
     met = [0] * len(Fault)
     failure = None
     for seed in seeds:
@@ -128,10 +130,11 @@ def run_portion(seeds: range, setup: Setup[S, Q, M, T, R, P]) -> Sweep:
         events += run.events
         reports += run.reports
         decided += bool(run.chosen)
+        values += len(run.chosen)
         longest_ticks = max(longest_ticks, run.ticks)
         for fault, times in enumerate(run.met):
             met[fault] += times
         if run.broken is not None:
             failure = run
             break
-    return Sweep(runs, events, reports, decided, tuple(met), longest_ticks, failure)
+    return Sweep(runs, events, reports, decided, tuple(met), longest_ticks, failure, values=values)
