@@ -36,7 +36,9 @@ def at(memory: Memory[str], slot: int) -> Acceptor[Entry[str]]:
 def seen(
     state: Replica[str], event: Event[str], after: Replica[str], slot: int
 ) -> Iterator[PrepareOne | AcceptOne[Entry[str]]]:
-    """What the acceptor of ``slot`` gets of ``event``: at most one message."""
+    """What the acceptor of ``slot`` gets of ``event``: at most one message, and of members only."""
+    if type(event) is From and event.sender not in replica.members(state):
+        return
     first, end = state.memory.first, state.memory.first + state.rules.window
     if type(event) is Lead or type(event) is CampaignTimer:
         if after.memory.promised > state.memory.promised:
