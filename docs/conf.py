@@ -32,14 +32,8 @@ myst_heading_anchors = 3
 autodoc_default_options = {"members": True, "undoc-members": True}
 autodoc_member_order = "bysource"
 SAME_NAMES = {
-    "Accepted",
-    "Answer",
-    "Effect",
-    "Event",
-    "Promise",
-    "Request",
-    "Step",
-}  # of several modules
+    *("Answer", "Effect", "Event", "Message", "Record", "Reply", "Report", "Request", "Step"),
+}  # each module has its own
 autodoc_type_aliases = {name: name for name in (*SAME_NAMES, "QuorumSystem", "Request")}
 autodoc_typehints_format = "short"
 python_use_unqualified_type_names = True
@@ -49,7 +43,7 @@ nitpick_ignore_regex = [
     ("py:.*", r"(?!paxos).*"),
     ("py:.*", r"paxos.*\.[A-Z](_co|_contra)?"),  # type variables
     ("py:.*", r"paxos_(adapters|lab|testing)\.\w+\.\w+\..*"),  # what a package keeps to itself
-    ("py:class", r"paxos_testing\.reachable\.Situation"),
+    ("py:class", r"paxos_testing\.(reachable\.Situation|\w+\.Record)"),
     ("py:class", r"paxos_adapters\.machine\.Machine"),  # until a page documents it
 ]
 
@@ -121,8 +115,11 @@ def _name_aliases(
 def _link_aliases(_app: Sphinx, page: nodes.document) -> None:
     for link in [*page.findall(pending_xref)]:
         module, name = link.get("py:module"), link["reftarget"]
+        meant: object = getattr(sys.modules.get(module or ""), name, None)
         if name in getattr(sys.modules.get(module or ""), "__annotations__", {}):
             link["reftarget"] = f"{module}.{name}"
+        elif isinstance(meant, type) and meant.__module__.startswith("paxos."):
+            link["reftarget"] = f"{meant.__module__}.{name}"  # the log has names of its own
         elif name in SAME_NAMES:
             link.replace_self(nodes.Text(name))
 

@@ -1,7 +1,8 @@
 """Law 1 of the log: seen through any one slot, each run is a run of Basic Paxos.
 
 Each step of simulated replicas is projected on each open slot. It must be a step of
-``paxos.acceptor`` with the message that the slot sees, or no step at all.
+``paxos.acceptor`` with the message that the slot sees, or no step at all. The invariants of a
+memory hold after each.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from attrs import evolve
 from paxos import Accept as AcceptOne
 from paxos import Acceptor, From, acceptor
 from paxos import Prepare as PrepareOne
-from paxos.log import Accept, CampaignTimer, Lead, Prepare, replica
+from paxos.log import Accept, CampaignTimer, Lead, Prepare, invariants, replica
 from paxos.log.events import Event
 from paxos.log.memory import Memory, held
 from paxos.log.messages import Entry
@@ -58,6 +59,9 @@ def held_against_basic_paxos(receive: LogReceive[str], counts: dict[str, int]) -
 
     def checked(state: Replica[str], event: Event[str]) -> Step[str]:
         after, outbound = receive(state, event)
+        invariants.memory_monotonic(state.memory, after.memory)
+        invariants.promise_covers_accepted(after.memory)
+        invariants.window_holds(after.memory, state.rules.window)
         for slot in range(after.memory.first, after.memory.first + len(after.memory.open)):
             one = at(state.memory, slot)
             for message in seen(state, event, after, slot):
