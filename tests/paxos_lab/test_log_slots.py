@@ -59,9 +59,6 @@ def held_against_basic_paxos(receive: LogReceive[str], counts: dict[str, int]) -
 
     def checked(state: Replica[str], event: Event[str]) -> Step[str]:
         after, outbound = receive(state, event)
-        invariants.memory_monotonic(state.memory, after.memory)
-        invariants.promise_covers_accepted(after.memory)
-        invariants.window_holds(after.memory, state.rules.window)
         for slot in range(after.memory.first, after.memory.first + len(after.memory.open)):
             one = at(state.memory, slot)
             for message in seen(state, event, after, slot):
@@ -69,6 +66,9 @@ def held_against_basic_paxos(receive: LogReceive[str], counts: dict[str, int]) -
                 counts[type(message).__name__] = counts.get(type(message).__name__, 0) + 1
             if one != at(after.memory, slot):
                 raise NotBasicPaxos(f"slot {slot} of S{state.me}, on {event}")
+        invariants.memory_monotonic(state.memory, after.memory)
+        invariants.promise_covers_accepted(after.memory)
+        invariants.window_holds(after.memory, state.rules.window)
         return after, outbound
 
     return checked
