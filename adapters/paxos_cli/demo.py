@@ -33,7 +33,7 @@ from paxos_adapters.outputs import files_of
 from paxos_adapters.single import SingleObserver
 from paxos_cli.canvas import Canvas, canvas
 from paxos_cli.demo_log import LEAST_SERVERS, replicate
-from paxos_cli.options import PLAIN, gathered
+from paxos_cli.options import PLAIN, gathered, refuse_with_log
 from paxos_cli.paths import Folder
 from paxos_cli.recording import record_option, recording
 from paxos_lab.machines.protocols import PAXOS, VALUES
@@ -92,7 +92,7 @@ def _decoded(record: server.Record[bytes]) -> Record:
 
 
 @frozen
-class Run:
+class Demo:
     """What to run: options of the command."""
 
     servers: int | None
@@ -123,20 +123,20 @@ class Run:
 @click.option("--log", is_flag=True, help="Replicate a counter instead; its leader crashes.")
 @record_option
 @PLAIN
-@gathered(Run)
-def demo(run: Run, record: Path | None, plain: bool) -> int:
+@gathered(Demo)
+def demo(options: Demo, record: Path | None, plain: bool) -> int:
     """Let rival proposers reach a decision in memory, and draw what was said."""
     drawing = canvas(plain)
-    if run.log:
-        return _replicate(run, record, drawing)
-    data, servers = run.data, _servers(run.servers, run.data)
-    proposers = min(2, servers) if run.proposers is None else run.proposers
+    if options.log:
+        return _replicate(options, record, drawing)
+    data, servers = options.data, _servers(options.servers, options.data)
+    proposers = min(2, servers) if options.proposers is None else options.proposers
     if proposers > servers:
         raise click.BadParameter(
             f"{proposers} proposers need at least as many servers, and there are {servers}.",
             param_hint="'--proposers'",
         )
-    seed = Random().randrange(1000) if run.seed is None else run.seed
+    seed = Random().randrange(1000) if options.seed is None else options.seed
     trace: SingleTrace[str] = Trace()
     facts = {"seed": str(seed)}
     with (
@@ -147,33 +147,32 @@ def demo(run: Run, record: Path | None, plain: bool) -> int:
         if data is not None and any(it.acceptor.promised.round for it in trace.states.values()):
             drawing.knowledge(f"What the files in {data} hold", single_timeline(trace))
             drawing.write()
-        messages = play(cluster, rivals(cluster.servers, proposers), Random(seed), run.stop_after)
+        messages = play(
+            cluster, rivals(cluster.servers, proposers), Random(seed), options.stop_after
+        )
         told = single_timeline(trace)
         drawing.legend("event")
         drawing.timeline(told.delivered, width=9 if servers <= 5 else 5)
         drawing.knowledge("Who knows what", told)
-        if run.stop_after is not None and messages >= run.stop_after:
+        if options.stop_after is not None and messages >= options.stop_after:
             return _stopped(drawing, messages, data, proposers)
         return _verdict(cluster, messages, drawing)
 
 
-def _replicate(run: Run, record: Path | None, drawing: Canvas) -> int:
-    others = {
-        "--proposers": run.proposers,
-        "--data": run.data,
-        "--stop-after": run.stop_after,
-        "--record": record,
-    }
-    for option, value in others.items():
-        if value is not None:
-            raise click.UsageError(f"{option} is for one decision: leave it out with --log.")
-    servers = LEAST_SERVERS if run.servers is None else run.servers
+def _replicate(options: Demo, record: Path | None, drawing: Canvas) -> int:
+    refuse_with_log(
+        proposers=options.proposers is not None,
+        data=options.data is not None,
+        stop_after=options.stop_after is not None,
+        record=record is not None,
+    )
+    servers = LEAST_SERVERS if options.servers is None else options.servers
     if servers < LEAST_SERVERS:
         raise click.BadParameter(
             f"the leader crashes, and a majority must be left: {LEAST_SERVERS} at least.",
             param_hint="'--servers'",
         )
-    seed = Random().randrange(1000) if run.seed is None else run.seed
+    seed = Random().randrange(1000) if options.seed is None else options.seed
     return replicate(drawing, servers, seed)
 
 

@@ -47,3 +47,11 @@ def gathered(
         return run
 
     return decorate
+
+
+def refuse_with_log(**given: bool) -> None:
+    """Raise UsageError if an option is given that is for one decision. They are named as fields."""
+    for name, is_given in given.items():
+        if is_given:
+            option = f"--{name.replace('_', '-')}"
+            raise click.UsageError(f"{option} is for one decision: leave it out with --log.")

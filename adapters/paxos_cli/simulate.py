@@ -1,6 +1,7 @@
 """``paxos simulate``: thousands of seeded runs with faults; shrinks the first failure.
 
-What is simulated, one decision or a log, is a setup and a ``Face``: how it is called and drawn.
+What is simulated, one decision or a log, is a setup and a ``Presentation``: how it is called and
+drawn.
 """
 
 from __future__ import annotations
@@ -30,9 +31,10 @@ from paxos.server import ServerTimer
 from paxos_adapters.machine import M, P, Q, R, S, T
 from paxos_cli.canvas import Canvas, canvas
 from paxos_cli.interrupt import on_interrupt
-from paxos_cli.options import PLAIN, RULE, gathered
+from paxos_cli.options import PLAIN, RULE, gathered, refuse_with_log
 from paxos_cli.recording import record_option, recording
 from paxos_lab.machines.log_view import LogView, log_view
+from paxos_lab.machines.protocols import PAXOS
 from paxos_lab.machines.single_view import SingleView, single_view
 from paxos_lab.machines.view import View
 from paxos_lab.record import PROTOCOLS, Trace, timeline
@@ -64,7 +66,7 @@ class Cluster:
 
 
 @frozen
-class Face(Generic[S, Q, M, T, R, P]):
+class Presentation(Generic[S, Q, M, T, R, P]):
     """How a simulation is called, repeated and drawn. ``slot`` is None for a log."""
 
     title: str
@@ -73,7 +75,7 @@ class Face(Generic[S, Q, M, T, R, P]):
     slot: int | None = 0
 
 
-SingleFace: TypeAlias = Face[
+SinglePresentation: TypeAlias = Presentation[
     server.Server[str],
     ClientRequest[str],
     Message[str],
@@ -81,7 +83,7 @@ SingleFace: TypeAlias = Face[
     server.Record[str],
     server.Report[str],
 ]
-LogFace: TypeAlias = Face[
+LogPresentation: TypeAlias = Presentation[
     log.Replica[str],
     events.Request[str],
     log.Message[str],
@@ -137,19 +139,18 @@ def simulate(
     """
     drawn = canvas(plain)
     if cluster.log:
-        if record is not None:
-            raise click.UsageError("--record is for one decision: leave it out with --log.")
+        refuse_with_log(record=record is not None)
         setup = _log_setup(cluster)
         if seed is not None:
-            return _draw_run(drawn, setup, _log_face(setup), seed)[0]
-        return _run_all(drawn, setup, _log_face(setup), seeds, jobs)[0]
+            return _draw_run(drawn, setup, _present_log(setup), seed)[0]
+        return _run_all(drawn, setup, _present_log(setup), seeds, jobs)[0]
     if cluster.changes:
         raise click.UsageError("--changes is for a log: add --log.")
     single = _setup(cluster)
     status, kept = (
-        _run_all(drawn, single, _face(single), seeds, jobs)
+        _run_all(drawn, single, _present(single), seeds, jobs)
         if seed is None
-        else _draw_run(drawn, single, _face(single), seed)
+        else _draw_run(drawn, single, _present(single), seed)
     )
     if kept is not None:
         _keep(single, *kept, record)
@@ -159,18 +160,18 @@ def simulate(
 def _run_all(
     drawn: Canvas,
     setup: Setup[S, Q, M, T, R, P],
-    face: Face[S, Q, M, T, R, P],
+    shown: Presentation[S, Q, M, T, R, P],
     seeds: int,
     jobs: int | None,
 ) -> tuple[int, tuple[Run, Played[Q, M, T]] | None]:
     """The exit status, and the run that broke a rule with its shortest schedule."""
     started = time.perf_counter()
     with _watching(seeds) as watcher, _workers(jobs or cpu_count() or 1) as executor:
-        drawn.write(face.title)
+        drawn.write(shown.title)
         done = sweep(range(seeds), setup, executor=executor, progress=watcher.look)
-    _sum_up(drawn, done, time.perf_counter() - started, is_log=face.slot is None)
+    _sum_up(drawn, done, time.perf_counter() - started, is_log=shown.slot is None)
     if done.failure is not None:
-        return 1, (done.failure, _explain(drawn, setup, face, done.failure))
+        return 1, (done.failure, _explain(drawn, setup, shown, done.failure))
     _faults(drawn, done.met)
     if done.stopped:
         drawn.write(f"Interrupted after {done.runs:,} of {seeds:,} runs; none broke a rule.")
@@ -203,30 +204,27 @@ def _setup(cluster: Cluster) -> SingleSetup:
 
 def _log_setup(cluster: Cluster) -> LogSetup:
     """What is simulated with ``--log``, which takes some of the options."""
-    others = {
-        "--proposers": cluster.proposers,
-        "--readers": cluster.readers,
-        "--liveness": cluster.liveness or None,
-        "--rule": None if cluster.rule == "paxos" else cluster.rule,
-        "--network": None if cluster.network == EVERYWHERE else cluster.network,
-    }
-    for option, value in others.items():
-        if value is not None:
-            raise click.UsageError(f"{option} is for one decision: leave it out with --log.")
+    refuse_with_log(
+        proposers=cluster.proposers is not None,
+        readers=cluster.readers is not None,
+        liveness=cluster.liveness,
+        rule=cluster.rule != PAXOS.name,
+        network=cluster.network != EVERYWHERE,
+    )
     return LogSetup(servers=cluster.servers or 3, changes=cluster.changes)
 
 
-def _log_face(setup: LogSetup) -> LogFace:
+def _present_log(setup: LogSetup) -> LogPresentation:
     changes = ", members change" if setup.changes else ""
     options = f"--log --servers {setup.servers}{' --changes' if setup.changes else ''}"
     title = f"log: servers {setup.servers}{changes}, safety."
     view: LogView[str] = log_view()
-    return Face(title, f"paxos simulate {options}", view, None)
+    return Presentation(title, f"paxos simulate {options}", view, None)
 
 
-def _face(setup: SingleSetup) -> SingleFace:
+def _present(setup: SingleSetup) -> SinglePresentation:
     view: SingleView[str] = single_view()
-    return Face(_title(setup), _command(setup), view)
+    return Presentation(_title(setup), _command(setup), view)
 
 
 def _title(setup: SingleSetup) -> str:
@@ -324,14 +322,17 @@ def _faults(drawn: Canvas, met: tuple[int, ...]) -> None:
 
 
 def _explain(
-    drawn: Canvas, setup: Setup[S, Q, M, T, R, P], face: Face[S, Q, M, T, R, P], failure: Run
+    drawn: Canvas,
+    setup: Setup[S, Q, M, T, R, P],
+    shown: Presentation[S, Q, M, T, R, P],
+    failure: Run,
 ) -> Played[Q, M, T]:
     """The seed, how to see it again, and the schedule that breaks the rule."""
     drawn.write()
     drawn.write(f"Broken by seed {failure.seed}: {failure.broken}.")
-    drawn.write(f"Again: {face.command} --seed {failure.seed}")
+    drawn.write(f"Again: {shown.command} --seed {failure.seed}")
     _, acts = record(failure.seed, setup)
-    return _draw_broken(drawn, setup, face, failure, play(setup, acts))
+    return _draw_broken(drawn, setup, shown, failure, play(setup, acts))
 
 
 def _command(setup: SingleSetup) -> str:
@@ -348,18 +349,18 @@ def _command(setup: SingleSetup) -> str:
 
 
 def _draw_run(
-    drawn: Canvas, setup: Setup[S, Q, M, T, R, P], face: Face[S, Q, M, T, R, P], seed: int
+    drawn: Canvas, setup: Setup[S, Q, M, T, R, P], shown: Presentation[S, Q, M, T, R, P], seed: int
 ) -> tuple[int, tuple[Run, Played[Q, M, T]]]:
     """The exit status, and the run with its schedule: the shortest, if it broke a rule."""
     run, acts = record(seed, setup)
     played = play(setup, acts)
-    drawn.write(face.title)
+    drawn.write(shown.title)
     drawn.write(f"Seed {seed}, {run.events} events, {run.ticks} ticks. Time runs down.")
     if run.broken is not None:
-        return 1, (run, _draw_broken(drawn, setup, face, run, played))
-    _draw(drawn, setup, face, played)
+        return 1, (run, _draw_broken(drawn, setup, shown, run, played))
+    _draw(drawn, setup, shown, played)
     chosen = f"{run.chosen[0]} was chosen" if run.chosen else "nothing was chosen"
-    if face.slot is None:
+    if shown.slot is None:
         chosen = f"{len(run.chosen)} different entries were chosen"
     drawn.write(f"No rule was broken; {chosen}. Digest {run.digest}.")
     return 0, (run, played)
@@ -375,30 +376,30 @@ def _keep(setup: SingleSetup, run: Run, played: SinglePlayed, path: Path | None)
 def _draw_broken(
     drawn: Canvas,
     setup: Setup[S, Q, M, T, R, P],
-    face: Face[S, Q, M, T, R, P],
+    shown: Presentation[S, Q, M, T, R, P],
     run: Run,
     played: Played[Q, M, T],
 ) -> Played[Q, M, T]:
     """Draw the shortest schedule that breaks the rule, and return it."""
     if run.broken is None or run.broken == LIVENESS:
-        _draw(drawn, setup, face, played)
+        _draw(drawn, setup, shown, played)
         drawn.write(f"A server got no answer within {LIVENESS_TICKS:,} ticks after the last fault.")
         return played
     shortest = shrink(setup, played.acts, run.broken)
     told = f"{len(shortest.acts)} of the {len(played.acts)} things that happened"
     drawn.write(f"Broken: {run.broken}, by {told}.")
-    _draw(drawn, setup, face, shortest)
+    _draw(drawn, setup, shown, shortest)
     return shortest
 
 
 def _draw(
     drawn: Canvas,
     setup: Setup[S, Q, M, T, R, P],
-    face: Face[S, Q, M, T, R, P],
+    shown: Presentation[S, Q, M, T, R, P],
     played: Played[Q, M, T],
 ) -> None:
     trace: Trace[S, Q, M, T, R, P] = Trace()
     play(setup, played.acts, trace=trace)
     drawn.legend("something happens to a server")
     width = WIDE if len(setup.members) <= NARROW else NARROW
-    drawn.timeline(timeline(trace, face.view, slot=face.slot).delivered, width=width)
+    drawn.timeline(timeline(trace, shown.view, slot=shown.slot).delivered, width=width)

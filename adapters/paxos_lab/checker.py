@@ -114,7 +114,7 @@ class LogReadBegun:
 
 @final
 @frozen
-class Applied:
+class SlotCommitted:
     """A server says, once in a session, that ``value`` is chosen for ``slot`` of a log."""
 
     value: Hashable
@@ -131,7 +131,7 @@ class ReadAt:
 
 
 Asked: TypeAlias = Proposed | ReadBegun | LogReadBegun
-Finding: TypeAlias = ValueFound | NothingBelow | NothingYet | Applied | ReadAt
+Finding: TypeAlias = ValueFound | NothingBelow | NothingYet | SlotCommitted | ReadAt
 
 
 def _nothing(_: object) -> tuple[()]:
@@ -208,8 +208,8 @@ class Checker(Generic[S, Q, M, T, R, P]):
         self._changes: defaultdict[str, dict[int, QuorumSystem]] = defaultdict(
             dict[int, QuorumSystem]
         )
-        self._applied: defaultdict[Place, set[int]] = defaultdict(set[int])
-        self._applied_below: defaultdict[str, int] = defaultdict(int)
+        self._committed: defaultdict[Place, set[int]] = defaultdict(set[int])
+        self._committed_below: defaultdict[str, int] = defaultdict(int)
         self._log_reads: dict[tuple[Place, Hashable], int] = {}
 
     @property
@@ -246,7 +246,7 @@ class Checker(Generic[S, Q, M, T, R, P]):
         """The reads of its earlier session are over."""
         self._quorum = quorum
         self._reads.pop(place, None)
-        self._applied.pop(place, None)
+        self._committed.pop(place, None)
 
     def stepped(
         self,
@@ -309,7 +309,7 @@ class Checker(Generic[S, Q, M, T, R, P]):
         elif type(asked) is ReadBegun:
             self._reads[place][asked.id] = bool(self.slots[place.name, asked.slot].chosen)
         elif type(asked) is LogReadBegun:
-            self._log_reads[place, asked.id] = self._applied_below[place.name]
+            self._log_reads[place, asked.id] = self._committed_below[place.name]
         else:
             assert_never(asked)
 
@@ -377,8 +377,8 @@ class Checker(Generic[S, Q, M, T, R, P]):
         if type(finding) is ValueFound:
             if not slot.has_chosen(finding.value):
                 self.breaks(REPORTED)
-        elif type(finding) is Applied:
-            self._apply(place, finding)
+        elif type(finding) is SlotCommitted:
+            self._commit(place, finding)
         elif type(finding) is NothingBelow:
             below = finding.ballot
             slot.nothing_below = max(slot.nothing_below or below, below)
@@ -387,11 +387,11 @@ class Checker(Generic[S, Q, M, T, R, P]):
         else:
             assert_never(finding)
 
-    def _apply(self, place: Place, finding: Applied) -> None:
-        """What is applied is chosen, and was not applied before."""
+    def _commit(self, place: Place, finding: SlotCommitted) -> None:
+        """What is committed is chosen, and was not committed before."""
         number = finding.slot
-        is_new = number not in self._applied[place]
+        is_new = number not in self._committed[place]
         if not is_new or not self.slots[place.name, number].has_chosen(finding.value):
             self.breaks(REPORTED)
-        self._applied[place].add(number)
-        self._applied_below[place.name] = max(self._applied_below[place.name], number + 1)
+        self._committed[place].add(number)
+        self._committed_below[place.name] = max(self._committed_below[place.name], number + 1)

@@ -106,8 +106,8 @@ def count_promise(role: Preparing[V], sender: ServerId, promise: Promise[V]) -> 
 
 
 def next_slot(promise: Promise[V]) -> int:
-    """From where on the next piece of ``promise`` is asked for."""
-    return promise.accepted[-1][0] + 1
+    """From where on the next piece of ``promise`` is asked for: the same, after an empty one."""
+    return promise.accepted[-1][0] + 1 if promise.accepted else promise.slot
 
 
 def has_promises(role: Preparing[V], memory: Memory[V], window: int) -> bool:

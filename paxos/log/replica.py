@@ -317,7 +317,7 @@ def _moved(state: Replica[V], update: Update[V], effects: tuple[Effect[V], ...] 
 
 
 def _on_first_moved(state: Replica[V]) -> tuple[Replica[V], tuple[Effect[V], ...]]:
-    """Some slots more are known to be chosen: who waits for that goes on."""
+    """More slots are known to be chosen: a candidate may lead, and reads may be answered."""
     role = state.role
     if type(role) is Preparing:
         state, outbound = _try_to_lead(state, role)

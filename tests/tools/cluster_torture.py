@@ -20,7 +20,6 @@ import asyncio
 import random
 import re
 import shutil
-import signal
 import sys
 import time
 from collections import Counter
@@ -398,6 +397,4 @@ def main(words: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    # A shell lets its background jobs ignore it, and so would this one.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.exit(main(sys.argv[1:]))

@@ -78,6 +78,7 @@ NOTHING = Acceptor[bytes]()
 """What is durable for a name that nothing was saved for."""
 
 NOTHING_SAVED: Saved[server.Record[bytes]] = Saved(())
+"""The receipt of no save: a block stands for the record."""
 
 Effects: TypeAlias = tuple[server.Effect[bytes], ...]
 Named: TypeAlias = tuple[str, server.Effect[bytes]]

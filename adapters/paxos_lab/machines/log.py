@@ -14,7 +14,7 @@ from collections.abc import Hashable
 from functools import partial
 from typing import TypeAlias
 
-from paxos import From, Proposal, QuorumSystem
+from paxos import From, InvariantError, Proposal, QuorumSystem
 from paxos.ballot import V
 from paxos.log import (
     Accept,
@@ -22,7 +22,6 @@ from paxos.log import (
     Change,
     Committed,
     Delta,
-    Memory,
     Noop,
     Prepare,
     Promise,
@@ -30,12 +29,12 @@ from paxos.log import (
     Read,
     Readable,
     Replica,
+    invariants,
 )
 from paxos.log.events import LogTimer, Report, Request
-from paxos.log.memory import Record, held
+from paxos.log.memory import Record
 from paxos.log.messages import Entry, Message
 from paxos_lab.checker import (
-    Applied,
     Asked,
     Checker,
     Claims,
@@ -43,6 +42,7 @@ from paxos_lab.checker import (
     LogReadBegun,
     Proposed,
     ReadAt,
+    SlotCommitted,
     Vote,
 )
 
@@ -88,7 +88,7 @@ def finds(report: Report[str]) -> tuple[Finding, ...]:
     """What a report says."""
     if type(report) is Committed:
         return tuple(
-            Applied(it.value, slot) for slot, it in enumerate(report.proposals, report.slot)
+            SlotCommitted(it.value, slot) for slot, it in enumerate(report.proposals, report.slot)
         )
     if type(report) is Readable and report.first is not None:
         return (ReadAt(report.number, report.first),)
@@ -97,20 +97,10 @@ def finds(report: Report[str]) -> tuple[Finding, ...]:
 
 def keeps(before: Replica[str], after: Replica[str]) -> bool:
     """Whether nothing is taken back: no promise, no chosen slot, and nothing accepted."""
-    old, new = before.memory, after.memory
-    return old is new or (
-        old.promised <= new.promised
-        and old.first <= new.first
-        and (old.open is new.open or _keeps_accepted(old, new))
-    )
-
-
-def _keeps_accepted(old: Memory[str], new: Memory[str]) -> bool:
-    for slot, proposal in enumerate(old.open, old.first):
-        if proposal is None or slot < new.first:
-            continue
-        now = held(new, slot)
-        if now is None or now.ballot < proposal.ballot:
+    if before.memory is not after.memory:
+        try:
+            invariants.memory_monotonic(before.memory, after.memory)
+        except InvariantError:
             return False
     return True
 

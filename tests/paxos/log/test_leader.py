@@ -82,6 +82,11 @@ def test_only_the_last_piece_is_a_promise() -> None:
     assert next_slot(piece) == 4
 
 
+def test_after_an_empty_piece_the_same_slot_is_asked_for() -> None:
+    """No acceptor sends one, and no message may stop a replica."""
+    assert next_slot(Promise[str](MINE, 5, 1, (), False)) == 5
+
+
 def test_it_knows_which_replica_knows_the_most() -> None:
     role = prepared((S1, promise(first=2)), (S2, promise(first=5)), (S3, promise(first=5)))
 

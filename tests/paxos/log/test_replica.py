@@ -202,7 +202,7 @@ def test_a_ballot_that_was_used_twice_is_found() -> None:
         replica.receive(before, From(S1, Accept(ONE, 1, Command("blue"), 1)))
 
 
-def test_who_is_not_a_member_is_not_heard_but_may_catch_up() -> None:
+def test_a_server_that_is_not_a_member_is_not_heard_but_may_catch_up() -> None:
     before = follower(delta((1, "red"), first=2))
     for message in (*HIGHER, CatchUp(2, (BLUE,))):
         assert replica.receive(before, From(NON_MEMBER, message)) == (before, Now(()))
@@ -405,7 +405,7 @@ def test_a_whole_piece_is_followed_by_a_request_for_the_next() -> None:
 
 
 def test_learning_drops_what_is_in_flight_below_and_looks_at_the_next_slots() -> None:
-    """Votes for slot 2 were complete before slot 1 was known: nobody else looks again."""
+    """Votes for slot 2 were complete before slot 1 was known: no other step looks again."""
     state = leader()
     for value in "ab":
         state, _ = step(state, Propose(Command(value)))
@@ -490,7 +490,7 @@ def test_an_acceptor_confirms_at_once() -> None:
 
 
 @pytest.mark.parametrize("request_", [Propose(Command("x")), Read(1)], ids=["propose", "read"])
-def test_who_does_not_lead_names_the_leader(request_: Propose[str] | Read) -> None:
+def test_a_replica_that_does_not_lead_names_the_leader(request_: Propose[str] | Read) -> None:
     with pytest.raises(NotLeading, match="no replica is known") as alone:
         replica.receive(follower(), request_)
     state, _ = step(follower(), From(S2, Heartbeat(TWO, True, True, 1)))

@@ -6,6 +6,7 @@ import asyncio
 import signal
 import subprocess
 import sys
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,15 @@ def test_the_run_is_red_when_paxos_is_broken(
     assert (tmp_path / "kept" / "log.jsonl").exists()
 
 
+@pytest.fixture
+def interruptible() -> Generator[None, None, None]:
+    """A program that is started now feels interrupts, even where a shell lets these tests not."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupt_ends_it_with_a_summary() -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.tools.cluster_torture", str(SEED)],
