@@ -153,7 +153,7 @@ SAID: list[tuple[Message[str], str]] = [
     (Promise(TWO, 1, 1, ((1, RED),), True), "Promise 2.2, 1: 1.1 red"),
     (Accept(ONE, 1, Command("red"), 1), "Accept 1.1 1: red"),
     (Accept(ONE, 1, Noop(), 1), "Accept 1.1 1: no-op"),
-    (Accept(ONE, 1, Change(majority([S1, S2])), 1), "Accept 1.1 1: members 1, 2"),
+    (Accept(ONE, 1, Change(majority([S1, S2])), 1), "Accept 1.1 1: members 1,2"),
     (Accepted(ONE, 1), "Accepted 1.1 1"),
     (Nack(ONE, TWO), "Nack 1.1, 2.2 is promised"),
     (Heartbeat(ONE, False, True, 3), "Heartbeat"),

@@ -1,0 +1,226 @@
+"""The stage of a log: whole replicas of Multi-Paxos, driven by a schedule.
+
+- A command is text. Its Accept reaches the servers that the schedule names, and no others.
+- ``lead`` is phase 1, ``propose`` phase 2. ``beat`` lets one interval T pass at one server.
+- The window is small, so that its bound is met.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Sequence
+from typing import TypeGuard
+
+from attrs import Factory, field, frozen
+
+from paxos import Ballot, From, ServerId
+from paxos.log import (
+    Accept,
+    CampaignTimer,
+    Change,
+    Command,
+    Committed,
+    HeartbeatTimer,
+    Lead,
+    Memory,
+    Message,
+    Noop,
+    Prefix,
+    Propose,
+    Replica,
+    Rules,
+    replica,
+)
+from paxos.log.events import LogTimer, Report, Request
+from paxos.log.leader import Leading
+from paxos.log.memory import Record, added
+from paxos.log.messages import Entry
+from paxos_adapters.log import Log, LogObserver, LogReceive, log
+from paxos_lab.lecture.machine_stage import ImpossibleStep, MachineStage
+from paxos_lab.machines.log import claims
+from paxos_lab.machines.log_view import LogWords
+
+RULES = Rules(window=4, piece=2)
+WORDS = LogWords[str](str)
+
+
+def _machine(protocol: LogProtocol) -> Log[str]:
+    return log(RULES, protocol.receive, protocol.name)
+
+
+@frozen
+class LogProtocol:
+    """What the replicas run: the library's own ``receive``, or a variant of it."""
+
+    name: str
+    summary: str
+    receive: LogReceive[str]
+    machine: Log[str] = field(init=False, default=Factory(_machine, takes_self=True))
+
+
+LOG = LogProtocol("log", "the library's own replica", replica.receive)
+
+
+@frozen
+class LogChoice:
+    """What a quorum has accepted for ``slot``, under ``ballot``."""
+
+    slot: int
+    entry: str
+    ballot: Ballot
+    voters: frozenset[ServerId]
+
+
+class LogStage(
+    MachineStage[Replica[str], Request[str], Message[str], LogTimer, Record[str], Report[str]]
+):
+    """Replicas that do one thing at a time, when the schedule says so.
+
+    >>> from paxos_lab.lecture import S1, S2, LogStage
+    >>> stage = LogStage(servers=3)
+    >>> stage.lead(S1, to=(S1, S2))
+    >>> stage.propose(S1, "X", to=(S1, S2))
+    >>> stage.chosen(1), stage.log(S1), stage.log(S2), stage.accepted(S2)
+    (['X'], {1: 'X'}, {}, {1: '1.1 X'})
+    """
+
+    def __init__(
+        self,
+        protocol: LogProtocol = LOG,
+        servers: int = 3,
+        members: Iterable[ServerId] = (),
+        observer: LogObserver[str] | None = None,
+    ) -> None:
+        """Servers 1 to ``servers``; all of them are ``members``, if those are not said."""
+        self._beats: dict[ServerId, HeartbeatTimer] = {}
+        self._campaigns: dict[ServerId, CampaignTimer] = {}
+        self._committed: dict[ServerId, dict[int, str]] = {}
+        everyone = map(ServerId, range(1, servers + 1))
+        super().__init__(
+            protocol.machine, servers, [*members] or everyone, claims(RULES.window), observer
+        )
+
+    # --- what a schedule says -------------------------------------------------------------------
+
+    def lead(self, me: ServerId, *, to: Sequence[ServerId]) -> None:
+        """``me`` is asked to lead; its Prepare reaches ``to``, and what they promise reaches it."""
+        self._step(me, Lead())
+        self.deliver(me, to=to)
+
+    def propose(
+        self, me: ServerId, entry: str | Noop | Change, *, to: Sequence[ServerId] = ()
+    ) -> None:
+        """``me`` proposes ``entry`` for its next slot; its Accept reaches ``to``, and they answer.
+
+        Raises NotLeading and WindowFull.
+        """
+        self._step(me, Propose(Command(entry) if isinstance(entry, str) else entry))
+        self.deliver(me, to=to)
+
+    def accept(self, me: ServerId, slot: int) -> Accept[str]:
+        """The Accept for ``slot`` that ``me`` has sent last."""
+        for step in reversed(self.trace.steps):
+            for it in step.sent:
+                if it.sender == me and type(it.message) is Accept and it.message.slot == slot:
+                    return it.message
+        raise ImpossibleStep(me, f"has asked for nothing in slot {slot}")
+
+    def deliver_slots(self, me: ServerId, *slots: int, to: Sequence[ServerId]) -> None:
+        """What ``me`` asks for in ``slots`` reaches ``to``, and they answer."""
+        for slot in slots:
+            self.exchange(me, self.accept(me, slot), to=to)
+
+    def beat(self, me: ServerId, *, to: Sequence[ServerId] = ()) -> None:
+        """An interval is over at ``me``: what it says then reaches ``to``, and they answer."""
+        sent = self._step(me, self._beats.get(me, HeartbeatTimer(0)))
+        messages = [(it, self.said(me)) for it in to]
+        messages += [(it.receiver, it.message) for it in sent]
+        self._exchange(((it, From(me, message)) for it, message in messages), (me, *to))
+
+    def campaign(self, me: ServerId, *, to: Sequence[ServerId]) -> None:
+        """``me`` has waited for a leader, and now asks ``to`` for a promise."""
+        if me not in self._campaigns:
+            raise ImpossibleStep(me, "does not campaign")
+        self._step(me, self._campaigns.pop(me))
+        self.deliver(me, to=to)
+
+    def crash(self, me: ServerId) -> None:
+        """``me`` goes down; what it has saved survives."""
+        super().crash(me)
+        prefix = next((it for it in self._disks[me] if type(it) is Prefix), Prefix[str]())
+        self._committed[me] = {
+            slot: WORDS.entry(it.value) for slot, it in enumerate(prefix.proposals, prefix.floor)
+        }
+
+    def restart(self, me: ServerId) -> None:
+        """``me`` starts from what it has saved."""
+        self._drivers[me] = self._start(me, self._disks[me])
+
+    # --- what has come of it --------------------------------------------------------------------
+
+    def leads(self, me: ServerId) -> bool:
+        """Whether ``me`` believes that it leads."""
+        return type(self.state(me).role) is Leading
+
+    @property
+    def campaigning(self) -> set[ServerId]:
+        """Which servers will campaign, unless a leader comes first."""
+        return set(self._campaigns)
+
+    def log(self, me: ServerId) -> dict[int, str]:
+        """By slot: what ``me`` knows to be chosen."""
+        return dict(sorted(self._committed.get(me, {}).items()))
+
+    def accepted(self, me: ServerId) -> dict[int, str]:
+        """By slot: what ``me`` has accepted, and does not know to be chosen."""
+        memory = self.memory(me)
+        return {
+            slot: f"{it.ballot} {WORDS.entry(it.value)}"
+            for slot, it in enumerate(memory.open, memory.first)
+            if it is not None
+        }
+
+    def memory(self, me: ServerId) -> Memory[str]:
+        """What ``me`` must not forget, or has saved of it if it is down."""
+        if self.is_up(me):
+            return self.state(me).memory
+        memory: Memory[str] = Memory(())
+        for record in self._disks[me]:
+            if type(record) is not Prefix:
+                memory = added(memory, record)
+        return memory
+
+    @property
+    def choices(self) -> list[LogChoice]:
+        """What a quorum has accepted, slot by slot, in the order in which it was."""
+        return [
+            LogChoice(number, WORDS.entry(entry), ballot, frozenset(slot.voters[ballot, entry]))
+            for (_, number), slot in sorted(self.checker.slots.items())
+            for ballot, entry in slot.chosen
+            if _is_entry(entry)
+        ]
+
+    def chosen(self, slot: int) -> list[str]:
+        """What is chosen for ``slot``, each entry once; more than one is a broken log."""
+        return list(dict.fromkeys(it.entry for it in self.choices if it.slot == slot))
+
+    # --- what the machine adds ------------------------------------------------------------------
+
+    def _forget_timers(self, me: ServerId) -> None:
+        self._beats.pop(me, None)
+        self._campaigns.pop(me, None)
+
+    def _on_timer(self, me: ServerId, timer: LogTimer) -> None:
+        if type(timer) is HeartbeatTimer:
+            self._beats[me] = timer
+        elif type(timer) is CampaignTimer:
+            self._campaigns[me] = timer
+
+    def _on_report(self, me: ServerId, report: Report[str]) -> None:
+        if type(report) is Committed:
+            known = self._committed.setdefault(me, {})
+            for slot, it in enumerate(report.proposals, report.slot):
+                known[slot] = WORDS.entry(it.value)
+
+
+def _is_entry(value: Hashable) -> TypeGuard[Entry[str]]:
+    return isinstance(value, Command | Noop | Change)
