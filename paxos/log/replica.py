@@ -12,6 +12,8 @@ Source: the lecture, "Multi-Paxos".
 - A replica that receives a higher ballot, in whatever message, leads no more.
 - A request for a slot that is chosen is answered from the store, by Fetch; never to oneself.
 - A slot beyond the window is not accepted. What the sender knows to be chosen is asked for.
+- Of a server that is not a member here, only what is chosen is taken: all members that this replica
+  knows may have been replaced while it was down.
 """
 
 from __future__ import annotations
@@ -189,12 +191,12 @@ def _with(
 
 
 def _on_message(state: Replica[V], sender: ServerId, message: Message[V]) -> Step[V]:
-    if type(message) is CatchUpRequest:  # Also of a newcomer, which is not a member yet.
+    if type(message) is CatchUpRequest:
         return state, _fetch(state, sender, message.first)
-    if not any(sender in it.quorum.members for it in state.memory.configurations):
-        return state, NO_MESSAGES
     if type(message) is CatchUp:
         return _on_catch_up(state, sender, message)
+    if not any(sender in it.quorum.members for it in state.memory.configurations):
+        return state, _asks_later_member(state, sender, message)
     if type(message) is Nack:
         return _seen(state, message.promised), NO_MESSAGES
     state = _seen(state, message.ballot)
@@ -213,6 +215,13 @@ def _on_message(state: Replica[V], sender: ServerId, message: Message[V]) -> Ste
     if type(message) is Confirmed:
         return _on_confirmed(state, sender, message)
     assert_never(message)
+
+
+def _asks_later_member(state: Replica[V], sender: ServerId, message: Message[V]) -> Now[Effect[V]]:
+    """Ask ``sender``, which is not a member here, for the slots that made it one."""
+    if type(message) is Heartbeat and message.first > state.memory.first:
+        return Now((To(sender, CatchUpRequest(state.memory.first)),))
+    return NO_MESSAGES
 
 
 def _seen(state: Replica[V], ballot: Ballot) -> Replica[V]:
