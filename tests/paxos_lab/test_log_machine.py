@@ -134,9 +134,12 @@ def test_each_slot_has_a_timeline_of_its_own() -> None:
 def test_the_whole_log_is_drawn_with_its_slots() -> None:
     told = log_timeline(traced())
 
-    assert [it.choice.chosen.value for it in told.decided][:2] == ["1: red", "2: green"]
+    assert [(it.slot, it.choice.chosen.value) for it in told.decided][:2] == [
+        (1, "red"),
+        (2, "green"),
+    ]
     assert "Accept 2.2 3: blue" in text(told)
-    assert "3: blue" in svg(told)
+    assert "★ 3: blue is chosen<" in svg(told)
 
 
 def test_what_is_shown_of_a_replica() -> None:

@@ -12,7 +12,7 @@ from typing import TypeGuard
 
 from attrs import Factory, field, frozen
 
-from paxos import Ballot, From, ServerId
+from paxos import Ballot, From, Proposal, ServerId
 from paxos.log import (
     Accept,
     CampaignTimer,
@@ -38,6 +38,7 @@ from paxos_adapters.log import Log, LogObserver, LogReceive, log
 from paxos_lab.lecture.machine_stage import ImpossibleStep, MachineStage
 from paxos_lab.machines.log import claims
 from paxos_lab.machines.log_view import LogWords
+from paxos_lab.record import LogTrace
 
 RULES = Rules(window=4, piece=2)
 WORDS = LogWords[str](str)
@@ -58,6 +59,45 @@ class LogProtocol:
 
 
 LOG = LogProtocol("log", "the library's own replica", replica.receive)
+
+
+@frozen
+class Held:
+    """What a server has: its memory, and by slot what it knows to be ``chosen``.
+
+    If it is down, that is what it has saved.
+    """
+
+    is_up: bool
+    memory: Memory[str]
+    chosen: dict[int, Proposal[Entry[str]]]
+
+    @property
+    def accepted(self) -> dict[int, Proposal[Entry[str]]]:
+        """By slot: what it has accepted, and does not know to be chosen."""
+        slots = enumerate(self.memory.open, self.memory.first)
+        return {slot: it for slot, it in slots if it is not None}
+
+
+def held(trace: LogTrace[str], last: int | None = None) -> dict[ServerId, Held]:
+    """What each server has after the step ``last`` of ``trace``; in the end, if not said."""
+    found: dict[ServerId, Held] = {}
+    for step in trace.steps[:last]:
+        begins_anew = step.before is None or step.after is None
+        chosen = dict[int, Proposal[Entry[str]]]() if begins_anew else found[step.me].chosen
+        memory: Memory[str] = Memory(())
+        for record in step.disk if begins_anew else ():
+            if type(record) is Prefix:
+                chosen = dict(enumerate(record.proposals, record.floor))
+            else:
+                memory = added(memory, record)
+        for report in step.reports:
+            if type(report) is Committed:
+                chosen = chosen | dict(enumerate(report.proposals, report.slot))
+        is_up = step.after is not None
+        memory = memory if step.after is None else step.after.memory
+        found[step.me] = Held(is_up, memory, chosen)
+    return found
 
 
 @frozen
@@ -93,7 +133,6 @@ class LogStage(
         """Servers 1 to ``servers``; all of them are ``members``, if those are not said."""
         self._beats: dict[ServerId, HeartbeatTimer] = {}
         self._campaigns: dict[ServerId, CampaignTimer] = {}
-        self._committed: dict[ServerId, dict[int, str]] = {}
         everyone = map(ServerId, range(1, servers + 1))
         super().__init__(
             protocol.machine, servers, [*members] or everyone, claims(RULES.window), observer
@@ -143,14 +182,6 @@ class LogStage(
         self._step(me, self._campaigns.pop(me))
         self.deliver(me, to=to)
 
-    def crash(self, me: ServerId) -> None:
-        """``me`` goes down; what it has saved survives."""
-        super().crash(me)
-        prefix = next((it for it in self._disks[me] if type(it) is Prefix), Prefix[str]())
-        self._committed[me] = {
-            slot: WORDS.entry(it.value) for slot, it in enumerate(prefix.proposals, prefix.floor)
-        }
-
     def restart(self, me: ServerId) -> None:
         """``me`` starts from what it has saved."""
         self._drivers[me] = self._start(me, self._disks[me])
@@ -168,26 +199,17 @@ class LogStage(
 
     def log(self, me: ServerId) -> dict[int, str]:
         """By slot: what ``me`` knows to be chosen."""
-        return dict(sorted(self._committed.get(me, {}).items()))
+        chosen = held(self.trace)[me].chosen
+        return {slot: WORDS.entry(it.value) for slot, it in chosen.items()}
 
     def accepted(self, me: ServerId) -> dict[int, str]:
         """By slot: what ``me`` has accepted, and does not know to be chosen."""
-        memory = self.memory(me)
-        return {
-            slot: f"{it.ballot} {WORDS.entry(it.value)}"
-            for slot, it in enumerate(memory.open, memory.first)
-            if it is not None
-        }
+        accepted = held(self.trace)[me].accepted
+        return {slot: f"{it.ballot} {WORDS.entry(it.value)}" for slot, it in accepted.items()}
 
     def memory(self, me: ServerId) -> Memory[str]:
         """What ``me`` must not forget, or has saved of it if it is down."""
-        if self.is_up(me):
-            return self.state(me).memory
-        memory: Memory[str] = Memory(())
-        for record in self._disks[me]:
-            if type(record) is not Prefix:
-                memory = added(memory, record)
-        return memory
+        return held(self.trace)[me].memory
 
     @property
     def choices(self) -> list[LogChoice]:
@@ -216,10 +238,7 @@ class LogStage(
             self._campaigns[me] = timer
 
     def _on_report(self, me: ServerId, report: Report[str]) -> None:
-        if type(report) is Committed:
-            known = self._committed.setdefault(me, {})
-            for slot, it in enumerate(report.proposals, report.slot):
-                known[slot] = WORDS.entry(it.value)
+        """The trace has it."""
 
 
 def _is_entry(value: Hashable) -> TypeGuard[Entry[str]]:

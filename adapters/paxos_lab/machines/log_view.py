@@ -90,11 +90,10 @@ class LogWords(Generic[V]):
         if type(message) is Accept:
             ballot, slot, value = message.ballot, message.slot, self.entry(message.entry)
             text = f"Accept {ballot} {slot}: {value}"
-            return Words(text, ballot, request=f"A {ballot} {slot}", value=value)
+            return Words(text, ballot, request=f"A {ballot} {slot}:", value=value)
         if type(message) is Accepted:
-            return Words(
-                f"Accepted {message.ballot} {message.slot}", message.ballot, is_answer=True
-            )
+            ballot, text = message.ballot, f"Accepted {message.ballot} {message.slot}"
+            return Words(text, ballot, is_answer=True, is_vote=True)
         if type(message) is Nack:
             text = f"Nack {message.ballot}, {message.promised} is promised"
             return Words(text, message.ballot, is_answer=True, is_refusal=True)

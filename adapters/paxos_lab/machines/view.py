@@ -28,7 +28,7 @@ class Words:
 
     ``ballot`` is the attempt that it belongs to, None: to none. What is asked of an acceptor has a
     ``request``, which stands in a box, and maybe the ``value`` that it is to accept. ``found`` is
-    what an answer says was accepted before.
+    what an answer says was accepted before; ``is_vote``: it says that what was asked is accepted.
     """
 
     text: str
@@ -38,6 +38,7 @@ class Words:
     is_answer: bool = False
     is_refusal: bool = False
     found: Proposal[str] | None = None
+    is_vote: bool = False
 
 
 @frozen

@@ -99,10 +99,14 @@ class Arrow:
 
 @frozen
 class Decided:
-    """In step ``step`` a quorum has come to accept one value under one ballot."""
+    """In step ``step`` a quorum has come to accept one value under one ballot, for ``slot``.
+
+    None: the timeline is of one slot.
+    """
 
     step: int
     choice: Decision[str]
+    slot: int | None = None
 
 
 @frozen
@@ -275,9 +279,8 @@ class _Slot(Generic[S, Q, M, T, R, P]):
                 was_enough = quorum is None or quorum.is_phase2(voters)
                 voters.add(me)
                 if quorum is not None and not was_enough and quorum.is_phase2(voters):
-                    slot = f"{vote.slot}: " if self.slot is None else ""
-                    chosen = Chosen(vote.ballot, f"{slot}{vote.value}")
-                    yield Decided(step.number, Decision(chosen, frozenset(voters)))
+                    choice = Decision(Chosen(vote.ballot, str(vote.value)), frozenset(voters))
+                    yield Decided(step.number, choice, vote.slot if self.slot is None else None)
 
     def _quorum(self, step: Step[S, Q, M, T, R, P], slot: int) -> QuorumSystem | None:
         """The quorums of ``slot``, for which a server votes in ``step``: it was open before."""
