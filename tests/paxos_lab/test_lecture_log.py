@@ -598,6 +598,20 @@ def test_question_5_numbers_stay_unique_when_the_server_comes_first() -> None:
     }
 
 
+def test_question_7_to_accept_raises_the_promise() -> None:
+    """X is chosen by S2, S3 and S5 under 1.5, and S2 had promised no more than 1.1."""
+    stage = LogStage(servers=5)
+    stage.lead(S1, to=ALL)
+    stage.lead(S5, to=(S3, S4, S5))
+    stage.propose(S5, "X", to=(S2, S3, S5))
+    stage.propose(S1, "Y", to=(S1, S2))
+    assert stage.accepted(S2) == {1: "1.5 X"}
+
+    stage.lead(S3, to=(S1, S2, S4))
+    stage.deliver_slots(S3, 1, to=(S1, S2, S4))
+    assert stage.chosen(1) == ["X"]
+
+
 def test_question_8_a_member_that_knows_of_no_change_cannot_lead() -> None:
     stage = play("change-too-early")
 
