@@ -22,11 +22,6 @@ from paxos_lab.lecture import (
 
 WIDTH = 80  # of a page, in characters: what a projector shows in large type
 LANE, LOG_LANE = 7, 6  # characters; leave 45 beside five lanes, and 50
-PARTS = {
-    next(iter(SCENARIOS)): "Part 1: Basic Paxos",
-    next(iter(LOG_SCENARIOS)): "Part 2: Multi-Paxos",
-}
-"""By the name of the first scenario: what the list says above it."""
 
 
 @click.command(short_help="Play the lecture's examples, heading by heading.")
@@ -73,10 +68,10 @@ def _named(name: str) -> Scenario | LogScenario:
 def _list(drawing: Canvas) -> int:
     longest = max(map(len, _every()))
     drawing.write("The lecture, executed. Q is for the questions of its examination.")
-    for it in _every().values():
-        if it.name in PARTS:
-            drawing.write(f"\n{PARTS[it.name]}")
-        drawing.write(f"{it.heading:>4}  {it.name:{longest}}  {it.title}")
+    for part, of in ("Part 1: Basic Paxos", SCENARIOS), ("Part 2: Multi-Paxos", LOG_SCENARIOS):
+        drawing.write(f"\n{part}")
+        for it in of.values():
+            drawing.write(f"{it.heading:>4}  {it.name:{longest}}  {it.title}")
     drawing.write("\nPlay one: paxos lecture NAME. Play them all: paxos lecture --all.")
     return 0
 

@@ -86,12 +86,7 @@ def rounds_of_prepare(stage: LogStage) -> None:
     for entry in "abc":
         stage.propose(S1, entry, to=(S2,))
     stage.lead(S3, to=(S2, S3))
-    asked = [
-        it.message.slot
-        for step in stage.trace.steps
-        for it in step.sent
-        if (it.sender, it.receiver) == (S3, S2) and type(it.message) is Prepare
-    ]
+    asked = [it.slot for it in stage.messages(Prepare, S3, S2)]
     stage.check("S3 asks S2 from slot 1 on, and then from 3 on", asked == [1, 3])
     stage.deliver_slots(S3, 1, 2, 3, to=(S2, S3))
     stage.check("it completes what it has found", list(stage.log(S3).values()) == ["a", "b", "c"])

@@ -131,8 +131,6 @@ class LogStage(
         observer: LogObserver[str] | None = None,
     ) -> None:
         """Servers 1 to ``servers``; all of them are ``members``, if those are not said."""
-        self._beats: dict[ServerId, HeartbeatTimer] = {}
-        self._campaigns: dict[ServerId, CampaignTimer] = {}
         everyone = map(ServerId, range(1, servers + 1))
         super().__init__(
             protocol.machine, servers, [*members] or everyone, claims(RULES.window), observer
@@ -170,21 +168,15 @@ class LogStage(
 
     def beat(self, me: ServerId, *, to: Sequence[ServerId] = ()) -> None:
         """An interval is over at ``me``: what it says then reaches ``to``, and they answer."""
-        sent = self._step(me, self._beats.get(me, HeartbeatTimer(0)))
+        sent = self._step(me, self._timer(me, HeartbeatTimer, "has no heartbeat timer"))
         messages = [(it, self.said(me)) for it in to]
         messages += [(it.receiver, it.message) for it in sent]
         self._exchange(((it, From(me, message)) for it, message in messages), (me, *to))
 
     def campaign(self, me: ServerId, *, to: Sequence[ServerId]) -> None:
         """``me`` has waited for a leader, and now asks ``to`` for a promise."""
-        if me not in self._campaigns:
-            raise ImpossibleStep(me, "does not campaign")
-        self._step(me, self._campaigns.pop(me))
+        self._step(me, self._timer(me, CampaignTimer, "does not campaign"))
         self.deliver(me, to=to)
-
-    def restart(self, me: ServerId) -> None:
-        """``me`` starts from what it has saved."""
-        self._drivers[me] = self._start(me, self._disks[me])
 
     # --- what has come of it --------------------------------------------------------------------
 
@@ -194,8 +186,8 @@ class LogStage(
 
     @property
     def campaigning(self) -> set[ServerId]:
-        """Which servers will campaign, unless a leader comes first."""
-        return set(self._campaigns)
+        """Which servers have set a timer to campaign."""
+        return {me for me, kind in self._timers if kind is CampaignTimer}
 
     def log(self, me: ServerId) -> dict[int, str]:
         """By slot: what ``me`` knows to be chosen."""
@@ -224,21 +216,6 @@ class LogStage(
     def chosen(self, slot: int) -> list[str]:
         """What is chosen for ``slot``, each entry once; more than one is a broken log."""
         return list(dict.fromkeys(it.entry for it in self.choices if it.slot == slot))
-
-    # --- what the machine adds ------------------------------------------------------------------
-
-    def _forget_timers(self, me: ServerId) -> None:
-        self._beats.pop(me, None)
-        self._campaigns.pop(me, None)
-
-    def _on_timer(self, me: ServerId, timer: LogTimer) -> None:
-        if type(timer) is HeartbeatTimer:
-            self._beats[me] = timer
-        elif type(timer) is CampaignTimer:
-            self._campaigns[me] = timer
-
-    def _on_report(self, me: ServerId, report: Report[str]) -> None:
-        """The trace has it."""
 
 
 def _is_entry(value: Hashable) -> TypeGuard[Entry[str]]:

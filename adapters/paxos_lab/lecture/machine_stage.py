@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Collection, Iterable, Sequence
-from typing import Generic, TypeAlias
+from typing import Generic, TypeAlias, TypeVar
 
 from paxos import (
     Broadcast,
@@ -34,6 +34,7 @@ from paxos_lab.checker import Checker, Claims
 from paxos_lab.observers import Observers
 from paxos_lab.record import Trace
 
+X = TypeVar("X")
 S1, S2, S3, S4, S5 = (ServerId(number) for number in range(1, 6))
 
 Answers: TypeAlias = tuple[From[M], ...]
@@ -83,6 +84,7 @@ class MachineStage(Generic[S, Q, M, T, R, P]):
         self._observer: Observer[S, Q, M, T, R, P] = Observers((self.trace, self.checker, *more))
         self._observer.set_time(0)
         self._steps = 0
+        self._timers: dict[tuple[ServerId, type[T]], T] = {}
         self._drivers = {me: self._start(me, ()) for me in self.servers}
         self._disks: dict[ServerId, tuple[R, ...]] = {}
         self._said: dict[ServerId, M] = {}
@@ -116,6 +118,10 @@ class MachineStage(Generic[S, Q, M, T, R, P]):
         self._said.pop(me, None)
         self._forget_timers(me)
 
+    def restart(self, me: ServerId) -> None:
+        """``me`` starts from what it has saved."""
+        self._drivers[me] = self._start(me, self._disk(me))
+
     def tell(self, me: ServerId, what: str) -> None:
         """Something happens at ``me``, with no message to show for it."""
         self.trace.note(Place(me), what)
@@ -140,19 +146,18 @@ class MachineStage(Generic[S, Q, M, T, R, P]):
         """Whether ``me`` has not crashed."""
         return me in self._drivers
 
-    # --- what a machine adds --------------------------------------------------------------------
-
-    def _forget_timers(self, me: ServerId) -> None:
-        """No timer of ``me`` fires any more."""
-        raise NotImplementedError
-
-    def _on_timer(self, me: ServerId, timer: T) -> None:
-        """``me`` has set ``timer``."""
-        raise NotImplementedError
-
-    def _on_report(self, me: ServerId, report: P) -> None:
-        """``me`` has told its program."""
-        raise NotImplementedError
+    def messages(
+        self, kind: type[X], sender: ServerId | None = None, receiver: ServerId | None = None
+    ) -> list[X]:
+        """What was sent of ``kind``, in order, once for each receiver; by and to all, or those."""
+        return [
+            it.message
+            for step in self.trace.steps
+            for it in step.sent
+            if isinstance(it.message, kind)
+            and sender in (None, it.sender)
+            and receiver in (None, it.receiver)
+        ]
 
     # --- steps ----------------------------------------------------------------------------------
 
@@ -161,8 +166,23 @@ class MachineStage(Generic[S, Q, M, T, R, P]):
             raise ServerDown(me)
         return self._drivers[me]
 
+    def _disk(self, me: ServerId) -> tuple[R, ...]:
+        """What ``me`` has saved."""
+        return self._driver(me).process.disk if self.is_up(me) else self._disks[me]
+
     def _start(self, me: ServerId, disk: tuple[R, ...]) -> Driver[S, Q, M, T, R, P]:
+        for timer in self._machine.first:
+            self._timers[me, type(timer)] = timer
         return Driver(self._machine, Place(me), self.quorum, disk, self._observer)
+
+    def _timer(self, me: ServerId, kind: type[T], otherwise: str) -> T:
+        """The timer of ``kind`` that ``me`` has set last. Raises ImpossibleStep."""
+        if (me, kind) not in self._timers:
+            raise ImpossibleStep(me, otherwise)
+        return self._timers[me, kind]
+
+    def _forget_timers(self, me: ServerId) -> None:
+        self._timers = {key: it for key, it in self._timers.items() if key[0] != me}
 
     def _exchange(
         self, messages: Iterable[tuple[ServerId, From[M]]], among: Collection[ServerId]
@@ -187,7 +207,7 @@ class MachineStage(Generic[S, Q, M, T, R, P]):
             elif type(effect) is Broadcast:
                 self._said[me] = effect.message
             elif type(effect) is SetTimer:
-                self._on_timer(me, effect.timer)
+                self._timers[me, type(effect.timer)] = effect.timer
             elif type(effect) is Tell:
                 sent.extend(self._reported(me, effect.report))
             else:
@@ -203,3 +223,6 @@ class MachineStage(Generic[S, Q, M, T, R, P]):
             return ()
         self._observer.sent(Place(me), process, fetched)
         return fetched
+
+    def _on_report(self, me: ServerId, report: P) -> None:
+        """``me`` has told its program; the trace has it."""

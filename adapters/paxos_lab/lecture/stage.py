@@ -28,7 +28,7 @@ from paxos import (
 from paxos.proposer import ClientRequest
 from paxos.server import ServerTimer
 from paxos_adapters.single import SingleObserver
-from paxos_lab.lecture.machine_stage import ImpossibleStep, MachineStage
+from paxos_lab.lecture.machine_stage import MachineStage
 from paxos_lab.machines.protocols import PAXOS, Protocol, Server
 from paxos_lab.machines.single import CLAIMS
 
@@ -61,8 +61,6 @@ class Stage(
         observer: SingleObserver[str] | None = None,
     ) -> None:
         self.protocol = protocol
-        self._wakes: dict[ServerId, RetryTimer] = {}
-        self._beats: dict[ServerId, HeartbeatTimer] = {}
         members = map(ServerId, range(1, servers + 1))
         super().__init__(protocol.machine, servers, members, CLAIMS, observer)
 
@@ -81,29 +79,27 @@ class Stage(
 
     def wake(self, me: ServerId) -> None:
         """The retry timer of ``me`` fires."""
-        if me not in self._wakes:
-            raise ImpossibleStep(me, "has no retry timer")
+        timer = self._timer(me, RetryTimer, "has no retry timer")
         before = self._said.pop(me)
-        self._step(me, self._wakes[me])
+        self._step(me, timer)
         self._said.setdefault(me, before)
 
     def beat(self, me: ServerId, *, to: Sequence[ServerId]) -> None:
         """It is time for the next heartbeat of ``me``, and it reaches ``to``."""
-        if me not in self._beats:
-            raise ImpossibleStep(me, "has no proposal in progress")
+        timer = self._timer(me, HeartbeatTimer, "has no proposal in progress")
         request = self._said.pop(me)
-        self._step(me, self._beats[me])
+        self._step(me, timer)
         self.arrive(me, self.said(me), to=to)
         self._said[me] = request
 
     def restart(self, me: ServerId, *, round_lost: bool = False) -> None:
         """``me`` starts from what it has saved; with ``round_lost``, from all but its MaxRound."""
-        disk = self._disks.get(me) or self._driver(me).process.disk
-        if round_lost:
-            disk = tuple(it for it in disk if type(it) is not MaxRound)
+        if not round_lost:
+            super().restart(me)
+            return
+        disk = tuple(it for it in self._disk(me) if type(it) is not MaxRound)
         self._drivers[me] = self._start(me, disk)
-        if round_lost:
-            self.tell(me, "has lost its round")
+        self.tell(me, "has lost its round")
 
     def acceptor(self, me: ServerId) -> Acceptor[str]:
         """What ``me`` has promised and accepted, or has saved of it if it is down."""
@@ -140,16 +136,6 @@ class Stage(
         if seen is not state.proposer:
             driver.set_state(evolve(state, proposer=seen))
         self._step(me, request)
-
-    def _forget_timers(self, me: ServerId) -> None:
-        self._wakes.pop(me, None)
-        self._beats.pop(me, None)
-
-    def _on_timer(self, me: ServerId, timer: ServerTimer) -> None:
-        if type(timer) is HeartbeatTimer:
-            self._beats[me] = timer
-        elif type(timer) is RetryTimer:
-            self._wakes[me] = timer
 
     def _on_report(self, me: ServerId, report: server.Report[str]) -> None:
         if type(report) is not NotYetChosen:
