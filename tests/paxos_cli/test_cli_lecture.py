@@ -12,6 +12,7 @@ import pytest
 from attrs import evolve
 
 from paxos_cli import app
+from paxos_cli.canvas import canvas
 from paxos_lab.lecture import LOG_SCENARIOS, SCENARIOS, LogScenario, Scenario
 from paxos_lab.lecture.log_examination import ANY_BALLOT
 from paxos_lab.machines import faulty
@@ -131,6 +132,10 @@ class TestPlay:
         for name in EVERY:
             lecture(name)
             assert lecture.out in played
+
+
+def test_a_plain_canvas_cuts_off_with_ascii() -> None:
+    assert canvas(plain=True).fit("a long val…") == "a long val..."
 
 
 class TestFailure:

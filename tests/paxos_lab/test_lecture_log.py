@@ -44,6 +44,7 @@ from paxos_lab.lecture import (
 from paxos_lab.lecture.log_examination import ID_FIRST
 from paxos_lab.lecture.log_stage import LOG, LogProtocol
 from paxos_lab.lecture.multi_paxos import NEW, OLD, SPEAKS_ON, UNASKED, counted
+from paxos_lab.record import log_timeline
 from paxos_lab.rules import AGREEMENT, REPORTED
 from tests.support import S1, S2, S3, S4, S5, ballot
 
@@ -645,6 +646,19 @@ IMPOSSIBLE: list[Callable[[LogStage], object]] = [
 
 class TestStage:
     """Nothing happens unless the schedule says so."""
+
+    def test_a_timeline_asks_the_quorums_that_govern_a_slot(self) -> None:
+        told = log_timeline(play("change-by-window").trace)
+        (fifth,) = (it.choice for it in told.decided if it.slot == 5)
+
+        assert [it.slot for it in told.decided] == [1, 2, 3, 4, 4, 5]
+        assert fifth.voters == {S3, S4}
+
+    def test_a_broadcast_reaches_the_members_that_its_sender_knows(self) -> None:
+        stage = play("change-by-window")
+
+        assert stage.messages(Prepare, S1, S4) == []
+        assert len(stage.messages(Prepare, S3, S4)) == 1
 
     def test_what_goes_to_others_than_those_named_is_lost(self) -> None:
         stage = LogStage()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TypeAlias
 
@@ -140,6 +141,13 @@ def test_the_whole_log_is_drawn_with_its_slots() -> None:
     ]
     assert "Accept 2.2 3: blue" in text(told)
     assert "★ 3: blue is chosen<" in svg(told)
+    assert "chosen, too!" not in svg(told)
+
+
+def test_what_is_accepted_is_filled_in_a_picture_of_all_slots() -> None:
+    picture = svg(log_timeline(traced()))
+
+    assert len(re.findall('class="moment accepted [^>]*>.*?>A 1.1 1: red<', picture, re.S)) == 3
 
 
 def test_what_is_shown_of_a_replica() -> None:
