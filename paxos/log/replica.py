@@ -49,10 +49,10 @@ from paxos.log.memory import (
     Memory,
     Record,
     Update,
-    added,
     advanced,
     delta,
     governing,
+    summed,
 )
 from paxos.log.messages import (
     Accept,
@@ -123,10 +123,7 @@ def start(
 
     ``quorum`` governs the first slots of a new log; a record says it for one that was saved.
     """
-    memory: Memory[V] = Memory((Configuration(FIRST_SLOT, quorum),))
-    for record in records:
-        if type(record) is Delta:
-            memory = added(memory, record)
+    memory = summed(records, Memory((Configuration(FIRST_SLOT, quorum),)))
     max_round, first = memory.promised.round, memory.first
     return Replica(me, rules, memory, Following(), Election(me), (), max_round, first)
 

@@ -32,7 +32,7 @@ from paxos.log import (
 )
 from paxos.log.events import LogTimer, Report, Request
 from paxos.log.leader import Leading
-from paxos.log.memory import Record, added
+from paxos.log.memory import Record, summed
 from paxos.log.messages import Entry
 from paxos_adapters.log import Log, LogObserver, LogReceive, log
 from paxos_lab.lecture.machine_stage import ImpossibleStep, MachineStage
@@ -84,20 +84,20 @@ def held(trace: LogTrace[str], last: int | None = None) -> dict[ServerId, Held]:
     found: dict[ServerId, Held] = {}
     for step in trace.steps[:last]:
         begins_anew = step.before is None or step.after is None
-        chosen = dict[int, Proposal[Entry[str]]]() if begins_anew else found[step.me].chosen
-        memory: Memory[str] = Memory(())
-        for record in step.disk if begins_anew else ():
-            if type(record) is Prefix:
-                chosen = dict(enumerate(record.proposals, record.floor))
-            else:
-                memory = added(memory, record)
+        chosen = _on_disk(step.disk) if begins_anew else found[step.me].chosen
         for report in step.reports:
             if type(report) is Committed:
                 chosen = chosen | dict(enumerate(report.proposals, report.slot))
         is_up = step.after is not None
-        memory = memory if step.after is None else step.after.memory
+        memory = summed(step.disk, Memory(())) if step.after is None else step.after.memory
         found[step.me] = Held(is_up, memory, chosen)
     return found
+
+
+def _on_disk(disk: Iterable[Record[str]]) -> dict[int, Proposal[Entry[str]]]:
+    """By slot: what a disk has of the chosen prefix."""
+    prefix = next((it for it in disk if type(it) is Prefix), Prefix[str]())
+    return dict(enumerate(prefix.proposals, prefix.floor))
 
 
 @frozen

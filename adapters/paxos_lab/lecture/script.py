@@ -82,9 +82,9 @@ class LogScenario:
         """A stage to play it on; ``observer`` is told what happens."""
         return LogStage(self.protocol, self.servers, self.members, observer)
 
-    def play(self) -> Played:
+    def play(self, observer: LogObserver[str] | None = None) -> Played:
         """Play it; an error of the library is what has ended it."""
-        stage = self.stage()
+        stage = self.stage(observer)
         failure = _failure(self.schedule, stage)
         choices = (
             f"slot {it.slot}: {_choice(it.entry, it.voters, it.ballot)}" for it in stage.choices

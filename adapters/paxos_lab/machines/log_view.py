@@ -1,7 +1,7 @@
 """A replicated log for pictures: words for its messages, and what its states show.
 
-- A slot shows what a replica has accepted there, as long as it is open.
-- The whole log shows no slot's own state: only the promise, and the ballot in progress.
+- A slot shows what a replica has accepted there, as long as it is open; then, that it is chosen.
+- The whole log shows the promise, the ballot in progress, and below which slot all are chosen.
 - A promise, a heartbeat and what is caught up with are about all slots.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Generic, TypeAlias
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from paxos import Nack, Proposal, QuorumSystem
 from paxos.ballot import V
@@ -42,7 +42,7 @@ from paxos.log import (
 )
 from paxos.log.events import LogTimer, Report, Request
 from paxos.log.leader import Following, Leading
-from paxos.log.memory import Memory, Record, added, governing, held
+from paxos.log.memory import Memory, Record, governing, held, summed
 from paxos.log.messages import Entry, Message
 from paxos.log.replica import Replica
 from paxos_adapters.printable import printable
@@ -153,20 +153,16 @@ class LogWords(Generic[V]):
         in_flight = role.in_flight if type(role) is Leading else ()
         asked = dict(enumerate(in_flight, state.memory.first)).get(slot or 0)
         for_ = None if asked is None else self.entry(asked.entry)
-        return Look(shown.promised, shown.accepted, role.ballot, for_)
+        return evolve(shown, asks=role.ballot, for_=for_)
 
     def disk(self, records: tuple[Record[V], ...], slot: int | None) -> Look:
         """What the disk of a replica holds that is down."""
-        memory: Memory[V] = Memory(())
-        for record in records:
-            if type(record) is Delta:
-                memory = added(memory, record)
-        return self._memory(memory, slot)
+        return self._memory(summed(records, Memory(())), slot)
 
     def _memory(self, memory: Memory[V], slot: int | None) -> Look:
         found = None if slot is None else held(memory, slot)
         accepted = None if found is None else Proposal(found.ballot, self.entry(found.value))
-        return Look(memory.promised, accepted)
+        return Look(memory.promised, accepted, knows=_knows(memory.first, slot))
 
     def votes(self, said: Record[V] | Message[V]) -> tuple[Vote, ...]:
         """What a durable record accepts. A message names no entry."""
@@ -177,6 +173,13 @@ class LogWords(Generic[V]):
             for slot, it in said.written
             if is_vote(said, slot, it)
         )
+
+
+def _knows(first: int, slot: int | None) -> str | None:
+    """What is known to be chosen of ``slot``, or of the whole log."""
+    if slot is None:
+        return f"all below {first}"
+    return "it" if slot < first else None
 
 
 def slot_of(it: Message[V] | Request[V] | LogTimer | Report[V]) -> int | None:
