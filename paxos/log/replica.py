@@ -423,8 +423,9 @@ def _on_heartbeat_timer(state: Replica[V], timer: HeartbeatTimer) -> Step[V]:
     if timer.number != state.election.beat:
         return state, NO_MESSAGES
     memory, role, hint = state.memory, state.role, election.aged(state.election)
-    is_reached = governing(memory.configurations, memory.first).is_phase1(election.alive(hint))
-    if type(role) is Leading and not is_reached:
+    quorum = governing(memory.configurations, memory.first)
+    is_reached = quorum.is_phase1(election.alive(hint))
+    if type(role) is Leading and not (is_reached and quorum.is_phase1(role.promised)):
         role = Following()
     leads = type(role) is Leading
     in_contact = leads or election.leader_in_contact(hint)

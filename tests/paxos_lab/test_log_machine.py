@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TypeAlias
 
@@ -167,9 +168,19 @@ def test_each_slot_has_a_timeline_of_its_own() -> None:
 def test_the_whole_log_is_drawn_with_its_slots() -> None:
     told = log_timeline(traced())
 
-    assert [it.choice.chosen.value for it in told.decided][:2] == ["1: red", "2: green"]
+    assert [(it.slot, it.choice.chosen.value) for it in told.decided][:2] == [
+        (1, "red"),
+        (2, "green"),
+    ]
     assert "Accept 2.2 3: blue" in text(told)
-    assert "3: blue" in svg(told)
+    assert "★ 3: blue is chosen<" in svg(told)
+    assert "chosen, too!" not in svg(told)
+
+
+def test_what_is_accepted_is_filled_in_a_picture_of_all_slots() -> None:
+    picture = svg(log_timeline(traced()))
+
+    assert len(re.findall('class="moment accepted [^>]*>.*?>A 1.1 1: red<', picture, re.S)) == 3
 
 
 def test_what_is_shown_of_a_replica() -> None:
@@ -188,7 +199,7 @@ SAID: list[tuple[Message[str], str]] = [
     (Promise(TWO, 1, 1, ((1, RED),), True), "Promise 2.2, 1: 1.1 red"),
     (Accept(ONE, 1, Command("red"), 1), "Accept 1.1 1: red"),
     (Accept(ONE, 1, Noop(), 1), "Accept 1.1 1: no-op"),
-    (Accept(ONE, 1, Change(majority([S1, S2])), 1), "Accept 1.1 1: members 1, 2"),
+    (Accept(ONE, 1, Change(majority([S1, S2])), 1), "Accept 1.1 1: members 1,2"),
     (Accepted(ONE, 1), "Accepted 1.1 1"),
     (Nack(ONE, TWO), "Nack 1.1, 2.2 is promised"),
     (Heartbeat(ONE, False, True, 3), "Heartbeat"),

@@ -12,7 +12,7 @@ from typing import Generic, TypeAlias
 
 from attrs import evolve, frozen
 
-from paxos import Nack, Proposal
+from paxos import Nack, Proposal, QuorumSystem
 from paxos.ballot import V
 from paxos.errors import assert_never
 from paxos.log import (
@@ -42,7 +42,7 @@ from paxos.log import (
 )
 from paxos.log.events import LogTimer, Report, Request
 from paxos.log.leader import Following, Leading
-from paxos.log.memory import Memory, Record, held, summed
+from paxos.log.memory import Memory, Record, governing, held, summed
 from paxos.log.messages import Entry, Message
 from paxos.log.replica import Replica
 from paxos_adapters.printable import printable
@@ -67,7 +67,7 @@ class LogWords(Generic[V]):
         if type(entry) is Noop:
             return "no-op"
         if type(entry) is Change:
-            return f"members {', '.join(map(str, sorted(entry.quorum.members)))}"
+            return f"members {','.join(map(str, sorted(entry.quorum.members)))}"
         assert_never(entry)
 
     def slots(self, first: int, proposals: Iterable[Proposal[Entry[V]]]) -> str:
@@ -90,11 +90,10 @@ class LogWords(Generic[V]):
         if type(message) is Accept:
             ballot, slot, value = message.ballot, message.slot, self.entry(message.entry)
             text = f"Accept {ballot} {slot}: {value}"
-            return Words(text, ballot, request=f"A {ballot} {slot}", value=value)
+            return Words(text, ballot, request=f"A {ballot} {slot}:", value=value)
         if type(message) is Accepted:
-            return Words(
-                f"Accepted {message.ballot} {message.slot}", message.ballot, is_answer=True
-            )
+            ballot, text = message.ballot, f"Accepted {message.ballot} {message.slot}"
+            return Words(text, ballot, is_answer=True, is_vote=True)
         if type(message) is Nack:
             text = f"Nack {message.ballot}, {message.promised} is promised"
             return Words(text, message.ballot, is_answer=True, is_refusal=True)
@@ -192,7 +191,21 @@ def slot_of(it: Message[V] | Request[V] | LogTimer | Report[V]) -> int | None:
     return None
 
 
+def governs(state: Replica[V], slot: int) -> QuorumSystem:
+    """The quorums of an open slot."""
+    return governing(state.memory.configurations, slot)
+
+
 def log_view(text: Callable[[V], str] = str) -> LogView[V]:
     """The view of a log whose commands ``text`` describes."""
     words = LogWords(text)
-    return View(words.say, words.own, words.told, words.look, slot_of, words.votes, words.disk)
+    return View(
+        words.say,
+        words.own,
+        words.told,
+        words.look,
+        slot_of,
+        words.votes,
+        words.disk,
+        governs,
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from attrs import evolve
 
 from paxos import (
     Broadcast,
@@ -638,6 +639,14 @@ def test_a_leader_without_a_quorum_stops_and_ends_its_reads() -> None:
 
     assert state.role == Following()
     assert effects[-1] == Tell(Readable(1, None))
+
+
+def test_a_leader_stops_once_quorums_govern_that_have_not_promised() -> None:
+    state = told(chosen(leader(), "red"), S2, S3)
+    assert isinstance(beaten(state)[0].role, Leading)
+    changed = evolve(state.memory, configurations=(Configuration(2, majority([S2, S3])),))
+
+    assert beaten(evolve(state, memory=changed))[0].role == Following()
 
 
 def test_a_candidate_asks_again_those_that_have_not_promised() -> None:
