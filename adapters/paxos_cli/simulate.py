@@ -63,6 +63,7 @@ class Cluster:
     network: str
     log: bool
     changes: bool
+    snapshots: bool
 
 
 @frozen
@@ -120,6 +121,7 @@ LogPresentation: TypeAlias = Presentation[
 )
 @click.option("--log", is_flag=True, help="A replicated log, instead of one decision.")
 @click.option("--changes", is_flag=True, help="With --log: members change, too.")
+@click.option("--snapshots", is_flag=True, help="With --log: stores drop old entries, too.")
 @click.option("--jobs", type=click.IntRange(1), help="How many processes.  [default: one a core]")
 @record_option
 @PLAIN
@@ -144,8 +146,9 @@ def simulate(
         if seed is not None:
             return _draw_run(drawn, setup, _present_log(setup), seed)[0]
         return _run_all(drawn, setup, _present_log(setup), seeds, jobs)[0]
-    if cluster.changes:
-        raise click.UsageError("--changes is for a log: add --log.")
+    for name, is_given in (("changes", cluster.changes), ("snapshots", cluster.snapshots)):
+        if is_given:
+            raise click.UsageError(f"--{name} is for a log: add --log.")
     single = _setup(cluster)
     status, kept = (
         _run_all(drawn, single, _present(single), seeds, jobs)
@@ -211,13 +214,21 @@ def _log_setup(cluster: Cluster) -> LogSetup:
         rule=cluster.rule != PAXOS.name,
         network=cluster.network != EVERYWHERE,
     )
-    return LogSetup(servers=cluster.servers or 3, changes=cluster.changes)
+    return LogSetup(
+        servers=cluster.servers or 3, changes=cluster.changes, snapshots=cluster.snapshots
+    )
 
 
 def _present_log(setup: LogSetup) -> LogPresentation:
-    changes = ", members change" if setup.changes else ""
-    options = f"--log --servers {setup.servers}{' --changes' if setup.changes else ''}"
-    title = f"log: servers {setup.servers}{changes}, safety."
+    said = [f"servers {setup.servers}"]
+    options = f"--log --servers {setup.servers}"
+    if setup.changes:
+        said.append("members change")
+        options += " --changes"
+    if setup.snapshots:
+        said.append("snapshots")
+        options += " --snapshots"
+    title = f"log: {', '.join(said)}, safety."
     view: LogView[str] = log_view()
     return Presentation(title, f"paxos simulate {options}", view, None)
 

@@ -42,10 +42,14 @@ from paxos.log.leader import Leading
 from paxos.log.memory import Record
 from paxos.log.messages import Entry
 from paxos_adapters.codecs import TEXT
+from paxos_adapters.driving import Driver
 from paxos_adapters.log import Log, LogCoder, LogObserver, log, log_coder
 from paxos_adapters.memory import MemoryCluster, majority_of
+from paxos_adapters.ports import Place
+from paxos_lab.checker import Checker
 from paxos_lab.draw.svg import svg
 from paxos_lab.draw.terminal import text
+from paxos_lab.machines.log import LogChecker, claims
 from paxos_lab.machines.log_view import LogView, log_view
 from paxos_lab.machines.view import TIMES_OUT, Look
 from paxos_lab.record import (
@@ -56,6 +60,7 @@ from paxos_lab.record import (
     log_timeline,
     replay_machine,
 )
+from paxos_lab.rules import REPORTED
 from tests.support import S1, S2, THREE, ballot
 
 RULES = Rules(window=4, piece=2)
@@ -137,6 +142,16 @@ def test_the_whole_log_is_drawn_with_its_slots() -> None:
     assert [it.choice.chosen.value for it in told.decided][:2] == ["1: red", "2: green"]
     assert "Accept 2.2 3: blue" in text(told)
     assert "3: blue" in svg(told)
+
+
+@pytest.mark.parametrize(("first", "broken"), [(1, None), (2, REPORTED)])
+def test_a_snapshot_stands_for_slots_that_are_chosen(first: int, broken: str | None) -> None:
+    checker: LogChecker = Checker(claims(RULES.window))
+    machine: Log[str] = log(RULES)
+    driver = Driver(machine, Place(S1), THREE, (), checker)
+    driver.take(SnapshotInstalled(first, (Configuration(1, THREE),)))
+
+    assert checker.broken == broken
 
 
 def test_what_is_shown_of_a_replica() -> None:

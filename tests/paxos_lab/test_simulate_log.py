@@ -16,6 +16,7 @@ from paxos.log import (
     Promise,
     Read,
     Readable,
+    SnapshotInstalled,
     replica,
 )
 from paxos.log.events import Event
@@ -23,7 +24,7 @@ from paxos.log.replica import Replica, Step
 from paxos.outbound import Tell
 from paxos_adapters.log import LogReceive
 from paxos_cli import simulate as simulate_command
-from paxos_lab.rules import AGREEMENT, KEPT, LINEARIZABLE, REPORTED, SAVED
+from paxos_lab.rules import AGREEMENT, KEPT, LINEARIZABLE, REPORTED, SAVED, UNDISTURBED
 from paxos_lab.simulate.log import LogSetup
 from paxos_lab.simulate.schedules import play
 from paxos_lab.simulate.simulator import record, simulate
@@ -33,8 +34,13 @@ from tests.support.commands import call
 
 @pytest.mark.parametrize(
     "setup",
-    [LogSetup(), LogSetup(servers=5), LogSetup(servers=5, changes=True)],
-    ids=["three", "five", "changes"],
+    [
+        LogSetup(),
+        LogSetup(servers=5),
+        LogSetup(servers=5, changes=True),
+        LogSetup(servers=5, changes=True, snapshots=True),
+    ],
+    ids=["three", "five", "changes", "snapshots"],
 )
 def test_a_log_survives(setup: LogSetup) -> None:
     done = sweep(range(20), setup)
@@ -46,6 +52,18 @@ def test_a_log_survives(setup: LogSetup) -> None:
 def test_a_seed_is_a_run() -> None:
     assert simulate(3, LogSetup()) == simulate(3, LogSetup())
     assert simulate(3, LogSetup()).digest != simulate(4, LogSetup()).digest
+
+
+def test_snapshots_are_installed_and_come_too_late() -> None:
+    counts = {True: 0, False: 0}
+
+    def counting(state: Replica[str], event: Event[str]) -> Step[str]:
+        if type(event) is SnapshotInstalled:
+            counts[event.first > state.memory.first] += 1
+        return replica.receive(state, event)
+
+    assert sweep(range(20), LogSetup(snapshots=True, receive=counting)).failure is None
+    assert min(counts.values()) > 10
 
 
 def test_a_prepare_that_is_sent_again_waits_for_the_save_of_its_ballot() -> None:
@@ -122,6 +140,15 @@ def takes_a_piece_for_the_whole(state: Replica[str], event: Event[str]) -> Step[
     return replica.receive(state, event)
 
 
+def keeps_what_a_snapshot_stands_for(state: Replica[str], event: Event[str]) -> Step[str]:
+    """What was never checked stays in the store below a snapshot, and is sent to others later."""
+    after, outbound = replica.receive(state, event)
+    if type(event) is SnapshotInstalled and type(outbound) is AfterSave:
+        record = outbound.record
+        return after, AfterSave(evolve(record, floor=1), outbound.release(Saved((record,))))
+    return after, outbound
+
+
 PLANTED: list[tuple[LogReceive[str], set[str]]] = [
     (answers_before_the_save, {SAVED}),
     (forgets_promises, {SAVED, AGREEMENT}),
@@ -130,22 +157,25 @@ PLANTED: list[tuple[LogReceive[str], set[str]]] = [
     (reads_without_a_quorum, {LINEARIZABLE}),
     (takes_a_piece_for_the_whole, {AGREEMENT, REPORTED}),
     (believes_every_heartbeat, {REPORTED, AGREEMENT}),
+    (keeps_what_a_snapshot_stands_for, {REPORTED, UNDISTURBED}),
 ]
 
 
 @pytest.mark.parametrize(("receive", "rules"), PLANTED, ids=[it.__name__ for it, _ in PLANTED])
 def test_a_planted_fault_is_found(receive: LogReceive[str], rules: set[str]) -> None:
-    failure = sweep(range(300), LogSetup(receive=receive)).failure
+    failure = sweep(range(300), LogSetup(receive=receive, snapshots=True)).failure
     assert failure is not None
     assert failure.broken in rules
 
 
-def test_a_recorded_run_can_be_played_again() -> None:
-    setup = LogSetup(receive=reads_without_a_quorum)
+@pytest.mark.parametrize("receive", [reads_without_a_quorum, keeps_what_a_snapshot_stands_for])
+def test_a_recorded_run_can_be_played_again(receive: LogReceive[str]) -> None:
+    setup = LogSetup(receive=receive, snapshots=True)
     failure = sweep(range(300), setup).failure
     assert failure is not None
     _, acts = record(failure.seed, setup)
-    assert play(setup, acts).broken == failure.broken
+    played = play(setup, acts)
+    assert (played.acts, played.broken) == (acts, failure.broken)
 
 
 class TestCommand:
@@ -175,6 +205,7 @@ class TestCommand:
             (["--log", "--liveness"], "--liveness is for one decision"),
             (["--log", "--record", "x"], "--record is for one decision"),
             (["--changes"], "--changes is for a log"),
+            (["--snapshots"], "--snapshots is for a log"),
         ],
         ids=str,
     )

@@ -40,8 +40,8 @@ SKEWS = (16, 16, 16, 16, 16, 12, 24, 32)
 CUTS = (Fault.PARTLY_PARTITIONED, Fault.ONE_WAY_PARTITIONED, Fault.PARTITIONED, Fault.PARTITIONED)
 
 Happening: TypeAlias = Callable[[int], None]
-Due: TypeAlias = tuple[int, From[M] | T, Driver[S, Q, M, T, R, P] | None]
-"""A place, the event that comes to it, and whose timer that is: None, if it is a message."""
+Due: TypeAlias = tuple[int, From[M] | T | Q, Driver[S, Q, M, T, R, P] | None]
+"""A place, the event that comes to it, and whose timer that is: None, if it is sent."""
 
 
 class Environment(ABC, Generic[S, Q, M, T, R, P]):
@@ -68,7 +68,7 @@ class Environment(ABC, Generic[S, Q, M, T, R, P]):
         self.reports: int = 0
         self.have_faults_ended = False
         self.happenings: defaultdict[int, list[tuple[Happening, int]]] = defaultdict(list)
-        self.due: defaultdict[int, list[Due[M, T, S, Q, R, P]]] = defaultdict(list)
+        self.due: defaultdict[int, list[Due[M, T, Q, S, R, P]]] = defaultdict(list)
         self.drivers: list[Driver[S, Q, M, T, R, P] | None] = [None] * size
         self.paused: list[Driver[S, Q, M, T, R, P] | None] = [None] * size
         self.missed: list[list[Callable[[], None]]] = [[] for _ in range(size)]
@@ -253,7 +253,9 @@ class Environment(ABC, Generic[S, Q, M, T, R, P]):
             self.missed[place].append(lambda: self.later(1, happening, place))
         return True
 
-    def miss(self, place: int, event: From[M] | T, owner: Driver[S, Q, M, T, R, P] | None) -> None:
+    def miss(
+        self, place: int, event: From[M] | T | Q, owner: Driver[S, Q, M, T, R, P] | None
+    ) -> None:
         """An event reaches no server that is up; if it pauses, it comes after the pause."""
         paused = self.paused[place]
         if paused is not None and (owner is None or owner is paused):
@@ -263,17 +265,17 @@ class Environment(ABC, Generic[S, Q, M, T, R, P]):
 
     # --- what happens to the network ------------------------------------------------------------
 
-    def divert(self, place: int, message: From[M], fate: int) -> None:
-        """A message to the server at ``place`` is lost, late or delivered twice."""
+    def divert(self, place: int, mail: From[M] | Q, fate: int) -> None:
+        """What is sent to the server at ``place`` is lost, late or delivered twice."""
         if fate == LOST:
             self.met[Fault.LOST] += 1
         elif fate == LATE:
             self.met[Fault.LATE] += 1
-            self.due[self.now + 24 + self.up_to(64)].append((place, message, None))
+            self.due[self.now + 24 + self.up_to(64)].append((place, mail, None))
         else:
             self.met[Fault.DUPLICATED] += 1
-            self.due[self.now + 1 + self.up_to(8)].append((place, message, None))
-            self.due[self.now + 1 + self.up_to(32)].append((place, message, None))
+            self.due[self.now + 1 + self.up_to(8)].append((place, mail, None))
+            self.due[self.now + 1 + self.up_to(32)].append((place, mail, None))
 
     def _cut(self, place: int) -> None:
         if self.have_faults_ended:

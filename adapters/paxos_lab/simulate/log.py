@@ -5,18 +5,33 @@
 - A server that does not lead refuses. All that believe to lead answer, which is what the checker
   has to see.
 - With ``changes``, one in thirty-two changes the quorums, to a majority of all servers but one.
+- With ``snapshots``, the program takes one once the store keeps too many entries, which are dropped
+  with it. A server that asks for a dropped entry is sent a snapshot instead.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TypeAlias
 
-from attrs import Factory, field, frozen
+from attrs import Factory, evolve, field, frozen
 
-from paxos import QuorumSystem, ServerId, majority
-from paxos.log import Change, Command, Lead, Propose, Read, Replica, Rules
+from paxos import QuorumSystem, ServerId, To, majority
+from paxos.log import (
+    Change,
+    Command,
+    Delta,
+    Fetch,
+    Lead,
+    Prefix,
+    Propose,
+    Read,
+    Replica,
+    Rules,
+    SnapshotInstalled,
+)
 from paxos.log.events import LogTimer, Report, Request
-from paxos.log.memory import Record
+from paxos.log.memory import Record, fold
 from paxos.log.messages import Message
 from paxos_adapters.log import Log, LogReceive, log
 from paxos_lab.machines.log import LogClaims, claims
@@ -26,10 +41,14 @@ from paxos_lab.simulate.setup import Act, Setup, all_links
 RULES_OF_RUNS = Rules(window=4, piece=2)
 """A small window and small pieces, so that each bound is met often."""
 
+MOST_KEPT = 4
+"""How many entries a store keeps at most before its program takes a snapshot."""
+
 LOG_TICKS = 640
 """How long faults last."""
 
 LogAct: TypeAlias = Act[Request[str], Message[str], LogTimer]
+LogDisk: TypeAlias = tuple[Record[str], ...]
 
 
 @frozen
@@ -63,8 +82,27 @@ class CommandsAndReads:
         return frozenset(it for it in network.servers if is_quorum_connected(network, quorum, it))
 
 
+def fold_with_snapshots(disk: tuple[Record[str], ...], record: Record[str]) -> LogDisk:
+    """``fold``, and with the entry that is one too many the program takes a snapshot."""
+    match fold(disk, record):
+        case Prefix(proposals=kept) as prefix, Delta() as saved if len(kept) > MOST_KEPT:
+            return fold((prefix, saved), evolve(saved, floor=saved.first))
+        case folded:
+            return folded
+
+
+def snapshot(disk: LogDisk, report: Report[str]) -> To[Request[str]] | None:
+    """What stands for the entries below the floor of ``disk``, if one of them is looked up."""
+    match report, disk:
+        case Fetch(receiver, slot), (Prefix(floor), Delta() as saved) if slot < floor:
+            return To(receiver, SnapshotInstalled(saved.first, saved.configurations))
+        case _:
+            return None
+
+
 def _machine(setup: LogSetup) -> Log[str]:
-    return log(RULES_OF_RUNS, setup.receive)
+    machine = log(RULES_OF_RUNS, setup.receive)
+    return evolve(machine, fold=fold_with_snapshots) if setup.snapshots else machine
 
 
 def _majority(setup: LogSetup) -> QuorumSystem:
@@ -81,6 +119,7 @@ class LogSetup(Setup[Replica[str], Request[str], Message[str], LogTimer, Record[
 
     servers: int = 3
     changes: bool = False
+    snapshots: bool = False
     receive: LogReceive[str] | None = None
     quorum: QuorumSystem = field(init=False, default=Factory(_majority, takes_self=True))
     network: Network = field(default=Factory(all_links, takes_self=True))
@@ -89,3 +128,6 @@ class LogSetup(Setup[Replica[str], Request[str], Message[str], LogTimer, Record[
     claims: LogClaims = field(init=False, default=claims(RULES_OF_RUNS.window))
     faulty_ticks: int = LOG_TICKS
     pace: int | None = 6
+    snapshot: Callable[[LogDisk, Report[str]], To[Request[str]] | None] = field(
+        init=False, default=snapshot
+    )

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from enum import Enum
 from typing import Generic, Protocol, TypeVar
 
 from attrs import Factory, field, frozen
 
-from paxos import From, QuorumSystem, ServerId, UsageError
+from paxos import From, QuorumSystem, ServerId, To, UsageError
 from paxos_adapters.machine import M, Machine, P, Q, R, S, T
 from paxos_adapters.timeouts import Timeouts
 from paxos_lab.checker import Claims
@@ -57,6 +57,10 @@ def all_links(setup: Setup[S, Q, M, T, R, P]) -> Network:
     return everywhere(setup.quorum.members)
 
 
+def no_snapshot(_disk: tuple[object, ...], _report: object) -> None:
+    """No program sends another one what it has restored from."""
+
+
 @frozen(kw_only=True)
 class Setup(Generic[S, Q, M, T, R, P]):
     """A machine, what its servers are asked, and what goes wrong around them.
@@ -66,7 +70,9 @@ class Setup(Generic[S, Q, M, T, R, P]):
     ``pace``: within how many ticks a server is asked again, whatever it says; None: once it has
     given a report.
     ``allow_lost_disk_votes``: a server votes whatever happened to its disk, to see what comes of
-    that. Raises SetupError.
+    that.
+    ``snapshot``: what a report has a program send to that of another server, from the disk. It
+    arrives there as a request. Raises SetupError.
     """
 
     machine: Machine[S, Q, M, T, R, P]
@@ -80,6 +86,7 @@ class Setup(Generic[S, Q, M, T, R, P]):
     rules: tuple[str, ...] = RULES
     faulty_ticks: int = FAULTY_TICKS
     pace: int | None = None
+    snapshot: Callable[[tuple[R, ...], P], To[Q] | None] = no_snapshot
 
     @property
     def members(self) -> tuple[ServerId, ...]:
@@ -151,13 +158,14 @@ class Outcome(Enum):
 class Act(Generic[Q, M, T]):
     """``server`` takes an event, or none, and ``outcome`` is what becomes of it then.
 
-    ``event`` is a message or a timer, and ``request`` something that the program asks for.
+    ``event`` is a message, a timer, or a snapshot that another program has sent; ``request`` is
+    something that its own program asks for.
     ``saved`` is how many of the steps that waited were durable when a save ended.
     """
 
     tick: int
     server: ServerId
     outcome: Outcome
-    event: From[M] | T | None = None
+    event: From[M] | T | Q | None = None
     request: Q | None = None
     saved: int = 0

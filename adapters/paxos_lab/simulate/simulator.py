@@ -190,11 +190,13 @@ class Simulator(Environment[S, Q, M, T, R, P]):
         driver: Driver[S, Q, M, T, R, P],
         effects: Iterable[Effect[M, T, P]],
     ) -> None:
+        me = self.members[place]
         for effect in effects:
             if type(effect) is To:
-                self._send(place, (effect.receiver,), effect.message)
+                self._send(place, (effect.receiver,), From(me, effect.message))
             elif type(effect) is Broadcast:
-                self._send(place, self.machine.members(driver.process.state), effect.message)
+                receivers = self.machine.members(driver.process.state)
+                self._send(place, receivers, From(me, effect.message))
             elif type(effect) is SetTimer:
                 self._set_timer(place, driver, effect)
             elif type(effect) is Tell:
@@ -218,7 +220,10 @@ class Simulator(Environment[S, Q, M, T, R, P]):
         if fetched is None:
             self.answered(place, report)
         for it in fetched or ():
-            self._send(place, (it.receiver,), it.message)
+            self._send(place, (it.receiver,), From(self.members[place], it.message))
+        snapshot = self.setup.snapshot(driver.process.disk, report)
+        if snapshot is not None:
+            self._send(place, (snapshot.receiver,), snapshot.message)
 
     def answered(self, place: int, report: P) -> None:
         """The server at ``place`` has given the program a report."""
@@ -227,11 +232,10 @@ class Simulator(Environment[S, Q, M, T, R, P]):
         if self.setup.pace is None:
             self.plan_request(place, 24, report)
 
-    def _send(self, place: int, receivers: Iterable[ServerId], message: M) -> None:
-        """Put ``message`` on its way. Much of the time goes here: hence local names."""
+    def _send(self, place: int, receivers: Iterable[ServerId], mail: From[M] | Q) -> None:
+        """Put ``mail`` on its way. Much of the time goes here: hence local names."""
         now, due, latest, places = self.now, self.due, self.latest, self.places
         cut, first_link = self.cuts[place], place * self.size
-        mail = From(self.members[place], message)
         for receiver in receivers:
             to = places.get(receiver)
             if to is None:
