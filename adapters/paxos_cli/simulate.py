@@ -210,27 +210,33 @@ def _log_setup(cluster: Cluster) -> LogSetup:
     refuse_with_log(
         proposers=cluster.proposers is not None,
         readers=cluster.readers is not None,
-        liveness=cluster.liveness,
         rule=cluster.rule != PAXOS.name,
-        network=cluster.network != EVERYWHERE,
     )
-    return LogSetup(
-        servers=cluster.servers or 3, changes=cluster.changes, snapshots=cluster.snapshots
-    )
+    partial = PARTIAL.get(cluster.network)
+    try:
+        setup = LogSetup(
+            servers=cluster.servers or (3 if partial is None else len(partial.servers)),
+            changes=cluster.changes,
+            snapshots=cluster.snapshots,
+            liveness=cluster.liveness,
+        )
+        return setup if partial is None else evolve(setup, network=partial)
+    except SetupError as error:
+        raise click.UsageError(str(error)) from error
 
 
 def _present_log(setup: LogSetup) -> LogPresentation:
-    said = [f"servers {setup.servers}"]
+    said = f"servers {setup.servers}"
     options = f"--log --servers {setup.servers}"
     if setup.changes:
-        said.append("members change")
+        said += ", members change"
         options += " --changes"
     if setup.snapshots:
-        said.append("snapshots")
+        said += ", snapshots"
         options += " --snapshots"
-    title = f"log: {', '.join(said)}, safety."
     view: LogView[str] = log_view()
-    return Presentation(title, f"paxos simulate {options}", view, None)
+    title, command = f"log: {said}, {_mode(setup)}", f"paxos simulate {options}{_modes(setup)}"
+    return Presentation(title, command, view, None)
 
 
 def _present(setup: SingleSetup) -> SinglePresentation:
@@ -239,13 +245,17 @@ def _present(setup: SingleSetup) -> SinglePresentation:
 
 
 def _title(setup: SingleSetup) -> str:
-    mode = "liveness" if setup.liveness else "safety"
-    network = setup.network
-    links = f" Network {network.name}: {network.summary}." if network.name in PARTIAL else ""
     return (
         f"{setup.protocol.name}: servers {setup.servers}, proposers {setup.proposers}, "
-        f"readers {setup.readers}, {mode}.{links}"
+        f"readers {setup.readers}, {_mode(setup)}"
     )
+
+
+def _mode(setup: Setup[S, Q, M, T, R, P]) -> str:
+    """What is held, and on which network."""
+    network = setup.network
+    links = f" Network {network.name}: {network.summary}." if network.name in PARTIAL else ""
+    return f"{'liveness' if setup.liveness else 'safety'}.{links}"
 
 
 def _bound(setup: Setup[S, Q, M, T, R, P], done: Sweep) -> str:
@@ -347,13 +357,18 @@ def _explain(
 
 
 def _command(setup: SingleSetup) -> str:
-    liveness = " --liveness" if setup.liveness else ""
     rule = "" if setup.protocol.name == "paxos" else f" --rule {setup.protocol.name}"
-    network = f" --network {setup.network.name}" if setup.network.name in PARTIAL else ""
     return (
         f"paxos simulate --servers {setup.servers} --proposers {setup.proposers} "
-        f"--readers {setup.readers}{liveness}{rule}{network}"
+        f"--readers {setup.readers}{rule}{_modes(setup)}"
     )
+
+
+def _modes(setup: Setup[S, Q, M, T, R, P]) -> str:
+    """The options that any setup may have."""
+    liveness = " --liveness" if setup.liveness else ""
+    network = f" --network {setup.network.name}" if setup.network.name in PARTIAL else ""
+    return liveness + network
 
 
 # --- one run ------------------------------------------------------------------------------------
@@ -394,7 +409,10 @@ def _draw_broken(
     """Draw the shortest schedule that breaks the rule, and return it."""
     if run.broken is None or run.broken == LIVENESS:
         _draw(drawn, setup, shown, played)
-        drawn.write(f"A server got no answer within {LIVENESS_TICKS:,} ticks after the last fault.")
+        lag = ", or lags behind another" if shown.slot is None else ""
+        drawn.write(
+            f"A server got no answer within {LIVENESS_TICKS:,} ticks after the last fault{lag}."
+        )
         return played
     shortest = shrink(setup, played.acts, run.broken)
     told = f"{len(shortest.acts)} of the {len(played.acts)} things that happened"

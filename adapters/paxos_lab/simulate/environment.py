@@ -20,7 +20,7 @@ from functools import lru_cache
 from random import Random
 from typing import Generic, TypeAlias
 
-from paxos import From, InvariantError, ServerId
+from paxos import From, InvariantError, ServerId, UsageError
 from paxos_adapters.driving import Driver
 from paxos_adapters.machine import M, P, Q, R, S, T
 from paxos_adapters.ports import Place
@@ -77,6 +77,8 @@ class Environment(ABC, Generic[S, Q, M, T, R, P]):
         self.saves = [0] * size
         self.sessions = [0] * size
         self.requests: list[Q | None] = [None] * size
+        self.asked: list[list[Q]] = [[] for _ in range(size)]
+        self.refusal: UsageError | None = None
         self.counts = [0] * size
         self.cuts = [0] * size
         self.severed = [0] * size
@@ -146,9 +148,9 @@ class Environment(ABC, Generic[S, Q, M, T, R, P]):
 
     def plan_request(self, place: int, within: int, report: P | None) -> None:
         """Ask a server for something soon, if there is something to ask for."""
-        request = self.setup.requests.request(
-            place, self.sessions[place], self.counts[place], report
-        )
+        requests = self.setup.requests
+        next_ = requests.request_after_faults if self.have_faults_ended else requests.request
+        request = next_(place, self.sessions[place], self.counts[place], report)
         if request is not None:
             self.requests[place] = request
             self.counts[place] += 1
@@ -190,7 +192,9 @@ class Environment(ABC, Generic[S, Q, M, T, R, P]):
         self.saves[place] += durable
         self.drivers[place] = self.paused[place] = self.requests[place] = None
         self.missed[place].clear()
-        self.unanswered &= ~(1 << place)
+        self.asked[place].clear()
+        if self.setup.pace is None:
+            self.unanswered &= ~(1 << place)
         self.later(1 + self.up_to(48), self._restart, place)
 
     def _restart(self, place: int) -> None:
@@ -314,6 +318,8 @@ class Environment(ABC, Generic[S, Q, M, T, R, P]):
         self.fail_at[:] = [0] * self.size
         network = self.setup.network.among(self._in(self.trusted))
         self.must_answer = self._bits(self.setup.requests.must_answer(network, self.setup.quorum))
+        if self.setup.pace is not None:
+            self.unanswered = self.must_answer
         self._heal(place)
         self.note(place, Outcome.FAULTS_END)
 

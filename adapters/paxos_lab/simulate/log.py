@@ -11,18 +11,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TypeAlias
 
 from attrs import Factory, evolve, field, frozen
 
-from paxos import QuorumSystem, ServerId, To, majority
+from paxos import QuorumSystem, ServerId, To, UsageError, majority
 from paxos.log import (
     Change,
     Command,
+    Committed,
     Delta,
     Fetch,
     Lead,
+    NotLeading,
     Prefix,
     Propose,
     Read,
@@ -31,12 +33,13 @@ from paxos.log import (
     SnapshotInstalled,
 )
 from paxos.log.events import LogTimer, Report, Request
+from paxos.log.leader import Leading
 from paxos.log.memory import Record, fold
 from paxos.log.messages import Message
 from paxos_adapters.log import Log, LogReceive, log
 from paxos_lab.machines.log import LogClaims, claims
 from paxos_lab.simulate.networks import Network, is_quorum_connected
-from paxos_lab.simulate.setup import Act, Setup, all_links
+from paxos_lab.simulate.setup import Act, Requests, Setup, SetupError, all_links
 
 RULES_OF_RUNS = Rules(window=4, piece=2)
 """A small window and small pieces, so that each bound is met often."""
@@ -52,7 +55,7 @@ LogDisk: TypeAlias = tuple[Record[str], ...]
 
 
 @frozen
-class CommandsAndReads:
+class CommandsAndReads(Requests[Replica[str], Request[str], Report[str]]):
     """What every server is asked for, in turn."""
 
     members: tuple[ServerId, ...]
@@ -63,7 +66,7 @@ class CommandsAndReads:
         place: int,
         session: int,
         count: int,
-        report: Report[str] | None,  # noqa: ARG002
+        report: Report[str] | None,
     ) -> Request[str]:
         """A command of its own for each server, start and count; or what stands in for it."""
         turn = count + 7 * place
@@ -75,11 +78,40 @@ class CommandsAndReads:
             return Propose(Change(majority(rest)))
         if turn % 4 == 3:
             return Read(count)
+        return self.request_after_faults(place, session, count, report)
+
+    def request_after_faults(
+        self,
+        place: int,
+        session: int,
+        count: int,
+        report: Report[str] | None,  # noqa: ARG002
+    ) -> Request[str]:
+        """A command: nothing else helps a log to go on."""
         return Propose(Command(f"{place}.{session}.{count}"))
 
     def must_answer(self, network: Network, quorum: QuorumSystem) -> frozenset[ServerId]:
         """All that reach a quorum."""
         return frozenset(it for it in network.servers if is_quorum_connected(network, quorum, it))
+
+    def is_answer(self, request: Request[str], report: Report[str]) -> bool:
+        """A command is answered once it is committed at the server of its client."""
+        if type(request) is not Propose or type(report) is not Committed:
+            return False
+        return any(it.value == request.entry for it in report.proposals)
+
+    def redirect(self, request: Request[str], refusal: UsageError) -> ServerId | None:
+        """A command that is refused goes to the server that may lead."""
+        if type(request) is not Propose or not isinstance(refusal, NotLeading):
+            return None
+        return refusal.leader
+
+    def has_settled(self, states: Iterable[Replica[str]]) -> bool:
+        """A server leads, nothing is in flight, and no server lags behind another."""
+        every = list(states)
+        leading = [it.role for it in every if type(it.role) is Leading]
+        is_level = len({it.memory.first for it in every}) == 1
+        return is_level and bool(leading) and not any(it.in_flight for it in leading)
 
 
 def fold_with_snapshots(disk: tuple[Record[str], ...], record: Record[str]) -> LogDisk:
@@ -115,7 +147,7 @@ def _requests(setup: LogSetup) -> CommandsAndReads:
 
 @frozen(kw_only=True)
 class LogSetup(Setup[Replica[str], Request[str], Message[str], LogTimer, Record[str], Report[str]]):
-    """A log of ``servers``, or a variant of it with another ``receive``."""
+    """A log of ``servers``, or a variant of it with another ``receive``. Raises SetupError."""
 
     servers: int = 3
     changes: bool = False
@@ -131,3 +163,11 @@ class LogSetup(Setup[Replica[str], Request[str], Message[str], LogTimer, Record[
     snapshot: Callable[[LogDisk, Report[str]], To[Request[str]] | None] = field(
         init=False, default=snapshot
     )
+
+    def __attrs_post_init__(self) -> None:
+        if self.liveness and self.changes:
+            raise SetupError(
+                "liveness is not held against a log whose members change: a server that is removed "
+                "need not be answered. Leave out one of them."
+            )
+        super().__attrs_post_init__()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Hashable, Iterable
 from enum import Enum
-from typing import Generic, Protocol, TypeVar
+from typing import Generic
 
 from attrs import Factory, field, frozen
 
@@ -15,9 +16,6 @@ from paxos_lab.checker import Claims
 from paxos_lab.rules import RULES
 from paxos_lab.simulate.faults import Faults
 from paxos_lab.simulate.networks import Network, everywhere
-
-P_contra = TypeVar("P_contra", contravariant=True)
-Q_co = TypeVar("Q_co", covariant=True)
 
 FAULTY_TICKS = 160
 """How long faults last."""
@@ -36,20 +34,41 @@ class SetupError(UsageError, ValueError):
     """A simulation that cannot be run as it was described."""
 
 
-class Requests(Protocol[Q_co, P_contra]):
-    """What the servers are asked for. A server is called by its place in the order of the ids."""
+class Requests(ABC, Generic[S, Q, P]):
+    """What the servers are asked for. A server is called by its place in the order of the ids.
 
-    def request(self, place: int, session: int, count: int, report: P_contra | None) -> Q_co | None:
+    The other methods say what must come of it once the faults have ended.
+    """
+
+    @abstractmethod
+    def request(self, place: int, session: int, count: int, report: P | None) -> Q | None:
         """What to ask a server for next, after ``count`` requests since its last start.
 
         ``session`` counts its starts, from 0. ``report`` is what it has just said; None after a
         start. None: nothing.
         """
-        ...
 
+    @abstractmethod
     def must_answer(self, network: Network, quorum: QuorumSystem) -> frozenset[ServerId]:
         """Which servers, once asked, must answer, if only what ``network`` lacks goes wrong."""
-        ...
+
+    def request_after_faults(
+        self, place: int, session: int, count: int, report: P | None
+    ) -> Q | None:
+        """As ``request``, once the faults have ended."""
+        return self.request(place, session, count, report)
+
+    def is_answer(self, request: Q, report: P) -> bool:  # noqa: ARG002
+        """Whether ``report`` answers ``request``."""
+        return True
+
+    def redirect(self, request: Q, refusal: UsageError) -> ServerId | None:  # noqa: ARG002
+        """Which server to ask instead of one that refuses, if any."""
+        return None
+
+    def has_settled(self, states: Iterable[S]) -> bool:  # noqa: ARG002
+        """Whether nothing is left to do for servers that have answered."""
+        return True
 
 
 def all_links(setup: Setup[S, Q, M, T, R, P]) -> Network:
@@ -67,8 +86,8 @@ class Setup(Generic[S, Q, M, T, R, P]):
 
     ``claims`` tell the checker what the machine says; only ``rules`` count as broken.
     ``liveness``: faults end after ``faulty_ticks``, and all that must answer have to.
-    ``pace``: within how many ticks a server is asked again, whatever it says; None: once it has
-    given a report.
+    ``pace``: within how many ticks a server is asked again, whatever it says, until it has answered
+    what it was asked after the faults; None: once it has given a report.
     ``allow_lost_disk_votes``: a server votes whatever happened to its disk, to see what comes of
     that.
     ``snapshot``: what a report has a program send to that of another server, from the disk. It
@@ -76,7 +95,7 @@ class Setup(Generic[S, Q, M, T, R, P]):
     """
 
     machine: Machine[S, Q, M, T, R, P]
-    requests: Requests[Q, P]
+    requests: Requests[S, Q, P]
     quorum: QuorumSystem
     claims: Claims[S, Q, M, T, R, P]
     network: Network = field(default=Factory(all_links, takes_self=True))
