@@ -56,6 +56,8 @@ from paxos_lab.record import (
     log_timeline,
     replay_machine,
 )
+from paxos_lab.record.entries import Known
+from paxos_lab.record.recorder import MIN_BYTES
 from tests.support import S1, S2, THREE, ballot
 
 RULES = Rules(window=4, piece=2)
@@ -117,6 +119,24 @@ def test_a_recorded_log_is_replayed_to_the_very_states_and_disks(tmp_path: Path)
     assert found.difference is None
     assert found.states == {(me, ""): cluster.state(me) for me in cluster.servers}
     assert found.steps
+
+
+def test_a_recording_that_begins_with_whole_states_is_replayed(tmp_path: Path) -> None:
+    """Files are so small that most begin in the middle, with the state of each server."""
+    path = tmp_path / "log.jsonl"
+    coder: LogCoder[str] = log_coder(TEXT)
+    recorder: MachineRecorder[Replica[str], Event[str], Record[str]] = MachineRecorder(
+        path, coder, About("a test", "log"), max_bytes=MIN_BYTES
+    )
+    with recorder:
+        cluster = run(recorder)
+    machine: Log[str] = log(RULES)
+    found = replay_machine({"log": machine}, coder, path)
+
+    assert recorder.failure is None
+    assert {type(it.entry.what) for it in found.steps} >= {Known}
+    assert found.difference is None
+    assert found.states == {(me, ""): cluster.state(me) for me in cluster.servers}
 
 
 def test_each_slot_has_a_timeline_of_its_own() -> None:
