@@ -5,10 +5,12 @@
     explore_cluster(Scope(...))        the same for Paxos and its variants, with reductions
     explore_log(LogScope(...))         the same for a replicated log and its variants
     refine(Scope(...))                 the same, each step held against Lamport's specifications
+    refine_log(LogScope(...))          the same for a log, seen through each slot
 
 Arrows point one way: search <- cluster; search, scopes <- processes <- interleavings <- checking,
 counterexamples; counterexamples <- recorded; counterexamples, specification <- refinement. For
-logs: log_claims <- log_scope <- log_processes <- log_checking <- log <- log_recorded.
+logs: log_claims <- log_scope <- log_processes <- log_checking <- log <- log_recorded,
+log_refinement.
 """
 
 from paxos_lab.explore.checking import explore_cluster
@@ -16,6 +18,7 @@ from paxos_lab.explore.cluster import Choice, ClusterState, ClusterSystem
 from paxos_lab.explore.counterexamples import Counterexample, counterexample
 from paxos_lab.explore.interleavings import Interleavings
 from paxos_lab.explore.log import LogSystem, explore_log
+from paxos_lab.explore.log_refinement import refine_log
 from paxos_lab.explore.log_scope import Heartbeats, LogScope
 from paxos_lab.explore.refinement import refine
 from paxos_lab.explore.scopes import Scope, ScopeError
@@ -41,4 +44,5 @@ __all__ = [
     "explore_cluster",
     "explore_log",
     "refine",
+    "refine_log",
 ]
