@@ -99,6 +99,6 @@ def log(
 def log_coder(codec: Codec[V]) -> LogCoder[V]:
     """A coder for replicas, and ``codec`` for their values."""
     kinds: Kinds[Replica[V], Event[V], Record[V]] = Kinds(
-        Replica, Event, Record, entries=(Command, Noop, Change)
+        Replica, Event, Record, modules=("paxos.log",), entries=(Command, Noop, Change)
     )
     return Coder(kinds, codec)

@@ -42,6 +42,7 @@ class Canvas:
 
     def fit(self, text: str) -> str:
         """``text`` with what a terminal would act on, or the output cannot encode, escaped."""
+        text = text.replace("…", "...") if self.plain else text
         return encodable(printable_lines(text), self.console.encoding)
 
     def legend(self, moment: str) -> None:

@@ -14,11 +14,11 @@ from paxos_cli.failures import failing
 from paxos_cli.options import PLAIN, gathered
 from paxos_cli.output import say
 from paxos_cli.paths import OutputFile, as_utf8
-from paxos_cli.recording import FILES, replayed
+from paxos_cli.recording import FILES, replayed, replayed_log
 from paxos_lab.draw.layout import part
 from paxos_lab.draw.mermaid import mermaid
 from paxos_lab.draw.svg import PICTURE, svg
-from paxos_lab.record import Replay, Timeline, single_timeline
+from paxos_lab.record import Timeline, log_timeline, single_timeline
 
 MOST = 300  # steps in one picture: more than a reader can follow
 LANE = 7  # characters from lane to lane
@@ -29,6 +29,7 @@ class Options:
     """What is drawn, and how."""
 
     name: str | None
+    slot: int | None
     first: int
     last: int | None
     picture: Path | None
@@ -40,6 +41,7 @@ class Options:
 @click.command(short_help="Draw a recording: in the terminal, as SVG, or for Mermaid.")
 @FILES
 @click.option("--name", help="The decision to draw, if there are several.")
+@click.option("--slot", type=click.IntRange(1), help="The slot of a log; by default all of it.")
 @click.option("--from", "first", type=click.IntRange(1), default=1, help="The first step.")
 @click.option("--to", "last", type=click.IntRange(1), help="The last step.")
 @click.option(
@@ -54,7 +56,7 @@ class Options:
 @PLAIN
 @gathered(Options)
 def draw(options: Options, files: tuple[Path, ...]) -> int:
-    """Draw one decision of the recording in FILES.
+    """Draw one decision, a log, or one slot of it, of the recording in FILES.
 
     Name the recordings of all servers of a cluster together. Steps are numbered from 1, through
     all decisions.
@@ -64,7 +66,7 @@ def draw(options: Options, files: tuple[Path, ...]) -> int:
         raise click.UsageError("--svg or --mermaid, not both.")
     if last is not None and last < first:
         raise click.UsageError(f"--from {first} comes after --to {last}.")
-    told = _window(_told(replayed(files), None if name is None else as_utf8(name)), first, last)
+    told = _window(_told(files, None if name is None else as_utf8(name), options.slot), first, last)
     if options.picture is not None:
         picture = svg(told, title=options.title)
         with failing():
@@ -77,7 +79,16 @@ def draw(options: Options, files: tuple[Path, ...]) -> int:
     return 0
 
 
-def _told(found: Replay, name: str | None) -> Timeline:
+def _told(files: tuple[Path, ...], name: str | None, slot: int | None) -> Timeline:
+    log = replayed_log(files)
+    if log is not None:
+        if name is not None:
+            raise click.UsageError("--name is for a decision, and this is a log: use --slot.")
+        with failing():
+            return log_timeline(log, slot=slot).delivered
+    if slot is not None:
+        raise click.UsageError("--slot is for a log, and this is none: use --name.")
+    found = replayed(files)
     names = found.names
     if name is None and len(names) > 1:
         few = ", ".join(map(repr, names[:8])) + (", and more" if len(names) > 8 else "")

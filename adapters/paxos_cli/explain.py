@@ -1,4 +1,4 @@
-"""``paxos explain``: what has become of a decision, and why, from recordings or from stores."""
+"""``paxos explain``: what has become of a decision or a log, and why, from recordings or stores."""
 
 from __future__ import annotations
 
@@ -7,18 +7,22 @@ from pathlib import Path
 import click
 
 from paxos_adapters.printable import printable
-from paxos_cli.canvas import canvas
+from paxos_cli.canvas import Canvas, canvas
 from paxos_cli.failures import failing
 from paxos_cli.options import PLAIN
 from paxos_cli.paths import InputFile, as_utf8
-from paxos_cli.recording import asked, replayed
+from paxos_cli.recording import asked, replayed, replayed_log, slot_of
 from paxos_lab.explain import (
     Evidence,
     UnknownDecision,
     explain,
+    explain_log,
+    explain_slot,
     of_files,
+    of_log,
     of_replay,
 )
+from paxos_lab.record import LogReplay
 
 SQLITE = b"SQLite format 3\0"
 
@@ -38,17 +42,24 @@ def explain_files(files: tuple[str, ...], nodes: tuple[Path, ...], plain: bool) 
     """Say what has become of the decision NAME, or of all, and why.
 
     FILES are recordings, or else the stores of servers: of as many servers as there are, since what
-    is not seen may have happened. With --node, servers of this machine that run are asked about
-    NAME. Exits with 1 if something is not decided.
+    is not seen may have happened. Of a log, NAME is a slot. With --node, servers of this machine
+    that run are asked about NAME. Exits with 1 if something is not decided.
     """
-    if nodes:
-        decisions = _running(nodes, files)
-    elif files:
-        paths, name = asked(files)
-        decisions = _scenes(paths, name)
-    else:
-        raise click.UsageError("name recordings or stores, or servers that run: --node FILE NAME.")
     drawn = canvas(plain)
+    if nodes:
+        return _explain(drawn, _running(nodes, files))
+    if not files:
+        raise click.UsageError("name recordings or stores, or servers that run: --node FILE NAME.")
+    paths, name = asked(files)
+    with failing():
+        are_stores = all(map(_is_store, paths))
+    log = None if are_stores else replayed_log(tuple(paths))
+    if log is not None:
+        return _explain_log(drawn, log, name)
+    return _explain(drawn, _scenes(paths, name, are_stores=are_stores))
+
+
+def _explain(drawn: Canvas, decisions: dict[str, Evidence[str]]) -> int:
     decided = True
     for number, (of, evidence) in enumerate(decisions.items()):
         found = explain(evidence, of)
@@ -57,6 +68,17 @@ def explain_files(files: tuple[str, ...], nodes: tuple[Path, ...], plain: bool) 
         drawn.write(found.text)
         decided &= found.is_decided
     return 0 if decided else 1
+
+
+def _explain_log(drawn: Canvas, replay: LogReplay, name: str | None) -> int:
+    evidence = of_log(replay)
+    if name is None:
+        log = explain_log(evidence)
+        drawn.write(log.text)
+        return 0 if log.is_decided else 1
+    slot = explain_slot(evidence, slot_of(name))
+    drawn.write(slot.text)
+    return 0 if slot.is_decided else 1
 
 
 def _running(nodes: tuple[Path, ...], words: tuple[str, ...]) -> dict[str, Evidence[str]]:
@@ -73,9 +95,9 @@ def _running(nodes: tuple[Path, ...], words: tuple[str, ...]) -> dict[str, Evide
     return {name: told(nodes, name)}
 
 
-def _scenes(paths: list[Path], name: str | None) -> dict[str, Evidence[str]]:
+def _scenes(paths: list[Path], name: str | None, *, are_stores: bool) -> dict[str, Evidence[str]]:
     with failing():
-        if all(map(_is_store, paths)):
+        if are_stores:
             decisions = of_files(paths)
         else:
             found = replayed(tuple(paths))

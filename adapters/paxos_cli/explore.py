@@ -27,7 +27,7 @@ from paxos_lab.explore.recorded import picture, read, write
 from paxos_lab.explore.scopes import Scope, ScopeError
 from paxos_lab.machines.faulty_log import LOG, LOG_PROTOCOLS
 from paxos_lab.machines.protocols import PAXOS
-from paxos_lab.record import PROTOCOLS, RecordingError
+from paxos_lab.record import PROTOCOLS, RecordingError, is_of_log
 from paxos_lab.rules import CHOOSABLE, LOG_RULES, RULES, WINDOW
 
 ACCEPTORS = 3
@@ -227,7 +227,7 @@ def _title(scope: Scope) -> str:
 def _draw_recorded(drawn: Canvas, path: Path) -> None:
     """A recorded run of either kind."""
     try:
-        if log_recorded.is_of_a_log(path):
+        if is_of_log(path):
             explore_log.draw(drawn, log_recorded.read(path))
         else:
             _draw(drawn, read(path))

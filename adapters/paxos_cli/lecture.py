@@ -8,15 +8,20 @@ from textwrap import fill
 
 import click
 
-from paxos import PaxosError
 from paxos_cli.canvas import Canvas, canvas
 from paxos_cli.options import PLAIN
 from paxos_cli.recording import record_option, recording
-from paxos_lab.lecture import SCENARIOS, ClaimFailed, Scenario, Stage
-from paxos_lab.record import Recorder, single_timeline
+from paxos_lab.lecture import (
+    LOG_SCENARIOS,
+    SCENARIOS,
+    ClaimFailed,
+    LogScenario,
+    Played,
+    Scenario,
+)
 
 WIDTH = 80  # of a page, in characters: what a projector shows in large type
-LANE = 7  # leaves 45 characters beside five lanes
+LANE, LOG_LANE = 7, 6  # characters; leave 45 beside five lanes, and 50
 
 
 @click.command(short_help="Play the lecture's examples, heading by heading.")
@@ -35,38 +40,43 @@ def lecture(name: str | None, play_all: bool, record: Path | None, plain: bool) 
         raise click.UsageError("--record takes the NAME of one scenario.")
     drawing = canvas(plain)
     if play_all:
-        return max([_play(scenario, drawing) for scenario in SCENARIOS.values()])
+        return max([_show(it, it.play(), drawing) for it in _every().values()])
     if name is None:
         return _list(drawing)
     scenario = _named(name)
+    if isinstance(scenario, LogScenario):
+        if record is not None:
+            raise click.UsageError(f"--record is for one decision: '{name}' is about a log.")
+        return _show(scenario, scenario.play(), drawing)
     with recording(record, "lecture", scenario.protocol, {"scenario": name}) as recorder:
-        return _play(scenario, drawing, recorder)
+        return _show(scenario, scenario.play(recorder), drawing)
 
 
-def _named(name: str) -> Scenario:
-    if name in SCENARIOS:
-        return SCENARIOS[name]
-    near = " or ".join(f"'{it}'" for it in get_close_matches(name, SCENARIOS, cutoff=0.5))
+def _every() -> dict[str, Scenario | LogScenario]:
+    return {**SCENARIOS, **LOG_SCENARIOS}
+
+
+def _named(name: str) -> Scenario | LogScenario:
+    every = _every()
+    if name in every:
+        return every[name]
+    near = " or ".join(f"'{it}'" for it in get_close_matches(name, every, cutoff=0.5))
     hint = f"Did you mean {near}?" if near else "'paxos lecture' lists them all."
     raise click.BadParameter(f"there is no scenario '{name}'. {hint}", param_hint="'NAME'")
 
 
 def _list(drawing: Canvas) -> int:
-    longest = max(map(len, SCENARIOS))
-    drawing.write("The lecture, executed. Q is for the questions of its examination.\n")
-    for scenario in SCENARIOS.values():
-        drawing.write(f"{scenario.heading:>4}  {scenario.name:{longest}}  {scenario.title}")
+    longest = max(map(len, _every()))
+    drawing.write("The lecture, executed. Q is for the questions of its examination.")
+    for part, of in ("Part 1: Basic Paxos", SCENARIOS), ("Part 2: Multi-Paxos", LOG_SCENARIOS):
+        drawing.write(f"\n{part}")
+        for it in of.values():
+            drawing.write(f"{it.heading:>4}  {it.name:{longest}}  {it.title}")
     drawing.write("\nPlay one: paxos lecture NAME. Play them all: paxos lecture --all.")
     return 0
 
 
-def _play(scenario: Scenario, drawing: Canvas, recorder: Recorder[str] | None = None) -> int:
-    stage = scenario.stage(recorder)
-    failure: PaxosError | None = None
-    try:
-        scenario.schedule(stage)
-    except PaxosError as error:
-        failure = error
+def _show(scenario: Scenario | LogScenario, played: Played, drawing: Canvas) -> int:
     title = f"{scenario.heading}. {scenario.title}"
     drawing.write(title, "bold")
     drawing.write(drawing.glyphs.line * len(title))
@@ -74,31 +84,34 @@ def _play(scenario: Scenario, drawing: Canvas, recorder: Recorder[str] | None = 
     protocol = scenario.protocol
     drawing.write("\n" + fill(f"The servers run '{protocol.name}': {protocol.summary}.", WIDTH))
     drawing.legend("event")
-    told = single_timeline(stage.trace)
-    drawing.timeline(told.delivered, width=LANE)
-    drawing.knowledge("Who holds what", told)
-    _conclude(stage, drawing, failure)
-    return 0 if failure is None else 1
+    if isinstance(scenario, LogScenario):
+        drawing.timeline(played.told.delivered, width=LOG_LANE)
+        _slots(played, drawing)
+    else:
+        drawing.timeline(played.told.delivered, width=LANE)
+        drawing.knowledge("Who holds what", played.told)
+    _conclude(played, drawing)
+    return 0 if played.failure is None else 1
 
 
-def _conclude(stage: Stage, drawing: Canvas, failure: PaxosError | None) -> None:
+def _slots(played: Played, drawing: Canvas) -> None:
+    """What each server has in each slot: a ballot stands before what is only accepted."""
+    count = len(played.slots[0]) - 2
+    headings = "server", "promised", *(f"slot {it}" for it in range(1, count + 1))
+    drawing.write()
+    drawing.table(headings, played.slots, title="Who holds what; no number: known to be chosen")
+
+
+def _conclude(played: Played, drawing: Canvas) -> None:
     yes, no = ("+", "!") if drawing.plain else ("✓", "✗")
     drawing.write()
-    for claim in stage.claims:
+    for claim in played.claims:
         drawing.write(f"{yes} {claim}", "green")
+    failure = played.failure
     if failure is not None:
         claim = failure.claim if isinstance(failure, ClaimFailed) else str(failure)
         drawing.write(fill(f"{no} {claim}", WIDTH), "red")
-    drawing.write(f"{_outcome(stage)}\n", "bold")
+    chosen = "\n        ".join(played.choices or ("nothing",))
+    drawing.write(f"chosen: {chosen}\n", "bold")
     if failure is not None:
         drawing.write("This is not what the lecture says.\n", "red")
-
-
-def _outcome(stage: Stage) -> str:
-    """What is chosen, one choice a line."""
-    lines = [
-        f"{choice.chosen.value} by {', '.join(f'S{me}' for me in sorted(choice.voters))} "
-        f"under {choice.chosen.ballot}"
-        for choice in stage.choices
-    ]
-    return "chosen: " + "\n        ".join(lines or ["nothing"])

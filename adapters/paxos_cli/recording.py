@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import click
 
+from paxos.log import Rules
 from paxos_adapters.codecs import TEXT
+from paxos_adapters.machine import M, P, Q, R, S, T
 from paxos_adapters.outputs import RECORDING, OutputRefused, check
 from paxos_adapters.printable import printable
 from paxos_cli.canvas import Canvas, canvas
@@ -19,18 +23,27 @@ from paxos_cli.options import PLAIN
 from paxos_cli.output import say
 from paxos_cli.paths import InputFile, OutputFile, as_utf8, input_file
 from paxos_lab.lecture import SCENARIOS
+from paxos_lab.machines.faulty_log import VARIANTS
 from paxos_lab.machines.protocols import Protocol
 from paxos_lab.record import (
     PROTOCOLS,
     Began,
     Ended,
+    LogRecorder,
+    LogReplay,
+    MachineRecorder,
+    MachineReplay,
     Recorder,
     RecordingError,
     Replay,
     Took,
     discard,
+    is_of_log,
     replay,
+    replay_log,
 )
+
+E = TypeVar("E")
 
 KNOWN = {**{it.protocol.name: it.protocol for it in SCENARIOS.values()}, **PROTOCOLS}
 """Every protocol that a command can record."""
@@ -60,14 +73,43 @@ def recording(
     if path is None:
         yield None
         return
-    try:
+    with _refusals():
         check(path, RECORDING, keep_out=keep_out)
         discard(path)
         recorder = Recorder(path, codec=TEXT, runtime=runtime, protocol=protocol.name, facts=facts)
+    with _told(path, recorder):
+        yield recorder
+
+
+@contextmanager
+def log_recording(
+    path: Path | None, runtime: str, rules: Rules, facts: Mapping[str, str]
+) -> Generator[LogRecorder[str] | None, None, None]:
+    """As ``recording``, for a log under ``rules``."""
+    if path is None:
+        yield None
+        return
+    with _refusals():
+        check(path, RECORDING)
+        discard(path)
+        recorder = LogRecorder(path, codec=TEXT, runtime=runtime, rules=rules, facts=facts)
+    with _told(path, recorder):
+        yield recorder
+
+
+@contextmanager
+def _refusals() -> Generator[None, None, None]:
+    try:
+        yield
     except (RecordingError, OutputRefused, OSError) as error:
         raise click.BadParameter(str(error), param_hint="'--record'") from error
+
+
+@contextmanager
+def _told(path: Path, recorder: MachineRecorder[S, E, R]) -> Generator[None, None, None]:
+    """Close ``recorder`` in the end, and say what has become of the recording."""
     with recorder:
-        yield recorder
+        yield
     if recorder.failure is not None:
         raise click.ClickException(f"{path} is incomplete: {recorder.failure}")
     say(f"Recorded: paxos replay {printable(path)} plays it again.")
@@ -81,10 +123,23 @@ def asked(words: tuple[str, ...]) -> tuple[list[Path], str | None]:
     return [*map(input_file, words)], None
 
 
+def slot_of(name: str) -> int:
+    """The slot of a log that ``name`` is."""
+    if not re.fullmatch(r"[1-9][0-9]{0,17}", name):
+        raise click.UsageError(f"{name!r} is not a slot of a log: slots are counted from 1.")
+    return int(name)
+
+
 def replayed(files: tuple[Path, ...]) -> Replay:
     """The replay of ``files``; what is wrong with them is one line."""
     with failing():
         return replay(*files, protocols=KNOWN)
+
+
+def replayed_log(files: tuple[Path, ...]) -> LogReplay | None:
+    """The replay of ``files`` if they are of a log."""
+    with failing():
+        return replay_log(*files, variants=VARIANTS) if is_of_log(files[0]) else None
 
 
 @click.command("replay", short_help="Play a recording again, and see that nothing differs.")
@@ -97,8 +152,13 @@ def replay_files(files: tuple[Path, ...], plain: bool) -> int:
     found by themselves. Exits with 0 if all states are the same, and with 1 and the first step that
     differs if not.
     """
-    found = replayed(files)
+    log = replayed_log(files)
     drawn = canvas(plain)
+    return _compared(drawn, replayed(files)) if log is None else _compared(drawn, log)
+
+
+def _compared(drawn: Canvas, found: MachineReplay[S, Q, M, T, R, P]) -> int:
+    """What was recorded, and whether it came again."""
     for about in dict.fromkeys(it.text for it in found.headers):
         drawn.write(printable(about))
     _servers(drawn, found)
@@ -113,7 +173,7 @@ def replay_files(files: tuple[Path, ...], plain: bool) -> int:
     return 0
 
 
-def _servers(drawn: Canvas, found: Replay) -> None:
+def _servers(drawn: Canvas, found: MachineReplay[S, Q, M, T, R, P]) -> None:
     events, starts, ends = Counter[int](), Counter[int](), Counter[int]()
     for step in found.steps:
         what, lane = step.entry.what, step.entry.server
@@ -129,7 +189,7 @@ def _servers(drawn: Canvas, found: Replay) -> None:
     drawn.table(("server", *numbers), rows, numbers=numbers)
 
 
-def _messages(drawn: Canvas, found: Replay) -> None:
+def _messages(drawn: Canvas, found: MachineReplay[S, Q, M, T, R, P]) -> None:
     sent = sum(len(step.sent) for step in found.steps)
     arrivals = [step.arrival for step in found.steps if step.arrival is not None]
     repeated = sum(it.is_repeated for it in arrivals)

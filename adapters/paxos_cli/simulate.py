@@ -32,14 +32,14 @@ from paxos_adapters.machine import M, P, Q, R, S, T
 from paxos_cli.canvas import Canvas, canvas
 from paxos_cli.interrupt import on_interrupt
 from paxos_cli.options import PLAIN, RULE, gathered, refuse_with_log
-from paxos_cli.recording import record_option, recording
+from paxos_cli.recording import log_recording, record_option, recording
 from paxos_lab.machines.log_view import LogView, log_view
 from paxos_lab.machines.protocols import PAXOS
 from paxos_lab.machines.single_view import SingleView, single_view
 from paxos_lab.machines.view import View
 from paxos_lab.record import PROTOCOLS, Trace, timeline
 from paxos_lab.simulate.faults import Fault
-from paxos_lab.simulate.log import LogSetup
+from paxos_lab.simulate.log import RULES_OF_RUNS, LogSetup
 from paxos_lab.simulate.networks import PARTIAL
 from paxos_lab.simulate.schedules import Played, play, shrink
 from paxos_lab.simulate.setup import LIVENESS, LIVENESS_TICKS, Run, Setup, SetupError
@@ -139,11 +139,7 @@ def simulate(
     """
     drawn = canvas(plain)
     if cluster.log:
-        refuse_with_log(record=record is not None)
-        setup = _log_setup(cluster)
-        if seed is not None:
-            return _draw_run(drawn, setup, _present_log(setup), seed)[0]
-        return _run_all(drawn, setup, _present_log(setup), seeds, jobs)[0]
+        return _simulate_log(drawn, cluster, seeds, seed, jobs, record)
     if cluster.changes:
         raise click.UsageError("--changes is for a log: add --log.")
     single = _setup(cluster)
@@ -154,6 +150,28 @@ def simulate(
     )
     if kept is not None:
         _keep(single, *kept, record)
+    return status
+
+
+def _simulate_log(
+    drawn: Canvas,
+    cluster: Cluster,
+    seeds: int,
+    seed: int | None,
+    jobs: int | None,
+    path: Path | None,
+) -> int:
+    setup = _log_setup(cluster)
+    shown = _present_log(setup)
+    status, kept = (
+        _run_all(drawn, setup, shown, seeds, jobs)
+        if seed is None
+        else _draw_run(drawn, setup, shown, seed)
+    )
+    if kept is not None:
+        run, played = kept
+        with log_recording(path, "simulation", RULES_OF_RUNS, _facts(run)) as recorder:
+            play(setup, played.acts, recorder)
     return status
 
 
@@ -367,10 +385,14 @@ def _draw_run(
 
 
 def _keep(setup: SingleSetup, run: Run, played: SinglePlayed, path: Path | None) -> None:
-    facts = {"seed": str(run.seed), "network": setup.network.name}
-    facts |= {"broken": run.broken} if run.broken is not None else {}
+    facts = {"network": setup.network.name, **_facts(run)}
     with recording(path, "simulation", setup.protocol, facts) as recorder:
         play(setup, played.acts, recorder)
+
+
+def _facts(run: Run) -> dict[str, str]:
+    """What a recording says of the run."""
+    return {"seed": str(run.seed)} | ({} if run.broken is None else {"broken": run.broken})
 
 
 def _draw_broken(

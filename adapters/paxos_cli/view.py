@@ -11,8 +11,8 @@ from paxos_adapters.outputs import OutputRefused, check, replace
 from paxos_cli.failures import failing
 from paxos_cli.output import say
 from paxos_cli.paths import OutputFile
-from paxos_cli.recording import asked, replayed
-from paxos_lab.view import PAGE, page
+from paxos_cli.recording import asked, replayed, replayed_log, slot_of
+from paxos_lab.view import PAGE, log_page, page
 
 
 @click.command(short_help="Write a page to go through a recording step by step.")
@@ -27,6 +27,8 @@ from paxos_lab.view import PAGE, page
 def view(files: tuple[str, ...], out: Path | None, opens: bool) -> int:
     """Write a page that shows the decision NAME, or all, of the recordings FILES.
 
+    Of a log, NAME is a slot; without it, the page shows the whole log.
+
     The page is one file that needs neither a network nor a server: each step with a picture, what
     every server holds, and what can be said by then. It holds the values that were proposed, so it
     is made readable for its owner alone.
@@ -37,9 +39,13 @@ def view(files: tuple[str, ...], out: Path | None, opens: bool) -> int:
         check(path, PAGE)
     except OutputRefused as error:
         raise click.ClickException(f"{error} (--out names another.)") from error
-    found = replayed(tuple(paths))
+    log = replayed_log(tuple(paths))
+    title = ", ".join(it.name for it in paths)
     with failing():
-        made = page(found, title=", ".join(it.name for it in paths), name=name)
+        if log is not None:
+            made = log_page(log, title=title, slot=None if name is None else slot_of(name))
+        else:
+            made = page(replayed(tuple(paths)), title=title, name=name)
         replace(path, PAGE, made.html.encode(errors="backslashreplace"))
     if made.left_out:
         say(made.left_out, err=True)

@@ -70,7 +70,12 @@ class Election:
 
 
 def heard(state: Election, sender: ServerId, ballot: Ballot, *, in_contact: bool) -> Election:
-    """``state`` after a sign of life; of two leaders, the higher ballot is followed."""
+    """``state`` after a sign of life; of two leaders, the higher ballot is followed.
+
+    What a replica sends to itself says nothing of others.
+    """
+    if sender == state.me:
+        return state
     peer = Peer(sender, ballot, in_contact)
     others = (it for it in state.peers if it.server != sender)
     return evolve(

@@ -19,7 +19,8 @@ Phase 2:
 - Slots are chosen from ``first`` on, without a gap: a phase-2 quorum has voted, and this replica
   holds the entry itself.
 - Whatever moves ``first``, what is in flight below is dropped, and the next slots are looked at.
-- A higher ballot, in whatever message, ends the leadership.
+- A higher ballot, in whatever message, ends the leadership. So does the heartbeat after the first
+  open slot has come under a quorum system that the promises do not cover.
 """
 
 from __future__ import annotations
@@ -137,8 +138,8 @@ def room(role: Leading[V], memory: Memory[V], window: int) -> int:
 
 def _limit(role: Leading[V], configurations: Sequence[Configuration]) -> int:
     """The first slot that a quorum system governs which the promises do not cover."""
-    later = (it.slot for it in configurations[1:] if not it.quorum.is_phase1(role.promised))
-    return min(later, default=1 << 62)
+    uncovered = (it.slot for it in configurations if not it.quorum.is_phase1(role.promised))
+    return min(uncovered, default=1 << 62)
 
 
 def proposed(role: Leading[V], entry: Entry[V], beat: int) -> Leading[V]:

@@ -157,17 +157,20 @@ Record: TypeAlias = Prefix[V] | Delta[V]
 """What is on a disk. A step saves Deltas only."""
 
 
+def summed(records: Iterable[Record[V]], memory: Memory[V]) -> Memory[V]:
+    """``memory`` after the Deltas among ``records``, in order."""
+    for record in records:
+        if type(record) is Delta:
+            memory = added(memory, record)
+    return memory
+
+
 def fold(disk: tuple[Record[V], ...], record: Record[V]) -> tuple[Record[V], ...]:
     """A disk after one more record: the prefix, and one Delta that is the sum of all."""
     if type(record) is Prefix:
         return (*disk, record)
-    prefix: Prefix[V] = Prefix()
-    before: Memory[V] = Memory(())
-    for it in disk:
-        if type(it) is Prefix:
-            prefix = it
-        else:
-            before = added(before, it)
+    prefix = next((it for it in disk if type(it) is Prefix), Prefix[V]())
+    before = summed(disk, Memory(()))
     filled = before.open
     for slot, proposal in record.written:
         filled = placed(filled, slot - before.first, proposal)

@@ -12,6 +12,8 @@ Source: the lecture, "Multi-Paxos".
 - A replica that receives a higher ballot, in whatever message, leads no more.
 - A request for a slot that is chosen is answered from the store, by Fetch; never to oneself.
 - A slot beyond the window is not accepted. What the sender knows to be chosen is asked for.
+- Of a server that is not a member here, only what is chosen is taken: all members that this replica
+  knows may have been replaced while it was down.
 """
 
 from __future__ import annotations
@@ -47,10 +49,10 @@ from paxos.log.memory import (
     Memory,
     Record,
     Update,
-    added,
     advanced,
     delta,
     governing,
+    summed,
 )
 from paxos.log.messages import (
     Accept,
@@ -121,10 +123,7 @@ def start(
 
     ``quorum`` governs the first slots of a new log; a record says it for one that was saved.
     """
-    memory: Memory[V] = Memory((Configuration(FIRST_SLOT, quorum),))
-    for record in records:
-        if type(record) is Delta:
-            memory = added(memory, record)
+    memory = summed(records, Memory((Configuration(FIRST_SLOT, quorum),)))
     max_round, first = memory.promised.round, memory.first
     return Replica(me, rules, memory, Following(), Election(me), (), max_round, first)
 
@@ -189,12 +188,12 @@ def _with(
 
 
 def _on_message(state: Replica[V], sender: ServerId, message: Message[V]) -> Step[V]:
-    if type(message) is CatchUpRequest:  # Also of a newcomer, which is not a member yet.
+    if type(message) is CatchUpRequest:
         return state, _fetch(state, sender, message.first)
-    if not any(sender in it.quorum.members for it in state.memory.configurations):
-        return state, NO_MESSAGES
     if type(message) is CatchUp:
         return _on_catch_up(state, sender, message)
+    if not any(sender in it.quorum.members for it in state.memory.configurations):
+        return state, _asks_later_member(state, sender, message)
     if type(message) is Nack:
         return _seen(state, message.promised), NO_MESSAGES
     state = _seen(state, message.ballot)
@@ -213,6 +212,13 @@ def _on_message(state: Replica[V], sender: ServerId, message: Message[V]) -> Ste
     if type(message) is Confirmed:
         return _on_confirmed(state, sender, message)
     assert_never(message)
+
+
+def _asks_later_member(state: Replica[V], sender: ServerId, message: Message[V]) -> Now[Effect[V]]:
+    """Ask ``sender``, which is not a member here, for the slots that made it one."""
+    if type(message) is Heartbeat and message.first > state.memory.first:
+        return Now((To(sender, CatchUpRequest(state.memory.first)),))
+    return NO_MESSAGES
 
 
 def _seen(state: Replica[V], ballot: Ballot) -> Replica[V]:
@@ -417,8 +423,9 @@ def _on_heartbeat_timer(state: Replica[V], timer: HeartbeatTimer) -> Step[V]:
     if timer.number != state.election.beat:
         return state, NO_MESSAGES
     memory, role, hint = state.memory, state.role, election.aged(state.election)
-    is_reached = governing(memory.configurations, memory.first).is_phase1(election.alive(hint))
-    if type(role) is Leading and not is_reached:
+    quorum = governing(memory.configurations, memory.first)
+    is_reached = quorum.is_phase1(election.alive(hint))
+    if type(role) is Leading and not (is_reached and quorum.is_phase1(role.promised)):
         role = Following()
     leads = type(role) is Leading
     in_contact = leads or election.leader_in_contact(hint)

@@ -52,6 +52,9 @@ def test_a_broken_log_is_drawn_and_recorded(
         again = call("explore", *log, "--replay", "counterexample.jsonl", folder=tmp_path)
         assert again.returncode == 0
         assert again.stdout.strip() in ended.stdout
+    replayed = call("replay", "counterexample.jsonl", folder=tmp_path)
+    assert (replayed.returncode, replayed.stderr) == (0, "")
+    assert "every state is the one that was recorded" in replayed.stdout
 
 
 @pytest.mark.slow

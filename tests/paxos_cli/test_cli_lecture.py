@@ -12,13 +12,16 @@ import pytest
 from attrs import evolve
 
 from paxos_cli import app
-from paxos_lab.lecture import SCENARIOS
+from paxos_cli.canvas import canvas
+from paxos_lab.lecture import LOG_SCENARIOS, SCENARIOS, LogScenario, Scenario
+from paxos_lab.lecture.log_examination import ANY_BALLOT
 from paxos_lab.machines import faulty
 from paxos_lab.machines.protocols import LECTURE, Protocol
 
 PAGE = (Path(__file__).parents[2] / "docs" / "lecture.md").read_text(encoding="utf-8")
 SHOWN: list[tuple[str, str]] = re.findall(r"^```console\n\$ (.*?)\n(.+?)^```$", PAGE, re.M | re.S)
 
+EVERY: dict[str, Scenario | LogScenario] = {**SCENARIOS, **LOG_SCENARIOS}
 PROTOCOLS = {it.name: it for it in (*faulty.BROKEN, *LECTURE)}
 
 
@@ -52,20 +55,23 @@ class TestList:
     def test_every_scenario_has_a_line(self, lecture: Lecture) -> None:
         assert lecture() == 0
         lines = [line.split(maxsplit=2) for line in lecture.out.splitlines()]
-        for it in SCENARIOS.values():
+        for it in EVERY.values():
             assert [it.heading, it.name, it.title] in lines
 
-    def test_it_fits_on_a_page(self, lecture: Lecture) -> None:
+    def test_each_part_fits_on_a_page(self, lecture: Lecture) -> None:
         lecture()
-        assert max(map(len, lecture.out.splitlines())) <= 80
-        assert len(lecture.out.splitlines()) <= 25
+        first, part_1, part_2, last = lecture.out.split("\n\n")
+        assert [first.count("\n"), last.count("\n")] == [0, 1]
+        for part in (part_1, part_2):
+            assert max(map(len, part.splitlines())) <= 80
+            assert len(part.splitlines()) <= 25
 
 
 class TestPlay:
     """With a name."""
 
     @pytest.mark.parametrize("options", [(), ("--plain",)])
-    @pytest.mark.parametrize("name", SCENARIOS)
+    @pytest.mark.parametrize("name", EVERY)
     def test_it_ends_well_and_fits_on_a_page(
         self, lecture: Lecture, name: str, options: tuple[str, ...]
     ) -> None:
@@ -107,12 +113,29 @@ class TestPlay:
         lecture("two-phases", "--plain")
         assert "| S1     | 5.5      | 5.5 newer | down            |" in lecture.out
 
+    def test_what_each_server_has_in_each_slot_is_shown(self, lecture: Lecture) -> None:
+        lecture("next-slot", "--plain")
+        assert (
+            "| server | promised | slot 1 | slot 2 | slot 3  | slot 4  | slot 5  |" in lecture.out
+        )
+        assert (
+            "| S2     | 2.1      | mov    | add    | 2.1 cmp | 2.1 sub | 2.1 jmp |" in lecture.out
+        )
+        assert (
+            "| S3     | 1.3      | mov    | add    | cmp     | sub     | jmp     |" in lecture.out
+        )
+        assert "        slot 5: jmp by S1, S2 under 2.1\n" in lecture.out
+
     def test_all_of_them(self, lecture: Lecture) -> None:
         assert lecture("--all") == 0
         played = lecture.out
-        for name in SCENARIOS:
+        for name in EVERY:
             lecture(name)
             assert lecture.out in played
+
+
+def test_a_plain_canvas_cuts_off_with_ascii() -> None:
+    assert canvas(plain=True).fit("a long val…") == "a long val..."
 
 
 class TestFailure:
@@ -144,6 +167,16 @@ class TestFailure:
         assert lecture.out.isascii()
         assert lecture.err == ""
 
+    def test_a_log_that_does_not_keep_a_rule_is_told_like_a_decision(
+        self, lecture: Lecture, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        broken = evolve(LOG_SCENARIOS["exact-ballot"], protocol=ANY_BALLOT)
+        monkeypatch.setitem(LOG_SCENARIOS, "exact-ballot", broken)
+        assert lecture("exact-ballot") == 1
+        assert "✗ S1 believes nothing of X\n" in lecture.out
+        assert "◆     │     │     S1 commits 1: X" in lecture.out
+        assert "This is not what the lecture says.\n" in lecture.out
+
     @pytest.mark.slow
     @pytest.mark.parametrize("protocol", PROTOCOLS)
     def test_no_protocol_ends_in_a_traceback(
@@ -152,7 +185,7 @@ class TestFailure:
         for name in SCENARIOS:
             swap(monkeypatch, name, PROTOCOLS[protocol])
         assert lecture("--all") == 1
-        assert lecture.out.count("Who holds what") == len(SCENARIOS)
+        assert lecture.out.count("Who holds what") == len(EVERY)
 
 
 class TestArguments:
@@ -165,6 +198,7 @@ class TestArguments:
             ("promise", "Did you mean 'promise-raised' or 'promise-not-raised'?"),
             ("zzz", "'paxos lecture' lists them all."),
             ("livelock --all", "not both"),
+            ("exact-ballot --record run", "'exact-ballot' is about a log"),
             ("livelock leader", "(leader)"),
             ("--nonsense", "'--nonsense'"),
         ],
@@ -213,6 +247,7 @@ class TestPage:
         assert [command for command, _ in SHOWN] == [
             "paxos lecture",
             "paxos lecture not-chosen-unseen",
+            "paxos lecture hole-filled",
         ]
 
     @pytest.mark.parametrize(("command", "shown"), SHOWN, ids=[command for command, _ in SHOWN])
@@ -224,7 +259,7 @@ class TestPage:
 
     def test_it_names_every_scenario_and_no_other(self) -> None:
         prose = re.sub(r"^```.*?^```$", "", PAGE, flags=re.M | re.S)
-        assert re.findall(r"`paxos lecture ([a-z][a-z-]*)`", prose) == list(SCENARIOS)
+        assert re.findall(r"`paxos lecture ([a-z][a-z-]*)`", prose) == list(EVERY)
 
 
 def execute(*arguments: str, encoding: str = "utf-8") -> subprocess.CompletedProcess[str]:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from html import escape
 from pathlib import Path
 
 import pytest
 
+from paxos_lab.explain import explain_log, explain_slot, of_log
+from paxos_lab.record import replay_log
 from paxos_lab.record.entries import Body
 from tests.support.commands import Ended, call
 from tests.support.recordings import forge, lines
@@ -22,10 +25,11 @@ def paxos(folder: Path, *words: object) -> Ended:
         (("demo", "--seed", 7), 0, "Recorded by memory"),
         (("lecture", "reused-and-late"), 0, "Recorded by lecture"),
         (("simulate", "--seed", 3), 0, "Recorded by simulation"),
+        (("simulate", "--log", "--seed", 3), 0, "log, window 4, piece 2, seed 3"),
         (("simulate", "--rule", "promise-forgotten", "--jobs", 1), 1, "broken agreement"),
         (("explore", "--rule", "look-first"), 1, "Recorded by exploration"),
     ],
-    ids=["demo", "lecture", "simulate", "failing-seed", "explore"],
+    ids=["demo", "lecture", "simulate", "log", "failing-seed", "explore"],
 )
 def test_what_a_command_records_can_be_replayed(
     command: tuple[object, ...], code: int, about: str, tmp_path: Path
@@ -151,16 +155,23 @@ def test_stores_are_explained(tmp_path: Path) -> None:
 # --- the document -------------------------------------------------------------------------------
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "recording.md"
-CONSOLE, EXPLAINED = re.findall(r"^```console\n(.*?)^```$", DOCUMENT.read_text(), re.M | re.S)
+SESSIONS = re.findall(r"^```console\n(.*?)^```$", DOCUMENT.read_text(), re.M | re.S)
+RECORDS = (
+    "lecture not-chosen-unseen --record run.jsonl",
+    "simulate --log --seed 4 --record log.jsonl",
+)
 (LINES,) = re.findall(r"^```json\n(.*?)^```$", DOCUMENT.read_text(), re.M | re.S)
 
 
-@pytest.mark.parametrize("session", [CONSOLE, EXPLAINED], ids=["replay", "explain"])
+@pytest.mark.parametrize("session", SESSIONS, ids=["replay", "explain", "log"])
 def test_the_document_shows_what_the_commands_print(session: str, tmp_path: Path) -> None:
-    paxos(tmp_path, "lecture", "not-chosen-unseen", "--record", "run.jsonl")
-    *_, command, shown = re.split(r"^\$ paxos (.*)\n", session, flags=re.M)
+    for command in RECORDS:
+        paxos(tmp_path, *command.split())
+    _, *commands = re.split(r"^\$ paxos (.*)\n", session, flags=re.M)
 
-    assert paxos(tmp_path, *command.split()).stdout == shown
+    for command, shown in zip(commands[::2], commands[1::2], strict=True):
+        if command not in RECORDS:
+            assert paxos(tmp_path, *command.split()).stdout == shown
 
 
 def test_the_format_is_as_the_document_shows_it(tmp_path: Path) -> None:
@@ -174,3 +185,73 @@ def test_the_format_is_as_the_document_shows_it(tmp_path: Path) -> None:
     assert {**shown[0], **changing} == {**recorded[0], **changing}
     assert list(shown[0]) == list(recorded[0])
     assert [line for line in recorded if line in shown] == shown[1:]
+
+
+class TestALog:
+    """The recording of a log: explained, drawn and shown as a whole, or one slot of it."""
+
+    @pytest.fixture
+    def folder(self, tmp_path: Path) -> Path:
+        assert paxos(tmp_path, "simulate", "--log", "--seed", 4, "--record", "run").returncode == 0
+        return tmp_path
+
+    def test_it_is_explained(self, folder: Path) -> None:
+        ended = paxos(folder, "explain", "run", "--plain")
+        log = explain_log(of_log(replay_log(folder / "run")))
+
+        assert ended.stdout == f"{log.text}\n"
+        assert (ended.returncode, ended.stderr) == (int(not log.is_decided), "")
+
+    def test_a_slot_is_explained(self, folder: Path) -> None:
+        chosen, open_ = (paxos(folder, "explain", "run", slot) for slot in (2, 900))
+
+        assert (chosen.returncode, open_.returncode) == (0, 1)
+        assert re.search(r"is chosen under \d\.\d: accepted by .*, a quorum", chosen.stdout)
+        assert open_.stdout.startswith("Nothing is chosen.\n")
+
+    def test_it_is_drawn(self, folder: Path) -> None:
+        whole = paxos(folder, "draw", "run", "--from", 1, "--to", 60, "--plain")
+        slot = paxos(folder, "draw", "run", "--slot", 1, "--to", 100, "--plain")
+
+        assert (whole.returncode, slot.returncode) == (0, 0)
+        assert re.search(r"Accept \d\.\d 1: ", whole.stdout)
+        assert re.search(r"Accept \d\.\d 1: ", slot.stdout)
+        assert not re.search(r"Accept \d\.\d 2: ", slot.stdout)
+
+    def test_it_is_shown_as_a_page(self, folder: Path) -> None:
+        whole = paxos(folder, "view", "run")
+        slot = paxos(folder, "view", "run", 2, "--out", "slot.html")
+        given = of_log(replay_log(folder / "run"))
+
+        assert (whole.returncode, slot.returncode) == (0, 0)
+        for page, found in (("run", explain_log(given)), ("slot", explain_slot(given, 2))):
+            assert escape(found.text.splitlines()[0]) in (folder / f"{page}.html").read_text()
+
+    @pytest.mark.parametrize(
+        ("words", "told"),
+        [
+            (
+                ("explain", "run", "none"),
+                "'none' is not a slot of a log: slots are counted from",
+            ),
+            (("explain", "run", "0"), "'0' is not a slot of a log"),
+            (("view", "run", "x"), "'x' is not a slot of a log"),
+            (("draw", "run", "--name", "x"), "--name is for a decision, and this is a log"),
+        ],
+        ids=str,
+    )
+    def test_what_is_wrong_is_one_line(
+        self, words: tuple[str, ...], told: str, folder: Path
+    ) -> None:
+        ended = paxos(folder, *words)
+
+        assert ended.returncode == 2
+        assert told in ended.stderr
+        assert len(ended.stderr.splitlines()) == 1
+
+    def test_a_slot_of_a_decision_is_one_line_too(self, tmp_path: Path) -> None:
+        paxos(tmp_path, "demo", "--record", "run")
+        ended = paxos(tmp_path, "draw", "run", "--slot", 1)
+
+        assert ended.returncode == 2
+        assert "--slot is for a log, and this is none: use --name." in ended.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TypeAlias
 
@@ -28,16 +29,16 @@ from paxos.log.replica import Replica, Step
 from paxos_adapters.arguments import BadNumber
 from paxos_adapters.log import LogReceive
 from paxos_lab.explore.cluster import ClusterState, ClusterSystem
-from paxos_lab.explore.log import LogSystem, explore_log
+from paxos_lab.explore.log import LogState, LogSystem, explore_log
 from paxos_lab.explore.log_checking import refuted
 from paxos_lab.explore.log_claims import CLAIMED
 from paxos_lab.explore.log_processes import LogProcessState
-from paxos_lab.explore.log_recorded import found_run, is_of_a_log, read, write
+from paxos_lab.explore.log_recorded import found_run, read, rerun, write
 from paxos_lab.explore.log_scope import Heartbeats, LogScope
 from paxos_lab.explore.scopes import ScopeError
 from paxos_lab.explore.search import explore
 from paxos_lab.machines.faulty_log import BROKEN_LOGS, LOG_PROTOCOLS, LogProtocol
-from paxos_lab.record import RecordingError
+from paxos_lab.record import LogTrace, RecordingError, Trace, is_of_log
 from paxos_lab.rules import (
     AGREEMENT,
     KEPT,
@@ -150,6 +151,22 @@ def test_the_explorer_of_any_machine_reaches_the_same_replicas(servers: int) -> 
     found = explore(cluster, always={"": look})
     assert found.exhausted
     assert seen == set(system.processes.known.all)
+
+
+@pytest.mark.parametrize("kind", sorted(CLAIMED, key=str), ids=lambda it: it.__name__)
+def test_a_claim_about_each_kind_is_tried_out(kind: type[object]) -> None:
+    """A claim that a kind of messages is always ignored is refuted, and no other is."""
+    system = LogSystem(evolve(SMALL, heartbeats=Heartbeats.LEADERS))
+    assert explore(system).exhausted
+    assert next(refuted(system.processes), None) is None
+
+    known = system.processes
+    those = [it for it in known.sent.all if type(it.message) is kind]
+    for number, it in enumerate(known.known.all):
+        for sent in those:
+            if sent.receiver == it.state.me:
+                known.forgotten[number] |= known.sent.bit(sent)
+    assert {type(it.sent.message) for it in refuted(known)} == {kind}
 
 
 def test_a_claim_that_is_wrong_is_refuted() -> None:
@@ -272,6 +289,34 @@ def test_every_broken_log_is_told_apart_by_its_name() -> None:
     assert all(it.summary.endswith(".") or "(" in it.summary for it in BROKEN_LOGS)
 
 
+def nothing_follows_a_crash(state: LogState) -> bool:
+    return state.crashes > 0 or state.chosen == 0 or state.votes > 0
+
+
+@pytest.mark.parametrize(
+    ("scope", "rule"),
+    [
+        (LogScope(heartbeats=Heartbeats.LEADERS, protocol=LOG_PROTOCOLS["first-believed"]), None),
+        (LogScope(crashes=1), nothing_follows_a_crash),
+    ],
+    ids=["heartbeats", "a crash"],
+)
+def test_a_run_of_the_log_itself_leads_to_the_replicas_that_were_explored(
+    scope: LogScope, rule: Callable[[LogState], bool] | None
+) -> None:
+    """The states of a driver have all that a scope leaves out of them."""
+    system = LogSystem(scope)
+    reported = system.breaks(REPORTED)
+    found = explore(system, always={"": rule or (lambda state: not reported(state))})
+    assert found.violation is not None
+    trace: LogTrace[str] = Trace()
+    rerun(system, found.violation, trace)
+
+    for me, it in zip(system.processes.servers, system.replicas(found.violation.end), strict=True):
+        assert system.processes.plain(trace.states[me, ""], it.ballots) == it.state
+        assert trace.disks[me, ""] == it.disk
+
+
 # --- scopes and recordings ------------------------------------------------------------------------
 
 
@@ -296,7 +341,7 @@ def test_a_recording_that_is_not_of_the_explorer(tmp_path: Path) -> None:
     assert found.violation is not None
     path = tmp_path / "run.jsonl"
     write(path, system, found.violation)
-    assert is_of_a_log(path)
+    assert is_of_log(path)
 
     path.write_bytes(path.read_bytes().replace(b'"rule"', b'"role"', 1))
     with pytest.raises(RecordingError):

@@ -44,6 +44,11 @@ def test_no_words_lie_on_others(name: str) -> None:
         ("not-chosen-seen", "X again, under 3.1"),
         ("not-chosen-unseen", "★ Y is chosen"),
         ("livelock", "starts over"),
+        ("selecting-log-entries", "jmp"),
+        ("one-prepare", "★ 3: c is chosen"),
+        ("speaks-on", "X"),
+        ("new-quorums-unasked", "members 3,4,5"),
+        ("change-too-early", "down"),
     ],
 )
 def test_a_figure_says_what_the_lecture_says(name: str, words: str) -> None:

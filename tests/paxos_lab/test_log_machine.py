@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TypeAlias
 
@@ -37,27 +38,30 @@ from paxos.log import (
     Rules,
     SnapshotInstalled,
 )
-from paxos.log.events import Event, LogTimer, Report, Request
+from paxos.log.events import LogTimer, Report, Request
 from paxos.log.leader import Leading
 from paxos.log.memory import Record
 from paxos.log.messages import Entry
 from paxos_adapters.codecs import TEXT
-from paxos_adapters.log import Log, LogCoder, LogObserver, log, log_coder
-from paxos_adapters.memory import MemoryCluster, majority_of
+from paxos_adapters.log import LogObserver, log
+from paxos_adapters.memory import Cluster, MemoryCluster, majority_of
 from paxos_lab.draw.svg import svg
 from paxos_lab.draw.terminal import text
 from paxos_lab.machines.log_view import LogView, log_view
 from paxos_lab.machines.view import TIMES_OUT, Look
 from paxos_lab.record import (
-    About,
+    LogRecorder,
     LogTrace,
-    MachineRecorder,
+    Recorder,
+    RecordingError,
     Trace,
+    is_of_log,
     log_timeline,
-    replay_machine,
+    replay_log,
 )
 from paxos_lab.record.entries import Known
 from paxos_lab.record.recorder import MIN_BYTES
+from paxos_lab.view import log_page
 from tests.support import S1, S2, THREE, ballot
 
 RULES = Rules(window=4, piece=2)
@@ -105,17 +109,14 @@ def traced() -> LogTrace[str]:
 
 def test_a_recorded_log_is_replayed_to_the_very_states_and_disks(tmp_path: Path) -> None:
     path = tmp_path / "log.jsonl"
-    coder: LogCoder[str] = log_coder(TEXT)
-    machine: Log[str] = log(RULES)
-    about = About("a test", "log")
-    recorder: MachineRecorder[Replica[str], Event[str], Record[str]] = MachineRecorder(
-        path, coder, about
-    )
+    recorder = LogRecorder(path, codec=TEXT, runtime="a test", rules=RULES)
     with recorder:
         cluster = run(recorder)
-    found = replay_machine({"log": machine}, coder, path)
+    found = replay_log(path)
 
+    assert is_of_log(path)
     assert recorder.failure is None
+    assert "paxos.log.replica" in found.headers[0].core
     assert found.difference is None
     assert found.states == {(me, ""): cluster.state(me) for me in cluster.servers}
     assert found.steps
@@ -124,19 +125,48 @@ def test_a_recorded_log_is_replayed_to_the_very_states_and_disks(tmp_path: Path)
 def test_a_recording_that_begins_with_whole_states_is_replayed(tmp_path: Path) -> None:
     """Files are so small that most begin in the middle, with the state of each server."""
     path = tmp_path / "log.jsonl"
-    coder: LogCoder[str] = log_coder(TEXT)
-    recorder: MachineRecorder[Replica[str], Event[str], Record[str]] = MachineRecorder(
-        path, coder, About("a test", "log"), max_bytes=MIN_BYTES
-    )
+    recorder = LogRecorder(path, codec=TEXT, runtime="a test", rules=RULES, max_bytes=MIN_BYTES)
     with recorder:
         cluster = run(recorder)
-    machine: Log[str] = log(RULES)
-    found = replay_machine({"log": machine}, coder, path)
+    found = replay_log(path)
 
     assert recorder.failure is None
     assert {type(it.entry.what) for it in found.steps} >= {Known}
     assert found.difference is None
     assert found.states == {(me, ""): cluster.state(me) for me in cluster.servers}
+
+
+def test_the_replay_of_a_log_has_the_bounds_that_were_recorded(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    with LogRecorder(path, codec=TEXT, runtime="a test", rules=RULES) as recorder:
+        run(recorder)
+
+    assert {it.rules for it in replay_log(path).states.values()} == {RULES}
+
+
+def test_what_is_no_recording_of_a_log_is_said_to_be_none(tmp_path: Path) -> None:
+    path = tmp_path / "one.jsonl"
+    with Recorder(path, codec=TEXT, runtime="a test") as recorder:
+        Cluster[str](3, observer=recorder).run()
+
+    assert not is_of_log(path)
+    with pytest.raises(RecordingError, match="not a recording of one"):
+        replay_log(path)
+    with pytest.raises(RecordingError, match="name a recording"):
+        replay_log()
+
+
+def test_a_page_is_bounded_in_steps(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    with LogRecorder(path, codec=TEXT, runtime="a test", rules=RULES) as recorder:
+        run(recorder)
+    found = replay_log(path)
+
+    assert log_page(found, title="a run").left_out == ""
+    made = log_page(found, title="a run", max_steps=5)
+    assert made.left_out == (
+        f"Left out are, of the {len(found.steps)} steps, all after the first 5."
+    )
 
 
 def test_each_slot_has_a_timeline_of_its_own() -> None:
@@ -147,23 +177,35 @@ def test_each_slot_has_a_timeline_of_its_own() -> None:
         "S2 proposes blue",
         "Accept 2.2 3: blue",
         "blue is chosen under 2.2",
-        "S2 commits 3: blue",
     ]
+    assert drawn[-1].endswith("S2 knows that it is chosen")
 
 
 def test_the_whole_log_is_drawn_with_its_slots() -> None:
     told = log_timeline(traced())
 
-    assert [it.choice.chosen.value for it in told.decided][:2] == ["1: red", "2: green"]
+    assert [(it.slot, it.choice.chosen.value) for it in told.decided][:2] == [
+        (1, "red"),
+        (2, "green"),
+    ]
     assert "Accept 2.2 3: blue" in text(told)
-    assert "3: blue" in svg(told)
+    assert "★ 3: blue is chosen<" in svg(told)
+    assert "chosen, too!" not in svg(told)
+
+
+def test_what_is_accepted_is_filled_in_a_picture_of_all_slots() -> None:
+    picture = svg(log_timeline(traced()))
+
+    assert len(re.findall('class="moment accepted [^>]*>.*?>A 1.1 1: red<', picture, re.S)) == 3
 
 
 def test_what_is_shown_of_a_replica() -> None:
     trace: LogTrace[str] = Trace()
     state = run(trace).state(S2)
 
-    assert VIEW.look(state, None) == VIEW.look(state, 1) == Look(TWO, asks=TWO)
+    assert VIEW.look(state, None) == Look(TWO, asks=TWO, knows="all below 4")
+    assert VIEW.look(state, 1) == Look(TWO, asks=TWO, knows="it")
+    assert VIEW.look(state, 4) == Look(TWO, asks=TWO)
     assert VIEW.disk((Delta(TWO, 2, (), ((2, RED),)),), 2) == Look(TWO, Proposal(ONE, "red"))
 
 
@@ -173,7 +215,7 @@ SAID: list[tuple[Message[str], str]] = [
     (Promise(TWO, 1, 1, ((1, RED),), True), "Promise 2.2, 1: 1.1 red"),
     (Accept(ONE, 1, Command("red"), 1), "Accept 1.1 1: red"),
     (Accept(ONE, 1, Noop(), 1), "Accept 1.1 1: no-op"),
-    (Accept(ONE, 1, Change(majority([S1, S2])), 1), "Accept 1.1 1: members 1, 2"),
+    (Accept(ONE, 1, Change(majority([S1, S2])), 1), "Accept 1.1 1: members 1,2"),
     (Accepted(ONE, 1), "Accepted 1.1 1"),
     (Nack(ONE, TWO), "Nack 1.1, 2.2 is promised"),
     (Heartbeat(ONE, False, True, 3), "Heartbeat"),

@@ -173,7 +173,6 @@ class TestCommand:
         [
             (["--log", "--readers", 1], "--readers is for one decision"),
             (["--log", "--liveness"], "--liveness is for one decision"),
-            (["--log", "--record", "x"], "--record is for one decision"),
             (["--changes"], "--changes is for a log"),
         ],
         ids=str,

@@ -17,7 +17,7 @@ from attrs import Factory, define, evolve, frozen
 from paxos import Ballot, Proposal, ServerId
 from paxos_adapters.printable import printable
 from paxos_lab.machines.view import Look, Words
-from paxos_lab.record.timeline import NOTHING, Arrow, Kind, Moment, Timeline
+from paxos_lab.record.timeline import NOTHING, Arrow, Decided, Kind, Moment, Timeline
 
 Key: TypeAlias = tuple[object, ...]
 
@@ -228,7 +228,8 @@ def _box(asked: Words, answers: list[Words], now: Look) -> Box | None:
     if asked.value is None:
         return Box(asked.request, asked.ballot, None, is_refused, False)
     held, text = now.accepted, f"{asked.request} {shown(asked.value)}"
-    is_accepted = held is not None and (held.ballot, held.value) == (asked.ballot, asked.value)
+    is_held = held is not None and (held.ballot, held.value) == (asked.ballot, asked.value)
+    is_accepted = is_held or any(it.is_vote and it.ballot == asked.ballot for it in answers)
     return Box(text, asked.ballot, asked.value, is_refused, is_accepted)
 
 
@@ -283,6 +284,12 @@ def _learned(received: list[Words], was: Look, now: Look) -> str:
     if found and now.for_ is not None and was.for_ is None:
         return f"finds {shown(max(found, key=lambda it: it.ballot).value)}"
     return "is refused" if any(it.is_refusal for it in received) else ""
+
+
+def named(decided: Decided) -> str:
+    """What is chosen, with its slot if there are several."""
+    value = shown(decided.choice.chosen.value)
+    return value if decided.slot is None else f"{decided.slot}: {value}"
 
 
 def shown(text: str, most: int = MOST) -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from paxos import ServerId
-from paxos_lab.draw.layout import Cell, Layout, layout, shown
+from paxos_lab.draw.layout import Cell, Layout, layout, named, shown
 from paxos_lab.record.timeline import Arrow, Moment, Timeline
 
 
@@ -32,14 +32,15 @@ def _lines(timeline: Timeline) -> Iterator[str]:
             lost.setdefault(arrow.left, []).append(arrow)
         else:
             received[arrow.arrived] = arrow
-    decided = {it.step: it.choice.chosen for it in timeline.decided if it.step in found.column_of}
+    decided = {it.step: it for it in timeline.decided if it.step in found.column_of}
     ends = f"L{min(timeline.lanes)},L{max(timeline.lanes)}"
     for moment in timeline.moments:
         yield from _moment(moment, received.get(moment.step), labels, found)
         yield from (_way(it, "-x") for it in lost.get(moment.step, []))
         if moment.step in decided:
-            value, ballot = decided[moment.step].value, decided[moment.step].ballot
-            yield f"    Note over {ends}: {_safe(shown(value))} is chosen under {ballot}"
+            it = decided[moment.step]
+            ballot = it.choice.chosen.ballot
+            yield f"    Note over {ends}: {_safe(named(it))} is chosen under {ballot}"
 
 
 def _moment(

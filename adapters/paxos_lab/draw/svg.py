@@ -18,7 +18,7 @@ from xml.sax.saxutils import escape, quoteattr
 
 from paxos import ServerId
 from paxos_adapters.outputs import Kind
-from paxos_lab.draw.layout import Cell, Layout, layout, shown
+from paxos_lab.draw.layout import Cell, Layout, layout, named, shown
 from paxos_lab.draw.style import hues, owners, style
 from paxos_lab.machines.view import Look
 from paxos_lab.record.timeline import Arrow, Decided, Timeline
@@ -154,14 +154,14 @@ class _Drawing:
     def _captions(self) -> Iterator[tuple[Decided, float, str, str, int]]:
         """Of each choice: its place, its words, its classes, and its row above the lanes."""
         ends: list[float] = []
-        values: list[str] = []
+        by_slot: dict[int | None, list[str]] = {}
         for decided in self.timeline.decided:
-            chosen = decided.choice.chosen
+            chosen, values = decided.choice.chosen, by_slot.setdefault(decided.slot, [])
             if decided.step not in self.layout.column_of:
                 values.append(chosen.value)  # before the part that is drawn
                 continue
             x = self.x[self.layout.column_of[decided.step]]
-            value, classes = shown(chosen.value), "choice"
+            value, classes = named(decided), "choice"
             words = f"★ {value} is chosen"
             if chosen.value in values:
                 words, classes = f"{value} again, under {chosen.ballot}", "choice again"
@@ -347,7 +347,9 @@ class _Drawing:
             for moment in cell.moments
             for it in self.touching.get(moment.step, [])
         ]
-        return 26.0 if sum(others) < 0 and cell.box is None else -15.0
+        if cell.box is not None:
+            return -19.0
+        return 26.0 if sum(others) < 0 else -15.0
 
 
 def _places(found: Layout, gaps: list[float], left: float) -> list[float]:

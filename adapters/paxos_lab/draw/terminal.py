@@ -17,7 +17,7 @@ from attrs import frozen
 
 from paxos import Ballot, ServerId
 from paxos_adapters.printable import printable
-from paxos_lab.draw.layout import layout, shown
+from paxos_lab.draw.layout import layout, named, shown
 from paxos_lab.machines.view import Words
 from paxos_lab.record.timeline import Arrow, Timeline
 
@@ -115,7 +115,7 @@ def _items(timeline: Timeline) -> Iterator[Burst | Note]:
     found = layout(timeline)
     labels, lanes = found.labels, timeline.lanes
     received = {it.arrived: it for it in timeline.arrows if it.arrived is not None}
-    decided = {it.step: it.choice.chosen for it in timeline.decided if it.step in found.column_of}
+    decided = {it.step: it for it in timeline.decided if it.step in found.column_of}
     lost = _lost(timeline)
     late: object = None
     for moment in timeline.moments:
@@ -127,8 +127,8 @@ def _items(timeline: Timeline) -> Iterator[Burst | Note]:
             if arrow.sender in lanes:
                 yield Burst(arrow.message, arrow.words, ((arrow.sender, arrow.receiver),))
         if moment.step in decided:
-            chosen = decided[moment.step]
-            yield Note(lane, f"{shown(chosen.value)} is chosen under {chosen.ballot}", True)
+            it = decided[moment.step]
+            yield Note(lane, f"{named(it)} is chosen under {it.choice.chosen.ballot}", True)
         if moment.step in labels:
             cell = labels[moment.step]
             yield Note(lane, f"{lanes[lane]} {cell.words}", not cell.is_own)

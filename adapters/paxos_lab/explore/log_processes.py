@@ -6,7 +6,8 @@
   a leader whose messages are late does no more than one that has ended.
 - A replica is stripped of what cannot matter here: who seems to be alive, the beat in which an
   entry was sent, who has promised a leader, and the highest round unless it draws a ballot of it.
-- All others seem to be alive, so a leader that sends a heartbeat goes on.
+- All others seem to be alive, and to have promised a leader: so it goes on when it sends a
+  heartbeat.
 """
 
 from __future__ import annotations
@@ -33,7 +34,6 @@ from paxos.log.leader import InFlight, Leading, Preparing, Role
 from paxos.log.memory import FIRST_SLOT, Record
 from paxos.log.messages import Message
 from paxos.log.replica import Replica
-from paxos.quorum import NO_SERVERS
 from paxos_adapters.log import LogProcess
 from paxos_adapters.machine import Process, Sorted
 from paxos_lab.checker import Vote
@@ -231,8 +231,16 @@ class LogProcesses:
         me, rules, memory = state.me, state.rules, state.memory
         matters = ballots and state.max_round > memory.promised.round
         max_round = state.max_round if matters else 0
-        hint = self.hint(me)
-        return Replica(me, rules, memory, _plain_role(state.role), hint, (), max_round, FIRST_SLOT)
+        role, hint = self._plain_role(state.role), self.hint(me)
+        return Replica(me, rules, memory, role, hint, (), max_round, FIRST_SLOT)
+
+    def _plain_role(self, role: Role[str]) -> Role[str]:
+        if type(role) is Leading:
+            in_flight = tuple(InFlight(it.entry, 0, it.voters) for it in role.in_flight)
+            return Leading(role.ballot, frozenset(self.servers), 0, in_flight)
+        if type(role) is Preparing:
+            return evolve(role, found=tuple(sorted(role.found, key=lambda it: it[0])))
+        return role
 
     def hint(self, me: ServerId) -> Election:
         """All others seem to be alive."""
@@ -277,15 +285,6 @@ class LogProcesses:
                 if self.ignores(number, it):
                     self.forgotten[number] |= bit
         return bit
-
-
-def _plain_role(role: Role[str]) -> Role[str]:
-    if type(role) is Leading:
-        in_flight = tuple(InFlight(it.entry, 0, it.voters) for it in role.in_flight)
-        return Leading(role.ballot, NO_SERVERS, 0, in_flight)
-    if type(role) is Preparing:
-        return evolve(role, found=tuple(sorted(role.found, key=lambda it: it[0])))
-    return role
 
 
 def _are_rivals(one: Message[str], other: Message[str]) -> bool:

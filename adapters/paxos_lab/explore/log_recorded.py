@@ -12,19 +12,17 @@ from pathlib import Path
 from attrs import evolve, frozen
 
 from paxos import InvariantError
-from paxos.log import HeartbeatTimer, Rules
+from paxos.log import HeartbeatTimer
 from paxos_adapters.codecs import TEXT
 from paxos_adapters.driving import Driver
-from paxos_adapters.log import LogObserver, log, log_coder
+from paxos_adapters.log import LogObserver
 from paxos_adapters.ports import Place
 from paxos_lab.explore.log import LogChoice, LogState, LogSystem
 from paxos_lab.explore.search import Violation
-from paxos_lab.machines.faulty_log import LOG_PROTOCOLS
+from paxos_lab.machines.faulty_log import VARIANTS
 from paxos_lab.record import reading
-from paxos_lab.record.entries import Header
 from paxos_lab.record.errors import RecordingError
-from paxos_lab.record.recorder import About, MachineRecorder
-from paxos_lab.record.replay import replay_machine
+from paxos_lab.record.logs import LogRecorder, replay_log
 from paxos_lab.record.timeline import Kind, Timeline, log_timeline
 from paxos_lab.record.trace import LogTrace, Trace
 
@@ -78,45 +76,33 @@ def write(path: Path, system: LogSystem, violation: Violation[LogState, LogChoic
 
     Raises OutputRefused, and what has ended the recording.
     """
-    rules = system.scope.rules
-    facts = {"rule": violation.rule, "events": str(len(violation.run))}
-    facts |= {"window": str(rules.window), "piece": str(rules.piece)}
     reading.discard(path)
-    about = About(RUNTIME, system.scope.protocol.name, facts)
-    with MachineRecorder(path, log_coder(TEXT), about) as recorder:
+    with LogRecorder[str](
+        path,
+        codec=TEXT,
+        runtime=RUNTIME,
+        rules=system.scope.rules,
+        protocol=system.scope.protocol.name,
+        facts={"rule": violation.rule, "events": str(len(violation.run))},
+    ) as recorder:
         rerun(system, violation, recorder)
     if recorder.failure is not None:
         raise recorder.failure
 
 
-def is_of_a_log(path: Path) -> bool:
-    """Whether ``path`` is a recording of a log. Raises OSError, RecordingError."""
-    return _header(path).protocol in LOG_PROTOCOLS
-
-
 def read(path: Path) -> LogRun:
     """Play the recording at ``path`` again. Raises OSError, and RecordingError if it differs."""
-    facts = _header(path).facts
+    found = replay_log(path, variants=VARIANTS)
+    if found.difference is not None:
+        raise RecordingError(f"{found.difference.text}: the log has changed since.")
+    facts = found.headers[0].facts
     try:
-        rule, events = facts["rule"], int(facts["events"])
-        rules = Rules(window=int(facts["window"]), piece=int(facts["piece"]))
+        return LogRun(facts["rule"], int(facts["events"]), _picture(found))
     except (KeyError, ValueError) as error:
         raise RecordingError(
             f"{path} is a recording of a log, but not of the explorer ({type(error).__name__}: "
-            f"{error})."
+            f"{error}): paxos replay plays it."
         ) from error
-    machines = {it.name: log(rules, it.receive, it.name) for it in LOG_PROTOCOLS.values()}
-    replayed = replay_machine(machines, log_coder(TEXT), path)
-    if replayed.difference is not None:
-        raise RecordingError(f"{replayed.difference.text}: the log has changed since.")
-    return LogRun(rule, events, _picture(replayed))
-
-
-def _header(path: Path) -> Header:
-    line = next(reading.read(path, log_coder(TEXT)))
-    if not isinstance(line.item, Header):
-        raise RecordingError(f"{path} holds no whole line: nothing was recorded.")
-    return line.item
 
 
 def _picture(trace: LogTrace[str]) -> Timeline:

@@ -15,9 +15,10 @@ from attrs import evolve
 
 from paxos import Accept, Accepted, Acceptor, Ballot, From, Message, Nack, Promise, Proposal, server
 from paxos.proposer import Preparing
+from paxos_lab.lecture.machine_stage import S1, S2, S3, S4, S5
 from paxos_lab.lecture.scenarios import ALL
 from paxos_lab.lecture.script import scenario
-from paxos_lab.lecture.stage import S1, S2, S3, S4, S5, Stage
+from paxos_lab.lecture.stage import Stage
 from paxos_lab.machines import faulty
 from paxos_lab.machines.protocols import Event, Protocol, Receive, Server, Step
 

@@ -10,8 +10,9 @@ Source: Ousterhout and Ongaro, "Implementing Replicated Logs with Paxos", part 1
 from __future__ import annotations
 
 from paxos import Accept, Acceptor, Ballot, Message, Nack, Prepare, Promise, Proposal
+from paxos_lab.lecture.machine_stage import S1, S2, S3, S4, S5
 from paxos_lab.lecture.script import scenario
-from paxos_lab.lecture.stage import S1, S2, S3, S4, S5, Stage
+from paxos_lab.lecture.stage import Stage
 from paxos_lab.machines.protocols import LECTURE
 
 FIRST_VALUE_ONLY, ACCEPT_EVERYTHING, LOOK_FIRST = LECTURE

@@ -3,21 +3,42 @@
 - The schedule is a function on a stage. Its docstring is all that is to be read with it: the first
   line is the title, the rest the text.
 - It raises if the run is not as the lecture says, and returns if it is.
+- A scenario of a log is played on a stage of replicas; else there is no difference.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from inspect import getdoc
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 from attrs import frozen
 
+from paxos import Ballot, PaxosError, ServerId
+from paxos_adapters.log import LogObserver
 from paxos_adapters.single import SingleObserver
+from paxos_lab.lecture.log_stage import LOG, LogProtocol, LogStage
 from paxos_lab.lecture.stage import Stage
 from paxos_lab.machines.protocols import PAXOS, Protocol
+from paxos_lab.record import Timeline, log_timeline, single_timeline
 
+X = TypeVar("X")
 Schedule: TypeAlias = Callable[[Stage], None]
+LogSchedule: TypeAlias = Callable[[LogStage], None]
+
+
+@frozen
+class Played:
+    """What came of a schedule: the run, the claims that held, what is chosen, and what ended it.
+
+    ``slots`` are rows for a table of a log: a server, its promise, and what it has in each slot.
+    """
+
+    told: Timeline
+    claims: tuple[str, ...]
+    choices: tuple[str, ...]
+    failure: PaxosError | None
+    slots: tuple[tuple[str, ...], ...] = ()
 
 
 @frozen
@@ -36,6 +57,46 @@ class Scenario:
         """A stage to play it on; ``observer`` is told what happens."""
         return Stage(self.protocol, self.servers, observer)
 
+    def play(self, observer: SingleObserver[str] | None = None) -> Played:
+        """Play it; an error of the library is what has ended it."""
+        stage = self.stage(observer)
+        failure = _failure(self.schedule, stage)
+        choices = (_choice(it.chosen.value, it.voters, it.chosen.ballot) for it in stage.choices)
+        return Played(single_timeline(stage.trace), tuple(stage.claims), tuple(choices), failure)
+
+
+@frozen
+class LogScenario:
+    """The same for a log. ``members`` are those of the first slots; all servers, if not said."""
+
+    heading: str
+    name: str
+    title: str
+    text: str
+    protocol: LogProtocol
+    servers: int
+    members: tuple[ServerId, ...]
+    schedule: LogSchedule
+
+    def stage(self, observer: LogObserver[str] | None = None) -> LogStage:
+        """A stage to play it on; ``observer`` is told what happens."""
+        return LogStage(self.protocol, self.servers, self.members, observer)
+
+    def play(self) -> Played:
+        """Play it; an error of the library is what has ended it."""
+        stage = self.stage()
+        failure = _failure(self.schedule, stage)
+        choices = (
+            f"slot {it.slot}: {_choice(it.entry, it.voters, it.ballot)}" for it in stage.choices
+        )
+        return Played(
+            log_timeline(stage.trace),
+            tuple(stage.claims),
+            tuple(choices),
+            failure,
+            tuple(_slots(stage)),
+        )
+
 
 def scenario(
     heading: str, name: str, *, protocol: Protocol = PAXOS, servers: int = 5
@@ -43,7 +104,51 @@ def scenario(
     """Make a scenario of a schedule, whose docstring is its title and its text."""
 
     def of(schedule: Schedule) -> Scenario:
-        title, _, text = (getdoc(schedule) or "").partition("\n\n")
-        return Scenario(heading, name, title.rstrip("."), text, protocol, servers, schedule)
+        return Scenario(heading, name, *_words(schedule), protocol, servers, schedule)
 
     return of
+
+
+def log_scenario(
+    heading: str,
+    name: str,
+    *,
+    protocol: LogProtocol = LOG,
+    servers: int = 3,
+    members: tuple[ServerId, ...] = (),
+) -> Callable[[LogSchedule], LogScenario]:
+    """The same for a schedule of a log."""
+
+    def of(schedule: LogSchedule) -> LogScenario:
+        words = _words(schedule)
+        return LogScenario(heading, name, *words, protocol, servers, members, schedule)
+
+    return of
+
+
+def _words(schedule: object) -> tuple[str, str]:
+    title, _, text = (getdoc(schedule) or "").partition("\n\n")
+    return title.rstrip("."), text
+
+
+def _failure(schedule: Callable[[X], None], stage: X) -> PaxosError | None:
+    try:
+        schedule(stage)
+    except PaxosError as error:
+        return error
+    return None
+
+
+def _choice(value: object, voters: Iterable[ServerId], ballot: Ballot) -> str:
+    return f"{value} by {', '.join(f'S{me}' for me in sorted(voters))} under {ballot}"
+
+
+def _slots(stage: LogStage) -> Iterator[tuple[str, ...]]:
+    """A row for each server: what it knows to be chosen, or else what it has accepted."""
+    held = {me: stage.log(me) | stage.accepted(me) for me in stage.servers}
+    last = max((slot for it in held.values() for slot in it), default=0)
+    for me, slots in held.items():
+        promised = stage.memory(me).promised
+        name = f"S{me}" if stage.is_up(me) else f"S{me}, down"
+        cells = (slots.get(slot, "") for slot in range(1, last + 1))
+        yield name, str(promised) if promised.round else "", *cells

@@ -106,3 +106,6 @@ BROKEN_LOGS = tuple(
 
 LOG_PROTOCOLS = {it.name: it for it in (LOG, *BROKEN_LOGS)}
 """All that can be driven in place of the log, and the log, by name."""
+
+VARIANTS = {it.name: it.receive for it in BROKEN_LOGS}
+"""How the broken ones step, by name."""

@@ -1,7 +1,7 @@
 """A replicated log for pictures: words for its messages, and what its states show.
 
-- A slot shows what a replica has accepted there, as long as it is open.
-- The whole log shows no slot's own state: only the promise, and the ballot in progress.
+- A slot shows what a replica has accepted there, as long as it is open; then, that it is chosen.
+- The whole log shows the promise, the ballot in progress, and below which slot all are chosen.
 - A promise, a heartbeat and what is caught up with are about all slots.
 """
 
@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Generic, TypeAlias
 
-from attrs import frozen
+from attrs import evolve, frozen
 
-from paxos import Nack, Proposal
+from paxos import Nack, Proposal, QuorumSystem
 from paxos.ballot import V
 from paxos.errors import assert_never
 from paxos.log import (
@@ -42,7 +42,7 @@ from paxos.log import (
 )
 from paxos.log.events import LogTimer, Report, Request
 from paxos.log.leader import Following, Leading
-from paxos.log.memory import Memory, Record, added, held
+from paxos.log.memory import Memory, Record, governing, held, summed
 from paxos.log.messages import Entry, Message
 from paxos.log.replica import Replica
 from paxos_adapters.printable import printable
@@ -67,7 +67,7 @@ class LogWords(Generic[V]):
         if type(entry) is Noop:
             return "no-op"
         if type(entry) is Change:
-            return f"members {', '.join(map(str, sorted(entry.quorum.members)))}"
+            return f"members {','.join(map(str, sorted(entry.quorum.members)))}"
         assert_never(entry)
 
     def slots(self, first: int, proposals: Iterable[Proposal[Entry[V]]]) -> str:
@@ -90,11 +90,10 @@ class LogWords(Generic[V]):
         if type(message) is Accept:
             ballot, slot, value = message.ballot, message.slot, self.entry(message.entry)
             text = f"Accept {ballot} {slot}: {value}"
-            return Words(text, ballot, request=f"A {ballot} {slot}", value=value)
+            return Words(text, ballot, request=f"A {ballot} {slot}:", value=value)
         if type(message) is Accepted:
-            return Words(
-                f"Accepted {message.ballot} {message.slot}", message.ballot, is_answer=True
-            )
+            ballot, text = message.ballot, f"Accepted {message.ballot} {message.slot}"
+            return Words(text, ballot, is_answer=True, is_vote=True)
         if type(message) is Nack:
             text = f"Nack {message.ballot}, {message.promised} is promised"
             return Words(text, message.ballot, is_answer=True, is_refusal=True)
@@ -154,20 +153,16 @@ class LogWords(Generic[V]):
         in_flight = role.in_flight if type(role) is Leading else ()
         asked = dict(enumerate(in_flight, state.memory.first)).get(slot or 0)
         for_ = None if asked is None else self.entry(asked.entry)
-        return Look(shown.promised, shown.accepted, role.ballot, for_)
+        return evolve(shown, asks=role.ballot, for_=for_)
 
     def disk(self, records: tuple[Record[V], ...], slot: int | None) -> Look:
         """What the disk of a replica holds that is down."""
-        memory: Memory[V] = Memory(())
-        for record in records:
-            if type(record) is Delta:
-                memory = added(memory, record)
-        return self._memory(memory, slot)
+        return self._memory(summed(records, Memory(())), slot)
 
     def _memory(self, memory: Memory[V], slot: int | None) -> Look:
         found = None if slot is None else held(memory, slot)
         accepted = None if found is None else Proposal(found.ballot, self.entry(found.value))
-        return Look(memory.promised, accepted)
+        return Look(memory.promised, accepted, knows=_knows(memory.first, slot))
 
     def votes(self, said: Record[V] | Message[V]) -> tuple[Vote, ...]:
         """What a durable record accepts. A message names no entry."""
@@ -180,6 +175,13 @@ class LogWords(Generic[V]):
         )
 
 
+def _knows(first: int, slot: int | None) -> str | None:
+    """What is known to be chosen of ``slot``, or of the whole log."""
+    if slot is None:
+        return f"all below {first}"
+    return "it" if slot < first else None
+
+
 def slot_of(it: Message[V] | Request[V] | LogTimer | Report[V]) -> int | None:
     """The slot that it is about; None: about all."""
     if type(it) is Accept or type(it) is Accepted:
@@ -189,7 +191,21 @@ def slot_of(it: Message[V] | Request[V] | LogTimer | Report[V]) -> int | None:
     return None
 
 
+def governs(state: Replica[V], slot: int) -> QuorumSystem:
+    """The quorums of an open slot."""
+    return governing(state.memory.configurations, slot)
+
+
 def log_view(text: Callable[[V], str] = str) -> LogView[V]:
     """The view of a log whose commands ``text`` describes."""
     words = LogWords(text)
-    return View(words.say, words.own, words.told, words.look, slot_of, words.votes, words.disk)
+    return View(
+        words.say,
+        words.own,
+        words.told,
+        words.look,
+        slot_of,
+        words.votes,
+        words.disk,
+        governs,
+    )

@@ -14,7 +14,7 @@ from typing import Generic
 
 from attrs import frozen
 
-from paxos import NO_BALLOT, Ballot, Proposal
+from paxos import NO_BALLOT, Ballot, Proposal, QuorumSystem
 from paxos_adapters.machine import M, P, Q, R, S, T
 from paxos_lab.checker import Vote
 
@@ -28,7 +28,7 @@ class Words:
 
     ``ballot`` is the attempt that it belongs to, None: to none. What is asked of an acceptor has a
     ``request``, which stands in a box, and maybe the ``value`` that it is to accept. ``found`` is
-    what an answer says was accepted before.
+    what an answer says was accepted before; ``is_vote``: it says that what was asked is accepted.
     """
 
     text: str
@@ -38,6 +38,7 @@ class Words:
     is_answer: bool = False
     is_refusal: bool = False
     found: Proposal[str] | None = None
+    is_vote: bool = False
 
 
 @frozen
@@ -73,7 +74,8 @@ class View(Generic[S, Q, M, T, R, P]):
     ``say`` gives words for a message; ``own`` for a request, TIMES_OUT for the timer of a proposal,
     and nothing for other timers; ``told`` for a report; ``look`` what a state shows of a slot,
     and ``disk`` the records of a server that is down, of all slots together for None; ``slot`` the
-    slot of any of these; ``votes`` as in the claims for a checker.
+    slot of any of these; ``votes`` as in the claims for a checker. ``governs`` gives the quorums of
+    a slot, as a server that votes for it knows them; None: always the same.
     """
 
     say: Callable[[M], Words]
@@ -83,3 +85,4 @@ class View(Generic[S, Q, M, T, R, P]):
     slot: Callable[[M | T | Q | P], int | None] = _slot_0
     votes: Callable[[R | M], Iterable[Vote]] = _no_votes
     disk: Callable[[tuple[R, ...], int | None], Look] = _nothing_on_disk
+    governs: Callable[[S, int], QuorumSystem] | None = None

@@ -7,7 +7,7 @@
 
 Arrows point one way:
 errors, fingerprint <- entries <- recorder <- reading;
-entries, in_flight <- trace <- replayer <- replay; trace <- timeline.
+entries, in_flight <- trace <- replayer <- replay <- logs; trace <- timeline.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from paxos_lab.record.entries import (
 from paxos_lab.record.errors import OtherFormat, RecordingCorrupted, RecordingError
 from paxos_lab.record.fingerprint import fingerprint
 from paxos_lab.record.in_flight import Arrival, Sent
+from paxos_lab.record.logs import LogRecorder, LogReplay, is_of_log, replay_log
 from paxos_lab.record.reading import discard
 from paxos_lab.record.recorder import MAX_BYTES, About, MachineRecorder, Recorder
 from paxos_lab.record.replay import Difference, MachineReplay, Replay, replay, replay_machine
@@ -64,6 +65,8 @@ __all__ = [
     "Kind",
     "Kinds",
     "Known",
+    "LogRecorder",
+    "LogReplay",
     "LogTrace",
     "MachineRecorder",
     "MachineReplay",
@@ -83,8 +86,10 @@ __all__ = [
     "Trace",
     "discard",
     "fingerprint",
+    "is_of_log",
     "log_timeline",
     "replay",
+    "replay_log",
     "replay_machine",
     "single_coder",
     "single_timeline",

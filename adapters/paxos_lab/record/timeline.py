@@ -18,7 +18,7 @@ from typing import Generic
 
 from attrs import evolve, frozen
 
-from paxos import Chosen, From, ServerId
+from paxos import Chosen, From, QuorumSystem, ServerId
 from paxos.ballot import V
 from paxos.errors import assert_never
 from paxos.invariants import Decision
@@ -99,10 +99,14 @@ class Arrow:
 
 @frozen
 class Decided:
-    """In step ``step`` a quorum has come to accept one value under one ballot."""
+    """In step ``step`` a quorum has come to accept one value under one ballot, for ``slot``.
+
+    None: the timeline is of one slot.
+    """
 
     step: int
     choice: Decision[str]
+    slot: int | None = None
 
 
 @frozen
@@ -266,18 +270,23 @@ class _Slot(Generic[S, Q, M, T, R, P]):
     def decided(self) -> Iterator[Decided]:
         """The steps in which a quorum came to accept a value."""
         found: dict[Vote, set[ServerId]] = {}
-        quorum = self.trace.quorum
         for step in self.steps:
             for me, vote in votes(step, self.view):
                 if self.slot not in (None, vote.slot):
                     continue
+                quorum = self._quorum(step, vote.slot)
                 voters = found.setdefault(vote, set())
                 was_enough = quorum is None or quorum.is_phase2(voters)
                 voters.add(me)
                 if quorum is not None and not was_enough and quorum.is_phase2(voters):
-                    slot = f"{vote.slot}: " if self.slot is None else ""
-                    chosen = Chosen(vote.ballot, f"{slot}{vote.value}")
-                    yield Decided(step.number, Decision(chosen, frozenset(voters)))
+                    choice = Decision(Chosen(vote.ballot, str(vote.value)), frozenset(voters))
+                    yield Decided(step.number, choice, vote.slot if self.slot is None else None)
+
+    def _quorum(self, step: Step[S, Q, M, T, R, P], slot: int) -> QuorumSystem | None:
+        """The quorums of ``slot``, for which a server votes in ``step``: it was open before."""
+        if self.view.governs is None or step.before is None:
+            return self.trace.quorum
+        return self.view.governs(step.before, slot)
 
 
 def _goes_on(step: Step[S, Q, M, T, R, P], before: Look | None, look: Look | None) -> str:

@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import count
 from typing import Generic, TypeAlias, TypeGuard
 
@@ -69,7 +69,8 @@ class Trace(Generic[S, Q, M, T, R, P]):
     """All steps, and what is there after the last of them.
 
     ``states`` are the servers that are up, ``disks`` what is durable of all. ``lane_names``, by
-    id, are those of lanes that are not called by the ids of their servers.
+    id, are those of lanes that are not called by the ids of their servers. ``members`` says whom a
+    broadcast reaches; without it, those of the quorum.
     """
 
     quorum: QuorumSystem | None = None
@@ -78,6 +79,7 @@ class Trace(Generic[S, Q, M, T, R, P]):
     states: dict[Key, S] = field(factory=dict[Key, S])
     disks: dict[Key, tuple[R, ...]] = field(factory=dict[Key, tuple[R, ...]])
     in_flight: InFlight[M] = field(factory=InFlight[M])
+    members: Callable[[S], Iterable[ServerId]] | None = None
     _waiting: dict[Key, int] = field(factory=dict[Key, int])
     _numbers: Iterator[int] = field(factory=lambda: count(1))
     _now_s: float = 0.0
@@ -166,12 +168,16 @@ class Trace(Generic[S, Q, M, T, R, P]):
     def sent(
         self,
         place: Place,
-        process: Process[S, R, Effect[M, T, P]],  # noqa: ARG002
+        process: Process[S, R, Effect[M, T, P]],
         effects: tuple[Effect[M, T, P], ...],
     ) -> None:
         """The last step lets ``effects`` leave."""
         step = self.steps[-1]
-        sent = tuple(self._sent(place, step.number, effects))
+        if self.members is not None:
+            members: Iterable[ServerId] = self.members(process.state)
+        else:
+            members = () if self.quorum is None else sorted(self.quorum.members)
+        sent = tuple(self._sent(place, step.number, effects, tuple(members)))
         reports = tuple(it.report for it in effects if isinstance(it, Tell))
         self.steps[-1] = evolve(step, sent=step.sent + sent, reports=step.reports + reports)
         self.in_flight.send(sent)
@@ -220,10 +226,13 @@ class Trace(Generic[S, Q, M, T, R, P]):
         return isinstance(event, From)
 
     def _sent(
-        self, place: Place, step: int, effects: Iterable[Effect[M, T, P]]
+        self,
+        place: Place,
+        step: int,
+        effects: Iterable[Effect[M, T, P]],
+        members: tuple[ServerId, ...],
     ) -> Iterator[Sent[M]]:
         lane = place.key[0]
-        members = () if self.quorum is None else sorted(self.quorum.members)
         for it in effects:
             if isinstance(it, To):
                 receivers: Iterable[ServerId] = (it.receiver,)

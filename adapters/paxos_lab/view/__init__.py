@@ -1,6 +1,7 @@
 """Viewing: one page of HTML, complete in itself, to go through a recording step by step.
 
     page(replay(path), title="run.jsonl").html
+    log_page(replay_log(path), title="log.jsonl").html
 
 - The page asks nothing of the network, and says so in its policy: no library, no font, no image.
 - What is from outside is text and never markup: values, names, and what programs say.
@@ -12,7 +13,16 @@ Arrows point one way: each_step <- page.
 
 from __future__ import annotations
 
-from paxos_lab.view.each_step import explain_each_step
-from paxos_lab.view.page import MAX_DECISIONS, MAX_STEPS, PAGE, Page, page
+from paxos_lab.view.each_step import explain_each_step, explain_log_each_step
+from paxos_lab.view.page import MAX_DECISIONS, MAX_STEPS, PAGE, Page, log_page, page
 
-__all__ = ["MAX_DECISIONS", "MAX_STEPS", "PAGE", "Page", "explain_each_step", "page"]
+__all__ = [
+    "MAX_DECISIONS",
+    "MAX_STEPS",
+    "PAGE",
+    "Page",
+    "explain_each_step",
+    "explain_log_each_step",
+    "log_page",
+    "page",
+]

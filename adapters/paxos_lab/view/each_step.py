@@ -1,4 +1,4 @@
-"""What can be said of a decision after each of its steps.
+"""What can be said of a decision, or of a log, after each step.
 
 A replay that has only come to a step is a replay, too: it is explained like any other.
 """
@@ -9,8 +9,8 @@ from collections.abc import Iterator
 
 from attrs import evolve
 
-from paxos_lab.explain import explain, of_replay
-from paxos_lab.record import Replay
+from paxos_lab.explain import explain, explain_log, explain_slot, of_log, of_replay
+from paxos_lab.record import LogReplay, Replay
 
 
 def explain_each_step(replay: Replay, name: str = "") -> Iterator[str]:
@@ -23,4 +23,16 @@ def explain_each_step(replay: Replay, name: str = "") -> Iterator[str]:
         so_far.add(step)
         if not text or step.before != step.after or step.saved or step.sent:
             text = explain(of_replay(so_far, name), name).text
+        yield text
+
+
+def explain_log_each_step(replay: LogReplay, slot: int | None = None) -> Iterator[str]:
+    """The explanation of a log, or of its ``slot``, after each step, in words."""
+    so_far = evolve(replay, steps=[], states={}, disks={}, difference=None)
+    text = ""
+    for step in replay.steps:
+        so_far.add(step)
+        if not text or step.before != step.after or step.saved or step.sent:
+            evidence = of_log(so_far)
+            text = (explain_log(evidence) if slot is None else explain_slot(evidence, slot)).text
         yield text

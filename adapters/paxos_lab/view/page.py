@@ -1,4 +1,4 @@
-"""The page: what happened to each decision of a replay, put into the template beside this file.
+"""The page: what happened to each decision of a replay, or to a log, put into a template.
 
 - Words are made here, and the script of the page only shows them.
 - A page is bounded in steps and in decisions, and each text in characters.
@@ -10,7 +10,7 @@ import json
 import re
 from base64 import b64encode
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from hashlib import sha256
 from html import escape
 from importlib.resources import files
@@ -19,26 +19,39 @@ from typing import TypeAlias
 from attrs import evolve, frozen
 
 from paxos import ServerId
+from paxos_adapters.machine import M, P, Q, R, S, T
 from paxos_adapters.outputs import Kind
 from paxos_adapters.printable import printable
 from paxos_lab.draw.svg import svg
-from paxos_lab.explain import UnknownDecision, explain, of_replay
+from paxos_lab.explain import (
+    UnknownDecision,
+    explain,
+    explain_log,
+    explain_slot,
+    of_log,
+    of_replay,
+)
 from paxos_lab.explain.grammar import listed, named
 from paxos_lab.machines.view import Look
 from paxos_lab.record import (
     Arrow,
+    Header,
+    LogReplay,
+    MachineReplay,
     RecordingError,
     Replay,
     SingleStep,
     Timeline,
+    log_timeline,
     single_timeline,
 )
-from paxos_lab.view.each_step import explain_each_step
+from paxos_lab.view.each_step import explain_each_step, explain_log_each_step
 
 MAX_STEPS = 1_000
 MAX_DECISIONS = 50
 MAX_TEXT = 500  # characters of one line: a value may be much longer
 
+NOTHING = "nothing has happened in it: there is nothing to see."
 MARK = '<meta name="generator" content="paxos view">'
 PAGE = Kind("a page of paxos view", MARK.encode(), 1_000)
 EPOCH_S = 1e9  # times above are those of a clock, and others those of a schedule
@@ -77,17 +90,53 @@ def page(
     Raises UnknownDecision, and RecordingError if nothing was recorded.
     """
     if not replay.names:
-        raise RecordingError("nothing has happened in it: there is nothing to see.")
+        raise RecordingError(NOTHING)
     if name is not None and name not in replay.names:
         raise UnknownDecision(name, replay.names)
     names = replay.names if name is None else (name,)
     shown = tuple(_shown(replay, names, max_steps))
     left_out = _left_out(shown, len(names))
+    return _page(title, replay.headers, shown, left_out, _notes(replay, left_out))
+
+
+def log_page(
+    replay: LogReplay, *, title: str, slot: int | None = None, max_steps: int = MAX_STEPS
+) -> Page:
+    """The page of a log, or of one ``slot`` of it: its first ``max_steps`` steps.
+
+    Raises RecordingError if nothing was recorded.
+    """
+    if not replay.steps:
+        raise RecordingError(NOTHING)
+    part = evolve(replay, steps=replay.steps[:max_steps])
+    evidence = of_log(replay)
+    end = explain_log(evidence) if slot is None else explain_slot(evidence, slot)
+    told = log_timeline(part, slot=slot)
+    steps = {it.step for it in told.moments}
+    each = zip(part.steps, explain_log_each_step(part, slot), strict=True)
+    now = tuple(text for step, text in each if step.number in steps)
+    shown = (_Shown(told, now, end.text, len(replay.steps)),)
+    left_out = ""
+    if len(part.steps) < len(replay.steps):
+        left_out = (
+            f"Left out are, of the {len(replay.steps):,} steps, all after the first "
+            f"{len(part.steps):,}."
+        )
+    return _page(title, replay.headers, shown, left_out, _notes(replay, left_out))
+
+
+def _page(
+    title: str,
+    headers: list[Header],
+    shown: tuple[_Shown, ...],
+    left_out: str,
+    notes: Iterable[str],
+) -> Page:
     parts = {
         "mark": MARK,
         "title": escape(fit(title)),
-        "about": " ".join(dict.fromkeys(escape(fit(it.text)) for it in replay.headers)),
-        "notes": "".join(f"<li>{escape(it)}</li>" for it in _notes(replay, left_out)),
+        "about": " ".join(dict.fromkeys(escape(fit(it.text)) for it in headers)),
+        "notes": "".join(f"<li>{escape(it)}</li>" for it in notes),
         "options": "".join(
             f'<option value="{at}">{escape(it.called)}</option>' for at, it in enumerate(shown)
         ),
@@ -141,7 +190,7 @@ def _left_out(shown: tuple[_Shown, ...], decisions: int) -> str:
     return f"Left out are {'; and '.join(told)}." if told else ""
 
 
-def _notes(replay: Replay, left_out: str) -> Iterator[str]:
+def _notes(replay: MachineReplay[S, Q, M, T, R, P], left_out: str) -> Iterator[str]:
     if left_out:
         yield left_out
     if replay.difference is not None:

@@ -36,6 +36,10 @@ def test_a_heartbeat_makes_it_young_again() -> None:
     assert len(state.peers) == 1
 
 
+def test_its_own_sign_of_life_says_nothing_of_others() -> None:
+    assert heard(Election(S1), S1, ONE, in_contact=True) == Election(S1)
+
+
 def test_the_higher_ballot_is_followed_whichever_comes_first() -> None:
     for first, second in ((ONE, TWO), (TWO, ONE)):
         state = heard(Election(S1), S2, first, in_contact=True)

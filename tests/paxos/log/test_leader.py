@@ -157,6 +157,14 @@ def test_there_is_no_room_beyond_quorums_that_have_not_promised() -> None:
     assert room(covered, state, window=4) == 4
 
 
+def test_there_is_no_room_once_quorums_govern_that_have_not_promised() -> None:
+    state: Memory[str] = Memory((Configuration(3, OTHERS),), first=3)
+    covered = Leading[str](MINE, frozenset({S3, S4}), 1)
+
+    assert room(leading(), state, window=4) == 0
+    assert room(covered, state, window=4) == 4
+
+
 def test_a_proposal_takes_the_next_slot() -> None:
     lead = proposed(leading(in_flight("red")), Command("blue"), beat=3)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from attrs import evolve
 
 from paxos import (
     Broadcast,
@@ -50,7 +51,7 @@ from paxos.log import (
 from paxos.log.events import Effect
 from paxos.log.leader import Following, Leading, Preparing
 from paxos.log.replica import Replica
-from tests.support import NON_MEMBER, S1, S2, S3, S4, THREE, ballot
+from tests.support import NON_MEMBER, S1, S2, S3, S4, S5, THREE, ballot
 from tests.support.logs import SMALL, fresh, held, memory, saved, step
 
 ONE, TWO, OLD = ballot("1.1"), ballot("2.2"), ballot("0.3")
@@ -202,12 +203,32 @@ def test_a_ballot_that_was_used_twice_is_found() -> None:
         replica.receive(before, From(S1, Accept(ONE, 1, Command("blue"), 1)))
 
 
-def test_a_server_that_is_not_a_member_is_not_heard_but_may_catch_up() -> None:
+def test_of_a_server_that_is_not_a_member_only_what_is_chosen_is_taken() -> None:
     before = follower(delta((1, "red"), first=2))
-    for message in (*HIGHER, CatchUp(2, (BLUE,))):
-        assert replica.receive(before, From(NON_MEMBER, message)) == (before, Now(()))
+    for message in (*HIGHER, Heartbeat(TWO, True, True, 2)):
+        if not isinstance(message, CatchUp):
+            assert replica.receive(before, From(NON_MEMBER, message)) == (before, Now(()))
 
     assert step(before, From(NON_MEMBER, CatchUpRequest(1)))[1] == (Tell(Fetch(NON_MEMBER, 1)),)
+    ahead = From(NON_MEMBER, Heartbeat(TWO, True, True, 3))
+    assert replica.receive(before, ahead) == (before, Now((To(NON_MEMBER, CatchUpRequest(2)),)))
+    after, _ = step(before, From(NON_MEMBER, CatchUp(2, (BLUE,))))
+    assert after.memory.first == 3
+
+
+def test_a_member_that_was_down_while_all_others_were_replaced_catches_up() -> None:
+    second, third = majority([S1, S2, S4]), majority([S1, S4, S5])
+    noops = [Noop()] * SMALL.window
+    log: list[Change | Noop] = [Change(second), *noops, Change(third), *noops]
+    state, effects = step(follower(), From(S4, Heartbeat(TWO, True, True, 1 + len(log))))
+    while (asked := To(S4, CatchUpRequest(state.memory.first))) in effects:
+        begin = asked.message.first - 1
+        entries = log[begin : begin + SMALL.piece]
+        piece = tuple(held("1.2", it) for it in entries)
+        state, effects = step(state, From(S4, CatchUp(asked.message.first, piece)))
+
+    assert state.memory.first == 1 + len(log)
+    assert replica.members(state) == third.members
 
 
 # --- phase 1 --------------------------------------------------------------------------------------
@@ -618,6 +639,14 @@ def test_a_leader_without_a_quorum_stops_and_ends_its_reads() -> None:
 
     assert state.role == Following()
     assert effects[-1] == Tell(Readable(1, None))
+
+
+def test_a_leader_stops_once_quorums_govern_that_have_not_promised() -> None:
+    state = told(chosen(leader(), "red"), S2, S3)
+    assert isinstance(beaten(state)[0].role, Leading)
+    changed = evolve(state.memory, configurations=(Configuration(2, majority([S2, S3])),))
+
+    assert beaten(evolve(state, memory=changed))[0].role == Following()
 
 
 def test_a_candidate_asks_again_those_that_have_not_promised() -> None:

@@ -1,4 +1,4 @@
-"""The nine figures of the lecture's part 1, each made from a run of its scenario.
+"""The figures of the lecture, each made from a run of its scenario.
 
 A figure is of the run as it was traced. Some end early, where the lecture's own do. What was said
 after a choice, and never received, is left out.
@@ -15,9 +15,10 @@ from attrs import evolve, frozen
 from paxos import Chosen
 from paxos_lab.draw.layout import part
 from paxos_lab.draw.svg import svg
-from paxos_lab.lecture import SCENARIOS
+from paxos_lab.lecture import LOG_SCENARIOS, SCENARIOS
 from paxos_lab.record import Timeline, single_timeline
 from tests.tools.figures.flow import flow
+from tests.tools.figures.logs import Panel, logs
 from tests.tools.figures.numbers import numbers
 
 FOLDER = Path(__file__).parents[3] / "docs" / "figures"
@@ -34,6 +35,16 @@ class Figure:
     caption: Callable[[Timeline], str] = lambda _: ""
     last: int | None = None
     draw: Draw | None = None
+
+
+@frozen
+class LogFigure:
+    """The logs of all servers in the scenario ``run``, before and after something."""
+
+    run: str
+    title: str
+    panels: tuple[Panel, Panel]
+    caption: str
 
 
 def _tally(told: Timeline) -> str:
@@ -56,7 +67,7 @@ def _says(words: str) -> Callable[[Timeline], str]:
     return lambda _: words
 
 
-FIGURES: dict[str, Figure] = {
+FIGURES: dict[str, Figure | LogFigure] = {
     "split-votes": Figure(
         "split-votes", "Split votes: acceptors that keep their first value", _majority, last=18
     ),
@@ -99,16 +110,59 @@ FIGURES: dict[str, Figure] = {
         _says("And so on: nothing is ever accepted. A random delay ends it, or a leader."),
         last=81,
     ),
+    "selecting-log-entries": LogFigure(
+        "next-slot",
+        "Selecting log entries: a command takes the first slot that is free",
+        (Panel("Before: S3 has crashed", "S3 crashes"), Panel("After: S1 leads, S3 is back")),
+        "S1 has asked S2 alone. cmp and sub may be chosen, so they keep their slots.",
+    ),
+    "one-prepare": Figure(
+        "one-prepare",
+        "Eliminating Prepares: one Prepare, then one round trip for each command",
+        _says(
+            "The promise of 1.1 holds for all slots. S2 learns of a choice with the next Accept."
+        ),
+        last=23,
+    ),
+    "speaks-on": LogFigure(
+        "speaks-on",
+        "Full disclosure: a leader that has learned from a higher number goes on",
+        (
+            Panel("Before: S1 leads, and learns Y", "S1 commits 2: Y"),
+            Panel("After: S1 asks S2 for Z"),
+        ),
+        "Under 2.1, S1 says that all below slot 3 is chosen. S2 believes it of its X.",
+    ),
+    "new-quorums-unasked": LogFigure(
+        "new-quorums-unasked",
+        "Configuration changes: a leader goes on where other quorums govern",
+        (
+            Panel("Before: S3 and S4 have chosen b", "S3 commits 5: b"),
+            Panel("After: S1 has led, and has not asked them"),
+        ),
+        "S1 and S2 alone have promised, but S3, S4 and S5 decide slot 5: a is chosen, too.",
+    ),
+    "change-too-early": LogFigure(
+        "change-too-early",
+        "Question 8: a change of members that is called finished too early",
+        (
+            Panel("Before: all slots up to 4 are chosen", "S1 commits 4: no-op"),
+            Panel("After: the old members are down"),
+        ),
+        "S4 and S5 are a majority of the new members, and hold nothing of the log.",
+    ),
 }
 """The figures by name, in the order of the lecture."""
 
 
-def drawn(figures: Mapping[str, Figure] = FIGURES) -> dict[str, str]:
+def drawn(figures: Mapping[str, Figure | LogFigure] = FIGURES) -> dict[str, str]:
     """Every figure as SVG, by name, from a new run of each scenario."""
     return {name: _drawn(figure) for name, figure in figures.items()}
 
 
-def _drawn(figure: Figure) -> str:
+def _drawn(figure: Figure | LogFigure) -> str:
+    if isinstance(figure, LogFigure):
+        return logs(LOG_SCENARIOS[figure.run], figure.title, figure.panels, figure.caption)
     told = part(_timeline(figure.run), last=figure.last)
     if figure.draw is not None:
         return figure.draw(told, figure.title)
@@ -116,6 +170,8 @@ def _drawn(figure: Figure) -> str:
 
 
 def _timeline(name: str) -> Timeline:
+    if name in LOG_SCENARIOS:
+        return LOG_SCENARIOS[name].play().told.delivered
     scenario = SCENARIOS[name]
     stage = scenario.stage()
     scenario.schedule(stage)
