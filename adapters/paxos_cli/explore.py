@@ -25,7 +25,7 @@ from paxos_lab.explore.counterexamples import (
 from paxos_lab.explore.log_scope import Heartbeats, LogScope
 from paxos_lab.explore.recorded import picture, read, write
 from paxos_lab.explore.scopes import Scope, ScopeError
-from paxos_lab.machines.faulty_log import LOG, LOG_PROTOCOLS
+from paxos_lab.machines.faulty_log import LOG_PROTOCOLS
 from paxos_lab.machines.protocols import PAXOS
 from paxos_lab.record import PROTOCOLS, RecordingError, is_of_log
 from paxos_lab.rules import CHOOSABLE, LOG_RULES, RULES, WINDOW
@@ -60,7 +60,7 @@ class Cluster:
 @click.option(
     "--heartbeats",
     type=click.Choice([it.value for it in Heartbeats]),
-    help="With --log: which servers send them, at any time.  [default: none]",
+    help="With --log: which servers send them.  [default: none; leaders if needed]",
 )
 @click.option("--acceptors", type=click.IntRange(1, 9), default=ACCEPTORS, show_default=True)
 @click.option(
@@ -75,7 +75,11 @@ class Cluster:
 )
 @click.option("--reads", type=click.IntRange(1), help="By each reader.  [default: 1; 2 if needed]")
 @click.option("--inquirers", type=click.IntRange(0, 9), default=0, help="How many inquire.")
-@click.option("--ballots", type=click.IntRange(1), help="For each.  [default: 2; 1 with --log]")
+@click.option(
+    "--ballots",
+    type=click.IntRange(1),
+    help="For each.  [default: 2; with --log 1, or 2 if needed]",
+)
 @click.option("--crashes", type=click.IntRange(0), default=0, show_default=True, help="In all.")
 @click.option("--quorum", help="2/3: any two promise, any three choose. 2,1,1: weights.")
 @click.option(
@@ -147,11 +151,7 @@ def _log_scope(cluster: Cluster) -> LogScope:
         quorum=cluster.quorum is not None,
     )
     return explore_log.scope(
-        cluster.slots or 1,
-        cluster.heartbeats or Heartbeats.NONE.value,
-        cluster.ballots or 1,
-        cluster.crashes,
-        cluster.rule or LOG.name,
+        cluster.slots, cluster.heartbeats, cluster.ballots, cluster.crashes, cluster.rule
     )
 
 

@@ -15,24 +15,35 @@ from paxos_lab.explore.log import explore_log
 from paxos_lab.explore.log_claims import CLAIMED
 from paxos_lab.explore.log_recorded import LogRun, found_run, write
 from paxos_lab.explore.log_scope import Heartbeats, LogScope
-from paxos_lab.machines.faulty_log import LOG_PROTOCOLS
+from paxos_lab.machines.faulty_log import LOG, LOG_PROTOCOLS
 from paxos_lab.record import RecordingError
 from paxos_lab.rules import LOG_RULES
 
 LANE_WIDTH = 9
+BROKEN_BY_HEARTBEATS = ("first-believed",)
+BROKEN_BY_BALLOTS = "lowest-found", "old-votes-counted"
+"""The logs that are sound without heartbeats, or with one ballot each."""
+
 CRASHES = {0: "no crash", 1: "one crash"}
 
 
-def scope(slots: int, heartbeats: str, ballots: int, crashes: int, rule: str) -> LogScope:
-    """What the options describe. Raises UsageError for a rule that is broken in no log."""
+def scope(
+    slots: int | None, heartbeats: str | None, ballots: int | None, crashes: int, rule: str | None
+) -> LogScope:
+    """What the options describe; what is not given is as small as shows what breaks.
+
+    Raises UsageError for a rule that is broken in no log.
+    """
+    rule = rule or LOG.name
     if rule not in LOG_PROTOCOLS:
         raise click.UsageError(
             f"--rule {rule} is for one decision; with --log there are {', '.join(LOG_PROTOCOLS)}."
         )
+    sent = Heartbeats.LEADERS if rule in BROKEN_BY_HEARTBEATS else Heartbeats.NONE
     return LogScope(
-        slots=slots,
-        heartbeats=Heartbeats(heartbeats),
-        ballots=ballots,
+        slots=slots or 1,
+        heartbeats=sent if heartbeats is None else Heartbeats(heartbeats),
+        ballots=ballots or (2 if rule in BROKEN_BY_BALLOTS else 1),
         crashes=crashes,
         protocol=LOG_PROTOCOLS[rule],
     )

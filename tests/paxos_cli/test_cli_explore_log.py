@@ -30,19 +30,15 @@ def test_the_log_keeps_its_rules(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("rule", "told"),
     [
-        (("--rule", "found-dropped"), "Broken: agreement, by 16 events"),
-        (
-            ("--rule", "first-believed", "--heartbeats", "leaders"),
-            "Broken: what is reported is chosen, by 19 events",
-        ),
+        ("found-dropped", "Broken: agreement, by 16 events"),
+        ("first-believed", "Broken: what is reported is chosen, by 19 events"),
     ],
 )
-def test_a_broken_log_is_drawn_and_recorded(
-    words: tuple[str, ...], told: str, tmp_path: Path
-) -> None:
-    ended = explore(tmp_path, *words)
+def test_a_broken_log_is_drawn_and_recorded(rule: str, told: str, tmp_path: Path) -> None:
+    """In a scope that is as small as shows it, if none is given."""
+    ended = explore(tmp_path, "--rule", rule)
 
     assert ended.returncode == 1
     assert told in ended.stdout
@@ -59,11 +55,18 @@ def test_a_broken_log_is_drawn_and_recorded(
 
 @pytest.mark.slow
 def test_a_log_that_takes_notice_of_more_is_searched_again(tmp_path: Path) -> None:
-    ended = explore(tmp_path, "--rule", "old-votes-counted", "--ballots", 2)
+    ended = explore(tmp_path, "--rule", "old-votes-counted")
 
     assert ended.returncode == 1
     assert "Searched again: this log takes notice of each Accepted." in ended.stdout
     assert "Broken: what is reported is chosen, by 15 events" in ended.stdout
+
+
+def test_a_scope_that_is_given_is_taken(tmp_path: Path) -> None:
+    ended = explore(tmp_path, "--rule", "first-believed", "--heartbeats", "none")
+
+    assert ended.returncode == 0
+    assert "heartbeats of none" in ended.stdout
 
 
 def test_one_rule_alone_can_be_checked(tmp_path: Path) -> None:

@@ -119,8 +119,8 @@ class LogSystem:
         steps = self._steps.get(key)
         if steps is None:
             received = (self.processes.receive(number, bit) for bit in iter_bits(inbox))
-            felt = (it for it in received if it.process != number or it.sent or it.broken)
-            steps = self._steps[key] = (*felt, *self.processes.own_steps(number))
+            noticed = (it for it in received if it.process != number or it.sent or it.broken)
+            steps = self._steps[key] = (*noticed, *self.processes.own_steps(number))
         return steps
 
     # --- what follows from a step ---------------------------------------------------------------
