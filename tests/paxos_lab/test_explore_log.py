@@ -194,9 +194,6 @@ def test_a_claim_that_is_wrong_is_refuted() -> None:
             marks=pytest.mark.slow,
         ),
         pytest.param(*("lowest-found", LogScope(ballots=2), AGREEMENT, 22), marks=pytest.mark.slow),
-        pytest.param(
-            *("old-votes-counted", LogScope(ballots=2), REPORTED, 15), marks=pytest.mark.slow
-        ),
     ],
 )
 def test_a_broken_rule_has_a_shortest_run(

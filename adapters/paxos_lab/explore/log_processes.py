@@ -4,8 +4,8 @@
   number. Messages, votes and choices are bits.
 - A step is saved at once, so nothing waits. A refusal is lost: it would only end a leadership, and
   a leader whose messages are late does no more than one that has ended.
-- A replica is stripped of what cannot matter here: who seems to be alive, the beat in which an
-  entry was sent, who has promised a leader, and the highest round unless it draws a ballot of it.
+- A replica is stripped of what cannot matter here: which servers seem to be alive or have promised
+  a leader, the beat in which an entry was sent, and a highest round from which it draws no ballot.
 - All others seem to be alive, and to have promised a leader: so it goes on when it sends a
   heartbeat.
 """
@@ -267,8 +267,8 @@ class LogProcesses:
                 receivers.append(Receiver(again, may_lead))
             self._receivers.append(tuple(receivers))
             self.promised.append(it.state.memory.promised)
-            ignored = (self.sent.bit(it) for it in self.sent.all if self.ignores(number, it))
-            self.forgotten.append(sum(ignored))
+            ignored = (sent for sent in self.sent.all if self.ignores(number, sent))
+            self.forgotten.append(sum(map(self.sent.bit, ignored)))
         return number
 
     def _bit(self, it: Sent) -> int:
