@@ -179,7 +179,7 @@ class Coder(Generic[S, E_co, R]):
         if isinstance(hint, NewType):
             return self._reader(hint.__supertype__, bound)
         if origin is Union or origin is UnionType:
-            return _one_of({it: self._reader(it, bound) for it in inner})
+            return _one_of({_plain(it): self._reader(it, bound) for it in inner})
         if origin is frozenset:
             return _set_of(self._reader(inner[0], bound))
         if origin is tuple:
@@ -199,6 +199,11 @@ class Coder(Generic[S, E_co, R]):
             return self._codec.decode(_bytes(coded))
         except ValueError as error:
             raise _unfit(coded, f"a value that the codec reads ({error})") from error
+
+
+def _plain(hint: object) -> object:
+    """What a NewType is a name for."""
+    return _plain(hint.__supertype__) if isinstance(hint, NewType) else hint
 
 
 # --- what reads ---------------------------------------------------------------------------------

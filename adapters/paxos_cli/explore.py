@@ -2,37 +2,35 @@
 
 from __future__ import annotations
 
-import sys
 import time
-from collections.abc import Generator
-from contextlib import contextmanager
 from pathlib import Path
 
 import click
-from attrs import define, field, frozen
-from rich.console import Console
-from rich.progress import Progress as ProgressBar
-from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
+from attrs import frozen
 
 from paxos import QuorumError, QuorumSystem, ServerId, flexible, majority, weighted
 from paxos_adapters.outputs import RECORDING, OutputRefused
 from paxos_adapters.printable import printable
+from paxos_cli import explore_log
 from paxos_cli.canvas import Canvas, canvas
-from paxos_cli.interrupt import on_interrupt
-from paxos_cli.options import PLAIN, RULE, gathered
+from paxos_cli.options import PLAIN, gathered, refuse_with_log
 from paxos_cli.paths import InputFile, OutputFile
+from paxos_cli.searching import Bounds, counted, verdict, watching
+from paxos_lab.explore import log_recorded
 from paxos_lab.explore.checking import explore_cluster
 from paxos_lab.explore.counterexamples import (
     Counterexample,
     counterexample,
 )
-from paxos_lab.explore.interleavings import Move, State
+from paxos_lab.explore.log_scope import Heartbeats, LogScope
 from paxos_lab.explore.recorded import picture, read, write
 from paxos_lab.explore.scopes import Scope, ScopeError
-from paxos_lab.explore.search import Exploration, Progress
-from paxos_lab.record import PROTOCOLS, RecordingError
-from paxos_lab.rules import CHOOSABLE, RULES
+from paxos_lab.machines.faulty_log import LOG_PROTOCOLS
+from paxos_lab.machines.protocols import PAXOS
+from paxos_lab.record import PROTOCOLS, RecordingError, is_of_log
+from paxos_lab.rules import CHOOSABLE, LOG_RULES, RULES, WINDOW
 
+ACCEPTORS = 3
 LANE_WIDTH = 7
 READERS = "read-not-completed", "nothing-from-one", "read-id-reused"
 """The protocols in which reads are broken: without a reader they are sound."""
@@ -47,14 +45,24 @@ class Cluster:
     readers: int | None
     reads: int | None
     inquirers: int
-    ballots: int
+    ballots: int | None
     crashes: int
     quorum: str | None
-    rule: str
+    rule: str | None
+    log: bool
+    slots: int | None
+    heartbeats: str | None
 
 
 @click.command(short_help="Explore every run of a small cluster.")
-@click.option("--acceptors", type=click.IntRange(1, 9), default=3, show_default=True)
+@click.option("--log", is_flag=True, help="A replicated log of three servers, two of which lead.")
+@click.option("--slots", type=click.IntRange(1, 3), help="With --log: how many.  [default: 1]")
+@click.option(
+    "--heartbeats",
+    type=click.Choice([it.value for it in Heartbeats]),
+    help="With --log: which servers send them.  [default: none; leaders if needed]",
+)
+@click.option("--acceptors", type=click.IntRange(1, 9), default=ACCEPTORS, show_default=True)
 @click.option(
     "--proposers",
     type=click.IntRange(0, 9),
@@ -67,11 +75,24 @@ class Cluster:
 )
 @click.option("--reads", type=click.IntRange(1), help="By each reader.  [default: 1; 2 if needed]")
 @click.option("--inquirers", type=click.IntRange(0, 9), default=0, help="How many inquire.")
-@click.option("--ballots", type=click.IntRange(1), default=2, show_default=True, help="For each.")
+@click.option(
+    "--ballots",
+    type=click.IntRange(1),
+    help="For each.  [default: 2; with --log 1, or 2 if needed]",
+)
 @click.option("--crashes", type=click.IntRange(0), default=0, show_default=True, help="In all.")
 @click.option("--quorum", help="2/3: any two promise, any three choose. 2,1,1: weights.")
-@RULE
-@click.option("--check", multiple=True, type=click.Choice(RULES), help="Only this; all by default.")
+@click.option(
+    "--rule",
+    type=click.Choice(sorted({*PROTOCOLS, *LOG_PROTOCOLS})),
+    help="What the servers do: the protocol, or a broken one.  [default: paxos; log with --log]",
+)
+@click.option(
+    "--check",
+    multiple=True,
+    type=click.Choice(list(dict.fromkeys((*RULES, *LOG_RULES)))),
+    help="Only this; all by default.",
+)
 @click.option("--max-states", type=click.IntRange(1), default=5_000_000, show_default=True)
 @click.option("--memory", "memory_mb", type=click.IntRange(50), default=4_000, show_default=True)
 @click.option(
@@ -84,14 +105,9 @@ class Cluster:
 @click.option("--replay", type=InputFile())
 @PLAIN
 @gathered(Cluster)
+@gathered(Bounds)
 def explore(
-    cluster: Cluster,
-    check: tuple[str, ...],
-    max_states: int,
-    memory_mb: int,
-    record: Path,
-    replay: Path | None,
-    plain: bool,
+    bounds: Bounds, cluster: Cluster, record: Path, replay: Path | None, plain: bool
 ) -> int:
     """Explore every run of a small cluster, under any loss, delay, repetition and crash.
 
@@ -100,20 +116,21 @@ def explore(
     """
     drawn = canvas(plain)
     if replay is not None:
-        _draw(drawn, _recorded(replay))
+        _draw_recorded(drawn, replay)
         return 0
-    scope = _scope(cluster)
+    if cluster.log:
+        return explore_log.explore_scope(drawn, _log_scope(cluster), bounds, record)
+    scope = _scope(cluster, bounds.check)
     drawn.write(_title(scope))
     started = time.perf_counter()
-    with _watcher(memory_mb) as watcher:
+    with watching(bounds.memory_mb) as watcher:
         system, found = explore_cluster(
-            scope, rules=check or RULES, max_states=max_states, on_progress=watcher.look
+            scope,
+            rules=bounds.check or RULES,
+            max_states=bounds.max_states,
+            on_progress=watcher.look,
         )
-    seconds = time.perf_counter() - started
-    drawn.write(
-        f"{found.states:,} states, {found.transitions:,} transitions, depth {found.depth}, "
-        f"{seconds:.1f} s ({found.states / seconds:,.0f} states/s)."
-    )
+    counted(drawn, found, time.perf_counter() - started)
     if not system.scope.drop_ignored_messages:
         drawn.write("Searched twice: this protocol takes notice of messages that Paxos ignores.")
     if found.violation is not None:
@@ -121,19 +138,35 @@ def explore(
         _draw(drawn, example)
         _keep(drawn, record, example)
         return 1
-    return _verdict(drawn, found, watcher, max_states, check)
+    return verdict(drawn, found, watcher, bounds)
 
 
-def _scope(cluster: Cluster) -> Scope:
+def _log_scope(cluster: Cluster) -> LogScope:
+    refuse_with_log(
+        acceptors=cluster.acceptors != ACCEPTORS,
+        proposers=cluster.proposers is not None,
+        readers=cluster.readers is not None,
+        reads=cluster.reads is not None,
+        inquirers=cluster.inquirers > 0,
+        quorum=cluster.quorum is not None,
+    )
+    return explore_log.scope(
+        cluster.slots, cluster.heartbeats, cluster.ballots, cluster.crashes, cluster.rule
+    )
+
+
+def _scope(cluster: Cluster, check: tuple[str, ...]) -> Scope:
+    rule = cluster.rule or PAXOS.name
+    _refuse_without_log(cluster, rule, check)
     readers, proposers, reads = cluster.readers, cluster.proposers, cluster.reads
     if readers is None:
-        readers = int(cluster.rule in READERS)
+        readers = int(rule in READERS)
     if proposers is None:
         others = min(readers + cluster.inquirers, 1)
-        most = 3 if cluster.rule == "first-value-only" else 2 - others
+        most = 3 if rule == "first-value-only" else 2 - others
         proposers = min(most, cluster.acceptors)
     if reads is None:
-        reads = 2 if cluster.rule == "read-id-reused" else 1
+        reads = 2 if rule == "read-id-reused" else 1
     try:
         return Scope(
             acceptors=cluster.acceptors,
@@ -141,13 +174,25 @@ def _scope(cluster: Cluster) -> Scope:
             readers=readers,
             reads=reads,
             inquirers=cluster.inquirers,
-            ballots=cluster.ballots,
+            ballots=cluster.ballots or 2,
             crashes=cluster.crashes,
             quorum=_quorum(cluster.acceptors, cluster.quorum),
-            protocol=PROTOCOLS[cluster.rule],
+            protocol=PROTOCOLS[rule],
         )
     except (ScopeError, QuorumError) as error:
         raise click.UsageError(str(error)) from error
+
+
+def _refuse_without_log(cluster: Cluster, rule: str, check: tuple[str, ...]) -> None:
+    given = {
+        "--slots": cluster.slots is not None,
+        "--heartbeats": cluster.heartbeats is not None,
+        f"--rule {rule}": rule not in PROTOCOLS,
+        f"--check {WINDOW!r}": WINDOW in check,
+    }
+    for option, is_given in given.items():
+        if is_given:
+            raise click.UsageError(f"{option} is for a log: add --log.")
 
 
 def _quorum(acceptors: int, text: str | None) -> QuorumSystem:
@@ -179,9 +224,13 @@ def _title(scope: Scope) -> str:
     )
 
 
-def _recorded(path: Path) -> Counterexample:
+def _draw_recorded(drawn: Canvas, path: Path) -> None:
+    """A recorded run of either kind."""
     try:
-        return read(path)
+        if is_of_log(path):
+            explore_log.draw(drawn, log_recorded.read(path))
+        else:
+            _draw(drawn, read(path))
     except (RecordingError, OSError) as error:
         raise click.UsageError(str(error)) from error
 
@@ -211,75 +260,3 @@ def _keep(drawn: Canvas, path: Path, example: Counterexample) -> None:
         drawn.write(f"Not recorded: {printable(error)}")
     else:
         drawn.write(f"Recorded: paxos explore --replay {printable(path)} draws it again.")
-
-
-def _verdict(
-    drawn: Canvas,
-    found: Exploration[State, Move],
-    watcher: Watcher,
-    max_states: int,
-    check: tuple[str, ...],
-) -> int:
-    if not found.exhausted:
-        why = watcher.stopped or f"there are more than {max_states:,} states (--max-states)"
-        drawn.write(f"Cut short: {why}. No rule was broken in what was seen.")
-        return 130 if watcher.interrupted else 3
-    if found.never:
-        drawn.write(f"All states seen, and yet never: {', '.join(sorted(found.never))}.")
-        drawn.write("A rule that holds because nothing happens proves little: widen the scope.")
-        return 1
-    what = "Every rule holds" if not check else f"What was checked holds ({', '.join(check)})"
-    drawn.write(f"All states seen. {what} in each of them.")
-    return 0
-
-
-@define
-class Watcher:
-    """Shows how far the search is, and stops it at Ctrl-C or when memory runs out."""
-
-    memory_mb: int
-    progress: ProgressBar
-    interrupted: bool = False
-    stopped: str = field(default="")
-
-    def interrupt(self) -> None:
-        """Stop at the next look."""
-        self.interrupted = True
-
-    def look(self, progress: Progress) -> bool:
-        """Whether to go on."""
-        self.progress.update(
-            self.progress.task_ids[0],
-            description=f"{progress.states:,} states, depth {progress.depth}, "
-            f"{progress.waiting:,} waiting",
-        )
-        used_mb = _used_mb()
-        if self.interrupted:
-            self.stopped = "interrupted"
-        elif used_mb > self.memory_mb:
-            self.stopped = (
-                f"{used_mb:,.0f} MB are in use, and {self.memory_mb:,} allowed (--memory)"
-            )
-        return not self.stopped
-
-
-@contextmanager
-def _watcher(memory_mb: int) -> Generator[Watcher, None, None]:
-    columns = SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn()
-    console = Console(stderr=True)
-    shown = console.is_terminal
-    with ProgressBar(*columns, console=console, transient=True, disable=not shown) as progress:
-        progress.add_task("")
-        watcher = Watcher(memory_mb, progress)
-        with on_interrupt(watcher.interrupt):
-            yield watcher
-
-
-def _used_mb() -> float:
-    """The most memory that this process has used; 0 where the system does not tell."""
-    try:
-        import resource
-    except ModuleNotFoundError:
-        return 0.0
-    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return used / (1024**2 if sys.platform == "darwin" else 1024)

@@ -19,7 +19,10 @@ KEPT = "a promise is kept"
 SAVED = "saved before sent"
 UNDISTURBED = "no server finds the protocol broken"
 CHOOSABLE = "a value can still be chosen"
+WINDOW = "a window bounds the open slots"
 RULES = (AGREEMENT, VALIDITY, ONE_VALUE, REPORTED, LINEARIZABLE, KEPT, SAVED, UNDISTURBED)
+LOG_RULES = (AGREEMENT, VALIDITY, ONE_VALUE, REPORTED, KEPT, SAVED, UNDISTURBED, WINDOW)
+"""Those of a log, of each of its slots."""
 
 
 Commitment: TypeAlias = Promise[str] | Accepted[str] | Answer[str]

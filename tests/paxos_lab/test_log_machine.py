@@ -63,6 +63,8 @@ from paxos_lab.record import (
     log_timeline,
     replay_log,
 )
+from paxos_lab.record.entries import Known
+from paxos_lab.record.recorder import MIN_BYTES
 from paxos_lab.rules import REPORTED
 from paxos_lab.view import log_page
 from tests.support import S1, S2, THREE, ballot
@@ -123,6 +125,20 @@ def test_a_recorded_log_is_replayed_to_the_very_states_and_disks(tmp_path: Path)
     assert found.difference is None
     assert found.states == {(me, ""): cluster.state(me) for me in cluster.servers}
     assert found.steps
+
+
+def test_a_recording_that_begins_with_whole_states_is_replayed(tmp_path: Path) -> None:
+    """Files are so small that most begin in the middle, with the state of each server."""
+    path = tmp_path / "log.jsonl"
+    recorder = LogRecorder(path, codec=TEXT, runtime="a test", rules=RULES, max_bytes=MIN_BYTES)
+    with recorder:
+        cluster = run(recorder)
+    found = replay_log(path)
+
+    assert recorder.failure is None
+    assert {type(it.entry.what) for it in found.steps} >= {Known}
+    assert found.difference is None
+    assert found.states == {(me, ""): cluster.state(me) for me in cluster.servers}
 
 
 def test_the_replay_of_a_log_has_the_bounds_that_were_recorded(tmp_path: Path) -> None:

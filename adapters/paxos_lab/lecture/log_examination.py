@@ -10,31 +10,21 @@ from __future__ import annotations
 
 from attrs import evolve
 
-from paxos import AfterSave, From, Saved, ServerId, UnknownServer
+from paxos import AfterSave, Saved, ServerId, UnknownServer
 from paxos.ballot import NO_BALLOT
-from paxos.log import Accept, CampaignTimer, Heartbeat, Lead, Prepare, Replica, replica
+from paxos.log import CampaignTimer, Heartbeat, Lead, Prepare, Replica, replica
 from paxos.log import memory as memories
 from paxos.log.events import Event
 from paxos.log.replica import Step
-from paxos_adapters.log import LogProcess
+from paxos_adapters.log import Log, LogProcess, log
 from paxos_adapters.machine import Process
-from paxos_lab.lecture.log_stage import LOG, LogProtocol, LogStage
+from paxos_lab.lecture.log_stage import RULES, LogStage
 from paxos_lab.lecture.machine_stage import S1, S2, S3, S4, S5
 from paxos_lab.lecture.multi_paxos import ALL, OLD, changed_with_no_ops
 from paxos_lab.lecture.script import log_scenario
+from paxos_lab.machines.faulty_log import LOG_PROTOCOLS, LogProtocol
 
-
-def any_ballot(state: Replica[str], event: Event[str]) -> Step[str]:
-    """What is said to be chosen is believed of whatever is held, under any ballot."""
-    if type(event) is From and type(event.message) is Accept:
-        memory, message = state.memory, event.message
-        below = max(message.first - memory.first, 0)
-        renamed = tuple(
-            None if it is None else evolve(it, ballot=message.ballot) for it in memory.open[:below]
-        )
-        memory = evolve(memory, open=(*renamed, *memory.open[below:]))
-        state = evolve(state, memory=memory)
-    return replica.receive(state, event)
+MACHINE: Log[str] = log(RULES)
 
 
 def id_first(state: Replica[str], event: Event[str]) -> Step[str]:
@@ -45,14 +35,14 @@ def id_first(state: Replica[str], event: Event[str]) -> Step[str]:
     own = max(state.max_round, 100 * state.me)
     memory = evolve(state.memory, promised=NO_BALLOT)
     unaware: LogProcess[str] = Process(evolve(state, memory=memory, max_round=own), ())
-    waiting, free = LOG.machine.take(unaware, event)
-    done, freed = LOG.machine.saved(waiting, Saved(waiting.unsaved))
+    waiting, free = MACHINE.take(unaware, event)
+    done, freed = MACHINE.saved(waiting, Saved(waiting.unsaved))
     promised = max(state.memory.promised, done.state.memory.promised)
     memory = evolve(done.state.memory, promised=promised)
     return evolve(done.state, memory=memory), AfterSave(memories.delta(memory), free + freed)
 
 
-ANY_BALLOT = LogProtocol("any-ballot", "what is chosen is believed under any ballot", any_ballot)
+ANY_BALLOT = LOG_PROTOCOLS["first-believed"]
 ID_FIRST = LogProtocol("id-first", "each server counts rounds of its own", id_first)
 
 

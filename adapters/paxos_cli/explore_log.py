@@ -1,0 +1,93 @@
+"""``paxos explore --log``: every run of a small log, and a shortest one that breaks a rule."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import click
+
+from paxos_adapters.outputs import OutputRefused
+from paxos_adapters.printable import printable
+from paxos_cli.canvas import Canvas
+from paxos_cli.searching import Bounds, counted, verdict, watching
+from paxos_lab.explore.log import explore_log
+from paxos_lab.explore.log_claims import CLAIMED
+from paxos_lab.explore.log_recorded import LogRun, found_run, write
+from paxos_lab.explore.log_scope import Heartbeats, LogScope
+from paxos_lab.machines.faulty_log import LOG, LOG_PROTOCOLS
+from paxos_lab.record import RecordingError
+from paxos_lab.rules import LOG_RULES
+
+LANE_WIDTH = 9
+BROKEN_BY_HEARTBEATS = ("first-believed",)
+BROKEN_BY_BALLOTS = "lowest-found", "old-votes-counted"
+"""The logs that are sound without heartbeats, or with one ballot each."""
+
+CRASHES = {0: "no crash", 1: "one crash"}
+
+
+def scope(
+    slots: int | None, heartbeats: str | None, ballots: int | None, crashes: int, rule: str | None
+) -> LogScope:
+    """What the options describe; what is not given is as small as shows what breaks.
+
+    Raises UsageError for a rule that is broken in no log.
+    """
+    rule = rule or LOG.name
+    if rule not in LOG_PROTOCOLS:
+        raise click.UsageError(
+            f"--rule {rule} is for one decision; with --log there are {', '.join(LOG_PROTOCOLS)}."
+        )
+    sent = Heartbeats.LEADERS if rule in BROKEN_BY_HEARTBEATS else Heartbeats.NONE
+    return LogScope(
+        slots=slots or 1,
+        heartbeats=sent if heartbeats is None else Heartbeats(heartbeats),
+        ballots=ballots or (2 if rule in BROKEN_BY_BALLOTS else 1),
+        crashes=crashes,
+        protocol=LOG_PROTOCOLS[rule],
+    )
+
+
+def explore_scope(drawn: Canvas, explored: LogScope, bounds: Bounds, record: Path) -> int:
+    """Search all runs in ``explored``; the exit status."""
+    others = [it for it in bounds.check if it not in LOG_RULES]
+    if others:
+        raise click.UsageError(f"--check {others[0]!r} is for one decision: leave it out.")
+    started = time.perf_counter()
+    with watching(bounds.memory_mb) as watcher:
+        drawn.write(_title(explored))
+        system, found = explore_log(
+            explored,
+            rules=bounds.check or LOG_RULES,
+            max_states=bounds.max_states,
+            on_progress=watcher.look,
+        )
+    counted(drawn, found, time.perf_counter() - started)
+    if heard := sorted(it.__name__ for it in CLAIMED - system.scope.forgets):
+        drawn.write(f"Searched again: this log takes notice of each {' and '.join(heard)}.")
+    if found.violation is None:
+        return verdict(drawn, found, watcher, bounds)
+    draw(drawn, found_run(system, found.violation))
+    try:
+        write(record, system, found.violation)
+    except (RecordingError, OutputRefused, OSError) as error:
+        drawn.write(f"Not recorded: {printable(error)}")
+    else:
+        drawn.write(f"Recorded: paxos explore --replay {printable(record)} draws it again.")
+    return 1
+
+
+def draw(drawn: Canvas, run: LogRun) -> None:
+    """A run that breaks a rule, and what is chosen in it."""
+    drawn.write()
+    drawn.write(f"Broken: {run.rule}, by {run.events} events. Time runs down.")
+    drawn.timeline(run.picture, width=LANE_WIDTH)
+
+
+def _title(it: LogScope) -> str:
+    crashes = CRASHES.get(it.crashes, f"{it.crashes} crashes")
+    return (
+        f"{it.protocol.name}: servers {it.servers}, leaders {it.leaders}, slots {it.slots}, "
+        f"ballots for each {it.ballots}, heartbeats of {it.heartbeats.value}, {crashes}."
+    )
