@@ -287,6 +287,7 @@ def answered(system: System) -> list[int]:
     [
         (1, False, 265),
         pytest.param(2, False, 16_668, marks=pytest.mark.slow),
+        pytest.param(3, False, 1_194_428, marks=pytest.mark.slow),
         (1, True, 634),
         pytest.param(2, True, 42_805, marks=pytest.mark.slow),
     ],
@@ -294,6 +295,7 @@ def answered(system: System) -> list[int]:
 def test_as_many_states_as_stateright_counts(clients: int, duplicates: bool, states: int) -> None:
     found = explore(
         Peer(3, clients, duplicates),
+        max_states=2_000_000,
         always={
             "agreement": lambda system: len(chosen(system)) <= 1,
             "what is returned is chosen": lambda system: returned(system) <= chosen(system),
