@@ -4,7 +4,8 @@
   one in sixty-four asks for the lead, although another server may have it.
 - A server that does not lead refuses. All that believe to lead answer, which is what the checker
   has to see.
-- With ``changes``, one in thirty-two changes the quorums, to a majority of all servers but one.
+- With ``changes``, one in thirty-two makes other servers the members: any two of three, or three of
+  five.
 - With ``snapshots``, the program takes one once the store keeps too many entries, which are dropped
   with it. A server that asks for a dropped entry is sent a snapshot instead.
 """
@@ -12,6 +13,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from itertools import combinations
 from typing import TypeAlias
 
 from attrs import Factory, evolve, field, frozen
@@ -73,9 +75,8 @@ class CommandsAndReads(Requests[Replica[str], Request[str], Report[str]]):
         if turn % 64 == 63:
             return Lead()
         if self.changes and turn % 32 == 31:
-            without = turn // 32 % len(self.members)
-            rest = (*self.members[:without], *self.members[without + 1 :])
-            return Propose(Change(majority(rest)))
+            quorums = [*combinations(self.members, len(self.members) // 2 + 1)]
+            return Propose(Change(majority(quorums[turn // 32 % len(quorums)])))
         if turn % 4 == 3:
             return Read(count)
         return self.request_after_faults(place, session, count, report)
