@@ -174,9 +174,10 @@ def fold(disk: tuple[Record[V], ...], record: Record[V]) -> tuple[Record[V], ...
     filled = before.open
     for slot, proposal in record.written:
         filled = placed(filled, slot - before.first, proposal)
-    chosen = tuple(it for it in filled[: max(record.first - before.first, 0)] if it is not None)
-    floor = max(prefix.floor, record.floor)
-    proposals = (*prefix.proposals, *chosen)[floor - prefix.floor :]
+    floor, end = max(prefix.floor, record.floor), max(before.first, record.first)
+    # A slot below the floor may be empty, so slots are cut off before the empty ones are.
+    chosen = (*prefix.proposals, *filled)[floor - prefix.floor : end - prefix.floor]
+    proposals = tuple(it for it in chosen if it is not None)
     after = added(before, record)
     held_ = ((slot, it) for slot, it in enumerate(after.open, after.first) if it is not None)
     return Prefix(floor, proposals), Delta(

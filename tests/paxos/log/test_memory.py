@@ -179,5 +179,16 @@ def test_a_snapshot_beyond_all_that_is_held_empties_the_disk() -> None:
     assert disk == (Prefix(9), Delta(RED.ballot, 9, configurations))
 
 
+def test_a_slot_that_only_a_snapshot_stands_for_shifts_no_other() -> None:
+    """Nothing is held in slot 1; the step that installs a snapshot finds 2 and 3 to be chosen."""
+    configurations = memory().configurations
+    written = Delta(RED.ballot, 1, configurations, ((2, RED), (3, BLUE), (4, RED)))
+    disk = fold(fold((), written), Delta(RED.ballot, 4, configurations, (), floor=2))
+
+    assert disk[0] == Prefix(2, (RED, BLUE))
+    assert disk[1] == Delta(RED.ballot, 4, configurations, ((4, RED),))
+    assert [fetched(disk, slot, 1) for slot in (1, 2, 3, 4)] == [(), (RED,), (BLUE,), ()]
+
+
 def test_what_a_file_says_of_its_prefix_is_kept() -> None:
     assert fold((), Prefix(3)) == (Prefix(3),)
