@@ -8,20 +8,17 @@ import pytest
 
 from tests.tools.mutants import Mutant, catalogue
 from tests.tools.scoreboard import (
-    BROKEN,
     EXPLAINED,
     PAGE,
-    Finding,
     Score,
-    Verdict,
-    Verdicts,
     drive,
+    drivers_of,
     furnish,
-    is_driven,
     row,
     traces,
     unexplained,
 )
+from tests.tools.verdicts import BROKEN, Finding, Verdict, Verdicts
 
 MUTANTS = {it.clause: it for it in catalogue()}
 TEXT = PAGE.read_text(encoding="utf-8")
@@ -29,6 +26,7 @@ QUICK = (
     "a promise is not remembered",
     "reply before save: an acceptance",
     "a round used before it is saved",
+    "a vote leaves before it is saved",
 )
 FOUND = Finding(kind=BROKEN, what="agreement", rung="a scope", after=1, events=1, trace=["begins"])
 SURVIVES = Verdict(found=None, seen={"a scope": [1, 2, 3]})
@@ -65,14 +63,17 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.slow
 @pytest.mark.parametrize("clause", QUICK)
 def test_a_line_is_what_the_drivers_say_today(clause: str, model: Path) -> None:
-    score = Score(MUTANTS[clause], drive(MUTANTS[clause], model))
+    mutant = MUTANTS[clause]
+    mode = drivers_of(mutant)
+    assert mode is not None
+    score = Score(mutant, drive(mutant, model, mode))
 
     assert f"\n{row(score)}\n" in TEXT
     assert "\n".join(traces(score)) in TEXT
 
 
 def test_the_host_is_not_driven() -> None:
-    (host, *_) = (it for it in MUTANTS.values() if not is_driven(it))
+    (host, *_) = (it for it in MUTANTS.values() if drivers_of(it) is None)
 
     assert "not driven" in row(Score(host, None))
 

@@ -31,7 +31,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TypedDict, cast
+from typing import cast
 
 from attrs import frozen
 
@@ -62,15 +62,25 @@ from paxos_lab.simulate.simulator import record, run_seed
 from paxos_lab.simulate.single import SingleSetup
 from tests.support import opened
 from tests.tools.mutants import ROOT, WORKERS, DoesNotFit, Mutant, catalogue
+from tests.tools.scoreboard_log import LOG_EXPLAINED
+from tests.tools.scoreboard_log import driven as log_driven
+from tests.tools.verdicts import (
+    BROKEN,
+    ERROR,
+    NEVER,
+    NO_ACTION,
+    Finding,
+    Verdict,
+    Verdicts,
+)
 
 PAGE = ROOT / "docs/scoreboard.md"
-DRIVE = "--drive"
+DRIVE, DRIVE_LOG = "--drive", "--drive-log"
 DRIVERS = "the explorer", "the specification", "the simulator"
 MAX_STATES = 60_000
 TIMEOUT_S = 600
 """Far above what any mutant takes: a run that reaches it is in an endless loop."""
 
-BROKEN, ERROR, NEVER, NO_ACTION = "broken", "error", "never", "no action"
 OTHER, SAME = "other runs", "same runs"
 OWN = "what is called its own is its own"
 
@@ -189,37 +199,12 @@ EXPLAINED = {
     + "the server that knows still answers every server that asks.",
     "a server that knows the value does not answer with it": SLOWER
     + "a server that asks has to complete the value by a round of its own.",
+    **LOG_EXPLAINED,
 }
 """Why no driver kills a mutant, by its clause."""
 
 
 # --- what is driven, in a process of its own, over a copy of the packages with the mutant in it ---
-
-
-class Finding(TypedDict):
-    """How a driver noticed: ``after`` counts states or runs, ``events`` those of the trace."""
-
-    kind: str
-    what: str
-    rung: str
-    after: int
-    events: int
-    trace: list[str]
-
-
-class Verdict(TypedDict):
-    """What one driver found, or None; and the size of what it saw on each rung."""
-
-    found: Finding | None
-    seen: dict[str, list[int]]
-
-
-class Verdicts(TypedDict):
-    """What each driver says."""
-
-    explorer: Verdict
-    specification: Verdict
-    simulator: Verdict
 
 
 @frozen
@@ -519,9 +504,11 @@ class Score:
         return any(killed_by(self))
 
 
-def is_driven(mutant: Mutant) -> bool:
-    """Whether the drivers run what it edits: the core of one decision, and nothing around it."""
-    return mutant.module.startswith("paxos/") and not mutant.module.startswith("paxos/log/")
+def drivers_of(mutant: Mutant) -> str | None:
+    """How to run the drivers of what it edits: a log, or one decision. The adapters have none."""
+    if mutant.module.startswith("paxos/log/"):
+        return DRIVE_LOG
+    return DRIVE if mutant.module.startswith("paxos/") else None
 
 
 def furnish(house: Path) -> None:
@@ -530,15 +517,15 @@ def furnish(house: Path) -> None:
         shutil.copytree(ROOT / name, house / name, ignore=shutil.ignore_patterns("__pycache__"))
 
 
-def drive(mutant: Mutant | None, model: Path) -> Verdicts:
-    """Drive a copy of the house ``model``, with ``mutant`` in it if there is one."""
+def drive(mutant: Mutant | None, model: Path, mode: str) -> Verdicts:
+    """Drive a copy of the house ``model``, with ``mutant`` in it if there is one, as ``mode``."""
     with TemporaryDirectory() as folder:
         house = Path(folder) / "house"
         shutil.copytree(model, house)
         if mutant is not None:
             (house / mutant.module).write_text(mutant.source(), encoding="utf-8")
         done = subprocess.run(
-            [sys.executable, "-B", "-m", "tests.tools.scoreboard", DRIVE],
+            [sys.executable, "-B", "-m", "tests.tools.scoreboard", mode],
             cwd=house,
             env={**os.environ, "PYTHONPATH": f"{house}:{house / 'adapters'}"},
             capture_output=True,
@@ -552,8 +539,10 @@ def drive(mutant: Mutant | None, model: Path) -> Verdicts:
     return cast("Verdicts", json.loads(done.stdout))
 
 
-def cell(verdict: Verdict, sound: Verdict | None) -> tuple[str, str]:
+def cell(verdict: Verdict | None, sound: Verdict | None) -> tuple[str, str]:
     """What one driver says, and after how many states or runs."""
+    if verdict is None:
+        return "not driven", ""
     found = verdict["found"]
     if found is not None:
         return f"**{found['kind']}:** {found['what']} ({found['rung']})", f"{found['after']:,}"
@@ -575,7 +564,7 @@ def row(score: Score) -> str:
     return f"{start} {' | '.join(cells)} | {found['events'] if found else ''} |"
 
 
-def each(verdicts: Verdicts) -> Iterator[tuple[str, Verdict]]:
+def each(verdicts: Verdicts) -> Iterator[tuple[str, Verdict | None]]:
     """Every driver's verdict, in the order of the table's columns."""
     yield "explorer", verdicts["explorer"]
     yield "specification", verdicts["specification"]
@@ -584,7 +573,7 @@ def each(verdicts: Verdicts) -> Iterator[tuple[str, Verdict]]:
 
 def shortest(verdicts: Verdicts) -> Finding | None:
     """The finding with the shortest trace; of those as short, the first."""
-    found = (verdict["found"] for _, verdict in each(verdicts))
+    found = (verdict["found"] for _, verdict in each(verdicts) if verdict)
     return min((it for it in found if it and it["trace"]), key=events, default=None)
 
 
@@ -604,7 +593,7 @@ def page(scores: list[Score]) -> str:
     )
     parts = [
         HEADER,
-        f"Of {len(scores)} mutants, {len(driven)} edit the core of one decision and are driven. "
+        f"Of {len(scores)} mutants, {len(driven)} edit the core and are driven. "
         f"{killed} are killed: {kills}.\n"
         f"{len(driven) - killed} are not, and the second table says why.\n",
         "| module | what is missing | explorer | states | specification | states | simulator "
@@ -627,7 +616,7 @@ def killed_by(score: Score) -> tuple[bool, ...]:
     """Which drivers kill it, in the order of the table's columns; none, if it is not driven."""
     if score.verdicts is None:
         return ()
-    return tuple(verdict["found"] is not None for _, verdict in each(score.verdicts))
+    return tuple(bool(verdict and verdict["found"]) for _, verdict in each(score.verdicts))
 
 
 def survivors(scores: list[Score]) -> Iterator[str]:
@@ -654,7 +643,8 @@ HEADER = """# Scoreboard: what the drivers say of each mutant
 [mutants.toml](../tests/tools/mutants.toml) that is taken out of the code. The explorer searches
 every run of a ladder of small scopes. So does the specification, in smaller ones: each step must be
 an action of Lamport's modules, or stuttering ([exploring](exploring.md)). The simulator runs
-seeds 0, 1, 2 and so on, first without and then with an end to the faults.
+seeds 0, 1, 2 and so on, first without and then with an end to the faults. A mutant of `paxos/log`
+is driven by the simulator of logs, with snapshots, and has no trace.
 
 - **broken**: a rule of the protocol does not hold. **error**: the core raises what it must not
   raise. **no action**: a step that the specification does not know. **never**: what happens
@@ -686,6 +676,9 @@ def unexplained(scores: list[Score]) -> Iterator[str]:
 
 def main(words: list[str]) -> int:
     """Drive all mutants; write the page, or print it for some of them."""
+    if words == [DRIVE_LOG]:
+        print(json.dumps(log_driven()))
+        return 0
     if words == [DRIVE]:
         drivers = Verdicts(explorer=explored(), specification=specified(), simulator=simulated())
         print(json.dumps(drivers))
@@ -702,15 +695,19 @@ def main(words: list[str]) -> int:
         model = Path(folder)
         furnish(model)
 
-        def judge(mutant: Mutant) -> Verdicts | None:
-            return drive(mutant, model) if is_driven(mutant) else None
+        def judge(mutant: Mutant) -> Score:
+            mode = drivers_of(mutant)
+            if mode is None:
+                return Score(mutant, None)
+            return Score(mutant, drive(mutant, model, mode), sound[mode])
 
-        sound = drive(None, model)
-        if any(verdict["found"] for _, verdict in each(sound)):
+        modes = {mode for it in mutants if (mode := drivers_of(it)) is not None}
+        sound = {mode: drive(None, model, mode) for mode in sorted(modes)}
+        if any(verdict and verdict["found"] for it in sound.values() for _, verdict in each(it)):
             raise DoesNotFit(f"without any mutant: {sound}")
         scores: list[Score] = []
-        for mutant, verdicts in zip(mutants, pool.map(judge, mutants), strict=True):
-            scores.append(Score(mutant, verdicts, sound))
+        for score in pool.map(judge, mutants):
+            scores.append(score)
             print(f"\r{len(scores)} of {len(mutants)}", end="", file=sys.stderr, flush=True)
         print(file=sys.stderr)
     if words:
