@@ -10,7 +10,7 @@ import click
 
 from paxos_cli.canvas import Canvas, canvas
 from paxos_cli.options import PLAIN
-from paxos_cli.recording import record_option, recording
+from paxos_cli.recording import log_recording, record_option, recording
 from paxos_lab.lecture import (
     LOG_SCENARIOS,
     SCENARIOS,
@@ -19,6 +19,7 @@ from paxos_lab.lecture import (
     Played,
     Scenario,
 )
+from paxos_lab.lecture.log_stage import RULES
 
 WIDTH = 80  # of a page, in characters: what a projector shows in large type
 LANE, LOG_LANE = 7, 6  # characters; leave 45 beside five lanes, and 50
@@ -43,12 +44,13 @@ def lecture(name: str | None, play_all: bool, record: Path | None, plain: bool) 
         return max([_show(it, it.play(), drawing) for it in _every().values()])
     if name is None:
         return _list(drawing)
-    scenario = _named(name)
+    scenario, facts = _named(name), {"scenario": name}
     if isinstance(scenario, LogScenario):
-        if record is not None:
-            raise click.UsageError(f"--record is for one decision: '{name}' is about a log.")
-        return _show(scenario, scenario.play(), drawing)
-    with recording(record, "lecture", scenario.protocol, {"scenario": name}) as recorder:
+        with log_recording(
+            record, "lecture", RULES, facts, protocol=scenario.protocol
+        ) as log_recorder:
+            return _show(scenario, scenario.play(log_recorder), drawing)
+    with recording(record, "lecture", scenario.protocol, facts) as recorder:
         return _show(scenario, scenario.play(recorder), drawing)
 
 

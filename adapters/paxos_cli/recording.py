@@ -22,8 +22,9 @@ from paxos_cli.failures import failing
 from paxos_cli.options import PLAIN
 from paxos_cli.output import say
 from paxos_cli.paths import InputFile, OutputFile, as_utf8, input_file
-from paxos_lab.lecture import SCENARIOS
+from paxos_lab.lecture import LOG_SCENARIOS, SCENARIOS
 from paxos_lab.machines.faulty_log import VARIANTS
+from paxos_lab.machines.log_protocols import LOG, LogProtocol
 from paxos_lab.machines.protocols import Protocol
 from paxos_lab.record import (
     PROTOCOLS,
@@ -47,6 +48,9 @@ E = TypeVar("E")
 
 KNOWN = {**{it.protocol.name: it.protocol for it in SCENARIOS.values()}, **PROTOCOLS}
 """Every protocol that a command can record."""
+
+LOG_VARIANTS = {it.protocol.name: it.protocol.receive for it in LOG_SCENARIOS.values()} | VARIANTS
+"""Every variant of a log that a command can record."""
 
 FILES = click.argument("files", nargs=-1, required=True, type=InputFile())
 record_option = click.option(
@@ -83,16 +87,23 @@ def recording(
 
 @contextmanager
 def log_recording(
-    path: Path | None, runtime: str, rules: Rules, facts: Mapping[str, str]
+    path: Path | None,
+    runtime: str,
+    rules: Rules,
+    facts: Mapping[str, str],
+    *,
+    protocol: LogProtocol = LOG,
 ) -> Generator[LogRecorder[str] | None, None, None]:
-    """As ``recording``, for a log under ``rules``."""
+    """As ``recording``, for a log under ``rules``, or a variant of it."""
     if path is None:
         yield None
         return
     with _refusals():
         check(path, RECORDING)
         discard(path)
-        recorder = LogRecorder(path, codec=TEXT, runtime=runtime, rules=rules, facts=facts)
+        recorder = LogRecorder(
+            path, codec=TEXT, runtime=runtime, rules=rules, protocol=protocol.name, facts=facts
+        )
     with _told(path, recorder):
         yield recorder
 
@@ -139,7 +150,7 @@ def replayed(files: tuple[Path, ...]) -> Replay:
 def replayed_log(files: tuple[Path, ...]) -> LogReplay | None:
     """The replay of ``files`` if they are of a log."""
     with failing():
-        return replay_log(*files, variants=VARIANTS) if is_of_log(files[0]) else None
+        return replay_log(*files, variants=LOG_VARIANTS) if is_of_log(files[0]) else None
 
 
 @click.command("replay", short_help="Play a recording again, and see that nothing differs.")

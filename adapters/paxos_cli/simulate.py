@@ -63,6 +63,7 @@ class Cluster:
     network: str
     log: bool
     changes: bool
+    snapshots: bool
 
 
 @frozen
@@ -120,6 +121,7 @@ LogPresentation: TypeAlias = Presentation[
 )
 @click.option("--log", is_flag=True, help="A replicated log, instead of one decision.")
 @click.option("--changes", is_flag=True, help="With --log: members change, too.")
+@click.option("--snapshots", is_flag=True, help="With --log: stores drop old entries, too.")
 @click.option("--jobs", type=click.IntRange(1), help="How many processes.  [default: one a core]")
 @record_option
 @PLAIN
@@ -140,8 +142,9 @@ def simulate(
     drawn = canvas(plain)
     if cluster.log:
         return _simulate_log(drawn, cluster, seeds, seed, jobs, record)
-    if cluster.changes:
-        raise click.UsageError("--changes is for a log: add --log.")
+    for name, is_given in (("changes", cluster.changes), ("snapshots", cluster.snapshots)):
+        if is_given:
+            raise click.UsageError(f"--{name} is for a log: add --log.")
     single = _setup(cluster)
     status, kept = (
         _run_all(drawn, single, _present(single), seeds, jobs)
@@ -225,19 +228,33 @@ def _log_setup(cluster: Cluster) -> LogSetup:
     refuse_with_log(
         proposers=cluster.proposers is not None,
         readers=cluster.readers is not None,
-        liveness=cluster.liveness,
         rule=cluster.rule != PAXOS.name,
-        network=cluster.network != EVERYWHERE,
     )
-    return LogSetup(servers=cluster.servers or 3, changes=cluster.changes)
+    partial = PARTIAL.get(cluster.network)
+    try:
+        setup = LogSetup(
+            servers=cluster.servers or (3 if partial is None else len(partial.servers)),
+            changes=cluster.changes,
+            snapshots=cluster.snapshots,
+            liveness=cluster.liveness,
+        )
+        return setup if partial is None else evolve(setup, network=partial)
+    except SetupError as error:
+        raise click.UsageError(str(error)) from error
 
 
 def _present_log(setup: LogSetup) -> LogPresentation:
-    changes = ", members change" if setup.changes else ""
-    options = f"--log --servers {setup.servers}{' --changes' if setup.changes else ''}"
-    title = f"log: servers {setup.servers}{changes}, safety."
+    said = f"servers {setup.servers}"
+    options = f"--log --servers {setup.servers}"
+    if setup.changes:
+        said += ", members change"
+        options += " --changes"
+    if setup.snapshots:
+        said += ", snapshots"
+        options += " --snapshots"
     view: LogView[str] = log_view()
-    return Presentation(title, f"paxos simulate {options}", view, None)
+    title, command = f"log: {said}, {_mode(setup)}", f"paxos simulate {options}{_modes(setup)}"
+    return Presentation(title, command, view, None)
 
 
 def _present(setup: SingleSetup) -> SinglePresentation:
@@ -246,13 +263,17 @@ def _present(setup: SingleSetup) -> SinglePresentation:
 
 
 def _title(setup: SingleSetup) -> str:
-    mode = "liveness" if setup.liveness else "safety"
-    network = setup.network
-    links = f" Network {network.name}: {network.summary}." if network.name in PARTIAL else ""
     return (
         f"{setup.protocol.name}: servers {setup.servers}, proposers {setup.proposers}, "
-        f"readers {setup.readers}, {mode}.{links}"
+        f"readers {setup.readers}, {_mode(setup)}"
     )
+
+
+def _mode(setup: Setup[S, Q, M, T, R, P]) -> str:
+    """What is held, and on which network."""
+    network = setup.network
+    links = f" Network {network.name}: {network.summary}." if network.name in PARTIAL else ""
+    return f"{'liveness' if setup.liveness else 'safety'}.{links}"
 
 
 def _bound(setup: Setup[S, Q, M, T, R, P], done: Sweep) -> str:
@@ -354,13 +375,18 @@ def _explain(
 
 
 def _command(setup: SingleSetup) -> str:
-    liveness = " --liveness" if setup.liveness else ""
     rule = "" if setup.protocol.name == "paxos" else f" --rule {setup.protocol.name}"
-    network = f" --network {setup.network.name}" if setup.network.name in PARTIAL else ""
     return (
         f"paxos simulate --servers {setup.servers} --proposers {setup.proposers} "
-        f"--readers {setup.readers}{liveness}{rule}{network}"
+        f"--readers {setup.readers}{rule}{_modes(setup)}"
     )
+
+
+def _modes(setup: Setup[S, Q, M, T, R, P]) -> str:
+    """The options that any setup may have."""
+    liveness = " --liveness" if setup.liveness else ""
+    network = f" --network {setup.network.name}" if setup.network.name in PARTIAL else ""
+    return liveness + network
 
 
 # --- one run ------------------------------------------------------------------------------------
@@ -405,7 +431,10 @@ def _draw_broken(
     """Draw the shortest schedule that breaks the rule, and return it."""
     if run.broken is None or run.broken == LIVENESS:
         _draw(drawn, setup, shown, played)
-        drawn.write(f"A server got no answer within {LIVENESS_TICKS:,} ticks after the last fault.")
+        lag = ", or lags behind another" if shown.slot is None else ""
+        drawn.write(
+            f"A server got no answer within {LIVENESS_TICKS:,} ticks after the last fault{lag}."
+        )
         return played
     shortest = shrink(setup, played.acts, run.broken)
     told = f"{len(shortest.acts)} of the {len(played.acts)} things that happened"

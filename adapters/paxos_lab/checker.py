@@ -10,6 +10,7 @@
   read that finds nothing began when nothing was chosen.
 - A slot of a log is reported once a session. It may overtake one whose report waits for a save. A
   read of a log sees all that was reported anywhere before it began.
+- A snapshot of a log stands for slots that are chosen.
 - A chosen value may change the quorums of later slots.
 - What a message commits to is on the disk when the message leaves.
 - The first broken rule of those asked for is kept; nothing is raised.
@@ -114,6 +115,14 @@ class LogReadBegun:
 
 @final
 @frozen
+class SnapshotRestored:
+    """The program has restored a snapshot of all slots below ``first`` of a log."""
+
+    first: int
+
+
+@final
+@frozen
 class SlotCommitted:
     """A server says, once in a session, that ``value`` is chosen for ``slot`` of a log."""
 
@@ -130,7 +139,7 @@ class ReadAt:
     first: int
 
 
-Asked: TypeAlias = Proposed | ReadBegun | LogReadBegun
+Asked: TypeAlias = Proposed | ReadBegun | LogReadBegun | SnapshotRestored
 Finding: TypeAlias = ValueFound | NothingBelow | NothingYet | SlotCommitted | ReadAt
 
 
@@ -310,6 +319,9 @@ class Checker(Generic[S, Q, M, T, R, P]):
             self._reads[place][asked.id] = bool(self.slots[place.name, asked.slot].chosen)
         elif type(asked) is LogReadBegun:
             self._log_reads[place, asked.id] = self._committed_below[place.name]
+        elif type(asked) is SnapshotRestored:
+            if not all(self.slots[place.name, it].chosen for it in range(1, asked.first)):
+                self.breaks(REPORTED)
         else:
             assert_never(asked)
 

@@ -315,7 +315,9 @@ def _moved(state: Replica[V], update: Update[V], effects: tuple[Effect[V], ...] 
     state = _with(state, memory, role, memory.first if is_news else None)
     if memory.first != first:
         state, more = _on_first_moved(state)
-        committed = (Tell(Committed(first, chosen)),) if chosen else ()
+        # A snapshot may stand for the slots before these.
+        begin = memory.first - len(chosen)
+        committed = (Tell(Committed(begin, chosen)),) if chosen else ()
         effects = (*effects, *committed, *more)
     if not is_news:
         return state, Now(effects)

@@ -198,7 +198,6 @@ class TestArguments:
             ("promise", "Did you mean 'promise-raised' or 'promise-not-raised'?"),
             ("zzz", "'paxos lecture' lists them all."),
             ("livelock --all", "not both"),
-            ("exact-ballot --record run", "'exact-ballot' is about a log"),
             ("livelock leader", "(leader)"),
             ("--nonsense", "'--nonsense'"),
         ],

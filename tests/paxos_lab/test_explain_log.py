@@ -199,7 +199,7 @@ def test_which_quorum_governs_a_slot_is_said_by_the_changes_that_are_chosen() ->
     assert isinstance(present, Undecided)
     assert isinstance(later, Undecided)
     assert (present.quorum, later.quorum) == (THREE, two)
-    assert explain_slot(given, 1).text.startswith("'members 1, 4' is chosen under 1.1: as reported")
+    assert explain_slot(given, 1).text.startswith("'members 1,4' is chosen under 1.1: as reported")
 
 
 # --- runs -----------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from __future__ import annotations
 import doctest
 import re
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from attrs import evolve
@@ -33,6 +34,7 @@ from paxos.log.events import Event
 from paxos.log.leader import Leading
 from paxos.log.replica import Step
 from paxos.log.sessions import Opened, Outcome, Result, Sessions
+from paxos_adapters.codecs import TEXT
 from paxos_adapters.log import LogReceive
 from paxos_lab.lecture import (
     LOG_SCENARIOS,
@@ -42,9 +44,10 @@ from paxos_lab.lecture import (
     log_stage,
 )
 from paxos_lab.lecture.log_examination import ID_FIRST
-from paxos_lab.lecture.log_stage import LOG, LogProtocol
+from paxos_lab.lecture.log_stage import RULES
 from paxos_lab.lecture.multi_paxos import NEW, OLD, SPEAKS_ON, UNASKED, counted
-from paxos_lab.record import log_timeline
+from paxos_lab.machines.log_protocols import LOG, LogProtocol
+from paxos_lab.record import LogRecorder, log_timeline, replay_log
 from paxos_lab.rules import AGREEMENT, REPORTED
 from tests.support import S1, S2, S3, S4, S5, ballot
 
@@ -261,6 +264,20 @@ class TestScenarios:
         assert scenario.title
         assert "\n\n" not in scenario.text
         assert [it for it in sentences if len(it.split()) > 25] == []
+
+    @pytest.mark.parametrize("scenario", LOG_SCENARIOS.values(), ids=lambda it: it.name)
+    def test_a_recording_of_it_replays(self, scenario: LogScenario, tmp_path: Path) -> None:
+        path, protocol = tmp_path / "run", scenario.protocol
+        with LogRecorder(
+            path, codec=TEXT, runtime="a test", rules=RULES, protocol=protocol.name
+        ) as recorder:
+            stage = scenario.stage(recorder)
+            scenario.schedule(stage)
+        found = replay_log(path, variants={protocol.name: protocol.receive})
+
+        assert (recorder.failure, found.difference) == (None, None)
+        assert found.states == stage.trace.states
+        assert found.disks == stage.trace.disks
 
     @pytest.mark.parametrize("scenario", LOG_SCENARIOS.values(), ids=lambda it: it.name)
     def test_the_library_breaks_no_rule_and_a_variant_does(self, scenario: LogScenario) -> None:

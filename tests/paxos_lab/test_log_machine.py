@@ -43,10 +43,14 @@ from paxos.log.leader import Leading
 from paxos.log.memory import Record
 from paxos.log.messages import Entry
 from paxos_adapters.codecs import TEXT
-from paxos_adapters.log import LogObserver, log
+from paxos_adapters.driving import Driver
+from paxos_adapters.log import Log, LogObserver, log
 from paxos_adapters.memory import Cluster, MemoryCluster, majority_of
+from paxos_adapters.ports import Place
+from paxos_lab.checker import Checker
 from paxos_lab.draw.svg import svg
 from paxos_lab.draw.terminal import text
+from paxos_lab.machines.log import LogChecker, claims
 from paxos_lab.machines.log_view import LogView, log_view
 from paxos_lab.machines.view import TIMES_OUT, Look
 from paxos_lab.record import (
@@ -61,6 +65,7 @@ from paxos_lab.record import (
 )
 from paxos_lab.record.entries import Known
 from paxos_lab.record.recorder import MIN_BYTES
+from paxos_lab.rules import REPORTED
 from paxos_lab.view import log_page
 from tests.support import S1, S2, THREE, ballot
 
@@ -197,6 +202,16 @@ def test_what_is_accepted_is_filled_in_a_picture_of_all_slots() -> None:
     picture = svg(log_timeline(traced()))
 
     assert len(re.findall('class="moment accepted [^>]*>.*?>A 1.1 1: red<', picture, re.S)) == 3
+
+
+@pytest.mark.parametrize(("first", "broken"), [(1, None), (2, REPORTED)])
+def test_a_snapshot_stands_for_slots_that_are_chosen(first: int, broken: str | None) -> None:
+    checker: LogChecker = Checker(claims(RULES.window))
+    machine: Log[str] = log(RULES)
+    driver = Driver(machine, Place(S1), THREE, (), checker)
+    driver.take(SnapshotInstalled(first, (Configuration(1, THREE),)))
+
+    assert checker.broken == broken
 
 
 def test_what_is_shown_of_a_replica() -> None:

@@ -33,7 +33,7 @@ from paxos_adapters.coding import Kinds
 from paxos_adapters.machine import Effect, Machine
 from paxos_adapters.timeouts import Timeouts
 from paxos_lab.checker import Claims, Proposed, ValueFound, Vote
-from paxos_lab.simulate import Network, Setup
+from paxos_lab.simulate import Network, Requests, Setup
 
 
 @frozen
@@ -251,7 +251,7 @@ CLAIMS: LogClaims = Claims(votes=votes, proposes=proposes, finds=finds, keeps=ke
 
 
 @frozen
-class AppendsAndCompactions:
+class AppendsAndCompactions(Requests[Server, Request, Entry]):
     """The primary appends APPENDS numbers, one after the other; the others compact."""
 
     def request(self, place: int, session: int, count: int, report: Entry | None) -> Request | None:

@@ -38,7 +38,7 @@ from paxos_adapters.machine import Effect, Machine, latest
 from paxos_adapters.timeouts import Timeouts
 from paxos_lab.checker import Claims
 from paxos_lab.checker import Vote as VoteFor
-from paxos_lab.simulate import Network, Setup
+from paxos_lab.simulate import Network, Requests, Setup
 
 
 @frozen
@@ -258,7 +258,7 @@ CLAIMS: CommitClaims = Claims(asks=asks, keeps=keeps, covers=covers)
 
 
 @frozen
-class OneCommit:
+class OneCommit(Requests[Server, Request, Decision]):
     """The coordinator is asked to commit. The last server refuses after its second start."""
 
     def request(

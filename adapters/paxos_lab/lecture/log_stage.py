@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Sequence
 from typing import TypeGuard
 
-from attrs import Factory, field, frozen
+from attrs import frozen
 
 from paxos import Ballot, From, Proposal, ServerId
 from paxos.log import (
@@ -28,37 +28,20 @@ from paxos.log import (
     Propose,
     Replica,
     Rules,
-    replica,
 )
 from paxos.log.events import LogTimer, Report, Request
 from paxos.log.leader import Leading
-from paxos.log.memory import Record, added
+from paxos.log.memory import Record, summed
 from paxos.log.messages import Entry
-from paxos_adapters.log import Log, LogObserver, LogReceive, log
+from paxos_adapters.log import LogObserver
 from paxos_lab.lecture.machine_stage import ImpossibleStep, MachineStage
 from paxos_lab.machines.log import claims
+from paxos_lab.machines.log_protocols import LOG, LogProtocol
 from paxos_lab.machines.log_view import LogWords
 from paxos_lab.record import LogTrace
 
 RULES = Rules(window=4, piece=2)
 WORDS = LogWords[str](str)
-
-
-def _machine(protocol: LogProtocol) -> Log[str]:
-    return log(RULES, protocol.receive, protocol.name)
-
-
-@frozen
-class LogProtocol:
-    """What the replicas run: the library's own ``receive``, or a variant of it."""
-
-    name: str
-    summary: str
-    receive: LogReceive[str]
-    machine: Log[str] = field(init=False, default=Factory(_machine, takes_self=True))
-
-
-LOG = LogProtocol("log", "the library's own replica", replica.receive)
 
 
 @frozen
@@ -84,20 +67,20 @@ def held(trace: LogTrace[str], last: int | None = None) -> dict[ServerId, Held]:
     found: dict[ServerId, Held] = {}
     for step in trace.steps[:last]:
         begins_anew = step.before is None or step.after is None
-        chosen = dict[int, Proposal[Entry[str]]]() if begins_anew else found[step.me].chosen
-        memory: Memory[str] = Memory(())
-        for record in step.disk if begins_anew else ():
-            if type(record) is Prefix:
-                chosen = dict(enumerate(record.proposals, record.floor))
-            else:
-                memory = added(memory, record)
+        chosen = _on_disk(step.disk) if begins_anew else found[step.me].chosen
         for report in step.reports:
             if type(report) is Committed:
                 chosen = chosen | dict(enumerate(report.proposals, report.slot))
         is_up = step.after is not None
-        memory = memory if step.after is None else step.after.memory
+        memory = summed(step.disk, Memory(())) if step.after is None else step.after.memory
         found[step.me] = Held(is_up, memory, chosen)
     return found
+
+
+def _on_disk(disk: Iterable[Record[str]]) -> dict[int, Proposal[Entry[str]]]:
+    """By slot: what a disk has of the chosen prefix."""
+    prefix = next((it for it in disk if type(it) is Prefix), Prefix[str]())
+    return dict(enumerate(prefix.proposals, prefix.floor))
 
 
 @frozen
@@ -133,7 +116,7 @@ class LogStage(
         """Servers 1 to ``servers``; all of them are ``members``, if those are not said."""
         everyone = map(ServerId, range(1, servers + 1))
         super().__init__(
-            protocol.machine, servers, [*members] or everyone, claims(RULES.window), observer
+            protocol.machine(RULES), servers, [*members] or everyone, claims(RULES.window), observer
         )
 
     # --- what a schedule says -------------------------------------------------------------------

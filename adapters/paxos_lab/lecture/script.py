@@ -17,8 +17,9 @@ from attrs import frozen
 from paxos import Ballot, PaxosError, ServerId
 from paxos_adapters.log import LogObserver
 from paxos_adapters.single import SingleObserver
-from paxos_lab.lecture.log_stage import LOG, LogProtocol, LogStage
+from paxos_lab.lecture.log_stage import LogStage
 from paxos_lab.lecture.stage import Stage
+from paxos_lab.machines.log_protocols import LOG, LogProtocol
 from paxos_lab.machines.protocols import PAXOS, Protocol
 from paxos_lab.record import Timeline, log_timeline, single_timeline
 
@@ -82,9 +83,9 @@ class LogScenario:
         """A stage to play it on; ``observer`` is told what happens."""
         return LogStage(self.protocol, self.servers, self.members, observer)
 
-    def play(self) -> Played:
+    def play(self, observer: LogObserver[str] | None = None) -> Played:
         """Play it; an error of the library is what has ended it."""
-        stage = self.stage()
+        stage = self.stage(observer)
         failure = _failure(self.schedule, stage)
         choices = (
             f"slot {it.slot}: {_choice(it.entry, it.voters, it.ballot)}" for it in stage.choices

@@ -5,7 +5,7 @@ Each is ``replica.receive`` with a single change around it, as in ``faulty`` for
 
 from __future__ import annotations
 
-from attrs import evolve, frozen
+from attrs import evolve
 
 from paxos import From, Proposal, To
 from paxos.log import Accept, Accepted, Heartbeat, Promise, replica
@@ -13,16 +13,7 @@ from paxos.log.events import Effect, Event
 from paxos.log.leader import Leading, Preparing
 from paxos.log.memory import FIRST_SLOT
 from paxos.log.replica import Replica, Step
-from paxos_adapters.log import LogReceive
-
-
-@frozen
-class LogProtocol:
-    """A log to drive, or a broken one: its name, what is done in it, and how it steps."""
-
-    name: str
-    summary: str
-    receive: LogReceive[str]
+from paxos_lab.machines.log_protocols import LOG, LogProtocol
 
 
 def first_believed(state: Replica[str], event: Event[str]) -> Step[str]:
@@ -89,8 +80,6 @@ def old_votes_counted(state: Replica[str], event: Event[str]) -> Step[str]:
         event = From(event.sender, evolve(event.message, ballot=ballot))
     return replica.receive(state, event)
 
-
-LOG = LogProtocol("log", "The log as it should be.", replica.receive)
 
 BROKEN_LOGS = tuple(
     LogProtocol(function.__name__.replace("_", "-"), function.__doc__ or "", function)

@@ -29,6 +29,7 @@ from paxos.log import (
     Read,
     Readable,
     Replica,
+    SnapshotInstalled,
     invariants,
 )
 from paxos.log.events import LogTimer, Report, Request
@@ -43,6 +44,7 @@ from paxos_lab.checker import (
     Proposed,
     ReadAt,
     SlotCommitted,
+    SnapshotRestored,
     Vote,
 )
 
@@ -76,11 +78,13 @@ def asks(message: Message[str]) -> tuple[Vote, ...]:
 
 
 def proposes(event: From[Message[str]] | LogTimer | Request[str]) -> Asked | None:
-    """An entry, or a read."""
+    """An entry, a read, or a snapshot that the program has restored."""
     if type(event) is Propose:
         return Proposed(event.entry)
     if type(event) is Read:
         return LogReadBegun(event.number)
+    if type(event) is SnapshotInstalled:
+        return SnapshotRestored(event.first)
     return None
 
 

@@ -20,7 +20,7 @@ from functools import lru_cache
 from random import Random
 from typing import Generic, TypeAlias
 
-from paxos import From, InvariantError, ServerId
+from paxos import From, InvariantError, ServerId, UsageError
 from paxos_adapters.driving import Driver
 from paxos_adapters.machine import M, P, Q, R, S, T
 from paxos_adapters.ports import Place
@@ -40,8 +40,8 @@ SKEWS = (16, 16, 16, 16, 16, 12, 24, 32)
 CUTS = (Fault.PARTLY_PARTITIONED, Fault.ONE_WAY_PARTITIONED, Fault.PARTITIONED, Fault.PARTITIONED)
 
 Happening: TypeAlias = Callable[[int], None]
-Due: TypeAlias = tuple[int, From[M] | T, Driver[S, Q, M, T, R, P] | None]
-"""A place, the event that comes to it, and whose timer that is: None, if it is a message."""
+Due: TypeAlias = tuple[int, From[M] | T | Q, Driver[S, Q, M, T, R, P] | None]
+"""A place, the event that comes to it, and whose timer that is: None, if it is sent."""
 
 
 class Environment(ABC, Generic[S, Q, M, T, R, P]):
@@ -68,7 +68,7 @@ class Environment(ABC, Generic[S, Q, M, T, R, P]):
         self.reports: int = 0
         self.have_faults_ended = False
         self.happenings: defaultdict[int, list[tuple[Happening, int]]] = defaultdict(list)
-        self.due: defaultdict[int, list[Due[M, T, S, Q, R, P]]] = defaultdict(list)
+        self.due: defaultdict[int, list[Due[M, T, Q, S, R, P]]] = defaultdict(list)
         self.drivers: list[Driver[S, Q, M, T, R, P] | None] = [None] * size
         self.paused: list[Driver[S, Q, M, T, R, P] | None] = [None] * size
         self.missed: list[list[Callable[[], None]]] = [[] for _ in range(size)]
@@ -77,6 +77,8 @@ class Environment(ABC, Generic[S, Q, M, T, R, P]):
         self.saves = [0] * size
         self.sessions = [0] * size
         self.requests: list[Q | None] = [None] * size
+        self.asked: list[list[Q]] = [[] for _ in range(size)]
+        self.refusal: UsageError | None = None
         self.counts = [0] * size
         self.cuts = [0] * size
         self.severed = [0] * size
@@ -146,9 +148,9 @@ class Environment(ABC, Generic[S, Q, M, T, R, P]):
 
     def plan_request(self, place: int, within: int, report: P | None) -> None:
         """Ask a server for something soon, if there is something to ask for."""
-        request = self.setup.requests.request(
-            place, self.sessions[place], self.counts[place], report
-        )
+        requests = self.setup.requests
+        next_ = requests.request_after_faults if self.have_faults_ended else requests.request
+        request = next_(place, self.sessions[place], self.counts[place], report)
         if request is not None:
             self.requests[place] = request
             self.counts[place] += 1
@@ -190,7 +192,9 @@ class Environment(ABC, Generic[S, Q, M, T, R, P]):
         self.saves[place] += durable
         self.drivers[place] = self.paused[place] = self.requests[place] = None
         self.missed[place].clear()
-        self.unanswered &= ~(1 << place)
+        self.asked[place].clear()
+        if self.setup.pace is None:
+            self.unanswered &= ~(1 << place)
         self.later(1 + self.up_to(48), self._restart, place)
 
     def _restart(self, place: int) -> None:
@@ -253,7 +257,9 @@ class Environment(ABC, Generic[S, Q, M, T, R, P]):
             self.missed[place].append(lambda: self.later(1, happening, place))
         return True
 
-    def miss(self, place: int, event: From[M] | T, owner: Driver[S, Q, M, T, R, P] | None) -> None:
+    def miss(
+        self, place: int, event: From[M] | T | Q, owner: Driver[S, Q, M, T, R, P] | None
+    ) -> None:
         """An event reaches no server that is up; if it pauses, it comes after the pause."""
         paused = self.paused[place]
         if paused is not None and (owner is None or owner is paused):
@@ -263,17 +269,17 @@ class Environment(ABC, Generic[S, Q, M, T, R, P]):
 
     # --- what happens to the network ------------------------------------------------------------
 
-    def divert(self, place: int, message: From[M], fate: int) -> None:
-        """A message to the server at ``place`` is lost, late or delivered twice."""
+    def divert(self, place: int, mail: From[M] | Q, fate: int) -> None:
+        """What is sent to the server at ``place`` is lost, late or delivered twice."""
         if fate == LOST:
             self.met[Fault.LOST] += 1
         elif fate == LATE:
             self.met[Fault.LATE] += 1
-            self.due[self.now + 24 + self.up_to(64)].append((place, message, None))
+            self.due[self.now + 24 + self.up_to(64)].append((place, mail, None))
         else:
             self.met[Fault.DUPLICATED] += 1
-            self.due[self.now + 1 + self.up_to(8)].append((place, message, None))
-            self.due[self.now + 1 + self.up_to(32)].append((place, message, None))
+            self.due[self.now + 1 + self.up_to(8)].append((place, mail, None))
+            self.due[self.now + 1 + self.up_to(32)].append((place, mail, None))
 
     def _cut(self, place: int) -> None:
         if self.have_faults_ended:
@@ -312,6 +318,8 @@ class Environment(ABC, Generic[S, Q, M, T, R, P]):
         self.fail_at[:] = [0] * self.size
         network = self.setup.network.among(self._in(self.trusted))
         self.must_answer = self._bits(self.setup.requests.must_answer(network, self.setup.quorum))
+        if self.setup.pace is not None:
+            self.unanswered = self.must_answer
         self._heal(place)
         self.note(place, Outcome.FAULTS_END)
 

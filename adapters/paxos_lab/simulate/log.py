@@ -5,35 +5,57 @@
 - A server that does not lead refuses. All that believe to lead answer, which is what the checker
   has to see.
 - With ``changes``, one in thirty-two changes the quorums, to a majority of all servers but one.
+- With ``snapshots``, the program takes one once the store keeps too many entries, which are dropped
+  with it. A server that asks for a dropped entry is sent a snapshot instead.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from typing import TypeAlias
 
-from attrs import Factory, field, frozen
+from attrs import Factory, evolve, field, frozen
 
-from paxos import QuorumSystem, ServerId, majority
-from paxos.log import Change, Command, Lead, Propose, Read, Replica, Rules
+from paxos import QuorumSystem, ServerId, To, UsageError, majority
+from paxos.log import (
+    Change,
+    Command,
+    Committed,
+    Delta,
+    Fetch,
+    Lead,
+    NotLeading,
+    Prefix,
+    Propose,
+    Read,
+    Replica,
+    Rules,
+    SnapshotInstalled,
+)
 from paxos.log.events import LogTimer, Report, Request
-from paxos.log.memory import Record
+from paxos.log.leader import Leading
+from paxos.log.memory import Record, fold
 from paxos.log.messages import Message
 from paxos_adapters.log import Log, LogReceive, log
 from paxos_lab.machines.log import LogClaims, claims
 from paxos_lab.simulate.networks import Network, is_quorum_connected
-from paxos_lab.simulate.setup import Act, Setup, all_links
+from paxos_lab.simulate.setup import Act, Requests, Setup, SetupError, all_links
 
 RULES_OF_RUNS = Rules(window=4, piece=2)
 """A small window and small pieces, so that each bound is met often."""
+
+MOST_KEPT = 4
+"""How many entries a store keeps at most before its program takes a snapshot."""
 
 LOG_TICKS = 640
 """How long faults last."""
 
 LogAct: TypeAlias = Act[Request[str], Message[str], LogTimer]
+LogDisk: TypeAlias = tuple[Record[str], ...]
 
 
 @frozen
-class CommandsAndReads:
+class CommandsAndReads(Requests[Replica[str], Request[str], Report[str]]):
     """What every server is asked for, in turn."""
 
     members: tuple[ServerId, ...]
@@ -44,7 +66,7 @@ class CommandsAndReads:
         place: int,
         session: int,
         count: int,
-        report: Report[str] | None,  # noqa: ARG002
+        report: Report[str] | None,
     ) -> Request[str]:
         """A command of its own for each server, start and count; or what stands in for it."""
         turn = count + 7 * place
@@ -56,15 +78,63 @@ class CommandsAndReads:
             return Propose(Change(majority(rest)))
         if turn % 4 == 3:
             return Read(count)
+        return self.request_after_faults(place, session, count, report)
+
+    def request_after_faults(
+        self,
+        place: int,
+        session: int,
+        count: int,
+        report: Report[str] | None,  # noqa: ARG002
+    ) -> Request[str]:
+        """A command: nothing else helps a log to go on."""
         return Propose(Command(f"{place}.{session}.{count}"))
 
     def must_answer(self, network: Network, quorum: QuorumSystem) -> frozenset[ServerId]:
         """All that reach a quorum."""
         return frozenset(it for it in network.servers if is_quorum_connected(network, quorum, it))
 
+    def is_answer(self, request: Request[str], report: Report[str]) -> bool:
+        """A command is answered once it is committed at the server of its client."""
+        if type(request) is not Propose or type(report) is not Committed:
+            return False
+        return any(it.value == request.entry for it in report.proposals)
+
+    def redirect(self, request: Request[str], refusal: UsageError) -> ServerId | None:
+        """A command that is refused goes to the server that may lead."""
+        if type(request) is not Propose or not isinstance(refusal, NotLeading):
+            return None
+        return refusal.leader
+
+    def has_settled(self, states: Iterable[Replica[str]]) -> bool:
+        """A server leads, nothing is in flight, and no server lags behind another."""
+        every = list(states)
+        leading = [it.role for it in every if type(it.role) is Leading]
+        is_level = len({it.memory.first for it in every}) == 1
+        return is_level and bool(leading) and not any(it.in_flight for it in leading)
+
+
+def fold_with_snapshots(disk: tuple[Record[str], ...], record: Record[str]) -> LogDisk:
+    """``fold``, and with the entry that is one too many the program takes a snapshot."""
+    match fold(disk, record):
+        case Prefix(proposals=kept) as prefix, Delta() as saved if len(kept) > MOST_KEPT:
+            return fold((prefix, saved), evolve(saved, floor=saved.first))
+        case folded:
+            return folded
+
+
+def snapshot(disk: LogDisk, report: Report[str]) -> To[Request[str]] | None:
+    """What stands for the entries below the floor of ``disk``, if one of them is looked up."""
+    match report, disk:
+        case Fetch(receiver, slot), (Prefix(floor), Delta() as saved) if slot < floor:
+            return To(receiver, SnapshotInstalled(saved.first, saved.configurations))
+        case _:
+            return None
+
 
 def _machine(setup: LogSetup) -> Log[str]:
-    return log(RULES_OF_RUNS, setup.receive)
+    machine = log(RULES_OF_RUNS, setup.receive)
+    return evolve(machine, fold=fold_with_snapshots) if setup.snapshots else machine
 
 
 def _majority(setup: LogSetup) -> QuorumSystem:
@@ -77,10 +147,11 @@ def _requests(setup: LogSetup) -> CommandsAndReads:
 
 @frozen(kw_only=True)
 class LogSetup(Setup[Replica[str], Request[str], Message[str], LogTimer, Record[str], Report[str]]):
-    """A log of ``servers``, or a variant of it with another ``receive``."""
+    """A log of ``servers``, or a variant of it with another ``receive``. Raises SetupError."""
 
     servers: int = 3
     changes: bool = False
+    snapshots: bool = False
     receive: LogReceive[str] | None = None
     quorum: QuorumSystem = field(init=False, default=Factory(_majority, takes_self=True))
     network: Network = field(default=Factory(all_links, takes_self=True))
@@ -89,3 +160,14 @@ class LogSetup(Setup[Replica[str], Request[str], Message[str], LogTimer, Record[
     claims: LogClaims = field(init=False, default=claims(RULES_OF_RUNS.window))
     faulty_ticks: int = LOG_TICKS
     pace: int | None = 6
+    snapshot: Callable[[LogDisk, Report[str]], To[Request[str]] | None] = field(
+        init=False, default=snapshot
+    )
+
+    def __attrs_post_init__(self) -> None:
+        if self.liveness and self.changes:
+            raise SetupError(
+                "liveness is not held against a log whose members change: a server that is removed "
+                "need not be answered. Leave out one of them."
+            )
+        super().__attrs_post_init__()

@@ -116,7 +116,7 @@ class _Server(Generic[S, Q, M, T, R, P]):
     driver: Driver[S, Q, M, T, R, P] | None = None
     disk: tuple[R, ...] = ()
     backup: tuple[R, ...] = ()
-    mail: dict[object, From[M]] = Factory(dict[object, From[M]])
+    mail: dict[object, From[M] | Q] = Factory(dict[object, From[M] | Q])
     timers: dict[object, T] = Factory(dict[object, T])
 
 
@@ -249,15 +249,19 @@ class _Player(Generic[S, Q, M, T, R, P]):
         effects: Iterable[Effect[M, T, P]],
     ) -> None:
         parts = self.setup.machine.sort(driver.process, effects)
-        messages = list(parts.messages)
         it.timers |= {request.timer: request.timer for request in parts.timers}
+        for receiver, message in parts.messages:
+            self._send(receiver, From(me, message))
         for report in parts.reports:
-            fetched = self.setup.machine.fetch(driver.process.disk, report)
-            messages.extend((sent.receiver, sent.message) for sent in fetched or ())
-        for receiver, message in messages:
-            if receiver in self.servers:
-                mail = From(me, message)
-                self.servers[receiver].mail[mail] = mail
+            for sent in self.setup.machine.fetch(driver.process.disk, report) or ():
+                self._send(sent.receiver, From(me, sent.message))
+            snapshot = self.setup.snapshot(driver.process.disk, report)
+            if snapshot is not None:
+                self._send(snapshot.receiver, snapshot.message)
+
+    def _send(self, receiver: ServerId, mail: From[M] | Q) -> None:
+        if receiver in self.servers:
+            self.servers[receiver].mail[mail] = mail
 
     def _note(self, me: ServerId, text: str) -> bool:
         if self.trace is not None:

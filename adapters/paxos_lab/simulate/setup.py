@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Hashable, Iterable
 from enum import Enum
-from typing import Generic, Protocol, TypeVar
+from typing import Generic
 
 from attrs import Factory, field, frozen
 
-from paxos import From, QuorumSystem, ServerId, UsageError
+from paxos import From, QuorumSystem, ServerId, To, UsageError
 from paxos_adapters.machine import M, Machine, P, Q, R, S, T
 from paxos_adapters.timeouts import Timeouts
 from paxos_lab.checker import Claims
 from paxos_lab.rules import RULES
 from paxos_lab.simulate.faults import Faults
 from paxos_lab.simulate.networks import Network, everywhere
-
-P_contra = TypeVar("P_contra", contravariant=True)
-Q_co = TypeVar("Q_co", covariant=True)
 
 FAULTY_TICKS = 160
 """How long faults last."""
@@ -36,25 +34,50 @@ class SetupError(UsageError, ValueError):
     """A simulation that cannot be run as it was described."""
 
 
-class Requests(Protocol[Q_co, P_contra]):
-    """What the servers are asked for. A server is called by its place in the order of the ids."""
+class Requests(ABC, Generic[S, Q, P]):
+    """What the servers are asked for. A server is called by its place in the order of the ids.
 
-    def request(self, place: int, session: int, count: int, report: P_contra | None) -> Q_co | None:
+    The other methods say what must come of it once the faults have ended.
+    """
+
+    @abstractmethod
+    def request(self, place: int, session: int, count: int, report: P | None) -> Q | None:
         """What to ask a server for next, after ``count`` requests since its last start.
 
         ``session`` counts its starts, from 0. ``report`` is what it has just said; None after a
         start. None: nothing.
         """
-        ...
 
+    @abstractmethod
     def must_answer(self, network: Network, quorum: QuorumSystem) -> frozenset[ServerId]:
         """Which servers, once asked, must answer, if only what ``network`` lacks goes wrong."""
-        ...
+
+    def request_after_faults(
+        self, place: int, session: int, count: int, report: P | None
+    ) -> Q | None:
+        """As ``request``, once the faults have ended."""
+        return self.request(place, session, count, report)
+
+    def is_answer(self, request: Q, report: P) -> bool:  # noqa: ARG002
+        """Whether ``report`` answers ``request``."""
+        return True
+
+    def redirect(self, request: Q, refusal: UsageError) -> ServerId | None:  # noqa: ARG002
+        """Which server to ask instead of one that refuses, if any."""
+        return None
+
+    def has_settled(self, states: Iterable[S]) -> bool:  # noqa: ARG002
+        """Whether nothing is left to do for servers that have answered."""
+        return True
 
 
 def all_links(setup: Setup[S, Q, M, T, R, P]) -> Network:
     """The network that lacks no link."""
     return everywhere(setup.quorum.members)
+
+
+def no_snapshot(_disk: tuple[object, ...], _report: object) -> None:
+    """No program sends another one what it has restored from."""
 
 
 @frozen(kw_only=True)
@@ -63,14 +86,16 @@ class Setup(Generic[S, Q, M, T, R, P]):
 
     ``claims`` tell the checker what the machine says; only ``rules`` count as broken.
     ``liveness``: faults end after ``faulty_ticks``, and all that must answer have to.
-    ``pace``: within how many ticks a server is asked again, whatever it says; None: once it has
-    given a report.
+    ``pace``: within how many ticks a server is asked again, whatever it says, until it has answered
+    what it was asked after the faults; None: once it has given a report.
     ``allow_lost_disk_votes``: a server votes whatever happened to its disk, to see what comes of
-    that. Raises SetupError.
+    that.
+    ``snapshot``: what a report has a program send to that of another server, from the disk. It
+    arrives there as a request. Raises SetupError.
     """
 
     machine: Machine[S, Q, M, T, R, P]
-    requests: Requests[Q, P]
+    requests: Requests[S, Q, P]
     quorum: QuorumSystem
     claims: Claims[S, Q, M, T, R, P]
     network: Network = field(default=Factory(all_links, takes_self=True))
@@ -80,6 +105,7 @@ class Setup(Generic[S, Q, M, T, R, P]):
     rules: tuple[str, ...] = RULES
     faulty_ticks: int = FAULTY_TICKS
     pace: int | None = None
+    snapshot: Callable[[tuple[R, ...], P], To[Q] | None] = no_snapshot
 
     @property
     def members(self) -> tuple[ServerId, ...]:
@@ -151,13 +177,14 @@ class Outcome(Enum):
 class Act(Generic[Q, M, T]):
     """``server`` takes an event, or none, and ``outcome`` is what becomes of it then.
 
-    ``event`` is a message or a timer, and ``request`` something that the program asks for.
+    ``event`` is a message, a timer, or a snapshot that another program has sent; ``request`` is
+    something that its own program asks for.
     ``saved`` is how many of the steps that waited were durable when a save ended.
     """
 
     tick: int
     server: ServerId
     outcome: Outcome
-    event: From[M] | T | None = None
+    event: From[M] | T | Q | None = None
     request: Q | None = None
     saved: int = 0

@@ -8,7 +8,8 @@
 - A crash comes before a save, within one, or after it. A store that fails stops its server, whether
   the disk has the record or not.
 - In the mode for liveness all faults end at some tick, and only the links that the network lacks
-  stay away. From then on every server that was asked answers within a bound, if it must.
+  stay away. From then on every server that was asked answers within a bound, if it must. A client
+  whose server refuses asks the one that it names. In the end nothing is left to do.
 """
 
 from __future__ import annotations
@@ -68,7 +69,7 @@ class Simulator(Environment[S, Q, M, T, R, P]):
             error.add_note(f"in the run of seed {self.seed}: record({self.seed}, setup) repeats it")
             raise
         broken = checker.broken
-        if setup.liveness and broken is None and self.unanswered & self.must_answer:
+        if setup.liveness and broken is None and not self._has_settled():
             broken = LIVENESS
         met = tuple(self.met)
         return Run(self.seed, self.events, self.reports, checker.chosen, broken, self.now, met)
@@ -95,8 +96,17 @@ class Simulator(Environment[S, Q, M, T, R, P]):
                     trace.append(Act(now, self.members[place], outcome, event))
                 if checker.broken is not None:
                     return
-            if self.have_faults_ended and not self.unanswered & self.must_answer:
+            if self.have_faults_ended and self._has_settled():
                 return
+
+    def _has_settled(self) -> bool:
+        """Whether all that must answer have, and nothing is left to do for them."""
+        if self.unanswered & self.must_answer:
+            return False
+        places = (it for it in range(self.size) if self.must_answer >> it & 1)
+        drivers = [self.drivers[it] for it in places]
+        states = [it.process.state for it in drivers if it is not None]
+        return not states or self.setup.requests.has_settled(states)
 
     def ask(self, place: int) -> None:
         """Hand a server the request that is planned for it."""
@@ -104,13 +114,32 @@ class Simulator(Environment[S, Q, M, T, R, P]):
         if request is None or self.is_postponed(place, self.ask) or driver is None:
             return
         self.requests[place] = None
-        self.unanswered |= 1 << place
+        pace = self.setup.pace
+        if pace is None:
+            self.unanswered |= 1 << place
+        elif self.have_faults_ended and not self.unanswered >> place & 1:
+            return
+        if pace is None or self.have_faults_ended:
+            self.asked[place].append(request)
+        self._hand(place, driver, request)
+        if self.refusal is not None and self.have_faults_ended:
+            self._redirect(request, self.refusal)
+        if pace is not None and self.drivers[place] is driver:
+            self.plan_request(place, pace, None)
+
+    def _hand(self, place: int, driver: Driver[S, Q, M, T, R, P], request: Q) -> None:
+        self.refusal = None
         outcome = self._take(place, driver, request)
         if self.trace is not None:
-            me = self.members[place]
-            self.trace.append(Act(self.now, me, outcome, request=request))
-        if self.setup.pace is not None and self.drivers[place] is driver:
-            self.plan_request(place, self.setup.pace, None)
+            self.trace.append(Act(self.now, self.members[place], outcome, request=request))
+
+    def _redirect(self, request: Q, refusal: UsageError) -> None:
+        """The client of a server that has refused asks the one that it names."""
+        other = self.setup.requests.redirect(request, refusal)
+        place = None if other is None else self.places.get(other)
+        driver = None if place is None else self.drivers[place]
+        if place is not None and driver is not None:
+            self._hand(place, driver, request)
 
     # --- one step -------------------------------------------------------------------------------
 
@@ -121,7 +150,10 @@ class Simulator(Environment[S, Q, M, T, R, P]):
         outcome, waiting = Outcome.GOES_ON, driver.process.waiting
         try:
             effects = driver.take(event)
-        except (UsageError, InvariantError):
+        except InvariantError:
+            return outcome
+        except UsageError as refusal:
+            self.refusal = refusal
             return outcome
         if driver.process.waiting is not waiting:
             outcome = self._draw_save(place, bool(waiting))
@@ -190,11 +222,13 @@ class Simulator(Environment[S, Q, M, T, R, P]):
         driver: Driver[S, Q, M, T, R, P],
         effects: Iterable[Effect[M, T, P]],
     ) -> None:
+        me = self.members[place]
         for effect in effects:
             if type(effect) is To:
-                self._send(place, (effect.receiver,), effect.message)
+                self._send(place, (effect.receiver,), From(me, effect.message))
             elif type(effect) is Broadcast:
-                self._send(place, self.machine.members(driver.process.state), effect.message)
+                receivers = self.machine.members(driver.process.state)
+                self._send(place, receivers, From(me, effect.message))
             elif type(effect) is SetTimer:
                 self._set_timer(place, driver, effect)
             elif type(effect) is Tell:
@@ -218,20 +252,25 @@ class Simulator(Environment[S, Q, M, T, R, P]):
         if fetched is None:
             self.answered(place, report)
         for it in fetched or ():
-            self._send(place, (it.receiver,), it.message)
+            self._send(place, (it.receiver,), From(self.members[place], it.message))
+        snapshot = self.setup.snapshot(driver.process.disk, report)
+        if snapshot is not None:
+            self._send(place, (snapshot.receiver,), snapshot.message)
 
     def answered(self, place: int, report: P) -> None:
         """The server at ``place`` has given the program a report."""
         self.reports += 1
-        self.unanswered &= ~(1 << place)
+        asked = self.asked[place]
+        if any(self.setup.requests.is_answer(it, report) for it in asked):
+            asked.clear()
+            self.unanswered &= ~(1 << place)
         if self.setup.pace is None:
             self.plan_request(place, 24, report)
 
-    def _send(self, place: int, receivers: Iterable[ServerId], message: M) -> None:
-        """Put ``message`` on its way. Much of the time goes here: hence local names."""
+    def _send(self, place: int, receivers: Iterable[ServerId], mail: From[M] | Q) -> None:
+        """Put ``mail`` on its way. Much of the time goes here: hence local names."""
         now, due, latest, places = self.now, self.due, self.latest, self.places
         cut, first_link = self.cuts[place], place * self.size
-        mail = From(self.members[place], message)
         for receiver in receivers:
             to = places.get(receiver)
             if to is None:

@@ -25,7 +25,7 @@ from paxos_lab.machines.protocols import PAXOS, VALUES, Protocol, Server
 from paxos_lab.machines.single import CLAIMS, Record, Report, SingleClaims
 from paxos_lab.simulate.networks import Network, answerable
 from paxos_lab.simulate.schedules import Played
-from paxos_lab.simulate.setup import Act, Setup, SetupError, all_links
+from paxos_lab.simulate.setup import Act, Requests, Setup, SetupError, all_links
 
 MAX_SERVERS = len(VALUES)
 MAX_READS = 3
@@ -36,7 +36,7 @@ SinglePlayed: TypeAlias = Played[ClientRequest[str], Message[str], ServerTimer]
 
 
 @frozen
-class ProposersAndReaders:
+class ProposersAndReaders(Requests[Server, ClientRequest[str], Report]):
     """The first ``proposers`` servers propose, the next ``readers`` read.
 
     A reader reads up to MAX_READS times, until something is chosen; after every second start it

@@ -288,15 +288,17 @@ def _words(timeline: Timeline) -> Iterator[str]:
     for arrow in timeline.arrows:
         if arrow.left is not None and not arrow.is_repeated:
             leaving[arrow.left].append(arrow)
-    chosen = {it.step: it.choice for it in timeline.decided}
-    values: set[str] = set()
+    decided = {it.step: it for it in timeline.decided}
+    by_slot: dict[int | None, set[str]] = defaultdict(set)
     for moment in timeline.moments:
         told = [f"{timeline.lanes[moment.lane]} {moment.text}."]
         told.extend(_sent(leaving[moment.step], timeline.lanes))
-        if moment.step in chosen:
-            value, voters = chosen[moment.step].chosen.value, named(chosen[moment.step].voters)
+        if moment.step in decided:
+            slot, choice = decided[moment.step].slot, decided[moment.step].choice
+            value, values, voters = choice.chosen.value, by_slot[slot], named(choice.voters)
             more = " once more" if value in values else ", too" if values else ""
-            told.append(f"{value} is chosen{more}: accepted by {voters}, a quorum.")
+            what = value if slot is None else f"{slot}: {value}"
+            told.append(f"{what} is chosen{more}: accepted by {voters}, a quorum.")
             values.add(value)
             if len(values) > 1:
                 told.append("Agreement is broken.")

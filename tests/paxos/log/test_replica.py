@@ -463,6 +463,20 @@ def test_a_snapshot_lets_a_replica_lead_that_waited_for_what_it_stands_for() -> 
     assert isinstance(state.role, Leading)
 
 
+def test_what_a_leader_finds_chosen_behind_a_snapshot_keeps_its_slot() -> None:
+    state = leader()
+    for slot, value in enumerate(("red", "blue"), start=1):
+        state, _ = step(state, Propose(Command(value)))
+        state, _ = step(state, From(S1, Accept(ONE, slot, Command(value), 1)))
+    for voter in S1, S2:
+        state, effects = step(state, From(voter, Accepted(ONE, 2)))
+        assert effects == ()
+    state, effects = step(state, SnapshotInstalled(2, memory().configurations))
+
+    assert effects == (Tell(Committed(2, (BLUE,))),)
+    assert state.memory.first == 3
+
+
 # --- reads ----------------------------------------------------------------------------------------
 
 
