@@ -15,7 +15,8 @@ from paxos_lab.explore.log import explore_log
 from paxos_lab.explore.log_claims import CLAIMED
 from paxos_lab.explore.log_recorded import LogRun, found_run, write
 from paxos_lab.explore.log_scope import Heartbeats, LogScope
-from paxos_lab.machines.faulty_log import LOG, LOG_PROTOCOLS
+from paxos_lab.machines.faulty_log import LOG_PROTOCOLS
+from paxos_lab.machines.log_protocols import LOG
 from paxos_lab.record import RecordingError
 from paxos_lab.rules import LOG_RULES
 

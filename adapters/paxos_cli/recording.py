@@ -23,7 +23,8 @@ from paxos_cli.options import PLAIN
 from paxos_cli.output import say
 from paxos_cli.paths import InputFile, OutputFile, as_utf8, input_file
 from paxos_lab.lecture import LOG_SCENARIOS, SCENARIOS
-from paxos_lab.machines.faulty_log import LOG, VARIANTS, LogProtocol
+from paxos_lab.machines.faulty_log import VARIANTS
+from paxos_lab.machines.log_protocols import LOG, LogProtocol
 from paxos_lab.machines.protocols import Protocol
 from paxos_lab.record import (
     PROTOCOLS,
@@ -48,10 +49,7 @@ E = TypeVar("E")
 KNOWN = {**{it.protocol.name: it.protocol for it in SCENARIOS.values()}, **PROTOCOLS}
 """Every protocol that a command can record."""
 
-LOG_VARIANTS = {
-    **{it.protocol.name: it.protocol.receive for it in LOG_SCENARIOS.values()},
-    **VARIANTS,
-}
+LOG_VARIANTS = {it.protocol.name: it.protocol.receive for it in LOG_SCENARIOS.values()} | VARIANTS
 """Every variant of a log that a command can record."""
 
 FILES = click.argument("files", nargs=-1, required=True, type=InputFile())

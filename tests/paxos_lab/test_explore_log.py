@@ -37,7 +37,8 @@ from paxos_lab.explore.log_recorded import found_run, read, rerun, write
 from paxos_lab.explore.log_scope import Heartbeats, LogScope
 from paxos_lab.explore.scopes import ScopeError
 from paxos_lab.explore.search import explore
-from paxos_lab.machines.faulty_log import BROKEN_LOGS, LOG_PROTOCOLS, LogProtocol
+from paxos_lab.machines.faulty_log import BROKEN_LOGS, LOG_PROTOCOLS
+from paxos_lab.machines.log_protocols import LogProtocol
 from paxos_lab.record import LogTrace, RecordingError, Trace, is_of_log
 from paxos_lab.rules import (
     AGREEMENT,

@@ -13,7 +13,8 @@ from paxos_adapters.log import LogReceive
 from paxos_lab.explore.log_refinement import refine_log
 from paxos_lab.explore.log_scope import Heartbeats, LogScope
 from paxos_lab.explore.specification import Action
-from paxos_lab.machines.faulty_log import LOG_PROTOCOLS, LogProtocol
+from paxos_lab.machines.faulty_log import LOG_PROTOCOLS
+from paxos_lab.machines.log_protocols import LogProtocol
 
 PAXOS = Action.PHASE_1A, Action.PHASE_1B, Action.PHASE_2A, Action.PHASE_2B
 

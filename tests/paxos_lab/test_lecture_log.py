@@ -46,7 +46,7 @@ from paxos_lab.lecture import (
 from paxos_lab.lecture.log_examination import ID_FIRST
 from paxos_lab.lecture.log_stage import RULES
 from paxos_lab.lecture.multi_paxos import NEW, OLD, SPEAKS_ON, UNASKED, counted
-from paxos_lab.machines.faulty_log import LOG, LogProtocol
+from paxos_lab.machines.log_protocols import LOG, LogProtocol
 from paxos_lab.record import LogRecorder, log_timeline, replay_log
 from paxos_lab.rules import AGREEMENT, REPORTED
 from tests.support import S1, S2, S3, S4, S5, ballot

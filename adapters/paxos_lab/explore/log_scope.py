@@ -9,10 +9,10 @@ from attrs import Factory, field, frozen
 from paxos import QuorumSystem, ServerId, majority
 from paxos.log import Command, Rules
 from paxos_adapters import arguments, limits
-from paxos_adapters.log import Log, log
+from paxos_adapters.log import Log
 from paxos_lab.explore.log_claims import CLAIMED
 from paxos_lab.explore.scopes import ScopeError
-from paxos_lab.machines.faulty_log import LOG, LogProtocol
+from paxos_lab.machines.log_protocols import LOG, LogProtocol
 from paxos_lab.machines.protocols import VALUES
 
 
@@ -34,7 +34,7 @@ def _rules(scope: LogScope) -> Rules:
 
 
 def _machine(scope: LogScope) -> Log[str]:
-    return log(scope.rules, scope.protocol.receive, scope.protocol.name)
+    return scope.protocol.machine(scope.rules)
 
 
 @frozen

@@ -16,15 +16,14 @@ from paxos.log import CampaignTimer, Heartbeat, Lead, Prepare, Replica, replica
 from paxos.log import memory as memories
 from paxos.log.events import Event
 from paxos.log.replica import Step
-from paxos_adapters.log import Log, LogProcess, log
+from paxos_adapters.log import LogProcess
 from paxos_adapters.machine import Process
 from paxos_lab.lecture.log_stage import RULES, LogStage
 from paxos_lab.lecture.machine_stage import S1, S2, S3, S4, S5
 from paxos_lab.lecture.multi_paxos import ALL, OLD, changed_with_no_ops
 from paxos_lab.lecture.script import log_scenario
-from paxos_lab.machines.faulty_log import LOG_PROTOCOLS, LogProtocol
-
-MACHINE: Log[str] = log(RULES)
+from paxos_lab.machines.faulty_log import LOG_PROTOCOLS
+from paxos_lab.machines.log_protocols import LOG, LogProtocol
 
 
 def id_first(state: Replica[str], event: Event[str]) -> Step[str]:
@@ -35,8 +34,9 @@ def id_first(state: Replica[str], event: Event[str]) -> Step[str]:
     own = max(state.max_round, 100 * state.me)
     memory = evolve(state.memory, promised=NO_BALLOT)
     unaware: LogProcess[str] = Process(evolve(state, memory=memory, max_round=own), ())
-    waiting, free = MACHINE.take(unaware, event)
-    done, freed = MACHINE.saved(waiting, Saved(waiting.unsaved))
+    machine = LOG.machine(RULES)
+    waiting, free = machine.take(unaware, event)
+    done, freed = machine.saved(waiting, Saved(waiting.unsaved))
     promised = max(state.memory.promised, done.state.memory.promised)
     memory = evolve(done.state.memory, promised=promised)
     return evolve(done.state, memory=memory), AfterSave(memories.delta(memory), free + freed)

@@ -33,10 +33,10 @@ from paxos.log.events import LogTimer, Report, Request
 from paxos.log.leader import Leading
 from paxos.log.memory import Record, summed
 from paxos.log.messages import Entry
-from paxos_adapters.log import LogObserver, log
+from paxos_adapters.log import LogObserver
 from paxos_lab.lecture.machine_stage import ImpossibleStep, MachineStage
-from paxos_lab.machines.faulty_log import LOG, LogProtocol
 from paxos_lab.machines.log import claims
+from paxos_lab.machines.log_protocols import LOG, LogProtocol
 from paxos_lab.machines.log_view import LogWords
 from paxos_lab.record import LogTrace
 
@@ -116,11 +116,7 @@ class LogStage(
         """Servers 1 to ``servers``; all of them are ``members``, if those are not said."""
         everyone = map(ServerId, range(1, servers + 1))
         super().__init__(
-            log(RULES, protocol.receive, protocol.name),
-            servers,
-            [*members] or everyone,
-            claims(RULES.window),
-            observer,
+            protocol.machine(RULES), servers, [*members] or everyone, claims(RULES.window), observer
         )
 
     # --- what a schedule says -------------------------------------------------------------------

@@ -32,7 +32,7 @@ from paxos.log.sessions import OpenSession, Outcome, Result, SessionCommand, Ses
 from paxos_lab.lecture.log_stage import LogStage
 from paxos_lab.lecture.machine_stage import S1, S2, S3, S4, S5
 from paxos_lab.lecture.script import log_scenario
-from paxos_lab.machines.faulty_log import LogProtocol
+from paxos_lab.machines.log_protocols import LogProtocol
 
 ALL = S1, S2, S3
 OLD, NEW = (S1, S2, S3), (S3, S4, S5)

@@ -19,7 +19,7 @@ from paxos_adapters.log import LogObserver
 from paxos_adapters.single import SingleObserver
 from paxos_lab.lecture.log_stage import LogStage
 from paxos_lab.lecture.stage import Stage
-from paxos_lab.machines.faulty_log import LOG, LogProtocol
+from paxos_lab.machines.log_protocols import LOG, LogProtocol
 from paxos_lab.machines.protocols import PAXOS, Protocol
 from paxos_lab.record import Timeline, log_timeline, single_timeline
 

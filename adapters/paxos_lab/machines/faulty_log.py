@@ -5,7 +5,7 @@ Each is ``replica.receive`` with a single change around it, as in ``faulty`` for
 
 from __future__ import annotations
 
-from attrs import evolve, frozen
+from attrs import evolve
 
 from paxos import From, Proposal, To
 from paxos.log import Accept, Accepted, Heartbeat, Promise, replica
@@ -14,15 +14,7 @@ from paxos.log.leader import Leading, Preparing
 from paxos.log.memory import FIRST_SLOT
 from paxos.log.replica import Replica, Step
 from paxos_adapters.log import LogReceive
-
-
-@frozen
-class LogProtocol:
-    """What the replicas of a log run: the library's own ``receive``, or a variant of it."""
-
-    name: str
-    summary: str
-    receive: LogReceive[str]
+from paxos_lab.machines.log_protocols import LOG, LogProtocol
 
 
 def first_believed(state: Replica[str], event: Event[str]) -> Step[str]:
@@ -95,8 +87,6 @@ def _named(receive: LogReceive[str], name: str, summary: str) -> LogProtocol:
     phrase = summary[:1].lower() + summary[1:].removesuffix(".")
     return LogProtocol(name.replace("_", "-"), phrase, receive)
 
-
-LOG = LogProtocol("log", "the library's own replica", replica.receive)
 
 BROKEN_LOGS = tuple(
     _named(function, function.__name__, function.__doc__ or "")
