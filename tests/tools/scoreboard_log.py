@@ -51,7 +51,7 @@ LOG_EXPLAINED = {
     "a leader does not catch up with its promises": RARE
     + "test_replica.py::test_it_leads_only_when_it_knows_what_its_quorum_knows.",
     "what is learned from above does not end the leadership": RARE
-    + "test_lecture.py::test_a_leader_that_learns_from_above_speaks_under_its_own_ballot_no_more.",
+    + "test_replica.py::test_a_higher_ballot_in_whatever_message_ends_the_leadership.",
     "the next slots are not looked at when first has moved by learning": RARE
     + "test_replica.py::test_learning_drops_what_is_in_flight_below_and_looks_at_the_next_slots.",
     "a heartbeat of a follower is believed": RARE
@@ -60,10 +60,16 @@ LOG_EXPLAINED = {
     + "test_leader.py::test_every_configuration_of_the_window_must_promise.",
     "a leadership outlives the quorums that promised": RARE
     + "test_leader.py::test_there_is_no_room_beyond_quorums_that_have_not_promised.",
+    "a leadership outlives the quorums that promised, once others govern": RARE
+    + "test_leader.py::test_there_is_no_room_once_quorums_govern_that_have_not_promised.",
+    "an empty slot that a snapshot stands for shifts the chosen ones": RARE
+    + "test_memory.py::test_a_slot_that_only_a_snapshot_stands_for_shifts_no_other.",
+    "a server that is not a member is not asked for what is chosen": RARE
+    + "test_replica.py::test_a_member_that_was_down_while_all_others_were_replaced_catches_up.",
     "a change governs at once": RARE
     + "test_memory.py::test_a_chosen_change_governs_from_a_window_further_on.",
     "a server that is not a member is heard": RARE
-    + "test_replica.py::test_a_server_that_is_not_a_member_is_not_heard_but_may_catch_up.",
+    + "test_replica.py::test_of_a_server_that_is_not_a_member_only_what_is_chosen_is_taken.",
     "a server that is not a member campaigns": RARE + "test_replica.py::test_it_does_not_campaign.",
     "a vote counts twice": "Voters are a set: the check saves a copy.",
     "a record that is saved twice is not harmless": "No driver saves a record twice.",
@@ -72,6 +78,12 @@ LOG_EXPLAINED = {
     + "the next round is one higher instead of high enough.",
     "a Nack does not end the leadership": SLOWER
     + "a leader that is refused goes on until it hears of the higher ballot otherwise.",
+    "a server that is not a member is asked for what it does not know": SLOWER
+    + "each of its heartbeats is answered.",
+    "a leader goes on for slots whose quorums have not promised": SLOWER
+    + "it has no room for a slot, and says so to each request.",
+    "a replica's own Prepare is a sign of life of another": SLOWER
+    + "it names itself as the leader, and campaigns later.",
     "it teaches itself": SLOWER + "what it teaches itself it knows.",
     "a leader that is out of contact goes on": SLOWER
     + "nothing that it proposes is chosen, and it hears of the next leader when links are back.",
