@@ -91,6 +91,6 @@ def test_every_trap_has_a_scenario_or_a_test() -> None:
     rows = [it.strip("|").split("|") for it in section.splitlines() if it.startswith("|")][2:]
     scenarios = re.findall(r"`paxos lecture ([a-z-]+)`", section)
 
-    assert len(rows) == 19
+    assert len(rows) == 21
     assert all(len(it) == 3 and re.search(r"`(tests/|paxos lecture )", it[2]) for it in rows)
     assert set(scenarios) <= set(LOG_SCENARIOS)
