@@ -27,7 +27,7 @@ from paxos_lab.record import LogReplay
 SQLITE = b"SQLite format 3\0"
 
 
-@click.command("explain", short_help="Say what has become of a decision, and why.")
+@click.command("explain", short_help="Say what has become of a decision or a log, and why.")
 @click.argument("files", nargs=-1, metavar="FILE... [NAME]")
 @click.option(
     "--node",
@@ -49,7 +49,9 @@ def explain_files(files: tuple[str, ...], nodes: tuple[Path, ...], plain: bool) 
     if nodes:
         return _explain(drawn, _running(nodes, files))
     if not files:
-        raise click.UsageError("name recordings or stores, or servers that run: --node FILE NAME.")
+        raise click.UsageError(
+            "name recordings or data files; or --node FILE of servers that run, and a decision."
+        )
     paths, name = asked(files)
     with failing():
         are_stores = all(map(_is_store, paths))

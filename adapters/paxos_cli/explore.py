@@ -54,7 +54,7 @@ class Cluster:
     heartbeats: str | None
 
 
-@click.command(short_help="Explore every run of a small cluster.")
+@click.command(short_help="Explore every run of a small cluster, or of a small log.")
 @click.option("--log", is_flag=True, help="A replicated log of three servers, two of which lead.")
 @click.option("--slots", type=click.IntRange(1, 3), help="With --log: how many.  [default: 1]")
 @click.option(

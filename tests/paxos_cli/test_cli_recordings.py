@@ -86,7 +86,7 @@ def test_a_kill_and_another_core_are_told(tmp_path: Path) -> None:
         (("replay", "nowhere"), "nowhere cannot be used"),
         (("replay", "junk"), "junk is not a recording that this version can read"),
         (("replay", "."), "is a directory"),
-        (("explain",), "name recordings or stores"),
+        (("explain",), "name recordings or data files"),
         (("explain", "nowhere"), "nowhere cannot be used"),
         (("explain", "junk"), "junk is not a recording"),
         (("explain", "."), ". is a directory, not a file."),
