@@ -1,4 +1,4 @@
-"""Codecs for the values that most programs agree on: ``RAW``, ``TEXT`` and ``JSON``.
+"""Codecs for the values that most programs agree on: ``RAW``, ``TEXT``, ``INTEGER`` and ``JSON``.
 
 ``SURROGATE_ESCAPE`` and ``TRUNCATED`` are for looking at values. How to write one: docs/codecs.md.
 """
@@ -37,6 +37,23 @@ class Text:
     def decode(self, encoded: bytes) -> str:
         """The string. Raises UnicodeDecodeError, a ValueError, for other bytes."""
         return encoded.decode()
+
+
+class Integer:
+    """Whole numbers of up to 4,300 digits, in decimal."""
+
+    def encode(self, value: int) -> bytes:
+        """``value`` in decimal. Raises TypeError for True and False, ValueError if too long."""
+        if type(value) is not int:
+            raise TypeError(f"{type(value).__name__} is not a whole number")
+        return str(value).encode()
+
+    def decode(self, encoded: bytes) -> int:
+        """The number. Raises ValueError for bytes that are not as ``encode`` writes them."""
+        value = int(encoded)
+        if self.encode(value) != encoded:
+            raise ValueError("this is not how a whole number is written")
+        return value
 
 
 class Json:
@@ -91,4 +108,5 @@ class Truncated:
 
 
 TRUNCATED = Truncated()
-RAW, TEXT, JSON, SURROGATE_ESCAPE = Raw(), Text(), Json(), SurrogateEscape()
+RAW, TEXT, INTEGER, JSON = Raw(), Text(), Integer(), Json()
+SURROGATE_ESCAPE = SurrogateEscape()

@@ -1,6 +1,7 @@
 """The values of a machine as JSON, and back: strict, and by their types alone.
 
-- A class is a list: its name, then its fields in their order. A set is a sorted list.
+- A class is a list: its name, then its fields in their order. A set is a sorted list, a map a
+  list of pairs in the order of their keys.
 - A ballot is ``"3.1"``, the id of a read ``"17/4"``.
 - A value of the program goes through its codec. Bytes that are UTF-8 are a string, others
   ``{"base64": ...}``.
@@ -18,6 +19,7 @@ from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping
 from functools import cache
 from hashlib import blake2b
+from itertools import pairwise
 from types import NoneType, UnionType
 from typing import (
     Generic,
@@ -38,6 +40,7 @@ from paxos import Ballot, OperationalError, QuorumError, QuorumSystem, ReadId, S
 from paxos.ballot import V
 from paxos.quorum import BySize, ByWeight, Explicit
 from paxos_adapters.machine import R, S
+from paxos_adapters.persistent_map import PersistentMap
 from paxos_adapters.ports import Codec
 from paxos_adapters.printable import brief
 
@@ -114,6 +117,11 @@ class Coder(Generic[S, E_co, R]):
             return [self.encode(item) for item in cast("tuple[object, ...]", it)]
         if kind is frozenset:
             return _sorted([self.encode(item) for item in cast("frozenset[object]", it)])
+        if kind is bytes:
+            return _coded_bytes(cast("bytes", it))
+        if kind is PersistentMap:
+            items = cast("PersistentMap[object]", it).scan()
+            return [[key, self.encode(value)] for key, value in items]
         fields = self._fields.get(kind)
         if fields is None:
             fields = self._fields[kind] = _fields(kind, self.kinds.modules)
@@ -133,11 +141,7 @@ class Coder(Generic[S, E_co, R]):
         """A value of the program as JSON, or an entry that stands for one."""
         if type(value) in self.kinds.entries:
             return self.encode(value)
-        encoded = self._codec.encode(value)
-        try:
-            return encoded.decode()
-        except UnicodeDecodeError:
-            return {"base64": b64encode(encoded).decode()}
+        return _coded_bytes(self._codec.encode(value))
 
     def digest(self, it: object) -> str:
         """16 characters that stand for ``it``."""
@@ -163,11 +167,15 @@ class Coder(Generic[S, E_co, R]):
         """Back to a number. Raises CodingError."""
         return _int(coded)
 
-    def _decode(self, hint: object, coded: object) -> object:
+    def reader(self, hint: object) -> Reader:
+        """What reads a value of the type ``hint`` from JSON. Raises CodingError if none can."""
         reader = self._readers.get(hint)
         if reader is None:
             reader = self._readers[hint] = self._reader(hint, {})
-        return reader(coded)
+        return reader
+
+    def _decode(self, hint: object, coded: object) -> object:
+        return self.reader(hint)(coded)
 
     def _reader(self, hint: object, bound: Mapping[object, object]) -> Reader:
         """What reads a field of the type ``hint``; ``bound`` says what type variables stand for."""
@@ -186,6 +194,8 @@ class Coder(Generic[S, E_co, R]):
             is_open = inner[-1] is ...
             readers = [self._reader(it, bound) for it in inner if it is not ...]
             return _tuple_of(readers, is_open)
+        if origin is PersistentMap:
+            return _map_of(self._reader(inner[0], bound))
         kind: object = origin or hint
         if kind in _PLAIN:
             return _PLAIN[kind]
@@ -199,6 +209,13 @@ class Coder(Generic[S, E_co, R]):
             return self._codec.decode(_bytes(coded))
         except ValueError as error:
             raise _unfit(coded, f"a value that the codec reads ({error})") from error
+
+
+def _coded_bytes(encoded: bytes) -> Json:
+    try:
+        return encoded.decode()
+    except UnicodeDecodeError:
+        return {"base64": b64encode(encoded).decode()}
 
 
 def _plain(hint: object) -> object:
@@ -233,14 +250,17 @@ def _text(coded: object) -> str:
 
 
 def _bytes(coded: object) -> bytes:
-    """What a value was encoded to. Raises ValueError."""
-    if isinstance(coded, str):
-        return coded.encode()
+    """What ``_coded_bytes`` was given."""
     fields = cast("dict[str, object]", coded) if _is_dict(coded) else {}
     text = fields.get("base64")
-    if len(fields) != 1 or not isinstance(text, str):
-        raise ValueError("neither text nor base64")
-    return b64decode(text, validate=True)
+    try:
+        if isinstance(coded, str):
+            return coded.encode()
+        if len(fields) == 1 and isinstance(text, str):
+            return b64decode(text, validate=True)
+    except ValueError:
+        pass  # Half a surrogate, or not base64.
+    raise _unfit(coded, "text or base64")
 
 
 def _is_dict(coded: object) -> bool:
@@ -274,6 +294,7 @@ _PLAIN: dict[object, Reader] = {
     bool: _bool,
     int: _int,
     str: _text,
+    bytes: _bytes,
     Ballot: _ballot,
     ReadId: _read_id,
 }
@@ -304,6 +325,18 @@ def _tuple_of(readers: list[Reader], is_open: bool) -> Reader:
         if len(items) != len(readers):
             raise _unfit(coded, f"a row of {len(readers)}")
         return tuple(reader(item) for reader, item in zip(readers, items, strict=True))
+
+    return read
+
+
+def _map_of(reader: Reader) -> Reader:
+    read_pair = _tuple_of([_text, reader], is_open=False)
+
+    def read(coded: object) -> object:
+        pairs = cast("list[tuple[str, object]]", list(map(read_pair, _items(coded, "a map"))))
+        if any(before >= after for (before, _), (after, _) in pairwise(pairs)):
+            raise _unfit(coded, "a map in the order of its keys")
+        return PersistentMap.of(pairs)
 
     return read
 

@@ -19,6 +19,7 @@ from paxos import Proposal
 from paxos.log import Command, sessions
 from paxos.log.memory import FIRST_SLOT
 from paxos.log.messages import Entry
+from paxos_adapters.ports import Codec
 
 C = TypeVar("C")
 R = TypeVar("R")
@@ -30,10 +31,17 @@ LogCommand: TypeAlias = sessions.Command[C]
 
 @frozen
 class StateMachine(Generic[S, C, R]):
-    """``start`` is the first state; ``apply`` runs a command and returns a state and a result."""
+    """``start`` is the first state; ``apply`` runs a command and returns a state and a result.
+
+    The codecs are what servers on files and datagrams need: a snapshot holds the state, and the
+    results that a session may ask for again. A cluster in memory needs none of them.
+    """
 
     start: S
     apply: Callable[[S, C], tuple[S, R]]
+    commands: Codec[C] | None = None
+    states: Codec[S] | None = None
+    results: Codec[R] | None = None
 
 
 @frozen

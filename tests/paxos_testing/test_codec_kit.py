@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import strategies as st
 
-from paxos_adapters.codecs import JSON, RAW, TEXT, Json, JsonValue, Raw, Text
+from paxos_adapters.codecs import INTEGER, JSON, RAW, TEXT, Integer, Json, JsonValue, Raw, Text
 from paxos_testing import CodecKit
 from tests.paxos_testing.faulty_codecs import KITS
 from tests.support.kits import every_test_of, failures, run_pytest
@@ -68,6 +68,21 @@ class TestText(CodecKit[str]):
 
     def drawn(self) -> st.SearchStrategy[str]:
         return st.text()
+
+
+class TestInteger(CodecKit[int]):
+    """Whole numbers."""
+
+    values = 0, -1, 2**64, 10**4_299, -(10**4_299)
+    earlier = ((b"-17", -17),)
+    undecodable = b"", b"+1", b"01", b"-0", b" 1", b"1_0", b"1.0", b"\xd9\xa1", b"1" * 4_301
+    refused: Sequence[object] = (True, 1.0, "1", None, 10**4_300)
+
+    def create(self) -> Integer:
+        return INTEGER
+
+    def drawn(self) -> st.SearchStrategy[int]:
+        return st.integers()
 
 
 @pytest.mark.slow
