@@ -60,6 +60,7 @@ TABLE: list[tuple[list[Command], Command, Result, Grant | None]] = [
     ([BRIEFLY, Tick(4), BRIEFLY], Tick(9), Expired(("l",)), None),
     ([BRIEFLY, ANN], Tick(9), Expired(()), ANN_1),
     ([ANN, BRIEFLY], Tick(9), Expired(("l",)), None),
+    ([BRIEFLY, Release("l", 1)], Tick(9), Expired(()), None),
     ([BRIEFLY, Release("l", 1), BOB], Tick(9), Expired(()), BOB_2),
     ([Acquire("m", "ann", 1), BRIEFLY], Tick(5), Expired(("l", "m")), None),
 ]
