@@ -10,10 +10,13 @@
 - What a program asks for without an entry in the log is a function on the state.
 - Each has codecs, so that files and datagrams can carry it.
 
-Arrows: ticks <- key_value; counter stands alone.
+Arrows: ticks <- key_value, lock; the others stand alone.
 """
 
 from paxos_adapters.state_machines.counter import COUNTER
 from paxos_adapters.state_machines.key_value import KEY_VALUE
+from paxos_adapters.state_machines.lock import LOCK
+from paxos_adapters.state_machines.queue import QUEUE
+from paxos_adapters.state_machines.registers import REGISTERS
 
-__all__ = ["COUNTER", "KEY_VALUE"]
+__all__ = ["COUNTER", "KEY_VALUE", "LOCK", "QUEUE", "REGISTERS"]

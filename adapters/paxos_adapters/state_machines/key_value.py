@@ -167,13 +167,13 @@ def _expired(state: KeyValues, tick: Tick) -> tuple[KeyValues, Result]:
     return KeyValues(items, revision, clock), Expired(gone, revision)
 
 
-_CLASSES: Final = "paxos_adapters.state_machines"
+_MODULES: Final = __name__, Tick.__module__
 
 KEY_VALUE: Final = StateMachine(
     KeyValues(),
     apply,
-    commands=ValueCodec[Command](Command, _CLASSES),
-    states=ValueCodec[KeyValues](KeyValues, _CLASSES),
-    results=ValueCodec[Result](Result, _CLASSES),
+    commands=ValueCodec[Command](Command, *_MODULES),
+    states=ValueCodec[KeyValues](KeyValues, *_MODULES),
+    results=ValueCodec[Result](Result, *_MODULES),
 )
 """An empty key-value map."""
