@@ -40,6 +40,7 @@ from paxos_adapters.udp import mesh, peer
 from paxos_adapters.udp.endpoint import Address, Endpoint, SocketAddress
 from paxos_adapters.wire import Authenticated, Key, Keyring, Protection, TooLarge
 from paxos_cli.health import warnings
+from tests.support.failing_put import put_unless
 from tests.support.free_ports import free_addresses
 
 IDS = [ServerId(number) for number in range(1, 6)]
@@ -536,19 +537,20 @@ def test_a_node_that_is_closed_answers_nobody(tmp_path: Path) -> None:
     runs(run())
 
 
+def _save_inline(node: Node[str], patch: pytest.MonkeyPatch) -> None:
+    """In a thread, the others may decide before the save has failed."""
+    saver = node._saver  # pyright: ignore[reportPrivateUsage]
+    patch.setattr(saver, "_quick_s", 1000.0)
+
+
 def test_a_save_that_fails_stops_the_node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def run() -> None:
         async with running(tmp_path) as cluster:
             one, two, _ = cluster.nodes.values()
 
-            def full(*_: object) -> None:
-                raise OSError("no space")
-
             with monkeypatch.context() as patch:
-                patch.setattr(cluster.files[IDS[0]], "_commit", full)
-                # Saved inline: in a thread, the others may decide before the save has failed.
-                saver = one._saver  # pyright: ignore[reportPrivateUsage]
-                patch.setattr(saver, "_quick_s", 1000.0)
+                patch.setattr(store, "put", put_unless(OSError("no space"), IDS[0], "leader"))
+                _save_inline(one, patch)
                 with pytest.raises(OutcomeUnknown, match="no space"):
                     await one.propose("leader", "one")
             with pytest.raises(ServerStopped, match="no space"):
@@ -563,15 +565,13 @@ def test_a_disk_that_fails_is_no_trouble_at_the_end(
 ) -> None:
     """The node stops, whoever waits is told, and closing it raises nothing more."""
 
-    def fail(*_: object) -> None:
-        raise sqlite3.OperationalError("disk I/O error")
-
     async def run() -> None:
         async with running(tmp_path) as cluster:
-            one, two, _ = cluster.nodes.values()
-            await two.read("warm")
+            one, _, _ = cluster.nodes.values()
             with monkeypatch.context() as patch:
-                patch.setattr(store, "put", fail)
+                broken = sqlite3.OperationalError("disk I/O error")
+                patch.setattr(store, "put", put_unless(broken, IDS[0], "leader"))
+                _save_inline(one, patch)
                 with pytest.raises(OutcomeUnknown, match="disk I/O error"):
                     await one.propose("leader", "one")
             await one.close()

@@ -20,7 +20,7 @@ import pytest
 
 from paxos import ServerId, majority
 from paxos_adapters.codecs import TEXT
-from paxos_adapters.file import FileStore, StoreError
+from paxos_adapters.file import FileStore, StoreError, store
 from paxos_adapters.forks import Forked
 from paxos_adapters.host import ServerStopped
 from paxos_adapters.node import (
@@ -38,6 +38,7 @@ from paxos_adapters.timeouts import Timeouts
 from paxos_adapters.udp.endpoint import AddressError
 from paxos_adapters.wire import TooLarge
 from tests.paxos_adapters.node.test_node import IDS, QUICK
+from tests.support.failing_put import put_unless
 from tests.support.free_ports import free_addresses
 
 ONE, TWO = IDS[:2]
@@ -214,10 +215,7 @@ class TestErrors:
     ) -> None:
         one, _ = cluster.start(ONE), cluster.start(TWO)
 
-        def full(*_: object) -> None:
-            raise OSError("no space")
-
-        monkeypatch.setattr(one.file, "_commit", full)
+        monkeypatch.setattr(store, "put", put_unless(OSError("no space"), ONE, "leader"))
         with pytest.raises(OutcomeUnknown, match="no space"):
             one.propose("leader", "one")
         with pytest.raises(ServerStopped, match="no space"):
