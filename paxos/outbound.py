@@ -51,6 +51,16 @@ class Saved(Generic[R_co]):
     def __reduce__(self) -> tuple[object, ...]:
         return Saved, (self.records,)
 
+    def part(self, records: tuple[N, ...]) -> Saved[N]:
+        """The receipt for ``records`` alone, all of them among those saved.
+
+        For a store that saves records of several machines in one commit. Raises NotSaved.
+        """
+        for record in records:
+            if not self.covers(record):
+                raise NotSaved(record)
+        return Saved(records)
+
     def covers(self, record: object) -> bool:
         """Whether ``record`` is among the records saved."""
         return id(record) in self._ids

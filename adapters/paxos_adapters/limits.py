@@ -25,6 +25,9 @@ MAX_ROUND = (1 << 63) - 1
 MAX_SAVES = (1 << 63) - 1
 """How often a file can be saved: the same."""
 
+MAX_SLOT = (1 << 47) - 1
+"""A slot of a log: with the place of a command in its batch it has 63 bits."""
+
 # --- servers -------------------------------------------------------------------------------------
 
 MAX_SERVER = (1 << 32) - 1

@@ -92,10 +92,9 @@ def delta(memory: Memory[V], written: Written[V] = (), floor: int = FIRST_SLOT) 
 
 def added(memory: Memory[V], record: Delta[V]) -> Memory[V]:
     """``memory`` after one more record."""
-    proposals = memory.open
+    proposals = memory.open[max(record.first - memory.first, 0) :]
     for slot, proposal in record.written:
-        proposals = placed(proposals, slot - memory.first, proposal)
-    proposals = proposals[max(record.first - memory.first, 0) :]
+        proposals = placed(proposals, slot - record.first, proposal)
     return Memory(record.configurations, record.promised, record.first, proposals)
 
 
@@ -130,14 +129,16 @@ def advanced(memory: Memory[V], count: int, window: int) -> Update[V]:
         for slot, it in enumerate(chosen, memory.first)
         if type(it.value) is Change
     ]
-    configurations = _needed((*memory.configurations, *changes), first)
+    configurations = governing_from((*memory.configurations, *changes), first)
     after = Memory(configurations, memory.promised, first, memory.open[count:])
     return Update(after, (), chosen)
 
 
-def _needed(configurations: tuple[Configuration, ...], first: int) -> tuple[Configuration, ...]:
-    """Without those that govern no slot from ``first`` on."""
-    begun = sum(it.slot <= first for it in configurations)
+def governing_from(
+    configurations: tuple[Configuration, ...], slot: int
+) -> tuple[Configuration, ...]:
+    """Without those that govern no slot from ``slot`` on."""
+    begun = sum(it.slot <= slot for it in configurations)
     return configurations[max(begun - 1, 0) :]
 
 

@@ -139,6 +139,15 @@ def room(state: Replica[V]) -> int:
     return leader.room(role, state.memory, state.rules.window) if type(role) is Leading else 0
 
 
+def announcement(state: Replica[V]) -> Heartbeat | None:
+    """What a leader may send at any time, so that others learn at once what is chosen.
+
+    None, if this replica does not lead.
+    """
+    role = state.role
+    return Heartbeat(role.ballot, True, True, state.memory.first) if type(role) is Leading else None
+
+
 def receive(state: Replica[V], event: Event[V]) -> Step[V]:
     """Take one event.
 
@@ -290,8 +299,8 @@ def _on_catch_up(state: Replica[V], sender: ServerId, message: CatchUp[V]) -> St
     for proposal in message.proposals:
         state = _seen(state, proposal.ballot)
     update = learner.learn(state.memory, message, state.rules.window)
-    has_more = len(message.proposals) >= state.rules.piece and update.written
-    asks = (To(sender, CatchUpRequest(update.memory.first)),) if has_more else ()
+    # Whether the sender has more is not to be seen: a transport may have shortened its message.
+    asks = (To(sender, CatchUpRequest(update.memory.first)),) if update.written else ()
     return _moved(state, update, asks)
 
 

@@ -6,13 +6,14 @@ section 6.3.
 - A session is opened by an entry of the log. Its id is the place of that entry: no two are equal.
 - A command that was run is answered from the table; its result is the same on all replicas.
 - A client says below which number it needs no results any more: they are dropped.
+- Many commands of one session run in one step, so that its results are looked up once for all.
 - The table is bounded. The session used least recently, in the order of the log, is closed.
 - A command of a closed session is not run: it may have been run before.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Generic, TypeAlias, TypeVar, final
 
 from attrs import evolve
@@ -31,7 +32,9 @@ MAX_SESSIONS = 1_024
 @final
 @frozen
 class OpenSession:
-    """Open a session for one client. The result is its id."""
+    """Open a session for one client. The result is its id; by the ``nonce`` the client knows it."""
+
+    nonce: int = 0
 
 
 @final
@@ -57,6 +60,7 @@ class Opened:
     """The result of OpenSession."""
 
     session: int
+    nonce: int = 0
 
 
 @final
@@ -112,21 +116,41 @@ def apply(
     if type(command) is OpenSession:
         rest = sessions.open[max(len(sessions.open) - sessions.most + 1, 0) :]
         opened: Session[R] = Session(place)
-        return evolve(sessions, open=(*rest, opened)), state, Opened(place)
+        return evolve(sessions, open=(*rest, opened)), state, Opened(place, command.nonce)
     if type(command) is not SessionCommand:
         assert_never(command)
-    session = next((it for it in sessions.open if it.id == command.session), None)
+    numbered = ((command.number, command.command),)
+    session, done_below = command.session, command.done_below
+    sessions, state, (outcome,) = apply_all(machine, sessions, state, session, done_below, numbered)
+    return sessions, state, outcome
+
+
+def apply_all(
+    machine: Callable[[S, C], tuple[S, R]],
+    sessions: Sessions[R],
+    state: S,
+    session_id: int,
+    done_below: int,
+    commands: Iterable[tuple[int, C]],
+) -> tuple[Sessions[R], S, list[Outcome[R]]]:
+    """Run the ``commands`` of one session, each with its number, in order; an outcome for each."""
+    session = next((it for it in sessions.open if it.id == session_id), None)
     if session is None:
-        return sessions, state, SessionClosed()
+        return sessions, state, [SessionClosed() for _ in commands]
     known = dict(session.results)
-    if command.number in known:
-        return sessions, state, Result(known[command.number])
-    if command.number < session.done_below:
-        return sessions, state, ResultDropped()
-    state, result = machine(state, command.command)
-    kept = {it: found for it, found in known.items() if it >= command.done_below}
-    kept[command.number] = result
-    done_below = max(session.done_below, command.done_below)
-    used = Session(session.id, tuple(kept.items()), done_below)
-    others = tuple(it for it in sessions.open if it is not session)
-    return evolve(sessions, open=(*others, used)), state, Result(result)
+    outcomes: list[Outcome[R]] = []
+    is_used = False
+    for number, command in commands:
+        if number not in known and number < session.done_below:
+            outcomes.append(ResultDropped())
+            continue
+        if number not in known:
+            state, known[number] = machine(state, command)
+            is_used = True
+        outcomes.append(Result(known[number]))
+    if not is_used:
+        return sessions, state, outcomes
+    kept = tuple([(it, found) for it, found in known.items() if it >= done_below])
+    used = Session(session_id, kept, max(session.done_below, done_below))
+    others = tuple([it for it in sessions.open if it is not session])
+    return evolve(sessions, open=(*others, used)), state, outcomes

@@ -84,6 +84,7 @@ BOUNDED = {
     "paxos_adapters/file/reading.py": "while a file is opened: a line for each so many rows",
     "paxos_adapters/file/store.py": "once, when it is closed",
     "paxos_adapters/node/node.py": "once, when it stops for good",
+    "paxos_adapters/replication/program.py": "once, when it stops for good",
     "paxos_adapters/udp/transport.py": "once, when it stops for good",
     "paxos_lab/record/recorder.py": "once, when a recording ends",
 }

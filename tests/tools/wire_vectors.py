@@ -34,6 +34,7 @@ from paxos import (
 )
 from paxos_adapters.disk_status import DiskStatus, Known
 from paxos_adapters.limits import MAX_ROUND, MAX_SAVES, MAX_SERVER
+from paxos_adapters.log_messages import is_for_decision
 from paxos_adapters.wire import (
     Authenticated,
     Checksummed,
@@ -169,6 +170,7 @@ def said(line: WireMessage) -> Said:
     if not isinstance(line, tuple):
         return told(line)
     decision, message = line
+    assert is_for_decision(message)
     words = Said(type(message).__name__, decision)
     if isinstance(message, Query | Answer):
         words.read = message.id

@@ -3,29 +3,65 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import TypeAlias
 
-from paxos import Acceptor, Ballot, MaxRound, QuorumSystem, ServerId, UnknownServer
+from paxos import (
+    Acceptor,
+    Ballot,
+    MaxRound,
+    Proposal,
+    QuorumSystem,
+    ServerId,
+    UnknownServer,
+)
 from paxos import server as server_role
 from paxos.errors import assert_never
+from paxos.log import memory
+from paxos.log import messages as log
 from paxos_adapters.arguments import whole
 from paxos_adapters.disk_status import Known
 from paxos_adapters.file.errors import BadDiskStatus, BadName, NotBytes, TooLarge
-from paxos_adapters.file.identity import Identity, words_of
+from paxos_adapters.file.identity import Identity
 from paxos_adapters.file.rows import SESSION_ID, Row, acceptor_row, round_row
-from paxos_adapters.limits import MAX_NAME_BYTES, MAX_ROUND, MAX_SAVES, MAX_STORED_VALUE_BYTES
+from paxos_adapters.file.snapshots import SnapshotHandle
+from paxos_adapters.limits import (
+    MAX_NAME_BYTES,
+    MAX_ROUND,
+    MAX_SAVES,
+    MAX_SLOT,
+    MAX_STORED_VALUE_BYTES,
+)
+from paxos_adapters.quorum_words import MAX_QUORUM_BYTES, words_of
 
 Record: TypeAlias = server_role.Record[bytes]
 Entry: TypeAlias = tuple[str, Record]
 """The name of a decision, and what must be durable for it."""
 
-MAX_QUORUM_BYTES = 1 << 16
-"""A quorum system in words: room for thousands of servers, or of listed quorums."""
+LogRecord: TypeAlias = memory.Record[bytes] | SnapshotHandle
+LogEntry: TypeAlias = tuple[str, LogRecord]
+"""The name of a log, and what must be durable for it: a step, or that a snapshot is its own now."""
+
+AnyRecord: TypeAlias = Record | LogRecord
+AnyEntry: TypeAlias = Entry | LogEntry
+"""What one commit may hold."""
 
 MAX_ID = (1 << 63) - 1
 """The id of a server, or its negative: what SQLite has room for, whatever the transport has."""
 
 MEMBERSHIP = re.compile("([0-9a-f]{1,64})?")
+
+
+def split(entries: Iterable[AnyEntry], saves: int) -> tuple[list[Row], list[LogEntry]]:
+    """The rows of the entries about decisions, and the entries about logs. Raises as ``row_of``."""
+    rows: list[Row] = []
+    of_logs: list[LogEntry] = []
+    for name, record in entries:
+        if type(record) is Acceptor or type(record) is MaxRound:
+            rows.append(row_of(name, record, saves))
+        else:
+            of_logs.append((name, record))
+    return rows, of_logs
 
 
 def identity_of(cluster: str, server: ServerId, quorum: QuorumSystem, membership: str) -> Identity:
@@ -58,6 +94,23 @@ def row_of(decision: str, record: Record, saves: int) -> Row:
             _check_value(record.accepted.value)
         return acceptor_row(decision, record, saves)
     assert_never(record)
+
+
+def check_entry(slot: int, proposal: Proposal[log.Entry[bytes]]) -> None:
+    """Raise TooLarge or NotBytes for what cannot be written for ``slot`` of a log."""
+    _check("a slot", slot, MAX_SLOT)
+    _check_ballot(proposal.ballot)
+    entry = proposal.value
+    if type(entry) is log.Command:
+        _check_value(entry.value)
+    elif type(entry) is log.Change:
+        _check("a quorum system in words, in bytes,", len(words_of(entry.quorum)), MAX_QUORUM_BYTES)
+
+
+def check_replica(promised: Ballot, first: int) -> None:
+    """Raise TooLarge for what cannot be written of a replica."""
+    _check("a slot", first, MAX_SLOT)
+    _check_ballot(promised)
 
 
 def check_known(it: Known) -> None:

@@ -196,6 +196,49 @@ class NotBytes(StoreError, UsageError, TypeError):
         )
 
 
+class NotALog(StoreError, UsageError, ValueError):
+    """The name of a decision was used for a log, or the other way round."""
+
+    def __init__(self, name: str, is_log: bool) -> None:
+        there, asked = ("a log", "a decision") if is_log else ("a decision", "a log")
+        super().__init__(
+            f"{name!r} is {there} in this file, and was used for {asked}; nothing was changed. A "
+            "name is one of both: choose another one."
+        )
+        self.name, self.is_log = name, is_log
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return NotALog, (self.name, self.is_log)
+
+
+class SnapshotTooFar(StoreError, UsageError, ValueError):
+    """A snapshot was to stand for slots that are not known to be chosen."""
+
+    def __init__(self, name: str, slot: int, first: int) -> None:
+        super().__init__(
+            f"a snapshot of {name!r} would stand for all slots below {slot}, and only those below "
+            f"{first} are known to be chosen; nothing was saved. Save that step with it."
+        )
+        self.name, self.slot, self.first = name, slot, first
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return SnapshotTooFar, (self.name, self.slot, self.first)
+
+
+class BadPieces(StoreError, OperationalError):
+    """The pieces of a snapshot are not all there, or not those of its digest. Get it again."""
+
+    def __init__(self, name: str, slot: int) -> None:
+        super().__init__(
+            f"the snapshot of {name!r} up to slot {slot} is not whole, or not as it was sent; it "
+            "is not used. Another one will be asked for."
+        )
+        self.name, self.slot = name, slot
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return BadPieces, (self.name, self.slot)
+
+
 class BadDiskStatus(StoreError, UsageError, ValueError):
     """What is to be known of a peer's disk cannot be; nothing is remembered of it."""
 

@@ -34,7 +34,7 @@ from paxos_adapters.file.errors import (
     StoreNotFound,
     StoreUnavailable,
 )
-from paxos_adapters.file.identity import FORMAT, Identity, key_of, quorum_of
+from paxos_adapters.file.identity import FORMAT, Identity, key_of
 from paxos_adapters.file.mark import MarkContent, mark_path, peek
 from paxos_adapters.file.rows import (
     CLOSED,
@@ -54,6 +54,7 @@ from paxos_adapters.file.rows import (
 )
 from paxos_adapters.outputs import SQLITE
 from paxos_adapters.printable import brief
+from paxos_adapters.quorum_words import quorum_of
 
 _logger = logging.getLogger(__name__)
 

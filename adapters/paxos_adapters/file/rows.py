@@ -15,7 +15,7 @@ Source: "Protocol-Aware Recovery for Consensus-Based Storage" (2018), on identif
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from hashlib import blake2b
 from typing import NamedTuple, TypeAlias, TypeVar
 
@@ -33,6 +33,7 @@ TOTALS = 1 << 8 * SUM_BYTES
 
 ACCEPTOR, ROUND = "acceptor", "round"
 PEERS, SESSION, CLOSED = "peers", "session", "closed"
+REPLICA, ENTRY, SNAPSHOT = "replica", "entry", "snapshot"
 
 SCHEMA = """
 CREATE TABLE identity (
@@ -58,8 +59,16 @@ GET_ROWS = "SELECT name, kind, fields, value, saves, sum FROM records ORDER BY n
 GET_ROW = "SELECT name, kind, fields, value, saves, sum FROM records WHERE name = ? AND kind = ?"
 GET_RECORDS = f"""
 SELECT name, kind, fields, value, saves, sum FROM records
-WHERE name = ? AND kind IN ('{ACCEPTOR}', '{ROUND}') ORDER BY kind
+WHERE name = ? AND kind IN ('{ACCEPTOR}', '{ROUND}', '{REPLICA}') ORDER BY kind
 """
+GET_RANGE = """
+SELECT name, kind, fields, value, saves, sum FROM records
+WHERE name = ? AND kind >= ? AND kind < ? ORDER BY kind LIMIT ?
+"""
+GET_KINDS = (
+    "SELECT kind FROM records WHERE name = ? AND kind >= ? AND kind < ? ORDER BY kind LIMIT ?"
+)
+GET_LOGS = f"SELECT name FROM records WHERE kind = '{REPLICA}' ORDER BY name"
 GET_NAMES = (
     f"SELECT DISTINCT name FROM records WHERE kind IN ('{ACCEPTOR}', '{ROUND}') ORDER BY name"
 )
@@ -179,7 +188,7 @@ def closed_of(row: Row) -> str:
     return _exactly(row, closed_row(row.fields, row.saves), row.fields)
 
 
-READ_AS = {
+READ_AS: dict[str, Callable[[Row], object]] = {
     ACCEPTOR: acceptor_of,
     ROUND: round_of,
     PEERS: peers_of,
@@ -190,7 +199,7 @@ READ_AS = {
 
 def check_meaning(row: Row) -> None:
     """Raise ValueError if no version of this library writes such a row."""
-    read_as = READ_AS.get(row.kind)
+    read_as = READ_AS.get(row.kind.partition(" ")[0])
     if read_as is None or row.saves < 1:
         raise ValueError(f"{brief(row.kind)} is not a kind of record, or nothing wrote it")
     try:

@@ -30,18 +30,35 @@ from paxos import QuorumSystem, Saved, ServerId
 from paxos_adapters import forks
 from paxos_adapters.disk_status import DiskStatus, Known
 from paxos_adapters.file import opening
-from paxos_adapters.file.entries import Entry, Record, check_known, check_name, identity_of, row_of
-from paxos_adapters.file.errors import BadName, Closed, DiskBusy, SaveFailed
+from paxos_adapters.file.entries import (
+    AnyEntry,
+    AnyRecord,
+    Entry,
+    Record,
+    check_known,
+    check_name,
+    identity_of,
+    split,
+)
+from paxos_adapters.file.errors import BadName, Closed, DiskBusy, NotALog, SaveFailed
 from paxos_adapters.file.identity import Identity
+from paxos_adapters.file.log_file import LogFile
+from paxos_adapters.file.log_rows import LogState, replica_of
+from paxos_adapters.file.log_table import LogTable
 from paxos_adapters.file.opening import Opened
 from paxos_adapters.file.reading import check_row, refusal
 from paxos_adapters.file.reserved_rounds import RESERVED, reserved, with_reservation
 from paxos_adapters.file.rows import (
     ACCEPTOR,
+    GET_KINDS,
+    GET_LOGS,
     GET_NAMES,
+    GET_RANGE,
     GET_RECORDS,
     GET_ROW,
+    REPLICA,
     SESSION,
+    Key,
     Row,
     acceptor_of,
     peers_row,
@@ -76,6 +93,7 @@ class FileStore:
         self._mark = opened.mark
         self._writer = opened.writer
         self._reader = opened.reader
+        self._logs = LogTable(self._read_log_state)
         self._turns = Turns(self.path, opened.writer)
         self._peers: Mapping[ServerId, Known] = opened.contents.peers
         self._has_pending_peers = False
@@ -209,15 +227,77 @@ class FileStore:
         with self._reading:
             self._check_usable()
             rows = self._checked_rows(GET_RECORDS, decision)
+        if any(it.kind == REPLICA for it in rows):
+            raise NotALog(decision, is_log=True)
         return Saved(
             tuple([acceptor_of(it) if it.kind == ACCEPTOR else round_of(it) for it in rows])
         )
 
+    # --- logs -----------------------------------------------------------------------------------
+
+    def logs(self) -> tuple[str, ...]:
+        """The names of all logs that something was saved for, in order. Raises as ``load``."""
+        with self._reading:
+            self._check_usable()
+            try:
+                return tuple(name for (name,) in self._reader.execute(GET_LOGS))
+            except sqlite3.Error as error:
+                raise refusal(self.path, error) from error
+
+    def log(self, name: str) -> LogFile:
+        """The part of the memory that is about one log. Raises BadName, TooLarge."""
+        check_name("the name of a log", name)
+        if name == RESERVED:
+            raise BadName("the name of a log", name)
+        return LogFile(self, name)
+
+    def log_state(self, name: str) -> LogState | None:
+        """See ``log_file.Rows``. Raises as ``load``, and NotALog for the name of a decision."""
+        with self._reading:
+            self._check_usable()
+            return self._logs.state(name)
+
+    def _read_log_state(self, name: str) -> LogState | None:
+        rows = self._checked_rows(GET_RECORDS, name)
+        if any(it.kind != REPLICA for it in rows):
+            raise NotALog(name, is_log=False)
+        return replica_of(rows[0]) if rows else None
+
+    def read_range(self, name: str, least: str, end: str, most: int) -> list[Row]:
+        """See ``log_file.Rows``. Raises as ``load``."""
+        with self._reading:
+            self._check_usable()
+            return self._checked_rows(GET_RANGE, name, least, end, most)
+
+    def kinds(self, name: str, least: str, end: str, most: int) -> list[str]:
+        """See ``log_file.Rows``. Raises as ``load``."""
+        with self._reading:
+            self._check_usable()
+            try:
+                found = self._reader.execute(GET_KINDS, (name, least, end, most))
+                return [kind for (kind,) in found]
+            except sqlite3.Error as error:
+                raise refusal(self.path, error) from error
+
+    def write(self, rows: Callable[[int], Sequence[Row]], gone: Sequence[Key] = ()) -> None:
+        """See ``log_file.Rows``. Raises as ``save``."""
+        with self._saving:
+            self._check_usable()
+            self._commit(rows(self.saves + 1), self._turns.begin, gone)
+
+    # --- saving ---------------------------------------------------------------------------------
+
     def save(self, batch: Iterable[Entry], *, wait: bool = True) -> Saved[Record]:
+        """The same as ``save_all``, for decisions alone."""
+        entries = tuple(batch)
+        return self.save_all(entries, wait=wait).part(tuple([record for _, record in entries]))
+
+    def save_all(self, batch: Iterable[AnyEntry], *, wait: bool = True) -> Saved[AnyRecord]:
         """Make all records of ``batch`` durable, together or not at all.
 
         With them goes what is to be remembered of peers; an empty batch saves that alone. For one
-        decision, a later record of a type replaces the earlier ones.
+        decision, a later record of a type replaces the earlier ones; those of a log are taken in
+        order.
 
         While another process keeps the file busy, a save waits, and ``waits`` says so; not with
         ``wait=False``, which raises DiskBusy. Raises TooLarge, BadName and NotBytes with nothing
@@ -227,10 +307,12 @@ class FileStore:
         with self._saving:
             self._check_usable()
             saves = self.saves + 1
-            rows = [row_of(*entry, saves) for entry in entries]
-            if rows or self._has_pending_peers:
+            rows, of_logs = split(entries, saves)
+            log_rows, states = self._logs.rows_of(of_logs, saves)
+            if rows or log_rows or self._has_pending_peers:
                 begin = self._turns.begin if wait else self._turns.begin_now
-                self._commit(rows, begin)
+                self._commit([*rows, *log_rows], begin)
+                self._logs.committed(states)
         return Saved(tuple([record for _, record in entries]))
 
     @property
@@ -291,12 +373,17 @@ class FileStore:
         if self._failure is not None:
             raise SaveFailed(self.path, self._failure) from self._failure
 
-    def _commit(self, rows: Sequence[Row], begin: Callable[[sqlite3.Connection], None]) -> None:
+    def _commit(
+        self,
+        rows: Sequence[Row],
+        begin: Callable[[sqlite3.Connection], None],
+        gone: Sequence[Key] = (),
+    ) -> None:
         try:
             begin(self._writer)
             saves = self.saves + 1
             rows = [*rows, *self._take_pending_peers(saves)]
-            total = put(self._writer, self.identity, rows, self._mark.content.total)
+            total = put(self._writer, self.identity, rows, self._mark.content.total, gone)
             self._writer.execute("COMMIT")
             self._mark.write(saves, total)
             self._turns.wrote(rows)
@@ -313,7 +400,7 @@ class FileStore:
             self._has_pending_peers = False
         return news
 
-    def _checked_rows(self, query: str, *key: str) -> list[Row]:
+    def _checked_rows(self, query: str, *key: str | int) -> list[Row]:
         try:
             found = self._query(query, key)
         except sqlite3.Error as error:
@@ -325,7 +412,7 @@ class FileStore:
             rows.append(row)
         return rows
 
-    def _query(self, query: str, key: Sequence[str]) -> Iterable[Columns]:
+    def _query(self, query: str, key: Sequence[str | int]) -> Iterable[Columns]:
         """By the writer while nothing is saved, since its cache is valid; else by the reader."""
         if self._saving.acquire(blocking=False):
             try:

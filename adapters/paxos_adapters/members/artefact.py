@@ -26,11 +26,11 @@ from attrs import frozen
 from paxos import Acceptor, Ballot, Proposal, QuorumSystem, ServerId
 from paxos_adapters.arguments import whole
 from paxos_adapters.file.entries import MEMBERSHIP, row_of
-from paxos_adapters.file.identity import quorum_of
 from paxos_adapters.limits import MAX_NAME_BYTES, MAX_ROUND, MAX_STORED_VALUE_BYTES
 from paxos_adapters.members.errors import ArtefactExists, BadArtefact
 from paxos_adapters.outputs import create_in_parts, sync
 from paxos_adapters.printable import brief
+from paxos_adapters.quorum_words import quorum_of
 
 T = TypeVar("T")
 FORMAT = 1

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from attrs import frozen
 
 from paxos import ServerId
-from paxos_adapters.file.identity import quorum_of
 from paxos_adapters.printable import brief
+from paxos_adapters.quorum_words import quorum_of
 
 UNSETTLED = "not settled yet"
 SETTLED = re.compile(r"membership ([0-9a-f]{1,64}), of (.+), settled from the files of ([-0-9 ]+)")

@@ -18,7 +18,6 @@ from secrets import token_hex
 from paxos import Acceptor, Proposal, QuorumSystem, ServerId
 from paxos_adapters.arguments import servers
 from paxos_adapters.file.entries import identity_of
-from paxos_adapters.file.identity import words_of
 from paxos_adapters.file.reading import Contents, rows
 from paxos_adapters.file.rows import ACCEPTOR, ROUND, Row, acceptor_of, round_of
 from paxos_adapters.members.artefact import Artefact, Header, Settled, Writing, write
@@ -34,6 +33,7 @@ from paxos_adapters.members.errors import (
 from paxos_adapters.members.holding import Held, held
 from paxos_adapters.members.notes import Note
 from paxos_adapters.outputs import ARTEFACT, check
+from paxos_adapters.quorum_words import words_of
 
 MEMBERSHIP_BYTES = 16
 

@@ -5,7 +5,10 @@ questions, alarms, saving, values <- node <- threaded.
 """
 
 from paxos_adapters.arguments import BadArgument
-from paxos_adapters.node.errors import (
+from paxos_adapters.node.node import Node
+from paxos_adapters.node.status import Descent, Status
+from paxos_adapters.node.threaded import ThreadedNode
+from paxos_adapters.requests.errors import (
     BadValue,
     NoAnswer,
     NodeClosed,
@@ -14,10 +17,7 @@ from paxos_adapters.node.errors import (
     TooManyRequests,
     Undecodable,
 )
-from paxos_adapters.node.node import Node
-from paxos_adapters.node.status import Descent, Status
-from paxos_adapters.node.threaded import ThreadedNode
-from paxos_adapters.node.values import Found
+from paxos_adapters.requests.values import Found
 from paxos_adapters.udp.errors import BadName, Insecure, NotTheMembers, OlderCopy, StoreAlreadyUsed
 from paxos_adapters.udp.network import NetworkConfig
 from paxos_adapters.udp.peer import Peer

@@ -47,8 +47,8 @@ from paxos_adapters.node.control_protocol import (
     WatchRequest,
     reachable,
 )
-from paxos_adapters.node.errors import NoAnswer, NodeClosed, OutcomeUnknown
 from paxos_adapters.node.node import Node
+from paxos_adapters.requests.errors import NoAnswer, NodeClosed, OutcomeUnknown
 from paxos_adapters.single import single_coder
 
 MAX_WAITING = 64

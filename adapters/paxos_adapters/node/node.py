@@ -23,8 +23,8 @@ import asyncio
 import logging
 import os
 from collections import deque
-from collections.abc import Coroutine, Sequence
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Sequence
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from random import Random
 from types import NoneType
@@ -36,6 +36,7 @@ from paxos import (
     Done,
     From,
     Message,
+    Nack,
     PaxosError,
     RetryTimer,
     Saved,
@@ -46,12 +47,27 @@ from paxos import (
     server,
 )
 from paxos.errors import assert_never
+from paxos.log.events import LogTimer
 from paxos.server import ServerTimer
 from paxos_adapters import arguments, forks
-from paxos_adapters.file import FileStore
+from paxos_adapters.file import FileStore, SaveFailed
+from paxos_adapters.file.entries import AnyEntry, AnyRecord, Entry, LogEntry
 from paxos_adapters.guard import Guard
 from paxos_adapters.host import ServerStopped
-from paxos_adapters.node.errors import (
+from paxos_adapters.log import LogObserver
+from paxos_adapters.log_messages import AnyMessage, LogMessage, is_for_decision, is_for_log
+from paxos_adapters.node.logs import Due, LogClosed, LogRunning, Logs, NameOfLog, Running
+from paxos_adapters.node.pending import Answer, PendingRequests
+from paxos_adapters.node.registers import Registers, Waiting
+from paxos_adapters.node.saving import INLINE_SAVE_S, AdaptiveSaver
+from paxos_adapters.node.status import Descent, Status
+from paxos_adapters.node.timers import TimerWheel
+from paxos_adapters.node.tolerance import tolerance
+from paxos_adapters.ports import Codec, Observer
+from paxos_adapters.replication.log import ReplicatedLog
+from paxos_adapters.replication.snapshots import codecs_of
+from paxos_adapters.replication.starting import SNAPSHOT_BYTES, LogRun, recovered
+from paxos_adapters.requests.errors import (
     LEFT,
     TOO_LATE,
     NoAnswer,
@@ -60,15 +76,9 @@ from paxos_adapters.node.errors import (
     OutcomeUnknown,
     outcome_unknown,
 )
-from paxos_adapters.node.pending import Answer, PendingRequests
-from paxos_adapters.node.registers import Registers, Waiting
-from paxos_adapters.node.saving import INLINE_SAVE_S, AdaptiveSaver
-from paxos_adapters.node.status import Descent, Status
-from paxos_adapters.node.timers import Alarm, TimerWheel
-from paxos_adapters.node.tolerance import tolerance
-from paxos_adapters.node.values import Found, Values
-from paxos_adapters.ports import Codec, Observer
+from paxos_adapters.requests.values import Found, Values
 from paxos_adapters.single import SingleObserver
+from paxos_adapters.state_machine import StateMachine
 from paxos_adapters.timeouts import DEFAULT_TIMEOUTS, Timeouts, delay_range, drawn
 from paxos_adapters.udp.endpoint import SocketAddress
 from paxos_adapters.udp.errors import check_name
@@ -76,6 +86,9 @@ from paxos_adapters.udp.mesh import Mesh
 from paxos_adapters.udp.network import NetworkConfig
 from paxos_adapters.udp.sessions import Registering
 
+C = TypeVar("C")
+R = TypeVar("R")
+S = TypeVar("S")
 V = TypeVar("V")
 _logger = logging.getLogger(__name__)
 
@@ -121,12 +134,15 @@ class Node(Generic[V]):
         self._random = Random() if random is None else random
         self._observer = observer
         self._questions = PendingRequests(session=int(file.session, 16))
+        self._logs = Logs()
         self._events: deque[tuple[str, server.Event[bytes]]] = deque()
         self._reports: deque[tuple[str, server.Report[bytes]]] = deque()
         self.guard = Guard(self._stop)
         self._turn, self._turn_end = self.guard(self._take_turn), self.guard(self._finish_turn)
         self._alarms = TimerWheel(self._ring, self.guard)
-        self._saver: AdaptiveSaver | None = None
+        self._log_alarms = TimerWheel(self._ring_logs, self.guard)
+        self._is_woken = False
+        self._saver: AdaptiveSaver[AnyEntry, AnyRecord] | None = None
         self._stopped: ServerStopped | None = None
         self._process = os.getpid()
         self._end = asyncio.Event()
@@ -143,10 +159,10 @@ class Node(Generic[V]):
         self._loop = asyncio.get_running_loop()
         try:
             self._saver = AdaptiveSaver(
-                lambda it: self.file.save(it),
+                lambda it: self.file.save_all(it),
                 self._inline_save_s,
                 self.guard,
-                save_now=lambda it: self.file.save(it, wait=False),
+                save_now=lambda it: self.file.save_all(it, wait=False),
             )
         except BaseException:
             self._mesh.release_file()
@@ -211,6 +227,7 @@ class Node(Generic[V]):
                 _logger.critical("%s", self._stopped, extra=facts, exc_info=trace)
             self.file.stop_waiting()
             self._questions.end(self._stopped)
+            self._logs.end(self._stopped)
             self._mesh.close()
 
     # --- what programs ask ----------------------------------------------------------------------
@@ -233,7 +250,7 @@ class Node(Generic[V]):
         ``asyncio.wait_for`` and ``asyncio.timeout`` show as the cause of their TimeoutError.
         ``read(name)`` waits for what comes of it.
         """
-        timeout_s = self._check(name, timeout_s)
+        timeout_s = self._check_decision(name, timeout_s)
         return self._propose(name, self._values.encode(name, value), timeout_s)
 
     async def _propose(self, name: str, encoded: bytes, timeout_s: float | None) -> V:
@@ -252,7 +269,7 @@ class Node(Generic[V]):
         Raises NoAnswer after ``timeout_s`` or if the node stops; Undecodable if the codec does not
         know the value; BadName, BadNumber, TooManyRequests, NotStarted and ServerStopped.
         """
-        timeout_s = self._check(name, timeout_s)
+        timeout_s = self._check_decision(name, timeout_s)
         answer = self._questions.read(name)
         report = await self._answer(name, answer, timeout_s, NoAnswer)
         return Found(self._values.decode(name, report.value)) if type(report) is Done else None
@@ -262,7 +279,7 @@ class Node(Generic[V]):
 
         Raises as ``read`` does.
         """
-        timeout_s = self._check(name, timeout_s)
+        timeout_s = self._check_decision(name, timeout_s)
         attempt = 0
         try:
             async with asyncio.timeout(timeout_s):
@@ -287,12 +304,69 @@ class Node(Generic[V]):
         if self._stopped is not None:
             raise NoAnswer(name, str(self._stopped)) from self._stopped
 
+    # --- logs -------------------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def log(
+        self,
+        name: str,
+        machine: StateMachine[S, C, R],
+        *,
+        snapshot_bytes: int = SNAPSHOT_BYTES,
+        observer: LogObserver[bytes] | None = None,
+    ) -> AsyncGenerator[ReplicatedLog[S, C, R], None]:
+        """Take part in the replicated log ``name``, until left: every server runs its commands.
+
+        A snapshot is due after ``snapshot_bytes`` of entries. Raises MissingCodec, LogRunning,
+        NotALog for the name of a decision, BadName, BadNumber, BadSnapshot, NotStarted,
+        ServerStopped, ThreadNotStarted, and what loading raises.
+        """
+        self._check(name)
+        arguments.whole("snapshot_bytes", snapshot_bytes)
+        codecs = codecs_of(machine)
+        if name in self._logs:
+            raise LogRunning(name)
+        found = await asyncio.to_thread(recovered, self.file, name, machine, codecs, snapshot_bytes)
+        self._check(name)
+        run = LogRun(self, self.file, name, codecs, found, observer)
+        try:
+            self._logs.add(run.process)
+            self.wake()
+            yield run.log
+        finally:
+            run.close()
+            self._logs.remove(run.process, LogClosed(name))
+
+    def check_log(self, name: str, timeout_s: float | None) -> float | None:
+        """See ``replication.log.Host``."""
+        return self._check(name, timeout_s)
+
+    def wake(self) -> None:
+        """See ``replication.log.Host``."""
+        if not self._is_woken:
+            self._is_woken = True
+            self._loop.call_soon(self._turn)
+
+    def deliver(self, call: Callable[[], None]) -> None:
+        """See ``replication.log.Host``."""
+        with suppress(RuntimeError):  # The event loop has ended.
+            self._loop.call_soon_threadsafe(self.guard(call))
+
+    def on_snapshot_failed(self, name: str, error: Exception) -> None:
+        """See ``replication.log.Host``."""
+        if isinstance(error, SaveFailed):
+            self._stop(error)
+        elif self._stopped is None:
+            facts = {"event": "snapshot", "server": self.me, "log": name}
+            text = "no snapshot of the log %r: %s. It keeps its entries, and goes on"
+            _logger.error(text, name, error, exc_info=error, extra=facts)
+
     def state(self, name: str) -> server.Server[bytes]:
         """What this server holds and knows of ``name``, encoded; some may wait for a save.
 
         Raises BadName, NotStarted and ServerStopped, and what loading raises.
         """
-        self._check(name)
+        self._check_decision(name)
         return self._registers.get(name).state
 
     def status(self) -> Status:
@@ -323,6 +397,13 @@ class Node(Generic[V]):
     def _descent(self) -> Descent:
         it = self._mesh.registration
         return Descent(tuple(sorted(it.missing)), it.is_proven, it.is_open)
+
+    def _check_decision(self, name: str, timeout_s: float | None = None) -> float | None:
+        """The same, for a name that must not be that of a log."""
+        timeout_s = self._check(name, timeout_s)
+        if name in self._logs:
+            raise NameOfLog(name)
+        return timeout_s
 
     def _check(self, name: str, timeout_s: float | None = None) -> float | None:
         """``timeout_s``, checked like all else that a program passes in."""
@@ -360,8 +441,16 @@ class Node(Generic[V]):
 
     # --- a turn ---------------------------------------------------------------------------------
 
-    def _hear(self, sender: ServerId, name: str, message: Message[bytes]) -> None:
-        self._events.append((name, From(sender, message)))
+    def _hear(self, sender: ServerId, name: str, message: AnyMessage) -> None:
+        if is_for_log(message):
+            if name in self._logs:
+                self._logs.hear(name, From(sender, message))
+            else:
+                self._mesh.endpoint.counts["no such log here"] += 1
+        elif type(message) is Nack and name in self._logs:
+            self._logs.hear(name, From(sender, message))
+        elif is_for_decision(message) and name not in self._logs:
+            self._events.append((name, From(sender, message)))
 
     def _begin(self, name: str) -> None:
         request = self._questions.begin(name)
@@ -370,7 +459,7 @@ class Node(Generic[V]):
 
     def _take_turn(self) -> None:
         """Step through what has come, send what is free, and save what waits."""
-        has_answered = False
+        has_answered = self._is_woken = False
         while (self._events or self._reports) and self._is_open:
             while self._events:
                 name, event = self._events.popleft()
@@ -382,11 +471,38 @@ class Node(Generic[V]):
                 self._begin(name)
                 has_answered = True
             self._events.extend(self._questions.due())
+        self._take_turn_of_logs()
         if has_answered:
             # A caller that was answered may ask more: what follows shares the datagrams.
             self._loop.call_soon(self._turn_end)
         else:
             self._finish_turn()
+
+    def _take_turn_of_logs(self) -> None:
+        if self._is_open:
+            self._perform_all(self._logs.turn())
+        while self._logs.has_events and self._is_open:
+            self._perform_all(self._logs.turn())
+
+    def _perform_all(self, due: Iterable[Due]) -> None:
+        for log, effect in due:
+            name = log.place.name
+            if type(effect) is To:
+                self._post_to_log(effect.receiver, name, effect.message)
+            elif type(effect) is Broadcast:
+                for member in log.members:
+                    self._post_to_log(member, name, effect.message)
+            elif type(effect) is SetTimer:
+                delay_s = drawn(log.delay(effect, self._timeouts), self._random)
+                self._log_alarms.set((log, effect.timer), delay_s)
+            else:
+                assert_never(effect)
+
+    def _post_to_log(self, receiver: ServerId, name: str, message: LogMessage) -> None:
+        if receiver != self.me:
+            self._mesh.enqueue(receiver, name, message)
+        elif name in self._logs:
+            self._logs.hear(name, From(self.me, message))
 
     def _finish_turn(self) -> None:
         if self._stopped is None and self._saver is not None:
@@ -398,11 +514,13 @@ class Node(Generic[V]):
     def _is_open(self) -> bool:
         return self._stopped is None and self._mesh.registration.is_open
 
-    def _save(self, saver: AdaptiveSaver) -> None:
+    def _save(self, saver: AdaptiveSaver[AnyEntry, AnyRecord]) -> None:
         waiting, sessions = self._registers.take_waiting(), self._mesh.sessions.uncommitted()
-        if waiting or sessions:
-            saved = partial(self._saved, waiting, sessions)
-            saver.save(self._registers.entries(waiting), saved)
+        of_logs = self._logs.take_unsaved()
+        if waiting or sessions or of_logs:
+            entries = self._registers.entries(waiting)
+            saved = partial(self._saved, waiting, entries, of_logs, sessions)
+            saver.save([*entries, *of_logs], saved)
 
     def _perform(self, name: str, effect: server.Effect[bytes]) -> None:
         if type(effect) is To:
@@ -412,16 +530,21 @@ class Node(Generic[V]):
                 self._post(member, name, effect.message)
         elif type(effect) is SetTimer:
             delay_s = drawn(delay_range(effect, self._timeouts), self._random)
-            self._alarms.set(name, effect.timer, delay_s)
+            self._alarms.set((name, effect.timer), delay_s)
         elif type(effect) is Tell:
             self._reports.append((name, effect.report))
         else:
             assert_never(effect)
 
-    def _ring(self, alarms: Sequence[Alarm]) -> None:
+    def _ring(self, alarms: Sequence[tuple[str, ServerTimer]]) -> None:
         for name, timer in alarms:
             if self._registers.is_working(name):
                 self._events.append((name, timer))
+        self._turn()
+
+    def _ring_logs(self, alarms: Sequence[tuple[Running, LogTimer]]) -> None:
+        for log, timer in alarms:
+            self._logs.ring(log, timer)
         self._turn()
 
     def _post(self, receiver: ServerId, name: str, message: Message[bytes]) -> None:
@@ -433,13 +556,18 @@ class Node(Generic[V]):
     def _saved(
         self,
         waiting: Sequence[Waiting],
+        entries: Sequence[Entry],
+        of_logs: Sequence[LogEntry],
         sessions: Sequence[Registering],
-        saved: Saved[server.Record[bytes]] | BaseException,
+        saved: Saved[AnyRecord] | BaseException,
     ) -> None:
         if isinstance(saved, BaseException):
             self._stop(saved)
         elif self._stopped is None:
             self._mesh.sessions.on_committed(sessions)
-            for name, effect in self._registers.on_saved(waiting, saved):
+            own = saved.part(tuple([record for _, record in entries]))
+            for name, effect in self._registers.on_saved(waiting, own):
                 self._perform(name, effect)
+            records = tuple([record for _, record in of_logs])
+            self._perform_all(self._logs.on_saved(records, saved))
             self._turn()

@@ -26,7 +26,7 @@ from paxos import Done, NothingChosen, NotYetChosen, Propose, Read, ReadId, serv
 from paxos.errors import assert_never
 from paxos_adapters.host import ServerStopped
 from paxos_adapters.limits import MAX_WAITING, MAX_WAITING_BYTES
-from paxos_adapters.node.errors import TooManyRequests
+from paxos_adapters.requests.errors import TooManyRequests
 
 Answer: TypeAlias = "asyncio.Future[server.Report[bytes]]"
 

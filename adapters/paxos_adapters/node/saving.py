@@ -15,32 +15,33 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
-from typing import TypeAlias
+from typing import Generic, TypeAlias, TypeVar
 
-from paxos import Saved, server
+from paxos import Saved
 from paxos_adapters.file import DiskBusy
-from paxos_adapters.file.entries import Entry
 from paxos_adapters.group_commit import GroupCommitter
 from paxos_adapters.guard import Guard
+
+E = TypeVar("E")
+R = TypeVar("R")
 
 INLINE_SAVE_S = 0.001
 """By default, the next save is inline if the last one took less than this."""
 
-Receipt: TypeAlias = Saved[server.Record[bytes]]
-Save: TypeAlias = Callable[[Sequence[Entry]], Receipt]
-Done: TypeAlias = Callable[[Receipt | BaseException], None]
+Save: TypeAlias = Callable[[Sequence[E]], Saved[R]]
+Done: TypeAlias = Callable[[Saved[R] | BaseException], None]
 
 
-class AdaptiveSaver:
+class AdaptiveSaver(Generic[E, R]):
     """Saves the entries of one node. Belongs to the event loop that it is made on."""
 
     def __init__(
         self,
-        save: Save,
+        save: Save[E, R],
         inline_save_s: float,
         guard: Guard,
         clock: Callable[[], float] = time.monotonic,
-        save_now: Save | None = None,
+        save_now: Save[E, R] | None = None,
     ) -> None:
         """``save`` is that of a file; ``save_now`` raises DiskBusy rather than wait.
 
@@ -53,7 +54,7 @@ class AdaptiveSaver:
         self._guard = guard
         self._clock = clock
         self._loop = asyncio.get_running_loop()
-        self._committer = GroupCommitter[Entry, server.Record[bytes]](self._save)
+        self._committer = GroupCommitter[E, R](self._save)
         self._took_s = 0.0
 
     @property
@@ -61,7 +62,7 @@ class AdaptiveSaver:
         """Whether a save is in progress in the thread."""
         return self._pending > 0
 
-    def save(self, entries: Sequence[Entry], saved: Done) -> None:
+    def save(self, entries: Sequence[E], saved: Done[R]) -> None:
         """Save ``entries``, and tell ``saved`` how it went: before this returns, or later."""
         if self._took_s < self._quick_s and not self.is_busy:
             outcome = self._try(entries)
@@ -77,25 +78,25 @@ class AdaptiveSaver:
         await asyncio.wrap_future(self._committer.closing())
         self._committer.close()  # The thread has nothing to do any more but to end.
 
-    def _save(self, entries: Sequence[Entry]) -> Receipt:
+    def _save(self, entries: Sequence[E]) -> Saved[R]:
         return self._timed(self._save_entries, entries)
 
-    def _timed(self, save: Save, entries: Sequence[Entry]) -> Receipt:
+    def _timed(self, save: Save[E, R], entries: Sequence[E]) -> Saved[R]:
         started_s = self._clock()
         receipt = save(entries)
         self._took_s = self._clock() - started_s
         return receipt
 
-    def _try(self, entries: Sequence[Entry]) -> Receipt | BaseException:
+    def _try(self, entries: Sequence[E]) -> Saved[R] | BaseException:
         try:
             return self._timed(self._save_now, entries)
         except Exception as error:
             return error
 
-    def _hand_over(self, saving: Future[Receipt], saved: Done) -> None:
+    def _hand_over(self, saving: Future[Saved[R]], saved: Done[R]) -> None:
         with suppress(RuntimeError):  # The event loop has ended, and with it all that wait.
             self._loop.call_soon_threadsafe(self._guard(self._done), saving, saved)
 
-    def _done(self, saving: Future[Receipt], saved: Done) -> None:
+    def _done(self, saving: Future[Saved[R]], saved: Done[R]) -> None:
         self._pending -= 1
         saved(saving.exception() or saving.result())

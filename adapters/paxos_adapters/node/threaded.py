@@ -23,10 +23,10 @@ from typing import Generic, Self, TypeVar
 from paxos import PaxosError
 from paxos_adapters import arguments, forks
 from paxos_adapters.host import ServerStopped
-from paxos_adapters.node.errors import LEFT, NodeClosed, outcome_unknown
 from paxos_adapters.node.node import Node
 from paxos_adapters.node.status import Status
-from paxos_adapters.node.values import Found
+from paxos_adapters.requests.errors import LEFT, NodeClosed, outcome_unknown
+from paxos_adapters.requests.values import Found
 from paxos_adapters.threads import started
 from paxos_adapters.udp.endpoint import SocketAddress
 

@@ -8,34 +8,32 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from typing import Generic, TypeVar
 
-from paxos.server import ServerTimer
 from paxos_adapters.guard import Guard
+
+A = TypeVar("A")
 
 TICK_S = 0.005
 
-Alarm: TypeAlias = tuple[str, ServerTimer]
-"""The name of a decision, and what its register is to be handed."""
 
+class TimerWheel(Generic[A]):
+    """The alarms of one node, handed to ``ring`` in the order in which they were set."""
 
-class TimerWheel:
-    """The wake-ups of one node, handed to ``ring`` in the order in which they were set."""
-
-    def __init__(self, ring: Callable[[Sequence[Alarm]], None], guard: Guard) -> None:
+    def __init__(self, ring: Callable[[Sequence[A]], None], guard: Guard) -> None:
         self._ring = ring
         self._guard = guard
-        self._ticks: dict[int, list[Alarm]] = {}
+        self._ticks: dict[int, list[A]] = {}
 
-    def set(self, name: str, wake: ServerTimer, delay_s: float) -> None:
-        """Have ``wake`` rung after ``delay_s``, and a tick at most."""
+    def set(self, alarm: A, delay_s: float) -> None:
+        """Have ``alarm`` rung after ``delay_s``, and a tick at most."""
         loop = asyncio.get_running_loop()
         tick = int((loop.time() + delay_s) / TICK_S) + 1
         alarms = self._ticks.get(tick)
         if alarms is None:
             alarms = self._ticks[tick] = []
             loop.call_at(tick * TICK_S, self._guard(self._due), tick)
-        alarms.append((name, wake))
+        alarms.append(alarm)
 
     def _due(self, tick: int) -> None:
         self._ring(self._ticks.pop(tick))

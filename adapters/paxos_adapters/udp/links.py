@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from attrs import define
 
-from paxos import Accept, Accepted, Answer, Chosen, Message, Promise
 from paxos_adapters.disk_status import Known
+from paxos_adapters.log_messages import AnyMessage, value_bytes
 from paxos_adapters.udp.addresses import Address
 from paxos_adapters.udp.endpoint import SocketAddress
 from paxos_adapters.udp.peer import Peer
@@ -55,9 +55,9 @@ class Link:
         """Which session of the peer is registered here."""
         return None if self.known is None else self.known.session
 
-    def enqueue(self, name: str, message: Message[bytes]) -> bool:
+    def enqueue(self, name: str, message: AnyMessage) -> bool:
         """Have ``message`` go out with all else; False if there is no room for it."""
-        size_bytes = self.outbox_bytes + _value_bytes(message)
+        size_bytes = self.outbox_bytes + value_bytes(message)
         if len(self.outbox) >= MAX_OUTBOX or size_bytes > MAX_OUTBOX_BYTES:
             return False
         self.outbox.append((name, message))
@@ -87,12 +87,3 @@ class Link:
             self.is_found,
             None if self.answered_at_s is None else now_s - self.answered_at_s,
         )
-
-
-def _value_bytes(message: Message[bytes]) -> int:
-    """The size of the value that ``message`` carries."""
-    if type(message) is Accept or type(message) is Accepted or type(message) is Chosen:
-        return len(message.value)
-    if type(message) is Promise or type(message) is Answer:
-        return 0 if message.accepted is None else len(message.accepted.value)
-    return 0

@@ -23,10 +23,11 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from weakref import WeakSet
 
-from paxos import Message, ServerId
+from paxos import ServerId
 from paxos_adapters.file import FileStore
 from paxos_adapters.guard import Guard
 from paxos_adapters.limited_log import LimitedLog
+from paxos_adapters.log_messages import AnyMessage
 from paxos_adapters.udp.addresses import format_address
 from paxos_adapters.udp.endpoint import Endpoint, SocketAddress, resolve
 from paxos_adapters.udp.errors import StoreAlreadyUsed
@@ -119,7 +120,7 @@ class Mesh:
 
     async def open(
         self,
-        on_message: Callable[[ServerId, str, Message[bytes]], None],
+        on_message: Callable[[ServerId, str, AnyMessage], None],
         on_idle: Callable[[], None],
         guard: Guard,
     ) -> None:
@@ -168,7 +169,7 @@ class Mesh:
 
     # --- out ------------------------------------------------------------------------------------
 
-    def enqueue(self, receiver: ServerId, name: str, message: Message[bytes]) -> None:
+    def enqueue(self, receiver: ServerId, name: str, message: AnyMessage) -> None:
         """Send ``message`` about ``name`` to a peer with the next ``flush``.
 
         It is lost, and counted, unless this server votes, the peer has acknowledged its session,

@@ -25,6 +25,7 @@ from paxos_adapters import forks
 from paxos_adapters.file import DiskBusy, FileStore
 from paxos_adapters.guard import Guard
 from paxos_adapters.host import ServerStopped
+from paxos_adapters.log_messages import AnyMessage, is_for_decision
 from paxos_adapters.udp.endpoint import SocketAddress
 from paxos_adapters.udp.errors import check_name
 from paxos_adapters.udp.mesh import Mesh
@@ -121,6 +122,6 @@ class DatagramTransport:
             _logger.critical("%s", self._stopped, extra=facts, exc_info=cause)
             self._mesh.close()
 
-    def _on_message(self, sender: ServerId, name: str, message: Message[bytes]) -> None:
-        if self._is_open and name == self._decision:
+    def _on_message(self, sender: ServerId, name: str, message: AnyMessage) -> None:
+        if self._is_open and name == self._decision and is_for_decision(message):
             self._receive(sender, message)

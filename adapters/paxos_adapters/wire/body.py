@@ -13,8 +13,9 @@
     [11, number, session, known, votes]            Pong; the number and session that it answers
     [12, number]                                   Register
     [13, first, parts]                             Missing; bit n of parts stands for part n
+    [14 to 28, log, ...]                           the messages of logs: ``log_body.py``
 
-- The last four name no decision. They are about sessions, see ``control.py``, and about parts that
+- Messages 10 to 13 have no name. They are about sessions, see ``control.py``, and about parts that
   were lost, see ``resending.py``. No other message stands in for them: a name is never empty.
 - A decision is a string, a value is binary. The wire looks into neither.
 - The structs are mapped to and from the messages of the core by hand: what is decoded has its types
@@ -43,20 +44,22 @@ from paxos import (
     Proposal,
     Query,
     ReadId,
-    ServerId,
 )
 from paxos.errors import assert_never
 from paxos_adapters.disk_status import Known
-from paxos_adapters.limits import MAX_NAME_BYTES, MAX_ROUND, MAX_SAVES, MAX_SERVER, MAX_VALUE_BYTES
+from paxos_adapters.limits import MAX_SAVES
+from paxos_adapters.log_messages import AnyMessage, is_for_decision, is_for_log
 from paxos_adapters.wire.bounds import MAX_MESSAGES, MAX_PINGS, MAX_READ, MAX_SEQUENCE
 from paxos_adapters.wire.control import Control, Ping, Pong, Register
-from paxos_adapters.wire.errors import NotBytes, OutOfBounds, Reason, RejectedDatagram, TooLarge
+from paxos_adapters.wire.errors import OutOfBounds, Reason, RejectedDatagram, TooLarge
+from paxos_adapters.wire.fields import ballot_of, checked_ballot, checked_name, checked_value
 from paxos_adapters.wire.fragments import MAX_PARTS
+from paxos_adapters.wire.log_body import LogStruct, OfLog, log_message_of, log_struct
 from paxos_adapters.wire.resending import Missing
 from paxos_adapters.wire.sessions import NO_SESSION_BYTES, SESSION_BYTES, session_bytes
 
-NamedMessage: TypeAlias = tuple[str, Message[bytes]]
-"""The name of a decision, and a message about it."""
+NamedMessage: TypeAlias = tuple[str, AnyMessage]
+"""The name of a decision or a log, and a message about it."""
 
 WireMessage: TypeAlias = NamedMessage | Control | Missing
 """One message of a body."""
@@ -156,7 +159,7 @@ class _Missing(msgspec.Struct, array_like=True, forbid_unknown_fields=True, gc=F
 _NamedStruct: TypeAlias = (
     _Prepare | _Promise | _Accept | _Accepted | _Nack | _Chosen | _Heartbeat | _Query | _Answer
 )
-_Struct: TypeAlias = _NamedStruct | _Ping | _Pong | _Register | _Missing
+_Struct: TypeAlias = _NamedStruct | LogStruct | _Ping | _Pong | _Register | _Missing
 _ENCODER = msgspec.msgpack.Encoder()
 _DECODER = msgspec.msgpack.Decoder(list[_Struct])
 
@@ -164,9 +167,13 @@ _DECODER = msgspec.msgpack.Decoder(list[_Struct])
 # --- sending ------------------------------------------------------------------------------------
 
 
-def encode_message(decision: str, message: Message[bytes]) -> bytes:
+def encode_message(name: str, message: AnyMessage) -> bytes:
     """One message of a batch. Raises TooLarge, OutOfBounds, NotBytes."""
-    return _ENCODER.encode(_message_struct(_name(decision), message))
+    name = checked_name(name)
+    if is_for_log(message):
+        return _ENCODER.encode(log_struct(name, message))
+    assert is_for_decision(message)
+    return _ENCODER.encode(_message_struct(name, message))
 
 
 def encode_control(control: Control | Missing) -> bytes:
@@ -205,17 +212,17 @@ def _message_struct(decision: str, message: Message[bytes]) -> _NamedStruct:
     if type(message) is Heartbeat:
         return _Heartbeat(decision)
     if type(message) is Prepare:
-        return _Prepare(decision, *_ballot(message.ballot))
+        return _Prepare(decision, *checked_ballot(message.ballot))
     if type(message) is Promise:
-        return _Promise(decision, *_ballot(message.ballot), _proposal(message.accepted))
+        return _Promise(decision, *checked_ballot(message.ballot), _proposal(message.accepted))
     if type(message) is Accept:
-        return _Accept(decision, *_ballot(message.ballot), _value(message.value))
+        return _Accept(decision, *checked_ballot(message.ballot), checked_value(message.value))
     if type(message) is Accepted:
-        return _Accepted(decision, *_ballot(message.ballot), _value(message.value))
+        return _Accepted(decision, *checked_ballot(message.ballot), checked_value(message.value))
     if type(message) is Nack:
-        return _Nack(decision, *_ballot(message.ballot), *_ballot(message.promised))
+        return _Nack(decision, *checked_ballot(message.ballot), *checked_ballot(message.promised))
     if type(message) is Chosen:
-        return _Chosen(decision, *_ballot(message.ballot), _value(message.value))
+        return _Chosen(decision, *checked_ballot(message.ballot), checked_value(message.value))
     if type(message) is Query:
         return _Query(decision, *_read(message.id))
     if type(message) is Answer:
@@ -226,20 +233,11 @@ def _message_struct(decision: str, message: Message[bytes]) -> _NamedStruct:
 def _proposal(proposal: Proposal[bytes] | None) -> tuple[int, int, bytes] | None:
     if proposal is None:
         return None
-    number, server = _ballot(proposal.ballot)
-    return number, server, _value(proposal.value)
+    number, server = checked_ballot(proposal.ballot)
+    return number, server, checked_value(proposal.value)
 
 
 # --- bounds -------------------------------------------------------------------------------------
-
-
-def _name(decision: str) -> str:
-    size = len(decision.encode())
-    if not size:
-        raise OutOfBounds("the size of a decision's name", size, 1, MAX_NAME_BYTES)
-    if size > MAX_NAME_BYTES:
-        raise TooLarge("the name of a decision", size, MAX_NAME_BYTES)
-    return decision
 
 
 def _number(number: int) -> int:
@@ -262,14 +260,6 @@ def _saves(saves: int) -> int:
     return saves
 
 
-def _ballot(ballot: Ballot) -> Ballot:
-    if not 1 <= ballot.round <= MAX_ROUND:
-        raise OutOfBounds("a round", ballot.round, 1, MAX_ROUND)
-    if not 0 <= ballot.server <= MAX_SERVER:
-        raise OutOfBounds("the server of a ballot", ballot.server, 0, MAX_SERVER)
-    return ballot
-
-
 def _read(read: ReadId) -> ReadId:
     for what, number in ("the session of a read", read.session), ("a read", read.number):
         if not 0 <= number <= MAX_READ:
@@ -277,23 +267,16 @@ def _read(read: ReadId) -> ReadId:
     return read
 
 
-def _value(value: object) -> bytes:
-    if not isinstance(value, bytes):
-        raise NotBytes(value)
-    if len(value) > MAX_VALUE_BYTES:
-        raise TooLarge("a value", len(value), MAX_VALUE_BYTES)
-    return value
-
-
 # --- receiving ----------------------------------------------------------------------------------
 
 
-def decode_messages(body: bytes) -> tuple[NamedMessage, ...]:
-    """The messages of a body without control messages. Raises RejectedDatagram only."""
+def decode_messages(body: bytes) -> tuple[tuple[str, Message[bytes]], ...]:
+    """The messages of a body that is about decisions only. Raises RejectedDatagram only."""
     messages, controls = decode_body(body)
-    if controls:
+    found = tuple([(name, it) for name, it in messages if is_for_decision(it)])
+    if controls or len(found) < len(messages):
         raise RejectedDatagram(Reason.MALFORMED)
-    return messages
+    return found
 
 
 def decode_body(body: bytes) -> tuple[tuple[NamedMessage, ...], tuple[Control | Missing, ...]]:
@@ -304,15 +287,19 @@ def decode_body(body: bytes) -> tuple[tuple[NamedMessage, ...], tuple[Control | 
         raise RejectedDatagram(Reason.MALFORMED) from error
     if not 0 < len(structs) <= MAX_MESSAGES:
         raise RejectedDatagram(Reason.OUT_OF_BOUNDS)
+    messages: list[NamedMessage] = []
+    controls: list[Control | Missing] = []
     try:
-        return (
-            tuple(
-                [(_name(it.decision), _message_of(it)) for it in structs if isinstance(it, _Named)]
-            ),
-            tuple([_control_of(it) for it in structs if not isinstance(it, _Named)]),
-        )
+        for struct in structs:
+            if isinstance(struct, OfLog):
+                messages.append((checked_name(struct.log), log_message_of(struct)))
+            elif isinstance(struct, _Named):
+                messages.append((checked_name(struct.decision), _message_of(struct)))
+            else:
+                controls.append(_control_of(struct))
     except (OutOfBounds, TooLarge) as error:
         raise RejectedDatagram(Reason.OUT_OF_BOUNDS) from error
+    return tuple(messages), tuple(controls)
 
 
 def _control_of(struct: _Ping | _Pong | _Register | _Missing) -> Control | Missing:
@@ -343,18 +330,18 @@ def _message_of(struct: _NamedStruct) -> Message[bytes]:
     if type(struct) is _Heartbeat:
         return Heartbeat()
     if type(struct) is _Prepare:
-        return Prepare(_ballot_of(struct.round, struct.server))
+        return Prepare(ballot_of(struct.round, struct.server))
     if type(struct) is _Promise:
-        return _promise_of(_ballot_of(struct.round, struct.server), _proposal_of(struct.accepted))
+        return _promise_of(ballot_of(struct.round, struct.server), _proposal_of(struct.accepted))
     if type(struct) is _Accept:
-        return Accept(_ballot_of(struct.round, struct.server), _value(struct.value))
+        return Accept(ballot_of(struct.round, struct.server), checked_value(struct.value))
     if type(struct) is _Accepted:
-        return Accepted(_ballot_of(struct.round, struct.server), _value(struct.value))
+        return Accepted(ballot_of(struct.round, struct.server), checked_value(struct.value))
     if type(struct) is _Nack:
-        promised = _ballot_of(struct.promised_round, struct.promised_server)
-        return _nack_of(_ballot_of(struct.round, struct.server), promised)
+        promised = ballot_of(struct.promised_round, struct.promised_server)
+        return _nack_of(ballot_of(struct.round, struct.server), promised)
     if type(struct) is _Chosen:
-        return Chosen(_ballot_of(struct.round, struct.server), _value(struct.value))
+        return Chosen(ballot_of(struct.round, struct.server), checked_value(struct.value))
     if type(struct) is _Query:
         return Query(_read(ReadId(struct.session, struct.number)))
     if type(struct) is _Answer:
@@ -376,12 +363,8 @@ def _nack_of(ballot: Ballot, promised: Ballot) -> Nack:
     return Nack(ballot, promised)
 
 
-def _ballot_of(number: int, server: int) -> Ballot:
-    return _ballot(Ballot(number, ServerId(server)))
-
-
 def _proposal_of(accepted: tuple[int, int, bytes] | None) -> Proposal[bytes] | None:
     if accepted is None:
         return None
     number, server, value = accepted
-    return Proposal(_ballot_of(number, server), _value(value))
+    return Proposal(ballot_of(number, server), checked_value(value))

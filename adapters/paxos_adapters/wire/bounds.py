@@ -47,3 +47,15 @@ MAX_KEPT, MAX_KEPT_BYTES = MAX_UNFINISHED, MAX_UNFINISHED_BYTES
 
 MAX_REQUESTS = 6
 """How often the parts of a body that does not grow are requested."""
+
+MAX_PROPOSALS = 64
+"""Proposals in one message: a piece of a promise, or of what is chosen."""
+
+MAX_PIECES, MAX_PIECE_BYTES = 1 << 25, 1 << 15
+"""The pieces of a snapshot: a piece fits in one message, and all of them hold a tebibyte."""
+
+MAX_SNAPSHOT_BYTES = MAX_PIECES * MAX_PIECE_BYTES
+"""What a snapshot holds."""
+
+SNAPSHOT_DIGEST_BYTES = 16
+"""The digest of all pieces of a snapshot."""

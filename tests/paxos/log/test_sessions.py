@@ -16,6 +16,7 @@ from paxos.log.sessions import (
     SessionCommand,
     Sessions,
     apply,
+    apply_all,
 )
 
 
@@ -43,6 +44,10 @@ def test_a_session_is_named_by_its_place() -> None:
     log = Log()
 
     assert [log.run(OpenSession()), log.run(OpenSession())] == [Opened(1), Opened(2)]
+
+
+def test_a_client_knows_its_session_by_the_nonce() -> None:
+    assert Log().run(OpenSession(7)) == Opened(1, 7)
 
 
 def test_a_command_that_was_run_is_answered_from_the_table() -> None:
@@ -127,3 +132,31 @@ def test_whatever_is_repeated_every_command_runs_once_as_it_first_came(
 
     assert log.state == "".join(first)
     assert outcomes == [Result(first.index(letters[it]) + 1) for it in sent]
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from([1, 9]),
+            st.integers(1, 4),
+            st.lists(st.tuples(st.integers(1, 6), st.sampled_from("abc")), max_size=5),
+        )
+    )
+)
+def test_many_commands_at_once_are_as_one_after_the_other(
+    batches: list[tuple[int, int, list[tuple[int, str]]]],
+) -> None:
+    """But for numbers that the client needs no more: of those no result is kept."""
+    one_by_one, at_once = Log(), Log()
+    one_by_one.run(OpenSession())
+    at_once.run(OpenSession())
+    for session, done_below, batch in batches:
+        commands = [(number, it) for number, it in batch if number >= done_below]
+        outcomes = [
+            one_by_one.run(SessionCommand(session, number, done_below, it))
+            for number, it in commands
+        ]
+        found = apply_all(append, at_once.sessions, at_once.state, session, done_below, commands)
+        at_once.sessions, at_once.state = found[:2]
+        assert found[2] == outcomes
+        assert found[:2] == (one_by_one.sessions, one_by_one.state)

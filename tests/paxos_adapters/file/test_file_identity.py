@@ -13,7 +13,7 @@ from paxos import QuorumSystem, ServerId, explicit, flexible, majority, weighted
 from paxos.quorum import ByWeight
 from paxos_adapters.file import FileStore, TooLarge, WrongMembers, WrongOwner
 from paxos_adapters.file.entries import identity_of
-from paxos_adapters.file.identity import quorum_of, words_of
+from paxos_adapters.quorum_words import quorum_of, words_of
 
 ONE, TWO, THREE, FOUR = map(ServerId, range(1, 5))
 SYSTEMS: list[tuple[QuorumSystem, str]] = [

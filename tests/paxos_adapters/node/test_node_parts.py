@@ -29,10 +29,10 @@ from paxos_adapters.file import FileStore
 from paxos_adapters.file.entries import Entry
 from paxos_adapters.host import ServerStopped
 from paxos_adapters.node import pending as module
-from paxos_adapters.node.errors import NodeClosed, TooManyRequests
 from paxos_adapters.node.pending import PendingRequests
 from paxos_adapters.node.saving import AdaptiveSaver
-from paxos_adapters.node.timers import TICK_S, Alarm, TimerWheel
+from paxos_adapters.node.timers import TICK_S, TimerWheel
+from paxos_adapters.requests.errors import NodeClosed, TooManyRequests
 from tests.support import UNBROKEN
 
 ME = ServerId(1)
@@ -257,12 +257,12 @@ class TestQuestions:
 
 def test_alarms_of_a_tick_ring_together_and_in_order() -> None:
     async def run() -> None:
-        rung: list[Sequence[Alarm]] = []
+        rung: list[Sequence[tuple[str, RetryTimer]]] = []
         alarms, loop = TimerWheel(rung.append, UNBROKEN), asyncio.get_running_loop()
         started_s = loop.time()
         for number in range(50):
-            alarms.set(f"{number}", RetryTimer(ONE), 2 * TICK_S)
-        alarms.set("last", RetryTimer(ONE), 4 * TICK_S)
+            alarms.set((f"{number}", RetryTimer(ONE)), 2 * TICK_S)
+        alarms.set(("last", RetryTimer(ONE)), 4 * TICK_S)
         while not rung or rung[-1][-1][0] != "last":
             await asyncio.sleep(TICK_S / 5)
         assert loop.time() >= started_s + 4 * TICK_S
@@ -395,7 +395,7 @@ class TestSaver:
     ) -> None:
         disk = Disk()
 
-        async def run() -> AdaptiveSaver:
+        async def run() -> AdaptiveSaver[Entry, server.Record[bytes]]:
             saver = AdaptiveSaver(disk.save, 0.0, UNBROKEN)
             saver.save([("a", MaxRound(1))], lambda _: None)
             return saver

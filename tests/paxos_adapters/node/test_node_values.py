@@ -18,8 +18,8 @@ from paxos import ServerId, majority
 from paxos_adapters.codecs import JSON, RAW, TEXT, JsonValue
 from paxos_adapters.file import FileStore
 from paxos_adapters.node import BadValue, Found, NetworkConfig, Node, ThreadedNode, Undecodable
-from paxos_adapters.node.values import Values
 from paxos_adapters.ports import Codec
+from paxos_adapters.requests.values import Values
 from paxos_adapters.udp.endpoint import Address
 from paxos_adapters.wire import TooLarge
 from paxos_lab.record import Recorder, replay

@@ -13,10 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from paxos import Accept, Ballot, Message, ServerId, majority
+from paxos import Accept, Ballot, ServerId, majority
 from paxos_adapters.disk_status import DiskStatus, Known
 from paxos_adapters.file import FileStore
 from paxos_adapters.file.entries import identity_of
+from paxos_adapters.log_messages import AnyMessage
 from paxos_adapters.udp import mesh as module
 from paxos_adapters.udp.endpoint import Address
 from paxos_adapters.udp.errors import StoreAlreadyUsed
@@ -114,7 +115,7 @@ async def until(mesh: Mesh, *, refused: int = 0, heard: int = 0) -> None:
         await asyncio.sleep(0.001)
 
 
-HEARD: list[tuple[ServerId, str, Message[bytes]]] = []
+HEARD: list[tuple[ServerId, str, AnyMessage]] = []
 
 
 def runs(run: Coroutine[object, object, None]) -> None:
@@ -644,7 +645,7 @@ def test_peers_that_are_not_found_are_told_once_and_looked_for_again(
     assert "is not to be found" in complaint
 
 
-def ignored(sender: ServerId, name: str, message: Message[bytes]) -> None:
+def ignored(sender: ServerId, name: str, message: AnyMessage) -> None:
     del sender, name, message
 
 

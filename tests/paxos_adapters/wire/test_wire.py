@@ -344,7 +344,7 @@ def test_what_is_too_large_is_not_sent(
 def test_a_name_of_no_byte_is_not_sent() -> None:
     """Nothing but a message about a decision has the form of one."""
     one = End(ONE)
-    with pytest.raises(OutOfBounds, match="the size of a decision's name is 0"):
+    with pytest.raises(OutOfBounds, match="the size of a name is 0"):
         one.wire.seal(TWO, [("", BEAT)])
 
     assert sequence(*one.seal(BEAT)) == 1

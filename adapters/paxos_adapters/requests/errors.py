@@ -1,4 +1,4 @@
-"""Everything that a node can raise: what happened, what it means, and what to do."""
+"""What a node raises for a request: what happened, what it means, and what to do."""
 
 from __future__ import annotations
 
@@ -27,6 +27,45 @@ class OutcomeUnknown(OperationalError, TimeoutError):
     def __init__(self, name: str, why: str) -> None:
         super().__init__(outcome_unknown(name, why))
         self.name = name
+
+
+class CommandUnknown(OutcomeUnknown):
+    """A command was not answered in time. It may have been run, or be run later, once; or never.
+
+    ``number``: by it the program can ask again for the result, from the same log of the same node.
+    """
+
+    def __init__(self, name: str, why: str, number: int | None) -> None:
+        OperationalError.__init__(self, command_unknown(name, why, number))
+        self.name = name
+        self.why = why
+        self.number = number
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return CommandUnknown, (self.name, self.why, self.number)
+
+
+def command_unknown(name: str, why: str, number: int | None) -> str:
+    """What is to be known of a command that its caller does not wait for any more."""
+    ask = "Read the state to find out" if number is None else f"Wait for it by outcome({number})"
+    return (
+        f"{name!r}: {why.rstrip('.')}. The command may have been run, or be run later, once. "
+        f"{ask}; to submit it again may run it twice."
+    )
+
+
+class UnknownSubmission(UsageError, LookupError):
+    """A log was asked for the outcome of a submission that it does not know."""
+
+    def __init__(self, name: str, number: int) -> None:
+        super().__init__(
+            f"{name!r} has no submission number {number} whose caller has left: its result was "
+            "handed out, or is too old to be kept, or another node has it."
+        )
+        self.name, self.number = name, number
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return UnknownSubmission, (self.name, self.number)
 
 
 def outcome_unknown(name: str, why: str) -> str:

@@ -1,4 +1,4 @@
-"""The edge of a node: values outside, bytes inside.
+"""The edge of a node: values outside, bytes inside; commands of a log in the same way.
 
 - A value is encoded once, when it is proposed. What it is encoded as must decode to an equal value;
   if not, nothing is begun.
@@ -16,8 +16,8 @@ from typing import Generic, TypeVar
 from attrs import frozen
 
 from paxos_adapters.limits import MAX_VALUE_BYTES
-from paxos_adapters.node.errors import BadValue, Undecodable
 from paxos_adapters.ports import Codec
+from paxos_adapters.requests.errors import BadValue, Undecodable
 from paxos_adapters.wire import TooLarge
 
 V = TypeVar("V")
@@ -35,6 +35,7 @@ class Values(Generic[V]):
     """What a node does with the values of its program."""
 
     codec: Codec[V]
+    max_bytes: int = MAX_VALUE_BYTES
 
     def encode(self, name: str, value: V) -> bytes:
         """The bytes to propose for ``name``. Raises BadValue and TooLarge."""
@@ -44,8 +45,8 @@ class Values(Generic[V]):
             raise BadValue(name, self.codec, f"cannot encode it ({_said(error)})") from error
         if encoded is None:
             raise BadValue(name, self.codec, "does not make bytes of it")
-        if len(encoded) > MAX_VALUE_BYTES:
-            raise TooLarge(f"the value for {name!r}", len(encoded), MAX_VALUE_BYTES)
+        if len(encoded) > self.max_bytes:
+            raise TooLarge(f"the value for {name!r}", len(encoded), self.max_bytes)
         try:
             is_equal = bool(self.codec.decode(encoded) == value)
         except Exception as error:

@@ -1,0 +1,162 @@
+"""The part of a file that is about one log: what its host loads, fetches and sweeps.
+
+- What is fetched is durable and known to be chosen by the same durable row: never more.
+- The pieces of a snapshot are saved in commits of their own, a few at a time. They count for
+  nothing until a commit says that the snapshot is that of the log; the rest is swept away.
+- What a snapshot stands for is removed in steps, so that no other commit waits for long.
+
+Source: Chandra, Griesemer and Redstone, "Paxos Made Live" (2007), 5.5.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from hashlib import blake2b
+from typing import Protocol
+
+from attrs import frozen
+
+from paxos import Proposal, Saved
+from paxos.log.memory import Delta, Prefix, Record
+from paxos.log.messages import Entry
+from paxos_adapters.file.errors import BadPieces
+from paxos_adapters.file.log_rows import (
+    LogState,
+    entry_kind,
+    entry_of,
+    piece_kind,
+    piece_of,
+    piece_row,
+)
+from paxos_adapters.file.rows import ENTRY, SNAPSHOT, Key, Row
+from paxos_adapters.file.snapshots import DIGEST_BYTES, SnapshotHandle
+
+MAX_OPEN = 1 << 16
+"""Entries that may be there from the first slot on that is not known to be chosen."""
+
+SWEPT_AT_A_TIME = 256
+"""Rows that one commit removes."""
+
+
+class Rows(Protocol):
+    """What a log needs of its file."""
+
+    def log_state(self, name: str) -> LogState | None:
+        """What is durable of the log but for its entries."""
+        ...
+
+    def read_range(self, name: str, least: str, end: str, most: int) -> list[Row]:
+        """The rows of ``name`` whose kinds are from ``least`` on and below ``end``, in order."""
+        ...
+
+    def kinds(self, name: str, least: str, end: str, most: int) -> list[str]:
+        """Their kinds."""
+        ...
+
+    def write(self, rows: Callable[[int], Sequence[Row]], gone: Sequence[Key] = ()) -> None:
+        """Write ``rows`` for a count of saves, and remove others, in a commit of its own."""
+        ...
+
+
+@frozen
+class LogFile:
+    """The log ``name`` of ``file``."""
+
+    file: Rows
+    name: str
+
+    # --- entries ----------------------------------------------------------------------------------
+
+    def load(self) -> Saved[Record[bytes]]:
+        """What a replica starts from: nothing, or a Prefix without its entries and one Delta.
+
+        Raises as ``FileStore.load``, and NotALog for the name of a decision.
+        """
+        state = self.file.log_state(self.name)
+        if state is None:
+            return Saved(())
+        end = f"{ENTRY}~"
+        rows = self.file.read_range(self.name, entry_kind(state.first), end, MAX_OPEN)
+        written = tuple([entry_of(it) for it in rows])
+        prefix: Prefix[bytes] = Prefix(state.floor)
+        delta = Delta(state.promised, state.first, state.configurations, written, state.floor)
+        return Saved((prefix, delta))
+
+    def fetch(self, slot: int, count: int, size_bytes: int) -> tuple[Proposal[Entry[bytes]], ...]:
+        """What is durable and chosen from ``slot`` on; nothing below the floor.
+
+        At most ``count``, and only one if two are more than ``size_bytes``. Raises as ``load``.
+        """
+        state = self.file.log_state(self.name)
+        if state is None or not state.floor <= slot < state.first:
+            return ()
+        end = min(state.first, slot + count)
+        found: list[Proposal[Entry[bytes]]] = []
+        held_bytes = 0
+        for row in self.file.read_range(self.name, entry_kind(slot), entry_kind(end), count):
+            held_bytes += 0 if row.value is None else len(row.value)
+            if found and held_bytes > size_bytes:
+                break
+            found.append(entry_of(row)[1])
+        return tuple(found)
+
+    # --- snapshots --------------------------------------------------------------------------------
+
+    def snapshot(self) -> SnapshotHandle | None:
+        """The snapshot that stands for all slots below the floor; None without one."""
+        state = self.file.log_state(self.name)
+        return None if state is None else state.snapshot
+
+    def snapshot_piece(self, handle: SnapshotHandle, index: int) -> bytes:
+        """One piece, of an unfinished snapshot too. Raises BadPieces if it is not there."""
+        kind = piece_kind(handle.slot, index)
+        rows = self.file.read_range(self.name, kind, f"{kind}~", 1)
+        if not rows:
+            raise BadPieces(self.name, handle.slot)
+        return piece_of(rows[0])[2]
+
+    def begin_snapshot(self) -> None:
+        """Pieces of a snapshot will come; what there is of an unfinished one is removed."""
+        self._sweep_pieces(self.snapshot())
+
+    def put_snapshot_pieces(self, slot: int, index: int, pieces: Sequence[bytes]) -> None:
+        """Save pieces, from ``index`` on. Raises as ``FileStore.save``."""
+        self.file.write(
+            lambda saves: [
+                piece_row(self.name, slot, number, it, saves)
+                for number, it in enumerate(pieces, index)
+            ]
+        )
+
+    def check_snapshot(self, handle: SnapshotHandle) -> None:
+        """Raise BadPieces unless all pieces are there, and are those of the digest."""
+        digest = blake2b(digest_size=DIGEST_BYTES)
+        size_bytes = 0
+        for index in range(handle.pieces):
+            piece = self.snapshot_piece(handle, index)
+            digest.update(piece)
+            size_bytes += len(piece)
+        if (digest.digest(), size_bytes) != (handle.digest, handle.size_bytes):
+            raise BadPieces(self.name, handle.slot)
+
+    def sweep(self) -> None:
+        """Remove what the snapshot of the log stands for, and the pieces of others."""
+        state = self.file.log_state(self.name)
+        if state is not None:
+            self._remove(lambda: self._kinds(ENTRY, entry_kind(state.floor)))
+            self._sweep_pieces(state.snapshot)
+
+    def _sweep_pieces(self, kept: SnapshotHandle | None) -> None:
+        if kept is None:
+            self._remove(lambda: self._kinds(SNAPSHOT, f"{SNAPSHOT}~"))
+        else:
+            self._remove(lambda: self._kinds(SNAPSHOT, piece_kind(kept.slot, 0)))
+            after = piece_kind(kept.slot + 1, 0)
+            self._remove(lambda: self._kinds(after, f"{SNAPSHOT}~"))
+
+    def _kinds(self, least: str, end: str) -> list[str]:
+        return self.file.kinds(self.name, least, end, SWEPT_AT_A_TIME)
+
+    def _remove(self, found: Callable[[], list[str]]) -> None:
+        while kinds := found():
+            self.file.write(lambda _: (), [(self.name, kind) for kind in kinds])

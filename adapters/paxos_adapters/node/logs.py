@@ -1,0 +1,180 @@
+"""The logs of a node, by name.
+
+- What comes for a log waits in one queue, and a turn works through it. What is to be done is
+  returned, each with its log. What is to be saved goes into the commit of the node.
+- A name has a log from the moment on at which the program enters it. What comes before is dropped:
+  the other servers send it again.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from typing import Protocol, TypeAlias
+
+from paxos import PaxosError, Saved, ServerId, SetTimer, UsageError
+from paxos.log.events import LogTimer
+from paxos_adapters.file.entries import LogEntry, LogRecord
+from paxos_adapters.ports import Place
+from paxos_adapters.replication.process import LogEffect, LogEvent
+from paxos_adapters.timeouts import Timeouts
+
+
+class LogRunning(UsageError, ValueError):
+    """A name of a node was asked for a log, and has one."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"the log {name!r} runs on this node already; nothing was started. Use the one that "
+            "runs, from as many tasks as you like."
+        )
+        self.name = name
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return LogRunning, (self.name,)
+
+
+class NameOfLog(UsageError, ValueError):
+    """A decision was asked for under the name of a log."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"{name!r} is a log on this node, and no decision; nothing was begun. A name is one of "
+            "both: choose another one."
+        )
+        self.name = name
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return NameOfLog, (self.name,)
+
+
+class LogClosed(UsageError):
+    """The log was left: its context has ended."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"the log {name!r} was left on this node. Enter it again: node.log(...)")
+        self.name = name
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return LogClosed, (self.name,)
+
+
+class Running(Protocol):
+    """A log as its node knows it, whatever its commands are: see ``LogProcess``."""
+
+    @property
+    def place(self) -> Place:
+        """The server, and the name of the log."""
+        ...
+
+    @property
+    def timers(self) -> tuple[LogTimer, ...]:
+        """What fires at once after the start."""
+        ...
+
+    @property
+    def members(self) -> Iterable[ServerId]:
+        """The servers that a Broadcast reaches."""
+        ...
+
+    def delay(self, timer: SetTimer[LogTimer], timeouts: Timeouts) -> tuple[float, float]:
+        """The least and the greatest delay of a timer."""
+        ...
+
+    def receive(self, event: LogEvent) -> list[LogEffect]:
+        """Take one event."""
+        ...
+
+    def work(self) -> list[LogEffect]:
+        """Send on what waits."""
+        ...
+
+    def take_unsaved(self) -> list[LogRecord]:
+        """What the next commit has to save."""
+        ...
+
+    def on_saved(self, receipt: Saved[LogRecord]) -> list[LogEffect]:
+        """It is durable."""
+        ...
+
+    def end(self, error: PaxosError) -> None:
+        """The log has ended here."""
+        ...
+
+
+Due: TypeAlias = tuple[Running, LogEffect]
+"""What is to be done for a log."""
+
+
+class Logs:
+    """The logs of one node."""
+
+    def __init__(self) -> None:
+        self._running: dict[str, Running] = {}
+        self._events: deque[tuple[Running, LogEvent]] = deque()
+        self._saving: list[tuple[Running, int]] = []
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._running
+
+    @property
+    def has_events(self) -> bool:
+        """Whether anything has come that no turn has taken."""
+        return bool(self._events)
+
+    def add(self, log: Running) -> None:
+        """Let ``log`` run. Raises LogRunning if its name does already."""
+        if log.place.name in self._running:
+            raise LogRunning(log.place.name)
+        self._running[log.place.name] = log
+        self._events.extend((log, timer) for timer in log.timers)
+
+    def remove(self, log: Running, error: PaxosError) -> None:
+        """End ``log``: all that wait get ``error``."""
+        if self._running.get(log.place.name) is log:
+            del self._running[log.place.name]
+            log.end(error)
+
+    def end(self, error: PaxosError) -> None:
+        """End all of them."""
+        for log in list(self._running.values()):
+            self.remove(log, error)
+
+    def hear(self, name: str, event: LogEvent) -> None:
+        """``event`` has come for the log ``name``, which runs."""
+        self._events.append((self._running[name], event))
+
+    def ring(self, log: Running, timer: LogTimer) -> None:
+        """A timer of ``log`` has fired: nothing, if that log has ended."""
+        if self._running.get(log.place.name) is log:
+            self._events.append((log, timer))
+
+    def turn(self) -> list[Due]:
+        """Take what has come, and send on what waits."""
+        due: list[Due] = []
+        while self._events:
+            log, event = self._events.popleft()
+            due += [(log, it) for it in log.receive(event)]
+        for log in self._running.values():
+            due += [(log, it) for it in log.work()]
+        return due
+
+    def take_unsaved(self) -> list[LogEntry]:
+        """What the next commit has to save."""
+        entries: list[LogEntry] = []
+        for name, log in self._running.items():
+            records = log.take_unsaved()
+            entries += [(name, it) for it in records]
+            if records:
+                self._saving.append((log, len(records)))
+        return entries
+
+    def on_saved(self, records: tuple[LogRecord, ...], receipt: Saved[object]) -> list[Due]:
+        """What was taken to be saved is durable; what may leave now."""
+        due: list[Due] = []
+        for log, count in self._saving:
+            own, records = records[:count], records[count:]
+            if self._running.get(log.place.name) is log:
+                due += [(log, it) for it in log.on_saved(receipt.part(own))]
+        self._saving.clear()
+        return due

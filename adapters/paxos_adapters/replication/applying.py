@@ -1,0 +1,133 @@
+"""What a server has applied: the state machine and its sessions, after all slots below ``slot``.
+
+- Every server runs the same entries in the same order, and so holds the same of all of this.
+- An entry is a batch. Commands of one session that stand together run in one step.
+- A server that cannot decode or run a command stops there: see ``CannotApply``. It goes on voting.
+- A snapshot is due after so many bytes of entries: on every server after the same slot.
+- A Change in slot n governs from slot n + window on, as in the core.
+
+Source: the lecture, "Replicated state machine"; Ongaro, "Consensus: Bridging Theory and Practice"
+(2014), section 5.1, for independent snapshots.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Generic, TypeAlias, TypeVar
+
+from attrs import evolve, frozen
+
+from paxos import OperationalError, Proposal, QuorumSystem
+from paxos.log import Change, Command, Configuration, Noop
+from paxos.log import sessions as session_table
+from paxos.log.memory import FIRST_SLOT
+from paxos.log.messages import Entry
+from paxos.log.sessions import Opened, OpenSession, Outcome, Sessions
+from paxos_adapters.ports import Codec
+from paxos_adapters.replication.batches import Commands, Item, decoded
+from paxos_adapters.state_machine import StateMachine
+
+C = TypeVar("C")
+R = TypeVar("R")
+S = TypeVar("S")
+
+ITEM_BITS = 16
+"""A session is named by its slot and its place in the batch: so many bits for the place."""
+
+
+class CannotApply(OperationalError):
+    """A command that is chosen cannot be run here. This server applies nothing more of the log."""
+
+    def __init__(self, name: str, slot: int, why: str) -> None:
+        super().__init__(
+            f"the log {name!r} stops at slot {slot} on this server: a command there {why}. The "
+            "command is chosen, and every server comes to it. The server goes on voting. Correct "
+            "the state machine or its codecs, on all servers, and start them again."
+        )
+        self.name, self.slot, self.why = name, slot, why
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return CannotApply, (self.name, self.slot, self.why)
+
+
+@frozen
+class Applied(Generic[S, R]):
+    """All slots below ``slot`` are applied.
+
+    ``configurations`` govern the slots from ``slot`` on; ``size_bytes`` is that of the entries
+    since the last snapshot was due.
+    """
+
+    state: S
+    sessions: Sessions[R]
+    slot: int
+    configurations: tuple[Configuration, ...]
+    size_bytes: int = 0
+
+
+@frozen
+class Ran(Generic[C, R]):
+    """The commands of one item that were come to in ``slot``, and what came of each."""
+
+    slot: int
+    session: int
+    commands: Sequence[tuple[int, C]]
+    outcomes: Sequence[Outcome[R]]
+
+
+Happened: TypeAlias = Ran[C, R] | Opened
+"""What came of an item."""
+
+
+def started(machine: StateMachine[S, C, R], quorum: QuorumSystem) -> Applied[S, R]:
+    """Before the first slot of a log whose first slots ``quorum`` governs."""
+    return Applied(machine.start, Sessions(), FIRST_SLOT, (Configuration(FIRST_SLOT, quorum),))
+
+
+def applied(
+    machine: StateMachine[S, C, R],
+    commands: Codec[C],
+    window: int,
+    before: Applied[S, R],
+    proposal: Proposal[Entry[bytes]],
+) -> tuple[Applied[S, R], list[Happened[C, R]]]:
+    """One slot more, and what came of its items. Raises what the machine and its codec raise."""
+    entry, slot = proposal.value, before.slot
+    if type(entry) is Command:
+        return _batch_applied(machine, commands, before, entry.value)
+    after = evolve(before, slot=slot + 1)
+    if type(entry) is Change:
+        change = Configuration(slot + window, entry.quorum)
+        return evolve(after, configurations=(*before.configurations, change)), []
+    assert type(entry) is Noop
+    return after, []
+
+
+def _batch_applied(
+    machine: StateMachine[S, C, R], commands: Codec[C], before: Applied[S, R], batch: bytes
+) -> tuple[Applied[S, R], list[Happened[C, R]]]:
+    state, table, slot = before.state, before.sessions, before.slot
+    happened: list[Happened[C, R]] = []
+    for place, item in enumerate(decoded(batch)):
+        if type(item) is Commands:
+            asked = [(number, commands.decode(body)) for number, body in item.commands]
+            table, state, outcomes = session_table.apply_all(
+                machine.apply, table, state, item.session, item.done_below, asked
+            )
+            happened.append(Ran(slot, item.session, asked, outcomes))
+        else:
+            table, opened = _opened(machine, table, state, slot << ITEM_BITS | place, item)
+            happened.append(opened)
+    size_bytes = before.size_bytes + len(batch)
+    return Applied(state, table, slot + 1, before.configurations, size_bytes), happened
+
+
+def _opened(
+    machine: StateMachine[S, C, R], table: Sessions[R], state: S, session: int, item: Item
+) -> tuple[Sessions[R], Opened]:
+    assert type(item) is not Commands
+    table, _, outcome = session_table.apply(
+        machine.apply, table, state, session, OpenSession(item.nonce)
+    )
+    assert type(outcome) is Opened
+    return table, outcome

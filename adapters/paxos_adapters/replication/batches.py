@@ -1,0 +1,97 @@
+"""The bytes of an entry: a batch of commands of sessions, in MessagePack.
+
+    [item, ...]
+    [1, nonce]                                          open a session
+    [2, session, done_below, [[number, command], ...]]  commands of one session, with their numbers
+
+- A batch is made of items that are encoded already: a server puts its own and those of others
+  together without a look into them.
+- What is chosen runs on every server. Bytes that are not a batch run as one without an item, on
+  all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TypeAlias, final
+
+import msgspec
+from attrs import frozen
+
+MAX_BATCH = 500
+"""Commands in one entry."""
+
+MAX_BATCH_BYTES = 60_000
+"""The bytes of one entry: below what the wire takes as a value."""
+
+MAX_COMMAND_BYTES = MAX_BATCH_BYTES - 100
+"""The bytes of one command: with its number and its session it is a batch."""
+
+MAX_ITEMS = (1 << 16) - 1
+
+_HEAD_BYTES = {0xDC: 3, 0xDD: 5}
+"""How long the head of a MessagePack array is, by its first byte; 1 for a short one."""
+
+
+@final
+class Opening(msgspec.Struct, array_like=True, forbid_unknown_fields=True, gc=False, tag=1):
+    """Open a session; its client knows it by the nonce."""
+
+    nonce: int
+
+
+@final
+class Commands(msgspec.Struct, array_like=True, forbid_unknown_fields=True, gc=False, tag=2):
+    """Encoded commands of one session, with their numbers."""
+
+    session: int
+    done_below: int
+    commands: list[tuple[int, bytes]]
+
+
+Item: TypeAlias = Opening | Commands
+
+_ENCODER = msgspec.msgpack.Encoder()
+_DECODER = msgspec.msgpack.Decoder(list[Item])
+
+
+@frozen
+class Items:
+    """``count`` encoded items, one behind the other, that hold so many ``commands``."""
+
+    count: int
+    body: bytes
+    commands: int
+
+
+def encoded(item: Item) -> Items:
+    """One item."""
+    commands = len(item.commands) if type(item) is Commands else 1
+    return Items(1, _ENCODER.encode(item), commands)
+
+
+def batch(items: Iterable[Items]) -> bytes:
+    """The bytes of an entry with these items, at most MAX_ITEMS."""
+    parts = list(items)
+    count = sum(it.count for it in parts)
+    head = bytes([0x90 | count]) if count < 16 else b"\xdc" + count.to_bytes(2)
+    return head + b"".join([it.body for it in parts])
+
+
+def items_of(encoded_batch: bytes) -> Items | None:
+    """The items of a batch; None for bytes that are not a batch."""
+    items = decoded(encoded_batch)
+    if not items:
+        return None
+    head_bytes = _HEAD_BYTES.get(encoded_batch[0], 1)
+    commands = sum(len(it.commands) if type(it) is Commands else 1 for it in items)
+    return Items(len(items), encoded_batch[head_bytes:], commands)
+
+
+def decoded(encoded_batch: bytes) -> Sequence[Item]:
+    """The items of a batch, none for bytes that are not one."""
+    try:
+        items = _DECODER.decode(encoded_batch)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return ()
+    return items if len(items) <= MAX_ITEMS else ()

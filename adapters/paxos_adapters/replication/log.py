@@ -1,0 +1,200 @@
+"""A replicated state machine, as a program sees it.
+
+    async with Node(...) as node, node.log("counter", COUNTER) as counter:
+        total = await counter.submit(5)                   chosen, and run exactly once
+        total = await counter.read(lambda total: total)   linearizable, without an entry in the log
+        total = counter.state                             what this server has applied; may be old
+
+- A command is encoded by the call that submits it: from then on the object is the caller's again.
+- A timeout or a cancellation does not take back what was begun: its outcome is unknown, and
+  ``outcome`` waits for it.
+- A state is shared with the state machine. A program that looks at one must not change it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterable
+from contextlib import asynccontextmanager
+from typing import Generic, Protocol, TypeVar
+
+from paxos import PaxosError
+from paxos_adapters.replication.batches import MAX_COMMAND_BYTES
+from paxos_adapters.replication.process import LogProcess, LogStatus
+from paxos_adapters.replication.reads import Reader
+from paxos_adapters.replication.snapshots import Codecs
+from paxos_adapters.replication.submissions import SessionLost
+from paxos_adapters.replication.watching import Step, Watcher
+from paxos_adapters.requests.errors import (
+    LEFT,
+    TOO_LATE,
+    CommandUnknown,
+    NoAnswer,
+    UnknownSubmission,
+    command_unknown,
+)
+from paxos_adapters.requests.values import Values
+
+C = TypeVar("C")
+R = TypeVar("R")
+S = TypeVar("S")
+X = TypeVar("X")
+
+
+class Host(Protocol):
+    """The node that a log runs on."""
+
+    def check_log(self, name: str, timeout_s: float | None) -> float | None:
+        """``timeout_s``, checked. Raises ServerStopped, BadNumber, Forked."""
+        ...
+
+    def wake(self) -> None:
+        """Take a turn soon: a log has something to send."""
+        ...
+
+    def deliver(self, call: Callable[[], None]) -> None:
+        """From another thread: have ``call`` called on the event loop."""
+        ...
+
+    def on_snapshot_failed(self, name: str, error: Exception) -> None:
+        """A snapshot of the log came to nothing."""
+        ...
+
+
+class ReplicatedLog(Generic[S, C, R]):
+    """One log on one node. ``Node.log`` makes it."""
+
+    def __init__(self, host: Host, process: LogProcess[S, C, R], codecs: Codecs[S, C, R]) -> None:
+        self.name = process.place.name
+        self._host = host
+        self._process = process
+        self._program = process.program
+        self._commands = Values(codecs.commands, MAX_COMMAND_BYTES)
+
+    # --- commands ---------------------------------------------------------------------------------
+
+    def submit(self, command: C, *, timeout_s: float | None = None) -> Coroutine[object, object, R]:
+        """The result of ``command``, once it is chosen and applied here. It is run exactly once.
+
+        The call encodes the command. With nothing begun it raises ServerStopped, LogClosed,
+        CannotApply, BadNumber, TooLarge, and BadValue for a command that the codec does not bring
+        back equal.
+
+        Awaited, it raises TooManyRequests, with nothing begun; CommandUnknown, an OutcomeUnknown,
+        after ``timeout_s``, if the node stops, or if this server was left behind so far that its
+        session is gone.
+        """
+        timeout_s = self._check(timeout_s)
+        return self._first(self._submit([self._commands.encode(self.name, command)], timeout_s))
+
+    async def _first(self, results: Coroutine[object, object, list[R]]) -> R:
+        (result,) = await results
+        return result
+
+    def submit_many(
+        self, commands: Iterable[C], *, timeout_s: float | None = None
+    ) -> Coroutine[object, object, list[R]]:
+        """The results of ``commands``, in their order. They are run in that order, each once.
+
+        Other commands may be run between them. Raises as ``submit`` does.
+        """
+        timeout_s = self._check(timeout_s)
+        encoded = [self._commands.encode(self.name, it) for it in commands]
+        return self._submit(encoded, timeout_s)
+
+    async def _submit(self, commands: list[bytes], timeout_s: float | None) -> list[R]:
+        self._check(None)
+        if not commands:
+            return []
+        submission = self._program.submissions.submit(commands)
+        self._host.wake()
+        return await self._results(submission.number, submission.answer, timeout_s)
+
+    async def outcome(self, number: int, *, timeout_s: float | None = None) -> list[R]:
+        """The results of the submission ``number``, whose caller has left with CommandUnknown.
+
+        Those of the last thousand are kept. Raises UnknownSubmission, and as ``submit`` does.
+        """
+        timeout_s = self._check(timeout_s)
+        answer = self._program.submissions.again(number)
+        if answer is None:
+            raise UnknownSubmission(self.name, number)
+        return await self._results(number, answer, timeout_s)
+
+    async def _results(
+        self, number: int, answer: asyncio.Future[list[R]], timeout_s: float | None
+    ) -> list[R]:
+        try:
+            if timeout_s is None:
+                return await answer
+            async with asyncio.timeout(timeout_s):
+                return await answer
+        except TimeoutError:
+            raise CommandUnknown(self.name, TOO_LATE, number) from None
+        except SessionLost:
+            why = "its session has ended while this server was behind"
+            raise CommandUnknown(self.name, why, None) from None
+        except PaxosError as ended:
+            raise CommandUnknown(self.name, str(ended), None) from ended
+        except asyncio.CancelledError as cancelled:
+            cancelled.add_note(command_unknown(self.name, LEFT, number))
+            raise
+
+    # --- reads ------------------------------------------------------------------------------------
+
+    async def read(self, query: Callable[[S], X], *, timeout_s: float | None = None) -> X:
+        """What ``query`` finds in the state: at least all that was answered before this began.
+
+        No entry is written. Raises NoAnswer after ``timeout_s`` or if the node stops;
+        TooManyRequests, BadNumber, ServerStopped, LogClosed, CannotApply, and what ``query``
+        raises.
+        """
+        timeout_s = self._check(timeout_s)
+        answer: asyncio.Future[X] = asyncio.get_running_loop().create_future()
+        self._program.reads.add(Reader(query, answer))
+        self._host.wake()
+        try:
+            if timeout_s is None:
+                return await answer
+            async with asyncio.timeout(timeout_s):
+                return await answer
+        except TimeoutError:
+            raise NoAnswer(self.name, TOO_LATE) from None
+        except PaxosError as ended:
+            if ended is not self._program.failure:
+                raise
+            raise NoAnswer(self.name, str(ended)) from ended
+
+    @property
+    def state(self) -> S:
+        """What this server has applied; others may be ahead. Never raises."""
+        return self._program.applied.state
+
+    @asynccontextmanager
+    async def watch(self) -> AsyncGenerator[AsyncIterator[Step[C, R]], None]:
+        """What is applied on this server from now on: slot, command and result, in order.
+
+            async with log.watch() as steps:
+                async for step in steps:
+                    print(step.slot, step.command, step.result)
+
+        A snapshot of another server leaves steps out: their slots are missing then. Iterating
+        raises WatcherTooSlow for one that is far behind, and why the log has ended here.
+        """
+        self._check(None)
+        watcher: Watcher[C, R] = self._program.watchers.add()
+        try:
+            yield watcher
+        finally:
+            self._program.watchers.remove(watcher)
+
+    # --- how it is --------------------------------------------------------------------------------
+
+    def status(self) -> LogStatus:
+        """How it is now. Never raises."""
+        return self._process.status()
+
+    def _check(self, timeout_s: float | None) -> float | None:
+        if self._program.failure is not None:
+            raise self._program.failure
+        return self._host.check_log(self.name, timeout_s)

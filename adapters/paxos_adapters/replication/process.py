@@ -1,0 +1,469 @@
+"""One log on one server: its replica, and the program that its commands come from and go to.
+
+- Messages, timers and receipts in; what may leave out. The node saves, sends and sets timers.
+- The leader proposes what waits; another server forwards its commands to the leader. When another
+  server leads, and when nothing has come of them for a while, all are sent again.
+- A leader that has nothing more to propose announces what is chosen, so that the servers that
+  forwarded the commands have their results a moment later.
+- A server that asks for slots below the floor is offered the snapshot that stands for them.
+
+Source: the lecture, "Multi-Paxos" and "Client protocol".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Generic, Protocol, TypeAlias, TypeVar
+
+from attrs import evolve, frozen
+
+from paxos import (
+    Ballot,
+    Broadcast,
+    From,
+    PaxosError,
+    Proposal,
+    QuorumSystem,
+    Saved,
+    ServerId,
+    SetTimer,
+    Tell,
+    To,
+)
+from paxos.errors import assert_never
+from paxos.log import (
+    CatchUp,
+    Command,
+    Committed,
+    Elected,
+    Fetch,
+    HeartbeatTimer,
+    Propose,
+    Read,
+    Readable,
+    SnapshotInstalled,
+    replica,
+)
+from paxos.log.events import LogTimer, Report, Request
+from paxos.log.leader import Following, Leading
+from paxos.log.memory import FIRST_SLOT, Delta, Record
+from paxos.log.messages import Entry, Message
+from paxos.log.replica import Replica
+from paxos_adapters.driving import Driver
+from paxos_adapters.file.entries import LogRecord
+from paxos_adapters.file.snapshots import SnapshotHandle
+from paxos_adapters.log import Log, LogDriver, LogObserver, log
+from paxos_adapters.log_messages import (
+    Forward,
+    LogMessage,
+    ReadIndexReply,
+    ReadIndexRequest,
+    SnapshotOffer,
+    SnapshotPiece,
+    SnapshotRequest,
+)
+from paxos_adapters.machine import Effect
+from paxos_adapters.ports import Place
+from paxos_adapters.replication import transfer
+from paxos_adapters.replication.applying import Applied
+from paxos_adapters.replication.batches import batch, items_of
+from paxos_adapters.replication.program import Program
+from paxos_adapters.replication.proposals import Proposals
+from paxos_adapters.replication.reads import Remote
+from paxos_adapters.replication.transfer import Download
+from paxos_adapters.timeouts import Timeouts
+from paxos_adapters.wire.fitting import fitted
+
+C = TypeVar("C")
+R = TypeVar("R")
+S = TypeVar("S")
+
+RETRY_BEATS, MAX_RETRY_BEATS = 4, 64
+"""After how many heartbeats without an answer commands and questions are sent again; then after
+twice as many, and so on."""
+
+CATCH_UP_BYTES = 1 << 15
+"""How many bytes of entries one CatchUp carries, if it carries more than one entry."""
+
+LogEffect: TypeAlias = To[LogMessage] | Broadcast[LogMessage] | SetTimer[LogTimer]
+"""What the node is to do."""
+
+LogEvent: TypeAlias = From[LogMessage] | LogTimer
+"""What the node has for a log."""
+
+
+class LogStore(Protocol):
+    """What a file has of one log. Its records are saved by the node, with all others."""
+
+    def fetch(self, slot: int, count: int, size_bytes: int) -> tuple[Proposal[Entry[bytes]], ...]:
+        """What is durable and chosen from ``slot`` on; nothing below the floor.
+
+        At most ``count``, and only one if two are more than ``size_bytes``.
+        """
+        ...
+
+    def snapshot(self) -> SnapshotHandle | None:
+        """The snapshot that stands for all slots below the floor."""
+        ...
+
+    def snapshot_piece(self, handle: SnapshotHandle, index: int) -> bytes:
+        """One piece of it."""
+        ...
+
+
+class Snapshots(Protocol[S, R]):
+    """Takes and restores snapshots, beside the event loop."""
+
+    def take(self, applied: Applied[S, R]) -> None:
+        """Save a snapshot of ``applied``; ``LogProcess.on_taken`` is called then."""
+        ...
+
+    def begin(self, offer: SnapshotOffer) -> None:
+        """Pieces of this snapshot will come; those of another one are dropped."""
+        ...
+
+    def put(self, pieces: Sequence[bytes], *, is_last: bool) -> None:
+        """The next pieces, in order. After the last one ``LogProcess.install`` is called."""
+        ...
+
+
+@frozen
+class LogStatus:
+    """A log on one server. ``leader``: the ballot of the server that it takes for the leader.
+
+    All slots below ``chosen`` are known to be chosen, those below ``applied`` are applied, and a
+    snapshot stands for those below ``floor``. ``pending`` commands of this program have no answer
+    yet; the callers of ``unresolved`` submissions have left. ``stopped``: why nothing more is
+    applied.
+    """
+
+    leader: Ballot | None
+    leads: bool
+    chosen: int
+    applied: int
+    floor: int
+    pending: int
+    unresolved: int
+    stopped: str | None
+
+
+class LogProcess(Generic[S, C, R]):
+    """One log on one server. What its methods return may leave."""
+
+    def __init__(
+        self,
+        place: Place,
+        quorum: QuorumSystem,
+        records: Sequence[Record[bytes]],
+        program: Program[S, C, R],
+        store: LogStore,
+        snapshots: Snapshots[S, R],
+        observer: LogObserver[bytes] | None = None,
+    ) -> None:
+        """Start from ``records``, what the file has of the replica."""
+        self.place = place
+        self.program = program
+        self._store = store
+        machine: Log[bytes] = log()
+        machine = evolve(machine, fold=_nothing_kept)
+        self._driver: LogDriver[bytes] = Driver(machine, place, quorum, records, observer)
+        self.timers: tuple[LogTimer, ...] = machine.first
+        self._snapshots = snapshots
+        self._proposals = Proposals()
+        self._out: list[LogEffect] = []
+        self._leader: Ballot | None = None
+        self._announced = self.state.memory.first
+        self._waiting: tuple[int | None, int | None] | None = None
+        self._quiet_beats, self._patience = 0, RETRY_BEATS
+        self._saving = 0
+        self._download: Download | None = None
+        self._finished: SnapshotHandle | None = None
+        self._durable = self.state.memory.first
+
+    @property
+    def state(self) -> Replica[bytes]:
+        """The replica after the last step; some of it may wait for a save."""
+        return self._driver.process.state
+
+    @property
+    def members(self) -> Iterable[ServerId]:
+        """The servers that a Broadcast reaches."""
+        return self._driver.machine.members(self.state)
+
+    def delay(self, timer: SetTimer[LogTimer], timeouts: Timeouts) -> tuple[float, float]:
+        """The least and the greatest delay of a timer."""
+        return self._driver.machine.delay(timer, timeouts)
+
+    # --- events -----------------------------------------------------------------------------------
+
+    def receive(self, event: LogEvent) -> list[LogEffect]:
+        """Take one event. Raises InvariantError."""
+        if type(event) is not From:
+            if type(event) is HeartbeatTimer:
+                self._on_beat()
+            return self._take(event)
+        sender, message = event.sender, event.message
+        if type(message) is Forward:
+            return self._on_forward(message)
+        if type(message) is ReadIndexRequest:
+            return self._on_read_index_request(sender, message)
+        if type(message) is ReadIndexReply:
+            self.program.reads.on_answer(message.number, message.first)
+            self.program.look()
+            return []
+        if type(message) is SnapshotOffer:
+            return self._on_snapshot_offer(sender, message)
+        if type(message) is SnapshotRequest:
+            return self._on_snapshot_request(sender, message)
+        if type(message) is SnapshotPiece:
+            return self._on_snapshot_piece(sender, message)
+        return self._take(From(sender, message))
+
+    def _take(self, event: From[Message[bytes]] | LogTimer | Request[bytes]) -> list[LogEffect]:
+        return self._sorted(self._driver.take(event))
+
+    def take_unsaved(self) -> list[LogRecord]:
+        """What is to be saved now, in this order, and handed back to ``on_saved``."""
+        waiting = self._driver.process.waiting[self._saving :]
+        self._saving += len(waiting)
+        records: list[LogRecord] = [it.record for it in waiting]
+        handle = self._finished
+        if handle is not None and handle.slot <= max(self._durable, _last_first(records)):
+            records.append(handle)
+            self._finished = None
+        return records
+
+    def on_saved(self, receipt: Saved[LogRecord]) -> list[LogEffect]:
+        """What was taken to be saved is durable."""
+        count, self._saving = self._saving, 0
+        self._durable = max(self._durable, _last_first(receipt.records))
+        waited = tuple([it.record for it in self._driver.process.waiting[:count]])
+        return self._sorted(self._driver.stored(receipt.part(waited), count))
+
+    def on_taken(self, handle: SnapshotHandle) -> None:
+        """A snapshot of what is applied here is in the file: it will stand for the slots below."""
+        self._finished = handle
+
+    def _sorted(
+        self, effects: Iterable[Effect[Message[bytes], LogTimer, Report[bytes]]]
+    ) -> list[LogEffect]:
+        """What is for the node. What is for the program is carried out."""
+        out: list[LogEffect] = []
+        for effect in effects:
+            if type(effect) is Tell:
+                out += self._on_report(effect.report)
+            elif type(effect) is To:
+                out.append(To(effect.receiver, fitted(effect.message)))
+            else:
+                out.append(effect)
+        return out
+
+    def _on_report(self, report: Report[bytes]) -> list[LogEffect]:
+        if type(report) is Committed:
+            self.program.commit(report.slot, report.proposals)
+        elif type(report) is Fetch:
+            return self._fetched(report)
+        elif type(report) is Readable:
+            remote = self.program.reads.on_answer(report.number, report.first)
+            self.program.look()
+            return [To(it.server, ReadIndexReply(it.number, report.first)) for it in remote]
+        elif type(report) is not Elected:
+            assert_never(report)
+        return []
+
+    # --- commands and reads -----------------------------------------------------------------------
+
+    def work(self) -> list[LogEffect]:
+        """Send on what waits, as far as it can be now: the last thing in a turn."""
+        out, self._out = self._out, []
+        return [*out, *self._work()]
+
+    def _work(self) -> list[LogEffect]:
+        due = self.program.take_due()
+        if due is not None:
+            self._snapshots.take(due)
+        leader = self._leader_now()
+        if leader != self._leader:
+            self._leader = leader
+            self._send_again()
+        if type(self.state.role) is Following:
+            self._proposals.clear()
+        if leader is None:
+            return []
+        if leader.server != self.place.server:
+            return self._ask(leader.server)
+        return [*self._propose(), *self._read(), *self._announce()]
+
+    def _leader_now(self) -> Ballot | None:
+        """The ballot that commands go to; None if no server is known to lead."""
+        if type(self.state.role) is Leading:
+            return self.state.role.ballot
+        follows = self.state.election.follows
+        return None if follows.server == self.place.server or not follows.round else follows
+
+    def _on_beat(self) -> None:
+        """What another server leads and has not answered for a while is sent again."""
+        program, leader = self.program, self._leader
+        waiting = program.submissions.oldest, program.reads.number
+        if waiting == (None, None) or leader is None or leader.server == self.place.server:
+            self._waiting = None
+        elif waiting != self._waiting:
+            self._waiting, self._quiet_beats, self._patience = waiting, 0, RETRY_BEATS
+        else:
+            self._quiet_beats += 1
+            if self._quiet_beats >= self._patience:
+                self._patience = min(2 * self._patience, MAX_RETRY_BEATS)
+                self._send_again()
+
+    def _send_again(self) -> None:
+        self._quiet_beats = 0
+        self.program.submissions.send_again()
+        self.program.reads.ask_again()
+
+    def _ask(self, leader: ServerId) -> list[LogEffect]:
+        submissions = self.program.submissions
+        out: list[LogEffect] = []
+        while submissions.is_due and (items := submissions.take()) is not None:
+            out.append(To(leader, Forward(batch([items]))))
+        number = self.program.reads.next_question()
+        if number is not None:
+            out.append(To(leader, ReadIndexRequest(number)))
+        return out
+
+    def _propose(self) -> list[LogEffect]:
+        submissions = self.program.submissions
+        while not self._proposals.is_full and (items := submissions.take()) is not None:
+            self._proposals.add(items)
+        out: list[LogEffect] = []
+        while self._proposals and replica.room(self.state):
+            if not self._proposals.is_due(*self._in_flight()):
+                break
+            out += self._take(Propose(Command(self._proposals.take())))
+            self._announced = self.state.memory.first
+        return out
+
+    def _in_flight(self) -> tuple[int, int]:
+        """How many entries are in flight, and their bytes."""
+        role = self.state.role
+        assert type(role) is Leading
+        entries = [it.entry for it in role.in_flight]
+        return len(entries), sum(len(it.value) for it in entries if type(it) is Command)
+
+    def _read(self) -> list[LogEffect]:
+        number = self.program.reads.next_question()
+        return [] if number is None else self._take(Read(number))
+
+    def _announce(self) -> list[LogEffect]:
+        first = self.state.memory.first
+        message = replica.announcement(self.state) if first > self._announced else None
+        if message is None:
+            return []
+        self._announced = first
+        return [Broadcast(message)]
+
+    def _on_forward(self, message: Forward) -> list[LogEffect]:
+        if type(self.state.role) is not Following and (items := items_of(message.batch)):
+            self._proposals.add(items)  # A candidate keeps them until it leads.
+        return []
+
+    def _on_read_index_request(
+        self, sender: ServerId, message: ReadIndexRequest
+    ) -> list[LogEffect]:
+        if type(self.state.role) is not Leading or self.program.reads.is_full:
+            return [To(sender, ReadIndexReply(message.number, None))]
+        self.program.reads.add(Remote(sender, message.number))
+        return []
+
+    # --- what other servers lack ------------------------------------------------------------------
+
+    def _fetched(self, report: Fetch) -> list[LogEffect]:
+        piece = self.state.rules.piece
+        proposals = self._store.fetch(report.slot, piece, CATCH_UP_BYTES)
+        if proposals:
+            return [To(report.receiver, CatchUp(report.slot, proposals))]
+        snapshot = self._store.snapshot()
+        if snapshot is None or report.slot >= snapshot.slot:
+            return []
+        return [To(report.receiver, _offer(snapshot))]
+
+    def _on_snapshot_request(self, sender: ServerId, request: SnapshotRequest) -> list[LogEffect]:
+        snapshot = self._store.snapshot()
+        if snapshot is None:
+            return []
+        if (snapshot.slot, snapshot.digest) != (request.slot, request.digest):
+            return [To(sender, _offer(snapshot))]
+        end = min(request.index + request.count, snapshot.pieces)
+        pieces = [
+            (it, self._store.snapshot_piece(snapshot, it)) for it in range(request.index, end)
+        ]
+        return [
+            To(sender, SnapshotPiece(snapshot.slot, snapshot.digest, index, data))
+            for index, data in pieces
+        ]
+
+    # --- what this server lacks -------------------------------------------------------------------
+
+    def _on_snapshot_offer(self, sender: ServerId, offer: SnapshotOffer) -> list[LogEffect]:
+        before = self._download
+        first = self.state.memory.first
+        self._download, request = transfer.on_offer(before, offer, first)
+        if request is not None and (before is None or before.offer != offer):
+            self._snapshots.begin(offer)
+        return [] if request is None else [To(sender, request)]
+
+    def _on_snapshot_piece(self, sender: ServerId, piece: SnapshotPiece) -> list[LogEffect]:
+        if self._download is None:
+            return []
+        self._download, pieces, request = transfer.on_piece(self._download, piece)
+        if pieces:
+            self._snapshots.put(pieces, is_last=self._download.is_complete)
+        return [] if request is None else [To(sender, request)]
+
+    def install(self, handle: SnapshotHandle, snapshot: Applied[S, R]) -> None:
+        """Go on from a snapshot, all pieces of which are in the file; with the next ``work``."""
+        self._download = None
+        if handle.slot > self.state.memory.first:
+            self._finished = handle
+            installed = SnapshotInstalled(handle.slot, snapshot.configurations)
+            self._out += self._take(installed)
+            self.program.install(snapshot)
+
+    def give_up_install(self) -> None:
+        """The snapshot cannot be used: another one may come."""
+        self._download = None
+
+    def status(self) -> LogStatus:
+        """How it is now."""
+        state, program = self.state, self.program
+        snapshot = self._store.snapshot()
+        return LogStatus(
+            self._leader,
+            type(state.role) is Leading,
+            state.memory.first,
+            program.applied.slot,
+            FIRST_SLOT if snapshot is None else snapshot.slot,
+            len(program.submissions),
+            program.submissions.unresolved,
+            None if program.failure is None else str(program.failure),
+        )
+
+    def end(self, error: PaxosError) -> None:
+        """The process has ended, and with it all that wait."""
+        self.program.end(error)
+        self._driver.stop(f"{type(error).__name__}: {error}")
+
+
+def _last_first(records: Iterable[LogRecord]) -> int:
+    """The first slot that the last of these records does not know to be chosen."""
+    return max((it.first for it in records if type(it) is Delta), default=FIRST_SLOT)
+
+
+def _offer(it: SnapshotHandle) -> SnapshotOffer:
+    return SnapshotOffer(it.slot, it.pieces, it.size_bytes, it.digest)
+
+
+def _nothing_kept(
+    _disk: tuple[Record[bytes], ...], _record: Record[bytes]
+) -> tuple[Record[bytes], ...]:
+    """The file has it: a long log takes no memory here."""
+    return ()

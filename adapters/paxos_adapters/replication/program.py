@@ -1,0 +1,145 @@
+"""What one server has applied of a log, and what its program waits for.
+
+- What is committed is applied at once, slot after slot, in whatever order it is reported.
+- A result is handed out as the codec brings it back, unless nobody can change it: the table of the
+  sessions keeps the other one.
+- A command that cannot be decoded or run ends this for good, on this server: see ``CannotApply``.
+- Watchers get what is applied from the moment on at which they came. One that is too far behind
+  gets an error, and holds up nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+from types import NoneType
+from typing import Generic, TypeVar
+
+from attrs import evolve
+
+from paxos import PaxosError, Proposal
+from paxos.log.messages import Entry
+from paxos.log.sessions import Opened, Outcome, Result
+from paxos_adapters.replication.applying import Applied, CannotApply, Ran, applied
+from paxos_adapters.replication.reads import Reads
+from paxos_adapters.replication.snapshots import Codecs
+from paxos_adapters.replication.submissions import Submissions
+from paxos_adapters.replication.watching import Step, Watchers
+from paxos_adapters.state_machine import StateMachine
+
+C = TypeVar("C")
+R = TypeVar("R")
+S = TypeVar("S")
+
+_logger = logging.getLogger(__name__)
+
+_IMMUTABLE = bool, int, float, str, bytes, NoneType
+
+
+class Program(Generic[S, C, R]):
+    """A state machine on one server. ``failure``: why it applies nothing more."""
+
+    def __init__(
+        self,
+        name: str,
+        machine: StateMachine[S, C, R],
+        codecs: Codecs[S, C, R],
+        window: int,
+        start: Applied[S, R],
+        nonce: int,
+        snapshot_bytes: int,
+    ) -> None:
+        """Go on from ``start``. A snapshot is due after ``snapshot_bytes`` of entries."""
+        self._name = name
+        self._machine = machine
+        self._codecs = codecs
+        self._window = window
+        self.applied = start
+        self._snapshot_bytes = snapshot_bytes
+        self._due_snapshot: Applied[S, R] | None = None
+        self._committed: dict[int, tuple[Proposal[Entry[bytes]], ...]] = {}
+        self.submissions = Submissions[R](nonce)
+        self.reads = Reads[S]()
+        self.watchers = Watchers[C, R]()
+        self.failure: PaxosError | None = None
+
+    def commit(self, slot: int, proposals: tuple[Proposal[Entry[bytes]], ...]) -> None:
+        """``proposals`` are chosen for ``slot`` and the slots behind it."""
+        self._committed[slot] = proposals
+        self._advance()
+
+    def _advance(self) -> None:
+        while self.failure is None and (found := self._due()) is not None:
+            for proposal in found:
+                self._apply(proposal)
+        self.look()
+
+    def look(self) -> None:
+        """Serve the readers that have waited for what is applied."""
+        self.reads.on_applied(self.applied.slot, self.applied.state)
+
+    def _due(self) -> tuple[Proposal[Entry[bytes]], ...] | None:
+        """What is committed for the next slot and those behind it; None if it is not known yet."""
+        next_ = self.applied.slot
+        for slot, proposals in self._committed.items():
+            if slot <= next_ < slot + len(proposals):
+                del self._committed[slot]
+                return proposals[next_ - slot :]
+        self._committed = {it: found for it, found in self._committed.items() if it > next_}
+        return None
+
+    def _apply(self, proposal: Proposal[Entry[bytes]]) -> None:
+        if self.failure is not None:
+            return
+        before = self.applied
+        try:
+            self.applied, happened = applied(
+                self._machine, self._codecs.commands, self._window, before, proposal
+            )
+        except Exception as error:  # It is the program's own code: it may raise anything.
+            self.end(
+                CannotApply(self._name, before.slot, f"raises {type(error).__name__}: {error}")
+            )
+            _logger.critical("%s", self.failure, exc_info=error)
+            return
+        if self.applied.size_bytes >= self._snapshot_bytes:
+            self.applied = self._due_snapshot = evolve(self.applied, size_bytes=0)
+        for it in happened:
+            if type(it) is Opened:
+                self.submissions.on_opened(it)
+            elif type(it) is Ran:
+                self._on_ran(it)
+
+    def _on_ran(self, ran: Ran[C, R]) -> None:
+        if ran.session == self.submissions.session:
+            numbers = [number for number, _ in ran.commands]
+            self.submissions.on_outcomes(ran.session, numbers, map(self._copied, ran.outcomes))
+        if self.watchers:
+            for (_, command), outcome in zip(ran.commands, ran.outcomes, strict=True):
+                if type(outcome) is Result:
+                    self.watchers.tell(Step(ran.slot, command, outcome.result))
+
+    def _copied(self, outcome: Outcome[R]) -> Outcome[R]:
+        """The same, with a result of which the caller may do what it likes."""
+        if type(outcome) is not Result or isinstance(outcome.result, _IMMUTABLE):
+            return outcome
+        results = self._codecs.results
+        return Result(results.decode(results.encode(outcome.result)))
+
+    def take_due(self) -> Applied[S, R] | None:
+        """What a snapshot is due of; None if none is."""
+        due, self._due_snapshot = self._due_snapshot, None
+        return due
+
+    def install(self, snapshot: Applied[S, R]) -> None:
+        """Go on from ``snapshot``, which is ahead of what is applied."""
+        self.applied = snapshot
+        self.submissions.on_installed(snapshot.sessions)
+        self._advance()
+
+    def end(self, error: PaxosError) -> None:
+        """There is nothing more to come: all that wait get ``error``."""
+        if self.failure is None:
+            self.failure = error
+            self.submissions.end(error)
+            self.reads.end(error)
+            self.watchers.end(error)

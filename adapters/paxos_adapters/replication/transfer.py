@@ -1,0 +1,84 @@
+"""A snapshot on its way from one server to another: in pieces, which the receiver asks for.
+
+- A server that is asked for slots below its floor offers its snapshot instead.
+- The receiver asks for a few pieces at a time, and saves them as they come.
+- An offer comes again with each heartbeat, as long as the receiver is behind. If nothing has come
+  since the last one, the pieces are asked for again: of the server that offers the same snapshot,
+  whichever it is. Another snapshot is begun only then, too: the one before has no provider left.
+
+Source: Chandra, Griesemer and Redstone, "Paxos Made Live" (2007), 5.5, on catching up.
+"""
+
+from __future__ import annotations
+
+from attrs import evolve, frozen
+
+from paxos_adapters.log_messages import SnapshotOffer, SnapshotPiece, SnapshotRequest
+
+PIECES_AT_A_TIME = 6
+"""Pieces that are asked for at a time: what the wire holds of unfinished messages of one sender."""
+
+
+@frozen
+class Download:
+    """The snapshot of ``offer`` comes in: so many pieces are ``received``, in order.
+
+    Pieces below ``requested`` were asked for; ``early`` are those that overtook others.
+    ``received_at_offer``: how many there were when the last offer came.
+    """
+
+    offer: SnapshotOffer
+    received: int = 0
+    requested: int = 0
+    received_at_offer: int = 0
+    early: tuple[tuple[int, bytes], ...] = ()
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether all pieces have come."""
+        return self.received == self.offer.pieces
+
+
+def on_offer(
+    download: Download | None, offer: SnapshotOffer, first: int
+) -> tuple[Download | None, SnapshotRequest | None]:
+    """The download after an offer, and what to ask its sender for.
+
+    ``first`` is the first slot that this server does not know to be chosen.
+    """
+    if offer.slot <= first:
+        return download, None
+    if download is None:
+        return _requested(Download(offer))
+    if download.is_complete:
+        return download, None
+    if download.received > download.received_at_offer:
+        return evolve(download, received_at_offer=download.received), None
+    return _requested(download if download.offer == offer else Download(offer))
+
+
+def on_piece(
+    download: Download, piece: SnapshotPiece
+) -> tuple[Download, tuple[bytes, ...], SnapshotRequest | None]:
+    """The download after a piece, the pieces to save now, in order, and what to ask for next."""
+    is_of_this = (piece.slot, piece.digest) == (download.offer.slot, download.offer.digest)
+    if not is_of_this or not download.received <= piece.index < download.requested:
+        return download, (), None
+    early = {**dict(download.early), piece.index: piece.data}
+    found: list[bytes] = []
+    while download.received + len(found) in early:
+        found.append(early.pop(download.received + len(found)))
+    received = download.received + len(found)
+    after = evolve(download, received=received, early=tuple(early.items()))
+    if received < after.requested or after.is_complete:
+        return after, tuple(found), None
+    after, request = _requested(after)
+    return after, tuple(found), request
+
+
+def _requested(download: Download) -> tuple[Download, SnapshotRequest]:
+    """The next pieces, or once more those that did not come."""
+    offer, index = download.offer, download.received
+    end = min(index + PIECES_AT_A_TIME, offer.pieces)
+    request = SnapshotRequest(offer.slot, offer.digest, index, end - index)
+    return evolve(download, requested=end, early=()), request

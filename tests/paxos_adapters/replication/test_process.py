@@ -1,0 +1,97 @@
+"""A log on several servers: commands come from any of them, and run once on each."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+
+import pytest
+
+from paxos import ServerId
+from paxos.log.leader import Leading
+from paxos_adapters.state_machines import COUNTER
+from tests.support.replicated import IDS, World
+
+ONE, TWO, THREE = IDS[:3]
+
+
+def runs(run: Coroutine[object, object, None]) -> None:
+    asyncio.run(run)
+
+
+def led(world: World) -> ServerId:
+    """The server that leads, once one does."""
+    for _ in range(20):
+        world.beat()
+        for me, server in world.servers.items():
+            if type(server.process.state.role) is Leading:
+                return me
+    raise AssertionError("none leads")
+
+
+def test_commands_of_any_server_are_run_on_all() -> None:
+    async def run() -> None:
+        world = World(COUNTER)
+        leader = led(world)
+        answers: list[asyncio.Future[list[int]]] = []
+        for server in world.servers.values():
+            answers.append(server.program.submissions.submit([b"1", b"10"]).answer)
+            world.deliver()
+        assert [it.result() for it in answers] == [[1, 11], [12, 22], [23, 33]]
+        world.beat()
+        assert [it.program.applied.state for it in world.servers.values()] == [33, 33, 33]
+        assert leader in world.servers
+
+    runs(run())
+
+
+def test_a_restart() -> None:
+    async def run() -> None:
+        world = World(COUNTER)
+        led(world)
+        for me, server in list(world.servers.items()):
+            answer = server.program.submissions.submit([b"1"]).answer
+            world.deliver()
+            assert answer.done()
+            world.start(me, world.crash(me))
+            led(world)
+        world.beat()
+        assert [it.program.applied.state for it in world.servers.values()] == [3, 3, 3]
+
+    runs(run())
+
+
+@pytest.mark.parametrize("snapshot_bytes", [50, 500])
+def test_a_server_that_was_down_gets_a_snapshot(snapshot_bytes: int) -> None:
+    async def run() -> None:
+        world = World(COUNTER, snapshot_bytes=snapshot_bytes)
+        leader = led(world)
+        down = next(it for it in IDS[:3] if it != leader)
+        disk = world.crash(down)
+        for _ in range(100):
+            answer = world.servers[leader].program.submissions.submit([b"1"]).answer
+            world.deliver()
+            assert answer.done()
+            world.beat()
+        assert world.servers[leader].disk.handle is not None
+        world.start(down, disk)
+        world.beat(6)
+        assert world.servers[down].program.applied.state == 100
+        assert world.servers[down].disk.handle is not None
+
+    runs(run())
+
+
+def test_what_a_leader_that_is_gone_was_asked_is_asked_again() -> None:
+    async def run() -> None:
+        world = World(COUNTER)
+        leader = led(world)
+        other = next(it for it in IDS[:3] if it != leader)
+        answer = world.servers[other].program.submissions.submit([b"5"]).answer
+        world.crash(leader)
+        world.deliver()
+        led(world)
+        world.beat()
+        assert answer.result() == [5]
+
+    runs(run())
