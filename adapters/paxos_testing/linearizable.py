@@ -181,7 +181,6 @@ class Search(Generic[S, I, O]):
         Then after one of them, after two, and so on, as long as they lead to anything new.
         """
         indexes, end = self._candidates(placed.first, placed.more)
-        indexes.sort(key=self._returned.__getitem__)
         reached = [placed]
         while reached:
             for each in reached:
@@ -205,8 +204,7 @@ class Search(Generic[S, I, O]):
             count = (unknown & mask).bit_count()
             if count < len(twins) and self._unknown[twins[count]].called <= end:
                 after, _ = self._apply(state, self._unknown[twins[count]].input)
-                if after != state:
-                    yield Placed(first, more, unknown | 1 << twins[count], after)
+                yield Placed(first, more, unknown | 1 << twins[count], after)
 
     def _candidates(self, first: int, more: int) -> tuple[list[int], int]:
         """What was called before any that is not placed returned, and when that was."""

@@ -297,6 +297,15 @@ def test_operations_at_the_same_time_are_concurrent() -> None:
     assert is_linearizable([write(1, 2, 1), read(2, 3, 0)])
     assert is_linearizable([write(1, 1, 1), read(1, 1, 0)])
     assert not is_linearizable([write(1, 2, 1), read(3, 3, 0)])
+    assert is_linearizable([read(1, 2, 1), write(2, None, 1)])
+
+
+def test_a_prefix_has_what_was_called_when_it_ends() -> None:
+    stale = read(6, 7, 0)
+    found = check([read(1, 2, 1), write(2, None, 1), stale], apply, START)
+
+    assert found is not None
+    assert found.operation is stale
 
 
 def test_an_operation_cannot_return_before_it_was_called() -> None:
