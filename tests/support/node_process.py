@@ -45,8 +45,9 @@ from paxos_adapters.codecs import TEXT
 from paxos_adapters.disk_status import DiskStatus, Known
 from paxos_adapters.file import FileStore, reserved_rounds
 from paxos_adapters.node import NetworkConfig, Node, registers
-from paxos_adapters.replication import process
+from paxos_adapters.replication.batches import Items
 from paxos_adapters.replication.log import ReplicatedLog
+from paxos_adapters.replication.proposals import Proposals
 from paxos_adapters.replication.submissions import Submission, Submissions
 from paxos_adapters.timeouts import Timeouts
 from paxos_adapters.udp import sessions
@@ -264,6 +265,11 @@ def _applied_again(
     return table, state, outcomes
 
 
+def _added_twice(self: Proposals, items: Items) -> None:
+    add(self, items)
+    add(self, items)
+
+
 def _acknowledged(self: Submissions[int], commands: Sequence[bytes]) -> Submission[int]:
     """A result at once: the command is nowhere."""
     answer: asyncio.Future[list[int]] = asyncio.get_running_loop().create_future()
@@ -271,6 +277,7 @@ def _acknowledged(self: Submissions[int], commands: Sequence[bytes]) -> Submissi
     return Submission(len(self), commands, answer, 0)
 
 
+add = Proposals.add
 load = FileStore.load
 hoard: list[bytes] = []
 FLAWS: Mapping[Flaw, Sequence[tuple[object, str, object]]] = {
@@ -283,7 +290,7 @@ FLAWS: Mapping[Flaw, Sequence[tuple[object, str, object]]] = {
     "reads old states": ((ReplicatedLog, "read", _old_state),),
     "runs commands again": (
         (log_sessions, "apply_all", _applied_again),
-        (process, "RETRY_BEATS", 0),
+        (Proposals, "add", _added_twice),
     ),
     "loses commands": ((Submissions, "submit", _acknowledged),),
     "hears old disks": (
