@@ -90,7 +90,8 @@ class LogChecks:
             return Checked(checking.counts, elsewhere.refusal)
         finally:
             elsewhere.close()
-        self.accounts.append(lambda: failure.account(self._recorded))
+        recorded = self.folder and self.folder / f"log{len(self.accounts) + 1}.jsonl"
+        self.accounts.append(lambda: failure.account(recorded))
         raise BadStateMachine(failure.text(found)) from failure.error.__cause__
 
     def _draw_runs(
@@ -117,10 +118,6 @@ class LogChecks:
             checking.run(drawn, own, has_faults)
 
         draw()
-
-    @property
-    def _recorded(self) -> Path | None:
-        return self.folder and self.folder / f"log{len(self.accounts)}.jsonl"
 
 
 @frozen

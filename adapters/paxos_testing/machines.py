@@ -130,6 +130,16 @@ def _require_unchanged(kind: str, given: Copied[V], command: Copied[C]) -> None:
         )
 
 
+def require_kept(result: Copied[R]) -> None:
+    """Raises BadStateMachine if a later call has changed a result."""
+    if result.value != result.copy:
+        raise BadStateMachine(
+            "apply changed a result that it had returned before.\n"
+            f"  result before: {brief(result.copy)}\n  result now: {brief(result.value)}\n"
+            "A client that asks again gets the first one. Return a new object each time."
+        )
+
+
 def _answers(first: tuple[S, R], then: tuple[S, R]) -> str:
     """What differs of two answers: the result, and only if that is the same the state."""
     kind, place = ("result", 1) if first[1] != then[1] else ("state", 0)

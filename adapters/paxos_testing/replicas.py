@@ -21,7 +21,15 @@ from paxos.log.sessions import Result, Session, SessionCommand, Sessions
 from paxos_adapters.printable import brief
 from paxos_adapters.state_machine import Applied, LogCommand, StateMachine, applied
 from paxos_testing.histories import History, Source, Told
-from paxos_testing.machines import CONTRACT, BadStateMachine, Copied, copied, run, step
+from paxos_testing.machines import (
+    CONTRACT,
+    BadStateMachine,
+    Copied,
+    copied,
+    require_kept,
+    run,
+    step,
+)
 
 C = TypeVar("C")
 R = TypeVar("R")
@@ -95,11 +103,9 @@ class Replicas(Generic[S, C, R]):
                 break
             entry, self.acts = chosen[slot]
             number = self._number(entry)
-            if number is None:
-                pass
-            elif number in self._numbers:
+            if number in self._numbers:
                 self.counts.repeats += 1
-            else:
+            elif number is not None:
                 self._run(number)
             self._run_before.append(len(self._numbers))
 
@@ -108,6 +114,8 @@ class Replicas(Generic[S, C, R]):
         state, result = step(self.machine, self._states[-1], command)
         self._copies[number] = command
         self._states.append(state)
+        for it in self._results:
+            require_kept(it)
         self._results.append(result)
         self._numbers.append(number)
         self.counts.commands += 1

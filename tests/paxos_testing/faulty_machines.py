@@ -67,6 +67,14 @@ def keeps_a_maximum(total: int, number: int) -> tuple[int, int]:
     return total + number, highest
 
 
+answer: list[int] = []
+
+
+def returns_the_same_list(total: int, number: int) -> tuple[int, list[int]]:
+    answer[:] = [number]
+    return total + number, answer
+
+
 def goes_through_a_set(words: Words, text: str) -> tuple[Words, str]:
     """Each process has an order of its own, and keeps it."""
     return words, ",".join(set(text.split()))
@@ -155,6 +163,7 @@ DRAWS_SELDOM: Final = StateMachine(0, draws_seldom)
 LOOKS_AT_THE_CLOCK: Final = StateMachine(0.0, looks_at_the_clock)
 COUNTS_ITS_CALLS: Final = StateMachine(0, counts_its_calls)
 KEEPS_A_MAXIMUM: Final = StateMachine(0, keeps_a_maximum)
+RETURNS_THE_SAME_LIST: Final = StateMachine(0, returns_the_same_list)
 GOES_THROUGH_A_SET: Final = StateMachine((), goes_through_a_set, TEXT, WORDS, TEXT)
 DIVIDES: Final = StateMachine(0, divides)
 FORGETS_THE_RESULT: Final = StateMachine(0, forgets_the_result)

@@ -89,6 +89,11 @@ BAD: dict[str, tuple[Callable[[LogChecks], Checked], str]] = {
         lambda it: it.check(faulty.KEEPS_A_MAXIMUM, NUMBERS),
         r"^a replica has another result than the machine run alone\.\n  command: \d+, on S\d\n",
     ),
+    "changes a result": (
+        lambda it: it.check(faulty.RETURNS_THE_SAME_LIST, NUMBERS),
+        r"^apply changed a result that it had returned before\.\n"
+        r"  result before: \[\d\]\n  result now: \[\d\]\n",
+    ),
     "goes through a set": (
         lambda it: it.check(faulty.GOES_THROUGH_A_SET, WORDS),
         r"^apply answers otherwise in a process in which strings have other hashes\.\n"
@@ -208,7 +213,18 @@ class TestABadMachine:
         assert recorded == f"Recorded: paxos view {tmp_path / 'log1.jsonl'}"
         assert replay_log(tmp_path / "log1.jsonl").difference is None
 
-    def test_is_not_run_at_all(self) -> None:
+    def test_after_another_one_is_recorded_in_a_file_of_its_own(self, tmp_path: Path) -> None:
+        checks = LogChecks(seed=3, folder=tmp_path)
+        for _ in range(2):
+            with pytest.raises(BadStateMachine):
+                checks.check(faulty.CHANGES_ITS_STATE, NUMBERS)
+
+        last = [account().splitlines()[-1] for account in checks.accounts]
+
+        paths = [tmp_path / "log1.jsonl", tmp_path / "log2.jsonl"]
+        assert last == [f"Recorded: paxos view {path}" for path in paths]
+
+    def test_of_no_runs_is_refused(self) -> None:
         with pytest.raises(BadNumber):
             LogChecks(seed=1).check(COUNTER, NUMBERS, runs=0)
 
