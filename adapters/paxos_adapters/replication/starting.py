@@ -23,6 +23,7 @@ from paxos_adapters.replication.applying import Applied, started
 from paxos_adapters.replication.log import Host, ReplicatedLog
 from paxos_adapters.replication.process import LogProcess
 from paxos_adapters.replication.program import Program
+from paxos_adapters.replication.served import Served
 from paxos_adapters.replication.snapshot_worker import SnapshotWorker
 from paxos_adapters.replication.snapshots import Codecs, restored
 from paxos_adapters.state_machine import StateMachine
@@ -82,6 +83,7 @@ class LogRun(Generic[S, C, R]):
         host: Host,
         file: FileStore,
         name: str,
+        machine: StateMachine[S, C, R],
         codecs: Codecs[S, C, R],
         found: Recovered[S, C, R],
         observer: LogObserver[bytes] | None,
@@ -100,6 +102,7 @@ class LogRun(Generic[S, C, R]):
             observer=observer,
         )
         self.log = ReplicatedLog(host, self.process, codecs)
+        self.served = Served(host, self.log, self.process, machine, codecs)
 
     def close(self) -> None:
         """Begin no snapshot any more."""
