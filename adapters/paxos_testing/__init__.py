@@ -3,8 +3,8 @@
 Needs the extra ``testing``: pytest and hypothesis. Nothing else in the library imports it. How to
 write a codec, a store or a transport, and how to run the kit on it: docs/codecs.md, docs/stores.md,
 docs/transports.md; the rest: docs/testing.md. Arrows: codecs; crashing <- sessions <- stores <-
-log_stores; corruption <- stores; samples <- traffic <- consensus <- transports; reachable <-
-strategies; observed <- plugin.
+log_stores; corruption <- stores; history <- linearizable; samples <- traffic <- consensus <-
+transports; reachable <- strategies; observed <- plugin.
 
 Names are imported when they are asked for, since pytest loads the plugin at each start.
 """

@@ -2,22 +2,70 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TypeAlias
+from unittest.mock import patch
 
 import pytest
+from attrs import frozen
 
-from paxos import Saved
+from paxos import Saved, ServerId, majority
 from paxos.log import Delta
 from paxos.log.memory import Prefix, Record, fold
+from paxos_adapters.file import FileStore, StoreError
+from paxos_adapters.file import store as store_module
 from paxos_adapters.machine import latest
 from paxos_adapters.memory import MemoryStore
+from paxos_adapters.ports import Store
 from paxos_testing import LogStoreKit
 from tests.support.kits import every_test_of, failures
 
+ME = ServerId(1)
 Disk: TypeAlias = tuple[Record[str], ...]
 Stored: TypeAlias = MemoryStore[Record[str]]
+
+
+@frozen
+class FileLog:
+    """One log of a file, as a store for one host."""
+
+    file: FileStore
+
+    def load(self) -> Saved[Record[bytes]]:
+        return self.file.log("x").load()
+
+    def save(self, records: tuple[Record[bytes], ...]) -> Saved[Record[bytes]]:
+        return self.file.save_all(("x", record) for record in records).part(records)
+
+
+@pytest.mark.slow
+class TestFileLog(LogStoreKit[bytes]):
+    """The store that comes with the library promises everything."""
+
+    values = b"red", b"", b"\0'\n", b"x" * 5000
+    errors = (StoreError,)
+
+    def create(self, folder: Path) -> FileLog:
+        return FileLog(
+            FileStore.create(folder / "n1.db", cluster="demo", server=ME, quorum=majority([ME]))
+        )
+
+    def open(self, folder: Path) -> FileLog:
+        return FileLog(
+            FileStore.open(folder / "n1.db", cluster="demo", server=ME, quorum=majority([ME]))
+        )
+
+    def failing(self) -> AbstractContextManager[object]:
+        full = sqlite3.OperationalError("database or disk is full")
+        return patch.object(store_module, "put", side_effect=full)
+
+    def chosen(self, store: Store[Record[bytes]], prefix: Prefix[bytes]) -> Prefix[bytes]:
+        assert isinstance(store, FileLog)
+        proposals = store.file.log("x").fetch(prefix.floor, 1_000, 1 << 30)
+        return Prefix(prefix.floor, proposals)
 
 
 class TestMemoryLog(LogStoreKit[str]):
