@@ -82,6 +82,8 @@ torture: $(VENV)/test  ## kills, power cuts, damage; and a cluster on a lossy ne
 	@$(BIN)/python -m tests.tools.members_kills --stride $(if $(TORTURE),11,1)
 	@echo "== torture: a cluster"
 	@$(BIN)/python -m tests.tools.cluster_torture $(TORTURE)
+	@echo "== torture: a replicated log"
+	@$(BIN)/python -m tests.tools.log_torture $(TORTURE)
 	@echo "== torture: what operators do to disks"
 	@$(BIN)/python -m tests.tools.disk_torture $(TORTURE)
 

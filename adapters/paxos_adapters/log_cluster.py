@@ -184,20 +184,24 @@ class LogCluster(
         is_answered: Callable[[], bool],
         max_events: int,
     ) -> None:
-        """Propose ``commands`` to each new leader in turn, as far as it has room."""
-        ballot, next_ = None, 0
+        """Propose ``commands`` to each new leader in turn, as far as it has room.
+
+        Those that it has found in its promises are left out. Otherwise each leader that crashes
+        would leave one more slot to the next one, which has to propose all of them first.
+        """
+        ballot, missing = None, list[Command[LogCommand[C]]]()
 
         def propose() -> bool:
-            nonlocal ballot, next_
+            nonlocal ballot, missing
             me = self.leader
             if me is not None and not is_answered():
                 role = self.state(me).role
                 assert type(role) is Leading
                 if role.ballot != ballot:
-                    ballot, next_ = role.ballot, 0
-                while next_ < len(commands) and replica.room(self.state(me)):
-                    self.receive(me, Propose(Command(commands[next_])))
-                    next_ += 1
+                    ballot, found = role.ballot, [it.entry for it in role.in_flight]
+                    missing = [it for it in map(Command, reversed(commands)) if it not in found]
+                while missing and replica.room(self.state(me)):
+                    self.receive(me, Propose(missing.pop()))
             return is_answered()
 
         self.run_until(propose, max_events)

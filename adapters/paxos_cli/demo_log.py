@@ -6,13 +6,11 @@ finds them in its quorum of promises, and proposes them again.
 
 from __future__ import annotations
 
-from attrs import evolve
-
 from paxos.log.sessions import SessionCommand
 from paxos_adapters.log_cluster import LogCluster
 from paxos_adapters.state_machine import LogCommand, StateMachine
 from paxos_cli.canvas import Canvas
-from paxos_lab.record import LogTrace, Timeline, Trace, log_timeline
+from paxos_lab.record import LogTrace, Trace, log_timeline
 
 BEFORE, AFTER = [5, 7, 11], [13]
 """What is added to the counter before the crash, and after it."""
@@ -40,7 +38,7 @@ def replicate(drawing: Canvas, servers: int, seed: int) -> int:
     cluster.restart(leader)
     cluster.run_until(lambda: set(cluster.states.values()) == {total}, MAX_EVENTS)
     drawing.legend("event")
-    drawing.timeline(_without_idle_heartbeats(log_timeline(trace, described)), width=9)
+    drawing.timeline(log_timeline(trace, described).eventful, width=9)
     drawing.write()
     drawing.table(("server", "counter"), [(f"S{me}", str(it)) for me, it in cluster.states.items()])
     drawing.write(f"Added {_sum(BEFORE)} under S{leader}, and {_sum(AFTER)} after its crash.")
@@ -54,9 +52,3 @@ def described(command: LogCommand[int]) -> str:
 
 def _sum(numbers: list[int]) -> str:
     return " + ".join(map(str, numbers))
-
-
-def _without_idle_heartbeats(told: Timeline) -> Timeline:
-    """Without what never arrived, and heartbeats that say nothing of the log."""
-    arrows = (it for it in told.arrows if it.arrived is not None and it.text != "Heartbeat")
-    return evolve(told, arrows=tuple(arrows))

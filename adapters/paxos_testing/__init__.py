@@ -3,8 +3,9 @@
 Needs the extra ``testing``: pytest and hypothesis. Nothing else in the library imports it. How to
 write a codec, a store or a transport, and how to run the kit on it: docs/codecs.md, docs/stores.md,
 docs/transports.md; the rest: docs/testing.md. Arrows: codecs; crashing <- sessions <- stores;
-corruption <- stores; samples <- traffic <- consensus <- transports; reachable <- strategies;
-observed <- plugin.
+corruption <- stores; history <- linearizable; samples <- traffic <- consensus <- transports;
+reachable <- strategies; histories, machines <- replicas; machines <- hash_seeds; replicas,
+hash_seeds <- log_checks; observed, log_checks <- plugin.
 
 Names are imported when they are asked for, since pytest loads the plugin at each start.
 """
@@ -14,17 +15,30 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from paxos_testing.codecs import CodecKit
+    from paxos_testing.log_checks import LogChecks
+    from paxos_testing.machines import BadStateMachine
     from paxos_testing.observed import ClusterFactory, WatchedCluster
     from paxos_testing.stores import StoreKit
     from paxos_testing.traffic import Deliver
     from paxos_testing.transports import TransportKit
 
-__all__ = ["ClusterFactory", "CodecKit", "Deliver", "StoreKit", "TransportKit", "WatchedCluster"]
+__all__ = [
+    "BadStateMachine",
+    "ClusterFactory",
+    "CodecKit",
+    "Deliver",
+    "LogChecks",
+    "StoreKit",
+    "TransportKit",
+    "WatchedCluster",
+]
 
 _HOMES = {
+    "BadStateMachine": "machines",
     "ClusterFactory": "observed",
     "CodecKit": "codecs",
     "Deliver": "traffic",
+    "LogChecks": "log_checks",
     "StoreKit": "stores",
     "TransportKit": "transports",
     "WatchedCluster": "observed",

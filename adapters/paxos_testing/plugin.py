@@ -1,8 +1,9 @@
 """The pytest plugin: clusters for tests, and an account of what happened in a test that failed.
 
 - ``paxos_cluster`` is a fixture that makes clusters, from a seed that is drawn once a session.
-- A failed test that used it gets a section for each of its clusters: the seed, a picture, and where
-  it is recorded.
+- ``paxos_log`` is a fixture that checks state machines, from the same seed.
+- A failed test that used one gets a section for each cluster: the seed, a picture, and where it is
+  recorded.
 - ``--paxos-seed`` does it again. ``-p no:paxos`` switches all of it off.
 
 pytest loads this file for everybody who has the library, whether or not they test with it. So it
@@ -20,6 +21,7 @@ import pytest
 if TYPE_CHECKING:
     from pluggy import Result
 
+    from paxos_testing.log_checks import LogChecks
     from paxos_testing.observed import ClusterFactory
 
 SEED = pytest.StashKey[int]()
@@ -32,7 +34,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--paxos-seed",
         type=int,
         metavar="N",
-        help="seed of the clusters that the fixture paxos_cluster makes; drawn if not said",
+        help="seed of what the fixtures paxos_cluster and paxos_log do; drawn if not said",
     )
 
 
@@ -43,10 +45,21 @@ def paxos_cluster(
     """Make clusters in memory, whose messages are shuffled and lost as a seed says."""
     from paxos_testing.observed import ClusterFactory
 
-    factory = ClusterFactory(_seed(request.config), tmp_path_factory.mktemp("paxos"))
-    request.node.stash[ACCOUNTS] = factory.accounts
+    folder, accounts = tmp_path_factory.mktemp("paxos"), _accounts(request)
+    factory = ClusterFactory(_seed(request.config), folder, accounts)
     yield factory
     factory.close()
+
+
+@pytest.fixture
+def paxos_log(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> LogChecks:
+    """Check a state machine: replicated under faults, and held against itself run alone."""
+    from paxos_testing.log_checks import LogChecks
+
+    folder, accounts = tmp_path_factory.mktemp("paxos"), _accounts(request)
+    return LogChecks(_seed(request.config), folder, accounts)
 
 
 @pytest.hookimpl(hookwrapper=True)
@@ -68,6 +81,12 @@ def _sections(item: pytest.Item) -> Iterator[tuple[str, str]]:
     yield "paxos", f"To repeat: pytest --paxos-seed={seed} '{item.nodeid}'"
     for number, account in enumerate(accounts, 1):
         yield f"paxos cluster {number}", _told(account)
+
+
+def _accounts(request: pytest.FixtureRequest) -> list[Callable[[], str]]:
+    """Where the fixtures of one test tell what happened."""
+    stash: pytest.Stash = request.node.stash
+    return stash.setdefault(ACCOUNTS, [])
 
 
 def _told(account: Callable[[], str]) -> str:

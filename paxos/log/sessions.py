@@ -13,6 +13,7 @@ section 6.3.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable
 from typing import Generic, TypeAlias, TypeVar, final
 
@@ -89,7 +90,7 @@ Outcome: TypeAlias = Opened | Result[R] | ResultDropped | SessionClosed
 @final
 @frozen
 class Session(Generic[R]):
-    """The results of the commands that were run and may be asked for again, by number."""
+    """The results of the commands that were run and may be asked for again, in order of number."""
 
     id: int
     results: tuple[tuple[int, R], ...] = ()
@@ -137,20 +138,34 @@ def apply_all(
     session = next((it for it in sessions.open if it.id == session_id), None)
     if session is None:
         return sessions, state, [SessionClosed() for _ in commands]
-    known = dict(session.results)
+    results = list(session.results)
     outcomes: list[Outcome[R]] = []
     is_used = False
     for number, command in commands:
-        if number not in known and number < session.done_below:
+        place = _place(results, number)
+        if place < len(results) and results[place][0] == number:
+            outcomes.append(Result(results[place][1]))
+        elif number < session.done_below:
             outcomes.append(ResultDropped())
-            continue
-        if number not in known:
-            state, known[number] = machine(state, command)
+        else:
+            state, result = machine(state, command)
+            results.insert(place, (number, result))
+            outcomes.append(Result(result))
             is_used = True
-        outcomes.append(Result(known[number]))
     if not is_used:
         return sessions, state, outcomes
-    kept = tuple([(it, found) for it, found in known.items() if it >= done_below])
+    kept = tuple(results[_place(results, done_below) :])
     used = Session(session_id, kept, max(session.done_below, done_below))
     others = tuple([it for it in sessions.open if it is not session])
     return evolve(sessions, open=(*others, used)), state, outcomes
+
+
+def _place(results: list[tuple[int, R]], number: int) -> int:
+    """Where ``number`` stands, or belongs: at the end, if a client sends its commands in order."""
+    if not results or number > results[-1][0]:
+        return len(results)
+    return bisect_left(results, number, key=_number)
+
+
+def _number(result: tuple[int, object]) -> int:
+    return result[0]

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 
 from paxos import Ballot, Proposal, QuorumError, ServerId, UnknownServer
 from paxos.log import Command, Noop, Rules
-from paxos.log.messages import Entry
+from paxos.log.events import LogTimer
+from paxos.log.messages import Entry, Message
 from paxos.log.sessions import Opened, OpenSession, Result, SessionCommand
 from paxos_adapters.log_cluster import LogCluster
-from paxos_adapters.memory import DidNotSettle, ServerDown
+from paxos_adapters.memory import DidNotSettle, Happened, ServerDown
 from paxos_adapters.state_machine import LogCommand, StateMachine, applied, started
 
 S1, S2, S3 = map(ServerId, (1, 2, 3))
@@ -164,3 +165,30 @@ def test_each_slot_is_applied_once_and_a_repeated_command_is_not_run_again() -> 
     assert first == again == Result(1)
     assert state.state == ("a",)
     assert state.slot == 5
+
+
+class Crashing(LogCluster[tuple[str, ...], str, int]):
+    """Whichever server leads crashes after any event with a chance of 0.05, and starts again."""
+
+    def __init__(self, servers: int) -> None:
+        self._chance = Random(1)
+        super().__init__(WORDS, servers)
+
+    def step(self) -> Happened[Message[LogCommand[str]], LogTimer] | None:
+        happened = super().step()
+        if (me := self.leader) is not None and self._chance.random() < 0.05:
+            self.crash(me)
+            self.restart(me)
+        return happened
+
+
+@pytest.mark.parametrize("servers", [3, 5])
+def test_leaders_that_crash_leave_no_pile_of_the_same_command(servers: int) -> None:
+    """A leader proposes all open slots anew: the more there are, the longer it must not crash."""
+    cluster = Crashing(servers)
+
+    found = [cluster.submit("a", max_events=5_000) for _ in range(20)]
+
+    assert found == [*range(1, 21)]
+    slots = max(cluster.state(me).memory.first for me in cluster.servers)
+    assert slots < 40

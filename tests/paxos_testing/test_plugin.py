@@ -45,6 +45,18 @@ IN_THE_DOCUMENTS = """
         assert cluster.chosen == "blue"
 """
 
+BAD_MACHINE = """
+    from hypothesis import strategies as st
+    from paxos_adapters.state_machine import StateMachine
+
+    def apply(words, word):
+        words.append(word)
+        return words, len(words)
+
+    def test_my_machine(paxos_log):
+        paxos_log.check(StateMachine([], apply), commands=st.sampled_from(["red", "blue"]))
+"""
+
 PASSING = """
     def test_a_choice(paxos_cluster):
         cluster = paxos_cluster(servers=5, loss=0.2)
@@ -130,6 +142,28 @@ class TestAFailure:
         found = replay(Path(path))
         assert found.difference is None
         assert found.steps
+
+    @pytest.mark.slow
+    def test_of_a_state_machine_says_what_is_wrong_and_draws_it(
+        self, session: pytest.Pytester
+    ) -> None:
+        session.makepyfile(BAD_MACHINE)
+        page = (ROOT / "docs" / "testing.md").read_text(encoding="utf-8")
+        (shown,) = re.findall(r"^```text\n(E .*?)^```$", page, re.M | re.S)
+
+        result = session.runpytest_subprocess("--paxos-seed=1")
+
+        result.assert_outcomes(failed=1)
+        result.stdout.fnmatch_lines(
+            [
+                "To repeat: pytest --paxos-seed=1 '*::test_my_machine'",
+                "3 servers, without faults.*",
+                "*S3 commits 1: #1 'red'",
+                "Recorded: paxos view *log1.jsonl",
+            ]
+        )
+        assert shown in result.stdout.str()
+        assert "log_checks.py" not in result.stdout.str()
 
     @pytest.mark.slow
     def test_repeats_with_its_seed(self, session: pytest.Pytester) -> None:
@@ -236,6 +270,7 @@ class TestASession:
     def test_lists_the_fixture_and_the_option(self, session: pytest.Pytester) -> None:
         fixtures = session.runpytest_subprocess("--fixtures").stdout
         fixtures.fnmatch_lines(["paxos_cluster*", "*Make clusters in memory*"])
+        fixtures.fnmatch_lines(["paxos_log*", "*Check a state machine*"])
         session.runpytest_subprocess("--help").stdout.fnmatch_lines(["*--paxos-seed=N*"])
 
 

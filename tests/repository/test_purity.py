@@ -21,7 +21,7 @@ CORE = Path(paxos.__file__).parent
 ADAPTERS = Path(paxos_adapters.__file__).parents[1]
 SHELLS = [ADAPTERS / package for package in PACKAGES]
 
-PURE = {"__future__", "attrs", "collections.abc", "functools", "typing"}
+PURE = {"__future__", "attrs", "bisect", "collections.abc", "functools", "typing"}
 ORDER = [
     "values",
     "ballot",

@@ -14,7 +14,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import count
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -39,24 +39,32 @@ from paxos import (
 )
 from paxos import server as servers
 from paxos.errors import assert_never
+from paxos.log import sessions as log_sessions
 from paxos.messages import Request
 from paxos_adapters.codecs import TEXT
 from paxos_adapters.disk_status import DiskStatus, Known
 from paxos_adapters.file import FileStore, reserved_rounds
 from paxos_adapters.node import NetworkConfig, Node, registers
+from paxos_adapters.replication.batches import Items
+from paxos_adapters.replication.log import ReplicatedLog
+from paxos_adapters.replication.proposals import Proposals
+from paxos_adapters.replication.submissions import Submission, Submissions
 from paxos_adapters.timeouts import Timeouts
 from paxos_adapters.udp import sessions
 from paxos_adapters.udp.endpoint import Address
 from paxos_adapters.wire import Authenticated, Keyring, frame, wire
 from paxos_adapters.wire.frame import HEADER_BYTES, TAG_BYTES, Header
 from tests.support.spawning import spawn
+from tests.support.tortured_machine import COMMANDS, TORTURED, Command, Totals, get
+
+Log: TypeAlias = ReplicatedLog[Totals, Command, int]
 
 CLUSTER = "torture"
 PACE = Timeouts(retry_min_s=0.05, retry_max_s=2.0)
 START_S = 60.0
 PR_SET_PDEATHSIG = 1
 
-Verb: TypeAlias = Literal["propose", "read", "watch", "status"]
+Verb: TypeAlias = Literal["propose", "read", "watch", "status", "submit", "get"]
 Flaw: TypeAlias = Literal[
     "",
     "forgets",
@@ -65,17 +73,24 @@ Flaw: TypeAlias = Literal[
     "checks no tag",
     "remembers all it hears",
     "hears old disks",
+    "reads old states",
+    "runs commands again",
+    "loses commands",
 ]
 
 
 class Setup(msgspec.Struct, frozen=True):
-    """What a node process is started with. ``idle``: how many names stay in memory."""
+    """What a node process is started with. ``idle``: how many names stay in memory.
+
+    A snapshot of its log is due after ``snapshot_bytes``.
+    """
 
     me: int
     path: str
     addresses: dict[int, Address]
     keys: str
     idle: int = registers.CACHE_SIZE
+    snapshot_bytes: int = 20_000
     flaw: Flaw = ""
 
 
@@ -98,6 +113,9 @@ class Standing(msgspec.Struct, frozen=True):
     refused: dict[str, int]
     lost: dict[str, int]
     missing: tuple[int, ...] = ()
+    applied: int = 0
+    floor: int = 0
+    pending: int = 0
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -127,12 +145,13 @@ async def serve(setup: Setup) -> None:
             codec=TEXT,
             timeouts=PACE,
         )
-        async with node:
+        log = node.log("totals", TORTURED, snapshot_bytes=setup.snapshot_bytes)
+        async with node, log as totals:
             _say(Answer(0))
             working = set[asyncio.Task[None]]()
             async for line in await _stdin():
                 order = msgspec.json.decode(line, type=Order)
-                task = asyncio.create_task(_obey(node, order))
+                task = asyncio.create_task(_obey(node, totals, order))
                 working.add(task)
                 task.add_done_callback(working.discard)
         await asyncio.gather(*working)
@@ -145,14 +164,14 @@ async def _stdin() -> asyncio.StreamReader:
     return reader
 
 
-async def _obey(node: Node[str], order: Order) -> None:
+async def _obey(node: Node[str], log: Log, order: Order) -> None:
     try:
-        _say(await _answer(node, order))
+        _say(await _answer(node, log, order))
     except PaxosError as error:
         _say(Answer(order.number, unknown=str(error)))
 
 
-async def _answer(node: Node[str], order: Order) -> Answer:
+async def _answer(node: Node[str], log: Log, order: Order) -> Answer:
     number, name, timeout_s = order.number, order.name, order.timeout_s
     if order.verb == "propose":
         return Answer(number, await node.propose(name, order.value, timeout_s=timeout_s))
@@ -161,10 +180,17 @@ async def _answer(node: Node[str], order: Order) -> Answer:
         return Answer(number, None if found is None else found.value)
     if order.verb == "watch":
         return Answer(number, await node.watch(name, timeout_s=timeout_s))
+    if order.verb == "submit":
+        command = COMMANDS.decode(order.value.encode())
+        return Answer(number, str(await log.submit(command, timeout_s=timeout_s)))
+    if order.verb == "get":
+        total = await log.read(lambda totals: get(totals, name), timeout_s=timeout_s)
+        return Answer(number, str(total))
     if order.verb == "status":
-        it = node.status()
+        it, of_log = node.status(), log.status()
         refused, lost, missing = dict(it.refused), dict(it.lost), it.descent.missing
-        standing = Standing(it.saves, it.in_memory, it.asked, refused, lost, missing)
+        progress = of_log.applied, of_log.floor, of_log.pending
+        standing = Standing(it.saves, it.in_memory, it.asked, refused, lost, missing, *progress)
         return Answer(number, standing=standing)
     assert_never(order.verb)
 
@@ -218,6 +244,40 @@ def _true(_: FileStore, __: Known) -> bool:
     return True
 
 
+async def _old_state(log: Log, query: Callable[[Totals], int], **_: object) -> int:
+    """What this server has, whatever the others have."""
+    return query(log.state)
+
+
+def _applied_again(
+    machine: Callable[[Totals, Command], tuple[Totals, int]],
+    table: log_sessions.Sessions[int],
+    state: Totals,
+    _session: int,
+    _done_below: int,
+    commands: Iterable[tuple[int, Command]],
+) -> tuple[log_sessions.Sessions[int], Totals, list[log_sessions.Outcome[int]]]:
+    """Every command, whether it was run before or not."""
+    outcomes: list[log_sessions.Outcome[int]] = []
+    for _, command in commands:
+        state, result = machine(state, command)
+        outcomes.append(log_sessions.Result(result))
+    return table, state, outcomes
+
+
+def _added_twice(self: Proposals, items: Items) -> None:
+    add(self, items)
+    add(self, items)
+
+
+def _acknowledged(self: Submissions[int], commands: Sequence[bytes]) -> Submission[int]:
+    """A result at once: the command is nowhere."""
+    answer: asyncio.Future[list[int]] = asyncio.get_running_loop().create_future()
+    answer.set_result([0])
+    return Submission(len(self), commands, answer, 0)
+
+
+add = Proposals.add
 load = FileStore.load
 hoard: list[bytes] = []
 FLAWS: Mapping[Flaw, Sequence[tuple[object, str, object]]] = {
@@ -227,6 +287,12 @@ FLAWS: Mapping[Flaw, Sequence[tuple[object, str, object]]] = {
     "answers nobody": ((servers, "receive", _silent),),
     "checks no tag": ((Authenticated, "open", _unchecked),),
     "remembers all it hears": ((wire, "read_header", _hoarding),),
+    "reads old states": ((ReplicatedLog, "read", _old_state),),
+    "runs commands again": (
+        (log_sessions, "apply_all", _applied_again),
+        (Proposals, "add", _added_twice),
+    ),
+    "loses commands": ((Submissions, "submit", _acknowledged),),
     "hears old disks": (
         (sessions, "check_descent", _whatever),
         (FileStore, "descends_from", _true),

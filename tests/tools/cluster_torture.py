@@ -318,7 +318,7 @@ async def torture(plan: Plan, folder: Path, *, is_lossy: bool) -> Counter[str]:
         with path.open("wb") as log:
             run = Run(plan, net, cluster, log)
             try:
-                calm_s = await _live(run, cluster)
+                calm_s = await live(run, cluster)
                 wrong = await cluster.stop()
             except asyncio.CancelledError:
                 print(f"interrupted; so far: {counts(run.seen)}", flush=True)
@@ -342,7 +342,8 @@ async def torture(plan: Plan, folder: Path, *, is_lossy: bool) -> Counter[str]:
     return run.seen
 
 
-async def _live(run: Run, cluster: Cluster) -> float:
+async def live(run: Run, cluster: Cluster) -> float:
+    """Start the nodes, ask and disturb them, and let them come to rest; when that was begun."""
     await asyncio.gather(*map(cluster.start, NODES))
     reporting = asyncio.create_task(_report(run.seen))
     try:

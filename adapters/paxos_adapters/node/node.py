@@ -337,9 +337,11 @@ class Node(Generic[V]):
             run.close()
             self._logs.remove(run.process, LogClosed(name))
 
-    def check_log(self, name: str, timeout_s: float | None) -> float | None:
+    def check_usable(self) -> None:
         """See ``replication.log.Host``."""
-        return self._check(name, timeout_s)
+        forks.check(self._process, self.file.path)
+        if self._stopped is not None:
+            raise self._stopped
 
     def wake(self) -> None:
         """See ``replication.log.Host``."""
@@ -407,11 +409,9 @@ class Node(Generic[V]):
 
     def _check(self, name: str, timeout_s: float | None = None) -> float | None:
         """``timeout_s``, checked like all else that a program passes in."""
-        forks.check(self._process, self.file.path)
         if self._saver is None:
             raise NotStarted
-        if self._stopped is not None:
-            raise self._stopped
+        self.check_usable()
         check_name(name)
         return arguments.timeout(timeout_s)
 

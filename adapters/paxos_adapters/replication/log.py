@@ -19,6 +19,7 @@ from contextlib import asynccontextmanager
 from typing import Generic, Protocol, TypeVar
 
 from paxos import PaxosError
+from paxos_adapters import arguments
 from paxos_adapters.replication.batches import MAX_COMMAND_BYTES
 from paxos_adapters.replication.process import LogProcess, LogStatus
 from paxos_adapters.replication.reads import Reader
@@ -44,8 +45,8 @@ X = TypeVar("X")
 class Host(Protocol):
     """The node that a log runs on."""
 
-    def check_log(self, name: str, timeout_s: float | None) -> float | None:
-        """``timeout_s``, checked. Raises ServerStopped, BadNumber, Forked."""
+    def check_usable(self) -> None:
+        """Raise ServerStopped or Forked, if so."""
         ...
 
     def wake(self) -> None:
@@ -188,6 +189,15 @@ class ReplicatedLog(Generic[S, C, R]):
         finally:
             self._program.watchers.remove(watcher)
 
+    def lead(self) -> None:
+        """Let this server take over the leadership, as far as a quorum lets it; ``status`` says so.
+
+        Raises UnknownServer if it is not a member, ServerStopped, LogClosed.
+        """
+        self._check(None)
+        self._process.lead()
+        self._host.wake()
+
     # --- how it is --------------------------------------------------------------------------------
 
     def status(self) -> LogStatus:
@@ -197,4 +207,5 @@ class ReplicatedLog(Generic[S, C, R]):
     def _check(self, timeout_s: float | None) -> float | None:
         if self._program.failure is not None:
             raise self._program.failure
-        return self._host.check_log(self.name, timeout_s)
+        self._host.check_usable()
+        return None if timeout_s is None else arguments.timeout(timeout_s)

@@ -38,6 +38,7 @@ from paxos.log import (
     Elected,
     Fetch,
     HeartbeatTimer,
+    Lead,
     Propose,
     Read,
     Readable,
@@ -431,6 +432,10 @@ class LogProcess(Generic[S, C, R]):
     def give_up_install(self) -> None:
         """The snapshot cannot be used: another one may come."""
         self._download = None
+
+    def lead(self) -> None:
+        """Campaign, even if another server leads; with the next ``work``. Raises UnknownServer."""
+        self._out += self._take(Lead())
 
     def status(self) -> LogStatus:
         """How it is now."""

@@ -2,7 +2,7 @@
 
 - The leader confirms with a quorum that it still leads: the core's Read. Another server asks the
   leader, and reads its own state once it has applied so much.
-- At most one question is in progress. Reads that come in the meantime share the next one: the answer to
+- At most one question is in progress. Reads that come later share the next one: the answer to
   a question that was asked before they began would be too old for them.
 - A question that is not answered, since the leadership has ended or a message was lost, is asked
   again under another number.

@@ -14,6 +14,7 @@ Source: etcd, "Data model": revisions, and versions of keys.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Final, TypeAlias, final
 
 from attrs import evolve, field
@@ -109,6 +110,9 @@ class Expired:
 
 Result: TypeAlias = Changed | Unchanged | Expired
 
+Shard: TypeAlias = tuple[tuple[str, Item], ...]
+"""Some of the items, in the order of their keys."""
+
 
 # --- reads ----------------------------------------------------------------------------------------
 
@@ -169,11 +173,36 @@ def _expired(state: KeyValues, tick: Tick) -> tuple[KeyValues, Result]:
 
 _MODULES: Final = __name__, Tick.__module__
 
+_HEADS: Final = ValueCodec[tuple[int, Clock]](tuple[int, Clock], *_MODULES)
+_SHARDS: Final = ValueCodec[Shard](Shard, *_MODULES)
+
+
+class States(ValueCodec[KeyValues]):
+    """A codec of states, which may be larger than what is to be held twice: part by part."""
+
+    def encode_parts(self, state: KeyValues) -> Iterator[bytes]:
+        """The revision and the time, then the items of each shard. See ``StreamedCodec``."""
+        yield _HEADS.encode((state.revision, state.clock))
+        for shard in state.items.shards:
+            yield _SHARDS.encode(tuple(sorted(shard.items(), key=_key)))
+
+    def decode_parts(self, parts: Iterable[bytes]) -> KeyValues:
+        """The state. Raises ValueError for parts that stand for nothing."""
+        rest = iter(parts)
+        revision, clock = _HEADS.decode(next(rest, b""))
+        items = PersistentMap.of(item for it in rest for item in _SHARDS.decode(it))
+        return KeyValues(items, revision, clock)
+
+
+def _key(item: tuple[str, Item]) -> str:
+    return item[0]
+
+
 KEY_VALUE: Final = StateMachine(
     KeyValues(),
     apply,
     commands=ValueCodec[Command](Command, *_MODULES),
-    states=ValueCodec[KeyValues](KeyValues, *_MODULES),
+    states=States(KeyValues, *_MODULES),
     results=ValueCodec[Result](Result, *_MODULES),
 )
 """An empty key-value map."""

@@ -133,6 +133,12 @@ class Timeline:
         """The same without what never arrived."""
         return evolve(self, arrows=tuple(it for it in self.arrows if it.arrived is not None))
 
+    @property
+    def eventful(self) -> Timeline:
+        """``delivered`` without the heartbeats that say nothing of a log."""
+        told = self.delivered
+        return evolve(told, arrows=tuple(it for it in told.arrows if it.text != "Heartbeat"))
+
 
 def timeline(
     trace: Trace[S, Q, M, T, R, P],

@@ -157,7 +157,7 @@ class LogSetup(Setup[Replica[str], Request[str], Message[str], LogTimer, Record[
     quorum: QuorumSystem = field(init=False, default=Factory(_majority, takes_self=True))
     network: Network = field(default=Factory(all_links, takes_self=True))
     machine: Log[str] = field(init=False, default=Factory(_machine, takes_self=True))
-    requests: CommandsAndReads = field(init=False, default=Factory(_requests, takes_self=True))
+    requests: CommandsAndReads = field(default=Factory(_requests, takes_self=True))
     claims: LogClaims = field(init=False, default=claims(RULES_OF_RUNS.window))
     faulty_ticks: int = LOG_TICKS
     pace: int | None = 6

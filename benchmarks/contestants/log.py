@@ -1,0 +1,99 @@
+"""Ours: a replicated state machine on nodes with keys and files; the program is at the leader.
+
+WORK in the environment says what is measured: ``submit`` (the default), ``read``, ``batches`` of
+BATCH commands each, or ``follow``: submit, at a server that does not lead.
+"""
+
+# ruff: noqa: T201 - the figures are this program's output
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+from paxos import ServerId, majority
+from paxos_adapters.codecs import INTEGER, RAW
+from paxos_adapters.file import FileStore
+from paxos_adapters.node import NetworkConfig, Node
+from paxos_adapters.replication.log import ReplicatedLog
+from paxos_adapters.state_machine import StateMachine
+from paxos_adapters.wire import Authenticated, Key, Keyring
+
+COMMAND = b"v" * 100
+KEYRING = Keyring((Key(bytes(range(32))),))
+WARM_UP = 2_000
+TIMEOUT_S = 30.0
+BATCH = 500
+
+Log = ReplicatedLog[int, bytes, int]
+
+
+def apply(count: int, command: bytes) -> tuple[int, int]:
+    """Count the bytes."""
+    return count + len(command), count
+
+
+MACHINE = StateMachine(0, apply, commands=RAW, states=INTEGER, results=INTEGER)
+
+
+def look(count: int) -> int:
+    """The whole state."""
+    return count
+
+
+async def leader(log: Log, wanted: bool) -> None:
+    """Wait until this server leads, or another one does."""
+    while True:
+        status = log.status()
+        if status.leader is not None and status.leads == wanted:
+            return
+        if wanted and not status.leads:
+            log.lead()
+        await asyncio.sleep(0.2)
+
+
+async def measure(log: Log, seconds: float, width: int) -> list[float]:
+    """How long each took, of ``width`` at a time; of a batch, each of its commands."""
+    work = os.environ.get("WORK", "submit")
+    await leader(log, wanted=work != "follow")
+    for _ in range(WARM_UP // 20):
+        await log.submit_many([COMMAND] * 20, timeout_s=TIMEOUT_S)
+    taken: list[float] = []
+    until = time.perf_counter() + seconds
+
+    async def client() -> None:
+        while (started := time.perf_counter()) < until:
+            if work == "read":
+                await log.read(look)
+            elif work == "batches":
+                await log.submit_many([COMMAND] * BATCH)
+            else:
+                await log.submit(COMMAND)
+            if (now := time.perf_counter()) < until:
+                taken.extend([now - started] * (BATCH if work == "batches" else 1))
+
+    await asyncio.gather(*(client() for _ in range(width)))
+    return taken
+
+
+async def main(folder: str, ports: str, me: str, seconds: str = "", width: str = "1") -> None:
+    """Serve, or measure."""
+    server = ServerId(int(me))
+    numbered = enumerate(json.loads(ports), 1)
+    addresses = {ServerId(it): ("127.0.0.1", int(port)) for it, port in numbered}
+    path = Path(folder) / f"n{me}.db"
+    with FileStore.create(path, cluster="bench", server=server, quorum=majority(addresses)) as file:
+        network = NetworkConfig(addresses, protection=Authenticated(KEYRING))
+        async with Node(file, network, codec=RAW) as node, node.log("log", MACHINE) as log:
+            if seconds:
+                print(json.dumps(await measure(log, float(seconds), int(width))))
+            else:
+                await asyncio.to_thread(sys.stdin.read)
+
+
+if __name__ == "__main__":
+    asyncio.run(main(*sys.argv[1:]))

@@ -1,0 +1,63 @@
+"""The bytes of an entry: what goes in comes out, and other bytes are no commands."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from paxos_adapters.replication.batches import (
+    MAX_BATCH_BYTES,
+    MAX_COMMAND_BYTES,
+    Commands,
+    Item,
+    Opening,
+    batch,
+    decoded,
+    encoded,
+    items_of,
+)
+
+NUMBERS = st.integers(0, (1 << 63) - 1)
+OPENINGS = st.builds(Opening, NUMBERS)
+COMMANDS = st.builds(
+    Commands, NUMBERS, NUMBERS, st.lists(st.tuples(NUMBERS, st.binary(max_size=9)), min_size=1)
+)
+ITEMS: st.SearchStrategy[list[Item]] = st.lists(OPENINGS | COMMANDS, min_size=1, max_size=40)
+
+
+@given(ITEMS)
+def test_items_come_back(items: list[Item]) -> None:
+    assert list(decoded(batch(map(encoded, items)))) == items
+
+
+@given(ITEMS, ITEMS)
+def test_batches_are_put_together_without_a_look_into_them(
+    items: list[Item], more: list[Item]
+) -> None:
+    one, two = items_of(batch(map(encoded, items))), items_of(batch(map(encoded, more)))
+    assert one is not None
+    assert two is not None
+    assert list(decoded(batch([one, two]))) == items + more
+    assert one.commands == sum(len(it.commands) if isinstance(it, Commands) else 1 for it in items)
+
+
+@given(st.binary(max_size=60))
+def test_other_bytes_are_no_commands_or_some_that_come_back(junk: bytes) -> None:
+    items = decoded(junk)
+    assert list(decoded(batch(map(encoded, items)))) == list(items)
+    assert (items_of(junk) is None) == (not items)
+
+
+@pytest.mark.parametrize(
+    "head", [b"\x91", b"\xdc\x00\x01", b"\xdd\x00\x00\x00\x01"], ids=["short", "16 bits", "32 bits"]
+)
+def test_the_head_is_found_however_it_is_written(head: bytes) -> None:
+    item = encoded(Opening(7))
+    found = items_of(head + item.body)
+    assert found == item
+
+
+def test_the_largest_command_fits() -> None:
+    largest = Commands((1 << 63) - 1, (1 << 63) - 1, [((1 << 63) - 1, b"x" * MAX_COMMAND_BYTES)])
+    assert len(batch([encoded(largest)])) <= MAX_BATCH_BYTES

@@ -1,0 +1,93 @@
+"""A snapshot on its way: whatever is lost, late, repeated or from another server, it is whole."""
+
+from __future__ import annotations
+
+from random import Random
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from paxos_adapters.log_messages import SnapshotOffer, SnapshotPiece, SnapshotRequest
+from paxos_adapters.replication.transfer import (
+    PIECES_AT_A_TIME,
+    Download,
+    on_offer,
+    on_piece,
+)
+
+DIGEST, OTHER = b"d" * 16, b"o" * 16
+OFFER = SnapshotOffer(100, 20, 2_000, DIGEST)
+
+
+def piece(index: int, digest: bytes = DIGEST) -> SnapshotPiece:
+    return SnapshotPiece(100, digest, index, f"{index}".encode())
+
+
+def begun() -> Download:
+    download, request = on_offer(None, OFFER, first=1)
+    assert download is not None
+    assert request == SnapshotRequest(100, DIGEST, 0, PIECES_AT_A_TIME)
+    return download
+
+
+@given(st.integers(0, 1 << 32), st.integers(1, 40), st.floats(0, 0.6))
+def test_all_pieces_come_once_and_in_order(seed: int, pieces: int, loss: float) -> None:
+    random = Random(seed)
+    offer = SnapshotOffer(100, pieces, 2_000, DIGEST)
+    saved: list[bytes] = []
+    download: Download | None = None
+    for _ in range(2_000):
+        download, request = on_offer(download, offer, first=1)
+        waiting = [] if request is None else [request]
+        while waiting:
+            it = waiting.pop()
+            asked = [*range(it.index, it.index + it.count), random.randrange(pieces)]
+            random.shuffle(asked)
+            for index in asked:
+                assert download is not None
+                if random.random() >= loss:
+                    download, found, more = on_piece(download, piece(index))
+                    saved += found
+                    waiting += [] if more is None else [more]
+        assert download is not None
+        if download.is_complete:
+            break
+    assert saved == [f"{index}".encode() for index in range(pieces)]
+
+
+def test_an_offer_of_what_is_known_is_not_taken() -> None:
+    assert on_offer(None, OFFER, first=100) == (None, None)
+
+
+def test_pieces_of_another_snapshot_or_not_asked_for_are_dropped() -> None:
+    download = begun()
+    for it in piece(0, OTHER), piece(PIECES_AT_A_TIME), piece(19):
+        assert on_piece(download, it) == (download, (), None)
+
+
+def test_another_snapshot_is_begun_only_if_nothing_came_since_the_last_offer() -> None:
+    other = SnapshotOffer(200, 1, 9, OTHER)
+    download, _, _ = on_piece(begun(), piece(0))
+    after, request = on_offer(download, other, first=1)
+    assert request is None
+    assert after is not None
+    assert after.offer == OFFER
+    after, request = on_offer(after, other, first=1)
+    assert request == SnapshotRequest(200, OTHER, 0, 1)
+
+
+def test_the_rest_may_come_from_another_server_with_the_same_snapshot() -> None:
+    download, _, _ = on_piece(begun(), piece(0))
+    after, request = on_offer(download, OFFER, first=1)
+    assert request is None
+    after, request = on_offer(after, OFFER, first=1)
+    assert request == SnapshotRequest(100, DIGEST, 1, PIECES_AT_A_TIME)
+
+
+def test_a_whole_one_asks_for_nothing() -> None:
+    small = SnapshotOffer(100, 1, 2, DIGEST)
+    download, _ = on_offer(None, small, first=1)
+    assert download is not None
+    download, found, request = on_piece(download, piece(0))
+    assert (download.is_complete, found, request) == (True, (b"0",), None)
+    assert on_offer(download, small, first=1) == (download, None)
