@@ -874,7 +874,7 @@ class TestNode:
         cluster = Cluster(tmp_path, capsys)
         describe(cluster.config, {1: free_addresses(1)[0]})
         monkeypatch.setattr(node_module, "serve", proposing)
-        monkeypatch.setattr(FileStore, "save", failing)
+        monkeypatch.setattr(FileStore, "save_all", failing)
         code, out, errors = cluster.ask("node", "--id", "1", "--create")
         assert code == 1
         assert "n1.db" in out

@@ -140,7 +140,7 @@ def test_a_server_that_has_stopped_says_why_in_words_for_a_command_line(tmp_path
         data = tmp_path / "n1.db"
         async with running(data) as node:
             with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(node.file, "save", failing(data))
+                patch.setattr(node.file, "save_all", failing(data))
                 answer = await asked(data, ProposeRequest("x", b"x"))
             assert isinstance(answer, ErrorReply)
             assert answer.kind == "OutcomeUnknown"
