@@ -35,6 +35,9 @@ class LogTable:
         self._has_decision = has_decision
         self._checked: dict[str, SnapshotHandle] = {}
 
+    def __contains__(self, name: str) -> bool:
+        return name in self._states
+
     def names(self) -> tuple[str, ...]:
         """All logs that something was saved for, in order."""
         return tuple(sorted(self._states))

@@ -239,6 +239,10 @@ class FileStore:
         self._check_usable()
         return self._logs.names()
 
+    def has_log(self, name: str) -> bool:
+        """Whether something was saved for a log of this name."""
+        return name in self._logs
+
     def log(self, name: str) -> LogFile:
         """The part of the memory that is about one log. Raises BadName, TooLarge."""
         check_name("the name of a log", name)
