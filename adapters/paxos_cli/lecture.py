@@ -109,19 +109,19 @@ def _list(drawing: Canvas) -> int:
 
 
 def _step(scenario: Scenario | LogScenario, played: Played, drawing: Canvas) -> int:
-    Screen(drawing).show(_parts(scenario, played, drawing))
+    Screen(drawing).show(parts_of(scenario, played, drawing))
     return 0 if played.failure is None else 1
 
 
 def _show(scenario: Scenario | LogScenario, played: Played, drawing: Canvas) -> int:
-    for part in _parts(scenario, played, drawing):
+    for part in parts_of(scenario, played, drawing):
         for line in part.lines:
             drawing.console.print(line)
     drawing.write()
     return 0 if played.failure is None else 1
 
 
-def _parts(scenario: Scenario | LogScenario, played: Played, drawing: Canvas) -> list[Part]:
+def parts_of(scenario: Scenario | LogScenario, played: Played, drawing: Canvas) -> list[Part]:
     """What is shown of a scenario, in order."""
     is_log = isinstance(scenario, LogScenario)
     width = LOG_LANE if is_log else LANE

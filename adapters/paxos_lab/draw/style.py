@@ -24,7 +24,7 @@ X = TypeVar("X")
 
 HUES: dict[str, tuple[str, str]] = {
     "blue": ("#1f66c1", "#74b3ff"),
-    "orange": ("#c25a0c", "#ffa35c"),
+    "orange": ("#b8540a", "#ffa35c"),
     "green": ("#2a8540", "#5fd382"),
     "plum": ("#8b3fa8", "#d3a2f2"),
     "teal": ("#0a7f86", "#4fcbd2"),

@@ -329,7 +329,10 @@ class _Drawing:
         right = min(end[0], self.x[b] - max(map(_reach, self.layout.columns[b].values())))
         way = [start, (left, start[1]), (right, end[1]), end]
         if (arrow.left, b) in self.parked:
-            y = start[1] + self._beside(arrow.sender, range(a, b), end[1] - start[1])
+            cell, rise = self.layout.columns[a][arrow.sender], end[1] - start[1]
+            if not rise and cell.label:
+                rise = -self._side(cell, start[1])
+            y = start[1] + self._beside(arrow.sender, range(a, b), rise)
             turn = min(right, end[0] - 12)
             way = [start, (start[0] + 8, y), (turn, y), (turn, end[1]), end]
         return [it for it, before in zip(way, [None, *way], strict=False) if it != before]

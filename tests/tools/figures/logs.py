@@ -72,7 +72,9 @@ def _parts(
     wide = len(states) * panel + (len(states) - 1) * APART
     wide = max(wide, BOLD * width_of(title, TITLE), width_of(caption, CAPTION))
     bottom = TOP + ROW * len(states[0])
-    yield from head(2 * MARGIN + wide, bottom + 64 + (TITLE + 22 if broken else 0), title)
+    end = "" if broken is None else f"✗ Broken rule: {broken}"
+    label = f"{title}. {end}" if end else title
+    yield from head(2 * MARGIN + wide, bottom + 64 + (TITLE + 22 if end else 0), label)
     yield text(MARGIN, MARGIN + 18, title, TITLE, "title start")
     for place, (state, words) in enumerate(zip(states, titles, strict=True)):
         x = MARGIN + place * (panel + APART)
@@ -83,8 +85,8 @@ def _parts(
             yield from _row(x, TOP + row * ROW, me, it, columns)
     yield text(MARGIN, bottom + 14, KEY, 16, "key start")
     yield text(MARGIN, bottom + 44, caption, CAPTION, "start")
-    if broken is not None:
-        yield from verdict(f"✗ Broken rule: {broken}", bottom + 62, 2 * MARGIN + wide)
+    if end:
+        yield from verdict(end, bottom + 62, 2 * MARGIN + wide)
     yield "</svg>"
 
 
