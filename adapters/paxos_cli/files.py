@@ -11,6 +11,7 @@ import click
 
 from paxos import ServerId
 from paxos_adapters.file import Contents, FileStore, StoreError, StoreNotFound, inspect, rows
+from paxos_adapters.file.log_checks import LogContents
 from paxos_adapters.file.rows import ACCEPTOR, ROUND, acceptor_of, round_of
 from paxos_adapters.printable import json_text, printable
 from paxos_cli.canvas import canvas, shown
@@ -55,12 +56,24 @@ def inspect_file(file: Path, as_json: bool, plain: bool) -> int:
     cells = (_cells(name, it) for name, it in _decisions(file))
     while some := [*islice(cells, AT_ONCE)]:
         drawn.table(headings, some)
+    if contents.logs:
+        drawn.table(
+            ("log", "promised", "first", "floor", "entries", "snapshot"),
+            [_log_cells(name, it) for name, it in contents.logs.items()],
+        )
     if contents.peers:
         drawn.table(
             ("peer", "session", "saves known of"),
             [(f"S{peer}", it.session, f"{it.saves:,}") for peer, it in contents.peers.items()],
         )
     return 0
+
+
+def _log_cells(name: str, log: LogContents) -> tuple[str, ...]:
+    it, handle = log.state, log.state.snapshot
+    snapshot = "" if handle is None else f"{handle.pieces:,} pieces, {handle.size_bytes:,} bytes"
+    numbers = (f"{number:,}" for number in (it.first, it.floor, log.entries))
+    return printable(name), str(it.promised), *numbers, snapshot
 
 
 def _sessions(contents: Contents) -> str:
@@ -114,6 +127,7 @@ def _as_json(file: Path, contents: Contents) -> Iterator[str]:
             str(peer): {"session": it.session, "saves": it.saves}
             for peer, it in contents.peers.items()
         },
+        "logs": {name: _log_json(it) for name, it in contents.logs.items()},
     }
     yield json_text(head).removesuffix("\n}")
     yield ',\n  "decisions": {'
@@ -124,6 +138,24 @@ def _as_json(file: Path, contents: Contents) -> Iterator[str]:
         yield f"{comma}\n    {json.dumps(name)}: {json.dumps(it)}"
         comma = ","
     yield "\n  }\n}\n"
+
+
+def _log_json(log: LogContents) -> dict[str, object]:
+    it, handle = log.state, log.state.snapshot
+    return {
+        "promised": str(it.promised),
+        "first": it.first,
+        "floor": it.floor,
+        "entries": log.entries,
+        "snapshot": None
+        if handle is None
+        else {
+            "slot": handle.slot,
+            "pieces": handle.pieces,
+            "bytes": handle.size_bytes,
+            "digest": handle.digest.hex(),
+        },
+    }
 
 
 @click.command(short_help="Hear a peer again that comes with another disk.")

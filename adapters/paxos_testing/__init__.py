@@ -2,10 +2,10 @@
 
 Needs the extra ``testing``: pytest and hypothesis. Nothing else in the library imports it. How to
 write a codec, a store or a transport, and how to run the kit on it: docs/codecs.md, docs/stores.md,
-docs/transports.md; the rest: docs/testing.md. Arrows: codecs; crashing <- sessions <- stores;
-corruption <- stores; history <- linearizable; samples <- traffic <- consensus <- transports;
-reachable <- strategies; histories, machines <- replicas; machines <- hash_seeds; replicas,
-hash_seeds <- log_checks; observed, log_checks <- plugin.
+docs/transports.md; the rest: docs/testing.md. Arrows: codecs; crashing <- sessions <- stores <-
+log_stores; corruption <- stores; history <- linearizable; samples <- traffic <- consensus <-
+transports; reachable <- strategies; histories, machines <- replicas; machines <- hash_seeds;
+replicas, hash_seeds <- log_checks; observed, log_checks <- plugin.
 
 Names are imported when they are asked for, since pytest loads the plugin at each start.
 """
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from paxos_testing.codecs import CodecKit
     from paxos_testing.log_checks import LogChecks
+    from paxos_testing.log_stores import LogStoreKit
     from paxos_testing.machines import BadStateMachine
     from paxos_testing.observed import ClusterFactory, WatchedCluster
     from paxos_testing.stores import StoreKit
@@ -28,6 +29,7 @@ __all__ = [
     "CodecKit",
     "Deliver",
     "LogChecks",
+    "LogStoreKit",
     "StoreKit",
     "TransportKit",
     "WatchedCluster",
@@ -39,6 +41,7 @@ _HOMES = {
     "CodecKit": "codecs",
     "Deliver": "traffic",
     "LogChecks": "log_checks",
+    "LogStoreKit": "log_stores",
     "StoreKit": "stores",
     "TransportKit": "transports",
     "WatchedCluster": "observed",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from operator import itemgetter
 from typing import Generic, TypeVar
 
 from attrs import define, evolve, field
@@ -148,7 +149,8 @@ class Replicas(Generic[S, C, R]):
         results = (
             copied("result", self.machine.results, it.value).copy for it in self._results[:count]
         )
-        session = Session(SESSION, tuple(zip(self._numbers, results, strict=False)))
+        numbered = sorted(zip(self._numbers, results, strict=False), key=itemgetter(0))
+        session = Session(SESSION, tuple(numbered))
         return Applied(state.copy, Sessions((session,)), slot)
 
     def _applied(

@@ -3,6 +3,7 @@
 - Each session of the store is a process of its own, which is killed. See ``crashing.py``.
 - Every choice is drawn from ``seed``: a failure prints it, and the same tests fail again.
 - Batches are numbered, so that what is loaded says which of them it comes from.
+- A kit says which records a machine saves, and how they fold: ``StoreKit``, ``LogStoreKit``.
 """
 
 from __future__ import annotations
@@ -18,21 +19,17 @@ from typing import ClassVar, Generic, ParamSpec, TypeAlias, TypeVar
 import pytest
 from hypothesis import strategies as st
 
-from paxos import Acceptor, Ballot, From, MaxRound, Message, Proposal, ServerId, majority, server
-from paxos.server import ServerTimer
-from paxos_adapters.host import Host
-from paxos_adapters.memory import Clock, MemoryTimer, MemoryTransport, Network
-from paxos_adapters.ports import Ports, Store
-from paxos_adapters.single import SingleHost, single
+from paxos import ServerId
+from paxos_adapters.ports import Store
 from paxos_testing.crashing import calls_in, kill_after_calls, run_until_killed
 
 P = ParamSpec("P")
+R = TypeVar("R")
 T = TypeVar("T")
 V = TypeVar("V")
 
-Record: TypeAlias = server.Record[V]
-Batch: TypeAlias = tuple[Record[V], ...]
-Kept: TypeAlias = dict[type, Record[V]]
+Batch: TypeAlias = tuple[R, ...]
+Kept: TypeAlias = dict[type, R]
 """One record of each type."""
 
 ME = ServerId(1)
@@ -41,8 +38,11 @@ SAVES = 2
 KILLS = 30
 
 
-class StoreSessions(Generic[V]):
-    """A store for values of type V, as its kit says how it is made, in processes of its own."""
+class StoreSessions(Generic[V, R]):
+    """A store for records of type R about values of type V, in processes of its own.
+
+    Its kit says how it is made.
+    """
 
     values: Sequence[V]
     """At least two values of the kind that it is for: small, large, strange. They must pickle."""
@@ -57,11 +57,11 @@ class StoreSessions(Generic[V]):
     seed: ClassVar[int] = 20131017
     """What kills and damages are drawn from."""
 
-    def create(self, folder: Path) -> Store[Record[V]]:
+    def create(self, folder: Path) -> Store[R]:
         """A new store in ``folder``, which is empty unless this is to be refused."""
         raise NotImplementedError(f"{type(self).__name__} does not say how to create: {folder}")
 
-    def open(self, folder: Path) -> Store[Record[V]]:
+    def open(self, folder: Path) -> Store[R]:
         """The store that is in ``folder``."""
         raise NotImplementedError(f"{type(self).__name__} does not say how to open: {folder}")
 
@@ -84,21 +84,21 @@ class StoreSessions(Generic[V]):
         with closing(run_until_killed(lambda: iter([work(*args, **kwargs)]))) as items:
             return next(items)
 
-    def _make(self, folder: Path, *batches: Batch[V]) -> Batch[V]:
+    def _make(self, folder: Path, *batches: Batch[R]) -> Batch[R]:
         store = self.create(folder)
         for batch in batches:
             store.save(batch)
-        return store.load().records
+        return self._read(store)
 
-    def _save(self, folder: Path, batch: Batch[V]) -> Batch[V]:
+    def _save(self, folder: Path, batch: Batch[R]) -> Batch[R]:
         store = self.open(folder)
         store.save(batch)
-        return store.load().records
+        return self._read(store)
 
-    def _load(self, folder: Path) -> Batch[V]:
-        return self.open(folder).load().records
+    def _load(self, folder: Path) -> Batch[R]:
+        return self._read(self.open(folder))
 
-    def _held(self, folder: Path) -> Kept[V]:
+    def _held(self, folder: Path) -> Kept[R]:
         return kept(self._ask(self._load, folder))
 
     def _is_refused(self, act: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> bool:
@@ -108,7 +108,7 @@ class StoreSessions(Generic[V]):
             return True
         return False
 
-    def _load_or_refuse(self, folder: Path, damage: str) -> Kept[V] | None:
+    def _load_or_refuse(self, folder: Path, damage: str) -> Kept[R] | None:
         try:
             return kept(self._load(folder))
         except self.errors:
@@ -116,24 +116,36 @@ class StoreSessions(Generic[V]):
         except Exception as slip:
             raise AssertionError(f"{damage}: what was raised is none of {self.errors}") from slip
 
-    def _batch(self, number: int) -> Batch[V]:
-        """The records of round ``number``, together."""
-        ballot = Ballot(number, ME)
-        value = self.values[number % len(self.values)]
-        return Acceptor(ballot, Proposal(ballot, value)), MaxRound(number)
+    # --- the records of a machine ---------------------------------------------------------------
 
-    def _batches(self) -> st.SearchStrategy[Batch[V]]:
-        ballots = st.builds(Ballot, st.integers(0, 1 << 40), st.integers(-9, 9).map(ServerId))
-        pairs = st.tuples(ballots, ballots).map(sorted)
-        values = st.sampled_from(self.values)
-        records = st.one_of(
-            st.builds(MaxRound, st.integers(0, 1 << 40)),
-            st.builds(Acceptor[V], ballots),
-            st.builds(_vote, pairs, values),
-        )
-        return st.lists(records, max_size=4).map(tuple)
+    def _batch(self, number: int) -> Batch[R]:
+        """The records of round ``number``, together: two of them, each of which is told apart."""
+        raise NotImplementedError(f"{type(self).__name__} has no batch {number}")
 
-    def _kills(self, tmp_path: Path) -> Iterator[tuple[str, int, Kept[V]]]:
+    def _histories(self) -> st.SearchStrategy[Sequence[Batch[R]]]:
+        """Batches that are saved one after another."""
+        raise NotImplementedError(f"{type(self).__name__} has no histories")
+
+    def _folded(self, records: Iterable[R]) -> Kept[R]:
+        """What is to be loaded once all of ``records`` were saved."""
+        raise NotImplementedError(f"{type(self).__name__} does not fold {records}")
+
+    def _number(self, held: Kept[R]) -> int:
+        """The number of the last batch that these records come from; 0 if there are none."""
+        raise NotImplementedError(f"{type(self).__name__} does not number {held}")
+
+    def _read(self, store: Store[R]) -> Batch[R]:
+        """All that the store holds."""
+        return store.load().records
+
+    def _after(self, number: int) -> Kept[R]:
+        """What is to be loaded once the first ``number`` batches were saved."""
+        batches = map(self._batch, range(1, number + 1))
+        return self._folded(record for batch in batches for record in batch)
+
+    # --- saving, killing and loading ------------------------------------------------------------
+
+    def _kills(self, tmp_path: Path) -> Iterator[tuple[str, int, Kept[R]]]:
         """How a process was killed, its last batch with a receipt, and what is loaded then."""
         self._needs(outlives_its_process=True)
         chance, folder = Random(self.seed), folder_of(tmp_path, 1)
@@ -153,7 +165,7 @@ class StoreSessions(Generic[V]):
             told = list(run_until_killed(partial(self._saving, folder, call), moment_s))
             held = self._held(folder)
             yield f"{killed} (seed {self.seed})", max([acknowledged, *told]), held
-            acknowledged = max(numbers(held))
+            acknowledged = self._number(held)
 
     def _points(self, calls: int) -> Iterable[int]:
         """At most KILLS calls, evenly spread, so that none of the longer stretches is missed."""
@@ -170,38 +182,24 @@ class StoreSessions(Generic[V]):
         if dies_at is not None:
             kill_after_calls(dies_at)
         store = self.open(folder)
-        last = max(numbers(kept(store.load().records)))
+        last = self._number(kept(self._read(store)))
         for number in range(last + 1, last + 1 + SAVES):
             store.save(self._batch(number))
             yield number
 
-    def _run(
-        self, start: Callable[[Path], Store[Record[V]]], folder: Path, event: server.Event[V]
-    ) -> tuple[list[server.Report[V]], Acceptor[V]]:
-        """One server alone: what it reports after ``event``, and its vote."""
-        network, timer = Network[Message[V]](), MemoryTimer(ME, Clock[ServerTimer]())
-        transport = MemoryTransport(ME, network)
-        ports = Ports(transport, timer, start(folder))
-        host: SingleHost[V] = Host(single(), ME, majority([ME]), ports)
-        reports = list(host.receive(event))
-        while network.queue:
-            sender, _, message = network.queue.popleft()
-            reports += host.receive(From(sender, message))
-        return reports, host.state.acceptor
-
-    def _fail(self, folder: Path) -> tuple[bool, Kept[V] | None, bool]:
+    def _fail(self, folder: Path) -> tuple[bool, Kept[R] | None, bool]:
         """Let a save fail: whether it raised, what is loaded then, and whether the next raised."""
         failing = self.failing()
         if failing is None:
             pytest.skip(f"{type(self).__name__} has no ``failing``: how do its writes fail?")
 
-        def fail() -> tuple[bool, Kept[V] | None, bool]:
+        def fail() -> tuple[bool, Kept[R] | None, bool]:
             store = self.create(folder)
             store.save(self._batch(1))
             with failing:
                 raised = self._is_refused(store.save, self._batch(2))
             try:
-                held = kept(store.load().records)
+                held = kept(self._read(store))
             except self.errors:
                 held = None
             return raised, held, self._is_refused(store.save, self._batch(3))
@@ -209,22 +207,15 @@ class StoreSessions(Generic[V]):
         return self._ask(fail)
 
 
-def kept(records: Iterable[Record[V]]) -> Kept[V]:
+def kept(records: Iterable[R]) -> Kept[R]:
     """The last of each type."""
     return {type(record): record for record in records}
 
 
-def say(held: Kept[V] | Batch[V]) -> str:
+def say(held: Kept[R] | Batch[R]) -> str:
     """These records in words, of which none is long."""
     records = held.values() if isinstance(held, dict) else held
     return ", ".join(f"{record!r:.120}" for record in records) or "nothing"
-
-
-def numbers(held: Kept[V]) -> list[int]:
-    """The numbers of the batches that these records come from; 0 if there are none."""
-    return [0] + [
-        it.round if isinstance(it, MaxRound) else it.promised.round for it in held.values()
-    ]
 
 
 def folder_of(tmp_path: Path, number: int) -> Path:
@@ -232,8 +223,3 @@ def folder_of(tmp_path: Path, number: int) -> Path:
     folder = tmp_path / str(number)
     folder.mkdir()
     return folder
-
-
-def _vote(ballots: list[Ballot], value: V) -> Acceptor[V]:
-    accepted, promised = ballots
-    return Acceptor(promised, Proposal(accepted, value))

@@ -1,5 +1,6 @@
 """The kit for stores: what every store must do before a server may trust its vote to it.
 
+- ``StoreTests`` are those for the records of any machine; ``StoreKit`` is for decisions.
 - A server that loses an acceptance after reporting it can help two values to be chosen. So a store
   that returns a receipt has its records on the disk; one that cannot, raises.
 - Each session of the store is a process of its own, which is killed. See ``sessions.py``.
@@ -10,7 +11,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -24,22 +25,33 @@ from paxos import (
     Acceptor,
     Ballot,
     Done,
+    From,
     Inquire,
+    MaxRound,
+    Message,
     Proposal,
     Propose,
     Saved,
+    ServerId,
+    majority,
+    server,
 )
+from paxos.server import ServerTimer
+from paxos_adapters.host import Host
+from paxos_adapters.memory import Clock, MemoryTimer, MemoryTransport, Network
+from paxos_adapters.ports import Ports, Store
+from paxos_adapters.single import SingleHost, single
 from paxos_testing.corruption import damages, files_in, write_files
 from paxos_testing.crashing import calls_in, run_until_killed
 from paxos_testing.sessions import (
     ME,
     Batch,
-    Record,
+    Kept,
+    R,
     StoreSessions,
     V,
     folder_of,
     kept,
-    numbers,
     say,
 )
 
@@ -54,24 +66,8 @@ EXAMPLES = settings(
 )
 
 
-class StoreKit(StoreSessions[V]):
-    """The tests of a store for values of type V, which run once you say how yours is made.
-
-        class TestMyStore(StoreKit[str]):
-            values = "red", "", "line\\n\\0", "x" * 5000
-            errors = (MyStoreError,)
-
-            def create(self, folder: Path) -> MyStore:
-                return MyStore.create(folder / "votes")
-
-            def open(self, folder: Path) -> MyStore:
-                return MyStore.open(folder / "votes")
-
-            def failing(self) -> AbstractContextManager[object]:
-                return patch("os.fsync", side_effect=OSError("the disk is on fire"))
-
-    Needs ``os.fork``. Keep what the store has to do with files within the folder that it is given.
-    """  # noqa: D301 - the backslashes are those of the example
+class StoreTests(StoreSessions[V, R]):
+    """The tests of a store for the records of a machine, whichever that is."""
 
     # --- what is saved is loaded ----------------------------------------------------------------
 
@@ -89,7 +85,7 @@ class StoreKit(StoreSessions[V]):
             batch = self._batch(number)
             self._ask(self._save, tmp_path, batch)
             held = self._held(tmp_path)
-            assert held == kept(batch), (
+            assert held == self._after(number), (
                 f"{say(batch)} was saved, then the process was killed, and now the store holds "
                 f"{say(held)}. A receipt says: this will be read back after a crash."
             )
@@ -100,25 +96,10 @@ class StoreKit(StoreSessions[V]):
             folder = folder_of(tmp_path, number)
             self._ask(self._make, folder, (record,))
             held = self._held(folder)
-            assert held == kept((record,)), (
+            assert held == self._folded((record,)), (
                 f"only {say((record,))} was saved, and {say(held)} is loaded. What was never "
                 "saved was never said."
             )
-
-    @EXAMPLES
-    @given(st.data())
-    def test_the_latest_record_of_each_type_is_loaded(
-        self, tmp_path: Path, data: st.DataObject
-    ) -> None:
-        """A later record replaces an earlier one of its type, within a batch and across."""
-        batches = data.draw(st.lists(self._batches(), max_size=4), "saved one after another")
-        with TemporaryDirectory(dir=tmp_path) as name:
-            folder = Path(name)
-            held = kept(self._ask(self._make, folder, *batches))
-            saved = kept(record for batch in batches for record in batch)
-            assert held == saved, f"{say(saved)} was saved last, and {say(held)} is loaded"
-            held = self._held(folder)
-            assert held == saved, f"{say(saved)} was saved last; after a crash it is {say(held)}"
 
     # --- receipts -------------------------------------------------------------------------------
 
@@ -126,7 +107,7 @@ class StoreKit(StoreSessions[V]):
         """``save(records)`` returns ``Saved(records)``: these objects, replaced ones too."""
         batch = (*self._batch(1), *self._batch(2))
 
-        def save() -> Batch[V]:
+        def save() -> Batch[R]:
             receipt = self.create(tmp_path).save(batch)
             return tuple(record for record in batch if not receipt.covers(record))
 
@@ -141,7 +122,7 @@ class StoreKit(StoreSessions[V]):
         batch = (*self._batch(1), *self._batch(2))
         self._ask(self._make, tmp_path, batch)
 
-        def load() -> tuple[bool, Batch[V]]:
+        def load() -> tuple[bool, Batch[R]]:
             receipt = self.open(tmp_path).load()
             return all(map(receipt.covers, receipt.records)), receipt.records
 
@@ -156,7 +137,7 @@ class StoreKit(StoreSessions[V]):
     def test_every_receipt_survives_a_kill(self, tmp_path: Path) -> None:
         """What a receipt was given for is there, or something later, whenever the process ends."""
         for killed, acknowledged, held in self._kills(tmp_path):
-            latest = max(numbers(held))
+            latest = self._number(held)
             assert latest >= acknowledged, (
                 f"{killed}: a receipt had been given for batch {acknowledged}, and batch {latest} "
                 "is loaded. The records must be on the disk before ``save`` returns."
@@ -165,8 +146,8 @@ class StoreKit(StoreSessions[V]):
     def test_a_batch_is_whole_or_absent_after_a_kill(self, tmp_path: Path) -> None:
         """What is saved together is there together."""
         for killed, _, held in self._kills(tmp_path):
-            latest = max(numbers(held))
-            assert held == (kept(self._batch(latest)) if latest else {}), (
+            latest = self._number(held)
+            assert held == self._after(latest), (
                 f"{killed}: half a batch is loaded, {say(held)}. Put all the records of a batch "
                 "into one commit, or one rename."
             )
@@ -186,7 +167,7 @@ class StoreKit(StoreSessions[V]):
         refused = self._ask(self._is_refused, self.create, tmp_path)
         assert refused, "a store was created where there is one. Its server has forgotten its vote."
         held = self._held(tmp_path)
-        assert held == kept(batch), (
+        assert held == self._after(1), (
             f"``create`` was refused, and {say(batch)} has become {say(held)}"
         )
 
@@ -194,7 +175,7 @@ class StoreKit(StoreSessions[V]):
         """Two servers with one memory contradict each other."""
         self._needs(excludes_others=True)
 
-        def open_twice() -> tuple[bool, Saved[Record[V]]]:
+        def open_twice() -> tuple[bool, Saved[R]]:
             first = self.create(tmp_path)
             return self._is_refused(self.open, tmp_path), first.load()
 
@@ -205,7 +186,7 @@ class StoreKit(StoreSessions[V]):
         """And when the first process has ended, however that was, the store can be opened."""
         self._needs(excludes_others=True, outlives_its_process=True)
 
-        def hold() -> Iterator[Saved[Record[V]]]:
+        def hold() -> Iterator[Saved[R]]:
             first = self.create(tmp_path)
             yield first.load()
             signal.pause()
@@ -237,7 +218,7 @@ class StoreKit(StoreSessions[V]):
     def test_damage_is_noticed(self, tmp_path: Path) -> None:
         """Whatever happens to a file, opening and loading raises, or loads what was saved."""
         self._needs(notices_damage=True, outlives_its_process=True)
-        folder, saved = folder_of(tmp_path, 1), kept(self._batch(2))
+        folder, saved = folder_of(tmp_path, 1), self._after(2)
         self._ask(self._make, folder, self._batch(1))
         self._ask(self._save, folder, self._batch(2))
         files = files_in(folder)
@@ -274,7 +255,7 @@ class StoreKit(StoreSessions[V]):
     def test_a_save_that_failed_leaves_nothing_in_memory(self, tmp_path: Path) -> None:
         """No phantom: what could not be saved is not loaded as if it had been."""
         _, held, _ = self._fail(tmp_path)
-        before, failed = kept(self._batch(1)), kept(self._batch(2))
+        before, failed = self._after(1), self._after(2)
         assert held is None or held == before, (
             f"{say(before)} was saved, the next save failed, and {say(held or {})} is loaded. "
             "Change what you keep in memory after the disk has it, not before."
@@ -284,6 +265,41 @@ class StoreKit(StoreSessions[V]):
             f"after a failed save the store was opened anew, and holds {say(held)}. It must be "
             f"what was saved before, {say(before)}, or what failed, {say(failed)}, as a whole."
         )
+
+
+class StoreKit(StoreTests[V, server.Record[V]]):
+    """The tests of a store for decisions about values of type V, once you say how it is made.
+
+        class TestMyStore(StoreKit[str]):
+            values = "red", "", "line\\n\\0", "x" * 5000
+            errors = (MyStoreError,)
+
+            def create(self, folder: Path) -> MyStore:
+                return MyStore.create(folder / "votes")
+
+            def open(self, folder: Path) -> MyStore:
+                return MyStore.open(folder / "votes")
+
+            def failing(self) -> AbstractContextManager[object]:
+                return patch("os.fsync", side_effect=OSError("the disk is on fire"))
+
+    Needs ``os.fork``. Keep what the store has to do with files within the folder that it is given.
+    """  # noqa: D301 - the backslashes are those of the example
+
+    @EXAMPLES
+    @given(st.data())
+    def test_the_latest_record_of_each_type_is_loaded(
+        self, tmp_path: Path, data: st.DataObject
+    ) -> None:
+        """A later record replaces an earlier one of its type, within a batch and across."""
+        batches = data.draw(self._histories(), "saved one after another")
+        with TemporaryDirectory(dir=tmp_path) as name:
+            folder = Path(name)
+            held = kept(self._ask(self._make, folder, *batches))
+            saved = self._folded(record for batch in batches for record in batch)
+            assert held == saved, f"{say(saved)} was saved last, and {say(held)} is loaded"
+            held = self._held(folder)
+            assert held == saved, f"{say(saved)} was saved last; after a crash it is {say(held)}"
 
     # --- a whole server -------------------------------------------------------------------------
 
@@ -303,3 +319,50 @@ class StoreKit(StoreSessions[V]):
         assert [it.value for it in reports if isinstance(it, Done)] == [value], (
             f"{value!r} was chosen, twice, and who asks is told {reports}"
         )
+
+    def _run(
+        self, start: Callable[[Path], Store[server.Record[V]]], folder: Path, event: server.Event[V]
+    ) -> tuple[list[server.Report[V]], Acceptor[V]]:
+        """One server alone: what it reports after ``event``, and its vote."""
+        network, timer = Network[Message[V]](), MemoryTimer(ME, Clock[ServerTimer]())
+        transport = MemoryTransport(ME, network)
+        ports = Ports(transport, timer, start(folder))
+        host: SingleHost[V] = Host(single(), ME, majority([ME]), ports)
+        reports = list(host.receive(event))
+        while network.queue:
+            sender, _, message = network.queue.popleft()
+            reports += host.receive(From(sender, message))
+        return reports, host.state.acceptor
+
+    # --- its records ----------------------------------------------------------------------------
+
+    def _batch(self, number: int) -> Batch[server.Record[V]]:
+        ballot = Ballot(number, ME)
+        value = self.values[number % len(self.values)]
+        return Acceptor(ballot, Proposal(ballot, value)), MaxRound(number)
+
+    def _histories(self) -> st.SearchStrategy[Sequence[Batch[server.Record[V]]]]:
+        ballots = st.builds(Ballot, st.integers(0, 1 << 40), st.integers(-9, 9).map(ServerId))
+        pairs = st.tuples(ballots, ballots).map(sorted)
+        values = st.sampled_from(self.values)
+        records = st.one_of(
+            st.builds(MaxRound, st.integers(0, 1 << 40)),
+            st.builds(Acceptor[V], ballots),
+            st.builds(_vote, pairs, values),
+        )
+        return st.lists(st.lists(records, max_size=4).map(tuple), max_size=4)
+
+    def _folded(self, records: Iterable[server.Record[V]]) -> Kept[server.Record[V]]:
+        return kept(records)
+
+    def _number(self, held: Kept[server.Record[V]]) -> int:
+        return max([0, *map(_round, held.values())])
+
+
+def _vote(ballots: list[Ballot], value: V) -> Acceptor[V]:
+    accepted, promised = ballots
+    return Acceptor(promised, Proposal(accepted, value))
+
+
+def _round(record: server.Record[V]) -> int:
+    return record.round if isinstance(record, MaxRound) else record.promised.round

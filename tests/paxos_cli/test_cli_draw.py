@@ -107,7 +107,7 @@ def test_no_recording_is_one_line(folder: Path) -> None:
 
 def test_a_long_run_is_drawn_in_parts(tmp_path: Path) -> None:
     with Recorder(tmp_path / "run", codec=TEXT, runtime="test") as recorder:
-        block_each_other(Stage(observer=recorder), times=14)
+        block_each_other(Stage(servers=3, observer=recorder), times=24)
 
     whole = paxos(tmp_path, "draw", "run")
     first = paxos(tmp_path, "draw", "run", "--to", 300)

@@ -7,14 +7,18 @@ import os
 import subprocess
 import sys
 from collections import Counter
+from hashlib import blake2b
 from pathlib import Path
 
 import pytest
 
 from paxos import Acceptor, Ballot, Proposal, QuorumSystem, ServerId, majority
+from paxos.log import Configuration, Delta, Noop
+from paxos.log.memory import Written
 from paxos_adapters.disk_status import Known
 from paxos_adapters.file import FileStore, inspect, rows
 from paxos_adapters.file.rows import acceptor_of
+from paxos_adapters.file.snapshots import SnapshotHandle
 from paxos_cli import app
 from tests.support.slow import slow_but_for
 
@@ -123,6 +127,31 @@ class TestDemo:
         with FileStore.open(path, cluster="demo of 1", server=ONE, quorum=of(1)):
             assert app.run(["demo", "--data", str(tmp_path)]) == 1
         assert "is open already" in capsys.readouterr().err
+
+
+def test_inspect_shows_logs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path, ballot = tmp_path / "n1.db", Ballot(3, ONE)
+    noops: Written[bytes] = tuple((slot, Proposal(ballot, Noop())) for slot in (1, 2, 3))
+    record: Delta[bytes] = Delta(ballot, 3, (Configuration(1, of(3)),), noops)
+    with FileStore.create(path, cluster="demo", server=ONE, quorum=of(3)) as file:
+        file.save_all([("counter", record)])
+        log = file.log("counter")
+        log.put_snapshot_pieces(2, 0, [b"piece"])
+        handle = SnapshotHandle(2, 1, 5, blake2b(b"piece", digest_size=16).digest())
+        log.check_snapshot(handle)
+        file.save_all([("counter", handle)])
+
+    assert app.run(["inspect", str(path), "--plain"]) == 0
+    printed = capsys.readouterr().out
+    (line,) = (it for it in printed.splitlines() if "counter" in it)
+    cells = [it.strip() for it in line.split("|")][1:-1]
+    assert cells == ["counter", "3.1", "3", "2", "3", "1 pieces, 5 bytes"]
+
+    assert app.run(["inspect", str(path), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)["logs"]["counter"]
+    snapshot = {"slot": 2, "pieces": 1, "bytes": 5, "digest": handle.digest.hex()}
+    expected = {"promised": "3.1", "first": 3, "floor": 2, "entries": 3, "snapshot": snapshot}
+    assert told == expected
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ from paxos import Accept, Ballot
 from paxos_adapters.wire import Checksummed, Protection, RejectedDatagram
 from paxos_adapters.wire.bounds import MAX_DATAGRAM_BYTES
 from paxos_adapters.wire.frame import BODY_BYTES, HEADER_BYTES, LAYOUT, TAG_BYTES, Header
+from tests.support.log_messages import EACH_OF_LOG
 from tests.support.wires import CONTROLS, MESSAGES, MISSING, ONE, TWO, End, protection
 
 SMALL = [message for message in MESSAGES if len(repr(message)) < 2_000]
@@ -50,6 +51,10 @@ class Fuzzer:
         if pick.random() < 0.2:
             large = Accept(Ballot(1, ONE), pick.randbytes(pick.choice((1_100, 9_000))))
             return pick.choice(end.seal(large))
+        if pick.random() < 0.4:
+            return end.say(
+                *[("log", it) for it in pick.choices(EACH_OF_LOG, k=pick.choice((1, 2)))]
+            )[0]
         if pick.random() < 0.2:
             return end.say(*pick.choices([*CONTROLS, *MISSING], k=pick.choice((1, 2))))[0]
         return end.seal(*pick.choices(SMALL, k=pick.choice((1, 1, 2, 3))))[0]

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 import msgspec
-from attrs import evolve
+from attrs import evolve, fields
 
 from paxos import (
     Accept,
@@ -32,9 +32,11 @@ from paxos import (
     ReadId,
     ServerId,
 )
+from paxos.log import messages as log
 from paxos_adapters.disk_status import DiskStatus, Known
 from paxos_adapters.limits import MAX_ROUND, MAX_SAVES, MAX_SERVER
-from paxos_adapters.log_messages import is_for_decision
+from paxos_adapters.log_messages import LogMessage, is_for_decision, is_for_log
+from paxos_adapters.quorum_words import words_of
 from paxos_adapters.wire import (
     Authenticated,
     Checksummed,
@@ -54,10 +56,14 @@ from paxos_adapters.wire import (
 from paxos_adapters.wire.bounds import MAX_PINGS, MAX_READ, MAX_SEQUENCE
 from paxos_adapters.wire.fragments import MAX_PARTS
 from paxos_adapters.wire.frame import HEADER_BYTES, LAYOUT, TAG_BYTES, Header
+from tests.support.log_messages import EACH_OF_LOG
 from tests.support.wires import DIGEST, DISK_STATUS, KNOWN, MEMBERS, NEW, OLD, ONE, TWO
 
 PATH = Path(__file__).parents[1] / "vectors" / "wire.json"
 Numbers: TypeAlias = tuple[int, int]
+Proposed: TypeAlias = Proposal[log.Entry[bytes]]
+Proposals: TypeAlias = tuple[Proposed, ...] | tuple[tuple[int, Proposed], ...]
+Field: TypeAlias = int | bytes | Ballot | log.Entry[bytes] | Proposals | None
 
 
 class KeyLine(msgspec.Struct):
@@ -84,7 +90,10 @@ class KnownDisk(msgspec.Struct):
 
 
 class Said(msgspec.Struct, omit_defaults=True):
-    """A message for a decision, or a control message; of the fields, those that its type has."""
+    """A message about a decision or a log, or a control message.
+
+    Of the fields, those that its type has; ``of_log`` are those of a message of a log.
+    """
 
     type: str
     decision: str | None = None
@@ -99,6 +108,7 @@ class Said(msgspec.Struct, omit_defaults=True):
     votes: bool | None = None
     first: int | None = None
     parts: int | None = None
+    of_log: dict[str, object] | None = None
 
 
 class Disk(msgspec.Struct):
@@ -170,6 +180,8 @@ def said(line: WireMessage) -> Said:
     if not isinstance(line, tuple):
         return told(line)
     decision, message = line
+    if is_for_log(message):
+        return Said(f"log.{type(message).__name__}", decision, of_log=plain_fields(message))
     assert is_for_decision(message)
     words = Said(type(message).__name__, decision)
     if isinstance(message, Query | Answer):
@@ -193,6 +205,36 @@ def told(control: Control) -> Said:
     if isinstance(control, Pong):
         words.session, words.votes = control.session, control.votes
     return words
+
+
+def plain_fields(message: LogMessage) -> dict[str, object]:
+    """The fields of a message of a log, as JSON has them."""
+    return {it.name: plain(getattr(message, it.name)) for it in fields(type(message))}
+
+
+def plain(value: Field) -> object:
+    """A field as JSON has it: bytes in hex, an entry as what it is and what it holds."""
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, log.Command):
+        return {"command": value.value.hex()}
+    if isinstance(value, log.Noop):
+        return "no operation"
+    if isinstance(value, log.Change):
+        return {"change": words_of(value.quorum)}
+    if isinstance(value, Ballot):
+        return list(value)
+    if value is None or isinstance(value, int):
+        return value
+    return [proposed(it) for it in value]
+
+
+def proposed(it: Proposed | tuple[int, Proposed]) -> object:
+    """A proposal, and its slot if it is said."""
+    if isinstance(it, Proposal):
+        return {"ballot": list(it.ballot), "entry": plain(it.value)}
+    slot, proposal = it
+    return {"slot": slot, "proposal": proposed(proposal)}
 
 
 READ, LAST_READ = ReadId(0x0123456789ABCDEF, 5), ReadId(MAX_READ, MAX_READ)
@@ -225,6 +267,10 @@ NAMED: list[tuple[str, WireMessage]] = [
     *((f"{type(it).__name__} {it.number}", it) for it in CONTROLS),
     *((f"Missing {it.first}", it) for it in MISSING),
 ]
+OF_LOGS: list[tuple[str, list[WireMessage]]] = [
+    (f"{type(it).__name__} of a log, {number}", [("log", it)])
+    for number, it in enumerate(EACH_OF_LOG, 1)
+]
 SEALED: list[tuple[str, list[WireMessage]]] = [
     *((what, [line]) for what, line in NAMED),
     ("all of them together", [("leader", it) for it in EACH]),
@@ -234,6 +280,7 @@ SEALED: list[tuple[str, list[WireMessage]]] = [
     ("the last read", [("leader", it) for it in LAST_READS]),
     ("a name that is not ASCII", [("Führung", Heartbeat())]),
     ("a value in three parts, then a heartbeat", [("leader", LARGE), ("leader", Heartbeat())]),
+    *OF_LOGS,
 ]
 
 
@@ -294,7 +341,7 @@ BAD_BODIES: dict[str, object] = {
     "a name of no byte": [[7, ""]],
     "a name of 256 bytes": [[7, "d" * 256]],
     "257 messages": [[7, "d"]] * 257,
-    "an unknown message": [[14, "leader"]],
+    "an unknown message": [[29, "leader"]],
     "a ping that names a decision": [[10, "leader"]],
     "a ping of number -1": [[10, -1, None]],
     "a session of 7 bytes": [[10, 1, [bytes(7), 1]]],
@@ -313,6 +360,15 @@ BAD_BODIES: dict[str, object] = {
     "a float for a round": [[1, "leader", 1.0, 1]],
     "text for a value": [[3, "leader", 1, 1, "red"]],
     "a name that is no UTF-8": b"\x91\x92\x07\xa1\xff",
+    "a slot of 0": [[14, "log", 1, 1, 0]],
+    "slots that fall": [[15, "log", 3, 1, 1, 1, [[2, 1, 1, None], [1, 1, 1, None]], True]],
+    "a slot that its sender knows to be chosen": [[16, "log", 1, 1, 1, None, 2]],
+    "disjoint quorums": [[16, "log", 1, 1, 1, ["counted 1 2 phase1 1 phase2 1"], 1]],
+    "a leader without a ballot": [[18, "log", 0, 0, True, True, 1]],
+    "nothing that is chosen": [[20, "log", 1, []]],
+    "a snapshot larger than its pieces": [[26, "log", 5, 1, 1 << 16, bytes(16)]],
+    "a digest of 15 bytes": [[27, "log", 5, bytes(15), 0, 1]],
+    "an empty piece": [[28, "log", 5, bytes(16), 0, b""]],
     "a byte after the batch": msgspec.msgpack.encode([[7, "leader"]]) + b"\0",
 }
 """Under a right tag: bytes as they are, all else in MessagePack."""

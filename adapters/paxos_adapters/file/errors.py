@@ -225,6 +225,20 @@ class SnapshotTooFar(StoreError, UsageError, ValueError):
         return SnapshotTooFar, (self.name, self.slot, self.first)
 
 
+class OtherSnapshot(StoreError, UsageError, ValueError):
+    """A log was to begin at another slot than its snapshot stands for."""
+
+    def __init__(self, name: str, floor: int, slot: int) -> None:
+        super().__init__(
+            f"the log {name!r} would begin at slot {floor}, and its snapshot stands for all slots "
+            f"below {slot}; nothing was saved. Save the snapshot of that slot first, or with it."
+        )
+        self.name, self.floor, self.slot = name, floor, slot
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return OtherSnapshot, (self.name, self.floor, self.slot)
+
+
 class BadPieces(StoreError, OperationalError):
     """The pieces of a snapshot are not all there, or not those of its digest. Get it again."""
 

@@ -11,15 +11,16 @@ Source: Chandra, Griesemer and Redstone, "Paxos Made Live" (2007), 5.5.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from hashlib import blake2b
 from typing import Protocol
 
 from attrs import frozen
 
 from paxos import Proposal, Saved
-from paxos.log.memory import Delta, Prefix, Record
+from paxos.log.memory import FIRST_SLOT, Delta, Prefix, Record
 from paxos.log.messages import Entry
-from paxos_adapters.file.errors import BadPieces
+from paxos_adapters.file.errors import BadPieces, OtherSnapshot
 from paxos_adapters.file.log_rows import (
     LogState,
     entry_kind,
@@ -53,6 +54,14 @@ class Rows(Protocol):
         """Their kinds."""
         ...
 
+    def checked(self, name: str) -> SnapshotHandle | None:
+        """The snapshot that a save may make that of the log."""
+        ...
+
+    def set_checked(self, name: str, handle: SnapshotHandle | None) -> None:
+        """All pieces of ``handle`` are there, and those of its digest; None: not any more."""
+        ...
+
     def write(self, rows: Callable[[int], Sequence[Row]], gone: Sequence[Key] = ()) -> None:
         """Write ``rows`` for a count of saves, and remove others, in a commit of its own."""
         ...
@@ -79,7 +88,7 @@ class LogFile:
         rows = self.file.read_range(self.name, entry_kind(state.first), end, MAX_OPEN)
         written = tuple([entry_of(it) for it in rows])
         prefix: Prefix[bytes] = Prefix(state.floor)
-        delta = Delta(state.promised, state.first, state.configurations, written, state.floor)
+        delta = Delta(state.promised, state.first, state.configurations, written)
         return Saved((prefix, delta))
 
     def fetch(self, slot: int, count: int, size_bytes: int) -> tuple[Proposal[Entry[bytes]], ...]:
@@ -95,9 +104,11 @@ class LogFile:
         held_bytes = 0
         for row in self.file.read_range(self.name, entry_kind(slot), entry_kind(end), count):
             held_bytes += 0 if row.value is None else len(row.value)
-            if found and held_bytes > size_bytes:
+            at, proposal = entry_of(row)
+            # Another thread may have swept some away since ``state`` was read.
+            if at != slot + len(found) or (found and held_bytes > size_bytes):
                 break
-            found.append(entry_of(row)[1])
+            found.append(proposal)
         return tuple(found)
 
     # --- snapshots --------------------------------------------------------------------------------
@@ -117,10 +128,20 @@ class LogFile:
 
     def begin_snapshot(self) -> None:
         """Pieces of a snapshot will come; what there is of an unfinished one is removed."""
-        self._sweep_pieces(self.snapshot())
+        self._sweep_pieces()
 
     def put_snapshot_pieces(self, slot: int, index: int, pieces: Sequence[bytes]) -> None:
-        """Save pieces, from ``index`` on. Raises as ``FileStore.save``."""
+        """Save pieces, from ``index`` on.
+
+        Raises as ``FileStore.save``, and OtherSnapshot for slots that a snapshot stands for.
+        """
+        state = self.file.log_state(self.name)
+        floor = FIRST_SLOT if state is None else state.floor
+        if slot <= floor:
+            raise OtherSnapshot(self.name, slot, floor)
+        checked = self.file.checked(self.name)
+        if checked is not None and checked.slot == slot:
+            self.file.set_checked(self.name, None)
         self.file.write(
             lambda saves: [
                 piece_row(self.name, slot, number, it, saves)
@@ -129,7 +150,10 @@ class LogFile:
         )
 
     def check_snapshot(self, handle: SnapshotHandle) -> None:
-        """Raise BadPieces unless all pieces are there, and are those of the digest."""
+        """Raise BadPieces unless all pieces are there, and are those of the digest.
+
+        A save makes it the snapshot of the log only after that.
+        """
         digest = blake2b(digest_size=DIGEST_BYTES)
         size_bytes = 0
         for index in range(handle.pieces):
@@ -138,21 +162,23 @@ class LogFile:
             size_bytes += len(piece)
         if (digest.digest(), size_bytes) != (handle.digest, handle.size_bytes):
             raise BadPieces(self.name, handle.slot)
+        self.file.set_checked(self.name, handle)
 
     def sweep(self) -> None:
         """Remove what the snapshot of the log stands for, and the pieces of others."""
         state = self.file.log_state(self.name)
         if state is not None:
             self._remove(lambda: self._kinds(ENTRY, entry_kind(state.floor)))
-            self._sweep_pieces(state.snapshot)
+            self._sweep_pieces()
 
-    def _sweep_pieces(self, kept: SnapshotHandle | None) -> None:
-        if kept is None:
-            self._remove(lambda: self._kinds(SNAPSHOT, f"{SNAPSHOT}~"))
-        else:
-            self._remove(lambda: self._kinds(SNAPSHOT, piece_kind(kept.slot, 0)))
-            after = piece_kind(kept.slot + 1, 0)
-            self._remove(lambda: self._kinds(after, f"{SNAPSHOT}~"))
+    def _sweep_pieces(self) -> None:
+        """Those of the snapshot of the log stay, and of one that a save may make that."""
+        both = self.snapshot(), self.file.checked(self.name)
+        kept = sorted({it.slot for it in both if it is not None})
+        begins = SNAPSHOT, *(piece_kind(slot + 1, 0) for slot in kept)
+        ends = *(piece_kind(slot, 0) for slot in kept), f"{SNAPSHOT}~"
+        for least, end in zip(begins, ends, strict=True):
+            self._remove(partial(self._kinds, least, end))
 
     def _kinds(self, least: str, end: str) -> list[str]:
         return self.file.kinds(self.name, least, end, SWEPT_AT_A_TIME)

@@ -37,6 +37,11 @@ class LogState:
     configurations: tuple[Configuration, ...] = ()
     snapshot: SnapshotHandle | None = None
 
+    @property
+    def snapshot_floor(self) -> int:
+        """The slot from which on no snapshot stands for the entries: the only right floor."""
+        return FIRST_SLOT if self.snapshot is None else self.snapshot.slot
+
 
 def after_delta(state: LogState, delta: Delta[bytes]) -> LogState:
     """``state`` once ``delta`` is saved, too."""
@@ -82,9 +87,7 @@ def replica_of(row: Row) -> LogState:
     )
     if replica_row(row.name, state, row.saves) != row or not 1 <= state.floor <= state.first:
         raise ValueError(f"{row.fields!r} does not go with itself")
-    if (0 if state.snapshot is None else state.snapshot.slot) != (
-        state.floor if state.floor > FIRST_SLOT else 0
-    ):
+    if state.floor != state.snapshot_floor:
         raise ValueError("its snapshot is not that of its floor")
     return state
 
@@ -135,7 +138,7 @@ def entry_of(row: Row) -> tuple[int, Proposal[Entry[bytes]]]:
     slot = slot_of(row.kind)
     _, ballot, *words = row.fields.split(" ", 2)
     proposal = Proposal(_ballot(ballot), _entry(words[0] if words else "", row.value))
-    if entry_row(row.name, slot, proposal, row.saves) != row:
+    if slot < FIRST_SLOT or entry_row(row.name, slot, proposal, row.saves) != row:
         raise ValueError(f"{row.fields!r} does not go with its value, or with itself")
     return slot, proposal
 

@@ -1,19 +1,21 @@
 """The logs of one file: what each of them has durable, and the rows that a save writes.
 
-- What a log has but for its entries is small, and kept in memory once it was read.
+- What a log has but for its entries is small, and kept in memory.
 - A save writes one row for the replica, however many steps it is for, and one for each entry.
-- A snapshot stands only for slots that are known to be chosen in the same commit.
+- A snapshot stands only for slots that are known to be chosen in the same commit, and only if all
+  its pieces were checked: the file is damaged without them.
+- The floor is that of the snapshot.
 - A name is a decision or a log.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable, Mapping
 
 from paxos.errors import assert_never
 from paxos.log.memory import Delta, Prefix
 from paxos_adapters.file.entries import LogEntry, check_entry, check_name, check_replica
-from paxos_adapters.file.errors import SnapshotTooFar
+from paxos_adapters.file.errors import BadPieces, NotALog, OtherSnapshot, SnapshotTooFar
 from paxos_adapters.file.log_rows import (
     LogState,
     after_delta,
@@ -26,25 +28,52 @@ from paxos_adapters.file.snapshots import SnapshotHandle
 
 
 class LogTable:
-    """What is durable of each log, by name. ``read`` gets it from the file; None: nothing is."""
+    """What is durable of each log, by name. ``has_decision`` asks the file about other names."""
 
-    def __init__(self, read: Callable[[str], LogState | None]) -> None:
-        self._read = read
-        self._states: dict[str, LogState] = {}
+    def __init__(self, states: Mapping[str, LogState], has_decision: Callable[[str], bool]) -> None:
+        self._states = dict(states)
+        self._has_decision = has_decision
+        self._checked: dict[str, SnapshotHandle] = {}
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._states
+
+    def names(self) -> tuple[str, ...]:
+        """All logs that something was saved for, in order."""
+        return tuple(sorted(self._states))
 
     def state(self, name: str) -> LogState | None:
-        """What is durable of the log ``name``; None for one that is new. Raises as ``read``."""
+        """What is durable of the log ``name``; None for one that is new.
+
+        Raises NotALog for the name of a decision, and as ``has_decision``.
+        """
         state = self._states.get(name)
-        if state is None and (state := self._read(name)) is not None:
-            self._states[name] = state
+        if state is None and self._has_decision(name):
+            raise NotALog(name, is_log=False)
         return state
+
+    def check_decision(self, name: str, states: Container[str]) -> None:
+        """Raise NotALog for the name of a log, durable or in ``states``."""
+        if name in self._states or name in states:
+            raise NotALog(name, is_log=True)
+
+    def checked(self, name: str) -> SnapshotHandle | None:
+        """The snapshot that a save may make that of the log."""
+        return self._checked.get(name)
+
+    def set_checked(self, name: str, handle: SnapshotHandle | None) -> None:
+        """All pieces of ``handle`` are durable, and those of its digest; None: not any more."""
+        if handle is None:
+            self._checked.pop(name, None)
+        else:
+            self._checked[name] = handle
 
     def rows_of(
         self, entries: Iterable[LogEntry], saves: int
     ) -> tuple[list[Row], dict[str, LogState]]:
         """The rows of a save, and what is durable of its logs then: for ``committed``.
 
-        Raises BadName, TooLarge, NotBytes, SnapshotTooFar, and as ``read``.
+        Raises BadName, TooLarge, NotBytes, NotALog, BadPieces, SnapshotTooFar, OtherSnapshot.
         """
         rows: dict[tuple[str, str], Row] = {}
         states: dict[str, LogState] = {}
@@ -60,6 +89,8 @@ class LogTable:
                     row = entry_row(name, slot, proposal, saves)
                     rows[row.key] = row
             elif type(record) is SnapshotHandle:
+                if record != self._checked.get(name):
+                    raise BadPieces(name, record.slot)
                 states[name] = after_snapshot(state, record)
             elif type(record) is Prefix:
                 raise TypeError("a step saves no Prefix: the file makes it of the entries")
@@ -69,6 +100,8 @@ class LogTable:
             check_replica(state.promised, state.first)
             if state.floor > state.first:
                 raise SnapshotTooFar(name, state.floor, state.first)
+            if state.floor != state.snapshot_floor:
+                raise OtherSnapshot(name, state.floor, state.snapshot_floor)
             rows[name, ""] = replica_row(name, state, saves)
         return list(rows.values()), states
 

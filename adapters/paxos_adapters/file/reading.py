@@ -35,16 +35,19 @@ from paxos_adapters.file.errors import (
     StoreUnavailable,
 )
 from paxos_adapters.file.identity import FORMAT, Identity, key_of
+from paxos_adapters.file.log_checks import LogChecks, LogContents
 from paxos_adapters.file.mark import MarkContent, mark_path, peek
+from paxos_adapters.file.meanings import check_meaning
 from paxos_adapters.file.rows import (
+    ACCEPTOR,
     CLOSED,
     GET_ROWS,
     PEERS,
+    ROUND,
     SCHEMA,
     SESSION,
     Row,
     Session,
-    check_meaning,
     checksum,
     closed_of,
     keyed_sum,
@@ -68,7 +71,7 @@ PROGRESS_ROWS = 100_000
 
 @frozen
 class Contents:
-    """What a store holds, but for its decisions: see ``rows`` for these.
+    """What a store holds, but for its decisions and the entries of its logs: see ``rows``.
 
     ``saves`` is how often it was saved, ``total`` what the checksums of all rows add up to.
     ``records`` is how many rows speak of decisions. ``session`` is the last one, None before the
@@ -83,6 +86,7 @@ class Contents:
     sessions: int
     peers: Mapping[ServerId, Known]
     closed: str | None
+    logs: Mapping[str, LogContents]
 
 
 def refusal(path: Path, error: Exception) -> StoreError:
@@ -176,12 +180,13 @@ def read(path: Path, content: MarkContent) -> Contents:
     with _opened(path) as (connection, identity):
         _check_structure(path, connection)
         for number, (row, sum_) in enumerate(_rows(path, connection, identity), 1):
-            found.take(row, sum_)
+            found.take(path, row, sum_)
             if row.kind == SESSION and row.name == content.session:
                 found.marked = session_of(row)
             if number % PROGRESS_ROWS == 0:
                 facts = {"event": "checking", "server": identity.server, "rows": number}
                 _logger.info("%s: %s rows are checked", path.name, f"{number:,}", extra=facts)
+    found.finish(path)
     if bytes.fromhex(identity.incarnation) != content.incarnation:
         raise StoreCorrupted(path, f"{mark_path(path).name} belongs to another store")
     _check_counts(path, found, content)
@@ -196,6 +201,7 @@ def read(path: Path, content: MarkContent) -> Contents:
         found.sessions,
         found.peers,
         found.closed,
+        found.logs.logs,
     )
 
 
@@ -211,8 +217,13 @@ class _Found:
     marked: Session | None = None
     peers: Mapping[ServerId, Known] = Factory(dict[ServerId, Known])
     closed: str | None = None
+    logs: LogChecks = Factory(LogChecks)
 
-    def take(self, row: Row, sum_: bytes) -> None:
+    def take(self, path: Path, row: Row, sum_: bytes) -> None:
+        try:
+            self.logs.take(row)
+        except ValueError as error:
+            raise StoreCorrupted(path, str(error)) from error
         self.saves = max(self.saves, row.saves)
         self.total = update_total(self.total, add=[sum_])
         if row.kind == SESSION:
@@ -224,8 +235,14 @@ class _Found:
             self.peers = peers_of(row)
         elif row.kind == CLOSED:
             self.closed = closed_of(row)
-        else:
+        elif row.kind in (ACCEPTOR, ROUND):
             self.records += 1
+
+    def finish(self, path: Path) -> None:
+        try:
+            self.logs.finish()
+        except ValueError as error:
+            raise StoreCorrupted(path, str(error)) from error
 
 
 @contextmanager

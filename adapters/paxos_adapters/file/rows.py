@@ -15,7 +15,7 @@ Source: "Protocol-Aware Recovery for Consensus-Based Storage" (2018), on identif
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from hashlib import blake2b
 from typing import NamedTuple, TypeAlias, TypeVar
 
@@ -59,7 +59,7 @@ GET_ROWS = "SELECT name, kind, fields, value, saves, sum FROM records ORDER BY n
 GET_ROW = "SELECT name, kind, fields, value, saves, sum FROM records WHERE name = ? AND kind = ?"
 GET_RECORDS = f"""
 SELECT name, kind, fields, value, saves, sum FROM records
-WHERE name = ? AND kind IN ('{ACCEPTOR}', '{ROUND}', '{REPLICA}') ORDER BY kind
+WHERE name = ? AND kind IN ('{ACCEPTOR}', '{ROUND}') ORDER BY kind
 """
 GET_RANGE = """
 SELECT name, kind, fields, value, saves, sum FROM records
@@ -68,7 +68,6 @@ WHERE name = ? AND kind >= ? AND kind < ? ORDER BY kind LIMIT ?
 GET_KINDS = (
     "SELECT kind FROM records WHERE name = ? AND kind >= ? AND kind < ? ORDER BY kind LIMIT ?"
 )
-GET_LOGS = f"SELECT name FROM records WHERE kind = '{REPLICA}' ORDER BY name"
 GET_NAMES = (
     f"SELECT DISTINCT name FROM records WHERE kind IN ('{ACCEPTOR}', '{ROUND}') ORDER BY name"
 )
@@ -186,26 +185,6 @@ def closed_row(reason: str, saves: int) -> Row:
 def closed_of(row: Row) -> str:
     """Why. Raises ValueError."""
     return _exactly(row, closed_row(row.fields, row.saves), row.fields)
-
-
-READ_AS: dict[str, Callable[[Row], object]] = {
-    ACCEPTOR: acceptor_of,
-    ROUND: round_of,
-    PEERS: peers_of,
-    SESSION: session_of,
-    CLOSED: closed_of,
-}
-
-
-def check_meaning(row: Row) -> None:
-    """Raise ValueError if no version of this library writes such a row."""
-    read_as = READ_AS.get(row.kind.partition(" ")[0])
-    if read_as is None or row.saves < 1:
-        raise ValueError(f"{brief(row.kind)} is not a kind of record, or nothing wrote it")
-    try:
-        read_as(row)
-    except IndexError:
-        raise ValueError(f"{brief(row.fields)} says too little") from None
 
 
 T = TypeVar("T")

@@ -40,10 +40,10 @@ from paxos_adapters.file.entries import (
     identity_of,
     split,
 )
-from paxos_adapters.file.errors import BadName, Closed, DiskBusy, NotALog, SaveFailed
+from paxos_adapters.file.errors import BadName, Closed, DiskBusy, SaveFailed
 from paxos_adapters.file.identity import Identity
 from paxos_adapters.file.log_file import LogFile
-from paxos_adapters.file.log_rows import LogState, replica_of
+from paxos_adapters.file.log_rows import LogState
 from paxos_adapters.file.log_table import LogTable
 from paxos_adapters.file.opening import Opened
 from paxos_adapters.file.reading import check_row, refusal
@@ -51,12 +51,10 @@ from paxos_adapters.file.reserved_rounds import RESERVED, reserved, with_reserva
 from paxos_adapters.file.rows import (
     ACCEPTOR,
     GET_KINDS,
-    GET_LOGS,
     GET_NAMES,
     GET_RANGE,
     GET_RECORDS,
     GET_ROW,
-    REPLICA,
     SESSION,
     Key,
     Row,
@@ -65,6 +63,7 @@ from paxos_adapters.file.rows import (
     round_of,
     session_of,
 )
+from paxos_adapters.file.snapshots import SnapshotHandle
 from paxos_adapters.file.turns import Turns, Wait
 from paxos_adapters.file.writing import put
 
@@ -93,7 +92,8 @@ class FileStore:
         self._mark = opened.mark
         self._writer = opened.writer
         self._reader = opened.reader
-        self._logs = LogTable(self._read_log_state)
+        logs = {name: it.state for name, it in opened.contents.logs.items()}
+        self._logs = LogTable(logs, self._has_decision)
         self._turns = Turns(self.path, opened.writer)
         self._peers: Mapping[ServerId, Known] = opened.contents.peers
         self._has_pending_peers = False
@@ -226,9 +226,8 @@ class FileStore:
         check_name("the name of a decision", decision)
         with self._reading:
             self._check_usable()
+            self._logs.check_decision(decision, {})
             rows = self._checked_rows(GET_RECORDS, decision)
-        if any(it.kind == REPLICA for it in rows):
-            raise NotALog(decision, is_log=True)
         return Saved(
             tuple([acceptor_of(it) if it.kind == ACCEPTOR else round_of(it) for it in rows])
         )
@@ -237,12 +236,12 @@ class FileStore:
 
     def logs(self) -> tuple[str, ...]:
         """The names of all logs that something was saved for, in order. Raises as ``load``."""
-        with self._reading:
-            self._check_usable()
-            try:
-                return tuple(name for (name,) in self._reader.execute(GET_LOGS))
-            except sqlite3.Error as error:
-                raise refusal(self.path, error) from error
+        self._check_usable()
+        return self._logs.names()
+
+    def has_log(self, name: str) -> bool:
+        """Whether something was saved for a log of this name."""
+        return name in self._logs
 
     def log(self, name: str) -> LogFile:
         """The part of the memory that is about one log. Raises BadName, TooLarge."""
@@ -253,15 +252,20 @@ class FileStore:
 
     def log_state(self, name: str) -> LogState | None:
         """See ``log_file.Rows``. Raises as ``load``, and NotALog for the name of a decision."""
-        with self._reading:
-            self._check_usable()
-            return self._logs.state(name)
+        self._check_usable()
+        return self._logs.state(name)
 
-    def _read_log_state(self, name: str) -> LogState | None:
-        rows = self._checked_rows(GET_RECORDS, name)
-        if any(it.kind != REPLICA for it in rows):
-            raise NotALog(name, is_log=False)
-        return replica_of(rows[0]) if rows else None
+    def checked(self, name: str) -> SnapshotHandle | None:
+        """See ``log_file.Rows``."""
+        return self._logs.checked(name)
+
+    def set_checked(self, name: str, handle: SnapshotHandle | None) -> None:
+        """See ``log_file.Rows``."""
+        self._logs.set_checked(name, handle)
+
+    def _has_decision(self, name: str) -> bool:
+        with self._reading:
+            return bool(self._checked_rows(GET_RECORDS, name))
 
     def read_range(self, name: str, least: str, end: str, most: int) -> list[Row]:
         """See ``log_file.Rows``. Raises as ``load``."""
@@ -283,7 +287,10 @@ class FileStore:
         """See ``log_file.Rows``. Raises as ``save``."""
         with self._saving:
             self._check_usable()
-            self._commit(rows(self.saves + 1), self._turns.begin, gone)
+            saves = self.saves + 1
+            # Some row has to hold the count of a commit that only removes.
+            written = rows(saves) or [peers_row(self._peers, saves)]
+            self._commit(written, self._turns.begin, gone)
 
     # --- saving ---------------------------------------------------------------------------------
 
@@ -309,6 +316,8 @@ class FileStore:
             saves = self.saves + 1
             rows, of_logs = split(entries, saves)
             log_rows, states = self._logs.rows_of(of_logs, saves)
+            for row in rows:
+                self._logs.check_decision(row.name, states)
             if rows or log_rows or self._has_pending_peers:
                 begin = self._turns.begin if wait else self._turns.begin_now
                 self._commit([*rows, *log_rows], begin)

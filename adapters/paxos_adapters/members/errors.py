@@ -66,6 +66,19 @@ class NamedTwice(MembersError, UsageError):
         self.path = path
 
 
+class HoldsLogs(MembersError, OperationalError):
+    """A file with replicated logs, which these steps do not carry over. Nothing was changed."""
+
+    def __init__(self, path: Path, names: tuple[str, ...]) -> None:
+        super().__init__(
+            f"{path} holds the {brief(', '.join(names))} log(s), and these steps carry over "
+            "decisions only: a log would be lost. Change the members of a file that holds "
+            "decisions alone."
+        )
+        self.path = path
+        self.names = names
+
+
 class IsALink(MembersError, OperationalError):
     """A link in the place of a new file. Nothing was changed."""
 

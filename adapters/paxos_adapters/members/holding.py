@@ -22,7 +22,7 @@ from paxos_adapters.file.opening import empty_log, under_lock
 from paxos_adapters.file.reading import Contents, read
 from paxos_adapters.file.rows import CLOSED, Key, Row, Session, closed_row, session_row
 from paxos_adapters.file.writing import Writer, put
-from paxos_adapters.members.errors import NamedTwice, Unfinished
+from paxos_adapters.members.errors import HoldsLogs, NamedTwice, Unfinished
 from paxos_adapters.members.notes import UNSETTLED, Note, note_of
 
 
@@ -30,10 +30,12 @@ class Held:
     """A file that is held: all of it was read and checked."""
 
     def __init__(self, path: Path, mark: Mark) -> None:
-        """Raises what reading raises."""
+        """Raises what reading raises, and HoldsLogs."""
         self.path = path
         self.mark = mark
         self.contents: Contents = read(path, mark.content)
+        if self.contents.logs:
+            raise HoldsLogs(path, tuple(self.contents.logs))
         self.note: Note | None = None
         if self.contents.closed is not None:
             try:
@@ -91,7 +93,7 @@ class Held:
 def held(paths: Sequence[Path]) -> Generator[list[Held], None, None]:
     """All of these files, each under its lock and read.
 
-    Raises NamedTwice, StoreNotFound, NotAStore, StoreLocked, OlderFormat, NewerFormat,
+    Raises NamedTwice, HoldsLogs, StoreNotFound, NotAStore, StoreLocked, OlderFormat, NewerFormat,
     StoreCorrupted, StoreUnavailable with nothing done; Unfinished for what fails afterwards.
     """
     _check_different(paths)

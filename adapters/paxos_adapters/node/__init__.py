@@ -1,23 +1,34 @@
-"""A node: one server of a cluster on UDP and a file. See docs/node.md.
+"""A node: one server of a cluster on UDP and a file, or in memory for tests. See docs/node.md.
 
-Arrows point one way: errors, status <- links, registration <- sessions <- mesh <- transport; mesh,
-questions, alarms, saving, values <- node <- threaded.
+Arrows point one way: status, ports, registers, logs, pending, timers, saving <- node <- threaded,
+control; memory_file <- memory_network <- memory, which is a node, too.
 """
 
 from paxos_adapters.arguments import BadArgument
+from paxos_adapters.node.logs import LogClosed, LogRunning, NameOfLog
+from paxos_adapters.node.memory import MemoryNode
+from paxos_adapters.node.memory_network import Crashed, MemoryNetwork, ServerRunning
 from paxos_adapters.node.node import Node
 from paxos_adapters.node.status import Descent, Status
 from paxos_adapters.node.threaded import ThreadedNode
+from paxos_adapters.replication.applying import CannotApply
+from paxos_adapters.replication.log import ReplicatedLog
+from paxos_adapters.replication.process import LogStatus
+from paxos_adapters.replication.snapshots import BadSnapshot, MissingCodec, StreamedCodec
+from paxos_adapters.replication.watching import Step, WatcherTooSlow
 from paxos_adapters.requests.errors import (
     BadValue,
+    CommandUnknown,
     NoAnswer,
     NodeClosed,
     NotStarted,
     OutcomeUnknown,
     TooManyRequests,
     Undecodable,
+    UnknownSubmission,
 )
 from paxos_adapters.requests.values import Found
+from paxos_adapters.state_machine import StateMachine
 from paxos_adapters.udp.errors import BadName, Insecure, NotTheMembers, OlderCopy, StoreAlreadyUsed
 from paxos_adapters.udp.network import NetworkConfig
 from paxos_adapters.udp.peer import Peer
@@ -26,11 +37,22 @@ from paxos_adapters.udp.transport import DatagramTransport
 __all__ = [
     "BadArgument",
     "BadName",
+    "BadSnapshot",
     "BadValue",
+    "CannotApply",
+    "CommandUnknown",
+    "Crashed",
     "DatagramTransport",
     "Descent",
     "Found",
     "Insecure",
+    "LogClosed",
+    "LogRunning",
+    "LogStatus",
+    "MemoryNetwork",
+    "MemoryNode",
+    "MissingCodec",
+    "NameOfLog",
     "NetworkConfig",
     "NoAnswer",
     "Node",
@@ -40,9 +62,16 @@ __all__ = [
     "OlderCopy",
     "OutcomeUnknown",
     "Peer",
+    "ReplicatedLog",
+    "ServerRunning",
+    "StateMachine",
     "Status",
+    "Step",
     "StoreAlreadyUsed",
+    "StreamedCodec",
     "ThreadedNode",
     "TooManyRequests",
     "Undecodable",
+    "UnknownSubmission",
+    "WatcherTooSlow",
 ]

@@ -50,7 +50,7 @@ from paxos.errors import assert_never
 from paxos.log.events import LogTimer
 from paxos.server import ServerTimer
 from paxos_adapters import arguments, forks
-from paxos_adapters.file import FileStore, SaveFailed
+from paxos_adapters.file import FileStore, NotALog, SaveFailed
 from paxos_adapters.file.entries import AnyEntry, AnyRecord, Entry, LogEntry
 from paxos_adapters.guard import Guard
 from paxos_adapters.host import ServerStopped
@@ -58,6 +58,7 @@ from paxos_adapters.log import LogObserver
 from paxos_adapters.log_messages import AnyMessage, LogMessage, is_for_decision, is_for_log
 from paxos_adapters.node.logs import Due, LogClosed, LogRunning, Logs, NameOfLog, Running
 from paxos_adapters.node.pending import Answer, PendingRequests
+from paxos_adapters.node.ports import Links, NodeFile
 from paxos_adapters.node.registers import Registers, Waiting
 from paxos_adapters.node.saving import INLINE_SAVE_S, AdaptiveSaver
 from paxos_adapters.node.status import Descent, Status
@@ -94,13 +95,13 @@ V = TypeVar("V")
 _logger = logging.getLogger(__name__)
 
 
-class Node(Generic[V]):
-    """One server. Belongs to the event loop that it is entered on."""
+class BaseNode(Generic[V]):
+    """One server, on any memory and any links: ``Node`` and ``MemoryNode`` say which."""
 
     def __init__(
         self,
-        file: FileStore,
-        network: NetworkConfig,
+        file: NodeFile,
+        links: Links,
         *,
         codec: Codec[V],
         timeouts: Timeouts = DEFAULT_TIMEOUTS,
@@ -108,18 +109,8 @@ class Node(Generic[V]):
         inline_save_s: float = INLINE_SAVE_S,
         observer: SingleObserver[bytes] | None = None,
     ) -> None:
-        """The server whose data is ``file``: it names the server, the members and their quorums.
-
-        - ``codec`` turns the values of this program into bytes: docs/codecs.md.
-        - A save runs inline while the last one took less than ``inline_save_s``, else in a thread;
-          always in a thread if that is 0.
-        - ``observer`` is told what happens, in bytes: a recorder, for example.
-
-        Raises BadNumber; BadArgument for an object of another type; NotTheMembers if the addresses
-        are not those of the members; BadAddress; OlderCopy if the file was found to be one before.
-        """
+        """Raises BadNumber; BadArgument for an object of another type."""
         self._inline_save_s = arguments.seconds("inline_save_s", inline_save_s)
-        arguments.one_of("network", network, NetworkConfig)
         arguments.fits("codec", codec, Codec)
         arguments.one_of("timeouts", timeouts, Timeouts)
         arguments.one_of("random", random, Random, NoneType)
@@ -130,7 +121,7 @@ class Node(Generic[V]):
         self._values = Values(codec)
         self.quorum = file.quorum
         self._members = tuple(sorted(self.quorum.members))
-        self._mesh = Mesh(file, network)
+        self._links = links
         self._timeouts = timeouts
         self._random = Random() if random is None else random
         self._observer = observer
@@ -156,7 +147,7 @@ class Node(Generic[V]):
         Raises AddressError, ThreadNotStarted, Failed if nothing can be saved, and StoreAlreadyUsed
         if this open file was served before.
         """
-        self._mesh.acquire_file()
+        self._links.acquire_file()
         self._loop = asyncio.get_running_loop()
         try:
             self._saver = AdaptiveSaver(
@@ -166,7 +157,7 @@ class Node(Generic[V]):
                 save_now=lambda it: self.file.save_all(it, wait=False),
             )
         except BaseException:
-            self._mesh.release_file()
+            self._links.release_file()
             raise
         try:
             await self._open()
@@ -183,7 +174,7 @@ class Node(Generic[V]):
             observer=self._observer,
         )
         self._registers.on_reserved(self.file.save([self._registers.block()]))
-        await self._mesh.open(self._hear, self._turn, self.guard)
+        await self._links.open(self._hear, self._turn, self.guard)
         if self._stopped is not None:
             raise self._stopped
 
@@ -199,7 +190,7 @@ class Node(Generic[V]):
         if self._saver is not None and os.getpid() == self._process:
             self._stop(NodeClosed())
             await self._saver.close()
-            await self._mesh.wait_closed()
+            await self._links.wait_closed()
 
     async def stopped(self) -> ServerStopped:
         """Wait until the node has stopped, by itself or since it was closed, and say why.
@@ -215,7 +206,7 @@ class Node(Generic[V]):
     def place(self) -> SocketAddress:
         """Where it listens, as the system says it. Raises Forked."""
         forks.check(self._process, self.file.path)
-        return self._mesh.endpoint.local_address
+        return self._links.endpoint.local_address
 
     def _stop(self, cause: BaseException) -> None:
         if self._stopped is None:
@@ -229,7 +220,7 @@ class Node(Generic[V]):
             self.file.stop_waiting()
             self._questions.end(self._stopped)
             self._logs.end(self._stopped)
-            self._mesh.close()
+            self._links.close()
 
     # --- what programs ask ----------------------------------------------------------------------
 
@@ -329,6 +320,8 @@ class Node(Generic[V]):
             raise LogRunning(name)
         found = await asyncio.to_thread(recovered, self.file, name, machine, codecs, snapshot_bytes)
         self._check(name)
+        if name in self._registers:
+            raise NotALog(name, is_log=False)
         run = LogRun(self, self.file, name, machine, codecs, found, observer)
         try:
             self._logs.add(run.process, run.served)
@@ -382,7 +375,7 @@ class Node(Generic[V]):
         forks.check(self._process, self.file.path)
         if self._saver is None:
             raise NotStarted
-        peers = self._mesh.peers()
+        peers = self._links.peers()
         up = frozenset(it for it, peer in peers.items() if peer.is_up) | {self.me}
         return Status(
             self.me,
@@ -391,10 +384,10 @@ class Node(Generic[V]):
             self.file.saves,
             len(self._registers),
             len(self._questions),
-            {reason.name.lower(): times for reason, times in self._mesh.refused.items()},
-            {**self._mesh.endpoint.counts, **self._registers.dropped},
+            {reason.name.lower(): times for reason, times in self._links.refused.items()},
+            {**self._links.endpoint.counts, **self._registers.dropped},
             self._registers.promised,
-            self._mesh.endpoint.buffers,
+            self._links.endpoint.buffers,
             self._descent(),
             None if self._stopped is None else str(self._stopped),
             in_memory_bytes=self._registers.size_bytes,
@@ -403,15 +396,19 @@ class Node(Generic[V]):
         )
 
     def _descent(self) -> Descent:
-        it = self._mesh.registration
+        it = self._links.registration
         return Descent(tuple(sorted(it.missing)), it.is_proven, it.is_open)
 
     def _check_decision(self, name: str, timeout_s: float | None = None) -> float | None:
         """The same, for a name that must not be that of a log."""
         timeout_s = self._check(name, timeout_s)
-        if name in self._logs:
+        if self._is_log(name):
             raise NameOfLog(name)
         return timeout_s
+
+    def _is_log(self, name: str) -> bool:
+        """Whether it is the name of a log that runs, or of one in the file."""
+        return name in self._logs or self.file.has_log(name)
 
     def _check(self, name: str, timeout_s: float | None = None) -> float | None:
         """``timeout_s``, checked like all else that a program passes in."""
@@ -452,10 +449,10 @@ class Node(Generic[V]):
             if name in self._logs:
                 self._logs.hear(name, From(sender, message))
             else:
-                self._mesh.endpoint.counts["no such log here"] += 1
+                self._links.endpoint.counts["no such log here"] += 1
         elif type(message) is Nack and name in self._logs:
             self._logs.hear(name, From(sender, message))
-        elif is_for_decision(message) and name not in self._logs:
+        elif is_for_decision(message) and not self._is_log(name):
             self._events.append((name, From(sender, message)))
 
     def _begin(self, name: str) -> None:
@@ -506,22 +503,22 @@ class Node(Generic[V]):
 
     def _post_to_log(self, receiver: ServerId, name: str, message: LogMessage) -> None:
         if receiver != self.me:
-            self._mesh.enqueue(receiver, name, message)
+            self._links.enqueue(receiver, name, message)
         elif name in self._logs:
             self._logs.hear(name, From(self.me, message))
 
     def _finish_turn(self) -> None:
         if self._stopped is None and self._saver is not None:
-            self._mesh.flush()
+            self._links.flush()
             if not self._saver.is_busy:
                 self._save(self._saver)
 
     @property
     def _is_open(self) -> bool:
-        return self._stopped is None and self._mesh.registration.is_open
+        return self._stopped is None and self._links.registration.is_open
 
     def _save(self, saver: AdaptiveSaver[AnyEntry, AnyRecord]) -> None:
-        waiting, sessions = self._registers.take_waiting(), self._mesh.sessions.uncommitted()
+        waiting, sessions = self._registers.take_waiting(), self._links.sessions.uncommitted()
         of_logs = self._logs.take_unsaved()
         if waiting or sessions or of_logs:
             entries = self._registers.entries(waiting)
@@ -557,7 +554,7 @@ class Node(Generic[V]):
         if receiver == self.me:
             self._events.append((name, From(self.me, message)))
         else:
-            self._mesh.enqueue(receiver, name, message)
+            self._links.enqueue(receiver, name, message)
 
     def _saved(
         self,
@@ -570,10 +567,46 @@ class Node(Generic[V]):
         if isinstance(saved, BaseException):
             self._stop(saved)
         elif self._stopped is None:
-            self._mesh.sessions.on_committed(sessions)
+            self._links.sessions.on_committed(sessions)
             own = saved.part(tuple([record for _, record in entries]))
             for name, effect in self._registers.on_saved(waiting, own):
                 self._perform(name, effect)
             records = tuple([record for _, record in of_logs])
             self._perform_all(self._logs.on_saved(records, saved))
             self._turn()
+
+
+class Node(BaseNode[V]):
+    """One server, on UDP and a file. Belongs to the event loop that it is entered on."""
+
+    def __init__(
+        self,
+        file: FileStore,
+        network: NetworkConfig,
+        *,
+        codec: Codec[V],
+        timeouts: Timeouts = DEFAULT_TIMEOUTS,
+        random: Random | None = None,
+        inline_save_s: float = INLINE_SAVE_S,
+        observer: SingleObserver[bytes] | None = None,
+    ) -> None:
+        """The server whose data is ``file``: it names the server, the members and their quorums.
+
+        - ``codec`` turns the values of this program into bytes: docs/codecs.md.
+        - A save runs inline while the last one took less than ``inline_save_s``, else in a thread;
+          always in a thread if that is 0.
+        - ``observer`` is told what happens, in bytes: a recorder, for example.
+
+        Raises BadNumber; BadArgument for an object of another type; NotTheMembers if the addresses
+        are not those of the members; BadAddress; OlderCopy if the file was found to be one before.
+        """
+        arguments.one_of("network", network, NetworkConfig)
+        super().__init__(
+            file,
+            Mesh(file, network),
+            codec=codec,
+            timeouts=timeouts,
+            random=random,
+            inline_save_s=inline_save_s,
+            observer=observer,
+        )

@@ -155,6 +155,10 @@ class Registers:
         self._full, self._full_bytes = CACHE_SIZE + CACHE_SLACK, CACHE_BYTES + CACHE_SLACK_BYTES
         self.dropped = Counter[str]()
 
+    def __contains__(self, name: str) -> bool:
+        """Whether the register ``name`` is in memory."""
+        return name in self._open
+
     def __len__(self) -> int:
         """How many registers are in memory."""
         return len(self._open)

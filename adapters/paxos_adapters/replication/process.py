@@ -180,6 +180,8 @@ class LogProcess(Generic[S, C, R]):
         self._download: Download | None = None
         self._finished: SnapshotHandle | None = None
         self._durable = self.state.memory.first
+        snapshot = store.snapshot()
+        self._floor = FIRST_SLOT if snapshot is None else snapshot.slot
 
     @property
     def state(self) -> Replica[bytes]:
@@ -238,6 +240,8 @@ class LogProcess(Generic[S, C, R]):
         """What was taken to be saved is durable."""
         count, self._saving = self._saving, 0
         self._durable = max(self._durable, _last_first(receipt.records))
+        floors = [it.slot for it in receipt.records if type(it) is SnapshotHandle]
+        self._floor = max([self._floor, *floors])
         waited = tuple([it.record for it in self._driver.process.waiting[:count]])
         return self._sorted(self._driver.stored(receipt.part(waited), count))
 
@@ -441,13 +445,12 @@ class LogProcess(Generic[S, C, R]):
     def status(self) -> LogStatus:
         """How it is now."""
         state, program = self.state, self.program
-        snapshot = self._store.snapshot()
         return LogStatus(
             self._leader,
             type(state.role) is Leading,
             state.memory.first,
             program.applied.slot,
-            FIRST_SLOT if snapshot is None else snapshot.slot,
+            self._floor,
             len(program.submissions),
             program.submissions.unresolved,
             None if program.failure is None else str(program.failure),

@@ -159,6 +159,7 @@ class SnapshotWorker(Generic[S, C, R]):
                 size_bytes += len(piece)
                 digest.update(piece)
         handle = SnapshotHandle(applied.slot, count, size_bytes, digest.digest())
+        self._file.check_snapshot(handle)
         self._deliver(lambda: self._on_taken(job, handle))
 
     def _on_taken(self, job: int, handle: SnapshotHandle) -> None:

@@ -9,13 +9,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from attrs import frozen
 
+from paxos import QuorumSystem
 from paxos.log.memory import FIRST_SLOT, Delta, Record
 from paxos.log.replica import DEFAULT_RULES
-from paxos_adapters.file import FileStore
+from paxos_adapters.file.identity import Identity
+from paxos_adapters.file.log_file import LogFile
 from paxos_adapters.file.snapshots import SnapshotHandle
 from paxos_adapters.log import LogObserver
 from paxos_adapters.ports import Place
@@ -39,6 +41,29 @@ SNAPSHOT_BYTES = 16 << 20
 """The bytes of entries after which a snapshot is due, if a program does not say otherwise."""
 
 
+class LogsFile(Protocol):
+    """The memory of a server, as far as its logs need it."""
+
+    @property
+    def identity(self) -> Identity:
+        """Whose memory it is."""
+        ...
+
+    @property
+    def quorum(self) -> QuorumSystem:
+        """The members and their quorums."""
+        ...
+
+    @property
+    def session(self) -> str:
+        """The name of this opening: 16 hexadecimal digits, which no other one has."""
+        ...
+
+    def log(self, name: str) -> LogFile:
+        """The part of it that is about one log."""
+        ...
+
+
 @frozen
 class Recovered(Generic[S, C, R]):
     """What a log starts from: the records of its replica, and its program."""
@@ -48,7 +73,7 @@ class Recovered(Generic[S, C, R]):
 
 
 def recovered(
-    file: FileStore,
+    file: LogsFile,
     name: str,
     machine: StateMachine[S, C, R],
     codecs: Codecs[S, C, R],
@@ -81,7 +106,7 @@ class LogRun(Generic[S, C, R]):
     def __init__(
         self,
         host: Host,
-        file: FileStore,
+        file: LogsFile,
         name: str,
         machine: StateMachine[S, C, R],
         codecs: Codecs[S, C, R],

@@ -53,7 +53,7 @@ from paxos_adapters.wire.bounds import MAX_MESSAGES, MAX_PINGS, MAX_READ, MAX_SE
 from paxos_adapters.wire.control import Control, Ping, Pong, Register
 from paxos_adapters.wire.errors import OutOfBounds, Reason, RejectedDatagram, TooLarge
 from paxos_adapters.wire.fields import ballot_of, checked_ballot, checked_name, checked_value
-from paxos_adapters.wire.fragments import MAX_PARTS
+from paxos_adapters.wire.fragments import MAX_MESSAGE_BYTES, MAX_PARTS
 from paxos_adapters.wire.log_body import LogStruct, OfLog, log_message_of, log_struct
 from paxos_adapters.wire.resending import Missing
 from paxos_adapters.wire.sessions import NO_SESSION_BYTES, SESSION_BYTES, session_bytes
@@ -171,7 +171,10 @@ def encode_message(name: str, message: AnyMessage) -> bytes:
     """One message of a batch. Raises TooLarge, OutOfBounds, NotBytes."""
     name = checked_name(name)
     if is_for_log(message):
-        return _ENCODER.encode(log_struct(name, message))
+        encoded = _ENCODER.encode(log_struct(name, message))
+        if len(encoded) > MAX_MESSAGE_BYTES:
+            raise TooLarge("a message with its proposals", len(encoded), MAX_MESSAGE_BYTES)
+        return encoded
     assert is_for_decision(message)
     return _ENCODER.encode(_message_struct(name, message))
 

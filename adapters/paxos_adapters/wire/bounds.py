@@ -51,6 +51,9 @@ MAX_REQUESTS = 6
 MAX_PROPOSALS = 64
 """Proposals in one message: a piece of a promise, or of what is chosen."""
 
+MAX_QUORUM_BYTES = 1 << 12
+"""A quorum system in words, in an entry that changes the members."""
+
 MAX_PIECES, MAX_PIECE_BYTES = 1 << 25, 1 << 15
 """The pieces of a snapshot: a piece fits in one message, and all of them hold a tebibyte."""
 

@@ -10,14 +10,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from paxos import Proposal
-from paxos.log import CatchUp, Command, Promise
+from paxos.log import CatchUp, Change, Command, Promise
 from paxos.log.messages import Entry
 from paxos_adapters.limits import MAX_VALUE_BYTES
 from paxos_adapters.log_messages import LogMessage
+from paxos_adapters.quorum_words import words_of
 from paxos_adapters.wire.bounds import MAX_PROPOSALS
 
 _PROPOSAL_BYTES = 40
-"""More than everything in a proposal takes but its command."""
+"""More than everything in a proposal takes but its entry."""
 
 
 def fitted(message: LogMessage) -> LogMessage:
@@ -38,10 +39,14 @@ def _fitting(proposals: Iterable[Proposal[Entry[bytes]]]) -> int:
     """How many of ``proposals`` fit, at least one."""
     count = size_bytes = 0
     for proposal in proposals:
-        size_bytes += _PROPOSAL_BYTES
-        if type(proposal.value) is Command:
-            size_bytes += len(proposal.value.value)
+        size_bytes += _PROPOSAL_BYTES + _entry_bytes(proposal.value)
         if count and (size_bytes > MAX_VALUE_BYTES or count == MAX_PROPOSALS):
             break
         count += 1
     return count
+
+
+def _entry_bytes(entry: Entry[bytes]) -> int:
+    if type(entry) is Command:
+        return len(entry.value)
+    return len(words_of(entry.quorum)) if type(entry) is Change else 0

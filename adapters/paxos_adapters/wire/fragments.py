@@ -23,6 +23,8 @@ from paxos_adapters.wire.frame import BODY_BYTES, Header
 _OVERHEAD_BYTES = 64
 """More than everything in a message takes but its name and its value."""
 MAX_PARTS = -(-(MAX_VALUE_BYTES + MAX_NAME_BYTES + _OVERHEAD_BYTES) // BODY_BYTES)
+MAX_MESSAGE_BYTES = MAX_PARTS * BODY_BYTES - 1
+"""What a message takes at most: it is alone in its body, behind the length of the batch."""
 
 
 @frozen(eq=False)

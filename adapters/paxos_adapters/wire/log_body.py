@@ -47,7 +47,7 @@ from paxos.log import (
     Promise,
 )
 from paxos.log.messages import Entry
-from paxos_adapters.limits import MAX_SLOT
+from paxos_adapters.limits import MAX_DEPLOYED, MAX_SLOT
 from paxos_adapters.log_messages import (
     Forward,
     LogMessage,
@@ -62,11 +62,12 @@ from paxos_adapters.wire.bounds import (
     MAX_PIECE_BYTES,
     MAX_PIECES,
     MAX_PROPOSALS,
+    MAX_QUORUM_BYTES,
     MAX_READ,
     MAX_SNAPSHOT_BYTES,
     SNAPSHOT_DIGEST_BYTES,
 )
-from paxos_adapters.wire.errors import Reason, RejectedDatagram
+from paxos_adapters.wire.errors import Reason, RejectedDatagram, TooLarge
 from paxos_adapters.wire.fields import (
     ballot_of,
     checked_ballot,
@@ -232,6 +233,7 @@ def log_struct(log: str, message: LogMessage) -> LogStruct:
     if type(message) is CatchUpRequest:
         return _CatchUpRequest(log, _slot(message.first))
     if type(message) is CatchUp:
+        _last_slot(message.slot, len(message.proposals))
         proposals = [_proposal(it) for it in message.proposals[:MAX_PROPOSALS]]
         return _CatchUp(log, _slot(message.slot), proposals)
     if type(message) is Confirm:
@@ -259,6 +261,7 @@ def _host_struct(log: str, message: LogMessage) -> _OfHost:
             _index(message.index),
             _pieces(message.count),
         )
+        _last_index(index, count)
         return _SnapshotRequest(log, _slot(message.slot), digest, index, count)
     assert type(message) is SnapshotPiece
     digest, index, data = _digest(message.digest), _index(message.index), _data(message.data)
@@ -283,9 +286,7 @@ def _entry(entry: Entry[bytes]) -> EntryField:
     if type(entry) is Noop:
         return None
     if type(entry) is Change:
-        words = words_of(entry.quorum)
-        checked_value(words.encode())
-        return (words,)
+        return (_words(words_of(entry.quorum)),)
     assert_never(entry)
 
 
@@ -319,6 +320,22 @@ def _digest(digest: bytes) -> bytes:
     return digest
 
 
+def _words(words: str) -> str:
+    """Few enough that the proof that its quorums meet is short: it grows faster than they do."""
+    if len(words) > MAX_QUORUM_BYTES:
+        raise TooLarge("a quorum system in words", len(words), MAX_QUORUM_BYTES)
+    checked_number("the number of weighed servers", words.count("="), MAX_DEPLOYED)
+    return words
+
+
+def _last_slot(slot: int, count: int) -> None:
+    _slot(slot + max(count - 1, 0))
+
+
+def _last_index(index: int, count: int) -> None:
+    _index(index + count - 1)
+
+
 def _data(data: bytes) -> bytes:
     checked_number("the size of a piece, in bytes,", len(data), MAX_PIECE_BYTES, 1)
     return data
@@ -337,6 +354,7 @@ def log_message_of(struct: LogStruct) -> LogMessage:
         _check_count(struct.proposals)
         if not struct.proposals:
             raise RejectedDatagram(Reason.IMPOSSIBLE)
+        _last_slot(struct.slot, len(struct.proposals))
         proposals = tuple([_proposal_of(*it) for it in struct.proposals])
         return CatchUp(_slot(struct.slot), proposals)
     if type(struct) is _Forward:
@@ -354,8 +372,12 @@ def _snapshot_message_of(
 ) -> SnapshotOffer | SnapshotRequest | SnapshotPiece:
     slot, digest = _slot(struct.slot), _digest(struct.digest)
     if type(struct) is _SnapshotOffer:
-        return SnapshotOffer(slot, _pieces(struct.pieces), _size(struct.size_bytes), digest)
+        pieces, size_bytes = _pieces(struct.pieces), _size(struct.size_bytes)
+        if not pieces <= size_bytes <= pieces * MAX_PIECE_BYTES:
+            raise RejectedDatagram(Reason.IMPOSSIBLE)
+        return SnapshotOffer(slot, pieces, size_bytes, digest)
     if type(struct) is _SnapshotRequest:
+        _last_index(struct.index, struct.count)
         return SnapshotRequest(slot, digest, _index(struct.index), _pieces(struct.count))
     if type(struct) is _SnapshotPiece:
         return SnapshotPiece(slot, digest, _index(struct.index), _data(struct.data))
@@ -406,7 +428,8 @@ def _promise_of(struct: _Promise) -> Promise[bytes]:
     is_rising = all(it < after for it, after in pairwise(slots))
     least = max(_slot(struct.slot), _slot(struct.first))
     is_above = any(it.ballot > ballot for _, it in accepted)
-    if not is_rising or is_above or any(it < least for it in slots):
+    is_endless = not (accepted or struct.is_last)
+    if not is_rising or is_above or is_endless or any(it < least for it in slots):
         raise RejectedDatagram(Reason.IMPOSSIBLE)
     return Promise(ballot, struct.slot, struct.first, accepted, struct.is_last)
 
@@ -425,6 +448,6 @@ def _entry_of(entry: EntryField) -> Entry[bytes]:
     if isinstance(entry, bytes):
         return Command(checked_value(entry))
     try:
-        return Change(quorum_of(entry[0]))
-    except (ValueError, OverflowError) as error:
+        return Change(quorum_of(_words(entry[0])))
+    except (ValueError, OverflowError) as error:  # OutOfBounds and TooLarge are ValueErrors.
         raise RejectedDatagram(Reason.OUT_OF_BOUNDS) from error

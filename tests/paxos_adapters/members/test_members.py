@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from paxos import Acceptor, Ballot, MaxRound, Proposal, QuorumSystem, ServerId, flexible, majority
+from paxos.log import Configuration, Delta
 from paxos_adapters.file import (
     FileStore,
     MembershipClosed,
@@ -26,6 +27,7 @@ from paxos_adapters.file.reserved_rounds import RESERVED
 from paxos_adapters.members import (
     ArtefactExists,
     Contradiction,
+    HoldsLogs,
     MayBeSettledTwice,
     NotAMember,
     NotClosed,
@@ -94,6 +96,18 @@ def test_no_file_is_closed_if_one_of_them_is_in_use(files: list[Path]) -> None:
         close_files(files)
 
     opened(files[0], S1, OLD, "").close()
+
+
+def test_a_file_with_a_log_is_not_closed(files: list[Path]) -> None:
+    """What is carried over are decisions: its entries would be lost."""
+    with opened(files[1], S2, OLD, "") as file:
+        file.save_all([("log", Delta[bytes](Ballot(1, S1), 1, (Configuration(1, OLD),)))])
+
+    with pytest.raises(HoldsLogs, match="a log would be lost"):
+        close_files(files)
+
+    for path, server in zip(files, (S1, S2), strict=True):
+        opened(path, server, OLD, "").close()
 
 
 def test_a_file_may_be_closed_again(files: list[Path]) -> None:

@@ -237,7 +237,7 @@ def test_a_session_is_durable_at_a_peer_before_it_is_acknowledged(
             await start(cluster, ONE)
             one = cluster.files[ONE]
             acknowledged: list[bool] = []
-            save = FileStore.save
+            save = FileStore.save_all
 
             def saved(file: FileStore, *args: object, **more: object) -> object:
                 if file is one:
@@ -246,7 +246,7 @@ def test_a_session_is_durable_at_a_peer_before_it_is_acknowledged(
                     assert known.session == cluster.files[TWO].session
                 return save(file, *args, **more)  # type: ignore[arg-type]
 
-            monkeypatch.setattr(FileStore, "save", saved)
+            monkeypatch.setattr(FileStore, "save_all", saved)
             two = await cluster.start(TWO)
             while ONE in two.status().descent.missing:
                 await asyncio.sleep(0.001)

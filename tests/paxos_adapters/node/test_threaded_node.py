@@ -51,6 +51,7 @@ class Cluster:
     def __init__(self, folder: Path, stack: ExitStack) -> None:
         self.folder, self.stack = folder, stack
         self.addresses = free_addresses(3)
+        self.files: dict[ServerId, FileStore] = {}
         for me in IDS[:3]:
             FileStore.create(
                 self.path(me), cluster="c", server=me, quorum=majority(self.addresses)
@@ -63,6 +64,7 @@ class Cluster:
         file = FileStore.open(
             self.path(me), cluster="c", server=me, quorum=majority(self.addresses)
         )
+        self.files[me] = file
         return self.stack.enter_context(file)
 
     def start(
@@ -86,7 +88,7 @@ class Cluster:
 
     def stop(self, node: ThreadedNode[str]) -> None:
         node.close()
-        node.file.close()
+        self.files[node.me].close()
 
 
 @pytest.fixture

@@ -58,7 +58,7 @@ FIELD = st.one_of(
 )
 
 
-@given(st.lists(st.tuples(st.integers(0, 14), FIELD, FIELD, FIELD, FIELD, FIELD), max_size=3))
+@given(st.lists(st.tuples(st.integers(0, 29), FIELD, FIELD, FIELD, FIELD, FIELD), max_size=3))
 def test_any_array_is_a_batch_or_hostile(lines: list[tuple[object, ...]]) -> None:
     for cut in range(7):
         body = msgspec.msgpack.encode([line[:cut] for line in lines])

@@ -101,6 +101,59 @@ def by_the_book(vector: Vector) -> list[Said]:
     return said
 
 
+OF_LOG = {
+    14: ("Prepare", "ballot slot"),
+    15: ("Promise", "ballot slot first accepted is_last"),
+    16: ("Accept", "ballot slot entry first"),
+    17: ("Accepted", "ballot slot"),
+    18: ("Heartbeat", "ballot leads in_contact first"),
+    19: ("CatchUpRequest", "first"),
+    20: ("CatchUp", "slot proposals"),
+    21: ("Confirm", "ballot number"),
+    22: ("Confirmed", "ballot number"),
+    23: ("Forward", "batch"),
+    24: ("ReadIndexRequest", "number"),
+    25: ("ReadIndexReply", "number first"),
+    26: ("SnapshotOffer", "slot pieces size_bytes digest"),
+    27: ("SnapshotRequest", "slot digest index count"),
+    28: ("SnapshotPiece", "slot digest index data"),
+}
+
+
+def of_log(tag: int, name: str, rest: list[object]) -> Said:
+    """A message of a log: a ballot takes two places, all else one."""
+    kind, names = OF_LOG[tag]
+    if names.startswith("ballot"):
+        rest = [rest[:2], *rest[2:]]
+    fields = zip(names.split(), rest, strict=True)
+    return Said(f"log.{kind}", name, of_log={field: plain(field, it) for field, it in fields})
+
+
+def plain(field: str, value: object) -> object:
+    """A field of a message of a log."""
+    match field, value:
+        case "entry", bytes(command):
+            return {"command": command.hex()}
+        case "entry", None:
+            return "no operation"
+        case "entry", [str(words)]:
+            return {"change": words}
+        case "accepted" | "proposals", _:
+            return [proposal(it) for it in msgspec.convert(value, list[list[object]])]
+        case _, bytes():
+            return value.hex()
+        case _:
+            return value
+
+
+def proposal(line: list[object]) -> object:
+    """A proposal, behind its slot if it has four elements."""
+    if len(line) == 4:
+        return {"slot": line[0], "proposal": proposal(line[1:])}
+    number, server, entry = line
+    return {"ballot": [number, server], "entry": plain("entry", entry)}
+
+
 WITH_VALUE = {3: "Accept", 4: "Accepted", 6: "Chosen"}
 
 
@@ -139,6 +192,8 @@ def words(line: Iterable[object]) -> Said:
         case [11, int(number), bytes(session), known, bool(votes)]:
             hexed = session.hex()
             return Said("Pong", number=number, session=hexed, known=disk(known), votes=votes)
+        case [int(tag), str(log), *rest] if tag in OF_LOG:
+            return of_log(tag, log, rest)
         case [12, int(number)]:
             return Said("Register", number=number)
         case [13, int(first), int(parts)]:
@@ -194,4 +249,5 @@ def test_every_message_and_every_way_has_a_vector() -> None:
     assert {said.type for it in FILE.vectors for said in it.messages} == {
         *("Prepare", "Promise", "Accept", "Accepted", "Nack", "Chosen", "Heartbeat"),
         *("Query", "Answer", "Ping", "Pong", "Register", "Missing"),
+        *(f"log.{kind}" for kind, _ in OF_LOG.values()),
     }

@@ -1,0 +1,300 @@
+"""A network in one process, for tests of programs that embed nodes: a test cuts it, and heals it.
+
+    network = MemoryNetwork(servers=3)
+    network.cut(ServerId(1))             no message to server 1, nor from it
+    network.lose(0.1)                    a tenth of all messages is lost
+    network.crash(ServerId(2))           what it has saved is there when it starts again
+    network.heal()                       no cut and no loss any more
+
+- Messages are handed over as they are, without bytes, sockets or delays: in order, none twice.
+- A server has its memory for as long as the network exists. Its session needs no proof, since no
+  memory is ever an older copy: see ``registration.py``.
+- Nodes may run on one event loop, or on several, in threads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from random import Random
+from typing import TypeAlias
+
+from attrs import define, field
+
+from paxos import OperationalError, QuorumSystem, ServerId, UnknownServer, UsageError
+from paxos_adapters.arguments import BadNumber
+from paxos_adapters.file.entries import identity_of
+from paxos_adapters.guard import Guard
+from paxos_adapters.log_messages import AnyMessage
+from paxos_adapters.memory import ServerDown, majority_of
+from paxos_adapters.node.memory_file import Disk, MemoryFile
+from paxos_adapters.udp.endpoint import Buffers, SocketAddress
+from paxos_adapters.udp.peer import Peer
+from paxos_adapters.udp.registration import Registration
+from paxos_adapters.udp.sessions import Registering
+from paxos_adapters.wire import Reason
+
+HOST = "memory"
+"""What stands where the others have a host; the id of the server stands for a port."""
+
+Sent: TypeAlias = tuple[str, AnyMessage]
+"""A message, and the name of the decision or the log that it is about."""
+
+
+class ServerRunning(UsageError):
+    """A server was to run twice."""
+
+    def __init__(self, server: ServerId) -> None:
+        super().__init__(
+            f"server {server} runs on this network, or this node was entered before; nothing was "
+            "started. Close the node that runs, or crash the server, and make another MemoryNode."
+        )
+        self.server = server
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return ServerRunning, (self.server,)
+
+
+class Crashed(OperationalError):
+    """A test has crashed the server."""
+
+    def __init__(self, server: ServerId) -> None:
+        super().__init__(
+            f"server {server} was crashed by its MemoryNetwork. It has what it has saved: make "
+            "another MemoryNode, and enter it."
+        )
+        self.server = server
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return Crashed, (self.server,)
+
+
+class MemoryNetwork:
+    """Links between servers in this process, and the memory of each."""
+
+    def __init__(
+        self,
+        servers: int = 3,
+        *,
+        quorum: QuorumSystem | None = None,
+        random: Random | None = None,
+    ) -> None:
+        """Servers 1 to ``servers`` under their majority, or the members of ``quorum``.
+
+        ``random`` draws which messages are lost. Raises QuorumError, BadNumber.
+        """
+        self.quorum = majority_of(servers) if quorum is None else quorum
+        self.random = Random() if random is None else random
+        self._disks = {
+            it: Disk(identity_of(HOST, it, self.quorum, "")) for it in self.quorum.members
+        }
+        self._running: dict[ServerId, MemoryLinks] = {}
+        self._cuts: set[frozenset[ServerId]] = set()
+        self._loss = 0.0
+
+    # --- what a test does -------------------------------------------------------------------------
+
+    def cut(self, server: ServerId, *others: ServerId) -> None:
+        """No message between ``server`` and ``others``; all others, if none is named.
+
+        Raises UnknownServer.
+        """
+        for it in (server, *others):
+            self._check_member(it)
+        far = others or tuple(self.quorum.members - {server})
+        self._cuts |= {frozenset({server, it}) for it in far}
+
+    def heal(self) -> None:
+        """No link is cut, and no message is lost any more."""
+        self._cuts.clear()
+        self._loss = 0.0
+
+    def lose(self, share: float) -> None:
+        """From now on this share of all messages is lost, from 0 to below 1. Raises BadNumber."""
+        if not 0 <= share < 1:
+            raise BadNumber("the share of messages to lose", share, "from 0 to below 1")
+        self._loss = share
+
+    def crash(self, server: ServerId) -> None:
+        """Stop the node of ``server``, at once; what it has saved is kept.
+
+        Its calls raise as those of a node that has stopped: ServerStopped, with Crashed as cause.
+        Raises UnknownServer, and ServerDown if no node runs there.
+        """
+        self._links_of(server).crash()
+
+    def fail_saves(self, server: ServerId) -> None:
+        """The disk of ``server`` is full until the server is started again.
+
+        Raises UnknownServer, and ServerDown if no node runs there.
+        """
+        self._links_of(server)
+        self._disks[server].failure = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def _links_of(self, server: ServerId) -> MemoryLinks:
+        self._check_member(server)
+        if server not in self._running:
+            raise ServerDown(server)
+        return self._running[server]
+
+    def _check_member(self, server: ServerId) -> None:
+        if server not in self.quorum.members:
+            raise UnknownServer(server, self.quorum.members)
+
+    # --- what its nodes do ------------------------------------------------------------------------
+
+    def open_file(self, server: ServerId) -> MemoryFile:
+        """The memory of ``server``, once more. Raises UnknownServer."""
+        self._check_member(server)
+        return MemoryFile(self._disks[server], f"{self.random.getrandbits(64):016x}")
+
+    def start(self, links: MemoryLinks) -> None:
+        """The server of ``links`` runs. Raises ServerRunning."""
+        if links.me in self._running:
+            raise ServerRunning(links.me)
+        self._running[links.me] = links
+        self._disks[links.me].failure = None
+
+    def end(self, links: MemoryLinks) -> None:
+        """It has ended, if it ran."""
+        if self._running.get(links.me) is links:
+            del self._running[links.me]
+
+    def reaches(self, one: ServerId, other: ServerId) -> bool:
+        """Whether ``other`` runs, and the link is not cut."""
+        return other in self._running and frozenset({one, other}) not in self._cuts
+
+    def send(self, sender: ServerId, receiver: ServerId, messages: Iterable[Sent]) -> None:
+        """Some of these will arrive."""
+        if self.reaches(sender, receiver):
+            kept = [it for it in messages if not self._loss or self.random.random() >= self._loss]
+            self._running[receiver].deliver(sender, kept)
+
+
+@define
+class MemoryEndpoint:
+    """What stands for a socket."""
+
+    local_address: SocketAddress
+    buffers: Buffers = field(factory=lambda: Buffers(0, 0))
+    counts: Counter[str] = field(factory=Counter[str])
+
+
+class MemoryLinks:
+    """The links of one server on ``network``. Belongs to the event loop that it is opened on."""
+
+    def __init__(self, network: MemoryNetwork, file: MemoryFile) -> None:
+        self.me = file.identity.server
+        self.refused = Counter[Reason]()
+        self.endpoint = MemoryEndpoint((HOST, self.me))
+        self._network = network
+        self._file = file
+        self._others = network.quorum.members - {self.me}
+        self.registration = Registration(
+            self.me,
+            network.quorum,
+            answered=self._others,
+            acknowledged=self._others,
+            is_open=True,
+        )
+        self._outboxes: dict[ServerId, list[Sent]] = {it: [] for it in sorted(self._others)}
+        self._was_acquired = self._is_open = False
+
+    @property
+    def sessions(self) -> MemoryLinks:
+        """It has no sessions of peers to save."""
+        return self
+
+    def uncommitted(self) -> tuple[Registering, ...]:
+        """See ``ports.PeerSessions``."""
+        return ()
+
+    def on_committed(self, committed: Iterable[Registering]) -> None:
+        """See ``ports.PeerSessions``."""
+
+    # --- opening and closing ----------------------------------------------------------------------
+
+    def acquire_file(self) -> None:
+        """See ``Mesh.acquire_file``. Raises ServerRunning."""
+        if self._was_acquired:
+            raise ServerRunning(self.me)
+        self._network.start(self)
+        self._was_acquired = True
+        self._file.acquire()
+
+    def release_file(self) -> None:
+        """See ``Mesh.release_file``."""
+        self._network.end(self)
+
+    async def open(
+        self,
+        on_message: Callable[[ServerId, str, AnyMessage], None],
+        on_idle: Callable[[], None],
+        guard: Guard,
+    ) -> None:
+        """See ``Mesh.open``."""
+        self._loop = asyncio.get_running_loop()
+        self._on_message, self._on_idle = on_message, on_idle
+        self._receive_guarded, self._fail = guard(self._receive), guard(self._raise)
+        self._is_open = True
+
+    def close(self) -> None:
+        """See ``Mesh.close``."""
+        self._is_open = False
+        self._network.end(self)
+
+    async def wait_closed(self) -> None:
+        """See ``Mesh.wait_closed``: there are no tasks."""
+
+    def crash(self) -> None:
+        """Stop the node."""
+        if self._is_open:
+            self.close()
+            self._soon(self._fail)
+
+    def _raise(self) -> None:
+        raise Crashed(self.me)
+
+    def peers(self) -> dict[ServerId, Peer]:
+        """What is known of each peer: whether a message would arrive now."""
+        return {it: self._peer(it, self._network.reaches(self.me, it)) for it in self._outboxes}
+
+    def _peer(self, peer: ServerId, is_up: bool) -> Peer:
+        age_s = 0.0 if is_up else None
+        return Peer((HOST, peer), age_s, age_s, votes=is_up, answered_s=age_s)
+
+    # --- messages ---------------------------------------------------------------------------------
+
+    def enqueue(self, receiver: ServerId, name: str, message: AnyMessage) -> None:
+        """See ``Mesh.enqueue``."""
+        self._outboxes[receiver].append((name, message))
+
+    def flush(self) -> None:
+        """See ``Mesh.flush``."""
+        for receiver, outbox in self._outboxes.items():
+            if outbox:
+                self._outboxes[receiver] = []
+                self._network.send(self.me, receiver, outbox)
+
+    def deliver(self, sender: ServerId, messages: list[Sent]) -> None:
+        """Hand these messages to the node, soon."""
+        if self._is_open:
+            self._soon(lambda: self._receive_guarded(sender, messages))
+
+    def _receive(self, sender: ServerId, messages: list[Sent]) -> None:
+        for name, message in messages:
+            if self._is_open:
+                self._on_message(sender, name, message)
+        if self._is_open:
+            self._on_idle()
+
+    def _soon(self, call: Callable[[], None]) -> None:
+        if asyncio.get_running_loop() is self._loop:
+            self._loop.call_soon(call)
+        else:
+            with suppress(RuntimeError):  # That event loop has ended.
+                self._loop.call_soon_threadsafe(call)

@@ -1,0 +1,148 @@
+"""The kit for stores of logs: an honest store passes it, and it catches each lie."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TypeAlias
+from unittest.mock import patch
+
+import pytest
+from attrs import frozen
+
+from paxos import Saved, ServerId, majority
+from paxos.log import Delta
+from paxos.log.memory import Prefix, Record, fold
+from paxos_adapters.file import FileStore, StoreError
+from paxos_adapters.file import store as store_module
+from paxos_adapters.machine import latest
+from paxos_adapters.memory import MemoryStore
+from paxos_adapters.ports import Store
+from paxos_testing import LogStoreKit
+from tests.support.kits import every_test_of, failures
+
+ME = ServerId(1)
+Disk: TypeAlias = tuple[Record[str], ...]
+Stored: TypeAlias = MemoryStore[Record[str]]
+
+
+@frozen
+class FileLog:
+    """One log of a file, as a store for one host."""
+
+    file: FileStore
+
+    def load(self) -> Saved[Record[bytes]]:
+        return self.file.log("x").load()
+
+    def save(self, records: tuple[Record[bytes], ...]) -> Saved[Record[bytes]]:
+        return self.file.save_all(("x", record) for record in records).part(records)
+
+
+@pytest.mark.slow
+class TestFileLog(LogStoreKit[bytes]):
+    """The store that comes with the library promises everything."""
+
+    values = b"red", b"", b"\0'\n", b"x" * 5000
+    errors = (StoreError,)
+
+    def create(self, folder: Path) -> FileLog:
+        return FileLog(
+            FileStore.create(folder / "n1.db", cluster="demo", server=ME, quorum=majority([ME]))
+        )
+
+    def open(self, folder: Path) -> FileLog:
+        return FileLog(
+            FileStore.open(folder / "n1.db", cluster="demo", server=ME, quorum=majority([ME]))
+        )
+
+    def failing(self) -> AbstractContextManager[object]:
+        full = sqlite3.OperationalError("database or disk is full")
+        return patch.object(store_module, "put", side_effect=full)
+
+    def chosen(self, store: Store[Record[bytes]], prefix: Prefix[bytes]) -> Prefix[bytes]:
+        assert isinstance(store, FileLog)
+        proposals = store.file.log("x").fetch(prefix.floor, 1_000, 1 << 30)
+        return Prefix(prefix.floor, proposals)
+
+
+class TestMemoryLog(LogStoreKit[str]):
+    """A store in memory that folds as the log's machine does."""
+
+    values = "red", "", "\0'é\n", "x" * 5000
+    outlives_its_process = excludes_others = notices_damage = False
+
+    def setup_method(self) -> None:
+        self.stores: dict[Path, Stored] = {}
+
+    def new(self) -> Stored:
+        return MemoryStore(fold)
+
+    def create(self, folder: Path) -> Stored:
+        if folder in self.stores:
+            raise FileExistsError(folder)
+        self.stores[folder] = self.new()
+        return self.stores[folder]
+
+    def open(self, folder: Path) -> Stored:
+        return self.stores[folder]
+
+
+def without_chosen(disk: Disk, record: Record[str]) -> Disk:
+    """Drops what is chosen, as if a snapshot stood for it."""
+    after = fold(disk, record)
+    return tuple(Prefix(it.floor) if type(it) is Prefix else it for it in after)
+
+
+def without_open(disk: Disk, record: Record[str]) -> Disk:
+    """Keeps no slot that is open."""
+    return tuple(
+        Delta(it.promised, it.first, it.configurations) if type(it) is Delta else it
+        for it in fold(disk, record)
+    )
+
+
+def first_only(disk: Disk, record: Record[str]) -> Disk:
+    """Takes each later Delta for a repeated one."""
+    return disk or fold(disk, record)
+
+
+class CopiesDeltas(MemoryStore[Record[str]]):
+    """Gives a receipt for what it has made of the records."""
+
+    def save(self, records: Disk) -> Saved[Record[str]]:
+        super().save(records)
+        return self.load()
+
+
+SUM = "what_is_loaded_is_the_sum_of_what_was_saved"
+LOADED = "what_is_saved_is_loaded_after_a_crash"
+WHOLE = "a_replica_commits_on_it_and_remembers_its_log"
+RECEIPT = "a_receipt_covers_the_very_records_that_were_saved"
+
+CAUGHT: dict[str, tuple[Callable[[], Stored], set[str]]] = {
+    "keeps the last Delta": (lambda: MemoryStore(latest), {SUM, LOADED, WHOLE}),
+    "drops what is chosen": (lambda: MemoryStore(without_chosen), {SUM, LOADED, WHOLE}),
+    "drops what is open": (lambda: MemoryStore(without_open), {SUM, LOADED}),
+    "keeps the first Delta": (lambda: MemoryStore(first_only), {SUM, LOADED, WHOLE}),
+    "copies records": (lambda: CopiesDeltas(fold), {RECEIPT, WHOLE}),
+}
+"""For each lying store, tests of the kit that fail it."""
+
+
+@pytest.mark.parametrize("liar", CAUGHT)
+def test_a_lie_is_caught(liar: str, tmp_path: Path) -> None:
+    new, tests = CAUGHT[liar]
+
+    class Kit(TestMemoryLog):
+        def new(self) -> Stored:
+            return new()
+
+    told = failures(Kit, [f"test_{test}" for test in tests], tmp_path)
+    assert {it.removeprefix("test_") for it in told} == tests, told
+
+
+def test_it_has_every_test_of_the_kit_for_decisions_that_is_about_any_record() -> None:
+    assert {f"test_{it}" for it in (SUM, LOADED, WHOLE, RECEIPT)} < every_test_of(LogStoreKit)
