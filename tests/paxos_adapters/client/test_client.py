@@ -6,11 +6,13 @@ import asyncio
 import os
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from paxos import ServerId
+from paxos.log.sessions import Sessions
 from paxos_adapters.arguments import BadArgument
 from paxos_adapters.client import (
     AsyncClient,
@@ -26,6 +28,7 @@ from paxos_adapters.forks import Forked
 from paxos_adapters.node import NetworkConfig, Node, control
 from paxos_adapters.node.control import serve
 from paxos_adapters.node.control_protocol import Answer, ResultsReply, socket_path
+from paxos_adapters.replication import applying
 from paxos_adapters.replication.watching import Step
 from paxos_adapters.requests.errors import CommandUnknown, NoAnswer, OutcomeUnknown
 from paxos_adapters.state_machine import Query
@@ -230,14 +233,20 @@ def test_a_query_that_the_server_does_not_have_is_refused(tmp_path: Path) -> Non
     runs(run())
 
 
-def test_a_session_that_is_closed_is_opened_anew(tmp_path: Path) -> None:
+def test_a_session_that_another_client_has_pushed_out_is_opened_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(applying, "Sessions", partial(Sessions, most=1))
+
     async def run() -> None:
-        async with served(tmp_path) as it, AsyncClient(it.data, "kv", KEY_VALUE) as kv:
-            assert await kv.submit(Put("a", b"1")) == Changed(1)
-            outbox = kv._outbox
-            outbox.session = 1 << 40
-            assert await kv.submit(Put("a", b"2")) == Changed(2)
-            assert outbox.session != 1 << 40
+        async with (
+            served(tmp_path) as it,
+            AsyncClient(it.data, "kv", KEY_VALUE) as one,
+            AsyncClient(it.data, "kv", KEY_VALUE) as two,
+        ):
+            for number in range(3):
+                assert await one.submit(Put("a", b"1")) == Changed(2 * number + 1)
+                assert await two.submit(Put("a", b"2")) == Changed(2 * number + 2)
 
     runs(run())
 
