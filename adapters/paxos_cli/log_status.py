@@ -39,7 +39,7 @@ def status(target: Target, as_json: bool, plain: bool) -> int:
     find(target)
     replies = [*_replies([*candidates(target)])]
     if as_json:
-        say(json_text([msgspec.to_builtins(it, str_keys=True) for it in replies]))
+        say(json_text([_fields(it) for it in replies]))
         return 0
     headings = "log", "server", "leader", "chosen", "applied", "floor", "waiting"
     numbers = headings[3:]
@@ -62,6 +62,10 @@ def _replies(data: list[Path]) -> Iterator[LogsReply]:
             continue
         if isinstance(answer, LogsReply):
             yield answer
+
+
+def _fields(it: LogsReply) -> dict[str, object]:
+    return {"server": it.me, "logs": msgspec.to_builtins(it.logs, str_keys=True)}
 
 
 def _order(row: tuple[str, int, LogStatus]) -> tuple[str, int]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
+from threading import Event
 
 import pytest
 
@@ -22,6 +24,7 @@ from paxos_adapters.client import (
     Refused,
     WatchEnded,
 )
+from paxos_adapters.client.outbox import Asked, Outbox
 from paxos_adapters.codecs import RAW, TEXT
 from paxos_adapters.file import FileStore
 from paxos_adapters.forks import Forked
@@ -329,17 +332,24 @@ class TestWithoutALoop:
         with pytest.raises(ClientClosed):
             kv.submit(Put("a", b"1"))
 
-    def test_a_call_that_waits_when_it_is_closed(self, tmp_path: Path) -> None:
-        async def run() -> None:
-            kv = Client([tmp_path / "n1.db"], "kv", KEY_VALUE)
-            waiting = asyncio.ensure_future(asyncio.to_thread(kv.submit, Put("a", b"1")))
-            while not kv._client._outbox.is_needed.is_set():
-                await asyncio.sleep(0.001)
-            await asyncio.to_thread(kv.close)
-            with pytest.raises(NotReached, match="the client was closed"):
-                await waiting
+    def test_a_call_that_waits_when_it_is_closed(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        has_begun = Event()
+        add = Outbox.add
 
-        runs(run())
+        def observed(self: Outbox, bodies: Sequence[bytes]) -> list[Asked]:
+            has_begun.set()
+            return add(self, bodies)
+
+        monkeypatch.setattr(Outbox, "add", observed)
+        kv = Client([tmp_path / "n1.db"], "kv", KEY_VALUE)
+        with ThreadPoolExecutor(1) as thread:
+            waiting = thread.submit(kv.submit, Put("a", b"1"))
+            has_begun.wait()
+            kv.close()
+            with pytest.raises(NotReached, match="the client was closed"):
+                waiting.result()
 
     def test_a_forked_process_is_told_to_make_its_own(self, tmp_path: Path) -> None:
         with Client([tmp_path / "n1.db"], "kv", KEY_VALUE) as kv:
