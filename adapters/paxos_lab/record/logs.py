@@ -1,8 +1,8 @@
 """Recordings of logs: the bounds of a log are facts of its recording, so a replay has the same.
 
-    with LogRecorder(path, codec=TEXT, runtime="my program", rules=rules) as recorder:
-        MemoryCluster(log(rules), majority_of(3), observer=recorder)
-    replay_log(path)                 the same states, or the first step that differs
+with LogRecorder(path, codec=TEXT, runtime="my program", rules=rules) as recorder:
+MemoryCluster(log(rules), majority_of(3), observer=recorder)
+replay_log(path)                 the same states, or the first step that differs
 """
 
 from __future__ import annotations
