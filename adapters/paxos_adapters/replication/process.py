@@ -174,7 +174,7 @@ class LogProcess(Generic[S, C, R]):
         self._out: list[LogEffect] = []
         self._leader: Ballot | None = None
         self._announced = self.state.memory.first
-        self._waiting: tuple[int | None, int | None] | None = None
+        self._waiting: tuple[int | None, int | None, int | None] | None = None
         self._quiet_beats, self._patience = 0, RETRY_BEATS
         self._saving = 0
         self._download: Download | None = None
@@ -309,8 +309,8 @@ class LogProcess(Generic[S, C, R]):
     def _on_beat(self) -> None:
         """What another server leads and has not answered for a while is sent again."""
         program, leader = self.program, self._leader
-        waiting = program.submissions.oldest, program.reads.number
-        if waiting == (None, None) or leader is None or leader.server == self.place.server:
+        waiting = program.submissions.oldest, program.clients.oldest, program.reads.number
+        if waiting == (None, None, None) or leader is None or leader.server == self.place.server:
             self._waiting = None
         elif waiting != self._waiting:
             self._waiting, self._quiet_beats, self._patience = waiting, 0, RETRY_BEATS
@@ -322,23 +322,24 @@ class LogProcess(Generic[S, C, R]):
 
     def _send_again(self) -> None:
         self._quiet_beats = 0
-        self.program.submissions.send_again()
+        for source in self.program.sources:
+            source.send_again()
         self.program.reads.ask_again()
 
     def _ask(self, leader: ServerId) -> list[LogEffect]:
-        submissions = self.program.submissions
         out: list[LogEffect] = []
-        while submissions.is_due and (items := submissions.take()) is not None:
-            out.append(To(leader, Forward(batch([items]))))
+        for source in self.program.sources:
+            while source.is_due and (items := source.take()) is not None:
+                out.append(To(leader, Forward(batch([items]))))
         number = self.program.reads.next_question()
         if number is not None:
             out.append(To(leader, ReadIndexRequest(number)))
         return out
 
     def _propose(self) -> list[LogEffect]:
-        submissions = self.program.submissions
-        while not self._proposals.is_full and (items := submissions.take()) is not None:
-            self._proposals.add(items)
+        for source in self.program.sources:
+            while not self._proposals.is_full and (items := source.take()) is not None:
+                self._proposals.add(items)
         out: list[LogEffect] = []
         while self._proposals and replica.room(self.state):
             if not self._proposals.is_due(*self._in_flight()):
