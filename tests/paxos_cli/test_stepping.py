@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 
+import click
 import pytest
 from rich.console import Console
 
@@ -127,3 +128,41 @@ class TestTerms:
 
 def labels(name: str) -> Iterator[str]:
     return (row.label for row in rows(EVERY[name].play().told.delivered))
+
+
+class TestColours:
+    """Values have the colour of their name; what is broken is white on red."""
+
+    def test_rows_have_the_colour_of_their_value(self) -> None:
+        console = Console(width=WIDTH, force_terminal=True, color_system="standard")
+        drawing = Canvas(console, UNICODE, plain=False)
+        told = EVERY["conflicting-choices"].play().told.delivered
+
+        drawn = [str(it.markup) for it in drawing.lines(lambda: drawing.timeline(told, width=7))]
+
+        red, blue, alarm = "color(1)", "color(12)", "bold color(7) on color(1)"
+        for end in (
+            f"[{red}]accept?(red)[/{red}]",
+            f"[{blue}]accept?(blue)[/{blue}]",
+            f"[{alarm}]blue is chosen, too[/{alarm}]",
+            "      S1 proposes red",
+        ):
+            assert [it for it in drawn if it.endswith(end)] != []
+
+    def test_all_go_through_the_pager_of_a_terminal(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        paged: list[tuple[str, bool]] = []
+
+        def page(text: str, *, color: bool) -> None:
+            paged.append((text, color))
+
+        monkeypatch.setattr(click, "echo_via_pager", page)
+        drawing = Canvas(Console(force_terminal=True, color_system=None), UNICODE, plain=False)
+
+        def draw() -> int:
+            drawing.write("a lecture")
+            return 7
+
+        assert drawing.paged(draw) == 7
+        assert (paged, capsys.readouterr().out) == ([("a lecture\n", True)], "")

@@ -9,14 +9,15 @@ import pytest
 
 from paxos_adapters.codecs import TEXT
 from paxos_lab import notebook
+from paxos_lab.draw.picture import Picture
 from paxos_lab.draw.svg import HEAD
-from paxos_lab.lecture import LOG_SCENARIOS, S1, S2, S3, SCENARIOS
+from paxos_lab.lecture import LOG_SCENARIOS, S1, S2, S3, SCENARIOS, LogStage, Stage
 from paxos_lab.lecture.log_stage import RULES
-from paxos_lab.notebook import Cluster, LogStage, Stage, replay
+from paxos_lab.notebook import Cluster, replay
 from paxos_lab.record import LogRecorder, Recorder
 
 
-def html(it: Cluster | LogStage | Stage | notebook.Picture) -> str:
+def html(it: Cluster | LogStage | Stage | Picture) -> str:
     """What a notebook asks for."""
     shown = it._repr_html_()  # pyright: ignore[reportPrivateUsage]
     assert shown.startswith(HEAD)

@@ -2,7 +2,7 @@
 
     Cluster(3)              servers of one decision in memory; as the value of a cell, a picture
     replay("run.jsonl")     the picture of a recording
-    Stage(), LogStage()     those of ``paxos_lab.lecture`` are shown, too
+    Stage(), LogStage()     of ``paxos_lab.lecture``: they are shown, too
 
 The picture has the theme of the notebook. Printed, it is a drawing in lines of text.
 """
@@ -15,13 +15,13 @@ from pathlib import Path
 from paxos import QuorumSystem
 from paxos_adapters import memory
 from paxos_lab.draw.picture import Picture
-from paxos_lab.lecture import LOG_SCENARIOS, SCENARIOS, LogStage, Stage
+from paxos_lab.lecture import LOG_SCENARIOS, SCENARIOS
 from paxos_lab.observers import Observers
 from paxos_lab.record import PROTOCOLS, SingleTrace, Trace, is_of_log, log_timeline, single_timeline
 from paxos_lab.record import replay as replayed
 from paxos_lab.record import replay_log as replayed_log
 
-__all__ = ["Cluster", "LogStage", "Picture", "Stage", "replay"]
+__all__ = ["Cluster", "replay"]
 
 KNOWN = {**PROTOCOLS, **{it.protocol.name: it.protocol for it in SCENARIOS.values()}}
 """The protocols that may have been recorded, by name."""

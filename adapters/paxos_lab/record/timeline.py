@@ -179,8 +179,14 @@ def single_timeline(trace: SingleTrace[V], name: str = "", *, has_numbers: bool 
 def log_timeline(
     trace: LogTrace[V], text: Callable[[V], str] = str, slot: int | None = None
 ) -> Timeline:
-    """What happened to a log, or to one slot of it; ``text`` describes its commands."""
-    return timeline(trace, log_view(text), slot=slot)
+    """What happened to the log of ``trace``, or to one slot of it; ``text`` describes its commands.
+
+    Raises RecordingError if it has several logs, or nothing.
+    """
+    if len(trace.names) > 1:
+        names = ", ".join(map(repr, trace.names))
+        raise RecordingError(f"it tells of the logs {names}: record each in a file of its own.")
+    return timeline(trace, log_view(text), next(iter(trace.names), ""), slot)
 
 
 @frozen
