@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 from collections.abc import AsyncGenerator, Generator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from selectors import EVENT_READ, DefaultSelector
 
@@ -51,7 +51,7 @@ from paxos_lab.record.recorder import older
 _logger = logging.getLogger(__name__)
 
 KEY_VALUES = "kv"
-"""The log that every server runs: a key-value map."""
+"""The log that every server runs once it is asked for: a key-value map."""
 
 KEPT = 1
 """How many older parts of a recording stay."""
@@ -277,14 +277,27 @@ async def _run(running: Node[bytes], until_eof: bool) -> int:
 
 @asynccontextmanager
 async def _key_values(running: Node[bytes]) -> AsyncGenerator[None, None]:
-    """Take part in the key-value log, unless a decision has its name."""
-    async with AsyncExitStack() as stack:
-        try:
-            await stack.enter_async_context(running.log(KEY_VALUES, KEY_VALUE))
-        except NotALog as error:
-            facts = {"event": "no log", "server": running.me}
-            _logger.warning("paxos kv does not work here: %s", error, extra=facts)
+    """Take part in the key-value log: from when a client or another server first asks for it."""
+    wanted = asyncio.Event()
+    if running.file.has_log(KEY_VALUES):
+        wanted.set()
+    running.on_missing_log(lambda name: wanted.set() if name == KEY_VALUES else None)
+    taking_part = running.guard.task(lambda: _take_part(running, wanted))
+    try:
         yield
+    finally:
+        taking_part.cancel()
+        await asyncio.gather(taking_part, return_exceptions=True)
+
+
+async def _take_part(running: Node[bytes], wanted: asyncio.Event) -> None:
+    await wanted.wait()
+    try:
+        async with running.log(KEY_VALUES, KEY_VALUE):
+            await running.stopped()
+    except NotALog as error:
+        facts = {"event": "no log", "server": running.me}
+        _logger.warning("paxos kv does not work here: %s", error, extra=facts)
 
 
 def _read_on(told: asyncio.Event) -> None:

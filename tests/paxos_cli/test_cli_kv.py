@@ -170,6 +170,18 @@ def test_the_status_of_the_log_as_a_table(running: Running) -> None:
     assert [me for me, _ in rows] == [*"123"]
 
 
+@pytest.mark.slow
+def test_a_cluster_that_nobody_asks_for_keys_has_no_log(tmp_path: Path) -> None:
+    """So its members can be changed."""
+    folder = tmp_path / "c"
+    with at_work("cluster", folder, "--servers", "3") as process:
+        until(process, "Stop all of them")
+        told = call("log", "status", "--json", "--cluster", folder / "cluster.toml").stdout
+        assert [it["logs"] for it in json.loads(told)] == [{}, {}, {}]
+    files = [folder / f"n{me}.db" for me in (1, 2, 3)]
+    assert call("members", "close", *files).returncode == 0
+
+
 @pytest.mark.parametrize(
     ("words", "named"),
     [

@@ -257,14 +257,14 @@ class _Control:
             if type(question) is WatchRequest:
                 name, timeout_s = question.name, question.timeout_s
                 return ChosenReply(await self._node.watch(name, timeout_s=timeout_s))
-            return await answer_of_log(self._node.served, question)
+            return await answer_of_log(self._node, question)
         except PaxosError as error:
             return ErrorReply(type(error).__name__, _words(error))
 
     async def _steps(self, question: StepsRequest, caller: Caller) -> Answer:
         """Tell what is applied; what is returned says why there is no more of it."""
         try:
-            async with log_of(self._node.served, question.name).watch() as steps:
+            async with log_of(self._node, question.name).watch() as steps:
                 await caller.tell(WatchingReply())
                 async for it in steps:
                     await caller.tell(StepReply(it.slot, it.command, it.result))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from paxos import UsageError
 from paxos.errors import assert_never
@@ -17,6 +17,7 @@ from paxos_adapters.node.control_protocol import (
     ResultsReply,
     SubmitRequest,
 )
+from paxos_adapters.node.node import Node
 from paxos_adapters.replication.batches import Commands
 from paxos_adapters.replication.served import ServedLog
 
@@ -38,17 +39,18 @@ class NoSuchLog(UsageError, LookupError):
         return NoSuchLog, (self.name,)
 
 
-def log_of(served: Mapping[str, ServedLog], name: str) -> ServedLog:
+def log_of(node: Node[bytes], name: str) -> ServedLog:
     """The log of that name. Raises NoSuchLog."""
-    found = served.get(name)
+    found = node.served.get(name)
     if found is None:
+        node.ask_for_log(name)
         raise NoSuchLog(name)
     return found
 
 
-async def answer_of_log(served: Mapping[str, ServedLog], question: OfLog) -> Answer:
+async def answer_of_log(node: Node[bytes], question: OfLog) -> Answer:
     """The answer to a question about a log. Raises PaxosError."""
-    log, timeout_s = log_of(served, question.name), question.timeout_s
+    log, timeout_s = log_of(node, question.name), question.timeout_s
     if type(question) is OpenRequest:
         return OpenedReply(await log.open_session(question.nonce, timeout_s))
     if type(question) is SubmitRequest:

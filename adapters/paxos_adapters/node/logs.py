@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Protocol, TypeAlias
 
 from paxos import PaxosError, Saved, ServerId, SetTimer, UsageError
@@ -103,15 +103,24 @@ class Running(Protocol):
         ...
 
 
+def _ignored(_name: str) -> None:
+    pass
+
+
 Due: TypeAlias = tuple[Running, LogEffect]
 """What is to be done for a log."""
 
 
 class Logs:
-    """The logs of one node. ``served``: by name, as clients use them."""
+    """The logs of one node. ``served``: by name, as clients use them.
+
+    ``on_missing`` is called with the name of one that another server or a client asks for, and that
+    does not run here.
+    """
 
     def __init__(self) -> None:
         self.served: dict[str, ServedLog] = {}
+        self.on_missing: Callable[[str], None] = _ignored
         self._running: dict[str, Running] = {}
         self._events: deque[tuple[Running, LogEvent]] = deque()
         self._saving: list[tuple[Running, int]] = []

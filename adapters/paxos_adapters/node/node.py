@@ -336,6 +336,14 @@ class BaseNode(Generic[V]):
         """The logs that run, by name, as clients use them."""
         return self._logs.served
 
+    def on_missing_log(self, call: Callable[[str], None]) -> None:
+        """Have ``call`` called with the name of a log that is asked for and does not run here."""
+        self._logs.on_missing = call
+
+    def ask_for_log(self, name: str) -> None:
+        """A client asks for a log that does not run here."""
+        self._logs.on_missing(name)
+
     def check_usable(self) -> None:
         """See ``replication.log.Host``."""
         forks.check(self._process, self.file.path)

@@ -215,6 +215,19 @@ def test_how_the_logs_are(tmp_path: Path) -> None:
     runs(run())
 
 
+def test_a_log_that_is_asked_for_and_does_not_run_can_be_entered_then(tmp_path: Path) -> None:
+    async def run() -> None:
+        data = tmp_path / "n1.db"
+        missing: list[str] = []
+        async with running(data) as node:
+            node.on_missing_log(missing.append)
+            answer = await asked(data, QueryRequest("kv", "get", b"a", 5))
+            assert isinstance(answer, ErrorReply)
+            assert (answer.kind, missing) == ("NoSuchLog", ["kv"])
+
+    runs(run())
+
+
 LARGE = b"x" * 50_000
 
 
