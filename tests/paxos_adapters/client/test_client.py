@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
+from threading import Event
 
 import pytest
 
 from paxos import ServerId
+from paxos.log.sessions import Sessions
 from paxos_adapters.arguments import BadArgument
 from paxos_adapters.client import (
     AsyncClient,
@@ -20,12 +24,14 @@ from paxos_adapters.client import (
     Refused,
     WatchEnded,
 )
+from paxos_adapters.client.outbox import Asked, Outbox
 from paxos_adapters.codecs import RAW, TEXT
 from paxos_adapters.file import FileStore
 from paxos_adapters.forks import Forked
 from paxos_adapters.node import NetworkConfig, Node, control
 from paxos_adapters.node.control import serve
 from paxos_adapters.node.control_protocol import Answer, ResultsReply, socket_path
+from paxos_adapters.replication import applying
 from paxos_adapters.replication.watching import Step
 from paxos_adapters.requests.errors import CommandUnknown, NoAnswer, OutcomeUnknown
 from paxos_adapters.state_machine import Query
@@ -230,14 +236,20 @@ def test_a_query_that_the_server_does_not_have_is_refused(tmp_path: Path) -> Non
     runs(run())
 
 
-def test_a_session_that_is_closed_is_opened_anew(tmp_path: Path) -> None:
+def test_a_session_that_another_client_has_pushed_out_is_opened_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(applying, "Sessions", partial(Sessions, most=1))
+
     async def run() -> None:
-        async with served(tmp_path) as it, AsyncClient(it.data, "kv", KEY_VALUE) as kv:
-            assert await kv.submit(Put("a", b"1")) == Changed(1)
-            outbox = kv._outbox
-            outbox.session = 1 << 40
-            assert await kv.submit(Put("a", b"2")) == Changed(2)
-            assert outbox.session != 1 << 40
+        async with (
+            served(tmp_path) as it,
+            AsyncClient(it.data, "kv", KEY_VALUE) as one,
+            AsyncClient(it.data, "kv", KEY_VALUE) as two,
+        ):
+            for number in range(3):
+                assert await one.submit(Put("a", b"1")) == Changed(2 * number + 1)
+                assert await two.submit(Put("a", b"2")) == Changed(2 * number + 2)
 
     runs(run())
 
@@ -320,17 +332,24 @@ class TestWithoutALoop:
         with pytest.raises(ClientClosed):
             kv.submit(Put("a", b"1"))
 
-    def test_a_call_that_waits_when_it_is_closed(self, tmp_path: Path) -> None:
-        async def run() -> None:
-            kv = Client([tmp_path / "n1.db"], "kv", KEY_VALUE)
-            waiting = asyncio.ensure_future(asyncio.to_thread(kv.submit, Put("a", b"1")))
-            while not kv._client._outbox.is_needed.is_set():
-                await asyncio.sleep(0.001)
-            await asyncio.to_thread(kv.close)
-            with pytest.raises(NotReached, match="the client was closed"):
-                await waiting
+    def test_a_call_that_waits_when_it_is_closed(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        has_begun = Event()
+        add = Outbox.add
 
-        runs(run())
+        def observed(self: Outbox, bodies: Sequence[bytes]) -> list[Asked]:
+            has_begun.set()
+            return add(self, bodies)
+
+        monkeypatch.setattr(Outbox, "add", observed)
+        kv = Client([tmp_path / "n1.db"], "kv", KEY_VALUE)
+        with ThreadPoolExecutor(1) as thread:
+            waiting = thread.submit(kv.submit, Put("a", b"1"))
+            has_begun.wait()
+            kv.close()
+            with pytest.raises(NotReached, match="the client was closed"):
+                waiting.result()
 
     def test_a_forked_process_is_told_to_make_its_own(self, tmp_path: Path) -> None:
         with Client([tmp_path / "n1.db"], "kv", KEY_VALUE) as kv:
