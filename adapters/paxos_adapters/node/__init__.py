@@ -11,6 +11,7 @@ from paxos_adapters.node.memory_network import Crashed, MemoryNetwork, ServerRun
 from paxos_adapters.node.node import Node
 from paxos_adapters.node.status import Descent, Status
 from paxos_adapters.node.threaded import ThreadedNode
+from paxos_adapters.node.threaded_log import ThreadedLog
 from paxos_adapters.replication.applying import CannotApply
 from paxos_adapters.replication.log import ReplicatedLog
 from paxos_adapters.replication.process import LogStatus
@@ -69,6 +70,7 @@ __all__ = [
     "Step",
     "StoreAlreadyUsed",
     "StreamedCodec",
+    "ThreadedLog",
     "ThreadedNode",
     "TooManyRequests",
     "Undecodable",
