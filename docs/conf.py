@@ -6,12 +6,14 @@
 - A name of ours that leads nowhere is an error. Names of others are not looked up.
 - Docstrings are plain text: what is indented in them, after an empty line, is code.
 - Invariants that a page names lead to the reference.
+- The figures of the lecture are part of their pages: they are as light or dark as these.
 """
 
 from __future__ import annotations
 
 import re
 import sys
+from html import escape
 from pathlib import Path
 
 from docutils import nodes
@@ -51,7 +53,7 @@ html_theme = "furo"
 html_title = "paxos"
 html_copy_source = False
 html_show_sphinx = False
-html_static_path = ["static"]
+html_static_path = ["static", "figures"]
 html_css_files = ["site.css"]
 html_theme_options = {
     "light_css_variables": {
@@ -124,8 +126,21 @@ def _link_aliases(_app: Sphinx, page: nodes.document) -> None:
             link.replace_self(nodes.Text(name))
 
 
+def _put_figures_in(app: Sphinx, page: nodes.document, name: str) -> None:
+    """Figures of the lecture become part of their page: they have its theme, and open alone."""
+    for image in [*page.findall(nodes.image)]:
+        path = app.srcdir / image["uri"]
+        if path.parent.name == "figures" and not path.name.startswith("states-"):
+            file = f"{'../' * name.count('/')}_static/{path.name}"
+            label = escape(f"{image['alt']} (open it alone)", quote=True)
+            drawn = path.read_text(encoding="utf-8")
+            link = f'<a class="paxos-figure" href="{file}" aria-label="{label}">{drawn}</a>'
+            image.replace_self(nodes.raw("", link, format="html"))
+
+
 def setup(app: Sphinx) -> None:
     """Called by Sphinx."""
+    app.connect("doctree-resolved", _put_figures_in)
     app.connect("autodoc-process-docstring", _mark_code)
     app.connect("autodoc-process-signature", _name_aliases)
     app.connect("doctree-read", _link_invariants)

@@ -10,8 +10,8 @@ Source: the lecture, "Replicated state machine" and "Client protocol".
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Generic, TypeAlias, TypeVar
+from collections.abc import Callable, Sequence
+from typing import Generic, Protocol, TypeAlias, TypeVar
 
 from attrs import frozen
 
@@ -22,11 +22,44 @@ from paxos.log.messages import Entry
 from paxos_adapters.ports import Codec
 
 C = TypeVar("C")
+Q = TypeVar("Q")
 R = TypeVar("R")
 S = TypeVar("S")
+X = TypeVar("X")
+S_contra = TypeVar("S_contra", contravariant=True)
 
 LogCommand: TypeAlias = sessions.Command[C]
 """What stands in the log: a command of a session, or the opening of one."""
+
+
+class NamedQuery(Protocol[S_contra]):
+    """A query, whatever it asks and finds: see ``Query``."""
+
+    @property
+    def name(self) -> str:
+        """What clients call it."""
+        ...
+
+    def answer(self, state: S_contra, question: bytes) -> bytes:
+        """What it finds in ``state``, encoded. Raises what its codecs and ``find`` raise."""
+        ...
+
+
+@frozen
+class Query(Generic[S, Q, X]):
+    """A read that another process can ask for: ``find`` answers a question from a state.
+
+    A function cannot be sent. So clients send the ``name`` and the question, in bytes.
+    """
+
+    name: str
+    find: Callable[[S, Q], X]
+    questions: Codec[Q]
+    answers: Codec[X]
+
+    def answer(self, state: S, question: bytes) -> bytes:
+        """See ``NamedQuery``."""
+        return self.answers.encode(self.find(state, self.questions.decode(question)))
 
 
 @frozen
@@ -34,7 +67,8 @@ class StateMachine(Generic[S, C, R]):
     """``start`` is the first state; ``apply`` runs a command and returns a state and a result.
 
     The codecs are what servers on files and datagrams need: a snapshot holds the state, and the
-    results that a session may ask for again. A cluster in memory needs none of them.
+    results that a session may ask for again. A cluster in memory needs none of them. ``queries``
+    are the reads that clients of a server can ask for.
     """
 
     start: S
@@ -42,6 +76,7 @@ class StateMachine(Generic[S, C, R]):
     commands: Codec[C] | None = None
     states: Codec[S] | None = None
     results: Codec[R] | None = None
+    queries: Sequence[NamedQuery[S]] = ()
 
 
 @frozen

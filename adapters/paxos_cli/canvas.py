@@ -6,22 +6,43 @@ Plain output is ASCII without colour: on request, and wherever Unicode cannot be
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
-from typing import Literal
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Literal, TypeVar
 
+import click
 from attrs import frozen
 from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from paxos import ServerId
 from paxos_adapters.printable import encodable, printable, printable_lines
 from paxos_lab.draw import ASCII, UNICODE, Glyphs, Row, rows
+from paxos_lab.draw.layout import held_text
+from paxos_lab.draw.style import colours
 from paxos_lab.record import Moment, Timeline
+
+X = TypeVar("X")
 
 MAX_SHOWN = 40
 MIN_WIDTH = 60  # of the table, in characters: a narrower window wraps lines and loses none
-COLOURS = ("cyan", "magenta", "yellow", "green", "bright_blue", "red")
+COLOURS = {
+    "blue": "bright_blue",
+    "orange": "dark_orange",
+    "green": "green",
+    "plum": "magenta",
+    "teal": "cyan",
+    "red": "red",
+    "gold": "yellow",
+    "pink": "bright_magenta",
+    "lime": "bright_green",
+    "gray": "bright_cyan",
+}
+"""For a terminal, by the hue of a value in a picture."""
+
+BROKEN = "bold white on red"
+"""How a broken rule looks."""
 
 
 @frozen
@@ -55,11 +76,28 @@ class Canvas:
 
     def timeline(self, told: Timeline, *, width: int) -> None:
         """A space-time diagram with ``width`` characters between two lanes."""
+        hues = colours(told).values
         for row in rows(told, width=width, glyphs=self.glyphs):
-            self.console.print(self._styled(row, width * len(told.lanes)))
+            self.console.print(self._styled(row, width * len(told.lanes), hues))
 
-    def _styled(self, row: Row, lanes_width: int) -> Text:
-        style = "" if row.ballot is None else COLOURS[(row.ballot.server - 1) % len(COLOURS)]
+    def lines(self, draw: Callable[[], None]) -> list[Text]:
+        """What ``draw`` prints here, line by line, and not printed."""
+        with self.console.capture() as printed:
+            draw()
+        return [Text.from_ansi(it) for it in printed.get().splitlines()]
+
+    def paged(self, draw: Callable[[], X]) -> X:
+        """What ``draw`` prints, through the pager of the terminal, if it goes to a terminal."""
+        if not self.console.is_terminal:
+            return draw()
+        with self.console.capture() as printed:
+            result = draw()
+        click.echo_via_pager(printed.get(), color=not self.plain)
+        return result
+
+    def _styled(self, row: Row, lanes_width: int, hues: Mapping[str, str]) -> Text:
+        hue = hues.get(row.value or "")
+        style = BROKEN if row.is_broken else COLOURS[hue] if hue is not None else ""
         lanes = row.lanes.ljust(lanes_width) if row.label else row.lanes
         return Text.assemble(self.fit(lanes), (self.fit(row.label), style))
 
@@ -86,21 +124,23 @@ class Canvas:
 
     def knowledge(self, title: str, told: Timeline) -> None:
         """A table of what each server holds and knows in the end."""
+        promised = ("promised",) if told.has_numbers else ()
         self.write()
         self.table(
-            ("server", "promised", "accepted", "knows is chosen"),
-            (_held(told.lanes[lane], it) for lane, it in sorted(told.last.items())),
+            ("server", *promised, "accepted", "knows is chosen"),
+            (_held(told, lane, it) for lane, it in sorted(told.last.items())),
             title=title,
         )
 
 
-def _held(name: str, it: Moment) -> tuple[str, ...]:
+def _held(told: Timeline, lane: ServerId, it: Moment) -> tuple[str, ...]:
     look = it.look or it.disk
     promised, accepted = look.promised, look.accepted
+    held = "" if accepted is None else held_text(accepted, has_numbers=told.has_numbers)
     return (
-        name,
-        str(promised) if promised.round else "",
-        "" if accepted is None else f"{accepted.ballot} {accepted.value}",
+        told.lanes[lane],
+        *([str(promised) if promised.round else ""] if told.has_numbers else []),
+        held,
         "down" if it.look is None else look.knows or "",
     )
 

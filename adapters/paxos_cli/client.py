@@ -61,11 +61,11 @@ GRACE_S = 2.0
 """How long to wait for a server beyond the time that it was given."""
 
 NO_ANSWER = {"NoAnswer", "OutcomeUnknown"}
-BAD_ARGUMENTS = {"BadName", "TooLarge"}
+BAD_ARGUMENTS = {"BadName", "NameOfLog", "TooLarge"}
 REASONS = {it.name.lower(): it.value for it in Reason}
 
 
-def _utf8(context: click.Context, parameter: click.Parameter, value: str) -> str:
+def utf8(context: click.Context, parameter: click.Parameter, value: str) -> str:
     """``value`` as UTF-8, which a locale without it (C) hands on as bytes; else it is refused."""
     text = as_utf8(value)
     try:
@@ -76,7 +76,7 @@ def _utf8(context: click.Context, parameter: click.Parameter, value: str) -> str
     return text
 
 
-NAME = click.argument("name", callback=_utf8)
+NAME = click.argument("name", callback=utf8)
 RAW = click.option("--raw", is_flag=True, help="Print the bytes of the value as they are.")
 HEX = click.option("--hex", "as_hex", is_flag=True, help="Print the value in hexadecimal.")
 
@@ -104,7 +104,7 @@ class Form:
             raise BadArguments(f"a value is printed in one way: leave out {' or '.join(given)}.")
 
 
-def _asks(command: C) -> C:
+def asks(command: C) -> C:
     """The options of every command that asks."""
     for option in (
         click.option("--id", "me", type=int, help="Ask this server.  [default: any that answers]"),
@@ -123,7 +123,8 @@ def _number(
     return value
 
 
-def _timeout(default: float | None) -> Callable[[C], C]:
+def timeout(default: float | None) -> Callable[[C], C]:
+    """The option that says how long to wait."""
     return click.option(
         "--timeout-s",
         type=click.FloatRange(0, MAX_TIMEOUT_S, min_open=True),
@@ -136,12 +137,12 @@ def _timeout(default: float | None) -> Callable[[C], C]:
 
 @click.command(short_help="Get a value chosen.")
 @NAME
-@click.argument("value", callback=_utf8)
+@click.argument("value", callback=utf8)
 @click.option("--hex", "is_hex", is_flag=True, help="VALUE is bytes in hexadecimal.")
 @RAW
 @JSON
-@_timeout(5)
-@_asks
+@timeout(5)
+@asks
 @gathered(Target)
 @gathered(Form)
 def propose(
@@ -151,8 +152,8 @@ def propose(
 
     VALUE is text; - reads it, any bytes, from the standard input.
     """
-    wanted = _bytes(value, is_hex)
-    server = _find(target)
+    wanted = value_of(value, is_hex)
+    server = find(target)
     with on_interrupt(partial(_leave_open, name)):
         answer = _answer(server, ProposeRequest(name, wanted, timeout_s), timeout_s)
     if not isinstance(answer, ChosenReply):
@@ -161,7 +162,7 @@ def propose(
     if form.as_json:
         _print_json(name, answer.value, own=is_own)
         return 0
-    _print(answer.value, form)
+    print_value(answer.value, form)
     if not is_own:
         say(f"paxos: {printable(name)}: another value was chosen already.", err=True)
     return 0
@@ -169,42 +170,42 @@ def propose(
 
 @click.command(short_help="Print what is chosen.")
 @NAME
-@_timeout(5)
+@timeout(5)
 @RAW
 @HEX
 @JSON
-@_asks
+@asks
 @gathered(Target)
 @gathered(Form)
 def read(form: Form, target: Target, name: str, timeout_s: float) -> int:
     """Print the value that is chosen for NAME, if one is."""
-    _show(name, _answer(_find(target), ReadRequest(name, timeout_s), timeout_s), form)
+    _show(name, _answer(find(target), ReadRequest(name, timeout_s), timeout_s), form)
     return 0
 
 
 @click.command(short_help="Wait until a value is chosen, and print it.")
 @NAME
-@_timeout(None)
+@timeout(None)
 @RAW
 @HEX
 @JSON
-@_asks
+@asks
 @gathered(Target)
 @gathered(Form)
 def watch(form: Form, target: Target, name: str, timeout_s: float | None) -> int:
     """Print the value that is chosen for NAME, as soon as one is."""
-    _show(name, _answer(_find(target), WatchRequest(name, timeout_s), timeout_s), form)
+    _show(name, _answer(find(target), WatchRequest(name, timeout_s), timeout_s), form)
     return 0
 
 
 @click.command(short_help="Show who is up, and what is wrong.")
 @JSON
 @PLAIN
-@_asks
+@asks
 @gathered(Target)
 def status(target: Target, as_json: bool, plain: bool) -> int:
     """Show the cluster as one of its servers sees it."""
-    told = _status(_find(target))
+    told = status_of(find(target))
     if as_json:
         say(json_text(_fields(told)))
     else:
@@ -224,7 +225,7 @@ def _leave_open(name: str) -> None:
 # --- whom to ask --------------------------------------------------------------------------------
 
 
-def _candidates(target: Target) -> Sequence[Path]:
+def candidates(target: Target) -> Sequence[Path]:
     """The data files of the servers that may be asked."""
     if target.data is not None:
         return [target.data]
@@ -236,11 +237,11 @@ def _candidates(target: Target) -> Sequence[Path]:
     return [*cluster.data.values()]
 
 
-def _find(target: Target) -> Path:
+def find(target: Target) -> Path:
     """The data file of a server that answers."""
     me = target.me
     troubles: list[str] = []
-    for candidate in _candidates(target):
+    for candidate in candidates(target):
         try:
             answer = ask(candidate, StatusRequest(), patience_s=PROBE_S)
         except NotRunning:
@@ -276,18 +277,19 @@ def _answer(server: Path, question: Question, timeout_s: float | None) -> Answer
         raise Failure(error) from error
     if isinstance(answer, ErrorReply):
         if answer.kind in NO_ANSWER and not isinstance(question, StatusRequest):
-            raise InLines([answer.text, *_lacks(server)])
+            raise InLines([answer.text, *lacks(server)])
         raise BadArguments(answer.text) if answer.kind in BAD_ARGUMENTS else _unexpected(answer)
     return answer
 
 
-def _lacks(server: Path) -> Iterator[str]:
+def lacks(server: Path) -> Iterator[str]:
     """What the cluster lacks; nothing if the server has ended."""
     with suppress(click.ClickException):
-        yield from health.lacks(_status(server).status)
+        yield from health.lacks(status_of(server).status)
 
 
-def _status(server: Path) -> StatusReply:
+def status_of(server: Path) -> StatusReply:
+    """How the server on that data file is."""
     answer = _answer(server, StatusRequest(), PROBE_S)
     if not isinstance(answer, StatusReply):
         raise _unexpected(answer)
@@ -305,7 +307,8 @@ def _unexpected(answer: Answer) -> click.ClickException:
 # --- what to print ------------------------------------------------------------------------------
 
 
-def _bytes(value: str, is_hex: bool) -> bytes:
+def value_of(value: str, is_hex: bool) -> bytes:
+    """The bytes that a word of the command line stands for. Raises BadArguments."""
     if value == "-":
         return _read_in()
     if not is_hex:
@@ -345,20 +348,21 @@ def _show(name: str, answer: Answer, form: Form) -> None:
     elif found is None:
         say(f"paxos: {printable(name)}: nothing is chosen yet.", err=True)
     else:
-        _print(found, form)
+        print_value(found, form)
 
 
 def _print_json(name: str, found: bytes | None, **more: bool) -> None:
     told = {
         "name": name,
         "is_chosen": found is not None,
-        "value": None if found is None else _text(found),
+        "value": None if found is None else text_of(found),
         "value_hex": None if found is None else found.hex(),
     }
     say(json_text(told | more))
 
 
-def _print(value: bytes, form: Form) -> None:
+def print_value(value: bytes, form: Form) -> None:
+    """Print it to the standard output, in the form that was asked for."""
     text = readable(value)
     if form.raw:
         click.echo(value, nl=False)
@@ -368,12 +372,12 @@ def _print(value: bytes, form: Form) -> None:
         say(text)
     else:
         say(value.hex())
-        what = "that are no text" if _text(value) is None else "of text that is not printable"
+        what = "that are no text" if text_of(value) is None else "of text that is not printable"
         more = "in hexadecimal; --raw gives them as they are"
         say(f"paxos: {len(value):,} bytes {what}, {more}.", err=True)
 
 
-def _text(value: bytes) -> str | None:
+def text_of(value: bytes) -> str | None:
     """``value`` as text, whatever a terminal makes of it, if it is UTF-8."""
     try:
         return value.decode()

@@ -181,6 +181,8 @@ class _Supervisor:
             say(f"  export PAXOS_CLUSTER={quote(str(path.resolve()))}")
         say("  paxos propose leader me")
         say("  paxos read leader")
+        say("  paxos kv put colour blue")
+        say("  paxos kv get colour")
         say("  paxos status")
         say("Kill one: kill -9 PID. Stop all of them: Ctrl-C, here.\n")
 

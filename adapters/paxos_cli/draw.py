@@ -14,7 +14,7 @@ from paxos_cli.failures import failing
 from paxos_cli.options import PLAIN, gathered
 from paxos_cli.output import say
 from paxos_cli.paths import OutputFile, as_utf8
-from paxos_cli.recording import FILES, replayed, replayed_log
+from paxos_cli.recording import FILES, has_numbers, replayed, replayed_log
 from paxos_lab.draw.layout import part
 from paxos_lab.draw.mermaid import mermaid
 from paxos_lab.draw.svg import PICTURE, svg
@@ -34,6 +34,7 @@ class Options:
     last: int | None
     picture: Path | None
     as_mermaid: bool
+    without_lost: bool
     title: str
     plain: bool
 
@@ -52,6 +53,7 @@ class Options:
     help="Write a picture to FILE.",
 )
 @click.option("--mermaid", "as_mermaid", is_flag=True, help="Print a sequence diagram for Mermaid.")
+@click.option("--without-lost", is_flag=True, help="Leave out messages that never arrive.")
 @click.option("--title", default="", help="What stands above the picture.")
 @PLAIN
 @gathered(Options)
@@ -67,6 +69,8 @@ def draw(options: Options, files: tuple[Path, ...]) -> int:
     if last is not None and last < first:
         raise click.UsageError(f"--from {first} comes after --to {last}.")
     told = _window(_told(files, None if name is None else as_utf8(name), options.slot), first, last)
+    if options.without_lost:
+        told = told.delivered
     if options.picture is not None:
         picture = svg(told, title=options.title)
         with failing():
@@ -94,7 +98,8 @@ def _told(files: tuple[Path, ...], name: str | None, slot: int | None) -> Timeli
         few = ", ".join(map(repr, names[:8])) + (", and more" if len(names) > 8 else "")
         raise click.UsageError(f"there are {len(names):,} decisions: {few}. Take one with --name.")
     with failing():
-        return single_timeline(found, name if name is not None else next(iter(names), ""))
+        decision = name if name is not None else next(iter(names), "")
+        return single_timeline(found, decision, has_numbers=has_numbers(found))
 
 
 def _window(told: Timeline, first: int, last: int | None) -> Timeline:

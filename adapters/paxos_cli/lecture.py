@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from difflib import get_close_matches
 from pathlib import Path
 from textwrap import fill
+from typing import TypeAlias
 
 import click
+from attrs import frozen
 
-from paxos_cli.canvas import Canvas, canvas
-from paxos_cli.options import PLAIN
+from paxos_cli.canvas import BROKEN, Canvas, canvas
+from paxos_cli.options import PLAIN, gathered
 from paxos_cli.recording import log_recording, record_option, recording
+from paxos_cli.stepping import Part, Screen
 from paxos_lab.lecture import (
     LOG_SCENARIOS,
     SCENARIOS,
@@ -20,38 +24,64 @@ from paxos_lab.lecture import (
     Scenario,
 )
 from paxos_lab.lecture.log_stage import RULES
+from paxos_lab.lecture.terms import TERMS
 
 WIDTH = 80  # of a page, in characters: what a projector shows in large type
 LANE, LOG_LANE = 7, 6  # characters; leave 45 beside five lanes, and 50
 
+Show: TypeAlias = Callable[[Scenario | LogScenario, Played, Canvas], int]
+
+
+@frozen
+class Options:
+    """What is played, and how it is shown."""
+
+    play_all: bool
+    step: bool
+    record: Path | None
+    plain: bool
+
 
 @click.command(short_help="Play the lecture's examples, heading by heading.")
 @click.argument("name", required=False)
-@click.option("--all", "play_all", is_flag=True, help="Play every scenario.")
+@click.option("--all", "play_all", is_flag=True, help="Play every scenario, through a pager.")
+@click.option("--step", is_flag=True, help="Go on at a key, screen by screen of 80x24.")
 @record_option
 @PLAIN
-def lecture(name: str | None, play_all: bool, record: Path | None, plain: bool) -> int:
+@gathered(Options)
+def lecture(options: Options, name: str | None) -> int:
     """Play the scenario NAME of the lecture, and check that it ends as the lecture says.
 
     Without a name, list what can be played. Q is for the questions of the examination.
     """
-    if name is not None and play_all:
+    record, drawing = options.record, canvas(options.plain)
+    if name is not None and options.play_all:
         raise click.UsageError(f"'{name}' or --all, not both.")
-    if record is not None and name is None:
+    if name is None and record is not None:
         raise click.UsageError("--record takes the NAME of one scenario.")
-    drawing = canvas(plain)
-    if play_all:
-        return max([_show(it, it.play(), drawing) for it in _every().values()])
+    if name is None and options.step:
+        raise click.UsageError("--step takes the NAME of one scenario.")
+    if options.play_all:
+        return drawing.paged(
+            lambda: max([_show(it, it.play(), drawing) for it in _every().values()])
+        )
     if name is None:
         return _list(drawing)
+    if options.step and not drawing.console.is_terminal:
+        raise click.UsageError(
+            "--step waits for keys: leave it out where the output is not a terminal."
+        )
+    return _play(name, record, drawing, _step if options.step else _show)
+
+
+def _play(name: str, record: Path | None, drawing: Canvas, show: Show) -> int:
     scenario, facts = _named(name), {"scenario": name}
     if isinstance(scenario, LogScenario):
-        with log_recording(
-            record, "lecture", RULES, facts, protocol=scenario.protocol
-        ) as log_recorder:
-            return _show(scenario, scenario.play(log_recorder), drawing)
+        protocol = scenario.protocol
+        with log_recording(record, "lecture", RULES, facts, protocol=protocol) as log_recorder:
+            return show(scenario, scenario.play(log_recorder), drawing)
     with recording(record, "lecture", scenario.protocol, facts) as recorder:
-        return _show(scenario, scenario.play(recorder), drawing)
+        return show(scenario, scenario.play(recorder), drawing)
 
 
 def _every() -> dict[str, Scenario | LogScenario]:
@@ -78,22 +108,53 @@ def _list(drawing: Canvas) -> int:
     return 0
 
 
+def _step(scenario: Scenario | LogScenario, played: Played, drawing: Canvas) -> int:
+    Screen(drawing).show(parts_of(scenario, played, drawing))
+    return 0 if played.failure is None else 1
+
+
 def _show(scenario: Scenario | LogScenario, played: Played, drawing: Canvas) -> int:
+    for part in parts_of(scenario, played, drawing):
+        for line in part.lines:
+            drawing.console.print(line)
+    drawing.write()
+    return 0 if played.failure is None else 1
+
+
+def parts_of(scenario: Scenario | LogScenario, played: Played, drawing: Canvas) -> list[Part]:
+    """What is shown of a scenario, in order."""
+    is_log = isinstance(scenario, LogScenario)
+    width = LOG_LANE if is_log else LANE
+
+    def picture() -> None:
+        drawing.timeline(played.told.delivered, width=width)
+
+    def held() -> None:
+        if is_log:
+            _slots(played, drawing)
+        else:
+            drawing.knowledge("Who holds what", played.told)
+
+    return [
+        Part(drawing.lines(lambda: _introduce(scenario, drawing))),
+        Part(drawing.lines(picture), is_picture=True),
+        Part(drawing.lines(held)),
+        Part(drawing.lines(lambda: _conclude(played, drawing))),
+    ]
+
+
+def _introduce(scenario: Scenario | LogScenario, drawing: Canvas) -> None:
     title = f"{scenario.heading}. {scenario.title}"
     drawing.write(title, "bold")
     drawing.write(drawing.glyphs.line * len(title))
     drawing.write(fill(scenario.text, WIDTH))
     protocol = scenario.protocol
     drawing.write("\n" + fill(f"The servers run '{protocol.name}': {protocol.summary}.", WIDTH))
+    terms = TERMS.get(scenario.name, {})
+    longest = max(map(len, terms), default=0)
+    for term, meaning in terms.items():
+        drawing.write(f"  {term:{longest}}  {meaning}")
     drawing.legend("event")
-    if isinstance(scenario, LogScenario):
-        drawing.timeline(played.told.delivered, width=LOG_LANE)
-        _slots(played, drawing)
-    else:
-        drawing.timeline(played.told.delivered, width=LANE)
-        drawing.knowledge("Who holds what", played.told)
-    _conclude(played, drawing)
-    return 0 if played.failure is None else 1
 
 
 def _slots(played: Played, drawing: Canvas) -> None:
@@ -105,15 +166,21 @@ def _slots(played: Played, drawing: Canvas) -> None:
 
 
 def _conclude(played: Played, drawing: Canvas) -> None:
-    yes, no = ("+", "!") if drawing.plain else ("✓", "✗")
+    """The claims and the choices; last, and in the colour of an alarm, what is broken."""
+    yes, no, shows = ("+", "!", "-") if drawing.plain else ("✓", "✗", "•")
     drawing.write()
     for claim in played.claims:
-        drawing.write(f"{yes} {claim}", "green")
+        if played.broken is None:
+            drawing.write(f"{yes} {claim}", "green")
+        else:
+            drawing.write(f"{shows} {claim}")
     failure = played.failure
     if failure is not None:
         claim = failure.claim if isinstance(failure, ClaimFailed) else str(failure)
         drawing.write(fill(f"{no} {claim}", WIDTH), "red")
     chosen = "\n        ".join(played.choices or ("nothing",))
-    drawing.write(f"chosen: {chosen}\n", "bold")
+    drawing.write(f"chosen: {chosen}", "bold")
     if failure is not None:
-        drawing.write("This is not what the lecture says.\n", "red")
+        drawing.write(f"{no} This is not what the lecture says.", BROKEN)
+    elif played.broken is not None:
+        drawing.write(f"{no} Broken rule: {played.broken}", BROKEN)

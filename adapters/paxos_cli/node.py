@@ -10,8 +10,8 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Generator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from selectors import EVENT_READ, DefaultSelector
 
@@ -20,7 +20,7 @@ from attrs import frozen
 
 from paxos import PaxosError, ServerId
 from paxos_adapters.codecs import RAW
-from paxos_adapters.file import FileStore, StoreExists, StoreNotFound
+from paxos_adapters.file import FileStore, NotALog, StoreExists, StoreNotFound
 from paxos_adapters.file.errors import REJOIN
 from paxos_adapters.file.mark import mark_path, peek
 from paxos_adapters.host import ServerStopped
@@ -29,6 +29,7 @@ from paxos_adapters.node.control import serve
 from paxos_adapters.node.control_protocol import socket_path
 from paxos_adapters.node.deployment import Deployment
 from paxos_adapters.outputs import RECORDING, OutputRefused, check, files_of
+from paxos_adapters.state_machines import KEY_VALUE
 from paxos_adapters.udp.addresses import format_address, parse
 from paxos_adapters.udp.endpoint import Address, AddressError
 from paxos_cli import logs
@@ -48,6 +49,9 @@ from paxos_lab.record import Recorder, RecordingError
 from paxos_lab.record.recorder import older
 
 _logger = logging.getLogger(__name__)
+
+KEY_VALUES = "kv"
+"""The log that every server runs: a key-value map."""
 
 KEPT = 1
 """How many older parts of a recording stay."""
@@ -257,7 +261,7 @@ async def _run(running: Node[bytes], until_eof: bool) -> int:
         loop.add_signal_handler(it, told.set)
     if until_eof:
         loop.add_reader(sys.stdin, _read_on, told)
-    async with running, serve(running, socket_path(running.file.path)):
+    async with running, _key_values(running), serve(running, socket_path(running.file.path)):
         host, port, *_ = running.place
         at = format_address((str(host), int(port)))
         say(f"server {running.me}  {at}  pid {os.getpid()}  {running.file.path.name}")
@@ -269,6 +273,18 @@ async def _run(running: Node[bytes], until_eof: bool) -> int:
     if not until_eof:  # Else nobody may read it any more.
         say(f"server {running.me}  has ended")
     return 0
+
+
+@asynccontextmanager
+async def _key_values(running: Node[bytes]) -> AsyncGenerator[None, None]:
+    """Take part in the key-value log, unless a decision has its name."""
+    async with AsyncExitStack() as stack:
+        try:
+            await stack.enter_async_context(running.log(KEY_VALUES, KEY_VALUE))
+        except NotALog as error:
+            facts = {"event": "no log", "server": running.me}
+            _logger.warning("paxos kv does not work here: %s", error, extra=facts)
+        yield
 
 
 def _read_on(told: asyncio.Event) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import click
 
-NAMES = "cluster", "keygen", "node", "propose", "read", "status", "watch"
+NAMES = "cluster", "keygen", "kv", "log", "node", "propose", "read", "status", "watch"
 
 
 def commands_of_nodes() -> Iterable[click.Command]:
@@ -15,12 +15,14 @@ def commands_of_nodes() -> Iterable[click.Command]:
         from paxos_cli.client import propose, read, status, watch
         from paxos_cli.cluster import cluster
         from paxos_cli.keygen import keygen
+        from paxos_cli.kv import kv
+        from paxos_cli.log_status import log
         from paxos_cli.node import node
     except ModuleNotFoundError as missing:
         if missing.name != "msgspec":
             raise
         return [_missing(name) for name in NAMES]
-    return cluster, keygen, node, propose, read, status, watch
+    return cluster, keygen, kv, log, node, propose, read, status, watch
 
 
 def _missing(name: str) -> click.Command:

@@ -61,6 +61,11 @@ record_option = click.option(
 )
 
 
+def has_numbers(found: Replay) -> bool:
+    """Whether the protocol that was recorded compares ballots, so that a picture shows them."""
+    return all(KNOWN[it.protocol].has_numbers for it in found.headers)
+
+
 @contextmanager
 def recording(
     path: Path | None,

@@ -26,6 +26,8 @@ from paxos_adapters.wire import Authenticated, Key, Keyring
 COMMAND = b"v" * 100
 KEYRING = Keyring((Key(bytes(range(32))),))
 WARM_UP = 2_000
+"""Enough to fill the log of SQLite once: while it grows, each sync also syncs its new size."""
+
 TIMEOUT_S = 30.0
 BATCH = 500
 
@@ -60,8 +62,8 @@ async def measure(log: Log, seconds: float, width: int) -> list[float]:
     """How long each took, of ``width`` at a time; of a batch, each of its commands."""
     work = os.environ.get("WORK", "submit")
     await leader(log, wanted=work != "follow")
-    for _ in range(WARM_UP // 20):
-        await log.submit_many([COMMAND] * 20, timeout_s=TIMEOUT_S)
+    for _ in range(WARM_UP):
+        await log.submit(COMMAND, timeout_s=TIMEOUT_S)
     taken: list[float] = []
     until = time.perf_counter() + seconds
 

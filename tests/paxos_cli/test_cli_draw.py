@@ -107,7 +107,7 @@ def test_no_recording_is_one_line(folder: Path) -> None:
 
 def test_a_long_run_is_drawn_in_parts(tmp_path: Path) -> None:
     with Recorder(tmp_path / "run", codec=TEXT, runtime="test") as recorder:
-        block_each_other(Stage(observer=recorder), times=14)
+        block_each_other(Stage(servers=3, observer=recorder), times=24)
 
     whole = paxos(tmp_path, "draw", "run")
     first = paxos(tmp_path, "draw", "run", "--to", 300)
@@ -131,3 +131,11 @@ def test_one_of_several_decisions(tmp_path: Path) -> None:
     assert "there are 2 decisions: 'colour', 'shape'. Take one with --name." in unsaid.stderr
     assert "S1 proposes any shape\n" in one.stdout
     assert "colour" not in one.stdout
+
+
+def test_what_is_lost_can_be_left_out(folder: Path) -> None:
+    whole, without = (paxos(folder, "draw", "run", *more) for more in ((), ("--without-lost",)))
+
+    assert "lost: " in whole.stdout
+    assert "lost: " not in without.stdout
+    assert (without.returncode, without.stderr) == (0, "")

@@ -138,7 +138,7 @@ def test_an_interruption_ends_with_a_summary(tmp_path: Path) -> None:
         while running.poll() is None:
             running.send_signal(signal.SIGINT)
             try:
-                running.wait(0.5)
+                running.wait(30)  # A second one at its end would be that of another program.
             except subprocess.TimeoutExpired:
                 continue
         told = running.stdout.read()

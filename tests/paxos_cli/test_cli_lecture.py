@@ -86,7 +86,7 @@ class TestPlay:
         lecture("cut-off")
         it = SCENARIOS["cut-off"]
         lines = lecture.out.splitlines()
-        assert lines[0] == f"3. {it.title}"
+        assert lines[0] == f"4. {it.title}"
         assert " ".join(lines[2:5]) == " ".join(it.text.split())
         assert "│◀─────┼──────●      │      │      Nack 1.1, 1.5 is promised" in lines
         assert "│ S3     │ 1.5      │ 1.5 blue │                 │" in lines
@@ -102,7 +102,8 @@ class TestPlay:
         assert lecture.out.endswith(
             "chosen: v2 by S2, S3 under 1.1\n"
             "        v1 by S2, S3 under 1.1\n"
-            "        v1 by S2, S3 under 2.3\n\n"
+            "        v1 by S2, S3 under 2.3\n"
+            "✗ Broken rule: agreement\n\n"
         )
 
     def test_no_choice_is_shown_too(self, lecture: Lecture) -> None:

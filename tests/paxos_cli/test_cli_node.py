@@ -16,7 +16,7 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from errno import EISDIR, ENOSPC
@@ -29,6 +29,7 @@ from attrs import evolve
 
 from paxos import NO_BALLOT, ServerId
 from paxos_adapters.file import FileStore, SaveFailed, StoreLocked
+from paxos_adapters.file.entries import AnyEntry
 from paxos_adapters.node import Node
 from paxos_adapters.node.control_client import NoReply
 from paxos_adapters.node.control_protocol import NotChosenReply, StatusRequest, socket_path
@@ -863,13 +864,13 @@ class TestNode:
         self, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """It has said that it is there, and then no save works out any more."""
-        save, saved = FileStore.save, list[object]()
+        save, saved = FileStore.save_all, list[object]()
 
-        def failing(file: FileStore, batch: object, **_: object) -> object:
+        def failing(file: FileStore, batch: Sequence[AnyEntry], **_: object) -> object:
             saved.append(batch)
             if len(saved) > 1:
                 raise SaveFailed(file.path, OSError("no disk"))
-            return save(file, [])
+            return save(file, batch)
 
         cluster = Cluster(tmp_path, capsys)
         describe(cluster.config, {1: free_addresses(1)[0]})

@@ -129,7 +129,7 @@ def test_what_is_not_decided_exits_with_1(tmp_path: Path) -> None:
     ended = paxos(tmp_path, "explain", "run")
 
     assert ended.returncode == 1
-    assert "7.5 of S5 and 6.1 of S1 duel." in ended.stdout
+    assert "7.3 of S3 and 6.1 of S1 duel." in ended.stdout
 
 
 def test_stores_are_explained(tmp_path: Path) -> None:

@@ -75,7 +75,7 @@ P1     A1     A2     A3     P2
 │      │      ◆      │      │      red is chosen under 1.1
 │      │      │      │      ◆      P2 proposes blue
 │      │◀─────┼──────┼◀─────●      Accept 1.2 blue
-│      ◆      │      │      │      blue is chosen under 1.2
+│      ◆      │      │      │      blue is chosen under 1.2, too
 """
     )
 

@@ -54,18 +54,18 @@ ALL = {S1, S2, S3, S4, S5}
 
 OUTCOMES = {
     "split-votes": [],
-    "change-of-mind": ["blue 4.2 12345"],
+    "change-of-mind": ["blue 1.3 123"],
     "conflicting-choices": ["red 1.1 123", "blue 1.5 345"],
     "looking-first": ["red 1.1 123", "blue 1.5 345"],
-    "cut-off": ["blue 1.5 345"],
     "proposal-numbers": [],
+    "cut-off": ["blue 1.5 345"],
     "two-phases": ["newer 5.5 123"],
     "already-chosen": ["X 3.1 123", "X 4.5 345"],
     "not-chosen-seen": ["X 3.1 123", "X 4.5 345"],
     "not-chosen-unseen": ["Y 4.5 345", "Y 5.1 123"],
     "livelock": [],
-    "random-delay": ["red 4.1 123", "red 5.5 345"],
-    "leader": ["blue 3.5 345"],
+    "random-delay": ["red 4.1 12", "red 5.3 23"],
+    "leader": ["blue 3.3 23"],
     "who-knows": ["red 1.1 123", "red 2.4 345"],
     "reader": ["red 2.4 345"],
     "accepted-is-not-chosen": ["X 5.1 123"],
@@ -125,12 +125,12 @@ class TestScenarios:
         ("name", "claim"),
         [
             ("split-votes paxos", "an acceptor that has a value refuses the others"),
-            ("change-of-mind lowest-taken", "S1 gave up red, and S5 gave up green"),
+            ("change-of-mind first-value-only", "S1 and S2 gave up red"),
             ("conflicting-choices first-value-only", "blue is chosen as well"),
             ("looking-first paxos", "red and blue are chosen"),
             ("cut-off promise-forgotten", "S3 has promised 1.5 and refuses 1.1"),
             ("cut-off look-first", "S3 has promised 1.5 and refuses 1.1"),
-            ("proposal-numbers round-reused", "after the crash it draws 9.3, and not 8.3 again"),
+            ("proposal-numbers round-reused", "after the crash it draws 3.1, and not 2.1 again"),
             ("two-phases own-value-kept", "S5 goes on with newer"),
             ("two-phases lowest-taken", "S5 goes on with newer"),
             ("two-phases reply-before-save", "what S1 answered is on its disk"),
@@ -138,7 +138,7 @@ class TestScenarios:
             ("not-chosen-seen own-value-kept", "S5 gives up Y for X"),
             ("not-chosen-unseen promise-forgotten", "S3, S4 and S5 have promised 4.5"),
             ("not-chosen-unseen lowest-taken", "S1 tries again, and adopts Y"),
-            ("random-delay own-value-kept", "S5 finds red and completes it"),
+            ("random-delay own-value-kept", "S3 finds red and completes it"),
             ("who-knows own-value-kept", "S4 runs the protocol and learns red"),
             ("reader read-not-completed", "red is the only value chosen"),
             ("accepted-is-not-chosen look-first", "S3 refuses it"),
@@ -485,7 +485,7 @@ def test_6c_a_value_neither_chosen_nor_seen_gives_way() -> None:
 
 @pytest.mark.parametrize("times", [2, 7, 20])
 def test_7_two_proposers_can_block_each_other_for_as_long_as_they_like(times: int) -> None:
-    stage = Stage()
+    stage = Stage(servers=3)
 
     block_each_other(stage, times)
 
@@ -494,15 +494,15 @@ def test_7_two_proposers_can_block_each_other_for_as_long_as_they_like(times: in
 
 
 def test_7_remedy_1_a_proposer_that_waits_before_it_starts_over_lets_the_other_finish() -> None:
-    stage = Stage()
+    stage = Stage(servers=3)
     block_each_other(stage, times=4)
 
-    stage.deliver(S1, to=(S1, S2, S3, S4, S5))
-    stage.deliver(S5, to=(S1, S2, S3, S4, S5))
+    stage.deliver(S1, to=(S1, S2, S3))
+    stage.deliver(S3, to=(S1, S2, S3))
     assert stage.chosen == ["blue"]
 
     stage.wake(S1)
-    stage.both_phases(S1, to=(S1, S2, S3))
+    stage.both_phases(S1, to=(S1, S2))
     assert done(stage, S1) == Done(ballot("8.1"), "blue", own=False)
 
 

@@ -109,6 +109,18 @@ def of_names(path: Path, *names: str) -> Replay:
 # --- what is in it ------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("name", "alarms"), [("looking-first", 2), ("already-chosen", 0)], ids=["broken", "kept"]
+)
+def test_a_broken_agreement_is_an_alarm_in_the_headline_and_at_the_end(
+    name: str, alarms: int, tmp_path: Path
+) -> None:
+    html = page(of_scenario(name, tmp_path / "run"), title="run").html
+
+    assert html.count('<p class="broken">✗ Agreement is broken') == alarms
+    assert ("✗ Broken rule: agreement" in html) == (alarms > 0)
+
+
 def test_the_same_replay_gives_the_same_page(tmp_path: Path) -> None:
     found = recorded(tmp_path / "run", "red", "blue")
 

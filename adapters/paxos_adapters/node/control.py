@@ -4,6 +4,8 @@
   replaced. Anything else by that name is left alone.
 - What comes in is checked as if it were hostile: the length of a line, the time that it takes, how
   many ask at once, each field. Whatever is wrong is one answer, and the end of that connection.
+- After an answer the next question may come on the same connection, for so long as a question may
+  take. What comes before the answer is dropped, and the connection ends with the answer.
 - Those who wait for the cluster have places of their own, so that they never keep anybody from
   seeing how the node is.
 - A caller that hangs up is forgotten. What was proposed goes on.
@@ -20,22 +22,23 @@ import socket
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import TypeAlias
 
 from msgspec.json import Decoder, encode
 
 from paxos import PaxosError
-from paxos.errors import assert_never
 from paxos_adapters import forks
 from paxos_adapters.codecs import TRUNCATED
 from paxos_adapters.host import ServerStopped
 from paxos_adapters.limited_log import LimitedLog
+from paxos_adapters.node.control_logs import answer_of_log, log_of
 from paxos_adapters.node.control_protocol import (
     MAX_LINE_BYTES,
     Answer,
     ChosenReply,
     ControlError,
     ErrorReply,
+    LogsReply,
+    LogsRequest,
     NotChosenReply,
     ProposeRequest,
     Question,
@@ -44,6 +47,10 @@ from paxos_adapters.node.control_protocol import (
     StateRequest,
     StatusReply,
     StatusRequest,
+    StepReply,
+    StepsRequest,
+    Waiting,
+    WatchingReply,
     WatchRequest,
     reachable,
 )
@@ -64,7 +71,6 @@ ACCEPT_AGAIN_S = 0.1
 """How long to wait before the next one is let in, if the system has no descriptor left."""
 
 _log = LimitedLog(logging.getLogger(__name__))
-Waiting: TypeAlias = ProposeRequest | ReadRequest | WatchRequest
 _question: Decoder[Question] = Decoder(Question)
 
 
@@ -100,6 +106,31 @@ def _bound(path: Path) -> socket.socket:
         sock.close()
         raise
     return sock
+
+
+class Caller:
+    """One connection. ``answers`` were told; ``is_early``: something came before its answer."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self._writer = writer
+        self.answers = 0
+        self.is_early = False
+
+    async def tell(self, answer: Answer) -> None:
+        """One answer, once there is room for it. Raises OSError if nobody is there any more."""
+        line = encode(answer) + b"\n"
+        if len(line) > MAX_LINE_BYTES:
+            line = encode(_too_long(len(line))) + b"\n"
+        self.answers += 1
+        self._writer.write(line)
+        await self._writer.drain()
+
+    async def hung_up(self) -> None:
+        """Wait until nobody is there any more, whatever comes until then."""
+        with suppress(OSError):
+            while await self.reader.read(MAX_LINE_BYTES):
+                self.is_early = True
 
 
 class _Control:
@@ -142,51 +173,58 @@ class _Control:
     async def _talk(self, sock: socket.socket) -> None:
         with suppress(OSError):
             reader, writer = await asyncio.open_unix_connection(sock=sock, limit=MAX_LINE_BYTES)
+            caller = Caller(reader, writer)
             try:
-                answer = await self._answered(reader)
-                if answer is not None:
-                    writer.write(encode(answer) + b"\n")
-                    await writer.drain()
+                if len(self._asking) > MAX_WAITING + MAX_BRIEF:
+                    await caller.tell(_crowded(MAX_WAITING + MAX_BRIEF))
+                    return
+                while await self._exchange(caller):
+                    pass
             finally:
                 writer.close()
                 with suppress(OSError):
                     await writer.wait_closed()
 
-    async def _answered(self, reader: asyncio.StreamReader) -> Answer | None:
-        """The answer to the question that ``reader`` brings; None if it hangs up before."""
-        if len(self._asking) > MAX_WAITING + MAX_BRIEF:
-            return _crowded(MAX_WAITING + MAX_BRIEF)
-        try:
-            async with asyncio.timeout(LINE_S):
-                line = await reader.readline()
-            question = _question.decode(line)
-        except TimeoutError:
-            return ErrorReply("BadQuestion", f"no question came within {LINE_S:g} s.")
-        except (ValueError, RecursionError) as error:  # Too long, too deep, or no UTF-8.
-            return ErrorReply("BadQuestion", f"this is not a question: {error}.")
+    async def _exchange(self, caller: Caller) -> bool:
+        """Answer one question; whether another one may follow."""
+        question = await _asked(caller)
+        if question is None:
+            return False
+        if type(question) is ErrorReply:
+            await caller.tell(question)
+            return False
         if type(question) is StatusRequest:
-            return self._status()
-        if type(question) is StateRequest:
-            return self._state(question.name)
-        if self._waiting >= MAX_WAITING:
-            return _crowded(MAX_WAITING)
+            await caller.tell(self._status())
+        elif type(question) is StateRequest:
+            await caller.tell(self._state(question.name))
+        elif type(question) is LogsRequest:
+            await caller.tell(self._logs())
+        elif self._waiting >= MAX_WAITING:
+            await caller.tell(_crowded(MAX_WAITING))
+        else:
+            return await self._wait(question, caller)
+        return True
+
+    async def _wait(self, question: Waiting | StepsRequest, caller: Caller) -> bool:
+        """Have the cluster answer, unless the caller hangs up before; whether more may follow."""
         self._waiting += 1
+        answering = asyncio.ensure_future(self._tell(question, caller))
+        gone = asyncio.ensure_future(caller.hung_up())
         try:
-            return await self._waited_for(question, reader)
+            await asyncio.wait({answering, gone}, return_when=asyncio.FIRST_COMPLETED)
+            return answering.done() and answering.result() and not caller.is_early
         finally:
             self._waiting -= 1
-
-    async def _waited_for(self, question: Waiting, reader: asyncio.StreamReader) -> Answer | None:
-        """The answer of the cluster; None if who asked hangs up before."""
-        asking = asyncio.ensure_future(self._answer(question))
-        gone = asyncio.ensure_future(_hung_up(reader))
-        try:
-            await asyncio.wait({asking, gone}, return_when=asyncio.FIRST_COMPLETED)
-            return asking.result() if asking.done() else None
-        finally:
-            asking.cancel()
+            answering.cancel()
             gone.cancel()
-            await asyncio.gather(asking, gone, return_exceptions=True)
+            await asyncio.gather(answering, gone, return_exceptions=True)
+
+    async def _tell(self, question: Waiting | StepsRequest, caller: Caller) -> bool:
+        if type(question) is StepsRequest:
+            await caller.tell(await self._steps(question, caller))
+            return False
+        await caller.tell(await self._answer(question))
+        return True
 
     def _status(self) -> StatusReply:
         host, port, *_ = self._node.place
@@ -204,6 +242,9 @@ class _Control:
         quorum = coder.encode(self._node.quorum)
         return StateReply(self._node.me, quorum, coder.encode(state), up)
 
+    def _logs(self) -> LogsReply:
+        return LogsReply(self._node.me, {it: log.status() for it, log in self._node.served.items()})
+
     async def _answer(self, question: Waiting) -> Answer:
         try:
             if type(question) is ProposeRequest:
@@ -216,13 +257,43 @@ class _Control:
             if type(question) is WatchRequest:
                 name, timeout_s = question.name, question.timeout_s
                 return ChosenReply(await self._node.watch(name, timeout_s=timeout_s))
+            return await answer_of_log(self._node.served, question)
         except PaxosError as error:
             return ErrorReply(type(error).__name__, _words(error))
-        assert_never(question)
+
+    async def _steps(self, question: StepsRequest, caller: Caller) -> Answer:
+        """Tell what is applied; what is returned says why there is no more of it."""
+        try:
+            async with log_of(self._node.served, question.name).watch() as steps:
+                await caller.tell(WatchingReply())
+                async for it in steps:
+                    await caller.tell(StepReply(it.slot, it.command, it.result))
+        except PaxosError as error:
+            return ErrorReply(type(error).__name__, _words(error))
+        raise AssertionError("a watcher never comes to an end without an error")
+
+
+async def _asked(caller: Caller) -> Question | ErrorReply | None:
+    """The next question; None if the caller hangs up, or asks no more."""
+    is_first = not caller.answers
+    try:
+        async with asyncio.timeout(LINE_S):
+            line = await caller.reader.readline()
+        return _question.decode(line) if line else None
+    except TimeoutError:
+        what = f"no question came within {LINE_S:g} s."
+        return ErrorReply("BadQuestion", what) if is_first else None
+    except (ValueError, RecursionError) as error:  # Too long, too deep, or no UTF-8.
+        return ErrorReply("BadQuestion", f"this is not a question: {error}.")
 
 
 def _crowded(others: int) -> ErrorReply:
     return ErrorReply("TooManyRequests", f"{others} others are asking already; ask again later.")
+
+
+def _too_long(size_bytes: int) -> ErrorReply:
+    what = f"the answer has {size_bytes:,} bytes, and a line has at most {MAX_LINE_BYTES:,}."
+    return ErrorReply("TooLarge", what)
 
 
 def _words(error: PaxosError) -> str:
@@ -236,10 +307,3 @@ def _words(error: PaxosError) -> str:
     if isinstance(error, NoAnswer | OutcomeUnknown):
         return str(type(error)(error.name, why))
     return f"{why}. Start it again, or ask another one."
-
-
-async def _hung_up(reader: asyncio.StreamReader) -> None:
-    """Wait until nobody is there any more, whatever comes until then."""
-    with suppress(OSError):
-        while await reader.read(MAX_LINE_BYTES):
-            pass

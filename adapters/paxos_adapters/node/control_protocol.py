@@ -3,7 +3,10 @@
     {"ask": "propose", "name": "leader", "value": "bWU=", "timeout_s": 5}
     {"answer": "chosen", "value": "bWU="}
 
-- One question a connection, and one answer; hanging up takes the question back.
+- One question at a time, and one answer; then the next question may come. Hanging up takes a
+  question back. Only a watch of a log has many answers, and no other question follows it.
+- Commands of a log come with the session and the numbers of their client, which may send them again
+  by way of another server.
 - The socket stands beside the data file, for its owner only. A process that may open it may make
   every request.
 - Values are base64. Every line has a bound, and a field that nobody knows is an error.
@@ -21,6 +24,8 @@ from msgspec import Meta, Struct
 
 from paxos import OperationalError, ServerId
 from paxos_adapters.node.status import Status
+from paxos_adapters.replication.batches import MAX_BATCH
+from paxos_adapters.replication.process import LogStatus
 from paxos_adapters.udp.endpoint import Address
 
 MAX_LINE_BYTES = 1 << 18
@@ -31,6 +36,7 @@ MAX_PATH_BYTES = 100
 
 MAX_TIMEOUT_S = 1e6
 Seconds = Annotated[float, Meta(gt=0, le=MAX_TIMEOUT_S)]
+Number = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
 
 
 class _Ask(Struct, frozen=True, tag_field="ask", forbid_unknown_fields=True):
@@ -79,6 +85,51 @@ class StateRequest(_Ask, frozen=True, tag="state"):
 
 
 @final
+class LogsRequest(_Ask, frozen=True, tag="logs"):
+    """How the logs of the node are: ``ReplicatedLog.status``."""
+
+
+@final
+class OpenRequest(_Ask, frozen=True, tag="open"):
+    """Open a session in the log ``name``. Its client knows it by the ``nonce``, drawn by chance."""
+
+    name: str
+    nonce: Number
+    timeout_s: Seconds | None = None
+
+
+@final
+class SubmitRequest(_Ask, frozen=True, tag="submit"):
+    """Run commands of a session, each with its number, and each once.
+
+    Their client needs no results of numbers below ``done_below`` any more.
+    """
+
+    name: str
+    session: Number
+    done_below: Number
+    commands: Annotated[list[tuple[Number, bytes]], Meta(min_length=1, max_length=MAX_BATCH)]
+    timeout_s: Seconds | None = None
+
+
+@final
+class QueryRequest(_Ask, frozen=True, tag="query"):
+    """What a query of the state machine finds: ``ReplicatedLog.read``."""
+
+    name: str
+    query: str
+    question: bytes
+    timeout_s: Seconds | None = None
+
+
+@final
+class StepsRequest(_Ask, frozen=True, tag="steps"):
+    """What the node applies from now on, until one side hangs up: ``ReplicatedLog.watch``."""
+
+    name: str
+
+
+@final
 class ChosenReply(_Answer, frozen=True, tag="chosen"):
     """What is chosen."""
 
@@ -113,6 +164,52 @@ class StateReply(_Answer, frozen=True, tag="state"):
 
 
 @final
+class LogsReply(_Answer, frozen=True, tag="logs"):
+    """How each log is, on server ``me``."""
+
+    me: ServerId
+    logs: dict[str, LogStatus]
+
+
+@final
+class OpenedReply(_Answer, frozen=True, tag="opened"):
+    """The session is open."""
+
+    session: int
+
+
+@final
+class ResultsReply(_Answer, frozen=True, tag="results"):
+    """The results of the first commands, in order: as many as fit in a line, and at least one.
+
+    All commands were run. Ask again for the other results, by the same numbers.
+    """
+
+    results: list[bytes]
+
+
+@final
+class FoundReply(_Answer, frozen=True, tag="found"):
+    """What a query has found."""
+
+    found: bytes
+
+
+@final
+class WatchingReply(_Answer, frozen=True, tag="watching"):
+    """What is applied from now on will follow."""
+
+
+@final
+class StepReply(_Answer, frozen=True, tag="step"):
+    """``command`` was run in ``slot``, and came to ``result``."""
+
+    slot: int
+    command: bytes
+    result: bytes
+
+
+@final
 class ErrorReply(_Answer, frozen=True, tag="problem"):
     """Why there is no answer; ``kind`` is the name of the error that a node raises."""
 
@@ -120,8 +217,24 @@ class ErrorReply(_Answer, frozen=True, tag="problem"):
     text: str
 
 
-Question: TypeAlias = ProposeRequest | ReadRequest | WatchRequest | StatusRequest | StateRequest
-Answer: TypeAlias = ChosenReply | NotChosenReply | StatusReply | StateReply | ErrorReply
+OfLog: TypeAlias = OpenRequest | SubmitRequest | QueryRequest
+Waiting: TypeAlias = ProposeRequest | ReadRequest | WatchRequest | OfLog
+"""What the cluster has to answer."""
+
+Question: TypeAlias = Waiting | StepsRequest | StatusRequest | StateRequest | LogsRequest
+Answer: TypeAlias = (
+    ChosenReply
+    | NotChosenReply
+    | StatusReply
+    | StateReply
+    | LogsReply
+    | OpenedReply
+    | ResultsReply
+    | FoundReply
+    | WatchingReply
+    | StepReply
+    | ErrorReply
+)
 
 
 class ControlError(OperationalError):

@@ -17,6 +17,7 @@ from paxos.log.events import LogTimer
 from paxos_adapters.file.entries import LogEntry, LogRecord
 from paxos_adapters.ports import Place
 from paxos_adapters.replication.process import LogEffect, LogEvent
+from paxos_adapters.replication.served import ServedLog
 from paxos_adapters.timeouts import Timeouts
 
 
@@ -107,9 +108,10 @@ Due: TypeAlias = tuple[Running, LogEffect]
 
 
 class Logs:
-    """The logs of one node."""
+    """The logs of one node. ``served``: by name, as clients use them."""
 
     def __init__(self) -> None:
+        self.served: dict[str, ServedLog] = {}
         self._running: dict[str, Running] = {}
         self._events: deque[tuple[Running, LogEvent]] = deque()
         self._saving: list[tuple[Running, int]] = []
@@ -122,17 +124,18 @@ class Logs:
         """Whether anything has come that no turn has taken."""
         return bool(self._events)
 
-    def add(self, log: Running) -> None:
-        """Let ``log`` run. Raises LogRunning if its name does already."""
+    def add(self, log: Running, served: ServedLog) -> None:
+        """Let ``log`` run; clients use it as ``served``. Raises LogRunning if its name does."""
         if log.place.name in self._running:
             raise LogRunning(log.place.name)
         self._running[log.place.name] = log
+        self.served[log.place.name] = served
         self._events.extend((log, timer) for timer in log.timers)
 
     def remove(self, log: Running, error: PaxosError) -> None:
         """End ``log``: all that wait get ``error``."""
         if self._running.get(log.place.name) is log:
-            del self._running[log.place.name]
+            del self._running[log.place.name], self.served[log.place.name]
             log.end(error)
 
     def end(self, error: PaxosError) -> None:

@@ -23,7 +23,7 @@ import asyncio
 import logging
 import os
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from random import Random
@@ -66,6 +66,7 @@ from paxos_adapters.node.timers import TimerWheel
 from paxos_adapters.node.tolerance import tolerance
 from paxos_adapters.ports import Codec, Observer
 from paxos_adapters.replication.log import ReplicatedLog
+from paxos_adapters.replication.served import ServedLog
 from paxos_adapters.replication.snapshots import codecs_of
 from paxos_adapters.replication.starting import SNAPSHOT_BYTES, LogRun, recovered
 from paxos_adapters.requests.errors import (
@@ -321,14 +322,19 @@ class BaseNode(Generic[V]):
         self._check(name)
         if name in self._registers:
             raise NotALog(name, is_log=False)
-        run = LogRun(self, self.file, name, codecs, found, observer)
+        run = LogRun(self, self.file, name, machine, codecs, found, observer)
         try:
-            self._logs.add(run.process)
+            self._logs.add(run.process, run.served)
             self.wake()
             yield run.log
         finally:
             run.close()
             self._logs.remove(run.process, LogClosed(name))
+
+    @property
+    def served(self) -> Mapping[str, ServedLog]:
+        """The logs that run, by name, as clients use them."""
+        return self._logs.served
 
     def check_usable(self) -> None:
         """See ``replication.log.Host``."""

@@ -3,8 +3,8 @@
 - Messages, timers and receipts in; what may leave out. The node saves, sends and sets timers.
 - The leader proposes what waits; another server forwards its commands to the leader. When another
   server leads, and when nothing has come of them for a while, all are sent again.
-- A leader that has nothing more to propose announces what is chosen, so that the servers that
-  forwarded the commands have their results a moment later.
+- A leader that has nothing more to propose announces what is chosen to the servers that forwarded
+  commands, so that they have the results a moment later.
 - A server that asks for slots below the floor is offered the snapshot that stands for them.
 
 Source: the lecture, "Multi-Paxos" and "Client protocol".
@@ -82,6 +82,9 @@ S = TypeVar("S")
 RETRY_BEATS, MAX_RETRY_BEATS = 4, 64
 """After how many heartbeats without an answer commands and questions are sent again; then after
 twice as many, and so on."""
+
+FORWARDER_BEATS = 4
+"""For how many heartbeats a server that has forwarded commands is told at once what is chosen."""
 
 CATCH_UP_BYTES = 1 << 15
 """How many bytes of entries one CatchUp carries, if it carries more than one entry."""
@@ -174,7 +177,8 @@ class LogProcess(Generic[S, C, R]):
         self._out: list[LogEffect] = []
         self._leader: Ballot | None = None
         self._announced = self.state.memory.first
-        self._waiting: tuple[int | None, int | None] | None = None
+        self._forwarders: dict[ServerId, int] = {}
+        self._waiting: tuple[int | None, int | None, int | None] | None = None
         self._quiet_beats, self._patience = 0, RETRY_BEATS
         self._saving = 0
         self._download: Download | None = None
@@ -207,7 +211,7 @@ class LogProcess(Generic[S, C, R]):
             return self._take(event)
         sender, message = event.sender, event.message
         if type(message) is Forward:
-            return self._on_forward(message)
+            return self._on_forward(sender, message)
         if type(message) is ReadIndexRequest:
             return self._on_read_index_request(sender, message)
         if type(message) is ReadIndexReply:
@@ -308,9 +312,10 @@ class LogProcess(Generic[S, C, R]):
 
     def _on_beat(self) -> None:
         """What another server leads and has not answered for a while is sent again."""
+        self._forwarders = {it: left - 1 for it, left in self._forwarders.items() if left > 1}
         program, leader = self.program, self._leader
-        waiting = program.submissions.oldest, program.reads.number
-        if waiting == (None, None) or leader is None or leader.server == self.place.server:
+        waiting = program.submissions.oldest, program.clients.oldest, program.reads.number
+        if waiting == (None, None, None) or leader is None or leader.server == self.place.server:
             self._waiting = None
         elif waiting != self._waiting:
             self._waiting, self._quiet_beats, self._patience = waiting, 0, RETRY_BEATS
@@ -322,23 +327,24 @@ class LogProcess(Generic[S, C, R]):
 
     def _send_again(self) -> None:
         self._quiet_beats = 0
-        self.program.submissions.send_again()
+        for source in self.program.sources:
+            source.send_again()
         self.program.reads.ask_again()
 
     def _ask(self, leader: ServerId) -> list[LogEffect]:
-        submissions = self.program.submissions
         out: list[LogEffect] = []
-        while submissions.is_due and (items := submissions.take()) is not None:
-            out.append(To(leader, Forward(batch([items]))))
+        for source in self.program.sources:
+            while source.is_due and (items := source.take()) is not None:
+                out.append(To(leader, Forward(batch([items]))))
         number = self.program.reads.next_question()
         if number is not None:
             out.append(To(leader, ReadIndexRequest(number)))
         return out
 
     def _propose(self) -> list[LogEffect]:
-        submissions = self.program.submissions
-        while not self._proposals.is_full and (items := submissions.take()) is not None:
-            self._proposals.add(items)
+        for source in self.program.sources:
+            while not self._proposals.is_full and (items := source.take()) is not None:
+                self._proposals.add(items)
         out: list[LogEffect] = []
         while self._proposals and replica.room(self.state):
             if not self._proposals.is_due(*self._in_flight()):
@@ -361,14 +367,15 @@ class LogProcess(Generic[S, C, R]):
     def _announce(self) -> list[LogEffect]:
         first = self.state.memory.first
         message = replica.announcement(self.state) if first > self._announced else None
-        if message is None:
+        if message is None or not self._forwarders:
             return []
         self._announced = first
-        return [Broadcast(message)]
+        return [To(it, message) for it in self._forwarders]
 
-    def _on_forward(self, message: Forward) -> list[LogEffect]:
+    def _on_forward(self, sender: ServerId, message: Forward) -> list[LogEffect]:
         if type(self.state.role) is not Following and (items := items_of(message.batch)):
             self._proposals.add(items)  # A candidate keeps them until it leads.
+            self._forwarders[sender] = FORWARDER_BEATS
         return []
 
     def _on_read_index_request(

@@ -20,6 +20,7 @@ from paxos import PaxosError, Proposal
 from paxos.log.messages import Entry
 from paxos.log.sessions import Opened, Outcome, Result
 from paxos_adapters.replication.applying import Applied, CannotApply, Ran, applied
+from paxos_adapters.replication.clients import Clients
 from paxos_adapters.replication.reads import Reads
 from paxos_adapters.replication.snapshots import Codecs
 from paxos_adapters.replication.submissions import Submissions
@@ -58,19 +59,22 @@ class Program(Generic[S, C, R]):
         self._due_snapshot: Applied[S, R] | None = None
         self._committed: dict[int, tuple[Proposal[Entry[bytes]], ...]] = {}
         self.submissions = Submissions[R](nonce)
+        self.clients = Clients[R]()
         self.reads = Reads[S]()
         self.watchers = Watchers[C, R]()
         self.failure: PaxosError | None = None
 
     def commit(self, slot: int, proposals: tuple[Proposal[Entry[bytes]], ...]) -> None:
         """``proposals`` are chosen for ``slot`` and the slots behind it."""
-        self._committed[slot] = proposals
-        self._advance()
+        if self.failure is None:
+            self._committed[slot] = proposals
+            self._advance()
 
     def _advance(self) -> None:
-        while self.failure is None and (found := self._due()) is not None:
+        while (found := self._due()) is not None:
             for proposal in found:
-                self._apply(proposal)
+                if self.failure is None:
+                    self._apply(proposal)
         self.look()
 
     def look(self) -> None:
@@ -88,8 +92,6 @@ class Program(Generic[S, C, R]):
         return None
 
     def _apply(self, proposal: Proposal[Entry[bytes]]) -> None:
-        if self.failure is not None:
-            return
         before = self.applied
         try:
             self.applied, happened = applied(
@@ -106,13 +108,15 @@ class Program(Generic[S, C, R]):
         for it in happened:
             if type(it) is Opened:
                 self.submissions.on_opened(it)
+                self.clients.on_opened(it)
             elif type(it) is Ran:
                 self._on_ran(it)
 
     def _on_ran(self, ran: Ran[C, R]) -> None:
+        numbers = [number for number, _ in ran.commands]
         if ran.session == self.submissions.session:
-            numbers = [number for number, _ in ran.commands]
             self.submissions.on_outcomes(ran.session, numbers, map(self._copied, ran.outcomes))
+        self.clients.on_outcomes(ran.session, numbers, ran.outcomes)
         if self.watchers:
             for (_, command), outcome in zip(ran.commands, ran.outcomes, strict=True):
                 if type(outcome) is Result:
@@ -125,6 +129,11 @@ class Program(Generic[S, C, R]):
         results = self._codecs.results
         return Result(results.decode(results.encode(outcome.result)))
 
+    @property
+    def sources(self) -> tuple[Submissions[R], Clients[R]]:
+        """What commands come from: this program, and clients."""
+        return self.submissions, self.clients
+
     def take_due(self) -> Applied[S, R] | None:
         """What a snapshot is due of; None if none is."""
         due, self._due_snapshot = self._due_snapshot, None
@@ -134,6 +143,7 @@ class Program(Generic[S, C, R]):
         """Go on from ``snapshot``, which is ahead of what is applied."""
         self.applied = snapshot
         self.submissions.on_installed(snapshot.sessions)
+        self.clients.on_installed(snapshot.sessions)
         self._advance()
 
     def end(self, error: PaxosError) -> None:
@@ -141,5 +151,6 @@ class Program(Generic[S, C, R]):
         if self.failure is None:
             self.failure = error
             self.submissions.end(error)
+            self.clients.end(error)
             self.reads.end(error)
             self.watchers.end(error)

@@ -25,6 +25,7 @@ from paxos_adapters.replication.applying import Applied, started
 from paxos_adapters.replication.log import Host, ReplicatedLog
 from paxos_adapters.replication.process import LogProcess
 from paxos_adapters.replication.program import Program
+from paxos_adapters.replication.served import Served
 from paxos_adapters.replication.snapshot_worker import SnapshotWorker
 from paxos_adapters.replication.snapshots import Codecs, restored
 from paxos_adapters.state_machine import StateMachine
@@ -107,6 +108,7 @@ class LogRun(Generic[S, C, R]):
         host: Host,
         file: LogsFile,
         name: str,
+        machine: StateMachine[S, C, R],
         codecs: Codecs[S, C, R],
         found: Recovered[S, C, R],
         observer: LogObserver[bytes] | None,
@@ -125,6 +127,7 @@ class LogRun(Generic[S, C, R]):
             observer=observer,
         )
         self.log = ReplicatedLog(host, self.process, codecs)
+        self.served = Served(host, self.log, self.process, machine, codecs)
 
     def close(self) -> None:
         """Begin no snapshot any more."""

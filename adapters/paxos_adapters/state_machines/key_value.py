@@ -14,17 +14,23 @@ Source: etcd, "Data model": revisions, and versions of keys.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator
+from operator import itemgetter
 from typing import Final, TypeAlias, final
 
 from attrs import evolve, field
 
 from paxos.errors import assert_never
 from paxos.values import frozen
+from paxos_adapters.codecs import TEXT
 from paxos_adapters.persistent_map import PersistentMap
-from paxos_adapters.state_machine import StateMachine
+from paxos_adapters.state_machine import Query, StateMachine
 from paxos_adapters.state_machines.ticks import Clock, Tick, check_ttl, scheduled, ticked
 from paxos_adapters.value_codec import ValueCodec
+
+PAGE_ITEMS, PAGE_BYTES = 200, 1 << 14
+"""Keys on a page, and their bytes and those of their values, if it has more than one key."""
 
 # --- commands -------------------------------------------------------------------------------------
 
@@ -127,6 +133,39 @@ def scan(state: KeyValues, prefix: str = "") -> list[tuple[str, Item]]:
     return state.items.scan(prefix)
 
 
+@final
+@frozen
+class Scan:
+    """The keys that start with ``prefix`` and come behind ``after``, if that is not None."""
+
+    prefix: str = ""
+    after: str | None = None
+
+
+@final
+@frozen
+class Page:
+    """Keys in order, and their items. ``is_last``: no more keys come behind them."""
+
+    items: tuple[tuple[str, Item], ...]
+    is_last: bool
+
+
+def page(state: KeyValues, asked: Scan) -> Page:
+    """As many keys as fit on a page, and at least one if there is one."""
+    rest = scan(state, asked.prefix)
+    if asked.after is not None:
+        rest = rest[bisect_right(rest, asked.after, key=itemgetter(0)) :]
+    found: list[tuple[str, Item]] = []
+    size_bytes = 0
+    for key, item in rest[:PAGE_ITEMS]:
+        size_bytes += len(key.encode()) + len(item.value)
+        if found and size_bytes > PAGE_BYTES:
+            break
+        found.append((key, item))
+    return Page(tuple(found), len(found) == len(rest))
+
+
 # --- the machine ----------------------------------------------------------------------------------
 
 
@@ -173,6 +212,16 @@ def _expired(state: KeyValues, tick: Tick) -> tuple[KeyValues, Result]:
 
 _MODULES: Final = __name__, Tick.__module__
 
+GET: Final = Query[KeyValues, str, Item | None](
+    "get", get, TEXT, ValueCodec[Item | None](Item | None, __name__)
+)
+"""``get`` for clients: the item of a key."""
+
+SCAN: Final = Query[KeyValues, Scan, Page](
+    "scan", page, ValueCodec[Scan](Scan, __name__), ValueCodec[Page](Page, __name__)
+)
+"""``scan`` for clients, a page at a time."""
+
 _HEADS: Final = ValueCodec[tuple[int, Clock]](tuple[int, Clock], *_MODULES)
 _SHARDS: Final = ValueCodec[Shard](Shard, *_MODULES)
 
@@ -204,5 +253,6 @@ KEY_VALUE: Final = StateMachine(
     commands=ValueCodec[Command](Command, *_MODULES),
     states=States(KeyValues, *_MODULES),
     results=ValueCodec[Result](Result, *_MODULES),
+    queries=(GET, SCAN),
 )
 """An empty key-value map."""

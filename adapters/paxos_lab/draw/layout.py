@@ -100,12 +100,21 @@ def part(timeline: Timeline, first: int = 1, last: int | None = None) -> Timelin
         for it in timeline.arrows
         if first <= (it.arrived or it.left or 0) <= end
     ]
-    return Timeline(
-        timeline.name,
-        timeline.lanes,
-        (*before.values(), *(it for it in timeline.moments if first <= it.step <= end)),
-        tuple(arrows),
-        tuple(it for it in timeline.decided if it.step <= end),
+    return evolve(
+        timeline,
+        moments=(*before.values(), *(it for it in timeline.moments if first <= it.step <= end)),
+        arrows=tuple(arrows),
+        decided=tuple(it for it in timeline.decided if it.step <= end),
+    )
+
+
+def conflicts(timeline: Timeline) -> frozenset[int]:
+    """The steps in which a value is chosen although another one is: agreement is broken."""
+    first: dict[int | None, str] = {}
+    return frozenset(
+        it.step
+        for it in timeline.decided
+        if first.setdefault(it.slot, it.choice.chosen.value) != it.choice.chosen.value
     )
 
 
@@ -126,7 +135,11 @@ def layout(timeline: Timeline) -> Layout:
     cells = tuple(
         {
             lane: _cell(
-                tuple(it for it in column.moments if it.lane == lane), received, left, before
+                tuple(it for it in column.moments if it.lane == lane),
+                received,
+                left,
+                before,
+                has_numbers=timeline.has_numbers,
             )
             for lane in sorted({it.lane for it in column.moments})
         }
@@ -210,46 +223,50 @@ def _cell(
     received: dict[int, Arrow],
     left: dict[int, list[Arrow]],
     before: dict[int, Look],
+    *,
+    has_numbers: bool,
 ) -> Cell:
     heard = [received[it.step].words for it in moments if it.step in received]
     answers = [arrow.words for it in moments for arrow in left.get(it.step, [])]
     was, look = before[moments[0].step], moments[-1].look
     now = look or NOTHING
-    box = _box(heard[0], answers, now) if heard else None
+    box = _box(heard[0], answers, now, has_numbers=has_numbers) if heard else None
     label, words = _label(moments, heard, was, now)
-    notes = () if box is None else tuple(_notes(box, was, now))
+    notes = () if box is None else tuple(_notes(box, now, has_numbers=has_numbers))
     return Cell(moments[0].lane, moments, box, label, words, notes, look, now.asks or was.asks)
 
 
-def _box(asked: Words, answers: list[Words], now: Look) -> Box | None:
+def _box(asked: Words, answers: list[Words], now: Look, *, has_numbers: bool) -> Box | None:
     if not asked.request:
         return None
     is_refused = any(it.is_refusal and it.ballot == asked.ballot for it in answers)
     if asked.value is None:
         return Box(asked.request, asked.ballot, None, is_refused, False)
-    held, text = now.accepted, f"{asked.request} {shown(asked.value)}"
+    held, value = now.accepted, shown(asked.value)
+    text = f"{asked.request} {value}" if has_numbers else f"{asked.request}({value})"
     is_held = held is not None and (held.ballot, held.value) == (asked.ballot, asked.value)
     is_accepted = is_held or any(it.is_vote and it.ballot == asked.ballot for it in answers)
     return Box(text, asked.ballot, asked.value, is_refused, is_accepted)
 
 
-def _notes(box: Box, was: Look, now: Look) -> Iterator[str]:
-    """What the acceptor holds, as far as the box does not say so itself."""
-    if box.value is None and now.promised != was.promised:
+def _notes(box: Box, now: Look, *, has_numbers: bool) -> Iterator[str]:
+    """Why the acceptor refuses, or what a Prepare finds there: the box says all else."""
+    held = now.accepted
+    if box.is_refused and has_numbers and (held is None or held.ballot <= now.promised):
         yield f"promised {now.promised}"
-    elif box.is_refused:
-        held = now.accepted  # above the promise only where no acceptor promises
-        is_held = held is not None and held.ballot > now.promised
-        yield held_text(held) if held is not None and is_held else f"promised {now.promised}"
-    if box.value is None and not box.is_refused and now.accepted is not None:
-        yield held_text(now.accepted)
-    if box.value is not None and now.accepted != was.accepted:
-        yield "accepted"
+    elif held is not None and (box.is_refused or box.value is None):
+        yield f"holds {held_text(held, has_numbers=has_numbers)}"
 
 
-def held_text(held: Proposal[str]) -> str:
+def held_text(held: Proposal[str], *, has_numbers: bool = True) -> str:
     """What an acceptor has accepted."""
-    return f"holds {held.ballot} {shown(held.value)}"
+    value = shown(held.value)
+    return f"{held.ballot} {value}" if has_numbers else value
+
+
+def under(ballot: Ballot, *, has_numbers: bool = True) -> str:
+    """`` under 3.1``; nothing where there are no numbers yet."""
+    return f" under {ballot}" if has_numbers else ""
 
 
 def _label(
@@ -272,7 +289,8 @@ def _label(
         short = "starts over" if own.kind is Kind.TIMES_OUT and now.asks != was.asks else own.does
         return shown(short, len("proposes ") + MOST), ", ".join([own.does, *reports])
     elif reports:
-        return shown(reports[0], MOST), ", ".join(reports)
+        short, _, _ = reports[0].partition(" under ")
+        return shown(short, MOST), ", ".join(reports)
     else:
         label = _learned(received, was, now)
     return label, label

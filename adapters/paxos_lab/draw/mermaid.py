@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from paxos import ServerId
-from paxos_lab.draw.layout import Cell, Layout, layout, named, shown
+from paxos_lab.draw.layout import Cell, Layout, conflicts, layout, named, shown, under
 from paxos_lab.record.timeline import Arrow, Moment, Timeline
 
 
@@ -33,14 +33,16 @@ def _lines(timeline: Timeline) -> Iterator[str]:
         else:
             received[arrow.arrived] = arrow
     decided = {it.step: it for it in timeline.decided if it.step in found.column_of}
+    broken = conflicts(timeline)
     ends = f"L{min(timeline.lanes)},L{max(timeline.lanes)}"
     for moment in timeline.moments:
         yield from _moment(moment, received.get(moment.step), labels, found)
         yield from (_way(it, "-x") for it in lost.get(moment.step, []))
         if moment.step in decided:
             it = decided[moment.step]
-            ballot = it.choice.chosen.ballot
-            yield f"    Note over {ends}: {_safe(named(it))} is chosen under {ballot}"
+            attempt = under(it.choice.chosen.ballot, has_numbers=timeline.has_numbers)
+            too = ", too" if moment.step in broken else ""
+            yield f"    Note over {ends}: {_safe(named(it))} is chosen{attempt}{too}"
 
 
 def _moment(

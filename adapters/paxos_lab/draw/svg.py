@@ -1,9 +1,12 @@
 """A timeline as SVG: one picture that stands alone, as on a slide.
 
-- Lanes run to the right. P is a Prepare at an acceptor, A an Accept: filled once it is accepted,
-  crossed out if it is refused. The band of a lane has the colour of the value that it holds.
-- A message has the colour of its proposer; what never arrives ends in a cross, what is late is
-  dashed. The column in which a value is chosen is shaded, with a star.
+- Lanes run to the right. P is a Prepare at an acceptor, A an Accept: filled with the colour of the
+  value once it is accepted, crossed out if it is refused. The band of a lane is the value it holds.
+- Outlines and messages have the colour of the proposer; what never arrives ends in a cross, what is
+  late is dashed. Where a value is chosen, a star says so, and acceptors that count are framed.
+- A broken rule is named last, in the colour of an alarm.
+- Letters are as high as FONT at least, and a figure of the lecture is at most WIDE of these wide:
+  it can be read on a slide, and in a column of text.
 - What belongs to a step says so: ``data-step``, and ``data-from`` for the sending of a message.
 - The same timeline gives the same bytes. Nothing is loaded from elsewhere.
 """
@@ -16,28 +19,38 @@ from math import copysign
 from typing import TypeAlias
 from xml.sax.saxutils import escape, quoteattr
 
-from paxos import ServerId
+from paxos import Ballot, ServerId
 from paxos_adapters.outputs import Kind
-from paxos_lab.draw.layout import Cell, Layout, layout, named, shown
-from paxos_lab.draw.style import hues, owners, style
+from paxos_lab.draw.layout import Cell, Layout, conflicts, held_text, layout, named, shown
+from paxos_lab.draw.style import DASHES, colours, style
 from paxos_lab.machines.view import Look
 from paxos_lab.record.timeline import Arrow, Decided, Timeline
+from paxos_lab.rules import AGREEMENT
 
 HEAD = '<svg xmlns="http://www.w3.org/2000/svg" class="paxos-picture"'
 PICTURE = Kind("a picture of paxos", HEAD.encode())
 Point: TypeAlias = tuple[float, float]
 
 # All in pixels of a picture that is shown as it is.
-LANE, BOX, DOT = 86.0, 28.0, 5.5
-GAP, STEEP, MARGIN = 24.0, 4.5, 24.0  # STEEP: wider for each lane that an arrow crosses
-PARKED, STUB, ROOMY = 9.0, 27.0, 1000.0  # ROOMY: a narrower picture is spread out
+FONT, WIDE = 16.0, 61.0
+LANE, BOX, DOT = 86.0, 30.0, 6.0
+GAP, STEEP, MARGIN = 16.0, 3.0, 17.0  # STEEP: wider for each lane that an arrow crosses
+STUB, FAN, ROOMY = 30.0, 13.0, 900.0  # ROOMY: a narrower picture is spread out
 LONG = 400  # characters: more than a line ever has room for
-LABEL, NOTE, CAPTION, TITLE = 14.0, 12.5, 16.0, 22.0
+LABEL, NOTE, CAPTION, TITLE = FONT, FONT, 17.0, 22.0
+LINE = NOTE + 6  # from one line of the key to the next
 
 
-def svg(timeline: Timeline, *, title: str = "", caption: str = "") -> str:
-    """``timeline`` as one ``<svg>``, with ``title`` above it and ``caption`` below."""
-    return "\n".join(_Drawing(timeline, title, caption).parts()) + "\n"
+def svg(
+    timeline: Timeline, *, title: str = "", caption: str = "", broken: str | None = None
+) -> str:
+    """``timeline`` as one ``<svg>``, with ``title`` above it and ``caption`` below.
+
+    ``broken`` is the rule that it breaks; without it, agreement, if two values are chosen.
+    """
+    if broken is None and conflicts(timeline):
+        broken = AGREEMENT
+    return "\n".join(_Drawing(timeline, title, caption, broken).parts()) + "\n"
 
 
 def width_of(text: str, size: float) -> float:
@@ -63,6 +76,15 @@ def text(x: float, y: float, what: str, size: float, classes: str) -> str:
     return f'<text {place} class="{classes}">{said(what)}</text>'
 
 
+def verdict(words: str, y: float, width: float) -> Iterator[str]:
+    """What is broken, as the last line of a picture."""
+    yield (
+        f'<g class="verdict"><rect x="{number(MARGIN)}" y="{number(y)}"'
+        f' width="{number(width - 2 * MARGIN)}" height="{number(TITLE + 14)}" rx="6"/>'
+    )
+    yield text(MARGIN + 12, y + TITLE + 1, words, 20, "start") + "</g>"
+
+
 def head(width: float, height: float, label: str) -> Iterator[str]:
     """How a picture begins; ``</svg>`` ends it."""
     size = f"{number(width)} {number(height)}"
@@ -74,15 +96,14 @@ def head(width: float, height: float, label: str) -> Iterator[str]:
 class _Drawing:
     """A timeline and where everything stands; ``parts`` gives the lines of the SVG."""
 
-    def __init__(self, timeline: Timeline, title: str, caption: str) -> None:
+    def __init__(self, timeline: Timeline, title: str, caption: str, broken: str | None) -> None:
         self.timeline = timeline
         self.title = shown(title, LONG)
         self.caption = shown(caption, LONG)
         self.layout = layout(timeline)
-        self.owner = owners(timeline)
-        ballots = (arrow.words.ballot for arrow in timeline.arrows)
-        self.hue = hues((it.server for it in ballots if it is not None), self.owner)
-        self.left = MARGIN + max(width_of(it, CAPTION) for it in timeline.lanes.values()) + 20
+        self.colours = colours(timeline)
+        self.verdict = "" if broken is None else f"✗ Broken rule: {broken}"
+        self.left = MARGIN + max(width_of(it, CAPTION) for it in timeline.lanes.values()) + 12
         self.gaps = list(self._gaps())
         self.x = _places(self.layout, self.gaps, self.left)
         if self.x and (spare := ROOMY - self.x[-1] - 140) > 0:
@@ -100,17 +121,21 @@ class _Drawing:
         self.parked = set(self._parked())
         self.bottom = self.top + LANE * (len(timeline.lanes) - 1)
         last = max(map(_half_text, self.layout.columns[-1].values())) if self.x else 0.0
-        self.end = (self.x[-1] if self.x else self.left) + last + 24
-        held = [_held(moment.look) for moment in timeline.moments]
-        self.width = self.end + 12 + max(width_of(it, CAPTION) for it in [*held, ""]) + MARGIN
-        widest = max([width_of(title, TITLE), width_of(caption, CAPTION), width_of(self.key, NOTE)])
-        self.width = max(self.width, widest * 1.1 + 2 * MARGIN)
+        self.end = (self.x[-1] if self.x else self.left) + last + 16
+        held = [self._held(moment.look) for moment in timeline.moments]
+        self.width = self.end + 10 + max(width_of(it, CAPTION) for it in [*held, ""]) + MARGIN
+        widest = max([width_of(title, TITLE) * 1.1, width_of(caption, CAPTION)])
+        self.width = max(self.width, widest + 2 * MARGIN)
+        self.key = list(_wrapped(self._signs(), ROOMY - 2 * MARGIN))
+        self.width = max(self.width, *(width_of(it, NOTE) + 2 * MARGIN for it in self.key))
 
     def parts(self) -> Iterator[str]:
         """The lines of the SVG."""
-        foot = self.bottom + 68 + (CAPTION + 14 if self.caption else 0)
+        foot = self.bottom + 62 + (CAPTION + 12 if self.caption else 0)
+        end = foot + LINE * (len(self.key) - 1)
         label = self.title or f"Space-time diagram {self.timeline.name}".strip()
-        yield from head(self.width, foot + MARGIN, label)
+        height = end + MARGIN + (TITLE + 22 if self.verdict else 0)
+        yield from head(self.width, height, ". ".join(filter(None, [label, self.verdict])))
         if self.title:
             yield text(MARGIN, MARGIN + TITLE - 4, self.title, TITLE, "title start")
         yield from self._choices()
@@ -118,9 +143,12 @@ class _Drawing:
         yield from chain.from_iterable(map(self._message, self.timeline.arrows))
         for column, x in zip(self.layout.columns, self.x, strict=True):
             yield from chain.from_iterable(self._cell(cell, x) for cell in column.values())
-        yield text(MARGIN, foot, self.key, NOTE, "key start")
         if self.caption:
-            yield text(MARGIN, self.bottom + 68, self.caption, CAPTION, "start")
+            yield text(MARGIN, self.bottom + 62, self.caption, CAPTION, "start")
+        for row, line in enumerate(self.key):
+            yield text(MARGIN, foot + row * LINE, line, NOTE, "key start")
+        if self.verdict:
+            yield from verdict(self.verdict, end + 18, self.width)
         yield "</svg>"
 
     def _gaps(self) -> Iterator[float]:
@@ -133,21 +161,23 @@ class _Drawing:
                 rises[b] = max(rises[b], abs(order[it.sender] - order[it.receiver]))
         yield from (GAP + STEEP * rise for rise in rises)
 
-    @property
-    def key(self) -> str:
+    def _signs(self) -> list[str]:
         """What the signs mean that occur."""
         cells = [cell for column in self.layout.columns for cell in column.values()]
         boxes = [cell.box for cell in cells if cell.box is not None]
         accepts = [box for box in boxes if box.value is not None]
         signs = {
-            "P prepare": len(accepts) < len(boxes),
-            "A accept": bool(accepts),
-            "filled: accepted": any(box.is_accepted for box in boxes),
-            "crossed: refused": any(box.is_refused for box in boxes),
-            "dashed: late": bool(self.layout.late),
-            "ending in a cross: lost": any(it.arrived is None for it in self.timeline.arrows),
+            "P: prepare": self.timeline.has_numbers and len(accepts) < len(boxes),
+            "A: accept": self.timeline.has_numbers and bool(accepts),
+            "outline and arrows: proposer": bool(boxes),
+            "fill and band: accepted value": any(box.is_accepted for box in boxes),
+            "✗: refused": any(box.is_refused for box in boxes),
+            "thin arrow: answer": any(it.words.is_answer for it in self.timeline.arrows),
+            "dashed arrow: late": bool(self.layout.late),
+            "arrow to a cross: lost": any(it.arrived is None for it in self.timeline.arrows),
+            "★ and frames: chosen, by these": bool(self.captions),
         }
-        return "   ·   ".join(sign for sign, occurs in signs.items() if occurs)
+        return [sign for sign, occurs in signs.items() if occurs]
 
     # --- what is behind ---------------------------------------------------------------------
 
@@ -166,7 +196,7 @@ class _Drawing:
             if chosen.value in values:
                 words, classes = f"{value} again, under {chosen.ballot}", "choice again"
             elif values:
-                words, classes = f"★ {value} is chosen, too!", "choice broken"
+                words, classes = f"✗ {value} is chosen, too!", "choice broken"
             values.append(chosen.value)
             half = width_of(words, CAPTION) * 0.56
             row = next((it for it, end in enumerate(ends) if end < x - half), len(ends))
@@ -177,19 +207,27 @@ class _Drawing:
         for decided, x, words, classes, row in self.captions:
             value = decided.choice.chosen.value
             y = self.top - 42 - row * (CAPTION + 8)
-            column = self.layout.columns[self.layout.column_of[decided.step]]
-            half = max(map(_half, column.values())) + 7
             voters = ", ".join(
                 self.timeline.lanes.get(it, f"S{it}") for it in sorted(decided.choice.voters)
             )
             yield f'<g class="{classes} {self._of(value)}" data-step="{decided.step}">'
             yield f"<title>{said(f'{words}: accepted by {voters}')}</title>"
-            yield (
-                f'<rect x="{number(x - half)}" y="{number(y + 7)}" width="{number(2 * half)}"'
-                f' height="{number(self.bottom + 48 - y - 7)}" rx="8"/>'
-            )
+            yield from self._frames(decided, x, y)
             place = max(x, MARGIN + width_of(words, CAPTION) / 2)
             yield text(place, y, words, CAPTION, "words") + "</g>"
+
+    def _frames(self, decided: Decided, x: float, y: float) -> Iterator[str]:
+        """A frame around each acceptor that counts, and a line from the words to the last."""
+        column = self.layout.columns[self.layout.column_of[decided.step]]
+        half = max(map(_half, column.values())) + 5
+        lanes = [self.y[it] for it in sorted(decided.choice.voters) if it in self.y]
+        if lanes:
+            yield f'<path d="M{number(x)} {number(y + 6)}V{number(max(lanes))}"/>'
+        for lane in lanes:
+            yield (
+                f'<rect class="counts" x="{number(x - half)}" y="{number(lane - BOX / 2 - 5)}"'
+                f' width="{number(2 * half)}" height="{number(BOX + 10)}" rx="9"/>'
+            )
 
     def _lanes(self) -> Iterator[str]:
         for lane, name in self.timeline.lanes.items():
@@ -205,7 +243,7 @@ class _Drawing:
                 if cell is not None:
                     x, look, is_down = end, cell.look, cell.look is None
                     since = cell.moments[-1].step
-            held = _held(look)
+            held = self._held(look)
             if held and look is not None and look.accepted is not None:
                 classes = f"held start {self._of(look.accepted.value)}"
                 yield _of_step(since, text(self.end + 10, y + 6, held, CAPTION, classes))
@@ -228,18 +266,27 @@ class _Drawing:
         down = ' class="down"' if is_down else ""
         yield f"<line {way}{down}/>"
         if look is not None and look.accepted is not None:
-            band = f'<line {way} class="band {self._of(look.accepted.value)}"/>'
+            value = look.accepted.value
+            place = [*self.colours.values].index(value) % len(DASHES)
+            band = f'<line {way} class="band dashes{place} {self._of(value)}"/>'
             yield _of_step(since, band)
 
     def _of(self, value: str) -> str:
-        owner = self.owner.get(value)
-        return "" if owner is None else self.hue.get(owner, "")
+        return self.colours.values.get(value, "")
+
+    def _by(self, ballot: Ballot | None) -> str:
+        return "" if ballot is None else self.colours.proposers.get(ballot.server, "")
+
+    def _held(self, look: Look | None) -> str:
+        if look is None or look.accepted is None:
+            return ""
+        return held_text(look.accepted, has_numbers=self.timeline.has_numbers)
 
     # --- messages ---------------------------------------------------------------------------
 
     def _message(self, arrow: Arrow) -> Iterator[str]:
-        column_of, ballot = self.layout.column_of, arrow.words.ballot
-        classes = ["message", "" if ballot is None else self.hue.get(ballot.server, "")]
+        column_of = self.layout.column_of
+        classes = ["message", self._by(arrow.words.ballot)]
         if arrow.words.is_answer:
             classes.append("answer")
         a = None if arrow.left is None else column_of.get(arrow.left)
@@ -253,27 +300,42 @@ class _Drawing:
     def _lost(self, arrow: Arrow, a: int, classes: list[str]) -> Iterator[str]:
         start = self._edge(a, arrow.sender, 1)
         rise = self.y.get(arrow.receiver, start[1]) - start[1]
-        near = min(len(self.y) - 1 - abs(rise) / LANE, 3)  # side by side: the far ones steeper
-        down = copysign(STUB - 4 * near, rise) if rise else 0.0
-        x, y = end = start[0] + 3 + 5.5 * near, start[1] + down
+        down = copysign(STUB, rise) if rise else 0.0
+        x, y = end = start[0] + 4 + FAN * self._place(arrow, rise), start[1] + down
         yield _open(classes, arrow, self.timeline) + f'<path d="M{_at(start)}L{_at(end)}"/>'
-        yield f'<path class="cross" d="{_cross(x, y, 3)}"/></g>'
+        yield f'<path class="cross" d="{_cross(x, y, 4)}"/></g>'
+
+    def _place(self, arrow: Arrow, rise: float) -> int:
+        """Side by side with others that are lost on the same side: the far ones steeper."""
+        ways = (
+            self.y.get(it.receiver, 0.0) - self.y.get(it.sender, 0.0)
+            for it in self.touching.get(arrow.left or 0, [])
+            if it.arrived is None
+        )
+        return sum(way * rise > 0 and abs(way) > abs(rise) for way in ways)
 
     def _arrow(self, arrow: Arrow, a: int | None, b: int, classes: list[str]) -> Iterator[str]:
-        end = self._edge(b, arrow.receiver, -1)
-        if a is None or arrow.sender not in self.y:
-            way = [(end[0] - GAP, end[1] - GAP), end]
-        else:
-            start = self._edge(a, arrow.sender, 1)
-            way = [start, end]
-            if (arrow.left, b) in self.parked:
-                side = copysign(PARKED, end[1] - start[1]) if end[1] != start[1] else 0
-                half = max(map(_half, self.layout.columns[b].values()))
-                turn = self.x[b] - half - self.gaps[b] + 4
-                turns = (start[0] + 8, start[1] + side), (turn, start[1] + side)
-                way = [start, *turns, end] if turn > start[0] + 8 else [start, end]
+        way = self._way(arrow, a, b)
         yield _open(classes, arrow, self.timeline) + f'<path d="M{"L".join(map(_at, way))}"/>'
         yield f'<path class="head" d="{tip(way[-2], way[-1])}"/></g>'
+
+    def _way(self, arrow: Arrow, a: int | None, b: int) -> list[Point]:
+        """From cell to cell, and level beside words: it does not run through them."""
+        end = self._edge(b, arrow.receiver, -1)
+        if a is None or arrow.sender not in self.y:
+            return [(end[0] - GAP, end[1] - GAP), end]
+        start = self._edge(a, arrow.sender, 1)
+        left = max(start[0], self.x[a] + max(map(_reach, self.layout.columns[a].values())))
+        right = min(end[0], self.x[b] - max(map(_reach, self.layout.columns[b].values())))
+        way = [start, (left, start[1]), (right, end[1]), end]
+        if (arrow.left, b) in self.parked:
+            cell, rise = self.layout.columns[a][arrow.sender], end[1] - start[1]
+            if not rise and cell.label:
+                rise = -self._side(cell, start[1])
+            y = start[1] + self._beside(arrow.sender, range(a, b), rise)
+            turn = min(right, end[0] - 12)
+            way = [start, (start[0] + 8, y), (turn, y), (turn, end[1]), end]
+        return [it for it, before in zip(way, [None, *way], strict=False) if it != before]
 
     def _parked(self) -> Iterator[tuple[int | None, int]]:
         """What meets a box if it goes straight: it waits beside its lane, with all that left so."""
@@ -283,6 +345,17 @@ class _Drawing:
                 start, end = self._edge(a, arrow.sender, 1), self._edge(b, arrow.receiver, -1)
                 if self._meets_a_box(start, end, range(a + 1, b)):
                     yield arrow.left, b
+
+    def _beside(self, lane: ServerId, between: range, rise: float) -> float:
+        """How far from its lane a line is clear of boxes and words, on the side that it goes to."""
+        cells = [self.layout.columns[it].get(lane) for it in between]
+        y, clear = self.y[lane], BOX / 2 + 5
+        for cell in cells:
+            if cell is not None and rise >= 0:
+                clear = max(clear, BOX / 2 + len(cell.notes) * (NOTE + 2) + 8 * bool(cell.notes))
+            if cell is not None and cell.label and self._side(cell, y) * rise >= 0:
+                clear = max(clear, 24.0 + LABEL)
+        return copysign(clear, rise)
 
     def _edge(self, column: int, lane: ServerId, side: int) -> Point:
         """Where arrows leave and reach a cell."""
@@ -304,7 +377,7 @@ class _Drawing:
     def _cell(self, cell: Cell, x: float) -> Iterator[str]:
         y, box = self.y[cell.lane], cell.box
         ballot = cell.asks if box is None else box.ballot
-        hue = "" if ballot is None else self.hue.get(ballot.server, "")
+        hue = self._by(ballot)
         *others, last = cell.moments
         for moment in others:
             words = said(f"{self.timeline.lanes[cell.lane]} {moment.text}")
@@ -331,7 +404,7 @@ class _Drawing:
                 f'<rect class="box" x="{number(x - half)}" y="{number(y - BOX / 2)}"'
                 f' width="{number(2 * half)}" height="{number(BOX)}" rx="5"/>'
             )
-            yield text(x, y + 5, box.text, LABEL, "what")
+            yield text(x, y + 6, box.text, LABEL, "what")
             if box.is_refused:
                 yield f'<path class="no" d="{_cross(x + half - 1, y - BOX / 2 + 1, 5)}"/>'
         if cell.label:
@@ -348,8 +421,8 @@ class _Drawing:
             for it in self.touching.get(moment.step, [])
         ]
         if cell.box is not None:
-            return -19.0
-        return 26.0 if sum(others) < 0 else -15.0
+            return -(BOX / 2 + 11)
+        return 28.0 if sum(others) < 0 else -15.0
 
 
 def _places(found: Layout, gaps: list[float], left: float) -> list[float]:
@@ -358,14 +431,31 @@ def _places(found: Layout, gaps: list[float], left: float) -> list[float]:
     places: list[float] = []
     edge = left - GAP + 14
     for column, gap in zip(found.columns, gaps, strict=True):
-        x = edge + gap + max(map(_half, column.values()))
+        x = edge + gap + max(map(_reach, column.values()))
         for lane, cell in column.items():
-            x = max(x, ends.get(lane, left) + 8 + _half_text(cell))
+            x = max(x, ends.get(lane, left) + 6 + _half_text(cell))
         places.append(x)
-        edge = x + max(map(_half, column.values()))
+        edge = x + max(map(_reach, column.values()))
         for lane, cell in column.items():
             ends[lane] = x + _half_text(cell)
     return places
+
+
+def _wrapped(signs: Iterable[str], width: float) -> Iterator[str]:
+    """``signs`` in lines that are no wider than ``width``."""
+    line = ""
+    for sign in signs:
+        longer = f"{line}   ·   {sign}" if line else sign
+        if line and width_of(longer, NOTE) > width:
+            yield line
+            longer = sign
+        line = longer
+    yield line
+
+
+def _reach(cell: Cell) -> float:
+    """Half the width of a box with its notes."""
+    return max([_half(cell), *(width_of(note, NOTE) / 2 + 2 for note in cell.notes)])
 
 
 def _half(cell: Cell) -> float:
@@ -376,12 +466,6 @@ def _half(cell: Cell) -> float:
 def _half_text(cell: Cell) -> float:
     notes = [width_of(note, NOTE) / 2 for note in cell.notes]
     return max([_half(cell), width_of(cell.label, LABEL) / 2, *notes])
-
-
-def _held(look: Look | None) -> str:
-    if look is None or look.accepted is None:
-        return ""
-    return f"{look.accepted.ballot} {shown(look.accepted.value)}"
 
 
 def _at(point: Point) -> str:

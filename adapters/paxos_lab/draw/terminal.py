@@ -4,8 +4,8 @@
   or the same answer from several servers to one.
 - A message stands where it arrives, and says so if it is late; a lost one where it was sent.
 - What servers do by themselves, and the choice of a value, have rows of their own.
-- Rows are plain, printable text with the ballot that they belong to, so that a caller can colour
-  them.
+- Rows are plain, printable text with the ballot and the value that they are about, so that a caller
+  can colour them.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from attrs import frozen
 
 from paxos import Ballot, ServerId
 from paxos_adapters.printable import printable
-from paxos_lab.draw.layout import layout, named, shown
+from paxos_lab.draw.layout import conflicts, layout, named, shown, under
 from paxos_lab.machines.view import Words
-from paxos_lab.record.timeline import Arrow, Timeline
+from paxos_lab.record.timeline import NOTHING, Arrow, Timeline
 
 Lanes: TypeAlias = Mapping[ServerId, str]
 
@@ -44,11 +44,17 @@ ASCII = Glyphs("|", "+", "-", "o", "@", ">", "<", "*")
 
 @frozen
 class Row:
-    """One line of a diagram; ``ballot`` says to which attempt it belongs, None to none."""
+    """One line of a diagram.
+
+    ``ballot`` says to which attempt it belongs, and ``value`` what it is about; None: to none, and
+    nothing. ``is_broken``: agreement is broken in it.
+    """
 
     lanes: str
     label: str
     ballot: Ballot | None
+    value: str | None = None
+    is_broken: bool = False
 
 
 @frozen
@@ -61,6 +67,8 @@ class Note:
     lane: ServerId
     label: str
     follows: bool = False
+    value: str | None = None
+    is_broken: bool = False
 
 
 @frozen
@@ -102,10 +110,11 @@ def rows_of(
     for item in _joined(items):
         if isinstance(item, Note):
             marks = _lanes(lanes, {item.lane: glyphs.moment}, width, glyphs)
-            yield Row(marks, printable(item.label), None)
+            label = printable(item.label)
+            yield Row(marks, label, None, item.value, item.is_broken)
         else:
             arrows = _arrows(lanes, item.ways, width, glyphs)
-            yield Row(arrows, item.words.text, item.words.ballot)
+            yield Row(arrows, item.words.text, item.words.ballot, item.words.about)
 
 
 # --- what happens -------------------------------------------------------------------------------
@@ -116,7 +125,7 @@ def _items(timeline: Timeline) -> Iterator[Burst | Note]:
     labels, lanes = found.labels, timeline.lanes
     received = {it.arrived: it for it in timeline.arrows if it.arrived is not None}
     decided = {it.step: it for it in timeline.decided if it.step in found.column_of}
-    lost = _lost(timeline)
+    lost, broken = _lost(timeline), conflicts(timeline)
     late: object = None
     for moment in timeline.moments:
         arrow, lane = received.get(moment.step), moment.lane
@@ -128,10 +137,15 @@ def _items(timeline: Timeline) -> Iterator[Burst | Note]:
                 yield Burst(arrow.message, arrow.words, ((arrow.sender, arrow.receiver),))
         if moment.step in decided:
             it = decided[moment.step]
-            yield Note(lane, f"{named(it)} is chosen under {it.choice.chosen.ballot}", True)
+            attempt = under(it.choice.chosen.ballot, has_numbers=timeline.has_numbers)
+            is_broken, value = moment.step in broken, it.choice.chosen.value
+            label = f"{named(it)} is chosen{attempt}{', too' if is_broken else ''}"
+            yield Note(lane, label, True, value, is_broken)
         if moment.step in labels:
             cell = labels[moment.step]
-            yield Note(lane, f"{lanes[lane]} {cell.words}", not cell.is_own)
+            look = cell.look or NOTHING
+            known = look.knows if cell.moments[-1].reports else None
+            yield Note(lane, f"{lanes[lane]} {cell.words}", not cell.is_own, known)
         yield from lost.get(moment.step, [])
 
 

@@ -34,11 +34,12 @@ from paxos.log.leader import Leading
 from paxos.log.memory import Record, summed
 from paxos.log.messages import Entry
 from paxos_adapters.log import LogObserver
+from paxos_lab.draw.picture import Picture
 from paxos_lab.lecture.machine_stage import ImpossibleStep, MachineStage
 from paxos_lab.machines.log import claims
 from paxos_lab.machines.log_protocols import LOG, LogProtocol
 from paxos_lab.machines.log_view import LogWords
-from paxos_lab.record import LogTrace
+from paxos_lab.record import LogTrace, log_timeline
 
 RULES = Rules(window=4, piece=2)
 WORDS = LogWords[str](str)
@@ -118,6 +119,14 @@ class LogStage(
         super().__init__(
             protocol.machine(RULES), servers, [*members] or everyone, claims(RULES.window), observer
         )
+
+    @property
+    def picture(self) -> Picture:
+        """What has happened so far; a notebook shows it."""
+        return Picture(log_timeline(self.trace))
+
+    def _repr_html_(self) -> str:
+        return self.picture.svg
 
     # --- what a schedule says -------------------------------------------------------------------
 

@@ -33,8 +33,12 @@ from paxos_adapters.ports import Observer, Place
 from paxos_lab.checker import Checker, Claims
 from paxos_lab.observers import Observers
 from paxos_lab.record import Trace
+from paxos_lab.rules import AGREEMENT, CHOOSABLE, REPORTED
 
 X = TypeVar("X")
+SEEN = AGREEMENT, REPORTED, CHOOSABLE
+"""The rules that the lecture is about: what a program would see broken."""
+
 S1, S2, S3, S4, S5 = (ServerId(number) for number in range(1, 6))
 
 Answers: TypeAlias = tuple[From[M], ...]
@@ -78,10 +82,13 @@ class MachineStage(Generic[S, Q, M, T, R, P]):
         self.quorum: QuorumSystem = majority(members)
         self.trace: Trace[S, Q, M, T, R, P] = Trace(members=machine.members)
         self.checker: Checker[S, Q, M, T, R, P] = Checker(claims)
+        self.seen: Checker[S, Q, M, T, R, P] = Checker(claims, SEEN)
         self.claims: list[str] = []
         more = () if observer is None else (observer,)
         self._machine = machine
-        self._observer: Observer[S, Q, M, T, R, P] = Observers((self.trace, self.checker, *more))
+        self._observer: Observer[S, Q, M, T, R, P] = Observers(
+            (self.trace, self.checker, self.seen, *more)
+        )
         self._observer.set_time(0)
         self._steps = 0
         self._timers: dict[tuple[ServerId, type[T]], T] = {}
@@ -126,11 +133,16 @@ class MachineStage(Generic[S, Q, M, T, R, P]):
         """Something happens at ``me``, with no message to show for it."""
         self.trace.note(Place(me), what)
 
-    def check(self, claim: str, holds: bool) -> None:
-        """Note what the run has shown. Raises ClaimFailed if it does not hold."""
+    def check(self, claim: str, holds: bool, *, breaks: str | None = None) -> None:
+        """Note what the run has shown, and the rule that it ``breaks``, if it breaks one.
+
+        Raises ClaimFailed if it does not hold.
+        """
         if not holds:
             raise ClaimFailed(claim)
         self.claims.append(claim)
+        if breaks is not None:
+            self.seen.breaks(breaks)
 
     def said(self, me: ServerId) -> M:
         """What ``me`` has broadcast last."""

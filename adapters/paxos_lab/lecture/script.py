@@ -14,9 +14,10 @@ from typing import TypeAlias, TypeVar
 
 from attrs import frozen
 
-from paxos import Ballot, PaxosError, ServerId
+from paxos import PaxosError, ServerId
 from paxos_adapters.log import LogObserver
 from paxos_adapters.single import SingleObserver
+from paxos_lab.draw.layout import under
 from paxos_lab.lecture.log_stage import LogStage
 from paxos_lab.lecture.stage import Stage
 from paxos_lab.machines.log_protocols import LOG, LogProtocol
@@ -39,6 +40,7 @@ class Played:
     claims: tuple[str, ...]
     choices: tuple[str, ...]
     failure: PaxosError | None
+    broken: str | None = None
     slots: tuple[tuple[str, ...], ...] = ()
 
 
@@ -62,8 +64,13 @@ class Scenario:
         """Play it; an error of the library is what has ended it."""
         stage = self.stage(observer)
         failure = _failure(self.schedule, stage)
-        choices = (_choice(it.chosen.value, it.voters, it.chosen.ballot) for it in stage.choices)
-        return Played(single_timeline(stage.trace), tuple(stage.claims), tuple(choices), failure)
+        has_numbers = self.protocol.has_numbers
+        choices = (
+            _choice(it.chosen.value, it.voters) + under(it.chosen.ballot, has_numbers=has_numbers)
+            for it in stage.choices
+        )
+        told = single_timeline(stage.trace, has_numbers=has_numbers)
+        return Played(told, tuple(stage.claims), tuple(choices), failure, _broken(stage))
 
 
 @frozen
@@ -88,13 +95,15 @@ class LogScenario:
         stage = self.stage(observer)
         failure = _failure(self.schedule, stage)
         choices = (
-            f"slot {it.slot}: {_choice(it.entry, it.voters, it.ballot)}" for it in stage.choices
+            f"slot {it.slot}: {_choice(it.entry, it.voters)}{under(it.ballot)}"
+            for it in stage.choices
         )
         return Played(
             log_timeline(stage.trace),
             tuple(stage.claims),
             tuple(choices),
             failure,
+            _broken(stage),
             tuple(_slots(stage)),
         )
 
@@ -140,8 +149,12 @@ def _failure(schedule: Callable[[X], None], stage: X) -> PaxosError | None:
     return None
 
 
-def _choice(value: object, voters: Iterable[ServerId], ballot: Ballot) -> str:
-    return f"{value} by {', '.join(f'S{me}' for me in sorted(voters))} under {ballot}"
+def _broken(stage: Stage | LogStage) -> str | None:
+    return stage.seen.broken
+
+
+def _choice(value: object, voters: Iterable[ServerId]) -> str:
+    return f"{value} by {', '.join(f'S{me}' for me in sorted(voters))}"
 
 
 def _slots(stage: LogStage) -> Iterator[tuple[str, ...]]:

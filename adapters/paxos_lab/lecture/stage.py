@@ -28,9 +28,11 @@ from paxos import (
 from paxos.proposer import ClientRequest
 from paxos.server import ServerTimer
 from paxos_adapters.single import SingleObserver
+from paxos_lab.draw.picture import Picture
 from paxos_lab.lecture.machine_stage import MachineStage
 from paxos_lab.machines.protocols import PAXOS, Protocol, Server
 from paxos_lab.machines.single import CLAIMS
+from paxos_lab.record import single_timeline
 
 
 class Stage(
@@ -116,6 +118,14 @@ class Stage(
         """Who has accepted ``value`` and not another one since."""
         held = {me: self.acceptor(me).accepted for me in self.servers}
         return {me for me, it in held.items() if it is not None and it.value == value}
+
+    @property
+    def picture(self) -> Picture:
+        """What has happened so far; a notebook shows it."""
+        return Picture(single_timeline(self.trace, has_numbers=self.protocol.has_numbers))
+
+    def _repr_html_(self) -> str:
+        return self.picture.svg
 
     @property
     def choices(self) -> tuple[Decision[Hashable], ...]:

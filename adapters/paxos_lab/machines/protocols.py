@@ -63,11 +63,15 @@ def _machine(protocol: Protocol) -> Single[str]:
 
 @frozen
 class Protocol:
-    """A protocol by name, what it is, the function that is all of it, and the machine of that."""
+    """A protocol by name, what it is, the function that is all of it, and the machine of that.
+
+    ``has_numbers``: its acceptors compare ballots.
+    """
 
     name: str
     summary: str
     receive: Receive
+    has_numbers: bool = True
     machine: Single[str] = field(init=False, default=Factory(_machine, takes_self=True))
 
 
@@ -127,7 +131,19 @@ def look_first(state: Server, event: Event) -> Step:
 
 PAXOS = Protocol("paxos", "the library's own server", server.receive)
 LECTURE = (
-    Protocol("first-value-only", "acceptors keep the first value that they see", first_value_only),
-    Protocol("accept-everything", "acceptors take every value", accept_everything),
-    Protocol("look-first", "proposers look before they write, without numbers", look_first),
+    Protocol(
+        "first-value-only",
+        "acceptors keep the first value that they see",
+        first_value_only,
+        has_numbers=False,
+    ),
+    Protocol(
+        "accept-everything", "acceptors take every value", accept_everything, has_numbers=False
+    ),
+    Protocol(
+        "look-first",
+        "proposers look before they write, without numbers",
+        look_first,
+        has_numbers=False,
+    ),
 )

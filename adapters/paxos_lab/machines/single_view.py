@@ -61,13 +61,16 @@ def say(message: Message[V]) -> Words:
         return Words(text, ballot, request=f"A {ballot}", value=value)
     if type(message) is Accepted:
         ballot = message.ballot
-        return Words(f"Accepted {ballot} {printable(message.value)}", ballot, is_answer=True)
+        value = str(message.value)
+        text = f"Accepted {ballot} {printable(value)}"
+        return Words(text, ballot, is_answer=True, voted=value)
     if type(message) is Nack:
         ballot, promised = message.ballot, message.promised
         text = f"Nack {ballot}, {promised} is promised"
         return Words(text, ballot, is_answer=True, is_refusal=True)
     if type(message) is Chosen:
-        return Words(f"Chosen {printable(message.value)}", message.ballot, is_answer=True)
+        value = str(message.value)
+        return Words(f"Chosen {printable(value)}", message.ballot, is_answer=True, voted=value)
     if type(message) is Heartbeat:
         return Words("Heartbeat")
     if type(message) is Query:

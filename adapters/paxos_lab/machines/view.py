@@ -28,7 +28,8 @@ class Words:
 
     ``ballot`` is the attempt that it belongs to, None: to none. What is asked of an acceptor has a
     ``request``, which stands in a box, and maybe the ``value`` that it is to accept. ``found`` is
-    what an answer says was accepted before; ``is_vote``: it says that what was asked is accepted.
+    what an answer says was accepted before; ``is_vote``: it says that what was asked is accepted,
+    which is ``voted`` if it says so.
     """
 
     text: str
@@ -39,6 +40,13 @@ class Words:
     is_refusal: bool = False
     found: Proposal[str] | None = None
     is_vote: bool = False
+    voted: str | None = None
+
+    @property
+    def about(self) -> str | None:
+        """The value that it asks for, votes for, or has found; None: it is about no value."""
+        found = None if self.found is None else self.found.value
+        return self.value or self.voted or found
 
 
 @frozen
@@ -75,7 +83,8 @@ class View(Generic[S, Q, M, T, R, P]):
     and nothing for other timers; ``told`` for a report; ``look`` what a state shows of a slot,
     and ``disk`` the records of a server that is down, of all slots together for None; ``slot`` the
     slot of any of these; ``votes`` as in the claims for a checker. ``governs`` gives the quorums of
-    a slot, as a server that votes for it knows them; None: always the same.
+    a slot, as a server that votes for it knows them; None: always the same. ``has_numbers``: the
+    protocol compares ballots, so that pictures show them.
     """
 
     say: Callable[[M], Words]
@@ -86,3 +95,4 @@ class View(Generic[S, Q, M, T, R, P]):
     votes: Callable[[R | M], Iterable[Vote]] = _no_votes
     disk: Callable[[tuple[R, ...], int | None], Look] = _nothing_on_disk
     governs: Callable[[S, int], QuorumSystem] | None = None
+    has_numbers: bool = True

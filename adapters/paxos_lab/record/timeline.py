@@ -25,6 +25,7 @@ from paxos.invariants import Decision
 from paxos_adapters.machine import M, P, Q, R, S, T
 from paxos_lab.checker import Vote
 from paxos_lab.machines.log_view import log_view
+from paxos_lab.machines.plain_view import plain_view
 from paxos_lab.machines.single_view import SingleView, single_view
 from paxos_lab.machines.view import TIMES_OUT, Look, View, Words
 from paxos_lab.record.entries import Began, Ended, Freed, Given, Known, Noted, Took
@@ -114,7 +115,7 @@ class Timeline:
     """Lanes by their names, in order; and what happens in them, between them, and by all of them.
 
     ``arrows`` are in the order in which they leave. The first of ``decided`` is the choice; another
-    one of the same value confirms it.
+    one of the same value confirms it. ``has_numbers``: ballots are shown.
     """
 
     name: str
@@ -122,6 +123,7 @@ class Timeline:
     moments: tuple[Moment, ...]
     arrows: tuple[Arrow, ...]
     decided: tuple[Decided, ...]
+    has_numbers: bool = True
 
     @property
     def last(self) -> dict[ServerId, Moment]:
@@ -161,20 +163,30 @@ def timeline(
         tuple(it for it in moments if it is not None),
         tuple(sorted(shown.arrows(), key=lambda it: (it.left or it.arrived or 0, it.receiver))),
         tuple(shown.decided()),
+        view.has_numbers,
     )
 
 
-def single_timeline(trace: SingleTrace[V], name: str = "") -> Timeline:
-    """What happened to the decision ``name``, of servers of one decision. Raises as timeline."""
-    view: SingleView[V] = single_view()
+def single_timeline(trace: SingleTrace[V], name: str = "", *, has_numbers: bool = True) -> Timeline:
+    """What happened to the decision ``name``, of servers of one decision. Raises as timeline.
+
+    Without ``has_numbers`` it is told as before ballots: ``accept?(red)``, ``yes`` and ``no``.
+    """
+    view: SingleView[V] = single_view() if has_numbers else plain_view()
     return timeline(trace, view, name)
 
 
 def log_timeline(
     trace: LogTrace[V], text: Callable[[V], str] = str, slot: int | None = None
 ) -> Timeline:
-    """What happened to a log, or to one slot of it; ``text`` describes its commands."""
-    return timeline(trace, log_view(text), slot=slot)
+    """What happened to the log of ``trace``, or to one slot of it; ``text`` describes its commands.
+
+    Raises RecordingError if it has several logs, or nothing.
+    """
+    if len(trace.names) > 1:
+        names = ", ".join(map(repr, trace.names))
+        raise RecordingError(f"it tells of the logs {names}: record each in a file of its own.")
+    return timeline(trace, log_view(text), next(iter(trace.names), ""), slot)
 
 
 @frozen

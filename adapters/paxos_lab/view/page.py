@@ -22,6 +22,7 @@ from paxos import ServerId
 from paxos_adapters.machine import M, P, Q, R, S, T
 from paxos_adapters.outputs import Kind
 from paxos_adapters.printable import printable
+from paxos_lab.draw.layout import conflicts
 from paxos_lab.draw.svg import svg
 from paxos_lab.explain import (
     UnknownDecision,
@@ -140,9 +141,9 @@ def _page(
         "options": "".join(
             f'<option value="{at}">{escape(it.called)}</option>' for at, it in enumerate(shown)
         ),
-        "summaries": _each(shown, [_lines(it.end.splitlines()[:1]) for it in shown]),
+        "summaries": _each(shown, [_ending(it, most=1) for it in shown]),
         "pictures": _each(shown, [_sheet(svg(it.timeline)) for it in shown]),
-        "ends": _each(shown, [_lines(it.end.splitlines()) for it in shown]),
+        "ends": _each(shown, [_ending(it) for it in shown]),
         "lists": _each(shown, [_list(it.timeline) for it in shown]),
         "data": json.dumps([_data(it) for it in shown]).replace("<", "\\u003c"),
         "style": _read("page.css"),
@@ -227,6 +228,14 @@ def _sheet(picture: str) -> str:
     """A picture as large as it wants to be: its width is that of its view box, in pixels."""
     found = re.search(r'viewBox="0 0 ([\d.]+) ', picture)
     return f'<div class="sheet" style="--wide: {found[1] if found else 800}px">{picture}</div>'
+
+
+def _ending(shown: _Shown, most: int | None = None) -> str:
+    """How a decision ended; if two values are chosen, in the colour of an alarm and with a sign."""
+    first, *others = shown.end.splitlines()[:most]
+    is_broken = bool(conflicts(shown.timeline))
+    head = f'<p class="broken">✗ {escape(fit(first))}</p>' if is_broken else _lines([first])
+    return head + _lines(others)
 
 
 def _lines(lines: list[str]) -> str:

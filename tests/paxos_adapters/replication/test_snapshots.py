@@ -92,14 +92,24 @@ def test_a_state_of_other_bytes_is_refused() -> None:
         restored(other, pieces(CODECS, snapshot(b"no number")))
 
 
-@pytest.mark.parametrize("missing", ["commands", "states", "results"])
-def test_a_machine_without_a_codec_is_refused(missing: str) -> None:
-    def add(state: int, command: int) -> tuple[int, int]:
-        return state + command, state
+def add(state: int, command: int) -> tuple[int, int]:
+    return state + command, state
 
-    given_ = {it: INTEGER for it in ("commands", "states", "results") if it != missing}
+
+@pytest.mark.parametrize(
+    ("machine", "missing"),
+    [
+        (StateMachine(0, add, states=INTEGER, results=INTEGER), "commands"),
+        (StateMachine(0, add, commands=INTEGER, results=INTEGER), "states"),
+        (StateMachine(0, add, commands=INTEGER, states=INTEGER), "results"),
+    ],
+    ids=["commands", "states", "results"],
+)
+def test_a_machine_without_a_codec_is_refused(
+    machine: StateMachine[int, int, int], missing: str
+) -> None:
     with pytest.raises(MissingCodec, match=missing):
-        codecs_of(StateMachine(0, add, **given_))
+        codecs_of(machine)
 
 
 # --- a state that is written part by part ---------------------------------------------------------

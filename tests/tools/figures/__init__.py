@@ -1,7 +1,7 @@
 """The figures of the lecture, each made from a run of its scenario.
 
-A figure is of the run as it was traced. Some end early, where the lecture's own do. What was said
-after a choice, and never received, is left out.
+A figure is of the run as it was traced. Some end early, where the lecture's own do. Messages that
+never arrive are left out. What the run has broken is named.
 """
 
 from __future__ import annotations
@@ -10,13 +10,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeAlias
 
-from attrs import evolve, frozen
+from attrs import frozen
 
-from paxos import Chosen
 from paxos_lab.draw.layout import part
 from paxos_lab.draw.svg import svg
-from paxos_lab.lecture import LOG_SCENARIOS, SCENARIOS
-from paxos_lab.record import Timeline, single_timeline
+from paxos_lab.lecture import LOG_SCENARIOS, SCENARIOS, LogScenario, Scenario
+from paxos_lab.record import Timeline
 from tests.tools.figures.flow import flow
 from tests.tools.figures.logs import Panel, logs
 from tests.tools.figures.numbers import numbers
@@ -80,6 +79,7 @@ FIGURES: dict[str, Figure | LogFigure] = {
         "looking-first",
         "Conflicting choices, continued: looking first is not enough",
         _says("S5 looked before red was accepted, and red came after it had looked."),
+        last=28,
     ),
     "proposal-number": Figure(
         "livelock",
@@ -102,13 +102,14 @@ FIGURES: dict[str, Figure | LogFigure] = {
     "not-chosen-unseen": Figure(
         "not-chosen-unseen",
         "Example 3: not chosen, and not seen",
-        _says("S3 has promised 4.5 and refuses 3.1: the older proposal is cut off, and adopts Y."),
+        _says("S3 has promised 4.5 and refuses 3.1: the older proposal is cut off."),
+        last=32,
     ),
     "livelock": Figure(
         "livelock",
         "Livelock: two proposers block each other",
         _says("And so on: nothing is ever accepted. A random delay ends it, or a leader."),
-        last=81,
+        last=38,
     ),
     "selecting-log-entries": LogFigure(
         "next-slot",
@@ -122,7 +123,7 @@ FIGURES: dict[str, Figure | LogFigure] = {
         _says(
             "The promise of 1.1 holds for all slots. S2 learns of a choice with the next Accept."
         ),
-        last=23,
+        last=18,
     ),
     "speaks-on": LogFigure(
         "speaks-on",
@@ -163,18 +164,10 @@ def drawn(figures: Mapping[str, Figure | LogFigure] = FIGURES) -> dict[str, str]
 def _drawn(figure: Figure | LogFigure) -> str:
     if isinstance(figure, LogFigure):
         return logs(LOG_SCENARIOS[figure.run], figure.title, figure.panels, figure.caption)
-    told = part(_timeline(figure.run), last=figure.last)
+    scenarios: dict[str, Scenario | LogScenario] = {**SCENARIOS, **LOG_SCENARIOS}
+    played = scenarios[figure.run].play()
+    told = part(played.told.delivered, last=figure.last)
     if figure.draw is not None:
         return figure.draw(told, figure.title)
-    return svg(told, title=figure.title, caption=figure.caption(told))
-
-
-def _timeline(name: str) -> Timeline:
-    if name in LOG_SCENARIOS:
-        return LOG_SCENARIOS[name].play().told.delivered
-    scenario = SCENARIOS[name]
-    stage = scenario.stage()
-    scenario.schedule(stage)
-    told = single_timeline(stage.trace)
-    heard = (it for it in told.arrows if it.arrived or not isinstance(it.message, Chosen))
-    return evolve(told, arrows=tuple(heard))
+    caption = figure.caption(told)
+    return svg(told, title=figure.title, caption=caption, broken=played.broken)

@@ -10,14 +10,14 @@ from collections.abc import Iterator, Sequence
 
 from attrs import frozen
 
-from paxos import Ballot, Prepare, Promise, Proposal
-from paxos_lab.draw.style import hues, owners
+from paxos import Ballot, Promise, Proposal
+from paxos_lab.draw.style import colours
 from paxos_lab.draw.svg import MARGIN, Point, head, number, text, tip
 from paxos_lab.record import RecordingError, Timeline
 
-WIDTH, HEIGHT = 1218.0, 580.0
-X = 150.0, 346.0, 542.0, 782.0, 972.0  # of the boxes, from left to right
-TOP, BELOW, WIDE, TALL, LINE = 116.0, 368.0, 222.0, 142.0, 20.0
+WIDTH, HEIGHT = 946.0, 580.0
+X = 134.0, 242.0, 350.0, 578.0, 722.0  # of the boxes, from left to right
+TOP, BELOW, WIDE, TALL, LINE = 116.0, 368.0, 206.0, 142.0, 21.0
 
 
 @frozen
@@ -39,10 +39,8 @@ class _Attempt:
 
 def flow(timeline: Timeline, title: str) -> str:
     """The last attempt of ``timeline``. Raises RecordingError if it has chosen nothing."""
-    attempt, owner = _attempt(timeline), owners(timeline)
-    prepares = (arrow.message for arrow in timeline.arrows)
-    hue = hues({it.ballot.server for it in prepares if isinstance(it, Prepare)}, owner)
-    mine, theirs = hue[attempt.ballot.server], hue[owner[attempt.value]]
+    attempt, hues = _attempt(timeline), colours(timeline)
+    mine, theirs = hues.proposers[attempt.ballot.server], hues.values[attempt.value]
     return "\n".join(_parts(attempt, title, mine, theirs)) + "\n"
 
 
@@ -86,15 +84,15 @@ def _parts(it: _Attempt, title: str, mine: str, theirs: str) -> Iterator[str]:
     yield from _way((X[2] + 120, down[0]), (X[3] + 50, down[1]), mine, "message")
     yield from _way((X[3] + 172, up[0]), (X[4] + 60, up[1]), mine, "message answer")
     middle = (TOP + TALL + BELOW) / 2
-    yield from _badge(X[0] + 62, middle + 20, 2)
-    yield _said(X[0] + 82, middle + 25, f"Prepare {ballot}")
-    yield _said(X[1] + 214, middle + 25, f"Promise {ballot}, what it holds")
+    yield from _badge(X[0] + 22, middle + 20, 2)
+    yield _said(X[0] + 42, middle + 25, f"Prepare {ballot}")
+    yield _said(X[1] + 182, middle + 25, f"Promise {ballot}")
     yield from _badge(X[2] + 242, middle - 20, 5)
     yield _said(X[2] + 262, middle - 15, f"Accept {ballot} {value}")
     yield _said(X[3] + 228, middle + 25, f"Accepted {ballot}")
     first = "Choose a new number,", "above all it has seen,", "and save it:"
     yield from _box(X[0], TOP, 1, (*first, "", str(ballot)), mine)
-    yield from _box(X[1], BELOW, 3, (*rule, f"promise {ballot}, save, answer", *held), mine)
+    yield from _box(X[1], BELOW, 3, (*rule, "promise, save, answer", *held), mine)
     yield from _box(X[2], TOP, 4, ("A majority answers.", *looked[:2], "", looked[2]), theirs)
     ends = f"{', '.join(it.voters)} now hold", f"{ballot} {value}"
     yield from _box(X[3], BELOW, 6, (*rule, "accept, save, answer", *ends), theirs)
@@ -107,7 +105,7 @@ def _parts(it: _Attempt, title: str, mine: str, theirs: str) -> Iterator[str]:
 def _phase(first: float, last: float, words: str) -> Iterator[str]:
     x, width = first - 10, last - first + WIDE + 20
     yield (
-        f'<g class="choice"><rect x="{number(x)}" y="58" width="{number(width)}"'
+        f'<g><rect class="part" x="{number(x)}" y="58" width="{number(width)}"'
         f' height="{number(BELOW + TALL - 58 + 16)}" rx="10"/></g>'
     )
     yield text(x + 14, 86, words, 18, "title start")
@@ -123,16 +121,14 @@ def _box(x: float, y: float, step: int, lines: Sequence[str], hue: str) -> list[
     top = y + (TALL - LINE * len(lines)) / 2 + 14
     for row, line in enumerate(lines):
         is_last = row == len(lines) - 1
-        size, classes = (16.0, "what") if is_last and row < 5 else (14.5, "words")
-        parts.append(text(x + WIDE / 2 + 4, top + row * LINE, line, size, classes))
+        size, classes = (16.0, "what") if is_last and row < 5 else (16.0, "words")
+        parts.append(text(x + WIDE / 2 + 1, top + row * LINE, line, size, classes))
     return [*parts, "</g>", *_badge(x, y, step)]
 
 
 def _badge(x: float, y: float, step: int) -> list[str]:
     place = f'cx="{number(x)}" cy="{number(y)}" r="12.5"'
-    return [
-        f'<g class="badge"><circle {place}/>' + text(x, y + 5.5, str(step), 15, "what") + "</g>"
-    ]
+    return [f'<g class="badge"><circle {place}/>' + text(x, y + 6, str(step), 16, "what") + "</g>"]
 
 
 def _way(start: Point, end: Point, hue: str, classes: str) -> Iterator[str]:
@@ -143,4 +139,4 @@ def _way(start: Point, end: Point, hue: str, classes: str) -> Iterator[str]:
 
 
 def _said(x: float, y: float, words: str) -> str:
-    return text(x, y, words, 15, "start")
+    return text(x, y, words, 16, "start")

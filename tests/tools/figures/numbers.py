@@ -10,12 +10,12 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from paxos import Ballot, Prepare, ServerId
-from paxos_lab.draw.style import hues, owners
+from paxos_lab.draw.style import colours
 from paxos_lab.draw.svg import MARGIN, Point, head, number, text, tip
 from paxos_lab.record import Timeline
 
-WIDTH, HEIGHT = 1180.0, 470.0
-LEFT, TOP, ACROSS, ROW = 530.0, 138.0, 136.0, 124.0
+WIDTH, HEIGHT = 960.0, 470.0
+LEFT, TOP, ACROSS, ROW = 476.0, 138.0, 104.0, 124.0
 CHIP_WIDE, CHIP_TALL = 66.0, 42.0
 
 
@@ -23,7 +23,7 @@ def numbers(timeline: Timeline, title: str) -> str:
     """The numbers that were used in ``timeline``."""
     said = (arrow.message for arrow in timeline.arrows)
     used = sorted({it.ballot for it in said if isinstance(it, Prepare)})
-    hue = hues({it.server for it in used}, owners(timeline))
+    hue = colours(timeline).proposers
     return "\n".join(_parts(used, timeline.lanes, hue, title)) + "\n"
 
 
@@ -45,7 +45,7 @@ def _parts(
             f' x2="{number(x[rounds[-1]] + 50)}" y2="{number(y[server])}"/></g>'
         )
     for round_ in rounds:
-        yield text(x[round_], TOP - 48, f"round {round_}", 15, "state")
+        yield text(x[round_], TOP - 48, f"round {round_}", 16, "state")
     places = {it: (x[it.round], y[it.server]) for it in used}
     for low, high in pairwise(used):
         yield from _step(places[low], places[high])
@@ -53,7 +53,7 @@ def _parts(
         yield from _chip(places[it], str(it), hue[it.server])
     yield text((LEFT + x[rounds[-1]]) / 2, bottom + 78, "  <  ".join(map(str, used)), 22, "title")
     for row, words in enumerate(_reasons(used)):
-        yield text((LEFT + x[rounds[-1]]) / 2, bottom + 110 + 22 * row, words, 15, "state")
+        yield text((LEFT + x[rounds[-1]]) / 2, bottom + 110 + 22 * row, words, 16, "state")
     words = "A server goes one above the highest round that it has seen, and saves it before use."
     yield text(MARGIN, HEIGHT - 28, words, 16, "start")
     yield "</svg>"
@@ -81,10 +81,10 @@ def _made_of(ballot: Ballot, hue: dict[ServerId, str]) -> Iterator[str]:
         )
         yield text(x, y + 6, str(digits), 44, "what") + "</g>"
         yield text(x, y + 62, name, 18, "title")
-        yield text(x, y + 86, use, 15, "state")
+        yield text(x, y + 86, use, 16, "state")
     yield text(MARGIN + 152, y + 14, ".", 44, "title")
-    yield text(MARGIN + 152, y + 136, "No two servers draw the same,", 15, "state")
-    yield text(MARGIN + 152, y + 156, "and none draws one twice.", 15, "state")
+    yield text(MARGIN + 152, y + 136, "No two servers draw the same,", 16, "state")
+    yield text(MARGIN + 152, y + 156, "and none draws one twice.", 16, "state")
 
 
 def _step(low: Point, high: Point) -> Iterator[str]:

@@ -1,0 +1,139 @@
+"""The commands of a client that are not answered yet: numbers, and what is known of each."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from paxos_adapters.client import NotReached, outbox
+from paxos_adapters.client.outbox import Asked, Outbox
+from paxos_adapters.replication.batches import MAX_BATCH, MAX_COMMAND_BYTES
+from paxos_adapters.requests.errors import CommandUnknown, TooManyRequests
+
+
+def runs(run: Callable[[Outbox], None]) -> None:
+    async def with_a_loop() -> None:
+        it = Outbox("log")
+        it.session = 7
+        run(it)
+
+    asyncio.run(with_a_loop())
+
+
+def numbers(taken: Sequence[Asked]) -> list[int]:
+    return [it.number for it in taken]
+
+
+def test_what_is_sent_again_has_the_same_numbers() -> None:
+    def run(it: Outbox) -> None:
+        it.add([b"a", b"b"])
+        assert numbers(it.take()) == [1, 2]
+        it.add([b"c"])
+        assert numbers(it.take()) == [1, 2, 3]
+
+    runs(run)
+
+
+def test_the_first_results_are_handed_out_and_the_others_asked_for_again() -> None:
+    def run(it: Outbox) -> None:
+        one, two = it.add([b"a", b"b"])
+        it.on_results(it.take(), [b"A"])
+        assert one.answer.result() == b"A"
+        assert not two.answer.done()
+        assert numbers(it.take()) == [2]
+
+    runs(run)
+
+
+def test_a_batch_is_bounded() -> None:
+    def run(it: Outbox) -> None:
+        it.add([b"x"] * (MAX_BATCH + 1))
+        taken = it.take()
+        assert len(taken) == MAX_BATCH
+        it.on_results(taken, [b""] * MAX_BATCH)
+        it.add([b"x" * MAX_COMMAND_BYTES] * 2)
+        assert numbers(it.take()) == [MAX_BATCH + 1, MAX_BATCH + 2]
+
+    runs(run)
+
+
+def test_a_closed_session_has_not_run_what_was_sent_once() -> None:
+    def run(it: Outbox) -> None:
+        nonce = it.nonce
+        (one,) = it.add([b"a"])
+        it.on_results(it.take(), [b"A"])
+        (two,) = it.add([b"b"])
+        it.on_closed(it.take())
+        assert (it.session, it.nonce == nonce) == (None, False)
+        assert one.answer.result() == b"A"
+        assert not two.answer.done()
+        assert numbers(it.take()) == [1]
+
+    runs(run)
+
+
+def test_a_closed_session_may_have_run_what_was_sent_twice() -> None:
+    def run(it: Outbox) -> None:
+        (twice,) = it.add([b"a"])
+        it.take()
+        (once,) = it.add([b"b"])
+        it.on_closed(it.take())
+        with pytest.raises(CommandUnknown):
+            twice.answer.result()
+        assert not once.answer.done()
+        assert numbers(it.take()) == [1]
+
+    runs(run)
+
+
+def test_what_a_server_refused_was_not_sent() -> None:
+    def run(it: Outbox) -> None:
+        (asked,) = it.add([b"a"])
+        assert type(it.late(asked, "late")) is NotReached
+        it.on_nothing_begun(it.take())
+        assert type(it.late(asked, "late")) is NotReached
+        it.take()
+        assert type(it.late(asked, "late")) is CommandUnknown
+
+    runs(run)
+
+
+def test_the_number_of_a_caller_that_left_is_not_waited_for() -> None:
+    def run(it: Outbox) -> None:
+        one, _ = it.add([b"a", b"b"])
+        assert numbers(it.take()) == [1, 2]
+        it.forget(one)
+        assert numbers(it.take()) == [2]
+        assert it.is_needed.is_set()
+
+    runs(run)
+
+
+def test_only_so_many_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbox, "MAX_WAITING", 2)
+
+    def run(it: Outbox) -> None:
+        one, _ = it.add([b"a", b"b"])
+        with pytest.raises(TooManyRequests):
+            it.add([b"c"])
+        it.forget(one)
+        it.add([b"c"])
+
+    runs(run)
+
+
+def test_the_end_is_an_exception_for_each() -> None:
+    def run(it: Outbox) -> None:
+        (sent,) = it.add([b"a"])
+        it.take()
+        (unsent,) = it.add([b"b"])
+        it.end("closed")
+        with pytest.raises(CommandUnknown):
+            sent.answer.result()
+        with pytest.raises(NotReached):
+            unsent.answer.result()
+        assert not it.is_needed.is_set()
+
+    runs(run)
