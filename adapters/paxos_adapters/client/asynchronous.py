@@ -55,8 +55,8 @@ TIMEOUT_S = 5.0
 SERVER_S, GRACE_S = 2.0, 1.0
 """How long one server may take before the next one is asked, and its answer to come."""
 
-MAX_READS = 16
-"""Reads that are asked at a time; others wait for them."""
+MAX_ASKING = 16
+"""Questions beside commands that are asked at a time; others wait for them."""
 
 NOTHING_BEGUN = {"TooManyRequests", "NoSuchLog", "LogClosed", "ServerStopped", "CannotApply"}
 ELSEWHERE = {*NOTHING_BEGUN, "CommandUnknown", "NoAnswer"}
@@ -93,7 +93,7 @@ class AsyncClient(Generic[S, C, R]):
     async def __aenter__(self) -> Self:
         """Begin; servers are asked only when the program asks."""
         self._outbox = Outbox(self.name)
-        self._reads = asyncio.Semaphore(MAX_READS)
+        self._asking = asyncio.Semaphore(MAX_ASKING)
         self._why = TOO_LATE
         self._working = asyncio.create_task(self._work())
         return self
@@ -215,8 +215,7 @@ class AsyncClient(Generic[S, C, R]):
                 return answer.found
             raise _refused(answer)
 
-        async with self._reads:
-            return query.answers.decode(await self._ask(asked, found, limit_s))
+        return query.answers.decode(await self._ask(asked, found, limit_s))
 
     async def status(self, *, timeout_s: float | None = None) -> LogStatus:
         """How the log is, on the server that is asked. Raises as ``read`` does."""
@@ -237,7 +236,7 @@ class AsyncClient(Generic[S, C, R]):
         """Ask in turn until a server answers. Raises NoAnswer, and what ``found`` raises."""
         why = TOO_LATE
         try:
-            async with asyncio.timeout(timeout_s):
+            async with asyncio.timeout(timeout_s), self._asking:
                 while True:
                     try:
                         async with self._servers.connection() as connection:

@@ -23,6 +23,7 @@ from paxos_adapters.client import (
     NotReached,
     Refused,
     WatchEnded,
+    asynchronous,
 )
 from paxos_adapters.client.outbox import Asked, Outbox
 from paxos_adapters.codecs import RAW, TEXT
@@ -206,6 +207,25 @@ def test_without_a_majority_the_outcome_is_unknown(tmp_path: Path) -> None:
                 await kv.read(GET, "a", timeout_s=0.2)
             await it.start(S3)
             assert await kv.submit(Put("b", b"1"), timeout_s=30) in (Changed(2), Changed(3))
+
+    runs(run())
+
+
+def test_a_read_that_finds_no_place_ends_in_its_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(asynchronous, "MAX_ASKING", 1)
+
+    async def run() -> None:
+        cluster = Served(Cluster(tmp_path, 2))
+        await cluster.start(S1)
+        async with AsyncClient(cluster.data, "kv", KEY_VALUE) as kv:
+            first = asyncio.create_task(kv.read(GET, "a", timeout_s=60))
+            with pytest.raises(NoAnswer):
+                await kv.read(GET, "a", timeout_s=0.05)
+            assert not first.done()
+            first.cancel()
+        await cluster.close()
 
     runs(run())
 

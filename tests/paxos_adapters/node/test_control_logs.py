@@ -286,7 +286,11 @@ class TestHostile:
 
         runs(run())
 
-    def test_a_client_that_does_not_wait_for_its_answer_is_hung_up_on(self, tmp_path: Path) -> None:
+    def test_a_client_that_does_not_wait_for_its_answer_is_hung_up_on(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(control, "LINE_S", 3_600)  # Not for being idle.
+
         async def run() -> None:
             data = tmp_path / "n1.db"
             async with serving(data), connected(data) as it:
