@@ -25,11 +25,11 @@ from paxos_adapters.node import (
     NameOfLog,
     NoAnswer,
     ReplicatedLog,
-    StateMachine,
     Step,
     TooManyRequests,
     UnknownSubmission,
 )
+from paxos_adapters.state_machine import StateMachine
 from paxos_adapters.state_machines import COUNTER
 from paxos_adapters.wire import TooLarge
 from tests.paxos_adapters.node.test_node import IDS, runs
