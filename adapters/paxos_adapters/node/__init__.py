@@ -29,7 +29,6 @@ from paxos_adapters.requests.errors import (
     UnknownSubmission,
 )
 from paxos_adapters.requests.values import Found
-from paxos_adapters.state_machine import StateMachine
 from paxos_adapters.udp.errors import BadName, Insecure, NotTheMembers, OlderCopy, StoreAlreadyUsed
 from paxos_adapters.udp.network import NetworkConfig
 from paxos_adapters.udp.peer import Peer
@@ -65,7 +64,6 @@ __all__ = [
     "Peer",
     "ReplicatedLog",
     "ServerRunning",
-    "StateMachine",
     "Status",
     "Step",
     "StoreAlreadyUsed",
