@@ -1,4 +1,4 @@
-"""One decision at a time, and a thousand: our node beside its floor, PySyncObj and etcd.
+"""One at a time, and a thousand: decisions and commands of a log, beside PySyncObj and etcd.
 
 Three processes each, on the loopback interface, with their files next to the project, which should
 be on a real disk. The contestants take turns, each started anew, so that a machine whose speed
@@ -70,6 +70,11 @@ class Round:
 def contestants() -> Iterable[Contestant]:
     """All that are to be had; the others are skipped aloud."""
     yield Contestant("floor", "floor.py", "yes", widths=(1,))
+    one = {"PHASES": "1"}
+    yield Contestant("floor, one phase", "floor.py", "yes", widths=(1,), environment=one)
+    yield Contestant("log", "log.py", "yes")
+    for work in "follow", "read":
+        yield Contestant(f"log, {work}", "log.py", "yes", environment={"WORK": work})
     yield Contestant("ours", "node.py", "yes")
     yield Contestant("ours, reads", "node.py", "yes", environment={"READS": "1"})
     if find_spec("uvloop"):

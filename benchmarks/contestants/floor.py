@@ -11,6 +11,7 @@ no second copy of it here, no digest and no mark. One at a time only.
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 import sys
 import time
@@ -25,6 +26,9 @@ VALUE = b"v" * 64
 PUT = "INSERT INTO t VALUES (?, ?) ON CONFLICT DO UPDATE SET body = excluded.body"
 WARM_UP = 2_000
 """Enough to fill the log of SQLite once: while it grows, each sync also syncs its new size."""
+
+PHASES = int(os.environ.get("PHASES", "2"))
+"""A decision has two; a command of a log whose leader has its promises has one."""
 
 PATIENCE_S = 0.1
 """After which a datagram counts as lost, since the other process does not listen yet."""
@@ -79,7 +83,7 @@ class Member:
 
     def propose(self, number: int) -> None:
         """Two phases, each with a quorum of two."""
-        for phase in 0, 1:
+        for phase in range(PHASES):
             datagram = (2 * number + phase).to_bytes(8) + VALUE
             for place in self.others:
                 self.socket.sendto(datagram, place)

@@ -224,3 +224,46 @@ def test_flags_are_read_in_the_same_order_and_none_is_lost() -> None:
     assert first == second
     assert first[-1] == {"dark mode": True, "new search": True}
     assert len(first) == 2
+
+
+class TestTheReplicatedCounter:
+    """Three servers, each a process: the leader is killed, and the others go on."""
+
+    PROGRAM = EXAMPLES / "replicated_counter.py"
+
+    def start(self, me: int, folder: Path, *words: str) -> subprocess.Popen[str]:
+        command = sys.executable, "-W", "error", str(self.PROGRAM), str(me), *words
+        return subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True)
+
+    def counted(self, server: subprocess.Popen[str]) -> tuple[int, int]:
+        """A total, and the server that leads then."""
+        assert server.stdout is not None
+        total, ballot = server.stdout.readline().split()
+        return int(total), int(ballot.partition(".")[2])
+
+    @pytest.mark.slow
+    def test_counts_on_without_its_leader_and_counts_each_once(self, tmp_path: Path) -> None:
+        servers = {me: self.start(me, tmp_path, "new") for me in (1, 2, 3)}
+        try:
+            counts = [self.counted(it) for it in servers.values() for _ in range(2)]
+            leader = counts[-1][1]
+            servers[leader].kill()
+            servers[leader].communicate()
+            others = [it for me, it in servers.items() if me != leader]
+            while counts[-1][1] == leader:
+                counts += [self.counted(it) for it in others]
+            servers[leader] = self.start(leader, tmp_path)
+            counts.append(self.counted(servers[leader]))
+        finally:
+            for it in servers.values():
+                it.kill()
+                it.communicate()
+        totals = [total for total, _ in counts]
+        assert len(set(totals)) == len(totals)
+        assert max(totals) < 100
+
+    def test_stands_on_the_first_page(self) -> None:
+        program = self.PROGRAM.read_text(encoding="utf-8")
+        code = program[program.index("import asyncio") :].rstrip()
+        page = (EXAMPLES.parent / "README.md").read_text(encoding="utf-8")
+        assert f"```py\n{code}\n```" in page

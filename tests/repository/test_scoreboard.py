@@ -107,3 +107,8 @@ def test_other_runs_are_no_kill() -> None:
     assert not score.killed
     same = "same runs | all | same runs | all"
     assert row(score) == f"| acceptor | a clause | other runs (a scope) | all | {same} |  |"
+
+
+def test_each_mutant_fits_the_code() -> None:
+    """A clause that was moved or renamed takes its mutant along."""
+    assert [it.clause for it in catalogue() if not it.source()] == []

@@ -11,6 +11,7 @@ from paxos_adapters.node.memory_network import Crashed, MemoryNetwork, ServerRun
 from paxos_adapters.node.node import Node
 from paxos_adapters.node.status import Descent, Status
 from paxos_adapters.node.threaded import ThreadedNode
+from paxos_adapters.node.threaded_log import ThreadedLog
 from paxos_adapters.replication.applying import CannotApply
 from paxos_adapters.replication.log import ReplicatedLog
 from paxos_adapters.replication.process import LogStatus
@@ -28,7 +29,6 @@ from paxos_adapters.requests.errors import (
     UnknownSubmission,
 )
 from paxos_adapters.requests.values import Found
-from paxos_adapters.state_machine import StateMachine
 from paxos_adapters.udp.errors import BadName, Insecure, NotTheMembers, OlderCopy, StoreAlreadyUsed
 from paxos_adapters.udp.network import NetworkConfig
 from paxos_adapters.udp.peer import Peer
@@ -64,11 +64,11 @@ __all__ = [
     "Peer",
     "ReplicatedLog",
     "ServerRunning",
-    "StateMachine",
     "Status",
     "Step",
     "StoreAlreadyUsed",
     "StreamedCodec",
+    "ThreadedLog",
     "ThreadedNode",
     "TooManyRequests",
     "Undecodable",

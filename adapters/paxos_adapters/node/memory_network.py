@@ -21,6 +21,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from random import Random
+from threading import get_ident
 from typing import TypeAlias
 
 from attrs import define, field
@@ -237,7 +238,7 @@ class MemoryLinks:
         guard: Guard,
     ) -> None:
         """See ``Mesh.open``."""
-        self._loop = asyncio.get_running_loop()
+        self._loop, self._thread = asyncio.get_running_loop(), get_ident()
         self._on_message, self._on_idle = on_message, on_idle
         self._receive_guarded, self._fail = guard(self._receive), guard(self._raise)
         self._is_open = True
@@ -293,7 +294,7 @@ class MemoryLinks:
             self._on_idle()
 
     def _soon(self, call: Callable[[], None]) -> None:
-        if asyncio.get_running_loop() is self._loop:
+        if get_ident() == self._thread:
             self._loop.call_soon(call)
         else:
             with suppress(RuntimeError):  # That event loop has ended.

@@ -2,6 +2,8 @@
 
     with ThreadedNode(Node(file, network, codec=TEXT)) as node:
         value = node.propose("leader", "me", timeout_s=1)
+        with node.log("counter", COUNTER) as counter:
+            total = counter.submit(5, timeout_s=1)
 
 - The node runs on an event loop in a thread of its own. A call hands its request over, and waits.
 - A value is encoded in the thread that proposes it, one at a time, and decoded in that of the node.
@@ -14,22 +16,29 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Generator
 from concurrent.futures import CancelledError, Future
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from threading import RLock
 from typing import Generic, Self, TypeVar
 
 from paxos import PaxosError
 from paxos_adapters import arguments, forks
 from paxos_adapters.host import ServerStopped
-from paxos_adapters.node.node import Node
+from paxos_adapters.log import LogObserver
+from paxos_adapters.node.node import BaseNode
 from paxos_adapters.node.status import Status
+from paxos_adapters.node.threaded_log import ThreadedLog
+from paxos_adapters.replication.starting import SNAPSHOT_BYTES
 from paxos_adapters.requests.errors import LEFT, NodeClosed, outcome_unknown
 from paxos_adapters.requests.values import Found
+from paxos_adapters.state_machine import StateMachine
 from paxos_adapters.threads import started
 from paxos_adapters.udp.endpoint import SocketAddress
 
+C = TypeVar("C")
+R = TypeVar("R")
+S = TypeVar("S")
 T = TypeVar("T")
 V = TypeVar("V")
 
@@ -42,7 +51,7 @@ class ThreadedNode(Generic[V]):
 
     def __init__(
         self,
-        node: Node[V],
+        node: BaseNode[V],
         *,
         loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None,
     ) -> None:
@@ -52,7 +61,7 @@ class ThreadedNode(Generic[V]):
         node raises: AddressError, ThreadNotStarted, StoreAlreadyUsed, and Failed if nothing can be
         saved.
         """
-        arguments.one_of("node", node, Node)
+        arguments.one_of("node", node, BaseNode)
         self._node = node
         self.me = node.me
         self.file = node.file
@@ -60,6 +69,7 @@ class ThreadedNode(Generic[V]):
         self._lock = RLock()
         self._is_closed = False
         self._closing = asyncio.Event()
+        self._told = set[asyncio.Task[object]]()
         self._runner = asyncio.Runner(loop_factory=loop_factory or asyncio.new_event_loop)
         self._loop = self._runner.get_loop()
         listening = Future[None]()
@@ -78,7 +88,7 @@ class ThreadedNode(Generic[V]):
     def propose(self, name: str, value: V, *, timeout_s: float | None = None) -> V:
         """See ``Node.propose``. An exception that interrupts the wait has a note, as there."""
         try:
-            return self._ask(lambda: self._node.propose(name, value, timeout_s=timeout_s))
+            return self.ask(lambda: self._node.propose(name, value, timeout_s=timeout_s))
         except PaxosError:
             raise
         except BaseException as interrupt:
@@ -87,11 +97,29 @@ class ThreadedNode(Generic[V]):
 
     def read(self, name: str, *, timeout_s: float | None = None) -> Found[V] | None:
         """See ``Node.read``."""
-        return self._ask(lambda: self._node.read(name, timeout_s=timeout_s))
+        return self.ask(lambda: self._node.read(name, timeout_s=timeout_s))
 
     def watch(self, name: str, *, timeout_s: float | None = None) -> V:
         """See ``Node.watch``."""
-        return self._ask(lambda: self._node.watch(name, timeout_s=timeout_s))
+        return self.ask(lambda: self._node.watch(name, timeout_s=timeout_s))
+
+    @contextmanager
+    def log(
+        self,
+        name: str,
+        machine: StateMachine[S, C, R],
+        *,
+        snapshot_bytes: int = SNAPSHOT_BYTES,
+        observer: LogObserver[bytes] | None = None,
+    ) -> Generator[ThreadedLog[S, C, R], None, None]:
+        """See ``Node.log``. After ``close`` there is nothing to leave."""
+        running = self._node.log(name, machine, snapshot_bytes=snapshot_bytes, observer=observer)
+        log = ThreadedLog(self, self.ask(running.__aenter__))
+        try:
+            yield log
+        finally:
+            with suppress(ServerStopped):
+                self.ask(lambda: running.__aexit__(None, None, None))
 
     def status(self) -> Status:
         """How it is now. Raises ServerStopped if it was closed."""
@@ -99,7 +127,7 @@ class ThreadedNode(Generic[V]):
         async def status() -> Status:
             return self._node.status()
 
-        return self._ask(status)
+        return self.ask(status)
 
     @property
     def place(self) -> SocketAddress:
@@ -126,7 +154,8 @@ class ThreadedNode(Generic[V]):
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _ask(self, question: Callable[[], Coroutine[object, object, T]]) -> T:
+    def ask(self, question: Callable[[], Coroutine[object, object, T]]) -> T:
+        """See ``threaded_log.Asking``. Raises ServerStopped, Forked, and what it raises."""
         forks.check(self._process, self.file.path)
         with self._lock:  # What is asked before it is closed, the loop begins before it ends.
             if self._is_closed:
@@ -143,6 +172,16 @@ class ThreadedNode(Generic[V]):
             raise ServerStopped(self.me, NodeClosed()) from None
         finally:
             answer.cancel()
+
+    def tell(self, call: Callable[[], Coroutine[object, object, object]]) -> None:
+        """See ``threaded_log.Asking``."""
+
+        def begin() -> None:
+            self._told.add(told := self._loop.create_task(call()))
+            told.add_done_callback(self._told.discard)
+
+        with suppress(RuntimeError):  # The loop has ended.
+            self._loop.call_soon_threadsafe(begin)
 
     def _run(self, listening: Future[None]) -> None:
         with self._runner:

@@ -5,7 +5,8 @@
   server leads, and when nothing has come of them for a while, all are sent again.
 - A leader that has nothing more to propose announces what is chosen to the servers that forwarded
   commands, so that they have the results a moment later.
-- A server that asks for slots below the floor is offered the snapshot that stands for them.
+- A server that is behind is sent several CatchUps at a time. What it asks for again within a few
+  heartbeats is on its way. Below the floor it is offered the snapshot that stands for that.
 
 Source: the lecture, "Multi-Paxos" and "Client protocol".
 """
@@ -62,6 +63,7 @@ from paxos_adapters.log_messages import (
     SnapshotOffer,
     SnapshotPiece,
     SnapshotRequest,
+    value_bytes,
 )
 from paxos_adapters.machine import Effect
 from paxos_adapters.ports import Place
@@ -85,6 +87,9 @@ twice as many, and so on."""
 
 FORWARDER_BEATS = 4
 """For how many heartbeats a server that has forwarded commands is told at once what is chosen."""
+
+FETCHED_BYTES = 1 << 19
+"""About how many bytes of entries answer one request: the next one comes when they are saved."""
 
 CATCH_UP_BYTES = 1 << 15
 """How many bytes of entries one CatchUp carries, if it carries more than one entry."""
@@ -178,6 +183,7 @@ class LogProcess(Generic[S, C, R]):
         self._leader: Ballot | None = None
         self._announced = self.state.memory.first
         self._forwarders: dict[ServerId, int] = {}
+        self._sent: dict[ServerId, tuple[int, int]] = {}
         self._waiting: tuple[int | None, int | None, int | None] | None = None
         self._quiet_beats, self._patience = 0, RETRY_BEATS
         self._saving = 0
@@ -312,6 +318,7 @@ class LogProcess(Generic[S, C, R]):
 
     def _on_beat(self) -> None:
         """What another server leads and has not answered for a while is sent again."""
+        self._sent = {it: (slot, left - 1) for it, (slot, left) in self._sent.items() if left > 1}
         self._forwarders = {it: left - 1 for it, left in self._forwarders.items() if left > 1}
         program, leader = self.program, self._leader
         waiting = program.submissions.oldest, program.clients.oldest, program.reads.number
@@ -389,14 +396,24 @@ class LogProcess(Generic[S, C, R]):
     # --- what other servers lack ------------------------------------------------------------------
 
     def _fetched(self, report: Fetch) -> list[LogEffect]:
-        piece = self.state.rules.piece
-        proposals = self._store.fetch(report.slot, piece, CATCH_UP_BYTES)
-        if proposals:
-            return [To(report.receiver, CatchUp(report.slot, proposals))]
+        sent_below, _ = self._sent.get(report.receiver, (0, 0))
+        if report.slot < sent_below:
+            return []
+        found, slot, size_bytes = list[LogEffect](), report.slot, 0
+        while size_bytes < FETCHED_BYTES and (proposals := self._fetch(slot)):
+            answer = CatchUp(slot, proposals)
+            found.append(To(report.receiver, answer))
+            slot, size_bytes = slot + len(proposals), size_bytes + value_bytes(answer)
+        if found:
+            self._sent[report.receiver] = slot, RETRY_BEATS
+            return found
         snapshot = self._store.snapshot()
         if snapshot is None or report.slot >= snapshot.slot:
             return []
         return [To(report.receiver, _offer(snapshot))]
+
+    def _fetch(self, slot: int) -> tuple[Proposal[Entry[bytes]], ...]:
+        return self._store.fetch(slot, self.state.rules.piece, CATCH_UP_BYTES)
 
     def _on_snapshot_request(self, sender: ServerId, request: SnapshotRequest) -> list[LogEffect]:
         snapshot = self._store.snapshot()

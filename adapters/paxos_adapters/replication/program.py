@@ -66,13 +66,15 @@ class Program(Generic[S, C, R]):
 
     def commit(self, slot: int, proposals: tuple[Proposal[Entry[bytes]], ...]) -> None:
         """``proposals`` are chosen for ``slot`` and the slots behind it."""
-        self._committed[slot] = proposals
-        self._advance()
+        if self.failure is None:
+            self._committed[slot] = proposals
+            self._advance()
 
     def _advance(self) -> None:
-        while self.failure is None and (found := self._due()) is not None:
+        while (found := self._due()) is not None:
             for proposal in found:
-                self._apply(proposal)
+                if self.failure is None:
+                    self._apply(proposal)
         self.look()
 
     def look(self) -> None:
@@ -90,8 +92,6 @@ class Program(Generic[S, C, R]):
         return None
 
     def _apply(self, proposal: Proposal[Entry[bytes]]) -> None:
-        if self.failure is not None:
-            return
         before = self.applied
         try:
             self.applied, happened = applied(

@@ -11,6 +11,7 @@ from paxos.log.replica import DEFAULT_RULES
 from paxos_adapters.codecs import TEXT, TRUNCATED
 from paxos_adapters.node.memory import MemoryNode
 from paxos_adapters.node.memory_network import MemoryNetwork
+from paxos_adapters.replication.log import ReplicatedLog
 from paxos_adapters.state_machines import COUNTER
 from paxos_lab.explain import explain_log, of_log
 from paxos_lab.record import log_timeline, replay_log
@@ -24,7 +25,7 @@ def recorded(folder: Path) -> list[Path]:
     async def run() -> None:
         network = MemoryNetwork(servers=3)
         async with AsyncExitStack() as stack:
-            logs = []
+            logs: list[ReplicatedLog[int, int, int]] = []
             for number, path in enumerate(paths, 1):
                 recorder = stack.enter_context(
                     LogRecorder(path, codec=TRUNCATED, runtime="a node", rules=DEFAULT_RULES)

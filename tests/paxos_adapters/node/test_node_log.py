@@ -13,26 +13,29 @@ from attrs import evolve
 from paxos import PaxosError, ServerId
 from paxos.log.memory import FIRST_SLOT
 from paxos_adapters.codecs import INTEGER, RAW
-from paxos_adapters.file import NotALog
+from paxos_adapters.file import NotALog, store
 from paxos_adapters.host import ServerStopped
 from paxos_adapters.node import (
     BadValue,
     CannotApply,
     CommandUnknown,
+    Found,
     LogClosed,
     LogRunning,
     MissingCodec,
     NameOfLog,
     NoAnswer,
+    OutcomeUnknown,
     ReplicatedLog,
-    StateMachine,
     Step,
     TooManyRequests,
     UnknownSubmission,
 )
+from paxos_adapters.state_machine import StateMachine
 from paxos_adapters.state_machines import COUNTER
 from paxos_adapters.wire import TooLarge
 from tests.paxos_adapters.node.test_node import IDS, runs
+from tests.support.failing_put import put_unless
 from tests.support.node_clusters import NewCluster, NodeCluster, new_cluster
 
 ONE, TWO, THREE = IDS[:3]
@@ -300,6 +303,26 @@ def test_closing_the_node_ends_all_waits(new: NewCluster) -> None:
     runs(run())
 
 
+def test_a_save_that_fails_stops_the_node_and_ends_what_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a file; in memory, see the tests of its network."""
+
+    async def run() -> None:
+        async with logs(new_cluster("files", tmp_path)) as cluster:
+            one, two, _ = cluster.of.values()
+            assert await one.submit(1) == 1
+            monkeypatch.setattr(store, "put", put_unless(OSError("no space"), ONE, "log"))
+            with pytest.raises(CommandUnknown, match="no space"):
+                await one.submit(1)
+            with pytest.raises(ServerStopped, match="no space"):
+                _ = one.submit(1)
+            assert await two.submit(1) in (2, 3)
+            monkeypatch.undo()
+
+    runs(run())
+
+
 # --- names ----------------------------------------------------------------------------------------
 
 
@@ -321,6 +344,25 @@ def test_a_name_is_a_decision_or_a_log(new: NewCluster) -> None:
                     pass
             assert await cluster.of[ONE].submit(1) == 6
             assert await node.propose("decision", "y") == "x"
+
+    runs(run())
+
+
+def test_a_decision_that_is_in_progress_keeps_its_name(new: NewCluster) -> None:
+    """Nothing of it is in the file yet. One save for both would stop the node."""
+
+    async def run() -> None:
+        async with new(3) as cluster:
+            one = cluster.nodes[ONE]
+            await cluster.stop(TWO)
+            await cluster.stop(THREE)
+            with pytest.raises(OutcomeUnknown):
+                await one.propose("name", "x", timeout_s=0.01)
+            with pytest.raises(NotALog):
+                async with one.log("name", COUNTER):
+                    pass
+            await cluster.start(TWO)
+            assert await one.read("name") == Found("x")
 
     runs(run())
 
