@@ -6,15 +6,16 @@ import gc
 import os
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
-settings.register_profile("quick", max_examples=30)
+# How long a draw takes says how busy the machine is.
+settings.register_profile("all", suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("quick", settings.get_profile("all"), max_examples=30)
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Draw fewer examples for ``make test``; ``make check`` and the mutants draw all of them."""
-    if config.option.markexpr == "not slow":
-        settings.load_profile("quick")
+    settings.load_profile("quick" if config.option.markexpr == "not slow" else "all")
 
 
 def pytest_collection_finish() -> None:

@@ -95,9 +95,11 @@ class ReplicatedLog(Generic[S, C, R]):
     def submit_many(
         self, commands: Iterable[C], *, timeout_s: float | None = None
     ) -> Coroutine[object, object, list[R]]:
-        """The results of ``commands``, in their order. They are run in that order, each once.
+        """The results of ``commands``, in their order; each is run once.
 
-        Other commands may be run between them. Raises as ``submit`` does.
+        Up to MAX_BATCH commands that fit in one entry are run one after the other, in that order.
+        Of more, a later part may be run before an earlier one whose message was lost. Raises as
+        ``submit`` does.
         """
         timeout_s = self._check(timeout_s)
         encoded = [self._commands.encode(self.name, it) for it in commands]
