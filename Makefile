@@ -118,7 +118,7 @@ bench: $(VENV)/test  ## beside essential-paxos, the bare disk, PySyncObj and etc
 	@$(BIN)/python benchmarks/saves.py $(SAVES)
 	@$(BIN)/python benchmarks/datagrams.py 40
 	@$(BIN)/python benchmarks/latency.py $(PAIRS)
-	@PYTHONPATH=. $(BIN)/python benchmarks/catch_up.py
+	@PYTHONPATH=. $(BIN)/python benchmarks/catch_up.py $(if $(filter 1,$(PAIRS)),20000,1000000)
 
 wheel: $(VENV)/dev  ## build the wheel, and test it with the sources moved away
 	@echo "== wheel"
