@@ -70,6 +70,21 @@ def test_a_receipt_for_several_opens_the_seal_of_each(position: int) -> None:
     assert receipt.covers(records[position])
 
 
+def test_a_part_of_a_receipt_opens_the_seals_of_its_records_alone() -> None:
+    one, two = MaxRound(1), MaxRound(2)
+    part = Saved((one, two)).part((two,))
+
+    assert part.records == (two,)
+    assert AfterSave(two, ("a",)).release(part) == ("a",)
+    with pytest.raises(NotSaved):
+        AfterSave(one, ("a",)).release(part)
+
+
+def test_no_part_of_a_receipt_speaks_of_other_records() -> None:
+    with pytest.raises(NotSaved):
+        Saved((MaxRound(1),)).part((MaxRound(1),))
+
+
 def test_an_equal_record_is_another_record() -> None:
     """Equal on paper; whether that object was saved, nobody has said."""
     record, twin = MaxRound(1), MaxRound(1)

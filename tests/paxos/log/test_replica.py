@@ -353,6 +353,14 @@ def test_a_vote_of_another_ballot_does_not_count() -> None:
     assert step(follower(), From(S2, Accepted(OLD, 1)))[1] == ()
 
 
+def test_only_a_leader_announces_what_is_chosen() -> None:
+    state = leader()
+    ballot_ = state.memory.promised
+
+    assert replica.announcement(state) == Heartbeat(ballot_, True, True, 1)
+    assert replica.announcement(follower()) is None
+
+
 def test_the_window_bounds_what_is_in_flight() -> None:
     state = leader()
     assert replica.room(state) == SMALL.window
