@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from io import BytesIO, TextIOWrapper
 from pathlib import Path
 
@@ -15,12 +16,25 @@ from paxos import Acceptor, Ballot, Chosen, PaxosError, Proposal, ServerId, majo
 from paxos_adapters.codecs import TEXT
 from paxos_adapters.file import FileStore
 from paxos_adapters.memory import Cluster
-from paxos_adapters.node.control_protocol import ChosenReply, ErrorReply, StatusReply
+from paxos_adapters.node.control_protocol import ChosenReply, ErrorReply, LogsReply, StatusReply
 from paxos_adapters.node.status import Descent, Status
 from paxos_adapters.printable import brief, encodable, json_text, printable, printable_lines, quoted
+from paxos_adapters.replication.process import LogStatus
+from paxos_adapters.replication.watching import Step
+from paxos_adapters.state_machines.key_value import (
+    SCAN,
+    Changed,
+    Delete,
+    Expired,
+    Item,
+    Page,
+    Put,
+    Unchanged,
+)
+from paxos_adapters.state_machines.ticks import Tick
 from paxos_adapters.udp.endpoint import Buffers
 from paxos_adapters.udp.peer import Peer
-from paxos_cli import app, client, logs
+from paxos_cli import app, client, kv, log_status, logs
 from paxos_cli.canvas import canvas
 from paxos_cli.output import say
 from paxos_lab.machines.single_view import say as say_of
@@ -143,6 +157,7 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> Callable[[object], None]:
             return answer
 
         monkeypatch.setattr(client, "ask", ask)
+        monkeypatch.setattr(log_status, "ask", ask)
 
     return give
 
@@ -172,6 +187,7 @@ def test_answers(tmp_path: Path, answers: Callable[[object], None], capsys: Capt
         ErrorReply(HOSTILE, HOSTILE),
         PaxosError(HOSTILE),
         *(StatusReply(HOSTILE, (HOSTILE, 1), it) for it in statuses()),
+        LogsReply(ME, {HOSTILE: LogStatus(None, False, 1, 1, 1, 0, 0, HOSTILE)}),
     ]
     data = ["--data", str(tmp_path / "n1.db")]
     for answer in given:
@@ -185,12 +201,58 @@ def test_answers(tmp_path: Path, answers: Callable[[object], None], capsys: Capt
             ["propose", HOSTILE, HOSTILE, "--json"],
             ["status"],
             ["status", "--json"],
+            ["log", "status"],
+            ["log", "status", "--json"],
         ):
             app.run([*words, *data])
             printed = capsys.readouterr()
             assert printed.out + printed.err, words
             assert is_harmless(printed.out), (words, answer)
             assert is_harmless(printed.err), (words, answer)
+
+
+class HostileStore:
+    """A client of a key-value store in which every key and every value is hostile."""
+
+    item = Item(HOSTILE.encode(), 1)
+
+    def read(self, query: object, _question: object) -> object:
+        return Page(((HOSTILE, self.item),), True) if query is SCAN else self.item
+
+    def submit(self, command: object) -> object:
+        return Changed(2) if isinstance(command, Put) else Unchanged(self.item)
+
+    @contextmanager
+    def watch(self) -> Generator[list[Step[object, object]], None, None]:
+        yield [
+            Step(1, Put(HOSTILE, HOSTILE.encode()), Changed(1)),
+            Step(2, Delete(HOSTILE), Changed(2)),
+            Step(3, Tick(1), Expired((HOSTILE,), 3)),
+        ]
+
+
+def test_key_values(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    @contextmanager
+    def client(*_: object) -> Generator[HostileStore, None, None]:
+        yield HostileStore()
+
+    monkeypatch.setattr(kv, "_client", client)
+    for words in (
+        ["kv", "get", HOSTILE],
+        ["kv", "put", HOSTILE, HOSTILE],
+        ["kv", "put", HOSTILE, HOSTILE, "--if-absent"],
+        ["kv", "cas", HOSTILE, HOSTILE, "new"],
+        ["kv", "cas", HOSTILE, "other", "new"],
+        ["kv", "delete", HOSTILE],
+        ["kv", "scan"],
+        ["kv", "watch"],
+    ):
+        for more in [], ["--json"]:
+            app.run([*words, *more])
+            printed = capsys.readouterr()
+            assert printed.out + printed.err, words
+            assert is_harmless(printed.out), words
+            assert is_harmless(printed.err), words
 
 
 @pytest.mark.parametrize("as_json", [False, True])

@@ -26,7 +26,8 @@ from paxos import PaxosError
 from paxos_adapters import arguments, forks
 from paxos_adapters.host import ServerStopped
 from paxos_adapters.log import LogObserver
-from paxos_adapters.node.node import BaseNode
+from paxos_adapters.node.memory import MemoryNode
+from paxos_adapters.node.node import BaseNode, Node
 from paxos_adapters.node.status import Status
 from paxos_adapters.node.threaded_log import ThreadedLog
 from paxos_adapters.replication.starting import SNAPSHOT_BYTES
@@ -61,7 +62,7 @@ class ThreadedNode(Generic[V]):
         node raises: AddressError, ThreadNotStarted, StoreAlreadyUsed, and Failed if nothing can be
         saved.
         """
-        arguments.one_of("node", node, BaseNode)
+        arguments.one_of("node", node, Node, MemoryNode)
         self._node = node
         self.me = node.me
         self.file = node.file
