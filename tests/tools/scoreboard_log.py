@@ -66,14 +66,12 @@ LOG_EXPLAINED = {
     + "test_memory.py::test_a_slot_that_only_a_snapshot_stands_for_shifts_no_other.",
     "a server that is not a member is not asked for what is chosen": RARE
     + "test_replica.py::test_a_member_that_was_down_while_all_others_were_replaced_catches_up.",
-    "more than a window is in flight": SLOWER + "no acceptor takes what is beyond the window.",
     "what is chosen behind a snapshot is committed for the slots that it stands for": RARE
     + "test_replica.py::test_what_a_leader_finds_chosen_behind_a_snapshot_keeps_its_slot.",
     "a server that is not a member is heard": RARE
     + "test_replica.py::test_of_a_server_that_is_not_a_member_only_what_is_chosen_is_taken.",
     "a server that is not a member campaigns": RARE + "test_replica.py::test_it_does_not_campaign.",
     "a vote counts twice": "Voters are a set: the check saves a copy.",
-    "a record that is saved twice is not harmless": "No driver saves a record twice.",
     "what was just sent is asked again": SLOWER + "each request is sent more often.",
     "the next ballot is not above those received": SLOWER
     + "the next round is one higher instead of high enough.",
