@@ -15,6 +15,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack
 from itertools import count
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -38,7 +39,6 @@ from paxos import (
     majority,
 )
 from paxos import server as servers
-from paxos.errors import assert_never
 from paxos.log import sessions as log_sessions
 from paxos.messages import Request
 from paxos_adapters.codecs import TEXT
@@ -82,7 +82,7 @@ Flaw: TypeAlias = Literal[
 class Setup(msgspec.Struct, frozen=True):
     """What a node process is started with. ``idle``: how many names stay in memory.
 
-    A snapshot of its log is due after ``snapshot_bytes``.
+    With ``has_log`` it runs a log, too, of which a snapshot is due after ``snapshot_bytes``.
     """
 
     me: int
@@ -90,6 +90,7 @@ class Setup(msgspec.Struct, frozen=True):
     addresses: dict[int, Address]
     keys: str
     idle: int = registers.CACHE_SIZE
+    has_log: bool = False
     snapshot_bytes: int = 20_000
     flaw: Flaw = ""
 
@@ -145,8 +146,9 @@ async def serve(setup: Setup) -> None:
             codec=TEXT,
             timeouts=PACE,
         )
-        log = node.log("totals", TORTURED, snapshot_bytes=setup.snapshot_bytes)
-        async with node, log as totals:
+        async with node, AsyncExitStack() as stack:
+            log = node.log("totals", TORTURED, snapshot_bytes=setup.snapshot_bytes)
+            totals = await stack.enter_async_context(log) if setup.has_log else None
             _say(Answer(0))
             working = set[asyncio.Task[None]]()
             async for line in await _stdin():
@@ -164,14 +166,14 @@ async def _stdin() -> asyncio.StreamReader:
     return reader
 
 
-async def _obey(node: Node[str], log: Log, order: Order) -> None:
+async def _obey(node: Node[str], log: Log | None, order: Order) -> None:
     try:
         _say(await _answer(node, log, order))
     except PaxosError as error:
         _say(Answer(order.number, unknown=str(error)))
 
 
-async def _answer(node: Node[str], log: Log, order: Order) -> Answer:
+async def _answer(node: Node[str], log: Log | None, order: Order) -> Answer:
     number, name, timeout_s = order.number, order.name, order.timeout_s
     if order.verb == "propose":
         return Answer(number, await node.propose(name, order.value, timeout_s=timeout_s))
@@ -180,19 +182,19 @@ async def _answer(node: Node[str], log: Log, order: Order) -> Answer:
         return Answer(number, None if found is None else found.value)
     if order.verb == "watch":
         return Answer(number, await node.watch(name, timeout_s=timeout_s))
-    if order.verb == "submit":
+    if order.verb == "submit" and log is not None:
         command = COMMANDS.decode(order.value.encode())
         return Answer(number, str(await log.submit(command, timeout_s=timeout_s)))
-    if order.verb == "get":
+    if order.verb == "get" and log is not None:
         total = await log.read(lambda totals: get(totals, name), timeout_s=timeout_s)
         return Answer(number, str(total))
     if order.verb == "status":
-        it, of_log = node.status(), log.status()
+        it, of_log = node.status(), None if log is None else log.status()
         refused, lost, missing = dict(it.refused), dict(it.lost), it.descent.missing
-        progress = of_log.applied, of_log.floor, of_log.pending
+        progress = (0, 0, 0) if of_log is None else (of_log.applied, of_log.floor, of_log.pending)
         standing = Standing(it.saves, it.in_memory, it.asked, refused, lost, missing, *progress)
         return Answer(number, standing=standing)
-    assert_never(order.verb)
+    raise AssertionError(f"this node has no log to {order.verb}")
 
 
 def _say(answer: Answer) -> None:

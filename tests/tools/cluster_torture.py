@@ -80,18 +80,22 @@ class Broken(AssertionError):
 class Cluster:
     """The nodes, some of which are up."""
 
-    def __init__(self, folder: Path, network: Network, flaw: Flaw) -> None:
+    def __init__(
+        self, folder: Path, network: Network, flaw: Flaw, *, has_log: bool = False
+    ) -> None:
         self.paths = create(folder, NODES)
         self.up: dict[int, Remote] = {}
         self._folder = folder
         self._network = network
         self._flaw: Flaw = flaw
+        self._has_log = has_log
         self.keys = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"
 
     async def start(self, me: int) -> None:
         """Start a node that is down. Raises Broken if it does not."""
         addresses = self._network.addresses
-        setup = Setup(me, str(self.paths[me]), addresses, self.keys, idle=IDLE, flaw=self._flaw)
+        path, flaw, has_log = str(self.paths[me]), self._flaw, self._has_log
+        setup = Setup(me, path, addresses, self.keys, idle=IDLE, flaw=flaw, has_log=has_log)
         try:
             self.up[me] = await Remote.start(setup, self.log(me), self._network.wrapper(me))
         except Gone:

@@ -175,7 +175,7 @@ async def torture(plan: Plan, folder: Path, *, is_lossy: bool) -> Counter[str]:
     """Torture a log on five nodes as ``plan`` says; what happened. Raises Broken."""
     path = folder / "clients.jsonl"
     async with network(is_lossy, plan.seed) as net:
-        cluster = Cluster(folder, net, plan.flaw)
+        cluster = Cluster(folder, net, plan.flaw, has_log=True)
         with path.open("wb") as log:
             run = LogRun(plan, net, cluster, log)
             try:
