@@ -220,7 +220,7 @@ class HostileStore:
         return Page(((HOSTILE, self.item),), True) if query is SCAN else self.item
 
     def submit(self, command: object) -> object:
-        return Changed(2) if isinstance(command, Put) else Unchanged(self.item)
+        return Unchanged(self.item) if isinstance(command, Delete) else Changed(2)
 
     @contextmanager
     def watch(self) -> Generator[list[Step[object, object]], None, None]:
