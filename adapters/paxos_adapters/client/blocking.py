@@ -8,29 +8,24 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
-from collections.abc import Callable, Coroutine, Generator, Iterable, Iterator, Sequence
-from concurrent.futures import CancelledError, Future
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from threading import Lock
 from typing import Generic, Self, TypeVar
 
 from paxos import PaxosError
-from paxos_adapters import forks
 from paxos_adapters.client.asynchronous import TIMEOUT_S, AsyncClient
 from paxos_adapters.client.errors import ClientClosed
+from paxos_adapters.loop_thread import LoopThread
 from paxos_adapters.replication.process import LogStatus
 from paxos_adapters.replication.watching import Step
 from paxos_adapters.requests.errors import LEFT, command_unknown
 from paxos_adapters.state_machine import Query, StateMachine
-from paxos_adapters.threads import started
 
 C = TypeVar("C")
 Q = TypeVar("Q")
 R = TypeVar("R")
 S = TypeVar("S")
-T = TypeVar("T")
 X = TypeVar("X")
 
 
@@ -51,29 +46,18 @@ class Client(Generic[S, C, R]):
         """See ``AsyncClient``. Raises ThreadNotStarted, too."""
         self._client = AsyncClient(servers, name, machine, timeout_s=timeout_s)
         self.name = name
-        self._process = os.getpid()
-        self._lock = Lock()
-        self._is_closed = False
-        self._closing = asyncio.Event()
-        self._runner = asyncio.Runner()
-        self._loop = self._runner.get_loop()
-        open_ = Future[None]()
-        try:
-            self._thread = started(f"paxos client {name}", lambda: self._run(open_))
-        except BaseException:
-            self._runner.close()
-            raise
-        open_.result()
+        owner = f"the client of {name!r}"
+        self._thread = LoopThread(f"paxos client {name}", self._client, owner, ClientClosed)
 
     def submit(self, command: C, *, timeout_s: float | None = None) -> R:
         """See ``AsyncClient.submit``. An exception that interrupts the wait has a note."""
         with self._noted():
-            return self._ask(lambda: self._client.submit(command, timeout_s=timeout_s))
+            return self._thread.ask(lambda: self._client.submit(command, timeout_s=timeout_s))
 
     def submit_many(self, commands: Iterable[C], *, timeout_s: float | None = None) -> list[R]:
         """See ``AsyncClient.submit_many``. An exception that interrupts the wait has a note."""
         with self._noted():
-            return self._ask(lambda: self._client.submit_many(commands, timeout_s=timeout_s))
+            return self._thread.ask(lambda: self._client.submit_many(commands, timeout_s=timeout_s))
 
     @contextmanager
     def _noted(self) -> Generator[None, None, None]:
@@ -87,11 +71,11 @@ class Client(Generic[S, C, R]):
 
     def read(self, query: Query[S, Q, X], question: Q, *, timeout_s: float | None = None) -> X:
         """See ``AsyncClient.read``."""
-        return self._ask(lambda: self._client.read(query, question, timeout_s=timeout_s))
+        return self._thread.ask(lambda: self._client.read(query, question, timeout_s=timeout_s))
 
     def status(self, *, timeout_s: float | None = None) -> LogStatus:
         """See ``AsyncClient.status``."""
-        return self._ask(lambda: self._client.status(timeout_s=timeout_s))
+        return self._thread.ask(lambda: self._client.status(timeout_s=timeout_s))
 
     @contextmanager
     def watch(
@@ -99,14 +83,14 @@ class Client(Generic[S, C, R]):
     ) -> Generator[Iterator[Step[C, R]], None, None]:
         """See ``AsyncClient.watch``."""
         watching = self._client.watch(timeout_s=timeout_s)
-        steps = self._ask(watching.__aenter__)
+        steps = self._thread.ask(watching.__aenter__)
 
         async def next_step() -> Step[C, R]:
             return await anext(steps)
 
         def each() -> Generator[Step[C, R], None, None]:
             while True:
-                yield self._ask(next_step)
+                yield self._thread.ask(next_step)
 
         async def leave() -> None:
             await watching.__aexit__(None, None, None)
@@ -115,45 +99,17 @@ class Client(Generic[S, C, R]):
             yield each()
         finally:
             with suppress(ClientClosed):
-                self._ask(leave)
+                self._thread.ask(leave)
 
     def close(self) -> None:
         """Hang up. A call that still waits raises CommandUnknown, NotReached or ClientClosed.
 
         May be called again, and by any thread. In a forked process there is nothing to close.
         """
-        if os.getpid() != self._process:
-            return
-        with self._lock:
-            self._is_closed = True
-            with suppress(RuntimeError):  # The loop has ended already.
-                self._loop.call_soon_threadsafe(self._closing.set)
-        self._thread.join()
+        self._thread.close()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    def _ask(self, question: Callable[[], Coroutine[object, object, T]]) -> T:
-        forks.check(self._process, f"the client of {self.name!r}")
-        with self._lock:  # What is asked before it is closed, the loop begins before it ends.
-            if self._is_closed:
-                raise ClientClosed
-            answer = asyncio.run_coroutine_threadsafe(question(), self._loop)
-        try:
-            return answer.result()
-        except CancelledError:
-            raise ClientClosed from None
-        finally:
-            answer.cancel()
-
-    def _run(self, open_: Future[None]) -> None:
-        with self._runner:
-            self._runner.run(self._serve(open_))
-
-    async def _serve(self, open_: Future[None]) -> None:
-        async with self._client:
-            open_.set_result(None)
-            await self._closing.wait()

@@ -15,17 +15,15 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Callable, Coroutine, Generator
-from concurrent.futures import CancelledError, Future
 from contextlib import contextmanager, suppress
-from threading import RLock
 from typing import Generic, Self, TypeVar
 
 from paxos import PaxosError
-from paxos_adapters import arguments, forks
+from paxos_adapters import arguments
 from paxos_adapters.host import ServerStopped
 from paxos_adapters.log import LogObserver
+from paxos_adapters.loop_thread import LoopThread
 from paxos_adapters.node.memory import MemoryNode
 from paxos_adapters.node.node import BaseNode, Node
 from paxos_adapters.node.status import Status
@@ -34,7 +32,6 @@ from paxos_adapters.replication.starting import SNAPSHOT_BYTES
 from paxos_adapters.requests.errors import LEFT, NodeClosed, outcome_unknown
 from paxos_adapters.requests.values import Found
 from paxos_adapters.state_machine import StateMachine
-from paxos_adapters.threads import started
 from paxos_adapters.udp.endpoint import SocketAddress
 
 C = TypeVar("C")
@@ -66,25 +63,13 @@ class ThreadedNode(Generic[V]):
         self._node = node
         self.me = node.me
         self.file = node.file
-        self._process = os.getpid()
-        self._lock = RLock()
-        self._is_closed = False
-        self._closing = asyncio.Event()
-        self._told = set[asyncio.Task[object]]()
-        self._runner = asyncio.Runner(loop_factory=loop_factory or asyncio.new_event_loop)
-        self._loop = self._runner.get_loop()
-        listening = Future[None]()
-        # A program that ends without closing ends as in a crash, which is what a node is made for.
-        try:
-            self._thread = started(f"paxos node {self.me}", lambda: self._run(listening))
-        except BaseException:
-            self._loop.close()
-            raise
-        try:
-            listening.result()
-        except BaseException:
-            self.close()
-            raise
+        self._thread = LoopThread(
+            f"paxos node {self.me}",
+            node,
+            self.file.path,
+            lambda: ServerStopped(self.me, NodeClosed()),
+            loop_factory,
+        )
 
     def propose(self, name: str, value: V, *, timeout_s: float | None = None) -> V:
         """See ``Node.propose``. An exception that interrupts the wait has a note, as there."""
@@ -133,7 +118,7 @@ class ThreadedNode(Generic[V]):
     @property
     def place(self) -> SocketAddress:
         """Where it listens, as the system says it. Raises Forked."""
-        forks.check(self._process, self.file.path)
+        self._thread.check()
         return self._node.place
 
     def close(self) -> None:
@@ -141,13 +126,7 @@ class ThreadedNode(Generic[V]):
 
         May be called again, and by any thread. Interrupted, it goes on in the background.
         """
-        if os.getpid() != self._process:
-            return
-        with self._lock:
-            self._is_closed = True
-            with suppress(RuntimeError):  # The loop has ended already.
-                self._loop.call_soon_threadsafe(self._closing.set)
-        self._thread.join()
+        self._thread.close()
 
     def __enter__(self) -> Self:
         return self
@@ -157,43 +136,8 @@ class ThreadedNode(Generic[V]):
 
     def ask(self, question: Callable[[], Coroutine[object, object, T]]) -> T:
         """See ``threaded_log.Asking``. Raises ServerStopped, Forked, and what it raises."""
-        forks.check(self._process, self.file.path)
-        with self._lock:  # What is asked before it is closed, the loop begins before it ends.
-            if self._is_closed:
-                raise ServerStopped(self.me, NodeClosed())
-            asked = question()
-            try:
-                answer = asyncio.run_coroutine_threadsafe(asked, self._loop)
-            except RuntimeError:  # The loop has ended by itself.
-                asked.close()
-                raise ServerStopped(self.me, NodeClosed()) from None
-        try:
-            return answer.result()
-        except CancelledError:
-            raise ServerStopped(self.me, NodeClosed()) from None
-        finally:
-            answer.cancel()
+        return self._thread.ask(question)
 
     def tell(self, call: Callable[[], Coroutine[object, object, object]]) -> None:
         """See ``threaded_log.Asking``."""
-
-        def begin() -> None:
-            self._told.add(told := self._loop.create_task(call()))
-            told.add_done_callback(self._told.discard)
-
-        with suppress(RuntimeError):  # The loop has ended.
-            self._loop.call_soon_threadsafe(begin)
-
-    def _run(self, listening: Future[None]) -> None:
-        with self._runner:
-            self._runner.run(self._serve(listening))
-
-    async def _serve(self, listening: Future[None]) -> None:
-        try:
-            await self._node.__aenter__()
-        except BaseException as error:
-            listening.set_exception(error)
-            return
-        listening.set_result(None)
-        await self._closing.wait()
-        await self._node.close()
+        self._thread.tell(call)

@@ -1,5 +1,6 @@
 """A replicated state machine on a node: commands in, batches through the log, results out.
 
-Arrows point one way: batches <- applying <- snapshots; submissions, proposals, reads, transfer
-<- process <- log.
+Arrows point one way: batches <- applying <- snapshots; batches <- submissions <- clients; batches
+<- proposals; clients, applying, reads, watching <- program; program, proposals, transfer <- process
+<- log <- served; snapshots <- snapshot_worker; served, snapshot_worker <- starting.
 """
