@@ -285,7 +285,7 @@ def power_cuts(folder: Path, batches: int, images: int, seed: int) -> Counter[st
     disk = Disk(folder)
     calls = trace(path, batches)
     seen: Counter[str] = Counter(calls=len(calls))
-    with TemporaryDirectory(dir=_memory()) as other:
+    with TemporaryDirectory(dir=memory()) as other:
         for call in calls:
             disk.take(call)
             seen["receipts"] += call.name == "receipt"
@@ -404,7 +404,7 @@ def damages(files: dict[str, bytes], step: int) -> Iterator[tuple[str, dict[str,
 def damage(folder: Path, step: int) -> Counter[str]:
     """Damage a small store in every ``step``-th way. Raises Broken if it is not noticed."""
     seen: Counter[str] = Counter()
-    with TemporaryDirectory(dir=_memory()) as other:
+    with TemporaryDirectory(dir=memory()) as other:
         house = Path(other)
         for state, files in damaged_stores(folder):
             _lay(house, files)
@@ -430,7 +430,8 @@ def _lay(folder: Path, files: dict[str, bytes]) -> None:
         (folder / name).write_bytes(content)
 
 
-def _memory() -> str | None:
+def memory() -> str | None:
+    """Where files need no disk; None if there is no such place."""
     return "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 
 
