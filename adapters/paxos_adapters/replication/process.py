@@ -135,6 +135,10 @@ class Snapshots(Protocol[S, R]):
         """The next pieces, in order. After the last one ``LogProcess.install`` is called."""
         ...
 
+    def sweep(self) -> None:
+        """Remove the entries that the snapshot of the log stands for."""
+        ...
+
 
 @frozen
 class LogStatus:
@@ -251,7 +255,9 @@ class LogProcess(Generic[S, C, R]):
         count, self._saving = self._saving, 0
         self._durable = max(self._durable, _last_first(receipt.records))
         floors = [it.slot for it in receipt.records if type(it) is SnapshotHandle]
-        self._floor = max([self._floor, *floors])
+        if floors:
+            self._floor = max(self._floor, *floors)
+            self._snapshots.sweep()
         waited = tuple([it.record for it in self._driver.process.waiting[:count]])
         return self._sorted(self._driver.stored(receipt.part(waited), count))
 

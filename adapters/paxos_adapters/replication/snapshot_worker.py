@@ -51,6 +51,10 @@ class SnapshotFile(Protocol):
         """One piece, of an unfinished snapshot too."""
         ...
 
+    def sweep_entries(self) -> None:
+        """Remove the entries that the snapshot of the log stands for."""
+        ...
+
 
 class Outcomes(Protocol[S, R]):
     """What is told on the event loop."""
@@ -116,6 +120,10 @@ class SnapshotWorker(Generic[S, C, R]):
         if is_last:
             self._offer = None
             self._submit(job, lambda: self._restore(job, offer))
+
+    def sweep(self) -> None:
+        """Remove the entries that the snapshot of the log stands for."""
+        self._submit(self._job, self._file.sweep_entries)
 
     def close(self) -> None:
         """Begin nothing more."""
