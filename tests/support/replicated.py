@@ -63,6 +63,8 @@ class Server:
         self.world = world
         self.me = me
         self.disk = disk
+        self.is_slow = False
+        """It takes long to save the pieces of a snapshot that comes in."""
         self._incoming: tuple[SnapshotOffer, list[bytes]] | None = None
         codecs = codecs_of(world.machine)
         self._codecs = codecs
@@ -97,6 +99,8 @@ class Server:
         assert self._incoming is not None
         offer, held = self._incoming
         held += pieces
+        if not self.is_slow:
+            self.process.on_put()
         if is_last:
             handle = self._stored(offer.slot, held)
             assert (handle.digest, handle.size_bytes) == (offer.digest, offer.size_bytes)

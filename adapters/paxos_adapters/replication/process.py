@@ -132,7 +132,10 @@ class Snapshots(Protocol[S, R]):
         ...
 
     def put(self, pieces: Sequence[bytes], *, is_last: bool) -> None:
-        """The next pieces, in order. After the last one ``LogProcess.install`` is called."""
+        """Save the next pieces, in order; ``LogProcess.on_put`` is called then.
+
+        After the last one ``LogProcess.install`` is called.
+        """
         ...
 
     def sweep(self) -> None:
@@ -192,6 +195,7 @@ class LogProcess(Generic[S, C, R]):
         self._quiet_beats, self._patience = 0, RETRY_BEATS
         self._saving = 0
         self._download: Download | None = None
+        self._next_request: To[LogMessage] | None = None
         self._finished: SnapshotHandle | None = None
         self._durable = self.state.memory.first
         snapshot = store.snapshot()
@@ -439,6 +443,8 @@ class LogProcess(Generic[S, C, R]):
     # --- what this server lacks -------------------------------------------------------------------
 
     def _on_snapshot_offer(self, sender: ServerId, offer: SnapshotOffer) -> list[LogEffect]:
+        if self._next_request is not None:
+            return []
         before = self._download
         first = self.state.memory.first
         self._download, request = transfer.on_offer(before, offer, first)
@@ -450,9 +456,16 @@ class LogProcess(Generic[S, C, R]):
         if self._download is None:
             return []
         self._download, pieces, request = transfer.on_piece(self._download, piece)
+        self._next_request = self._next_request if request is None else To(sender, request)
         if pieces:
             self._snapshots.put(pieces, is_last=self._download.is_complete)
-        return [] if request is None else [To(sender, request)]
+        return []
+
+    def on_put(self) -> None:
+        """Pieces are saved: ask for the next ones, with the next ``work``."""
+        if self._next_request is not None:
+            self._out.append(self._next_request)
+            self._next_request = None
 
     def install(self, handle: SnapshotHandle, snapshot: Applied[S, R]) -> None:
         """Go on from a snapshot, all pieces of which are in the file; with the next ``work``."""
@@ -465,7 +478,7 @@ class LogProcess(Generic[S, C, R]):
 
     def give_up_install(self) -> None:
         """The snapshot cannot be used: another one may come."""
-        self._download = None
+        self._download = self._next_request = None
 
     def lead(self) -> None:
         """Campaign, even if another server leads; with the next ``work``. Raises UnknownServer."""
