@@ -1,8 +1,9 @@
 """A snapshot of a gigabyte: taken, sent to another server and installed, in how much memory.
 
 Three nodes in this process, with files beside the project. The state is a number of MiB, which its
-codec writes and checks part by part: so what the process takes is what the library takes. ``make
-bench`` runs it.
+codec writes and checks part by part: so what the process takes is what the library takes.
+
+It is not part of ``make bench``: it takes minutes, and some gigabytes of the disk.
 
     python benchmarks/large_snapshot.py [MIB]
 """

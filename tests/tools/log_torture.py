@@ -270,7 +270,7 @@ class LogRun(Run):
         calm_s = time.monotonic()
         try:
             async with asyncio.timeout(self._plan.calm_s):
-                for key in sorted({it.key for it in self.history}):
+                for key in self._keys():
                     asking = (self.put(1_000 + it, Get(key), it, SETTLE_S) for it in NODES)
                     answers = await asyncio.gather(*asking)
                     if None in answers:
@@ -279,6 +279,9 @@ class LogRun(Run):
         except TimeoutError:
             self.seen["out of time"] += 1
         return calm_s
+
+    def _keys(self) -> list[str]:
+        return sorted({it.key for it in self.history})
 
     async def _all_applied(self) -> None:
         """Wait until each node has applied as much as the others; what each of them has run."""
@@ -292,7 +295,7 @@ class LogRun(Run):
         self.seen["slots"] = standings[0].applied - 1
         self.seen["slots in snapshots"] = max(it.floor for it in standings) - 1
         for me, node in self._cluster.up.items():
-            said = {it.key: await node.ask("numbers", it.key) for it in self.history}
+            said = {key: await node.ask("numbers", key) for key in self._keys()}
             numbers = {key: msgspec.json.decode(it.value or "[]") for key, it in said.items()}
             self.found[me] = numbers
 

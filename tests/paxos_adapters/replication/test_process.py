@@ -77,6 +77,7 @@ def test_a_server_that_was_down_gets_a_snapshot(snapshot_bytes: int) -> None:
             assert answer.done()
             world.beat()
         assert world.servers[leader].disk.handle is not None
+        assert world.servers[leader].sweeps > 0
         world.start(down, disk)
         world.beat(6)
         assert world.servers[down].program.applied.state == 100
