@@ -264,7 +264,7 @@ class Mesh:
             self.endpoint.counts["not registered yet"] += len(received.messages)
 
     def _request_later(self) -> None:
-        if self._wire.has_requests and not self._is_requesting:
+        if not self._is_requesting and self._wire.has_requests:
             self._is_requesting = True
             self._loop.call_later(REQUEST_S, self._guard(self._request_missing))
 

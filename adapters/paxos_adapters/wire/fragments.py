@@ -91,10 +91,11 @@ def reassemble(
     Raises RejectedDatagram for a part of something that has another number of parts, and for one
     that was received before.
     """
-    found = next((it for it in unfinished if it.first == header.first), None)
-    others = tuple(it for it in unfinished if it is not found)
-    if found is None:
-        found = PartialBody(header.first, header.parts)
+    first = header.first
+    found, others = PartialBody(first, header.parts), unfinished
+    for it in unfinished:
+        if it.first == first:
+            found, others = it, tuple([other for other in unfinished if other is not it])
     if found.parts != header.parts:
         raise RejectedDatagram(Reason.OUT_OF_BOUNDS)
     if not found.missing >> header.part & 1:
@@ -112,7 +113,7 @@ def reassemble(
 
 
 def _bounded(unfinished: Unfinished) -> Unfinished:
-    size_bytes = sum(it.size_bytes for it in unfinished)
+    size_bytes = sum([it.size_bytes for it in unfinished])
     while len(unfinished) > MAX_UNFINISHED or size_bytes > MAX_UNFINISHED_BYTES:
         size_bytes -= unfinished[0].size_bytes
         unfinished = unfinished[1:]
