@@ -25,6 +25,7 @@ from paxos_adapters.codecs import INTEGER, RAW
 from paxos_adapters.file import FileStore
 from paxos_adapters.node import NetworkConfig, Node
 from paxos_adapters.replication.log import ReplicatedLog
+from paxos_adapters.replication.starting import SNAPSHOT_BYTES
 from paxos_adapters.state_machine import StateMachine
 from paxos_adapters.udp.addresses import Address
 from tests.support.free_ports import free_addresses
@@ -35,6 +36,7 @@ ONE, TWO, THREE = map(ServerId, (1, 2, 3))
 BUILD = Path(__file__).parents[1] / "build"
 
 Log = ReplicatedLog[int, bytes, int]
+Machine = StateMachine[int, bytes, int]
 
 
 def apply(count: int, command: bytes) -> tuple[int, int]:
@@ -48,8 +50,11 @@ MACHINE = StateMachine(0, apply, commands=RAW, states=INTEGER, results=INTEGER)
 class Servers:
     """Three servers, some of which are up."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(
+        self, folder: Path, machine: Machine = MACHINE, snapshot_bytes: int = SNAPSHOT_BYTES
+    ) -> None:
         self.folder = folder
+        self._machine, self._snapshot_bytes = machine, snapshot_bytes
         self.addresses: dict[ServerId, Address] = free_addresses(3)
         self.quorum = majority(self.addresses)
         self._up: dict[ServerId, AsyncExitStack] = {}
@@ -67,7 +72,8 @@ class Servers:
         stack.enter_context(file)
         node = Node(file, NetworkConfig(self.addresses), codec=RAW)
         await stack.enter_async_context(node)
-        return await stack.enter_async_context(node.log("log", MACHINE))
+        log = node.log("log", self._machine, snapshot_bytes=self._snapshot_bytes)
+        return await stack.enter_async_context(log)
 
     async def stop(self, me: ServerId) -> None:
         """Close a server."""

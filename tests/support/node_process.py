@@ -10,17 +10,19 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import faulthandler
 import logging
 import os
 import signal
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from itertools import count
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Literal, Protocol, TypeAlias
 
 import msgspec
+from attrs import frozen
 
 from paxos import (
     NO_MESSAGES,
@@ -54,8 +56,10 @@ from paxos_adapters.udp import sessions
 from paxos_adapters.udp.endpoint import Address
 from paxos_adapters.wire import Authenticated, Keyring, frame, wire
 from paxos_adapters.wire.frame import HEADER_BYTES, TAG_BYTES, Header
+from tests.support.faults import Faults, FaultyNode
+from tests.support.forking import fork
 from tests.support.spawning import spawn
-from tests.support.tortured_machine import COMMANDS, TORTURED, Command, Totals, get
+from tests.support.tortured_machine import COMMANDS, TORTURED, Command, Totals, of_key
 
 Log: TypeAlias = ReplicatedLog[Totals, Command, int]
 
@@ -64,7 +68,9 @@ PACE = Timeouts(retry_min_s=0.05, retry_max_s=2.0)
 START_S = 60.0
 PR_SET_PDEATHSIG = 1
 
-Verb: TypeAlias = Literal["propose", "read", "watch", "status", "submit", "get"]
+Verb: TypeAlias = Literal[
+    "propose", "read", "watch", "status", "submit", "get", "numbers", "suffer"
+]
 Flaw: TypeAlias = Literal[
     "",
     "forgets",
@@ -83,6 +89,7 @@ class Setup(msgspec.Struct, frozen=True):
     """What a node process is started with. ``idle``: how many names stay in memory.
 
     With ``has_log`` it runs a log, too, of which a snapshot is due after ``snapshot_bytes``.
+    Without ``faults`` it cannot be made to suffer any. ``is_forked``: it need not import all anew.
     """
 
     me: int
@@ -92,6 +99,8 @@ class Setup(msgspec.Struct, frozen=True):
     idle: int = registers.CACHE_SIZE
     has_log: bool = False
     snapshot_bytes: int = 20_000
+    faults: Faults | None = None
+    is_forked: bool = False
     flaw: Flaw = ""
 
 
@@ -117,6 +126,7 @@ class Standing(msgspec.Struct, frozen=True):
     applied: int = 0
     floor: int = 0
     pending: int = 0
+    stopped: str | None = None
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -149,11 +159,13 @@ async def serve(setup: Setup) -> None:
         async with node, AsyncExitStack() as stack:
             log = node.log("totals", TORTURED, snapshot_bytes=setup.snapshot_bytes)
             totals = await stack.enter_async_context(log) if setup.has_log else None
+            faulty = None if setup.faults is None else FaultyNode(file.path, setup.faults)
+            process = NodeProcess(node, totals, faulty)
             _say(Answer(0))
             working = set[asyncio.Task[None]]()
             async for line in await _stdin():
                 order = msgspec.json.decode(line, type=Order)
-                task = asyncio.create_task(_obey(node, totals, order))
+                task = asyncio.create_task(process.obey(order))
                 working.add(task)
                 task.add_done_callback(working.discard)
         await asyncio.gather(*working)
@@ -166,35 +178,59 @@ async def _stdin() -> asyncio.StreamReader:
     return reader
 
 
-async def _obey(node: Node[str], log: Log | None, order: Order) -> None:
-    try:
-        _say(await _answer(node, log, order))
-    except PaxosError as error:
-        _say(Answer(order.number, unknown=str(error)))
+@frozen
+class NodeProcess:
+    """What carries out orders: a node, its log, and what it can be made to suffer."""
 
+    node: Node[str]
+    log: Log | None
+    faulty: FaultyNode | None
 
-async def _answer(node: Node[str], log: Log | None, order: Order) -> Answer:
-    number, name, timeout_s = order.number, order.name, order.timeout_s
-    if order.verb == "propose":
-        return Answer(number, await node.propose(name, order.value, timeout_s=timeout_s))
-    if order.verb == "read":
-        found = await node.read(name, timeout_s=timeout_s)
-        return Answer(number, None if found is None else found.value)
-    if order.verb == "watch":
-        return Answer(number, await node.watch(name, timeout_s=timeout_s))
-    if order.verb == "submit" and log is not None:
-        command = COMMANDS.decode(order.value.encode())
-        return Answer(number, str(await log.submit(command, timeout_s=timeout_s)))
-    if order.verb == "get" and log is not None:
-        total = await log.read(lambda totals: get(totals, name), timeout_s=timeout_s)
-        return Answer(number, str(total))
-    if order.verb == "status":
-        it, of_log = node.status(), None if log is None else log.status()
-        refused, lost, missing = dict(it.refused), dict(it.lost), it.descent.missing
-        progress = (0, 0, 0) if of_log is None else (of_log.applied, of_log.floor, of_log.pending)
-        standing = Standing(it.saves, it.in_memory, it.asked, refused, lost, missing, *progress)
-        return Answer(number, standing=standing)
-    raise AssertionError(f"this node has no log to {order.verb}")
+    async def obey(self, order: Order) -> None:
+        """Carry out ``order``, and say what came of it."""
+        try:
+            _say(await self._answer(order))
+        except PaxosError as error:
+            _say(Answer(order.number, unknown=str(error)))
+
+    async def _answer(self, order: Order) -> Answer:
+        node, number, name, timeout_s = self.node, order.number, order.name, order.timeout_s
+        if order.verb == "propose":
+            return Answer(number, await node.propose(name, order.value, timeout_s=timeout_s))
+        if order.verb == "read":
+            found = await node.read(name, timeout_s=timeout_s)
+            return Answer(number, None if found is None else found.value)
+        if order.verb == "watch":
+            return Answer(number, await node.watch(name, timeout_s=timeout_s))
+        if order.verb == "status":
+            return Answer(number, standing=self._standing())
+        if order.verb == "suffer":
+            assert self.faulty is not None, "this node cannot be made to suffer"
+            if order.value:
+                self.faulty.suffer(msgspec.json.decode(order.value, type=Faults))
+            counts = self.faulty.take_counts()
+            return Answer(number, msgspec.json.encode(counts).decode())
+        return Answer(number, await self._answer_of_log(order))
+
+    async def _answer_of_log(self, order: Order) -> str:
+        log, timeout_s = self.log, order.timeout_s
+        assert log is not None, f"this node has no log to {order.verb}"
+        if order.verb == "submit":
+            command = COMMANDS.decode(order.value.encode())
+            return str(await log.submit(command, timeout_s=timeout_s))
+        if order.verb == "get":
+            return str(await log.read(lambda it: of_key(it, order.name).total, timeout_s=timeout_s))
+        assert order.verb == "numbers"
+        return msgspec.json.encode(of_key(log.state, order.name).numbers).decode()
+
+    def _standing(self) -> Standing:
+        it, log = self.node.status(), self.log
+        of_node = dict(it.refused), dict(it.lost), it.descent.missing
+        if log is None:
+            return Standing(it.saves, it.in_memory, it.asked, *of_node, stopped=it.stopped)
+        of_log = log.status()
+        progress = of_log.applied, of_log.floor, of_log.pending
+        return Standing(it.saves, it.in_memory, it.asked, *of_node, *progress, it.stopped)
 
 
 def _say(answer: Answer) -> None:
@@ -308,6 +344,7 @@ def main(words: Sequence[str]) -> int:
     """Run the node that ``words[0]`` describes, in JSON."""
     if sys.platform == "linux":  # Who stands still does not notice that stdin has ended.
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    faulthandler.enable()
     logging.basicConfig(format="%(asctime)s %(name)s %(levelname)s %(message)s")
     setup = msgspec.json.decode(words[0], type=Setup)
     registers.CACHE_SIZE, registers.CACHE_SLACK = setup.idle, setup.idle // 10
@@ -323,10 +360,39 @@ class Gone(Exception):
     """The process has ended, and with it what it was told to do."""
 
 
+class Process(Protocol):
+    """A process, spawned or forked: see ``asyncio.subprocess.Process``."""
+
+    stdin: asyncio.StreamWriter | None
+    stdout: asyncio.StreamReader | None
+
+    @property
+    def pid(self) -> int:
+        """Its number."""
+        ...
+
+    @property
+    def returncode(self) -> int | None:
+        """None while it runs."""
+        ...
+
+    def send_signal(self, signal: int) -> None:
+        """Send it a signal."""
+        ...
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        ...
+
+    async def wait(self) -> int:
+        """Wait until it has ended."""
+        ...
+
+
 class Remote:
     """A node process, as the one who started it sees it."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
+    def __init__(self, process: Process) -> None:
         """Use ``start``."""
         self._process = process
         self._numbers = count(1)
@@ -339,14 +405,25 @@ class Remote:
     async def start(setup: Setup, log: Path, wrapper: Sequence[str] = ()) -> Remote:
         """A node that listens. Raises Gone if it ends before it does."""
         words = msgspec.json.encode(setup).decode()
+        if setup.is_forked:
+            return await Remote._ready(await fork(main, [words], log))
         with log.open("ab") as complaints:
             process = await spawn(
                 "tests.support.node_process", words, wrapper=wrapper, complaints=complaints
             )
+        return await Remote._ready(process)
+
+    @staticmethod
+    async def _ready(process: Process) -> Remote:
+        """The handle, once it listens. Raises Gone."""
         remote = Remote(process)
         ready = remote._waiting[0]
         try:
             await asyncio.wait_for(ready, START_S)
+        except TimeoutError:
+            process.send_signal(signal.SIGABRT)  # It says where it is.
+            await remote._over()
+            raise Gone from None
         except BaseException:
             await remote.kill()
             raise
@@ -381,6 +458,13 @@ class Remote:
         assert answer.standing is not None
         return answer.standing
 
+    async def suffer(self, faults: Faults | None = None) -> dict[str, int]:
+        """Have it suffer ``faults`` from now on; what happened since the last call. Raises Gone."""
+        value = "" if faults is None else msgspec.json.encode(faults).decode()
+        answer = await self.ask("suffer", value=value)
+        assert answer.value is not None
+        return msgspec.json.decode(answer.value, type=dict[str, int])
+
     async def kill(self) -> None:
         """SIGKILL, and wait until it is over."""
         if self._process.returncode is None:
@@ -410,16 +494,19 @@ class Remote:
     async def _over(self) -> int:
         code = await self._process.wait()
         await self._reading
+        assert self._process.stdin is not None
+        self._process.stdin.close()
         return code
 
     async def _read(self) -> None:
         assert self._process.stdout is not None
         try:
-            async for line in self._process.stdout:
-                answer = msgspec.json.decode(line, type=Answer)
-                future = self._waiting.pop(answer.number)
-                if not future.done():  # Whoever gave up waiting does not want it.
-                    future.set_result(answer)
+            with suppress(ConnectionError):  # It was killed, and has not read all.
+                async for line in self._process.stdout:
+                    answer = msgspec.json.decode(line, type=Answer)
+                    future = self._waiting.pop(answer.number)
+                    if not future.done():  # Whoever gave up waiting does not want it.
+                        future.set_result(answer)
         finally:
             for future in self._waiting.values():
                 if not future.done():

@@ -63,6 +63,9 @@ class Server:
         self.world = world
         self.me = me
         self.disk = disk
+        self.is_slow = False
+        """It takes long to save the pieces of a snapshot that comes in."""
+        self.sweeps = 0
         self._incoming: tuple[SnapshotOffer, list[bytes]] | None = None
         codecs = codecs_of(world.machine)
         self._codecs = codecs
@@ -97,10 +100,15 @@ class Server:
         assert self._incoming is not None
         offer, held = self._incoming
         held += pieces
+        if not self.is_slow:
+            self.process.on_put()
         if is_last:
             handle = self._stored(offer.slot, held)
             assert (handle.digest, handle.size_bytes) == (offer.digest, offer.size_bytes)
             self.process.install(handle, restored(self._codecs, held))
+
+    def sweep(self) -> None:
+        self.sweeps += 1
 
 
 def nothing_lost(_sender: ServerId, _receiver: ServerId, _message: LogMessage) -> bool:

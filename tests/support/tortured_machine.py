@@ -1,7 +1,8 @@
-"""A state machine for tortured logs: numbers and words under keys, each key by itself.
+"""A state machine for tortured logs: a total under each key, each key by itself.
 
 - Every command is about one key, so that a history can be judged key by key.
 - To add twice, to lose an addition and to read an old total all show in the totals.
+- A key also has the numbers of the commands that were run for it, in their order.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ class Add:
 
     key: str
     amount: int
+    number: int = 0
 
 
 @final
@@ -32,6 +34,7 @@ class Swap:
     key: str
     expected: int
     total: int
+    number: int = 0
 
 
 @final
@@ -45,7 +48,17 @@ class Get:
 Command: TypeAlias = Add | Swap
 Input: TypeAlias = Command | Get
 
-Totals = PersistentMap[int]
+
+@final
+@frozen
+class Total:
+    """What a key has, and the numbers of the commands that were run for it."""
+
+    total: int = 0
+    numbers: tuple[int, ...] = ()
+
+
+Totals = PersistentMap[Total]
 
 
 def apply_to_key(total: int, asked: Input) -> tuple[int, int]:
@@ -62,13 +75,14 @@ def apply_to_key(total: int, asked: Input) -> tuple[int, int]:
 
 def apply(totals: Totals, command: Command) -> tuple[Totals, int]:
     """Carry out ``command``."""
-    total, result = apply_to_key(get(totals, command.key), command)
-    return totals.put(command.key, total), result
+    before = of_key(totals, command.key)
+    total, result = apply_to_key(before.total, command)
+    return totals.put(command.key, Total(total, (*before.numbers, command.number))), result
 
 
-def get(totals: Totals, key: str) -> int:
+def of_key(totals: Totals, key: str) -> Total:
     """What ``key`` has."""
-    return totals.get(key) or 0
+    return totals.get(key) or Total()
 
 
 COMMANDS = ValueCodec[Command](Command, __name__)
@@ -77,6 +91,6 @@ TORTURED = StateMachine(
     Totals(),
     apply,
     commands=COMMANDS,
-    states=ValueCodec[Totals](Totals),
+    states=ValueCodec[Totals](Totals, __name__),
     results=ValueCodec[int](int),
 )

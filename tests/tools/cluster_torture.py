@@ -23,7 +23,7 @@ import shutil
 import sys
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
 from itertools import permutations
 from pathlib import Path
@@ -43,7 +43,6 @@ KEPT = ROOT / "build" / "torture.jsonl"
 NODES = 1, 2, 3, 4, 5
 SETTLE_S = 20.0
 REPORT_S = 5.0
-LEAST_KILLS = 2
 CLIENTS, QUESTIONS = 3, 3
 """How many ask for each name, and how often each of them."""
 
@@ -59,8 +58,10 @@ class Plan:
     """How long, and how hard. ``faults_s``: the range in which the next fault comes.
 
     ``in_flight``: how many names are asked for at a time, ``ask_s``: how long a client waits.
-    ``everybody``: the share of kills that take all nodes at once. ``calm_s``: how long it may take
-    until all is decided once faults have stopped.
+    ``everybody``: the share of kills that take all nodes at once. ``kills``: how many there are at
+    least, ``kill_weight``: how many of them to one fault of another kind, ``down_s``: how long a
+    node that was killed is down. ``calm_s``: how long it may take until all is decided once faults
+    have stopped.
     """
 
     names: int
@@ -69,6 +70,9 @@ class Plan:
     in_flight: int = 40
     ask_s: float = 4.0
     everybody: float = 0.05
+    kills: int = 2
+    kill_weight: int = 2
+    down_s: tuple[float, float] = (0.0, 1.5)
     calm_s: float = 120.0
     flaw: Flaw = ""
 
@@ -80,24 +84,24 @@ class Broken(AssertionError):
 class Cluster:
     """The nodes, some of which are up."""
 
-    def __init__(
-        self, folder: Path, network: Network, flaw: Flaw, *, has_log: bool = False
-    ) -> None:
+    def __init__(self, folder: Path, network: Network, flaw: Flaw) -> None:
         self.paths = create(folder, NODES)
         self.up: dict[int, Remote] = {}
         self._folder = folder
         self._network = network
         self._flaw: Flaw = flaw
-        self._has_log = has_log
         self.keys = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"
+
+    def setup(self, me: int) -> Setup:
+        """What a node is started with."""
+        path, addresses = str(self.paths[me]), self._network.addresses
+        return Setup(me, path, addresses, self.keys, idle=IDLE, flaw=self._flaw)
 
     async def start(self, me: int) -> None:
         """Start a node that is down. Raises Broken if it does not."""
-        addresses = self._network.addresses
-        path, flaw, has_log = str(self.paths[me]), self._flaw, self._has_log
-        setup = Setup(me, path, addresses, self.keys, idle=IDLE, flaw=flaw, has_log=has_log)
+        wrapper = self._network.wrapper(me)
         try:
-            self.up[me] = await Remote.start(setup, self.log(me), self._network.wrapper(me))
+            self.up[me] = await Remote.start(self.setup(me), self.log(me), wrapper)
         except Gone:
             said = self.log(me).read_text(encoding="utf-8")[-600:]
             raise Broken(f"node {me} did not start: {said}") from None
@@ -196,19 +200,23 @@ class Run:
 
     # --- faults ---------------------------------------------------------------------------------
 
+    def kinds(self) -> list[Callable[[], Awaitable[None]]]:
+        """The faults that there are, each as often as it is to come."""
+        of_network = [self._cut, self._heal, self._change] if self._network.is_lossy else []
+        return [*[self._kill] * self._plan.kill_weight, self._pause, *of_network]
+
     async def faults(self) -> None:
         """Kill, cut, change the conditions, and repair, until it is over."""
-        faults = [self._kill, self._kill, self._pause]
+        kinds = self.kinds()
         if self._network.is_lossy:
             await self._network.order(conditions=lossy_network.LIGHT)
-            faults += [self._cut, self._heal, self._change]
         while not self.asked.is_set():
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._chance.uniform(*self._plan.faults_s)):
                     await self.asked.wait()
                     break
-            await self._chance.choice(faults)()
-        while self.seen["kills"] < LEAST_KILLS:  # Where clients have been quicker than faults.
+            await self._chance.choice(kinds)()
+        while self.seen["kills"] < self._plan.kills:  # Where clients have been quicker than faults.
             await asyncio.gather(*self._returning)
             await self._kill()
 
@@ -223,7 +231,7 @@ class Run:
         for me in sorted(self._cluster.up) if everybody else self._victim():
             await self._cluster.kill(me)
             self.seen["kills"] += 1
-            self._later(self._return(me, self._chance.uniform(0.0, 1.5)))
+            self._later(self._return(me, self._chance.uniform(*self._plan.down_s)))
 
     async def _return(self, me: int, after_s: float) -> None:
         await asyncio.sleep(after_s)

@@ -8,7 +8,7 @@
   only once its folder was synced.
 - *Damage*: each bit of each file of a small store is flipped, and each file cut off after each
   byte, in a store that was closed and in one that was not. It is noticed, or nothing is loaded
-  differently.
+  differently: no decision, and of a log no promise, no entry and no piece of its snapshot.
 
 Covered are the calls that change files: open, write, pwrite64, ftruncate, rename, unlink, fsync,
 fdatasync. Not covered: what a disk does with what it was told to sync; shared memory, which SQLite
@@ -29,6 +29,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from hashlib import blake2b
 from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -37,12 +38,16 @@ from typing import TypeAlias
 from attrs import Factory, define, frozen
 
 from paxos import Acceptor, Ballot, MaxRound, Proposal, ServerId, majority
+from paxos.log import Change, Command, Configuration, Delta, Noop
+from paxos.log.messages import Entry
 from paxos_adapters.disk_status import Known
 from paxos_adapters.file import FileStore, StoreError, writing
+from paxos_adapters.file.snapshots import DIGEST_BYTES, SnapshotHandle
 
 ME = ServerId(1)
 QUORUM = majority([ME, ServerId(2), ServerId(3)])
 NAMES = "leader", "lock", "x" * 40
+LOG = "log"
 SECTOR_BYTES = 512
 FEW_PAGES = 24
 """So that SQLite moves its log into the file often."""
@@ -67,6 +72,21 @@ def save(file: FileStore, number: int) -> None:
     value = f"value {number} ".encode() + b"." * (number * 37 % 300)
     state = Acceptor(ballot, Proposal(ballot, value))
     file.save([(name, record) for name in NAMES for record in (state, MaxRound(number))])
+
+
+def save_log(file: FileStore) -> None:
+    """Save a log: a snapshot stands for its first slots, and there are entries behind it."""
+    log, ballot = file.log(LOG), Ballot(1, ME)
+    entries: list[Entry[bytes]] = [Command(b"red"), Noop(), Command(b"blue"), Change(QUORUM)]
+    written = tuple((slot, Proposal(ballot, it)) for slot, it in enumerate(entries, 1))
+    configurations = (Configuration(1, QUORUM),)
+    file.save_all([(LOG, Delta(ballot, len(entries), configurations, written))])
+    pieces = [b"the state, ", b"in pieces"]
+    digest = blake2b(b"".join(pieces), digest_size=DIGEST_BYTES).digest()
+    handle = SnapshotHandle(3, len(pieces), sum(map(len, pieces)), digest)
+    log.put_snapshot_pieces(handle.slot, 0, pieces)
+    log.check_snapshot(handle)
+    file.save_all([(LOG, handle)])
 
 
 def number_in(file: FileStore) -> int:
@@ -285,7 +305,7 @@ def power_cuts(folder: Path, batches: int, images: int, seed: int) -> Counter[st
     disk = Disk(folder)
     calls = trace(path, batches)
     seen: Counter[str] = Counter(calls=len(calls))
-    with TemporaryDirectory(dir=_memory()) as other:
+    with TemporaryDirectory(dir=memory()) as other:
         for call in calls:
             disk.take(call)
             seen["receipts"] += call.name == "receipt"
@@ -360,6 +380,7 @@ def damaged_stores(folder: Path) -> Iterator[tuple[str, dict[str, bytes]]]:
     with reopen(path) as file:
         for number in range(1, 3):
             save(file, number)
+        save_log(file)
         file.set_peer_status(ServerId(2), Known("ab" * 8, 2))
     yield "closed", _files(folder)
     file = reopen(path)
@@ -382,7 +403,16 @@ def loaded(folder: Path) -> Loaded:
         records = tuple((name, file.load(name)) for name in file.decisions())
         said = file.disk_status()
         descent = said.saves, said.previous, said.previous_saves
-        return file.identity, descent, tuple(file.peers.items()), records
+        return file.identity, descent, tuple(file.peers.items()), records, log_in(file)
+
+
+def log_in(file: FileStore) -> tuple[object, ...]:
+    """All that a file has of its log."""
+    log = file.log(LOG)
+    handle = log.snapshot()
+    assert handle is not None
+    pieces = [log.snapshot_piece(handle, it) for it in range(handle.pieces)]
+    return log.load().records, log.fetch(handle.slot, 10, 1_000), handle, pieces
 
 
 def damages(files: dict[str, bytes], step: int) -> Iterator[tuple[str, dict[str, bytes]]]:
@@ -404,7 +434,7 @@ def damages(files: dict[str, bytes], step: int) -> Iterator[tuple[str, dict[str,
 def damage(folder: Path, step: int) -> Counter[str]:
     """Damage a small store in every ``step``-th way. Raises Broken if it is not noticed."""
     seen: Counter[str] = Counter()
-    with TemporaryDirectory(dir=_memory()) as other:
+    with TemporaryDirectory(dir=memory()) as other:
         house = Path(other)
         for state, files in damaged_stores(folder):
             _lay(house, files)
@@ -430,7 +460,8 @@ def _lay(folder: Path, files: dict[str, bytes]) -> None:
         (folder / name).write_bytes(content)
 
 
-def _memory() -> str | None:
+def memory() -> str | None:
+    """Where files need no disk; None if there is no such place."""
     return "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 
 

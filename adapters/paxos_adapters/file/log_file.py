@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 from hashlib import blake2b
+from itertools import accumulate
 from typing import Protocol
 
 from attrs import frozen
@@ -35,8 +36,8 @@ from paxos_adapters.file.snapshots import DIGEST_BYTES, SnapshotHandle
 MAX_OPEN = 1 << 16
 """Entries that may be there from the first slot on that is not known to be chosen."""
 
-SWEPT_AT_A_TIME = 256
-"""Rows that one commit removes."""
+SWEPT_AT_A_TIME, SWEPT_BYTES = 256, 1 << 18
+"""Rows that one commit removes, and about the bytes of their values."""
 
 
 class Rows(Protocol):
@@ -50,8 +51,8 @@ class Rows(Protocol):
         """The rows of ``name`` whose kinds are from ``least`` on and below ``end``, in order."""
         ...
 
-    def kinds(self, name: str, least: str, end: str, most: int) -> list[str]:
-        """Their kinds."""
+    def kinds(self, name: str, least: str, end: str, most: int) -> list[tuple[str, int]]:
+        """Their kinds, and how many bytes their values have."""
         ...
 
     def checked(self, name: str) -> SnapshotHandle | None:
@@ -166,10 +167,14 @@ class LogFile:
 
     def sweep(self) -> None:
         """Remove what the snapshot of the log stands for, and the pieces of others."""
+        self.sweep_entries()
+        self._sweep_pieces()
+
+    def sweep_entries(self) -> None:
+        """Remove the entries that the snapshot of the log stands for."""
         state = self.file.log_state(self.name)
         if state is not None:
             self._remove(lambda: self._kinds(ENTRY, entry_kind(state.floor)))
-            self._sweep_pieces()
 
     def _sweep_pieces(self) -> None:
         """Those of the snapshot of the log stay, and of one that a save may make that."""
@@ -181,7 +186,11 @@ class LogFile:
             self._remove(partial(self._kinds, least, end))
 
     def _kinds(self, least: str, end: str) -> list[str]:
-        return self.file.kinds(self.name, least, end, SWEPT_AT_A_TIME)
+        """Those to remove in one commit: at least one, if there are any."""
+        found = self.file.kinds(self.name, least, end, SWEPT_AT_A_TIME)
+        sizes = accumulate(size_bytes for _, size_bytes in found)
+        count = sum(it <= SWEPT_BYTES for it in sizes)
+        return [kind for kind, _ in found[: max(count, 1)]]
 
     def _remove(self, found: Callable[[], list[str]]) -> None:
         while kinds := found():

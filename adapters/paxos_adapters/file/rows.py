@@ -66,7 +66,8 @@ SELECT name, kind, fields, value, saves, sum FROM records
 WHERE name = ? AND kind >= ? AND kind < ? ORDER BY kind LIMIT ?
 """
 GET_KINDS = (
-    "SELECT kind FROM records WHERE name = ? AND kind >= ? AND kind < ? ORDER BY kind LIMIT ?"
+    "SELECT kind, coalesce(length(value), 0) FROM records "
+    "WHERE name = ? AND kind >= ? AND kind < ? ORDER BY kind LIMIT ?"
 )
 GET_NAMES = (
     f"SELECT DISTINCT name FROM records WHERE kind IN ('{ACCEPTOR}', '{ROUND}') ORDER BY name"

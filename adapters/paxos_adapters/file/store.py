@@ -273,13 +273,12 @@ class FileStore:
             self._check_usable()
             return self._checked_rows(GET_RANGE, name, least, end, most)
 
-    def kinds(self, name: str, least: str, end: str, most: int) -> list[str]:
+    def kinds(self, name: str, least: str, end: str, most: int) -> list[tuple[str, int]]:
         """See ``log_file.Rows``. Raises as ``load``."""
         with self._reading:
             self._check_usable()
             try:
-                found = self._reader.execute(GET_KINDS, (name, least, end, most))
-                return [kind for (kind,) in found]
+                return self._reader.execute(GET_KINDS, (name, least, end, most)).fetchall()
             except sqlite3.Error as error:
                 raise refusal(self.path, error) from error
 

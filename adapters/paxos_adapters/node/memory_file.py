@@ -109,13 +109,15 @@ class MemoryFile:
         """See ``log_file.Rows``."""
         with self._lock:
             found = self._disk.rows.get(name, {})
-            return [found[kind] for kind in self.kinds(name, least, end, most)]
+            return [found[kind] for kind, _ in self.kinds(name, least, end, most)]
 
-    def kinds(self, name: str, least: str, end: str, most: int) -> list[str]:
+    def kinds(self, name: str, least: str, end: str, most: int) -> list[tuple[str, int]]:
         """See ``log_file.Rows``."""
         with self._lock:
-            found = sorted(self._disk.rows.get(name, {}))
-        return found[bisect_left(found, least) : bisect_left(found, end)][:most]
+            rows = self._disk.rows.get(name, {})
+            found = sorted(rows)
+            found = found[bisect_left(found, least) : bisect_left(found, end)][:most]
+            return [(kind, len(rows[kind].value or b"")) for kind in found]
 
     def write(self, rows: Callable[[int], Sequence[Row]], gone: Sequence[Key] = ()) -> None:
         """See ``log_file.Rows``. Raises as ``save_all``."""

@@ -132,7 +132,14 @@ class Snapshots(Protocol[S, R]):
         ...
 
     def put(self, pieces: Sequence[bytes], *, is_last: bool) -> None:
-        """The next pieces, in order. After the last one ``LogProcess.install`` is called."""
+        """Save the next pieces, in order; ``LogProcess.on_put`` is called then.
+
+        After the last one ``LogProcess.install`` is called.
+        """
+        ...
+
+    def sweep(self) -> None:
+        """Remove the entries that the snapshot of the log stands for."""
         ...
 
 
@@ -188,6 +195,7 @@ class LogProcess(Generic[S, C, R]):
         self._quiet_beats, self._patience = 0, RETRY_BEATS
         self._saving = 0
         self._download: Download | None = None
+        self._next_request: To[LogMessage] | None = None
         self._finished: SnapshotHandle | None = None
         self._durable = self.state.memory.first
         snapshot = store.snapshot()
@@ -251,7 +259,9 @@ class LogProcess(Generic[S, C, R]):
         count, self._saving = self._saving, 0
         self._durable = max(self._durable, _last_first(receipt.records))
         floors = [it.slot for it in receipt.records if type(it) is SnapshotHandle]
-        self._floor = max([self._floor, *floors])
+        if floors:
+            self._floor = max(self._floor, *floors)
+            self._snapshots.sweep()
         waited = tuple([it.record for it in self._driver.process.waiting[:count]])
         return self._sorted(self._driver.stored(receipt.part(waited), count))
 
@@ -433,6 +443,8 @@ class LogProcess(Generic[S, C, R]):
     # --- what this server lacks -------------------------------------------------------------------
 
     def _on_snapshot_offer(self, sender: ServerId, offer: SnapshotOffer) -> list[LogEffect]:
+        if self._next_request is not None:
+            return []
         before = self._download
         first = self.state.memory.first
         self._download, request = transfer.on_offer(before, offer, first)
@@ -444,9 +456,16 @@ class LogProcess(Generic[S, C, R]):
         if self._download is None:
             return []
         self._download, pieces, request = transfer.on_piece(self._download, piece)
+        self._next_request = self._next_request if request is None else To(sender, request)
         if pieces:
             self._snapshots.put(pieces, is_last=self._download.is_complete)
-        return [] if request is None else [To(sender, request)]
+        return []
+
+    def on_put(self) -> None:
+        """Pieces are saved: ask for the next ones, with the next ``work``."""
+        if self._next_request is not None:
+            self._out.append(self._next_request)
+            self._next_request = None
 
     def install(self, handle: SnapshotHandle, snapshot: Applied[S, R]) -> None:
         """Go on from a snapshot, all pieces of which are in the file; with the next ``work``."""
@@ -459,7 +478,7 @@ class LogProcess(Generic[S, C, R]):
 
     def give_up_install(self) -> None:
         """The snapshot cannot be used: another one may come."""
-        self._download = None
+        self._download = self._next_request = None
 
     def lead(self) -> None:
         """Campaign, even if another server leads; with the next ``work``. Raises UnknownServer."""

@@ -51,6 +51,10 @@ class SnapshotFile(Protocol):
         """One piece, of an unfinished snapshot too."""
         ...
 
+    def sweep_entries(self) -> None:
+        """Remove the entries that the snapshot of the log stands for."""
+        ...
+
 
 class Outcomes(Protocol[S, R]):
     """What is told on the event loop."""
@@ -61,6 +65,10 @@ class Outcomes(Protocol[S, R]):
 
     def on_restored(self, handle: SnapshotHandle, applied: Applied[S, R]) -> None:
         """The pieces of a snapshot of another server are in the file: it stands for this."""
+        ...
+
+    def on_put(self) -> None:
+        """The pieces that came from another server last are in the file."""
         ...
 
     def on_snapshot_failed(self, error: Exception) -> None:
@@ -112,10 +120,13 @@ class SnapshotWorker(Generic[S, C, R]):
         offer, job, index = self._offer, self._job, self._received
         assert offer is not None
         self._received += len(pieces)
-        self._submit(job, lambda: self._file.put_snapshot_pieces(offer.slot, index, pieces))
+        self._submit(job, lambda: self._put(job, offer.slot, index, pieces))
         if is_last:
-            self._offer = None
             self._submit(job, lambda: self._restore(job, offer))
+
+    def sweep(self) -> None:
+        """Remove the entries that the snapshot of the log stands for."""
+        self._submit(self._job, self._file.sweep_entries)
 
     def close(self) -> None:
         """Begin nothing more."""
@@ -167,6 +178,14 @@ class SnapshotWorker(Generic[S, C, R]):
             self._is_taking = False
             self._outcomes.on_taken(handle)
 
+    def _put(self, job: int, slot: int, index: int, pieces: Sequence[bytes]) -> None:
+        self._file.put_snapshot_pieces(slot, index, pieces)
+        self._deliver(lambda: self._on_put(job))
+
+    def _on_put(self, job: int) -> None:
+        if job == self._job:
+            self._outcomes.on_put()
+
     def _restore(self, job: int, offer: SnapshotOffer) -> None:
         handle = SnapshotHandle(offer.slot, offer.pieces, offer.size_bytes, offer.digest)
         self._file.check_snapshot(handle)
@@ -176,6 +195,7 @@ class SnapshotWorker(Generic[S, C, R]):
 
     def _on_restored(self, job: int, handle: SnapshotHandle, applied: Applied[S, R]) -> None:
         if job == self._job:
+            self._offer = None
             self._outcomes.on_restored(handle, applied)
 
 

@@ -143,6 +143,11 @@ class LogRun(Generic[S, C, R]):
         self.process.install(handle, applied)
         self._host.wake()
 
+    def on_put(self) -> None:
+        """See ``Outcomes``."""
+        self.process.on_put()
+        self._host.wake()
+
     def on_snapshot_failed(self, error: Exception) -> None:
         """See ``Outcomes``."""
         self.process.give_up_install()

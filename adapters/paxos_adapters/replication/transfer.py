@@ -1,7 +1,8 @@
 """A snapshot on its way from one server to another: in pieces, which the receiver asks for.
 
 - A server that is asked for slots below its floor offers its snapshot instead.
-- The receiver asks for a few pieces at a time, and saves them as they come.
+- The receiver asks for a few pieces at a time. It asks for the next ones when these are saved, so
+  that a slow disk does not fill its memory.
 - An offer comes again with each heartbeat, as long as the receiver is behind. If nothing has come
   since the last one, the pieces are asked for again: of the server that offers the same snapshot,
   whichever it is. Another snapshot is begun only then, too: the one before has no provider left.

@@ -8,6 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
+from attrs import evolve
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -17,7 +18,7 @@ from paxos.log.memory import Prefix, Record, Written, added, fetched, fold
 from paxos.log.messages import Entry
 from paxos_adapters.file import FileStore, StoreCorrupted, inspect
 from paxos_adapters.file.errors import BadPieces, NotALog, OtherSnapshot, SnapshotTooFar
-from paxos_adapters.file.log_file import LogFile
+from paxos_adapters.file.log_file import SWEPT_BYTES, LogFile
 from paxos_adapters.file.log_rows import LogState
 from paxos_adapters.file.rows import Row
 from paxos_adapters.file.snapshots import DIGEST_BYTES, SnapshotHandle
@@ -240,6 +241,19 @@ def test_what_was_swept_away_leaves_a_file_that_opens(file: FileStore) -> None:
     file.close()
     with reopen(file.path) as again, pytest.raises(BadPieces):
         again.log("log").snapshot_piece(handle_of(3, [b"one"]), 0)
+
+
+def test_a_commit_removes_no_more_than_so_many_bytes(file: FileStore) -> None:
+    """So that a vote waits as long for large entries as for small ones."""
+    large: Proposal[Entry[bytes]] = Proposal(Ballot(1, ONE), Command(b"v" * 60_000))
+    slots = range(1, 12)
+    written: Written[bytes] = tuple((it, large) for it in slots)
+    file.save_all([("log", evolve(delta(1, 12), written=written))])
+    file.save_all([("log", put_snapshot(file.log("log"), 12))])
+    before = file.saves
+    file.log("log").sweep_entries()
+    assert file.kinds("log", "entry", "entry~", 1) == []
+    assert file.saves - before == -(-len(slots) // (SWEPT_BYTES // 60_000))
 
 
 def test_what_another_thread_has_swept_away_is_not_fetched_as_something_else(

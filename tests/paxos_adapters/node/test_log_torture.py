@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from tests.support.node_process import Flaw
+from tests.tools import log_torture
 from tests.tools.cluster_torture import Broken, Plan
-from tests.tools.log_torture import torture
+from tests.tools.log_torture import KINDS, OF_NETWORKS, torture
 
 pytestmark = pytest.mark.slow
 
@@ -18,17 +19,27 @@ LIMIT_S = 120
 
 
 def tortured(folder: Path, flaw: Flaw = "") -> Counter[str]:
-    plan = Plan(300, seed=7, in_flight=25, flaw=flaw, calm_s=20.0)
+    plan = Plan(300, 7, (0.05, 0.5), in_flight=25, flaw=flaw, calm_s=20.0)
     run = torture(plan, folder, is_lossy=False)
     return asyncio.run(asyncio.wait_for(run, LIMIT_S))
 
 
-def test_a_log_is_linearizable_under_kills(tmp_path: Path) -> None:
+def test_a_log_is_linearizable_under_faults_of_all_kinds(tmp_path: Path) -> None:
     seen = tortured(tmp_path)
-    assert min(seen["kills"], seen["restarts"], seen["answers to Add"], seen["slots"]) > 0
+    kinds = *KINDS, *OF_NETWORKS, "answers to Add", "slots in snapshots", "commands found once"
+    assert min(seen[it] for it in kinds) > 0, seen
+
+
+def test_a_run_without_faults_of_some_kind_is_red(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log_torture, "SLOW_SAVE_S", (0.0, 0.0))
+    monkeypatch.setattr(log_torture, "MORE", 1)
+    with pytest.raises(Broken, match="there were no slow saves"):
+        tortured(tmp_path)
 
 
 @pytest.mark.parametrize("flaw", ["reads old states", "runs commands again", "loses commands"])
 def test_what_is_wrong_is_found(tmp_path: Path, flaw: Flaw) -> None:
-    with pytest.raises(Broken, match="is not linearizable"):
+    with pytest.raises(Broken, match=r"is not linearizable|lacks it|has run command \d+ 2 times"):
         tortured(tmp_path, flaw)

@@ -116,6 +116,13 @@ class TestBothKinds:
         runs(run())
 
 
+class Unlucky(Random):
+    """It loses all that can be lost."""
+
+    def random(self) -> float:
+        return 0.0
+
+
 class TestTheNetwork:
     """What a test does to it."""
 
@@ -135,6 +142,16 @@ class TestTheNetwork:
                 cluster.network.cut(ONE, TWO)
                 assert await one.read("leader") == Found("two")  # with server 3
                 assert await three.read("leader") == Found("two")
+
+        runs(run())
+
+    def test_nothing_is_lost_once_it_is_healed(self) -> None:
+        async def run() -> None:
+            async with in_memory() as cluster:
+                cluster.network.lose(0.99)
+                cluster.network.heal()
+                cluster.network.random = Unlucky()
+                assert await cluster.nodes[ONE].propose("leader", "one", timeout_s=1.0) == "one"
 
         runs(run())
 

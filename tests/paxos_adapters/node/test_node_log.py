@@ -14,6 +14,7 @@ from paxos import PaxosError, ServerId
 from paxos.log.memory import FIRST_SLOT
 from paxos_adapters.codecs import INTEGER, RAW
 from paxos_adapters.file import NotALog, store
+from paxos_adapters.file.log_rows import entry_kind
 from paxos_adapters.host import ServerStopped
 from paxos_adapters.node import (
     BadValue,
@@ -545,6 +546,19 @@ def test_a_server_that_was_down_gets_a_snapshot(new: NewCluster) -> None:
             for me in IDS[:3]:
                 await cluster.start(me)
             assert await cluster.of[THREE].submit(1) == submitted + 2
+
+    runs(run())
+
+
+def test_a_log_that_runs_keeps_no_entries_below_its_snapshot(new: NewCluster) -> None:
+    async def run() -> None:
+        async with logs(new, 1, snapshot_bytes=500) as cluster:
+            one = cluster.of[ONE]
+            while one.status().floor == FIRST_SLOT:
+                await one.submit(1)
+            file = cluster.cluster.nodes[ONE].file.log("log").file
+            end = entry_kind(one.status().floor)
+            await until(lambda: not file.kinds("log", entry_kind(FIRST_SLOT), end, 1))
 
     runs(run())
 

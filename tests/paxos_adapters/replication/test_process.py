@@ -7,8 +7,11 @@ from collections.abc import Coroutine
 
 import pytest
 
-from paxos import ServerId
+from paxos import From, ServerId, To
 from paxos.log.leader import Leading
+from paxos_adapters.file.snapshots import DIGEST_BYTES
+from paxos_adapters.log_messages import SnapshotOffer, SnapshotPiece, SnapshotRequest
+from paxos_adapters.replication.transfer import PIECES_AT_A_TIME
 from paxos_adapters.state_machines import COUNTER
 from tests.support.replicated import IDS, World
 
@@ -74,10 +77,30 @@ def test_a_server_that_was_down_gets_a_snapshot(snapshot_bytes: int) -> None:
             assert answer.done()
             world.beat()
         assert world.servers[leader].disk.handle is not None
+        assert world.servers[leader].sweeps > 0
         world.start(down, disk)
         world.beat(6)
         assert world.servers[down].program.applied.state == 100
         assert world.servers[down].disk.handle is not None
+
+    runs(run())
+
+
+def test_the_next_pieces_are_asked_for_when_those_before_are_saved() -> None:
+    """Else a slow disk would fill the memory of the server."""
+
+    async def run() -> None:
+        server = World(COUNTER).servers[ONE]
+        server.is_slow = True
+        process, digest, count = server.process, bytes(DIGEST_BYTES), PIECES_AT_A_TIME
+        offer = SnapshotOffer(50, 100, 100, digest)
+        first = process.receive(From(TWO, offer))
+        assert first == [To(TWO, SnapshotRequest(50, digest, 0, count))]
+        for index in range(count):
+            assert process.receive(From(TWO, SnapshotPiece(50, digest, index, b"v"))) == []
+        assert process.receive(From(TWO, offer)) == process.work() == []
+        process.on_put()
+        assert process.work() == [To(TWO, SnapshotRequest(50, digest, count, count))]
 
     runs(run())
 
