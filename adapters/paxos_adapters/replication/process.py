@@ -5,8 +5,6 @@
   server leads, and when nothing has come of them for a while, all are sent again.
 - A leader that has nothing more to propose announces what is chosen to the servers that forwarded
   commands, so that they have the results a moment later.
-- A server that is behind is sent several CatchUps at a time. What it asks for again within a few
-  heartbeats is on its way. Below the floor it is offered the snapshot that stands for that.
 
 Source: the lecture, "Multi-Paxos" and "Client protocol".
 """
@@ -23,7 +21,6 @@ from paxos import (
     Broadcast,
     From,
     PaxosError,
-    Proposal,
     QuorumSystem,
     Saved,
     ServerId,
@@ -33,7 +30,6 @@ from paxos import (
 )
 from paxos.errors import assert_never
 from paxos.log import (
-    CatchUp,
     Command,
     Committed,
     Elected,
@@ -49,7 +45,7 @@ from paxos.log import (
 from paxos.log.events import LogTimer, Report, Request
 from paxos.log.leader import Following, Leading
 from paxos.log.memory import FIRST_SLOT, Delta, Record
-from paxos.log.messages import Entry, Message
+from paxos.log.messages import Message
 from paxos.log.replica import Replica
 from paxos_adapters.driving import Driver
 from paxos_adapters.file.entries import LogRecord
@@ -63,7 +59,6 @@ from paxos_adapters.log_messages import (
     SnapshotOffer,
     SnapshotPiece,
     SnapshotRequest,
-    value_bytes,
 )
 from paxos_adapters.machine import Effect
 from paxos_adapters.ports import Place
@@ -72,6 +67,7 @@ from paxos_adapters.replication.applying import Applied
 from paxos_adapters.replication.batches import batch, items_of
 from paxos_adapters.replication.program import Program
 from paxos_adapters.replication.proposals import Proposals
+from paxos_adapters.replication.providing import LogStore, Provider
 from paxos_adapters.replication.reads import Remote
 from paxos_adapters.replication.transfer import Download
 from paxos_adapters.timeouts import Timeouts
@@ -88,36 +84,11 @@ twice as many, and so on."""
 FORWARDER_BEATS = 4
 """For how many heartbeats a server that has forwarded commands is told at once what is chosen."""
 
-FETCHED_BYTES = 1 << 19
-"""About how many bytes of entries answer one request: the next one comes when they are saved."""
-
-CATCH_UP_BYTES = 1 << 15
-"""How many bytes of entries one CatchUp carries, if it carries more than one entry."""
-
 LogEffect: TypeAlias = To[LogMessage] | Broadcast[LogMessage] | SetTimer[LogTimer]
 """What the node is to do."""
 
 LogEvent: TypeAlias = From[LogMessage] | LogTimer
 """What the node has for a log."""
-
-
-class LogStore(Protocol):
-    """What a file has of one log. Its records are saved by the node, with all others."""
-
-    def fetch(self, slot: int, count: int, size_bytes: int) -> tuple[Proposal[Entry[bytes]], ...]:
-        """What is durable and chosen from ``slot`` on; nothing below the floor.
-
-        At most ``count``, and only one if two are more than ``size_bytes``.
-        """
-        ...
-
-    def snapshot(self) -> SnapshotHandle | None:
-        """The snapshot that stands for all slots below the floor."""
-        ...
-
-    def snapshot_piece(self, handle: SnapshotHandle, index: int) -> bytes:
-        """One piece of it."""
-        ...
 
 
 class Snapshots(Protocol[S, R]):
@@ -179,18 +150,17 @@ class LogProcess(Generic[S, C, R]):
         """Start from ``records``, what the file has of the replica."""
         self.place = place
         self.program = program
-        self._store = store
         machine: Log[bytes] = log()
         machine = evolve(machine, fold=_nothing_kept)
         self._driver: LogDriver[bytes] = Driver(machine, place, quorum, records, observer)
         self.timers: tuple[LogTimer, ...] = machine.first
+        self._provider = Provider(store, self.state.rules.piece)
         self._snapshots = snapshots
         self._proposals = Proposals()
         self._out: list[LogEffect] = []
         self._leader: Ballot | None = None
         self._announced = self.state.memory.first
         self._forwarders: dict[ServerId, int] = {}
-        self._sent: dict[ServerId, tuple[int, int]] = {}
         self._waiting: tuple[int | None, int | None, int | None] | None = None
         self._quiet_beats, self._patience = 0, RETRY_BEATS
         self._saving = 0
@@ -235,7 +205,7 @@ class LogProcess(Generic[S, C, R]):
         if type(message) is SnapshotOffer:
             return self._on_snapshot_offer(sender, message)
         if type(message) is SnapshotRequest:
-            return self._on_snapshot_request(sender, message)
+            return [*self._provider.on_request(sender, message)]
         if type(message) is SnapshotPiece:
             return self._on_snapshot_piece(sender, message)
         return self._take(From(sender, message))
@@ -287,7 +257,7 @@ class LogProcess(Generic[S, C, R]):
         if type(report) is Committed:
             self.program.commit(report.slot, report.proposals)
         elif type(report) is Fetch:
-            return self._fetched(report)
+            return [*self._provider.on_fetch(report)]
         elif type(report) is Readable:
             remote = self.program.reads.on_answer(report.number, report.first)
             self.program.look()
@@ -328,7 +298,7 @@ class LogProcess(Generic[S, C, R]):
 
     def _on_beat(self) -> None:
         """What another server leads and has not answered for a while is sent again."""
-        self._sent = {it: (slot, left - 1) for it, (slot, left) in self._sent.items() if left > 1}
+        self._provider.on_beat()
         self._forwarders = {it: left - 1 for it, left in self._forwarders.items() if left > 1}
         program, leader = self.program, self._leader
         waiting = program.submissions.oldest, program.clients.oldest, program.reads.number
@@ -403,43 +373,6 @@ class LogProcess(Generic[S, C, R]):
         self.program.reads.add(Remote(sender, message.number))
         return []
 
-    # --- what other servers lack ------------------------------------------------------------------
-
-    def _fetched(self, report: Fetch) -> list[LogEffect]:
-        sent_below, _ = self._sent.get(report.receiver, (0, 0))
-        if report.slot < sent_below:
-            return []
-        found, slot, size_bytes = list[LogEffect](), report.slot, 0
-        while size_bytes < FETCHED_BYTES and (proposals := self._fetch(slot)):
-            answer = CatchUp(slot, proposals)
-            found.append(To(report.receiver, answer))
-            slot, size_bytes = slot + len(proposals), size_bytes + value_bytes(answer)
-        if found:
-            self._sent[report.receiver] = slot, RETRY_BEATS
-            return found
-        snapshot = self._store.snapshot()
-        if snapshot is None or report.slot >= snapshot.slot:
-            return []
-        return [To(report.receiver, _offer(snapshot))]
-
-    def _fetch(self, slot: int) -> tuple[Proposal[Entry[bytes]], ...]:
-        return self._store.fetch(slot, self.state.rules.piece, CATCH_UP_BYTES)
-
-    def _on_snapshot_request(self, sender: ServerId, request: SnapshotRequest) -> list[LogEffect]:
-        snapshot = self._store.snapshot()
-        if snapshot is None:
-            return []
-        if (snapshot.slot, snapshot.digest) != (request.slot, request.digest):
-            return [To(sender, _offer(snapshot))]
-        end = min(request.index + request.count, snapshot.pieces)
-        pieces = [
-            (it, self._store.snapshot_piece(snapshot, it)) for it in range(request.index, end)
-        ]
-        return [
-            To(sender, SnapshotPiece(snapshot.slot, snapshot.digest, index, data))
-            for index, data in pieces
-        ]
-
     # --- what this server lacks -------------------------------------------------------------------
 
     def _on_snapshot_offer(self, sender: ServerId, offer: SnapshotOffer) -> list[LogEffect]:
@@ -507,10 +440,6 @@ class LogProcess(Generic[S, C, R]):
 def _last_first(records: Iterable[LogRecord]) -> int:
     """The first slot that the last of these records does not know to be chosen."""
     return max((it.first for it in records if type(it) is Delta), default=FIRST_SLOT)
-
-
-def _offer(it: SnapshotHandle) -> SnapshotOffer:
-    return SnapshotOffer(it.slot, it.pieces, it.size_bytes, it.digest)
 
 
 def _nothing_kept(
