@@ -41,9 +41,9 @@ class Parts:
             count += 1
         return count
 
-    def encode(self, state: int) -> bytes:
+    def encode(self, value: int) -> bytes:
         """All of it."""
-        return b"".join(self.encode_parts(state))
+        return b"".join(self.encode_parts(value))
 
     def decode(self, encoded: bytes) -> int:
         """The other way round. Raises ValueError."""

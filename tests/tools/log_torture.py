@@ -373,10 +373,10 @@ async def torture(plan: Plan, folder: Path, *, is_lossy: bool) -> Counter[str]:
 
 def plans(form: str, seed: int) -> Iterator[tuple[str, bool, Plan]]:
     """Where the clusters of a form run, whether the network there is lossy, and what is planned."""
-    names = 1_000 if form == "short" else 20_000
-    missing = lossy_network.why_not()
     if form == "kills":
         return
+    names = 600 if form == "short" else 20_000
+    missing = lossy_network.why_not()
     if missing is None:
         yield "on a lossy network", True, Plan(names, seed, (0.1, 0.8), in_flight=25)
     else:
@@ -386,7 +386,17 @@ def plans(form: str, seed: int) -> Iterator[tuple[str, bool, Plan]]:
 
 def quick_kills(kills: int, seed: int) -> Plan:
     """A node is killed whenever two are not down, and started again at once."""
-    return Plan(1_000, seed, (0.0, 0.1), 10, 2.0, 0.002, kills, 200, (0.0, 0.2))
+    return Plan(
+        4 * kills,
+        seed,
+        faults_s=(0.0, 0.1),
+        in_flight=10,
+        ask_s=2.0,
+        everybody=0.002,
+        kills=kills,
+        kill_weight=200,
+        down_s=(0.0, 0.2),
+    )
 
 
 def tortured(plan: Plan, where: str, total: Counter[str], *, is_lossy: bool) -> None:
@@ -407,7 +417,7 @@ def main(words: Sequence[str]) -> int:
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 32))
     parser.add_argument("--kills", type=int, help="how many quick kills there are in the end")
     asked = parser.parse_args(words)
-    kills = asked.kills or (100 if asked.form == "short" else 10_000)
+    kills = asked.kills or (50 if asked.form == "short" else 10_000)
     print(f"seed {asked.seed}; again: {parser.prog} {asked.form} --seed {asked.seed}", flush=True)
     total, quick = Counter[str](), Counter[str]()
     begun_s = time.perf_counter()
