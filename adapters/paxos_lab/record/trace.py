@@ -63,6 +63,11 @@ SingleStep: TypeAlias = Step[
 ]
 """A step of a server of one decision."""
 
+LogStep: TypeAlias = Step[
+    log.Replica[V], events.Request[V], log.Message[V], events.LogTimer, Record[V], events.Report[V]
+]
+"""A step of a replica of a log."""
+
 
 @define
 class Trace(Generic[S, Q, M, T, R, P]):
