@@ -375,6 +375,26 @@ def test_the_server_that_acts_and_what_is_broken_stay_in_sight(
                 assert box["y"] + box["height"] <= controls["y"]
 
 
+def test_what_could_have_happened_is_taken_by_clicks_and_left(
+    browser: Browser, lecture: Path
+) -> None:
+    with opened(browser, lecture, "#step=20") as it:
+        before = [row(it, server) for server in ("S1", "S2")]
+        taken = "S2 receives Accept 3.1 X, from S1. It sends Accepted 3.1 X to S1."
+        it.locator("#possible").get_by_role("button", name=taken).click()
+        expect(it.locator("#at")).to_have_text("Not recorded: what could happen after step 20")
+        expect(it.locator("#words")).to_have_text(taken)
+        assert row(it, "S2") == ["3.1", "3.1 X\nnew", "—", "—"]
+        expect(it.get_by_role("region", name="What can be said by now")).to_be_hidden()
+        button(it, "Back to the recording")
+        at(it, 20)
+        assert [row(it, server) for server in ("S1", "S2")] == before
+        expect(it.get_by_role("button", name="Step forward")).to_be_focused()
+        it.locator("#possible button").last.press("Enter")
+        it.keyboard.press("ArrowRight")
+        at(it, 21)
+
+
 def test_two_decisions_are_shown_beside_each_other(browser: Browser, tmp_path: Path) -> None:
     found = of_names(tmp_path / "run", "a", "b & <i>c</i>")
     path = written(tmp_path / "run.html", page(found, title="run").html)

@@ -8,7 +8,7 @@
 - The same replay gives the same page, byte by byte.
 - It is bounded: what does not fit is left out, and the page says what.
 
-Arrows point one way: window, words <- data; each_step, data <- page.
+Arrows point one way: window, words, following <- data; each_step, data <- page.
 """
 
 from __future__ import annotations

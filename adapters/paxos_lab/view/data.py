@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeAlias
 
 from paxos_lab.record import Kind, Moment, Timeline
+from paxos_lab.view.following import MOST, Following
 from paxos_lab.view.window import Window
 from paxos_lab.view.words import cells, fit, words
 
@@ -19,8 +20,13 @@ BEGINNINGS = Kind.STARTS, Kind.IS_KNOWN
 Json: TypeAlias = bool | int | str | Sequence["Json"] | dict[str, "Json"] | None
 
 
-def data(timeline: Timeline, window: Window, now: Sequence[str]) -> dict[str, Json]:
-    """One decision: its lanes, its steps in ``window``, and what can be said after each."""
+def data(
+    timeline: Timeline, window: Window, now: Sequence[str], next_: Following
+) -> dict[str, Json]:
+    """One decision: its lanes, its steps in ``window``, and what can be said after each.
+
+    ``next_`` is what could have happened then.
+    """
     moments = inside(timeline, window)
     texts = list(dict.fromkeys(now))
     place_of = {text: place for place, text in enumerate(texts)}
@@ -48,6 +54,24 @@ def data(timeline: Timeline, window: Window, now: Sequence[str]) -> dict[str, Js
         "opens": _opens(moments, window),
         "steps": steps,
         "texts": list(_differences([[fit(line) for line in it.splitlines()] for it in texts])),
+        "next": _next(next_),
+    }
+
+
+def _next(found: Following) -> Json:
+    """Places, and the events that are possible there; words and looks by their places in lists."""
+    events = [event for place in found.places for event in place]
+    said = {it: at for at, it in enumerate(dict.fromkeys(it.words for it in events))}
+    looks = {it: at for at, it in enumerate(dict.fromkeys(it.look for it in events))}
+    return {
+        "most": MOST,
+        "after": {str(step): place for step, place in found.after.items()},
+        "words": [fit(it) for it in said],
+        "looks": [cells(it) for it in looks],
+        "places": [
+            [[int(it.me), said[it.words], looks[it.look], it.chooses, it.place] for it in place]
+            for place in found.places
+        ],
     }
 
 

@@ -32,6 +32,8 @@ from paxos_lab.explain import (
     of_log,
     of_replay,
 )
+from paxos_lab.machines.log_view import LogView, log_view
+from paxos_lab.machines.single_view import SingleView, single_view
 from paxos_lab.record import (
     Header,
     LogReplay,
@@ -46,6 +48,7 @@ from paxos_lab.record import (
 from paxos_lab.rules import AGREEMENT
 from paxos_lab.view.data import data, inside
 from paxos_lab.view.each_step import explain_each_step, explain_log_each_step
+from paxos_lab.view.following import Following, following
 from paxos_lab.view.window import WHOLE, Window, fitting, left_out
 from paxos_lab.view.words import fit, words
 
@@ -55,7 +58,7 @@ MAX_DECISIONS = 50
 NOTHING = "nothing has happened in it: there is nothing to see."
 MARK = '<meta name="generator" content="paxos view">'
 PAGE = Kind("a page of paxos view", MARK.encode(), 1_000)
-SCRIPTS = "texts.js", "picture.js", "servers.js", "search.js", "page.js"
+SCRIPTS = "texts.js", "picture.js", "servers.js", "search.js", "next.js", "page.js"
 """The script, in the order in which its parts need each other."""
 
 
@@ -71,7 +74,8 @@ class Page:
 class _Shown:
     """One decision as it is shown: ``window`` of it, and how it ended after all of its steps.
 
-    ``now`` is what can be said after each step that is shown, ``left_out`` what is not shown.
+    ``now`` is what can be said after each step that is shown, ``left_out`` what is not shown,
+    and ``next_`` what could have happened then.
     """
 
     timeline: Timeline
@@ -80,6 +84,7 @@ class _Shown:
     end: str
     left_out: str
     is_broken: bool
+    next_: Following
 
     @property
     def called(self) -> str:
@@ -140,7 +145,9 @@ def log_page(
     said = explain_log_each_step(until, slot, window.first)
     each = zip(until.steps[window.first - 1 :], said, strict=True)
     now = tuple(text for step, text in each if step.number in here)
-    shown = _part(told, window, now, end.text)
+    view: LogView[str] = log_view()
+    next_ = following(replay, view, told.name, here, slot)
+    shown = _part(told, window, now, end.text, next_)
     return _page(title, replay, (shown,), _told([shown.left_out] * bool(shown.left_out)))
 
 
@@ -163,9 +170,9 @@ def _page(
         "pictures": _each(shown, [_sheet(it) for it in shown]),
         "ends": _each(shown, [_ending(it) for it in shown]),
         "lists": _each(shown, [_list(it) for it in shown]),
-        "data": json.dumps([data(it.timeline, it.window, it.now) for it in shown]).replace(
-            "<", "\\u003c"
-        ),
+        "data": json.dumps(
+            [data(it.timeline, it.window, it.now, it.next_) for it in shown]
+        ).replace("<", "\\u003c"),
         "style": _read("page.css") + style(),
         "script": f'"use strict";\n(() => {{\n{script}}})();\n',
     }
@@ -194,14 +201,18 @@ def _shown(
         until = evolve(whole, steps=[it for it in whole.steps if it.number <= here[-1]])
         now = tuple(explain_each_step(until, name, here[0]))
         end = explain(of_replay(whole, name), name).text
-        yield _part(single_timeline(whole, name), fits, now, end)
+        view: SingleView[str] = single_view()
+        next_ = following(replay, view, name, here)
+        yield _part(single_timeline(whole, name), fits, now, end, next_)
 
 
-def _part(told: Timeline, window: Window, now: tuple[str, ...], end: str) -> _Shown:
+def _part(
+    told: Timeline, window: Window, now: tuple[str, ...], end: str, next_: Following
+) -> _Shown:
     of = f" of {fit(told.name)}" if told.name else ""
     rest = left_out([it.step for it in told.moments], window)
     words = f"of the {len(told.moments):,} steps{of}, {rest}" if rest else ""
-    return _Shown(told, window, now, end, words, bool(conflicts(told)))
+    return _Shown(told, window, now, end, words, bool(conflicts(told)), next_)
 
 
 def _outside(window: Window, steps: int) -> str:

@@ -15,6 +15,7 @@ let beside = null; // the decision that is shown beside it
 let place = 0; // of the step that is shown, from 0
 let timer = null; // while it plays
 let settling = null;
+let next = null; // what could happen after the step that is shown
 
 const steps = () => data[decision].steps;
 const parts = (which) => document.querySelectorAll(`[data-decision="${which}"]`);
@@ -80,7 +81,10 @@ function show(where, behavior = "instant") {
   element("now").replaceChildren(...said.map((it) => made("p", it)));
   for (const id of ["first", "back"]) disable(id, place === 0);
   for (const id of ["forward", "last"]) disable(id, place === count - 1);
+  next = new Next(data[decision]);
+  next.begin(step.step);
   tabulate();
+  offer();
   pane.show(step.step);
   pane.reveal(behavior);
   if (beside !== null) showBeside(step.step, behavior);
@@ -104,10 +108,13 @@ function disable(id, isSo) {
 
 function tabulate() {
   const { lanes, ids } = data[decision];
-  const before = looks(data[decision], place - 1);
-  const acting = steps()[place].lane;
+  const { taken } = next;
+  const before = taken.length === 0 ? looks(data[decision], place - 1)
+    : next.over(looks(data[decision], place), taken.length - 1);
+  const now = next.over(looks(data[decision], place), taken.length);
+  const acting = (taken.at(-1) ?? steps()[place]).lane;
   const focused = document.activeElement?.dataset?.toggle;
-  const rows = looks(data[decision], place).map((look, lane) => {
+  const rows = now.map((look, lane) => {
     const row = made("tr", "", lane === acting ? "acting" : "");
     row.classList.toggle("hides", servers.isHidden(ids[lane]));
     const head = made("th", lanes[lane]);
@@ -146,6 +153,41 @@ function changed(value, was) {
     cell.append(small);
   }
   return cell;
+}
+
+// What is possible from here; what was taken of it did not happen, and all says so.
+function offer() {
+  const { taken, events } = next;
+  const isElsewhere = taken.length > 0;
+  element("next").classList.toggle("elsewhere", isElsewhere);
+  element("return").hidden = !isElsewhere;
+  element("now").parentElement.hidden = isElsewhere;
+  element("unrecorded").replaceChildren(...taken.map((it) => made("li", it.words, it.chooses ? "chosen" : "")));
+  element("possible").replaceChildren(...(events ?? []).map((it) => {
+    const button = made("button", it.words, it.chooses ? "chosen" : "");
+    button.type = "button";
+    button.addEventListener("click", () => take(it));
+    const item = made("li");
+    item.append(button);
+    return item;
+  }));
+  const most = data[decision].next.most.toLocaleString("en");
+  element("bound").textContent = events === null
+    ? `Not computed: a page holds ${most} such events of a decision, those after the last steps first.`
+    : events.length === 0 ? "Nothing." : "";
+}
+
+function take(event) {
+  pause();
+  next.take(event);
+  const count = next.taken.length;
+  const after = `after step ${steps()[place].step}`;
+  element("at").textContent = `Not recorded: ${count === 1 ? "what could happen" : `${count} events`} ${after}`;
+  element("words").textContent = event.words;
+  element("words").classList.toggle("chosen", event.chooses);
+  tabulate();
+  offer();
+  element("return").focus();
 }
 
 function point() {
@@ -291,6 +333,10 @@ clicks({
   larger: KEYS["+"],
   smaller: KEYS["-"],
   fitted: KEYS["0"],
+  return: () => {
+    go(place);
+    element("forward").focus();
+  },
   scroll: clicked,
 });
 element("decision").addEventListener("change", (event) => {
@@ -318,7 +364,7 @@ addEventListener("afterprint", () => {
 });
 
 element("choose").hidden = data.length === 1;
-for (const id of ["controls", "search", "zooms", "moment", "knowledge"]) element(id).hidden = false;
+for (const id of ["controls", "search", "zooms", "moment", "knowledge", "next"]) element(id).hidden = false;
 for (const it of document.querySelectorAll(".summary p, .end p")) {
   if (it.textContent.length > 200) {
     it.classList.add("long");
