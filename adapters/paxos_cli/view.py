@@ -6,13 +6,25 @@ import webbrowser
 from pathlib import Path
 
 import click
+from attrs import frozen
 
 from paxos_adapters.outputs import OutputRefused, check, replace
 from paxos_cli.failures import failing
+from paxos_cli.options import gathered
 from paxos_cli.output import say
-from paxos_cli.paths import OutputFile
+from paxos_cli.paths import OutputFile, as_utf8
 from paxos_cli.recording import asked, replayed, replayed_log, slot_of
-from paxos_lab.view import PAGE, log_page, page
+from paxos_lab.record import Timeline, log_timeline, single_timeline
+from paxos_lab.view import AROUND, PAGE, WHOLE, Page, Window, around, log_page, page
+
+
+@frozen
+class Part:
+    """Which steps the page shows."""
+
+    first: int | None
+    last: int | None
+    around: str | None
 
 
 @click.command(short_help="Write a page to go through a recording step by step.")
@@ -23,11 +35,20 @@ from paxos_lab.view import PAGE, log_page, page
     metavar="PAGE",
     help="Where to write it, if not beside FILE.",
 )
+@click.option("--from", "first", type=click.IntRange(1), metavar="STEP", help="The first step.")
+@click.option("--to", "last", type=click.IntRange(1), metavar="STEP", help="The last step.")
+@click.option(
+    "--around",
+    metavar="NAME",
+    help=f"{AROUND} steps before and after the choice of this decision, or slot of a log.",
+)
 @click.option("--open", "opens", is_flag=True, help="Open it in a browser.")
-def view(files: tuple[str, ...], out: Path | None, opens: bool) -> int:
+@gathered(Part)
+def view(wanted: Part, files: tuple[str, ...], out: Path | None, opens: bool) -> int:
     """Write a page that shows the decision NAME, or all, of the recordings FILES.
 
-    Of a log, NAME is a slot; without it, the page shows the whole log.
+    Of a log, NAME is a slot; without it, the page shows the whole log. Of more than 10,000 steps,
+    it shows the last, unless --from, --to or --around say which.
 
     The page is one file that needs neither a network nor a server: each step with a picture, what
     every server holds, and what can be said by then. It holds the values that were proposed, so it
@@ -39,13 +60,9 @@ def view(files: tuple[str, ...], out: Path | None, opens: bool) -> int:
         check(path, PAGE)
     except OutputRefused as error:
         raise click.ClickException(f"{error} (--out names another.)") from error
-    log = replayed_log(tuple(paths))
     title = ", ".join(it.name for it in paths)
+    made = _page(tuple(paths), name, title, wanted)
     with failing():
-        if log is not None:
-            made = log_page(log, title=title, slot=None if name is None else slot_of(name))
-        else:
-            made = page(replayed(tuple(paths)), title=title, name=name)
         replace(path, PAGE, made.html.encode(errors="backslashreplace"))
     if made.left_out:
         say(made.left_out, err=True)
@@ -53,3 +70,30 @@ def view(files: tuple[str, ...], out: Path | None, opens: bool) -> int:
     if opens and not webbrowser.open(path.resolve().as_uri()):
         raise click.ClickException("no browser was found: open the page by hand.")
     return 0
+
+
+def _page(paths: tuple[Path, ...], name: str | None, title: str, wanted: Part) -> Page:
+    log = replayed_log(paths)
+    if log is not None:
+        slot = None if wanted.around is None else slot_of(wanted.around)
+        with failing():
+            told = None if slot is None else log_timeline(log)
+            window = _window(wanted, told, slot)
+            of = None if name is None else slot_of(name)
+            return log_page(log, title=title, slot=of, window=window)
+    found = replayed(paths)
+    with failing():
+        around = None if wanted.around is None else as_utf8(wanted.around)
+        told = None if around is None else single_timeline(found, around)
+        return page(found, title=title, name=name, window=_window(wanted, told))
+
+
+def _window(wanted: Part, told: Timeline | None, slot: int | None = None) -> Window:
+    first, last = wanted.first or 1, wanted.last
+    if told is not None:
+        if wanted.first is not None or last is not None:
+            raise click.UsageError("--around says where it begins and ends: leave out the others.")
+        return around(told, slot)
+    if last is not None and last < first:
+        raise click.UsageError(f"--from {first} comes after --to {last}.")
+    return Window(first, last) if (first, last) != (1, None) else WHOLE

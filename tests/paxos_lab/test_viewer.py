@@ -19,8 +19,8 @@ from paxos_adapters.memory import Cluster
 from paxos_cli import app
 from paxos_lab.explain import UnknownDecision, explain, of_replay
 from paxos_lab.lecture import SCENARIOS
-from paxos_lab.record import Recorder, RecordingError, Replay, replay
-from paxos_lab.view import MAX_DECISIONS, explain_each_step, page
+from paxos_lab.record import Recorder, RecordingError, Replay, replay, single_timeline
+from paxos_lab.view import MAX_DECISIONS, Window, around, explain_each_step, page
 from tests.support import S1, S2, ballot
 from tests.support.recordings import driven
 
@@ -36,12 +36,27 @@ HOSTILE = [
     "word" * 9_000,
 ]
 
+SHAPES = {"svg", "g", "line", "path", "rect", "circle", "text", "title"}
+
 
 class Element(TypedDict):
     """One start tag, and what it carries."""
 
     tag: str
     attributes: dict[str, str | None]
+
+
+class Step(TypedDict):
+    """A step of a decision, as far as tests look at it."""
+
+    now: int
+
+
+class Decided(TypedDict):
+    """A decision in the data of a page, as far as tests look at it."""
+
+    steps: list[Step]
+    texts: list[tuple[int, int, list[str]]]
 
 
 class Reader(HTMLParser):
@@ -69,6 +84,19 @@ class Reader(HTMLParser):
     @property
     def tags(self) -> set[str]:
         return {it["tag"] for it in self.elements}
+
+    @property
+    def attributes(self) -> set[str]:
+        return {name for it in self.elements for name in it["attributes"]}
+
+    @property
+    def outside_pictures(self) -> list[str]:
+        """All tags but those of pictures, which have more parts if a value is long."""
+        return [
+            it["tag"]
+            for it in self.elements
+            if it["tag"] not in SHAPES and it["attributes"].get("class") != "strip"
+        ]
 
     def all(self, name: str) -> list[str]:
         """The values of all attributes of that name."""
@@ -142,9 +170,9 @@ def test_every_step_is_in_words_in_the_picture_and_in_the_data(
     assert drawn <= set(steps)
     (decision,) = json.loads(read.data)
     assert [it["step"] for it in decision["steps"]] == steps
+    assert all(said(decision))
     for step in decision["steps"]:
         assert step["words"].startswith(decision["lanes"][step["lane"]])
-        assert decision["texts"][step["now"]]
 
 
 def test_a_step_is_told_with_what_it_sends_and_what_is_chosen_by_it(tmp_path: Path) -> None:
@@ -239,7 +267,9 @@ def test_values_are_text_and_never_markup(value: str, tmp_path: Path) -> None:
     html = page(recorded(tmp_path / "run", value), title=value).html
     read = Reader(html)
 
-    assert [it["tag"] for it in read.elements] == [it["tag"] for it in plain.elements]
+    assert read.outside_pictures == plain.outside_pictures
+    assert read.tags == plain.tags
+    assert read.attributes == plain.attributes
     assert "{{" not in html.replace("{{script}}", "")
     assert all(it.isprintable() or it == "\n" for it in html)
     assert len(html) < 500_000
@@ -263,18 +293,70 @@ def test_names_and_facts_are_text_and_never_markup(tmp_path: Path) -> None:
 # --- what is left out ---------------------------------------------------------------------------
 
 
-def test_a_page_is_bounded_in_steps(tmp_path: Path) -> None:
+def test_a_page_is_bounded_in_steps_and_shows_the_last(tmp_path: Path) -> None:
     found = recorded(tmp_path / "run", "red", "blue")
 
     part = page(found, title="run", max_steps=10)
     (decision,) = json.loads(Reader(part.html).data)
 
-    total = f"{len(found.steps)}"
-    assert part.left_out == f"Left out are of the {total} steps, all after the first 10."
+    assert len(found.steps) == 50
+    assert part.left_out == "Left out are of the 50 steps, 40 before step 41."
     assert part.left_out in part.html
-    assert len(decision["steps"]) == 10
-    assert "is chosen under" in part.html  # the end is that of the whole recording
+    assert [it["step"] for it in decision["steps"]] == list(range(41, 51))
+    assert "is chosen under" in part.html
     assert page(found, title="run").left_out == ""
+
+
+def test_a_window_shows_what_was_held_before_it_and_said_in_it(tmp_path: Path) -> None:
+    found = of_scenario("not-chosen-unseen", tmp_path / "run")
+    (whole,) = json.loads(Reader(page(found, title="run").html).data)
+
+    part = page(found, title="run", window=Window(20, 31))
+    (decision,) = json.loads(Reader(part.html).data)
+
+    assert part.left_out == (
+        "Left out are of the 48 steps, 19 before step 20 and 17 after step 31."
+    )
+    assert [it["step"] for it in decision["steps"]] == list(range(20, 32))
+    assert [it["words"] for it in decision["steps"]] == [
+        it["words"] for it in whole["steps"][19:31]
+    ]
+    held: list[object] = [None] * 5
+    for it in whole["steps"][:19]:
+        held[it["lane"]] = it["look"]
+    assert decision["before"] == held
+    assert (
+        "is chosen under 4.5: accepted by S3, S4 and S5" in part.html
+    )  # how it ended is not cut off
+    assert said(decision) == said(whole)[19:31]
+
+
+def said(decision: Decided) -> list[list[str]]:
+    """What can be said after each step: each text is a difference to the one before."""
+    texts: list[list[str]] = []
+    for head, tail, between in decision["texts"]:
+        last = texts[-1] if texts else []
+        texts.append([*last[:head], *between, *last[len(last) - tail :]])
+    return [texts[it["now"]] for it in decision["steps"]]
+
+
+def test_the_window_around_a_choice_opens_at_it(tmp_path: Path) -> None:
+    found = of_scenario("not-chosen-unseen", tmp_path / "run")
+    told = single_timeline(found)
+
+    it = around(told)
+    (decision,) = json.loads(Reader(page(found, title="run", window=it).html).data)
+
+    assert it.opens == told.decided[0].step
+    assert decision["steps"][decision["opens"]]["chosen"]
+
+
+def test_a_page_opens_at_the_first_step_in_which_something_happens(tmp_path: Path) -> None:
+    found = of_scenario("not-chosen-unseen", tmp_path / "run")
+
+    (decision,) = json.loads(Reader(page(found, title="run").html).data)
+
+    assert decision["steps"][decision["opens"]]["words"].startswith("S1 proposes X.")
 
 
 def test_a_page_is_bounded_in_decisions(tmp_path: Path) -> None:
@@ -287,7 +369,7 @@ def test_a_page_is_bounded_in_decisions(tmp_path: Path) -> None:
     assert part.left_out == "Left out are 2 of 52 decisions: name one to see it."
     assert [it["name"] for it in json.loads(Reader(part.html).data)] == names[:MAX_DECISIONS]
     assert [len(it["steps"]) for it in json.loads(Reader(few.html).data)] == [3, 1]
-    assert "of the 3 steps of slot 1, all after the first 1; and 50 of 52" in few.left_out
+    assert "of the 3 steps of slot 1, 2 before step 6; and 50 of 52" in few.left_out
 
 
 def test_one_decision_can_be_named(tmp_path: Path) -> None:
@@ -449,3 +531,38 @@ def test_what_is_left_out_is_told(tmp_path: Path, capsys: Captured) -> None:
 
     assert view(tmp_path / "run") == 0
     assert capsys.readouterr().err == "Left out are 1 of 51 decisions: name one to see it.\n"
+
+
+def test_the_command_shows_a_part(tmp_path: Path, capsys: Captured) -> None:
+    of_names(tmp_path / "run", "a", "b")
+
+    assert view(tmp_path / "run", "--from", 2, "--to", 5) == 0
+    assert capsys.readouterr().err == (
+        "Left out are of the 3 steps of a, 1 before step 2; "
+        "and of the 3 steps of b, 1 after step 5.\n"
+    )
+    decisions = json.loads(Reader((tmp_path / "run.html").read_text()).data)
+    assert [[it["step"] for it in decision["steps"]] for decision in decisions] == [[2, 3], [4, 5]]
+    assert view(tmp_path / "run", "--around", "b") == 0
+    _, second = json.loads(Reader((tmp_path / "run.html").read_text()).data)
+    assert second["opens"] == 2  # nothing is chosen: where it ends
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("--from", 5, "--to", 4), "--from 5 comes after --to 4"),
+        (("--from", 99), "no step is from 99 to the end: there are steps 1 to 6."),
+        (("--around", "c"), "says nothing about a decision 'c'"),
+        (("--around", "a", "--to", 4), "leave out the others"),
+    ],
+)
+def test_a_part_that_is_not_there_is_told(
+    words: tuple[object, ...], told: str, tmp_path: Path, capsys: Captured
+) -> None:
+    of_names(tmp_path / "run", "a", "b")
+
+    assert view(tmp_path / "run", *words) != 0
+
+    assert told in capsys.readouterr().err
+    assert not list(tmp_path.glob("*.html"))

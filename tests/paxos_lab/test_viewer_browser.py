@@ -111,23 +111,29 @@ def at(it: Page, step: int, count: int = 48) -> None:
 
 def row(it: Page, server: str) -> list[str]:
     """What the table says of ``server``."""
-    cells = it.locator("#servers tr").filter(has=it.locator("th", has_text=server)).locator("td")
+    line = it.locator("#servers tr").filter(has=it.locator("th", has_text=server))
+    cells = line.locator("td:not(.toggles)")
     return cells.all_inner_texts()
 
 
 # --- through time -------------------------------------------------------------------------------
 
 
-def test_it_opens_at_the_end_with_what_became_of_it(browser: Browser, lecture: Path) -> None:
+def test_it_opens_where_something_happens_and_says_what_became_of_it(
+    browser: Browser, lecture: Path
+) -> None:
     with opened(browser, lecture) as it:
-        at(it, 48)
+        at(it, 7)
+        expect(it.locator("#words")).to_contain_text("S1 proposes X.")
         expect(it.locator(".summary")).to_have_text(
             "'Y' is chosen under 4.5: accepted by S3, S4 and S5, a quorum."
         )
-        expect(it.locator("#now p").first).to_have_text(it.locator(".summary").inner_text())
         expect(it.get_by_role("region", name="What became of it")).to_contain_text(
             "3.1 'X' of S1: accepted by S1"
         )
+        it.keyboard.press("End")
+        at(it, 48)
+        expect(it.locator("#now p").first).to_have_text(it.locator(".summary").inner_text())
 
 
 def test_the_slider_changes_the_table(browser: Browser, lecture: Path) -> None:
@@ -183,7 +189,7 @@ def test_the_picture_follows(browser: Browser, lecture: Path) -> None:
     with opened(browser, lecture, "#step=1", PHONE) as it:
         for step in (7, 20, 32, 48):
             it.get_by_role("slider").fill(str(step))
-            moment = it.locator(f".moment[data-step='{step}']")
+            moment = it.locator(f".moment[data-step='{step}']").first
             expect(moment).to_be_in_viewport()
             shown = it.locator("#scroll .moment:not(.ahead)")
             steps = [int(it) for it in shown.evaluate_all("all => all.map(it => it.dataset.step)")]
@@ -205,7 +211,7 @@ def test_a_lane_is_not_filled_before_its_server_has_accepted(
 
 def test_a_click_on_the_picture_leads_to_its_step(browser: Browser, lecture: Path) -> None:
     with opened(browser, lecture, "#step=20") as it:
-        it.locator(".moment[data-step='25'] .what").click()
+        it.locator(".moment[data-step='25'] .what").first.click()
         at(it, 25)
 
 
@@ -255,28 +261,162 @@ def test_a_link_leads_to_a_step_and_the_address_follows(browser: Browser, lectur
 
 
 @pytest.mark.parametrize("fragment", ["#step=999", "#step=nonsense", "#", "#step=%ZZ&decision=no"])
-def test_an_address_that_leads_nowhere_leads_to_the_end(
+def test_an_address_that_leads_nowhere_leads_to_where_something_happens(
     fragment: str, browser: Browser, lecture: Path
 ) -> None:
     with opened(browser, lecture, fragment) as it:
-        at(it, 48)
+        at(it, 7)
 
 
 def test_one_of_several_decisions_is_chosen(browser: Browser, tmp_path: Path) -> None:
     found = of_names(tmp_path / "run", "a", "b & <i>c</i>")
     path = written(tmp_path / "run.html", page(found, title="run").html)
     with opened(browser, path) as it:
-        expect(it.locator("#at")).to_have_text("Step 3")
+        expect(it.locator("#at")).to_have_text("Step 2")
         expect(it.locator("svg.paxos-picture:visible")).to_have_count(1)
         it.get_by_label("Decision").select_option("b & <i>c</i>")
-        expect(it.locator("#at")).to_have_text("Step 6 (3 of 3)")
-        expect(it.locator("#words")).to_contain_text("S1 has saved")
+        expect(it.locator("#at")).to_have_text("Step 5 (2 of 3)")
+        expect(it.locator("#words")).to_contain_text("S1 proposes")
         expect(it.locator(".end p:visible").first).to_contain_text("chosen")
         it.clock.run_for(1_000)
-        assert it.url.endswith("#decision=b+%26+%3Ci%3Ec%3C%2Fi%3E&step=6")
+        assert it.url.endswith("#decision=b+%26+%3Ci%3Ec%3C%2Fi%3E&step=5")
         it.goto(path.as_uri() + f"#decision={quote('a')}&step=2")
         expect(it.locator("#place")).to_have_text("2 / 3")
         expect(it.get_by_label("Decision")).to_have_value("0")
+
+
+# --- search, servers, size ----------------------------------------------------------------------
+
+
+def test_a_search_leads_from_hit_to_hit(browser: Browser, lecture: Path) -> None:
+    with opened(browser, lecture, "#step=1") as it:
+        it.keyboard.press("/")
+        it.keyboard.type("S3 accept 4.5")
+        expect(it.locator("#found")).to_have_text("5")
+        words = it.locator("#all .hit").all_text_contents()
+        assert len(words) == 5
+        assert all("S3" in it and "Accept " in it and "4.5" in it for it in words)
+        it.keyboard.press("Enter")
+        expect(it.locator("#found")).to_have_text("1 of 5")
+        expect(it.locator("#words")).to_have_text(words[0])
+        it.keyboard.press("Shift+Enter")
+        expect(it.locator("#found")).to_have_text("5 of 5")
+        it.get_by_role("searchbox").fill("5.4")
+        expect(it.locator("#found")).to_have_text("no step")
+
+
+def test_whole_words_are_found_and_parts_only_if_there_is_none(
+    browser: Browser, tmp_path: Path
+) -> None:
+    html = page(recorded(tmp_path / "run", "red", "redder"), title="run").html
+    with opened(browser, written(tmp_path / "run.html", html)) as it:
+        hits = it.locator("#all .hit")
+        it.get_by_role("searchbox").fill("red")
+        assert not any("redder" in words for words in hits.all_text_contents())
+        it.get_by_role("searchbox").fill("redd")
+        assert hits.count() > 0
+
+
+def test_servers_are_hidden_and_stand_out(browser: Browser, lecture: Path) -> None:
+    with opened(browser, lecture, "#step=20") as it:
+        own = it.locator("#scroll .moment[data-step='20']").first
+        expect(own).to_be_visible()
+        button(it, "Hide S5")
+        expect(own).to_be_hidden()
+        expect(it.get_by_role("button", name="Hide S5")).to_be_focused()
+        expect(it.get_by_role("button", name="Hide S5")).to_have_attribute("aria-pressed", "true")
+        button(it, "Hide S5")
+        expect(own).to_be_visible()
+        button(it, "Highlight S1")
+        opacity = "it => getComputedStyle(it.closest('[data-lanes]')).opacity"
+        assert float(own.evaluate(opacity)) < 0.5
+        assert float(it.locator("#scroll [data-lanes='1'] .moment").first.evaluate(opacity)) == 1
+
+
+def test_a_picture_zooms_and_fits(browser: Browser, lecture: Path) -> None:
+    with opened(browser, lecture, "#step=20") as it:
+        sheet = it.locator(".sheet")
+
+        def width() -> float:
+            box = sheet.bounding_box()
+            assert box is not None
+            return box["width"]
+
+        fitted = width()
+        it.keyboard.press("+")
+        assert width() > fitted
+        expect(it.locator(".moment[data-step='20']").first).to_be_in_viewport()
+        it.keyboard.press("-")
+        it.keyboard.press("-")
+        assert width() < fitted
+        button(it, "Fit")
+        assert width() == fitted
+
+
+@pytest.mark.parametrize("size", [(1280, 800), (1024, 600), (1920, 1080), (390, 844)])
+def test_the_server_that_acts_and_what_is_broken_stay_in_sight(
+    size: tuple[int, int], browser: Browser, tmp_path: Path
+) -> None:
+    found = of_scenario("conflicting-choices", tmp_path / "broken")
+    path = written(tmp_path / "broken.html", page(found, title="run").html)
+    with opened(browser, path, "#step=12", size) as it:
+        expect(it.locator(".summary .broken")).to_be_in_viewport()
+    nine = page(recorded(tmp_path / "run", "red", "blue", servers=9), title="run").html
+    with opened(browser, written(tmp_path / "nine.html", nine), "", size) as it:
+        steps = int(it.get_by_role("slider").get_attribute("max") or "0")
+        controls = it.locator("#controls").bounding_box()
+        assert controls is not None
+        for step in range(20, steps + 1, 7):
+            it.get_by_role("slider").fill(str(step))
+            here = it.locator("#scroll .moment.here").first
+            if here.count() and size[0] > 900:
+                box = here.bounding_box()
+                assert box is not None
+                assert box["y"] + box["height"] <= controls["y"]
+
+
+def test_what_could_have_happened_is_taken_by_clicks_and_left(
+    browser: Browser, lecture: Path
+) -> None:
+    with opened(browser, lecture, "#step=20") as it:
+        before = [row(it, server) for server in ("S1", "S2")]
+        taken = "S2 receives Accept 3.1 X, from S1. It sends Accepted 3.1 X to S1."
+        it.locator("#possible").get_by_role("button", name=taken).click()
+        expect(it.locator("#at")).to_have_text("Not recorded: what could happen after step 20")
+        expect(it.locator("#words")).to_have_text(taken)
+        assert row(it, "S2") == ["3.1", "3.1 X\nnew", "—", "—"]
+        expect(it.get_by_role("region", name="What can be said by now")).to_be_hidden()
+        button(it, "Back to the recording")
+        at(it, 20)
+        assert [row(it, server) for server in ("S1", "S2")] == before
+        expect(it.get_by_role("button", name="Step forward")).to_be_focused()
+        it.locator("#possible button").last.press("Enter")
+        it.keyboard.press("ArrowRight")
+        at(it, 21)
+
+
+def test_two_decisions_are_shown_beside_each_other(browser: Browser, tmp_path: Path) -> None:
+    found = of_names(tmp_path / "run", "a", "b & <i>c</i>")
+    path = written(tmp_path / "run.html", page(found, title="run").html)
+    with opened(browser, path, "#decision=a&step=3") as it:
+        it.get_by_label("Beside it", exact=True).select_option("b & <i>c</i>")
+        expect(it.locator("svg.paxos-picture:visible")).to_have_count(2)
+        expect(it.locator("#words2")).to_have_text("Nothing yet.")
+        it.get_by_label("Decision").select_option("b & <i>c</i>")
+        expect(it.locator("svg.paxos-picture:visible")).to_have_count(1)
+        it.get_by_label("Beside it", exact=True).select_option("a")
+        expect(it.locator("#words2")).to_contain_text("S1 has saved")
+        it.get_by_label("Beside it", exact=True).select_option("nothing")
+        expect(it.locator("#other")).to_be_hidden()
+
+
+def test_labels_are_printed_on_what_they_are_filled_with(browser: Browser, lecture: Path) -> None:
+    with opened(browser, lecture, "#step=20") as it:
+        it.emulate_media(media="print")
+        fill = it.locator("#scroll .accepted .what").first.evaluate(
+            "it => getComputedStyle(it).fill"
+        )
+        assert fill == "rgb(255, 255, 255)"
 
 
 # --- keys and ears ------------------------------------------------------------------------------
@@ -340,7 +480,7 @@ def test_help_opens_closes_and_turns_the_keys_off(browser: Browser, lecture: Pat
 def test_the_tab_key_goes_from_top_to_bottom(browser: Browser, lecture: Path) -> None:
     with opened(browser, lecture, "#step=20") as it:
         names: list[str] = []
-        for _ in range(9):
+        for _ in range(24):
             it.keyboard.press("Tab")
             names.append(
                 it.evaluate(
@@ -350,7 +490,9 @@ def test_the_tab_key_goes_from_top_to_bottom(browser: Browser, lecture: Path) ->
             )
         assert names == [
             *("First step", "Step back", "Play", "Step forward", "Last step"),
-            *("slider", "Keys", "scroll", "summary"),
+            *("slider", "Keys", "Search steps", "Step found before", "Step found next"),
+            *("Smaller", "Larger", "fitted", "scroll"),
+            *(f"{does} S{me}" for me in range(1, 6) for does in ("Highlight", "Hide")),
         ]
 
 
@@ -377,18 +519,26 @@ def test_a_screen_reader_is_told_all_of_it(browser: Browser, lecture: Path) -> N
                 - paragraph: S5 receives Prepare 4.5. It sends Promise 4.5, nothing accepted to S5.
               - region "What happens":
                 - heading "What happens" [level=2]
+                - search:
+                  - searchbox "Search steps"
+                  - button "Step found before"
+                  - button "Step found next"
+                - group "Size of the picture":
+                  - button "Smaller"
+                  - button "Larger"
+                  - button "Fit"
                 - region "What happens":
-                  - img "Space-time diagram": /Y is chosen/
+                  - img "Space-time diagram"
               - region "Who holds what":
                 - table "Who holds what":
                   - rowgroup:
-                    - row "Server Promised Accepted Asks for Knows"
+                    - row "Server Promised Accepted Asks for Knows In the picture"
                   - rowgroup:
-                    - row "S1 3.1 3.1 X 3.1 X —"
-                    - row "S2 3.1 — — —"
-                    - row "S3 4.5 — — —"
-                    - row "S4 4.5 — — —"
-                    - row "S5 (its step) 4.5 new — 4.5 —":
+                    - row "S1 3.1 3.1 X 3.1 X — Highlight S1 Hide S1"
+                    - row "S2 3.1 — — — Highlight S2 Hide S2"
+                    - row "S3 4.5 — — — Highlight S3 Hide S3"
+                    - row "S4 4.5 — — — Highlight S4 Hide S4"
+                    - row "S5 (its step) 4.5 new — 4.5 — Highlight S5 Hide S5":
                       - rowheader "S5 (its step)"
               - region "What can be said by now"
               - region "What became of it"
@@ -469,7 +619,7 @@ def test_what_is_smuggled_in_is_not_run(browser: Browser, lecture: Path, tmp_pat
     context = browser.new_context()
     it = context.new_page()
     it.goto(written(tmp_path / "run.html", html).as_uri())
-    at(it, 48)
+    at(it, 7)
     assert it.title() == "run - paxos"
     context.close()
 

@@ -2,10 +2,12 @@
 
 - ``terminal``: rows of text.
 - ``layout``: where each moment stands; ``svg`` draws it, as a slide would show it.
+- ``strips``: the same for a page, which draws only what is in sight.
 - ``mermaid``: text that Mermaid draws.
 - ``picture``: a timeline that a notebook shows by itself.
 
-Arrows point one way: timelines <- layout, style <- terminal, svg, mermaid <- picture.
+Arrows point one way:
+timelines <- layout, style <- terminal, svg, mermaid <- picture; svg <- strips.
 """
 
 from __future__ import annotations

@@ -13,11 +13,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from itertools import chain
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from itertools import chain, pairwise
 from math import copysign
 from typing import TypeAlias
 from xml.sax.saxutils import escape, quoteattr
+
+from attrs import evolve, frozen
 
 from paxos import Ballot, ServerId
 from paxos_adapters.outputs import Kind
@@ -50,7 +53,7 @@ def svg(
     """
     if broken is None and conflicts(timeline):
         broken = AGREEMENT
-    return "\n".join(_Drawing(timeline, title, caption, broken).parts()) + "\n"
+    return "\n".join(Drawing(timeline, title, caption, broken).parts()) + "\n"
 
 
 def width_of(text: str, size: float) -> float:
@@ -93,10 +96,38 @@ def head(width: float, height: float, label: str) -> Iterator[str]:
     yield '<rect class="ground" width="100%" height="100%"/>'
 
 
-class _Drawing:
+@frozen
+class Piece:
+    """Something drawn, where it reaches from and to, and the lanes that it belongs to.
+
+    ``cut`` draws what is between two borders of it, if it may be long.
+    """
+
+    left: float
+    right: float
+    drawn: str
+    lanes: tuple[ServerId, ...] = ()
+    cut: Callable[[float, float], str] | None = None
+
+
+@frozen
+class _Stretch:
+    """A lane between two cells: what its server holds there, ``since`` which step."""
+
+    x: float
+    end: float
+    y: float
+    is_down: bool
+    look: Look | None
+    since: int | None
+
+
+class Drawing:
     """A timeline and where everything stands; ``parts`` gives the lines of the SVG."""
 
-    def __init__(self, timeline: Timeline, title: str, caption: str, broken: str | None) -> None:
+    def __init__(
+        self, timeline: Timeline, title: str = "", caption: str = "", broken: str | None = None
+    ) -> None:
         self.timeline = timeline
         self.title = shown(title, LONG)
         self.caption = shown(caption, LONG)
@@ -126,7 +157,7 @@ class _Drawing:
         self.width = self.end + 10 + max(width_of(it, CAPTION) for it in [*held, ""]) + MARGIN
         widest = max([width_of(title, TITLE) * 1.1, width_of(caption, CAPTION)])
         self.width = max(self.width, widest + 2 * MARGIN)
-        self.key = list(_wrapped(self._signs(), ROOMY - 2 * MARGIN))
+        self.key = list(_wrapped(self.signs(), ROOMY - 2 * MARGIN))
         self.width = max(self.width, *(width_of(it, NOTE) + 2 * MARGIN for it in self.key))
 
     def parts(self) -> Iterator[str]:
@@ -138,11 +169,15 @@ class _Drawing:
         yield from head(self.width, height, ". ".join(filter(None, [label, self.verdict])))
         if self.title:
             yield text(MARGIN, MARGIN + TITLE - 4, self.title, TITLE, "title start")
-        yield from self._choices()
-        yield from self._lanes()
-        yield from chain.from_iterable(map(self._message, self.timeline.arrows))
-        for column, x in zip(self.layout.columns, self.x, strict=True):
-            yield from chain.from_iterable(self._cell(cell, x) for cell in column.values())
+        for it in self._choices():
+            yield it.drawn
+        for lane, name in self.timeline.lanes.items():
+            yield _lane(lane)
+            for it in (self._name(lane, name), *self._lane(lane)):
+                yield it.drawn
+            yield "</g>"
+        for it in chain(self._messages(), self._cells()):
+            yield it.drawn
         if self.caption:
             yield text(MARGIN, self.bottom + 62, self.caption, CAPTION, "start")
         for row, line in enumerate(self.key):
@@ -150,6 +185,15 @@ class _Drawing:
         if self.verdict:
             yield from verdict(self.verdict, end + 18, self.width)
         yield "</svg>"
+
+    def pieces(self) -> Iterator[Piece]:
+        """All but the title, the caption, the key and the verdict: what is behind comes first."""
+        yield from self._choices()
+        for lane, name in self.timeline.lanes.items():
+            for it in (self._name(lane, name), *self._lane(lane)):
+                yield evolve(it, drawn=f"{_lane(lane)}{it.drawn}</g>")
+        yield from self._messages()
+        yield from self._cells()
 
     def _gaps(self) -> Iterator[float]:
         """Before each column: room for its arrows."""
@@ -161,7 +205,7 @@ class _Drawing:
                 rises[b] = max(rises[b], abs(order[it.sender] - order[it.receiver]))
         yield from (GAP + STEEP * rise for rise in rises)
 
-    def _signs(self) -> list[str]:
+    def signs(self) -> list[str]:
         """What the signs mean that occur."""
         cells = [cell for column in self.layout.columns for cell in column.values()]
         boxes = [cell.box for cell in cells if cell.box is not None]
@@ -203,18 +247,24 @@ class _Drawing:
             ends[row : row + 1] = [x + half + 10]
             yield decided, x, words, classes, row
 
-    def _choices(self) -> Iterator[str]:
+    def _choices(self) -> Iterator[Piece]:
         for decided, x, words, classes, row in self.captions:
             value = decided.choice.chosen.value
             y = self.top - 42 - row * (CAPTION + 8)
             voters = ", ".join(
                 self.timeline.lanes.get(it, f"S{it}") for it in sorted(decided.choice.voters)
             )
-            yield f'<g class="{classes} {self._of(value)}" data-step="{decided.step}">'
-            yield f"<title>{said(f'{words}: accepted by {voters}')}</title>"
-            yield from self._frames(decided, x, y)
-            place = max(x, MARGIN + width_of(words, CAPTION) / 2)
-            yield text(place, y, words, CAPTION, "words") + "</g>"
+            half = width_of(words, CAPTION) / 2
+            place = max(x, MARGIN + half)
+            column = self.layout.columns[self.layout.column_of[decided.step]]
+            reach = max(half * 1.12, *map(_half, column.values())) + 8
+            drawn = [
+                f'<g class="{classes} {self._of(value)}" data-step="{decided.step}">',
+                f"<title>{said(f'{words}: accepted by {voters}')}</title>",
+                *self._frames(decided, x, y),
+                text(place, y, words, CAPTION, "words") + "</g>",
+            ]
+            yield Piece(min(x, place - half) - 8, max(x, place) + reach, "\n".join(drawn))
 
     def _frames(self, decided: Decided, x: float, y: float) -> Iterator[str]:
         """A frame around each acceptor that counts, and a line from the words to the last."""
@@ -229,25 +279,27 @@ class _Drawing:
                 f' width="{number(2 * half)}" height="{number(BOX + 10)}" rx="9"/>'
             )
 
-    def _lanes(self) -> Iterator[str]:
-        for lane, name in self.timeline.lanes.items():
-            y = self.y[lane]
-            yield f'<g class="lane" data-lane="{lane}">'
-            yield text(MARGIN, y + 6, name, CAPTION + 2, "name start")
-            x, look, is_down, since = self.left, self._at_first(lane), False, None
-            for place, end in zip((*range(len(self.x)), None), (*self.x, self.end), strict=True):
-                cell = None if place is None else self.layout.columns[place].get(lane)
-                if cell is None and place is not None:
-                    continue
-                yield from self._stretch(x, end, y, is_down, look, since)
-                if cell is not None:
-                    x, look, is_down = end, cell.look, cell.look is None
-                    since = cell.moments[-1].step
-            held = self._held(look)
-            if held and look is not None and look.accepted is not None:
-                classes = f"held start {self._of(look.accepted.value)}"
-                yield _of_step(since, text(self.end + 10, y + 6, held, CAPTION, classes))
-            yield "</g>"
+    def _name(self, lane: ServerId, name: str) -> Piece:
+        words = text(MARGIN, self.y[lane] + 6, name, CAPTION + 2, "name start")
+        return Piece(0, self.left, words, (lane,))
+
+    def _lane(self, lane: ServerId) -> Iterator[Piece]:
+        y = self.y[lane]
+        x, look, is_down, since = self.left, self._at_first(lane), False, None
+        for place, end in zip((*range(len(self.x)), None), (*self.x, self.end), strict=True):
+            cell = None if place is None else self.layout.columns[place].get(lane)
+            if cell is None and place is not None:
+                continue
+            cut = partial(self._stretch, _Stretch(x, end, y, is_down, look, since))
+            yield Piece(x, end, cut(x, end), (lane,), cut)
+            if cell is not None:
+                x, look, is_down = end, cell.look, cell.look is None
+                since = cell.moments[-1].step
+        held = self._held(look)
+        if held and look is not None and look.accepted is not None:
+            classes = f"held start {self._of(look.accepted.value)}"
+            words = text(self.end + 10, y + 6, held, CAPTION, classes)
+            yield Piece(self.end, self.width, _of_step(since, words), (lane,))
 
     def _at_first(self, lane: ServerId) -> Look | None:
         """What a lane holds before the first moment that is drawn."""
@@ -259,17 +311,17 @@ class _Drawing:
                 look = it.look
         return look
 
-    def _stretch(
-        self, x: float, end: float, y: float, is_down: bool, look: Look | None, since: int | None
-    ) -> Iterator[str]:
-        way = f'x1="{number(x)}" y1="{number(y)}" x2="{number(end)}" y2="{number(y)}"'
-        down = ' class="down"' if is_down else ""
-        yield f"<line {way}{down}/>"
-        if look is not None and look.accepted is not None:
-            value = look.accepted.value
-            place = [*self.colours.values].index(value) % len(DASHES)
-            band = f'<line {way} class="band dashes{place} {self._of(value)}"/>'
-            yield _of_step(since, band)
+    def _stretch(self, it: _Stretch, left: float, right: float) -> str:
+        x, end, y = max(it.x, left), min(it.end, right), number(it.y)
+        way = f'x1="{number(x)}" y1="{y}" x2="{number(end)}" y2="{y}"'
+        down = ' class="down"' if it.is_down else ""
+        drawn = f"<line {way}{down}/>"
+        if it.look is None or it.look.accepted is None:
+            return drawn
+        value = it.look.accepted.value
+        place = [*self.colours.values].index(value) % len(DASHES)
+        band = f'<line {way} class="band dashes{place} {self._of(value)}"/>'
+        return f"{drawn}\n{_of_step(it.since, band)}"
 
     def _of(self, value: str) -> str:
         return self.colours.values.get(value, "")
@@ -284,26 +336,40 @@ class _Drawing:
 
     # --- messages ---------------------------------------------------------------------------
 
-    def _message(self, arrow: Arrow) -> Iterator[str]:
+    def _messages(self) -> Iterator[Piece]:
+        for arrow in self.timeline.arrows:
+            way, end = self._message(arrow)
+            if way:
+                left, right = min(x for x, _ in way) - 9, max(x for x, _ in way) + 9
+                cut = partial(_cut, _open(self._classes(arrow), arrow, self.timeline), way, end)
+                yield Piece(left, right, cut(left, right), (arrow.sender, arrow.receiver), cut)
+
+    def _classes(self, arrow: Arrow) -> Iterator[str]:
+        yield "message"
+        yield self._by(arrow.words.ballot)
+        yield "answer" if arrow.words.is_answer else ""
+        yield "lost" if arrow.arrived is None else ""
+        yield "late" if arrow.arrived in self.layout.late else ""
+
+    def _message(self, arrow: Arrow) -> tuple[list[Point], str]:
+        """Its way, and what is at its end; nothing, if none of its ends is drawn."""
         column_of = self.layout.column_of
-        classes = ["message", self._by(arrow.words.ballot)]
-        if arrow.words.is_answer:
-            classes.append("answer")
         a = None if arrow.left is None else column_of.get(arrow.left)
         b = None if arrow.arrived is None else column_of.get(arrow.arrived)
         if arrow.arrived is None and a is not None:
-            yield from self._lost(arrow, a, [*classes, "lost"])
-        elif b is not None:
-            late = ["late"] if arrow.arrived in self.layout.late else []
-            yield from self._arrow(arrow, a, b, classes + late)
+            way = [self._edge(a, arrow.sender, 1), self._lost(arrow, a)]
+            return way, f'\n<path class="cross" d="{_cross(*way[-1], 4)}"/>'
+        if b is not None:
+            way = self._way(arrow, a, b)
+            return way, f'\n<path class="head" d="{tip(way[-2], way[-1])}"/>'
+        return [], ""
 
-    def _lost(self, arrow: Arrow, a: int, classes: list[str]) -> Iterator[str]:
+    def _lost(self, arrow: Arrow, a: int) -> Point:
+        """Where the cross of a message is that is lost."""
         start = self._edge(a, arrow.sender, 1)
         rise = self.y.get(arrow.receiver, start[1]) - start[1]
         down = copysign(STUB, rise) if rise else 0.0
-        x, y = end = start[0] + 4 + FAN * self._place(arrow, rise), start[1] + down
-        yield _open(classes, arrow, self.timeline) + f'<path d="M{_at(start)}L{_at(end)}"/>'
-        yield f'<path class="cross" d="{_cross(x, y, 4)}"/></g>'
+        return start[0] + 4 + FAN * self._place(arrow, rise), start[1] + down
 
     def _place(self, arrow: Arrow, rise: float) -> int:
         """Side by side with others that are lost on the same side: the far ones steeper."""
@@ -313,11 +379,6 @@ class _Drawing:
             if it.arrived is None
         )
         return sum(way * rise > 0 and abs(way) > abs(rise) for way in ways)
-
-    def _arrow(self, arrow: Arrow, a: int | None, b: int, classes: list[str]) -> Iterator[str]:
-        way = self._way(arrow, a, b)
-        yield _open(classes, arrow, self.timeline) + f'<path d="M{"L".join(map(_at, way))}"/>'
-        yield f'<path class="head" d="{tip(way[-2], way[-1])}"/></g>'
 
     def _way(self, arrow: Arrow, a: int | None, b: int) -> list[Point]:
         """From cell to cell, and level beside words: it does not run through them."""
@@ -373,6 +434,13 @@ class _Drawing:
         return False
 
     # --- moments ----------------------------------------------------------------------------
+
+    def _cells(self) -> Iterator[Piece]:
+        for column, x in zip(self.layout.columns, self.x, strict=True):
+            for cell in column.values():
+                reach = max(_half_text(cell), _half(cell)) + 6
+                drawn = "\n".join(self._cell(cell, x))
+                yield Piece(x - reach, x + reach, drawn, (cell.lane,))
 
     def _cell(self, cell: Cell, x: float) -> Iterator[str]:
         y, box = self.y[cell.lane], cell.box
@@ -468,8 +536,33 @@ def _half_text(cell: Cell) -> float:
     return max([_half(cell), width_of(cell.label, LABEL) / 2, *notes])
 
 
+def _lane(lane: ServerId) -> str:
+    """How the group of a lane begins."""
+    return f'<g class="lane" data-lane="{lane}">'
+
+
 def _at(point: Point) -> str:
     return f"{number(point[0])} {number(point[1])}"
+
+
+def _cut(opened: str, way: list[Point], end: str, left: float, right: float) -> str:
+    """A message between two borders: what is ``opened``, its way, and what is at its end."""
+    parts: list[list[Point]] = []
+    for start, stop in pairwise(way):
+        (x, y), (to_x, to_y) = start, stop
+        if max(x, to_x) < left or min(x, to_x) > right:
+            continue
+        inside = [
+            (it, y + (to_y - y) * (it - x) / (to_x - x)) if to_x != x else point
+            for point in (start, stop)
+            for it in [min(max(point[0], left), right)]
+        ]
+        if parts and parts[-1][-1] == inside[0]:
+            parts[-1].append(inside[1])
+        else:
+            parts.append(inside)
+    path = "".join(f"M{'L'.join(map(_at, it))}" for it in parts)
+    return f'{opened}<path d="{path}"/>{end}</g>'
 
 
 def _cross(x: float, y: float, r: float) -> str:

@@ -40,7 +40,7 @@ from paxos_lab.checker import Vote
 from paxos_lab.explain.evidence import Evidence, Known
 from paxos_lab.machines.log_view import LogView, LogWords, log_view
 from paxos_lab.record.timeline import votes
-from paxos_lab.record.trace import LogTrace
+from paxos_lab.record.trace import LogStep, LogTrace
 
 
 @frozen
@@ -97,34 +97,47 @@ class LogEvidence(Generic[V]):
         return tuple(Configuration(slot, known[slot]) for slot in sorted(known))
 
 
-def of_log(trace: LogTrace[V]) -> LogEvidence[V]:
-    """The evidence where ``trace`` ends, of a run as it happened or of its replay."""
-    assert trace.quorum is not None, "a trace with steps has one"
-    view: LogView[V] = log_view()
-    chosen: dict[int, Proposal[Entry[V]]] = {}
-    for step in trace.steps:
+class LogSoFar(Generic[V]):
+    """The evidence of a log, gathered step by step; what was seen twice counts once."""
+
+    def __init__(self) -> None:
+        self._view: LogView[V] = log_view()
+        self._rules = DEFAULT_RULES
+        self._chosen: dict[int, Proposal[Entry[V]]] = {}
+        self._votes: dict[tuple[ServerId, Vote], None] = {}
+        self._refusals: dict[From[Nack], None] = {}
+
+    def add(self, step: LogStep[V]) -> None:
+        """``step`` has happened."""
+        if step.after is not None:
+            self._rules = step.after.rules
         for report in step.reports:
             if type(report) is Committed:
-                chosen |= dict(enumerate(report.proposals, report.slot))
-    for disk in trace.disks.values():
-        chosen |= _prefix(disk)
-    states = [it.after for it in trace.steps if it.after is not None]
-    return LogEvidence(
-        trace.quorum,
-        states[0].rules if states else DEFAULT_RULES,
-        {
+                self._chosen |= dict(enumerate(report.proposals, report.slot))
+        self._votes |= dict.fromkeys(votes(step, self._view))
+        for it in step.sent:
+            if type(it.message) is Nack:
+                self._refusals[From(it.sender, it.message)] = None
+
+    def evidence(self, trace: LogTrace[V]) -> LogEvidence[V]:
+        """What is known by now, with the states and disks of ``trace``."""
+        assert trace.quorum is not None, "a trace with steps has one"
+        for disk in trace.disks.values():
+            self._chosen |= _prefix(disk)
+        servers = {
             me: KnownReplica(summed(disk, Memory(())), trace.states.get((me, name)))
             for (me, name), disk in sorted(trace.disks.items())
-        },
-        chosen,
-        tuple(vote for step in trace.steps for vote in votes(step, view)),
-        tuple(
-            From(it.sender, it.message)
-            for step in trace.steps
-            for it in step.sent
-            if type(it.message) is Nack
-        ),
-    )
+        }
+        seen = tuple(self._votes), tuple(self._refusals)
+        return LogEvidence(trace.quorum, self._rules, servers, dict(self._chosen), *seen)
+
+
+def of_log(trace: LogTrace[V]) -> LogEvidence[V]:
+    """The evidence where ``trace`` ends, of a run as it happened or of its replay."""
+    found: LogSoFar[V] = LogSoFar()
+    for step in trace.steps:
+        found.add(step)
+    return found.evidence(trace)
 
 
 def _prefix(disk: tuple[Record[V], ...]) -> Mapping[int, Proposal[Entry[V]]]:

@@ -30,8 +30,8 @@ from paxos_adapters.file.rows import ACCEPTOR, ROUND, acceptor_of, round_of
 from paxos_lab.explain.evidence import Evidence, Known
 from paxos_lab.machines.protocols import LECTURE
 from paxos_lab.machines.single_view import SingleView, single_view
-from paxos_lab.record import Replay
-from paxos_lab.record.timeline import lanes_of, votes
+from paxos_lab.record import Replay, SingleStep
+from paxos_lab.record.timeline import votes
 
 FIRST_VALUE_ONLY = LECTURE[0].name
 
@@ -61,26 +61,49 @@ class MembersDiffer(OperationalError):
         )
 
 
+class SoFar:
+    """The evidence of one decision, gathered step by step; what was seen twice counts once."""
+
+    def __init__(self) -> None:
+        self._lanes: dict[ServerId, set[ServerId]] = {}
+        self._votes: dict[From[Accepted[str]], None] = {}
+        self._refusals: dict[From[Nack], None] = {}
+
+    def add(self, step: SingleStep[str]) -> None:
+        """``step`` has happened."""
+        view: SingleView[str] = single_view()
+        self._lanes.setdefault(step.me, set()).add(step.entry.server)
+        for me, vote in votes(step, view):
+            self._votes[From(me, Accepted(vote.ballot, str(vote.value)))] = None
+        for it in step.sent:
+            if isinstance(it.message, Nack):
+                self._refusals[From(it.sender, it.message)] = None
+
+    def evidence(self, replay: Replay, name: str) -> Evidence[str]:
+        """What is known by now, with the states and disks of ``replay``."""
+        assert replay.quorum is not None, "a trace with steps has one"
+        return Evidence(
+            replay.quorum,
+            {
+                me: _known(replay, sorted(lanes), name)
+                for me, lanes in self._lanes.items()
+                if me in replay.quorum.members
+            },
+            tuple(self._votes),
+            tuple(self._refusals),
+            replay.headers[0].protocol == FIRST_VALUE_ONLY,
+        )
+
+
 def of_replay(replay: Replay, name: str = "") -> Evidence[str]:
     """The evidence of the decision ``name`` where the replay ends. Raises UnknownDecision."""
-    steps = [step for step in replay.steps if step.entry.name == name]
-    if not steps:
+    if name not in replay.names:
         raise UnknownDecision(name, replay.names)
-    assert replay.quorum is not None, "a trace with steps has one"
-    view: SingleView[str] = single_view()
-    counted = (vote for step in steps for vote in votes(step, view))
-    said = [(it.sender, it.message) for step in steps for it in step.sent]
-    return Evidence(
-        replay.quorum,
-        {
-            me: _known(replay, lanes, name)
-            for me, lanes in lanes_of(steps).items()
-            if me in replay.quorum.members
-        },
-        tuple(From(me, Accepted(vote.ballot, str(vote.value))) for me, vote in counted),
-        tuple(From(me, message) for me, message in said if isinstance(message, Nack)),
-        replay.headers[0].protocol == FIRST_VALUE_ONLY,
-    )
+    found = SoFar()
+    for step in replay.steps:
+        if step.entry.name == name:
+            found.add(step)
+    return found.evidence(replay, name)
 
 
 def of_states(

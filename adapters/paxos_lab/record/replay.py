@@ -63,7 +63,8 @@ class MachineReplay(Trace[S, Q, M, T, R, P]):
     """The trace of all steps that were taken, and what is to be said of the recordings.
 
     ``torn`` files end within a line, and the writers of ``unfinished`` ones did not say that they
-    ended: both are signs of a kill. ``modules`` are those of the machine beside the core.
+    ended: both are signs of a kill. ``modules`` are those of the machine beside the core, and
+    ``machine`` is the one that was recorded last.
     """
 
     headers: list[Header] = Factory(list[Header])
@@ -71,6 +72,7 @@ class MachineReplay(Trace[S, Q, M, T, R, P]):
     torn: list[Path] = Factory(list[Path])
     unfinished: list[Path] = Factory(list[Path])
     modules: tuple[str, ...] = ()
+    machine: Machine[S, Q, M, T, R, P] | None = None
 
     @property
     def remarks(self) -> Iterator[str]:
@@ -133,7 +135,7 @@ def replay_machine(
         else:
             entry = line.item
             try:
-                machine = source.machine(machines)
+                machine = replay.machine = source.machine(machines)
                 source.places.add((entry.server, entry.name))
                 replayer.play(entry, machine)
             except Differs as it:

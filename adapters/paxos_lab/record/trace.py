@@ -15,12 +15,14 @@ from typing import Generic, TypeAlias, TypeGuard
 from attrs import Factory, define, evolve, field, frozen
 
 from paxos import (
+    AfterSave,
     Broadcast,
     From,
     InvariantError,
     Message,
     QuorumSystem,
     ServerId,
+    SetTimer,
     Tell,
     To,
     log,
@@ -43,7 +45,8 @@ class Step(Generic[S, Q, M, T, R, P]):
 
     ``before`` and ``after`` are None where the server is not there, and ``disk`` is what it has on
     its disk afterwards. ``saved`` is durable from here on. ``sent`` and ``reports`` have left, also
-    those of earlier steps whose save is over. ``arrival`` is there if it was a message.
+    those of earlier steps whose save is over. ``arrival`` is there if it was a message. What is
+    ``waiting`` has not left, and ``timers`` were set.
     """
 
     number: int
@@ -56,12 +59,19 @@ class Step(Generic[S, Q, M, T, R, P]):
     sent: tuple[Sent[M], ...] = ()
     reports: tuple[P, ...] = ()
     arrival: Arrival[M] | None = None
+    waiting: tuple[AfterSave[R, Effect[M, T, P]], ...] = field(default=(), eq=False, repr=False)
+    timers: tuple[T, ...] = field(default=(), eq=False, repr=False)
 
 
 SingleStep: TypeAlias = Step[
     server.Server[V], ClientRequest[V], Message[V], ServerTimer, server.Record[V], server.Report[V]
 ]
 """A step of a server of one decision."""
+
+LogStep: TypeAlias = Step[
+    log.Replica[V], events.Request[V], log.Message[V], events.LogTimer, Record[V], events.Report[V]
+]
+"""A step of a replica of a log."""
 
 
 @define
@@ -80,7 +90,9 @@ class Trace(Generic[S, Q, M, T, R, P]):
     disks: dict[Key, tuple[R, ...]] = field(factory=dict[Key, tuple[R, ...]])
     in_flight: InFlight[M] = field(factory=InFlight[M])
     members: Callable[[S], Iterable[ServerId]] | None = None
-    _waiting: dict[Key, int] = field(factory=dict[Key, int])
+    _waiting: dict[Key, tuple[AfterSave[R, Effect[M, T, P]], ...]] = Factory(
+        dict[Key, tuple[AfterSave[R, Effect[M, T, P]], ...]]
+    )
     _numbers: Iterator[int] = field(factory=lambda: count(1))
     _now_s: float = 0.0
 
@@ -179,7 +191,13 @@ class Trace(Generic[S, Q, M, T, R, P]):
             members = () if self.quorum is None else sorted(self.quorum.members)
         sent = tuple(self._sent(place, step.number, effects, tuple(members)))
         reports = tuple(it.report for it in effects if isinstance(it, Tell))
-        self.steps[-1] = evolve(step, sent=step.sent + sent, reports=step.reports + reports)
+        timers = tuple(it.timer for it in effects if isinstance(it, SetTimer))
+        self.steps[-1] = evolve(
+            step,
+            sent=step.sent + sent,
+            reports=step.reports + reports,
+            timers=step.timers + timers,
+        )
         self.in_flight.send(sent)
 
     def failed(self, place: Place, event: From[M] | T | Q, error: InvariantError) -> None:
@@ -212,10 +230,13 @@ class Trace(Generic[S, Q, M, T, R, P]):
         disk = self.disks.get(key, ())
         if process is not None:
             after, disk = process.state, process.disk
-            self._waiting[key] = len(process.waiting)
+            self._waiting[key] = process.waiting
         entry = Entry(self._now_s, key[0], place.name, what)
         number = len(self.steps) + 1
-        self.add(Step(number, entry, place.server, before, after, disk, saved, arrival=arrival))
+        waiting = self._waiting.get(key, ())
+        self.add(
+            Step(number, entry, place.server, before, after, disk, saved, (), (), arrival, waiting)
+        )
 
     def _arrival(self, place: Place, event: From[M] | T | Q) -> Arrival[M] | None:
         if self._is_message(event):

@@ -8,19 +8,24 @@
 - The same replay gives the same page, byte by byte.
 - It is bounded: what does not fit is left out, and the page says what.
 
-Arrows point one way: each_step <- page.
+Arrows point one way: window, words, following <- data; each_step, data <- page.
 """
 
 from __future__ import annotations
 
 from paxos_lab.view.each_step import explain_each_step, explain_log_each_step
 from paxos_lab.view.page import MAX_DECISIONS, MAX_STEPS, PAGE, Page, log_page, page
+from paxos_lab.view.window import AROUND, WHOLE, Window, around
 
 __all__ = [
+    "AROUND",
     "MAX_DECISIONS",
     "MAX_STEPS",
     "PAGE",
+    "WHOLE",
     "Page",
+    "Window",
+    "around",
     "explain_each_step",
     "explain_log_each_step",
     "log_page",

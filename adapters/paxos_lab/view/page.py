@@ -2,6 +2,7 @@
 
 - Words are made here, and the script of the page only shows them.
 - A page is bounded in steps and in decisions, and each text in characters.
+- A picture is cut into strips, of which a browser draws those in sight.
 """
 
 from __future__ import annotations
@@ -10,20 +11,19 @@ import json
 import re
 from base64 import b64encode
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from hashlib import sha256
 from html import escape
 from importlib.resources import files
-from typing import TypeAlias
+from itertools import islice
 
 from attrs import evolve, frozen
 
-from paxos import ServerId
 from paxos_adapters.machine import M, P, Q, R, S, T
 from paxos_adapters.outputs import Kind
-from paxos_adapters.printable import printable
-from paxos_lab.draw.layout import conflicts
-from paxos_lab.draw.svg import svg
+from paxos_lab.draw.layout import conflicts, part
+from paxos_lab.draw.strips import strips
+from paxos_lab.draw.style import style
 from paxos_lab.explain import (
     UnknownDecision,
     explain,
@@ -32,10 +32,9 @@ from paxos_lab.explain import (
     of_log,
     of_replay,
 )
-from paxos_lab.explain.grammar import listed, named
-from paxos_lab.machines.view import Look
+from paxos_lab.machines.log_view import LogView, log_view
+from paxos_lab.machines.single_view import SingleView, single_view
 from paxos_lab.record import (
-    Arrow,
     Header,
     LogReplay,
     MachineReplay,
@@ -46,18 +45,21 @@ from paxos_lab.record import (
     log_timeline,
     single_timeline,
 )
+from paxos_lab.rules import AGREEMENT
+from paxos_lab.view.data import data, inside
 from paxos_lab.view.each_step import explain_each_step, explain_log_each_step
+from paxos_lab.view.following import Following, following
+from paxos_lab.view.window import WHOLE, Window, fitting, left_out
+from paxos_lab.view.words import fit, words
 
-MAX_STEPS = 1_000
+MAX_STEPS = 10_000
 MAX_DECISIONS = 50
-MAX_TEXT = 500  # characters of one line: a value may be much longer
 
 NOTHING = "nothing has happened in it: there is nothing to see."
 MARK = '<meta name="generator" content="paxos view">'
 PAGE = Kind("a page of paxos view", MARK.encode(), 1_000)
-EPOCH_S = 1e9  # times above are those of a clock, and others those of a schedule
-
-Json: TypeAlias = bool | int | str | list["Json"] | dict[str, "Json"] | None
+SCRIPTS = "texts.js", "picture.js", "servers.js", "search.js", "next.js", "page.js"
+"""The script, in the order in which its parts need each other."""
 
 
 @frozen
@@ -70,12 +72,19 @@ class Page:
 
 @frozen
 class _Shown:
-    """One decision as it is shown: the steps that fit, and how it ended after all of them."""
+    """One decision as it is shown: ``window`` of it, and how it ended after all of its steps.
+
+    ``now`` is what can be said after each step that is shown, ``left_out`` what is not shown,
+    and ``next_`` what could have happened then.
+    """
 
     timeline: Timeline
+    window: Window
     now: tuple[str, ...]
     end: str
-    steps: int
+    left_out: str
+    is_broken: bool
+    next_: Following
 
     @property
     def called(self) -> str:
@@ -84,111 +93,135 @@ class _Shown:
 
 
 def page(
-    replay: Replay, *, title: str, name: str | None = None, max_steps: int = MAX_STEPS
+    replay: Replay,
+    *,
+    title: str,
+    name: str | None = None,
+    window: Window = WHOLE,
+    max_steps: int = MAX_STEPS,
 ) -> Page:
     """The page of the decision ``name``, or of all. ``max_steps`` bounds it, over all decisions.
 
-    Raises UnknownDecision, and RecordingError if nothing was recorded.
+    Of what is too long, it shows the end. Raises UnknownDecision, and RecordingError if nothing
+    was recorded, or nothing in ``window``.
     """
     if not replay.names:
         raise RecordingError(NOTHING)
     if name is not None and name not in replay.names:
         raise UnknownDecision(name, replay.names)
     names = replay.names if name is None else (name,)
-    shown = tuple(_shown(replay, names, max_steps))
-    left_out = _left_out(shown, len(names))
-    return _page(title, replay.headers, shown, left_out, _notes(replay, left_out))
+    shown = tuple(islice(_shown(replay, names, window, max_steps), MAX_DECISIONS))
+    if not shown:
+        raise RecordingError(_outside(window, len(replay.steps)))
+    told = [it.left_out for it in shown if it.left_out]
+    if window is WHOLE and len(names) > len(shown):
+        told.append(f"{len(names) - len(shown):,} of {len(names):,} decisions: name one to see it")
+    return _page(title, replay, shown, _told(told))
 
 
 def log_page(
-    replay: LogReplay, *, title: str, slot: int | None = None, max_steps: int = MAX_STEPS
+    replay: LogReplay,
+    *,
+    title: str,
+    slot: int | None = None,
+    window: Window = WHOLE,
+    max_steps: int = MAX_STEPS,
 ) -> Page:
-    """The page of a log, or of one ``slot`` of it: its first ``max_steps`` steps.
+    """The page of a log, or of one ``slot`` of it: the last ``max_steps`` steps of ``window``.
 
-    Raises RecordingError if nothing was recorded.
+    Raises RecordingError if nothing was recorded, or nothing in ``window``.
     """
     if not replay.steps:
         raise RecordingError(NOTHING)
-    part = evolve(replay, steps=replay.steps[:max_steps])
     evidence = of_log(replay)
     end = explain_log(evidence) if slot is None else explain_slot(evidence, slot)
-    told = log_timeline(part, slot=slot)
-    steps = {it.step for it in told.moments}
-    each = zip(part.steps, explain_log_each_step(part, slot), strict=True)
-    now = tuple(text for step, text in each if step.number in steps)
-    shown = (_Shown(told, now, end.text, len(replay.steps)),)
-    left_out = ""
-    if len(part.steps) < len(replay.steps):
-        left_out = (
-            f"Left out are, of the {len(replay.steps):,} steps, all after the first "
-            f"{len(part.steps):,}."
-        )
-    return _page(title, replay.headers, shown, left_out, _notes(replay, left_out))
+    told = log_timeline(replay, slot=slot)
+    steps = [it.step for it in told.moments]
+    window = fitting(steps, window, max_steps)
+    here = {it for it in steps if it in window}
+    if not here:
+        raise RecordingError(_outside(window, len(replay.steps)))
+    until = evolve(replay, steps=replay.steps[: window.last])
+    said = explain_log_each_step(until, slot, window.first)
+    each = zip(until.steps[window.first - 1 :], said, strict=True)
+    now = tuple(text for step, text in each if step.number in here)
+    view: LogView[str] = log_view()
+    next_ = following(replay, view, told.name, here, slot)
+    shown = _part(told, window, now, end.text, next_)
+    return _page(title, replay, (shown,), _told([shown.left_out] * bool(shown.left_out)))
 
 
 def _page(
     title: str,
-    headers: list[Header],
+    replay: MachineReplay[S, Q, M, T, R, P],
     shown: tuple[_Shown, ...],
     left_out: str,
-    notes: Iterable[str],
 ) -> Page:
+    script = "".join(map(_script, SCRIPTS))
     parts = {
         "mark": MARK,
         "title": escape(fit(title)),
-        "about": " ".join(dict.fromkeys(escape(fit(it.text)) for it in headers)),
-        "notes": "".join(f"<li>{escape(it)}</li>" for it in notes),
+        "about": _about(replay.headers),
+        "notes": "".join(f"<li>{escape(it)}</li>" for it in _notes(replay, left_out)),
         "options": "".join(
             f'<option value="{at}">{escape(it.called)}</option>' for at, it in enumerate(shown)
         ),
         "summaries": _each(shown, [_ending(it, most=1) for it in shown]),
-        "pictures": _each(shown, [_sheet(svg(it.timeline)) for it in shown]),
+        "pictures": _each(shown, [_sheet(it) for it in shown]),
         "ends": _each(shown, [_ending(it) for it in shown]),
-        "lists": _each(shown, [_list(it.timeline) for it in shown]),
-        "data": json.dumps([_data(it) for it in shown]).replace("<", "\\u003c"),
-        "style": _read("page.css"),
-        "script": _read("page.js"),
+        "lists": _each(shown, [_list(it) for it in shown]),
+        "data": json.dumps(
+            [data(it.timeline, it.window, it.now, it.next_) for it in shown]
+        ).replace("<", "\\u003c"),
+        "style": _read("page.css") + style(),
+        "script": f'"use strict";\n(() => {{\n{script}}})();\n',
     }
     parts["policy"] = _policy(parts["script"])
     return Page(re.sub(r"\{\{(\w+)\}\}", lambda it: parts[it[1]], _read("page.html")), left_out)
 
 
-def fit(text: str) -> str:
-    """``text`` in one line, with what cannot be seen escaped; what is too long is cut off."""
-    seen = printable(text[: MAX_TEXT + 1])
-    if len(seen) <= MAX_TEXT:
-        return seen
-    return f"{seen[:MAX_TEXT]}… ({len(text):,} characters)"
-
-
 # --- what fits ----------------------------------------------------------------------------------
 
 
-def _shown(replay: Replay, names: tuple[str, ...], max_steps: int) -> Iterator[_Shown]:
+def _shown(
+    replay: Replay, names: tuple[str, ...], window: Window, max_steps: int
+) -> Iterator[_Shown]:
     steps: dict[str, list[SingleStep[str]]] = defaultdict(list)
     for step in replay.steps:
         steps[step.entry.name].append(step)
     room = max_steps
-    for name in names[:MAX_DECISIONS]:
-        if room > 0:
-            whole = evolve(replay, steps=steps[name])
-            part = evolve(replay, steps=steps[name][:room])
-            room -= len(part.steps)
-            end = explain(of_replay(whole, name), name).text
-            told, now = single_timeline(part, name), tuple(explain_each_step(part, name))
-            yield _Shown(told, now, end, len(whole.steps))
+    for name in names:
+        own = [it.number for it in steps[name]]
+        fits = fitting(own, window, room)
+        here = [it for it in own if it in fits]
+        if not here or not room:
+            continue
+        room -= len(here)
+        whole = evolve(replay, steps=steps[name])
+        until = evolve(whole, steps=[it for it in whole.steps if it.number <= here[-1]])
+        now = tuple(explain_each_step(until, name, here[0]))
+        end = explain(of_replay(whole, name), name).text
+        view: SingleView[str] = single_view()
+        next_ = following(replay, view, name, here)
+        yield _part(single_timeline(whole, name), fits, now, end, next_)
 
 
-def _left_out(shown: tuple[_Shown, ...], decisions: int) -> str:
-    told = [
-        f"of the {it.steps:,} steps{f' of {it.called}' if it.timeline.name else ''}, all after the "
-        f"first {len(it.timeline.moments):,}"
-        for it in shown
-        if it.steps > len(it.timeline.moments)
-    ]
-    if decisions > len(shown):
-        told.append(f"{decisions - len(shown):,} of {decisions:,} decisions: name one to see it")
-    return f"Left out are {'; and '.join(told)}." if told else ""
+def _part(
+    told: Timeline, window: Window, now: tuple[str, ...], end: str, next_: Following
+) -> _Shown:
+    of = f" of {fit(told.name)}" if told.name else ""
+    rest = left_out([it.step for it in told.moments], window)
+    words = f"of the {len(told.moments):,} steps{of}, {rest}" if rest else ""
+    return _Shown(told, window, now, end, words, bool(conflicts(told)), next_)
+
+
+def _outside(window: Window, steps: int) -> str:
+    last = "the end" if window.last is None else f"{window.last:,}"
+    return f"no step is from {window.first:,} to {last}: there are steps 1 to {steps:,}."
+
+
+def _told(parts: list[str]) -> str:
+    return f"Left out are {'; and '.join(parts)}." if parts else ""
 
 
 def _notes(replay: MachineReplay[S, Q, M, T, R, P], left_out: str) -> Iterator[str]:
@@ -206,6 +239,10 @@ def _read(name: str) -> str:
     return (files("paxos_lab.view") / name).read_text(encoding="utf-8")
 
 
+def _script(name: str) -> str:
+    return (files("paxos_lab.view") / "scripts" / name).read_text(encoding="utf-8")
+
+
 def _policy(script: str) -> str:
     """Nothing from anywhere; one script, this one."""
     digest = b64encode(sha256(script.encode()).digest()).decode()
@@ -213,6 +250,10 @@ def _policy(script: str) -> str:
         f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; "
         "img-src data:; base-uri 'none'; form-action 'none'"
     )
+
+
+def _about(headers: Iterable[Header]) -> str:
+    return " ".join(dict.fromkeys(escape(fit(it.text)) for it in headers))
 
 
 def _each(shown: tuple[_Shown, ...], contents: list[str]) -> str:
@@ -224,104 +265,41 @@ def _each(shown: tuple[_Shown, ...], contents: list[str]) -> str:
     )
 
 
-def _sheet(picture: str) -> str:
-    """A picture as large as it wants to be: its width is that of its view box, in pixels."""
-    found = re.search(r'viewBox="0 0 ([\d.]+) ', picture)
-    return f'<div class="sheet" style="--wide: {found[1] if found else 800}px">{picture}</div>'
+def _sheet(shown: _Shown) -> str:
+    """A picture in strips, and below it, in sight whatever is scrolled, its key."""
+    told, window = shown.timeline, shown.window
+    sheet = strips(told if window.is_open else part(told, window.first, window.last))
+    label = f"Space-time diagram {fit(told.name)}".strip()
+    if shown.is_broken:
+        label += f". ✗ Broken rule: {AGREEMENT}"
+    names = "".join(
+        f'<span style="--y: {y:.0f}px">{escape(fit(name))}</span>'
+        for name, y in sheet.lanes.items()
+    )
+    drawn = "".join(
+        f'<div class="strip" style="--w: {it.width:.1f}px">{it.svg}</div>' for it in sheet.strips
+    )
+    verdict = f'<p class="verdict">✗ Broken rule: {AGREEMENT}</p>' if shown.is_broken else ""
+    return (
+        f'<div class="sheet" style="--wide: {sheet.width:.1f}px; --high: {sheet.height:.1f}px">'
+        f'<div class="lanes" aria-hidden="true">{names}</div>'
+        f'<div class="strips" role="img" aria-label="{escape(label)}">{drawn}</div></div>'
+        f'<p class="key">{escape(sheet.key)}</p>{verdict}'
+    )
 
 
 def _ending(shown: _Shown, most: int | None = None) -> str:
     """How a decision ended; if two values are chosen, in the colour of an alarm and with a sign."""
     first, *others = shown.end.splitlines()[:most]
-    is_broken = bool(conflicts(shown.timeline))
-    head = f'<p class="broken">✗ {escape(fit(first))}</p>' if is_broken else _lines([first])
-    return head + _lines(others)
+    told = escape(fit(first))
+    head = f'<p class="broken">✗ {told}</p>' if shown.is_broken else f"<p>{told}</p>"
+    return head + "".join(f"<p>{escape(fit(it))}</p>" for it in others)
 
 
-def _lines(lines: list[str]) -> str:
-    return "".join(f"<p>{escape(fit(it))}</p>" for it in lines)
-
-
-def _list(timeline: Timeline) -> str:
+def _list(shown: _Shown) -> str:
+    moments = inside(shown.timeline, shown.window)
     items = "".join(
-        f'<li value="{it.step}"><a href="#step={it.step}">{escape(words)}</a></li>'
-        for it, words in zip(timeline.moments, _words(timeline), strict=True)
+        f'<li value="{it.step}"><a href="#step={it.step}">{escape(said)}</a></li>'
+        for it, said in zip(moments, words(shown.timeline, moments), strict=True)
     )
     return f"<ol>{items}</ol>"
-
-
-# --- words --------------------------------------------------------------------------------------
-
-
-def _data(shown: _Shown) -> Json:
-    timeline = shown.timeline
-    texts = list(dict.fromkeys(shown.now))
-    places = {lane: place for place, lane in enumerate(timeline.lanes)}
-    start_s = timeline.moments[0].at_s
-    steps: list[Json] = [
-        {
-            "step": it.step,
-            "lane": places[it.lane],
-            "words": words,
-            "look": _cells(it.look),
-            "now": texts.index(now),
-            "chosen": it.step in {choice.step for choice in timeline.decided},
-            "time": f"{it.at_s - start_s:.3f} s" if start_s > EPOCH_S else "",
-        }
-        for it, words, now in zip(timeline.moments, _words(timeline), shown.now, strict=True)
-    ]
-    return {
-        "name": timeline.name,
-        "lanes": [fit(it) for it in timeline.lanes.values()],
-        "steps": steps,
-        "texts": [[fit(line) for line in it.splitlines()] for it in texts],
-    }
-
-
-def _cells(look: Look | None) -> Json:
-    """What a server has promised, has accepted, asks for and knows; empty, if nothing."""
-    if look is None:
-        return None
-    accepted, asks = look.accepted, look.asks
-    return [
-        str(look.promised) if look.promised.round else "",
-        "" if accepted is None else fit(f"{accepted.ballot} {accepted.value}"),
-        "" if asks is None else fit(f"{asks}" if look.for_ is None else f"{asks} {look.for_}"),
-        "" if look.knows is None else fit(look.knows),
-    ]
-
-
-def _words(timeline: Timeline) -> Iterator[str]:
-    """Each moment in a sentence or two: what happens, what leaves, and what is chosen by that."""
-    leaving: dict[int, list[Arrow]] = defaultdict(list)
-    for arrow in timeline.arrows:
-        if arrow.left is not None and not arrow.is_repeated:
-            leaving[arrow.left].append(arrow)
-    decided = {it.step: it for it in timeline.decided}
-    by_slot: dict[int | None, set[str]] = defaultdict(set)
-    for moment in timeline.moments:
-        told = [f"{timeline.lanes[moment.lane]} {moment.text}."]
-        told.extend(_sent(leaving[moment.step], timeline.lanes))
-        if moment.step in decided:
-            slot, choice = decided[moment.step].slot, decided[moment.step].choice
-            value, values, voters = choice.chosen.value, by_slot[slot], named(choice.voters)
-            more = " once more" if value in values else ", too" if values else ""
-            what = value if slot is None else f"{slot}: {value}"
-            told.append(f"{what} is chosen{more}: accepted by {voters}, a quorum.")
-            values.add(value)
-            if len(values) > 1:
-                told.append("Agreement is broken.")
-        yield " ".join(map(fit, told))
-
-
-def _sent(arrows: list[Arrow], lanes: Mapping[ServerId, str]) -> Iterator[str]:
-    """``It sends Prepare 3.1 to S1 and S2; not to S3: lost, or late``."""
-    for text in dict.fromkeys(it.text for it in arrows):
-        same = [it for it in arrows if it.text == text]
-        told = f"It sends {text} to {listed(lanes[it.receiver] for it in same)}"
-        lost = [lanes[it.receiver] for it in same if it.arrived is None]
-        if len(lost) == len(same):
-            told += ", which is lost, or late" if len(same) == 1 else ", all lost, or late"
-        elif lost:
-            told += f"; to {listed(lost)} it is lost, or late"
-        yield f"{told}."
