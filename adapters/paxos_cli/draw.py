@@ -10,6 +10,7 @@ from attrs import frozen
 from paxos_adapters.outputs import replace
 from paxos_adapters.printable import printable
 from paxos_cli.canvas import Canvas, canvas
+from paxos_cli.exit_codes import ExitCode
 from paxos_cli.failures import failing
 from paxos_cli.options import PLAIN, gathered
 from paxos_cli.output import say
@@ -57,7 +58,7 @@ class Options:
 @click.option("--title", default="", help="What stands above the picture.")
 @PLAIN
 @gathered(Options)
-def draw(options: Options, files: tuple[Path, ...]) -> int:
+def draw(options: Options, files: tuple[Path, ...]) -> ExitCode:
     """Draw one decision, a log, or one slot of it, of the recording in FILES.
 
     Name the recordings of all servers of a cluster together. Steps are numbered from 1, through
@@ -80,7 +81,7 @@ def draw(options: Options, files: tuple[Path, ...]) -> int:
         say(mermaid(told), nl=False)
     else:
         _print(canvas(options.plain), told, options.title)
-    return 0
+    return ExitCode.DONE
 
 
 def _told(files: tuple[Path, ...], name: str | None, slot: int | None) -> Timeline:

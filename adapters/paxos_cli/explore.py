@@ -13,6 +13,7 @@ from paxos_adapters.outputs import RECORDING, OutputRefused
 from paxos_adapters.printable import printable
 from paxos_cli import explore_log
 from paxos_cli.canvas import Canvas, canvas
+from paxos_cli.exit_codes import ExitCode
 from paxos_cli.options import PLAIN, gathered, refuse_with_log
 from paxos_cli.paths import InputFile, OutputFile
 from paxos_cli.searching import Bounds, counted, verdict, watching
@@ -108,7 +109,7 @@ class Cluster:
 @gathered(Bounds)
 def explore(
     bounds: Bounds, cluster: Cluster, record: Path, replay: Path | None, plain: bool
-) -> int:
+) -> ExitCode:
     """Explore every run of a small cluster, under any loss, delay, repetition and crash.
 
     Exits with 0 if all rules hold in all runs, with 1 and a shortest run to the fault if not, and
@@ -117,7 +118,7 @@ def explore(
     drawn = canvas(plain)
     if replay is not None:
         _draw_recorded(drawn, replay)
-        return 0
+        return ExitCode.DONE
     if cluster.log:
         return explore_log.explore_scope(drawn, _log_scope(cluster), bounds, record)
     scope = _scope(cluster, bounds.check)
@@ -137,7 +138,7 @@ def explore(
         example = counterexample(system, found.violation)
         _draw(drawn, example)
         _keep(drawn, record, example)
-        return 1
+        return ExitCode.FAILED
     return verdict(drawn, found, watcher, bounds)
 
 

@@ -6,18 +6,21 @@ from collections.abc import Iterable
 
 import click
 
+from paxos_cli.failures import Failure
+
 NAMES = "cluster", "keygen", "kv", "log", "node", "propose", "read", "status", "watch"
 
 
 def commands_of_nodes() -> Iterable[click.Command]:
     """Every command that runs servers, or talks to one."""
     try:
-        from paxos_cli.client import propose, read, status, watch
+        from paxos_cli.client import propose, read, watch
         from paxos_cli.cluster import cluster
         from paxos_cli.keygen import keygen
         from paxos_cli.kv import kv
         from paxos_cli.log_status import log
         from paxos_cli.node import node
+        from paxos_cli.status import status
     except ModuleNotFoundError as missing:
         if missing.name != "msgspec":
             raise
@@ -33,7 +36,7 @@ def _missing(name: str) -> click.Command:
         context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
     )
     def command() -> None:
-        raise click.ClickException(
+        raise Failure(
             f"{name} needs msgspec, which comes with the extra 'udp': pip install "
             "'sansio-paxos[cli,udp]'. The other commands work without it."
         )

@@ -9,6 +9,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 import click
 from attrs import AttrsInstance, fields
 
+from paxos_cli.exit_codes import ExitCode
 from paxos_lab.record import PROTOCOLS
 
 Kind = TypeVar("Kind", bound=AttrsInstance)
@@ -34,13 +35,13 @@ RULE = click.option(
 
 def gathered(
     kind: type[Kind],
-) -> Callable[[Callable[Concatenate[Kind, Rest], int]], Callable[..., int]]:
+) -> Callable[[Callable[Concatenate[Kind, Rest], ExitCode]], Callable[..., ExitCode]]:
     """Hand the options that are fields of ``kind`` to the command as one ``kind``, in front."""
     names = [it.name for it in fields(kind)]
 
-    def decorate(command: Callable[Concatenate[Kind, Rest], int]) -> Callable[..., int]:
+    def decorate(command: Callable[Concatenate[Kind, Rest], ExitCode]) -> Callable[..., ExitCode]:
         @wraps(command)
-        def run(*arguments: Rest.args, **options: Rest.kwargs) -> int:
+        def run(*arguments: Rest.args, **options: Rest.kwargs) -> ExitCode:
             own = {name: options.pop(name) for name in names if name in options}
             return command(kind(**own), *arguments, **options)
 

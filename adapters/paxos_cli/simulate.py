@@ -30,6 +30,7 @@ from paxos.proposer import ClientRequest
 from paxos.server import ServerTimer
 from paxos_adapters.machine import M, P, Q, R, S, T
 from paxos_cli.canvas import Canvas, canvas
+from paxos_cli.exit_codes import ExitCode
 from paxos_cli.interrupt import on_interrupt
 from paxos_cli.options import PLAIN, RULE, gathered, refuse_with_log
 from paxos_cli.recording import log_recording, record_option, recording
@@ -133,7 +134,7 @@ def simulate(
     jobs: int | None,
     record: Path | None,
     plain: bool,
-) -> int:
+) -> ExitCode:
     """Run thousands of simulations, each with its own network, crashes and disks that fail.
 
     Exits with 0 if no run breaks a rule, with 1 and a short schedule if one does, and with 130
@@ -163,7 +164,7 @@ def _simulate_log(
     seed: int | None,
     jobs: int | None,
     path: Path | None,
-) -> int:
+) -> ExitCode:
     setup = _log_setup(cluster)
     shown = _present_log(setup)
     status, kept = (
@@ -184,7 +185,7 @@ def _run_all(
     shown: Presentation[S, Q, M, T, R, P],
     seeds: int,
     jobs: int | None,
-) -> tuple[int, tuple[Run, Played[Q, M, T]] | None]:
+) -> tuple[ExitCode, tuple[Run, Played[Q, M, T]] | None]:
     """The exit status, and the run that broke a rule with its shortest schedule."""
     started = time.perf_counter()
     with _watching(seeds) as watcher, _workers(jobs or cpu_count() or 1) as executor:
@@ -192,13 +193,13 @@ def _run_all(
         done = sweep(range(seeds), setup, executor=executor, progress=watcher.look)
     _sum_up(drawn, done, time.perf_counter() - started, is_log=shown.slot is None)
     if done.failure is not None:
-        return 1, (done.failure, _explain(drawn, setup, shown, done.failure))
+        return ExitCode.FAILED, (done.failure, _explain(drawn, setup, shown, done.failure))
     _faults(drawn, done.met)
     if done.stopped:
         drawn.write(f"Interrupted after {done.runs:,} of {seeds:,} runs; none broke a rule.")
-        return 130, None
+        return ExitCode.STOPPED, None
     drawn.write(f"No run broke a rule.{_bound(setup, done)}")
-    return 0, None
+    return ExitCode.DONE, None
 
 
 def _setup(cluster: Cluster) -> SingleSetup:
@@ -394,20 +395,20 @@ def _modes(setup: Setup[S, Q, M, T, R, P]) -> str:
 
 def _draw_run(
     drawn: Canvas, setup: Setup[S, Q, M, T, R, P], shown: Presentation[S, Q, M, T, R, P], seed: int
-) -> tuple[int, tuple[Run, Played[Q, M, T]]]:
+) -> tuple[ExitCode, tuple[Run, Played[Q, M, T]]]:
     """The exit status, and the run with its schedule: the shortest, if it broke a rule."""
     run, acts = record(seed, setup)
     played = play(setup, acts)
     drawn.write(shown.title)
     drawn.write(f"Seed {seed}, {run.events} events, {run.ticks} ticks. Time runs down.")
     if run.broken is not None:
-        return 1, (run, _draw_broken(drawn, setup, shown, run, played))
+        return ExitCode.FAILED, (run, _draw_broken(drawn, setup, shown, run, played))
     _draw(drawn, setup, shown, played)
     chosen = f"{run.chosen[0]} was chosen" if run.chosen else "nothing was chosen"
     if shown.slot is None:
         chosen = f"{len(run.chosen)} different entries were chosen"
     drawn.write(f"No rule was broken; {chosen}. Digest {run.digest}.")
-    return 0, (run, played)
+    return ExitCode.DONE, (run, played)
 
 
 def _keep(setup: SingleSetup, run: Run, played: SinglePlayed, path: Path | None) -> None:

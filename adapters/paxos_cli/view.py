@@ -8,7 +8,8 @@ from pathlib import Path
 import click
 
 from paxos_adapters.outputs import OutputRefused, check, replace
-from paxos_cli.failures import failing
+from paxos_cli.exit_codes import ExitCode
+from paxos_cli.failures import Failure, failing
 from paxos_cli.output import say
 from paxos_cli.paths import OutputFile
 from paxos_cli.recording import asked, replayed, replayed_log, slot_of
@@ -24,7 +25,7 @@ from paxos_lab.view import PAGE, log_page, page
     help="Where to write it, if not beside FILE.",
 )
 @click.option("--open", "opens", is_flag=True, help="Open it in a browser.")
-def view(files: tuple[str, ...], out: Path | None, opens: bool) -> int:
+def view(files: tuple[str, ...], out: Path | None, opens: bool) -> ExitCode:
     """Write a page that shows the decision NAME, or all, of the recordings FILES.
 
     Of a log, NAME is a slot; without it, the page shows the whole log.
@@ -38,7 +39,7 @@ def view(files: tuple[str, ...], out: Path | None, opens: bool) -> int:
     try:
         check(path, PAGE)
     except OutputRefused as error:
-        raise click.ClickException(f"{error} (--out names another.)") from error
+        raise Failure(f"{error} (--out names another.)") from error
     log = replayed_log(tuple(paths))
     title = ", ".join(it.name for it in paths)
     with failing():
@@ -51,5 +52,5 @@ def view(files: tuple[str, ...], out: Path | None, opens: bool) -> int:
         say(made.left_out, err=True)
     say(path)
     if opens and not webbrowser.open(path.resolve().as_uri()):
-        raise click.ClickException("no browser was found: open the page by hand.")
-    return 0
+        raise Failure("no browser was found: open the page by hand.")
+    return ExitCode.DONE
