@@ -1,4 +1,4 @@
-"""The ``paxos`` command: all commands, and how each of them ends."""
+"""The ``paxos`` command, and how it ends."""
 
 from __future__ import annotations
 
@@ -9,44 +9,23 @@ from itertools import takewhile
 import click
 
 from paxos_adapters.printable import printable
-from paxos_cli.demo import demo
-from paxos_cli.draw import draw
+from paxos_cli.commands import AllCommands
 from paxos_cli.exit_codes import ExitCode
-from paxos_cli.explain import explain_files
-from paxos_cli.explore import explore
 from paxos_cli.failures import Failure, json_of, lines_of
-from paxos_cli.files import inspect_file, readmit
-from paxos_cli.lecture import lecture
-from paxos_cli.members import members
-from paxos_cli.optional import commands_of_nodes
 from paxos_cli.output import say
-from paxos_cli.recording import replay_files
-from paxos_cli.simulate import simulate
-from paxos_cli.view import view
 
 
-@click.group(invoke_without_command=True)
+@click.group(
+    cls=AllCommands,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(package_name="sansio-paxos", prog_name="paxos")
 @click.pass_context
 def paxos(context: click.Context) -> None:
     """Consensus that other programs embed: see it run."""
     if context.invoked_subcommand is None:
         say(context.get_help())
-
-
-paxos.add_command(demo)
-paxos.add_command(draw)
-paxos.add_command(explain_files)
-paxos.add_command(explore)
-paxos.add_command(inspect_file)
-paxos.add_command(lecture)
-paxos.add_command(members)
-paxos.add_command(readmit)
-paxos.add_command(replay_files)
-paxos.add_command(simulate)
-paxos.add_command(view)
-for command in commands_of_nodes():
-    paxos.add_command(command)
 
 
 def run(arguments: Sequence[str]) -> ExitCode:

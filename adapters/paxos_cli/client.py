@@ -26,6 +26,7 @@ from paxos_cli.config import PROBE_S
 from paxos_cli.exit_codes import ExitCode
 from paxos_cli.failures import Failure, Interrupted
 from paxos_cli.feedback import waiting
+from paxos_cli.help import Command
 from paxos_cli.interrupt import on_interrupt
 from paxos_cli.options import JSON, gathered
 from paxos_cli.output import say
@@ -34,7 +35,7 @@ from paxos_cli.values import HEX, RAW, Form, print_value, text_of, utf8, value_o
 NAME = click.argument("name", callback=utf8)
 
 
-@click.command(short_help="Get a value chosen.")
+@click.command(cls=Command, short_help="Get a value chosen.")
 @NAME
 @click.argument("value", callback=utf8)
 @HEX
@@ -65,7 +66,7 @@ def propose(form: Form, target: Target, name: str, value: str, timeout_s: float)
     return ExitCode.DONE if is_own else ExitCode.ANOTHER_VALUE
 
 
-@click.command(short_help="Print what is chosen.")
+@click.command(cls=Command, short_help="Print what is chosen.")
 @NAME
 @timeout(5)
 @RAW
@@ -82,7 +83,7 @@ def read(form: Form, target: Target, name: str, timeout_s: float) -> ExitCode:
     return _show(name, answer, form)
 
 
-@click.command(short_help="Wait until a value is chosen, and print it.")
+@click.command(cls=Command, short_help="Wait until a value is chosen, and print it.")
 @NAME
 @timeout(None)
 @RAW

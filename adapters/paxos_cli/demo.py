@@ -35,6 +35,7 @@ from paxos_cli.canvas import Canvas, canvas
 from paxos_cli.demo_log import LEAST_SERVERS, replicate
 from paxos_cli.exit_codes import ExitCode
 from paxos_cli.failures import Failure
+from paxos_cli.help import Command
 from paxos_cli.options import PLAIN, gathered, refuse_with_log
 from paxos_cli.paths import Folder
 from paxos_cli.recording import record_option, recording
@@ -105,14 +106,20 @@ class Demo:
     log: bool
 
 
-@click.command(short_help="Let rival proposers reach a decision, and draw it.")
-@click.option("--servers", type=click.IntRange(1, MAX_SERVERS), help="How many.  [default: 5]")
+@click.command(cls=Command, short_help="Let rival proposers reach a decision, and draw it.")
+@click.option(
+    "--servers",
+    type=click.IntRange(1, MAX_SERVERS),
+    metavar="N",
+    help="How many servers.  [default: 5]",
+)
 @click.option(
     "--proposers",
     type=click.IntRange(1, MAX_SERVERS),
+    metavar="N",
     help="How many of them propose, each its own value.  [default: 2, or 1 of 1]",
 )
-@click.option("--seed", type=int, help="Repeat a run: it decides who starts when.")
+@click.option("--seed", type=int, metavar="N", help="Repeat a run: it decides who starts when.")
 @click.option(
     "--data",
     type=Folder(),

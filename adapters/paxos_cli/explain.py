@@ -10,6 +10,7 @@ from paxos_adapters.printable import printable
 from paxos_cli.canvas import Canvas, canvas
 from paxos_cli.exit_codes import ExitCode
 from paxos_cli.failures import Failure, failing
+from paxos_cli.help import Command
 from paxos_cli.options import PLAIN
 from paxos_cli.paths import InputFile, as_utf8
 from paxos_cli.recording import asked, replayed, replayed_log, slot_of
@@ -28,7 +29,7 @@ from paxos_lab.record import LogReplay
 SQLITE = b"SQLite format 3\0"
 
 
-@click.command("explain", short_help="Say what has become of a decision or a log, and why.")
+@click.command("explain", cls=Command, short_help="Say what has become of a decision, and why.")
 @click.argument("files", nargs=-1, metavar="FILE... [NAME]")
 @click.option(
     "--node",

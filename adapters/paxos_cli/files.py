@@ -17,6 +17,7 @@ from paxos_adapters.printable import json_text, printable
 from paxos_cli.canvas import canvas, shown
 from paxos_cli.exit_codes import ExitCode
 from paxos_cli.failures import Failure, failing
+from paxos_cli.help import Command
 from paxos_cli.options import JSON, PLAIN
 from paxos_cli.output import say
 from paxos_cli.paths import InputFile
@@ -27,7 +28,7 @@ AT_ONCE = 1_000
 FILE = click.argument("file", type=InputFile())
 
 
-@click.command("inspect", short_help="Show and check what is in a store.")
+@click.command("inspect", cls=Command, short_help="Show and check what is in a store.")
 @FILE
 @JSON
 @PLAIN
@@ -159,7 +160,7 @@ def _log_json(log: LogContents) -> dict[str, object]:
     }
 
 
-@click.command(short_help="Hear a peer again that comes with another disk.")
+@click.command(cls=Command, short_help="Hear a peer again that comes with another disk.")
 @FILE
 @click.argument("peer", type=int)
 def readmit(file: Path, peer: int) -> ExitCode:

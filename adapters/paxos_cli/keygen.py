@@ -11,6 +11,7 @@ from paxos_adapters.outputs import NEW, create
 from paxos_adapters.wire import Key
 from paxos_cli.exit_codes import ExitCode
 from paxos_cli.failures import failing
+from paxos_cli.help import Command
 from paxos_cli.output import say
 from paxos_cli.paths import OutputFile
 
@@ -20,7 +21,7 @@ def keyring() -> str:
     return f"# The first key authenticates, all of them verify.\n{Key.generate(os.urandom).text}\n"
 
 
-@click.command(short_help="Make a key for the servers of a cluster.")
+@click.command(cls=Command, short_help="Make a key for the servers of a cluster.")
 @click.option(
     "--out",
     type=OutputFile(NEW),

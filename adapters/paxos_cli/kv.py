@@ -48,6 +48,7 @@ from paxos_cli.canvas import canvas, shown
 from paxos_cli.exit_codes import ExitCode
 from paxos_cli.failures import BadArguments, Failure, Interrupted
 from paxos_cli.feedback import waiting
+from paxos_cli.help import Group
 from paxos_cli.interrupt import on_interrupt
 from paxos_cli.node import KEY_VALUES
 from paxos_cli.options import JSON, PLAIN, gathered
@@ -69,7 +70,7 @@ class Written:
     if_absent: bool = False
 
 
-@click.group()
+@click.group(cls=Group)
 def kv() -> None:
     """Write and read keys, in the log that all servers of the cluster run.
 
@@ -255,7 +256,12 @@ def _pages(client: KeyValueClient, prefix: str) -> Iterator[Page]:
 
 @kv.command(short_help="Print each change, as it is made.")
 @click.argument("prefix", default="", callback=utf8)
-@click.option("--count", type=click.IntRange(1), help="End after so many.  [default: never]")
+@click.option(
+    "--count",
+    type=click.IntRange(1),
+    metavar="N",
+    help="End after so many changes.  [default: never]",
+)
 @JSON
 @asks
 @gathered(Target)

@@ -13,6 +13,7 @@ from attrs import frozen
 
 from paxos_cli.canvas import BROKEN, Canvas, canvas
 from paxos_cli.exit_codes import ExitCode
+from paxos_cli.help import Command
 from paxos_cli.options import PLAIN, gathered
 from paxos_cli.recording import log_recording, record_option, recording
 from paxos_cli.stepping import Part, Screen
@@ -33,6 +34,14 @@ LANE, LOG_LANE = 7, 6  # characters; leave 45 beside five lanes, and 50
 Show: TypeAlias = Callable[[Scenario | LogScenario, Played, Canvas], ExitCode]
 
 
+def _complete(
+    context: click.Context,  # noqa: ARG001 - as click calls it
+    parameter: click.Parameter,  # noqa: ARG001
+    incomplete: str,
+) -> list[str]:
+    return [name for name in _every() if name.startswith(incomplete)]
+
+
 @frozen
 class Options:
     """What is played, and how it is shown."""
@@ -43,8 +52,8 @@ class Options:
     plain: bool
 
 
-@click.command(short_help="Play the lecture's examples, heading by heading.")
-@click.argument("name", required=False)
+@click.command(cls=Command, short_help="Play the lecture's examples, heading by heading.")
+@click.argument("name", required=False, shell_complete=_complete)
 @click.option("--all", "play_all", is_flag=True, help="Play every scenario, through a pager.")
 @click.option("--step", is_flag=True, help="Go on at a key, screen by screen of 80x24.")
 @record_option

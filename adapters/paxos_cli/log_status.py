@@ -17,11 +17,12 @@ from paxos_cli.asking import Target, asks, candidates, find
 from paxos_cli.canvas import canvas
 from paxos_cli.config import PROBE_S
 from paxos_cli.exit_codes import ExitCode
+from paxos_cli.help import Group
 from paxos_cli.options import JSON, PLAIN, gathered
 from paxos_cli.output import say
 
 
-@click.group()
+@click.group(cls=Group)
 def log() -> None:
     """Look at replicated logs."""
 

@@ -20,13 +20,14 @@ from paxos_adapters.outputs import ARTEFACT
 from paxos_adapters.printable import brief, printable
 from paxos_cli.exit_codes import ExitCode
 from paxos_cli.failures import failing
+from paxos_cli.help import Group
 from paxos_cli.output import say
 from paxos_cli.paths import InputFile, OutputFile
 
 FILES = click.argument("files", type=InputFile(), nargs=-1, required=True, metavar="FILE...")
 
 
-@click.group()
+@click.group(cls=Group)
 def members() -> None:
     """Change the members of a cluster, with its servers stopped.
 
@@ -66,9 +67,15 @@ def reopen(files: tuple[Path, ...]) -> ExitCode:
 
 @members.command("settle", short_help="Second: make the artefact, once.")
 @FILES
-@click.option("--servers", required=True, help="The ids of all new members: 1,2,4.")
-@click.option("--quorum", help="2/3: any two promise, any three choose. Otherwise a majority.")
-@click.option("--out", required=True, type=OutputFile(ARTEFACT), help="The artefact to make.")
+@click.option("--servers", required=True, metavar="IDS", help="The ids of all new members: 1,2,4.")
+@click.option(
+    "--quorum",
+    help="2/3: any two promise, any three choose.  [default: majorities]",
+    metavar="SIZES",
+)
+@click.option(
+    "--out", required=True, type=OutputFile(ARTEFACT), metavar="FILE", help="The artefact to make."
+)
 @click.option("--only", is_flag=True, help="The files that are left out are lost for good.")
 def settle_files(
     files: tuple[Path, ...], servers: str, quorum: str | None, out: Path, only: bool
@@ -89,7 +96,7 @@ def settle_files(
 @members.command("adopt", short_help="Third: make the file of a new member.")
 @click.argument("artefact", type=InputFile())
 @click.argument("file", type=InputFile())
-@click.option("--id", "server", type=int, required=True, help="The new member's id.")
+@click.option("--id", "server", type=int, metavar="ID", required=True, help="The new member's id.")
 def adopt_file(artefact: Path, file: Path, server: int) -> ExitCode:
     """Make FILE for the new member with this id, from the ARTEFACT.
 

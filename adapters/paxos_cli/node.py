@@ -43,6 +43,7 @@ from paxos_cli.config import (
 )
 from paxos_cli.exit_codes import ExitCode
 from paxos_cli.failures import BadArguments, Failure
+from paxos_cli.help import Command
 from paxos_cli.options import LOG, gathered
 from paxos_cli.output import say
 from paxos_cli.paths import OutputFile
@@ -74,8 +75,10 @@ class Options:
     until_eof: bool
 
 
-@click.command(short_help="Run one server of a cluster.")
-@click.option("--id", "me", type=int, required=True, help="Which server.")
+@click.command(cls=Command, short_help="Run one server of a cluster.")
+@click.option(
+    "--id", "me", type=int, metavar="ID", required=True, help="Which server of the cluster."
+)
 @CLUSTER
 @DATA
 @click.option("--create", is_flag=True, help="Create the data file of a server that has never run.")
@@ -95,9 +98,10 @@ class Options:
 @click.option(
     "--record-mib",
     type=click.IntRange(1),
+    metavar="MIB",
     default=64,
     show_default=True,
-    help="How large FILE may become before it is FILE.1, and a new one is begun.",
+    help="How large FILE may become, in MiB, before it is FILE.1, and a new one is begun.",
 )
 @click.option("--until-eof", is_flag=True, help="End when the standard input ends, too.")
 @click.option("--verbose", is_flag=True, help="Log more than what is wrong.")

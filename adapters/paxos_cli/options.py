@@ -16,13 +16,15 @@ Kind = TypeVar("Kind", bound=AttrsInstance)
 Rest = ParamSpec("Rest")
 
 PLAIN = click.option("--plain", is_flag=True, help="ASCII characters, no colour.")
-JSON = click.option("--json", "as_json", is_flag=True, help="For programs.")
+JSON = click.option(
+    "--json", "as_json", is_flag=True, help="Print JSON, for programs; errors, too."
+)
 LOG = click.option(
     "--log",
     type=click.Choice(["text", "json"]),
     default="text",
     show_default=True,
-    help="How, to the standard error.",
+    help="How lines are logged, to the standard error.",
 )
 RULE = click.option(
     "--rule",

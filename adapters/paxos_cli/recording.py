@@ -20,6 +20,7 @@ from paxos_adapters.printable import printable
 from paxos_cli.canvas import Canvas, canvas
 from paxos_cli.exit_codes import ExitCode
 from paxos_cli.failures import Failure, failing
+from paxos_cli.help import Command
 from paxos_cli.options import PLAIN
 from paxos_cli.output import say
 from paxos_cli.paths import InputFile, OutputFile, as_utf8, input_file
@@ -159,7 +160,7 @@ def replayed_log(files: tuple[Path, ...]) -> LogReplay | None:
         return replay_log(*files, variants=LOG_VARIANTS) if is_of_log(files[0]) else None
 
 
-@click.command("replay", short_help="Play a recording again, and see that nothing differs.")
+@click.command("replay", cls=Command, short_help="Play a recording again, and compare.")
 @FILES
 @PLAIN
 def replay_files(files: tuple[Path, ...], plain: bool) -> ExitCode:

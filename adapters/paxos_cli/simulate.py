@@ -31,6 +31,7 @@ from paxos.server import ServerTimer
 from paxos_adapters.machine import M, P, Q, R, S, T
 from paxos_cli.canvas import Canvas, canvas
 from paxos_cli.exit_codes import ExitCode
+from paxos_cli.help import Command
 from paxos_cli.interrupt import on_interrupt
 from paxos_cli.options import PLAIN, RULE, gathered, refuse_with_log
 from paxos_cli.recording import log_recording, record_option, recording
@@ -95,22 +96,36 @@ LogPresentation: TypeAlias = Presentation[
 ]
 
 
-@click.command(short_help="Run thousands of simulations with faults.")
+@click.command(cls=Command, short_help="Run thousands of simulations with faults.")
 @click.option(
-    "--servers", type=click.IntRange(3, 9), help="[default: 3, or as many as the network links]"
+    "--servers",
+    type=click.IntRange(3, 9),
+    metavar="N",
+    help="How many servers.  [default: 3, or as many as the network links]",
 )
 @click.option(
     "--proposers",
     type=click.IntRange(1, 9),
-    help="[default: 2, or all if some links go]",
+    metavar="N",
+    help="How many propose.  [default: 2, or all if some links go]",
 )
 @click.option(
-    "--readers", type=click.IntRange(0, 8), help="How many read.  [default: 1, if there is room]"
+    "--readers",
+    type=click.IntRange(0, 8),
+    metavar="N",
+    help="How many read.  [default: 1, if there is room]",
 )
 @click.option(
-    "--seeds", type=click.IntRange(1), default=10_000, show_default=True, help="How many."
+    "--seeds",
+    type=click.IntRange(1),
+    metavar="N",
+    default=10_000,
+    show_default=True,
+    help="How many runs.",
 )
-@click.option("--seed", type=click.IntRange(0), help="One run, drawn.")
+@click.option(
+    "--seed", type=click.IntRange(0), metavar="N", help="Draw one run, that of this seed."
+)
 @click.option("--liveness", is_flag=True, help="Faults end; then all must decide within a bound.")
 @RULE
 @click.option(
@@ -123,7 +138,9 @@ LogPresentation: TypeAlias = Presentation[
 @click.option("--log", is_flag=True, help="A replicated log, instead of one decision.")
 @click.option("--changes", is_flag=True, help="With --log: members change, too.")
 @click.option("--snapshots", is_flag=True, help="With --log: stores drop old entries, too.")
-@click.option("--jobs", type=click.IntRange(1), help="How many processes.  [default: one a core]")
+@click.option(
+    "--jobs", type=click.IntRange(1), metavar="N", help="How many processes.  [default: one a core]"
+)
 @record_option
 @PLAIN
 @gathered(Cluster)

@@ -13,13 +13,14 @@ from paxos_cli import health
 from paxos_cli.asking import Target, asks, find, status_of
 from paxos_cli.canvas import canvas
 from paxos_cli.exit_codes import ExitCode
+from paxos_cli.help import Command
 from paxos_cli.options import JSON, PLAIN, gathered
 from paxos_cli.output import say
 
 REASONS = {it.name.lower(): it.value for it in Reason}
 
 
-@click.command(short_help="Show who is up, and what is wrong.")
+@click.command(cls=Command, short_help="Show who is up, and what is wrong.")
 @JSON
 @PLAIN
 @asks

@@ -10,13 +10,14 @@ import click
 from paxos_adapters.outputs import OutputRefused, check, replace
 from paxos_cli.exit_codes import ExitCode
 from paxos_cli.failures import Failure, failing
+from paxos_cli.help import Command
 from paxos_cli.output import say
 from paxos_cli.paths import OutputFile
 from paxos_cli.recording import asked, replayed, replayed_log, slot_of
 from paxos_lab.view import PAGE, log_page, page
 
 
-@click.command(short_help="Write a page to go through a recording step by step.")
+@click.command(cls=Command, short_help="Write a page to go through a recording step by step.")
 @click.argument("files", nargs=-1, required=True, metavar="FILE... [NAME]")
 @click.option(
     "--out",

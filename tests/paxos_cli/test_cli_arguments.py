@@ -17,7 +17,7 @@ from paxos import ServerId, majority
 from paxos_adapters.codecs import TEXT
 from paxos_adapters.file import FileStore
 from paxos_adapters.memory import Cluster
-from paxos_cli import app, logs
+from paxos_cli import app, commands, logs
 from paxos_cli.exit_codes import ExitCode
 from paxos_lab.record import Recorder
 from tests.support.commands import PAXOS
@@ -133,7 +133,8 @@ def test_no_path_makes_a_traceback(words: list[str], capsys: Capture) -> None:
 
 def test_every_option_that_names_a_path_is_here() -> None:
     """Those that take one have a type of ``paths``; none is taken as a mere string."""
-    for name, command in app.paxos.commands.items():
+    for name in commands.PLACES:
+        command = commands.load(name)
         for parameter in command.params:
             kind = parameter.type.name
             assert kind not in ("path", "filename"), (name, parameter.name)

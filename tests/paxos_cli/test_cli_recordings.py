@@ -210,7 +210,7 @@ class TestALog:
 
     def test_it_is_drawn(self, folder: Path) -> None:
         whole = paxos(folder, "draw", "run", "--from", 1, "--to", 60, "--plain")
-        slot = paxos(folder, "draw", "run", "--slot", 1, "--to", 100, "--plain")
+        slot = paxos(folder, "draw", "run", 1, "--to", 100, "--plain")
 
         assert (whole.returncode, slot.returncode) == (0, 0)
         assert re.search(r"Accept \d\.\d 1: ", whole.stdout)
@@ -238,7 +238,7 @@ class TestALog:
             ),
             (("explain", "run", "0"), "'0' is not a slot of a log"),
             (("view", "run", "x"), "'x' is not a slot of a log"),
-            (("draw", "run", "--name", "x"), "--name is for a decision, and this is a log"),
+            (("draw", "run", "x"), "'x' is not a slot of a log"),
         ],
         ids=str,
     )
@@ -253,7 +253,7 @@ class TestALog:
 
     def test_a_slot_of_a_decision_is_one_line_too(self, tmp_path: Path) -> None:
         paxos(tmp_path, "demo", "--record", "run")
-        ended = paxos(tmp_path, "draw", "run", "--slot", 1)
+        ended = paxos(tmp_path, "draw", "run", 1)
 
-        assert ended.returncode == 2
-        assert "--slot is for a log, and this is none: use --name." in ended.stderr
+        assert ended.returncode == 1
+        assert "nothing about a decision '1'" in ended.stderr
