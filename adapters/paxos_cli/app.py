@@ -33,6 +33,7 @@ def run(arguments: Sequence[str]) -> ExitCode:
     as_json = "--json" in takewhile("--".__ne__, arguments)
     if sys.stdout is None:
         return _fail("the standard output is closed: nothing was done.", ExitCode.FAILED, as_json)
+    out = sys.stdout
     try:
         code: object = paxos.main(list(arguments), prog_name="paxos", standalone_mode=False)
         sys.stdout.flush()
@@ -40,6 +41,13 @@ def run(arguments: Sequence[str]) -> ExitCode:
         return _failed(error, as_json)
     except click.Abort:
         return _fail("stopped", ExitCode.STOPPED, as_json)
+    except SystemExit:
+        if sys.stdout is out:
+            raise  # The completion of a shell ends by itself.
+        return ExitCode.READER_GONE
+    except BrokenPipeError:
+        sys.stdout = None  # What is left in it cannot be written either.
+        return ExitCode.READER_GONE
     except OSError as error:
         what = "the output cannot be written"
         if error.filename is None:

@@ -205,8 +205,8 @@ def _run_all(
 ) -> tuple[ExitCode, tuple[Run, Played[Q, M, T]] | None]:
     """The exit status, and the run that broke a rule with its shortest schedule."""
     started = time.perf_counter()
+    drawn.write(shown.title)
     with _watching(seeds) as watcher, _workers(jobs or cpu_count() or 1) as executor:
-        drawn.write(shown.title)
         done = sweep(range(seeds), setup, executor=executor, progress=watcher.look)
     _sum_up(drawn, done, time.perf_counter() - started, is_log=shown.slot is None)
     if done.failure is not None:
