@@ -53,7 +53,16 @@ HOSTILE = (
     f"\n{FORGED}\r{FORGED}\x85{FORGED}\u2028{FORGED}"  # lines of its own
 )
 ME = ServerId(1)
-WITHOUT_FOREIGN_TEXT = {"cluster", "demo", "explore", "keygen", "lecture", "node", "simulate"}
+WITHOUT_FOREIGN_TEXT = {
+    "cluster",
+    "demo",
+    "explore",
+    "help",
+    "keygen",
+    "lecture",
+    "node",
+    "simulate",
+}
 """What these print comes from their own options; the logs of ``node`` have a test below."""
 
 
