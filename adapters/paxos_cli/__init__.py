@@ -12,6 +12,8 @@ def main() -> None:
     _keep_standard_descriptors()
     try:
         from paxos_cli.app import run
+
+        code = run(sys.argv[1:])
     except ModuleNotFoundError as missing:
         if missing.name not in ("click", "rich"):
             raise
@@ -21,7 +23,7 @@ def main() -> None:
         )
     except KeyboardInterrupt:
         sys.exit(130)
-    sys.exit(run(sys.argv[1:]))
+    sys.exit(code)
 
 
 def _keep_standard_descriptors() -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from textwrap import fill
 from typing import Literal, TypeVar
 
 import click
@@ -26,7 +27,6 @@ from paxos_lab.record import Moment, Timeline
 X = TypeVar("X")
 
 MAX_SHOWN = 40
-MIN_WIDTH = 60  # of the table, in characters: a narrower window wraps lines and loses none
 COLOURS = {
     "blue": "bright_blue",
     "orange": "dark_orange",
@@ -45,6 +45,14 @@ BROKEN = "bold white on red"
 """How a broken rule looks."""
 
 
+class _Console(Console):
+    """A console that leaves it to the command what happens when its reader has gone."""
+
+    def on_broken_pipe(self) -> None:
+        """Raises BrokenPipeError again: rich would end the process."""
+        raise
+
+
 @frozen
 class Canvas:
     """A console, and the characters that it can show."""
@@ -55,7 +63,14 @@ class Canvas:
 
     def write(self, text: str = "", style: str = "") -> None:
         """One line of text, as it stands."""
-        self.console.print(Text(self.fit(text), style))
+        for line in self.fit(text).split("\n"):
+            self.console.print(Text(self._wrapped(line), style))
+
+    def _wrapped(self, line: str) -> str:
+        """``line`` broken between words, on a terminal; one that is indented is for copying."""
+        if not self.console.is_terminal or line.startswith(" "):
+            return line
+        return fill(line, self.console.width, break_long_words=False, break_on_hyphens=False)
 
     def cell(self, text: str) -> Text:
         """A cell of a table, as it stands."""
@@ -109,18 +124,36 @@ class Canvas:
         title: str = "",
         numbers: Sequence[str] = (),
     ) -> None:
-        """A table; what does not fit into a column goes on below. ``numbers`` stand right."""
+        """A table; ``numbers`` stand right. What does not fit into a column goes on below.
+
+        Where not even the words fit, each row is a list, with the heading before each cell.
+        """
+        listed = [*rows]
+        words = _longest_words([headings, *listed])
+        if self.console.width < 1 + sum(longest + 3 for longest in words):
+            self._as_lists(headings, listed, title)
+            return
         table = Table(
             title=self.cell(title) if title else None,
             title_justify="left",
             box=box.ASCII if self.plain else box.ROUNDED,
         )
-        for it in headings:
+        for it, longest in zip(headings, words, strict=True):
             side: Literal["left", "right"] = "right" if it in numbers else "left"
-            table.add_column(self.cell(it), overflow="fold", justify=side)
-        for row in rows:
+            table.add_column(self.cell(it), overflow="fold", justify=side, min_width=longest)
+        for row in listed:
             table.add_row(*map(self.cell, row))
         self.console.print(table)
+
+    def _as_lists(self, headings: Sequence[str], rows: Sequence[Sequence[str]], title: str) -> None:
+        if title:
+            self.write(printable(title))
+        longest = max(map(len, headings))
+        for row in rows:
+            for heading, cell in zip(headings, row, strict=True):
+                if cell:
+                    self.write(f"{printable(heading):{longest}}  {printable(cell)}")
+            self.write()
 
     def knowledge(self, title: str, told: Timeline) -> None:
         """A table of what each server holds and knows in the end."""
@@ -148,9 +181,16 @@ def _held(told: Timeline, lane: ServerId, it: Moment) -> tuple[str, ...]:
 def canvas(plain: bool) -> Canvas:
     """A canvas on the standard output."""
     plain = plain or not (sys.stdout.encoding or "").lower().startswith("utf")
-    console = Console(highlight=False, color_system=None if plain else "auto", soft_wrap=True)
-    console.width = max(console.width, MIN_WIDTH)
+    console = _Console(highlight=False, color_system=None if plain else "auto", soft_wrap=True)
     return Canvas(console, ASCII if plain else UNICODE, plain)
+
+
+def _longest_words(rows: Sequence[Sequence[str]]) -> list[int]:
+    """The length of the longest word of each column."""
+    return [
+        max((len(word) for cell in column for word in printable(cell).split()), default=0)
+        for column in zip(*rows, strict=True)
+    ]
 
 
 def shown(cell: str | int | bytes) -> str:

@@ -37,7 +37,9 @@ from paxos_cli.config import (
     node_command,
     protection_of,
 )
-from paxos_cli.failures import BadArguments, failing
+from paxos_cli.exit_codes import ExitCode
+from paxos_cli.failures import BadArguments, Failure, failing
+from paxos_cli.help import Command
 from paxos_cli.keygen import keyring
 from paxos_cli.options import LOG
 from paxos_cli.output import say
@@ -49,12 +51,17 @@ PATIENCE_S = 10.0
 """How long a server may take to end before it is killed."""
 
 
-@click.command(short_help="Run a cluster on this machine.")
+@click.command(cls=Command, short_help="Run a cluster on this machine.")
 @click.argument("folder", type=Folder(), default=Path())
-@click.option("--servers", type=click.IntRange(1, MAX_DEPLOYED), help="How many.  [default: 5]")
+@click.option(
+    "--servers",
+    type=click.IntRange(1, MAX_DEPLOYED),
+    metavar="N",
+    help="How many servers, the first time.  [default: 5]",
+)
 @click.option("--verbose", is_flag=True, help="Let them log more than what is wrong.")
 @LOG
-def cluster(folder: Path, servers: int | None, verbose: bool, log: str) -> int:
+def cluster(folder: Path, servers: int | None, verbose: bool, log: str) -> ExitCode:
     """Run all servers of a cluster, with their memory in FOLDER, until Ctrl-C or SIGTERM.
 
     The first time it makes what they need: cluster.toml, a keyring, and a data file each. After
@@ -70,7 +77,7 @@ def cluster(folder: Path, servers: int | None, verbose: bool, log: str) -> int:
     protection_of(deployment, warn=True)
     running = [me for me, data in deployment.data.items() if _runs(data)]
     if len(running) == len(deployment.data):
-        raise click.ClickException("this cluster runs already. paxos status shows how it is.")
+        raise Failure("this cluster runs already. paxos status shows how it is.")
     options = ["--until-eof", "--log", log, *["--verbose"] * verbose]
     return asyncio.run(_Supervisor(deployment, running, options).run())
 
@@ -135,7 +142,7 @@ class _Supervisor:
         self._told = asyncio.Event()
         self._were_ready: list[ServerId] = []
 
-    async def run(self) -> int:
+    async def run(self) -> ExitCode:
         """Start them, say what becomes of them, stop them when told to."""
         loop = asyncio.get_running_loop()
         for it in signal.SIGINT, signal.SIGTERM:
@@ -147,10 +154,10 @@ class _Supervisor:
         await asyncio.gather(told, working, return_exceptions=True)
         await self._stop()
         if self._told.is_set():
-            return 0
+            return ExitCode.DONE
         await working
         say(self._ending())
-        return 1
+        return ExitCode.FAILED
 
     async def _work(self) -> None:
         """Until all of them have ended."""

@@ -33,6 +33,9 @@ from paxos_adapters.outputs import files_of
 from paxos_adapters.single import SingleObserver
 from paxos_cli.canvas import Canvas, canvas
 from paxos_cli.demo_log import LEAST_SERVERS, replicate
+from paxos_cli.exit_codes import ExitCode
+from paxos_cli.failures import Failure
+from paxos_cli.help import Command
 from paxos_cli.options import PLAIN, gathered, refuse_with_log
 from paxos_cli.paths import Folder
 from paxos_cli.recording import record_option, recording
@@ -103,14 +106,20 @@ class Demo:
     log: bool
 
 
-@click.command(short_help="Let rival proposers reach a decision, and draw it.")
-@click.option("--servers", type=click.IntRange(1, MAX_SERVERS), help="How many.  [default: 5]")
+@click.command(cls=Command, short_help="Let rival proposers reach a decision, and draw it.")
+@click.option(
+    "--servers",
+    type=click.IntRange(1, MAX_SERVERS),
+    metavar="N",
+    help="How many servers.  [default: 5]",
+)
 @click.option(
     "--proposers",
     type=click.IntRange(1, MAX_SERVERS),
+    metavar="N",
     help="How many of them propose, each its own value.  [default: 2, or 1 of 1]",
 )
-@click.option("--seed", type=int, help="Repeat a run: it decides who starts when.")
+@click.option("--seed", type=int, metavar="N", help="Repeat a run: it decides who starts when.")
 @click.option(
     "--data",
     type=Folder(),
@@ -124,7 +133,7 @@ class Demo:
 @record_option
 @PLAIN
 @gathered(Demo)
-def demo(options: Demo, record: Path | None, plain: bool) -> int:
+def demo(options: Demo, record: Path | None, plain: bool) -> ExitCode:
     """Let rival proposers reach a decision in memory, and draw what was said."""
     drawing = canvas(plain)
     if options.log:
@@ -159,7 +168,7 @@ def demo(options: Demo, record: Path | None, plain: bool) -> int:
         return _verdict(cluster, messages, drawing)
 
 
-def _replicate(options: Demo, record: Path | None, drawing: Canvas) -> int:
+def _replicate(options: Demo, record: Path | None, drawing: Canvas) -> ExitCode:
     refuse_with_log(
         proposers=options.proposers is not None,
         data=options.data is not None,
@@ -199,7 +208,7 @@ def _servers(asked: int | None, data: Path | None) -> int:
     try:
         there = int(inspect(first).identity.cluster.removeprefix(CLUSTER))
     except (StoreError, ValueError) as error:
-        raise click.ClickException(str(error)) from error
+        raise Failure(str(error)) from error
     if asked not in (None, there):
         raise click.BadParameter(
             f"{data} has the memory of {there} servers: ask for as many, or name another folder.",
@@ -229,7 +238,7 @@ def _cluster(
                 observer=observer,
             )
     except (PaxosError, OSError) as error:
-        raise click.ClickException(str(error)) from error
+        raise Failure(str(error)) from error
 
 
 def _memory(data: Path, number: int, servers: int) -> FileStore:
@@ -276,19 +285,19 @@ def play(
     return messages
 
 
-def _stopped(drawing: Canvas, messages: int, data: Path | None, proposers: int) -> int:
+def _stopped(drawing: Canvas, messages: int, data: Path | None, proposers: int) -> ExitCode:
     drawing.write(f"All servers stopped after {messages} messages, as asked.")
     if data is not None:
         drawing.write(f"Their memory is in {data}. To start them again:")
         more = "" if proposers == 2 else f" --proposers {proposers}"
         drawing.write(f"paxos demo --data {quote(str(data))}{more}")
-    return 0
+    return ExitCode.DONE
 
 
-def _verdict(cluster: Cluster[str], messages: int, drawing: Canvas) -> int:
+def _verdict(cluster: Cluster[str], messages: int, drawing: Canvas) -> ExitCode:
     known = set(cluster.chosen.values())
     informed, servers = len(cluster.chosen), len(cluster.servers)
     agree = len(known) == 1 and informed == servers
     verdict = f"agreed on {known.pop()}" if agree else f"no agreement: {cluster.chosen}"
     drawing.write(f"After {messages} messages, {informed} of {servers} know: {verdict}.")
-    return 0 if agree else 1
+    return ExitCode.DONE if agree else ExitCode.FAILED

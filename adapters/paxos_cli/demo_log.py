@@ -10,6 +10,7 @@ from paxos.log.sessions import SessionCommand
 from paxos_adapters.log_cluster import LogCluster
 from paxos_adapters.state_machine import LogCommand, StateMachine
 from paxos_cli.canvas import Canvas
+from paxos_cli.exit_codes import ExitCode
 from paxos_lab.record import LogTrace, Trace, log_timeline
 
 BEFORE, AFTER = [5, 7, 11], [13]
@@ -26,7 +27,7 @@ def add(total: int, number: int) -> tuple[int, int]:
     return total + number, total + number
 
 
-def replicate(drawing: Canvas, servers: int, seed: int) -> int:
+def replicate(drawing: Canvas, servers: int, seed: int) -> ExitCode:
     """Run it, and draw what was said."""
     trace: LogTrace[LogCommand[int]] = Trace()
     cluster = LogCluster(StateMachine(0, add), servers, seed=seed, observer=trace)
@@ -42,7 +43,7 @@ def replicate(drawing: Canvas, servers: int, seed: int) -> int:
     drawing.write()
     drawing.table(("server", "counter"), [(f"S{me}", str(it)) for me, it in cluster.states.items()])
     drawing.write(f"Added {_sum(BEFORE)} under S{leader}, and {_sum(AFTER)} after its crash.")
-    return 0
+    return ExitCode.DONE
 
 
 def described(command: LogCommand[int]) -> str:

@@ -10,11 +10,13 @@ from attrs import frozen
 from paxos_adapters.outputs import replace
 from paxos_adapters.printable import printable
 from paxos_cli.canvas import Canvas, canvas
+from paxos_cli.exit_codes import ExitCode
 from paxos_cli.failures import failing
+from paxos_cli.help import Command
 from paxos_cli.options import PLAIN, gathered
 from paxos_cli.output import say
-from paxos_cli.paths import OutputFile, as_utf8
-from paxos_cli.recording import FILES, has_numbers, replayed, replayed_log
+from paxos_cli.paths import OutputFile
+from paxos_cli.recording import asked, has_numbers, replayed, replayed_log, slot_of
 from paxos_lab.draw.layout import part
 from paxos_lab.draw.mermaid import mermaid
 from paxos_lab.draw.svg import PICTURE, svg
@@ -28,8 +30,6 @@ LANE = 7  # characters from lane to lane
 class Options:
     """What is drawn, and how."""
 
-    name: str | None
-    slot: int | None
     first: int
     last: int | None
     picture: Path | None
@@ -39,12 +39,12 @@ class Options:
     plain: bool
 
 
-@click.command(short_help="Draw a recording: in the terminal, as SVG, or for Mermaid.")
-@FILES
-@click.option("--name", help="The decision to draw, if there are several.")
-@click.option("--slot", type=click.IntRange(1), help="The slot of a log; by default all of it.")
-@click.option("--from", "first", type=click.IntRange(1), default=1, help="The first step.")
-@click.option("--to", "last", type=click.IntRange(1), help="The last step.")
+@click.command(cls=Command, short_help="Draw a recording: in the terminal, as SVG, or for Mermaid.")
+@click.argument("files", nargs=-1, required=True, metavar="FILE... [NAME]")
+@click.option(
+    "--from", "first", type=click.IntRange(1), metavar="N", default=1, help="The first step."
+)
+@click.option("--to", "last", type=click.IntRange(1), metavar="N", help="The last step.")
 @click.option(
     "--svg",
     "picture",
@@ -54,21 +54,23 @@ class Options:
 )
 @click.option("--mermaid", "as_mermaid", is_flag=True, help="Print a sequence diagram for Mermaid.")
 @click.option("--without-lost", is_flag=True, help="Leave out messages that never arrive.")
-@click.option("--title", default="", help="What stands above the picture.")
+@click.option("--title", default="", metavar="TEXT", help="What stands above the picture.")
 @PLAIN
 @gathered(Options)
-def draw(options: Options, files: tuple[Path, ...]) -> int:
-    """Draw one decision, a log, or one slot of it, of the recording in FILES.
+def draw(options: Options, files: tuple[str, ...]) -> ExitCode:
+    """Draw the decision NAME, or the only one, of the recordings FILES.
+
+    Of a log, NAME is a slot; without it, the whole log is drawn.
 
     Name the recordings of all servers of a cluster together. Steps are numbered from 1, through
     all decisions.
     """
-    name, first, last = options.name, options.first, options.last
+    first, last = options.first, options.last
     if options.picture is not None and options.as_mermaid:
         raise click.UsageError("--svg or --mermaid, not both.")
     if last is not None and last < first:
         raise click.UsageError(f"--from {first} comes after --to {last}.")
-    told = _window(_told(files, None if name is None else as_utf8(name), options.slot), first, last)
+    told = _window(_told(*asked(files)), first, last)
     if options.without_lost:
         told = told.delivered
     if options.picture is not None:
@@ -80,23 +82,23 @@ def draw(options: Options, files: tuple[Path, ...]) -> int:
         say(mermaid(told), nl=False)
     else:
         _print(canvas(options.plain), told, options.title)
-    return 0
+    return ExitCode.DONE
 
 
-def _told(files: tuple[Path, ...], name: str | None, slot: int | None) -> Timeline:
+def _told(paths: list[Path], name: str | None) -> Timeline:
+    files = tuple(paths)
     log = replayed_log(files)
     if log is not None:
-        if name is not None:
-            raise click.UsageError("--name is for a decision, and this is a log: use --slot.")
+        slot = None if name is None else slot_of(name)
         with failing():
             return log_timeline(log, slot=slot).delivered
-    if slot is not None:
-        raise click.UsageError("--slot is for a log, and this is none: use --name.")
     found = replayed(files)
     names = found.names
     if name is None and len(names) > 1:
         few = ", ".join(map(repr, names[:8])) + (", and more" if len(names) > 8 else "")
-        raise click.UsageError(f"there are {len(names):,} decisions: {few}. Take one with --name.")
+        raise click.UsageError(
+            f"there are {len(names):,} decisions: {few}. Name one behind the files."
+        )
     with failing():
         decision = name if name is not None else next(iter(names), "")
         return single_timeline(found, decision, has_numbers=has_numbers(found))

@@ -8,7 +8,9 @@ import click
 
 from paxos_adapters.printable import printable
 from paxos_cli.canvas import Canvas, canvas
-from paxos_cli.failures import failing
+from paxos_cli.exit_codes import ExitCode
+from paxos_cli.failures import Failure, failing
+from paxos_cli.help import Command
 from paxos_cli.options import PLAIN
 from paxos_cli.paths import InputFile, as_utf8
 from paxos_cli.recording import asked, replayed, replayed_log, slot_of
@@ -27,7 +29,7 @@ from paxos_lab.record import LogReplay
 SQLITE = b"SQLite format 3\0"
 
 
-@click.command("explain", short_help="Say what has become of a decision or a log, and why.")
+@click.command("explain", cls=Command, short_help="Say what has become of a decision, and why.")
 @click.argument("files", nargs=-1, metavar="FILE... [NAME]")
 @click.option(
     "--node",
@@ -38,7 +40,7 @@ SQLITE = b"SQLite format 3\0"
     help="Ask the server that runs on this data file; of several, each.",
 )
 @PLAIN
-def explain_files(files: tuple[str, ...], nodes: tuple[Path, ...], plain: bool) -> int:
+def explain_files(files: tuple[str, ...], nodes: tuple[Path, ...], plain: bool) -> ExitCode:
     """Say what has become of the decision NAME, or of all, and why.
 
     FILES are recordings, or else the stores of servers: of as many servers as there are, since what
@@ -61,7 +63,7 @@ def explain_files(files: tuple[str, ...], nodes: tuple[Path, ...], plain: bool) 
     return _explain(drawn, _scenes(paths, name, are_stores=are_stores))
 
 
-def _explain(drawn: Canvas, decisions: dict[str, Evidence[str]]) -> int:
+def _explain(drawn: Canvas, decisions: dict[str, Evidence[str]]) -> ExitCode:
     decided = True
     for number, (of, evidence) in enumerate(decisions.items()):
         found = explain(evidence, of)
@@ -69,18 +71,18 @@ def _explain(drawn: Canvas, decisions: dict[str, Evidence[str]]) -> int:
             drawn.write(f"\n{printable(of)}" if number else printable(of), "bold")
         drawn.write(found.text)
         decided &= found.is_decided
-    return 0 if decided else 1
+    return ExitCode.DONE if decided else ExitCode.NOTHING_CHOSEN
 
 
-def _explain_log(drawn: Canvas, replay: LogReplay, name: str | None) -> int:
+def _explain_log(drawn: Canvas, replay: LogReplay, name: str | None) -> ExitCode:
     evidence = of_log(replay)
     if name is None:
         log = explain_log(evidence)
         drawn.write(log.text)
-        return 0 if log.is_decided else 1
+        return ExitCode.DONE if log.is_decided else ExitCode.NOTHING_CHOSEN
     slot = explain_slot(evidence, slot_of(name))
     drawn.write(slot.text)
-    return 0 if slot.is_decided else 1
+    return ExitCode.DONE if slot.is_decided else ExitCode.NOTHING_CHOSEN
 
 
 def _running(nodes: tuple[Path, ...], words: tuple[str, ...]) -> dict[str, Evidence[str]]:
@@ -90,7 +92,7 @@ def _running(nodes: tuple[Path, ...], words: tuple[str, ...]) -> dict[str, Evide
     try:
         from paxos_cli.states import told
     except ModuleNotFoundError as missing:
-        raise click.ClickException(
+        raise Failure(
             f"--node needs {missing.name}, which comes with the extra 'udp'."
         ) from missing
     name = as_utf8(words[0])

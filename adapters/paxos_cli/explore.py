@@ -13,6 +13,8 @@ from paxos_adapters.outputs import RECORDING, OutputRefused
 from paxos_adapters.printable import printable
 from paxos_cli import explore_log
 from paxos_cli.canvas import Canvas, canvas
+from paxos_cli.exit_codes import ExitCode
+from paxos_cli.help import Command
 from paxos_cli.options import PLAIN, gathered, refuse_with_log
 from paxos_cli.paths import InputFile, OutputFile
 from paxos_cli.searching import Bounds, counted, verdict, watching
@@ -35,6 +37,8 @@ LANE_WIDTH = 7
 READERS = "read-not-completed", "nothing-from-one", "read-id-reused"
 """The protocols in which reads are broken: without a reader they are sound."""
 
+CHECKS = list(dict.fromkeys((*RULES, *LOG_RULES)))
+
 
 @frozen
 class Cluster:
@@ -54,34 +58,67 @@ class Cluster:
     heartbeats: str | None
 
 
-@click.command(short_help="Explore every run of a small cluster, or of a small log.")
+@click.command(cls=Command, short_help="Explore every run of a small cluster, or of a small log.")
 @click.option("--log", is_flag=True, help="A replicated log of three servers, two of which lead.")
-@click.option("--slots", type=click.IntRange(1, 3), help="With --log: how many.  [default: 1]")
+@click.option(
+    "--slots",
+    type=click.IntRange(1, 3),
+    metavar="N",
+    help="With --log: how many slots.  [default: 1]",
+)
 @click.option(
     "--heartbeats",
     type=click.Choice([it.value for it in Heartbeats]),
     help="With --log: which servers send them.  [default: none; leaders if needed]",
 )
-@click.option("--acceptors", type=click.IntRange(1, 9), default=ACCEPTORS, show_default=True)
+@click.option(
+    "--acceptors",
+    type=click.IntRange(1, 9),
+    metavar="N",
+    default=ACCEPTORS,
+    show_default=True,
+    help="How many acceptors.",
+)
 @click.option(
     "--proposers",
     type=click.IntRange(0, 9),
-    help="How many.  [default: 2; 3 for first-value-only, to split three votes]",
+    metavar="N",
+    help="How many propose.  [default: 2; 3 for first-value-only, to split three votes]",
 )
 @click.option(
     "--readers",
     type=click.IntRange(0, 9),
+    metavar="N",
     help="How many read.  [default: 0; 1 for the protocols in which reads are broken]",
 )
-@click.option("--reads", type=click.IntRange(1), help="By each reader.  [default: 1; 2 if needed]")
-@click.option("--inquirers", type=click.IntRange(0, 9), default=0, help="How many inquire.")
+@click.option(
+    "--reads",
+    type=click.IntRange(1),
+    metavar="N",
+    help="How many reads, by each reader.  [default: 1; 2 if needed]",
+)
+@click.option(
+    "--inquirers", type=click.IntRange(0, 9), metavar="N", default=0, help="How many inquire."
+)
 @click.option(
     "--ballots",
     type=click.IntRange(1),
-    help="For each.  [default: 2; with --log 1, or 2 if needed]",
+    metavar="N",
+    help="How many ballots, for each proposer.  [default: 2; with --log 1, or 2 if needed]",
 )
-@click.option("--crashes", type=click.IntRange(0), default=0, show_default=True, help="In all.")
-@click.option("--quorum", help="2/3: any two promise, any three choose. 2,1,1: weights.")
+@click.option(
+    "--crashes",
+    type=click.IntRange(0),
+    metavar="N",
+    default=0,
+    show_default=True,
+    help="How many crashes, in all.",
+)
+@click.option(
+    "--quorum",
+    help="2/3: any two promise, any three choose. 2,1,1: weights.  [default: majorities]",
+    metavar="SIZES",
+)
 @click.option(
     "--rule",
     type=click.Choice(sorted({*PROTOCOLS, *LOG_PROTOCOLS})),
@@ -90,34 +127,53 @@ class Cluster:
 @click.option(
     "--check",
     multiple=True,
-    type=click.Choice(list(dict.fromkeys((*RULES, *LOG_RULES)))),
-    help="Only this; all by default.",
+    type=click.Choice(CHECKS),
+    metavar="RULE",
+    help="Check only this, as often as it is given: " + "; ".join(CHECKS) + ".  [default: all]",
 )
-@click.option("--max-states", type=click.IntRange(1), default=5_000_000, show_default=True)
-@click.option("--memory", "memory_mb", type=click.IntRange(50), default=4_000, show_default=True)
+@click.option(
+    "--max-states",
+    type=click.IntRange(1),
+    metavar="N",
+    default=5_000_000,
+    show_default=True,
+    help="Stop after so many states.",
+)
+@click.option(
+    "--memory",
+    "memory_mb",
+    type=click.IntRange(50),
+    metavar="MB",
+    default=4_000,
+    show_default=True,
+    help="Stop when so much memory is used, in MB.",
+)
 @click.option(
     "--record",
     type=OutputFile(RECORDING),
+    metavar="FILE",
     default="counterexample.jsonl",
     show_default=True,
     help="Where a counterexample goes.",
 )
-@click.option("--replay", type=InputFile())
+@click.option(
+    "--replay", type=InputFile(), metavar="FILE", help="Draw a recorded counterexample again."
+)
 @PLAIN
 @gathered(Cluster)
 @gathered(Bounds)
 def explore(
     bounds: Bounds, cluster: Cluster, record: Path, replay: Path | None, plain: bool
-) -> int:
+) -> ExitCode:
     """Explore every run of a small cluster, under any loss, delay, repetition and crash.
 
     Exits with 0 if all rules hold in all runs, with 1 and a shortest run to the fault if not, and
-    with 3 if the search was cut short. --replay FILE draws a recorded run again.
+    with 8 if the search was cut short.
     """
     drawn = canvas(plain)
     if replay is not None:
         _draw_recorded(drawn, replay)
-        return 0
+        return ExitCode.DONE
     if cluster.log:
         return explore_log.explore_scope(drawn, _log_scope(cluster), bounds, record)
     scope = _scope(cluster, bounds.check)
@@ -137,7 +193,7 @@ def explore(
         example = counterexample(system, found.violation)
         _draw(drawn, example)
         _keep(drawn, record, example)
-        return 1
+        return ExitCode.FAILED
     return verdict(drawn, found, watcher, bounds)
 
 

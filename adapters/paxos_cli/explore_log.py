@@ -10,6 +10,7 @@ import click
 from paxos_adapters.outputs import OutputRefused
 from paxos_adapters.printable import printable
 from paxos_cli.canvas import Canvas
+from paxos_cli.exit_codes import ExitCode
 from paxos_cli.searching import Bounds, counted, verdict, watching
 from paxos_lab.explore.log import explore_log
 from paxos_lab.explore.log_claims import CLAIMED
@@ -50,14 +51,14 @@ def scope(
     )
 
 
-def explore_scope(drawn: Canvas, explored: LogScope, bounds: Bounds, record: Path) -> int:
+def explore_scope(drawn: Canvas, explored: LogScope, bounds: Bounds, record: Path) -> ExitCode:
     """Search all runs in ``explored``; the exit status."""
     others = [it for it in bounds.check if it not in LOG_RULES]
     if others:
         raise click.UsageError(f"--check {others[0]!r} is for one decision: leave it out.")
     started = time.perf_counter()
+    drawn.write(_title(explored))
     with watching(bounds.memory_mb) as watcher:
-        drawn.write(_title(explored))
         system, found = explore_log(
             explored,
             rules=bounds.check or LOG_RULES,
@@ -76,7 +77,7 @@ def explore_scope(drawn: Canvas, explored: LogScope, bounds: Bounds, record: Pat
         drawn.write(f"Not recorded: {printable(error)}")
     else:
         drawn.write(f"Recorded: paxos explore --replay {printable(record)} draws it again.")
-    return 1
+    return ExitCode.FAILED
 
 
 def draw(drawn: Canvas, run: LogRun) -> None:

@@ -1,28 +1,45 @@
-"""How a command fails: what is printed, and the exit code."""
+"""How a command fails: a sentence, lines with more, and the exit code.
+
+With ``--json`` an error is one line of JSON, too.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
+import json
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 
 import click
 
 from paxos import PaxosError
 from paxos_adapters.printable import printable
-
-
-class BadArguments(click.ClickException):
-    """What was asked for cannot be; nothing was begun."""
-
-    exit_code = 2
+from paxos_cli.exit_codes import ExitCode
 
 
 class Failure(click.ClickException):
-    """What was asked for was not reached."""
+    """What was asked for was not reached. ``more`` are lines below the sentence."""
 
-    def __init__(self, error: PaxosError | OSError) -> None:
-        is_raw = isinstance(error, OSError) and not isinstance(error, PaxosError)
-        super().__init__(_plain(error) if is_raw else str(error))
+    def __init__(
+        self, what: str | PaxosError | OSError, *more: str, code: ExitCode = ExitCode.FAILED
+    ) -> None:
+        is_raw = isinstance(what, OSError) and not isinstance(what, PaxosError)
+        super().__init__(_plain(what) if is_raw else str(what))
+        self.more = more
+        self.code = code
+
+
+class BadArguments(Failure):
+    """What was asked for cannot be; nothing was begun."""
+
+    def __init__(self, what: str | PaxosError | OSError) -> None:
+        super().__init__(what, code=ExitCode.BAD_ARGUMENTS)
+
+
+class Interrupted(Failure):
+    """Ctrl-C or SIGTERM came while the outcome was open."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(what, code=ExitCode.STOPPED)
 
 
 @contextmanager
@@ -37,20 +54,24 @@ def failing() -> Generator[None, None, None]:
         raise Failure(error) from error
 
 
-class Interrupted(click.ClickException):
-    """Ctrl-C or SIGTERM came while the outcome was open."""
-
-    exit_code = 130
-
-
-class InLines(click.ClickException):
-    """What was asked for was not reached, for reasons that take several lines."""
-
-    def __init__(self, lines: Iterable[str]) -> None:
-        super().__init__("\n".join(map(printable, lines)))
+def lines_of(error: click.ClickException) -> list[str]:
+    """What is said of ``error``: to people, in lines that a terminal only shows."""
+    said = printable(error.format_message())
+    if isinstance(error, Failure):
+        return [f"paxos: {said}", *map(printable, error.more)]
+    if not isinstance(error, click.UsageError):
+        return [f"paxos: {said}"]
+    command = "paxos" if error.ctx is None else error.ctx.command_path
+    return [f"{command}: {said} (see {command} --help)"]
 
 
-def _plain(error: PaxosError | OSError) -> str:
+def json_of(message: str, code: ExitCode, more: Sequence[str] = ()) -> str:
+    """An error for programs, in one line."""
+    told = {"code": int(code), "kind": code.kind, "message": message, "more": [*more]}
+    return json.dumps({"error": told})
+
+
+def _plain(error: str | PaxosError | OSError) -> str:
     """What the system says, in a sentence."""
     where: object = getattr(error, "filename", None)
     what: object = getattr(error, "strerror", None) or error

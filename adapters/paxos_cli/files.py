@@ -15,7 +15,9 @@ from paxos_adapters.file.log_checks import LogContents
 from paxos_adapters.file.rows import ACCEPTOR, ROUND, acceptor_of, round_of
 from paxos_adapters.printable import json_text, printable
 from paxos_cli.canvas import canvas, shown
+from paxos_cli.exit_codes import ExitCode
 from paxos_cli.failures import Failure, failing
+from paxos_cli.help import Command
 from paxos_cli.options import JSON, PLAIN
 from paxos_cli.output import say
 from paxos_cli.paths import InputFile
@@ -26,11 +28,11 @@ AT_ONCE = 1_000
 FILE = click.argument("file", type=InputFile())
 
 
-@click.command("inspect", short_help="Show and check what is in a store.")
+@click.command("inspect", cls=Command, short_help="Show and check what is in a store.")
 @FILE
 @JSON
 @PLAIN
-def inspect_file(file: Path, as_json: bool, plain: bool) -> int:
+def inspect_file(file: Path, as_json: bool, plain: bool) -> ExitCode:
     """Show whose memory FILE is and what it holds, and check all of it.
 
     Changes nothing, and may be used beside a running server. Exits with 1 if it is damaged.
@@ -38,13 +40,13 @@ def inspect_file(file: Path, as_json: bool, plain: bool) -> int:
     try:
         contents = inspect(file)
     except StoreNotFound as error:
-        raise click.ClickException(f"{file} is not a store: it is not there, or empty.") from error
+        raise Failure(f"{file} is not a store: it is not there, or empty.") from error
     except (StoreError, OSError) as error:
         raise Failure(error) from error
     if as_json:
         for part in _as_json(file, contents):
             say(part, nl=False)
-        return 0
+        return ExitCode.DONE
     drawn = canvas(plain)
     who = contents.identity
     drawn.write(printable(f"{file}: {who}, incarnation {who.incarnation}"))
@@ -66,7 +68,7 @@ def inspect_file(file: Path, as_json: bool, plain: bool) -> int:
             ("peer", "session", "saves known of"),
             [(f"S{peer}", it.session, f"{it.saves:,}") for peer, it in contents.peers.items()],
         )
-    return 0
+    return ExitCode.DONE
 
 
 def _log_cells(name: str, log: LogContents) -> tuple[str, ...]:
@@ -158,10 +160,10 @@ def _log_json(log: LogContents) -> dict[str, object]:
     }
 
 
-@click.command(short_help="Hear a peer again that comes with another disk.")
+@click.command(cls=Command, short_help="Hear a peer again that comes with another disk.")
 @FILE
 @click.argument("peer", type=int)
-def readmit(file: Path, peer: int) -> int:
+def readmit(file: Path, peer: int) -> ExitCode:
     """Let the server whose memory FILE is forget what it knows of the disk of server PEER.
 
     A server that comes back with a new or an older disk is not received, since it may vote against
@@ -184,7 +186,7 @@ def readmit(file: Path, peer: int) -> int:
         ) as store:
             known = store.peers.get(readmitted)
             if known is None:
-                raise click.ClickException(f"{who} knows nothing of the disk of server {peer}.")
+                raise Failure(f"{who} knows nothing of the disk of server {peer}.")
             store.set_peer_status(readmitted, None)
     if who.server == readmitted:
         what = "that it was told of", "ask its peers anew when it is started"
@@ -195,4 +197,4 @@ def readmit(file: Path, peer: int) -> int:
         f"will {what[1]}. If server {peer} ever voted on a decision that is not known to be chosen "
         "everywhere, two values can be chosen."
     )
-    return 0
+    return ExitCode.DONE

@@ -9,7 +9,9 @@ import click
 
 from paxos_adapters.outputs import NEW, create
 from paxos_adapters.wire import Key
+from paxos_cli.exit_codes import ExitCode
 from paxos_cli.failures import failing
+from paxos_cli.help import Command
 from paxos_cli.output import say
 from paxos_cli.paths import OutputFile
 
@@ -19,22 +21,22 @@ def keyring() -> str:
     return f"# The first key authenticates, all of them verify.\n{Key.generate(os.urandom).text}\n"
 
 
-@click.command(short_help="Make a key for the servers of a cluster.")
+@click.command(cls=Command, short_help="Make a key for the servers of a cluster.")
 @click.option(
     "--out",
     type=OutputFile(NEW),
     metavar="FILE",
     help="Make a keyring of it, for its owner only. Nothing is replaced.",
 )
-def keygen(out: Path | None) -> int:
+def keygen(out: Path | None) -> ExitCode:
     """Print a new key, one line for a keyring.
 
     A program that has it can speak for any server: keep it readable by the servers only.
     """
     if out is None:
         say(Key.generate(os.urandom).text)
-        return 0
+        return ExitCode.DONE
     with failing():
         create(out, keyring().encode())
     say(f"{out} is a keyring with one new key. Copy it to every server of the cluster.")
-    return 0
+    return ExitCode.DONE

@@ -13,7 +13,6 @@ from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from itertools import islice
-from shlex import join
 from typing import TypeAlias
 
 import click
@@ -44,44 +43,34 @@ from paxos_adapters.state_machines.key_value import (
 )
 from paxos_adapters.state_machines.ticks import Tick
 from paxos_adapters.wire import TooLarge
+from paxos_cli.asking import Target, asks, candidates, find, timeout, unanswered
 from paxos_cli.canvas import canvas, shown
-from paxos_cli.client import (
-    HEX,
-    RAW,
-    Form,
-    Target,
-    asks,
-    candidates,
-    find,
-    lacks,
-    print_value,
-    text_of,
-    timeout,
-    utf8,
-    value_of,
-)
-from paxos_cli.failures import BadArguments, Failure, InLines, Interrupted
+from paxos_cli.exit_codes import ExitCode
+from paxos_cli.failures import BadArguments, Failure, Interrupted
+from paxos_cli.feedback import waiting
+from paxos_cli.help import Group
 from paxos_cli.interrupt import on_interrupt
 from paxos_cli.node import KEY_VALUES
 from paxos_cli.options import JSON, PLAIN, gathered
 from paxos_cli.output import say
+from paxos_cli.values import HEX, RAW, Form, print_value, text_of, utf8, value_of
 
 KeyValueClient: TypeAlias = Client[KeyValues, Command, Result]
 
 KEY = click.argument("key", callback=utf8)
 VALUE = click.argument("value", callback=utf8)
-VALUE_IS_HEX = click.option("--hex", "is_hex", is_flag=True, help="VALUE is in hexadecimal.")
+WAITS = "Waiting for the log ... Ctrl-C stops waiting."
 
 
 @frozen
 class Written:
     """How a value is given, and under which condition it is written."""
 
-    is_hex: bool
+    as_hex: bool
     if_absent: bool = False
 
 
-@click.group()
+@click.group(cls=Group)
 def kv() -> None:
     """Write and read keys, in the log that all servers of the cluster run.
 
@@ -95,7 +84,7 @@ def kv() -> None:
 @kv.command(short_help="Let KEY have VALUE.")
 @KEY
 @VALUE
-@VALUE_IS_HEX
+@HEX
 @click.option("--if-absent", is_flag=True, help="Only if KEY is not there.")
 @JSON
 @timeout(5)
@@ -104,12 +93,12 @@ def kv() -> None:
 @gathered(Written)
 def put(
     written: Written, target: Target, key: str, value: str, timeout_s: float, as_json: bool
-) -> int:
+) -> ExitCode:
     """Let KEY have VALUE, and print the revision of this change."""
-    body = value_of(value, written.is_hex)
+    body = value_of(value, written.as_hex)
     command = CompareAndSet(key, 0, body) if written.if_absent else Put(key, body)
-    with _client(target, timeout_s) as client:
-        result = _submitted(client, command)
+    with _client(target, timeout_s, writes=key) as client:
+        result = _submitted(client, target, command)
     return _told(key, result, as_json, "is there already")
 
 
@@ -119,18 +108,18 @@ def put(
 @timeout(5)
 @asks
 @gathered(Target)
-def delete(target: Target, key: str, timeout_s: float, as_json: bool) -> int:
+def delete(target: Target, key: str, timeout_s: float, as_json: bool) -> ExitCode:
     """Remove KEY, and print the revision of this change."""
-    with _client(target, timeout_s) as client:
-        result = _submitted(client, Delete(key))
-    return _told(key, result, as_json, "is not there")
+    with _client(target, timeout_s, writes=key) as client:
+        result = _submitted(client, target, Delete(key))
+    return _told(key, result, as_json)
 
 
 @kv.command(short_help="Let KEY have VALUE, if it has OLD.")
 @KEY
 @click.argument("old", callback=utf8)
 @VALUE
-@click.option("--hex", "is_hex", is_flag=True, help="OLD and VALUE are in hexadecimal.")
+@HEX
 @JSON
 @timeout(5)
 @asks
@@ -144,49 +133,58 @@ def cas(
     value: str,
     timeout_s: float,
     as_json: bool,
-) -> int:
+) -> ExitCode:
     """Compare and set: let KEY have VALUE if it has OLD, and print the revision of this change.
 
-    If it has another value nothing is changed, and the exit code is 1.
+    If it has another value, or none, nothing is changed.
     """
-    wanted, body = value_of(old, written.is_hex), value_of(value, written.is_hex)
-    with _client(target, timeout_s) as client:
-        found = client.read(GET, key)
+    wanted, body = value_of(old, written.as_hex), value_of(value, written.as_hex)
+    with _client(target, timeout_s, writes=key) as client:
+        with waiting(WAITS):
+            found = client.read(GET, key)
         while found is not None and found.value == wanted:
-            result = _submitted(client, CompareAndSet(key, found.revision, body))
+            result = _submitted(client, target, CompareAndSet(key, found.revision, body))
             if type(result) is not Unchanged:
-                return _told(key, result, as_json, "")
+                return _told(key, result, as_json)
             found = result.found
     return _told(key, Unchanged(found), as_json, "has another value")
 
 
-def _submitted(client: KeyValueClient, command: Put | Delete | CompareAndSet) -> Result:
-    with on_interrupt(partial(_leave_open, command.key)):
+def _submitted(
+    client: KeyValueClient, target: Target, command: Put | Delete | CompareAndSet
+) -> Result:
+    with on_interrupt(partial(_leave_open, target, command.key)), waiting(WAITS):
         return client.submit(command)
 
 
-def _leave_open(key: str) -> None:
+def _leave_open(target: Target, key: str) -> None:
     """An interrupt does not take the command back. Raises Interrupted."""
-    again = join(["paxos", "kv", "get", key])
     raise Interrupted(
-        f"stopped, and the outcome is unknown: the command may have been run, or be run later, "
-        f"once. {again} shows what the key has."
+        "stopped, and the outcome is unknown: the command may have been run, or be run later, "
+        f"once. {_again(target, key)}"
     )
 
 
-def _told(key: str, result: Result, as_json: bool, why_not: str) -> int:
-    """Print what came of a command, and return the exit code."""
-    is_changed = type(result) is Changed
+def _again(target: Target, key: str) -> str:
+    """How to find out what came of a command."""
+    return f"{target.command('kv', 'get', key)} shows what the key has."
+
+
+def _told(key: str, result: Result, as_json: bool, has: str = "") -> ExitCode:
+    """Print what came of a command; ``has`` is why a key that is there was left as it is."""
+    found = result.found if type(result) is Unchanged else None
     if as_json:
-        say(json_text({"key": key, "is_changed": is_changed} | _outcome(result)))
+        say(json_text({"key": key, "is_changed": type(result) is Changed} | _outcome(result)))
     elif type(result) is Changed:
         say(f"revision {result.revision}")
+    elif found is None:
+        say(f"paxos: {printable(key)}: there is no such key. Nothing was changed.", err=True)
     else:
-        found = result.found if type(result) is Unchanged else None
-        has = "" if found is None else f": {shown(found.value)}"
-        what = f"paxos: {printable(key)} {why_not}{printable(has)}. Nothing was changed."
-        say(what, err=True)
-    return 0 if is_changed else 1
+        there = printable(f"{key} {has}: {shown(found.value)}")
+        say(f"paxos: {there}. Nothing was changed.", err=True)
+    if type(result) is Changed:
+        return ExitCode.DONE
+    return ExitCode.NOTHING_CHOSEN if found is None else ExitCode.ANOTHER_VALUE
 
 
 def _outcome(result: Result) -> dict[str, object]:
@@ -211,9 +209,9 @@ def _outcome(result: Result) -> dict[str, object]:
 @asks
 @gathered(Target)
 @gathered(Form)
-def get(form: Form, target: Target, key: str, timeout_s: float) -> int:
+def get(form: Form, target: Target, key: str, timeout_s: float) -> ExitCode:
     """Print the value of KEY, if it is there: at least what was written before."""
-    with _client(target, timeout_s) as client:
+    with _client(target, timeout_s) as client, waiting(WAITS):
         found = client.read(GET, key)
     if form.as_json:
         say(json_text({"key": key} | (_fields(found) or {"value": None, "revision": None})))
@@ -221,7 +219,7 @@ def get(form: Form, target: Target, key: str, timeout_s: float) -> int:
         say(f"paxos: {printable(key)}: there is no such key.", err=True)
     else:
         print_value(found.value, form)
-    return 0
+    return ExitCode.NOTHING_CHOSEN if found is None else ExitCode.DONE
 
 
 @kv.command(short_help="Print the keys that start with PREFIX.")
@@ -231,19 +229,19 @@ def get(form: Form, target: Target, key: str, timeout_s: float) -> int:
 @PLAIN
 @asks
 @gathered(Target)
-def scan(target: Target, prefix: str, timeout_s: float, as_json: bool, plain: bool) -> int:
+def scan(target: Target, prefix: str, timeout_s: float, as_json: bool, plain: bool) -> ExitCode:
     """Print the keys that start with PREFIX, in order, and what they have.
 
     They are read page after page: what is written in between may be on a later page.
     """
-    with _client(target, timeout_s) as client:
+    with _client(target, timeout_s) as client, waiting(WAITS):
         items = [it for page in _pages(client, prefix) for it in page.items]
     if as_json:
         say(json_text([{"key": key} | (_fields(item) or {}) for key, item in items]))
-        return 0
+        return ExitCode.DONE
     rows = ((key, str(item.revision), shown(item.value)) for key, item in items)
     canvas(plain).table(("key", "revision", "value"), rows, numbers=("revision",))
-    return 0
+    return ExitCode.DONE
 
 
 def _pages(client: KeyValueClient, prefix: str) -> Iterator[Page]:
@@ -258,11 +256,16 @@ def _pages(client: KeyValueClient, prefix: str) -> Iterator[Page]:
 
 @kv.command(short_help="Print each change, as it is made.")
 @click.argument("prefix", default="", callback=utf8)
-@click.option("--count", type=click.IntRange(1), help="End after so many.  [default: never]")
+@click.option(
+    "--count",
+    type=click.IntRange(1),
+    metavar="N",
+    help="End after so many changes.  [default: never]",
+)
 @JSON
 @asks
 @gathered(Target)
-def watch(target: Target, prefix: str, count: int | None, as_json: bool) -> int:
+def watch(target: Target, prefix: str, count: int | None, as_json: bool) -> ExitCode:
     """Print each change of a key that starts with PREFIX, from now on, until Ctrl-C.
 
     It says so when it has begun, on the standard error. It ends with an error if its server does.
@@ -271,7 +274,7 @@ def watch(target: Target, prefix: str, count: int | None, as_json: bool) -> int:
         say("paxos: watching.", err=True)
         for told in islice(_changes(steps, prefix), count):
             say(json.dumps(told) if as_json else _line(told))
-    return 0
+    return ExitCode.DONE
 
 
 def _changes(steps: Iterable[Step[Command, Result]], prefix: str) -> Iterator[dict[str, object]]:
@@ -309,16 +312,26 @@ def _fields(item: Item | None) -> dict[str, object] | None:
 
 
 @contextmanager
-def _client(target: Target, timeout_s: float) -> Generator[KeyValueClient, None, None]:
-    """A client of the servers of this machine, that of one that answers first."""
-    first = find(target)
+def _client(
+    target: Target, timeout_s: float, *, writes: str = ""
+) -> Generator[KeyValueClient, None, None]:
+    """A client of the servers of this machine, that of one that answers first.
+
+    ``writes`` is the key of the command, if there is one.
+    """
+    first, unknown = find(target), ExitCode.UNKNOWN_OUTCOME
     others = [it for it in candidates(target) if it != first]
     try:
         with Client([first, *others], KEY_VALUES, KEY_VALUE, timeout_s=timeout_s) as client:
             yield client
     except (TooLarge, BadValue) as error:
-        raise BadArguments(str(error)) from error
-    except (NoAnswer, NotReached, OutcomeUnknown) as error:
-        raise InLines([str(error), *lacks(first)]) from error
+        raise BadArguments(error) from error
+    except OutcomeUnknown as error:
+        what = f"{error} {_again(target, writes)}"
+        raise unanswered(first, what, unknown, when_lost=unknown) from error
+    except NoAnswer as error:
+        raise unanswered(first, str(error), unknown) from error
+    except NotReached as error:
+        raise unanswered(first, str(error), ExitCode.NO_SERVER) from error
     except PaxosError as error:
         raise Failure(error) from error

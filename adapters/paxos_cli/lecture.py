@@ -12,6 +12,8 @@ import click
 from attrs import frozen
 
 from paxos_cli.canvas import BROKEN, Canvas, canvas
+from paxos_cli.exit_codes import ExitCode
+from paxos_cli.help import Command
 from paxos_cli.options import PLAIN, gathered
 from paxos_cli.recording import log_recording, record_option, recording
 from paxos_cli.stepping import Part, Screen
@@ -29,7 +31,15 @@ from paxos_lab.lecture.terms import TERMS
 WIDTH = 80  # of a page, in characters: what a projector shows in large type
 LANE, LOG_LANE = 7, 6  # characters; leave 45 beside five lanes, and 50
 
-Show: TypeAlias = Callable[[Scenario | LogScenario, Played, Canvas], int]
+Show: TypeAlias = Callable[[Scenario | LogScenario, Played, Canvas], ExitCode]
+
+
+def _complete(
+    context: click.Context,  # noqa: ARG001 - as click calls it
+    parameter: click.Parameter,  # noqa: ARG001
+    incomplete: str,
+) -> list[str]:
+    return [name for name in _every() if name.startswith(incomplete)]
 
 
 @frozen
@@ -42,14 +52,14 @@ class Options:
     plain: bool
 
 
-@click.command(short_help="Play the lecture's examples, heading by heading.")
-@click.argument("name", required=False)
+@click.command(cls=Command, short_help="Play the lecture's examples, heading by heading.")
+@click.argument("name", required=False, shell_complete=_complete)
 @click.option("--all", "play_all", is_flag=True, help="Play every scenario, through a pager.")
 @click.option("--step", is_flag=True, help="Go on at a key, screen by screen of 80x24.")
 @record_option
 @PLAIN
 @gathered(Options)
-def lecture(options: Options, name: str | None) -> int:
+def lecture(options: Options, name: str | None) -> ExitCode:
     """Play the scenario NAME of the lecture, and check that it ends as the lecture says.
 
     Without a name, list what can be played. Q is for the questions of the examination.
@@ -74,7 +84,7 @@ def lecture(options: Options, name: str | None) -> int:
     return _play(name, record, drawing, _step if options.step else _show)
 
 
-def _play(name: str, record: Path | None, drawing: Canvas, show: Show) -> int:
+def _play(name: str, record: Path | None, drawing: Canvas, show: Show) -> ExitCode:
     scenario, facts = _named(name), {"scenario": name}
     if isinstance(scenario, LogScenario):
         protocol = scenario.protocol
@@ -97,7 +107,7 @@ def _named(name: str) -> Scenario | LogScenario:
     raise click.BadParameter(f"there is no scenario '{name}'. {hint}", param_hint="'NAME'")
 
 
-def _list(drawing: Canvas) -> int:
+def _list(drawing: Canvas) -> ExitCode:
     longest = max(map(len, _every()))
     drawing.write("The lecture, executed. Q is for the questions of its examination.")
     for part, of in ("Part 1: Basic Paxos", SCENARIOS), ("Part 2: Multi-Paxos", LOG_SCENARIOS):
@@ -105,20 +115,20 @@ def _list(drawing: Canvas) -> int:
         for it in of.values():
             drawing.write(f"{it.heading:>4}  {it.name:{longest}}  {it.title}")
     drawing.write("\nPlay one: paxos lecture NAME. Play them all: paxos lecture --all.")
-    return 0
+    return ExitCode.DONE
 
 
-def _step(scenario: Scenario | LogScenario, played: Played, drawing: Canvas) -> int:
+def _step(scenario: Scenario | LogScenario, played: Played, drawing: Canvas) -> ExitCode:
     Screen(drawing).show(parts_of(scenario, played, drawing))
-    return 0 if played.failure is None else 1
+    return ExitCode.DONE if played.failure is None else ExitCode.FAILED
 
 
-def _show(scenario: Scenario | LogScenario, played: Played, drawing: Canvas) -> int:
+def _show(scenario: Scenario | LogScenario, played: Played, drawing: Canvas) -> ExitCode:
     for part in parts_of(scenario, played, drawing):
         for line in part.lines:
             drawing.console.print(line)
     drawing.write()
-    return 0 if played.failure is None else 1
+    return ExitCode.DONE if played.failure is None else ExitCode.FAILED
 
 
 def parts_of(scenario: Scenario | LogScenario, played: Played, drawing: Canvas) -> list[Part]:

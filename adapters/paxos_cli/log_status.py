@@ -13,14 +13,16 @@ from paxos_adapters.node.control_client import ask
 from paxos_adapters.node.control_protocol import LogsReply, LogsRequest
 from paxos_adapters.printable import json_text, printable
 from paxos_adapters.replication.process import LogStatus
+from paxos_cli.asking import Target, asks, candidates, find
 from paxos_cli.canvas import canvas
-from paxos_cli.client import Target, asks, candidates, find
 from paxos_cli.config import PROBE_S
+from paxos_cli.exit_codes import ExitCode
+from paxos_cli.help import Group
 from paxos_cli.options import JSON, PLAIN, gathered
 from paxos_cli.output import say
 
 
-@click.group()
+@click.group(cls=Group)
 def log() -> None:
     """Look at replicated logs."""
 
@@ -30,7 +32,7 @@ def log() -> None:
 @PLAIN
 @asks
 @gathered(Target)
-def status(target: Target, as_json: bool, plain: bool) -> int:
+def status(target: Target, as_json: bool, plain: bool) -> ExitCode:
     """Show each log on each server of this machine: who leads, and how far it is.
 
     All slots below "chosen" are known to be chosen, those below "applied" are applied, and a
@@ -40,7 +42,7 @@ def status(target: Target, as_json: bool, plain: bool) -> int:
     replies = [*_replies([*candidates(target)])]
     if as_json:
         say(json_text([_fields(it) for it in replies]))
-        return 0
+        return ExitCode.DONE
     headings = "log", "server", "leader", "chosen", "applied", "floor", "waiting"
     numbers = headings[3:]
     drawn = canvas(plain)
@@ -50,7 +52,7 @@ def status(target: Target, as_json: bool, plain: bool) -> int:
         for name, found in reply.logs.items():
             if found.stopped is not None:
                 drawn.write(printable(f"! {name}, server {reply.me}: {found.stopped}"), "yellow")
-    return 0
+    return ExitCode.DONE
 
 
 def _replies(data: list[Path]) -> Iterator[LogsReply]:

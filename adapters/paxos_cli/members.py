@@ -18,14 +18,16 @@ from paxos_adapters.members import (
 )
 from paxos_adapters.outputs import ARTEFACT
 from paxos_adapters.printable import brief, printable
+from paxos_cli.exit_codes import ExitCode
 from paxos_cli.failures import failing
+from paxos_cli.help import Group
 from paxos_cli.output import say
 from paxos_cli.paths import InputFile, OutputFile
 
 FILES = click.argument("files", type=InputFile(), nargs=-1, required=True, metavar="FILE...")
 
 
-@click.group()
+@click.group(cls=Group)
 def members() -> None:
     """Change the members of a cluster, with its servers stopped.
 
@@ -38,7 +40,7 @@ def members() -> None:
 
 @members.command(short_help="First: no server opens these files again.")
 @FILES
-def close(files: tuple[Path, ...]) -> int:
+def close(files: tuple[Path, ...]) -> ExitCode:
     """Close the FILES of stopped servers, so that no server opens them again.
 
     Takes all locks before the first is closed: a server that still runs is an error, and nothing is
@@ -49,29 +51,35 @@ def close(files: tuple[Path, ...]) -> int:
         closed = close_files(files)
     for file, identity in zip(files, closed, strict=True):
         say(printable(f"{file} is closed: {identity}, {identity.members}."))
-    return 0
+    return ExitCode.DONE
 
 
 @members.command(short_help="Undo close, before anything was settled.")
 @FILES
-def reopen(files: tuple[Path, ...]) -> int:
+def reopen(files: tuple[Path, ...]) -> ExitCode:
     """Let servers open these FILES again, if nothing was settled from them."""
     with failing():
         opened = reopen_files(files)
     for file, identity in zip(files, opened, strict=True):
         say(printable(f"{file} is open again: {identity}."))
-    return 0
+    return ExitCode.DONE
 
 
 @members.command("settle", short_help="Second: make the artefact, once.")
 @FILES
-@click.option("--servers", required=True, help="The ids of all new members: 1,2,4.")
-@click.option("--quorum", help="2/3: any two promise, any three choose. Otherwise a majority.")
-@click.option("--out", required=True, type=OutputFile(ARTEFACT), help="The artefact to make.")
+@click.option("--servers", required=True, metavar="IDS", help="The ids of all new members: 1,2,4.")
+@click.option(
+    "--quorum",
+    help="2/3: any two promise, any three choose.  [default: majorities]",
+    metavar="SIZES",
+)
+@click.option(
+    "--out", required=True, type=OutputFile(ARTEFACT), metavar="FILE", help="The artefact to make."
+)
 @click.option("--only", is_flag=True, help="The files that are left out are lost for good.")
 def settle_files(
     files: tuple[Path, ...], servers: str, quorum: str | None, out: Path, only: bool
-) -> int:
+) -> ExitCode:
     """Read what may have been chosen from the closed FILES, and write it to the artefact.
 
     Takes the closed files themselves, not copies: they say from then on which membership follows.
@@ -82,14 +90,14 @@ def settle_files(
     say(printable(f"{out} has what is settled for {settled.records:,} names, {_follows(settled)}."))
     say("Copy it to each new member, and adopt it there: paxos members adopt.")
     say(f'In every cluster.toml: membership = "{settled.header.membership}"')
-    return 0
+    return ExitCode.DONE
 
 
 @members.command("adopt", short_help="Third: make the file of a new member.")
 @click.argument("artefact", type=InputFile())
 @click.argument("file", type=InputFile())
-@click.option("--id", "server", type=int, required=True, help="The new member's id.")
-def adopt_file(artefact: Path, file: Path, server: int) -> int:
+@click.option("--id", "server", type=int, metavar="ID", required=True, help="The new member's id.")
+def adopt_file(artefact: Path, file: Path, server: int) -> ExitCode:
     """Make FILE for the new member with this id, from the ARTEFACT.
 
     A closed file in its place is moved aside. Once for each member: if the new FILE is lost later,
@@ -101,7 +109,7 @@ def adopt_file(artefact: Path, file: Path, server: int) -> int:
         say(printable(f"The closed file is {adopted.moved}."))
     was = "was adopted before, and stays as it is" if adopted.was_there else "is adopted"
     say(printable(f"{file} {was}: {adopted.identity}, {_follows(adopted.artefact)}."))
-    return 0
+    return ExitCode.DONE
 
 
 def _follows(artefact: Artefact) -> str:

@@ -41,7 +41,9 @@ from paxos_cli.config import (
     node_command,
     protection_of,
 )
+from paxos_cli.exit_codes import ExitCode
 from paxos_cli.failures import BadArguments, Failure
+from paxos_cli.help import Command
 from paxos_cli.options import LOG, gathered
 from paxos_cli.output import say
 from paxos_cli.paths import OutputFile
@@ -73,8 +75,10 @@ class Options:
     until_eof: bool
 
 
-@click.command(short_help="Run one server of a cluster.")
-@click.option("--id", "me", type=int, required=True, help="Which server.")
+@click.command(cls=Command, short_help="Run one server of a cluster.")
+@click.option(
+    "--id", "me", type=int, metavar="ID", required=True, help="Which server of the cluster."
+)
 @CLUSTER
 @DATA
 @click.option("--create", is_flag=True, help="Create the data file of a server that has never run.")
@@ -94,15 +98,16 @@ class Options:
 @click.option(
     "--record-mib",
     type=click.IntRange(1),
+    metavar="MIB",
     default=64,
     show_default=True,
-    help="How large FILE may become before it is FILE.1, and a new one is begun.",
+    help="How large FILE may become, in MiB, before it is FILE.1, and a new one is begun.",
 )
 @click.option("--until-eof", is_flag=True, help="End when the standard input ends, too.")
 @click.option("--verbose", is_flag=True, help="Log more than what is wrong.")
 @LOG
 @gathered(Options)
-def node(options: Options, verbose: bool, log: str) -> int:
+def node(options: Options, verbose: bool, log: str) -> ExitCode:
     """Run server ID of the cluster until Ctrl-C or SIGTERM.
 
     Prints one line when it listens. A data file that is missing is never taken for a new server:
@@ -121,15 +126,15 @@ def node(options: Options, verbose: bool, log: str) -> int:
             return _serve(options, deployment, path, listen)
     except ServerStopped as error:
         if log == "json":
-            return 1  # That line is in the log, and nothing else should be.
+            return ExitCode.FAILED  # That line is in the log, and nothing else should be.
         again = f"Then start it again: {node_command(options.cluster, server)}"
         why = str(error.cause).rstrip(".")
-        raise click.ClickException(
-            f"server {server} has stopped for good: {why}. {again}"
-        ) from error
+        raise Failure(f"server {server} has stopped for good: {why}. {again}") from error
 
 
-def _serve(options: Options, deployment: Deployment, path: Path, listen: Address | None) -> int:
+def _serve(
+    options: Options, deployment: Deployment, path: Path, listen: Address | None
+) -> ExitCode:
     """Open the data file, and run the server until it ends."""
     begin = FileStore.create if options.create else FileStore.open
     # The process that waits for an end of its input has warned of all servers, once.
@@ -162,17 +167,17 @@ def _advice(options: Options, path: Path) -> Generator[None, None, None]:
     try:
         yield
     except StoreNotFound as error:
-        raise click.ClickException(_missing_store_message(error, server)) from error
+        raise Failure(_missing_store_message(error, server)) from error
     except StoreExists as error:
         hint = " Leave out --create to open it." if path.exists() else ""
-        raise click.ClickException(f"{error}{hint}") from error
+        raise Failure(f"{error}{hint}") from error
     except AddressError as error:
         is_own = options.listen is None
         whose = f"the address of server {server} in {cluster}" if is_own else "what --listen says"
-        raise click.ClickException(_address_error_message(error, whose)) from error
+        raise Failure(_address_error_message(error, whose)) from error
     except Insecure as error:
         hint = f"A keyring is named in {cluster}; without one it takes --insecure."
-        raise click.ClickException(f"{error} {hint}") from error
+        raise Failure(f"{error} {hint}") from error
     except ServerStopped:
         raise
     except (PaxosError, OSError) as error:
@@ -254,7 +259,7 @@ def _address(listen: str) -> Address:
         raise BadArguments(str(error)) from error
 
 
-async def _run(running: Node[bytes], until_eof: bool) -> int:
+async def _run(running: Node[bytes], until_eof: bool) -> ExitCode:
     told = asyncio.Event()
     loop = asyncio.get_running_loop()
     for it in signal.SIGINT, signal.SIGTERM:
@@ -272,7 +277,7 @@ async def _run(running: Node[bytes], until_eof: bool) -> int:
         _logger.info("it was told to end", extra=facts | {"event": "told to end"})
     if not until_eof:  # Else nobody may read it any more.
         say(f"server {running.me}  has ended")
-    return 0
+    return ExitCode.DONE
 
 
 @asynccontextmanager

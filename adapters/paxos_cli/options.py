@@ -9,19 +9,22 @@ from typing import Concatenate, ParamSpec, TypeVar
 import click
 from attrs import AttrsInstance, fields
 
+from paxos_cli.exit_codes import ExitCode
 from paxos_lab.record import PROTOCOLS
 
 Kind = TypeVar("Kind", bound=AttrsInstance)
 Rest = ParamSpec("Rest")
 
 PLAIN = click.option("--plain", is_flag=True, help="ASCII characters, no colour.")
-JSON = click.option("--json", "as_json", is_flag=True, help="For programs.")
+JSON = click.option(
+    "--json", "as_json", is_flag=True, help="Print JSON, for programs; errors, too."
+)
 LOG = click.option(
     "--log",
     type=click.Choice(["text", "json"]),
     default="text",
     show_default=True,
-    help="How, to the standard error.",
+    help="How lines are logged, to the standard error.",
 )
 RULE = click.option(
     "--rule",
@@ -34,13 +37,13 @@ RULE = click.option(
 
 def gathered(
     kind: type[Kind],
-) -> Callable[[Callable[Concatenate[Kind, Rest], int]], Callable[..., int]]:
+) -> Callable[[Callable[Concatenate[Kind, Rest], ExitCode]], Callable[..., ExitCode]]:
     """Hand the options that are fields of ``kind`` to the command as one ``kind``, in front."""
     names = [it.name for it in fields(kind)]
 
-    def decorate(command: Callable[Concatenate[Kind, Rest], int]) -> Callable[..., int]:
+    def decorate(command: Callable[Concatenate[Kind, Rest], ExitCode]) -> Callable[..., ExitCode]:
         @wraps(command)
-        def run(*arguments: Rest.args, **options: Rest.kwargs) -> int:
+        def run(*arguments: Rest.args, **options: Rest.kwargs) -> ExitCode:
             own = {name: options.pop(name) for name in names if name in options}
             return command(kind(**own), *arguments, **options)
 

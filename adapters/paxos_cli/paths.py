@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.shell_completion import CompletionItem
 
 from paxos_adapters.outputs import Kind, OutputRefused, check
 
@@ -29,6 +30,15 @@ class _Named(_PathType):
         if why is not None:
             self.fail(f"{str(value) or repr('')} {why}", param, ctx)
         return path
+
+    def shell_complete(
+        self,
+        ctx: click.Context,  # noqa: ARG002 - as click calls it
+        param: click.Parameter,  # noqa: ARG002
+        incomplete: str,
+    ) -> list[CompletionItem]:
+        """The shell knows which files there are."""
+        return [CompletionItem(incomplete, type="dir" if self.name == "folder" else "file")]
 
     def objection(self, path: Path, *, is_empty: bool) -> str | None:
         """Why ``path`` cannot be used."""

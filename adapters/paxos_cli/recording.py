@@ -18,7 +18,9 @@ from paxos_adapters.machine import M, P, Q, R, S, T
 from paxos_adapters.outputs import RECORDING, OutputRefused, check
 from paxos_adapters.printable import printable
 from paxos_cli.canvas import Canvas, canvas
-from paxos_cli.failures import failing
+from paxos_cli.exit_codes import ExitCode
+from paxos_cli.failures import Failure, failing
+from paxos_cli.help import Command
 from paxos_cli.options import PLAIN
 from paxos_cli.output import say
 from paxos_cli.paths import InputFile, OutputFile, as_utf8, input_file
@@ -127,7 +129,7 @@ def _told(path: Path, recorder: MachineRecorder[S, E, R]) -> Generator[None, Non
     with recorder:
         yield
     if recorder.failure is not None:
-        raise click.ClickException(f"{path} is incomplete: {recorder.failure}")
+        raise Failure(f"{path} is incomplete: {recorder.failure}")
     say(f"Recorded: paxos replay {printable(path)} plays it again.")
 
 
@@ -158,10 +160,10 @@ def replayed_log(files: tuple[Path, ...]) -> LogReplay | None:
         return replay_log(*files, variants=LOG_VARIANTS) if is_of_log(files[0]) else None
 
 
-@click.command("replay", short_help="Play a recording again, and see that nothing differs.")
+@click.command("replay", cls=Command, short_help="Play a recording again, and compare.")
 @FILES
 @PLAIN
-def replay_files(files: tuple[Path, ...], plain: bool) -> int:
+def replay_files(files: tuple[Path, ...], plain: bool) -> ExitCode:
     """Take what was recorded in FILES again, step by step, and compare the states.
 
     Name the recordings of all servers of a cluster together. Older parts, FILE.1 and so on, are
@@ -173,7 +175,7 @@ def replay_files(files: tuple[Path, ...], plain: bool) -> int:
     return _compared(drawn, replayed(files)) if log is None else _compared(drawn, log)
 
 
-def _compared(drawn: Canvas, found: MachineReplay[S, Q, M, T, R, P]) -> int:
+def _compared(drawn: Canvas, found: MachineReplay[S, Q, M, T, R, P]) -> ExitCode:
     """What was recorded, and whether it came again."""
     for about in dict.fromkeys(it.text for it in found.headers):
         drawn.write(printable(about))
@@ -184,9 +186,9 @@ def _compared(drawn: Canvas, found: MachineReplay[S, Q, M, T, R, P]) -> int:
     steps = f"{len(found.steps):,} steps"
     if found.difference is not None:
         drawn.write(f"After {steps} with the same states: {printable(found.difference.text)}.")
-        return 1
+        return ExitCode.FAILED
     drawn.write(f"{steps}, and every state is the one that was recorded.")
-    return 0
+    return ExitCode.DONE
 
 
 def _servers(drawn: Canvas, found: MachineReplay[S, Q, M, T, R, P]) -> None:

@@ -12,6 +12,7 @@ from rich.progress import Progress as ProgressBar
 from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from paxos_cli.canvas import Canvas
+from paxos_cli.exit_codes import ExitCode
 from paxos_cli.interrupt import on_interrupt
 from paxos_lab.explore.search import A, Exploration, Progress, S
 
@@ -86,18 +87,18 @@ def counted(drawn: Canvas, found: Exploration[S, A], seconds: float) -> None:
     )
 
 
-def verdict(drawn: Canvas, found: Exploration[S, A], watcher: Watcher, bounds: Bounds) -> int:
+def verdict(drawn: Canvas, found: Exploration[S, A], watcher: Watcher, bounds: Bounds) -> ExitCode:
     """The exit status of a search that broke no rule, and a word about it."""
     if not found.exhausted:
         most = f"there are more than {bounds.max_states:,} states (--max-states)"
         drawn.write(f"Cut short: {watcher.stopped or most}. No rule was broken in what was seen.")
-        return 130 if watcher.interrupted else 3
+        return ExitCode.STOPPED if watcher.interrupted else ExitCode.CUT_SHORT
     if found.never:
         drawn.write(f"All states seen, and yet never: {', '.join(sorted(found.never))}.")
         drawn.write("A rule that holds because nothing happens proves little: widen the scope.")
-        return 1
+        return ExitCode.FAILED
     what = "Every rule holds"
     if bounds.check:
         what = f"What was checked holds ({', '.join(bounds.check)})"
     drawn.write(f"All states seen. {what} in each of them.")
-    return 0
+    return ExitCode.DONE

@@ -30,6 +30,8 @@ from paxos.proposer import ClientRequest
 from paxos.server import ServerTimer
 from paxos_adapters.machine import M, P, Q, R, S, T
 from paxos_cli.canvas import Canvas, canvas
+from paxos_cli.exit_codes import ExitCode
+from paxos_cli.help import Command
 from paxos_cli.interrupt import on_interrupt
 from paxos_cli.options import PLAIN, RULE, gathered, refuse_with_log
 from paxos_cli.recording import log_recording, record_option, recording
@@ -94,22 +96,36 @@ LogPresentation: TypeAlias = Presentation[
 ]
 
 
-@click.command(short_help="Run thousands of simulations with faults.")
+@click.command(cls=Command, short_help="Run thousands of simulations with faults.")
 @click.option(
-    "--servers", type=click.IntRange(3, 9), help="[default: 3, or as many as the network links]"
+    "--servers",
+    type=click.IntRange(3, 9),
+    metavar="N",
+    help="How many servers.  [default: 3, or as many as the network links]",
 )
 @click.option(
     "--proposers",
     type=click.IntRange(1, 9),
-    help="[default: 2, or all if some links go]",
+    metavar="N",
+    help="How many propose.  [default: 2, or all if some links go]",
 )
 @click.option(
-    "--readers", type=click.IntRange(0, 8), help="How many read.  [default: 1, if there is room]"
+    "--readers",
+    type=click.IntRange(0, 8),
+    metavar="N",
+    help="How many read.  [default: 1, if there is room]",
 )
 @click.option(
-    "--seeds", type=click.IntRange(1), default=10_000, show_default=True, help="How many."
+    "--seeds",
+    type=click.IntRange(1),
+    metavar="N",
+    default=10_000,
+    show_default=True,
+    help="How many runs.",
 )
-@click.option("--seed", type=click.IntRange(0), help="One run, drawn.")
+@click.option(
+    "--seed", type=click.IntRange(0), metavar="N", help="Draw one run, that of this seed."
+)
 @click.option("--liveness", is_flag=True, help="Faults end; then all must decide within a bound.")
 @RULE
 @click.option(
@@ -122,7 +138,9 @@ LogPresentation: TypeAlias = Presentation[
 @click.option("--log", is_flag=True, help="A replicated log, instead of one decision.")
 @click.option("--changes", is_flag=True, help="With --log: members change, too.")
 @click.option("--snapshots", is_flag=True, help="With --log: stores drop old entries, too.")
-@click.option("--jobs", type=click.IntRange(1), help="How many processes.  [default: one a core]")
+@click.option(
+    "--jobs", type=click.IntRange(1), metavar="N", help="How many processes.  [default: one a core]"
+)
 @record_option
 @PLAIN
 @gathered(Cluster)
@@ -133,7 +151,7 @@ def simulate(
     jobs: int | None,
     record: Path | None,
     plain: bool,
-) -> int:
+) -> ExitCode:
     """Run thousands of simulations, each with its own network, crashes and disks that fail.
 
     Exits with 0 if no run breaks a rule, with 1 and a short schedule if one does, and with 130
@@ -163,7 +181,7 @@ def _simulate_log(
     seed: int | None,
     jobs: int | None,
     path: Path | None,
-) -> int:
+) -> ExitCode:
     setup = _log_setup(cluster)
     shown = _present_log(setup)
     status, kept = (
@@ -184,21 +202,21 @@ def _run_all(
     shown: Presentation[S, Q, M, T, R, P],
     seeds: int,
     jobs: int | None,
-) -> tuple[int, tuple[Run, Played[Q, M, T]] | None]:
+) -> tuple[ExitCode, tuple[Run, Played[Q, M, T]] | None]:
     """The exit status, and the run that broke a rule with its shortest schedule."""
     started = time.perf_counter()
+    drawn.write(shown.title)
     with _watching(seeds) as watcher, _workers(jobs or cpu_count() or 1) as executor:
-        drawn.write(shown.title)
         done = sweep(range(seeds), setup, executor=executor, progress=watcher.look)
     _sum_up(drawn, done, time.perf_counter() - started, is_log=shown.slot is None)
     if done.failure is not None:
-        return 1, (done.failure, _explain(drawn, setup, shown, done.failure))
+        return ExitCode.FAILED, (done.failure, _explain(drawn, setup, shown, done.failure))
     _faults(drawn, done.met)
     if done.stopped:
         drawn.write(f"Interrupted after {done.runs:,} of {seeds:,} runs; none broke a rule.")
-        return 130, None
+        return ExitCode.STOPPED, None
     drawn.write(f"No run broke a rule.{_bound(setup, done)}")
-    return 0, None
+    return ExitCode.DONE, None
 
 
 def _setup(cluster: Cluster) -> SingleSetup:
@@ -394,20 +412,20 @@ def _modes(setup: Setup[S, Q, M, T, R, P]) -> str:
 
 def _draw_run(
     drawn: Canvas, setup: Setup[S, Q, M, T, R, P], shown: Presentation[S, Q, M, T, R, P], seed: int
-) -> tuple[int, tuple[Run, Played[Q, M, T]]]:
+) -> tuple[ExitCode, tuple[Run, Played[Q, M, T]]]:
     """The exit status, and the run with its schedule: the shortest, if it broke a rule."""
     run, acts = record(seed, setup)
     played = play(setup, acts)
     drawn.write(shown.title)
     drawn.write(f"Seed {seed}, {run.events} events, {run.ticks} ticks. Time runs down.")
     if run.broken is not None:
-        return 1, (run, _draw_broken(drawn, setup, shown, run, played))
+        return ExitCode.FAILED, (run, _draw_broken(drawn, setup, shown, run, played))
     _draw(drawn, setup, shown, played)
     chosen = f"{run.chosen[0]} was chosen" if run.chosen else "nothing was chosen"
     if shown.slot is None:
         chosen = f"{len(run.chosen)} different entries were chosen"
     drawn.write(f"No rule was broken; {chosen}. Digest {run.digest}.")
-    return 0, (run, played)
+    return ExitCode.DONE, (run, played)
 
 
 def _keep(setup: SingleSetup, run: Run, played: SinglePlayed, path: Path | None) -> None:

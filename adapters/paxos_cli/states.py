@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-import click
-
 from paxos import QuorumSystem, ServerId, server
 from paxos_adapters.codecs import SURROGATE_ESCAPE
 from paxos_adapters.node.control_client import ask
 from paxos_adapters.node.control_protocol import ErrorReply, StateReply, StateRequest
 from paxos_adapters.single import single_coder
 from paxos_cli.config import PROBE_S
-from paxos_cli.failures import failing
+from paxos_cli.failures import Failure, failing
 from paxos_lab.explain import Evidence, of_states
 
 
@@ -27,12 +25,12 @@ def told(nodes: Iterable[Path], name: str) -> Evidence[str]:
         with failing():
             answer = ask(data, StateRequest(name), patience_s=PROBE_S)
             if isinstance(answer, ErrorReply):
-                raise click.ClickException(answer.text)
+                raise Failure(answer.text)
             if not isinstance(answer, StateReply):
-                raise click.ClickException(f"the server on {data} is of another version.")
+                raise Failure(f"the server on {data} is of another version.")
             quorums.add(coder.quorum(answer.quorum))
             states.append(coder.state(answer.state))
             up.update(answer.up)
     if len(quorums) != 1:
-        raise click.ClickException("these servers are not of one cluster: their quorums differ.")
+        raise Failure("these servers are not of one cluster: their quorums differ.")
     return of_states(quorums.pop(), states, up)

@@ -9,7 +9,9 @@ import click
 from attrs import frozen
 
 from paxos_adapters.outputs import OutputRefused, check, replace
-from paxos_cli.failures import failing
+from paxos_cli.exit_codes import ExitCode
+from paxos_cli.failures import Failure, failing
+from paxos_cli.help import Command
 from paxos_cli.options import gathered
 from paxos_cli.output import say
 from paxos_cli.paths import OutputFile, as_utf8
@@ -27,7 +29,7 @@ class Part:
     around: str | None
 
 
-@click.command(short_help="Write a page to go through a recording step by step.")
+@click.command(cls=Command, short_help="Write a page to go through a recording step by step.")
 @click.argument("files", nargs=-1, required=True, metavar="FILE... [NAME]")
 @click.option(
     "--out",
@@ -44,7 +46,7 @@ class Part:
 )
 @click.option("--open", "opens", is_flag=True, help="Open it in a browser.")
 @gathered(Part)
-def view(wanted: Part, files: tuple[str, ...], out: Path | None, opens: bool) -> int:
+def view(wanted: Part, files: tuple[str, ...], out: Path | None, opens: bool) -> ExitCode:
     """Write a page that shows the decision NAME, or all, of the recordings FILES.
 
     Of a log, NAME is a slot; without it, the page shows the whole log. Of more than 10,000 steps,
@@ -59,7 +61,7 @@ def view(wanted: Part, files: tuple[str, ...], out: Path | None, opens: bool) ->
     try:
         check(path, PAGE)
     except OutputRefused as error:
-        raise click.ClickException(f"{error} (--out names another.)") from error
+        raise Failure(f"{error} (--out names another.)") from error
     title = ", ".join(it.name for it in paths)
     made = _page(tuple(paths), name, title, wanted)
     with failing():
@@ -68,8 +70,8 @@ def view(wanted: Part, files: tuple[str, ...], out: Path | None, opens: bool) ->
         say(made.left_out, err=True)
     say(path)
     if opens and not webbrowser.open(path.resolve().as_uri()):
-        raise click.ClickException("no browser was found: open the page by hand.")
-    return 0
+        raise Failure("no browser was found: open the page by hand.")
+    return ExitCode.DONE
 
 
 def _page(paths: tuple[Path, ...], name: str | None, title: str, wanted: Part) -> Page:

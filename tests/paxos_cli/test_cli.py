@@ -14,6 +14,7 @@ import pytest
 from paxos import ServerId
 from paxos_adapters.memory import Cluster
 from paxos_cli import app, demo
+from paxos_cli.exit_codes import ExitCode
 from paxos_lab.machines.protocols import VALUES
 from paxos_lab.record import Kind, SingleTrace, Trace, single_timeline
 from tests.support.commands import PAXOS, Ended, execute, surroundings
@@ -186,7 +187,7 @@ class TestOutput:
         finally:
             os.close(writer)
         assert ended.stderr == ""
-        assert ended.returncode == 1
+        assert ended.returncode == ExitCode.READER_GONE
 
     @pytest.mark.skipif(
         not Path("/dev/full").exists(), reason="needs Linux's /dev/full, which is always full"

@@ -82,7 +82,7 @@ def test_for_mermaid(folder: Path) -> None:
         (("--svg", "x", "--mermaid"), 2, "--svg or --mermaid, not both"),
         (("--from", 9, "--to", 3), 2, "--from 9 comes after --to 3"),
         (("--from", 900), 2, "no step is in between: there are steps 1 to 48"),
-        (("--name", "shape"), 1, "nothing about a decision 'shape'"),
+        (("shape",), 1, "nothing about a decision 'shape'"),
         (("--svg", "nowhere/x.svg"), 2, "nowhere/x.svg cannot be written: there is no such"),
     ],
     ids=["both", "backwards", "beyond", "unknown", "unwritable"],
@@ -125,10 +125,10 @@ def test_one_of_several_decisions(tmp_path: Path) -> None:
             it.step(Propose(f"any {name}"))
 
     unsaid = paxos(tmp_path, "draw", "run")
-    one = paxos(tmp_path, "draw", "run", "--name", "shape")
+    one = paxos(tmp_path, "draw", "run", "shape")
 
     assert unsaid.returncode == 2
-    assert "there are 2 decisions: 'colour', 'shape'. Take one with --name." in unsaid.stderr
+    assert "there are 2 decisions: 'colour', 'shape'. Name one behind the files." in unsaid.stderr
     assert "S1 proposes any shape\n" in one.stdout
     assert "colour" not in one.stdout
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from paxos_cli.exit_codes import ExitCode
 from tests.support.commands import PAXOS, Ended, call
 
 
@@ -80,7 +81,7 @@ def test_one_rule_alone_can_be_checked(tmp_path: Path) -> None:
 def test_a_search_that_is_cut_short_says_so(tmp_path: Path) -> None:
     ended = explore(tmp_path, "--slots", 2, "--max-states", 50)
 
-    assert ended.returncode == 3
+    assert ended.returncode == ExitCode.CUT_SHORT
     assert "Cut short: there are more than 50 states (--max-states)." in ended.stdout
 
 

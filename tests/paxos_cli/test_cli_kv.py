@@ -17,6 +17,7 @@ from paxos_adapters.client import Client
 from paxos_adapters.requests.errors import CommandUnknown
 from paxos_adapters.state_machines import KEY_VALUE
 from paxos_adapters.state_machines.key_value import GET, Changed, Item, Put
+from paxos_cli.exit_codes import ExitCode
 from paxos_cli.node import KEY_VALUES
 from tests.paxos_cli.test_cli_node import at_work, pids, until
 from tests.support.commands import Ended, call
@@ -64,14 +65,15 @@ def test_keys_are_written_and_read(running: Running) -> None:
     assert outcome(running.kv("get", "colour", *WAIT)) == (0, "blue\n", "")
     assert outcome(running.kv("get", "colour", "--id", 3, *WAIT)) == (0, "blue\n", "")
     missing = "paxos: shape: there is no such key.\n"
-    assert outcome(running.kv("get", "shape", *WAIT)) == (0, "", missing)
+    assert outcome(running.kv("get", "shape", *WAIT)) == (ExitCode.NOTHING_CHOSEN, "", missing)
     assert outcome(running.kv("put", "raw", "ff00", "--hex", *WAIT)) == (0, "revision 2\n", "")
     assert outcome(running.kv("get", "raw", "--hex", *WAIT)) == (0, "ff00\n", "")
     there = "paxos: colour is there already: blue. Nothing was changed.\n"
-    assert outcome(running.kv("put", "colour", "x", "--if-absent", *WAIT)) == (1, "", there)
+    another = ExitCode.ANOTHER_VALUE
+    assert outcome(running.kv("put", "colour", "x", "--if-absent", *WAIT)) == (another, "", there)
     assert outcome(running.kv("cas", "colour", "blue", "green", *WAIT)) == (0, "revision 3\n", "")
     other = "paxos: colour has another value: green. Nothing was changed.\n"
-    assert outcome(running.kv("cas", "colour", "blue", "red", *WAIT)) == (1, "", other)
+    assert outcome(running.kv("cas", "colour", "blue", "red", *WAIT)) == (another, "", other)
     table = running.kv("scan", "--plain", *WAIT).stdout
     assert re.findall(r"^\| (\w+) +\| +(\d+) \| (\w+) +\|$", table, re.M) == [
         ("colour", "3", "green"),
@@ -81,8 +83,9 @@ def test_keys_are_written_and_read(running: Running) -> None:
         {"key": "colour", "value": "green", "value_hex": "677265656e", "revision": 3}
     ]
     assert outcome(running.kv("delete", "colour", *WAIT)) == (0, "revision 4\n", "")
-    absent = "paxos: colour is not there. Nothing was changed.\n"
-    assert outcome(running.kv("delete", "colour", *WAIT)) == (1, "", absent)
+    absent = "paxos: colour: there is no such key. Nothing was changed.\n"
+    for words in ["delete", "colour"], ["cas", "colour", "red", "blue"]:
+        assert outcome(running.kv(*words, *WAIT)) == (ExitCode.NOTHING_CHOSEN, "", absent)
     assert json.loads(running.kv("get", "colour", "--json", *WAIT).stdout) == {
         "key": "colour",
         "value": None,
@@ -104,12 +107,12 @@ def test_servers_are_killed_and_start_again(running: Running) -> None:
         assert outcome(running.kv("put", "a", "3", *WAIT)) == (0, "revision 3\n", "")
         running.kill(2)
         ended = running.kv("put", "a", "4", "--timeout-s", 0.3)
-        assert (ended.returncode, ended.stdout) == (1, "")
+        assert ended.returncode in (ExitCode.NO_SERVER, ExitCode.QUORUM_LOST)
         assert "Nothing was begun." in ended.stderr, "its session was not open yet"
         with pytest.raises(CommandUnknown):
             client.submit(Put("a", b"4"), timeout_s=0.3)
         ended = running.kv("get", "a", "--timeout-s", 0.3)
-        assert (ended.returncode, ended.stdout) == (1, "")
+        assert ended.returncode in (ExitCode.UNKNOWN_OUTCOME, ExitCode.QUORUM_LOST)
         assert "Ask again" in ended.stderr
         with running.started(1):
             assert client.submit_many([Put("b", b"1")] * 3) in (
@@ -206,5 +209,5 @@ def test_without_a_server(tmp_path: Path) -> None:
     )
     for words in ["kv", "get", "a"], ["kv", "watch"], ["log", "status"]:
         ended = call(*words, "--cluster", config)
-        assert (ended.returncode, ended.stdout) == (1, "")
+        assert (ended.returncode, ended.stdout) == (ExitCode.NO_SERVER, "")
         assert "no server of this machine answers: no server runs on" in ended.stderr

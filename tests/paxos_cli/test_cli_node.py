@@ -38,9 +38,10 @@ from paxos_adapters.node.status import Descent, Status
 from paxos_adapters.udp.endpoint import Buffers
 from paxos_adapters.udp.peer import Peer
 from paxos_adapters.wire import Keyring
-from paxos_cli import app, client, health, logs, optional
+from paxos_cli import app, asking, commands, health, logs
 from paxos_cli import node as node_module
 from paxos_cli.config import node_command
+from paxos_cli.exit_codes import ExitCode
 from tests.support.free_ports import free_addresses as free_places
 
 PAXOS = (sys.executable, "-m", "paxos_cli")
@@ -113,7 +114,7 @@ class Cluster:
     def sees(self, *arguments: str) -> dict[str, object]:
         """The status."""
         code, told, _ = self.ask("status", "--json", *arguments)
-        assert code == 0
+        assert code in (ExitCode.DONE, ExitCode.QUORUM_LOST)
         found: dict[str, object] = json.loads(told)
         return found
 
@@ -182,7 +183,7 @@ def pids(printed: str) -> dict[int, int]:
 def told_of_silence(cluster: Cluster) -> list[str]:
     """The servers that are silent, as a proposal says that finds too few."""
     code, out, told = cluster.ask("propose", "shape", "round", "--timeout-s", "0.1")
-    assert (code, out) == (1, "")
+    assert (code, out) == (ExitCode.UNKNOWN_OUTCOME, "")
     assert "The proposed value may be chosen anyway" in told
     if not re.search("^Server [45] sees 2 of 5 servers up, itself included.$", told, re.M):
         return []
@@ -194,12 +195,13 @@ def decide_with_all(cluster: Cluster) -> None:
     """The first proposal wins, on whichever server the others are made."""
     assert cluster.ask("propose", "leader", "me") == (0, "me\n", "")
     assert cluster.ask("propose", "leader", "you", "--id", "5") == (
-        0,
+        ExitCode.ANOTHER_VALUE,
         "me\n",
         "paxos: leader: another value was chosen already.\n",
     )
     assert cluster.ask("read", "leader", "--id", "3") == (0, "me\n", "")
-    assert cluster.ask("read", "nobody") == (0, "", "paxos: nobody: nothing is chosen yet.\n")
+    nothing = ExitCode.NOTHING_CHOSEN, "", "paxos: nobody: nothing is chosen yet.\n"
+    assert cluster.ask("read", "nobody") == nothing
 
 
 def decide_without_two(
@@ -224,9 +226,13 @@ def fail_without_three(cluster: Cluster, running: subprocess.Popen[str], third: 
         eventually(partial(cluster.up, left), [4, 5])
     # Where much else runs, a server that is up can be silent for a moment.
     eventually(partial(told_of_silence, cluster), [*"123"])
-    code, out, told = cluster.ask("read", "shape", "--timeout-s", "0.1")
-    assert (code, out) == (1, "")
-    assert "needed" in told
+    for words in ["read", "shape"], ["watch", "shape"], ["kv", "get", "a"]:
+        code, out, told = cluster.run(
+            *words, "--cluster", str(cluster.config), "--timeout-s", "0.1"
+        )
+        assert (code, out) == (ExitCode.QUORUM_LOST, ""), words
+        assert "1 more is needed" in told
+    assert cluster.ask("status")[0] == ExitCode.QUORUM_LOST
 
 
 def explain_from_files(cluster: Cluster) -> None:
@@ -237,7 +243,7 @@ def explain_from_files(cluster: Cluster) -> None:
     assert (code, out.splitlines()[0][:24]) == (0, "'square' is chosen under")
     code, out, _ = cluster.run("explain", *asked[:2], "nobody", "--plain")
     assert (code, out.splitlines()[0]) == (
-        1,
+        ExitCode.NOTHING_CHOSEN,
         "Nothing is seen to be chosen, with S1, S3, S4 and S5 out of sight.",
     )
 
@@ -476,8 +482,6 @@ class TestAsking:
             (["two\nlines"], b"", b"two\nlines".hex(), False),
             (["-"], b"line\n", b"line\n".hex(), False),
             (["\x1b[2J"], b"", b"\x1b[2J".hex(), False),
-            (["ff00", "--hex"], b"", "ff00", False),
-            (["72 65 64", "--hex"], b"", "red", True),
             (["-"], b"\xff\x00\n", "ff000a", False),
             (["-"], b"red", "red", True),
             (["--", "--hex"], b"", "--hex", True),
@@ -495,17 +499,24 @@ class TestAsking:
     ) -> None:
         monkeypatch.setattr("sys.stdin", TextIOWrapper(BytesIO(stdin), encoding="utf-8"))
         name = request.node.name
-        what = (
-            "that are no text"
-            if b"\xff" in stdin or "ff00" in arguments
-            else "of text that is not printable"
-        )
+        what = "that are no text" if b"\xff" in stdin else "of text that is not printable"
         note = "" if is_text else f"bytes {what}, in hexadecimal; --raw gives them as they are"
         for words in ["propose", name, *arguments], ["read", name], ["watch", name]:
             code, out, errors = cluster.ask(*words)
             assert (code, out) == (0, f"{printed}\n")
             assert note in errors
             assert bool(errors) == bool(note)
+
+    @pytest.mark.parametrize(
+        ("value", "stdin"), [("ff 00", b""), ("FF00", b""), ("-", b"ff\n00\n")]
+    )
+    def test_hexadecimal_means_what_is_given_and_what_is_printed(
+        self, cluster: Cluster, monkeypatch: pytest.MonkeyPatch, value: str, stdin: bytes
+    ) -> None:
+        monkeypatch.setattr("sys.stdin", TextIOWrapper(BytesIO(stdin), encoding="utf-8"))
+        name = f"hex {value}"
+        for words in ["propose", name, value], ["read", name], ["watch", name]:
+            assert cluster.ask(*words, "--hex") == (0, "ff00\n", "")
 
     def test_for_programs(self, cluster: Cluster) -> None:
         cluster.ask("propose", "for programs", "ff", "--hex")
@@ -517,8 +528,9 @@ class TestAsking:
             ("for both", "two\nlines\x1b", b"two\nlines\x1b".hex()),
             ("for nobody", None, None),
         ):
-            code, out, errors = cluster.ask("read", name, "--json")
-            assert (code, errors) == (0, "")
+            code, out, errors = cluster.ask("read", name, "--json", "--hex")
+            nothing = ExitCode.NOTHING_CHOSEN if hexadecimal is None else ExitCode.DONE
+            assert (code, errors) == (nothing, "")
             assert out.isascii(), "nothing in it does anything to a terminal"
             assert json.loads(out) == {
                 "name": name,
@@ -534,12 +546,17 @@ class TestAsking:
 
     @pytest.mark.parametrize("value", [b"line\n", b"\xff\0", b"", "\u00e9".encode()])
     def test_as_it_is(
-        self, alone: Path, capfdbinary: pytest.CaptureFixture[bytes], value: bytes
+        self,
+        alone: Path,
+        capfdbinary: pytest.CaptureFixture[bytes],
+        monkeypatch: pytest.MonkeyPatch,
+        value: bytes,
     ) -> None:
+        monkeypatch.setattr("sys.stdin", TextIOWrapper(BytesIO(value), encoding="utf-8"))
         where = "--cluster", str(alone / "cluster.toml")
         name = f"raw {value.hex()}"
         for words, printed in (
-            (["propose", name, value.hex(), "--hex", "--raw"], value),
+            (["propose", name, "-", "--raw"], value),
             (["read", name, "--raw"], value),
             (["watch", name, "--raw"], value),
             (["read", name, "--hex"], f"{value.hex()}\n".encode()),
@@ -550,7 +567,7 @@ class TestAsking:
     def test_whose_value_was_chosen(self, cluster: Cluster) -> None:
         for value, own in ("mine", True), ("yours", False), ("mine", True):
             code, out, errors = cluster.ask("propose", "whose", value, "--json")
-            assert (code, errors) == (0, "")
+            assert (code, errors) == (ExitCode.DONE if own else ExitCode.ANOTHER_VALUE, "")
             told = json.loads(out)
             assert (told["is_chosen"], told["value"], told["own"]) == (True, "mine", own)
 
@@ -558,6 +575,7 @@ class TestAsking:
         ("arguments", "told"),
         [
             (["read", "x", "--raw", "--json"], "leave out --raw or --json"),
+            (["propose", "x", "ff", "--raw", "--hex"], "leave out --raw or --hex"),
             (
                 ["read", "x", "--id", "2", "--data", "n1.db"],
                 "n1.db runs server 1, and not server 2",
@@ -631,10 +649,22 @@ class TestAsking:
         assert cluster.run("read", "who") == (0, "x\n", "")
 
     def test_no_time_is_no_answer_yet(self, cluster: Cluster) -> None:
-        code, out, errors = cluster.ask("watch", "nothing here", "--timeout-s", "0.05")
-        assert (code, out) == (1, "")
-        assert "there was no answer in time" in errors
-        assert "That is enough: it takes more time." in errors
+        code, out, errors = cluster.ask("watch", "nothing here", "--timeout-s", "0.5")
+        assert (code, out) == (ExitCode.NOTHING_CHOSEN, "")
+        assert errors.startswith("paxos: nothing has been chosen for 'nothing here' yet.\n")
+        assert "'nothing here': nothing was chosen in time" in errors
+
+    def test_an_error_is_json_too(self, cluster: Cluster) -> None:
+        for words, code in (
+            (["watch", "nothing", "--timeout-s", "0.5"], ExitCode.NOTHING_CHOSEN),
+            (["read", "x", "--timeout-s", "0"], ExitCode.BAD_ARGUMENTS),
+            (["read", "x", "--id", "7"], ExitCode.BAD_ARGUMENTS),
+        ):
+            ended, out, errors = cluster.ask(*words, "--json")
+            assert (ended, out) == (code, "")
+            told = json.loads(errors)["error"]
+            assert (told["code"], told["kind"], told["more"]) == (code, code.kind, [])
+            assert told["message"]
 
 
 class TestNobodyAnswers:
@@ -645,22 +675,23 @@ class TestNobodyAnswers:
         describe(cluster.config, {1: "127.0.0.1:1", 2: "127.0.0.1:2"})
         for command in ["read", "x"], ["propose", "x", "y"], ["status"]:
             code, out, errors = cluster.ask(*command)
-            assert (code, out) == (1, "")
+            assert (code, out) == (ExitCode.NO_SERVER, "")
             assert "no server of this machine answers: no server runs on" in errors
             assert "n2.db" in errors
             assert len(errors.splitlines()) == 1
+            assert json.loads(cluster.ask(*command, "--json")[2])["error"]["kind"] == "no server"
 
     def test_one_hangs(
         self, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(client, "PROBE_S", 0.01)
+        monkeypatch.setattr(asking, "PROBE_S", 0.01)
         cluster = Cluster(tmp_path, capsys)
         describe(cluster.config, {1: "127.0.0.1:1"})
         with socket.socket(socket.AF_UNIX) as deaf:
             deaf.bind(str(socket_path(cluster.data(1))))
             deaf.listen()
             code, out, errors = cluster.ask("read", "x")
-        assert (code, out) == (1, "")
+        assert (code, out) == (ExitCode.NO_SERVER, "")
         assert "n1.db hangs. Start one with" in errors
 
     def test_one_ends_meanwhile(
@@ -671,11 +702,11 @@ class TestNobodyAnswers:
                 return NotChosenReply()
             raise NoReply(data, f"has ended before it answered, within {patience_s} s")
 
-        monkeypatch.setattr(client, "ask", ended)
+        monkeypatch.setattr(asking, "ask", ended)
         cluster = Cluster(tmp_path, capsys)
         describe(cluster.config, {1: "127.0.0.1:1"})
         code, out, errors = cluster.ask("propose", "x", "y", "--timeout-s", "3")
-        assert (code, out) == (1, "")
+        assert (code, out) == (ExitCode.UNKNOWN_OUTCOME, "")
         assert "has ended before it answered, within 5.0 s" in errors
         assert "The value may be chosen anyway" in errors
         assert "chosen" not in cluster.ask("read", "x")[2]
@@ -693,7 +724,7 @@ class TestNobodyAnswers:
                 raise NoReply(data, f"has not answered within {patience_s} s")
             return NotChosenReply()
 
-        monkeypatch.setattr(client, "ask", interrupted)
+        monkeypatch.setattr(asking, "ask", interrupted)
         before = signal.getsignal(number)
         cluster = Cluster(tmp_path, capsys)
         describe(cluster.config, {1: "127.0.0.1:1"})
@@ -701,7 +732,8 @@ class TestNobodyAnswers:
         assert (code, out) == (130, "")
         assert errors == (
             "paxos: stopped, and the outcome is unknown: the value may be chosen anyway. "
-            "paxos read 'a name' shows what is; to propose it again does no harm.\n"
+            f"paxos read --cluster {cluster.config} 'a name' shows what is; "
+            "to propose it again does no harm.\n"
         )
         assert signal.getsignal(number) is before
 
@@ -711,7 +743,7 @@ class TestNobodyAnswers:
         def interrupted(*_: object, **__: object) -> None:
             raise KeyboardInterrupt
 
-        monkeypatch.setattr(client, "ask", interrupted)
+        monkeypatch.setattr(asking, "ask", interrupted)
         cluster = Cluster(tmp_path, capsys)
         describe(cluster.config, {1: "127.0.0.1:1"})
         code, _, errors = cluster.ask("read", "x")
@@ -1055,12 +1087,10 @@ class TestExtra:
         done = self.without("msgspec", "demo", "--servers", "1")
         assert (done.returncode, done.stderr) == (0, "")
         done = self.without("msgspec", "--help")
-        assert done.stdout.count("(needs the extra 'udp')") == len(optional.NAMES)
-
-    def test_every_command_is_stood_in_for(self) -> None:
-        assert sorted(it.name or "" for it in optional.commands_of_nodes()) == sorted(
-            optional.NAMES
-        )
+        assert re.findall(r"^  (\w+) +\(needs the extra 'udp'\)", done.stdout, re.M) == [
+            *("cluster", "node", "keygen"),
+            *commands.SECTIONS["Ask it"],
+        ]
 
     def without(self, module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         program = (

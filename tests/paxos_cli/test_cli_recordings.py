@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from paxos_cli.exit_codes import ExitCode
 from paxos_lab.record.entries import Body
 from tests.support.commands import Ended, call
 from tests.support.recordings import forge, lines
@@ -123,12 +124,12 @@ def test_a_decision_is_explained(tmp_path: Path) -> None:
     ]
 
 
-def test_what_is_not_decided_exits_with_1(tmp_path: Path) -> None:
+def test_what_is_not_decided_has_a_code_of_its_own(tmp_path: Path) -> None:
     paxos(tmp_path, "lecture", "livelock", "--record", "run")
 
     ended = paxos(tmp_path, "explain", "run")
 
-    assert ended.returncode == 1
+    assert ended.returncode == ExitCode.NOTHING_CHOSEN
     assert "7.3 of S3 and 6.1 of S1 duel." in ended.stdout
 
 
@@ -142,7 +143,7 @@ def test_stores_are_explained(tmp_path: Path) -> None:
     whole = paxos(tmp_path, "explain", *stores, "colour")
     other = paxos(tmp_path, "explain", *stores, "shape")
 
-    assert half.returncode == 1
+    assert half.returncode == ExitCode.NOTHING_CHOSEN
     assert "it has S1 and S2, and needs 1 more of S3, S4 and S5." in half.stdout
     assert whole.returncode == 0
     assert whole.stdout.startswith("'red' is chosen under")
@@ -203,13 +204,13 @@ class TestALog:
     def test_a_slot_is_explained(self, folder: Path) -> None:
         chosen, open_ = (paxos(folder, "explain", "run", slot) for slot in (2, 3))
 
-        assert (chosen.returncode, open_.returncode) == (0, 1)
+        assert (chosen.returncode, open_.returncode) == (0, ExitCode.NOTHING_CHOSEN)
         assert "is chosen under 2.3: accepted by S2 and S3, a quorum." in chosen.stdout
         assert open_.stdout.startswith("Nothing is chosen.\n")
 
     def test_it_is_drawn(self, folder: Path) -> None:
         whole = paxos(folder, "draw", "run", "--from", 1, "--to", 60, "--plain")
-        slot = paxos(folder, "draw", "run", "--slot", 1, "--to", 100, "--plain")
+        slot = paxos(folder, "draw", "run", 1, "--to", 100, "--plain")
 
         assert (whole.returncode, slot.returncode) == (0, 0)
         assert re.search(r"Accept \d\.\d 1: ", whole.stdout)
@@ -237,7 +238,7 @@ class TestALog:
             ),
             (("explain", "run", "0"), "'0' is not a slot of a log"),
             (("view", "run", "x"), "'x' is not a slot of a log"),
-            (("draw", "run", "--name", "x"), "--name is for a decision, and this is a log"),
+            (("draw", "run", "x"), "'x' is not a slot of a log"),
         ],
         ids=str,
     )
@@ -252,7 +253,7 @@ class TestALog:
 
     def test_a_slot_of_a_decision_is_one_line_too(self, tmp_path: Path) -> None:
         paxos(tmp_path, "demo", "--record", "run")
-        ended = paxos(tmp_path, "draw", "run", "--slot", 1)
+        ended = paxos(tmp_path, "draw", "run", 1)
 
-        assert ended.returncode == 2
-        assert "--slot is for a log, and this is none: use --name." in ended.stderr
+        assert ended.returncode == 1
+        assert "nothing about a decision '1'" in ended.stderr

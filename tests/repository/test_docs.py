@@ -104,7 +104,7 @@ def test_every_command_can_be_typed(name: str, session: str) -> None:
     """That there is such a command with such options; what it does, other tests try."""
     for line in re.findall(r"^\$ (?:.*\| )?paxos (.*)$", session.replace("\\\n", " "), re.M):
         which, *arguments = shlex.split(line.partition(" > ")[0], comments=True)
-        command = app.paxos.commands.get(which)
+        command = app.paxos.get_command(click.Context(app.paxos), which)
         assert command is not None, name
         command.make_parser(click.Context(command)).parse_args(arguments)
 
