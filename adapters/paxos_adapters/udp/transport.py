@@ -30,6 +30,7 @@ from paxos_adapters.udp.endpoint import SocketAddress
 from paxos_adapters.udp.errors import check_name
 from paxos_adapters.udp.mesh import Mesh
 from paxos_adapters.udp.network import NetworkConfig
+from paxos_adapters.wire.body import encode_message
 
 _logger = logging.getLogger(__name__)
 
@@ -94,12 +95,16 @@ class DatagramTransport:
         return self._mesh.endpoint.local_address
 
     def send(self, receiver: ServerId, message: Message[bytes]) -> None:
-        """Send ``message`` at once, or lose it. Raises UnknownServer, ServerStopped and Forked."""
+        """Send ``message`` at once, or lose it.
+
+        Raises UnknownServer, ServerStopped, Forked, and WireError for what is out of bounds.
+        """
         forks.check(self._process, "a transport")
         if self._stopped is not None:
             raise self._stopped
         if receiver not in self._members:
             raise UnknownServer(receiver, self._members)
+        encode_message(self._decision, message)  # raises what the links would only count
         if receiver != self.me:
             self._mesh.enqueue(receiver, self._decision, message)
             self._mesh.flush()
