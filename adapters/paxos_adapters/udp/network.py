@@ -39,6 +39,7 @@ class NetworkConfig:
     strict: bool = field(default=False, kw_only=True)
 
     def __attrs_post_init__(self) -> None:
+        arguments.one_of("addresses", self.addresses, Mapping)
         arguments.servers(self.addresses)
         arguments.one_of(
             "protection", self.protection, Checksummed, Authenticated, Encrypted, NoneType

@@ -21,7 +21,7 @@ from contextlib import suppress
 from typing import Self
 
 from paxos import Message, ServerId, UnknownServer
-from paxos_adapters import forks
+from paxos_adapters import arguments, forks
 from paxos_adapters.file import DiskBusy, FileStore
 from paxos_adapters.guard import Guard
 from paxos_adapters.host import ServerStopped
@@ -48,8 +48,12 @@ class DatagramTransport:
     ) -> None:
         """Between the members of ``network``; ``receive`` gets each message and its sender.
 
-        The file says which server this is. Raises BadName, NotTheMembers and BadAddress.
+        The file says which server this is. Raises BadName, NotTheMembers, BadAddress, and
+        BadArgument for an object of another type.
         """
+        arguments.one_of("file", file, FileStore)
+        arguments.one_of("network", network, NetworkConfig)
+        arguments.callable_("receive", receive, "a function of a sender and a message")
         check_name(decision)
         self.me = file.identity.server
         self._file = file
