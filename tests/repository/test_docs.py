@@ -38,14 +38,17 @@ def blocks(language: str) -> list[tuple[str, str]]:
     ]
 
 
-OUTPUTS = dict[str, str](
-    re.findall(
-        r"^```python\n(.*?)^```\n\n```text\n(.*?)^```$",
-        (ROOT / "README.md").read_text(encoding="utf-8"),
+BEGINNINGS = [ROOT / "README.md", ROOT / "docs/index.md", ROOT / "docs/tutorial.md"]
+OUTPUTS = {
+    program: printed
+    for page in BEGINNINGS
+    for program, printed in re.findall(
+        r"^```python\n((?:(?!^```$).)*)^```\n\n```text\n(.*?)^```$",
+        page.read_text(encoding="utf-8"),
         re.M | re.S,
     )
-)
-"""What the programs of the first page print."""
+}
+"""What the programs of the first pages print."""
 
 
 @pytest.mark.parametrize(("name", "program"), blocks("python"), ids=lambda it: it[:20])
@@ -56,6 +59,24 @@ def test_a_program_runs_as_it_is_printed(name: str, program: str, tmp_path: Path
 
     assert printed.getvalue() == OUTPUTS.get(program, "")
     assert printed.getvalue() or "assert" in program
+
+
+@pytest.mark.parametrize("page", BEGINNINGS, ids=lambda it: it.name)
+def test_each_program_of_the_first_pages_prints_something(page: Path) -> None:
+    programs = re.findall(r"^```python\n(.*?)^```$", page.read_text(encoding="utf-8"), re.M | re.S)
+
+    assert programs
+    assert [it for it in programs if not OUTPUTS.get(it)] == []
+
+
+def test_the_figures_that_speak_for_something_else_were_measured() -> None:
+    """Those of the page that compares are those of the page that measures."""
+    compared = (ROOT / "docs/why.md").read_text(encoding="utf-8")
+    measured = (ROOT / "docs/performance.md").read_text(encoding="utf-8")
+    of_a_node = measured[measured.index("## The node") :]
+
+    for figure in re.findall(r"\d+[.,]\d+", compared):
+        assert f" {figure} |" in of_a_node, figure
 
 
 @pytest.mark.slow
@@ -196,3 +217,5 @@ def test_the_changelog_speaks_of_this_version() -> None:
     headings = re.findall(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), re.M)
 
     assert headings[:2] == ["Unreleased", version]
+    for page in BEGINNINGS[:2]:
+        assert f"ersion {version}" in page.read_text(encoding="utf-8")
