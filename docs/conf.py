@@ -182,8 +182,21 @@ def _fold_tests(_app: Sphinx, page: nodes.document) -> None:
             item.append(nodes.raw("", "</details>", format="html"))
 
 
+def _name_for_readers(
+    _app: Sphinx, _name: str, _template: str, context: dict[str, object], _page: object
+) -> None:
+    """Say what the theme does not: the level of a caption, and that code scrolls by keys."""
+    for part, found, better in (
+        ("furo_navigation_tree", 'role="heading"', 'role="heading" aria-level="2"'),
+        ("body", "<pre>", '<pre tabindex="0">'),
+    ):
+        if part in context:
+            context[part] = str(context[part]).replace(found, better)
+
+
 def setup(app: Sphinx) -> None:
     """Called by Sphinx."""
+    app.connect("html-page-context", _name_for_readers, priority=900)  # after the theme
     app.connect("doctree-read", _link_sources, priority=100)  # before Sphinx copies the files
     app.connect("doctree-read", _fold_tests)
     app.connect("html-collect-pages", _source_pages)

@@ -150,23 +150,6 @@ def test_a_document_is_there_and_has_something_to_say(name: str) -> None:
     assert len(text.splitlines()) > 10
 
 
-@pytest.mark.slow
-def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
-    """Every page in its place, every link and every docstring in order; ``make docs`` writes it."""
-    for package in "sphinx", "myst_parser", "furo":
-        pytest.importorskip(package, reason=f"{package} comes with the extra 'docs'")
-    options = ["-b", "dummy", "-q", "-n", "-W", "--keep-going", "-d", str(tmp_path / "doctrees")]
-
-    done = subprocess.run(
-        [sys.executable, "-m", "sphinx", *options, str(ROOT / "docs"), str(tmp_path / "site")],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-    assert (done.returncode, done.stderr) == (0, "")
-
-
 def test_what_the_roles_do_is_up_to_date() -> None:
     for path, text in transitions.pages().items():
         assert path.read_text(encoding="utf-8") == text, f"{path.name}: make figures"
