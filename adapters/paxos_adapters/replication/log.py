@@ -16,13 +16,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeAlias, TypeVar
 
 from paxos import PaxosError
 from paxos_adapters import arguments
 from paxos_adapters.replication.batches import MAX_COMMAND_BYTES
 from paxos_adapters.replication.process import LogProcess, LogStatus
-from paxos_adapters.replication.reads import Reader
+from paxos_adapters.replication.reads import Query
 from paxos_adapters.replication.snapshots import Codecs
 from paxos_adapters.replication.submissions import SessionLost
 from paxos_adapters.replication.watching import Step, Watcher
@@ -40,6 +40,9 @@ C = TypeVar("C")
 R = TypeVar("R")
 S = TypeVar("S")
 X = TypeVar("X")
+
+Submitted: TypeAlias = tuple[int, asyncio.Future[list[R]]]
+"""The number of a submission, and what brings its results."""
 
 
 class Host(Protocol):
@@ -86,10 +89,10 @@ class ReplicatedLog(Generic[S, C, R]):
         session is gone.
         """
         timeout_s = self._check(timeout_s)
-        return self._first(self._submit([self._commands.encode(self.name, command)], timeout_s))
+        return self._one(self._commands.encode(self.name, command), timeout_s)
 
-    async def _first(self, results: Coroutine[object, object, list[R]]) -> R:
-        (result,) = await results
+    async def _one(self, command: bytes, timeout_s: float | None) -> R:
+        (result,) = await self._results(self._begun([command]), timeout_s)
         return result
 
     def submit_many(
@@ -103,15 +106,17 @@ class ReplicatedLog(Generic[S, C, R]):
         """
         timeout_s = self._check(timeout_s)
         encoded = [self._commands.encode(self.name, it) for it in commands]
-        return self._submit(encoded, timeout_s)
+        return self._many(encoded, timeout_s)
 
-    async def _submit(self, commands: list[bytes], timeout_s: float | None) -> list[R]:
-        self._check(None)
-        if not commands:
-            return []
+    async def _many(self, commands: list[bytes], timeout_s: float | None) -> list[R]:
+        return await self._results(self._begun(commands), timeout_s) if commands else []
+
+    def _begun(self, commands: list[bytes]) -> Submitted[R]:
+        if self._program.failure is not None:
+            raise self._program.failure
         submission = self._program.submissions.submit(commands)
         self._host.wake()
-        return await self._results(submission.number, submission.answer, timeout_s)
+        return submission.number, submission.answer
 
     async def outcome(self, number: int, *, timeout_s: float | None = None) -> list[R]:
         """The results of the submission ``number``, whose caller has left with CommandUnknown.
@@ -122,11 +127,10 @@ class ReplicatedLog(Generic[S, C, R]):
         answer = self._program.submissions.again(number)
         if answer is None:
             raise UnknownSubmission(self.name, number)
-        return await self._results(number, answer, timeout_s)
+        return await self._results((number, answer), timeout_s)
 
-    async def _results(
-        self, number: int, answer: asyncio.Future[list[R]], timeout_s: float | None
-    ) -> list[R]:
+    async def _results(self, submitted: Submitted[R], timeout_s: float | None) -> list[R]:
+        number, answer = submitted
         try:
             if timeout_s is None:
                 return await answer
@@ -155,7 +159,7 @@ class ReplicatedLog(Generic[S, C, R]):
         timeout_s = self._check(timeout_s)
         arguments.callable_("query", query, "a function of a state")
         answer: asyncio.Future[X] = asyncio.get_running_loop().create_future()
-        self._program.reads.add(Reader(query, answer))
+        self._program.reads.add(Query(query, answer))
         self._host.wake()
         try:
             if timeout_s is None:

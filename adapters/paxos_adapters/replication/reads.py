@@ -16,7 +16,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from itertools import count
-from typing import Generic, TypeAlias, TypeVar
+from typing import Generic, Protocol, TypeAlias, TypeVar
 
 from attrs import define, frozen
 
@@ -25,31 +25,49 @@ from paxos_adapters.limits import MAX_WAITING
 from paxos_adapters.requests.errors import TooManyRequests
 
 S = TypeVar("S")
+S_contra = TypeVar("S_contra", contravariant=True)
 X = TypeVar("X")
 
 
-class Reader(Generic[S]):
-    """A caller that waits for what ``query`` finds."""
-
-    def __init__(self, query: Callable[[S], X], answer: asyncio.Future[X]) -> None:
-        def look(state: S) -> None:
-            try:
-                answer.set_result(query(state))
-            except Exception as error:  # It is the program's own code: it may raise anything.
-                answer.set_exception(error)
-
-        self._look = look
-        self._is_done = answer.done
-        self.fail = answer.set_exception
+class Reader(Protocol[S_contra]):
+    """A caller that waits for what it wants to see of the state."""
 
     @property
     def is_done(self) -> bool:
         """Whether its caller has left."""
-        return self._is_done()
+        ...
+
+    def look(self, state: S_contra) -> None:
+        """Answer from ``state``."""
+        ...
+
+    def fail(self, error: Exception) -> None:
+        """Answer with ``error``."""
+        ...
+
+
+@define(eq=False)
+class Query(Generic[S, X]):
+    """A caller that waits for what ``query`` finds."""
+
+    query: Callable[[S], X]
+    answer: asyncio.Future[X]
+
+    @property
+    def is_done(self) -> bool:
+        """See ``Reader``."""
+        return self.answer.done()
 
     def look(self, state: S) -> None:
-        """Answer from ``state``."""
-        self._look(state)
+        """See ``Reader``."""
+        try:
+            self.answer.set_result(self.query(state))
+        except Exception as error:  # It is the program's own code: it may raise anything.
+            self.answer.set_exception(error)
+
+    def fail(self, error: Exception) -> None:
+        """See ``Reader``."""
+        self.answer.set_exception(error)
 
 
 @frozen
@@ -121,19 +139,18 @@ class Reads(Generic[S]):
         self._question = None
         remote: list[Remote] = []
         for it in question.asking:
-            if type(it) is Remote:
+            if isinstance(it, Remote):
                 remote.append(it)
-            elif type(it) is Reader:
-                if first is None:
-                    self._waiting.append(it)
-                else:
-                    self._ready.append((first, it))
+            elif first is None:
+                self._waiting.append(it)
+            else:
+                self._ready.append((first, it))
         return remote
 
     def ask_again(self) -> None:
         """The question that is in progress is lost, maybe; other servers ask again themselves."""
         if self._question is not None:
-            own = [it for it in self._question.asking if type(it) is Reader]
+            own = [it for it in self._question.asking if not isinstance(it, Remote)]
             self._waiting = [*own, *self._waiting]
             self._question = None
 
@@ -148,7 +165,7 @@ class Reads(Generic[S]):
         """There will be no answers: every reader gets ``error``."""
         asked = [] if self._question is None else self._question.asking
         for it in (*self._waiting, *asked, *(reader for _, reader in self._ready)):
-            if type(it) is Reader and not it.is_done:
+            if not isinstance(it, Remote) and not it.is_done:
                 it.fail(error)
         self._waiting, self._question = [], None
         self._ready.clear()

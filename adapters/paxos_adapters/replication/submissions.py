@@ -122,14 +122,15 @@ class Submissions(Generic[R]):
         submission = Submission(next(self._numbers), commands, answer, size_bytes)
         self._submissions[submission.number] = submission
         self._size_bytes += size_bytes
-        self._enqueue(submission, range(len(commands)))
+        for place in range(len(commands)):
+            self._enqueue(submission, place)
         return submission
 
-    def _enqueue(self, submission: Submission[R], places: Iterable[int]) -> None:
-        for place in places:
-            self._pending[self._next] = submission, place
-            self._unsent.append(self._next)
-            self._next += 1
+    def _enqueue(self, submission: Submission[R], place: int) -> None:
+        number = self._next
+        self._pending[number] = submission, place
+        self._unsent.append(number)
+        self._next = number + 1
 
     def again(self, number: int) -> asyncio.Future[list[R]] | None:
         """The results of a submission whose caller has left; None if they are not kept."""
@@ -220,7 +221,7 @@ class Submissions(Generic[R]):
         self._pending.clear()
         self._unsent.clear()
         for submission, place in pending:
-            self._enqueue(submission, [place])
+            self._enqueue(submission, place)
 
     def on_installed(self, table: Sessions[R]) -> None:
         """Slots were left out: what came of their commands stands in the table, or is unknown."""

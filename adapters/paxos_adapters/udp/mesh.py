@@ -82,6 +82,7 @@ class Mesh:
         self._listen = addresses[me] if network.listen is None else network.listen
         self.me = me
         self._has_keys = network.has_keys
+        self._datagram_bytes = network.datagram_bytes
         self.refused: Counter[Reason] = Counter()
         self._file = file
         self._links = {
@@ -192,7 +193,7 @@ class Mesh:
             self.endpoint.counts["no address"] += 1
             return
         try:
-            datagrams = self._wire.seal(receiver, messages)
+            datagrams = self._wire.seal(receiver, messages, self._datagram_bytes)
         except WireError as error:
             if len(messages) == 1:
                 self._lose(receiver, error)
@@ -264,7 +265,7 @@ class Mesh:
             self.endpoint.counts["not registered yet"] += len(received.messages)
 
     def _request_later(self) -> None:
-        if self._wire.has_requests and not self._is_requesting:
+        if not self._is_requesting and self._wire.has_requests:
             self._is_requesting = True
             self._loop.call_later(REQUEST_S, self._guard(self._request_missing))
 

@@ -9,7 +9,7 @@ import pytest
 
 from paxos import ServerId
 from paxos_adapters.limits import MAX_WAITING
-from paxos_adapters.replication.reads import Reader, Reads, Remote
+from paxos_adapters.replication.reads import Query, Reads, Remote
 from paxos_adapters.requests.errors import TooManyRequests
 
 Answer = asyncio.Future[int]
@@ -24,7 +24,7 @@ def in_a_loop(test: Callable[[], None]) -> None:
 
 def reader(reads: Reads[int]) -> Answer:
     answer: Answer = asyncio.get_running_loop().create_future()
-    reads.add(Reader(lambda state: state, answer))
+    reads.add(Query(lambda state: state, answer))
     return answer
 
 
@@ -110,7 +110,7 @@ def test_a_query_that_raises_is_its_caller_s() -> None:
     def test() -> None:
         reads: Reads[int] = Reads()
         answer: Answer = asyncio.get_running_loop().create_future()
-        reads.add(Reader(lambda state: 1 // state, answer))
+        reads.add(Query(lambda state: 1 // state, answer))
         other = reader(reads)
         number = reads.next_question()
         assert number is not None
