@@ -27,6 +27,9 @@ from sphinx.builders.html import StandaloneHTMLBuilder
 ROOT = Path(__file__).parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "adapters")]
 
+BINARY = {".db", ".db-mark"}
+"""Files that have no text to show: a link to one is a download."""
+
 project = "paxos"
 author = "The paxos maintainers"
 project_copyright = author
@@ -146,7 +149,7 @@ def _link_sources(app: Sphinx, page: nodes.document) -> None:
     name = app.env.docname
     for link in [*page.findall(download_reference)]:
         path = (app.srcdir / name).parent.joinpath(link["reftarget"]).resolve()
-        if path.is_file() and path.is_relative_to(ROOT):
+        if path.is_file() and path.is_relative_to(ROOT) and path.suffix not in BINARY:
             place = path.relative_to(ROOT).as_posix()
             up = "../" * name.count("/")
             found = nodes.reference("", "", *link.children, refuri=f"{up}sources/{place}.html")
@@ -163,6 +166,7 @@ def _source_pages(app: Sphinx) -> Iterator[tuple[str, dict[str, str], str]]:
         if (file := page.parent.joinpath(target).resolve()).is_file()
         and file.is_relative_to(ROOT)
         and not file.is_relative_to(app.srcdir)
+        and file.suffix not in BINARY
     }
     for file in sorted(linked):
         place, text = file.relative_to(ROOT).as_posix(), file.read_text(encoding="utf-8")
