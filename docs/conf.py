@@ -6,6 +6,8 @@
 - A name of ours that leads nowhere is an error. Names of others are not looked up.
 - Docstrings are plain text: what is indented in them, after an empty line, is code.
 - Invariants that a page names lead to the reference.
+- A link to a file of the repository leads to a page with its source, and is not a download.
+- Which tests hold a statement is folded.
 - The figures of the lecture are part of their pages: they are as light or dark as these.
 """
 
@@ -13,15 +15,20 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Iterator
 from html import escape
 from pathlib import Path
 
 from docutils import nodes
-from sphinx.addnodes import pending_xref
+from sphinx.addnodes import download_reference, pending_xref
 from sphinx.application import Sphinx
+from sphinx.builders.html import StandaloneHTMLBuilder
 
 ROOT = Path(__file__).parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "adapters")]
+
+BINARY = {".db", ".db-mark"}
+"""Files that have no text to show: a link to one is a download."""
 
 project = "paxos"
 author = "The paxos maintainers"
@@ -138,8 +145,65 @@ def _put_figures_in(app: Sphinx, page: nodes.document, name: str) -> None:
             image.replace_self(nodes.raw("", link, format="html"))
 
 
+def _link_sources(app: Sphinx, page: nodes.document) -> None:
+    name = app.env.docname
+    for link in [*page.findall(download_reference)]:
+        path = (app.srcdir / name).parent.joinpath(link["reftarget"]).resolve()
+        if path.is_file() and path.is_relative_to(ROOT) and path.suffix not in BINARY:
+            place = path.relative_to(ROOT).as_posix()
+            up = "../" * name.count("/")
+            found = nodes.reference("", "", *link.children, refuri=f"{up}sources/{place}.html")
+            link.replace_self(found)
+
+
+def _source_pages(app: Sphinx) -> Iterator[tuple[str, dict[str, str], str]]:
+    """A page for each file of the repository that a page links to."""
+    assert isinstance(app.builder, StandaloneHTMLBuilder)
+    linked = {
+        file
+        for page in app.srcdir.rglob("*.md")
+        for target in re.findall(r"\]\((\.\.?/[^)#]+)\)", page.read_text(encoding="utf-8"))
+        if (file := page.parent.joinpath(target).resolve()).is_file()
+        and file.is_relative_to(ROOT)
+        and not file.is_relative_to(app.srcdir)
+        and file.suffix not in BINARY
+    }
+    for file in sorted(linked):
+        place, text = file.relative_to(ROOT).as_posix(), file.read_text(encoding="utf-8")
+        lexer = {".py": "python", ".toml": "toml", ".json": "json"}.get(file.suffix, "text")
+        shown = app.builder.highlighter.highlight_block(text, lexer)
+        title = escape(place)
+        yield f"sources/{place}", {"title": title, "body": f"<h1>{title}</h1>{shown}"}, "page.html"
+
+
+def _fold_tests(_app: Sphinx, page: nodes.document) -> None:
+    for item in [*page.findall(nodes.list_item)]:
+        first = next(iter(item.findall(nodes.emphasis)), None)
+        if first is not None and first.astext() == "Held by:" and first.parent.parent is item:
+            first.parent.remove(first)
+            opening = nodes.raw("", "<details><summary>Held by</summary>", format="html")
+            item.insert(0, opening)
+            item.append(nodes.raw("", "</details>", format="html"))
+
+
+def _name_for_readers(
+    _app: Sphinx, _name: str, _template: str, context: dict[str, object], _page: object
+) -> None:
+    """Say what the theme does not: the level of a caption, and that code scrolls by keys."""
+    for part, found, better in (
+        ("furo_navigation_tree", 'role="heading"', 'role="heading" aria-level="2"'),
+        ("body", "<pre>", '<pre tabindex="0">'),
+    ):
+        if part in context:
+            context[part] = str(context[part]).replace(found, better)
+
+
 def setup(app: Sphinx) -> None:
     """Called by Sphinx."""
+    app.connect("html-page-context", _name_for_readers, priority=900)  # after the theme
+    app.connect("doctree-read", _link_sources, priority=100)  # before Sphinx copies the files
+    app.connect("doctree-read", _fold_tests)
+    app.connect("html-collect-pages", _source_pages)
     app.connect("doctree-resolved", _put_figures_in)
     app.connect("autodoc-process-docstring", _mark_code)
     app.connect("autodoc-process-signature", _name_aliases)

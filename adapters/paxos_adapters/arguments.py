@@ -2,7 +2,8 @@
 
 - A number that is not finite, of another type, or out of its range is one typed error, which names
   it and its bounds. True and False are not numbers here.
-- An object of another type, or without the methods of its protocol, is another one.
+- An object of another type, or without the methods of its protocol, is another one. So is a class
+  in place of an instance: it has the methods, and fits nowhere.
 - What is checked once is not checked again inside.
 """
 
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from operator import index
+from types import NoneType
 from typing import SupportsIndex
 
 from paxos import UsageError
@@ -29,7 +31,11 @@ class BadArgument(UsageError, TypeError):
     """An object that cannot be used in this place. Nothing was begun."""
 
     def __init__(self, what: str, given: object, allowed: str) -> None:
-        super().__init__(f"{what} is {brief(given)}, and must be {allowed}. Nothing was begun.")
+        if isinstance(given, type):
+            found, allowed = f"the class {given.__name__}", f"{allowed}: an instance, not the class"
+        else:
+            found = brief(given)
+        super().__init__(f"{what} is {found}, and must be {allowed}. Nothing was begun.")
         self.what = what
 
 
@@ -77,7 +83,17 @@ def servers(given: Iterable[object]) -> None:
 def one_of(what: str, given: object, *types: type) -> None:
     """Raise BadArgument unless ``given`` is an instance of one of ``types``."""
     if not isinstance(given, types):
-        raise BadArgument(what, given, " or ".join(it.__name__ for it in types))
+        raise BadArgument(what, given, " or ".join(map(_named, types)))
+
+
+def _named(kind: type) -> str:
+    return "None" if kind is NoneType else kind.__name__
+
+
+def callable_(what: str, given: object, allowed: str) -> None:
+    """Raise BadArgument unless ``given`` can be called; ``allowed`` says as what."""
+    if not callable(given):
+        raise BadArgument(what, given, allowed)
 
 
 def fits(what: str, given: object, protocol: type) -> None:

@@ -19,7 +19,8 @@ class Raw:
     """Values that are bytes already."""
 
     def encode(self, value: bytes) -> bytes:
-        """``value`` itself."""
+        """``value`` itself. Raises TypeError for what is not bytes."""
+        _check("bytes", value, bytes, bytearray)
         return value
 
     def decode(self, encoded: bytes) -> bytes:
@@ -31,7 +32,11 @@ class Text:
     """Strings, as UTF-8."""
 
     def encode(self, value: str) -> bytes:
-        """``value`` in UTF-8. Raises UnicodeEncodeError, a ValueError, for half a surrogate."""
+        """``value`` in UTF-8. Raises TypeError for what is not a string.
+
+        Raises UnicodeEncodeError, a ValueError, for half a surrogate.
+        """
+        _check("a string", value, str)
         return value.encode()
 
     def decode(self, encoded: bytes) -> str:
@@ -74,6 +79,11 @@ class Json:
         """The value. Raises ValueError for what is not JSON, and for NaN and Infinity."""
         value: JsonValue = json.loads(encoded.decode(), parse_constant=_not_json)
         return value
+
+
+def _check(what: str, value: object, *types: type) -> None:
+    if not isinstance(value, types):
+        raise TypeError(f"{type(value).__name__} is not {what}")
 
 
 def _not_json(constant: str) -> None:

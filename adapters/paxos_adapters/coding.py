@@ -39,6 +39,7 @@ from attrs import frozen
 from paxos import Ballot, OperationalError, QuorumError, QuorumSystem, ReadId, ServerId
 from paxos.ballot import V
 from paxos.quorum import BySize, ByWeight, Explicit
+from paxos_adapters import arguments
 from paxos_adapters.machine import R, S
 from paxos_adapters.persistent_map import PersistentMap
 from paxos_adapters.ports import Codec
@@ -97,6 +98,7 @@ class Coder(Generic[S, E_co, R]):
     """Encodes and decodes what a machine is made of, with the program's codec for its values."""
 
     def __init__(self, kinds: Kinds[S, E_co, R], codec: Codec[V]) -> None:
+        arguments.fits("codec", codec, Codec)
         self.kinds = kinds
         self._codec = cast("Codec[object]", codec)
         self._readers: dict[object, Reader] = {}

@@ -14,9 +14,10 @@ from __future__ import annotations
 
 import logging
 from random import Random
-from typing import Generic
+from typing import Generic, get_args
 
-from paxos import From, InvariantError, OperationalError, QuorumSystem, ServerId
+from paxos import From, InvariantError, OperationalError, PaxosError, QuorumSystem, ServerId
+from paxos_adapters import arguments
 from paxos_adapters.driving import Driver
 from paxos_adapters.limited_log import LimitedLog
 from paxos_adapters.machine import Effect, M, Machine, P, Q, R, S, T
@@ -27,15 +28,22 @@ _log = LimitedLog(logging.getLogger(__name__))
 """Of all hosts: a program can have one for each decision."""
 
 
+class EndedByProgram(PaxosError):
+    """The program has ended a server: nothing is wrong. It says how to go on."""
+
+
 class ServerStopped(OperationalError):
-    """The host has stopped for good, and says why."""
+    """The server has stopped for good; ``cause`` says why. It may be that the program ended it."""
 
     def __init__(self, me: ServerId, cause: BaseException) -> None:
-        super().__init__(
-            f"server {me} has stopped for good ({type(cause).__name__}: {cause}): nothing that "
-            "depended on this step was sent. Find the cause, then start a new host from what the "
-            "store holds."
-        )
+        if isinstance(cause, EndedByProgram):
+            super().__init__(f"server {me} has ended: {cause}")
+        else:
+            super().__init__(
+                f"server {me} has stopped for good ({type(cause).__name__}: {cause}): nothing that "
+                "depended on this step was sent. Find the cause, then start a new host from what "
+                "the store holds."
+            )
         self.cause = cause
 
 
@@ -56,8 +64,11 @@ class Host(Generic[S, Q, M, T, R, P]):
         """Start from what the store holds.
 
         ``random`` draws the delays; pass a seeded one to repeat a run. Raises UnknownServer if
-        ``me`` is not a member of ``quorum``.
+        ``me`` is not a member of ``quorum``, and BadArgument for an object of another type.
         """
+        arguments.one_of("machine", machine, Machine)
+        arguments.one_of("quorum", quorum, *get_args(QuorumSystem))
+        arguments.one_of("ports", ports, Ports)
         disk = ports.store.load().records
         self._driver = Driver(machine, Place(me), quorum, disk, observer)
         self._me = me

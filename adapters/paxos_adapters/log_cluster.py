@@ -24,6 +24,7 @@ from paxos.log.memory import Record
 from paxos.log.messages import Message
 from paxos.log.replica import DEFAULT_RULES, Replica, Rules
 from paxos.log.sessions import Opened, OpenSession, Result, SessionCommand
+from paxos_adapters import arguments
 from paxos_adapters.log import Log, LogHost, LogObserver, log
 from paxos_adapters.memory import MemoryCluster, majority_of
 from paxos_adapters.ports import Store
@@ -78,8 +79,9 @@ class LogCluster(
         """Servers 1 to ``servers`` under their majority.
 
         ``stores`` gives each of them its store, one in memory if not said. ``observer`` is told
-        what happens. Raises QuorumError for less than one server, BadNumber.
+        what happens. Raises QuorumError for less than one server, BadNumber, BadArgument.
         """
+        arguments.one_of("machine", machine, StateMachine)
         self._program = machine
         self._applied: dict[ServerId, Applied[S, R]] = {}
         self._session: int | None = None
@@ -139,7 +141,11 @@ class LogCluster(
         return [self._results.pop(it) for it, _ in numbered]
 
     def read(self, query: Callable[[S], X], max_events: int = MAX_EVENTS) -> X:
-        """What ``query`` finds in the state, as of now. Raises DidNotSettle, BadNumber."""
+        """What ``query`` finds in the state, as of now.
+
+        Raises DidNotSettle, BadNumber and BadArgument.
+        """
+        arguments.callable_("query", query, "a function of a state")
         me, first = self._asked(max_events)
         while first is None:  # The leadership has ended: the next leader is asked.
             me, first = self._asked(max_events)

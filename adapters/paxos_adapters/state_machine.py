@@ -19,6 +19,7 @@ from paxos import Proposal
 from paxos.log import Command, sessions
 from paxos.log.memory import FIRST_SLOT
 from paxos.log.messages import Entry
+from paxos_adapters import arguments
 from paxos_adapters.ports import Codec
 
 C = TypeVar("C")
@@ -57,6 +58,12 @@ class Query(Generic[S, Q, X]):
     questions: Codec[Q]
     answers: Codec[X]
 
+    def __attrs_post_init__(self) -> None:
+        """Raise BadArgument for objects of another type."""
+        arguments.callable_("find", self.find, "a function of a state and a question")
+        arguments.fits("questions", self.questions, Codec)
+        arguments.fits("answers", self.answers, Codec)
+
     def answer(self, state: S, question: bytes) -> bytes:
         """See ``NamedQuery``."""
         return self.answers.encode(self.find(state, self.questions.decode(question)))
@@ -77,6 +84,14 @@ class StateMachine(Generic[S, C, R]):
     states: Codec[S] | None = None
     results: Codec[R] | None = None
     queries: Sequence[NamedQuery[S]] = ()
+
+    def __attrs_post_init__(self) -> None:
+        """Raise BadArgument for objects of another type."""
+        arguments.callable_("apply", self.apply, "a function of a state and a command")
+        for what in "commands", "states", "results":
+            codec: object = getattr(self, what)
+            if codec is not None:
+                arguments.fits(what, codec, Codec)
 
 
 @frozen

@@ -27,7 +27,8 @@ from paxos_adapters.host import Host
 from paxos_adapters.log import LogHost, log
 from paxos_adapters.memory import Clock, MemoryTimer, MemoryTransport, Network
 from paxos_adapters.ports import Ports, Store
-from paxos_testing.sessions import ME, Batch, Kept, V, kept, say
+from paxos_testing.samples import like
+from paxos_testing.sessions import ME, Batch, Kept, V, Variants, kept, say
 from paxos_testing.stores import EXAMPLES, StoreTests
 
 ALONE = majority([ME])
@@ -111,6 +112,28 @@ class LogStoreKit(StoreTests[V, Record[V]]):
             Delta(ballot, number + 1, CONFIGURATIONS, ((number, other), (number + 2, one))),
         )
 
+    def _highest(self) -> Sequence[Record[V]]:
+        top = self.highest
+        promise = Delta[V](top, FIRST_SLOT, CONFIGURATIONS)
+        return promise, _step(top, Proposal(top, self.values[0]), FIRST_SLOT)
+
+    def _holding(self, value: V) -> Record[V]:
+        return _step(Ballot(2, ME), Proposal(Ballot(2, ME), value), FIRST_SLOT)
+
+    def _variants(self) -> Variants[Record[V]]:
+        """A replica that knows slot 1 as chosen, and has accepted a command for a later one."""
+        one, other = (
+            like(self.values[0], text) or self.values[at] for at, text in enumerate(("one", "two"))
+        )
+        low, high, first = Ballot(2, ME), Ballot(4, ME), FIRST_SLOT + 1
+        entry, slot = Proposal(low, one), FIRST_SLOT + 2
+        return (_step(high, entry, slot, first),), {
+            "its promise": (_step(Ballot(6, ME), entry, slot, first),),
+            "the ballot of an entry": (_step(high, Proposal(Ballot(3, ME), one), slot, first),),
+            "the command of an entry": (_step(high, Proposal(low, other), slot, first),),
+            "the slot of an entry": (_step(high, entry, slot + 1, first),),
+        }
+
     def _histories(self) -> st.SearchStrategy[Sequence[Batch[Record[V]]]]:
         return _histories(self.values)
 
@@ -126,6 +149,12 @@ class LogStoreKit(StoreTests[V, Record[V]]):
     def _read(self, store: Store[Record[V]]) -> Batch[Record[V]]:
         records = store.load().records
         return tuple(self.chosen(store, it) if type(it) is Prefix else it for it in records)
+
+
+def _step(promised: Ballot, proposal: Proposal[V], slot: int, first: int = FIRST_SLOT) -> Delta[V]:
+    """A step's record: the command of ``proposal`` is accepted for ``slot``."""
+    accepted = Proposal[Entry[V]](proposal.ballot, Command(proposal.value))
+    return Delta(promised, first, CONFIGURATIONS, ((slot, accepted),))
 
 
 def _entries(disk: Batch[Record[V]]) -> Iterator[Entry[V]]:

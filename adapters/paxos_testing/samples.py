@@ -2,6 +2,7 @@
 
 - Every kind of message, with the least and the highest ballot, with and without what is optional,
   and with every value. Others are drawn at random.
+- Values of strings and bytes have edges, too: blanks and zeros at their ends, and the largest size.
 - Equal is not enough. A plain tuple equals a ballot, and breaks the server that gets it: the parts
   must have their types, down to the value, which need only be equal.
 """
@@ -38,6 +39,10 @@ LEAST = Ballot(1, ServerId(0))
 
 HIGHEST_READ = (1 << 64) - 1
 """The highest session of a read, and the highest number."""
+
+
+NOT_LIKE = "values that are neither strings nor bytes: name padded and long ones in ``values``"
+"""Why no values are added to those that the kit was given."""
 
 
 def of_every_kind(ballot: Ballot, value: V) -> list[Message[V]]:
@@ -99,6 +104,27 @@ def drawn(values: Sequence[V], highest: Ballot) -> st.SearchStrategy[Message[V]]
         st.builds(Chosen[V], ballots, value),
         st.builds(Heartbeat),
     )
+
+
+def like(example: V, text: str) -> V | None:
+    """``text`` as a value of the type of ``example``, if that is a string or bytes."""
+    forms: tuple[object, ...] = text, text.encode()
+    return next((it for it in forms if isinstance(it, type(example))), None)
+
+
+def edge_values(example: V, most_bytes: int) -> list[V]:
+    """Padded values, and one of just ``most_bytes`` in UTF-8: what a careless adapter alters.
+
+    Strings if ``example`` is one, bytes if it is bytes; else there are none.
+    """
+    longest = "x" * (most_bytes - 2) + "é"  # whose end differs from the rest
+    texts = " \t\r\n padded \n", "\0padded\0", longest
+    return [made for text in texts if (made := like(example, text)) is not None]
+
+
+def value_beyond(example: V, most_bytes: int) -> V | None:
+    """A value of one byte more, if ``example`` is a string or bytes."""
+    return like(example, "x" * most_bytes + "y")
 
 
 def is_same(sent: object, came: object) -> bool:

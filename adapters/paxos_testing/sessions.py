@@ -19,7 +19,7 @@ from typing import ClassVar, Generic, ParamSpec, TypeAlias, TypeVar
 import pytest
 from hypothesis import strategies as st
 
-from paxos import ServerId
+from paxos import Ballot, ServerId
 from paxos_adapters.ports import Store
 from paxos_testing.crashing import calls_in, kill_after_calls, run_until_killed
 
@@ -31,6 +31,8 @@ V = TypeVar("V")
 Batch: TypeAlias = tuple[R, ...]
 Kept: TypeAlias = dict[type, R]
 """One record of each type."""
+Variants: TypeAlias = tuple[Batch[R], dict[str, Batch[R]]]
+"""A batch, and others that differ from it in one part alone, by the name of that."""
 
 ME = ServerId(1)
 SAVES = 2
@@ -48,6 +50,10 @@ class StoreSessions(Generic[V, R]):
     """At least two values of the kind that it is for: small, large, strange. They must pickle."""
     errors: tuple[type[Exception], ...] = (Exception,)
     """What it raises when it refuses. Name your own types, or a slip passes for a refusal."""
+    highest: ClassVar[Ballot] = Ballot((1 << 63) - 1, ServerId((1 << 32) - 1))
+    """The highest ballot that it keeps, and with it the highest round."""
+    most_bytes: ClassVar[int] = 1 << 20
+    """The largest value that it keeps, if values are strings or bytes; more than a node sends."""
     outlives_its_process: bool = True
     """False for one in memory: ``open`` then returns the store that ``create`` has made."""
     excludes_others: bool = True
@@ -133,6 +139,18 @@ class StoreSessions(Generic[V, R]):
     def _number(self, held: Kept[R]) -> int:
         """The number of the last batch that these records come from; 0 if there are none."""
         raise NotImplementedError(f"{type(self).__name__} does not number {held}")
+
+    def _highest(self) -> Sequence[R]:
+        """Records with the highest numbers that are to be kept."""
+        raise NotImplementedError(f"{type(self).__name__} has no highest records")
+
+    def _holding(self, value: V) -> R:
+        """A record with ``value``."""
+        raise NotImplementedError(f"{type(self).__name__} has no record for {value!r}")
+
+    def _variants(self) -> Variants[R]:
+        """To be saved after ``_batch(1)``."""
+        raise NotImplementedError(f"{type(self).__name__} has no variants")
 
     def _read(self, store: Store[R]) -> Batch[R]:
         """All that the store holds."""

@@ -18,6 +18,7 @@ from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -41,8 +42,9 @@ from paxos_adapters.host import Host
 from paxos_adapters.memory import Clock, MemoryTimer, MemoryTransport, Network
 from paxos_adapters.ports import Ports, Store
 from paxos_adapters.single import SingleHost, single
-from paxos_testing.corruption import damages, files_in, write_files
+from paxos_testing.corruption import Files, damages, files_in, foreign_bytes, write_files
 from paxos_testing.crashing import calls_in, run_until_killed
+from paxos_testing.samples import NOT_LIKE, edge_values, like, value_beyond
 from paxos_testing.sessions import (
     ME,
     Batch,
@@ -50,12 +52,14 @@ from paxos_testing.sessions import (
     R,
     StoreSessions,
     V,
+    Variants,
     folder_of,
     kept,
     say,
 )
 
 DAMAGES = 100
+"""How often a bit flips or an end is cut off, and how often at most one part is aimed at."""
 
 EXAMPLES = settings(
     max_examples=15,
@@ -100,6 +104,44 @@ class StoreTests(StoreSessions[V, R]):
                 f"only {say((record,))} was saved, and {say(held)} is loaded. What was never "
                 "saved was never said."
             )
+
+    def test_the_highest_numbers_are_kept(self, tmp_path: Path) -> None:
+        """Whole: of a round that is cut to 32 bits, or rounded, the server uses the next again."""
+        for number, record in enumerate(self._highest()):
+            folder = folder_of(tmp_path, number)
+            self._ask(self._make, folder, (record,))
+            held = self._held(folder)
+            assert held == self._folded((record,)), (
+                f"{say((record,))} was saved, and {say(held)} is loaded. If such numbers are "
+                "beyond the bound of the store, refuse them by type, and declare ``highest``."
+            )
+
+    def test_padded_and_long_values_are_kept(self, tmp_path: Path) -> None:
+        """To the last byte: blanks and zeros at the ends, and ``most_bytes``."""
+        values = edge_values(self.values[0], self.most_bytes)
+        if not values:
+            pytest.skip(NOT_LIKE)
+        for number, value in enumerate(values):
+            folder, record = folder_of(tmp_path, number), self._holding(value)
+            self._ask(self._make, folder, (record,))
+            assert self._held(folder) == self._folded((record,)), (
+                f"a value of {len(repr(value)):,} characters, {value!r:.40}, was saved, and "
+                f"another one is loaded. Cut and strip nothing; what is too large is refused."
+            )
+
+    def test_a_value_beyond_the_bound_is_refused_or_kept_whole(self, tmp_path: Path) -> None:
+        """Never cut. What is refused changes nothing."""
+        value = value_beyond(self.values[0], self.most_bytes)
+        if value is None:
+            pytest.skip(NOT_LIKE)
+        first, record = self._batch(1), self._holding(value)
+        self._ask(self._make, tmp_path, first)
+        refused = self._ask(self._is_refused, self._save, tmp_path, (record,))
+        saved = first if refused else (*first, record)
+        assert self._held(tmp_path) == self._folded(saved), (
+            f"a value of {self.most_bytes + 1:,} bytes was {'refused' if refused else 'saved'}, "
+            "and something else is loaded. Refuse what is too large before you write anything."
+        )
 
     # --- receipts -------------------------------------------------------------------------------
 
@@ -220,19 +262,43 @@ class StoreTests(StoreSessions[V, R]):
         self._needs(notices_damage=True, outlives_its_process=True)
         folder, saved = folder_of(tmp_path, 1), self._after(2)
         self._ask(self._make, folder, self._batch(1))
+        before = files_in(folder)
         self._ask(self._save, folder, self._batch(2))
         files = files_in(folder)
         assert any(files.values()), (
             "nothing is written in the folder. If there are no files to be damaged, declare "
             "notices_damage = False."
         )
-        for damage, corrupt in damages(files, DAMAGES, Random(self.seed)):
-            write_files(folder, corrupt)
-            held = self._ask(self._load_or_refuse, folder, damage)
-            assert held is None or held == saved, (
-                f"{damage} (seed {self.seed}): {say(saved)} was saved, and {say(held)} is "
-                "loaded. Keep a checksum of everything, and raise where it does not fit."
-            )
+        for damage, corrupt in damages(files, before, DAMAGES, Random(self.seed)):
+            self._is_noticed(folder, corrupt, damage, saved)
+
+    def test_damage_to_each_part_is_noticed(self, tmp_path: Path) -> None:
+        """Single bytes of a promise, or a round, become those that stand for another one."""
+        self._needs(notices_damage=True, outlives_its_process=True)
+        batch, variants = self._variants()
+        saved = self._folded((*self._batch(1), *batch))
+        files, again = (self._written(tmp_path / it, batch) for it in ("saved", "again"))
+        for part, other in variants.items():
+            others = self._written(tmp_path / part, other)
+            places = foreign_bytes(files, again, others, DAMAGES, Random(self.seed))
+            for place, corrupt in places:
+                damage = f"{place} is that of a store which differs in {part}"
+                self._is_noticed(tmp_path / "saved", corrupt, damage, saved)
+
+    def _written(self, folder: Path, batch: Batch[R]) -> Files:
+        """What the files of a new store hold when ``batch`` was saved, after another one."""
+        folder.mkdir()
+        self._ask(self._make, folder, self._batch(1))
+        self._ask(self._save, folder, batch)
+        return files_in(folder)
+
+    def _is_noticed(self, folder: Path, corrupt: Files, damage: str, saved: Kept[R]) -> None:
+        write_files(folder, corrupt)
+        held = self._ask(self._load_or_refuse, folder, damage)
+        assert held is None or held == saved, (
+            f"{damage} (seed {self.seed}): {say(saved)} was saved, and {say(held)} is loaded. Keep "
+            "a checksum of everything, raise where it does not fit, and use no older copy."
+        )
 
     # --- saves that fail ------------------------------------------------------------------------
 
@@ -340,6 +406,28 @@ class StoreKit(StoreTests[V, server.Record[V]]):
         ballot = Ballot(number, ME)
         value = self.values[number % len(self.values)]
         return Acceptor(ballot, Proposal(ballot, value)), MaxRound(number)
+
+    def _highest(self) -> Sequence[server.Record[V]]:
+        top = self.highest
+        proposal = Proposal(Ballot(top.round - 1, top.server), self.values[0])
+        return MaxRound(top.round), Acceptor[V](top), Acceptor(top, proposal)
+
+    def _holding(self, value: V) -> server.Record[V]:
+        return Acceptor(Ballot(2, ME), Proposal(Ballot(2, ME), value))
+
+    def _variants(self) -> Variants[server.Record[V]]:
+        """A server that has promised 4.1, accepted a value under 2.1, and used round 4."""
+        one, other = (
+            like(self.values[0], text) or self.values[at] for at, text in enumerate(("one", "two"))
+        )
+        low, high = Ballot(2, ME), Ballot(4, ME)
+        vote, most = Acceptor(high, Proposal(low, one)), MaxRound(4)
+        return (vote, most), {
+            "its promise": (Acceptor(Ballot(6, ME), vote.accepted), most),
+            "the ballot that it accepted": (Acceptor(high, Proposal(Ballot(3, ME), one)), most),
+            "the value that it accepted": (Acceptor(high, Proposal(low, other)), most),
+            "the rounds that it used": (vote, MaxRound(6)),
+        }
 
     def _histories(self) -> st.SearchStrategy[Sequence[Batch[server.Record[V]]]]:
         ballots = st.builds(Ballot, st.integers(0, 1 << 40), st.integers(-9, 9).map(ServerId))

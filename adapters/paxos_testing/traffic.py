@@ -66,12 +66,16 @@ class Arrival(Generic[V]):
 
 
 class Traffic(Generic[V]):
-    """Servers on a transport. ``arrivals`` is what was delivered so far, in that order."""
+    """Servers on a transport. ``arrivals`` is what was delivered so far, in that order.
+
+    ``refused`` counts the messages that ``send`` has refused by type.
+    """
 
     def __init__(self, hooks: Hooks[V]) -> None:
         self.arrivals: list[Arrival[V]] = []
         self.answers: dict[ServerId, Message[V]] = {}
         """What these servers answer to all that is delivered to them, within the delivery."""
+        self.refused = 0
         self.patience_s = hooks.patience_s
         self._hooks = hooks
         self._up: dict[ServerId, tuple[Transport[Message[V]], ExitStack]] = {}
@@ -136,7 +140,7 @@ class Traffic(Generic[V]):
                     try:
                         self._send(transport, receiver, message)
                     except refusals:
-                        pass
+                        self.refused += 1
                     except Exception as error:
                         allowed = ", ".join(it.__name__ for it in refusals) or "nothing"
                         raise AssertionError(

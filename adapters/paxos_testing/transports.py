@@ -34,7 +34,16 @@ from paxos import (
 )
 from paxos_adapters.ports import Transport
 from paxos_testing.consensus import Council
-from paxos_testing.samples import at_every_edge, drawn, is_same, of_every_kind, say
+from paxos_testing.samples import (
+    NOT_LIKE,
+    at_every_edge,
+    drawn,
+    edge_values,
+    is_same,
+    of_every_kind,
+    say,
+    value_beyond,
+)
 from paxos_testing.traffic import TRIES, Deliver, Traffic
 
 V = TypeVar("V")
@@ -44,6 +53,9 @@ NON_MEMBER = ServerId(99)
 
 BURST = 400
 """How many messages are sent in one go."""
+
+FLOOD = 20_000
+"""How many are sent to a server that is down: more than a queue of any sense holds."""
 
 EXAMPLES = settings(
     max_examples=15,
@@ -72,8 +84,10 @@ class TransportKit(Generic[V]):
 
     values: Sequence[V]
     """At least two values of the kind that it is for: small, empty, large, strange."""
+    most_bytes: ClassVar[int] = 1 << 16
+    """The largest value that it carries, if values are strings or bytes: a node's."""
     too_large: Sequence[V] = ()
-    """Values beyond its bound, if it has one. Empty: refusals are not tested, and it is said."""
+    """Values beyond its bound. Not said: for strings and bytes, one of a byte more."""
     errors: tuple[type[Exception], ...] = ()
     """What ``send`` raises for what is not to be sent at all: your own types."""
     highest: ClassVar[Ballot] = Ballot((1 << 63) - 1, ServerId((1 << 32) - 1))
@@ -110,6 +124,15 @@ class TransportKit(Generic[V]):
         """With every value, and with the least and the highest ballot."""
         with self._traffic(*MEMBERS) as traffic:
             self._carry(traffic, at_every_edge(self.values, self.highest))
+
+    def test_padded_and_long_values_arrive_unaltered(self) -> None:
+        """To the last byte: blanks and zeros at the ends, and ``most_bytes``."""
+        values = edge_values(self.values[0], self.most_bytes)
+        if not values:
+            pytest.skip(NOT_LIKE)
+        with self._traffic(*MEMBERS) as traffic:
+            for value in values:
+                self._carry(traffic, _with(self.highest, value))
 
     def test_messages_drawn_at_random_arrive_unaltered(self) -> None:
         """With numbers of every size, in every place."""
@@ -220,24 +243,18 @@ class TransportKit(Generic[V]):
                 traffic.check_way(ONE, receiver, f"after messages to server {NON_MEMBER}, unknown")
 
     def test_a_value_beyond_the_bound_is_refused_or_carried_whole(self) -> None:
-        """Never cut, and nobody else's loss."""
-        if not self.too_large:
+        """Never cut, nor lost without a word; and nobody else's loss."""
+        beyond = value_beyond(self.values[0], self.most_bytes)
+        too_large = self.too_large or ([] if beyond is None else [beyond])
+        if not too_large:
             pytest.skip(f"{type(self).__name__} names no value that is ``too_large``")
         with self._traffic(*MEMBERS) as traffic:
-            for value in self.too_large:
-                sent = _with(self.highest, value)
-                for message in sent:
-                    before = len(traffic.arrivals)
-                    traffic.send(ONE, TWO, message, refusals=self.errors)
-                    traffic.check_way(ONE, TWO, f"after {say(message)}, which is too large")
-                    for it in traffic.arrivals[before:]:
-                        is_whole = type(it.message) not in map(type, sent) or any(
-                            is_same(whole, it.message) for whole in sent
-                        )
-                        assert is_whole, (
-                            f"{say(message)}, beyond the bound, arrived as {say(it.message)}. "
-                            "Raise one of ``errors``, lose it, or carry it whole."
-                        )
+            for message in (it for value in too_large for it in _with(self.highest, value)):
+                before = traffic.refused
+                traffic.send(ONE, TWO, message, refusals=self.errors)
+                if traffic.refused == before:
+                    self._carry(traffic, [message])
+                traffic.check_way(ONE, TWO, f"after {say(message)}, which is too large")
 
     # --- peers that are down ----------------------------------------------------------------------
 
@@ -251,6 +268,18 @@ class TransportKit(Generic[V]):
                 traffic.send(ONE, TWO, *([traffic.fresh()] * (BURST // TRIES)))
                 for receiver in ONE, THREE:
                     traffic.check_way(ONE, receiver, "while server 2 is down, and sent to")
+
+    def test_a_flood_to_a_peer_that_is_down_is_dropped(self) -> None:
+        """A queue is bounded. What does not fit is lost, and ``send`` does not wait for room."""
+        with self._traffic(*MEMBERS) as traffic:
+            traffic.settle(*MEMBERS)
+            traffic.stop(TWO)
+            for _ in range(FLOOD // BURST):
+                traffic.send(ONE, TWO, *([traffic.fresh()] * BURST))
+            traffic.check_way(ONE, THREE, f"after {FLOOD:,} messages to server 2, which is down")
+            if self.comes_back:
+                traffic.start(TWO)
+                traffic.check_way(ONE, TWO, f"after {FLOOD:,} messages to it while it was down")
 
     def test_servers_start_in_any_order(self) -> None:
         """A server that is up first sends to others that are not, and reaches them later."""

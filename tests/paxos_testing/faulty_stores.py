@@ -5,9 +5,13 @@ Each is the example of the documents with one thing spoilt.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from contextlib import AbstractContextManager
+from hashlib import sha256
 from pathlib import Path
-from typing import ClassVar, Self
+from shutil import copyfile
+from typing import ClassVar, Protocol, Self
 from unittest.mock import patch
 
 from attrs import evolve
@@ -17,6 +21,26 @@ from paxos import MaxRound, Saved
 from paxos_testing import StoreKit
 
 Receipt = Saved[Record]
+
+
+class Hash(Protocol):
+    """What ``sha256`` returns."""
+
+    def hexdigest(self) -> str: ...
+
+
+def of_all_but_the_promise(body: bytes) -> Hash:
+    return sha256(re.sub(rb'"vote": \[\[\d+, \d+\]', b"", body))
+
+
+CHECKS_LESS = patch("examples.json_store.sha256", of_all_but_the_promise)
+
+
+def with_value(record: Record, change: Callable[[str], str]) -> Record:
+    if isinstance(record, MaxRound) or record.accepted is None:
+        return record
+    accepted = evolve(record.accepted, value=change(record.accepted.value))
+    return evolve(record, accepted=accepted)
 
 
 class GivesReceiptsEarly(JsonStore):
@@ -148,6 +172,72 @@ class TripsOverDamage(JsonStore):
             raise KeyError(path) from damage
 
 
+class LeavesThePromiseUnchecked(JsonStore):
+    """Its checksum is that of everything else."""
+
+    @classmethod
+    def create(cls, path: Path) -> Self:
+        with CHECKS_LESS:
+            return super().create(path)
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        with CHECKS_LESS:
+            return super().open(path)
+
+    def save(self, records: tuple[Record, ...]) -> Receipt:
+        with CHECKS_LESS:
+            return super().save(records)
+
+
+class FallsBackToAnOlderCopy(JsonStore):
+    """Keeps what it had before, and opens that where the newest is damaged."""
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        try:
+            return super().open(path)
+        except Damaged:
+            copyfile(path.with_suffix(".old"), path)
+            return super().open(path)
+
+    def save(self, records: tuple[Record, ...]) -> Receipt:
+        copyfile(self._path, self._path.with_suffix(".old"))
+        return super().save(records)
+
+
+class Alters(JsonStore):
+    """Makes another record of some."""
+
+    def save(self, records: tuple[Record, ...]) -> Receipt:
+        super().save(tuple(map(self.altered, records)))
+        return Saved(records)
+
+    def altered(self, record: Record) -> Record:
+        return record
+
+
+class CutsRounds(Alters):
+    """Has a column of 32 bits for them."""
+
+    def altered(self, record: Record) -> Record:
+        return MaxRound(record.round & 0xFFFF_FFFF) if isinstance(record, MaxRound) else record
+
+
+class StripsValues(Alters):
+    """Takes blanks for nothing."""
+
+    def altered(self, record: Record) -> Record:
+        return with_value(record, str.strip)
+
+
+class CutsValues(Alters):
+    """Has a column of 64 KiB for them."""
+
+    def altered(self, record: Record) -> Record:
+        return with_value(record, lambda value: value[: 1 << 16])
+
+
 class SwallowsFailures(JsonStore):
     """Carries on."""
 
@@ -203,5 +293,7 @@ def _kit(store: type[JsonStore]) -> type[Caught]:
 
 KITS: dict[str, type[Caught]] = {
     store.__name__: _kit(store)
-    for store in (*JsonStore.__subclasses__(), *LocksNothing.__subclasses__())
+    for parent in (JsonStore, LocksNothing, Alters)
+    for store in parent.__subclasses__()
+    if store is not Alters
 }

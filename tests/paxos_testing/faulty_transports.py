@@ -6,7 +6,7 @@ Each is a plain one in memory with one thing spoilt, and most of them only now a
 from __future__ import annotations
 
 import signal
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from threading import Event
@@ -17,7 +17,7 @@ from attrs import evolve, frozen
 from paxos import Accept, Accepted, Ballot, Chosen, Message, Nack, PaxosError, Prepare, ServerId
 from paxos_testing import Deliver, TransportKit
 
-LONGEST = 50
+LONG_QUEUE = 10_000
 
 
 class Refused(PaxosError):
@@ -26,6 +26,8 @@ class Refused(PaxosError):
 
 class Post:
     """Honest: refuses non-members and large values, loses what is for servers that are down."""
+
+    most_bytes: ClassVar[int] = 50
 
     def __init__(self) -> None:
         self.queue: deque[tuple[ServerId, ServerId, Message[str]]] = deque()
@@ -38,7 +40,7 @@ class Post:
         del self.up[me]
 
     def send(self, sender: ServerId, receiver: ServerId, message: Message[str]) -> None:
-        if receiver not in (1, 2, 3) or len(value_of(message)) > LONGEST:
+        if receiver not in (1, 2, 3) or len(value_of(message)) > self.most_bytes:
             raise Refused
         self.queue.append((sender, receiver, message))
 
@@ -118,15 +120,34 @@ class Truncates(Post):
     """Cuts off what does not fit."""
 
     def send(self, sender: ServerId, receiver: ServerId, message: Message[str]) -> None:
-        super().send(sender, receiver, with_value(message, value_of(message)[:LONGEST]))
+        super().send(sender, receiver, with_value(message, value_of(message)[: self.most_bytes]))
+
+
+class LosesWhatIsTooLarge(Post):
+    """Keeps quiet about what it does not carry."""
+
+    def send(self, sender: ServerId, receiver: ServerId, message: Message[str]) -> None:
+        if len(value_of(message)) <= self.most_bytes:
+            super().send(sender, receiver, message)
+
+
+class CutsAt64KiB(Post):
+    """Has 16 bits for the length of a value, and no bound."""
+
+    most_bytes = 1 << 16
+
+    def send(self, sender: ServerId, receiver: ServerId, message: Message[str]) -> None:
+        value = value_of(message).encode()
+        cut = value[: len(value) & 0xFFFF].decode(errors="ignore")
+        super().send(sender, receiver, with_value(message, cut))
 
 
 class TripsOverSize(Post):
     """Does not say what is wrong."""
 
     def send(self, sender: ServerId, receiver: ServerId, message: Message[str]) -> None:
-        if len(value_of(message)) > LONGEST:
-            raise IndexError(LONGEST)
+        if len(value_of(message)) > self.most_bytes:
+            raise IndexError(self.most_bytes)
         super().send(sender, receiver, message)
 
 
@@ -235,6 +256,33 @@ class BlocksWhenFull(Post):
         super().send(sender, receiver, message)
 
 
+class BlocksOnALongQueue(Post):
+    """Waits for room in the queue of a peer that is down, and that is a long one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waiting: Counter[ServerId] = Counter()
+
+    def send(self, sender: ServerId, receiver: ServerId, message: Message[str]) -> None:
+        if receiver in self.up:
+            self.waiting[receiver] = 0
+            super().send(sender, receiver, message)
+        elif receiver not in (1, 2, 3):
+            raise Refused
+        elif self.waiting[receiver] == LONG_QUEUE:
+            wait_for_ever()
+        else:
+            self.waiting[receiver] += 1
+
+
+class StaysFull(BlocksOnALongQueue):
+    """Once the queue of a peer was full, nothing gets in any more."""
+
+    def send(self, sender: ServerId, receiver: ServerId, message: Message[str]) -> None:
+        if self.waiting[receiver] < LONG_QUEUE:
+            super().send(sender, receiver, message)
+
+
 class WaitsForThePeer(Post):
     """Waits until the peer is there."""
 
@@ -337,7 +385,6 @@ class Caught(TransportKit[str]):
     """The kit on one of them."""
 
     values = "red", " blue ", ""
-    too_large = ("x" * 51,)
     errors = (Refused,)
     kind: ClassVar[type[Post]]
 
@@ -356,13 +403,14 @@ class Caught(TransportKit[str]):
 
 
 def _kit(kind: type[Post]) -> type[Caught]:
-    return type(f"{kind.__name__}Kit", (Caught,), {"kind": kind})
+    return type(f"{kind.__name__}Kit", (Caught,), {"kind": kind, "most_bytes": kind.most_bytes})
 
 
 KINDS: list[type[Post]] = [
     Post,
     *Post.__subclasses__(),
     IsNotBelievedAgain,
+    StaysFull,
     LocksWhileItDelivers,
 ]
 KITS: dict[str, type[Caught]] = {kind.__name__: _kit(kind) for kind in KINDS}

@@ -6,14 +6,13 @@ import sqlite3
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TypeAlias
+from typing import ClassVar
 from unittest.mock import patch
 
 import pytest
 from attrs import frozen
 
 from paxos import Saved, ServerId, majority
-from paxos.log import Delta
 from paxos.log.memory import Prefix, Record, fold
 from paxos_adapters.file import FileStore, StoreError
 from paxos_adapters.file import store as store_module
@@ -21,11 +20,23 @@ from paxos_adapters.machine import latest
 from paxos_adapters.memory import MemoryStore
 from paxos_adapters.ports import Store
 from paxos_testing import LogStoreKit
+from tests.paxos_testing.faulty_log_stores import (
+    CopiesDeltas,
+    Damaged,
+    FallsBackToAnOlderCopy,
+    LeavesThePromiseUnchecked,
+    LogInAFile,
+    Stored,
+    cut_rounds,
+    first_64_kib,
+    first_only,
+    with_commands,
+    without_chosen,
+    without_open,
+)
 from tests.support.kits import every_test_of, failures
 
 ME = ServerId(1)
-Disk: TypeAlias = tuple[Record[str], ...]
-Stored: TypeAlias = MemoryStore[Record[str]]
 
 
 @frozen
@@ -90,36 +101,12 @@ class TestMemoryLog(LogStoreKit[str]):
         return self.stores[folder]
 
 
-def without_chosen(disk: Disk, record: Record[str]) -> Disk:
-    """Drops what is chosen, as if a snapshot stood for it."""
-    after = fold(disk, record)
-    return tuple(Prefix(it.floor) if type(it) is Prefix else it for it in after)
-
-
-def without_open(disk: Disk, record: Record[str]) -> Disk:
-    """Keeps no slot that is open."""
-    return tuple(
-        Delta(it.promised, it.first, it.configurations) if type(it) is Delta else it
-        for it in fold(disk, record)
-    )
-
-
-def first_only(disk: Disk, record: Record[str]) -> Disk:
-    """Takes each later Delta for a repeated one."""
-    return disk or fold(disk, record)
-
-
-class CopiesDeltas(MemoryStore[Record[str]]):
-    """Gives a receipt for what it has made of the records."""
-
-    def save(self, records: Disk) -> Saved[Record[str]]:
-        super().save(records)
-        return self.load()
-
-
 SUM = "what_is_loaded_is_the_sum_of_what_was_saved"
 LOADED = "what_is_saved_is_loaded_after_a_crash"
 WHOLE = "a_replica_commits_on_it_and_remembers_its_log"
+HIGHEST = "the_highest_numbers_are_kept"
+PADDED = "padded_and_long_values_are_kept"
+BEYOND = "a_value_beyond_the_bound_is_refused_or_kept_whole"
 RECEIPT = "a_receipt_covers_the_very_records_that_were_saved"
 
 CAUGHT: dict[str, tuple[Callable[[], Stored], set[str]]] = {
@@ -127,6 +114,12 @@ CAUGHT: dict[str, tuple[Callable[[], Stored], set[str]]] = {
     "drops what is chosen": (lambda: MemoryStore(without_chosen), {SUM, LOADED, WHOLE}),
     "drops what is open": (lambda: MemoryStore(without_open), {SUM, LOADED}),
     "keeps the first Delta": (lambda: MemoryStore(first_only), {SUM, LOADED, WHOLE}),
+    "cuts rounds": (lambda: MemoryStore(cut_rounds), {SUM, HIGHEST}),
+    "strips commands": (lambda: MemoryStore(with_commands(str.strip)), {PADDED, LOADED}),
+    "cuts commands": (
+        lambda: MemoryStore(with_commands(first_64_kib)),
+        {PADDED, BEYOND},
+    ),
     "copies records": (lambda: CopiesDeltas(fold), {RECEIPT, WHOLE}),
 }
 """For each lying store, tests of the kit that fail it."""
@@ -142,6 +135,28 @@ def test_a_lie_is_caught(liar: str, tmp_path: Path) -> None:
 
     told = failures(Kit, [f"test_{test}" for test in tests], tmp_path)
     assert {it.removeprefix("test_") for it in told} == tests, told
+
+
+@pytest.mark.parametrize("store", [LeavesThePromiseUnchecked, FallsBackToAnOlderCopy])
+def test_damage_that_is_not_noticed_is_caught(store: type[LogInAFile], tmp_path: Path) -> None:
+    class Kit(LogStoreKit[str]):
+        values = "red", "blue"
+        errors = (Damaged,)
+        kind: ClassVar[type[LogInAFile]] = LogInAFile
+
+        def create(self, folder: Path) -> LogInAFile:
+            return self.kind.create(folder / "log")
+
+        def open(self, folder: Path) -> LogInAFile:
+            return self.kind.open(folder / "log")
+
+    class Faulty(Kit):
+        kind = store
+
+    test = "test_damage_to_each_part_is_noticed"
+    assert failures(Kit, [test], tmp_path) == {}
+    (tmp_path / test).rename(tmp_path / "honest")
+    assert "is that of a store which differs in" in failures(Faulty, [test], tmp_path)[test]
 
 
 def test_it_has_every_test_of_the_kit_for_decisions_that_is_about_any_record() -> None:

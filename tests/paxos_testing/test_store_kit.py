@@ -16,7 +16,7 @@ from unittest.mock import patch
 import pytest
 
 from examples.json_store import JsonStore, JsonStoreError
-from paxos import ServerId, majority, server
+from paxos import Ballot, ServerId, majority, server
 from paxos_adapters.file import Decision, FileStore, StoreError
 from paxos_adapters.file import store as store_module
 from paxos_adapters.memory import MemoryStore
@@ -96,6 +96,9 @@ CAUGHT = {
     "GivesReceiptsEarly": {
         "what_is_saved_is_loaded_after_a_crash": "now the store holds",
         "nothing_is_loaded_that_was_not_saved": "and nothing is loaded",
+        "the_highest_numbers_are_kept": "and nothing is loaded",
+        "padded_and_long_values_are_kept": "another one is loaded",
+        "a_value_beyond_the_bound_is_refused_or_kept_whole": "something else is loaded",
         "the_latest_record_of_each_type_is_loaded": "was saved last",
         "every_receipt_survives_a_kill": "must be on the disk before ``save`` returns",
         "creating_what_is_there_is_refused": "has become nothing",
@@ -108,6 +111,8 @@ CAUGHT = {
     "KnowsMore": {
         "a_new_store_holds_nothing": "just created holds MaxRound(round=0)",
         "nothing_is_loaded_that_was_not_saved": "MaxRound(round=0) is loaded",
+        "the_highest_numbers_are_kept": "MaxRound(round=0) is loaded",
+        "padded_and_long_values_are_kept": "another one is loaded",
         "the_latest_record_of_each_type_is_loaded": "MaxRound(round=0) is loaded",
         "a_creation_that_is_killed_can_be_done_again": "MaxRound(round=0)",
     },
@@ -129,8 +134,30 @@ CAUGHT = {
         "a_second_open_in_another_process_is_refused": "opened in two processes",
     },
     "LocksItsProcess": {"a_second_open_in_another_process_is_refused": "opened in two processes"},
-    "TakesDamageForEmpty": {"damage_is_noticed": "votes.json is empty (seed 20131017)"},
-    "TripsOverDamage": {"damage_is_noticed": "votes.json is empty: what was raised is none of"},
+    "TakesDamageForEmpty": {
+        "damage_is_noticed": "votes.json is empty (seed 20131017)",
+        "damage_to_each_part_is_noticed": "and nothing is loaded",
+    },
+    "TripsOverDamage": {
+        "damage_is_noticed": "votes.json is empty: what was raised is none of",
+        "damage_to_each_part_is_noticed": "what was raised is none of",
+    },
+    "LeavesThePromiseUnchecked": {
+        "damage_to_each_part_is_noticed": "of a store which differs in its promise (seed 20131017)",
+    },
+    "FallsBackToAnOlderCopy": {
+        "damage_is_noticed": "use no older copy",
+        "damage_to_each_part_is_noticed": "use no older copy",
+    },
+    "CutsRounds": {
+        "the_highest_numbers_are_kept": "MaxRound(round=4294967295) is loaded",
+        "the_latest_record_of_each_type_is_loaded": "was saved last",
+    },
+    "StripsValues": {"padded_and_long_values_are_kept": "Cut and strip nothing"},
+    "CutsValues": {
+        "padded_and_long_values_are_kept": "a value of 1,048,577 characters",
+        "a_value_beyond_the_bound_is_refused_or_kept_whole": "1,048,577 bytes was saved, and",
+    },
     "SwallowsFailures": {
         "a_save_that_fails_raises": "returned although its writes failed",
         "a_save_that_failed_is_the_last": "The first failure is final",
@@ -228,6 +255,15 @@ class TestLives:
         assert list(dict.fromkeys(told)) == ["", "A", "AB"]
 
 
+def test_the_page_says_what_the_bounds_are() -> None:
+    page = " ".join((ROOT / "docs" / "stores.md").read_text().split())
+
+    assert "(round 2^63 - 1 of server 2^32 - 1 if not said)" in page
+    assert StoreKit.highest == Ballot((1 << 63) - 1, ServerId((1 << 32) - 1))
+    assert "(1 MiB if not said)" in page
+    assert StoreKit.most_bytes == 1 << 20
+
+
 @pytest.mark.slow
 def test_the_store_of_the_how_to_passes(tmp_path: Path) -> None:
     page = (ROOT / "docs" / "stores.md").read_text()
@@ -240,4 +276,4 @@ def test_the_store_of_the_how_to_passes(tmp_path: Path) -> None:
 
 
 def test_an_empty_file_can_only_be_lost() -> None:
-    assert [*damages({Path("a"): b""}, 3, Random(1))] == [("a is gone", {})]
+    assert [*damages({Path("a"): b""}, {}, 3, Random(1))] == [("a is gone", {})]

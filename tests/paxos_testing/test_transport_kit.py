@@ -6,7 +6,7 @@ import asyncio
 import re
 import socket
 from collections import deque
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from queue import SimpleQueue
@@ -39,7 +39,7 @@ VALUES = "red", "", "\0'é\n", "x" * 5000
 class TestMemory(TransportKit[str]):
     """The network in memory, and a loop that is as plain as can be."""
 
-    values = VALUES
+    values: Sequence[str] = VALUES
 
     def setup_method(self) -> None:
         self.network = Network[Message[str]]()
@@ -112,7 +112,6 @@ class TestTcp(TransportKit[bytes]):
     """The example of the documents, for which nothing but the kit was at hand."""
 
     values = *(it.encode() for it in VALUES), bytes(range(256)), b"x" * 65_536
-    too_large = (b"x" * 65_537,)
     errors = UnknownServer, TooLarge
 
     def setup_method(self) -> None:
@@ -143,8 +142,7 @@ class TestUdp(TransportKit[bytes]):
     """The datagrams of a node, for a host that one runs oneself."""
 
     values = *(it.encode() for it in VALUES), bytes(range(256)), b"x" * 65_536
-    too_large = (b"x" * 65_537,)
-    errors = (UnknownServer,)
+    errors = UnknownServer, TooLarge
 
     def setup_method(self) -> None:
         self.runner, self.addresses = asyncio.Runner(), free_addresses(len(IDS))
@@ -240,14 +238,16 @@ CAUGHT = {
     "KeepsTooFew": {"test_a_burst_arrives_in_good_part": "lengthen your queue"},
     "StripsValues": {
         "test_every_kind_of_message_arrives_unaltered": "value='blue')",
+        "test_padded_and_long_values_arrive_unaltered": "value='padded')",
         "test_messages_drawn_at_random_arrive_unaltered": "value='blue')",
     },
     "RepeatsTheFirstValue": {
         "test_every_kind_of_message_arrives_unaltered": "value=' blue ') was sent 10 times",
+        "test_padded_and_long_values_arrive_unaltered": "What came instead",
         "test_messages_drawn_at_random_arrive_unaltered": "What came instead",
     },
     "Truncates": {
-        "test_a_value_beyond_the_bound_is_refused_or_carried_whole": "beyond the bound, arrived as"
+        "test_a_value_beyond_the_bound_is_refused_or_carried_whole": "What came instead: "
     },
     "TripsOverSize": {
         "test_a_value_beyond_the_bound_is_refused_or_carried_whole": "Here it may raise Refused"
@@ -257,6 +257,7 @@ CAUGHT = {
     },
     "ForgetsTypes": {
         "test_every_kind_of_message_arrives_unaltered": "Accepted(ballot=(1, 0)",
+        "test_padded_and_long_values_arrive_unaltered": "(ballot=(",
         "test_messages_drawn_at_random_arrive_unaltered": "build Ballot, Proposal and message anew",
     },
     "NamesTheSenderBefore": {
@@ -264,6 +265,19 @@ CAUGHT = {
         "server=1)) to server 1, where it came as one from server 1"
     },
     "MissesTheWay": {"test_only_the_receiver_gets_it": "Deliver to the receiver alone"},
+    "LosesWhatIsTooLarge": {
+        "test_a_value_beyond_the_bound_is_refused_or_carried_whole": "and never arrived"
+    },
+    "CutsAt64KiB": {
+        "test_padded_and_long_values_arrive_unaltered": "value='')",
+        "test_a_value_beyond_the_bound_is_refused_or_carried_whole": "value='x')",
+    },
+    "BlocksOnALongQueue": {
+        "test_a_flood_to_a_peer_that_is_down_is_dropped": "drop what does not fit into the queue"
+    },
+    "StaysFull": {
+        "test_a_flood_to_a_peer_that_is_down_is_dropped": "20,000 messages to it while it was down"
+    },
     "TellsEverybody": {"test_only_the_receiver_gets_it": "Deliver to the receiver alone"},
     "DeliversAtOnce": {"test_nothing_is_delivered_within_a_send": "before it returned"},
     "DeliversToItselfAtOnce": {
@@ -280,6 +294,7 @@ CAUGHT = {
             "test_only_the_receiver_gets_it",
             "test_nothing_is_delivered_within_a_send",
             "test_an_unknown_receiver_harms_nobody",
+            "test_a_flood_to_a_peer_that_is_down_is_dropped",
             "test_a_peer_that_is_down_is_felt_by_nobody_else",
             "test_a_peer_that_comes_back_hears_and_is_heard",
             "test_nothing_is_delivered_after_the_end",
@@ -289,6 +304,7 @@ CAUGHT = {
     "BlocksWhenFull": dict.fromkeys(
         {
             "test_a_burst_arrives_in_good_part",
+            "test_a_flood_to_a_peer_that_is_down_is_dropped",
             "test_a_peer_that_comes_back_hears_and_is_heard",
             "test_nothing_is_delivered_after_the_end",
         },
@@ -296,6 +312,7 @@ CAUGHT = {
     ),
     "WaitsForThePeer": dict.fromkeys(
         {
+            "test_a_flood_to_a_peer_that_is_down_is_dropped",
             "test_a_peer_that_is_down_is_felt_by_nobody_else",
             "test_servers_start_in_any_order",
             "test_a_peer_that_comes_back_hears_and_is_heard",
@@ -306,6 +323,7 @@ CAUGHT = {
     ),
     "RaisesForThePeer": dict.fromkeys(
         {
+            "test_a_flood_to_a_peer_that_is_down_is_dropped",
             "test_a_peer_that_is_down_is_felt_by_nobody_else",
             "test_servers_start_in_any_order",
             "test_a_peer_that_comes_back_hears_and_is_heard",
@@ -315,18 +333,21 @@ CAUGHT = {
     ),
     "HoldsUpTheOthers": {
         "test_a_peer_that_is_down_is_felt_by_nobody_else": "while server 2 is down, and sent to",
+        "test_a_flood_to_a_peer_that_is_down_is_dropped": "to server 2, which is down",
         "test_servers_start_in_any_order": "server 3 sent to server 2 before that was up",
         "test_a_peer_that_comes_back_hears_and_is_heard": "while server 2 is down, and sent to",
         "test_nothing_is_delivered_after_the_end": "never arrived",
         "test_two_servers_decide_while_one_is_down": "no end came of it",
     },
     "GivesUpForGood": {
+        "test_a_flood_to_a_peer_that_is_down_is_dropped": "while it was down",
         "test_servers_start_in_any_order": "server 3 sent to server 1 before that was up",
         "test_a_peer_that_comes_back_hears_and_is_heard": "after 1 messages to it",
         "test_two_servers_decide_while_one_is_down": "then the third came up, and asked",
     },
     "KeepsTheOldWay": {
-        "test_a_peer_that_comes_back_hears_and_is_heard": "from server 1 to server 2, and never"
+        "test_a_flood_to_a_peer_that_is_down_is_dropped": "while it was down",
+        "test_a_peer_that_comes_back_hears_and_is_heard": "from server 1 to server 2, and never",
     },
     "IsNotBelievedAgain": {
         "test_a_peer_that_comes_back_hears_and_is_heard": "from server 2 to server 1, and never"
@@ -361,6 +382,10 @@ class TestLies:
         assert CAUGHT.keys() == KITS.keys() - {"Post"}
 
 
+class Words(str):
+    """A type of a program, which the kit does not know."""
+
+
 class TestItself:
     """What the kit asks of its user."""
 
@@ -380,8 +405,11 @@ class TestItself:
         kit.comes_back = False
         with pytest.raises(pytest.skip.Exception, match="declares comes_back = False"):
             kit.test_a_peer_that_comes_back_hears_and_is_heard()
+        kit.values = Words("red"), Words("blue")
         with pytest.raises(pytest.skip.Exception, match="names no value that is ``too_large``"):
             kit.test_a_value_beyond_the_bound_is_refused_or_carried_whole()
+        with pytest.raises(pytest.skip.Exception, match="neither strings nor bytes"):
+            kit.test_padded_and_long_values_arrive_unaltered()
 
     def test_who_does_not_say_how_to_run_is_told(self) -> None:
         with pytest.raises(NotImplementedError, match="does not say how to run 1"):
@@ -392,6 +420,8 @@ def test_the_page_says_what_the_kit_does() -> None:
     page = " ".join((ROOT / "docs" / "transports.md").read_text().split())
 
     assert f"{transports.BURST} messages at once: a tenth at least" in page
+    assert f"{transports.FLOOD:,} messages: no send waits for room" in page
+    assert f"{TransportKit.most_bytes:,} if not said" in page
     assert (traffic.TRIES, "was sent ten times" in page) == (10, True)
     assert (traffic.STUCK_S, "has not returned after five seconds" in page) == (5.0, True)
     assert f"{TransportKit.patience_s:.0f} s if not said" in page

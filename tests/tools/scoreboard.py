@@ -639,6 +639,10 @@ def traces(score: Score) -> Iterator[str]:
 
 HEADER = """# Scoreboard: what the drivers say of each mutant
 
+For users: it shows how well the tests of this project notice mistakes in the protocol.
+Each line is one mistake, put into the code on purpose, and which search found it.
+You need nothing of it to run a cluster; it is evidence for [why it is safe](safety.md).
+
 `make scoreboard` writes this page. Each line is a clause of
 [mutants.toml](../tests/tools/mutants.toml) that is taken out of the code. The explorer searches
 every run of a ladder of small scopes. So does the specification, in smaller ones: each step must be

@@ -7,8 +7,38 @@
 Arrows point one way: errors <- outbox, servers <- asynchronous <- blocking.
 """
 
+from paxos_adapters.arguments import BadArgument, BadNumber
 from paxos_adapters.client.asynchronous import AsyncClient
 from paxos_adapters.client.blocking import Client
 from paxos_adapters.client.errors import ClientClosed, NotReached, Refused, WatchEnded
+from paxos_adapters.forks import Forked
+from paxos_adapters.replication.snapshots import MissingCodec
+from paxos_adapters.requests.errors import (
+    BadValue,
+    CommandUnknown,
+    NoAnswer,
+    OutcomeUnknown,
+    TooManyRequests,
+)
+from paxos_adapters.threads import ThreadNotStarted
+from paxos_adapters.wire import TooLarge
 
-__all__ = ["AsyncClient", "Client", "ClientClosed", "NotReached", "Refused", "WatchEnded"]
+__all__ = [
+    "AsyncClient",
+    "BadArgument",
+    "BadNumber",
+    "BadValue",
+    "Client",
+    "ClientClosed",
+    "CommandUnknown",
+    "Forked",
+    "MissingCodec",
+    "NoAnswer",
+    "NotReached",
+    "OutcomeUnknown",
+    "Refused",
+    "ThreadNotStarted",
+    "TooLarge",
+    "TooManyRequests",
+    "WatchEnded",
+]

@@ -77,7 +77,7 @@ class AsyncClient(Generic[S, C, R]):
         """Of the log ``name``, by way of the servers of this machine whose data files these are.
 
         A call waits ``timeout_s`` at most, if it does not say otherwise. Raises BadArgument without
-        a server, BadNumber, MissingCodec.
+        a server or for another object, BadNumber, MissingCodec.
         """
         if isinstance(servers, str) or not servers:
             raise arguments.BadArgument("servers", servers, "a list of data files")
@@ -205,9 +205,11 @@ class AsyncClient(Generic[S, C, R]):
         """What ``query`` finds: at least all that was answered before this began.
 
         Raises NoAnswer after the time-out; Refused by a server that has no such
-        query, or whose query fails; ClientClosed, Forked, BadNumber, and what the codecs raise.
+        query, or whose query fails; ClientClosed, Forked, BadNumber, BadArgument, and what the
+        codecs raise.
         """
         limit_s = self._check(timeout_s)
+        arguments.one_of("query", query, Query)
         asked = QueryRequest(self.name, query.name, query.questions.encode(question), SERVER_S)
 
         def found(answer: Answer, _: Connection) -> bytes:

@@ -12,6 +12,7 @@ Arrows point one way: errors <- identity, private <- mark, rows <- reading, writ
 opening, turns <- store.
 """
 
+from paxos_adapters.arguments import BadArgument, BadNumber
 from paxos_adapters.file.errors import (
     BadDiskStatus,
     BadName,
@@ -40,8 +41,10 @@ from paxos_adapters.file.reading import Contents, inspect, rows
 from paxos_adapters.file.store import Decision, FileStore
 
 __all__ = [
+    "BadArgument",
     "BadDiskStatus",
     "BadName",
+    "BadNumber",
     "Closed",
     "Contents",
     "Decision",

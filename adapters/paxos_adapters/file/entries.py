@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import TypeAlias
+from typing import TypeAlias, get_args
 
 from paxos import (
     Acceptor,
@@ -19,6 +19,7 @@ from paxos import server as server_role
 from paxos.errors import assert_never
 from paxos.log import memory
 from paxos.log import messages as log
+from paxos_adapters import arguments
 from paxos_adapters.arguments import whole
 from paxos_adapters.disk_status import Known
 from paxos_adapters.file.errors import BadDiskStatus, BadName, NotBytes, TooLarge
@@ -67,13 +68,16 @@ def split(entries: Iterable[AnyEntry], saves: int) -> tuple[list[Row], list[LogE
 def identity_of(cluster: str, server: ServerId, quorum: QuorumSystem, membership: str) -> Identity:
     """Whose memory a file is to be, without an incarnation.
 
-    Raises BadName, BadNumber, TooLarge, and UnknownServer if the server is not a member.
+    Raises BadName, BadNumber, BadArgument, TooLarge, and UnknownServer if the server is not a
+    member.
     """
     check_name("the name of a cluster", cluster)
-    for member in {server, *quorum.members}:
+    arguments.one_of("quorum", quorum, *get_args(QuorumSystem))
+    for member in (server, *quorum.members):
         _check_server(ServerId(whole("the id of a server", member)))
     if server not in quorum.members:
         raise UnknownServer(server, quorum.members)
+    check_name("the id of a membership", membership)
     if not MEMBERSHIP.fullmatch(membership):
         raise BadName("the id of a membership", membership)
     words = words_of(quorum)
@@ -122,8 +126,8 @@ def check_known(it: Known) -> None:
 def check_name(what: str, name: str) -> None:
     """Raise BadName or TooLarge for a name that cannot be written."""
     try:
-        size = len(name.encode())
-    except UnicodeEncodeError:
+        size = len(str.encode(name))
+    except (TypeError, UnicodeEncodeError):
         raise BadName(what, name) from None
     if size > MAX_NAME_BYTES:
         raise TooLarge(f"{what}, in bytes,", size, MAX_NAME_BYTES)

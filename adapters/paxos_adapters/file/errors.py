@@ -181,7 +181,8 @@ class BadName(StoreError, UsageError, ValueError):
 
     def __init__(self, what: str, name: str) -> None:
         super().__init__(
-            f"{what} {brief(name)} cannot be saved: UTF-8 cannot write it. Nothing was saved."
+            f"{what} {brief(name)} cannot be saved: it is not text that UTF-8 can write. Nothing "
+            "was saved."
         )
         self.name = name
 

@@ -27,7 +27,7 @@ from typing import TypeAlias
 from attrs import frozen
 
 from paxos import QuorumSystem, Saved, ServerId
-from paxos_adapters import forks
+from paxos_adapters import arguments, forks
 from paxos_adapters.disk_status import DiskStatus, Known
 from paxos_adapters.file import opening
 from paxos_adapters.file.entries import (
@@ -115,12 +115,11 @@ class FileStore:
         """The empty memory of a server that has never run.
 
         ``membership`` is the id that was drawn for a change of members, "" for the first one.
-        Raises StoreExists, StoreLocked, BadName and TooLarge, UnknownServer if ``server`` is not a
-        member, and StoreUnavailable where the folder cannot be written.
+        Raises StoreExists, StoreLocked, BadName, BadNumber, BadArgument and TooLarge, UnknownServer
+        if ``server`` is not a member, and StoreUnavailable where the folder cannot be written.
         """
-        return FileStore(
-            opening.create(Path(path), identity_of(cluster, server, quorum, membership))
-        )
+        whose = identity_of(cluster, server, quorum, membership)
+        return FileStore(opening.create(_checked(path), whose))
 
     @staticmethod
     def open(
@@ -134,12 +133,11 @@ class FileStore:
         """The memory of a server that has run before. Begins a session.
 
         Raises StoreNotFound, NotAStore, StoreLocked, WrongOwner, WrongMembers, MembershipClosed,
-        OlderFormat, NewerFormat, StoreCorrupted, what ``create`` raises for a name, and
+        OlderFormat, NewerFormat, StoreCorrupted, what ``create`` raises for its arguments, and
         StoreUnavailable where the file cannot be read or written.
         """
-        return FileStore(
-            opening.open_file(Path(path), identity_of(cluster, server, quorum, membership))
-        )
+        whose = identity_of(cluster, server, quorum, membership)
+        return FileStore(opening.open_file(_checked(path), whose))
 
     # --- descent --------------------------------------------------------------------------------
 
@@ -448,3 +446,9 @@ class Decision:
     def save(self, records: tuple[Record, ...]) -> Saved[Record]:
         """See ``FileStore.save``."""
         return self.file.save((self.name, record) for record in records)
+
+
+def _checked(path: str | PathLike[str]) -> Path:
+    """``path``. Raises BadArgument for another object."""
+    arguments.one_of("path", path, str, PathLike)
+    return Path(path)

@@ -4,7 +4,11 @@ Arrows point one way: status, ports, registers, logs, pending, timers, saving <-
 control; memory_file <- memory_network <- memory, which is a node, too.
 """
 
-from paxos_adapters.arguments import BadArgument
+from paxos_adapters.arguments import BadArgument, BadNumber
+from paxos_adapters.file import NotALog
+from paxos_adapters.forks import Forked
+from paxos_adapters.host import ServerStopped
+from paxos_adapters.memory import ServerDown
 from paxos_adapters.node.logs import LogClosed, LogRunning, NameOfLog
 from paxos_adapters.node.memory import MemoryNode
 from paxos_adapters.node.memory_network import Crashed, MemoryNetwork, ServerRunning
@@ -29,14 +33,24 @@ from paxos_adapters.requests.errors import (
     UnknownSubmission,
 )
 from paxos_adapters.requests.values import Found
+from paxos_adapters.threads import ThreadNotStarted
+from paxos_adapters.udp.addresses import BadAddress
+from paxos_adapters.udp.endpoint import AddressError
 from paxos_adapters.udp.errors import BadName, Insecure, NotTheMembers, OlderCopy, StoreAlreadyUsed
 from paxos_adapters.udp.network import NetworkConfig
 from paxos_adapters.udp.peer import Peer
 from paxos_adapters.udp.transport import DatagramTransport
+from paxos_adapters.wire import TooLarge, WireError
+
+Stopped = ServerStopped
+"""The same, in short: it is what ``await node.stopped()`` returns."""
 
 __all__ = [
+    "AddressError",
+    "BadAddress",
     "BadArgument",
     "BadName",
+    "BadNumber",
     "BadSnapshot",
     "BadValue",
     "CannotApply",
@@ -44,6 +58,7 @@ __all__ = [
     "Crashed",
     "DatagramTransport",
     "Descent",
+    "Forked",
     "Found",
     "Insecure",
     "LogClosed",
@@ -57,21 +72,28 @@ __all__ = [
     "NoAnswer",
     "Node",
     "NodeClosed",
+    "NotALog",
     "NotStarted",
     "NotTheMembers",
     "OlderCopy",
     "OutcomeUnknown",
     "Peer",
     "ReplicatedLog",
+    "ServerDown",
     "ServerRunning",
+    "ServerStopped",
     "Status",
     "Step",
+    "Stopped",
     "StoreAlreadyUsed",
     "StreamedCodec",
+    "ThreadNotStarted",
     "ThreadedLog",
     "ThreadedNode",
+    "TooLarge",
     "TooManyRequests",
     "Undecodable",
     "UnknownSubmission",
     "WatcherTooSlow",
+    "WireError",
 ]

@@ -30,6 +30,7 @@ from paxos import OperationalError, QuorumSystem, ServerId, UnknownServer, Usage
 from paxos_adapters.arguments import BadNumber
 from paxos_adapters.file.entries import identity_of
 from paxos_adapters.guard import Guard
+from paxos_adapters.host import EndedByProgram
 from paxos_adapters.log_messages import AnyMessage
 from paxos_adapters.memory import ServerDown, majority_of
 from paxos_adapters.node.memory_file import Disk, MemoryFile
@@ -60,13 +61,13 @@ class ServerRunning(UsageError):
         return ServerRunning, (self.server,)
 
 
-class Crashed(OperationalError):
+class Crashed(EndedByProgram, OperationalError):
     """A test has crashed the server."""
 
     def __init__(self, server: ServerId) -> None:
         super().__init__(
-            f"server {server} was crashed by its MemoryNetwork. It has what it has saved: make "
-            "another MemoryNode, and enter it."
+            "it was crashed by its MemoryNetwork. It has what it has saved: make another "
+            "MemoryNode, and enter it."
         )
         self.server = server
 

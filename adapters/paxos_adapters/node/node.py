@@ -310,8 +310,8 @@ class BaseNode(Generic[V]):
         """Take part in the replicated log ``name``, until left: every server runs its commands.
 
         A snapshot is due after ``snapshot_bytes`` of entries. Raises MissingCodec, LogRunning,
-        NotALog for the name of a decision, BadName, BadNumber, BadSnapshot, NotStarted,
-        ServerStopped, ThreadNotStarted, and what loading raises.
+        NotALog for the name of a decision, BadName, BadNumber, BadArgument, BadSnapshot,
+        NotStarted, ServerStopped, ThreadNotStarted, and what loading raises.
         """
         self._check(name)
         arguments.whole("snapshot_bytes", snapshot_bytes)
@@ -608,6 +608,7 @@ class Node(BaseNode[V]):
         Raises BadNumber; BadArgument for an object of another type; NotTheMembers if the addresses
         are not those of the members; BadAddress; OlderCopy if the file was found to be one before.
         """
+        arguments.one_of("file", file, FileStore)
         arguments.one_of("network", network, NetworkConfig)
         super().__init__(
             file,

@@ -153,10 +153,11 @@ class ReplicatedLog(Generic[S, C, R]):
         """What ``query`` finds in the state: at least all that was answered before this began.
 
         No entry is written. Raises NoAnswer after ``timeout_s`` or if the node stops;
-        TooManyRequests, BadNumber, ServerStopped, LogClosed, CannotApply, and what ``query``
-        raises.
+        TooManyRequests, BadNumber, BadArgument, ServerStopped, LogClosed, CannotApply, and what
+        ``query`` raises.
         """
         timeout_s = self._check(timeout_s)
+        arguments.callable_("query", query, "a function of a state")
         answer: asyncio.Future[X] = asyncio.get_running_loop().create_future()
         self._program.reads.add(Query(query, answer))
         self._host.wake()

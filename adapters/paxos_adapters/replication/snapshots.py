@@ -20,6 +20,7 @@ from paxos import UsageError
 from paxos.log import Configuration
 from paxos.log.memory import governing_from
 from paxos.log.sessions import Session, Sessions
+from paxos_adapters import arguments
 from paxos_adapters.ports import Codec
 from paxos_adapters.quorum_words import quorum_of, words_of
 from paxos_adapters.replication.applying import Applied
@@ -76,7 +77,8 @@ class Codecs(Generic[S, C, R]):
 
 
 def codecs_of(machine: StateMachine[S, C, R]) -> Codecs[S, C, R]:
-    """The codecs of ``machine``. Raises MissingCodec."""
+    """The codecs of ``machine``. Raises MissingCodec; BadArgument for another object."""
+    arguments.one_of("machine", machine, StateMachine)
     if machine.commands is None:
         raise MissingCodec("commands")
     if machine.states is None:

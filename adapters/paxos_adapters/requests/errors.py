@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from paxos import OperationalError, UsageError
+from paxos_adapters.host import EndedByProgram
 from paxos_adapters.limits import MAX_WAITING, MAX_WAITING_BYTES
 
 TOO_LATE = "there was no answer in time"
@@ -94,11 +95,13 @@ class NotStarted(UsageError):
         super().__init__("the node was not entered yet: async with node")
 
 
-class NodeClosed(UsageError):
+class NodeClosed(EndedByProgram, UsageError):
     """The node was closed."""
 
     def __init__(self) -> None:
-        super().__init__("the node was closed")
+        super().__init__(
+            "the node was closed. To go on, open its file again, and enter a new node on it."
+        )
 
 
 class BadValue(UsageError, ValueError):

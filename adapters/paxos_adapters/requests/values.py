@@ -17,6 +17,7 @@ from attrs import frozen
 
 from paxos_adapters.limits import MAX_VALUE_BYTES
 from paxos_adapters.ports import Codec
+from paxos_adapters.printable import brief
 from paxos_adapters.requests.errors import BadValue, Undecodable
 from paxos_adapters.wire import TooLarge
 
@@ -42,7 +43,8 @@ class Values(Generic[V]):
         try:
             encoded = _as_bytes(self.codec.encode(value))
         except Exception as error:
-            raise BadValue(name, self.codec, f"cannot encode it ({_said(error)})") from error
+            why = f"cannot encode {brief(value)} ({_said(error)})"
+            raise BadValue(name, self.codec, why) from error
         if encoded is None:
             raise BadValue(name, self.codec, "does not make bytes of it")
         if len(encoded) > self.max_bytes:

@@ -43,6 +43,7 @@ class NetworkConfig:
     datagram_bytes: int = field(default=DATAGRAM_BYTES, kw_only=True)
 
     def __attrs_post_init__(self) -> None:
+        arguments.one_of("addresses", self.addresses, Mapping)
         arguments.servers(self.addresses)
         arguments.whole("datagram_bytes", self.datagram_bytes, DATAGRAM_BYTES, MAX_DATAGRAM_BYTES)
         arguments.one_of(

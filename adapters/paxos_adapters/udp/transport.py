@@ -21,7 +21,7 @@ from contextlib import suppress
 from typing import Self
 
 from paxos import Message, ServerId, UnknownServer
-from paxos_adapters import forks
+from paxos_adapters import arguments, forks
 from paxos_adapters.file import DiskBusy, FileStore
 from paxos_adapters.guard import Guard
 from paxos_adapters.host import ServerStopped
@@ -30,6 +30,7 @@ from paxos_adapters.udp.endpoint import SocketAddress
 from paxos_adapters.udp.errors import check_name
 from paxos_adapters.udp.mesh import Mesh
 from paxos_adapters.udp.network import NetworkConfig
+from paxos_adapters.wire.body import encode_message
 
 _logger = logging.getLogger(__name__)
 
@@ -47,8 +48,12 @@ class DatagramTransport:
     ) -> None:
         """Between the members of ``network``; ``receive`` gets each message and its sender.
 
-        The file says which server this is. Raises BadName, NotTheMembers and BadAddress.
+        The file says which server this is. Raises BadName, NotTheMembers, BadAddress, and
+        BadArgument for an object of another type.
         """
+        arguments.one_of("file", file, FileStore)
+        arguments.one_of("network", network, NetworkConfig)
+        arguments.callable_("receive", receive, "a function of a sender and a message")
         check_name(decision)
         self.me = file.identity.server
         self._file = file
@@ -94,12 +99,16 @@ class DatagramTransport:
         return self._mesh.endpoint.local_address
 
     def send(self, receiver: ServerId, message: Message[bytes]) -> None:
-        """Send ``message`` at once, or lose it. Raises UnknownServer, ServerStopped and Forked."""
+        """Send ``message`` at once, or lose it.
+
+        Raises UnknownServer, ServerStopped, Forked, and WireError for what is out of bounds.
+        """
         forks.check(self._process, "a transport")
         if self._stopped is not None:
             raise self._stopped
         if receiver not in self._members:
             raise UnknownServer(receiver, self._members)
+        encode_message(self._decision, message)  # raises what the links would only count
         if receiver != self.me:
             self._mesh.enqueue(receiver, self._decision, message)
             self._mesh.flush()

@@ -22,6 +22,7 @@ from typing import ClassVar, Protocol, TypeAlias, final
 
 from attrs import Factory, field, frozen
 
+from paxos_adapters import arguments
 from paxos_adapters.wire.errors import MissingExtra, Reason, RejectedDatagram
 from paxos_adapters.wire.frame import HEADER_BYTES, SESSION, TAG_BYTES, Header
 from paxos_adapters.wire.keys import ID_BYTES, Key, Keyring, derive
@@ -58,6 +59,10 @@ class Authenticated:
 
     keyring: Keyring
     code: ClassVar[int] = 1
+
+    def __attrs_post_init__(self) -> None:
+        """Raise BadArgument for another object."""
+        arguments.one_of("keyring", self.keyring, Keyring)
 
     @property
     def key(self) -> bytes:
@@ -114,6 +119,10 @@ class Encrypted:
     keyring: Keyring
     _library: Library = field(init=False, repr=False, eq=False, default=Factory(_library))
     code: ClassVar[int] = 2
+
+    def __attrs_post_init__(self) -> None:
+        """Raise BadArgument for another object."""
+        arguments.one_of("keyring", self.keyring, Keyring)
 
     @property
     def key(self) -> bytes:
