@@ -1,4 +1,4 @@
-"""One at a time, and a thousand: decisions and commands of a log, beside PySyncObj and etcd.
+"""One at a time, and thousands: decisions and commands of a log, beside PySyncObj and etcd.
 
 Three processes each, on the loopback interface, with their files next to the project, which should
 be on a real disk. The contestants take turns, each started anew, so that a machine whose speed
@@ -36,11 +36,11 @@ from rich.table import Table
 HERE = Path(__file__).parent
 BUILD = HERE.parent / "build"
 PYSYNCOBJ = "pysyncobj==0.3.17"
-WIDTH = 1_000
+WIDTHS = 1_000, 10_000
 START_S, STOP_S = 60.0, 10.0
 HEADINGS = (
-    *("", "durable", "p50, ms", "p99, ms", "to floor", "to etcd"),
-    *(f"{WIDTH:,} at once, /s", "to etcd"),
+    *("", "durable", "p50, ms", "p99, ms", "p50 to floor", "p50 to etcd", "p99 to etcd"),
+    *(it for width in WIDTHS for it in (f"{width:,} at once, /s", "to etcd")),
 )
 
 
@@ -53,32 +53,38 @@ class Contestant:
     durable: str
     servers: int = 2
     ports: int = 3
-    widths: tuple[int, ...] = (1, WIDTH)
+    widths: tuple[int, ...] = (1, *WIDTHS)
     python: str = sys.executable
     environment: dict[str, str] = field(factory=dict[str, str])
 
 
 @frozen
 class Round:
-    """What one contestant did in one round."""
+    """What one contestant did in one round; ``rates`` a second, by how many are in flight."""
 
-    p50_s: float
-    p99_s: float
-    rate: float | None
+    p50_s: float | None
+    p99_s: float | None
+    rates: dict[int, float]
 
 
 def contestants() -> Iterable[Contestant]:
     """All that are to be had; the others are skipped aloud."""
-    yield Contestant("floor", "floor.py", "yes", widths=(1,))
-    one = {"PHASES": "1"}
-    yield Contestant("floor, one phase", "floor.py", "yes", widths=(1,), environment=one)
+    yield Contestant("floor", "floor.py", "yes", widths=(1,), environment={"PHASES": "1"})
+    yield Contestant("floor, two phases", "floor.py", "yes", widths=(1,))
+    large = {"DATAGRAM_BYTES": "16384"}
     yield Contestant("log", "log.py", "yes")
-    for work in "follow", "read":
-        yield Contestant(f"log, {work}", "log.py", "yes", environment={"WORK": work})
-    yield Contestant("ours", "node.py", "yes")
-    yield Contestant("ours, reads", "node.py", "yes", environment={"READS": "1"})
+    yield Contestant("log, 16 KiB", "log.py", "yes", environment=large)
+    yield Contestant("log, follower", "log.py", "yes", environment={"WORK": "follow"})
+    yield Contestant("log, reads", "log.py", "yes", environment={"WORK": "read"})
+    batched = {"WORK": "batches", **large}
+    yield Contestant("log, batches", "log.py", "yes", widths=WIDTHS[1:], environment=batched)
+    named = (1, WIDTHS[0])
+    yield Contestant("decisions", "node.py", "yes", widths=named)
+    reads = {"READS": "1"}
+    yield Contestant("decisions, reads", "node.py", "yes", widths=named, environment=reads)
     if find_spec("uvloop"):
-        yield Contestant("ours, uvloop", "node.py", "yes", environment={"UVLOOP": "1"})
+        uvloop = {"UVLOOP": "1"}
+        yield Contestant("decisions, uvloop", "node.py", "yes", widths=named, environment=uvloop)
     else:
         print("skipping uvloop: it is not installed. It comes with the extra uvloop")
     if (python := pysyncobj()) is not None:
@@ -86,7 +92,8 @@ def contestants() -> Iterable[Contestant]:
     missing = {"etcd": "etcd-server", "h2load": "nghttp2-client"}
     missing = {program: package for program, package in missing.items() if not which(program)}
     if not missing:
-        yield Contestant("etcd", "etcd.py", "yes", servers=3, ports=6)
+        # With more than 5,000 in flight it refuses: "too many requests".
+        yield Contestant("etcd", "etcd.py", "yes", servers=3, ports=6, widths=named)
     else:
         print(
             f"skipping etcd: there is no {' and no '.join(missing)}. On Debian, .ci/packages "
@@ -164,17 +171,19 @@ def stop(server: subprocess.Popen[bytes]) -> None:
 def measure(it: Contestant, seconds: int) -> Round:
     """One turn."""
     taken = {width: run(it, seconds, width) for width in it.widths}
-    p99_s = quantiles(taken[1], n=100)[-1]
-    rate = len(taken[WIDTH]) / seconds if WIDTH in taken else None
-    return Round(median(taken[1]), p99_s, rate)
+    lone = taken.pop(1, None)
+    rates = {width: len(it) / seconds for width, it in taken.items()}
+    if lone is None:
+        return Round(None, None, rates)
+    return Round(median(lone), quantiles(lone, n=100)[-1], rates)
 
 
 def row(it: Contestant, rounds: dict[str, list[Round]]) -> tuple[str, ...]:
     """One line of the table."""
 
     def middle(figure: Callable[[Round], float | None], form: str = ",.2f") -> str:
-        found = [figure(one) for one in rounds[it.name]]
-        return format(median(x for x in found if x is not None), form) if None not in found else ""
+        found = [x for one in rounds[it.name] if (x := figure(one)) is not None]
+        return format(median(found), form) if found else ""
 
     def ratio(figure: Callable[[Round], float | None], other: str) -> str:
         pairs = zip(rounds[it.name], rounds.get(other, ()), strict=False)
@@ -182,16 +191,21 @@ def row(it: Contestant, rounds: dict[str, list[Round]]) -> tuple[str, ...]:
         quotients = [x / y for x, y in found if x is not None and y]
         return f"{median(quotients):.2f}" if quotients else ""
 
-    return (
-        it.name,
-        it.durable,
-        middle(lambda it: it.p50_s * 1e3),
-        middle(lambda it: it.p99_s * 1e3),
+    cells = [
+        *(it.name, it.durable),
+        middle(lambda it: it.p50_s and it.p50_s * 1e3),
+        middle(lambda it: it.p99_s and it.p99_s * 1e3),
         ratio(lambda it: it.p50_s, "floor"),
         ratio(lambda it: it.p50_s, "etcd"),
-        middle(lambda it: it.rate, ",.0f"),
-        ratio(lambda it: it.rate, "etcd"),
-    )
+        ratio(lambda it: it.p99_s, "etcd"),
+    ]
+    for width in WIDTHS:
+
+        def rate(one: Round, width: int = width) -> float | None:
+            return one.rates.get(width)
+
+        cells += [middle(rate, ",.0f"), ratio(rate, "etcd")]
+    return tuple(cells)
 
 
 def main(count: str, seconds: str = "2") -> None:

@@ -1,7 +1,8 @@
 """Ours: a replicated state machine on nodes with keys and files; the program is at the leader.
 
 WORK in the environment says what is measured: ``submit`` (the default), ``read``, ``batches`` of
-BATCH commands each, or ``follow``: submit, at a server that does not lead.
+BATCH commands each, or ``follow``: submit, at a server that does not lead. DATAGRAM_BYTES says how
+large datagrams are.
 """
 
 # ruff: noqa: T201 - the figures are this program's output
@@ -29,6 +30,7 @@ WARM_UP = 2_000
 """Enough to fill the log of SQLite once: while it grows, each sync also syncs its new size."""
 
 TIMEOUT_S = 30.0
+DATAGRAM_BYTES = int(os.environ.get("DATAGRAM_BYTES", "1200"))
 BATCH = 500
 
 Log = ReplicatedLog[int, bytes, int]
@@ -59,7 +61,7 @@ async def leader(log: Log, wanted: bool) -> None:
 
 
 async def measure(log: Log, seconds: float, width: int) -> list[float]:
-    """How long each took, of ``width`` at a time; of a batch, each of its commands."""
+    """How long each command took, of ``width`` at a time; in a batch they end together."""
     work = os.environ.get("WORK", "submit")
     await leader(log, wanted=work != "follow")
     for _ in range(WARM_UP):
@@ -78,7 +80,8 @@ async def measure(log: Log, seconds: float, width: int) -> list[float]:
             if (now := time.perf_counter()) < until:
                 taken.extend([now - started] * (BATCH if work == "batches" else 1))
 
-    await asyncio.gather(*(client() for _ in range(width)))
+    clients = width // BATCH if work == "batches" else width
+    await asyncio.gather(*(client() for _ in range(clients)))
     return taken
 
 
@@ -89,7 +92,8 @@ async def main(folder: str, ports: str, me: str, seconds: str = "", width: str =
     addresses = {ServerId(it): ("127.0.0.1", int(port)) for it, port in numbered}
     path = Path(folder) / f"n{me}.db"
     with FileStore.create(path, cluster="bench", server=server, quorum=majority(addresses)) as file:
-        network = NetworkConfig(addresses, protection=Authenticated(KEYRING))
+        keys = Authenticated(KEYRING)
+        network = NetworkConfig(addresses, protection=keys, datagram_bytes=DATAGRAM_BYTES)
         async with Node(file, network, codec=RAW) as node, node.log("log", MACHINE) as log:
             if seconds:
                 print(json.dumps(await measure(log, float(seconds), int(width))))

@@ -18,7 +18,7 @@ from random import Random, SystemRandom
 
 from paxos import Accept, Ballot
 from paxos_adapters.wire import Checksummed, Protection, RejectedDatagram
-from paxos_adapters.wire.bounds import MAX_DATAGRAM_BYTES
+from paxos_adapters.wire.bounds import DATAGRAM_BYTES, MAX_DATAGRAM_BYTES
 from paxos_adapters.wire.frame import BODY_BYTES, HEADER_BYTES, LAYOUT, TAG_BYTES, Header
 from tests.support.log_messages import EACH_OF_LOG
 from tests.support.wires import CONTROLS, MESSAGES, MISSING, ONE, TWO, End, protection
@@ -62,7 +62,8 @@ class Fuzzer:
     def noise(self) -> bytes:
         """Random bytes, some of them after a good beginning."""
         start = self.random.choice((0, 4, 15, 31, HEADER_BYTES))
-        noise = self.random.randbytes(self.random.randrange(MAX_DATAGRAM_BYTES + 50))
+        least = MAX_DATAGRAM_BYTES if self.random.random() < 0.02 else 0
+        noise = self.random.randbytes(least + self.random.randrange(DATAGRAM_BYTES))
         return self.random.choice(self.sealed)[:start] + noise
 
     def altered(self) -> bytes:

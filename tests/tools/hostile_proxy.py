@@ -271,7 +271,7 @@ class Attacker:
         return bytes(received)
 
     def _large(self, link: Link) -> bytes:
-        most = MAX_UDP_BYTES if self._random.random() < 0.1 else 2 * MAX_DATAGRAM_BYTES
+        most = MAX_UDP_BYTES if self._random.random() < 0.1 else MAX_DATAGRAM_BYTES + 1_000
         size = self._random.randrange(MAX_DATAGRAM_BYTES + 1, most + 1)
         return self._received(link).ljust(size, b"\0")
 

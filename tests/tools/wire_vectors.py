@@ -386,7 +386,7 @@ def hostile() -> list[Refused]:
         "no byte": b"",
         "cut off before the tag": whole[: HEADER_BYTES + TAG_BYTES - 1],
         "cut off by a byte": whole[:-1],
-        "a byte too long for a datagram": whole + bytes(1201 - len(whole)),
+        "a byte too long for a datagram": whole + bytes(16_385 - len(whole)),
         "another magic": b"PAY" + whole[3:],
         "version 1": whole[:3] + b"\1" + whole[4:],
         "a bit of the body is flipped": whole[:80] + bytes([whole[80] ^ 1]) + whole[81:],

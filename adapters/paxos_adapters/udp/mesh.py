@@ -82,6 +82,7 @@ class Mesh:
         self._listen = addresses[me] if network.listen is None else network.listen
         self.me = me
         self._has_keys = network.has_keys
+        self._datagram_bytes = network.datagram_bytes
         self.refused: Counter[Reason] = Counter()
         self._file = file
         self._links = {
@@ -192,7 +193,7 @@ class Mesh:
             self.endpoint.counts["no address"] += 1
             return
         try:
-            datagrams = self._wire.seal(receiver, messages)
+            datagrams = self._wire.seal(receiver, messages, self._datagram_bytes)
         except WireError as error:
             if len(messages) == 1:
                 self._lose(receiver, error)

@@ -18,6 +18,7 @@ from paxos_adapters import arguments
 from paxos_adapters.udp.addresses import Address, check_cluster, check_peers, is_loopback
 from paxos_adapters.udp.errors import Insecure, NotTheMembers
 from paxos_adapters.wire import Authenticated, Checksummed, Encrypted, Protection
+from paxos_adapters.wire.bounds import DATAGRAM_BYTES, MAX_DATAGRAM_BYTES
 
 
 @frozen
@@ -26,6 +27,8 @@ class NetworkConfig:
 
     - A server listens at ``listen``; at its own address if that is None.
     - ``protection`` is the same for all servers.
+    - ``datagram_bytes``: the largest datagram that this server sends, 1,200 to 16,384 bytes. More
+      than 1,200 is for paths that carry so much in one piece: 8,900 for jumbo frames of 9,000.
     - ``strict``: this server waits for proof that no older copy of its file has voted.
 
     Raises BadNumber; BadArgument; BadAddress for addresses that can never work; Insecure for
@@ -37,9 +40,11 @@ class NetworkConfig:
     protection: Protection | None = field(default=None, kw_only=True)
     insecure: bool = field(default=False, kw_only=True)
     strict: bool = field(default=False, kw_only=True)
+    datagram_bytes: int = field(default=DATAGRAM_BYTES, kw_only=True)
 
     def __attrs_post_init__(self) -> None:
         arguments.servers(self.addresses)
+        arguments.whole("datagram_bytes", self.datagram_bytes, DATAGRAM_BYTES, MAX_DATAGRAM_BYTES)
         arguments.one_of(
             "protection", self.protection, Checksummed, Authenticated, Encrypted, NoneType
         )

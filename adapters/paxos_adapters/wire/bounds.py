@@ -12,8 +12,11 @@ from paxos_adapters.limits import MAX_SAVES as MAX_SAVES
 from paxos_adapters.limits import MAX_SERVER as MAX_SERVER
 from paxos_adapters.limits import MAX_VALUE_BYTES as MAX_VALUE_BYTES
 
-MAX_DATAGRAM_BYTES = 1_200
+DATAGRAM_BYTES = 1_200
 """Small enough for IPv6 and its tunnels without being cut up on the way; QUIC starts there too."""
+
+MAX_DATAGRAM_BYTES = 1 << 14
+"""What is received. A sender may use it all on a path that takes it: jumbo frames, or loopback."""
 
 MAX_MESSAGES = 256
 """Messages in one datagram."""

@@ -1,6 +1,7 @@
 """Bodies larger than a datagram: cut into parts, and reassembled.
 
-- All parts but the last are full. Each is a datagram of its own, with a tag of its own.
+- All parts but the last are full: at least as large as the smallest full datagram. Each is a
+  datagram of its own, with a tag of its own.
 - Parts may come in any order. They belong together by the sequence of the first one.
 - Unfinished bodies are bounded, in number and in bytes. Beyond the bound the one is dropped that
   has not grown for longest. That is a lost message.
@@ -23,7 +24,8 @@ from paxos_adapters.wire.frame import BODY_BYTES, Header
 _OVERHEAD_BYTES = 64
 """More than everything in a message takes but its name and its value."""
 MAX_PARTS = -(-(MAX_VALUE_BYTES + MAX_NAME_BYTES + _OVERHEAD_BYTES) // BODY_BYTES)
-MAX_MESSAGE_BYTES = MAX_PARTS * BODY_BYTES - 1
+MAX_BODY_BYTES = MAX_PARTS * BODY_BYTES
+MAX_MESSAGE_BYTES = MAX_BODY_BYTES - 1
 """What a message takes at most: it is alone in its body, behind the length of the batch."""
 
 
@@ -70,15 +72,15 @@ Unfinished: TypeAlias = tuple[PartialBody, ...]
 """The unfinished bodies of one sender, in the order in which they last grew."""
 
 
-def fragment(body: bytes) -> tuple[bytes, ...]:
+def fragment(body: bytes, part_bytes: int = BODY_BYTES) -> tuple[bytes, ...]:
     """The parts of ``body``."""
-    return tuple(body[at : at + BODY_BYTES] for at in range(0, len(body), BODY_BYTES))
+    return tuple(body[at : at + part_bytes] for at in range(0, len(body), part_bytes))
 
 
 def check(header: Header, body: bytes) -> None:
     """Raise RejectedDatagram unless ``body`` has the size of such a part, or is whole."""
     first, part, parts = header.first, header.part, header.parts
-    is_full = part == parts - 1 or len(body) == BODY_BYTES
+    is_full = part == parts - 1 or len(body) >= BODY_BYTES
     if not (0 <= part < parts <= MAX_PARTS and first > 0 and is_full and body):
         raise RejectedDatagram(Reason.OUT_OF_BOUNDS)
 
@@ -88,15 +90,16 @@ def reassemble(
 ) -> tuple[Unfinished, bytes | None]:
     """What is unfinished from now on, and the whole body if this was its last missing part.
 
-    Raises RejectedDatagram for a part of something that has another number of parts, and for one
-    that was received before.
+    Raises RejectedDatagram for a part of something that has another number of parts or grows
+    larger than any message, and for one that was received before.
     """
     first = header.first
     found, others = PartialBody(first, header.parts), unfinished
     for it in unfinished:
         if it.first == first:
             found, others = it, tuple([other for other in unfinished if other is not it])
-    if found.parts != header.parts:
+    size_bytes = found.size_bytes + len(body)
+    if found.parts != header.parts or size_bytes > MAX_BODY_BYTES:
         raise RejectedDatagram(Reason.OUT_OF_BOUNDS)
     if not found.missing >> header.part & 1:
         raise RejectedDatagram(Reason.REPLAYED)
@@ -104,7 +107,7 @@ def reassemble(
         found.first,
         found.parts,
         found.received | 1 << header.part,
-        found.size_bytes + len(body),
+        size_bytes,
         Part(header.part, body, found.newest),
     )
     if not grown.missing:

@@ -20,14 +20,16 @@ from typing import NamedTuple
 from paxos import ServerId
 from paxos_adapters.disk_status import NO_SESSION, DiskStatus
 from paxos_adapters.limits import MAX_SAVES
-from paxos_adapters.wire.bounds import MAX_DATAGRAM_BYTES
+from paxos_adapters.wire.bounds import DATAGRAM_BYTES, MAX_DATAGRAM_BYTES
 from paxos_adapters.wire.errors import OutOfBounds, Reason, RejectedDatagram
 from paxos_adapters.wire.sessions import NO_SESSION_BYTES, session_bytes
 
 MAGIC, VERSION = b"PAX", 2
 LAYOUT = struct.Struct(">3sBBBB8s8sII8s8sQ8sQQ")
 HEADER_BYTES, TAG_BYTES = LAYOUT.size, 16
-BODY_BYTES = MAX_DATAGRAM_BYTES - HEADER_BYTES - TAG_BYTES
+BODY_BYTES = DATAGRAM_BYTES - HEADER_BYTES - TAG_BYTES
+"""The body of a datagram of the smallest size that a server may send."""
+
 SESSION = slice(15, 47)
 """Where a header says who speaks to whom, and in which session: the cluster up to the session."""
 

@@ -27,14 +27,15 @@ from paxos_adapters.wire.body import (
     encode_control,
     encode_message,
 )
-from paxos_adapters.wire.bounds import MAX_MESSAGES
+from paxos_adapters.wire.bounds import DATAGRAM_BYTES, MAX_DATAGRAM_BYTES, MAX_MESSAGES
 from paxos_adapters.wire.control import Control
 from paxos_adapters.wire.errors import OutOfBounds, Reason, RejectedDatagram
 from paxos_adapters.wire.frame import (
-    BODY_BYTES,
+    HEADER_BYTES,
     LAYOUT,
     MAGIC,
     MEMBERS_BYTES,
+    TAG_BYTES,
     VERSION,
     Header,
     cluster_digest,
@@ -118,20 +119,29 @@ class Wire:
         self._early: dict[ServerId, EarlySessions] = {}
         self._sent: dict[ServerId, SentBodies] = {}
 
-    def seal(self, receiver: ServerId, messages: Iterable[WireMessage]) -> tuple[bytes, ...]:
+    def seal(
+        self,
+        receiver: ServerId,
+        messages: Iterable[WireMessage],
+        datagram_bytes: int = DATAGRAM_BYTES,
+    ) -> tuple[bytes, ...]:
         """The datagrams that carry ``messages`` to ``receiver``, in order.
 
-        Seal what was saved after the save, since the disk status goes along. Raises UnknownServer,
-        TooLarge, OutOfBounds, NotBytes, BadDiskStatus; nothing is sent then.
+        None is larger than ``datagram_bytes``, which the path has to carry in one piece. Seal what
+        was saved after the save, since the disk status goes along. Raises UnknownServer, TooLarge,
+        OutOfBounds, NotBytes, BadDiskStatus; nothing is sent then.
         """
         if receiver not in self._sequences:
             raise UnknownServer(receiver, self._sequences.keys())
+        if not DATAGRAM_BYTES <= datagram_bytes <= MAX_DATAGRAM_BYTES:
+            what = "the size of datagrams, in bytes,"
+            raise OutOfBounds(what, datagram_bytes, DATAGRAM_BYTES, MAX_DATAGRAM_BYTES)
         encoded = [
             encode_message(*it) if isinstance(it, tuple) else encode_control(it) for it in messages
         ]
         status = pack_disk_status(self._disk_status(receiver))
         datagrams: list[bytes] = []
-        for parts in _bodies(encoded):
+        for parts in _bodies(encoded, datagram_bytes - HEADER_BYTES - TAG_BYTES):
             datagrams += self._frames(receiver, parts, status)
         return tuple(datagrams)
 
@@ -226,15 +236,15 @@ class Wire:
         return frames
 
 
-def _bodies(messages: Iterable[bytes]) -> Iterator[tuple[bytes, ...]]:
+def _bodies(messages: Iterable[bytes], body_bytes: int) -> Iterator[tuple[bytes, ...]]:
     """The bodies of datagrams, in order; the parts of one body stand together."""
     together: list[bytes] = []
-    room = BODY_BYTES - _COUNT_BYTES
+    room = body_bytes - _COUNT_BYTES
     for message in messages:
         if together and (len(message) > room or len(together) == MAX_MESSAGES):
-            yield fragments.fragment(encode_batch(together))
-            together, room = [], BODY_BYTES - _COUNT_BYTES
+            yield fragments.fragment(encode_batch(together), body_bytes)
+            together, room = [], body_bytes - _COUNT_BYTES
         together.append(message)
         room -= len(message)
     if together:
-        yield fragments.fragment(encode_batch(together))
+        yield fragments.fragment(encode_batch(together), body_bytes)

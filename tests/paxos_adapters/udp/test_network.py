@@ -42,6 +42,11 @@ def test_what_can_never_work_is_refused_when_it_is_made() -> None:
         NetworkConfig(LOOPBACK, listen=("224.0.0.1", 7))
     with pytest.raises(BadArgument, match="protection"):
         NetworkConfig(LOOPBACK, protection="secret")  # type: ignore[arg-type]
+    for size in 1_199, 16_385:
+        with pytest.raises(BadNumber, match="datagram_bytes"):
+            NetworkConfig(LOOPBACK, datagram_bytes=size)
+    for size in 1_200, 16_384:
+        NetworkConfig(LOOPBACK, datagram_bytes=size)
 
 
 def test_its_addresses_are_those_of_the_members_and_only_its_own_port_may_be_0() -> None:

@@ -53,7 +53,13 @@ from paxos_adapters.wire import (
 from paxos_adapters.wire import (
     protection as protection_module,
 )
-from paxos_adapters.wire.bounds import MAX_DATAGRAM_BYTES, MAX_MESSAGES, MAX_PINGS, MAX_READ
+from paxos_adapters.wire.bounds import (
+    DATAGRAM_BYTES,
+    MAX_DATAGRAM_BYTES,
+    MAX_MESSAGES,
+    MAX_PINGS,
+    MAX_READ,
+)
 from paxos_adapters.wire.fragments import MAX_PARTS
 from paxos_adapters.wire.frame import (
     BODY_BYTES,
@@ -248,7 +254,7 @@ def test_a_batch_is_cut_at_message_boundaries_and_keeps_its_order(sizes: list[in
     datagrams = End(ONE).seal(*messages)
 
     assert heard(End(TWO), datagrams) == [("leader", message) for message in messages]
-    assert all(len(datagram) <= MAX_DATAGRAM_BYTES for datagram in datagrams)
+    assert all(len(datagram) <= DATAGRAM_BYTES for datagram in datagrams)
     assert len(datagrams) <= sum(size // BODY_BYTES + 2 for size in sizes)
 
 
@@ -299,6 +305,26 @@ def test_parts_come_in_any_order(order: list[int]) -> None:
 
     *before, last = [two.wire.open(parts[place]).messages for place in order]
     assert [*before, last] == [(), (), (), (("leader", message),)]
+
+
+@pytest.mark.parametrize("datagram_bytes", [DATAGRAM_BYTES + 1, 8_900, MAX_DATAGRAM_BYTES])
+def test_a_sender_may_make_larger_datagrams_and_every_server_takes_them(
+    datagram_bytes: int,
+) -> None:
+    messages = [Accept(Ballot(number, ONE), b"v" * 30_000) for number in (1, 2)]
+    messages += [Accept(Ballot(3, ONE), b"v" * 500)] * 9
+    named = [("leader", message) for message in messages]
+    datagrams = End(ONE).wire.seal(TWO, named, datagram_bytes)
+
+    assert heard(End(TWO), datagrams) == named
+    assert DATAGRAM_BYTES < max(map(len, datagrams)) <= datagram_bytes
+    assert len(datagrams) <= len(End(ONE).seal(*messages)) * DATAGRAM_BYTES / datagram_bytes + 4
+
+
+@pytest.mark.parametrize("datagram_bytes", [0, DATAGRAM_BYTES - 1, MAX_DATAGRAM_BYTES + 1])
+def test_datagrams_have_a_size_that_every_server_takes(datagram_bytes: int) -> None:
+    with pytest.raises(OutOfBounds, match="the size of datagrams"):
+        End(ONE).wire.seal(TWO, [("leader", BEAT)], datagram_bytes)
 
 
 def test_the_largest_message_has_as_many_parts_as_there_can_be() -> None:

@@ -197,6 +197,17 @@ def test_parts_are_full_and_together_they_are_the_body(size: int) -> None:
         check(header(100 + place, place, len(parts)), part)
 
 
+def test_no_body_grows_beyond_the_largest_message() -> None:
+    """Parts may be larger than they must be, and then there are fewer."""
+    most = MAX_PARTS * BODY_BYTES
+    waiting, _ = reassemble((), header(10, 0, 3), bytes(most - 10))
+    with pytest.raises(RejectedDatagram) as caught:
+        reassemble(waiting, header(11, 1, 3), bytes(11))
+    assert caught.value.reason is Reason.OUT_OF_BOUNDS
+    waiting, _ = reassemble(waiting, header(11, 1, 3), bytes(9))
+    assert reassemble(waiting, header(12, 2, 3), bytes(1)) == ((), bytes(most))
+
+
 @pytest.mark.parametrize(
     ("sequence", "part", "parts", "size"),
     [
