@@ -52,7 +52,7 @@ def test_three_steps_change_the_members(folder: Path, capsys: pytest.CaptureFixt
         with FileStore.open(
             folder / f"n{me}.db", cluster="demo", server=me, quorum=quorum, membership=membership
         ) as file:
-            memory, _ = file.decision("leader").load().records
+            (memory,) = file.decision("leader").load().records
             assert isinstance(memory, Acceptor)
             assert memory.accepted == RED
     assert run("adopt change n1.db --id 1") == 0

@@ -13,7 +13,6 @@ from paxos import (
     Chosen,
     Decision,
     From,
-    MaxRound,
     Nack,
     Promise,
     Proposal,
@@ -29,7 +28,6 @@ from paxos import (
 )
 from paxos_adapters.codecs import TEXT
 from paxos_adapters.file import FileStore
-from paxos_adapters.file.reserved_rounds import RESERVED
 from paxos_adapters.memory import Cluster
 from paxos_lab.explain import (
     Agreed,
@@ -478,16 +476,3 @@ def test_the_files_of_servers(tmp_path: Path) -> None:
     FileStore.create(other, cluster="c", server=S1, quorum=majority([S1, S2])).close()
     with pytest.raises(MembersDiffer, match="stores of one membership only"):
         of_files([*paths[1:], other])
-
-
-def test_a_store_promises_nothing_in_the_rounds_that_it_has_reserved(tmp_path: Path) -> None:
-    """Promises are not saved one by one: after a restart, all below the block is refused."""
-    path = tmp_path / "n2.db"
-    with FileStore.create(path, cluster="c", server=S2, quorum=THREE) as file:
-        accepted = Acceptor(ballot("1.1"), Proposal(ballot("1.1"), b"red"))
-        file.save([(RESERVED, MaxRound(1000)), ("leader", accepted)])
-
-    (evidence,) = of_files([path]).values()
-
-    assert evidence.servers[S2].acceptor.promised == ballot("1001.0")
-    assert evidence.servers[S2].acceptor.accepted == Proposal(ballot("1.1"), "red")

@@ -30,6 +30,7 @@ from paxos import (
     Accepted,
     Acceptor,
     AfterSave,
+    MaxRound,
     PaxosError,
     Prepare,
     Promise,
@@ -45,7 +46,7 @@ from paxos.log import sessions as log_sessions
 from paxos.messages import Request
 from paxos_adapters.codecs import TEXT
 from paxos_adapters.disk_status import DiskStatus, Known
-from paxos_adapters.file import FileStore, reserved_rounds
+from paxos_adapters.file import FileStore
 from paxos_adapters.node import NetworkConfig, Node, registers
 from paxos_adapters.replication.batches import Items
 from paxos_adapters.replication.log import ReplicatedLog
@@ -244,8 +245,8 @@ def spoil(flaw: Flaw) -> None:
 
 
 def _load(file: FileStore, name: str) -> Saved[servers.Record[bytes]]:
-    """Nothing, but the rounds that were reserved."""
-    return load(file, name) if name == reserved_rounds.RESERVED else Saved(())
+    """Nothing, but the rounds that were used."""
+    return Saved(tuple(it for it in load(file, name).records if type(it) is MaxRound))
 
 
 def _yes(_: Acceptor[bytes], request: Request[bytes]) -> acceptor.Step[bytes]:

@@ -128,7 +128,9 @@ def check_name(what: str, name: str) -> None:
     try:
         size = len(str.encode(name))
     except (TypeError, UnicodeEncodeError):
-        raise BadName(what, name) from None
+        size = 0
+    if not size:
+        raise BadName(what, name)
     if size > MAX_NAME_BYTES:
         raise TooLarge(f"{what}, in bytes,", size, MAX_NAME_BYTES)
 

@@ -93,8 +93,8 @@ class OlderFormat(StoreError, OperationalError):
     def __init__(self, path: Path, found: int, known: int) -> None:
         super().__init__(
             f"{path} has format {found}, and this version reads and writes format {known} only. "
-            "Nothing was changed. Start the version that wrote it, read what is chosen, and "
-            "propose that in a new cluster of this version; see CHANGELOG.md."
+            "Nothing was changed. Close and settle it with the version that wrote it, for the "
+            "same members, and adopt that with this version: see paxos members and CHANGELOG.md."
         )
         self.path = path
 
@@ -181,8 +181,8 @@ class BadName(StoreError, UsageError, ValueError):
 
     def __init__(self, what: str, name: str) -> None:
         super().__init__(
-            f"{what} {brief(name)} cannot be saved: it is not text that UTF-8 can write. Nothing "
-            "was saved."
+            f"{what} {brief(name)} cannot be saved: it is empty, or not text that UTF-8 can write. "
+            "Nothing was saved."
         )
         self.name = name
 

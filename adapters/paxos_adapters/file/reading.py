@@ -262,7 +262,7 @@ def _check_format(path: Path, connection: sqlite3.Connection) -> None:
     (number,) = connection.execute("PRAGMA user_version").fetchone()
     if number > FORMAT:
         raise NewerFormat(path, number, FORMAT)
-    if number == 1:
+    if 1 <= number < FORMAT:
         raise OlderFormat(path, number, FORMAT)
     if number != FORMAT:
         raise StoreCorrupted(

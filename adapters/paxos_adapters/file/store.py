@@ -40,14 +40,13 @@ from paxos_adapters.file.entries import (
     identity_of,
     split,
 )
-from paxos_adapters.file.errors import BadName, Closed, DiskBusy, SaveFailed
+from paxos_adapters.file.errors import Closed, DiskBusy, SaveFailed
 from paxos_adapters.file.identity import Identity
 from paxos_adapters.file.log_file import LogFile
 from paxos_adapters.file.log_rows import LogState
 from paxos_adapters.file.log_table import LogTable
 from paxos_adapters.file.opening import Opened
 from paxos_adapters.file.reading import check_row, refusal
-from paxos_adapters.file.reserved_rounds import RESERVED, reserved, with_reservation
 from paxos_adapters.file.rows import (
     ACCEPTOR,
     GET_KINDS,
@@ -211,8 +210,6 @@ class FileStore:
         Raises BadName, TooLarge.
         """
         check_name("the name of a decision", name)
-        if name == RESERVED:
-            raise BadName("the name of a decision", name)
         return Decision(self, name)
 
     def load(self, decision: str) -> Saved[Record]:
@@ -244,8 +241,6 @@ class FileStore:
     def log(self, name: str) -> LogFile:
         """The part of the memory that is about one log. Raises BadName, TooLarge."""
         check_name("the name of a log", name)
-        if name == RESERVED:
-            raise BadName("the name of a log", name)
         return LogFile(self, name)
 
     def log_state(self, name: str) -> LogState | None:
@@ -438,10 +433,8 @@ class Decision:
     name: str
 
     def load(self) -> Saved[Record]:
-        """See ``FileStore.load``. What a node has reserved in this memory counts as saved."""
-        own = self.file.load(self.name)
-        block = reserved(self.file.load(RESERVED).records)
-        return Saved(with_reservation(own.records, block)) if block else own
+        """See ``FileStore.load``."""
+        return self.file.load(self.name)
 
     def save(self, records: tuple[Record, ...]) -> Saved[Record]:
         """See ``FileStore.save``."""

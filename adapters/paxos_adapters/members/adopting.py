@@ -1,8 +1,8 @@
 """The third step: a new file for a new member, made from the artefact.
 
-- Made whole or not at all, as any new file. It accepts every settled proposal and promises its
-  ballot; its rounds begin above the highest of the artefact, and it promises nothing below, for all
-  names. It begins a chain of sessions of its own.
+- Made whole or not at all, as any new file. It accepts every settled proposal, and has promised to
+  refuse all rounds up to the highest of the artefact: those of its server begin above, too. It
+  begins a chain of sessions of its own.
 - A closed file of the membership before, in its place, is moved aside with its mark, and says which
   membership followed. Both are linked under their new names before the old names go.
 - A file of the new membership that is there already was adopted before, and stays as it is.
@@ -15,14 +15,13 @@ from pathlib import Path
 
 from attrs import frozen
 
-from paxos import Acceptor, MaxRound, ServerId
+from paxos import Acceptor, Ballot, ServerId
 from paxos_adapters.file.entries import identity_of
 from paxos_adapters.file.errors import StoreUnavailable
 from paxos_adapters.file.identity import Identity
 from paxos_adapters.file.moving import finish_moving, forget_unfinished, move_aside
 from paxos_adapters.file.opening import create, place
-from paxos_adapters.file.reserved_rounds import RESERVED
-from paxos_adapters.file.rows import Row, acceptor_row, round_row
+from paxos_adapters.file.rows import Row, acceptor_row
 from paxos_adapters.file.store import FileStore
 from paxos_adapters.file.writing import Writer, put
 from paxos_adapters.members.artefact import Artefact, Header, inspect_artefact, reading
@@ -101,16 +100,16 @@ def _cleared(path: Path, aside: Path, header: Header, new: Identity) -> bool:
 def _fill(artefact: Path, whole: Artefact, writer: Writer, identity: Identity) -> None:
     """Write all that is settled into a new file, in one transaction."""
     waiting: list[Row] = []
+    above = Ballot(whole.max_round + 1, ServerId(0))
     writer.execute("BEGIN IMMEDIATE")
     with reading(artefact) as source:
         for name, proposal in source.settled():
-            waiting.append(acceptor_row(name, Acceptor(proposal.ballot, proposal), 1))
+            waiting.append(acceptor_row(name, Acceptor(above, proposal), 1))
             if len(waiting) == AT_ONCE:
                 put(writer, identity, waiting, 0)
                 waiting.clear()
         if source.whole != whole:
             raise BadArtefact(artefact, "it was replaced while it was read")
-    waiting.append(round_row(RESERVED, MaxRound(whole.max_round), 1))
     put(writer, identity, waiting, 0)
     writer.execute("COMMIT")
 

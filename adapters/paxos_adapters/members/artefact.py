@@ -157,18 +157,21 @@ class Reading:
 
     def settled(self) -> Iterator[Settled]:
         """Every proposal, in the order of the names. Raises BadArtefact, also at the end."""
-        records, last = 0, ""
+        records, last, highest = 0, "", 0
         while (line := self._line()).startswith(b"["):
             name, proposal = self._understood(_settled, line)
             if records and name <= last:
                 raise BadArtefact(self._path, f"the name {brief(name)} is out of order")
             self._digest.update(line)
             records, last = records + 1, name
+            highest = max(highest, proposal.ballot.round)
             yield name, proposal
         found = self._understood(lambda it: _whole(self.header, it), line)
         self._digest.update(_counts(records, found.max_round))
         if (found.records, found.digest) != (records, self._digest.hexdigest()):
             raise BadArtefact(self._path, "it is damaged: its digest is another one")
+        if found.max_round < highest:
+            raise BadArtefact(self._path, f"it has settled round {highest}, above its highest")
         if self._file.read(1):
             raise BadArtefact(self._path, "there is something behind its end")
         self.whole = found

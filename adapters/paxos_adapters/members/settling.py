@@ -2,7 +2,7 @@
 
 - For each name the accepted proposal with the highest ballot. Two values under one ballot prove
   that a server broke the protocol, and end it.
-- The highest round of all: promised, accepted, used or seen, or reserved for all names.
+- The highest round of all: promised, accepted, used or seen.
 - The files are read as streams, side by side, in the order of their names.
 """
 

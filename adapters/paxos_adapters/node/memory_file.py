@@ -15,7 +15,7 @@ from threading import RLock
 from attrs import define, field
 
 from paxos import Saved
-from paxos_adapters.file.entries import AnyEntry, AnyRecord, Entry, Record, check_name, split
+from paxos_adapters.file.entries import AnyEntry, AnyRecord, Record, check_name, split
 from paxos_adapters.file.errors import Closed, SaveFailed
 from paxos_adapters.file.identity import Identity
 from paxos_adapters.file.log_file import LogFile
@@ -125,11 +125,6 @@ class MemoryFile:
             self._commit(rows(self.saves + 1), gone)
 
     # --- saving -----------------------------------------------------------------------------------
-
-    def save(self, batch: Iterable[Entry], *, wait: bool = True) -> Saved[Record]:
-        """See ``FileStore.save``."""
-        entries = tuple(batch)
-        return self.save_all(entries, wait=wait).part(tuple([record for _, record in entries]))
 
     def save_all(self, batch: Iterable[AnyEntry], *, wait: bool = True) -> Saved[AnyRecord]:
         """See ``FileStore.save_all``.

@@ -59,7 +59,7 @@ from paxos_adapters.log_messages import AnyMessage, LogMessage, is_for_decision,
 from paxos_adapters.node.logs import Due, LogClosed, LogRunning, Logs, NameOfLog, Running
 from paxos_adapters.node.pending import Answer, PendingRequests
 from paxos_adapters.node.ports import Links, NodeFile
-from paxos_adapters.node.registers import Registers, Waiting
+from paxos_adapters.node.registers import Registers
 from paxos_adapters.node.saving import INLINE_SAVE_S, AdaptiveSaver
 from paxos_adapters.node.status import Descent, Status
 from paxos_adapters.node.timers import TimerWheel
@@ -173,7 +173,7 @@ class BaseNode(Generic[V]):
             load=self.file.load,
             observer=self._observer,
         )
-        self._registers.on_reserved(self.file.save([self._registers.block()]))
+        self.file.save_all(())  # One that is closed, or has failed, is refused here.
         await self._links.open(self._hear, self._turn, self.guard)
         if self._stopped is not None:
             raise self._stopped
@@ -529,9 +529,8 @@ class BaseNode(Generic[V]):
         waiting, sessions = self._registers.take_waiting(), self._links.sessions.uncommitted()
         of_logs = self._logs.take_unsaved()
         if waiting or sessions or of_logs:
-            entries = self._registers.entries(waiting)
-            saved = partial(self._saved, waiting, entries, of_logs, sessions)
-            saver.save([*entries, *of_logs], saved)
+            saved = partial(self._saved, waiting, of_logs, sessions)
+            saver.save([*waiting, *of_logs], saved)
 
     def _perform(self, name: str, effect: server.Effect[bytes]) -> None:
         if type(effect) is To:
@@ -566,8 +565,7 @@ class BaseNode(Generic[V]):
 
     def _saved(
         self,
-        waiting: Sequence[Waiting],
-        entries: Sequence[Entry],
+        waiting: Sequence[Entry],
         of_logs: Sequence[LogEntry],
         sessions: Sequence[Registering],
         saved: Saved[AnyRecord] | BaseException,
@@ -576,7 +574,7 @@ class BaseNode(Generic[V]):
             self._stop(saved)
         elif self._stopped is None:
             self._links.sessions.on_committed(sessions)
-            own = saved.part(tuple([record for _, record in entries]))
+            own = saved.part(tuple([record for _, record in waiting]))
             for name, effect in self._registers.on_saved(waiting, own):
                 self._perform(name, effect)
             records = tuple([record for _, record in of_logs])

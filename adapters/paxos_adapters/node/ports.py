@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Protocol
 
 from paxos import Saved, ServerId
-from paxos_adapters.file.entries import AnyEntry, AnyRecord, Entry, Record
+from paxos_adapters.file.entries import AnyEntry, AnyRecord, Record
 from paxos_adapters.file.turns import Wait
 from paxos_adapters.guard import Guard
 from paxos_adapters.log_messages import AnyMessage
@@ -52,12 +52,8 @@ class NodeFile(LogsFile, Protocol):
         """What was saved last for ``decision``."""
         ...
 
-    def save(self, batch: Iterable[Entry], *, wait: bool = True) -> Saved[Record]:
-        """Make records of decisions durable, together or not at all."""
-        ...
-
     def save_all(self, batch: Iterable[AnyEntry], *, wait: bool = True) -> Saved[AnyRecord]:
-        """The same, for decisions and logs."""
+        """Make records of decisions and logs durable, together or not at all."""
         ...
 
     def stop_waiting(self) -> None:

@@ -4,12 +4,6 @@
   for a record. The node takes what waits, saves it in one commit, and gets the rest.
 - Steps go on while a save is in progress. Their effects wait for records of their own, and a save
   that fails stops everything, so nothing that was not saved is ever sent.
-- Rounds are reserved in blocks, for all names together: a round of the block may be used, and may
-  be promised, as if that had been saved. After a restart this server's rounds begin above the
-  block, and it promises nothing below: a promise that was not saved itself is kept anyway.
-- So a promise waits for no save of its own. An acceptance does.
-- A restarted server refuses ballots below its block. A refused proposer starts above it, for all
-  names.
 - A query is answered from what is durable: only a durable acceptance may be reported. It loads no
   name into memory, saves nothing and waits for nothing. A read leaves nothing behind either: a name
   of which nothing is known is dropped when the read ends, and so are late answers to it.
@@ -23,21 +17,18 @@
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
-from attrs import define, evolve
+from attrs import define
 
 from paxos import (
     NO_BALLOT,
     Accept,
     Acceptor,
-    AfterSave,
     Answer,
     Ballot,
     From,
-    InvariantError,
-    MaxRound,
     Message,
     Nack,
     Prepare,
@@ -50,14 +41,12 @@ from paxos import (
 )
 from paxos.proposer import Accepting, Preparing
 from paxos.reader import Querying
+from paxos_adapters.driving import Driver
 from paxos_adapters.file.entries import Entry
-from paxos_adapters.file.reserved_rounds import RESERVED, reserved, with_reservation
 from paxos_adapters.limits import MAX_WAITING, MAX_WAITING_BYTES
-from paxos_adapters.machine import Process
 from paxos_adapters.ports import Place
-from paxos_adapters.single import Single, SingleObserver, SingleProcess, SingleStep, single
+from paxos_adapters.single import Single, SingleDriver, SingleObserver, single
 
-BLOCK_ROUNDS = 1_000
 MAX_AHEAD = 1 << 40
 """Messages whose round is further ahead than this are dropped: no correct server is there."""
 
@@ -74,40 +63,26 @@ TOO_MANY, TOO_LARGE = "names in memory", "values in memory"
 TOO_SLOW, TOO_FAR = "waiting for the disk", "rounds out of reach"
 """What a message is dropped for."""
 
-NOTHING = Acceptor[bytes]()
-"""What is durable for a name that nothing was saved for."""
-
-NOTHING_SAVED: Saved[server.Record[bytes]] = Saved(())
-"""The receipt of no save: a block stands for the record."""
-
 Effects: TypeAlias = tuple[server.Effect[bytes], ...]
 Named: TypeAlias = tuple[str, server.Effect[bytes]]
-Waiting: TypeAlias = Entry
-"""A step that waits: its name, and the record that it waits for."""
 
 
 @define
 class Register:
-    """One name in memory: its process, whose disk is the acceptor that was saved of its own.
+    """One name in memory. ``size_bytes`` is that of the values that it holds."""
 
-    One that is ``evicting`` has its promise saved by itself, so that it can be dropped.
-    ``size_bytes`` is that of the values that it holds.
-    """
-
-    process: SingleProcess[bytes]
-    evicting: bool = False
+    driver: SingleDriver[bytes]
     size_bytes: int = 0
 
     @property
     def state(self) -> server.Server[bytes]:
         """The state after the last step."""
-        return self.process.state
+        return self.driver.process.state
 
     @property
-    def durable(self) -> Acceptor[bytes]:
-        """What was saved of its own."""
-        (acceptor,) = self.process.disk
-        return acceptor if type(acceptor) is Acceptor else NOTHING
+    def highest_round(self) -> int:
+        """The highest round that was promised, used or seen."""
+        return max(self.state.acceptor.promised.round, self.state.proposer.max_round)
 
     @property
     def is_working(self) -> bool:
@@ -115,11 +90,16 @@ class Register:
         return isinstance(self.state.proposer.phase, Querying | Preparing | Accepting)
 
     @property
+    def is_idle(self) -> bool:
+        """Whether nothing is in progress, and nothing waits for a save."""
+        return not (self.driver.process.waiting or self.is_working)
+
+    @property
     def is_blank(self) -> bool:
         """Whether nothing is known of the name, and nothing is in progress."""
-        accepted, learner = self.state.acceptor.accepted, self.state.learner
-        is_known = accepted is not None or learner.choice is not None or bool(learner.tallies)
-        return not (is_known or self.process.waiting or self.is_working)
+        learner = self.state.learner
+        is_known = self.driver.process.disk or learner.choice is not None or learner.tallies
+        return self.is_idle and not is_known
 
 
 class Registers:
@@ -137,21 +117,15 @@ class Registers:
         load: Callable[[str], Saved[server.Record[bytes]]],
         observer: SingleObserver[bytes] | None = None,
     ) -> None:
-        """Rounds begin above those that were reserved before; a new block must be saved first.
-
-        ``observer`` is told what happens.
-        """
+        """``observer`` is told what happens."""
         self.me = me
         self.quorum = quorum
         self._load = load
-        machine: Single[bytes] = single()
-        self._machine = evolve(machine, fold=_acceptor_alone)
+        self._machine: Single[bytes] = single()
         self._observer = observer
         self._open: OrderedDict[str, Register] = OrderedDict()
-        self._waiting: list[Waiting] = []
-        self._waiting_bytes = self.size_bytes = self._evicting = 0
-        self._block = self._min_round = self._ceiling = reserved(load(RESERVED).records)
-        self._promised = with_reservation((Acceptor[bytes](),), self._block)[0].promised
+        self._waiting: list[Entry] = []
+        self._waiting_bytes = self.size_bytes = 0
         self._full, self._full_bytes = CACHE_SIZE + CACHE_SLACK, CACHE_BYTES + CACHE_SLACK_BYTES
         self.dropped = Counter[str]()
 
@@ -206,37 +180,21 @@ class Registers:
             self.dropped[reason] += 1
             return ()
         effects = self._step(name, event)
-        if type(message) is Nack:
-            self._min_round = max(self._min_round, message.promised.round)
-        elif type(message) is Answer and self._open[name].is_blank:
-            self._drop(name, self._open[name])
+        if type(message) is Answer and self._open[name].is_blank:
+            self._drop(name)
         return effects
 
     def _step(self, name: str, event: server.Event[bytes]) -> Effects:
         register = self.get(name)
-        before = register.process
-        try:
-            after, effects = self._machine.take(before, event)
-        except InvariantError as broken:
-            if self._observer is not None:
-                self._observer.failed(Place(self.me, name), event, broken)
-            raise
+        before = register.driver.process
+        effects = register.driver.take(event)
+        after = register.driver.process
         if after.waiting is not before.waiting:
-            step = after.waiting[-1]
-            if self._stands_for(register, step.record):
-                after = Process(after.state, after.disk, before.waiting)
-                effects = self._free(after.state, step)
-            else:
-                self._wait(name, step.record)
-        register.process = after
+            self._wait(name, after.waiting[-1].record)
         if _holds_other(after.state, before.state):
             self._weigh(register)
             if self.size_bytes > self._full_bytes:
                 self._make_room()
-        if self._observer is not None:
-            self._observer.stepped(Place(self.me, name), event, before, after)
-            if effects:
-                self._observer.sent(Place(self.me, name), after, effects)
         return effects
 
     def _answer(self, name: str, reader: ServerId, query: Query) -> Effects:
@@ -247,24 +205,20 @@ class Registers:
         choice = None if register is None else register.state.learner.choice
         if choice is not None:
             return (To(reader, choice.chosen),)
-        durable = _acceptor(self._load(name).records) if register is None else register.durable
-        return (To(reader, Answer(query.id, durable.accepted)),)
+        durable = self._load(name).records if register is None else register.driver.process.disk
+        accepted = next((it.accepted for it in durable if type(it) is Acceptor), None)
+        return (To(reader, Answer(query.id, accepted)),)
 
     def _refusal(self, name: str, message: Message[bytes]) -> str | None:
         """What ``message`` is dropped for; None if it is to be taken."""
-        reach = 0
-        if type(message) is Prepare or type(message) is Accept:
-            reach = message.ballot.round
-        elif type(message) is Nack:
-            reach = message.promised.round
-        if reach > self._ceiling + MAX_AHEAD:
-            return TOO_FAR
         if self._is_slow:
             return TOO_SLOW
         if len(self._open) >= MAX_NAMES and name not in self._open:
             return TOO_MANY
         if self.size_bytes >= MAX_BYTES and not self.is_working(name):
             return TOO_LARGE
+        if _round_of(message) > self.get(name).highest_round + MAX_AHEAD:
+            return TOO_FAR
         return None
 
     def _weigh(self, register: Register) -> None:
@@ -272,140 +226,62 @@ class Registers:
         self.size_bytes += size_bytes - register.size_bytes
         register.size_bytes = size_bytes
 
-    def _free(self, state: server.Server[bytes], step: SingleStep[bytes]) -> Effects:
-        """The effects of a step whose record the block stands for: it is as good as on the disk."""
-        process: SingleProcess[bytes] = Process(state, (step.record,), (step,))
-        _, effects = self._machine.saved(process, NOTHING_SAVED)
-        return effects
-
     def _wait(self, name: str, record: server.Record[bytes]) -> None:
         self._waiting.append((name, record))
         if type(record) is Acceptor and record.accepted is not None:
             self._waiting_bytes += len(record.accepted.value)
 
-    def take_waiting(self) -> Sequence[Waiting]:
-        """What waits for a save now; it has to be saved and handed back, in this order."""
+    def take_waiting(self) -> Sequence[Entry]:
+        """What must be saved so that what waits can leave; to be handed back in this order."""
         waiting, self._waiting, self._waiting_bytes = self._waiting, [], 0
         return waiting
 
-    def entries(self, waiting: Sequence[Waiting]) -> list[Entry]:
-        """What must be saved so that ``waiting`` can leave."""
-        entries: list[Entry] = []
-        highest = 0
-        for name, record in waiting:
-            needed = _round_of(self._open[name], record)
-            if needed is None:
-                entries.append((name, record))
-            else:
-                highest = max(highest, needed)
-        return [*entries, self.block(highest)] if highest > self._ceiling else entries
-
-    def block(self, highest: int = 0) -> Entry:
-        """What makes a new block of rounds safe, from ``highest`` on."""
-        return RESERVED, MaxRound(max(highest, self._ceiling) + BLOCK_ROUNDS)
-
     def on_saved(
-        self, waiting: Sequence[Waiting], receipt: Saved[server.Record[bytes]]
+        self, waiting: Sequence[Entry], receipt: Saved[server.Record[bytes]]
     ) -> list[Named]:
-        """What may leave of all that waited, now that ``receipt`` covers its entries.
+        """What may leave of all that waited, now that ``receipt`` covers it.
 
         Raises NotSaved if it does not.
         """
-        self.on_reserved(receipt)
         freed: list[Named] = []
-        for name, record in waiting:
-            register = self._open[name]
-            process = register.process
-            if self._stands_for(register, record):
-                register.process = Process(process.state, process.disk, process.waiting[1:])
-                effects = self._free(process.state, process.waiting[0])
-            else:
-                register.process, effects = self._machine.saved(process, receipt, 1)
-            if register.evicting and not register.process.waiting:
-                register.evicting = False
-                self._evicting -= 1
-                self._drop(name, register)
-            if self._observer is not None and effects:
-                self._observer.saved(Place(self.me, name), register.process, (record,), 1)
-                self._observer.sent(Place(self.me, name), register.process, effects)
-            freed.extend((name, effect) for effect in effects)
+        for name, _ in waiting:
+            freed.extend((name, effect) for effect in self._open[name].driver.stored(receipt, 1))
         self._full, self._full_bytes = CACHE_SIZE + CACHE_SLACK, CACHE_BYTES + CACHE_SLACK_BYTES
         self._make_room()
         return freed
 
-    def on_reserved(self, receipt: Saved[server.Record[bytes]]) -> None:
-        """Use the rounds of the blocks that ``receipt`` speaks of."""
-        self._ceiling = max(self._ceiling, reserved(receipt.records))
-
-    def _stands_for(self, register: Register, record: server.Record[bytes]) -> bool:
-        """Whether the block stands for the record, or it was saved by a step before."""
-        needed = _round_of(register, record)
-        return record is register.durable or (needed is not None and needed <= self._ceiling)
-
     def _loaded(self, name: str) -> Register:
-        records = self._load(name).records
-        durable = _acceptor(records)
-        memory, max_round = with_reservation((durable, MaxRound(reserved(records))), self._block)
-        known = memory, MaxRound(max(max_round.round, self._min_round))
-        state = server.start(self.me, self.quorum, known)
-        if self._observer is not None:
-            self._observer.started(Place(self.me, name), self.quorum, Process(state, known))
-        return Register(Process(state, (durable,)))
+        place, records = Place(self.me, name), self._load(name).records
+        return Register(Driver(self._machine, place, self.quorum, records, self._observer))
 
     def _make_room(self) -> None:
-        """Drop what was not used for longest, and is neither working nor unsaved.
+        """Drop what was not used for longest, and is idle.
 
-        What has to be saved before leaves with a save. If there is too little, it is not looked for
-        again until there is much more, or a save has ended.
+        If there is too little, it is not looked for again until there is much more, or a save has
+        ended.
         """
-        count, size_bytes = len(self._open) - self._evicting, self.size_bytes
-        if count <= self._full and size_bytes <= self._full_bytes:
+        if len(self._open) <= self._full and self.size_bytes <= self._full_bytes:
             return
         *older, _ = self._open.items()
         for name, register in older:
-            if (count <= CACHE_SIZE and size_bytes <= CACHE_BYTES) or self._is_slow:
+            if len(self._open) <= CACHE_SIZE and self.size_bytes <= CACHE_BYTES:
                 break
-            if register.evicting:
-                size_bytes -= register.size_bytes
-            elif not register.process.waiting and not register.is_working:
-                count -= 1
-                size_bytes -= register.size_bytes
-                if not self._drop(name, register):
-                    self._evict(name, register)
-        self._full = max(CACHE_SIZE, count) + CACHE_SLACK
-        self._full_bytes = max(CACHE_BYTES, size_bytes) + CACHE_SLACK_BYTES
+            if register.is_idle:
+                self._drop(name)
+        self._full = max(CACHE_SIZE, len(self._open)) + CACHE_SLACK
+        self._full_bytes = max(CACHE_BYTES, self.size_bytes) + CACHE_SLACK_BYTES
 
-    def _evict(self, name: str, register: Register) -> None:
-        """Save the promise by itself; the register is dropped after that."""
-        process, record = register.process, register.state.acceptor
-        step: SingleStep[bytes] = AfterSave(record, ())
-        register.process = Process(process.state, process.disk, (*process.waiting, step))
-        register.evicting = True
-        self._evicting += 1
-        self._wait(name, record)
-
-    def _drop(self, name: str, register: Register) -> bool:
-        """Drop the register if it is idle. False, if its promise must be saved before."""
-        promised = register.state.acceptor.promised
-        is_saved = promised <= max(register.durable.promised, self._promised)
-        if is_saved and not register.is_working:
-            self._min_round = max(self._min_round, register.state.proposer.max_round)
-            del self._open[name]
-            self.size_bytes -= register.size_bytes
-            if self._observer is not None:
-                self._observer.stopped(Place(self.me, name), (), "dropped from memory")
-        return is_saved
+    def _drop(self, name: str) -> None:
+        register = self._open.pop(name)
+        self.size_bytes -= register.size_bytes
+        register.driver.stop("dropped from memory")
 
 
-def _acceptor_alone(
-    disk: tuple[server.Record[bytes], ...], record: server.Record[bytes]
-) -> tuple[server.Record[bytes], ...]:
-    """Rounds are reserved for all names together: of a name, only its acceptor is kept."""
-    return (record,) if type(record) is Acceptor else disk
-
-
-def _acceptor(records: Iterable[server.Record[bytes]]) -> Acceptor[bytes]:
-    return next((it for it in records if type(it) is Acceptor), NOTHING)
+def _round_of(message: Message[bytes]) -> int:
+    """The round that ``message`` would have this server promise, or go above; 0 without one."""
+    if type(message) is Prepare or type(message) is Accept:
+        return message.ballot.round
+    return message.promised.round if type(message) is Nack else 0
 
 
 def _held_bytes(state: server.Server[bytes]) -> int:
@@ -420,11 +296,3 @@ def _held_bytes(state: server.Server[bytes]) -> int:
 def _holds_other(state: server.Server[bytes], before: server.Server[bytes]) -> bool:
     """Whether the values that it holds may have changed."""
     return state.acceptor is not before.acceptor or state.learner is not before.learner
-
-
-def _round_of(register: Register, record: server.Record[bytes]) -> int | None:
-    """The round that has to be reserved for ``record``; None if it must be saved itself."""
-    if type(record) is MaxRound:
-        return record.round
-    is_promise = record.accepted is register.durable.accepted
-    return record.promised.round if is_promise and not register.evicting else None

@@ -25,8 +25,7 @@ from paxos.ballot import V
 from paxos.proposer import Accepting, Preparing
 from paxos_adapters.codecs import SURROGATE_ESCAPE
 from paxos_adapters.file import Identity, inspect, rows
-from paxos_adapters.file.reserved_rounds import RESERVED, with_reservation
-from paxos_adapters.file.rows import ACCEPTOR, ROUND, acceptor_of, round_of
+from paxos_adapters.file.rows import ACCEPTOR, acceptor_of
 from paxos_lab.explain.evidence import Evidence, Known
 from paxos_lab.machines.protocols import LECTURE
 from paxos_lab.machines.single_view import SingleView, single_view
@@ -136,34 +135,23 @@ def of_files(paths: Iterable[Path]) -> dict[str, Evidence[str]]:
             raise MembersDiffer(identities[0], it)
     held = {me: _held(path) for me, (_, path) in stores.items()}
     return {
-        name: Evidence(identities[0].quorum, {me: Known(it[name]) for me, it in held.items()})
-        for name in sorted({name for it in held.values() for name in it.told})
+        name: Evidence(
+            identities[0].quorum,
+            {me: Known(it.get(name, Acceptor[str]())) for me, it in held.items()},
+        )
+        for name in sorted({name for it in held.values() for name in it})
     }
 
 
-class _Held:
-    """What a server will hold when it starts: for each name in ``told``, and for any other."""
-
-    def __init__(self, told: dict[str, Acceptor[bytes]], block: int) -> None:
-        self.told = told
-        self._block = block
-
-    def __getitem__(self, name: str) -> Acceptor[str]:
-        held, _ = with_reservation((self.told.get(name, Acceptor[bytes]()),), self._block)
-        it = held.accepted
-        proposal = None if it is None else Proposal(it.ballot, SURROGATE_ESCAPE.decode(it.value))
-        return Acceptor(held.promised, proposal)
+def _held(path: Path) -> dict[str, Acceptor[str]]:
+    """What a server has promised and accepted, by name."""
+    return {row.name: _decoded(acceptor_of(row)) for row in rows(path) if row.kind == ACCEPTOR}
 
 
-def _held(path: Path) -> _Held:
-    told: dict[str, Acceptor[bytes]] = {}
-    block = 0
-    for row in rows(path):
-        if row.kind == ACCEPTOR:
-            told[row.name] = acceptor_of(row)
-        elif row.key == (RESERVED, ROUND):
-            block = round_of(row).round
-    return _Held(told, block)
+def _decoded(held: Acceptor[bytes]) -> Acceptor[str]:
+    it = held.accepted
+    proposal = None if it is None else Proposal(it.ballot, SURROGATE_ESCAPE.decode(it.value))
+    return Acceptor(held.promised, proposal)
 
 
 def _known(replay: Replay, lanes: Iterable[ServerId], name: str) -> Known[str]:

@@ -133,9 +133,9 @@ class TestSaving:
 
     def test_decisions_are_kept_apart(self, path: Path) -> None:
         with create(path) as file:
-            file.save([("a", PROMISED), ("b", ACCEPTED), ("", LATER), ("a b", MaxRound(2))])
-            assert file.decisions() == ("", "a", "a b", "b")
-        assert [loaded(path, name) for name in ("a", "b", "", "a b", "c")] == [
+            file.save([("a", PROMISED), ("b", ACCEPTED), (" ", LATER), ("a b", MaxRound(2))])
+            assert file.decisions() == (" ", "a", "a b", "b")
+        assert [loaded(path, name) for name in ("a", "b", " ", "a b", "c")] == [
             {PROMISED},
             {ACCEPTED},
             {LATER},
@@ -266,8 +266,8 @@ class TestVerbs:
 
     def test_a_newer_format_is_refused_by_name(self, path: Path) -> None:
         create(path).close()
-        edit(path, "PRAGMA user_version = 3")
-        with pytest.raises(NewerFormat, match="format 3, and this version reads formats up to 2"):
+        edit(path, "PRAGMA user_version = 4")
+        with pytest.raises(NewerFormat, match="format 4, and this version reads formats up to 3"):
             reopen(path)
 
     def test_a_folder_that_is_not_there(self, tmp_path: Path) -> None:
@@ -465,6 +465,18 @@ class TestMistakes:
             ):
                 with pytest.raises(BadName, match=r"'.ud800' cannot be saved"):
                     use()
+
+    def test_no_name_is_empty(self, path: Path) -> None:
+        with create(path) as file:
+            for use in (
+                lambda: file.load(""),
+                lambda: file.save([("", MaxRound(1_000))]),
+                lambda: file.decision(""),
+                lambda: file.log(""),
+            ):
+                with pytest.raises(BadName, match="'' cannot be saved: it is empty"):
+                    use()
+            assert file.decisions() == ()
 
     @pytest.mark.parametrize("me", [1 << 63, -(1 << 63)])
     def test_ids_that_are_too_large(self, path: Path, me: int) -> None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from paxos import MaxRound
-from paxos_adapters.file import OlderFormat, StoreCorrupted, inspect
+from paxos_adapters.file import FileStore, OlderFormat, StoreCorrupted, inspect, rows
 from paxos_adapters.file.rows import Row
 from tests.support.files import (
     ACCEPTED,
@@ -21,6 +23,7 @@ from tests.support.files import (
     mark_of,
     reopen,
 )
+from tests.tools.file_vector import FOLDER, take
 
 
 @pytest.fixture
@@ -217,5 +220,22 @@ def test_the_first_format_is_refused_by_name(saved: Path) -> None:
     mark_of(saved).write_bytes(whole)
     edit(saved, "PRAGMA user_version = 1")
     for use in reopen, inspect:
-        with pytest.raises(OlderFormat, match=r"see CHANGELOG\.md"):
+        with pytest.raises(OlderFormat, match=r"and CHANGELOG\.md"):
             use(saved)
+
+
+def test_a_file_of_the_second_format_is_refused_as_it_is(tmp_path: Path) -> None:
+    """Its node has promised more than each name of it says."""
+    path = tmp_path / "store-2.db"
+    for name in path.name, mark_of(path).name:
+        shutil.copyfile(FOLDER / name, tmp_path / name)
+    before = path.read_bytes(), mark_of(path).read_bytes()
+    uses: tuple[Callable[[Path], object], ...] = (
+        partial(take, FileStore.open),
+        inspect,
+        lambda it: next(rows(it)),
+    )
+    for use in uses:
+        with pytest.raises(OlderFormat, match="format 2, and this version reads and writes form"):
+            use(path)
+    assert (path.read_bytes(), mark_of(path).read_bytes()) == before

@@ -325,9 +325,9 @@ class TestPeers:
     def test_it_is_not_a_decision(self, path: Path) -> None:
         with create(path) as file:
             file.set_peer_status(ONE, KNOWN)
-            file.save([("", PROMISED), (file.session, PROMISED)])
-            assert file.decisions() == tuple(sorted(["", file.session]))
-            assert set(file.load("").records) == {PROMISED}
+            file.save([(file.session, PROMISED)])
+            assert file.decisions() == (file.session,)
+            assert set(file.load(file.session).records) == {PROMISED}
 
     def test_a_save_that_failed_saves_nothing_more_when_it_is_closed(
         self, path: Path, monkeypatch: pytest.MonkeyPatch

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from paxos import Acceptor, Ballot, MaxRound, Proposal, QuorumSystem, ServerId, flexible, majority
+from paxos import Acceptor, Ballot, Proposal, QuorumSystem, ServerId, flexible, majority
 from paxos.log import Configuration, Delta
 from paxos_adapters.file import (
     FileStore,
@@ -23,7 +23,6 @@ from paxos_adapters.file import (
     opening,
     rows,
 )
-from paxos_adapters.file.reserved_rounds import RESERVED
 from paxos_adapters.members import (
     ArtefactExists,
     Contradiction,
@@ -185,14 +184,34 @@ def test_a_new_file_accepts_what_is_settled_and_goes_on_above_every_round(
         adopt(tmp_path / "new", path, server)
 
         with opened(path, server, NEW, artefact.header.membership) as file:
-            assert file.decisions() == ("", "a", "b")
+            assert file.decisions() == ("a", "b")
             assert (accepted(file, "a"), accepted(file, "b")) == (RED, BLUE)
-            assert file.load(RESERVED).records == (MaxRound(7),)
-            for name in "a", "b", "never heard of":
-                memory, highest = file.decision(name).load().records
+            for name in "a", "b":
+                (memory,) = file.load(name).records
                 assert isinstance(memory, Acceptor)
                 assert memory.promised == Ballot(8, ServerId(0))
-                assert highest == MaxRound(7)
+
+
+def test_a_new_file_of_which_nothing_is_settled_is_empty(tmp_path: Path) -> None:
+    files = [make(tmp_path, S1), make(tmp_path, S2)]
+    close_files(files)
+    artefact = settle(files, NEW, tmp_path / "new")
+    adopt(tmp_path / "new", tmp_path / "n4.db", S4)
+
+    with opened(tmp_path / "n4.db", S4, NEW, artefact.header.membership) as file:
+        assert file.decisions() == ()
+
+
+def test_what_was_settled_from_files_of_the_second_format_is_adopted(tmp_path: Path) -> None:
+    """That is how a cluster goes on; its servers had reserved the rounds up to 1,000."""
+    artefact = Path(__file__).parents[2] / "vectors" / "change-1"
+    header = inspect_artefact(artefact).header
+    assert header.quorum == OLD
+    adopt(artefact, tmp_path / "n1.db", S1)
+
+    with opened(tmp_path / "n1.db", S1, OLD, header.membership) as file:
+        settled = Proposal(Ballot(3, S2), b"server 2")
+        assert file.load("leader").records == (Acceptor(Ballot(1001, ServerId(0)), settled),)
 
 
 def test_a_file_that_is_not_closed_is_not_settled(files: list[Path], tmp_path: Path) -> None:
@@ -329,7 +348,7 @@ def test_names_are_settled_as_a_stream(tmp_path: Path) -> None:
         adopt(folder / "new", folder / "n4.db", S4)
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
-        assert inspect(folder / "n4.db").records == count + 1
+        assert inspect(folder / "n4.db").records == count
 
     assert peaks[1] < 1.5 * peaks[0], peaks
 

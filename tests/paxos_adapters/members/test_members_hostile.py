@@ -239,6 +239,7 @@ def proposed(number: int = 1, server: int = 1, value: bytes = b"red") -> Proposa
 @pytest.mark.parametrize(
     "settled",
     [
+        [("", RED)],
         [("a" * 256, RED)],
         [("\ud800", RED)],
         [("a", proposed(value=bytes((1 << 20) + 1)))],
@@ -256,6 +257,16 @@ def test_what_no_file_can_hold_is_not_adopted(
     path = forge(tmp_path / "new", settled)
 
     with pytest.raises(BadArtefact):
+        adopt(path, tmp_path / "n4.db", S4)
+
+    assert [it.name for it in tmp_path.iterdir()] == ["new"]
+
+
+def test_what_is_settled_above_the_highest_round_is_not_adopted(tmp_path: Path) -> None:
+    """The new file would have accepted above its promise."""
+    path = forge(tmp_path / "new", [("a", proposed(7)), ("b", proposed(8))])
+
+    with pytest.raises(BadArtefact, match="above its highest"):
         adopt(path, tmp_path / "n4.db", S4)
 
     assert [it.name for it in tmp_path.iterdir()] == ["new"]

@@ -280,8 +280,8 @@ class TestTheNetwork:
         network = MemoryNetwork(1, random=Random(1))
         first, second = network.open_file(ONE), network.open_file(ONE)
         first.acquire()
-        first.save([])
+        first.save_all([])
         second.acquire()
         with suppress(Closed):
-            first.save([])
+            first.save_all([])
         assert network.open_file(ONE).saves == 1

@@ -13,10 +13,9 @@ from random import Random
 
 import pytest
 
-from paxos import NO_BALLOT, Acceptor, Ballot, MaxRound, Read, ReadId, ServerId, majority
+from paxos import NO_BALLOT, Acceptor, Ballot, MaxRound, Proposal, Read, ReadId, ServerId, majority
 from paxos_adapters.codecs import TEXT
 from paxos_adapters.file import FileStore, StoreCorrupted, store
-from paxos_adapters.file.reserved_rounds import RESERVED
 from paxos_adapters.host import ServerStopped
 from paxos_adapters.node import (
     BadName,
@@ -34,7 +33,6 @@ from paxos_adapters.node import (
     TooManyRequests,
     pending,
 )
-from paxos_adapters.node.registers import BLOCK_ROUNDS
 from paxos_adapters.timeouts import Timeouts
 from paxos_adapters.udp import mesh, peer
 from paxos_adapters.udp.endpoint import Address, Endpoint, SocketAddress
@@ -199,28 +197,30 @@ def test_a_proposer_beside_readers_that_poll_is_done_soon(tmp_path: Path) -> Non
     runs(run())
 
 
-def test_rounds_are_reserved_before_anything_is_heard(tmp_path: Path) -> None:
-    """What is promised from then on is not saved by itself."""
+def test_a_lone_decision_takes_three_commits_where_it_is_proposed(tmp_path: Path) -> None:
+    """Of the round, of the promise and of what is accepted; and none once it is known."""
 
     async def run() -> None:
         async with running(tmp_path, 1) as cluster:
-            (file,) = cluster.files.values()
-            assert file.load(RESERVED).records == (MaxRound(BLOCK_ROUNDS),)
+            (node,), (file,) = cluster.nodes.values(), cluster.files.values()
+            saves = file.saves
+            assert await node.propose("leader", "red") == "red"
+            assert file.saves == saves + 3
+            assert await node.propose("leader", "blue") == "red"
+            assert file.saves == saves + 3
 
     runs(run())
 
 
 def test_a_second_node_on_an_open_file_changes_nothing(tmp_path: Path) -> None:
-    """Not even the block of rounds, which the first one may have moved on."""
-
     async def run() -> None:
         async with running(tmp_path, 1) as cluster:
             (file,) = cluster.files.values()
             second = Node(file, NetworkConfig(cluster.addresses), codec=TEXT)
-            file.save([(RESERVED, MaxRound(9_000))])
+            saves = file.saves
             with pytest.raises(StoreAlreadyUsed):
                 await second.__aenter__()
-            assert file.load(RESERVED).records == (MaxRound(9_000),)
+            assert file.saves == saves
 
     runs(run())
 
@@ -312,17 +312,15 @@ def test_a_program_that_gives_up_entering_leaves_nothing_behind(
     runs(run())
 
 
-def test_a_host_on_the_memory_of_a_node_keeps_what_it_has_promised(tmp_path: Path) -> None:
+def test_a_host_on_the_memory_of_a_node_goes_on_from_it(tmp_path: Path) -> None:
     async def run() -> None:
         async with running(tmp_path, 1) as cluster:
             (node,) = cluster.nodes.values()
-            assert await node.read("leader") is None
+            assert await node.propose("leader", "red") == "red"
             (file,) = cluster.files.values()
-            memory, max_round = file.decision("leader").load().records
-            assert memory == Acceptor[bytes](Ballot(BLOCK_ROUNDS + 1, ServerId(0)))
-            assert max_round == MaxRound(BLOCK_ROUNDS)
-            with pytest.raises(ValueError, match="name of a decision"):
-                file.decision(RESERVED)
+            ballot = Ballot(1, node.me)
+            accepted = Acceptor(ballot, Proposal(ballot, b"red"))
+            assert file.decision("leader").load().records == (accepted, MaxRound(1))
 
     runs(run())
 

@@ -42,19 +42,17 @@ from paxos import (
     server,
 )
 from paxos_adapters.file.entries import Entry
-from paxos_adapters.file.reserved_rounds import RESERVED
 from paxos_adapters.node import registers as module
 from paxos_adapters.node.registers import (
-    BLOCK_ROUNDS,
     CACHE_SIZE,
     CACHE_SLACK,
+    MAX_AHEAD,
     MAX_BYTES,
     TOO_FAR,
     TOO_LARGE,
     TOO_MANY,
     TOO_SLOW,
     Registers,
-    Waiting,
 )
 from paxos_adapters.ports import Place
 from paxos_adapters.single import SingleObserver, SingleProcess
@@ -77,7 +75,7 @@ class Disk:
         self.loads.append(name)
         return Saved(tuple(it for (of, _), it in self.latest.items() if of == name))
 
-    def save(self, entries: list[Entry]) -> Saved[server.Record[bytes]]:
+    def save(self, entries: Sequence[Entry]) -> Saved[server.Record[bytes]]:
         self.latest.update({(name, type(record)): record for name, record in entries})
         return Saved(tuple(record for _, record in entries))
 
@@ -99,15 +97,12 @@ class Rig:
         effects = self.registers.receive(name, event)
         self.performed += [(name, effect) for effect in effects]
 
-    def saved(self, waiting: Sequence[Waiting], receipt: Saved[server.Record[bytes]]) -> None:
+    def saved(self, waiting: Sequence[Entry], receipt: Saved[server.Record[bytes]]) -> None:
         self.performed += self.registers.on_saved(waiting, receipt)
-
-    def reserve(self) -> None:
-        self.registers.on_reserved(self.disk.save([self.registers.block()]))
 
     def flush(self) -> None:
         waiting = self.registers.take_waiting()
-        self.saved(waiting, self.disk.save(self.registers.entries(waiting)))
+        self.saved(waiting, self.disk.save(waiting))
 
     def said(self) -> list[tuple[str, Effect]]:
         said, self.performed = self.performed, []
@@ -129,7 +124,7 @@ def test_a_repeated_answer_waits_as_long_as_the_first_and_no_longer() -> None:
     waiting = rig.registers.take_waiting()
     rig.receive("a", From(OTHER, Accept(B12, b"red")))
     assert rig.said() == []
-    rig.saved(waiting, rig.disk.save(rig.registers.entries(waiting)))
+    rig.saved(waiting, rig.disk.save(waiting))
     rig.flush()
     accepted = ("a", To(OTHER, Accepted(B12, b"red")))
     assert rig.said() == [accepted, accepted]
@@ -144,9 +139,8 @@ def test_many_names_share_a_save() -> None:
         rig.receive(name, From(OTHER, Prepare(B12)))
         rig.receive(name, From(OTHER, Accept(B12, name.encode())))
     waiting = rig.registers.take_waiting()
-    entries = rig.registers.entries(waiting)
-    assert [name for name, _ in entries] == ["a", "b", "c", RESERVED]
-    rig.saved(waiting, rig.disk.save(entries))
+    assert [name for name, _ in waiting] == [*"aabbcc"]
+    rig.saved(waiting, rig.disk.save(waiting))
     assert [it for it in rig.said() if it[0] == "b"] == [
         ("b", To(OTHER, Promise[bytes](B12, None))),
         ("b", To(OTHER, Accepted(B12, b"b"))),
@@ -185,7 +179,6 @@ class Sent:
 def test_an_observer_is_told_of_all_that_leaves() -> None:
     sent = Sent()
     rig = Rig(observer=sent)
-    rig.reserve()
     rig.receive("a", Propose(b"red"))
     rig.receive("b", From(OTHER, Prepare(B12)))
     rig.receive("b", From(OTHER, Accept(B12, b"blue")))
@@ -222,7 +215,7 @@ class TestReads:
         rig.receive("a", From(THIRD, Query(READ)))
         assert rig.said() == [("a", To(THIRD, Answer[bytes](READ, None)))]
         assert rig.registers.take_waiting() == []
-        rig.saved(waiting, rig.disk.save(rig.registers.entries(waiting)))
+        rig.saved(waiting, rig.disk.save(waiting))
         rig.said()
         rig.receive("a", From(THIRD, Query(READ)))
         assert rig.said() == [("a", To(THIRD, Answer(READ, Proposal(B12, b"red"))))]
@@ -278,7 +271,7 @@ class TestReads:
         assert len(rig.registers) == 1
 
     def test_a_name_in_use_outlives_a_read_that_finds_nothing(self) -> None:
-        """Its promise is not saved by itself, and what it has accepted may be asked for soon."""
+        """What it has promised or accepted may be asked for soon."""
         for request in Prepare(Ballot(2_000, OTHER)), Accept(B12, b"red"):
             rig = Rig()
             rig.receive("a", From(OTHER, request))
@@ -300,99 +293,49 @@ class TestReads:
 
 
 class TestPromises:
-    """The block of rounds stands for promises, too."""
+    """A promise is a record like any other."""
 
-    def test_within_the_block_a_promise_waits_for_nothing(self) -> None:
+    def test_a_promise_waits_for_its_record(self) -> None:
         rig = Rig()
-        rig.reserve()
         rig.receive("a", From(OTHER, Prepare(B12)))
-        assert rig.said() == [("a", To(OTHER, Promise[bytes](B12, None)))]
-        assert rig.registers.take_waiting() == []
-
-    def test_beyond_it_a_promise_waits_for_a_new_block(self) -> None:
-        rig = Rig()
-        rig.reserve()
-        far = Ballot(5_000_000, OTHER)
-        rig.receive("a", From(OTHER, Prepare(far)))
         assert rig.said() == []
         rig.flush()
-        assert rig.said() == [("a", To(OTHER, Promise[bytes](far, None)))]
-        assert rig.disk.latest[(RESERVED, MaxRound)] == MaxRound(5_000_000 + BLOCK_ROUNDS)
+        assert rig.said() == [("a", To(OTHER, Promise[bytes](B12, None)))]
+        assert rig.disk.latest == {("a", Acceptor): Acceptor[bytes](B12)}
 
     def test_what_was_promised_is_kept_through_a_crash(self) -> None:
         rig = Rig()
-        rig.reserve()
-        rig.receive("a", From(OTHER, Prepare(Ballot(BLOCK_ROUNDS, OTHER))))
+        rig.receive("a", From(OTHER, Prepare(B12)))
+        rig.flush()
         again = Rig(disk=rig.disk)
-        again.reserve()
-        again.receive("a", From(THIRD, Accept(Ballot(BLOCK_ROUNDS, ME), b"blue")))
-        (refusal,) = again.said()
-        above = Ballot(BLOCK_ROUNDS + 1, ServerId(0))
-        assert refusal == ("a", To(THIRD, Nack(Ballot(BLOCK_ROUNDS, ME), above)))
+        again.receive("a", From(THIRD, Accept(Ballot(1, ME), b"blue")))
+        assert again.said() == [("a", To(THIRD, Nack(Ballot(1, ME), B12)))]
 
     def test_what_was_accepted_is_kept_with_it(self) -> None:
         rig = Rig()
-        rig.reserve()
         rig.receive("a", From(OTHER, Accept(B12, b"red")))
-        rig.flush()
         rig.receive("a", From(THIRD, Prepare(Ballot(2, THIRD))))
+        rig.flush()
         again = Rig(disk=rig.disk)
         far = Ballot(5_000_000, THIRD)
         again.receive("a", From(THIRD, Prepare(far)))
         again.flush()
         assert again.said() == [("a", To(THIRD, Promise(far, Proposal(B12, b"red"))))]
 
-    def test_who_is_refused_begins_above_for_all_names(self) -> None:
-        rig = Rig()
-        rig.reserve()
-        rig.receive("a", Propose(b"red"))
-        rig.receive("a", From(OTHER, Nack(Ballot(1, ME), Ballot(700, OTHER))))
-        rig.said()
-        rig.receive("b", Propose(b"red"))
-        assert rig.said()[0] == ("b", Broadcast(Prepare(Ballot(701, ME))))
-
 
 class TestRounds:
-    """Rounds are reserved in blocks."""
+    """A round is durable before it is used, for its name."""
 
-    def test_the_block_never_falls_whatever_is_saved_without_one(self) -> None:
-        """Or a promise under it would be broken after a restart."""
-        rig = Rig()
-        rig.reserve()
-        promised = Ballot(5_000_000, OTHER)
-        rig.receive("a", From(OTHER, Prepare(promised)))
-        rig.flush()
-        rig.receive("b", From(OTHER, Accept(B12, b"red")))
-        rig.flush()
-        rig.reserve()
-        again = Rig(disk=rig.disk)
-        rig.said()
-        again.receive("a", From(THIRD, Accept(Ballot(1_500, THIRD), b"blue")))
-        again.flush()
-        ((_, refusal),) = again.said()
-        assert isinstance(refusal, To)
-        assert isinstance(refusal.message, Nack)
-        assert refusal.message.promised > promised
-
-    def test_within_the_block_a_proposal_waits_for_nothing(self) -> None:
-        rig = Rig()
-        rig.reserve()
-        rig.receive("a", Propose(b"red"))
-        prepare, wake, *_ = rig.said()
-        assert prepare == ("a", Broadcast(Prepare(Ballot(1, ME))))
-        assert wake == ("a", SetTimer(RetryTimer(Ballot(1, ME)), 0))
-        assert rig.registers.take_waiting() == []
-
-    def test_without_a_block_it_waits_for_one(self) -> None:
+    def test_a_proposal_waits_for_its_round(self) -> None:
         rig = Rig()
         rig.receive("a", Propose(b"red"))
         assert rig.said() == []
         waiting = rig.registers.take_waiting()
-        assert rig.registers.entries(waiting) == [(RESERVED, MaxRound(1 + BLOCK_ROUNDS))]
-        rig.saved(waiting, rig.disk.save(rig.registers.entries(waiting)))
-        assert rig.said()[0] == ("a", Broadcast(Prepare(Ballot(1, ME))))
-        rig.receive("b", Propose(b"red"))
-        assert rig.said()[0] == ("b", Broadcast(Prepare(Ballot(1, ME))))
+        assert waiting == [("a", MaxRound(1))]
+        rig.saved(waiting, rig.disk.save(waiting))
+        prepare, wake, *_ = rig.said()
+        assert prepare == ("a", Broadcast(Prepare(Ballot(1, ME))))
+        assert wake == ("a", SetTimer(RetryTimer(Ballot(1, ME)), 0))
 
     def test_the_receipt_for_something_else_opens_no_round(self) -> None:
         rig = Rig()
@@ -402,28 +345,33 @@ class TestRounds:
 
     def test_after_a_restart_rounds_begin_above_it(self) -> None:
         first = Rig()
-        first.reserve()
+        first.receive("a", Propose(b"red"))
+        first.flush()
         again = Rig(disk=first.disk)
-        again.reserve()
-        again.receive("a", Propose(b"red"))
-        assert again.said()[0] == ("a", Broadcast(Prepare(Ballot(BLOCK_ROUNDS + 2, ME))))
-        assert again.disk.latest[(RESERVED, MaxRound)] == MaxRound(2 * BLOCK_ROUNDS)
+        for name in "ab":
+            again.receive(name, Propose(b"red"))
+        again.flush()
+        broadcasts = [it for it in again.said() if isinstance(it[1], Broadcast)]
+        assert broadcasts[0] == ("a", Broadcast(Prepare(Ballot(2, ME))))
+        assert ("b", Broadcast(Prepare(Ballot(1, ME)))) in broadcasts
 
-    def test_a_rival_far_above_makes_a_new_block(self) -> None:
+    def test_a_round_is_out_of_reach_as_far_as_its_name_has_come(self) -> None:
         rig = Rig()
-        rig.reserve()
-        far = Ballot(5_000_000, OTHER)
-        rig.receive("a", From(OTHER, Prepare(far)))
-        rig.receive("a", Propose(b"red"))
-        assert rig.said() == []
-        rig.flush()
-        assert rig.said()[1] == ("a", Broadcast(Prepare(Ballot(5_000_001, ME))))
-        assert rig.disk.latest[(RESERVED, MaxRound)] == MaxRound(5_000_001 + BLOCK_ROUNDS)
+        for number in (1, 2):
+            rig.receive("a", From(OTHER, Prepare(Ballot(number * MAX_AHEAD, OTHER))))
+            rig.flush()
+            assert len(rig.said()) == 1
+        again = Rig(disk=rig.disk)
+        again.receive("a", From(OTHER, Prepare(Ballot(3 * MAX_AHEAD + 1, OTHER))))
+        again.receive("b", From(OTHER, Prepare(Ballot(MAX_AHEAD + 1, OTHER))))
+        assert again.registers.dropped == {TOO_FAR: 2}
+        again.receive("a", From(OTHER, Prepare(Ballot(3 * MAX_AHEAD, OTHER))))
+        again.flush()
+        assert len(again.said()) == 1
 
     def test_who_is_out_of_all_reason_is_not_heard(self) -> None:
         """One message must not use up all the rounds that there are."""
         rig = Rig()
-        rig.reserve()
         far = Ballot((1 << 63) - 1, OTHER)
         rig.receive("a", From(OTHER, Prepare(far)))
         rig.receive("a", From(OTHER, Accept(far, b"red")))
@@ -431,15 +379,16 @@ class TestRounds:
         assert rig.said() == []
         assert rig.registers.take_waiting() == []
         assert rig.registers.dropped == {TOO_FAR: 3}
-        rig.receive("b", Propose(b"red"))
-        assert rig.said()[0] == ("b", Broadcast(Prepare(Ballot(1, ME))))
+        rig.receive("a", Propose(b"red"))
+        rig.flush()
+        assert rig.said()[0] == ("a", Broadcast(Prepare(Ballot(1, ME))))
 
     def test_a_round_that_a_host_has_used_is_not_used_again(self) -> None:
         disk = Disk()
         disk.save([("a", MaxRound(7))])
         rig = Rig(disk=disk)
-        rig.reserve()
         rig.receive("a", Propose(b"red"))
+        rig.flush()
         assert rig.said()[0] == ("a", Broadcast(Prepare(Ballot(8, ME))))
 
 
@@ -480,15 +429,11 @@ class TestMemory:
 
     def test_a_promise_is_saved_before_it_is_dropped(self) -> None:
         rig = Rig()
-        rig.reserve()
         for name in "abcd":
             rig.receive(name, From(OTHER, Prepare(B12)))
-        assert len(rig.said()) == len(rig.registers) == 4
+        assert (rig.said(), len(rig.registers)) == ([], 4)
         rig.flush()
-        assert rig.disk.latest[("a", Acceptor)] == Acceptor[bytes](B12)
-        rig.receive("e", From(OTHER, Prepare(B12)))
-        rig.flush()
-        rig.receive("f", From(OTHER, Prepare(B12)))
+        assert (len(rig.said()), len(rig.registers)) == (4, 3)
         assert rig.disk.loads.count("a") == 1
         rig.receive("a", From(THIRD, Accept(Ballot(1, ME), b"blue")))
         assert rig.disk.loads.count("a") == 2
@@ -514,22 +459,10 @@ class TestMemory:
 
     def test_what_is_at_work_stays(self) -> None:
         rig = Rig()
-        rig.reserve()
         for name in "abcdefg":
             rig.receive(name, Propose(b"red"))
+        rig.flush()
         assert len(rig.registers) == 7
-
-    def test_what_must_be_saved_before_leaves_with_the_next_save(self) -> None:
-        """And with no other: what waits to leave is not asked to leave again."""
-        rig = Rig()
-        rig.reserve()
-        for name in "abcdefgh":
-            rig.receive(name, From(OTHER, Prepare(B12)))
-        assert len(rig.registers) == 8
-        waiting = rig.registers.take_waiting()
-        assert [name for name, _ in waiting] == [*"abcde"]
-        rig.saved(waiting, rig.disk.save(rig.registers.entries(waiting)))
-        assert len(rig.registers) == 3
 
     def test_a_promise_has_no_bytes_of_values(self) -> None:
         rig = Rig()
@@ -568,7 +501,6 @@ class TestBounds:
     def test_values(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "MAX_BYTES", 10)
         rig = Rig()
-        rig.reserve()
         rig.receive("w", Propose(b"red"))
         for name in "abc":
             rig.receive(name, From(OTHER, Accept(B12, bytes(6))))
@@ -589,28 +521,6 @@ class TestBounds:
         rig.flush()
         rig.receive("c", From(OTHER, Accept(B12, bytes(6))))
         assert rig.registers.dropped == {TOO_SLOW: 1}
-
-    def test_what_would_leave_waits_no_more_than_all_else(
-        self, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        """Names that were merely prepared must be saved before they can be dropped."""
-        for bound, most in (
-            ("CACHE_SIZE", 3),
-            ("CACHE_SLACK", 3),
-            ("MAX_WAITING", 2),
-            ("MAX_NAMES", 9),
-        ):
-            monkeypatch.setattr(module, bound, most)
-        rig = Rig()
-        rig.reserve()
-        for name in range(40):
-            rig.receive(f"{name}", From(OTHER, Prepare(B12)))
-        assert len(rig.registers) == 7
-        assert rig.registers.dropped == {TOO_SLOW: 33}
-        waiting = rig.registers.take_waiting()
-        assert len(waiting) == 2
-        rig.saved(waiting, rig.disk.save(rig.registers.entries(waiting)))
-        assert len(rig.registers) == 5
 
     @pytest.mark.parametrize(
         "bounds", [{"MAX_NAMES": 2, "CACHE_SIZE": 1}, {"MAX_BYTES": 12, "CACHE_BYTES": 6}]
@@ -633,7 +543,6 @@ class TestBounds:
     def test_the_real_bounds_hold_names_that_are_merely_prepared(self) -> None:
         disk = FastDisk()
         rig, most = Rig(disk=disk), 0
-        rig.reserve()
         for number in range(60_000):
             rig.receive(f"{number}", From(OTHER, Prepare(B12)))
             rig.performed.clear()
@@ -666,7 +575,7 @@ class FastDisk(Disk):
     def load(self, name: str) -> Saved[server.Record[bytes]]:
         return Saved(tuple(self.by_name.get(name, {}).values()))
 
-    def save(self, entries: list[Entry]) -> Saved[server.Record[bytes]]:
+    def save(self, entries: Sequence[Entry]) -> Saved[server.Record[bytes]]:
         for name, record in entries:
             self.by_name.setdefault(name, {})[type(record)] = record
         return Saved(tuple(record for _, record in entries))
@@ -723,9 +632,7 @@ class Cluster:
             self.perform(me, name, effect)
 
     def start(self, me: ServerId) -> Registers:
-        registers = Registers(me, THREE, load=self.disks[me].load)
-        registers.on_reserved(self.disks[me].save([registers.block()]))
-        return registers
+        return Registers(me, THREE, load=self.disks[me].load)
 
     def step(self, number: int) -> None:
         me = self.chance.choice([ME, OTHER, THIRD])
@@ -738,7 +645,7 @@ class Cluster:
                 self.receive(me, name, Propose(f"{name}{number}".encode()))
         elif what < 0.35:
             waiting = registers.take_waiting()
-            receipt = self.disks[me].save(registers.entries(waiting))
+            receipt = self.disks[me].save(waiting)
             for name, effect in registers.on_saved(waiting, receipt):
                 self.perform(me, name, effect)
         elif self.flying:
@@ -753,10 +660,9 @@ class Cluster:
 def test_one_value_a_name_whatever_is_lost_and_whoever_crashes(
     monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
-    """Blocks are small and little stays in memory, so that all of it happens often."""
+    """Little stays in memory, so that names leave it and come back often."""
     monkeypatch.setattr(module, "CACHE_SIZE", 1)
     monkeypatch.setattr(module, "CACHE_SLACK", 0)
-    monkeypatch.setattr(module, "BLOCK_ROUNDS", 3)
     cluster = Cluster(Random(seed))
     for number in range(400):
         cluster.step(number)

@@ -10,7 +10,7 @@ The rules:
 - *Settle* once. It notes the new id in each closed file, and refuses a file that has another note.
   Then there is one artefact: the accepted proposal with the highest ballot among those files.
 - *Adopt.* A new file for each new member, made from the artefact: the settled proposal is accepted,
-  the promise is at its ballot, new rounds are above the highest. The closed file stays closed.
+  and the promise is above all rounds of the files, so new rounds are. The closed file stays closed.
 
 Every phase-1 quorum of the new members sees what may have been chosen, and no old phase-2 quorum
 can be completed, whatever the servers do whose files were not read. Any step may be the last
