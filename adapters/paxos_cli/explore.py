@@ -177,9 +177,8 @@ def explore(
     if cluster.log:
         return explore_log.explore_scope(drawn, _log_scope(cluster), bounds, record)
     scope = _scope(cluster, bounds.check)
-    drawn.write(_title(scope))
     started = time.perf_counter()
-    with watching(bounds.memory_mb) as watcher:
+    with watching(drawn, _title(scope), bounds.memory_mb) as watcher:
         system, found = explore_cluster(
             scope,
             rules=bounds.check or RULES,

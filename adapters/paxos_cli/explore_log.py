@@ -57,8 +57,7 @@ def explore_scope(drawn: Canvas, explored: LogScope, bounds: Bounds, record: Pat
     if others:
         raise click.UsageError(f"--check {others[0]!r} is for one decision: leave it out.")
     started = time.perf_counter()
-    drawn.write(_title(explored))
-    with watching(bounds.memory_mb) as watcher:
+    with watching(drawn, _title(explored), bounds.memory_mb) as watcher:
         system, found = explore_log(
             explored,
             rules=bounds.check or LOG_RULES,

@@ -6,10 +6,10 @@
 
 from __future__ import annotations
 
-import shutil
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
+from shutil import get_terminal_size
 
 import click
 
@@ -28,7 +28,7 @@ class Formatter(click.HelpFormatter):
     def __init__(
         self, indent_increment: int = 2, width: int | None = None, max_width: int | None = None
     ) -> None:
-        found = width or min(shutil.get_terminal_size().columns, max_width or WIDEST)
+        found = width or min(get_terminal_size().columns, max_width or WIDEST)
         super().__init__(indent_increment, found, max_width)
 
     def write_usage(self, prog: str, args: str = "", prefix: str | None = None) -> None:

@@ -57,15 +57,20 @@ class Watcher:
 
 
 @contextmanager
-def watching(memory_mb: int) -> Generator[Watcher, None, None]:
-    """A watcher, and a bar on the standard error if that is a terminal."""
+def watching(drawn: Canvas, title: str, memory_mb: int) -> Generator[Watcher, None, None]:
+    """The title, a watcher, and a bar on the standard error if that is a terminal.
+
+    Once the title can be read, Ctrl-C ends the search with a summary.
+    """
     columns = SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn()
     console = Console(stderr=True)
     shown = console.is_terminal
-    with ProgressBar(*columns, console=console, transient=True, disable=not shown) as progress:
-        progress.add_task("")
-        watcher = Watcher(memory_mb, progress)
-        with on_interrupt(watcher.interrupt):
+    progress = ProgressBar(*columns, console=console, transient=True, disable=not shown)
+    watcher = Watcher(memory_mb, progress)
+    with on_interrupt(watcher.interrupt):
+        drawn.write(title)
+        with progress:
+            progress.add_task("")
             yield watcher
 
 

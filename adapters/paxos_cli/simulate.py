@@ -205,8 +205,10 @@ def _run_all(
 ) -> tuple[ExitCode, tuple[Run, Played[Q, M, T]] | None]:
     """The exit status, and the run that broke a rule with its shortest schedule."""
     started = time.perf_counter()
-    drawn.write(shown.title)
-    with _watching(seeds) as watcher, _workers(jobs or cpu_count() or 1) as executor:
+    with (
+        _watching(drawn, shown.title, seeds) as watcher,
+        _workers(jobs or cpu_count() or 1) as executor,
+    ):
         done = sweep(range(seeds), setup, executor=executor, progress=watcher.look)
     _sum_up(drawn, done, time.perf_counter() - started, is_log=shown.slot is None)
     if done.failure is not None:
@@ -325,14 +327,17 @@ class Watcher:
 
 
 @contextmanager
-def _watching(seeds: int) -> Generator[Watcher, None, None]:
+def _watching(drawn: Canvas, title: str, seeds: int) -> Generator[Watcher, None, None]:
+    """The title, and a watcher: once the title can be read, Ctrl-C ends with a summary."""
     columns = TextColumn("runs"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     console = Console(stderr=True)
     hidden = not console.is_terminal
-    with Progress(*columns, console=console, transient=True, disable=hidden) as progress:
-        progress.add_task("", total=seeds)
-        watcher = Watcher(progress)
-        with on_interrupt(watcher.interrupt):
+    progress = Progress(*columns, console=console, transient=True, disable=hidden)
+    watcher = Watcher(progress)
+    with on_interrupt(watcher.interrupt):
+        drawn.write(title)
+        with progress:
+            progress.add_task("", total=seeds)
             yield watcher
 
 

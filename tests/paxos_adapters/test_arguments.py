@@ -230,8 +230,18 @@ def test_a_file_says_what_it_cannot_be_made_of(
         (3, {}, BadArgument, "path is 3, and must be str or PathLike"),
         (path, {"quorum": [ME]}, BadArgument, "quorum is \\[1\\], and must be BySize"),
         (path, {"server": [ME]}, BadNumber, "the id of a server is \\[1\\]"),
-        (path, {"cluster": None}, BadFileName, "cluster None cannot be saved: it is not text"),
-        (path, {"membership": 7}, BadFileName, "membership 7 cannot be saved: it is not text"),
+        (
+            path,
+            {"cluster": None},
+            BadFileName,
+            "cluster None cannot be saved: it is empty, or not text",
+        ),
+        (
+            path,
+            {"membership": 7},
+            BadFileName,
+            "membership 7 cannot be saved: it is empty, or not text",
+        ),
     ]
     for it, options, error, words in wrong:
         with pytest.raises(error, match=words):

@@ -169,7 +169,10 @@ def path(tmp_path: Path) -> Path:
 class TestInspect:
     """What is in a store."""
 
-    def test_for_people(self, path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_for_people(
+        self, path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("COLUMNS", "200")  # In less, the table becomes a list.
         assert app.run(["inspect", str(path), "--plain"]) == 0
         printed = capsys.readouterr().out
         assert printed.isascii()

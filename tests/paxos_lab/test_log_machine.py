@@ -169,8 +169,9 @@ def test_a_page_is_bounded_in_steps(tmp_path: Path) -> None:
 
     assert log_page(found, title="a run").left_out == ""
     made = log_page(found, title="a run", max_steps=5)
-    assert made.left_out == (
-        f"Left out are, of the {len(found.steps)} steps, all after the first 5."
+    count = len(found.steps)
+    assert (
+        made.left_out == f"Left out are of the {count} steps, {count - 5} before step {count - 4}."
     )
 
 

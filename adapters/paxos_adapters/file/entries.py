@@ -77,7 +77,8 @@ def identity_of(cluster: str, server: ServerId, quorum: QuorumSystem, membership
         _check_server(ServerId(whole("the id of a server", member)))
     if server not in quorum.members:
         raise UnknownServer(server, quorum.members)
-    check_name("the id of a membership", membership)
+    if membership:
+        check_name("the id of a membership", membership)
     if not MEMBERSHIP.fullmatch(membership):
         raise BadName("the id of a membership", membership)
     words = words_of(quorum)
