@@ -98,6 +98,8 @@ async def main(folder: str, ports: str, me: str, seconds: str = "", width: str =
             if seconds:
                 print(json.dumps(await measure(log, float(seconds), int(width))))
             else:
+                if server == 1 and os.environ.get("WORK") == "follow":
+                    await leader(log, wanted=True)
                 await asyncio.to_thread(sys.stdin.read)
 
 
