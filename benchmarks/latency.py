@@ -222,7 +222,8 @@ def main(count: str, seconds: str = "2") -> None:
         table.add_column(heading, justify="right", no_wrap=not heading)
     for it in there:
         table.add_row(*row(it, rounds))
-    Console().print(table)
+    # Cells that are cut off tell nothing: in a narrow terminal its lines wrap.
+    Console(width=150).print(table)
     print("p50 and p99: one at a time; ratios of p50, and of rates; PySyncObj never syncs")
 
 
