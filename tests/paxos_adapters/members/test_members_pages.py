@@ -13,6 +13,7 @@ from paxos import Acceptor, ServerId
 from paxos_adapters.file import FileStore
 from paxos_adapters.node.deployment import read
 from paxos_cli import logs
+from paxos_cli.exit_codes import ExitCode
 from tests.paxos_cli.test_cli_node import Cluster, at_work, eventually, free_addresses, until
 from tests.support.member_files import OLD, RED, S2, S3, S4, S5
 
@@ -84,7 +85,7 @@ def test_the_commands_of_a_page_keep_what_was_chosen(
         for me in first:
             until(stack.enter_context(at_work(*nodes.pop(me))), f"server {me}")
         asked = cluster.ask("propose", "leader", "blue", "--timeout-s", "20")
-        assert asked[:2] == (0, "red\n")
+        assert asked[:2] == (ExitCode.ANOTHER_VALUE, "red\n")
         for me, words in nodes.items():
             until(stack.enter_context(at_work(*words)), f"server {me}")
         members = read(cluster.config).addresses
