@@ -506,7 +506,7 @@ class Remote:
                 async for line in self._process.stdout:
                     answer = msgspec.json.decode(line, type=Answer)
                     future = self._waiting.pop(answer.number)
-                    if not future.done():  # Whoever gave up waiting does not want it.
+                    if not future.done():  # Its caller has left.
                         future.set_result(answer)
         finally:
             for future in self._waiting.values():
