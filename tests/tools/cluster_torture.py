@@ -200,14 +200,25 @@ class Run:
 
     # --- faults ---------------------------------------------------------------------------------
 
-    def kinds(self) -> list[Callable[[], Awaitable[None]]]:
-        """The faults that there are, each as often as it is to come."""
-        of_network = [self._cut, self._heal, self._change] if self._network.is_lossy else []
-        return [*[self._kill] * self._plan.kill_weight, self._pause, *of_network]
+    def kinds(self) -> dict[str, Callable[[], Awaitable[None]]]:
+        """The faults that there are, by what they are counted as."""
+        kinds: dict[str, Callable[[], Awaitable[None]]] = {
+            "kills": self._kill,
+            "pauses": self._pause,
+        }
+        if self._network.is_lossy:
+            kinds |= {"partitions": self._cut, "repairs": self._heal, "conditions": self._change}
+        return kinds
+
+    async def _one_fault(self) -> None:
+        """One by chance. What was not seen yet comes as often as kills, so that a run has all."""
+        kinds, often = self.kinds(), self._plan.kill_weight
+        weights = [often if it == "kills" or not self.seen[it] else 1 for it in kinds]
+        (kind,) = self._chance.choices([*kinds.values()], weights)
+        await kind()
 
     async def faults(self) -> None:
         """Kill, cut, change the conditions, and repair, until it is over."""
-        kinds = self.kinds()
         if self._network.is_lossy:
             await self._network.order(conditions=lossy_network.LIGHT)
         while not self.asked.is_set():
@@ -215,7 +226,7 @@ class Run:
                 async with asyncio.timeout(self._chance.uniform(*self._plan.faults_s)):
                     await self.asked.wait()
                     break
-            await self._chance.choice(kinds)()
+            await self._one_fault()
         while self.seen["kills"] < self._plan.kills:  # Where clients have been quicker than faults.
             await asyncio.gather(*self._returning)
             await self._kill()
@@ -258,6 +269,7 @@ class Run:
         await self._network.order(cuts=cuts(self._chance))
 
     async def _heal(self) -> None:
+        self.seen["repairs"] += 1
         await self._network.order(cuts=())
 
     async def _change(self) -> None:

@@ -212,9 +212,9 @@ class LogRun(Run):
 
     # --- faults ---------------------------------------------------------------------------------
 
-    def kinds(self) -> list[Callable[[], Awaitable[None]]]:
+    def kinds(self) -> dict[str, Callable[[], Awaitable[None]]]:
         """See ``Run``."""
-        return [*super().kinds(), self._fill, self._slow]
+        return {**super().kinds(), "full disks": self._fill, "slow saves": self._slow}
 
     def _victim(self) -> list[int]:
         """No node whose disk is slow, or about to be full: it is to suffer that."""
