@@ -71,7 +71,9 @@ BAD_NETWORK = Faults(lost=0.03, twice=0.03, delay_s=(0.0, 0.01))
 """Where no lossy network can be had."""
 
 SLOW_SAVE_S = 0.05, 0.5
-SNAPSHOT_BYTES = 5_000
+SNAPSHOT_BYTES = 1_500
+"""Small, so that the fewest commands that a run can have lead to snapshots."""
+
 ROOM_BYTES = 20_000
 """What a disk has left, at most, when it is about to be full."""
 

@@ -55,12 +55,12 @@ class Rows(Protocol):
         """Their kinds, and how many bytes their values have."""
         ...
 
-    def checked(self, name: str) -> SnapshotHandle | None:
-        """The snapshot that a save may make that of the log."""
+    def checked(self, name: str) -> tuple[SnapshotHandle, ...]:
+        """The snapshots that a save may make that of the log."""
         ...
 
-    def set_checked(self, name: str, handle: SnapshotHandle | None) -> None:
-        """All pieces of ``handle`` are there, and those of its digest; None: not any more."""
+    def set_checked(self, name: str, handles: tuple[SnapshotHandle, ...]) -> None:
+        """All pieces of ``handles`` are there, and those of their digests."""
         ...
 
     def write(self, rows: Callable[[int], Sequence[Row]], gone: Sequence[Key] = ()) -> None:
@@ -140,9 +140,7 @@ class LogFile:
         floor = FIRST_SLOT if state is None else state.floor
         if slot <= floor:
             raise OtherSnapshot(self.name, slot, floor)
-        checked = self.file.checked(self.name)
-        if checked is not None and checked.slot == slot:
-            self.file.set_checked(self.name, None)
+        self.file.set_checked(self.name, self._checked_but(slot))
         self.file.write(
             lambda saves: [
                 piece_row(self.name, slot, number, it, saves)
@@ -153,7 +151,8 @@ class LogFile:
     def check_snapshot(self, handle: SnapshotHandle) -> None:
         """Raise BadPieces unless all pieces are there, and are those of the digest.
 
-        A save makes it the snapshot of the log only after that.
+        A save makes it the snapshot of the log only after that, also if the next one is checked
+        before it: a save may wait for the disk.
         """
         digest = blake2b(digest_size=DIGEST_BYTES)
         size_bytes = 0
@@ -163,7 +162,13 @@ class LogFile:
             size_bytes += len(piece)
         if (digest.digest(), size_bytes) != (handle.digest, handle.size_bytes):
             raise BadPieces(self.name, handle.slot)
-        self.file.set_checked(self.name, handle)
+        self.file.set_checked(self.name, (*self._checked_but(handle.slot), handle))
+
+    def _checked_but(self, slot: int) -> tuple[SnapshotHandle, ...]:
+        """Those that are checked and that no save has passed, but for the one up to ``slot``."""
+        state = self.file.log_state(self.name)
+        floor = FIRST_SLOT if state is None else state.floor
+        return tuple(it for it in self.file.checked(self.name) if floor < it.slot != slot)
 
     def sweep(self) -> None:
         """Remove what the snapshot of the log stands for, and the pieces of others."""
@@ -177,9 +182,9 @@ class LogFile:
             self._remove(lambda: self._kinds(ENTRY, entry_kind(state.floor)))
 
     def _sweep_pieces(self) -> None:
-        """Those of the snapshot of the log stay, and of one that a save may make that."""
-        both = self.snapshot(), self.file.checked(self.name)
-        kept = sorted({it.slot for it in both if it is not None})
+        """Those of the snapshot of the log stay, and of those that a save may make that."""
+        snapshot, checked = self.snapshot(), self._checked_but(FIRST_SLOT)
+        kept = sorted({it.slot for it in (snapshot, *checked) if it is not None})
         begins = SNAPSHOT, *(piece_kind(slot + 1, 0) for slot in kept)
         ends = *(piece_kind(slot, 0) for slot in kept), f"{SNAPSHOT}~"
         for least, end in zip(begins, ends, strict=True):

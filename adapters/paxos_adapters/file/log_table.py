@@ -33,7 +33,7 @@ class LogTable:
     def __init__(self, states: Mapping[str, LogState], has_decision: Callable[[str], bool]) -> None:
         self._states = dict(states)
         self._has_decision = has_decision
-        self._checked: dict[str, SnapshotHandle] = {}
+        self._checked: dict[str, tuple[SnapshotHandle, ...]] = {}
 
     def __contains__(self, name: str) -> bool:
         return name in self._states
@@ -57,16 +57,13 @@ class LogTable:
         if name in self._states or name in states:
             raise NotALog(name, is_log=True)
 
-    def checked(self, name: str) -> SnapshotHandle | None:
-        """The snapshot that a save may make that of the log."""
-        return self._checked.get(name)
+    def checked(self, name: str) -> tuple[SnapshotHandle, ...]:
+        """The snapshots that a save may make that of the log."""
+        return self._checked.get(name, ())
 
-    def set_checked(self, name: str, handle: SnapshotHandle | None) -> None:
-        """All pieces of ``handle`` are durable, and those of its digest; None: not any more."""
-        if handle is None:
-            self._checked.pop(name, None)
-        else:
-            self._checked[name] = handle
+    def set_checked(self, name: str, handles: tuple[SnapshotHandle, ...]) -> None:
+        """All pieces of ``handles`` are durable, and those of their digests."""
+        self._checked[name] = handles
 
     def rows_of(
         self, entries: Iterable[LogEntry], saves: int
@@ -89,7 +86,7 @@ class LogTable:
                     row = entry_row(name, slot, proposal, saves)
                     rows[row.key] = row
             elif type(record) is SnapshotHandle:
-                if record != self._checked.get(name):
+                if record not in self.checked(name):
                     raise BadPieces(name, record.slot)
                 states[name] = after_snapshot(state, record)
             elif type(record) is Prefix:

@@ -248,13 +248,13 @@ class FileStore:
         self._check_usable()
         return self._logs.state(name)
 
-    def checked(self, name: str) -> SnapshotHandle | None:
+    def checked(self, name: str) -> tuple[SnapshotHandle, ...]:
         """See ``log_file.Rows``."""
         return self._logs.checked(name)
 
-    def set_checked(self, name: str, handle: SnapshotHandle | None) -> None:
+    def set_checked(self, name: str, handles: tuple[SnapshotHandle, ...]) -> None:
         """See ``log_file.Rows``."""
-        self._logs.set_checked(name, handle)
+        self._logs.set_checked(name, handles)
 
     def _has_decision(self, name: str) -> bool:
         with self._reading:

@@ -97,13 +97,13 @@ class MemoryFile:
         found = self._disk.rows.get(name, {})
         return ACCEPTOR in found or ROUND in found
 
-    def checked(self, name: str) -> SnapshotHandle | None:
+    def checked(self, name: str) -> tuple[SnapshotHandle, ...]:
         """See ``log_file.Rows``."""
         return self._logs.checked(name)
 
-    def set_checked(self, name: str, handle: SnapshotHandle | None) -> None:
+    def set_checked(self, name: str, handles: tuple[SnapshotHandle, ...]) -> None:
         """See ``log_file.Rows``."""
-        self._logs.set_checked(name, handle)
+        self._logs.set_checked(name, handles)
 
     def read_range(self, name: str, least: str, end: str, most: int) -> list[Row]:
         """See ``log_file.Rows``."""

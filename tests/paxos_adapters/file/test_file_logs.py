@@ -234,6 +234,23 @@ def test_a_checked_snapshot_stays_while_another_begins(file: FileStore) -> None:
     assert file.log("log").snapshot_piece(handle, 0) == PIECES[0]
 
 
+def test_a_checked_snapshot_stays_until_it_is_saved_though_the_next_one_is_checked(
+    file: FileStore,
+) -> None:
+    """A save may wait for the disk while the next snapshot is taken."""
+    log = file.log("log")
+    file.save_all([("log", delta(1, 9))])
+    first, second = put_snapshot(log, 3), put_snapshot(log, 7)
+    file.save_all([("log", first)])
+    assert log.snapshot() == first
+    assert log.snapshot_piece(first, 0) == PIECES[0]
+    file.save_all([("log", second)])
+    put_snapshot(log, 8)
+    assert log.snapshot() == second
+    with pytest.raises(BadPieces):
+        log.snapshot_piece(first, 0)
+
+
 def test_what_was_swept_away_leaves_a_file_that_opens(file: FileStore) -> None:
     """Some row holds the count of a commit that has only removed others."""
     file.log("log").put_snapshot_pieces(3, 0, [b"one"])
