@@ -2,7 +2,8 @@
 
 - Build the sdist, and from it the wheel.
 - Look into the wheel: the packages, their markers, one dependency, and nothing else.
-- Install it into a new environment, and run the tests there, with the sources away.
+- Install it into a new environment, and run the quick tests there, with the sources away: each
+  module is imported, and each file that is data is read.
 - Install it without any extra, and see that the library works and the command says what it needs.
 """
 # ruff: noqa: T201 (a script that tells what it does)
@@ -27,6 +28,7 @@ DOCUMENTS = ("docs", "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.m
 NEED_THE_SOURCES = (
     "tests/repository/test_docs.py::test_every_link_to_a_file_leads_to_one",
     "tests/repository/test_scoreboard.py::test_a_line_is_what_the_drivers_say_today",
+    "tests/repository/test_scoreboard.py::test_each_mutant_fits_the_code",
 )
 NEEDED = ("tests", "typings", "examples", "pyproject.toml", *DOCUMENTS)
 FOREIGN = {"PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV"}
@@ -103,7 +105,7 @@ def dead_links(page: str) -> set[str]:
 
 
 def test_away_from_the_sources(wheel: Path, home: Path) -> None:
-    """Run the tests against the installed wheel."""
+    """Run the quick tests against the installed wheel."""
     say("installing the wheel with the extra 'test' into a new environment")
     python = environment(home / "venv", f"{wheel}[test]")
     away = home / "away"
@@ -116,9 +118,9 @@ def test_away_from_the_sources(wheel: Path, home: Path) -> None:
         )
         if not Path(where.strip()).is_relative_to(home / "venv"):
             raise Failed(f"{package} was imported from {where.strip()} and not from the wheel")
-    say("running the tests against it, with the sources away")
+    say("running the quick tests against it, with the sources away")
     left_out = [word for test in NEED_THE_SOURCES for word in ("--deselect", test)]
-    pytest: list[str | Path] = [python, "-m", "pytest", "-n", "auto", *left_out]
+    pytest: list[str | Path] = [python, "-m", "pytest", "-n", "auto", "-m", "not slow", *left_out]
     run("the tests against the installed wheel", pytest, away, show=True)
 
 
