@@ -182,7 +182,7 @@ def pids(printed: str) -> dict[int, int]:
 
 def told_of_silence(cluster: Cluster) -> list[str]:
     """The servers that are silent, as a proposal says that finds too few."""
-    code, out, told = cluster.ask("propose", "shape", "round", "--timeout-s", "0.1")
+    code, out, told = cluster.ask("propose", "shape", "square", "--timeout-s", "0.1")
     assert (code, out) == (ExitCode.UNKNOWN_OUTCOME, "")
     assert "The proposed value may be chosen anyway" in told
     if not re.search("^Server [45] sees 2 of 5 servers up, itself included.$", told, re.M):
