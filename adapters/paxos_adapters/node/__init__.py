@@ -5,7 +5,7 @@ control; memory_file <- memory_network <- memory, which is a node, too.
 """
 
 from paxos_adapters.arguments import BadArgument, BadNumber
-from paxos_adapters.file import NotALog
+from paxos_adapters.file import AlreadyAMember, NotALog
 from paxos_adapters.forks import Forked
 from paxos_adapters.host import ServerStopped
 from paxos_adapters.memory import ServerDown
@@ -36,7 +36,15 @@ from paxos_adapters.requests.values import Found
 from paxos_adapters.threads import ThreadNotStarted
 from paxos_adapters.udp.addresses import BadAddress
 from paxos_adapters.udp.endpoint import AddressError
-from paxos_adapters.udp.errors import BadName, Insecure, NotTheMembers, OlderCopy, StoreAlreadyUsed
+from paxos_adapters.udp.errors import (
+    BadName,
+    Insecure,
+    NoOtherServer,
+    NotTheMembers,
+    OlderCopy,
+    Removed,
+    StoreAlreadyUsed,
+)
 from paxos_adapters.udp.network import NetworkConfig
 from paxos_adapters.udp.peer import Peer
 from paxos_adapters.udp.transport import DatagramTransport
@@ -47,6 +55,7 @@ Stopped = ServerStopped
 
 __all__ = [
     "AddressError",
+    "AlreadyAMember",
     "BadAddress",
     "BadArgument",
     "BadName",
@@ -70,6 +79,7 @@ __all__ = [
     "NameOfLog",
     "NetworkConfig",
     "NoAnswer",
+    "NoOtherServer",
     "Node",
     "NodeClosed",
     "NotALog",
@@ -78,6 +88,7 @@ __all__ = [
     "OlderCopy",
     "OutcomeUnknown",
     "Peer",
+    "Removed",
     "ReplicatedLog",
     "ServerDown",
     "ServerRunning",

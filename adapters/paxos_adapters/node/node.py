@@ -23,7 +23,15 @@ import asyncio
 import logging
 import os
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    Callable,
+    Collection,
+    Coroutine,
+    Iterable,
+    Mapping,
+    Sequence,
+)
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from random import Random
@@ -38,6 +46,7 @@ from paxos import (
     Message,
     Nack,
     PaxosError,
+    QuorumSystem,
     RetryTimer,
     Saved,
     ServerId,
@@ -82,6 +91,7 @@ from paxos_adapters.requests.values import Found, Values
 from paxos_adapters.single import SingleObserver
 from paxos_adapters.state_machine import StateMachine
 from paxos_adapters.timeouts import DEFAULT_TIMEOUTS, Timeouts, delay_range, drawn
+from paxos_adapters.udp.addresses import Address
 from paxos_adapters.udp.endpoint import SocketAddress
 from paxos_adapters.udp.errors import check_name
 from paxos_adapters.udp.mesh import Mesh
@@ -361,6 +371,17 @@ class BaseNode(Generic[V]):
         with suppress(RuntimeError):  # The event loop has ended.
             self._loop.call_soon_threadsafe(self.guard(call))
 
+    def set_members(
+        self,
+        addresses: Mapping[ServerId, Address],
+        quorum: QuorumSystem,
+        *,
+        former: Collection[ServerId] = (),
+        epoch: int = 0,
+    ) -> None:
+        """See ``Mesh.set_members``. Quorums of decisions are not changed by it."""
+        self._links.set_members(addresses, quorum, former=former, epoch=epoch)
+
     def on_snapshot_failed(self, name: str, error: Exception) -> None:
         """See ``replication.log.Host``."""
         if isinstance(error, SaveFailed):
@@ -388,7 +409,7 @@ class BaseNode(Generic[V]):
         return Status(
             self.me,
             peers,
-            tolerance(self.quorum, up) if self._stopped is None else -1,
+            tolerance(self._links.registration.quorum, up) if self._stopped is None else -1,
             self.file.saves,
             len(self._registers),
             len(self._questions),

@@ -9,16 +9,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Protocol
 
-from paxos import Saved, ServerId
+from paxos import QuorumSystem, Saved, ServerId
 from paxos_adapters.file.entries import AnyEntry, AnyRecord, Record
 from paxos_adapters.file.turns import Wait
 from paxos_adapters.guard import Guard
 from paxos_adapters.log_messages import AnyMessage
 from paxos_adapters.replication.starting import LogsFile
+from paxos_adapters.udp.addresses import Address
 from paxos_adapters.udp.endpoint import Buffers, SocketAddress
 from paxos_adapters.udp.peer import Peer
 from paxos_adapters.udp.registration import Registration
@@ -107,6 +108,17 @@ class Links(Protocol):
 
     async def wait_closed(self) -> None:
         """Wait until all its tasks have ended."""
+        ...
+
+    def set_members(
+        self,
+        addresses: Mapping[ServerId, Address],
+        quorum: QuorumSystem,
+        *,
+        former: Collection[ServerId] = (),
+        epoch: int = 0,
+    ) -> None:
+        """Link this server to all others of ``addresses``; registration counts ``quorum``."""
         ...
 
     def enqueue(self, receiver: ServerId, name: str, message: AnyMessage) -> None:

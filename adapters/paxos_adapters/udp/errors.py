@@ -34,6 +34,16 @@ class NotTheMembers(UsageError, ValueError):
         )
 
 
+class NoOtherServer(UsageError, ValueError):
+    """A server of a cluster whose members change has no address, or nobody to ask for them."""
+
+    def __init__(self, addresses: Iterable[ServerId], server: ServerId) -> None:
+        super().__init__(
+            f"there are addresses of the servers {sorted(addresses)}, for server {server}. Give "
+            "its own, and that of a member at least: it learns the others there."
+        )
+
+
 class StoreAlreadyUsed(UsageError):
     """An open file was given to a second node or transport."""
 
@@ -62,6 +72,23 @@ class OlderCopy(OperationalError):
         )
         self.peer = peer
         self.known = known
+
+
+class Removed(OperationalError):
+    """The server of this node was removed. ``epoch``: that of the members who say so."""
+
+    def __init__(self, server: ServerId, epoch: int) -> None:
+        super().__init__(
+            f"server {server} is not a member of the cluster any more, as of epoch {epoch} of its "
+            "members: it votes for nothing, and no member hears it. What it has acknowledged is "
+            "with them, so its file is not needed any more. Its id is never used again: to add "
+            "this machine anew, create a file with another id, and add that: paxos members."
+        )
+        self.server = server
+        self.epoch = epoch
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return Removed, (self.server, self.epoch)
 
 
 class BadName(UsageError, ValueError):
