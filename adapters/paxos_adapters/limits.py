@@ -11,8 +11,11 @@ from __future__ import annotations
 MAX_NAME_BYTES = 255
 """The name of a decision or a cluster, in UTF-8: a length of one byte, as for a file's name."""
 
+RESERVED = "$"
+"""What the names of built-in logs begin with: no program can use one."""
+
 MEMBERS_LOG = "$members"
-"""The log of members. No program can use a name that begins with ``$``."""
+"""The log of members."""
 
 MAX_VALUE_BYTES = 1 << 16
 """An encoded value on its way between servers: it fits in what is kept of a message in parts.

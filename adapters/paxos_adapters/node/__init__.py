@@ -1,7 +1,8 @@
 """A node: one server of a cluster on UDP and a file, or in memory for tests. See docs/node.md.
 
 Arrows point one way: status, ports, registers, logs, pending, timers, saving <- node <- threaded,
-control; memory_file <- memory_network <- memory, which is a node, too.
+control; logs <- members_errors <- members <- node; memory_file <- memory_network <- memory, which
+is a node, too.
 """
 
 from paxos_adapters.arguments import BadArgument, BadNumber
@@ -10,6 +11,18 @@ from paxos_adapters.forks import Forked
 from paxos_adapters.host import ServerStopped
 from paxos_adapters.memory import ServerDown
 from paxos_adapters.node.logs import LogClosed, LogRunning, NameOfLog
+from paxos_adapters.node.members import LogChange, Members, MembersStatus
+from paxos_adapters.node.members_errors import (
+    AddressTaken,
+    BadMemberCount,
+    ChangeUnfinished,
+    DecisionsStay,
+    IdUsed,
+    MembershipChanging,
+    NoDecisions,
+    NotAllStarted,
+    NotAMember,
+)
 from paxos_adapters.node.memory import MemoryNode
 from paxos_adapters.node.memory_network import Crashed, MemoryNetwork, ServerRunning
 from paxos_adapters.node.node import Node
@@ -55,34 +68,46 @@ Stopped = ServerStopped
 
 __all__ = [
     "AddressError",
+    "AddressTaken",
     "AlreadyAMember",
     "BadAddress",
     "BadArgument",
+    "BadMemberCount",
     "BadName",
     "BadNumber",
     "BadSnapshot",
     "BadValue",
     "CannotApply",
+    "ChangeUnfinished",
     "CommandUnknown",
     "Crashed",
     "DatagramTransport",
+    "DecisionsStay",
     "Descent",
     "Forked",
     "Found",
+    "IdUsed",
     "Insecure",
+    "LogChange",
     "LogClosed",
     "LogRunning",
     "LogStatus",
+    "Members",
+    "MembersStatus",
+    "MembershipChanging",
     "MemoryNetwork",
     "MemoryNode",
     "MissingCodec",
     "NameOfLog",
     "NetworkConfig",
     "NoAnswer",
+    "NoDecisions",
     "NoOtherServer",
     "Node",
     "NodeClosed",
     "NotALog",
+    "NotAMember",
+    "NotAllStarted",
     "NotStarted",
     "NotTheMembers",
     "OlderCopy",

@@ -49,6 +49,14 @@ class NodeFile(LogsFile, Protocol):
         """Whether something was saved for a log of this name."""
         ...
 
+    def logs(self) -> tuple[str, ...]:
+        """The names of all logs that something was saved for."""
+        ...
+
+    def decisions(self) -> tuple[str, ...]:
+        """The names of all decisions that something was saved for."""
+        ...
+
     def load(self, decision: str) -> Saved[Record]:
         """What was saved last for ``decision``."""
         ...
@@ -84,6 +92,11 @@ class EndpointFacts(Protocol):
 
 class Links(Protocol):
     """The links of one server to its peers. ``Mesh`` says what each method does, and raises."""
+
+    @property
+    def configured(self) -> Mapping[ServerId, Address]:
+        """Where the servers are, as far as the program has said."""
+        ...
 
     def acquire_file(self) -> None:
         """Use the memory, and no other links do."""

@@ -28,12 +28,9 @@ from paxos import QuorumSystem, ServerId
 from paxos.errors import assert_never
 from paxos.quorum import NO_SERVERS, weighted
 from paxos.values import frozen
-from paxos_adapters.limits import MAX_DEPLOYED
+from paxos_adapters.limits import MAX_DEPLOYED, MEMBERS_LOG
 from paxos_adapters.state_machine import StateMachine
 from paxos_adapters.value_codec import ValueCodec
-
-MEMBERS: Final = "$members"
-"""The name of the log. No program can have one that begins like this."""
 
 FOUNDING_EPOCH = 0
 
@@ -90,7 +87,7 @@ class Membership:
 def founded(founders: QuorumSystem) -> Membership:
     """Before the first command."""
     members = tuple(Member(it) for it in sorted(founders.members))
-    return Membership(founders, founders, members, (KnownLog(MEMBERS, founders),))
+    return Membership(founders, founders, members, (KnownLog(MEMBERS_LOG, founders),))
 
 
 # --- commands and results -------------------------------------------------------------------------

@@ -95,7 +95,10 @@ class BadName(UsageError, ValueError):
     """A name that no decision can have."""
 
     def __init__(self, name: object) -> None:
-        super().__init__(f"{name!r:.60} is not a name: it takes 1 to 255 bytes of UTF-8, as text.")
+        super().__init__(
+            f"{name!r:.60} is not a name: it takes 1 to 255 bytes of UTF-8, as text, and does not "
+            "begin with $."
+        )
 
 
 def check_name(name: object) -> None:

@@ -77,7 +77,8 @@ _acquired = WeakSet[object]()
 class Mesh:
     """The links of one server. Belongs to the event loop that it is opened on.
 
-    ``sessions`` are those that are received, ``endpoint`` is its socket once it is open.
+    ``sessions`` are those that are received, ``endpoint`` is its socket once it is open;
+    ``configured`` are the addresses that it began with.
     """
 
     def __init__(self, file: FileStore, network: NetworkConfig) -> None:
@@ -91,6 +92,7 @@ class Mesh:
         network.check_members(me, file.quorum.members, changed=has_changed)
         self._listen = addresses[me] if network.listen is None else network.listen
         self.me = me
+        self.configured = addresses
         self._has_keys = network.has_keys
         self._datagram_bytes = network.datagram_bytes
         self.refused: Counter[Reason] = Counter()

@@ -10,10 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from paxos import QuorumSystem, ServerId, flexible, majority, weighted
-from paxos_adapters.limits import MAX_DEPLOYED
+from paxos_adapters.limits import MAX_DEPLOYED, MEMBERS_LOG
 from paxos_adapters.replication import membership
 from paxos_adapters.replication.membership import (
-    MEMBERS,
     AddressUsed,
     BadCount,
     Begun,
@@ -65,7 +64,7 @@ def replace(epoch: int, old: int, new: int) -> Change:
 
 
 def done(epoch: int, *logs: str) -> list[Command]:
-    return [Done(epoch, it) for it in (MEMBERS, *logs)]
+    return [Done(epoch, it) for it in (MEMBERS_LOG, *logs)]
 
 
 def servers(*numbers: int) -> frozenset[ServerId]:
@@ -98,30 +97,30 @@ TABLE: dict[str, tuple[Sequence[Command], Command, Result]] = {
     "a change is in progress": (
         [*ALL, add(0, 4)],
         add(0, 5),
-        Changing(1, (MEMBERS, "kv")),
+        Changing(1, (MEMBERS_LOG, "kv")),
     ),
     "a change waits for one log": (
         [*ALL, add(0, 4), Done(1, "kv")],
         add(1, 5),
-        Changing(1, (MEMBERS,)),
+        Changing(1, (MEMBERS_LOG,)),
     ),
     "a change is finished": (ADDED, add(1, 5), Begun(2)),
     "another epoch is done": (
         [*ALL, add(0, 4), *done(0, "kv"), *done(2, "kv")],
         add(1, 5),
-        Changing(1, (MEMBERS, "kv")),
+        Changing(1, (MEMBERS_LOG, "kv")),
     ),
     "a newcomer is removed while it is brought in": ([*ALL, add(0, 4)], remove(1, 4), Begun(2)),
     "its removal expects the epoch too": ([*ALL, add(0, 4)], remove(0, 4), OtherEpoch(1)),
     "an older member is not": (
         [*ALL, add(0, 4)],
         remove(1, 3, 4),
-        Changing(1, (MEMBERS, "kv")),
+        Changing(1, (MEMBERS_LOG, "kv")),
     ),
     "nor is another one added": (
         [*ALL, add(0, 4)],
         replace(1, 4, 5),
-        Changing(1, (MEMBERS, "kv")),
+        Changing(1, (MEMBERS_LOG, "kv")),
     ),
     "the id of a member": (ALL, add(0, 3), IdUsed(THREE, is_member=True)),
     "an id twice": (ALL, add(0, 4, 4), IdUsed(FOUR, is_member=True)),
@@ -177,14 +176,14 @@ def test_a_change_from_its_beginning_to_its_end() -> None:
     begun = state_after(*ALL, replace(0, 3, 4))
     assert membership.ids(begun) == servers(1, 2, 4)
     assert membership.addresses(begun) == {ServerId(it): at(it) for it in (1, 2, 3, 4)}
-    assert membership.unfinished(begun) == (MEMBERS, "kv")
+    assert membership.unfinished(begun) == (MEMBERS_LOG, "kv")
     assert not membership.is_removed(begun, THREE)
     assert membership.wanted(begun, "kv") == Wanted(1, (FOUNDERS,), begun.quorum)
     assert begun.quorum.members == servers(1, 2, 4)
 
     half = state_after(*ALL, replace(0, 3, 4), Done(1, "kv"))
     assert membership.wanted(half, "kv") is None
-    assert membership.wanted(half, MEMBERS) is not None
+    assert membership.wanted(half, MEMBERS_LOG) is not None
     assert not membership.is_removed(half, THREE)
 
     end = state_after(*REPLACED)
@@ -214,7 +213,7 @@ def test_a_log_is_founded_under_the_members_of_its_time() -> None:
 def test_a_log_that_begins_while_a_change_is_in_progress_follows_it() -> None:
     state = state_after(*ALL, replace(0, 3, 4), Register("new"))
 
-    assert membership.unfinished(state) == (MEMBERS, "kv")
+    assert membership.unfinished(state) == (MEMBERS_LOG, "kv")
 
 
 def test_a_move_is_no_epoch() -> None:
@@ -266,7 +265,7 @@ def test_no_later_system_is_that_of_the_founders() -> None:
 # --- whatever the order ---------------------------------------------------------------------------
 
 SERVERS = st.integers(1, 7)
-LOGS = st.sampled_from(["kv", "queue", MEMBERS])
+LOGS = st.sampled_from(["kv", "queue", MEMBERS_LOG])
 EPOCHS = st.integers(0, 6)
 COMMANDS = st.lists(
     st.builds(started, SERVERS, LOGS, is_deciding=st.sampled_from([False] * 9 + [True]))
