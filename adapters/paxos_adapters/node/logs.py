@@ -127,7 +127,7 @@ Due: TypeAlias = tuple[Running, LogEffect]
 class Logs:
     """The logs of one node. ``running``: by name; ``served``: as clients use them.
 
-    ``on_missing`` is called with the name of one that another server or a client asks for, and that
+    ``on_missing`` is called with the name of one that a server or a client speaks of, and that
     does not run here.
     """
 

@@ -356,10 +356,14 @@ class Members:
         self._host.link(state)
         for log in self._logs.running.values():
             self._let_follow(log, state)
-        for it in state.logs:
-            if it.name not in self._logs:
-                self._logs.on_missing(it.name)
+        self.ask_for_logs()
         self._tell()
+
+    def ask_for_logs(self) -> None:
+        """The logs that are known and do not run here are missing."""
+        for it in self._state.logs:
+            if it.name not in self._logs and it.name != MEMBERS_LOG:
+                self._logs.on_missing(it.name)
 
     def end(self) -> None:
         """The node has stopped."""

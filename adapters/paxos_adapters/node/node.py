@@ -399,6 +399,7 @@ class BaseNode(Generic[V]):
     def on_missing_log(self, call: Callable[[str], None]) -> None:
         """Have ``call`` called with the name of a log that is asked for and does not run here."""
         self._logs.on_missing = call
+        self.members.ask_for_logs()
 
     def ask_for_log(self, name: str) -> None:
         """A client asks for a log that does not run here."""
@@ -535,6 +536,7 @@ class BaseNode(Generic[V]):
                 self.members.use()
             else:
                 self._links.endpoint.counts["no such log here"] += 1
+                self._logs.on_missing(name)
         elif type(message) is Nack and name in self._logs:
             self._logs.hear(name, From(sender, message))
         elif is_for_decision(message) and not self._is_log(name) and self._decides:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from random import Random
 
@@ -15,25 +15,25 @@ from paxos_adapters.codecs import TEXT
 from paxos_adapters.host import ServerStopped
 from paxos_adapters.limits import MEMBERS_LOG
 from paxos_adapters.node import (
+    AddressTaken,
+    BadMemberCount,
     BadName,
+    ChangeUnfinished,
     CommandUnknown,
+    DecisionsStay,
     Found,
+    IdUsed,
+    Members,
+    MembershipChanging,
+    MembersStatus,
     MemoryNetwork,
     MemoryNode,
     NoAnswer,
+    NoDecisions,
+    NotAllStarted,
     OutcomeUnknown,
     Removed,
     ReplicatedLog,
-)
-from paxos_adapters.node.members_errors import (
-    AddressTaken,
-    BadMemberCount,
-    ChangeUnfinished,
-    DecisionsStay,
-    IdUsed,
-    MembershipChanging,
-    NoDecisions,
-    NotAllStarted,
 )
 from paxos_adapters.state_machines import COUNTER
 from tests.paxos_adapters.node.test_node import runs
@@ -41,6 +41,19 @@ from tests.paxos_adapters.node.test_node import runs
 ONE, TWO, THREE, FOUR, FIVE, SIX = (ServerId(number) for number in range(1, 7))
 LONG_S = 20.0
 """Longer than any change takes, on a machine that is busy."""
+
+
+BRIEF_S = 0.5
+"""Long enough for an answer, if there is one."""
+
+
+async def begun(members: Members, change: Coroutine[object, object, MembersStatus]) -> None:
+    """Begin ``change``, and leave."""
+    task = asyncio.ensure_future(change)
+    while not members.status().is_changing:
+        await asyncio.sleep(0.001)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 def at(server: int) -> tuple[str, int]:
@@ -176,8 +189,6 @@ def test_one_that_was_down_when_it_was_removed_learns_it() -> None:
         async with servers() as it:
             await it.submit(ONE)
             await it.crash(THREE)
-            with pytest.raises(NotAllStarted):
-                await it.nodes[ONE].members.add(FOUR, at(4), timeout_s=0.2)
             await it.nodes[ONE].members.remove(THREE, timeout_s=LONG_S)
             with suppress(ServerStopped):
                 await it.start(THREE)
@@ -288,8 +299,9 @@ def test_a_newcomer_that_is_lost_is_removed_again() -> None:
             await it.submit(ONE)
             it.network.join(FOUR)
             members = it.nodes[ONE].members
+            await begun(members, members.replace(THREE, FOUR, at(4)))
             with pytest.raises(ChangeUnfinished) as unfinished:
-                await members.replace(THREE, FOUR, at(4), timeout_s=0.3)
+                await members.replace(THREE, FOUR, at(4), timeout_s=BRIEF_S)
             assert unfinished.value.epoch == 1
             assert set(unfinished.value.logs) == {MEMBERS_LOG, "counter"}
             with pytest.raises(MembershipChanging):
@@ -310,9 +322,11 @@ def test_a_newcomer_may_be_late_and_the_change_is_asked_for_again() -> None:
         async with servers() as it:
             await it.submit(ONE)
             it.network.join(FOUR)
+            members = it.nodes[ONE].members
+            await begun(members, members.add(FOUR, at(4)))
             with pytest.raises(ChangeUnfinished):
-                await it.nodes[ONE].members.add(FOUR, at(4), timeout_s=0.2)
-            waiting = {log.name: log.held for log in it.nodes[ONE].members.status().waiting}
+                await members.add(FOUR, at(4), timeout_s=BRIEF_S)
+            waiting = {log.name: log.held for log in members.status().waiting}
             assert waiting == {MEMBERS_LOG: {FOUR: 1}, "counter": {FOUR: 1}}
             await it.start(FOUR)
             status = await it.nodes[TWO].members.add(FOUR, at(4), timeout_s=LONG_S)
@@ -346,8 +360,9 @@ def test_the_first_change_waits_for_all_that_stay() -> None:
             await it.crash(THREE)
             await it.join(FOUR)
             members = it.nodes[ONE].members
+            await members.move(ONE, at(1), timeout_s=LONG_S)
             with pytest.raises(NotAllStarted) as missing:
-                await members.add(FOUR, at(4), timeout_s=0.3)
+                await members.add(FOUR, at(4), timeout_s=BRIEF_S)
             assert missing.value.servers == {THREE}
             status = await members.replace(THREE, FOUR, at(4), timeout_s=LONG_S)
             assert status.addresses.keys() == {ONE, TWO, FOUR}
@@ -460,6 +475,39 @@ def test_there_are_no_named_decisions_once_the_members_change() -> None:
             for node in it.nodes.values():
                 with pytest.raises(NoDecisions):
                     await node.propose("leader", "one")
+
+    runs(run())
+
+
+def test_a_newcomer_is_told_which_logs_it_lacks() -> None:
+    """So that a program can enter them: no leader sends it anything before it has been taught."""
+
+    async def run() -> None:
+        async with servers() as it:
+            await it.submit(ONE)
+            it.network.join(FOUR)
+            missing = set[str]()
+            async with MemoryNode(it.network, FOUR, codec=TEXT) as four:
+                four.on_missing_log(missing.add)
+                members = it.nodes[ONE].members
+                await begun(members, members.add(FOUR, at(4)))
+                while "counter" not in missing:
+                    await asyncio.sleep(0.001)
+                missing.clear()
+                four.on_missing_log(missing.add)
+                assert missing == {"counter"}
+
+    runs(run())
+
+
+def test_a_server_is_told_of_a_log_that_others_run() -> None:
+    async def run() -> None:
+        async with servers() as it:
+            missing = set[str]()
+            it.nodes[TWO].on_missing_log(missing.add)
+            async with it.nodes[ONE].log("other", COUNTER):
+                while "other" not in missing:
+                    await asyncio.sleep(0.001)
 
     runs(run())
 
