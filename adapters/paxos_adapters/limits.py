@@ -11,6 +11,12 @@ from __future__ import annotations
 MAX_NAME_BYTES = 255
 """The name of a decision or a cluster, in UTF-8: a length of one byte, as for a file's name."""
 
+RESERVED = "$"
+"""What the names of built-in logs begin with: no program can use one."""
+
+MEMBERS_LOG = "$members"
+"""The log of members."""
+
 MAX_VALUE_BYTES = 1 << 16
 """An encoded value on its way between servers: it fits in what is kept of a message in parts.
 
@@ -32,6 +38,9 @@ MAX_SLOT = (1 << 47) - 1
 
 MAX_SERVER = (1 << 32) - 1
 """The highest id of a server: a frame has four bytes for it."""
+
+MAX_EPOCH = (1 << 32) - 1
+"""An epoch of the members: a frame has four bytes for it."""
 
 MAX_DEPLOYED = 15
 """Servers in a cluster.toml: every message goes to each of them, and their quorums are listed."""

@@ -15,10 +15,11 @@ def main() -> None:
 
         code = run(sys.argv[1:])
     except ModuleNotFoundError as missing:
-        if missing.name not in ("click", "rich"):
+        package = str(missing.name).partition(".")[0]
+        if package not in ("click", "rich"):
             raise
         sys.exit(
-            f"paxos: the command needs {missing.name}, which comes with the extra 'cli': "
+            f"paxos: the command needs {package}, which comes with the extra 'cli': "
             "pip install 'sansio-paxos[cli]'. The library works without it."
         )
     except KeyboardInterrupt:

@@ -37,9 +37,30 @@ EXPLAINED: Mapping[str, tuple[Sequence[Example], str]] = {
     ),
     "members": (
         [
-            ("paxos members close n1.db n2.db", "first, of five or three"),
-            ("paxos members settle -h", "how to go on"),
+            ("paxos members list", "who is a member"),
+            ("paxos members replace 3 4 10.0.0.4:47100", "3 is lost, 4 is new"),
+            ("paxos members close -h", "with all servers stopped"),
         ],
+        "members.md",
+    ),
+    "members list": (
+        [("paxos members list", "and how a change goes")],
+        "members.md",
+    ),
+    "members add": (
+        [("paxos members add 4 10.0.0.4:47100", "it says what to type there")],
+        "members.md",
+    ),
+    "members remove": (
+        [("paxos members remove 4 5", "from five to three")],
+        "members.md",
+    ),
+    "members replace": (
+        [("paxos members replace 3 4 10.0.0.4:47100", "3 is lost, 4 is new")],
+        "lost-server.md",
+    ),
+    "members move": (
+        [("paxos members move 2 10.0.0.9:47100", "after it was started there")],
         "members.md",
     ),
     "members close": (

@@ -1,7 +1,8 @@
-"""``paxos members``: change the members of a cluster, with all of its servers stopped."""
+"""``paxos members``: the members of a cluster, while it runs, or on files of stopped servers."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import click
@@ -21,21 +22,39 @@ from paxos_adapters.printable import brief, printable
 from paxos_cli.exit_codes import ExitCode
 from paxos_cli.failures import failing
 from paxos_cli.help import Group
+from paxos_cli.members_running import add, list_members, move, remove, replace
 from paxos_cli.output import say
 from paxos_cli.paths import InputFile, OutputFile
 
 FILES = click.argument("files", type=InputFile(), nargs=-1, required=True, metavar="FILE...")
 
 
-@click.group(cls=Group)
+class MembersGroup(Group):
+    """The group ``paxos members``."""
+
+    def sections(self) -> Mapping[str, Sequence[str]]:
+        """The commands for clusters that run, and those for stopped ones."""
+        return {
+            "While the servers run": ["list", "add", "remove", "replace", "move"],
+            "With all servers stopped": ["close", "reopen", "settle", "adopt"],
+        }
+
+
+@click.group(cls=MembersGroup)
 def members() -> None:
-    """Change the members of a cluster, with its servers stopped.
+    """Show and change the members of a cluster.
 
-    Close the files of a phase-1 quorum of the old members, settle them once into an artefact, and
-    adopt that for each new member. Every step may be repeated after a kill.
+    While the servers run, one command adds, removes or replaces a server.
 
-    See docs/members.md, and docs/lost-server.md for a server that is lost.
+    With all servers stopped: close the files of a phase-1 quorum of the old members, settle them
+    once into an artefact, and adopt that for each new member. So named decisions come along.
+
+    Every command may be repeated after a kill. See docs/members.md.
     """
+
+
+for command in list_members, add, remove, replace, move:
+    members.add_command(command)
 
 
 @members.command(short_help="First: no server opens these files again.")

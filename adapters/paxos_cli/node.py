@@ -24,7 +24,8 @@ from paxos_adapters.file import FileStore, NotALog, StoreExists, StoreNotFound
 from paxos_adapters.file.errors import REJOIN
 from paxos_adapters.file.mark import mark_path, peek
 from paxos_adapters.host import ServerStopped
-from paxos_adapters.node import Insecure, NetworkConfig, Node
+from paxos_adapters.limits import MEMBERS_LOG
+from paxos_adapters.node import Insecure, NetworkConfig, Node, Removed
 from paxos_adapters.node.control import serve
 from paxos_adapters.node.control_protocol import socket_path
 from paxos_adapters.node.deployment import Deployment
@@ -125,6 +126,9 @@ def node(options: Options, verbose: bool, log: str) -> ExitCode:
         with _advice(options, path):
             return _serve(options, deployment, path, listen)
     except ServerStopped as error:
+        if isinstance(error.cause, Removed):
+            say(f"paxos: {error.cause}", err=True)
+            return ExitCode.DONE
         if log == "json":
             return ExitCode.FAILED  # That line is in the log, and nothing else should be.
         again = f"Then start it again: {node_command(options.cluster, server)}"
@@ -136,21 +140,15 @@ def _serve(
     options: Options, deployment: Deployment, path: Path, listen: Address | None
 ) -> ExitCode:
     """Open the data file, and run the server until it ends."""
-    begin = FileStore.create if options.create else FileStore.open
     # The process that waits for an end of its input has warned of all servers, once.
     protection = protection_of(deployment, warn=not options.until_eof)
     with (
-        begin(
-            path,
-            cluster=deployment.name,
-            server=ServerId(options.me),
-            quorum=deployment.quorum,
-            membership=deployment.membership,
-        ) as file,
+        _file(options, deployment, path) as file,
         _recorder(options, deployment.name) as recorder,
     ):
+        is_founding = file.identity.server in file.quorum.members and not file.has_log(MEMBERS_LOG)
         network = NetworkConfig(
-            deployment.addresses,
+            deployment.founders if is_founding else deployment.addresses,
             listen=listen,
             protection=protection,
             insecure=options.insecure,
@@ -158,6 +156,24 @@ def _serve(
         )
         running = Node(file, network, codec=RAW, observer=recorder)
         return asyncio.run(_run(running, options.until_eof))
+
+
+def _file(options: Options, deployment: Deployment, path: Path) -> FileStore:
+    """The memory of the server, opened or made."""
+    server, cluster, quorum = ServerId(options.me), deployment.name, deployment.quorum
+    membership = deployment.membership
+    if not options.create:
+        return FileStore.open(
+            path, cluster=cluster, server=server, quorum=quorum, membership=membership
+        )
+    return FileStore.create(
+        path,
+        cluster=cluster,
+        server=server,
+        quorum=quorum,
+        membership=membership,
+        joining=server in deployment.joined,
+    )
 
 
 @contextmanager

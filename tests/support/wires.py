@@ -24,7 +24,7 @@ from paxos import (
     ServerId,
 )
 from paxos_adapters.disk_status import DiskStatus, Known
-from paxos_adapters.limits import MAX_ROUND, MAX_SAVES, MAX_SERVER, MAX_VALUE_BYTES
+from paxos_adapters.limits import MAX_EPOCH, MAX_ROUND, MAX_SAVES, MAX_SERVER, MAX_VALUE_BYTES
 from paxos_adapters.wire import (
     Authenticated,
     Checksummed,
@@ -37,6 +37,7 @@ from paxos_adapters.wire import (
     Pong,
     Protection,
     Register,
+    Removal,
     Wire,
     WireMessage,
 )
@@ -125,6 +126,8 @@ CONTROLS: list[Control] = [
     *(Ping(number, known) for number in (0, 1, MAX_PINGS) for known in TOLD),
     *(Pong(1, "ab" * 8, known, votes) for known in TOLD for votes in (False, True)),
     Register(MAX_PINGS),
+    Removal(0),
+    Removal(MAX_EPOCH),
 ]
 """Every type of control message, with the edges of every field."""
 

@@ -21,7 +21,7 @@ from paxos_adapters.wire import Checksummed, Protection, RejectedDatagram
 from paxos_adapters.wire.bounds import DATAGRAM_BYTES, MAX_DATAGRAM_BYTES
 from paxos_adapters.wire.frame import BODY_BYTES, HEADER_BYTES, LAYOUT, TAG_BYTES, Header
 from tests.support.log_messages import EACH_OF_LOG
-from tests.support.wires import CONTROLS, MESSAGES, MISSING, ONE, TWO, End, protection
+from tests.support.wires import CONTROLS, MESSAGES, MISSING, ONE, THREE, TWO, End, protection
 
 SMALL = [message for message in MESSAGES if len(repr(message)) < 2_000]
 MARKERS = [*range(0xC0, 0xE1), 0x00, 0x7F, 0x80, 0x8F, 0x90, 0x91, 0x94, 0x95, 0x9F, 0xA0, 0xFF]
@@ -83,7 +83,7 @@ class Fuzzer:
         return self.way.close(header, self.body())
 
     def header(self, good: Header) -> bytes:
-        """Numbers at their edges, another session, other members."""
+        """Numbers at their edges, another session, other members, a server that was removed."""
         pick = self.random
         number = pick.choice((*EDGES, good.sequence - 1, good.sequence + 60, good.saves))
         bad = pick.choice(
@@ -96,6 +96,7 @@ class Fuzzer:
                 good._replace(session=bytes(7) + pick.randbytes(1)),
                 good._replace(previous=pick.randbytes(8)),
                 good._replace(members=pick.randbytes(8)),
+                good._replace(sender=THREE),
             )
         )
         return LAYOUT.pack(*bad)
@@ -139,6 +140,7 @@ def fuzz(way: str, times: int, seed: int) -> Counter[str]:
     for number in range(times):
         if number % 50 == 0:  # A new receiver, before one receives the last number there is.
             two = End(TWO, fuzzer.way)
+            two.wire.set_members({ONE, TWO}, {THREE})
         datagram = fuzzer.datagram()
         try:
             opened = two.wire.open(datagram)

@@ -74,7 +74,9 @@ class Process:
         }
         try:
             refused = Counter[Reason]()
-            self.sessions = Sessions(self.file, self._links, refused, is_strict=history.is_strict)
+            self.sessions = Sessions(
+                self.file, self._links, refused, history.quorum, is_strict=history.is_strict
+            )
         except OlderCopy:
             self.file.close()
             raise

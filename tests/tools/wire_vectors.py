@@ -34,7 +34,7 @@ from paxos import (
 )
 from paxos.log import messages as log
 from paxos_adapters.disk_status import DiskStatus, Known
-from paxos_adapters.limits import MAX_ROUND, MAX_SAVES, MAX_SERVER
+from paxos_adapters.limits import MAX_EPOCH, MAX_ROUND, MAX_SAVES, MAX_SERVER
 from paxos_adapters.log_messages import LogMessage, is_for_decision, is_for_log
 from paxos_adapters.quorum_words import words_of
 from paxos_adapters.wire import (
@@ -50,6 +50,7 @@ from paxos_adapters.wire import (
     Protection,
     Register,
     RejectedDatagram,
+    Removal,
     Wire,
     WireMessage,
 )
@@ -108,6 +109,7 @@ class Said(msgspec.Struct, omit_defaults=True):
     votes: bool | None = None
     first: int | None = None
     parts: int | None = None
+    epoch: int | None = None
     of_log: dict[str, object] | None = None
 
 
@@ -199,6 +201,8 @@ def said(line: WireMessage) -> Said:
 
 def told(control: Control) -> Said:
     """A control message in words."""
+    if isinstance(control, Removal):
+        return Said("Removal", epoch=control.epoch)
     words = Said(type(control).__name__, number=control.number)
     if not isinstance(control, Register) and control.known is not None:
         words.known = KnownDisk(control.known.session, control.known.saves)
@@ -254,17 +258,19 @@ EACH: list[Message[bytes]] = [
     Answer(READ, Proposal(BALLOT, b"red")),
     Heartbeat(),
 ]
-CONTROLS: list[Control] = [
+PINGS: list[Ping | Pong | Register] = [
     Ping(1, None),
     Ping(MAX_PINGS, Known("ff" * 8, MAX_SAVES)),
     Pong(2, "ab" * 8, None, votes=False),
     Pong(3, "ab" * 8, KNOWN, votes=True),
     Register(4),
 ]
+REMOVED = [Removal(0), Removal(MAX_EPOCH)]
 MISSING = [Missing(1, 1), Missing(MAX_SEQUENCE, (1 << MAX_PARTS) - 1)]
 NAMED: list[tuple[str, WireMessage]] = [
     *((type(it).__name__, ("leader", it)) for it in EACH),
-    *((f"{type(it).__name__} {it.number}", it) for it in CONTROLS),
+    *((f"{type(it).__name__} {it.number}", it) for it in PINGS),
+    *((f"Removal {it.epoch}", it) for it in REMOVED),
     *((f"Missing {it.first}", it) for it in MISSING),
 ]
 OF_LOGS: list[tuple[str, list[WireMessage]]] = [
@@ -274,7 +280,7 @@ OF_LOGS: list[tuple[str, list[WireMessage]]] = [
 SEALED: list[tuple[str, list[WireMessage]]] = [
     *((what, [line]) for what, line in NAMED),
     ("all of them together", [("leader", it) for it in EACH]),
-    ("control messages and another one", [*CONTROLS, ("leader", Heartbeat())]),
+    ("control messages and another one", [*PINGS, *REMOVED, ("leader", Heartbeat())]),
     ("sixteen messages", [(f"{it}", Heartbeat()) for it in range(16)]),
     ("the highest ballot", [("leader", Promise(LAST, Proposal(LAST, b"")))]),
     ("the last read", [("leader", it) for it in LAST_READS]),
@@ -341,7 +347,7 @@ BAD_BODIES: dict[str, object] = {
     "a name of no byte": [[7, ""]],
     "a name of 256 bytes": [[7, "d" * 256]],
     "257 messages": [[7, "d"]] * 257,
-    "an unknown message": [[29, "leader"]],
+    "an unknown message": [[30, "leader"]],
     "a ping that names a decision": [[10, "leader"]],
     "a ping of number -1": [[10, -1, None]],
     "a session of 7 bytes": [[10, 1, [bytes(7), 1]]],
@@ -353,6 +359,7 @@ BAD_BODIES: dict[str, object] = {
     "part 60 is missing": [[13, 1, 1 << 60]],
     "nothing is missing": [[13, 1, 0]],
     "a part of sequence 0 is missing": [[13, 0, 1]],
+    "an epoch of 2^32": [[29, 1 << 32]],
     "a read of session -1": [[8, "leader", -1, 1]],
     "a promise that tells of a higher ballot": [[2, "leader", 3, 1, [3, 2, b"red"]]],
     "a refusal for its own ballot": [[5, "leader", 3, 1, 3, 1]],

@@ -14,6 +14,7 @@ opening, turns <- store.
 
 from paxos_adapters.arguments import BadArgument, BadNumber
 from paxos_adapters.file.errors import (
+    AlreadyAMember,
     BadDiskStatus,
     BadName,
     Closed,
@@ -41,6 +42,7 @@ from paxos_adapters.file.reading import Contents, inspect, rows
 from paxos_adapters.file.store import Decision, FileStore
 
 __all__ = [
+    "AlreadyAMember",
     "BadArgument",
     "BadDiskStatus",
     "BadName",

@@ -13,7 +13,6 @@ from paxos import (
     Proposal,
     QuorumSystem,
     ServerId,
-    UnknownServer,
 )
 from paxos import server as server_role
 from paxos.errors import assert_never
@@ -68,15 +67,13 @@ def split(entries: Iterable[AnyEntry], saves: int) -> tuple[list[Row], list[LogE
 def identity_of(cluster: str, server: ServerId, quorum: QuorumSystem, membership: str) -> Identity:
     """Whose memory a file is to be, without an incarnation.
 
-    Raises BadName, BadNumber, BadArgument, TooLarge, and UnknownServer if the server is not a
-    member.
+    The server need not be one of the members: it may have joined later. Raises BadName, BadNumber,
+    BadArgument, TooLarge.
     """
     check_name("the name of a cluster", cluster)
     arguments.one_of("quorum", quorum, *get_args(QuorumSystem))
     for member in (server, *quorum.members):
         _check_server(ServerId(whole("the id of a server", member)))
-    if server not in quorum.members:
-        raise UnknownServer(server, quorum.members)
     if membership:
         check_name("the id of a membership", membership)
     if not MEMBERSHIP.fullmatch(membership):

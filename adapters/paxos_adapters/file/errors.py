@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
-from paxos import OperationalError, PaxosError, UsageError
+from paxos import OperationalError, PaxosError, ServerId, UsageError
 from paxos_adapters.forks import Forked as Forked
 from paxos_adapters.printable import brief
 
@@ -28,6 +29,21 @@ class StoreExists(StoreError, OperationalError):
             "server, choose another path."
         )
         self.path = path
+
+
+class AlreadyAMember(StoreError, UsageError, ValueError):
+    """The store of a server that is to join was to be created, under the id of a founder."""
+
+    def __init__(self, server: ServerId, members: Iterable[ServerId]) -> None:
+        super().__init__(
+            f"server {server} cannot join: the cluster was founded by {sorted(members)}. Nothing "
+            "was created. A server that joins takes an id that no server has had; a founder is "
+            "created without joining."
+        )
+        self.server, self.members = server, frozenset(members)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return AlreadyAMember, (self.server, self.members)
 
 
 class StoreNotFound(StoreError, OperationalError):

@@ -26,7 +26,7 @@ from typing import TypeAlias
 
 from attrs import frozen
 
-from paxos import QuorumSystem, Saved, ServerId
+from paxos import QuorumSystem, Saved, ServerId, UnknownServer
 from paxos_adapters import arguments, forks
 from paxos_adapters.disk_status import DiskStatus, Known
 from paxos_adapters.file import opening
@@ -40,7 +40,7 @@ from paxos_adapters.file.entries import (
     identity_of,
     split,
 )
-from paxos_adapters.file.errors import Closed, DiskBusy, SaveFailed
+from paxos_adapters.file.errors import AlreadyAMember, Closed, DiskBusy, SaveFailed
 from paxos_adapters.file.identity import Identity
 from paxos_adapters.file.log_file import LogFile
 from paxos_adapters.file.log_rows import LogState
@@ -110,14 +110,24 @@ class FileStore:
         server: ServerId,
         quorum: QuorumSystem,
         membership: str = "",
+        joining: bool = False,
     ) -> FileStore:
         """The empty memory of a server that has never run.
 
-        ``membership`` is the id that was drawn for a change of members, "" for the first one.
+        ``quorum`` is that of the founders: it stays in the file and in each frame, though the
+        members change. ``joining``: the server is to be added to them, under an id that none of
+        them has or had. ``membership`` is the id that was drawn for a change of members of stopped
+        servers, "" for the first one.
+
         Raises StoreExists, StoreLocked, BadName, BadNumber, BadArgument and TooLarge, UnknownServer
-        if ``server`` is not a member, and StoreUnavailable where the folder cannot be written.
+        if ``server`` is not a member, AlreadyAMember if it is one and ``joining``, and
+        StoreUnavailable where the folder cannot be written.
         """
         whose = identity_of(cluster, server, quorum, membership)
+        if joining and server in quorum.members:
+            raise AlreadyAMember(server, quorum.members)
+        if not joining and server not in quorum.members:
+            raise UnknownServer(server, quorum.members)
         return FileStore(opening.create(_checked(path), whose))
 
     @staticmethod

@@ -1,15 +1,28 @@
 """A node: one server of a cluster on UDP and a file, or in memory for tests. See docs/node.md.
 
 Arrows point one way: status, ports, registers, logs, pending, timers, saving <- node <- threaded,
-control; memory_file <- memory_network <- memory, which is a node, too.
+control; logs <- members_errors <- members <- node; memory_file <- memory_network <- memory, which
+is a node, too.
 """
 
 from paxos_adapters.arguments import BadArgument, BadNumber
-from paxos_adapters.file import NotALog
+from paxos_adapters.file import AlreadyAMember, NotALog
 from paxos_adapters.forks import Forked
 from paxos_adapters.host import ServerStopped
 from paxos_adapters.memory import ServerDown
 from paxos_adapters.node.logs import LogClosed, LogRunning, NameOfLog
+from paxos_adapters.node.members import LogChange, Members, MembersStatus
+from paxos_adapters.node.members_errors import (
+    AddressTaken,
+    BadMemberCount,
+    ChangeUnfinished,
+    DecisionsStay,
+    IdUsed,
+    MembershipChanging,
+    NoDecisions,
+    NotAllStarted,
+    NotAMember,
+)
 from paxos_adapters.node.memory import MemoryNode
 from paxos_adapters.node.memory_network import Crashed, MemoryNetwork, ServerRunning
 from paxos_adapters.node.node import Node
@@ -36,7 +49,15 @@ from paxos_adapters.requests.values import Found
 from paxos_adapters.threads import ThreadNotStarted
 from paxos_adapters.udp.addresses import BadAddress
 from paxos_adapters.udp.endpoint import AddressError
-from paxos_adapters.udp.errors import BadName, Insecure, NotTheMembers, OlderCopy, StoreAlreadyUsed
+from paxos_adapters.udp.errors import (
+    BadName,
+    Insecure,
+    NoOtherServer,
+    NotTheMembers,
+    OlderCopy,
+    Removed,
+    StoreAlreadyUsed,
+)
 from paxos_adapters.udp.network import NetworkConfig
 from paxos_adapters.udp.peer import Peer
 from paxos_adapters.udp.transport import DatagramTransport
@@ -47,37 +68,52 @@ Stopped = ServerStopped
 
 __all__ = [
     "AddressError",
+    "AddressTaken",
+    "AlreadyAMember",
     "BadAddress",
     "BadArgument",
+    "BadMemberCount",
     "BadName",
     "BadNumber",
     "BadSnapshot",
     "BadValue",
     "CannotApply",
+    "ChangeUnfinished",
     "CommandUnknown",
     "Crashed",
     "DatagramTransport",
+    "DecisionsStay",
     "Descent",
     "Forked",
     "Found",
+    "IdUsed",
     "Insecure",
+    "LogChange",
     "LogClosed",
     "LogRunning",
     "LogStatus",
+    "Members",
+    "MembersStatus",
+    "MembershipChanging",
     "MemoryNetwork",
     "MemoryNode",
     "MissingCodec",
     "NameOfLog",
     "NetworkConfig",
     "NoAnswer",
+    "NoDecisions",
+    "NoOtherServer",
     "Node",
     "NodeClosed",
     "NotALog",
+    "NotAMember",
+    "NotAllStarted",
     "NotStarted",
     "NotTheMembers",
     "OlderCopy",
     "OutcomeUnknown",
     "Peer",
+    "Removed",
     "ReplicatedLog",
     "ServerDown",
     "ServerRunning",

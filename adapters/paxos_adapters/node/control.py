@@ -22,23 +22,32 @@ import socket
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import Never
 
 from msgspec.json import Decoder, encode
 
 from paxos import PaxosError
+from paxos.errors import assert_never
 from paxos_adapters import forks
 from paxos_adapters.codecs import TRUNCATED
 from paxos_adapters.host import ServerStopped
 from paxos_adapters.limited_log import LimitedLog
+from paxos_adapters.node import control_members
 from paxos_adapters.node.control_logs import answer_of_log, log_of
 from paxos_adapters.node.control_protocol import (
     MAX_LINE_BYTES,
     Answer,
+    Brief,
+    ChangeRequest,
     ChosenReply,
+    Continuing,
     ControlError,
     ErrorReply,
     LogsReply,
     LogsRequest,
+    MembersReply,
+    MembersRequest,
+    MoveRequest,
     NotChosenReply,
     ProposeRequest,
     Question,
@@ -193,19 +202,26 @@ class _Control:
         if type(question) is ErrorReply:
             await caller.tell(question)
             return False
-        if type(question) is StatusRequest:
-            await caller.tell(self._status())
-        elif type(question) is StateRequest:
-            await caller.tell(self._state(question.name))
-        elif type(question) is LogsRequest:
-            await caller.tell(self._logs())
+        if isinstance(question, StatusRequest | StateRequest | LogsRequest | MembersRequest):
+            await caller.tell(self._brief(question))
         elif self._waiting >= MAX_WAITING:
             await caller.tell(_crowded(MAX_WAITING))
         else:
             return await self._wait(question, caller)
         return True
 
-    async def _wait(self, question: Waiting | StepsRequest, caller: Caller) -> bool:
+    def _brief(self, question: Brief) -> Answer:
+        if type(question) is StatusRequest:
+            return self._status()
+        if type(question) is StateRequest:
+            return self._state(question.name)
+        if type(question) is LogsRequest:
+            return self._logs()
+        if type(question) is MembersRequest:
+            return MembersReply(self._node.me, self._node.members.status())
+        assert_never(question)
+
+    async def _wait(self, question: Waiting | Continuing, caller: Caller) -> bool:
         """Have the cluster answer, unless the caller hangs up before; whether more may follow."""
         self._waiting += 1
         answering = asyncio.ensure_future(self._tell(question, caller))
@@ -219,9 +235,9 @@ class _Control:
             gone.cancel()
             await asyncio.gather(answering, gone, return_exceptions=True)
 
-    async def _tell(self, question: Waiting | StepsRequest, caller: Caller) -> bool:
-        if type(question) is StepsRequest:
-            await caller.tell(await self._steps(question, caller))
+    async def _tell(self, question: Waiting | Continuing, caller: Caller) -> bool:
+        if type(question) is StepsRequest or type(question) is ChangeRequest:
+            await caller.tell(await self._last(question, caller))
             return False
         await caller.tell(await self._answer(question))
         return True
@@ -257,19 +273,29 @@ class _Control:
             if type(question) is WatchRequest:
                 name, timeout_s = question.name, question.timeout_s
                 return ChosenReply(await self._node.watch(name, timeout_s=timeout_s))
+            if type(question) is MoveRequest:
+                return await control_members.move(self._node, question)
             return await answer_of_log(self._node, question)
         except PaxosError as error:
             return ErrorReply(type(error).__name__, _words(error))
 
-    async def _steps(self, question: StepsRequest, caller: Caller) -> Answer:
-        """Tell what is applied; what is returned says why there is no more of it."""
+    async def _last(self, question: Continuing, caller: Caller) -> Answer:
+        """Tell all answers but for the last one, which says why there are no more."""
         try:
-            async with log_of(self._node, question.name).watch() as steps:
-                await caller.tell(WatchingReply())
-                async for it in steps:
-                    await caller.tell(StepReply(it.slot, it.command, it.result))
+            if type(question) is ChangeRequest:
+                return await control_members.change(self._node, question, caller.tell)
+            if type(question) is StepsRequest:
+                return await self._steps(question, caller)
+            assert_never(question)
         except PaxosError as error:
             return ErrorReply(type(error).__name__, _words(error))
+
+    async def _steps(self, question: StepsRequest, caller: Caller) -> Never:
+        """Tell what is applied. Raises what says why there is no more of it."""
+        async with log_of(self._node, question.name).watch() as steps:
+            await caller.tell(WatchingReply())
+            async for it in steps:
+                await caller.tell(StepReply(it.slot, it.command, it.result))
         raise AssertionError("a watcher never comes to an end without an error")
 
 

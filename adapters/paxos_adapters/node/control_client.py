@@ -1,9 +1,11 @@
-"""Asking a node that runs on this machine: one question, one answer. See ``lines.py``."""
+"""Asking a node that runs on this machine: one question, and its answers."""
 
 from __future__ import annotations
 
 import socket
-from contextlib import suppress
+from collections.abc import Generator
+from contextlib import closing, suppress
+from io import BufferedReader
 from pathlib import Path
 
 from msgspec import MsgspecError
@@ -52,6 +54,17 @@ def ask(data: Path, question: Question, *, patience_s: float | None) -> Answer:
 
     Raises BadNumber, NotRunning, TooLong and ControlError with nothing asked; NoReply.
     """
+    with closing(answers(data, question, patience_s=patience_s)) as all_of_them:
+        return next(all_of_them)
+
+
+def answers(
+    data: Path, question: Question, *, patience_s: float | None
+) -> Generator[Answer, None, None]:
+    """The answers, one after the other, each within ``patience_s`` of the one before.
+
+    Raises as ``ask`` does: NoReply after the last one, so stop there.
+    """
     arguments.timeout(patience_s, "patience_s")
     line = encode(question) + b"\n"
     if len(line) > MAX_LINE_BYTES:
@@ -60,15 +73,27 @@ def ask(data: Path, question: Question, *, patience_s: float | None) -> Answer:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
         sock.settimeout(patience_s)
         _connect(sock, data, path)
-        try:
-            with suppress(BrokenPipeError):  # It may have answered before it had read all.
-                sock.sendall(line)
-            with sock.makefile("rb") as reader:
-                said = reader.readline(MAX_LINE_BYTES)
-        except TimeoutError:
-            raise NoReply(data, f"has not answered within {patience_s:g} s") from None
-        except ConnectionError:
-            said = b""
+        with suppress(ConnectionError):  # It may have answered before it had read all.
+            _send(sock, line, data, patience_s)
+        with sock.makefile("rb") as reader:
+            while True:
+                yield _next(reader, data, path, patience_s)
+
+
+def _send(sock: socket.socket, line: bytes, data: Path, patience_s: float | None) -> None:
+    try:
+        sock.sendall(line)
+    except TimeoutError:
+        raise _late(data, patience_s) from None
+
+
+def _next(reader: BufferedReader, data: Path, path: Path, patience_s: float | None) -> Answer:
+    try:
+        said = reader.readline(MAX_LINE_BYTES)
+    except TimeoutError:
+        raise _late(data, patience_s) from None
+    except ConnectionError:
+        said = b""
     if not said.endswith(b"\n"):
         raise NoReply(data, "has ended before it answered")
     try:
@@ -77,6 +102,10 @@ def ask(data: Path, question: Question, *, patience_s: float | None) -> Answer:
         what = f"what it says cannot be read ({error}); are both of one version?"
         raise ControlError(path, what) from error
     return answer
+
+
+def _late(data: Path, patience_s: float | None) -> NoReply:
+    return NoReply(data, f"has not answered within {patience_s:g} s")
 
 
 def _connect(sock: socket.socket, data: Path, path: Path) -> None:

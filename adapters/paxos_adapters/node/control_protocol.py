@@ -4,7 +4,8 @@
     {"answer": "chosen", "value": "bWU="}
 
 - One question at a time, and one answer; then the next question may come. Hanging up takes a
-  question back. Only a watch of a log has many answers, and no other question follows it.
+  question back. Only a watch of a log and a change of members have many answers, and no other
+  question follows them.
 - Commands of a log come with the session and the numbers of their client, which may send them again
   by way of another server.
 - The socket stands beside the data file, for its owner only. A process that may open it may make
@@ -23,6 +24,7 @@ from typing import Annotated, TypeAlias, final
 from msgspec import Meta, Struct
 
 from paxos import OperationalError, ServerId
+from paxos_adapters.node.members import MembersStatus
 from paxos_adapters.node.status import Status
 from paxos_adapters.replication.batches import MAX_BATCH
 from paxos_adapters.replication.process import LogStatus
@@ -130,6 +132,29 @@ class StepsRequest(_Ask, frozen=True, tag="steps"):
 
 
 @final
+class MembersRequest(_Ask, frozen=True, tag="members"):
+    """Who is a member: ``Members.status``."""
+
+
+@final
+class ChangeRequest(_Ask, frozen=True, tag="change"):
+    """Add and remove members: ``Members.change``. Told how it goes, until it is finished."""
+
+    add: dict[ServerId, Address]
+    remove: list[ServerId]
+    timeout_s: Seconds | None = None
+
+
+@final
+class MoveRequest(_Ask, frozen=True, tag="move"):
+    """Let a server be found at another address: ``Members.move``."""
+
+    server: ServerId
+    address: Address
+    timeout_s: Seconds | None = None
+
+
+@final
 class ChosenReply(_Answer, frozen=True, tag="chosen"):
     """What is chosen."""
 
@@ -210,6 +235,21 @@ class StepReply(_Answer, frozen=True, tag="step"):
 
 
 @final
+class MembersReply(_Answer, frozen=True, tag="members"):
+    """Who is a member, as server ``me`` knows: the last answer to what was asked."""
+
+    me: ServerId
+    members: MembersStatus
+
+
+@final
+class ProgressReply(_Answer, frozen=True, tag="progress"):
+    """How a change goes; more answers follow."""
+
+    members: MembersStatus
+
+
+@final
 class ErrorReply(_Answer, frozen=True, tag="problem"):
     """Why there is no answer; ``kind`` is the name of the error that a node raises."""
 
@@ -218,10 +258,16 @@ class ErrorReply(_Answer, frozen=True, tag="problem"):
 
 
 OfLog: TypeAlias = OpenRequest | SubmitRequest | QueryRequest
-Waiting: TypeAlias = ProposeRequest | ReadRequest | WatchRequest | OfLog
+Waiting: TypeAlias = ProposeRequest | ReadRequest | WatchRequest | OfLog | MoveRequest
 """What the cluster has to answer."""
 
-Question: TypeAlias = Waiting | StepsRequest | StatusRequest | StateRequest | LogsRequest
+Continuing: TypeAlias = StepsRequest | ChangeRequest
+"""What has many answers; no other question follows."""
+
+Brief: TypeAlias = StatusRequest | StateRequest | LogsRequest | MembersRequest
+"""What the node answers at once."""
+
+Question: TypeAlias = Waiting | Continuing | Brief
 Answer: TypeAlias = (
     ChosenReply
     | NotChosenReply
@@ -233,6 +279,8 @@ Answer: TypeAlias = (
     | FoundReply
     | WatchingReply
     | StepReply
+    | MembersReply
+    | ProgressReply
     | ErrorReply
 )
 

@@ -9,9 +9,12 @@
     id = 1
     address = "127.0.0.1:47101" # or "[::1]:47101", or "a.example.org:47101"
     data = "n1.db"              # for servers on this machine
+    joined = true               # for a server that was added later: left out for a founder
 
-- Every server has the same name, ids, addresses and keyring. What differs is an error here if it
-  can be seen here; ``paxos status`` shows the rest.
+- Every server has the same name, founders and keyring. What differs is an error here if it can be
+  seen here; ``paxos status`` shows the rest.
+- Who is a member now, and where, says the cluster itself once its members have changed. From then
+  on the file tells a server only where to ask. Founders stay in it, also those that were removed.
 - Paths are seen from the folder of the file.
 - An unknown key is an error: it may be a misspelled one.
 """
@@ -62,6 +65,7 @@ class _Server(Struct, forbid_unknown_fields=True):
     id: int
     address: str
     data: str | None = None
+    joined: bool = False
 
 
 class _File(Struct, forbid_unknown_fields=True):
@@ -74,7 +78,10 @@ class _File(Struct, forbid_unknown_fields=True):
 
 @frozen
 class Deployment:
-    """A cluster as ``path`` describes it. ``data`` names the memories that are on this machine."""
+    """A cluster as ``path`` describes it. ``data`` names the memories that are on this machine.
+
+    ``joined`` are the servers that were added to the founders.
+    """
 
     path: Path
     name: str
@@ -83,11 +90,17 @@ class Deployment:
     keyring: Path | None = None
     encrypted: bool = False
     membership: str = ""
+    joined: frozenset[ServerId] = frozenset()
 
     @property
     def quorum(self) -> QuorumSystem:
-        """More than half of the members in both phases."""
-        return majority(self.addresses)
+        """More than half of the founders in both phases."""
+        return majority(self.founders)
+
+    @property
+    def founders(self) -> Mapping[ServerId, Address]:
+        """The servers that the cluster began with."""
+        return {it: at for it, at in self.addresses.items() if it not in self.joined}
 
     @property
     def files(self) -> Iterator[Path]:
@@ -166,6 +179,9 @@ def _checked(path: Path, file: _File) -> Deployment:
         raise ValueError(f"name: {brief(file.name)} has characters that cannot be seen.")
     if not 1 <= len(file.servers) <= MAX_DEPLOYED:
         raise ValueError(f"servers: there are {len(file.servers)}, and 1 to {MAX_DEPLOYED} can be.")
+    if all(it.joined for it in file.servers):
+        what = "each of them has joined. Leave the founders in, also those that were removed"
+        raise ValueError(f"servers: {what}.")
     if file.protection not in (None, *PROTECTIONS):
         known = " or ".join(map(repr, PROTECTIONS))
         raise ValueError(f"protection: {brief(file.protection)} is unknown. Write {known}.")
@@ -193,6 +209,7 @@ def _checked(path: Path, file: _File) -> Deployment:
         None if file.keyring is None else _file_at(path, "keyring", file.keyring),
         file.protection == "encrypted",
         file.membership,
+        frozenset(ServerId(it.id) for it in file.servers if it.joined),
     )
     check_cluster(found.addresses)
     _check_files(found)

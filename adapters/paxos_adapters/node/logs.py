@@ -14,8 +14,10 @@ from typing import Protocol, TypeAlias
 
 from paxos import PaxosError, Saved, ServerId, SetTimer, UsageError
 from paxos.log.events import LogTimer
+from paxos.log.replica import Replica
 from paxos_adapters.file.entries import LogEntry, LogRecord
 from paxos_adapters.ports import Place
+from paxos_adapters.replication.membership import Wanted
 from paxos_adapters.replication.process import LogEffect, LogEvent
 from paxos_adapters.replication.served import ServedLog
 from paxos_adapters.timeouts import Timeouts
@@ -63,6 +65,8 @@ class LogClosed(UsageError):
 class Running(Protocol):
     """A log as its node knows it, whatever its commands are: see ``LogProcess``."""
 
+    on_followed: Callable[[str, int], None]
+
     @property
     def place(self) -> Place:
         """The server, and the name of the log."""
@@ -74,8 +78,17 @@ class Running(Protocol):
         ...
 
     @property
+    def state(self) -> Replica[bytes]:
+        """The replica after the last step."""
+        ...
+
+    @property
     def members(self) -> Iterable[ServerId]:
         """The servers that a Broadcast reaches."""
+        ...
+
+    def follow(self, members: frozenset[ServerId], wanted: Wanted | None) -> None:
+        """Follow the members."""
         ...
 
     def delay(self, timer: SetTimer[LogTimer], timeouts: Timeouts) -> tuple[float, float]:
@@ -112,21 +125,21 @@ Due: TypeAlias = tuple[Running, LogEffect]
 
 
 class Logs:
-    """The logs of one node. ``served``: by name, as clients use them.
+    """The logs of one node. ``running``: by name; ``served``: as clients use them.
 
-    ``on_missing`` is called with the name of one that another server or a client asks for, and that
+    ``on_missing`` is called with the name of one that a server or a client speaks of, and that
     does not run here.
     """
 
     def __init__(self) -> None:
         self.served: dict[str, ServedLog] = {}
         self.on_missing: Callable[[str], None] = _ignored
-        self._running: dict[str, Running] = {}
+        self.running: dict[str, Running] = {}
         self._events: deque[tuple[Running, LogEvent]] = deque()
         self._saving: list[tuple[Running, int]] = []
 
     def __contains__(self, name: str) -> bool:
-        return name in self._running
+        return name in self.running
 
     @property
     def has_events(self) -> bool:
@@ -135,30 +148,30 @@ class Logs:
 
     def add(self, log: Running, served: ServedLog) -> None:
         """Let ``log`` run; clients use it as ``served``. Raises LogRunning if its name does."""
-        if log.place.name in self._running:
+        if log.place.name in self.running:
             raise LogRunning(log.place.name)
-        self._running[log.place.name] = log
+        self.running[log.place.name] = log
         self.served[log.place.name] = served
         self._events.extend((log, timer) for timer in log.timers)
 
     def remove(self, log: Running, error: PaxosError) -> None:
         """End ``log``: all that wait get ``error``."""
-        if self._running.get(log.place.name) is log:
-            del self._running[log.place.name], self.served[log.place.name]
+        if self.running.get(log.place.name) is log:
+            del self.running[log.place.name], self.served[log.place.name]
             log.end(error)
 
     def end(self, error: PaxosError) -> None:
         """End all of them."""
-        for log in list(self._running.values()):
+        for log in list(self.running.values()):
             self.remove(log, error)
 
     def hear(self, name: str, event: LogEvent) -> None:
         """``event`` has come for the log ``name``, which runs."""
-        self._events.append((self._running[name], event))
+        self._events.append((self.running[name], event))
 
     def ring(self, log: Running, timer: LogTimer) -> None:
         """A timer of ``log`` has fired: nothing, if that log has ended."""
-        if self._running.get(log.place.name) is log:
+        if self.running.get(log.place.name) is log:
             self._events.append((log, timer))
 
     def turn(self) -> list[Due]:
@@ -167,14 +180,14 @@ class Logs:
         while self._events:
             log, event = self._events.popleft()
             due += [(log, it) for it in log.receive(event)]
-        for log in self._running.values():
+        for log in self.running.values():
             due += [(log, it) for it in log.work()]
         return due
 
     def take_unsaved(self) -> list[LogEntry]:
         """What the next commit has to save."""
         entries: list[LogEntry] = []
-        for name, log in self._running.items():
+        for name, log in self.running.items():
             records = log.take_unsaved()
             entries += [(name, it) for it in records]
             if records:
@@ -186,7 +199,7 @@ class Logs:
         due: list[Due] = []
         for log, count in self._saving:
             own, records = records[:count], records[count:]
-            if self._running.get(log.place.name) is log:
+            if self.running.get(log.place.name) is log:
                 due += [(log, it) for it in log.on_saved(receipt.part(own))]
         self._saving.clear()
         return due

@@ -93,6 +93,14 @@ class MemoryFile:
         """See ``FileStore.has_log``."""
         return name in self._logs
 
+    def logs(self) -> tuple[str, ...]:
+        """See ``FileStore.logs``."""
+        return self._logs.names()
+
+    def decisions(self) -> tuple[str, ...]:
+        """See ``FileStore.decisions``."""
+        return tuple(sorted(filter(self._has_decision, self._disk.rows)))
+
     def _has_decision(self, name: str) -> bool:
         found = self._disk.rows.get(name, {})
         return ACCEPTOR in found or ROUND in found

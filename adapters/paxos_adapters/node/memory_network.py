@@ -18,7 +18,7 @@ import asyncio
 import errno
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from random import Random
 from threading import get_ident
@@ -29,12 +29,15 @@ from attrs import define, field
 from paxos import OperationalError, QuorumSystem, ServerId, UnknownServer, UsageError
 from paxos_adapters.arguments import BadNumber
 from paxos_adapters.file.entries import identity_of
+from paxos_adapters.file.errors import AlreadyAMember
 from paxos_adapters.guard import Guard
 from paxos_adapters.host import EndedByProgram
 from paxos_adapters.log_messages import AnyMessage
 from paxos_adapters.memory import ServerDown, majority_of
 from paxos_adapters.node.memory_file import Disk, MemoryFile
+from paxos_adapters.udp.addresses import Address
 from paxos_adapters.udp.endpoint import Buffers, SocketAddress
+from paxos_adapters.udp.errors import Removed
 from paxos_adapters.udp.peer import Peer
 from paxos_adapters.udp.registration import Registration
 from paxos_adapters.udp.sessions import Registering
@@ -107,7 +110,7 @@ class MemoryNetwork:
         """
         for it in (server, *others):
             self._check_member(it)
-        far = others or tuple(self.quorum.members - {server})
+        far = others or tuple(self._disks.keys() - {server})
         self._cuts |= {frozenset({server, it}) for it in far}
 
     def heal(self) -> None:
@@ -127,7 +130,7 @@ class MemoryNetwork:
         Its calls raise as those of a node that has stopped: ServerStopped, with Crashed as cause.
         Raises UnknownServer, and ServerDown if no node runs there.
         """
-        self._links_of(server).crash()
+        self._links_of(server).fail(Crashed(server))
 
     def fail_saves(self, server: ServerId) -> None:
         """The disk of ``server`` is full until the server is started again.
@@ -144,8 +147,17 @@ class MemoryNetwork:
         return self._running[server]
 
     def _check_member(self, server: ServerId) -> None:
-        if server not in self.quorum.members:
-            raise UnknownServer(server, self.quorum.members)
+        if server not in self._disks:
+            raise UnknownServer(server, self._disks.keys())
+
+    def join(self, server: ServerId) -> None:
+        """A server that is to be added: it has an empty memory from now on, and can be started.
+
+        Raises AlreadyAMember for a founder, or one that has joined.
+        """
+        if server in self._disks:
+            raise AlreadyAMember(server, self._disks)
+        self._disks[server] = Disk(identity_of(HOST, server, self.quorum, ""))
 
     # --- what its nodes do ------------------------------------------------------------------------
 
@@ -170,6 +182,11 @@ class MemoryNetwork:
         """Whether ``other`` runs, and the link is not cut."""
         return other in self._running and frozenset({one, other}) not in self._cuts
 
+    def tell_removed(self, server: ServerId, epoch: int) -> None:
+        """The node of ``server`` learns that it was removed."""
+        if server in self._running:
+            self._running[server].fail(Removed(server, epoch))
+
     def send(self, sender: ServerId, receiver: ServerId, messages: Iterable[Sent]) -> None:
         """Some of these will arrive."""
         if self.reaches(sender, receiver):
@@ -193,18 +210,35 @@ class MemoryLinks:
         self.me = file.identity.server
         self.refused = Counter[Reason]()
         self.endpoint = MemoryEndpoint((HOST, self.me))
+        self.configured = {it: (HOST, it) for it in (*network.quorum.members, self.me)}
         self._network = network
         self._file = file
-        self._others = network.quorum.members - {self.me}
-        self.registration = Registration(
-            self.me,
-            network.quorum,
-            answered=self._others,
-            acknowledged=self._others,
-            is_open=True,
-        )
-        self._outboxes: dict[ServerId, list[Sent]] = {it: [] for it in sorted(self._others)}
+        self._outboxes: dict[ServerId, list[Sent]] = {}
+        self._link(network.quorum.members, network.quorum)
+        self._former = frozenset[ServerId]()
+        self._epoch = 0
         self._was_acquired = self._is_open = False
+
+    def _link(self, servers: Collection[ServerId], quorum: QuorumSystem) -> None:
+        others = frozenset(servers) - {self.me}
+        self._outboxes = {it: self._outboxes.get(it, []) for it in sorted(others)}
+        self.registration = Registration(
+            self.me, quorum, answered=others, acknowledged=others, is_open=True
+        )
+
+    def set_members(
+        self,
+        addresses: Mapping[ServerId, Address],
+        quorum: QuorumSystem,
+        *,
+        former: Collection[ServerId] = (),
+        epoch: int = 0,
+    ) -> None:
+        """See ``Mesh.set_members``. The network finds each server; its address says nothing."""
+        if self.me in former:
+            raise Removed(self.me, epoch)
+        self._link(addresses, quorum)
+        self._former, self._epoch = frozenset(former), epoch
 
     @property
     def sessions(self) -> MemoryLinks:
@@ -241,7 +275,7 @@ class MemoryLinks:
         """See ``Mesh.open``."""
         self._loop, self._thread = asyncio.get_running_loop(), get_ident()
         self._on_message, self._on_idle = on_message, on_idle
-        self._receive_guarded, self._fail = guard(self._receive), guard(self._raise)
+        self._receive_guarded, self._fail = guard(self._receive), guard(_raise)
         self._is_open = True
 
     def close(self) -> None:
@@ -252,14 +286,11 @@ class MemoryLinks:
     async def wait_closed(self) -> None:
         """See ``Mesh.wait_closed``: there are no tasks."""
 
-    def crash(self) -> None:
-        """Stop the node."""
+    def fail(self, error: Exception) -> None:
+        """Stop the node, with ``error`` as the cause."""
         if self._is_open:
             self.close()
-            self._soon(self._fail)
-
-    def _raise(self) -> None:
-        raise Crashed(self.me)
+            self._soon(lambda: self._fail(error))
 
     def peers(self) -> dict[ServerId, Peer]:
         """What is known of each peer: whether a message would arrive now."""
@@ -273,7 +304,10 @@ class MemoryLinks:
 
     def enqueue(self, receiver: ServerId, name: str, message: AnyMessage) -> None:
         """See ``Mesh.enqueue``."""
-        self._outboxes[receiver].append((name, message))
+        if receiver in self._outboxes:
+            self._outboxes[receiver].append((name, message))
+        else:
+            self.endpoint.counts["no such server"] += 1
 
     def flush(self) -> None:
         """See ``Mesh.flush``."""
@@ -288,6 +322,13 @@ class MemoryLinks:
             self._soon(lambda: self._receive_guarded(sender, messages))
 
     def _receive(self, sender: ServerId, messages: list[Sent]) -> None:
+        if sender in self._former:
+            self.refused[Reason.REMOVED_SENDER] += 1
+            self._network.tell_removed(sender, self._epoch)
+            return
+        if sender not in self._outboxes:
+            self.refused[Reason.UNKNOWN_SENDER] += 1
+            return
         for name, message in messages:
             if self._is_open:
                 self._on_message(sender, name, message)
@@ -300,3 +341,7 @@ class MemoryLinks:
         else:
             with suppress(RuntimeError):  # That event loop has ended.
                 self._loop.call_soon_threadsafe(call)
+
+
+def _raise(error: Exception) -> None:
+    raise error

@@ -23,8 +23,16 @@ import asyncio
 import logging
 import os
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import (
+    AsyncGenerator,
+    Callable,
+    Collection,
+    Coroutine,
+    Iterable,
+    Mapping,
+    Sequence,
+)
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from functools import partial
 from random import Random
 from types import NoneType
@@ -38,6 +46,7 @@ from paxos import (
     Message,
     Nack,
     PaxosError,
+    QuorumSystem,
     RetryTimer,
     Saved,
     ServerId,
@@ -54,9 +63,12 @@ from paxos_adapters.file import FileStore, NotALog, SaveFailed
 from paxos_adapters.file.entries import AnyEntry, AnyRecord, Entry, LogEntry
 from paxos_adapters.guard import Guard
 from paxos_adapters.host import ServerStopped
+from paxos_adapters.limits import MEMBERS_LOG, RESERVED
 from paxos_adapters.log import LogObserver
 from paxos_adapters.log_messages import AnyMessage, LogMessage, is_for_decision, is_for_log
 from paxos_adapters.node.logs import Due, LogClosed, LogRunning, Logs, NameOfLog, Running
+from paxos_adapters.node.members import Members, MembersLog
+from paxos_adapters.node.members_errors import NoDecisions
 from paxos_adapters.node.pending import Answer, PendingRequests
 from paxos_adapters.node.ports import Links, NodeFile
 from paxos_adapters.node.registers import Registers
@@ -66,6 +78,9 @@ from paxos_adapters.node.timers import TimerWheel
 from paxos_adapters.node.tolerance import tolerance
 from paxos_adapters.ports import Codec, Observer
 from paxos_adapters.replication.log import ReplicatedLog
+from paxos_adapters.replication.membership import Membership
+from paxos_adapters.replication.membership import addresses as addresses_of
+from paxos_adapters.replication.membership import machine as machine_of_members
 from paxos_adapters.replication.served import ServedLog
 from paxos_adapters.replication.snapshots import codecs_of
 from paxos_adapters.replication.starting import SNAPSHOT_BYTES, LogRun, recovered
@@ -82,8 +97,9 @@ from paxos_adapters.requests.values import Found, Values
 from paxos_adapters.single import SingleObserver
 from paxos_adapters.state_machine import StateMachine
 from paxos_adapters.timeouts import DEFAULT_TIMEOUTS, Timeouts, delay_range, drawn
+from paxos_adapters.udp.addresses import Address
 from paxos_adapters.udp.endpoint import SocketAddress
-from paxos_adapters.udp.errors import check_name
+from paxos_adapters.udp.errors import BadName, check_name
 from paxos_adapters.udp.mesh import Mesh
 from paxos_adapters.udp.network import NetworkConfig
 from paxos_adapters.udp.sessions import Registering
@@ -127,6 +143,7 @@ class BaseNode(Generic[V]):
         self._observer = observer
         self._questions = PendingRequests(session=int(file.session, 16))
         self._logs = Logs()
+        self.members = Members(self, self._logs, links.configured)
         self._events: deque[tuple[str, server.Event[bytes]]] = deque()
         self._reports: deque[tuple[str, server.Report[bytes]]] = deque()
         self.guard = Guard(self._stop)
@@ -175,6 +192,7 @@ class BaseNode(Generic[V]):
         )
         self.file.save_all(())  # One that is closed, or has failed, is refused here.
         await self._links.open(self._hear, self._turn, self.guard)
+        await self.members.recover()
         if self._stopped is not None:
             raise self._stopped
 
@@ -191,6 +209,7 @@ class BaseNode(Generic[V]):
             self._stop(NodeClosed())
             await self._saver.close()
             await self._links.wait_closed()
+            await self.members.wait_ended()
 
     async def stopped(self) -> ServerStopped:
         """Wait until the node has stopped, by itself or since it was closed, and say why.
@@ -220,6 +239,7 @@ class BaseNode(Generic[V]):
             self.file.stop_waiting()
             self._questions.end(self._stopped)
             self._logs.end(self._stopped)
+            self.members.end()
             self._links.close()
 
     # --- what programs ask ----------------------------------------------------------------------
@@ -315,21 +335,61 @@ class BaseNode(Generic[V]):
         """
         self._check(name)
         arguments.whole("snapshot_bytes", snapshot_bytes)
-        codecs = codecs_of(machine)
+        codecs_of(machine)
         if name in self._logs:
             raise LogRunning(name)
-        found = await asyncio.to_thread(recovered, self.file, name, machine, codecs, snapshot_bytes)
-        self._check(name)
+        async with self._run_log(name, machine, snapshot_bytes, observer) as log:
+            yield log
+
+    @asynccontextmanager
+    async def _run_log(
+        self,
+        name: str,
+        machine: StateMachine[S, C, R],
+        snapshot_bytes: int = SNAPSHOT_BYTES,
+        observer: LogObserver[bytes] | None = None,
+    ) -> AsyncGenerator[ReplicatedLog[S, C, R], None]:
+        codecs, quorum = codecs_of(machine), await self.members.founding_quorum(name)
+        found = await asyncio.to_thread(
+            recovered, self.file, name, machine, codecs, snapshot_bytes, quorum
+        )
+        self.check_usable()
         if name in self._registers:
             raise NotALog(name, is_log=False)
         run = LogRun(self, self.file, name, machine, codecs, found, observer)
         try:
             self._logs.add(run.process, run.served)
+            self.members.on_entered(run.process)
             self.wake()
             yield run.log
         finally:
             run.close()
             self._logs.remove(run.process, LogClosed(name))
+            self.members.on_left(name)
+
+    # --- members ----------------------------------------------------------------------------------
+
+    def log_of_members(self) -> AbstractAsyncContextManager[MembersLog]:
+        """See ``members.MembersHost``."""
+        return self._run_log(MEMBERS_LOG, machine_of_members(self.file.quorum))
+
+    def link(self, state: Membership) -> None:
+        """See ``members.MembersHost``."""
+        configured = self._links.configured
+        known = {it: at or configured.get(it) for it, at in addresses_of(state).items()}
+        addresses = {it: at for it, at in known.items() if at is not None}
+        former = state.former - {it.server for it in state.leaving}
+        self._links.set_members(addresses, state.quorum, former=former, epoch=state.epoch)
+
+    async def decisions_saved(self) -> None:
+        """See ``members.MembersHost``."""
+        await self.pause()
+        while self._registers.is_saving:
+            await self.pause()
+
+    async def pause(self) -> None:
+        """See ``members.MembersHost``."""
+        await asyncio.sleep(self._timeouts.heartbeat_s)
 
     @property
     def served(self) -> Mapping[str, ServedLog]:
@@ -339,6 +399,7 @@ class BaseNode(Generic[V]):
     def on_missing_log(self, call: Callable[[str], None]) -> None:
         """Have ``call`` called with the name of a log that is asked for and does not run here."""
         self._logs.on_missing = call
+        self.members.ask_for_logs()
 
     def ask_for_log(self, name: str) -> None:
         """A client asks for a log that does not run here."""
@@ -360,6 +421,17 @@ class BaseNode(Generic[V]):
         """See ``replication.log.Host``."""
         with suppress(RuntimeError):  # The event loop has ended.
             self._loop.call_soon_threadsafe(self.guard(call))
+
+    def set_members(
+        self,
+        addresses: Mapping[ServerId, Address],
+        quorum: QuorumSystem,
+        *,
+        former: Collection[ServerId] = (),
+        epoch: int = 0,
+    ) -> None:
+        """See ``Mesh.set_members``. Quorums of decisions are not changed by it."""
+        self._links.set_members(addresses, quorum, former=former, epoch=epoch)
 
     def on_snapshot_failed(self, name: str, error: Exception) -> None:
         """See ``replication.log.Host``."""
@@ -388,7 +460,7 @@ class BaseNode(Generic[V]):
         return Status(
             self.me,
             peers,
-            tolerance(self.quorum, up) if self._stopped is None else -1,
+            tolerance(self._links.registration.quorum, up) if self._stopped is None else -1,
             self.file.saves,
             len(self._registers),
             len(self._questions),
@@ -412,6 +484,8 @@ class BaseNode(Generic[V]):
         timeout_s = self._check(name, timeout_s)
         if self._is_log(name):
             raise NameOfLog(name)
+        if self.members.closes_decisions:
+            raise NoDecisions(name)
         return timeout_s
 
     def _is_log(self, name: str) -> bool:
@@ -424,6 +498,8 @@ class BaseNode(Generic[V]):
             raise NotStarted
         self.check_usable()
         check_name(name)
+        if name.startswith(RESERVED):
+            raise BadName(name)
         return arguments.timeout(timeout_s)
 
     async def _answer(
@@ -456,11 +532,14 @@ class BaseNode(Generic[V]):
         if is_for_log(message):
             if name in self._logs:
                 self._logs.hear(name, From(sender, message))
+            elif name == MEMBERS_LOG:
+                self.members.use()
             else:
                 self._links.endpoint.counts["no such log here"] += 1
+                self._logs.on_missing(name)
         elif type(message) is Nack and name in self._logs:
             self._logs.hear(name, From(sender, message))
-        elif is_for_decision(message) and not self._is_log(name):
+        elif is_for_decision(message) and not self._is_log(name) and self._decides:
             self._events.append((name, From(sender, message)))
 
     def _begin(self, name: str) -> None:
@@ -471,6 +550,8 @@ class BaseNode(Generic[V]):
     def _take_turn(self) -> None:
         """Step through what has come, send what is free, and save what waits."""
         has_answered = self._is_woken = False
+        if not self._decides:
+            self._events.clear()
         while (self._events or self._reports) and self._is_open:
             while self._events:
                 name, event = self._events.popleft()
@@ -494,6 +575,7 @@ class BaseNode(Generic[V]):
             self._perform_all(self._logs.turn())
         while self._logs.has_events and self._is_open:
             self._perform_all(self._logs.turn())
+        self.members.look()
 
     def _perform_all(self, due: Iterable[Due]) -> None:
         for log, effect in due:
@@ -522,6 +604,10 @@ class BaseNode(Generic[V]):
                 self._save(self._saver)
 
     @property
+    def _decides(self) -> bool:
+        return not self.members.closes_decisions
+
+    @property
     def _is_open(self) -> bool:
         return self._stopped is None and self._links.registration.is_open
 
@@ -548,7 +634,7 @@ class BaseNode(Generic[V]):
 
     def _ring(self, alarms: Sequence[tuple[str, ServerTimer]]) -> None:
         for name, timer in alarms:
-            if self._registers.is_working(name):
+            if self._decides and self._registers.is_working(name):
                 self._events.append((name, timer))
         self._turn()
 

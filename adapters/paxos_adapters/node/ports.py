@@ -9,16 +9,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Protocol
 
-from paxos import Saved, ServerId
+from paxos import QuorumSystem, Saved, ServerId
 from paxos_adapters.file.entries import AnyEntry, AnyRecord, Record
 from paxos_adapters.file.turns import Wait
 from paxos_adapters.guard import Guard
 from paxos_adapters.log_messages import AnyMessage
 from paxos_adapters.replication.starting import LogsFile
+from paxos_adapters.udp.addresses import Address
 from paxos_adapters.udp.endpoint import Buffers, SocketAddress
 from paxos_adapters.udp.peer import Peer
 from paxos_adapters.udp.registration import Registration
@@ -46,6 +47,14 @@ class NodeFile(LogsFile, Protocol):
 
     def has_log(self, name: str) -> bool:
         """Whether something was saved for a log of this name."""
+        ...
+
+    def logs(self) -> tuple[str, ...]:
+        """The names of all logs that something was saved for."""
+        ...
+
+    def decisions(self) -> tuple[str, ...]:
+        """The names of all decisions that something was saved for."""
         ...
 
     def load(self, decision: str) -> Saved[Record]:
@@ -84,6 +93,11 @@ class EndpointFacts(Protocol):
 class Links(Protocol):
     """The links of one server to its peers. ``Mesh`` says what each method does, and raises."""
 
+    @property
+    def configured(self) -> Mapping[ServerId, Address]:
+        """Where the servers are, as far as the program has said."""
+        ...
+
     def acquire_file(self) -> None:
         """Use the memory, and no other links do."""
         ...
@@ -107,6 +121,17 @@ class Links(Protocol):
 
     async def wait_closed(self) -> None:
         """Wait until all its tasks have ended."""
+        ...
+
+    def set_members(
+        self,
+        addresses: Mapping[ServerId, Address],
+        quorum: QuorumSystem,
+        *,
+        former: Collection[ServerId] = (),
+        epoch: int = 0,
+    ) -> None:
+        """Link this server to all others of ``addresses``; registration counts ``quorum``."""
         ...
 
     def enqueue(self, receiver: ServerId, name: str, message: AnyMessage) -> None:

@@ -147,6 +147,11 @@ class Registers:
         """The highest promise of the registers in memory."""
         return max((it.state.acceptor.promised for it in self._open.values()), default=NO_BALLOT)
 
+    @property
+    def is_saving(self) -> bool:
+        """Whether something waits for a save, or for the end of one."""
+        return any(it.driver.process.waiting for it in self._open.values())
+
     def is_working(self, name: str) -> bool:
         """Whether a proposal or a read of the register ``name`` is in progress."""
         register = self._open.get(name)

@@ -5,13 +5,15 @@
   server leads, and when nothing has come of them for a while, all are sent again.
 - A leader that has nothing more to propose announces what is chosen to the servers that forwarded
   commands, so that they have the results a moment later.
+- With each heartbeat the leader looks whether the log is to follow other members: ``following.py``.
+- A newcomer knows by the log of members whom to ask: all whom this log began with may be gone.
 
 Source: the lecture, "Multi-Paxos" and "Client protocol".
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Generic, Protocol, TypeAlias, TypeVar
 
 from attrs import evolve, frozen
@@ -30,10 +32,12 @@ from paxos import (
 )
 from paxos.errors import assert_never
 from paxos.log import (
+    CatchUpRequest,
     Command,
     Committed,
     Elected,
     Fetch,
+    Heartbeat,
     HeartbeatTimer,
     Lead,
     Propose,
@@ -65,6 +69,8 @@ from paxos_adapters.ports import Place
 from paxos_adapters.replication import transfer
 from paxos_adapters.replication.applying import Applied
 from paxos_adapters.replication.batches import batch, items_of
+from paxos_adapters.replication.following import Follows, Proposes, decide
+from paxos_adapters.replication.membership import Wanted
 from paxos_adapters.replication.program import Program
 from paxos_adapters.replication.proposals import Proposals
 from paxos_adapters.replication.providing import LogStore, Provider
@@ -134,8 +140,16 @@ class LogStatus:
     stopped: str | None
 
 
+def _unheard(_name: str, _epoch: int) -> None:
+    pass
+
+
 class LogProcess(Generic[S, C, R]):
-    """One log on one server. What its methods return may leave."""
+    """One log on one server. What its methods return may leave.
+
+    ``on_followed`` is called with the name of the log and an epoch of the members, once or more
+    often, when the log is done with that epoch.
+    """
 
     def __init__(
         self,
@@ -170,6 +184,9 @@ class LogProcess(Generic[S, C, R]):
         self._durable = self.state.memory.first
         snapshot = store.snapshot()
         self._floor = FIRST_SLOT if snapshot is None else snapshot.slot
+        self.on_followed: Callable[[str, int], None] = _unheard
+        self._members = frozenset[ServerId]()
+        self._wanted: Wanted | None = None
 
     @property
     def state(self) -> Replica[bytes]:
@@ -190,9 +207,10 @@ class LogProcess(Generic[S, C, R]):
     def receive(self, event: LogEvent) -> list[LogEffect]:
         """Take one event. Raises InvariantError."""
         if type(event) is not From:
-            if type(event) is HeartbeatTimer:
-                self._on_beat()
-            return self._take(event)
+            if type(event) is not HeartbeatTimer:
+                return self._take(event)
+            self._on_beat()
+            return [*self._take(event), *self._follow()]
         sender, message = event.sender, event.message
         if type(message) is Forward:
             return self._on_forward(sender, message)
@@ -251,6 +269,8 @@ class LogProcess(Generic[S, C, R]):
                 out.append(To(effect.receiver, fitted(effect.message)))
             else:
                 out.append(effect)
+                if type(effect) is Broadcast and type(effect.message) is Heartbeat:
+                    out += self._to_other_members(effect.message)
         return out
 
     def _on_report(self, report: Report[bytes]) -> list[LogEffect]:
@@ -372,6 +392,32 @@ class LogProcess(Generic[S, C, R]):
             return [To(sender, ReadIndexReply(message.number, None))]
         self.program.reads.add(Remote(sender, message.number))
         return []
+
+    # --- members ----------------------------------------------------------------------------------
+
+    def follow(self, members: frozenset[ServerId], wanted: Wanted | None) -> None:
+        """These are the ``members`` now; None: the log is done with their epoch."""
+        self._members, self._wanted = members, wanted
+
+    def _follow(self) -> list[LogEffect]:
+        if self._wanted is None:
+            return []
+        decision = decide(self.state, self._wanted)
+        if type(decision) is Follows:
+            self.on_followed(self.place.name, self._wanted.epoch)
+        entries = decision.entries if type(decision) is Proposes else ()
+        return [it for entry in entries for it in self._take(Propose(entry))]
+
+    def _to_other_members(self, heartbeat: Heartbeat) -> list[LogEffect]:
+        """What a newcomer sends to members that it does not know by the log itself."""
+        state = self.state
+        known = replica.members(state)
+        others = sorted(self._members - known - {self.place.server})
+        if self.place.server in known or not others:
+            return []
+        asked = others[state.election.beat % len(others)]
+        request = To(asked, CatchUpRequest(state.memory.first))
+        return [*(To(it, heartbeat) for it in others), request]
 
     # --- what this server lacks -------------------------------------------------------------------
 

@@ -66,10 +66,11 @@ class LogsFile(Protocol):
 
 @frozen
 class Recovered(Generic[S, C, R]):
-    """What a log starts from: the records of its replica, and its program."""
+    """What a log starts from: the records of its replica, its program, and its first quorum."""
 
     records: Sequence[Record[bytes]]
     program: Program[S, C, R]
+    quorum: QuorumSystem
 
 
 def recovered(
@@ -78,8 +79,9 @@ def recovered(
     machine: StateMachine[S, C, R],
     codecs: Codecs[S, C, R],
     snapshot_bytes: int,
+    quorum: QuorumSystem,
 ) -> Recovered[S, C, R]:
-    """All that the file has of the log, applied.
+    """All that the file has of the log, applied. ``quorum`` governs the first slots of a new one.
 
     Raises StoreError, NotALog, and BadSnapshot for one that the codecs do not know.
     """
@@ -88,7 +90,7 @@ def recovered(
     records = own.load().records
     handle = own.snapshot()
     if handle is None:
-        start: Applied[S, R] = started(machine, file.quorum)
+        start: Applied[S, R] = started(machine, quorum)
     else:
         pieces = (own.snapshot_piece(handle, it) for it in range(handle.pieces))
         start = restored(codecs, pieces)
@@ -97,7 +99,7 @@ def recovered(
     end = max((it.first for it in records if type(it) is Delta), default=FIRST_SLOT)
     while program.failure is None and (slot := program.applied.slot) < end:
         program.commit(slot, own.fetch(slot, READ_AT_A_TIME, READ_BYTES))
-    return Recovered(records, program)
+    return Recovered(records, program, quorum)
 
 
 class LogRun(Generic[S, C, R]):
@@ -119,7 +121,7 @@ class LogRun(Generic[S, C, R]):
         self._snapshots = SnapshotWorker(own, codecs, self, host.deliver)
         self.process = LogProcess(
             Place(file.identity.server, name),
-            file.quorum,
+            found.quorum,
             found.records,
             found.program,
             own,

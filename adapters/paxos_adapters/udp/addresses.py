@@ -17,7 +17,7 @@ from typing import TypeAlias
 from paxos import ServerId, UsageError
 from paxos_adapters.printable import brief
 
-Address: TypeAlias = "tuple[str, int]"
+Address: TypeAlias = tuple[str, int]
 """A host, as a name or a number, and a port."""
 
 Number: TypeAlias = IPv4Address | IPv6Address

@@ -34,6 +34,16 @@ class NotTheMembers(UsageError, ValueError):
         )
 
 
+class NoOtherServer(UsageError, ValueError):
+    """A server of a cluster whose members change has no address, or nobody to ask for them."""
+
+    def __init__(self, addresses: Iterable[ServerId], server: ServerId) -> None:
+        super().__init__(
+            f"there are addresses of the servers {sorted(addresses)}, for server {server}. Give "
+            "its own, and that of a member at least: it learns the others there."
+        )
+
+
 class StoreAlreadyUsed(UsageError):
     """An open file was given to a second node or transport."""
 
@@ -64,11 +74,31 @@ class OlderCopy(OperationalError):
         self.known = known
 
 
+class Removed(OperationalError):
+    """The server of this node was removed. ``epoch``: that of the members who say so."""
+
+    def __init__(self, server: ServerId, epoch: int) -> None:
+        super().__init__(
+            f"server {server} is not a member of the cluster any more, as of epoch {epoch} of its "
+            "members: it votes for nothing, and no member hears it. What it has acknowledged is "
+            "with them, so its file is not needed any more. Its id is never used again: to add "
+            "this machine anew, create a file with another id, and add that: paxos members."
+        )
+        self.server = server
+        self.epoch = epoch
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return Removed, (self.server, self.epoch)
+
+
 class BadName(UsageError, ValueError):
     """A name that no decision can have."""
 
     def __init__(self, name: object) -> None:
-        super().__init__(f"{name!r:.60} is not a name: it takes 1 to 255 bytes of UTF-8, as text.")
+        super().__init__(
+            f"{name!r:.60} is not a name: it takes 1 to 255 bytes of UTF-8, as text, and does not "
+            "begin with $."
+        )
 
 
 def check_name(name: object) -> None:

@@ -1,7 +1,8 @@
 """The links to all peers: authenticated datagrams between the members.
 
 - Messages for one peer wait until they are flushed, and then share datagrams.
-- A datagram that is refused is counted by reason, and not answered.
+- A datagram that is refused is counted by reason, and not answered: but for that of a server that
+  was removed, which is told so, once a second at most.
 - With keys, the tag proves the sender; the address only says where to answer. Datagrams for a peer
   go to where its newest one came from, by sequence, once its session has answered this one: a late
   or repeated one moves nothing.
@@ -12,6 +13,7 @@
 - Lost parts of messages are requested, as long as some are missing; what a peer requests is sent
   again. See ``wire/resending.py``.
 - The name of a peer that does not answer is resolved again every second, since it may have moved.
+- The members may change at any time: links come, go and move while all others go on.
 """
 
 from __future__ import annotations
@@ -19,18 +21,21 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
+from math import inf
 from weakref import WeakSet
 
-from paxos import ServerId
+from paxos import QuorumSystem, ServerId, majority
+from paxos_adapters.disk_status import DiskStatus
 from paxos_adapters.file import FileStore
 from paxos_adapters.guard import Guard
 from paxos_adapters.limited_log import LimitedLog
+from paxos_adapters.limits import MEMBERS_LOG
 from paxos_adapters.log_messages import AnyMessage
-from paxos_adapters.udp.addresses import format_address
+from paxos_adapters.udp.addresses import Address, format_address
 from paxos_adapters.udp.endpoint import Endpoint, SocketAddress, resolve
-from paxos_adapters.udp.errors import StoreAlreadyUsed
+from paxos_adapters.udp.errors import Removed, StoreAlreadyUsed
 from paxos_adapters.udp.links import Link
 from paxos_adapters.udp.network import NetworkConfig
 from paxos_adapters.udp.peer import Peer
@@ -42,6 +47,7 @@ from paxos_adapters.wire import (
     Reason,
     Received,
     RejectedDatagram,
+    Removal,
     Wire,
     WireError,
     WireMessage,
@@ -54,6 +60,9 @@ PING_S, OPENING_S = 1.0, 0.1
 
 SILENT_AFTER_S, LOOK_UP_S = 2.0, 1.0
 """After how long without an answer a peer's name is resolved again, and how often then."""
+
+ANSWER_S = 1.0
+"""The shortest time between two answers to a server that was removed."""
 
 REQUEST_S = 0.02
 """The tick at which lost parts are requested, as long as some are missing."""
@@ -68,41 +77,52 @@ _acquired = WeakSet[object]()
 class Mesh:
     """The links of one server. Belongs to the event loop that it is opened on.
 
-    ``sessions`` are those that are received, ``endpoint`` is its socket once it is open.
+    ``sessions`` are those that are received, ``endpoint`` is its socket once it is open;
+    ``configured`` are the addresses that it began with.
     """
 
     def __init__(self, file: FileStore, network: NetworkConfig) -> None:
-        """The links of the server of ``file`` to all other members.
+        """The links of the server of ``file`` to all others of ``network``.
 
-        Raises NotTheMembers, BadAddress; OlderCopy if the file was found to be one before.
+        Raises NotTheMembers, NoOtherServer, BadAddress; OlderCopy if the file was found to be one
+        before.
         """
-        me, members = file.identity.server, file.quorum.members
-        network.check_members(me, members)
-        addresses = network.addresses
+        me, addresses = file.identity.server, network.addresses
+        has_changed = file.has_log(MEMBERS_LOG)
+        network.check_members(me, file.quorum.members, changed=has_changed)
         self._listen = addresses[me] if network.listen is None else network.listen
         self.me = me
+        self.configured = addresses
         self._has_keys = network.has_keys
         self._datagram_bytes = network.datagram_bytes
         self.refused: Counter[Reason] = Counter()
         self._file = file
-        self._links = {
-            it: Link(at, list[WireMessage](), known=file.peers.get(it))
-            for it, at in addresses.items()
-            if it != me
-        }
-        self.sessions = Sessions(file, self._links, self.refused, is_strict=network.strict)
+        self._links = {it: self._link(it, at) for it, at in addresses.items() if it != me}
+        is_founder = me in file.quorum.members
+        quorum = file.quorum if is_founder else majority(addresses.keys() - {me})
+        self.sessions = Sessions(file, self._links, self.refused, quorum, is_strict=network.strict)
         self._wire = Wire(
             cluster=file.identity.cluster,
             me=me,
-            members=members,
+            members=addresses.keys(),
             digest=file.identity.digest,
             protection=network.protection or Checksummed(),
-            disk_status=lambda peer: file.disk_status(self._links[peer].entry),
+            disk_status=self._disk_status,
             registered=lambda peer: self._links[peer].session,
         )
         self._log = LimitedLog(_logger, every_s=WARN_S)
-        self._chores: list[asyncio.Task[None]] = []
+        self._epoch = 0
+        self._answered_at_s: dict[ServerId, float] = {}
+        self._pinging: asyncio.Task[None] | None = None
+        self._look_ups: dict[ServerId, asyncio.Task[None]] = {}
         self._is_open = self._is_requesting = False
+
+    def _link(self, peer: ServerId, address: Address) -> Link:
+        return Link(address, list[WireMessage](), known=self._file.peers.get(peer))
+
+    def _disk_status(self, receiver: ServerId) -> DiskStatus:
+        link = self._links.get(receiver)  # None: it was removed, and is told so.
+        return self._file.disk_status(None if link is None else link.entry)
 
     # --- opening and closing --------------------------------------------------------------------
 
@@ -141,9 +161,9 @@ class Mesh:
             raise
         self._is_open = True
         # Numbers are resolved before the first ping; a name that hangs holds up nothing.
-        looking_up = [partial(self._keep_looking_up, *it) for it in self._links.items()]
-        self._chores = [guard.task(it) for it in looking_up]
-        self._chores.append(guard.task(self._keep_pinging))
+        for peer, link in self._links.items():
+            self._look_up(peer, link)
+        self._pinging = guard.task(self._keep_pinging)
 
     def close(self) -> None:
         """Stop listening and sending, at once. May be called again, and before it was opened."""
@@ -151,12 +171,65 @@ class Mesh:
             return
         self._is_open = False
         self.endpoint.close()
-        for chore in self._chores:
+        for chore in self._chores():
             chore.cancel()
 
     async def wait_closed(self) -> None:
         """Wait until all its tasks have ended."""
-        await asyncio.gather(*self._chores, return_exceptions=True)
+        await asyncio.gather(*self._chores(), return_exceptions=True)
+
+    def _chores(self) -> list[asyncio.Task[None]]:
+        pinging = [] if self._pinging is None else [self._pinging]
+        return [*self._look_ups.values(), *pinging]
+
+    # --- members --------------------------------------------------------------------------------
+
+    def set_members(
+        self,
+        addresses: Mapping[ServerId, Address],
+        quorum: QuorumSystem,
+        *,
+        former: Collection[ServerId] = (),
+        epoch: int = 0,
+    ) -> None:
+        """Link this server to all others of ``addresses``, and to nobody else.
+
+        A link whose address has changed moves there: its name is looked up at once. Registration
+        counts the members of ``quorum``; others of ``addresses`` are linked, and do not count yet.
+        ``former`` are servers that were removed: if one sends something, it is told so, with the
+        ``epoch`` of the members.
+
+        It may be called before the mesh is open, and again while it is; what did not change is not
+        touched. Raises Removed if this server is one of ``former``.
+        """
+        if self.me in former:
+            raise Removed(self.me, epoch)
+        peers = addresses.keys() - {self.me}
+        self._wire.set_members(peers, frozenset(former))
+        self._epoch = epoch
+        for gone in self._links.keys() - peers:
+            del self._links[gone]
+            if (task := self._look_ups.pop(gone, None)) is not None:
+                task.cancel()
+        for peer in sorted(peers):
+            self._set_address(peer, addresses[peer])
+        self.sessions.on_members(quorum)
+
+    def _set_address(self, peer: ServerId, address: Address) -> None:
+        link = self._links.get(peer)
+        if link is None:
+            link = self._links[peer] = self._link(peer, address)
+        elif link.address == address:
+            return
+        link.address, link.is_found = address, True
+        if self._is_open:
+            self._look_up(peer, link)
+
+    def _look_up(self, peer: ServerId, link: Link) -> None:
+        """Find the address of ``peer``, and again when it falls silent. What runs now ends."""
+        if (task := self._look_ups.get(peer)) is not None:
+            task.cancel()
+        self._look_ups[peer] = self._guard.task(partial(self._keep_looking_up, peer, link))
 
     @property
     def registration(self) -> Registration:
@@ -173,11 +246,13 @@ class Mesh:
     def enqueue(self, receiver: ServerId, name: str, message: AnyMessage) -> None:
         """Send ``message`` about ``name`` to a peer with the next ``flush``.
 
-        It is lost, and counted, unless this server votes, the peer has acknowledged its session,
-        and there is room.
+        It is lost, and counted, unless there is such a peer, this server votes, the peer has
+        acknowledged its session, and there is room.
         """
         registration = self.registration
-        if not (registration.is_open and receiver in registration.acknowledged):
+        if receiver not in self._links:
+            self.endpoint.counts["no such server"] += 1
+        elif not (registration.is_open and receiver in registration.acknowledged):
             self.endpoint.counts["not acknowledged"] += 1
         elif not self._links[receiver].enqueue(name, message):
             self.endpoint.counts["waiting to be sent"] += 1
@@ -230,6 +305,8 @@ class Mesh:
             received = self._wire.open(datagram)
         except RejectedDatagram as rejected:
             self.refused[rejected.reason] += 1
+            if rejected.reason is Reason.REMOVED_SENDER:
+                self._tell_removed(self._wire.claimed_sender(datagram), address)
             return
         link = self._links[received.sender]
         is_proven = link.proven_session == received.disk_status.session
@@ -239,10 +316,19 @@ class Mesh:
 
     def _is_resolved(self, datagram: bytes, address: SocketAddress) -> bool:
         """Whether its sender's address is known. Raises RejectedDatagram if it is another one."""
-        link = self._links[self._wire.claimed_sender(datagram)]
+        link = self._links.get(self._wire.claimed_sender(datagram))
+        if link is None:
+            return True  # It was removed, and may be anywhere.
         if not (link.socket_address is None or link.is_at(address)):
             raise RejectedDatagram(Reason.WRONG_ADDRESS)
         return link.socket_address is not None
+
+    def _tell_removed(self, sender: ServerId, address: SocketAddress) -> None:
+        """The tag of its datagram was right. Answer it with one datagram a second at most."""
+        now_s = self._loop.time()
+        if now_s - self._answered_at_s.get(sender, -inf) >= ANSWER_S:
+            self._answered_at_s[sender] = now_s
+            self._send_all(self._wire.seal(sender, [Removal(self._epoch)]), address)
 
     def _on_received(self, link: Link, received: Received) -> None:
         now_s = self._loop.time()

@@ -16,7 +16,7 @@ from attrs import field, frozen
 from paxos import ServerId
 from paxos_adapters import arguments
 from paxos_adapters.udp.addresses import Address, check_cluster, check_peers, is_loopback
-from paxos_adapters.udp.errors import Insecure, NotTheMembers
+from paxos_adapters.udp.errors import Insecure, NoOtherServer, NotTheMembers
 from paxos_adapters.wire import Authenticated, Checksummed, Encrypted, Protection
 from paxos_adapters.wire.bounds import DATAGRAM_BYTES, MAX_DATAGRAM_BYTES
 
@@ -60,11 +60,16 @@ class NetworkConfig:
         """Whether a tag proves the sender of a datagram."""
         return self.protection is not None and type(self.protection) is not Checksummed
 
-    def check_members(self, me: ServerId, members: Set[ServerId]) -> None:
+    def check_members(self, me: ServerId, members: Set[ServerId], *, changed: bool = False) -> None:
         """Raise NotTheMembers unless these are the addresses of ``members``.
 
-        Raises BadAddress if another one than ``me`` has the port 0.
+        If the members have ``changed`` since, or ``me`` is none of them and is to join, any others
+        will do, as long as ``me`` has an address and there is another one. Raises BadAddress if
+        another one than ``me`` has the port 0.
         """
-        if frozenset(self.addresses) != members:
+        changed = changed or me not in members
+        if changed and not (me in self.addresses and len(self.addresses) > 1):
+            raise NoOtherServer(self.addresses, me)
+        if not changed and frozenset(self.addresses) != members:
             raise NotTheMembers(self.addresses, members)
         check_peers(self.addresses, me)

@@ -11,6 +11,10 @@ A peer that is up can object: until all have answered, PATIENCE pings are sent b
 votes; and it does not vote as long as a peer answers that it knows a session that the file may
 lack.
 
+When the members change, their new quorum system counts: a server that was open is so again only
+once enough of the new members have acknowledged its session. Others that are linked, such as a
+server that is to join, are asked as well, and count for nothing.
+
 Enough are those that hold a phase-1 and a phase-2 quorum together with this server. That does not
 prove that no older copy of this file has voted since: with three servers the copy may have had
 the other peer. More than half of the others prove it, since two such sets share a peer; ``strict``
@@ -39,8 +43,8 @@ class Registration:
     """Of the present session of server ``me``: who has answered, and who has acknowledged.
 
     ``pings`` is how often all were pinged. ``objected`` says with which ping a peer has objected
-    last. ``is_open``: enough have acknowledged. It stays so, since what a peer forgets later it
-    learns anew.
+    last. ``is_open``: enough have acknowledged. It stays so until the members change, since what a
+    peer forgets later it learns anew. ``me`` may be a server that is to join, and no member yet.
     """
 
     me: ServerId
@@ -65,7 +69,7 @@ class Registration:
     @property
     def missing(self) -> frozenset[ServerId]:
         """Which peers have not acknowledged."""
-        return self.quorum.members - {self.me} - self.acknowledged
+        return self.others - self.acknowledged
 
     @property
     def is_objected(self) -> bool:
@@ -75,20 +79,43 @@ class Registration:
     @property
     def is_proven(self) -> bool:
         """Whether no older copy of this file can be acknowledged any more."""
-        others = len(self.quorum.members) - 1
-        return 2 * len(self.acknowledged) > others or not others
+        return self._prove(self.acknowledged)
+
+    @property
+    def others(self) -> frozenset[ServerId]:
+        """The members without this server."""
+        return self.quorum.members - {self.me}
 
     def is_enough(self, peers: frozenset[ServerId]) -> bool:
         """Whether ``peers`` suffice, to be asked or to vote."""
         with_me = peers | {self.me}
-        others = len(self.quorum.members) - 1
-        is_proof = not self.is_strict or 2 * len(peers) > others or not others
+        is_proof = not self.is_strict or self._prove(peers)
         return is_proof and self.quorum.is_phase1(with_me) and self.quorum.is_phase2(with_me)
+
+    def _prove(self, peers: frozenset[ServerId]) -> bool:
+        """Whether ``peers`` are more than half of the others, or there are none."""
+        return 2 * len(peers & self.others) > len(self.others) or not self.others
 
 
 def begin(me: ServerId, quorum: QuorumSystem, *, is_strict: bool) -> Registration:
     """No peer has been asked. A server without others waits for none."""
     return _opened_if_enough(Registration(me, quorum, is_strict))
+
+
+def on_members(
+    registration: Registration, quorum: QuorumSystem, peers: frozenset[ServerId]
+) -> Registration:
+    """The members have changed: ``quorum`` counts now, and ``peers`` are those that are linked."""
+    it = registration
+    changed = evolve(
+        it,
+        quorum=quorum,
+        answered=it.answered & peers,
+        acknowledged=it.acknowledged & peers,
+        objected={peer: ping for peer, ping in it.objected.items() if peer in peers},
+        is_open=it.is_open and quorum == it.quorum,
+    )
+    return _opened_if_enough(changed)
 
 
 def on_ping(registration: Registration) -> Registration:
@@ -120,6 +147,6 @@ def _answered(it: Registration, peer: ServerId, acknowledged: frozenset[ServerId
 
 
 def _opened_if_enough(it: Registration) -> Registration:
-    has_all = len(it.answered) == len(it.quorum.members) - 1
+    has_all = it.others <= it.answered
     is_enough = it.is_enough(it.acknowledged) and (has_all or it.pings > PATIENCE)
     return evolve(it, is_open=it.is_open or (is_enough and not it.is_objected))

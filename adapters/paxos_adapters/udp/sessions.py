@@ -13,6 +13,7 @@
 - Late and repeated messages do no harm: all that they say of an honest server is in its chain. That
   this session is registered holds whenever it is said; that it is not, or that the chain lacks
   another one, only in a new answer to it: what the chain has forgotten may be said late.
+- A server that a peer says was removed stops. That is true whenever it is said: it is for good.
 
 Source: ``disk_status.py`` and ``registration.py``, for the rules.
 """
@@ -25,15 +26,15 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import TypeAlias
 
-from paxos import ServerId
+from paxos import QuorumSystem, ServerId
 from paxos.errors import assert_never
 from paxos_adapters.disk_status import Known, NotDescended, check_descent
 from paxos_adapters.file import DiskBusy, FileStore
 from paxos_adapters.limited_log import LimitedLog
 from paxos_adapters.udp import registration
-from paxos_adapters.udp.errors import OlderCopy
+from paxos_adapters.udp.errors import OlderCopy, Removed
 from paxos_adapters.udp.links import Link
-from paxos_adapters.wire import Control, Ping, Pong, Reason, Received, Register
+from paxos_adapters.wire import Control, Ping, Pong, Reason, Received, Register, Removal
 
 _log = LimitedLog(logging.getLogger(__name__))
 
@@ -49,22 +50,32 @@ class Sessions:
         file: FileStore,
         links: Mapping[ServerId, Link],
         refused: Counter[Reason],
+        quorum: QuorumSystem,
         *,
         is_strict: bool,
     ) -> None:
         """The sessions of the server of ``file``, before anything was sent.
 
-        What is refused is counted in ``refused``. Raises OlderCopy if the file was found to be one.
+        What is refused is counted in ``refused``; registration counts ``quorum``. Raises OlderCopy
+        if the file was found to be one.
         """
         me = file.identity.server
         found = file.peers.get(me)
         if found is not None and not file.descends_from(found):
             raise OlderCopy(file.path, me, found, was_found=True)
-        self.registration = registration.begin(me, file.quorum, is_strict=is_strict)
+        self.registration = registration.begin(me, quorum, is_strict=is_strict)
         self._file = file
         self._links = links
         self._uncommitted: dict[ServerId, Known] = {}
         self._refused = refused
+
+    def on_members(self, quorum: QuorumSystem) -> None:
+        """The links are others now, and registration counts the members of ``quorum``."""
+        self.registration = registration.on_members(
+            self.registration, quorum, frozenset(self._links)
+        )
+        for gone in self._uncommitted.keys() - self._links.keys():
+            del self._uncommitted[gone]
 
     # --- ours, at the peers ---------------------------------------------------------------------
 
@@ -79,7 +90,8 @@ class Sessions:
     def on_control(self, received: Received, control: Control, now_s: float) -> None:
         """Do what ``control`` asks for, or learn from it.
 
-        Raises OlderCopy if a peer answers that it knows a session that this file lacks.
+        Raises OlderCopy if a peer answers that it knows a session that this file lacks, and
+        Removed if it says that this server was removed.
         """
         peer = received.sender
         link = self._links[peer]
@@ -94,6 +106,8 @@ class Sessions:
             self._on_known(received, control.known, is_answer=is_new)
         elif type(control) is Register:
             self._on_register(link, control.number, received)
+        elif type(control) is Removal:
+            raise Removed(self._file.identity.server, control.epoch)
         else:
             assert_never(control)
 
@@ -183,7 +197,9 @@ class Sessions:
     def on_committed(self, committed: Iterable[Registering]) -> None:
         """These sessions are received from now on; their servers learn it by a Pong."""
         for peer, known in committed:
-            link = self._links[peer]
+            link = self._links.get(peer)
+            if link is None:
+                continue  # It was removed during the commit.
             link.known = known
             if self._uncommitted.get(peer) is known:
                 del self._uncommitted[peer]

@@ -12,7 +12,7 @@ fragments <- resending <- replays, body <- wire.
 """
 
 from paxos_adapters.wire.body import NamedMessage, WireMessage
-from paxos_adapters.wire.control import Control, Ping, Pong, Register
+from paxos_adapters.wire.control import Control, Ping, Pong, Register, Removal
 from paxos_adapters.wire.errors import (
     BadDiskStatus,
     BadKey,
@@ -50,6 +50,7 @@ __all__ = [
     "Received",
     "Register",
     "RejectedDatagram",
+    "Removal",
     "TooLarge",
     "Wire",
     "WireError",

@@ -14,9 +14,10 @@
     [12, number]                                   Register
     [13, first, parts]                             Missing; bit n of parts stands for part n
     [14 to 28, log, ...]                           the messages of logs: ``log_body.py``
+    [29, epoch]                                    Removal; you were removed
 
-- Messages 10 to 13 have no name. They are about sessions, see ``control.py``, and about parts that
-  were lost, see ``resending.py``. No other message stands in for them: a name is never empty.
+- Messages 10 to 13 and 29 have no name. They are about servers, see ``control.py``, and about parts
+  that were lost, see ``resending.py``. No other message stands in for them: a name is never empty.
 - A decision is a string, a value is binary. The wire looks into neither.
 - The structs are mapped to and from the messages of the core by hand: what is decoded has its types
   and its bounds, or is refused.
@@ -47,10 +48,10 @@ from paxos import (
 )
 from paxos.errors import assert_never
 from paxos_adapters.disk_status import Known
-from paxos_adapters.limits import MAX_SAVES
+from paxos_adapters.limits import MAX_EPOCH, MAX_SAVES
 from paxos_adapters.log_messages import AnyMessage, is_for_decision, is_for_log
 from paxos_adapters.wire.bounds import MAX_MESSAGES, MAX_PINGS, MAX_READ, MAX_SEQUENCE
-from paxos_adapters.wire.control import Control, Ping, Pong, Register
+from paxos_adapters.wire.control import Control, Ping, Pong, Register, Removal
 from paxos_adapters.wire.errors import OutOfBounds, Reason, RejectedDatagram, TooLarge
 from paxos_adapters.wire.fields import ballot_of, checked_ballot, checked_name, checked_value
 from paxos_adapters.wire.fragments import MAX_MESSAGE_BYTES, MAX_PARTS
@@ -151,6 +152,11 @@ class _Register(_Numbered, tag=12):
 
 
 @final
+class _Removal(msgspec.Struct, array_like=True, forbid_unknown_fields=True, gc=False, tag=29):
+    epoch: int
+
+
+@final
 class _Missing(msgspec.Struct, array_like=True, forbid_unknown_fields=True, gc=False, tag=13):
     first: int
     parts: int
@@ -159,7 +165,8 @@ class _Missing(msgspec.Struct, array_like=True, forbid_unknown_fields=True, gc=F
 _NamedStruct: TypeAlias = (
     _Prepare | _Promise | _Accept | _Accepted | _Nack | _Chosen | _Heartbeat | _Query | _Answer
 )
-_Struct: TypeAlias = _NamedStruct | LogStruct | _Ping | _Pong | _Register | _Missing
+_ControlStruct: TypeAlias = _Ping | _Pong | _Register | _Removal
+_Struct: TypeAlias = _NamedStruct | LogStruct | _ControlStruct | _Missing
 _ENCODER = msgspec.msgpack.Encoder()
 _DECODER = msgspec.msgpack.Decoder(list[_Struct])
 
@@ -195,7 +202,9 @@ def encode_batch(messages: Sequence[bytes]) -> bytes:
     return head + b"".join(messages)
 
 
-def _control_struct(control: Control) -> _Ping | _Pong | _Register:
+def _control_struct(control: Control) -> _ControlStruct:
+    if type(control) is Removal:
+        return _Removal(_epoch(control.epoch))
     number = _number(control.number)
     if type(control) is Ping:
         return _Ping(number, _known_struct(control.known))
@@ -247,6 +256,12 @@ def _number(number: int) -> int:
     if not 0 <= number <= MAX_PINGS:
         raise OutOfBounds("the number of a ping", number, 0, MAX_PINGS)
     return number
+
+
+def _epoch(epoch: int) -> int:
+    if not 0 <= epoch <= MAX_EPOCH:
+        raise OutOfBounds("an epoch", epoch, 0, MAX_EPOCH)
+    return epoch
 
 
 def _missing(first: int, parts: int) -> tuple[int, int]:
@@ -305,9 +320,11 @@ def decode_body(body: bytes) -> tuple[tuple[NamedMessage, ...], tuple[Control | 
     return tuple(messages), tuple(controls)
 
 
-def _control_of(struct: _Ping | _Pong | _Register | _Missing) -> Control | Missing:
+def _control_of(struct: _ControlStruct | _Missing) -> Control | Missing:
     if type(struct) is _Missing:
         return Missing(*_missing(struct.first, struct.parts))
+    if type(struct) is _Removal:
+        return Removal(_epoch(struct.epoch))
     number = _number(struct.number)
     if type(struct) is _Ping:
         return Ping(number, _known_of(struct.known))

@@ -3,6 +3,7 @@
     Ping(number, known)                  are you there; this is what I know of your disk
     Pong(number, session, known, votes)  yes; it answers that number of that session
     Register(number)                     receive this session from now on
+    Removal(epoch)                    you were removed from the cluster
 
 They name no decision and change no promise. So they are received from a session that is not
 registered, too: that is how it becomes registered. To receive one twice changes nothing.
@@ -49,4 +50,12 @@ class Register:
     number: int
 
 
-Control: TypeAlias = Ping | Pong | Register
+@final
+@frozen
+class Removal:
+    """Answers a server that was removed. ``epoch``: that of the members, as the sender knows it."""
+
+    epoch: int
+
+
+Control: TypeAlias = Ping | Pong | Register | Removal

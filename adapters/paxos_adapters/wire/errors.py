@@ -26,6 +26,7 @@ class Reason(Enum):
     BAD_MAC = "it was altered, or was not made by its sender"
     OUT_OF_BOUNDS = "a number, a size or a count in it is beyond its bound"
     OTHER_MEMBERS = "its sender has other members, another quorum system or another membership"
+    REMOVED_SENDER = "its sender was removed from the cluster"
     NOT_REGISTERED = "its session is not registered here, and it is more than control messages"
     NOT_DESCENDED = "its session does not descend from what is known of its sender's disk"
     REPLAYED = "it was received before, or is too old to tell"

@@ -67,3 +67,8 @@ def note_early(early: EarlySessions, session: str, sequence: int) -> EarlySessio
 def begin_session(early: EarlySessions, session: str) -> PeerSession:
     """What a session begins with when it is registered."""
     return next((it for it in early if it.session == session), PeerSession(session))
+
+
+def end_session(peer: PeerSession) -> PeerSession:
+    """What is kept of a sender that was removed: its numbers, so that none comes again."""
+    return PeerSession(peer.session, peer.window)

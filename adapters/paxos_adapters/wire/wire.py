@@ -11,6 +11,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 
 from attrs import evolve, frozen
@@ -44,7 +45,13 @@ from paxos_adapters.wire.frame import (
     read_header,
 )
 from paxos_adapters.wire.protection import Protection
-from paxos_adapters.wire.replays import EarlySessions, PeerSession, begin_session, note_early
+from paxos_adapters.wire.replays import (
+    EarlySessions,
+    PeerSession,
+    begin_session,
+    end_session,
+    note_early,
+)
 from paxos_adapters.wire.resending import Missing, SentBodies
 
 _COUNT_BYTES = 3
@@ -102,9 +109,6 @@ class Wire:
         """
         if me not in members:
             raise UnknownServer(me, members)
-        for member in members:
-            if not 0 <= member <= MAX_SERVER:
-                raise OutOfBounds("the id of a server", member, 0, MAX_SERVER)
         if len(digest) != MEMBERS_BYTES:
             size = len(digest)
             raise OutOfBounds("the digest of the members", size, MEMBERS_BYTES, MEMBERS_BYTES)
@@ -114,10 +118,29 @@ class Wire:
         self._protection = protection
         self._disk_status = disk_status
         self._registered = registered
-        self._sequences = dict.fromkeys(members - {me}, 0)
+        self._sequences = Counter[ServerId]()
         self._sessions: dict[ServerId, PeerSession] = {}
         self._early: dict[ServerId, EarlySessions] = {}
         self._sent: dict[ServerId, SentBodies] = {}
+        self.set_members(members)
+
+    def set_members(self, members: Set[ServerId], former: Set[ServerId] = frozenset()) -> None:
+        """From now on these are the members; ``former`` are servers that were removed.
+
+        Numbers and windows are kept, also of servers that are gone: a number is a nonce, and is
+        never used again. Raises OutOfBounds for an id that no frame has room for.
+        """
+        for it in members | former:
+            if not 0 <= it <= MAX_SERVER:
+                raise OutOfBounds("the id of a server", it, 0, MAX_SERVER)
+        self._peers = frozenset(members) - {self._me}
+        self._former = frozenset(former) - members - {self._me}
+        self._speakers = self._peers | self._former
+        for gone in self._sessions.keys() - self._peers:
+            self._sessions[gone] = end_session(self._sessions[gone])
+        for of_peers in self._early, self._sent:
+            for gone in of_peers.keys() - self._peers:
+                del of_peers[gone]
 
     def seal(
         self,
@@ -131,8 +154,8 @@ class Wire:
         was saved after the save, since the disk status goes along. Raises UnknownServer, TooLarge,
         OutOfBounds, NotBytes, BadDiskStatus; nothing is sent then.
         """
-        if receiver not in self._sequences:
-            raise UnknownServer(receiver, self._sequences.keys())
+        if receiver not in self._speakers:
+            raise UnknownServer(receiver, self._peers)
         if not DATAGRAM_BYTES <= datagram_bytes <= MAX_DATAGRAM_BYTES:
             what = "the size of datagrams, in bytes,"
             raise OutOfBounds(what, datagram_bytes, DATAGRAM_BYTES, MAX_DATAGRAM_BYTES)
@@ -175,6 +198,8 @@ class Wire:
         fragments.check(header, body)
         if header.members != self._digest:
             raise RejectedDatagram(Reason.OTHER_MEMBERS)
+        if header.sender in self._former:
+            raise RejectedDatagram(Reason.REMOVED_SENDER)
         status = disk_status_of(header)
         if status.session == self._registered(header.sender):
             return self._open_registered(header, status, body)
@@ -213,7 +238,7 @@ class Wire:
             raise RejectedDatagram(Reason.OTHER_CLUSTER)
         if header.receiver != self._me:
             raise RejectedDatagram(Reason.NOT_FOR_US)
-        if header.sender not in self._sequences:
+        if header.sender not in self._speakers:
             raise RejectedDatagram(Reason.UNKNOWN_SENDER)
         if header.protection != self._protection.code:
             raise RejectedDatagram(Reason.OTHER_PROTECTION)

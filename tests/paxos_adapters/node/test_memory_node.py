@@ -12,7 +12,7 @@ import pytest
 from paxos import ServerId, UnknownServer, majority
 from paxos_adapters.arguments import BadArgument, BadNumber
 from paxos_adapters.codecs import TEXT
-from paxos_adapters.file import Closed, SaveFailed
+from paxos_adapters.file import AlreadyAMember, Closed, SaveFailed
 from paxos_adapters.host import ServerStopped
 from paxos_adapters.memory import ServerDown
 from paxos_adapters.node import (
@@ -26,6 +26,7 @@ from paxos_adapters.node import (
     NodeClosed,
     NotStarted,
     OutcomeUnknown,
+    Removed,
     ServerRunning,
 )
 from paxos_adapters.state_machines import COUNTER
@@ -285,3 +286,65 @@ class TestTheNetwork:
         with suppress(Closed):
             first.save_all([])
         assert network.open_file(ONE).saves == 1
+
+
+class TestMembers:
+    """The links of nodes in memory follow a change of members, as those of a mesh do."""
+
+    def test_who_is_linked_is_heard_and_nobody_else(self) -> None:
+        async def run() -> None:
+            network = MemoryNetwork(random=Random(1))
+            async with (
+                MemoryNode(network, ONE, codec=TEXT) as one,
+                MemoryNode(network, TWO, codec=TEXT) as two,
+            ):
+                addresses = {it: ("memory", it) for it in (ONE, TWO, THREE)}
+                one.set_members({it: addresses[it] for it in (ONE, THREE)}, majority([ONE, THREE]))
+                assert one.status().peers.keys() == {THREE}
+                assert one.status().tolerance == -1
+                proposing = asyncio.ensure_future(two.propose("a", "red"))
+                while not one.status().refused:
+                    await asyncio.sleep(0)
+                assert one.status().refused.keys() == {"unknown_sender"}
+                with pytest.raises(NoAnswer):
+                    await one.read("a", timeout_s=0.001)
+                assert one.status().lost["no such server"] > 0
+                one.set_members(addresses, network.quorum)
+                assert await proposing == "red"
+                assert one.status().tolerance == 0
+
+        runs(run())
+
+    def test_a_server_that_joins_has_an_empty_memory(self) -> None:
+        async def run() -> None:
+            network, four = MemoryNetwork(), ServerId(4)
+            with pytest.raises(UnknownServer):
+                MemoryNode(network, four, codec=TEXT)
+            network.join(four)
+            for server in ONE, four:
+                with pytest.raises(AlreadyAMember):
+                    network.join(server)
+            async with MemoryNode(network, four, codec=TEXT) as newcomer:
+                assert newcomer.status().peers.keys() == {ONE, TWO, THREE}
+
+        runs(run())
+
+    def test_a_node_that_was_removed_stops(self) -> None:
+        async def run() -> None:
+            network = MemoryNetwork(random=Random(1))
+            async with (
+                MemoryNode(network, ONE, codec=TEXT) as one,
+                MemoryNode(network, TWO, codec=TEXT) as two,
+            ):
+                left = {it: ("memory", it) for it in (ONE, THREE)}
+                one.set_members(left, majority(left), former=[TWO], epoch=3)
+                proposing = asyncio.ensure_future(two.propose("a", "red"))
+                stopped = await two.stopped()
+                assert isinstance(stopped.cause, Removed)
+                assert (stopped.cause.server, stopped.cause.epoch) == (TWO, 3)
+                with pytest.raises(OutcomeUnknown, match="server 2 is not a member"):
+                    await proposing
+                with pytest.raises(Removed):
+                    one.set_members(left, majority(left), former=[ONE, TWO])
+
+        runs(run())

@@ -13,6 +13,7 @@ from paxos_adapters.udp.registration import (
     begin,
     on_acknowledgement,
     on_answer,
+    on_members,
     on_objection,
     on_ping,
 )
@@ -23,6 +24,7 @@ def servers(size: int) -> list[ServerId]:
 
 
 ME, TWO, THREE, FOUR, FIVE = servers(5)
+
 THREE_SERVERS, FIVE_SERVERS = majority(servers(3)), majority(servers(5))
 
 
@@ -135,3 +137,55 @@ def test_a_peer_that_has_forgotten_is_asked_again() -> None:
     it = on_answer(it, TWO)
     assert it.to_ask == it.missing == {TWO}
     assert it.is_open
+
+
+def test_when_the_members_change_enough_of_the_new_ones_have_to_acknowledge() -> None:
+    """Otherwise an older copy of the file could register with those that never have."""
+    it = patient(begin(ME, THREE_SERVERS, is_strict=False))
+    for peer in TWO, THREE:
+        it = on_acknowledgement(it, peer)
+    after = majority([ME, FOUR, FIVE])
+
+    it = on_members(it, after, frozenset({FOUR, FIVE}))
+    assert not it.is_open
+    assert not it.acknowledged
+    assert it.missing == {FOUR, FIVE}
+    assert not on_answer(it, FOUR).is_open
+    assert on_acknowledgement(it, FOUR).is_open
+
+
+def test_those_that_are_linked_and_no_members_do_not_count() -> None:
+    """A server that is to join is asked to register as well, and its answer proves nothing yet."""
+    joined = majority([ME, TWO, FOUR])
+    for is_strict in False, True:
+        it = patient(begin(ME, THREE_SERVERS, is_strict=is_strict))
+        it = on_members(it, THREE_SERVERS, frozenset({TWO, THREE, FOUR, FIVE}))
+        for peer in FOUR, FIVE:
+            it = on_acknowledgement(it, peer)
+        assert not it.is_open
+        assert not it.is_proven
+        assert it.missing == {TWO, THREE}
+        assert on_acknowledgement(it, TWO).is_open is not is_strict
+        assert on_members(it, joined, frozenset({TWO, FOUR})).is_open is not is_strict
+
+
+def test_a_server_that_is_to_join_does_not_count_itself() -> None:
+    it = patient(begin(FOUR, THREE_SERVERS, is_strict=False))
+    it = on_acknowledgement(it, TWO)
+    assert not it.is_open
+    assert on_acknowledgement(it, THREE).is_open
+
+
+def test_the_same_members_once_more_change_nothing() -> None:
+    it = on_acknowledgement(patient(begin(ME, THREE_SERVERS, is_strict=False)), TWO)
+    assert it.is_open
+    assert on_members(it, THREE_SERVERS, frozenset({TWO, THREE})) == it
+    alone = on_members(it, THREE_SERVERS, frozenset({THREE}))
+    assert alone.is_open, "what a peer forgets later it learns anew"
+
+
+def test_an_objection_ends_with_the_link_to_its_peer() -> None:
+    it = patient(begin(ME, THREE_SERVERS, is_strict=False))
+    it = on_acknowledgement(on_objection(it, THREE), TWO)
+    assert not it.is_open
+    assert on_members(it, majority([ME, TWO]), frozenset({TWO})).is_open

@@ -40,7 +40,7 @@ class Server:
             it: Link(("127.0.0.1", 1), [], known=self.file.peers.get(it)) for it in (TWO, THREE)
         }
         self.refused = Counter[Reason]()
-        self.sessions = Sessions(self.file, self.links, self.refused, is_strict=False)
+        self.sessions = Sessions(self.file, self.links, self.refused, QUORUM, is_strict=False)
 
     @property
     def ours(self) -> Known:
@@ -280,10 +280,10 @@ def test_a_file_that_was_found_to_be_an_older_copy_keeps_that(server: Server) ->
         with pytest.raises(
             OlderCopy, match="as was found before, a peer knows of session 0909"
         ) as caught:
-            Sessions(file, {}, Counter(), is_strict=False)
+            Sessions(file, {}, Counter(), QUORUM, is_strict=False)
         assert (caught.value.peer, caught.value.known) == (ME, unknown)
         file.set_peer_status(ME, None)  # What paxos readmit does.
-        Sessions(file, {}, Counter(), is_strict=False)
+        Sessions(file, {}, Counter(), QUORUM, is_strict=False)
 
 
 def test_a_later_count_of_the_present_session_stops_it_too(server: Server) -> None:

@@ -37,6 +37,7 @@ from paxos_adapters.wire import (
     Checksummed,
     Control,
     Keyring,
+    Missing,
     MissingExtra,
     NamedMessage,
     NotBytes,
@@ -47,6 +48,7 @@ from paxos_adapters.wire import (
     Received,
     Register,
     RejectedDatagram,
+    Removal,
     TooLarge,
     Wire,
 )
@@ -516,6 +518,71 @@ def test_a_non_member_is_not_heard() -> None:
     )
 
     assert refused(End(TWO), *wire.seal(TWO, [("leader", BEAT)])) is Reason.UNKNOWN_SENDER
+
+
+class TestChangedMembers:
+    """The members of a wire may change while it is in use."""
+
+    def test_a_newcomer_is_heard(self) -> None:
+        one, four = End(ONE), End(TWO)
+        four.wire.set_members({ONE, TWO})
+        one.wire.set_members({THREE})
+        assert refused(one, *four.seal(BEAT, receiver=ONE)) is Reason.UNKNOWN_SENDER
+        with pytest.raises(UnknownServer):
+            one.seal(BEAT)
+        one.wire.set_members({TWO})
+        assert heard(one, four.seal(BEAT, receiver=ONE)) == [("leader", BEAT)]
+        assert heard(four, one.seal(BEAT)) == [("leader", BEAT)]
+
+    @pytest.mark.parametrize("way", WAYS)
+    def test_a_server_that_was_removed_is_told_apart_once_its_tag_is_right(self, way: str) -> None:
+        one, two = End(ONE, protection(way)), End(TWO, protection(way))
+        (datagram,) = one.seal(BEAT)
+        two.wire.set_members({TWO, THREE}, {ONE})
+        assert refused(two, datagram[:-1] + bytes([datagram[-1] ^ 1])) is Reason.BAD_MAC
+        other = End(ONE, protection(way), digest=bytes(8))
+        assert refused(two, *other.seal(BEAT)) is Reason.OTHER_MEMBERS
+        assert refused(two, datagram) is Reason.REMOVED_SENDER
+        assert two.wire.claimed_sender(datagram) == ONE
+        (answer,) = two.say(Removal(7), receiver=ONE)
+        assert one.wire.open(answer).controls == (Removal(7),)
+
+    def test_no_number_is_used_again_for_who_comes_back(self) -> None:
+        """It is a nonce."""
+        one = End(ONE)
+        assert sequence(*one.seal(BEAT)) == 1
+        one.wire.set_members({ONE})
+        one.wire.set_members({TWO})
+        assert sequence(*one.seal(BEAT)) == 2
+
+    def test_nothing_is_received_twice_from_who_comes_back(self) -> None:
+        one, two = End(ONE), End(TWO)
+        (datagram,) = one.seal(BEAT)
+        assert heard(two, (datagram,)) == [("leader", BEAT)]
+        two.wire.set_members({TWO})
+        two.wire.set_members({ONE, TWO})
+        assert refused(two, datagram) is Reason.REPLAYED
+
+    def test_what_is_unfinished_of_who_is_gone_is_dropped_and_not_requested(self) -> None:
+        one, two = End(ONE), End(TWO)
+        first, *rest = one.seal(Accept(BALLOT, bytes(5_000)))
+        assert two.wire.open(first).is_part
+        requesting = [two.wire.has_requests]
+        two.wire.set_members({TWO, THREE})
+        requesting.append(two.wire.has_requests)
+        assert requesting == [True, False]
+        assert two.wire.request_missing() == {}
+        one.wire.set_members({ONE, THREE})
+        one.wire.set_members({ONE, TWO})
+        assert one.wire.resend(TWO, Missing(1, 1)) == ()
+        assert rest
+
+    def test_an_id_that_no_frame_has_room_for_is_refused(self) -> None:
+        two = End(TWO)
+        for members, former in ({ServerId(-1)}, set[ServerId]()), (MEMBERS, {ServerId(1 << 32)}):
+            with pytest.raises(OutOfBounds, match="the id of a server"):
+                two.wire.set_members(members, former)
+        assert heard(two, End(ONE).seal(BEAT)) == [("leader", BEAT)]
 
 
 def test_a_server_does_not_take_what_claims_to_come_from_itself() -> None:

@@ -196,6 +196,8 @@ def words(line: Iterable[object]) -> Said:
             return of_log(tag, log, rest)
         case [12, int(number)]:
             return Said("Register", number=number)
+        case [29, int(epoch)]:
+            return Said("Removal", epoch=epoch)
         case [13, int(first), int(parts)]:
             return Said("Missing", first=first, parts=parts)
         case [5, str(decision), int(number), int(server), int(other), int(its)]:
@@ -248,6 +250,6 @@ def test_every_message_and_every_way_has_a_vector() -> None:
     assert {it.protection for it in FILE.vectors} == {"checksummed", "authenticated", "encrypted"}
     assert {said.type for it in FILE.vectors for said in it.messages} == {
         *("Prepare", "Promise", "Accept", "Accepted", "Nack", "Chosen", "Heartbeat"),
-        *("Query", "Answer", "Ping", "Pong", "Register", "Missing"),
+        *("Query", "Answer", "Ping", "Pong", "Register", "Missing", "Removal"),
         *(f"log.{kind}" for kind, _ in OF_LOG.values()),
     }

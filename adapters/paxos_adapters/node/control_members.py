@@ -1,0 +1,48 @@
+"""What a node answers its own machine about its members."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from paxos_adapters.node.control_protocol import (
+    Answer,
+    ChangeRequest,
+    MembersReply,
+    MoveRequest,
+    ProgressReply,
+)
+from paxos_adapters.node.node import Node
+
+LOOK_S = 0.25
+"""How often it is looked how a change goes."""
+
+
+async def move(node: Node[bytes], question: MoveRequest) -> MembersReply:
+    """Move a server. Raises PaxosError."""
+    server, address, timeout_s = question.server, question.address, question.timeout_s
+    return MembersReply(node.me, await node.members.move(server, address, timeout_s=timeout_s))
+
+
+async def change(
+    node: Node[bytes], question: ChangeRequest, tell: Callable[[Answer], Awaitable[None]]
+) -> MembersReply:
+    """Change the members, and ``tell`` how it goes. Raises PaxosError.
+
+    A caller that hangs up does not take back what was begun.
+    """
+    changing = asyncio.ensure_future(
+        node.members.change(add=question.add, remove=question.remove, timeout_s=question.timeout_s)
+    )
+    told = None
+    try:
+        while not changing.done():
+            await asyncio.wait({changing}, timeout=LOOK_S)
+            status = node.members.status()
+            if status.is_changing and status != told:
+                told = status
+                await tell(ProgressReply(status))
+        return MembersReply(node.me, changing.result())
+    finally:
+        changing.cancel()
+        await asyncio.gather(changing, return_exceptions=True)

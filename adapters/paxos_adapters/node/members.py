@@ -1,0 +1,458 @@
+"""Who is a member of a running cluster: ``node.members``.
+
+    await node.members.add(ServerId(4), ("10.0.0.4", 47100))
+    await node.members.replace(ServerId(3), ServerId(5), ("10.0.0.5", 47100))
+
+- The members are the state of a log of its own, of all servers: ``replication/membership.py``. It
+  begins with the first change, or with the first message about it, and then never ends.
+- A founder says which logs it has, once the log of members is in its file: so it knows of it after
+  a crash, too. From then on it begins no other log before that is registered.
+- What is applied of it decides which links there are, and what each log is to follow. Whichever
+  server leads a log says when that is done.
+- A change goes on by itself. A caller that leaves, or a time-out, does not take it back. To ask for
+  the same change again is to wait for its end.
+- A server that is removed stops, once no log needs it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager, suppress
+from functools import partial
+from typing import Final, Protocol
+
+from attrs import evolve, frozen
+
+from paxos import PaxosError, QuorumSystem, ServerId
+from paxos.log import replica
+from paxos_adapters import arguments
+from paxos_adapters.guard import Guard
+from paxos_adapters.host import ServerStopped
+from paxos_adapters.limits import MAX_SERVER, MEMBERS_LOG
+from paxos_adapters.node.logs import Logs, Running
+from paxos_adapters.node.members_errors import (
+    ChangeUnfinished,
+    NotAllStarted,
+    error_of,
+)
+from paxos_adapters.node.ports import NodeFile
+from paxos_adapters.replication import membership
+from paxos_adapters.replication.following import untaught
+from paxos_adapters.replication.log import ReplicatedLog
+from paxos_adapters.replication.membership import (
+    Begun,
+    Change,
+    Command,
+    Done,
+    Member,
+    Membership,
+    Move,
+    Noted,
+    OtherEpoch,
+    Register,
+    Registered,
+    Result,
+    Started,
+)
+from paxos_adapters.requests.errors import CommandUnknown, TooManyRequests
+from paxos_adapters.udp.addresses import Address, check
+from paxos_adapters.udp.errors import Removed
+
+MembersLog = ReplicatedLog[Membership, Command, Result]
+
+LEAST_S = 1e-3
+"""A time to wait that is over is so long: one of 0 would be refused."""
+
+_NOBODY: Final = frozenset[ServerId]()
+
+
+@frozen
+class LogChange:
+    """A log that a change waits for. ``held``: the first slot that each newcomer lacks.
+
+    All slots below ``first`` are known to be chosen here. ``held`` is empty once the newcomers have
+    been taught, and for a log that does not run here.
+    """
+
+    name: str
+    first: int
+    held: Mapping[ServerId, int]
+
+
+@frozen
+class MembersStatus:
+    """The members, as this server knows them, and where they are; None: it has not heard.
+
+    ``former`` were removed. ``leaving`` are those of them that a log may still need, and
+    ``waiting`` the logs that the change to ``epoch`` waits for: none, if none is in progress.
+    """
+
+    epoch: int
+    addresses: Mapping[ServerId, Address | None]
+    former: frozenset[ServerId] = _NOBODY
+    leaving: frozenset[ServerId] = _NOBODY
+    waiting: tuple[LogChange, ...] = ()
+
+    @property
+    def is_changing(self) -> bool:
+        """Whether a change is in progress."""
+        return bool(self.waiting)
+
+
+class MembersHost(Protocol):
+    """The node, as far as its members need it."""
+
+    me: ServerId
+    file: NodeFile
+    guard: Guard
+
+    def log_of_members(self) -> AbstractAsyncContextManager[MembersLog]:
+        """Take part in it, until left."""
+        ...
+
+    def link(self, state: Membership) -> None:
+        """Link this server to those that ``state`` names. Raises Removed if it is none of them."""
+        ...
+
+    def check_usable(self) -> None:
+        """Raise ServerStopped or Forked, if so."""
+        ...
+
+    async def decisions_saved(self) -> None:
+        """Wait until nothing that was begun for a decision waits to be saved."""
+        ...
+
+    async def pause(self) -> None:
+        """Wait for the time of a heartbeat."""
+        ...
+
+
+class _Wait:
+    """A time to wait at most. ``left_s``: how much of it is left; None: there is no limit."""
+
+    def __init__(self, timeout_s: float | None) -> None:
+        self._clock = asyncio.get_running_loop().time
+        self._end_s = None if timeout_s is None else self._clock() + timeout_s
+
+    @property
+    def left_s(self) -> float | None:
+        return None if self._end_s is None else max(self._end_s - self._clock(), LEAST_S)
+
+    @property
+    def is_over(self) -> bool:
+        return self._end_s is not None and self._clock() >= self._end_s
+
+
+class Members:
+    """The members, on one node. ``is_in_use``: this server knows of the log of members."""
+
+    def __init__(
+        self, host: MembersHost, logs: Logs, addresses: Mapping[ServerId, Address]
+    ) -> None:
+        """``addresses`` are those of the configuration, before any change."""
+        self._host, self._logs = host, logs
+        self._addresses = dict(addresses)
+        self.is_in_use = self._is_closing = False
+        self._entered: set[str] = set()
+        self._log: MembersLog | None = None
+        self._seen: Membership | None = None
+        self._reported: set[tuple[str, int]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._news = asyncio.Event()
+
+    # --- what programs ask ------------------------------------------------------------------------
+
+    async def add(
+        self, server: ServerId, address: Address, *, timeout_s: float | None = None
+    ) -> MembersStatus:
+        """Let ``server``, which has never been a member, be one; wait until it is.
+
+        Start it beforehand, or now: it is taught before it counts. Raises as ``change``.
+        """
+        return await self.change(add={server: address}, timeout_s=timeout_s)
+
+    async def remove(self, *servers: ServerId, timeout_s: float | None = None) -> MembersStatus:
+        """Let these be members no more; wait until no log needs them. Raises as ``change``."""
+        return await self.change(remove=servers, timeout_s=timeout_s)
+
+    async def replace(
+        self, old: ServerId, new: ServerId, address: Address, *, timeout_s: float | None = None
+    ) -> MembersStatus:
+        """Let ``new`` be a member in the place of ``old``; wait until it is.
+
+        Raises as ``change``.
+        """
+        return await self.change(add={new: address}, remove=[old], timeout_s=timeout_s)
+
+    async def change(
+        self,
+        *,
+        add: Mapping[ServerId, Address] | None = None,
+        remove: Iterable[ServerId] = (),
+        timeout_s: float | None = None,
+    ) -> MembersStatus:
+        """Add and remove servers in one change; wait until it is finished.
+
+        With nothing begun it raises MembershipChanging, NotAllStarted, DecisionsStay, IdUsed,
+        NotAMember, AddressTaken, BadMemberCount, BadNumber, BadAddress, ServerStopped, and NoAnswer
+        if no quorum answers; CommandUnknown if it is not known whether the change has begun;
+        ChangeUnfinished after ``timeout_s``, if it has.
+        """
+        newcomers = tuple(_member(it, at) for it, at in sorted((add or {}).items()))
+        change = Change(0, newcomers, frozenset(map(_id, remove)))
+        wait = _Wait(self._check(timeout_s))
+        log = await self._begin()
+        while (begun := await self._begun(log, change, wait)) is None:
+            pass
+        try:
+            return await self._finished(begun, wait)
+        except ServerStopped as stopped:
+            if isinstance(stopped.cause, Removed) and self._host.me in change.remove:
+                return evolve(self.status(), leaving=_NOBODY, waiting=())
+            raise
+
+    async def move(
+        self, server: ServerId, address: Address, *, timeout_s: float | None = None
+    ) -> MembersStatus:
+        """Let all others find ``server`` at another address.
+
+        Raises NotAMember, AddressTaken, BadNumber, BadAddress, ServerStopped; CommandUnknown.
+        """
+        moved = _member(server, address)
+        assert moved.address is not None
+        log = await self._begin()
+        result = await log.submit(Move(moved.server, moved.address), timeout_s=timeout_s)
+        if type(result) is not Noted:
+            raise self._error(result)
+        return self.status()
+
+    def status(self) -> MembersStatus:
+        """The members, as this server knows them. Never raises."""
+        state = self._state
+        waiting = tuple(self._log_change(state, it) for it in membership.unfinished(state))
+        return MembersStatus(
+            state.epoch,
+            {it.server: it.address or self._addresses.get(it.server) for it in state.members},
+            state.former,
+            frozenset(it.server for it in state.leaving),
+            waiting,
+        )
+
+    async def changed(self) -> None:
+        """Wait until the status may be another one: at most the time of a heartbeat."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(1.0):
+                await self._news.wait()
+
+    def _check(self, timeout_s: float | None) -> float | None:
+        self._host.check_usable()
+        return None if timeout_s is None else arguments.timeout(timeout_s)
+
+    @property
+    def _state(self) -> Membership:
+        if self._log is not None:
+            return self._log.state
+        return membership.founded(self._host.file.quorum) if self._seen is None else self._seen
+
+    def _log_change(self, state: Membership, name: str) -> LogChange:
+        running, wanted = self._logs.running.get(name), membership.wanted(state, name)
+        if running is None or wanted is None:
+            return LogChange(name, 0, {})
+        log = running.state
+        last, held = log.memory.configurations[-1].quorum, replica.progress(log)
+        missing = untaught(log, last, wanted) if last in wanted.before else _NOBODY
+        return LogChange(name, log.memory.first, {it: held.get(it, 1) for it in sorted(missing)})
+
+    # --- a change ---------------------------------------------------------------------------------
+
+    async def _begun(self, log: MembersLog, change: Change, wait: _Wait) -> int | None:
+        """The epoch that ``change`` has begun, now or before; None: look again."""
+        state = await log.read(_itself, timeout_s=wait.left_s)
+        if _is_made(state, change):
+            return state.epoch
+        if missing := membership.absent(state, change.remove):
+            if wait.is_over:
+                raise NotAllStarted(missing)
+            await self._host.pause()
+            return None
+        result = await log.submit(evolve(change, epoch=state.epoch), timeout_s=wait.left_s)
+        if type(result) is Begun:
+            return result.epoch
+        if type(result) is OtherEpoch:
+            return None
+        raise self._error(result)
+
+    async def _finished(self, epoch: int, wait: _Wait) -> MembersStatus:
+        while True:
+            news, state = self._news, self._state
+            if state.epoch > epoch or not state.before:
+                return self.status()
+            self._host.check_usable()
+            try:
+                async with asyncio.timeout(wait.left_s):
+                    await news.wait()
+            except TimeoutError:
+                raise ChangeUnfinished(epoch, membership.unfinished(state)) from None
+
+    def _error(self, result: Result) -> PaxosError:
+        assert not isinstance(result, Noted | Registered | Begun)
+        return error_of(self._state, result)
+
+    # --- the log of members on this server --------------------------------------------------------
+
+    @property
+    def closes_decisions(self) -> bool:
+        """Whether this server takes part in no named decision any more.
+
+        If some server has decisions, no change can ever begin: then all go on with them.
+        """
+        return self._is_closing and not self._state.deciding
+
+    def use(self) -> None:
+        """From now on this server takes part in the log of members."""
+        if not self.is_in_use:
+            self.is_in_use = True
+            self._spawn(self._take_part)
+
+    async def recover(self) -> None:
+        """Take part in it at once if the file has it, or if this server is to join."""
+        file = self._host.file
+        if not file.has_log(MEMBERS_LOG) and self._host.me in file.quorum.members:
+            return
+        self._is_closing = not file.decisions()
+        self.use()
+        while self._log is None:
+            await self._next()
+
+    async def founding_quorum(self, name: str) -> QuorumSystem:
+        """What governs the first slots of the log ``name``, which this server is about to enter."""
+        if not self.is_in_use or name == MEMBERS_LOG:
+            self._entered.add(name)
+            return self._host.file.quorum
+        log = await self._begin()
+        while (known := membership.known(log.state, name)) is None:
+            try:
+                await log.submit(Register(name))
+            except TooManyRequests:
+                await self._host.pause()
+        return known.founded
+
+    def on_entered(self, log: Running) -> None:
+        """``log`` runs from now on."""
+        log.on_followed = self._on_followed
+        if self._seen is not None:
+            self._let_follow(log, self._seen)
+
+    def on_left(self, name: str) -> None:
+        """The log ``name`` runs here no more."""
+        self._entered.discard(name)
+
+    def look(self) -> None:
+        """Do what follows from what is applied, if that is new: called with each turn."""
+        if self._log is None or self._log.state is self._seen:
+            return
+        state = self._seen = self._log.state
+        self._host.link(state)
+        for log in self._logs.running.values():
+            self._let_follow(log, state)
+        self.ask_for_logs()
+        self._tell()
+
+    def ask_for_logs(self) -> None:
+        """The logs that are known and do not run here are missing."""
+        for it in self._state.logs:
+            if it.name not in self._logs and it.name != MEMBERS_LOG:
+                self._logs.on_missing(it.name)
+
+    def end(self) -> None:
+        """The node has stopped."""
+        for task in self._tasks:
+            task.cancel()
+        self._tell()
+
+    async def wait_ended(self) -> None:
+        """Wait until nothing of it runs any more."""
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _begin(self) -> MembersLog:
+        self.use()
+        while self._log is None:
+            await self._next()
+        return self._log
+
+    async def _take_part(self) -> None:
+        async with self._host.log_of_members() as log:
+            self._log = log
+            self.look()
+            self._tell()
+            if self._host.me in self._host.file.quorum.members:
+                await self._list_logs(log)
+            await asyncio.Event().wait()
+
+    async def _list_logs(self, log: MembersLog) -> None:
+        """Say once which logs this founder has."""
+        me, file = self._host.me, self._host.file
+        while not file.has_log(MEMBERS_LOG):
+            await self._host.pause()
+        self._is_closing = True
+        await self._host.decisions_saved()
+        is_deciding = bool(file.decisions())
+        self._is_closing = not is_deciding
+        address = self._addresses[me]
+        while log.state.epoch == membership.FOUNDING_EPOCH and me not in log.state.started:
+            names = {*self._entered, *file.logs()} - {MEMBERS_LOG}
+            with suppress(CommandUnknown, TooManyRequests):
+                await log.submit(Started(me, address, tuple(sorted(names)), is_deciding))
+            await self._host.pause()
+
+    def _let_follow(self, log: Running, state: Membership) -> None:
+        wanted = membership.wanted(state, log.place.name)
+        log.follow(membership.ids(state), wanted)
+
+    def _on_followed(self, name: str, epoch: int) -> None:
+        if (name, epoch) not in self._reported:
+            self._reported.add((name, epoch))
+            self._spawn(partial(self._report, name, epoch))
+
+    async def _report(self, name: str, epoch: int) -> None:
+        """Say that the log is done; with a later heartbeat again, unless it was heard."""
+        log = await self._begin()
+        with suppress(CommandUnknown, TooManyRequests):
+            await log.submit(Done(epoch, name))
+        self._reported.discard((name, epoch))
+
+    # --- tasks ------------------------------------------------------------------------------------
+
+    def _spawn(self, work: Callable[[], Coroutine[object, object, None]]) -> None:
+        task = self._host.guard.task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _tell(self) -> None:
+        news, self._news = self._news, asyncio.Event()
+        news.set()
+
+    async def _next(self) -> None:
+        await self._news.wait()
+        self._host.check_usable()
+
+
+def _is_made(state: Membership, change: Change) -> bool:
+    """Whether the members are already as ``change`` wants them, and it has made them so."""
+    members = {it.server: it.address for it in state.members}
+    has_added = all(members.get(it.server) == it.address for it in change.add)
+    return has_added and change.remove <= state.former and bool(change.add or change.remove)
+
+
+def _itself(state: Membership) -> Membership:
+    return state
+
+
+def _id(server: int) -> ServerId:
+    return ServerId(arguments.whole("the id of a server", server, 1, MAX_SERVER))
+
+
+def _member(server: ServerId, address: Address) -> Member:
+    check(f"server {server}", address)
+    return Member(_id(server), address)

@@ -1,0 +1,291 @@
+"""``paxos members add`` and the like: change the members of a cluster while it runs.
+
+- The commands ask a server of this machine, which asks the others. They wait until the change is
+  finished, and say what it waits for, on the standard error.
+- To repeat a command is to wait for the same change. So an interrupt, or a time-out, does no harm.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, suppress
+from functools import partial
+from pathlib import Path
+
+import click
+
+from paxos import PaxosError, ServerId
+from paxos.errors import format_ids
+from paxos_adapters.limits import MAX_SERVER
+from paxos_adapters.node.control_client import NoReply, NotRunning, TooLong, answers
+from paxos_adapters.node.control_protocol import (
+    Answer,
+    ChangeRequest,
+    ErrorReply,
+    MembersReply,
+    MembersRequest,
+    MoveRequest,
+    ProgressReply,
+)
+from paxos_adapters.node.members import LogChange, MembersStatus
+from paxos_adapters.printable import json_text, printable
+from paxos_adapters.udp.addresses import Address, BadAddress, format_address, parse
+from paxos_cli.asking import GRACE_S, Target, answer_of, asks, find, timeout, unanswered, unexpected
+from paxos_cli.canvas import canvas
+from paxos_cli.config import PROBE_S, described, node_command
+from paxos_cli.exit_codes import ExitCode
+from paxos_cli.failures import BadArguments, Failure, Interrupted
+from paxos_cli.feedback import waiting
+from paxos_cli.help import Command
+from paxos_cli.interrupt import on_interrupt
+from paxos_cli.options import JSON, PLAIN, gathered
+from paxos_cli.output import say
+
+TIMEOUT_S = 300.0
+"""Time to copy what a cluster of some size has."""
+
+CODES: Mapping[str, ExitCode] = {
+    "ChangeUnfinished": ExitCode.UNKNOWN_OUTCOME,
+    "CommandUnknown": ExitCode.UNKNOWN_OUTCOME,
+    "NoAnswer": ExitCode.QUORUM_LOST,
+    "NotAllStarted": ExitCode.QUORUM_LOST,
+}
+"""How a command ends, by the error of the node; those of BAD are wrong arguments."""
+
+BAD = {"IdUsed", "NotAMember", "AddressTaken", "BadMemberCount", "BadNumber", "BadAddress"}
+
+
+def _address(_context: click.Context, _parameter: click.Parameter, value: str) -> Address:
+    try:
+        return parse("HOST:PORT", value)
+    except BadAddress as error:
+        raise click.BadParameter(str(error)) from error
+
+
+ID = click.IntRange(1, MAX_SERVER)
+SERVER = click.argument("server", type=ID, metavar="ID")
+ADDRESS = click.argument("address", callback=_address, metavar="HOST:PORT")
+
+
+@click.command("list", cls=Command, short_help="Show who is a member.")
+@JSON
+@PLAIN
+@asks
+@gathered(Target)
+def list_members(target: Target, as_json: bool, plain: bool) -> ExitCode:
+    """Show the members, as a server of this machine knows them, and the change in progress."""
+    answer = answer_of(find(target), MembersRequest(), PROBE_S)
+    if not isinstance(answer, MembersReply):
+        raise unexpected(answer)
+    status = answer.members
+    if as_json:
+        say(json_text(_fields(status)))
+        return ExitCode.DONE
+    rows = ((str(it), _at(at)) for it, at in sorted(status.addresses.items()))
+    drawn = canvas(plain)
+    drawn.table(("server", "address"), rows)
+    drawn.write(printable(_summary(status)))
+    for line in _progress(status):
+        drawn.write(printable(line))
+    return ExitCode.DONE
+
+
+@click.command(cls=Command, short_help="Add a server.")
+@SERVER
+@ADDRESS
+@JSON
+@timeout(TIMEOUT_S)
+@asks
+@gathered(Target)
+def add(target: Target, server: int, address: Address, timeout_s: float, as_json: bool) -> ExitCode:
+    """Add server ID, which was never a member, and wait until it is one.
+
+    Start it beforehand, or now: it says what to type there. The server is taught before it
+    counts, and the cluster goes on in the meantime.
+    """
+    _say_how_to_join(target, server, address)
+    return _change(target, ChangeRequest({ServerId(server): address}, [], timeout_s), as_json)
+
+
+@click.command(cls=Command, short_help="Remove servers.")
+@click.argument("servers", type=ID, metavar="ID...", nargs=-1, required=True)
+@JSON
+@timeout(TIMEOUT_S)
+@asks
+@gathered(Target)
+def remove(target: Target, servers: tuple[int, ...], timeout_s: float, as_json: bool) -> ExitCode:
+    """Remove the servers, and wait until nobody needs them: then they stop by themselves."""
+    return _change(target, ChangeRequest({}, [*map(ServerId, servers)], timeout_s), as_json)
+
+
+@click.command(cls=Command, short_help="Replace a server by another one.")
+@click.argument("old", type=ID, metavar="OLD")
+@SERVER
+@ADDRESS
+@JSON
+@timeout(TIMEOUT_S)
+@asks
+@gathered(Target)
+def replace(
+    target: Target,
+    old: int,
+    server: int,
+    address: Address,
+    timeout_s: float,
+    as_json: bool,
+) -> ExitCode:
+    """Let server ID be a member in the place of OLD, which may be lost, in one change."""
+    _say_how_to_join(target, server, address)
+    request = ChangeRequest({ServerId(server): address}, [ServerId(old)], timeout_s)
+    return _change(target, request, as_json)
+
+
+@click.command(cls=Command, short_help="Let the others find a server at another address.")
+@SERVER
+@ADDRESS
+@JSON
+@timeout(5)
+@asks
+@gathered(Target)
+def move(
+    target: Target, server: int, address: Address, timeout_s: float, as_json: bool
+) -> ExitCode:
+    """Let all others find server ID at another address. It changes no member and no quorum."""
+    found = find(target)
+    with waiting("Waiting for the servers ..."):
+        answer = answer_of(found, MoveRequest(ServerId(server), address, timeout_s), timeout_s)
+    if not isinstance(answer, MembersReply):
+        raise unexpected(answer)
+    return _told(answer.members, as_json)
+
+
+# --- a change -------------------------------------------------------------------------------------
+
+
+def _say_how_to_join(target: Target, server: int, address: Address) -> None:
+    """What to do on the machine of a newcomer."""
+    for line in (
+        f"On the machine of server {server}, put this into a copy of {target.cluster.name}, beside "
+        "a copy of the keyring:",
+        "    [[servers]]",
+        f"    id = {server}",
+        f'    address = "{format_address(address)}"',
+        f'    data = "n{server}.db"',
+        "    joined = true",
+        f"and run: {node_command(Path(target.cluster.name), ServerId(server))} --create",
+    ):
+        say(printable(line), err=True)
+
+
+def _change(target: Target, request: ChangeRequest, as_json: bool) -> ExitCode:
+    server = _asked(target, request.remove)
+    told = set[str]()
+    with on_interrupt(partial(_leave_open, target)):
+        for answer in _answers(server, request):
+            if isinstance(answer, MembersReply):
+                return _told(answer.members, as_json)
+            if isinstance(answer, ErrorReply):
+                raise _refused(server, answer)
+            if not isinstance(answer, ProgressReply):
+                raise unexpected(answer)
+            for line in _progress(answer.members):
+                if line not in told:
+                    say(printable(f"paxos: {line}"), err=True)
+                told.add(line)
+    raise AssertionError("there is a last answer")
+
+
+def _asked(target: Target, leaving: Sequence[ServerId]) -> Path:
+    """The server to ask: one that stays, if such a one answers on this machine."""
+    if target.data is None and target.me is None:
+        for me, data in described(target.cluster).data.items():
+            if me not in leaving:
+                with suppress(Failure):
+                    return find(Target(target.cluster, data, None))
+    return find(target)
+
+
+def _answers(server: Path, request: ChangeRequest) -> Iterator[Answer]:
+    patience_s = None if request.timeout_s is None else request.timeout_s + GRACE_S
+    unknown = "The change may go on; the same command again waits for it."
+    try:
+        with closing(answers(server, request, patience_s=patience_s)) as all_of_them:
+            yield from all_of_them
+    except TooLong as error:
+        raise BadArguments(error) from error
+    except NoReply as error:
+        raise Failure(f"{error} {unknown}", code=ExitCode.UNKNOWN_OUTCOME) from error
+    except NotRunning as error:
+        raise Failure(error, code=ExitCode.NO_SERVER) from error
+    except PaxosError as error:
+        raise Failure(error) from error
+
+
+def _leave_open(target: Target) -> None:
+    """An interrupt does not take a change back. Raises Interrupted."""
+    raise Interrupted(
+        "stopped; a change that has begun goes on by itself. "
+        f"{target.command('members', 'list')} shows how it goes."
+    )
+
+
+def _refused(server: Path, reply: ErrorReply) -> Failure:
+    if reply.kind in BAD:
+        return BadArguments(reply.text)
+    code = CODES.get(reply.kind, ExitCode.FAILED)
+    if code is ExitCode.FAILED:
+        return Failure(reply.text)
+    return unanswered(server, reply.text, code, when_lost=code)
+
+
+# --- what is said ---------------------------------------------------------------------------------
+
+
+def _told(status: MembersStatus, as_json: bool) -> ExitCode:
+    say(json_text(_fields(status)) if as_json else _summary(status))
+    return ExitCode.DONE
+
+
+def _summary(status: MembersStatus) -> str:
+    members = ", ".join(map(str, sorted(status.addresses)))
+    former = f"; removed: {', '.join(map(str, sorted(status.former)))}" if status.former else ""
+    return f"epoch {status.epoch}: servers {members}{former}"
+
+
+def _progress(status: MembersStatus) -> Iterator[str]:
+    """What the change in progress waits for."""
+    for it in status.waiting:
+        yield from _log_progress(it)
+    if status.waiting and status.leaving:
+        yield f"server {format_ids(status.leaving)} is still needed: do not stop it"
+
+
+def _log_progress(it: LogChange) -> Iterator[str]:
+    if not it.held:
+        yield f"waiting for log {it.name}"
+    for server, held in it.held.items():
+        taught = f"{held - 1:,} of {it.first - 1:,}"
+        yield f"log {it.name}: server {server} has been taught slot {taught}"
+
+
+def _fields(status: MembersStatus) -> dict[str, object]:
+    members = [{"id": it, "address": _at(at)} for it, at in sorted(status.addresses.items())]
+    waiting_for = [
+        {
+            "log": it.name,
+            "slot": it.first - 1,
+            "taught": {str(server): held - 1 for server, held in it.held.items()},
+        }
+        for it in status.waiting
+    ]
+    return {
+        "epoch": status.epoch,
+        "members": members,
+        "removed": sorted(status.former),
+        "is_changing": status.is_changing,
+        "waiting": waiting_for,
+    }
+
+
+def _at(address: Address | None) -> str:
+    return "" if address is None else format_address(address)
