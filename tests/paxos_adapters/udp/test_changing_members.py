@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from paxos import Accept, Ballot, ServerId, majority
+from paxos.log.messages import CatchUpRequest
 from paxos_adapters.file import FileStore
 from paxos_adapters.guard import Guard
 from paxos_adapters.log_messages import AnyMessage
@@ -25,8 +26,9 @@ from paxos_adapters.wire import Authenticated, Key, Keyring, Protection, Reason
 from tests.support.free_ports import free_addresses
 
 ONE, TWO, THREE, FOUR, FIVE = map(ServerId, range(1, 6))
-FOUNDERS = majority([ONE, TWO, THREE])
+FOUNDERS, LATER = majority([ONE, TWO, THREE]), majority([ONE, TWO, FOUR])
 MESSAGE = Accept(Ballot(1, ONE), b"red")
+OF_LOG = CatchUpRequest(1)
 KEYS = Authenticated(Keyring((Key(bytes(range(32))),)))
 PROTECTIONS = pytest.mark.parametrize("protection", [None, KEYS], ids=["checksummed", "keys"])
 
@@ -43,6 +45,7 @@ class Server:
         self.file = file
         self.mesh = Mesh(file, network)
         self.received: list[ServerId] = []
+        self.names: set[str] = set()
         self.failed: list[BaseException] = []
 
     async def open(self) -> None:
@@ -54,8 +57,9 @@ class Server:
         self.mesh.close()
 
     def _on_message(self, sender: ServerId, name: str, message: AnyMessage) -> None:
-        assert (name, message) == ("a", MESSAGE)
+        assert message == (MESSAGE if name == "a" else OF_LOG)
         self.received.append(sender)
+        self.names.add(name)
 
     def _on_idle(self) -> None:
         if sessions := self.mesh.sessions.uncommitted():
@@ -67,8 +71,8 @@ class Server:
         while not self.mesh.registration.acknowledged >= set(peers):
             await asyncio.sleep(0.001)
 
-    def send(self, receiver: ServerId) -> None:
-        self.mesh.enqueue(receiver, "a", MESSAGE)
+    def send(self, receiver: ServerId, name: str = "a") -> None:
+        self.mesh.enqueue(receiver, name, MESSAGE if name == "a" else OF_LOG)
         self.mesh.flush()
 
     async def close(self) -> None:
@@ -115,10 +119,10 @@ async def joins(
     return newcomer
 
 
-async def until_received(receiver: Server, sender: Server) -> None:
+async def until_received(receiver: Server, sender: Server, name: str = "a") -> None:
     """Each message may be lost."""
     while sender.me not in receiver.received:
-        sender.send(receiver.me)
+        sender.send(receiver.me, name)
         await asyncio.sleep(0.001)
 
 
@@ -135,8 +139,8 @@ def test_a_newcomer_joins_three_that_run(tmp_path: Path, protection: Protection 
                 it.mesh.set_members(addresses, FOUNDERS)
             for it in running.values():
                 await it.until_acknowledged_by(FOUR)
-                await until_received(newcomer, it)
-                await until_received(it, newcomer)
+                await until_received(newcomer, it, "log")
+                await until_received(it, newcomer, "log")
             assert newcomer.mesh.registration.is_open
             assert [it.failed for it in (*running.values(), newcomer)] == [[]] * 4
             assert {FOUR} == running[ONE].file.peers.keys() - FOUNDERS.members
@@ -328,7 +332,7 @@ def test_a_server_that_runs_registers_with_enough_of_the_new_members(tmp_path: P
             while not one.mesh.registration.is_open:
                 assert not one.mesh.registration.acknowledged - {FOUR}
                 await asyncio.sleep(0.001)
-            await until_received(newcomer, one)
+            await until_received(newcomer, one, "log")
 
     runs(run())
 
@@ -348,3 +352,58 @@ def test_what_is_unchanged_is_left_alone(tmp_path: Path) -> None:
             }
 
     runs(run())
+
+
+# --- epochs of decisions --------------------------------------------------------------------------
+
+
+def test_decisions_are_heard_in_the_epoch_in_which_they_were_sent(tmp_path: Path) -> None:
+    """What was said to the members before would count for those of now. Logs go on."""
+
+    async def run() -> None:
+        async with cluster(tmp_path, free_addresses(3)) as running:
+            one, two = running[ONE], running[TWO]
+            for step in "close", "adopt":
+                if step == "close":
+                    one.file.close_epoch(0)
+                else:
+                    one.file.adopt(1, LATER, {})
+                before = one.mesh.endpoint.counts["another epoch"]
+                while one.mesh.endpoint.counts["another epoch"] < before + 3:
+                    two.send(ONE)
+                    await asyncio.sleep(0.001)
+                assert TWO not in one.received
+            await until_received(one, two, "log")
+            one.received.clear()
+            two.file.close_epoch(0)
+            two.file.adopt(1, LATER, {})
+            await until_received(one, two)
+            await until_received(two, one)
+
+    runs(run())
+
+
+def test_what_was_enqueued_in_an_earlier_epoch_is_not_sent_as_of_a_later_one(
+    tmp_path: Path,
+) -> None:
+    async def run() -> None:
+        async with cluster(tmp_path, free_addresses(3)) as running:
+            one, two = running[ONE], running[TWO]
+            one.mesh.enqueue(TWO, "a", MESSAGE)
+            one.mesh.enqueue(TWO, "log", OF_LOG)
+            for it in one, two:
+                it.file.close_epoch(0)
+                it.file.adopt(1, LATER, {})
+            one.mesh.flush()
+            assert one.mesh.endpoint.counts["another epoch"] == 1
+            await until_received(two, one, "log")
+            assert two.names == {"log"}
+
+    runs(run())
+
+
+def test_a_file_says_which_members_count_for_registration(tmp_path: Path) -> None:
+    with FileStore.create(tmp_path / "n1.db", cluster="c", server=ONE, quorum=FOUNDERS) as file:
+        file.close_epoch(0)
+        file.adopt(1, LATER, {})
+        assert Mesh(file, NetworkConfig(free_addresses(3))).registration.quorum == LATER
