@@ -166,7 +166,6 @@ def test_five_machines_are_replaced_one_by_one_under_load(tmp_path: Path) -> Non
                 found |= {key for key, _ in page.items}
                 after = page.items[-1][0]
             found |= {key for key, _ in page.items}
-        print(f"{len(load.written):,} keys written, {load.unknown} outcomes unknown")
         assert set(load.written) <= found
     finally:
         machines.close()
