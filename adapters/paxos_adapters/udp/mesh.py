@@ -109,10 +109,10 @@ class Mesh:
             protection=network.protection or Checksummed(),
             disk_status=self._disk_status,
             registered=lambda peer: self._links[peer].session,
-            epoch=lambda: self._outbox_epoch,
         )
         self._log = LimitedLog(_logger, every_s=WARN_S)
-        self._members_epoch, self._outbox_epoch = 0, file.epoch.number
+        self._wire.epoch = file.epoch.number
+        self._members_epoch = 0
         self._answered_at_s: dict[ServerId, float] = {}
         self._pinging: asyncio.Task[None] | None = None
         self._look_ups: dict[ServerId, asyncio.Task[None]] = {}
@@ -269,8 +269,8 @@ class Mesh:
     def _drop_outdated(self) -> None:
         """Drop what was enqueued in an earlier epoch of decisions: a frame says which one it is."""
         epoch = self._file.epoch.number
-        if epoch != self._outbox_epoch:
-            self._outbox_epoch = epoch
+        if epoch != self._wire.epoch:
+            self._wire.epoch = epoch
             for link in self._links.values():
                 self.endpoint.counts["another epoch"] += link.drop(self._depends_on_epoch)
 
@@ -405,7 +405,9 @@ class Mesh:
 
     async def _find(self, peer: ServerId, link: Link) -> None:
         try:
-            link.socket_address = await resolve(link.address, self.endpoint.family)
+            link.socket_address = await resolve(
+                link.address, self.endpoint.family, self.endpoint.takes_ipv4
+            )
             link.is_found = True
         except OSError as error:
             if link.is_found:
