@@ -18,7 +18,7 @@ from paxos_adapters.disk_status import Known
 from paxos_adapters.file import FileStore, opening
 
 FOLDER = Path(__file__).parents[1] / "vectors"
-NAME = "store-3.db"
+NAME = "store-4.db"
 ME, PEER = ServerId(1), ServerId(2)
 QUORUM = weighted({ME: 2, PEER: 1, ServerId(3): 1})
 MEMBERSHIP = "0123456789abcdef"

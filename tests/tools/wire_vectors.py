@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import msgspec
 from attrs import evolve, fields
@@ -56,7 +56,7 @@ from paxos_adapters.wire import (
 )
 from paxos_adapters.wire.bounds import MAX_PINGS, MAX_READ, MAX_SEQUENCE
 from paxos_adapters.wire.fragments import MAX_PARTS
-from paxos_adapters.wire.frame import HEADER_BYTES, LAYOUT, TAG_BYTES, Header
+from paxos_adapters.wire.frame import BODY_BYTES, HEADER_BYTES, LAYOUT, TAG_BYTES, VERSION, Header
 from tests.support.log_messages import EACH_OF_LOG
 from tests.support.wires import DIGEST, DISK_STATUS, KNOWN, MEMBERS, NEW, OLD, ONE, TWO
 
@@ -133,6 +133,7 @@ class Vector(msgspec.Struct):
     key: str | None
     members: str
     disk_status: Disk
+    epoch: int
     messages: list[Said]
     datagrams: list[str]
 
@@ -157,14 +158,20 @@ class Vectors(msgspec.Struct):
 
 
 def wire(
-    me: int, protection: str, key: str | None, *, cluster: str, disk_status: DiskStatus
+    me: int,
+    protection: str,
+    key: str | None,
+    *,
+    cluster: str,
+    disk_status: DiskStatus,
+    epoch: int = 0,
 ) -> Wire:
     """One end, of any cluster."""
     keyring = Keyring((Key.parse(key),)) if key else None
     guard: Protection = Checksummed()
     if keyring is not None:
         guard = Authenticated(keyring) if protection == "authenticated" else Encrypted(keyring)
-    return Wire(
+    made = Wire(
         cluster=cluster,
         me=ServerId(me),
         members=MEMBERS | {ServerId(me), ServerId(MAX_SERVER), ServerId(0)},
@@ -173,6 +180,8 @@ def wire(
         disk_status=lambda _: disk_status,
         registered=lambda _: disk_status.session,
     )
+    made.epoch = epoch
+    return made
 
 
 def said(line: WireMessage) -> Said:
@@ -290,6 +299,17 @@ SEALED: list[tuple[str, list[WireMessage]]] = [
 ]
 
 
+class Route(NamedTuple):
+    """From which server to which one, and in which epoch."""
+
+    sender: int = 1
+    receiver: int = 2
+    epoch: int = 0
+
+
+ROUTE, LATER = Route(), [Route(epoch=it) for it in (1, MAX_EPOCH)]
+
+
 def vector(
     what: str,
     entries: list[WireMessage],
@@ -298,19 +318,19 @@ def vector(
     *,
     cluster: str = "demo",
     disk_status: DiskStatus = DISK_STATUS,
-    servers: Numbers = (1, 2),
+    route: Route = ROUTE,
 ) -> Vector:
     """Seal it."""
-    sender, receiver = servers
+    sender, receiver, epoch = route
     text = key.text if key else None
-    one = wire(sender, protection, text, cluster=cluster, disk_status=disk_status)
+    one = wire(sender, protection, text, cluster=cluster, disk_status=disk_status, epoch=epoch)
     datagrams = [it.hex() for it in one.seal(ServerId(receiver), entries)]
     it = disk_status
     disk = Disk(it.session, it.saves, it.previous, it.previous_saves)
     messages = [said(entry) for entry in entries]
     members = DIGEST.hex()
     return Vector(
-        what, cluster, sender, receiver, protection, text, members, disk, messages, datagrams
+        what, cluster, sender, receiver, protection, text, members, disk, epoch, messages, datagrams
     )
 
 
@@ -324,6 +344,7 @@ def vectors() -> list[Vector]:
         vector(
             "the first session", beat, "authenticated", OLD, disk_status=DiskStatus("ef" * 8, 1)
         ),
+        *(vector(f"epoch {it.epoch}", beat, "authenticated", OLD, route=it) for it in LATER),
         vector("another cluster", beat, "authenticated", OLD, cluster="größer"),
         vector(
             "the most saves and the highest server",
@@ -331,7 +352,7 @@ def vectors() -> list[Vector]:
             "authenticated",
             OLD,
             disk_status=last,
-            servers=(0, MAX_SERVER),
+            route=Route(0, MAX_SERVER),
         ),
         *(vector(what, entries, "checksummed", None) for what, entries in SEALED[3::5]),
         *(vector(what, entries, "encrypted", OLD) for what, entries in SEALED[3::3]),
@@ -395,8 +416,8 @@ def hostile() -> list[Refused]:
         "cut off by a byte": whole[:-1],
         "a byte too long for a datagram": whole + bytes(16_385 - len(whole)),
         "another magic": b"PAY" + whole[3:],
-        "version 1": whole[:3] + b"\1" + whole[4:],
-        "a bit of the body is flipped": whole[:80] + bytes([whole[80] ^ 1]) + whole[81:],
+        "version 2": whole[:3] + b"\2" + whole[4:],
+        "a bit of the body is flipped": whole[:84] + bytes([whole[84] ^ 1]) + whole[85:],
         "a bit of the tag is flipped": whole[:-1] + bytes([whole[-1] ^ 1]),
         "another cluster": tagged(header=header._replace(cluster=bytes(8))),
         "for server 3": tagged(header=header._replace(receiver=ServerId(3))),
@@ -408,7 +429,7 @@ def hostile() -> list[Refused]:
         "sequence 0": tagged(header=header._replace(sequence=0)),
         "part 1 of 1": tagged(header=header._replace(part=1)),
         "no part": tagged(header=header._replace(parts=0)),
-        "61 parts": tagged(bytes(1105), header._replace(parts=61)),
+        "61 parts": tagged(bytes(BODY_BYTES), header._replace(parts=61)),
         "a first part that is not full": tagged(header=header._replace(parts=2)),
         "other members": tagged(header=header._replace(members=bytes(8))),
         "no session": tagged(header=header._replace(session=bytes(8))),
@@ -442,7 +463,7 @@ def reason(datagram: bytes) -> str:
 def text() -> str:
     """The whole file."""
     keys = [KeyLine(it.text, it.id.hex(), it.mac_key.hex(), it.aead_key.hex()) for it in (OLD, NEW)]
-    whole = msgspec.json.encode(Vectors(2, keys, vectors(), hostile()))
+    whole = msgspec.json.encode(Vectors(VERSION, keys, vectors(), hostile()))
     return msgspec.json.format(whole, indent=1).decode() + "\n"
 
 

@@ -281,6 +281,48 @@ class BadDiskStatus(StoreError, UsageError, ValueError):
         )
 
 
+class EpochClosed(StoreError, OperationalError):
+    """Something about a decision was to be saved in an epoch that was closed; nothing was."""
+
+    def __init__(self, path: Path, epoch: int) -> None:
+        super().__init__(
+            f"the members have changed, and epoch {epoch} of the decisions in {path} is closed: "
+            "nothing was saved. Decisions go on here once those of the next epoch are adopted."
+        )
+        self.path, self.epoch = path, epoch
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return EpochClosed, (self.path, self.epoch)
+
+
+class EpochNotClosed(StoreError, UsageError):
+    """An epoch of decisions was to be adopted that cannot follow the present one; none was."""
+
+    def __init__(self, path: Path, epoch: int, adopted: int) -> None:
+        super().__init__(
+            f"{path} cannot adopt epoch {adopted} of the decisions: it is in epoch {epoch}. "
+            "Nothing was changed. Close an epoch first, and adopt a later one."
+        )
+        self.path, self.epoch, self.adopted = path, epoch, adopted
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return EpochNotClosed, (self.path, self.epoch, self.adopted)
+
+
+class EpochOver(StoreError, OperationalError):
+    """An epoch of decisions was to be adopted that was closed before; nothing was changed."""
+
+    def __init__(self, path: Path, closed: int) -> None:
+        super().__init__(
+            f"{path} adopts no epoch of the decisions up to {closed}: that was closed here, and "
+            "what is settled for it may be out of date. Adopt the epoch that follows it."
+        )
+        self.path, self.closed = path, closed
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return EpochOver, (self.path, self.closed)
+
+
 class DiskBusy(StoreError, OperationalError):
     """A save cannot begin now, since another process uses the file. Nothing was written.
 

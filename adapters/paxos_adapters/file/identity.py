@@ -17,7 +17,7 @@ from attrs import Factory, field, frozen
 from paxos import QuorumSystem, ServerId
 from paxos_adapters.quorum_words import quorum_of
 
-FORMAT = 3
+FORMAT = 4
 KEY_BYTES, DIGEST_BYTES = 32, 8
 
 

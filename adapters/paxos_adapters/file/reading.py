@@ -24,6 +24,7 @@ from attrs import Factory, define, frozen
 
 from paxos import ServerId
 from paxos_adapters.disk_status import Known
+from paxos_adapters.file.epochs import founding
 from paxos_adapters.file.errors import (
     NewerFormat,
     NotAStore,
@@ -41,15 +42,18 @@ from paxos_adapters.file.meanings import check_meaning
 from paxos_adapters.file.rows import (
     ACCEPTOR,
     CLOSED,
+    EPOCH,
     GET_ROWS,
     PEERS,
     ROUND,
     SCHEMA,
     SESSION,
+    Epoch,
     Row,
     Session,
     checksum,
     closed_of,
+    epoch_of,
     keyed_sum,
     peers_of,
     session_of,
@@ -75,7 +79,7 @@ class Contents:
 
     ``saves`` is how often it was saved, ``total`` what the checksums of all rows add up to.
     ``records`` is how many rows speak of decisions. ``session`` is the last one, None before the
-    first; ``closed`` says why no node opens it any more.
+    first; ``closed`` says why no node opens it any more. ``epoch`` is that of the decisions.
     """
 
     identity: Identity
@@ -87,6 +91,7 @@ class Contents:
     peers: Mapping[ServerId, Known]
     closed: str | None
     logs: Mapping[str, LogContents]
+    epoch: Epoch
 
 
 def refusal(path: Path, error: Exception) -> StoreError:
@@ -202,6 +207,7 @@ def read(path: Path, content: MarkContent) -> Contents:
         found.peers,
         found.closed,
         found.logs.logs,
+        found.epoch or founding(identity),
     )
 
 
@@ -217,6 +223,7 @@ class _Found:
     marked: Session | None = None
     peers: Mapping[ServerId, Known] = Factory(dict[ServerId, Known])
     closed: str | None = None
+    epoch: Epoch | None = None
     logs: LogChecks = Factory(LogChecks)
 
     def take(self, path: Path, row: Row, sum_: bytes) -> None:
@@ -233,6 +240,8 @@ class _Found:
                 self.running.append(session)
         elif row.kind == PEERS:
             self.peers = peers_of(row)
+        elif row.kind == EPOCH:
+            self.epoch = epoch_of(row)
         elif row.kind == CLOSED:
             self.closed = closed_of(row)
         elif row.kind in (ACCEPTOR, ROUND):

@@ -7,6 +7,7 @@
   other or the value are damage, even under a right checksum.
 - The chain of sessions: one row for each, which says at which count it began and, once the next one
   has begun, at which it ended. ``saves`` puts them in order.
+- The epoch of decisions is one row; a file without it has the epoch of the founders.
 - What is known of peers' disks is one row, so that it costs one row with any commit.
 
 Source: "Protocol-Aware Recovery for Consensus-Based Storage" (2018), on identifiers in checksums.
@@ -21,10 +22,11 @@ from typing import NamedTuple, TypeAlias, TypeVar
 
 from attrs import frozen
 
-from paxos import Acceptor, Ballot, MaxRound, Proposal, ServerId
+from paxos import Acceptor, Ballot, MaxRound, Proposal, QuorumSystem, ServerId
 from paxos_adapters.disk_status import Known
 from paxos_adapters.file.identity import Identity
 from paxos_adapters.printable import brief
+from paxos_adapters.quorum_words import quorum_of, words_of
 
 APPLICATION_ID = 0x5041584F  # "PAXO", for file(1)
 SUM_BYTES = 16
@@ -32,7 +34,7 @@ TOTALS = 1 << 8 * SUM_BYTES
 """Totals are taken modulo this."""
 
 ACCEPTOR, ROUND = "acceptor", "round"
-PEERS, SESSION, CLOSED = "peers", "session", "closed"
+PEERS, SESSION, CLOSED, EPOCH = "peers", "session", "closed", "epoch"
 REPLICA, ENTRY, SNAPSHOT = "replica", "entry", "snapshot"
 
 SCHEMA = """
@@ -60,6 +62,10 @@ GET_ROW = "SELECT name, kind, fields, value, saves, sum FROM records WHERE name 
 GET_RECORDS = f"""
 SELECT name, kind, fields, value, saves, sum FROM records
 WHERE name = ? AND kind IN ('{ACCEPTOR}', '{ROUND}') ORDER BY kind
+"""
+GET_ACCEPTORS = f"""
+SELECT name, kind, fields, value, saves, sum FROM records
+WHERE name > ? AND kind = '{ACCEPTOR}' ORDER BY name LIMIT ?
 """
 GET_RANGE = """
 SELECT name, kind, fields, value, saves, sum FROM records
@@ -186,6 +192,39 @@ def closed_row(reason: str, saves: int) -> Row:
 def closed_of(row: Row) -> str:
     """Why. Raises ValueError."""
     return _exactly(row, closed_row(row.fields, row.saves), row.fields)
+
+
+@frozen
+class Epoch:
+    """The epoch whose decisions a file has: its number, and whose votes choose them.
+
+    ``closed``: the last epoch that was closed here, which may be a later one than this; None: none.
+    """
+
+    number: int
+    quorum: QuorumSystem
+    closed: int | None = None
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether nothing about a decision is saved any more."""
+        return self.closed is not None
+
+
+def epoch_row(it: Epoch, saves: int) -> Row:
+    """The epoch of the decisions in the file."""
+    closed = "" if it.closed is None else f" closed {it.closed}"
+    return Row("", EPOCH, f"epoch {it.number}{closed}, {words_of(it.quorum)}", None, saves)
+
+
+def epoch_of(row: Row) -> Epoch:
+    """The other way round. Raises ValueError."""
+    numbers, _, words = row.fields.partition(", ")
+    _, number, *closed = numbers.split(" ")
+    it = Epoch(_count(number), quorum_of(words), _count(closed[1]) if closed else None)
+    if it.closed is not None and it.closed < it.number:
+        raise ValueError(f"{row.fields!r} has another epoch than was closed")
+    return _exactly(row, epoch_row(it, row.saves), it)
 
 
 T = TypeVar("T")

@@ -19,6 +19,7 @@ import logging
 import os
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from threading import Lock, RLock
@@ -29,7 +30,7 @@ from attrs import frozen
 from paxos import QuorumSystem, Saved, ServerId, UnknownServer
 from paxos_adapters import arguments, forks
 from paxos_adapters.disk_status import DiskStatus, Known
-from paxos_adapters.file import opening
+from paxos_adapters.file import epochs, opening
 from paxos_adapters.file.entries import (
     AnyEntry,
     AnyRecord,
@@ -40,7 +41,8 @@ from paxos_adapters.file.entries import (
     identity_of,
     split,
 )
-from paxos_adapters.file.errors import AlreadyAMember, Closed, DiskBusy, SaveFailed
+from paxos_adapters.file.epochs import AT_ONCE, Accepted
+from paxos_adapters.file.errors import AlreadyAMember, Closed, DiskBusy, EpochClosed, SaveFailed
 from paxos_adapters.file.identity import Identity
 from paxos_adapters.file.log_file import LogFile
 from paxos_adapters.file.log_rows import LogState
@@ -49,15 +51,18 @@ from paxos_adapters.file.opening import Opened
 from paxos_adapters.file.reading import check_row, refusal
 from paxos_adapters.file.rows import (
     ACCEPTOR,
+    GET_ACCEPTORS,
     GET_KINDS,
     GET_NAMES,
     GET_RANGE,
     GET_RECORDS,
     GET_ROW,
     SESSION,
+    Epoch,
     Key,
     Row,
     acceptor_of,
+    epoch_row,
     peers_row,
     round_of,
     session_of,
@@ -76,8 +81,9 @@ class FileStore:
     """The memory of one server, in one file. Safe to use from several threads.
 
     A context manager: leaving it closes the file. ``decision`` is what a host takes. ``quorum``
-    names the members and their quorums; ``session`` is this opening of the file, ``saves`` how
-    often it was saved so far. ``has_whole_chain``: it is sure that no session was ever dropped.
+    names the founders and their quorums, ``epoch`` those of the decisions. ``session`` is this
+    opening of the file, ``saves`` how often it was saved so far. ``has_whole_chain``: it is sure
+    that no session was ever dropped.
     """
 
     def __init__(self, opened: Opened) -> None:
@@ -94,6 +100,7 @@ class FileStore:
         logs = {name: it.state for name, it in opened.contents.logs.items()}
         self._logs = LogTable(logs, self._has_decision)
         self._turns = Turns(self.path, opened.writer)
+        self._epoch = opened.contents.epoch
         self._peers: Mapping[ServerId, Known] = opened.contents.peers
         self._has_pending_peers = False
         self.has_whole_chain = opened.contents.sessions + 1 < opening.MAX_SESSIONS
@@ -237,6 +244,72 @@ class FileStore:
             tuple([acceptor_of(it) if it.kind == ACCEPTOR else round_of(it) for it in rows])
         )
 
+    # --- epochs of decisions ----------------------------------------------------------------------
+
+    @property
+    def epoch(self) -> Epoch:
+        """The epoch of the decisions: see ``epochs.py``."""
+        return self._epoch
+
+    def accepted(self, after: str = "", most: int = AT_ONCE) -> tuple[Accepted, ...]:
+        """What is accepted for the next ``most`` decisions ``after`` a name. Raises as ``load``.
+
+        The first of each is the name; for one with a promise alone there is None. So it goes on
+        behind the last name, until there is none.
+        """
+        with self._reading:
+            self._check_usable()
+            rows = self._checked_rows(GET_ACCEPTORS, after, most)
+        return tuple([(it.name, acceptor_of(it).accepted) for it in rows])
+
+    def close_epoch(self, number: int) -> None:
+        """Save nothing about a decision from now on, in that epoch or an earlier one. Durable.
+
+        Closing it again changes nothing. Raises as ``save``.
+        """
+        with self._saving:
+            self._check_usable()
+            after = epochs.closed(self._epoch, number)
+            if after != self._epoch:
+                self._commit([epoch_row(after, self.saves + 1)], self._turns.begin)
+                self._epoch = after
+
+    def adopt(self, number: int, quorum: QuorumSystem, settled: epochs.Settled) -> None:
+        """Begin the epoch of ``number`` with what was ``settled``, and with nothing else.
+
+        ``quorum`` names its members. It takes several commits, the last of which begins the epoch:
+        after a kill, adopt it anew. An epoch that was adopted is not touched. Raises
+        EpochNotClosed, EpochOver, NotALog, BadName, TooLarge, NotBytes, and as ``save``.
+        """
+        self._check_usable()
+        if not epochs.is_next(self.path, self._epoch, number):
+            return
+        for name in settled:
+            check_name("the name of a decision", name)
+            self._logs.check_decision(name, {})
+        known, last = set[str](), ""
+        while rows := self._acceptors(last):
+            last = rows[-1].name
+            known |= settled.keys() & {it.name for it in rows}
+            self._put(partial(epochs.adopted, rows, settled))
+        for chunk in epochs.chunks(settled, known):
+            self._put(partial(epochs.first_rows, chunk))
+        with self._saving:
+            epochs.is_next(self.path, self._epoch, number)  # It may have been closed since.
+            after = Epoch(number, quorum)
+            self._put(lambda saves: [epoch_row(after, saves)])
+            self._epoch = after
+
+    def _acceptors(self, last: str) -> list[Row]:
+        with self._reading:
+            return self._checked_rows(GET_ACCEPTORS, last, AT_ONCE)
+
+    def _put(self, rows: Callable[[int], Sequence[Row]]) -> None:
+        with self._saving:
+            self._check_usable()
+            if written := rows(self.saves + 1):
+                self._commit(written, self._turns.begin)
+
     # --- logs -----------------------------------------------------------------------------------
 
     def logs(self) -> tuple[str, ...]:
@@ -309,8 +382,8 @@ class FileStore:
         order.
 
         While another process keeps the file busy, a save waits, and ``waits`` says so; not with
-        ``wait=False``, which raises DiskBusy. Raises TooLarge, BadName and NotBytes with nothing
-        saved; SaveFailed if the disk did not take it, and from then on; Closed.
+        ``wait=False``, which raises DiskBusy. Raises TooLarge, BadName, NotBytes and EpochClosed
+        with nothing saved; SaveFailed if the disk did not take it, and from then on; Closed.
         """
         entries = tuple(batch)
         with self._saving:
@@ -318,6 +391,8 @@ class FileStore:
             saves = self.saves + 1
             rows, of_logs = split(entries, saves)
             log_rows, states = self._logs.rows_of(of_logs, saves)
+            if rows and self._epoch.is_closed:
+                raise EpochClosed(self.path, self._epoch.number)
             for row in rows:
                 self._logs.check_decision(row.name, states)
             if rows or log_rows or self._has_pending_peers:

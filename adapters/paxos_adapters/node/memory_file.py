@@ -14,14 +14,25 @@ from threading import RLock
 
 from attrs import define, field
 
-from paxos import Saved
+from paxos import QuorumSystem, Saved
+from paxos_adapters.file import epochs
 from paxos_adapters.file.entries import AnyEntry, AnyRecord, Record, check_name, split
-from paxos_adapters.file.errors import Closed, SaveFailed
+from paxos_adapters.file.epochs import AT_ONCE, Accepted
+from paxos_adapters.file.errors import Closed, EpochClosed, SaveFailed
 from paxos_adapters.file.identity import Identity
 from paxos_adapters.file.log_file import LogFile
 from paxos_adapters.file.log_rows import LogState, replica_of
 from paxos_adapters.file.log_table import LogTable
-from paxos_adapters.file.rows import ACCEPTOR, REPLICA, ROUND, Key, Row, acceptor_of, round_of
+from paxos_adapters.file.rows import (
+    ACCEPTOR,
+    REPLICA,
+    ROUND,
+    Epoch,
+    Key,
+    Row,
+    acceptor_of,
+    round_of,
+)
 from paxos_adapters.file.snapshots import SnapshotHandle
 
 
@@ -37,7 +48,12 @@ class Disk:
     saves: int = 0
     session: str = ""
     failure: OSError | None = None
+    epoch: Epoch = field(init=False)
     lock: RLock = field(factory=RLock)
+
+    @epoch.default
+    def _founding(self) -> Epoch:
+        return epochs.founding(self.identity)
 
 
 class MemoryFile:
@@ -76,6 +92,42 @@ class MemoryFile:
         acceptors = [acceptor_of(found[ACCEPTOR])] if ACCEPTOR in found else []
         rounds = [round_of(found[ROUND])] if ROUND in found else []
         return Saved((*acceptors, *rounds))
+
+    # --- epochs of decisions ----------------------------------------------------------------------
+
+    @property
+    def epoch(self) -> Epoch:
+        """See ``FileStore.epoch``."""
+        return self._disk.epoch
+
+    def accepted(self, after: str = "", most: int = AT_ONCE) -> tuple[Accepted, ...]:
+        """See ``FileStore.accepted``."""
+        with self._lock:
+            rows = [it for it in self._acceptors() if it.name > after][:most]
+        return tuple([(it.name, acceptor_of(it).accepted) for it in rows])
+
+    def close_epoch(self, number: int) -> None:
+        """See ``FileStore.close_epoch``. Raises as ``save_all``."""
+        with self._lock:
+            self._commit([])
+            self._disk.epoch = epochs.closed(self.epoch, number)
+
+    def adopt(self, number: int, quorum: QuorumSystem, settled: epochs.Settled) -> None:
+        """See ``FileStore.adopt``: it is one commit here."""
+        with self._lock:
+            if not epochs.is_next(self.path, self.epoch, number):
+                return
+            for name in settled:
+                check_name("the name of a decision", name)
+                self._logs.check_decision(name, {})
+            rows, saves = self._acceptors(), self.saves + 1
+            missing = epochs.chunks(settled, [it.name for it in rows])
+            first = [row for chunk in missing for row in epochs.first_rows(chunk, saves)]
+            self._commit([*epochs.adopted(rows, settled, saves), *first])
+            self._disk.epoch = Epoch(number, quorum)
+
+    def _acceptors(self) -> list[Row]:
+        return [it[ACCEPTOR] for _, it in sorted(self._disk.rows.items()) if ACCEPTOR in it]
 
     # --- logs -------------------------------------------------------------------------------------
 
@@ -145,6 +197,8 @@ class MemoryFile:
             saves = self.saves + 1
             rows, of_logs = split(entries, saves)
             log_rows, states = self._logs.rows_of(of_logs, saves)
+            if rows and self.epoch.is_closed:
+                raise EpochClosed(self.path, self.epoch.number)
             for row in rows:
                 self._logs.check_decision(row.name, states)
             self._commit([*rows, *log_rows])

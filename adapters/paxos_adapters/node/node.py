@@ -136,7 +136,7 @@ class BaseNode(Generic[V]):
         self.file = file
         self._values = Values(codec)
         self.quorum = file.quorum
-        self._members = tuple(sorted(self.quorum.members))
+        self._members = tuple(sorted(file.epoch.quorum.members))
         self._links = links
         self._timeouts = timeouts
         self._random = Random() if random is None else random
@@ -186,7 +186,7 @@ class BaseNode(Generic[V]):
     async def _open(self) -> None:
         self._registers = Registers(
             self.me,
-            self.quorum,
+            self.file.epoch.quorum,
             load=self.file.load,
             observer=self._observer,
         )

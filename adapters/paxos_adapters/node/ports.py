@@ -15,6 +15,8 @@ from typing import Protocol
 
 from paxos import QuorumSystem, Saved, ServerId
 from paxos_adapters.file.entries import AnyEntry, AnyRecord, Record
+from paxos_adapters.file.epochs import AT_ONCE, Accepted, Settled
+from paxos_adapters.file.rows import Epoch
 from paxos_adapters.file.turns import Wait
 from paxos_adapters.guard import Guard
 from paxos_adapters.log_messages import AnyMessage
@@ -43,6 +45,23 @@ class NodeFile(LogsFile, Protocol):
     @property
     def waits(self) -> Wait | None:
         """Why a save waits, and how long; None if none does."""
+        ...
+
+    @property
+    def epoch(self) -> Epoch:
+        """The epoch of the decisions."""
+        ...
+
+    def accepted(self, after: str = "", most: int = AT_ONCE) -> tuple[Accepted, ...]:
+        """What is accepted for the next decisions."""
+        ...
+
+    def close_epoch(self, number: int) -> None:
+        """Save nothing about a decision from now on, in that epoch or an earlier one."""
+        ...
+
+    def adopt(self, number: int, quorum: QuorumSystem, settled: Settled) -> None:
+        """Begin that epoch with what was settled."""
         ...
 
     def has_log(self, name: str) -> bool:

@@ -8,6 +8,8 @@ Source: ``disk_status.py``, for what is known of a disk; ``registration.py``, fo
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from attrs import define
 
 from paxos_adapters.disk_status import Known
@@ -63,6 +65,14 @@ class Link:
         self.outbox.append((name, message))
         self.outbox_bytes = size_bytes
         return True
+
+    def drop(self, is_outdated: Callable[[str, AnyMessage], bool]) -> int:
+        """Have what ``is_outdated`` not go out; how much that is."""
+        kept = [it for it in self.outbox if not (isinstance(it, tuple) and is_outdated(*it))]
+        dropped = len(self.outbox) - len(kept)
+        self.outbox = kept
+        self.outbox_bytes = sum(value_bytes(it[1]) for it in kept if isinstance(it, tuple))
+        return dropped
 
     def drain(self) -> list[WireMessage]:
         """What goes out now, in order."""

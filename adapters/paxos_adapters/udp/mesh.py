@@ -14,6 +14,8 @@
   again. See ``wire/resending.py``.
 - The name of a peer that does not answer is resolved again every second, since it may have moved.
 - The members may change at any time: links come, go and move while all others go on.
+- Messages about decisions are for servers of the same epoch: see ``file/epochs.py``. Those of logs,
+  which have their members in their own entries, are for all.
 """
 
 from __future__ import annotations
@@ -32,7 +34,7 @@ from paxos_adapters.file import FileStore
 from paxos_adapters.guard import Guard
 from paxos_adapters.limited_log import LimitedLog
 from paxos_adapters.limits import MEMBERS_LOG
-from paxos_adapters.log_messages import AnyMessage
+from paxos_adapters.log_messages import AnyMessage, is_for_decision
 from paxos_adapters.udp.addresses import Address, format_address
 from paxos_adapters.udp.endpoint import Endpoint, SocketAddress, resolve
 from paxos_adapters.udp.errors import Removed, StoreAlreadyUsed
@@ -98,8 +100,8 @@ class Mesh:
         self.refused: Counter[Reason] = Counter()
         self._file = file
         self._links = {it: self._link(it, at) for it, at in addresses.items() if it != me}
-        is_founder = me in file.quorum.members
-        quorum = file.quorum if is_founder else majority(addresses.keys() - {me})
+        voting = file.epoch.quorum
+        quorum = voting if me in voting.members else majority(addresses.keys() - {me})
         self.sessions = Sessions(file, self._links, self.refused, quorum, is_strict=network.strict)
         self._wire = Wire(
             cluster=file.identity.cluster,
@@ -111,7 +113,8 @@ class Mesh:
             registered=lambda peer: self._links[peer].session,
         )
         self._log = LimitedLog(_logger, every_s=WARN_S)
-        self._epoch = 0
+        self._wire.epoch = file.epoch.number
+        self._members_epoch = 0
         self._answered_at_s: dict[ServerId, float] = {}
         self._pinging: asyncio.Task[None] | None = None
         self._look_ups: dict[ServerId, asyncio.Task[None]] = {}
@@ -206,7 +209,7 @@ class Mesh:
             raise Removed(self.me, epoch)
         peers = addresses.keys() - {self.me}
         self._wire.set_members(peers, frozenset(former))
-        self._epoch = epoch
+        self._members_epoch = epoch
         for gone in self._links.keys() - peers:
             del self._links[gone]
             if (task := self._look_ups.pop(gone, None)) is not None:
@@ -250,6 +253,7 @@ class Mesh:
         acknowledged its session, and there is room.
         """
         registration = self.registration
+        self._drop_outdated()
         if receiver not in self._links:
             self.endpoint.counts["no such server"] += 1
         elif not (registration.is_open and receiver in registration.acknowledged):
@@ -259,9 +263,21 @@ class Mesh:
 
     def flush(self) -> None:
         """Send what was enqueued. What cannot be sent is lost, and counted."""
+        self._drop_outdated()
         for receiver, link in self._links.items():
             if link.outbox:
                 self._send(receiver, link, link.drain())
+
+    def _drop_outdated(self) -> None:
+        """Drop what was enqueued in an earlier epoch of decisions: a frame says which one it is."""
+        epoch = self._file.epoch.number
+        if epoch != self._wire.epoch:
+            self._wire.epoch = epoch
+            for link in self._links.values():
+                self.endpoint.counts["another epoch"] += link.drop(self._depends_on_epoch)
+
+    def _depends_on_epoch(self, name: str, message: AnyMessage) -> bool:
+        return is_for_decision(message) and not self._file.has_log(name)
 
     def _send(self, receiver: ServerId, link: Link, messages: list[WireMessage]) -> None:
         if link.socket_address is None:
@@ -328,7 +344,7 @@ class Mesh:
         now_s = self._loop.time()
         if now_s - self._answered_at_s.get(sender, -inf) >= ANSWER_S:
             self._answered_at_s[sender] = now_s
-            self._send_all(self._wire.seal(sender, [Removal(self._epoch)]), address)
+            self._send_all(self._wire.seal(sender, [Removal(self._members_epoch)]), address)
 
     def _on_received(self, link: Link, received: Received) -> None:
         now_s = self._loop.time()
@@ -344,11 +360,20 @@ class Mesh:
             self._request_later()
         if received.messages:
             link.votes = True
-        if self.registration.is_open:
-            for name, message in received.messages:
-                self._on_message(received.sender, name, message)
-        elif received.messages:
+            self._on_messages(received)
+
+    def _on_messages(self, received: Received) -> None:
+        """Those about decisions are heard in the epoch in which they were sent, while it lasts."""
+        if not self.registration.is_open:
             self.endpoint.counts["not registered yet"] += len(received.messages)
+            return
+        epoch = self._file.epoch
+        is_same = received.epoch == epoch.number and not epoch.is_closed
+        for name, message in received.messages:
+            if is_same or not self._depends_on_epoch(name, message):
+                self._on_message(received.sender, name, message)
+            else:
+                self.endpoint.counts["another epoch"] += 1
 
     def _request_later(self) -> None:
         if not self._is_requesting and self._wire.has_requests:
@@ -382,7 +407,9 @@ class Mesh:
 
     async def _find(self, peer: ServerId, link: Link) -> None:
         try:
-            link.socket_address = await resolve(link.address, self.endpoint.family)
+            link.socket_address = await resolve(
+                link.address, self.endpoint.family, self.endpoint.takes_ipv4
+            )
             link.is_found = True
         except OSError as error:
             if link.is_found:

@@ -48,13 +48,14 @@ from paxos import (
 )
 from paxos.errors import assert_never
 from paxos_adapters.disk_status import Known
-from paxos_adapters.limits import MAX_EPOCH, MAX_SAVES
+from paxos_adapters.limits import MAX_SAVES
 from paxos_adapters.log_messages import AnyMessage, is_for_decision, is_for_log
 from paxos_adapters.wire.bounds import MAX_MESSAGES, MAX_PINGS, MAX_READ, MAX_SEQUENCE
 from paxos_adapters.wire.control import Control, Ping, Pong, Register, Removal
 from paxos_adapters.wire.errors import OutOfBounds, Reason, RejectedDatagram, TooLarge
 from paxos_adapters.wire.fields import ballot_of, checked_ballot, checked_name, checked_value
 from paxos_adapters.wire.fragments import MAX_MESSAGE_BYTES, MAX_PARTS
+from paxos_adapters.wire.frame import checked_epoch
 from paxos_adapters.wire.log_body import LogStruct, OfLog, log_message_of, log_struct
 from paxos_adapters.wire.resending import Missing
 from paxos_adapters.wire.sessions import NO_SESSION_BYTES, SESSION_BYTES, session_bytes
@@ -204,7 +205,7 @@ def encode_batch(messages: Sequence[bytes]) -> bytes:
 
 def _control_struct(control: Control) -> _ControlStruct:
     if type(control) is Removal:
-        return _Removal(_epoch(control.epoch))
+        return _Removal(checked_epoch(control.epoch))
     number = _number(control.number)
     if type(control) is Ping:
         return _Ping(number, _known_struct(control.known))
@@ -256,12 +257,6 @@ def _number(number: int) -> int:
     if not 0 <= number <= MAX_PINGS:
         raise OutOfBounds("the number of a ping", number, 0, MAX_PINGS)
     return number
-
-
-def _epoch(epoch: int) -> int:
-    if not 0 <= epoch <= MAX_EPOCH:
-        raise OutOfBounds("an epoch", epoch, 0, MAX_EPOCH)
-    return epoch
 
 
 def _missing(first: int, parts: int) -> tuple[int, int]:
@@ -324,7 +319,7 @@ def _control_of(struct: _ControlStruct | _Missing) -> Control | Missing:
     if type(struct) is _Missing:
         return Missing(*_missing(struct.first, struct.parts))
     if type(struct) is _Removal:
-        return Removal(_epoch(struct.epoch))
+        return Removal(checked_epoch(struct.epoch))
     number = _number(struct.number)
     if type(struct) is _Ping:
         return Ping(number, _known_of(struct.known))

@@ -1,12 +1,14 @@
 """The frame of a datagram: a header of fixed size in plain view, a body, and a tag.
 
     magic version protection part parts | key id | cluster sender receiver members session |
-    saves previous previous_saves sequence | body ... | tag
+    saves previous previous_saves epoch sequence | body ... | tag
 
 - Integers are big-endian. The tag stands for all that is before it.
 - The cluster is a digest of its name, members one of cluster, quorum system and membership.
 - Session, saves, previous and previous_saves are the status of the sender's disk. The entry of the
   sender's chain of sessions is chosen for the receiver; a previous session of zeros is none.
+- The epoch is that of the sender's decisions: 0 for those of the founders, and one more for each
+  change of members that the decisions have followed. Messages of logs do not depend on it.
 - The sender counts the datagrams to each receiver: sequence 1, 2, 3, ...
 - A message that is larger than a datagram goes in parts, under sequences that follow one another.
 """
@@ -19,13 +21,13 @@ from typing import NamedTuple
 
 from paxos import ServerId
 from paxos_adapters.disk_status import NO_SESSION, DiskStatus
-from paxos_adapters.limits import MAX_SAVES
+from paxos_adapters.limits import MAX_EPOCH, MAX_SAVES
 from paxos_adapters.wire.bounds import DATAGRAM_BYTES, MAX_DATAGRAM_BYTES
 from paxos_adapters.wire.errors import OutOfBounds, Reason, RejectedDatagram
 from paxos_adapters.wire.sessions import NO_SESSION_BYTES, session_bytes
 
-MAGIC, VERSION = b"PAX", 2
-LAYOUT = struct.Struct(">3sBBBB8s8sII8s8sQ8sQQ")
+MAGIC, VERSION = b"PAX", 3
+LAYOUT = struct.Struct(">3sBBBB8s8sII8s8sQ8sQIQ")
 HEADER_BYTES, TAG_BYTES = LAYOUT.size, 16
 BODY_BYTES = DATAGRAM_BYTES - HEADER_BYTES - TAG_BYTES
 """The body of a datagram of the smallest size that a server may send."""
@@ -53,6 +55,7 @@ class Header(NamedTuple):
     saves: int
     previous: bytes
     previous_saves: int
+    epoch: int
     sequence: int
 
     @property
@@ -102,3 +105,10 @@ def pack_disk_status(status: DiskStatus) -> tuple[bytes, int, bytes, int]:
         what = "the saves at the end of an earlier session"
         raise OutOfBounds(what, status.previous_saves, 0, most)
     return session, status.saves, previous, status.previous_saves
+
+
+def checked_epoch(epoch: int) -> int:
+    """``epoch``. Raises OutOfBounds."""
+    if not 0 <= epoch <= MAX_EPOCH:
+        raise OutOfBounds("an epoch", epoch, 0, MAX_EPOCH)
+    return epoch

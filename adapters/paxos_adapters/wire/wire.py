@@ -39,6 +39,7 @@ from paxos_adapters.wire.frame import (
     TAG_BYTES,
     VERSION,
     Header,
+    checked_epoch,
     cluster_digest,
     disk_status_of,
     pack_disk_status,
@@ -65,7 +66,8 @@ class Received:
     ``is_registered``: whether that session is registered here; if not, there are ``controls`` only.
     ``is_newest``: whether that session sent it later than all that was received from it before. A
     part of something larger has no messages, until the last one is there. A Missing among the
-    ``controls`` is to be handed to ``resend``.
+    ``controls`` is to be handed to ``resend``. ``epoch`` is that of the sender's decisions: its
+    messages about decisions are for servers of the same epoch, see ``file/epochs.py``.
     """
 
     sender: ServerId
@@ -74,6 +76,7 @@ class Received:
     messages: tuple[NamedMessage, ...]
     controls: tuple[Control | Missing, ...]
     is_newest: bool
+    epoch: int = 0
 
     @property
     def is_part(self) -> bool:
@@ -84,6 +87,7 @@ class Received:
 class Wire:
     """Makes and opens the datagrams of one server. Not thread-safe.
 
+    ``epoch`` is that of the decisions which the messages to be sealed are about.
     One wire for a session: a second one would use its numbers again.
     """
 
@@ -118,6 +122,7 @@ class Wire:
         self._protection = protection
         self._disk_status = disk_status
         self._registered = registered
+        self.epoch = 0
         self._sequences = Counter[ServerId]()
         self._sessions: dict[ServerId, PeerSession] = {}
         self._early: dict[ServerId, EarlySessions] = {}
@@ -163,9 +168,10 @@ class Wire:
             encode_message(*it) if isinstance(it, tuple) else encode_control(it) for it in messages
         ]
         status = pack_disk_status(self._disk_status(receiver))
+        said = *status, checked_epoch(self.epoch)
         datagrams: list[bytes] = []
         for parts in _bodies(encoded, datagram_bytes - HEADER_BYTES - TAG_BYTES):
-            datagrams += self._frames(receiver, parts, status)
+            datagrams += self._frames(receiver, parts, said)
         return tuple(datagrams)
 
     def resend(self, receiver: ServerId, missing: Missing) -> tuple[bytes, ...]:
@@ -208,7 +214,7 @@ class Wire:
             raise RejectedDatagram(Reason.NOT_REGISTERED)
         early = self._early.get(header.sender, ())
         self._early[header.sender] = note_early(early, status.session, header.sequence)
-        return Received(header.sender, status, False, (), controls, False)
+        return Received(header.sender, status, False, (), controls, False, header.epoch)
 
     def _open_registered(self, header: Header, status: DiskStatus, body: bytes) -> Received:
         """What a registered session sends; never twice."""
@@ -222,7 +228,7 @@ class Wire:
         messages, controls = ((), ()) if whole is None else decode_body(whole)
         self._sessions[sender] = PeerSession(status.session, window, unfinished, peer.requests)
         is_newest = header.sequence > peer.window.newest
-        return Received(sender, status, True, messages, controls, is_newest)
+        return Received(sender, status, True, messages, controls, is_newest, header.epoch)
 
     def claimed_sender(self, datagram: bytes) -> ServerId:
         """Which server it claims to be from, unproven. Raises RejectedDatagram.
@@ -245,7 +251,7 @@ class Wire:
         return header
 
     def _frames(
-        self, receiver: ServerId, parts: Sequence[bytes], status: tuple[bytes, int, bytes, int]
+        self, receiver: ServerId, parts: Sequence[bytes], said: tuple[bytes, int, bytes, int, int]
     ) -> list[bytes]:
         before, count, guard = self._sequences[receiver], len(parts), self._protection
         # Before anything is encrypted: no number is a nonce twice.
@@ -254,7 +260,7 @@ class Wire:
         frames: list[bytes] = []
         for part, body in enumerate(parts):
             about = (MAGIC, VERSION, guard.code, part, count, key, cluster, me, receiver, digest)
-            frames.append(guard.close(LAYOUT.pack(*about, *status, before + 1 + part), body))
+            frames.append(guard.close(LAYOUT.pack(*about, *said, before + 1 + part), body))
         if count > 1:
             sent = self._sent.get(receiver, ())
             self._sent[receiver] = resending.keep(sent, before + 1, tuple(frames))

@@ -266,8 +266,8 @@ class TestVerbs:
 
     def test_a_newer_format_is_refused_by_name(self, path: Path) -> None:
         create(path).close()
-        edit(path, "PRAGMA user_version = 4")
-        with pytest.raises(NewerFormat, match="format 4, and this version reads formats up to 3"):
+        edit(path, "PRAGMA user_version = 5")
+        with pytest.raises(NewerFormat, match="format 5, and this version reads formats up to 4"):
             reopen(path)
 
     def test_a_folder_that_is_not_there(self, tmp_path: Path) -> None:

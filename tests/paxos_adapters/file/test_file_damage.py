@@ -224,9 +224,10 @@ def test_the_first_format_is_refused_by_name(saved: Path) -> None:
             use(saved)
 
 
-def test_a_file_of_the_second_format_is_refused_as_it_is(tmp_path: Path) -> None:
-    """Its node has promised more than each name of it says."""
-    path = tmp_path / "store-2.db"
+@pytest.mark.parametrize("number", [2, 3])
+def test_a_file_of_an_earlier_format_is_refused_as_it_is(tmp_path: Path, number: int) -> None:
+    """The node of the second has promised more than each name of it says."""
+    path = tmp_path / f"store-{number}.db"
     for name in path.name, mark_of(path).name:
         shutil.copyfile(FOLDER / name, tmp_path / name)
     before = path.read_bytes(), mark_of(path).read_bytes()
@@ -236,6 +237,6 @@ def test_a_file_of_the_second_format_is_refused_as_it_is(tmp_path: Path) -> None
         lambda it: next(rows(it)),
     )
     for use in uses:
-        with pytest.raises(OlderFormat, match="format 2, and this version reads and writes form"):
+        with pytest.raises(OlderFormat, match=f"format {number}, and this version reads"):
             use(path)
     assert (path.read_bytes(), mark_of(path).read_bytes()) == before

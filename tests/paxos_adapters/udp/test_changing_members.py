@@ -6,11 +6,14 @@ import asyncio
 import socket
 from collections.abc import AsyncGenerator, Coroutine, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from itertools import permutations
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 
 from paxos import Accept, Ballot, ServerId, majority
+from paxos.log.messages import CatchUpRequest
 from paxos_adapters.file import FileStore
 from paxos_adapters.guard import Guard
 from paxos_adapters.log_messages import AnyMessage
@@ -25,8 +28,9 @@ from paxos_adapters.wire import Authenticated, Key, Keyring, Protection, Reason
 from tests.support.free_ports import free_addresses
 
 ONE, TWO, THREE, FOUR, FIVE = map(ServerId, range(1, 6))
-FOUNDERS = majority([ONE, TWO, THREE])
+FOUNDERS, LATER = majority([ONE, TWO, THREE]), majority([ONE, TWO, FOUR])
 MESSAGE = Accept(Ballot(1, ONE), b"red")
+OF_LOG = CatchUpRequest(1)
 KEYS = Authenticated(Keyring((Key(bytes(range(32))),)))
 PROTECTIONS = pytest.mark.parametrize("protection", [None, KEYS], ids=["checksummed", "keys"])
 
@@ -43,6 +47,7 @@ class Server:
         self.file = file
         self.mesh = Mesh(file, network)
         self.received: list[ServerId] = []
+        self.names: set[str] = set()
         self.failed: list[BaseException] = []
 
     async def open(self) -> None:
@@ -54,8 +59,9 @@ class Server:
         self.mesh.close()
 
     def _on_message(self, sender: ServerId, name: str, message: AnyMessage) -> None:
-        assert (name, message) == ("a", MESSAGE)
+        assert message == (MESSAGE if name == "a" else OF_LOG)
         self.received.append(sender)
+        self.names.add(name)
 
     def _on_idle(self) -> None:
         if sessions := self.mesh.sessions.uncommitted():
@@ -67,8 +73,8 @@ class Server:
         while not self.mesh.registration.acknowledged >= set(peers):
             await asyncio.sleep(0.001)
 
-    def send(self, receiver: ServerId) -> None:
-        self.mesh.enqueue(receiver, "a", MESSAGE)
+    def send(self, receiver: ServerId, name: str = "a") -> None:
+        self.mesh.enqueue(receiver, name, MESSAGE if name == "a" else OF_LOG)
         self.mesh.flush()
 
     async def close(self) -> None:
@@ -84,6 +90,7 @@ async def cluster(
     protection: Protection | None = None,
     *,
     servers: Iterable[ServerId] = (ONE, TWO, THREE),
+    listen: Mapping[ServerId, Address] = MappingProxyType({}),
 ) -> AsyncGenerator[dict[ServerId, Server], None]:
     """The founders, with sessions that all have acknowledged."""
     network = {it: addresses[it] for it in FOUNDERS.members}
@@ -91,7 +98,10 @@ async def cluster(
     async with AsyncExitStack() as stack:
         for it in servers:
             file = FileStore.create(folder / f"n{it}.db", cluster="c", server=it, quorum=FOUNDERS)
-            running[it] = Server(file, NetworkConfig(network, protection=protection))
+            config = NetworkConfig(
+                network, listen=listen.get(it), protection=protection, insecure=True
+            )
+            running[it] = Server(file, config)
             stack.push_async_callback(running[it].close)
             await running[it].open()
         for it in running:
@@ -115,10 +125,10 @@ async def joins(
     return newcomer
 
 
-async def until_received(receiver: Server, sender: Server) -> None:
+async def until_received(receiver: Server, sender: Server, name: str = "a") -> None:
     """Each message may be lost."""
     while sender.me not in receiver.received:
-        sender.send(receiver.me)
+        sender.send(receiver.me, name)
         await asyncio.sleep(0.001)
 
 
@@ -135,8 +145,8 @@ def test_a_newcomer_joins_three_that_run(tmp_path: Path, protection: Protection 
                 it.mesh.set_members(addresses, FOUNDERS)
             for it in running.values():
                 await it.until_acknowledged_by(FOUR)
-                await until_received(newcomer, it)
-                await until_received(it, newcomer)
+                await until_received(newcomer, it, "log")
+                await until_received(it, newcomer, "log")
             assert newcomer.mesh.registration.is_open
             assert [it.failed for it in (*running.values(), newcomer)] == [[]] * 4
             assert {FOUR} == running[ONE].file.peers.keys() - FOUNDERS.members
@@ -186,6 +196,39 @@ def test_a_peer_moves_and_is_reached_while_the_others_go_on(
     runs(run())
 
 
+def test_a_cluster_goes_from_ipv4_to_ipv6_server_by_server(tmp_path: Path) -> None:
+    """Each listens at both; then its address changes, and nobody restarts.
+
+    It takes keys: a server that has moved sends to the others from an address of their family.
+    """
+
+    async def run() -> None:
+        addresses = free_addresses(3)
+        listen = {it: ("::", port) for it, (_, port) in addresses.items()}
+        async with cluster(tmp_path, addresses, KEYS, listen=listen) as running:
+            for number in range(1, 4):
+                moved = {it: ("::1", addresses[it][1]) for it in (ONE, TWO, THREE)[:number]}
+                for it in running.values():
+                    it.mesh.set_members({**addresses, **moved}, FOUNDERS)
+                    it.received.clear()
+                for one, other in permutations(running.values(), 2):
+                    await until_received(one, other)
+            assert [it.failed for it in running.values()] == [[]] * 3
+
+    if not has_ipv6():
+        pytest.skip("this machine has no IPv6")
+    runs(run())
+
+
+def has_ipv6() -> bool:
+    try:
+        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sock:
+            sock.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
+
+
 def test_an_address_that_changed_is_looked_up_at_once_and_the_look_up_before_is_dropped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -198,13 +241,17 @@ def test_an_address_that_changed_is_looked_up_at_once_and_the_look_up_before_is_
     async def run() -> None:
         slow = asyncio.Event()
 
-        async def resolve(address: Address, family: int) -> SocketAddress:
+        async def resolve(address: Address, family: int, takes_ipv4: bool) -> SocketAddress:
             host, _ = address
             asked.append(host)
             if host == "old":
                 with suppress(asyncio.CancelledError):
                     await slow.wait()
-            return places[host].getsockname() if host in places else await found(address, family)
+            return (
+                places[host].getsockname()
+                if host in places
+                else await found(address, family, takes_ipv4)
+            )
 
         monkeypatch.setattr(module, "resolve", resolve)
         addresses = free_addresses(3)
@@ -328,7 +375,7 @@ def test_a_server_that_runs_registers_with_enough_of_the_new_members(tmp_path: P
             while not one.mesh.registration.is_open:
                 assert not one.mesh.registration.acknowledged - {FOUR}
                 await asyncio.sleep(0.001)
-            await until_received(newcomer, one)
+            await until_received(newcomer, one, "log")
 
     runs(run())
 
@@ -348,3 +395,58 @@ def test_what_is_unchanged_is_left_alone(tmp_path: Path) -> None:
             }
 
     runs(run())
+
+
+# --- epochs of decisions --------------------------------------------------------------------------
+
+
+def test_decisions_are_heard_in_the_epoch_in_which_they_were_sent(tmp_path: Path) -> None:
+    """What was said to the members before would count for those of now. Logs go on."""
+
+    async def run() -> None:
+        async with cluster(tmp_path, free_addresses(3)) as running:
+            one, two = running[ONE], running[TWO]
+            for step in "close", "adopt":
+                if step == "close":
+                    one.file.close_epoch(0)
+                else:
+                    one.file.adopt(1, LATER, {})
+                before = one.mesh.endpoint.counts["another epoch"]
+                while one.mesh.endpoint.counts["another epoch"] < before + 3:
+                    two.send(ONE)
+                    await asyncio.sleep(0.001)
+                assert TWO not in one.received
+            await until_received(one, two, "log")
+            one.received.clear()
+            two.file.close_epoch(0)
+            two.file.adopt(1, LATER, {})
+            await until_received(one, two)
+            await until_received(two, one)
+
+    runs(run())
+
+
+def test_what_was_enqueued_in_an_earlier_epoch_is_not_sent_as_of_a_later_one(
+    tmp_path: Path,
+) -> None:
+    async def run() -> None:
+        async with cluster(tmp_path, free_addresses(3)) as running:
+            one, two = running[ONE], running[TWO]
+            one.mesh.enqueue(TWO, "a", MESSAGE)
+            one.mesh.enqueue(TWO, "log", OF_LOG)
+            for it in one, two:
+                it.file.close_epoch(0)
+                it.file.adopt(1, LATER, {})
+            one.mesh.flush()
+            assert one.mesh.endpoint.counts["another epoch"] == 1
+            await until_received(two, one, "log")
+            assert two.names == {"log"}
+
+    runs(run())
+
+
+def test_a_file_says_which_members_count_for_registration(tmp_path: Path) -> None:
+    with FileStore.create(tmp_path / "n1.db", cluster="c", server=ONE, quorum=FOUNDERS) as file:
+        file.close_epoch(0)
+        file.adopt(1, LATER, {})
+        assert Mesh(file, NetworkConfig(free_addresses(3))).registration.quorum == LATER

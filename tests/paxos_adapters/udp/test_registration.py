@@ -189,3 +189,26 @@ def test_an_objection_ends_with_the_link_to_its_peer() -> None:
     it = on_acknowledgement(on_objection(it, THREE), TWO)
     assert not it.is_open
     assert on_members(it, majority([ME, TWO]), frozenset({TWO})).is_open
+
+
+def share_a_peer(earlier: frozenset[ServerId], now: frozenset[ServerId]) -> bool:
+    """Whether an older disk finds enough peers only where the session of today is known."""
+
+    def enough(members: frozenset[ServerId], up: frozenset[ServerId]) -> list[set[ServerId]]:
+        return [{*it} for it in subsets(tuple(up - {ME})) if 2 * len(it) > len(members - {ME})]
+
+    old = enough(earlier, earlier & now)  # Those that were removed have stopped.
+    return all(one & other for one in enough(now, now) for other in old)
+
+
+def test_older_members_and_new_ones_prove_it_by_a_peer_that_both_have() -> None:
+    """Whatever was replaced, unless the cluster has grown by more than one server."""
+    every = servers(8)
+    for size in range(2, 6):
+        earlier = frozenset(every[:size])
+        for others in subsets(tuple(every[1:])):
+            now = frozenset({ME, *others})
+            if len(now) <= size + 1:
+                assert share_a_peer(earlier, now), (earlier, now)
+    assert not share_a_peer(frozenset(servers(4)), frozenset(servers(6)))
+    assert not share_a_peer(frozenset(servers(3)), frozenset(servers(7)))

@@ -57,7 +57,9 @@ def test_opening_gives_the_messages_of_a_vector(vector: Vector) -> None:
     opened = [receiver.open(bytes.fromhex(datagram)) for datagram in vector.datagrams]
     lines = [it for one in opened for it in (*one.controls, *one.messages)]
     assert [said(line) for line in lines] == vector.messages
-    assert {(one.sender, one.disk_status) for one in opened} == {(vector.sender, disk_status)}
+    assert {(one.sender, one.disk_status, one.epoch) for one in opened} == {
+        (vector.sender, disk_status, vector.epoch)
+    }
 
 
 @pytest.mark.parametrize("case", FILE.hostile, ids=[case.what for case in FILE.hostile])
@@ -74,7 +76,7 @@ def by_the_book(vector: Vector) -> list[Said]:
     said: list[Said] = []
     for number, datagram in enumerate(map(bytes.fromhex, vector.datagrams), 1):
         frame, tag = datagram[:-16], datagram[-16:]
-        assert frame[0:4] == b"PAX\x02"
+        assert frame[0:4] == b"PAX\x03"
         assert frame[4] == ["checksummed", "authenticated"].index(vector.protection)
         assert len(bodies) == frame[5] < frame[6]
         if vector.key is None:
@@ -93,8 +95,9 @@ def by_the_book(vector: Vector) -> list[Said]:
         assert int.from_bytes(frame[47:55], "big") == vector.disk_status.saves
         assert frame[55:63].hex() == (vector.disk_status.previous or "00" * 8)
         assert int.from_bytes(frame[63:71], "big") == vector.disk_status.previous_saves
-        assert int.from_bytes(frame[71:79], "big") == number
-        bodies.append(frame[79:])
+        assert int.from_bytes(frame[71:75], "big") == vector.epoch
+        assert int.from_bytes(frame[75:83], "big") == number
+        bodies.append(frame[83:])
         if len(bodies) == frame[6]:
             said += map(words, msgspec.msgpack.decode(b"".join(bodies), type=list[list[object]]))
             bodies = []
@@ -227,9 +230,9 @@ def test_the_encrypted_vectors_are_by_the_book(vector: Vector) -> None:
     root = hmac.digest(secret, b"paxos wire 1 aead", "sha256")
     bodies = b""
     for datagram in map(bytes.fromhex, vector.datagrams):
-        header, sealed = datagram[:79], datagram[79:]
+        header, sealed = datagram[:83], datagram[83:]
         cipher = ChaCha20Poly1305(hmac.digest(root, header[15:47], "sha256"))
-        body = cipher.decrypt(bytes(4) + header[71:79], sealed, header)
+        body = cipher.decrypt(bytes(4) + header[75:83], sealed, header)
         if header[5] == 0:
             bodies = b""
         bodies += body
