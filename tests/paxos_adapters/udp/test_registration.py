@@ -191,6 +191,28 @@ def test_an_objection_ends_with_the_link_to_its_peer() -> None:
     assert on_members(it, majority([ME, TWO]), frozenset({TWO})).is_open
 
 
+def test_a_server_may_learn_the_members_from_any_of_them() -> None:
+    """Those that it knows may all be gone. It votes once those that there are count."""
+    it = on_answer(begin(FOUR, THREE_SERVERS, is_strict=False, is_learning=True), THREE)
+    assert it.to_ask == frozenset(), "another one may object"
+    it = patient(it)
+    assert it.to_ask == {THREE}
+    assert not it.may_learn
+    it = on_acknowledgement(it, THREE)
+    assert it.may_learn
+    assert not it.is_open
+
+    it = on_members(it, majority([THREE, FOUR, FIVE]), frozenset({THREE, FIVE}))
+    assert it.is_open, "two of three, with itself"
+
+
+def test_a_server_whose_members_never_change_learns_nothing_before_it_votes() -> None:
+    it = patient(on_answer(begin(FOUR, FIVE_SERVERS, is_strict=False), THREE))
+
+    assert it.to_ask == frozenset()
+    assert not on_acknowledgement(it, THREE).may_learn
+
+
 def share_a_peer(earlier: frozenset[ServerId], now: frozenset[ServerId]) -> bool:
     """Whether an older disk finds enough peers only where the session of today is known."""
 
