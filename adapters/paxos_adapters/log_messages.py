@@ -108,6 +108,20 @@ _OF_LOGS = frozenset(
 )
 
 
+_TEACHING = frozenset((log.Heartbeat, log.CatchUp, SnapshotOffer, SnapshotPiece))
+_ASKING = frozenset((log.CatchUpRequest, SnapshotRequest))
+
+
+def teaches(message: AnyMessage) -> bool:
+    """Whether it says what is chosen in a log, or who knows it."""
+    return type(message) in _TEACHING
+
+
+def asks_to_be_taught(message: AnyMessage) -> bool:
+    """Whether it asks for what is chosen in a log, and says nothing else."""
+    return type(message) in _ASKING
+
+
 def is_for_log(message: AnyMessage) -> TypeGuard[LogMessage]:
     """Whether it can only be of a log."""
     return type(message) in _OF_LOGS

@@ -189,9 +189,10 @@ def _change(target: Target, request: ChangeRequest, as_json: bool) -> ExitCode:
             if not isinstance(answer, ProgressReply):
                 raise unexpected(answer)
             for line in _progress(answer.members):
-                if line not in told:
+                what, _, _ = line.partition(" of ")
+                if what not in told:
                     say(printable(f"paxos: {line}"), err=True)
-                told.add(line)
+                told.add(what)
     raise AssertionError("there is a last answer")
 
 

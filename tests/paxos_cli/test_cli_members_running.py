@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from collections.abc import Generator
 from contextlib import ExitStack
 from pathlib import Path
@@ -37,11 +38,19 @@ class Machines:
             parts += [f'data = "n{me}.db"', f"joined = {str(me > founders).lower()}"]
         self.config.write_text("\n".join(parts))
         self._stack = ExitStack()
+        self._processes: dict[int, subprocess.Popen[str]] = {}
 
     def start(self, *servers: int) -> None:
         for me in servers:
-            words = "node", "--id", str(me), "--cluster", self.config, "--create"
-            until(self._stack.enter_context(at_work(*words)), f"server {me}")
+            words = ["node", "--id", str(me), "--cluster", str(self.config)]
+            first = [] if self.data[me].exists() else ["--create"]
+            process = self._stack.enter_context(at_work(*words, *first))
+            until(process, f"server {me}")
+            self._processes[me] = process
+
+    def stop(self, me: int) -> None:
+        self._processes[me].kill()
+        self._processes[me].wait()
 
     def at(self, me: int) -> str:
         host, port = next(at for it, at in self.addresses.items() if it == me)
@@ -112,6 +121,22 @@ def test_how_commands_end(machines: Machines) -> None:
         {"log": "$members", "slot": told["waiting"][0]["slot"], "taught": {"4": 0}}
     ]
     assert machines.members("remove", 4, *WAIT).stdout == "epoch 2: servers 1, 2, 3; removed: 4\n"
+
+
+@pytest.mark.slow
+def test_a_server_that_was_down_finds_those_that_replaced_all_others(machines: Machines) -> None:
+    """It counts nobody whom it knew; and it learns of the others before it votes."""
+    machines.start(1, 2, 3)
+    assert machines.members("move", 1, machines.at(1), *WAIT).returncode == 0
+    machines.start(4, 5)
+    assert machines.members("add", 4, machines.at(4), *WAIT).returncode == 0
+    machines.stop(3)
+    assert machines.kv("put", "colour", "blue").returncode == 0
+    assert machines.members("replace", 1, 5, machines.at(5), *WAIT).returncode == 0
+    assert machines.members("remove", 2, *WAIT).returncode == 0
+    machines.start(3)
+    assert machines.kv("get", "colour", "--id", 3).stdout == "blue\n"
+    assert ids(machines.members("list", "--id", 3, "--json")) == [3, 4, 5]
 
 
 class Load:

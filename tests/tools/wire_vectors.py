@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import msgspec
 from attrs import evolve, fields
@@ -171,7 +171,7 @@ def wire(
     guard: Protection = Checksummed()
     if keyring is not None:
         guard = Authenticated(keyring) if protection == "authenticated" else Encrypted(keyring)
-    return Wire(
+    made = Wire(
         cluster=cluster,
         me=ServerId(me),
         members=MEMBERS | {ServerId(me), ServerId(MAX_SERVER), ServerId(0)},
@@ -179,8 +179,9 @@ def wire(
         protection=guard,
         disk_status=lambda _: disk_status,
         registered=lambda _: disk_status.session,
-        epoch=lambda: epoch,
     )
+    made.epoch = epoch
+    return made
 
 
 def said(line: WireMessage) -> Said:
@@ -298,6 +299,17 @@ SEALED: list[tuple[str, list[WireMessage]]] = [
 ]
 
 
+class Route(NamedTuple):
+    """From which server to which one, and in which epoch."""
+
+    sender: int = 1
+    receiver: int = 2
+    epoch: int = 0
+
+
+ROUTE, LATER = Route(), [Route(epoch=it) for it in (1, MAX_EPOCH)]
+
+
 def vector(
     what: str,
     entries: list[WireMessage],
@@ -306,11 +318,10 @@ def vector(
     *,
     cluster: str = "demo",
     disk_status: DiskStatus = DISK_STATUS,
-    servers: Numbers = (1, 2),
-    epoch: int = 0,
+    route: Route = ROUTE,
 ) -> Vector:
     """Seal it."""
-    sender, receiver = servers
+    sender, receiver, epoch = route
     text = key.text if key else None
     one = wire(sender, protection, text, cluster=cluster, disk_status=disk_status, epoch=epoch)
     datagrams = [it.hex() for it in one.seal(ServerId(receiver), entries)]
@@ -333,7 +344,7 @@ def vectors() -> list[Vector]:
         vector(
             "the first session", beat, "authenticated", OLD, disk_status=DiskStatus("ef" * 8, 1)
         ),
-        *(vector(f"epoch {it}", beat, "authenticated", OLD, epoch=it) for it in (1, MAX_EPOCH)),
+        *(vector(f"epoch {it.epoch}", beat, "authenticated", OLD, route=it) for it in LATER),
         vector("another cluster", beat, "authenticated", OLD, cluster="größer"),
         vector(
             "the most saves and the highest server",
@@ -341,7 +352,7 @@ def vectors() -> list[Vector]:
             "authenticated",
             OLD,
             disk_status=last,
-            servers=(0, MAX_SERVER),
+            route=Route(0, MAX_SERVER),
         ),
         *(vector(what, entries, "checksummed", None) for what, entries in SEALED[3::5]),
         *(vector(what, entries, "encrypted", OLD) for what, entries in SEALED[3::3]),

@@ -210,7 +210,9 @@ class MemoryLinks:
         self.me = file.identity.server
         self.refused = Counter[Reason]()
         self.endpoint = MemoryEndpoint((HOST, self.me))
-        self.configured = {it: (HOST, it) for it in (*network.quorum.members, self.me)}
+        self.configured: dict[ServerId, Address] = {
+            it: (HOST, it) for it in (*network.quorum.members, self.me)
+        }
         self._network = network
         self._file = file
         self._outboxes: dict[ServerId, list[Sent]] = {}

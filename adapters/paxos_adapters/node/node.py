@@ -375,10 +375,10 @@ class BaseNode(Generic[V]):
 
     def link(self, state: Membership) -> None:
         """See ``members.MembersHost``."""
-        configured = self._links.configured
-        known = {it: at or configured.get(it) for it, at in addresses_of(state).items()}
-        addresses = {it: at for it, at in known.items() if at is not None}
         former = state.former - {it.server for it in state.leaving}
+        known = {it: at for it, at in addresses_of(state).items() if at is not None}
+        told = self._links.configured | known  # What is configured may be all that is up.
+        addresses = {it: at for it, at in told.items() if it not in former}
         self._links.set_members(addresses, state.quorum, former=former, epoch=state.epoch)
 
     async def decisions_saved(self) -> None:
@@ -571,9 +571,9 @@ class BaseNode(Generic[V]):
             self._finish_turn()
 
     def _take_turn_of_logs(self) -> None:
-        if self._is_open:
+        if self._may_log:
             self._perform_all(self._logs.turn())
-        while self._logs.has_events and self._is_open:
+        while self._logs.has_events and self._may_log:
             self._perform_all(self._logs.turn())
         self.members.look()
 
@@ -610,6 +610,12 @@ class BaseNode(Generic[V]):
     @property
     def _is_open(self) -> bool:
         return self._stopped is None and self._links.registration.is_open
+
+    @property
+    def _may_log(self) -> bool:
+        """Whether logs go on: until this server votes, all they do is learn who is a member."""
+        it = self._links.registration
+        return self._stopped is None and (it.is_open or it.may_learn)
 
     def _save(self, saver: AdaptiveSaver[AnyEntry, AnyRecord]) -> None:
         waiting, sessions = self._registers.take_waiting(), self._links.sessions.uncommitted()

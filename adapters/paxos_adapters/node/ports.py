@@ -113,7 +113,7 @@ class Links(Protocol):
     """The links of one server to its peers. ``Mesh`` says what each method does, and raises."""
 
     @property
-    def configured(self) -> Mapping[ServerId, Address]:
+    def configured(self) -> dict[ServerId, Address]:
         """Where the servers are, as far as the program has said."""
         ...
 

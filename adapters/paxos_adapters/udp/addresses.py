@@ -2,7 +2,8 @@
 
 - All members of a cluster have the same map of addresses. So each must be one that others can send
   to: not the unspecified one, a broadcast or a multicast, and with a port.
-- A socket is of one family. Numbers of IPv4 beside numbers of IPv6 never reach each other.
+- A socket is of one family. Numbers of IPv4 beside numbers of IPv6 never reach each other, but for
+  a server that listens at ``::``: its socket takes both.
 - A host is a number or a name (RFC 1123, with ``_``, which container networks use). What systems
   take for a number in another notation, such as ``127.1``, is neither.
 """
@@ -28,6 +29,7 @@ MAX_HOST = 253  # characters of a name
 LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)", re.IGNORECASE)
 NUMERIC = re.compile(r"[0-9]+|0x[0-9a-f]*", re.IGNORECASE)
 SCOPE = re.compile(r"[A-Za-z0-9._-]{1,32}")
+ANYWHERE = IPv6Address("::")
 BROADCAST = IPv4Address("255.255.255.255")
 
 
@@ -93,16 +95,18 @@ def check_cluster(
     """
     for it, address in addresses.items():
         check(f"server {it}", address, is_any_port=is_any_port)
-    listening: list[Address] = []
+    listening, takes_both = list[Address](), False
     match listen:
         case None:
             pass
         case (str(host), int(port)):
             check("listen", (host, port), is_listening=True, is_any_port=True)
             listening.append((host, port))
+            takes_both = number_of(host) == ANYWHERE
         case _:
             check("listen", listen)
-    _check_families([*addresses.values(), *listening])
+    if not takes_both:
+        _check_families([*addresses.values(), *listening])
     found: dict[tuple[object, int], ServerId] = {}
     for it, (host, port) in addresses.items():
         same = found.setdefault((number_of(host) or host.casefold().rstrip("."), port), it)
@@ -141,7 +145,8 @@ def _check_families(addresses: Iterable[Address]) -> None:
         if of_this and others:
             mine, other = format_address(of_this[0]), format_address(others[0])
             what = f"{mine} is IPv{version} and {other} is not"
-            raise BadAddress(f"{what}: they never reach each other. Use one family for all.")
+            todo = "Use one family for all, or listen at [::] everywhere."
+            raise BadAddress(f"{what}: they never reach each other. {todo}")
 
 
 def _unreachable(number: Number, is_listening: bool) -> str | None:

@@ -5,6 +5,7 @@
 - An event loop that cannot watch a socket delivers datagrams one by one, by its own transport.
 - If a peer is not there, the system reports an error for an earlier datagram. It is counted, and no
   more: datagrams may be lost. So are those that do not fit into the socket's buffer.
+- A socket that is bound to ``::`` takes IPv4, too: those addresses are mapped into IPv6 (RFC 4291).
 - Numbers are addresses at once. A name is looked up in a thread of its own, which may hang.
 - A forked process closes the socket: it would take datagrams away.
 - Both callbacks are guarded, see ``guard.py``.
@@ -78,6 +79,7 @@ class Endpoint:
         self.counts: Counter[str] = Counter()
         self.local_address: SocketAddress = sock.getsockname()
         self.family = sock.family
+        self.takes_ipv4 = _takes_ipv4(sock)
         self.buffers = Buffers(
             sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF),
             sock.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF),
@@ -175,10 +177,16 @@ class _AsyncioProtocol(asyncio.DatagramProtocol):
             self._endpoint.on_connection_lost(exc)
 
 
-async def resolve(address: Address, family: int = socket.AF_UNSPEC) -> SocketAddress:
-    """The socket address of ``address`` at present. Raises OSError if it is not found."""
+async def resolve(
+    address: Address, family: int = socket.AF_UNSPEC, takes_ipv4: bool = False
+) -> SocketAddress:
+    """The socket address of ``address`` at present. Raises OSError if it is not found.
+
+    ``takes_ipv4``: it is for a socket of IPv6 that takes IPv4, too.
+    """
     try:
-        _, _, _, _, found = await _look_up(address, family)
+        flags = socket.AI_V4MAPPED if takes_ipv4 else 0
+        _, _, _, _, found = await _look_up(address, family, flags)
     except ValueError as error:
         raise OSError(f"{address[0]!r} is not a host name: {error}") from error
     except ThreadNotStarted as error:
@@ -186,17 +194,19 @@ async def resolve(address: Address, family: int = socket.AF_UNSPEC) -> SocketAdd
     return found
 
 
-def _numeric(address: Address, family: int) -> Found:
-    return socket.getaddrinfo(*address, family, socket.SOCK_DGRAM, flags=socket.AI_NUMERICHOST)[0]
+def _takes_ipv4(sock: socket.socket) -> bool:
+    """Whether it is bound to all addresses of both families."""
+    return sock.family == socket.AF_INET6 and sock.getsockname()[0] == "::"
 
 
-async def _look_up(address: Address, family: int) -> Found:
+async def _look_up(address: Address, family: int, flags: int = 0) -> Found:
     """Raises OSError, ValueError, ThreadNotStarted."""
+    look_up = partial(socket.getaddrinfo, *address, family, socket.SOCK_DGRAM)
     try:
-        return _numeric(address, family)
+        return look_up(flags=flags | socket.AI_NUMERICHOST)[0]
     except socket.gaierror:
         pass  # It is a name.
-    look_up = partial(socket.getaddrinfo, *address, family, socket.SOCK_DGRAM)
+    look_up = partial(look_up, flags=flags)
     return (await asyncio.wrap_future(aside("paxos look-up", look_up)))[0]
 
 
@@ -210,6 +220,8 @@ async def _bound(address: Address) -> socket.socket:
         sock.setblocking(False)
         for which in socket.SO_RCVBUF, socket.SO_SNDBUF:
             sock.setsockopt(socket.SOL_SOCKET, which, BUFFER_BYTES)
+        if found[0] == "::":
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
         sock.bind(found)
     except OSError as error:
         sock.close()

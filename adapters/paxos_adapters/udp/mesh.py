@@ -13,6 +13,7 @@
 - Lost parts of messages are requested, as long as some are missing; what a peer requests is sent
   again. See ``wire/resending.py``.
 - The name of a peer that does not answer is resolved again every second, since it may have moved.
+- Who is a member is learned before that: see ``registration.py``.
 - The members may change at any time: links come, go and move while all others go on.
 - Messages about decisions are for servers of the same epoch: see ``file/epochs.py``. Those of logs,
   which have their members in their own entries, are for all.
@@ -34,7 +35,7 @@ from paxos_adapters.file import FileStore
 from paxos_adapters.guard import Guard
 from paxos_adapters.limited_log import LimitedLog
 from paxos_adapters.limits import MEMBERS_LOG
-from paxos_adapters.log_messages import AnyMessage, is_for_decision
+from paxos_adapters.log_messages import AnyMessage, asks_to_be_taught, is_for_decision, teaches
 from paxos_adapters.udp.addresses import Address, format_address
 from paxos_adapters.udp.endpoint import Endpoint, SocketAddress, resolve
 from paxos_adapters.udp.errors import Removed, StoreAlreadyUsed
@@ -94,7 +95,7 @@ class Mesh:
         network.check_members(me, file.quorum.members, changed=has_changed)
         self._listen = addresses[me] if network.listen is None else network.listen
         self.me = me
-        self.configured = addresses
+        self.configured = dict(addresses)
         self._has_keys = network.has_keys
         self._datagram_bytes = network.datagram_bytes
         self.refused: Counter[Reason] = Counter()
@@ -111,10 +112,10 @@ class Mesh:
             protection=network.protection or Checksummed(),
             disk_status=self._disk_status,
             registered=lambda peer: self._links[peer].session,
-            epoch=lambda: self._outbox_epoch,
         )
         self._log = LimitedLog(_logger, every_s=WARN_S)
-        self._members_epoch, self._outbox_epoch = 0, file.epoch.number
+        self._wire.epoch = file.epoch.number
+        self._members_epoch = 0
         self._answered_at_s: dict[ServerId, float] = {}
         self._pinging: asyncio.Task[None] | None = None
         self._look_ups: dict[ServerId, asyncio.Task[None]] = {}
@@ -256,7 +257,9 @@ class Mesh:
         self._drop_outdated()
         if receiver not in self._links:
             self.endpoint.counts["no such server"] += 1
-        elif not (registration.is_open and receiver in registration.acknowledged):
+        elif receiver not in registration.acknowledged or not (
+            registration.is_open or (name == MEMBERS_LOG and asks_to_be_taught(message))
+        ):
             self.endpoint.counts["not acknowledged"] += 1
         elif not self._links[receiver].enqueue(name, message):
             self.endpoint.counts["waiting to be sent"] += 1
@@ -271,8 +274,8 @@ class Mesh:
     def _drop_outdated(self) -> None:
         """Drop what was enqueued in an earlier epoch of decisions: a frame says which one it is."""
         epoch = self._file.epoch.number
-        if epoch != self._outbox_epoch:
-            self._outbox_epoch = epoch
+        if epoch != self._wire.epoch:
+            self._wire.epoch = epoch
             for link in self._links.values():
                 self.endpoint.counts["another epoch"] += link.drop(self._depends_on_epoch)
 
@@ -365,7 +368,7 @@ class Mesh:
     def _on_messages(self, received: Received) -> None:
         """Those about decisions are heard in the epoch in which they were sent, while it lasts."""
         if not self.registration.is_open:
-            self.endpoint.counts["not registered yet"] += len(received.messages)
+            self._learn(received)
             return
         epoch = self._file.epoch
         is_same = received.epoch == epoch.number and not epoch.is_closed
@@ -374,6 +377,14 @@ class Mesh:
                 self._on_message(received.sender, name, message)
             else:
                 self.endpoint.counts["another epoch"] += 1
+
+    def _learn(self, received: Received) -> None:
+        """As long as this server does not vote, it may hear who is a member, and nothing else."""
+        for name, message in received.messages:
+            if self.registration.may_learn and name == MEMBERS_LOG and teaches(message):
+                self._on_message(received.sender, name, message)
+            else:
+                self.endpoint.counts["not registered yet"] += 1
 
     def _request_later(self) -> None:
         if not self._is_requesting and self._wire.has_requests:
@@ -407,7 +418,9 @@ class Mesh:
 
     async def _find(self, peer: ServerId, link: Link) -> None:
         try:
-            link.socket_address = await resolve(link.address, self.endpoint.family)
+            link.socket_address = await resolve(
+                link.address, self.endpoint.family, self.endpoint.takes_ipv4
+            )
             link.is_found = True
         except OSError as error:
             if link.is_found:

@@ -25,7 +25,8 @@ from paxos_adapters.wire.bounds import DATAGRAM_BYTES, MAX_DATAGRAM_BYTES
 class NetworkConfig:
     """``addresses`` of all members, and how they reach each other.
 
-    - A server listens at ``listen``; at its own address if that is None.
+    - The others send to ``addresses[me]``. The server listens at ``listen``, or there by
+      default. ``("::", port)`` stands for all addresses of this machine, of both families.
     - ``protection`` is the same for all servers.
     - ``datagram_bytes``: the largest datagram that this server sends, 1,200 to 16,384 bytes. More
       than 1,200 is for paths that carry so much in one piece: 8,900 for jumbo frames of 9,000.

@@ -20,6 +20,11 @@ prove that no older copy of this file has voted since: with three servers the co
 the other peer. More than half of the others prove it, since two such sets share a peer; ``strict``
 waits for them. Three strict servers cannot restart while one of them is down.
 
+Where members change while servers run, those that a server knows may all have been replaced while
+it was down; and a newcomer knows what its configuration says. So it asks any peer to register it,
+after the same patience, and learns from the log of members whose acknowledgement counts. Until it
+has that, it votes for nothing.
+
 No proof is possible if the peers were replaced by ones that know nothing, or for two old copies at
 once: see docs/safety.md.
 
@@ -45,6 +50,7 @@ class Registration:
     ``pings`` is how often all were pinged. ``objected`` says with which ping a peer has objected
     last. ``is_open``: enough have acknowledged. It stays so until the members change, since what a
     peer forgets later it learns anew. ``me`` may be a server that is to join, and no member yet.
+    ``is_learning``: the members that it knows may be those of long ago.
     """
 
     me: ServerId
@@ -55,11 +61,18 @@ class Registration:
     objected: Mapping[ServerId, int] = field(factory=dict[ServerId, int])
     pings: int = 0
     is_open: bool = False
+    is_learning: bool = False
 
     @property
     def is_asked(self) -> bool:
         """Whether enough peers have answered to ask those to register this session."""
-        return self.is_enough(self.answered)
+        is_patient = self.is_learning and self.pings > PATIENCE
+        return self.is_enough(self.answered) or (is_patient and bool(self.answered))
+
+    @property
+    def may_learn(self) -> bool:
+        """Whether this server may ask who is a member, though it does not vote."""
+        return self.is_learning and bool(self.acknowledged)
 
     @property
     def to_ask(self) -> frozenset[ServerId]:
@@ -97,9 +110,11 @@ class Registration:
         return 2 * len(peers & self.others) > len(self.others) or not self.others
 
 
-def begin(me: ServerId, quorum: QuorumSystem, *, is_strict: bool) -> Registration:
+def begin(
+    me: ServerId, quorum: QuorumSystem, *, is_strict: bool, is_learning: bool = False
+) -> Registration:
     """No peer has been asked. A server without others waits for none."""
-    return _opened_if_enough(Registration(me, quorum, is_strict))
+    return _opened_if_enough(Registration(me, quorum, is_strict, is_learning=is_learning))
 
 
 def on_members(

@@ -31,6 +31,7 @@ from paxos.errors import assert_never
 from paxos_adapters.disk_status import Known, NotDescended, check_descent
 from paxos_adapters.file import DiskBusy, FileStore
 from paxos_adapters.limited_log import LimitedLog
+from paxos_adapters.limits import MEMBERS_LOG
 from paxos_adapters.udp import registration
 from paxos_adapters.udp.errors import OlderCopy, Removed
 from paxos_adapters.udp.links import Link
@@ -63,7 +64,10 @@ class Sessions:
         found = file.peers.get(me)
         if found is not None and not file.descends_from(found):
             raise OlderCopy(file.path, me, found, was_found=True)
-        self.registration = registration.begin(me, quorum, is_strict=is_strict)
+        is_learning = me not in quorum.members or file.has_log(MEMBERS_LOG)
+        self.registration = registration.begin(
+            me, quorum, is_strict=is_strict, is_learning=is_learning
+        )
         self._file = file
         self._links = links
         self._uncommitted: dict[ServerId, Known] = {}

@@ -87,6 +87,7 @@ class Received:
 class Wire:
     """Makes and opens the datagrams of one server. Not thread-safe.
 
+    ``epoch`` is that of the decisions which the messages to be sealed are about.
     One wire for a session: a second one would use its numbers again.
     """
 
@@ -100,14 +101,12 @@ class Wire:
         protection: Protection,
         disk_status: Callable[[ServerId], DiskStatus],
         registered: Callable[[ServerId], str | None],
-        epoch: Callable[[], int] = lambda: 0,
     ) -> None:
         """A wire that has sent nothing.
 
         ``digest`` stands for the members: ``file.identity.digest``. ``disk_status`` is called for
         each receiver when something is sealed: one knows this session of the sender, another an
-        earlier one. ``registered`` returns the session of a sender that is registered here, if any;
-        ``epoch`` that of the decisions here, when something is sealed.
+        earlier one. ``registered`` returns the session of a sender that is registered here, if any.
 
         Raises UnknownServer if ``me`` is not a member, OutOfBounds for an id or a digest that no
         frame has room for.
@@ -123,7 +122,7 @@ class Wire:
         self._protection = protection
         self._disk_status = disk_status
         self._registered = registered
-        self._epoch = epoch
+        self.epoch = 0
         self._sequences = Counter[ServerId]()
         self._sessions: dict[ServerId, PeerSession] = {}
         self._early: dict[ServerId, EarlySessions] = {}
@@ -169,7 +168,7 @@ class Wire:
             encode_message(*it) if isinstance(it, tuple) else encode_control(it) for it in messages
         ]
         status = pack_disk_status(self._disk_status(receiver))
-        said = *status, checked_epoch(self._epoch())
+        said = *status, checked_epoch(self.epoch)
         datagrams: list[bytes] = []
         for parts in _bodies(encoded, datagram_bytes - HEADER_BYTES - TAG_BYTES):
             datagrams += self._frames(receiver, parts, said)

@@ -135,8 +135,10 @@ class TestListen:
         with pytest.raises(BadAddress, match="servers"):
             parse("servers[0].address", "0.0.0.0:7")
 
-    def test_anywhere_in_ipv6(self) -> None:
-        check_cluster({ONE: ("2001:db8::1", 7)}, listen=("::", 0))
+    def test_anywhere_in_ipv6_is_anywhere_in_both(self) -> None:
+        for host in "2001:db8::1", "10.0.0.1", "a.example.org":
+            check_cluster({ONE: (host, 7), TWO: ("10.0.0.2", 7)}, listen=("::", 0))
+            check_cluster({ONE: (host, 7), TWO: ("2001:db8::2", 7)}, listen=("0::0", 0))
 
     @pytest.mark.parametrize("listen", [("224.0.0.1", 7), ("a b", 7), ("a", -1), "a:7", ()])
     def test_not_everywhere(self, listen: object) -> None:
@@ -149,7 +151,6 @@ class TestListen:
     [
         ({ONE: ("127.0.0.1", 7), TWO: ("::1", 7)}, None),
         ({ONE: ("a", 7), TWO: ("::1", 7)}, ("127.0.0.1", 7)),
-        ({ONE: ("127.0.0.1", 7)}, ("::", 7)),
         ({ONE: ("::1", 7)}, ("0.0.0.0", 7)),
     ],
 )

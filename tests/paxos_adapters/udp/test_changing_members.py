@@ -6,7 +6,9 @@ import asyncio
 import socket
 from collections.abc import AsyncGenerator, Coroutine, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from itertools import permutations
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 
@@ -88,6 +90,7 @@ async def cluster(
     protection: Protection | None = None,
     *,
     servers: Iterable[ServerId] = (ONE, TWO, THREE),
+    listen: Mapping[ServerId, Address] = MappingProxyType({}),
 ) -> AsyncGenerator[dict[ServerId, Server], None]:
     """The founders, with sessions that all have acknowledged."""
     network = {it: addresses[it] for it in FOUNDERS.members}
@@ -95,7 +98,10 @@ async def cluster(
     async with AsyncExitStack() as stack:
         for it in servers:
             file = FileStore.create(folder / f"n{it}.db", cluster="c", server=it, quorum=FOUNDERS)
-            running[it] = Server(file, NetworkConfig(network, protection=protection))
+            config = NetworkConfig(
+                network, listen=listen.get(it), protection=protection, insecure=True
+            )
+            running[it] = Server(file, config)
             stack.push_async_callback(running[it].close)
             await running[it].open()
         for it in running:
@@ -190,6 +196,39 @@ def test_a_peer_moves_and_is_reached_while_the_others_go_on(
     runs(run())
 
 
+def test_a_cluster_goes_from_ipv4_to_ipv6_server_by_server(tmp_path: Path) -> None:
+    """Each listens at both; then its address changes, and nobody restarts.
+
+    It takes keys: a server that has moved sends to the others from an address of their family.
+    """
+
+    async def run() -> None:
+        addresses = free_addresses(3)
+        listen = {it: ("::", port) for it, (_, port) in addresses.items()}
+        async with cluster(tmp_path, addresses, KEYS, listen=listen) as running:
+            for number in range(1, 4):
+                moved = {it: ("::1", addresses[it][1]) for it in (ONE, TWO, THREE)[:number]}
+                for it in running.values():
+                    it.mesh.set_members({**addresses, **moved}, FOUNDERS)
+                    it.received.clear()
+                for one, other in permutations(running.values(), 2):
+                    await until_received(one, other)
+            assert [it.failed for it in running.values()] == [[]] * 3
+
+    if not has_ipv6():
+        pytest.skip("this machine has no IPv6")
+    runs(run())
+
+
+def has_ipv6() -> bool:
+    try:
+        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sock:
+            sock.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
+
+
 def test_an_address_that_changed_is_looked_up_at_once_and_the_look_up_before_is_dropped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -202,13 +241,17 @@ def test_an_address_that_changed_is_looked_up_at_once_and_the_look_up_before_is_
     async def run() -> None:
         slow = asyncio.Event()
 
-        async def resolve(address: Address, family: int) -> SocketAddress:
+        async def resolve(address: Address, family: int, takes_ipv4: bool) -> SocketAddress:
             host, _ = address
             asked.append(host)
             if host == "old":
                 with suppress(asyncio.CancelledError):
                     await slow.wait()
-            return places[host].getsockname() if host in places else await found(address, family)
+            return (
+                places[host].getsockname()
+                if host in places
+                else await found(address, family, takes_ipv4)
+            )
 
         monkeypatch.setattr(module, "resolve", resolve)
         addresses = free_addresses(3)

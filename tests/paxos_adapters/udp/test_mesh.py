@@ -484,7 +484,7 @@ def test_a_peer_that_does_not_answer_is_looked_for_at_once(
     monkeypatch.setattr(module, "SILENT_AFTER_S", 0.01)
     places: list[Address] = []
 
-    async def resolve(address: Address, _: int) -> Address:
+    async def resolve(address: Address, *_: int) -> Address:
         return places[0] if places else address
 
     monkeypatch.setattr(module, "resolve", resolve)
@@ -507,7 +507,7 @@ def test_a_peer_that_answers_is_not_looked_for(
     monkeypatch.setattr(module, "SILENT_AFTER_S", 1000.0)
     tries = list[Address]()
 
-    async def resolve(address: Address, _: int) -> Address:
+    async def resolve(address: Address, *_: int) -> Address:
         tries.append(address)
         return address
 
@@ -529,7 +529,7 @@ def test_a_look_up_that_hangs_keeps_no_other_peer_from_being_found(
     monkeypatch.setattr(module, "LOOK_UP_S", 0.001)
     third, tries = ServerId(3), Counter[int]()
 
-    async def resolve(address: Address, _: int) -> Address:
+    async def resolve(address: Address, *_: int) -> Address:
         tries[address[1]] += 1
         if address[1] == 2 and tries[2] == 2:
             await asyncio.Event().wait()
@@ -611,7 +611,7 @@ def test_peers_that_are_not_found_are_told_once_and_looked_for_again(
     tries: list[Address] = []
     places: list[Address] = []
 
-    async def resolve(address: Address, _: int) -> tuple[str | int | bytes, ...]:
+    async def resolve(address: Address, *_: int) -> tuple[str | int | bytes, ...]:
         tries.append(address)
         if not places:
             raise OSError("not known")

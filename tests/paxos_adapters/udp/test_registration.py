@@ -189,3 +189,48 @@ def test_an_objection_ends_with_the_link_to_its_peer() -> None:
     it = on_acknowledgement(on_objection(it, THREE), TWO)
     assert not it.is_open
     assert on_members(it, majority([ME, TWO]), frozenset({TWO})).is_open
+
+
+def test_a_server_may_learn_the_members_from_any_of_them() -> None:
+    """Those that it knows may all be gone. It votes once those that there are count."""
+    it = on_answer(begin(FOUR, THREE_SERVERS, is_strict=False, is_learning=True), THREE)
+    assert it.to_ask == frozenset(), "another one may object"
+    it = patient(it)
+    assert it.to_ask == {THREE}
+    assert not it.may_learn
+    it = on_acknowledgement(it, THREE)
+    assert it.may_learn
+    assert not it.is_open
+
+    it = on_members(it, majority([THREE, FOUR, FIVE]), frozenset({THREE, FIVE}))
+    assert it.is_open, "two of three, with itself"
+
+
+def test_a_server_whose_members_never_change_learns_nothing_before_it_votes() -> None:
+    it = patient(on_answer(begin(FOUR, FIVE_SERVERS, is_strict=False), THREE))
+
+    assert it.to_ask == frozenset()
+    assert not on_acknowledgement(it, THREE).may_learn
+
+
+def share_a_peer(earlier: frozenset[ServerId], now: frozenset[ServerId]) -> bool:
+    """Whether an older disk finds enough peers only where the session of today is known."""
+
+    def enough(members: frozenset[ServerId], up: frozenset[ServerId]) -> list[set[ServerId]]:
+        return [{*it} for it in subsets(tuple(up - {ME})) if 2 * len(it) > len(members - {ME})]
+
+    old = enough(earlier, earlier & now)  # Those that were removed have stopped.
+    return all(one & other for one in enough(now, now) for other in old)
+
+
+def test_older_members_and_new_ones_prove_it_by_a_peer_that_both_have() -> None:
+    """Whatever was replaced, unless the cluster has grown by more than one server."""
+    every = servers(8)
+    for size in range(2, 6):
+        earlier = frozenset(every[:size])
+        for others in subsets(tuple(every[1:])):
+            now = frozenset({ME, *others})
+            if len(now) <= size + 1:
+                assert share_a_peer(earlier, now), (earlier, now)
+    assert not share_a_peer(frozenset(servers(4)), frozenset(servers(6)))
+    assert not share_a_peer(frozenset(servers(3)), frozenset(servers(7)))

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pickle
 import sys
 from collections.abc import Callable
-from itertools import pairwise
-from typing import cast
+from contextlib import suppress
+from itertools import pairwise, permutations
+from typing import TypeAlias, cast
 
 import pytest
 from attrs import evolve
@@ -30,7 +31,14 @@ from paxos import (
     UnknownServer,
 )
 from paxos_adapters.disk_status import DiskStatus, Known
-from paxos_adapters.limits import MAX_NAME_BYTES, MAX_ROUND, MAX_SAVES, MAX_SERVER, MAX_VALUE_BYTES
+from paxos_adapters.limits import (
+    MAX_EPOCH,
+    MAX_NAME_BYTES,
+    MAX_ROUND,
+    MAX_SAVES,
+    MAX_SERVER,
+    MAX_VALUE_BYTES,
+)
 from paxos_adapters.wire import (
     Authenticated,
     BadDiskStatus,
@@ -520,6 +528,22 @@ def test_a_non_member_is_not_heard() -> None:
     assert refused(End(TWO), *wire.seal(TWO, [("leader", BEAT)])) is Reason.UNKNOWN_SENDER
 
 
+def test_a_frame_says_the_epoch_of_decisions() -> None:
+    one, two = End(ONE), End(TWO)
+    one.wire.epoch = MAX_EPOCH
+    opened = two.wire.open(*one.seal(BEAT))
+    assert (opened.epoch, opened.messages) == (MAX_EPOCH, (("leader", BEAT),))
+    for epoch in -1, MAX_EPOCH + 1:
+        one.wire.epoch = epoch
+        with pytest.raises(OutOfBounds, match="an epoch"):
+            one.seal(BEAT)
+
+
+Pair: TypeAlias = tuple[ServerId, ServerId]
+PAIRS = st.sampled_from([*permutations((ONE, TWO, THREE), 2)])
+STEPS = st.sampled_from(["seal", "repeat", "gone", "back"])
+
+
 class TestChangedMembers:
     """The members of a wire may change while it is in use."""
 
@@ -576,6 +600,29 @@ class TestChangedMembers:
         one.wire.set_members({ONE, TWO})
         assert one.wire.resend(TWO, Missing(1, 1)) == ()
         assert rest
+
+    @given(st.lists(st.tuples(PAIRS, STEPS), max_size=30))
+    def test_no_datagram_is_numbered_or_received_twice(self, steps: list[tuple[Pair, str]]) -> None:
+        """Though servers are gone and come back, in any order, and all is repeated."""
+        ends = {it: End(it) for it in MEMBERS}
+        members = {it: set(MEMBERS) for it in MEMBERS}
+        sent: dict[Pair, list[bytes]] = {}
+        received = set[bytes]()
+        for (one, other), step in steps:
+            if step == "gone":
+                members[one].discard(other)
+            elif step == "back":
+                members[one].add(other)
+            elif step == "seal" and other in members[one]:
+                sent.setdefault((one, other), []).extend(ends[one].seal(BEAT, receiver=other))
+            for datagram in sent.get((one, other), []) if step == "repeat" else []:
+                with suppress(RejectedDatagram):
+                    assert ends[other].wire.open(datagram).messages
+                    assert datagram not in received
+                    received.add(datagram)
+            ends[one].wire.set_members(members[one])
+        for datagrams in sent.values():
+            assert [sequence(it) for it in datagrams] == [*range(1, len(datagrams) + 1)]
 
     def test_an_id_that_no_frame_has_room_for_is_refused(self) -> None:
         two = End(TWO)
