@@ -53,6 +53,7 @@ from paxos_adapters.file.snapshots import SnapshotHandle
 from paxos_adapters.log import Log, LogDriver, LogObserver, log
 from paxos_adapters.log_messages import (
     Forward,
+    HasVersions,
     LogMessage,
     ReadIndexReply,
     ReadIndexRequest,
@@ -64,12 +65,15 @@ from paxos_adapters.machine import Effect
 from paxos_adapters.ports import Place
 from paxos_adapters.replication import transfer
 from paxos_adapters.replication.applying import Applied
-from paxos_adapters.replication.batches import batch, items_of
+from paxos_adapters.replication.batches import VersionChange, batch, encoded, items_of
 from paxos_adapters.replication.program import Program
 from paxos_adapters.replication.proposals import Proposals
 from paxos_adapters.replication.providing import LogStore, Provider
 from paxos_adapters.replication.reads import Remote
+from paxos_adapters.replication.snapshots import OtherVersion
 from paxos_adapters.replication.transfer import Download
+from paxos_adapters.replication.versions import Versions
+from paxos_adapters.state_machine import FIRST_VERSION
 from paxos_adapters.timeouts import Timeouts
 from paxos_adapters.wire.fitting import fitted
 
@@ -121,7 +125,8 @@ class LogStatus:
     All slots below ``chosen`` are known to be chosen, those below ``applied`` are applied, and a
     snapshot stands for those below ``floor``. ``pending`` commands of this program have no answer
     yet; the callers of ``unresolved`` submissions have left. ``stopped``: why nothing more is
-    applied.
+    applied. ``version`` of the state machine runs here, and all members have those up to
+    ``version_of_all``; None while one of them has not said what it has.
     """
 
     leader: Ballot | None
@@ -132,6 +137,8 @@ class LogStatus:
     pending: int
     unresolved: int
     stopped: str | None
+    version: int = FIRST_VERSION
+    version_of_all: int | None = None
 
 
 class LogProcess(Generic[S, C, R]):
@@ -157,6 +164,7 @@ class LogProcess(Generic[S, C, R]):
         self._provider = Provider(store, self.state.rules.piece)
         self._snapshots = snapshots
         self._proposals = Proposals()
+        self._versions = Versions(program.versions)
         self._out: list[LogEffect] = []
         self._leader: Ballot | None = None
         self._announced = self.state.memory.first
@@ -192,6 +200,7 @@ class LogProcess(Generic[S, C, R]):
         if type(event) is not From:
             if type(event) is HeartbeatTimer:
                 self._on_beat()
+                return [*self._take(event), Broadcast(self._versions.message)]
             return self._take(event)
         sender, message = event.sender, event.message
         if type(message) is Forward:
@@ -208,6 +217,9 @@ class LogProcess(Generic[S, C, R]):
             return [*self._provider.on_request(sender, message)]
         if type(message) is SnapshotPiece:
             return self._on_snapshot_piece(sender, message)
+        if type(message) is HasVersions:
+            self._versions.on_said(sender, message)
+            return []
         return self._take(From(sender, message))
 
     def _take(self, event: From[Message[bytes]] | LogTimer | Request[bytes]) -> list[LogEffect]:
@@ -299,6 +311,7 @@ class LogProcess(Generic[S, C, R]):
     def _on_beat(self) -> None:
         """What another server leads and has not answered for a while is sent again."""
         self._provider.on_beat()
+        self._propose_version()
         self._forwarders = {it: left - 1 for it, left in self._forwarders.items() if left > 1}
         program, leader = self.program, self._leader
         waiting = program.submissions.oldest, program.clients.oldest, program.reads.number
@@ -339,6 +352,14 @@ class LogProcess(Generic[S, C, R]):
             out += self._take(Propose(Command(self._proposals.take())))
             self._announced = self.state.memory.first
         return out
+
+    def _propose_version(self) -> None:
+        """Have the highest version run that all members have; once more with each heartbeat."""
+        version, program = self._versions.of_all(self.members), self.program
+        if version is None or version <= program.applied.version or program.failure is not None:
+            return
+        if type(self.state.role) is Leading:
+            self._proposals.add(encoded(VersionChange(version)))
 
     def _in_flight(self) -> tuple[int, int]:
         """How many entries are in flight, and their bytes."""
@@ -400,7 +421,7 @@ class LogProcess(Generic[S, C, R]):
             self._out.append(self._next_request)
             self._next_request = None
 
-    def install(self, handle: SnapshotHandle, snapshot: Applied[S, R]) -> None:
+    def install(self, handle: SnapshotHandle, snapshot: Applied[S, R] | OtherVersion) -> None:
         """Go on from a snapshot, all pieces of which are in the file; with the next ``work``."""
         self._download = None
         if handle.slot > self.state.memory.first:
@@ -429,6 +450,8 @@ class LogProcess(Generic[S, C, R]):
             len(program.submissions),
             program.submissions.unresolved,
             None if program.failure is None else str(program.failure),
+            program.applied.version,
+            self._versions.of_all(self.members),
         )
 
     def end(self, error: PaxosError) -> None:

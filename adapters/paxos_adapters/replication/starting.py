@@ -27,7 +27,7 @@ from paxos_adapters.replication.process import LogProcess
 from paxos_adapters.replication.program import Program
 from paxos_adapters.replication.served import Served
 from paxos_adapters.replication.snapshot_worker import SnapshotWorker
-from paxos_adapters.replication.snapshots import Codecs, restored
+from paxos_adapters.replication.snapshots import Codecs, OtherVersion, restored
 from paxos_adapters.state_machine import StateMachine
 
 C = TypeVar("C")
@@ -88,7 +88,7 @@ def recovered(
     records = own.load().records
     handle = own.snapshot()
     if handle is None:
-        start: Applied[S, R] = started(machine, file.quorum)
+        start: Applied[S, R] | OtherVersion = started(machine, file.quorum)
     else:
         pieces = (own.snapshot_piece(handle, it) for it in range(handle.pieces))
         start = restored(codecs, pieces)
@@ -138,7 +138,7 @@ class LogRun(Generic[S, C, R]):
         self.process.on_taken(handle)
         self._host.wake()
 
-    def on_restored(self, handle: SnapshotHandle, applied: Applied[S, R]) -> None:
+    def on_restored(self, handle: SnapshotHandle, applied: Applied[S, R] | OtherVersion) -> None:
         """See ``Outcomes``."""
         self.process.install(handle, applied)
         self._host.wake()
