@@ -57,7 +57,27 @@ class NewerEntry(CannotApply):
         return NewerEntry, (self.name, self.slot)
 
 
-STOPPED = frozenset(it.__name__ for it in (CannotApply, LacksVersion, NewerEntry))
+class Diverged(CannotApply):
+    """A check says that this server has another state than the one that led."""
+
+    def __init__(self, name: str, slot: int, checked: int, own: bytes, chosen: bytes) -> None:
+        super().__init__(
+            name,
+            slot,
+            f"a check there says that the snapshot of the slots below {checked} has the digest "
+            f"{chosen.hex()}, and the one of this server has {own.hex()}",
+            "One of the two is wrong: the state machine or a codec uses something besides its "
+            "arguments, or a memory was damaged. Compare the servers, correct the cause, and start "
+            "the wrong one again: it applies its entries anew. If it stops here again, its last "
+            "snapshot is wrong, too: replace the server.",
+        )
+        self.checked, self.own, self.chosen = checked, own, chosen
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return Diverged, (self.name, self.slot, self.checked, self.own, self.chosen)
+
+
+STOPPED = frozenset(it.__name__ for it in (CannotApply, LacksVersion, NewerEntry, Diverged))
 """What a log that has stopped raises, by name: another server may go on."""
 
 

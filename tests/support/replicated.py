@@ -20,8 +20,9 @@ from paxos_adapters.ports import Place
 from paxos_adapters.replication.applying import Applied, started
 from paxos_adapters.replication.process import LogEffect, LogEvent, LogProcess
 from paxos_adapters.replication.program import Program
-from paxos_adapters.replication.snapshots import OtherVersion, codecs_of, restored
+from paxos_adapters.replication.snapshots import OtherVersion, check_of, codecs_of, restored
 from paxos_adapters.replication.snapshots import pieces as pieces_of
+from paxos_adapters.replication.starting import replay
 from paxos_adapters.state_machine import StateMachine
 
 Counter = StateMachine[int, int, int]
@@ -79,10 +80,13 @@ class Server:
         self.program = Program(
             "log", machine, codecs, DEFAULT_RULES.window, start, world.starts, world.snapshot
         )
+        if disk.handle is not None:
+            first_piece = disk.snapshot_piece(disk.handle, 0)
+            self.program.keep(check_of(disk.handle.slot, disk.handle.digest, first_piece))
         while self.program.failure is None:
             if not (found := disk.fetch(self.program.applied.slot, 64, 1 << 15)):
                 break
-            self.program.commit(self.program.applied.slot, found)
+            replay(self.program, codecs, found)
         self.process = LogProcess(Place(me, "log"), quorum, disk.records, self.program, disk, self)
         for timer in self.process.timers:
             world.timers.append((me, timer))

@@ -26,7 +26,7 @@ from paxos.log.memory import FIRST_SLOT
 from paxos.log.messages import Entry
 from paxos.log.sessions import Opened, OpenSession, Outcome, Sessions
 from paxos_adapters.ports import Codec
-from paxos_adapters.replication.batches import Commands, Opening, VersionChange, decoded
+from paxos_adapters.replication.batches import Check, Commands, Opening, VersionChange, decoded
 from paxos_adapters.state_machine import FIRST_VERSION, StateMachine, later_version
 
 C = TypeVar("C")
@@ -63,8 +63,8 @@ class Ran(Generic[C, R]):
     outcomes: Sequence[Outcome[R]]
 
 
-Happened: TypeAlias = Ran[C, R] | Opened
-"""What came of an item."""
+Happened: TypeAlias = Ran[C, R] | Opened | Check
+"""What came of an item; a Check is for the server to compare."""
 
 
 def started(machine: StateMachine[S, C, R], quorum: QuorumSystem) -> Applied[S, R]:
@@ -113,6 +113,8 @@ def _batch_applied(
             happened.append(opened)
         elif type(item) is VersionChange:
             version = later_version(machine, version, item.version)
+        elif type(item) is Check:
+            happened.append(item)
         else:
             assert_never(item)
     size_bytes = before.size_bytes + len(batch)

@@ -4,6 +4,7 @@
     [1, nonce]                                          open a session
     [2, session, done_below, [[number, command], ...]]  commands of one session, with their numbers
     [3, version]                                        a version of the machine that runs now
+    [4, slot, layout, program, digest]                  the snapshot of the slots below has it
 
 - A batch is made of items that are encoded already: a server puts its own and those of others
   together without a look into them.
@@ -22,7 +23,8 @@ import msgspec
 from attrs import frozen
 from msgspec import Meta
 
-from paxos_adapters.limits import MAX_VERSION
+from paxos_adapters.file.snapshots import DIGEST_BYTES
+from paxos_adapters.limits import MAX_SLOT, MAX_VERSION
 
 MAX_BATCH = 500
 """Commands in one entry."""
@@ -62,9 +64,23 @@ class VersionChange(msgspec.Struct, array_like=True, forbid_unknown_fields=True,
     version: Annotated[int, Meta(ge=1, le=MAX_VERSION)]
 
 
-Item: TypeAlias = Opening | Commands | VersionChange
+@final
+class Check(msgspec.Struct, array_like=True, forbid_unknown_fields=True, gc=False, tag=4):
+    """The snapshot of all slots below ``slot`` has this digest, on the server that proposed it.
 
-LAST_KIND = 3
+    ``program`` is the version of the state machine that its program is of, and ``layout`` that of
+    the bytes of a snapshot: others may write other bytes for the same state.
+    """
+
+    slot: Annotated[int, Meta(ge=1, le=MAX_SLOT)]
+    layout: Annotated[int, Meta(ge=1, le=MAX_VERSION)]
+    program: Annotated[int, Meta(ge=1, le=MAX_VERSION)]
+    digest: Annotated[bytes, Meta(min_length=DIGEST_BYTES, max_length=DIGEST_BYTES)]
+
+
+Item: TypeAlias = Opening | Commands | VersionChange | Check
+
+LAST_KIND = 4
 """The highest tag of an item."""
 
 

@@ -5,6 +5,7 @@
   sessions keeps the other one.
 - A command that cannot be decoded or run ends this for good, on this server: see ``CannotApply``.
   So does a version of the state machine that this program lacks.
+- So does a digest that another server has, and this one has not: see ``consistency.py``.
 - Watchers get what is applied from the moment on at which they came. One that is too far behind
   gets an error, and holds up nothing.
 """
@@ -20,10 +21,11 @@ from attrs import evolve
 from paxos import PaxosError, Proposal
 from paxos.log.messages import Entry
 from paxos.log.sessions import Opened, Outcome, Result, Sessions
-from paxos_adapters.cannot_apply import CannotApply, LacksVersion, NewerEntry
+from paxos_adapters.cannot_apply import CannotApply, Diverged, LacksVersion, NewerEntry
 from paxos_adapters.replication.applying import Applied, Ran, applied
-from paxos_adapters.replication.batches import NewerItem
+from paxos_adapters.replication.batches import Check, NewerItem
 from paxos_adapters.replication.clients import Clients
+from paxos_adapters.replication.consistency import Consistency
 from paxos_adapters.replication.reads import Reads
 from paxos_adapters.replication.snapshots import Codecs, OtherVersion
 from paxos_adapters.replication.submissions import Submissions
@@ -65,6 +67,7 @@ class Program(Generic[S, C, R]):
         self.clients = Clients[R]()
         self.reads = Reads[S]()
         self.watchers = Watchers[C, R]()
+        self.consistency = Consistency()
         self.failure: PaxosError | None = None
         if isinstance(start, OtherVersion):
             self._fail(VersionMissing(start.version))
@@ -113,6 +116,8 @@ class Program(Generic[S, C, R]):
                 self.clients.on_opened(it)
             elif type(it) is Ran:
                 self._on_ran(it)
+            elif type(it) is Check and (own := self.consistency.compare(it)) is not None:
+                self._diverge(own, it)
 
     def _fail(self, error: Exception) -> None:
         """``error`` was raised by the slot that comes next."""
@@ -125,6 +130,16 @@ class Program(Generic[S, C, R]):
             why = f"a command there raises {type(error).__name__}: {error}"
             self.end(CannotApply(name, slot, why))
         _logger.critical("%s", self.failure, exc_info=error)
+
+    def keep(self, own: Check | None) -> None:
+        """A snapshot of this server has that digest, if it can be compared."""
+        if own is not None and (asked := self.consistency.keep(own)) is not None:
+            self._diverge(own, asked)
+
+    def _diverge(self, own: Check, chosen: Check) -> None:
+        slot = self.applied.slot - 1
+        self.end(Diverged(self._name, slot, chosen.slot, own.digest, chosen.digest))
+        _logger.critical("%s", self.failure)
 
     def _on_ran(self, ran: Ran[C, R]) -> None:
         numbers = [number for number, _ in ran.commands]
@@ -152,6 +167,12 @@ class Program(Generic[S, C, R]):
     def sources(self) -> tuple[Submissions[R], Clients[R]]:
         """What commands come from: this program, and clients."""
         return self.submissions, self.clients
+
+    @property
+    def due_now(self) -> Applied[S, R] | None:
+        """What is applied, if a snapshot is due of just that."""
+        due = self._due_snapshot
+        return due if due is not None and due.slot == self.applied.slot else None
 
     def take_due(self) -> Applied[S, R] | None:
         """What a snapshot is due of; None if none is."""

@@ -7,11 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paxos_adapters.limits import MAX_VERSION
+from paxos_adapters.limits import MAX_SLOT, MAX_VERSION
 from paxos_adapters.replication.batches import (
     LAST_KIND,
     MAX_BATCH_BYTES,
     MAX_COMMAND_BYTES,
+    Check,
     Commands,
     Item,
     NewerItem,
@@ -28,9 +29,16 @@ OPENINGS = st.builds(Opening, NUMBERS)
 COMMANDS = st.builds(
     Commands, NUMBERS, NUMBERS, st.lists(st.tuples(NUMBERS, st.binary(max_size=9)), min_size=1)
 )
+CHECKS = st.builds(
+    Check,
+    st.integers(1, MAX_SLOT),
+    st.integers(1, MAX_VERSION),
+    st.integers(1, MAX_VERSION),
+    st.binary(min_size=16, max_size=16),
+)
 VERSIONS = st.builds(VersionChange, st.integers(1, MAX_VERSION))
 ITEMS: st.SearchStrategy[list[Item]] = st.lists(
-    OPENINGS | COMMANDS | VERSIONS, min_size=1, max_size=40
+    OPENINGS | COMMANDS | VERSIONS | CHECKS, min_size=1, max_size=40
 )
 
 
@@ -67,6 +75,24 @@ def lines(*items: list[object]) -> bytes:
 @pytest.mark.parametrize("number", [0, -1, MAX_VERSION + 1, 1.0, None], ids=repr)
 def test_a_version_has_bounds(number: object) -> None:
     assert decoded(lines([3, number])) == ()
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        [0, 1, 1, bytes(16)],
+        [MAX_SLOT + 1, 1, 1, bytes(16)],
+        [1, 0, 1, bytes(16)],
+        [1, 1, MAX_VERSION + 1, bytes(16)],
+        [1, 1, 1, bytes(15)],
+        [1, 1, 1, bytes(17)],
+        [1, 1, 1, "digest"],
+        [1, 1, 1],
+    ],
+    ids=repr,
+)
+def test_a_check_has_bounds(check: list[object]) -> None:
+    assert decoded(lines([4, *check])) == ()
 
 
 def test_an_item_of_a_later_library_is_not_passed_over() -> None:
