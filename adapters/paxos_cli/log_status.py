@@ -36,13 +36,16 @@ def status(target: Target, as_json: bool, plain: bool) -> ExitCode:
     """Show each log on each server of this machine: who leads, and how far it is.
 
     All slots below "chosen" are known to be chosen, those below "applied" are applied, and a
-    snapshot stands for those below "floor".
+    snapshot stands for those below "floor". With --json, "version" of the state machine runs, and
+    at the slot "checked" the server had the state of the leader. Exit code 1: a log has stopped.
     """
     find(target)
     replies = [*_replies([*candidates(target)])]
+    stopped = [it for reply in replies for it in reply.logs.values() if it.stopped is not None]
+    ended = ExitCode.FAILED if stopped else ExitCode.DONE
     if as_json:
         say(json_text([_fields(it) for it in replies]))
-        return ExitCode.DONE
+        return ended
     headings = "log", "server", "leader", "chosen", "applied", "floor", "waiting"
     numbers = headings[3:]
     drawn = canvas(plain)
@@ -52,7 +55,7 @@ def status(target: Target, as_json: bool, plain: bool) -> ExitCode:
         for name, found in reply.logs.items():
             if found.stopped is not None:
                 drawn.write(printable(f"! {name}, server {reply.me}: {found.stopped}"), "yellow")
-    return ExitCode.DONE
+    return ended
 
 
 def _replies(data: list[Path]) -> Iterator[LogsReply]:

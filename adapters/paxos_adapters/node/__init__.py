@@ -6,6 +6,7 @@ is a node, too.
 """
 
 from paxos_adapters.arguments import BadArgument, BadNumber
+from paxos_adapters.cannot_apply import CannotApply, LacksVersion, NewerEntry
 from paxos_adapters.file import AlreadyAMember, NotALog
 from paxos_adapters.forks import Forked
 from paxos_adapters.host import ServerStopped
@@ -29,7 +30,6 @@ from paxos_adapters.node.node import Node
 from paxos_adapters.node.status import Descent, Status
 from paxos_adapters.node.threaded import ThreadedNode
 from paxos_adapters.node.threaded_log import ThreadedLog
-from paxos_adapters.replication.applying import CannotApply
 from paxos_adapters.replication.log import ReplicatedLog
 from paxos_adapters.replication.process import LogStatus
 from paxos_adapters.replication.snapshots import BadSnapshot, MissingCodec, StreamedCodec
@@ -88,6 +88,7 @@ __all__ = [
     "Found",
     "IdUsed",
     "Insecure",
+    "LacksVersion",
     "LogChange",
     "LogClosed",
     "LogRunning",
@@ -100,6 +101,7 @@ __all__ = [
     "MissingCodec",
     "NameOfLog",
     "NetworkConfig",
+    "NewerEntry",
     "NoAnswer",
     "NoDecisions",
     "NoOtherServer",
