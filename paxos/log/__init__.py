@@ -17,6 +17,7 @@ from paxos.log import (
     invariants,
     leader,
     learner,
+    lease,
     memory,
     messages,
     reads,
@@ -36,6 +37,7 @@ from paxos.log.events import (
     SnapshotInstalled,
     WindowFull,
 )
+from paxos.log.lease import Grant, ReleaseTimer
 from paxos.log.memory import Configuration, Delta, Memory, Prefix
 from paxos.log.messages import (
     Accept,
@@ -69,6 +71,7 @@ __all__ = [
     "Delta",
     "Elected",
     "Fetch",
+    "Grant",
     "Heartbeat",
     "HeartbeatTimer",
     "Lead",
@@ -82,6 +85,7 @@ __all__ = [
     "Propose",
     "Read",
     "Readable",
+    "ReleaseTimer",
     "Replica",
     "Rules",
     "SnapshotInstalled",
@@ -92,6 +96,7 @@ __all__ = [
     "invariants",
     "leader",
     "learner",
+    "lease",
     "memory",
     "messages",
     "reads",

@@ -37,7 +37,6 @@ from paxos.log import (
     HeartbeatTimer,
     Lead,
     Propose,
-    Read,
     Readable,
     SnapshotInstalled,
     replica,
@@ -46,7 +45,7 @@ from paxos.log.events import LogTimer, Report, Request
 from paxos.log.leader import Following, Leading
 from paxos.log.memory import FIRST_SLOT, Delta, Record
 from paxos.log.messages import Message
-from paxos.log.replica import Replica
+from paxos.log.replica import DEFAULT_RULES, Replica
 from paxos_adapters.driving import Driver
 from paxos_adapters.file.entries import LogRecord
 from paxos_adapters.file.snapshots import SnapshotHandle
@@ -121,7 +120,8 @@ class LogStatus:
     All slots below ``chosen`` are known to be chosen, those below ``applied`` are applied, and a
     snapshot stands for those below ``floor``. ``pending`` commands of this program have no answer
     yet; the callers of ``unresolved`` submissions have left. ``stopped``: why nothing more is
-    applied.
+    applied. ``lease_s``: for how long this server may answer reads without asking others; None: it
+    asks.
     """
 
     leader: Ballot | None
@@ -132,6 +132,7 @@ class LogStatus:
     pending: int
     unresolved: int
     stopped: str | None
+    lease_s: float | None = None
 
 
 class LogProcess(Generic[S, C, R]):
@@ -150,7 +151,7 @@ class LogProcess(Generic[S, C, R]):
         """Start from ``records``, what the file has of the replica."""
         self.place = place
         self.program = program
-        machine: Log[bytes] = log()
+        machine: Log[bytes] = log(evolve(DEFAULT_RULES, lease=program.leases.hold_ms))
         machine = evolve(machine, fold=_nothing_kept)
         self._driver: LogDriver[bytes] = Driver(machine, place, quorum, records, observer)
         self.timers: tuple[LogTimer, ...] = machine.first
@@ -349,7 +350,7 @@ class LogProcess(Generic[S, C, R]):
 
     def _read(self) -> list[LogEffect]:
         number = self.program.reads.next_question()
-        return [] if number is None else self._take(Read(number))
+        return [] if number is None else self._take(self.program.leases.read(number))
 
     def _announce(self) -> list[LogEffect]:
         first = self.state.memory.first
@@ -429,6 +430,7 @@ class LogProcess(Generic[S, C, R]):
             len(program.submissions),
             program.submissions.unresolved,
             None if program.failure is None else str(program.failure),
+            program.leases.remaining_s(state),
         )
 
     def end(self, error: PaxosError) -> None:

@@ -21,6 +21,7 @@ from paxos.log.messages import Entry
 from paxos.log.sessions import Opened, Outcome, Result
 from paxos_adapters.replication.applying import Applied, CannotApply, Ran, applied
 from paxos_adapters.replication.clients import Clients
+from paxos_adapters.replication.leases import Leases
 from paxos_adapters.replication.reads import Reads
 from paxos_adapters.replication.snapshots import Codecs
 from paxos_adapters.replication.submissions import Submissions
@@ -61,6 +62,7 @@ class Program(Generic[S, C, R]):
         self.submissions = Submissions[R](nonce)
         self.clients = Clients[R]()
         self.reads = Reads[S]()
+        self.leases = Leases(None)
         self.watchers = Watchers[C, R]()
         self.failure: PaxosError | None = None
 

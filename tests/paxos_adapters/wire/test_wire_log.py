@@ -12,7 +12,14 @@ from hypothesis import strategies as st
 
 from paxos import Ballot, Proposal, ServerId, weighted
 from paxos.log import messages as log
-from paxos_adapters.limits import MAX_DEPLOYED, MAX_ROUND, MAX_SERVER, MAX_SLOT, MAX_VALUE_BYTES
+from paxos_adapters.limits import (
+    MAX_DEPLOYED,
+    MAX_LEASE_MS,
+    MAX_ROUND,
+    MAX_SERVER,
+    MAX_SLOT,
+    MAX_VALUE_BYTES,
+)
 from paxos_adapters.log_messages import Forward, LogMessage, SnapshotOffer, SnapshotPiece
 from paxos_adapters.wire import OutOfBounds, Reason, RejectedDatagram, TooLarge
 from paxos_adapters.wire.body import decode_body, encode_batch, encode_message
@@ -149,6 +156,8 @@ NOT_SENT: list[LogMessage] = [
     log.Accept(BALLOT, 1, RED, 0),
     log.CatchUpRequest(0),
     log.Confirm(BALLOT, -1),
+    log.Confirm(BALLOT, 1, -1),
+    log.Confirm(BALLOT, 1, MAX_LEASE_MS + 1),
     log.Confirmed(BALLOT, MAX_READ + 1),
     log.Accept(BALLOT, 1, log.Change(weighted({ServerId(it): 1 for it in range(16)})), 1),
     SnapshotOffer(1, 0, 1, DIGEST),
@@ -206,8 +215,10 @@ OUT_OF_BOUNDS: list[list[object]] = [
     [20, "d", 1, [[1, 1, None]] * 65],
     [20, "d", 1, [[0, 1, None]]],
     [20, "d", MAX_SLOT, [[1, 1, None]] * 2],
-    [21, "d", 1, 1, -1],
-    [22, "d", 0, 1, 1],
+    [21, "d", 1, 1, -1, 0],
+    [21, "d", 1, 1, 1, -1],
+    [21, "d", 1, 1, 1, MAX_LEASE_MS + 1],
+    [22, "d", 0, 1, 1, True],
     [23, "d", bytes(MAX_VALUE_BYTES + 1)],
     [24, "d", -1],
     [25, "d", 1, 0],
@@ -251,6 +262,8 @@ MALFORMED: list[list[object]] = [
     [16, "d", 1, 1, 1, [b"counted"], 1],
     [18, "d", 1, 1, None, True, 1],
     [20, "d", 1, [[1, 1]]],
+    [21, "d", 1, 1, 1, None],
+    [22, "d", 1, 1, 1, 1],
     [23, "d", "red"],
     [25, "d", 1],
     [26, "d", 1, 1, 1, "digest"],
