@@ -56,5 +56,8 @@ MAX_SERVERS = 1_000
 MAX_S = 2e6
 """The longest time that can be asked for in seconds, 23 days: sockets know no longer one."""
 
+MAX_LEASE_MS = 60_000
+"""The longest lease: a cluster whose leader has died waits so long before another one leads."""
+
 MAX_WAITING, MAX_WAITING_BYTES = 10_000, 64 << 20
 """What may wait for one disk or one node: calls or steps, and the bytes of their values."""

@@ -17,6 +17,7 @@ from paxos.log import (
     Fetch,
     HeartbeatTimer,
     Noop,
+    ReleaseTimer,
     replica,
 )
 from paxos.log.events import Event, LogTimer, Report, Request
@@ -60,11 +61,16 @@ def members(state: Replica[V]) -> tuple[ServerId, ...]:
 
 
 def delay(request: SetTimer[LogTimer], timeouts: Timeouts) -> tuple[float, float]:
-    """Heartbeats are regular; a campaign waits for a random part of the interval."""
+    """Heartbeats are regular; a campaign waits for a random part of the interval.
+
+    A lease says itself how long it is, in thousandths.
+    """
     if type(request.timer) is HeartbeatTimer:
         return timeouts.heartbeat_s, timeouts.heartbeat_s
     if type(request.timer) is CampaignTimer:
         return 0.0, timeouts.heartbeat_s
+    if type(request.timer) is ReleaseTimer:
+        return request.timer.lease / 1000, request.timer.lease / 1000
     assert_never(request.timer)
 
 

@@ -17,6 +17,7 @@ from paxos.log import (
     invariants,
     leader,
     learner,
+    lease,
     memory,
     messages,
     progress,
@@ -37,6 +38,7 @@ from paxos.log.events import (
     SnapshotInstalled,
     WindowFull,
 )
+from paxos.log.lease import Grant, ReleaseTimer
 from paxos.log.memory import Configuration, Delta, Memory, Prefix
 from paxos.log.messages import (
     Accept,
@@ -70,6 +72,7 @@ __all__ = [
     "Delta",
     "Elected",
     "Fetch",
+    "Grant",
     "Heartbeat",
     "HeartbeatTimer",
     "Lead",
@@ -83,6 +86,7 @@ __all__ = [
     "Propose",
     "Read",
     "Readable",
+    "ReleaseTimer",
     "Replica",
     "Rules",
     "SnapshotInstalled",
@@ -93,6 +97,7 @@ __all__ = [
     "invariants",
     "leader",
     "learner",
+    "lease",
     "memory",
     "messages",
     "progress",

@@ -16,7 +16,7 @@ from paxos import acceptor
 from paxos.acceptor import Acceptor
 from paxos.ballot import V
 from paxos.invariants import one_value_per_ballot
-from paxos.log.memory import Memory, Update, held, placed
+from paxos.log.memory import Memory, Update, held, placed, with_promise
 from paxos.log.messages import Accept, Accepted, Confirm, Confirmed, Prepare, Promise
 from paxos.messages import Accept as AcceptOne
 from paxos.messages import Nack
@@ -27,7 +27,7 @@ def prepare(memory: Memory[V], request: Prepare, piece: int) -> tuple[Memory[V],
     if request.ballot < memory.promised:
         return memory, Nack(request.ballot, memory.promised)
     if request.ballot > memory.promised:
-        memory = Memory(memory.configurations, request.ballot, memory.first, memory.open)
+        memory = with_promise(memory, request.ballot)
     return memory, _promise(memory, request, piece)
 
 
@@ -55,7 +55,8 @@ def accept(memory: Memory[V], request: Accept[V]) -> tuple[Update[V], Accepted |
     one, _ = acceptor.receive(Acceptor(memory.promised, before), AcceptOne(ballot, request.entry))
     assert one.accepted is not None
     proposals = placed(memory.open, slot - memory.first, one.accepted)
-    memory = Memory(memory.configurations, one.promised, memory.first, proposals)
+    configurations, lease = memory.configurations, memory.lease
+    memory = Memory(configurations, one.promised, memory.first, proposals, lease)
     return Update(memory, ((slot, one.accepted),)), Accepted(ballot, slot)
 
 

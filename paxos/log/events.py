@@ -23,6 +23,7 @@ from typing import Generic, TypeAlias, final
 from paxos.ballot import Ballot, Proposal, ServerId, V
 from paxos.errors import UsageError
 from paxos.log.election import CampaignTimer, HeartbeatTimer
+from paxos.log.lease import ReleaseTimer
 from paxos.log.memory import Configuration
 from paxos.log.messages import Entry, Message
 from paxos.messages import From
@@ -41,15 +42,24 @@ class Propose(Generic[V]):
 @final
 @frozen
 class Read:
-    """Request at the leader: report when a read is linearizable. ``number`` always rises."""
+    """Request at the leader: report when a read is linearizable. ``number`` always rises.
+
+    ``since``: the lowest number of a Confirm whose lease has not run out by the clock of the
+    program; None: there is none. ``lease``: for how long a lease is asked for; 0: for none.
+    """
 
     number: int
+    since: int | None = None
+    lease: int = 0
 
 
 @final
 @frozen
 class Lead:
-    """Request: begin phase 1, even if another replica leads: it hands over to this one."""
+    """Request: begin phase 1, even if another replica leads: it hands over to this one.
+
+    If this replica has granted it a lease, then as soon as that is over.
+    """
 
 
 @final
@@ -134,7 +144,7 @@ class WindowFull(UsageError, RuntimeError):
 Request: TypeAlias = Propose[V] | Read | Lead | SnapshotInstalled
 """What the program asks for."""
 
-LogTimer: TypeAlias = HeartbeatTimer | CampaignTimer
+LogTimer: TypeAlias = HeartbeatTimer | CampaignTimer | ReleaseTimer
 """What a driver delivers back after a delay."""
 
 Event: TypeAlias = Request[V] | LogTimer | From[Message[V]]

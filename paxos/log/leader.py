@@ -30,6 +30,7 @@ from typing import Generic, TypeAlias, final
 
 from paxos.ballot import Ballot, Proposal, ServerId, V
 from paxos.invariants import one_value_per_ballot
+from paxos.log.lease import Granted
 from paxos.log.memory import Configuration, Memory, governing, held
 from paxos.log.messages import Accept, Entry, Noop, Promise
 from paxos.quorum import NO_SERVERS
@@ -75,12 +76,14 @@ class Leading(Generic[V]):
     """Phase 2 under ``ballot``. ``in_flight`` begins with the memory's ``first``.
 
     ``promised`` have promised the ballot. What may have been chosen before is below ``settled``.
+    ``granted``: the leases of this leadership.
     """
 
     ballot: Ballot
     promised: frozenset[ServerId]
     settled: int
     in_flight: tuple[InFlight[V], ...] = ()
+    granted: Granted = ()
 
 
 Role: TypeAlias = Following | Preparing[V] | Leading[V]
@@ -145,7 +148,7 @@ def _limit(role: Leading[V], configurations: Sequence[Configuration]) -> int:
 def proposed(role: Leading[V], entry: Entry[V], beat: int) -> Leading[V]:
     """``entry`` is in flight for the next slot."""
     in_flight = (*role.in_flight, InFlight(entry, beat))
-    return Leading(role.ballot, role.promised, role.settled, in_flight)
+    return Leading(role.ballot, role.promised, role.settled, in_flight, role.granted)
 
 
 def accepts(role: Leading[V], memory: Memory[V]) -> Iterator[Accept[V]]:
@@ -171,7 +174,7 @@ def count_vote(role: Leading[V], memory: Memory[V], sender: ServerId, slot: int)
     it = role.in_flight[place]
     voted = InFlight(it.entry, it.beat, it.voters | {sender})
     in_flight = (*role.in_flight[:place], voted, *role.in_flight[place + 1 :])
-    return Leading(role.ballot, role.promised, role.settled, in_flight)
+    return Leading(role.ballot, role.promised, role.settled, in_flight, role.granted)
 
 
 def chosen_count(role: Leading[V], memory: Memory[V]) -> int:
@@ -190,4 +193,5 @@ def dropped(role: Leading[V], count: int) -> Leading[V]:
     """``first`` has moved by ``count`` slots."""
     if not count:
         return role
-    return Leading(role.ballot, role.promised, role.settled, role.in_flight[count:])
+    in_flight = role.in_flight[count:]
+    return Leading(role.ballot, role.promised, role.settled, in_flight, role.granted)

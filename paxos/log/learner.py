@@ -35,7 +35,8 @@ def learn(memory: Memory[V], message: CatchUp[V], window: int) -> Update[V]:
         if before is not None and before.ballot == proposal.ballot:
             one_value_per_ballot(proposal.ballot, before.value, proposal.value)
     proposals = (*news, *memory.open[len(news) :])
-    filled = Memory(memory.configurations, memory.promised, memory.first, proposals)
+    configurations, lease = memory.configurations, memory.lease
+    filled = Memory(configurations, memory.promised, memory.first, proposals, lease)
     update = advanced(filled, len(news), window)
     return Update(update.memory, written, update.chosen)
 
@@ -44,4 +45,5 @@ def install(memory: Memory[V], first: int, configurations: tuple[Configuration, 
     """The memory once a snapshot stands for all slots below ``first``."""
     if first <= memory.first:
         return memory
-    return Memory(configurations, memory.promised, first, memory.open[first - memory.first :])
+    proposals = memory.open[first - memory.first :]
+    return Memory(configurations, memory.promised, first, proposals, memory.lease)

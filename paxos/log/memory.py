@@ -9,6 +9,7 @@ Source: the lecture, "Multi-Paxos", the durable state of an acceptor.
   is the sum of its deltas, in order. To save one twice is harmless.
 - An entry below ``first`` is chosen. Its ballot is one at or above which it was chosen.
 - A Change that is chosen for slot n governs from slot n + window on.
+- ``lease`` is how long a lease may last that was granted, 0 if none was: see ``lease.py``.
 """
 
 from __future__ import annotations
@@ -47,6 +48,7 @@ class Memory(Generic[V]):
     promised: Ballot = NO_BALLOT
     first: int = FIRST_SLOT
     open: tuple[Proposal[Entry[V]] | None, ...] = ()
+    lease: int = 0
 
 
 @final
@@ -62,6 +64,7 @@ class Delta(Generic[V]):
     configurations: tuple[Configuration, ...]
     written: Written[V] = ()
     floor: int = FIRST_SLOT
+    lease: int = 0
 
 
 @final
@@ -79,6 +82,11 @@ class Update(Generic[V]):
     floor: int = FIRST_SLOT
 
 
+def with_promise(memory: Memory[V], ballot: Ballot) -> Memory[V]:
+    """``memory``, with ``ballot`` promised."""
+    return Memory(memory.configurations, ballot, memory.first, memory.open, memory.lease)
+
+
 def held(memory: Memory[V], slot: int) -> Proposal[Entry[V]] | None:
     """What is accepted for the open ``slot``."""
     place = slot - memory.first
@@ -87,7 +95,8 @@ def held(memory: Memory[V], slot: int) -> Proposal[Entry[V]] | None:
 
 def delta(memory: Memory[V], written: Written[V] = (), floor: int = FIRST_SLOT) -> Delta[V]:
     """The record of a step that has led to ``memory``."""
-    return Delta(memory.promised, memory.first, memory.configurations, written, floor)
+    configurations = memory.configurations
+    return Delta(memory.promised, memory.first, configurations, written, floor, memory.lease)
 
 
 def added(memory: Memory[V], record: Delta[V]) -> Memory[V]:
@@ -95,7 +104,7 @@ def added(memory: Memory[V], record: Delta[V]) -> Memory[V]:
     proposals = memory.open[max(record.first - memory.first, 0) :]
     for slot, proposal in record.written:
         proposals = placed(proposals, slot - record.first, proposal)
-    return Memory(record.configurations, record.promised, record.first, proposals)
+    return Memory(record.configurations, record.promised, record.first, proposals, record.lease)
 
 
 def placed(
@@ -130,7 +139,7 @@ def advanced(memory: Memory[V], count: int, window: int) -> Update[V]:
         if type(it.value) is Change
     ]
     configurations = governing_from((*memory.configurations, *changes), first)
-    after = Memory(configurations, memory.promised, first, memory.open[count:])
+    after = Memory(configurations, memory.promised, first, memory.open[count:], memory.lease)
     return Update(after, (), chosen)
 
 
@@ -181,9 +190,7 @@ def fold(disk: tuple[Record[V], ...], record: Record[V]) -> tuple[Record[V], ...
     proposals = tuple(it for it in chosen if it is not None)
     after = added(before, record)
     held_ = ((slot, it) for slot, it in enumerate(after.open, after.first) if it is not None)
-    return Prefix(floor, proposals), Delta(
-        after.promised, after.first, after.configurations, tuple(held_)
-    )
+    return Prefix(floor, proposals), delta(after, tuple(held_))
 
 
 def fetched(disk: Iterable[Record[V]], slot: int, piece: int) -> tuple[Proposal[Entry[V]], ...]:

@@ -6,7 +6,7 @@ Source: the lecture, "Multi-Paxos", from "Selecting log entries" to "Configurati
     Prepare(ballot, slot)                 Promise(ballot, slot, ...)  or  Nack(ballot, promised)
     Accept(ballot, slot, entry, first)    Accepted(ballot, slot)      or  Nack(ballot, promised)
     CatchUpRequest(first)                 CatchUp(slot, proposals)
-    Confirm(ballot, number)               Confirmed(ballot, number)   or  Nack(ballot, promised)
+    Confirm(ballot, number, lease)        Confirmed(ballot, ...)      or  Nack(ballot, promised)
 
     Heartbeat(ballot, first, ...)         to all, every T: the leader that the sender follows
 
@@ -136,19 +136,27 @@ class CatchUp(Generic[V]):
 @final
 @frozen
 class Confirm:
-    """Have you promised more than ``ballot``? Serves the reads up to ``number``."""
+    """Have you promised more than ``ballot``? Serves the reads up to ``number``.
+
+    ``lease``: for how long the leader asks to promise nothing to others; 0: it does not ask.
+    """
 
     ballot: Ballot
     number: int
+    lease: int = 0
 
 
 @final
 @frozen
 class Confirmed:
-    """When Confirm ``number`` arrived, no ballot above ``ballot`` was promised."""
+    """When Confirm ``number`` arrived, no ballot above ``ballot`` was promised.
+
+    ``grants``: and none will be for as long as was asked, but to the server of ``ballot``.
+    """
 
     ballot: Ballot
     number: int
+    grants: bool = False
 
 
 Request: TypeAlias = Prepare | Accept[V] | Confirm | CatchUpRequest

@@ -27,7 +27,7 @@ from attrs import evolve
 
 from paxos.ballot import NO_BALLOT, Ballot, ServerId, V
 from paxos.errors import UnknownServer, assert_never
-from paxos.log import acceptor, election, leader, learner
+from paxos.log import acceptor, election, leader, learner, lease
 from paxos.log.election import CampaignTimer, Election, HeartbeatTimer
 from paxos.log.events import (
     Committed,
@@ -44,6 +44,7 @@ from paxos.log.events import (
     WindowFull,
 )
 from paxos.log.leader import Following, Leading, Preparing, Role
+from paxos.log.lease import Grant, ReleaseTimer
 from paxos.log.memory import (
     FIRST_SLOT,
     Configuration,
@@ -55,6 +56,7 @@ from paxos.log.memory import (
     delta,
     governing,
     summed,
+    with_promise,
 )
 from paxos.log.messages import (
     Accept,
@@ -83,11 +85,13 @@ class Rules:
     """The bounds of a log, the same on all replicas.
 
     ``window``: how many slots may be open; a change of quorums governs from so many slots on.
-    ``piece``: how many proposals one message carries.
+    ``piece``: how many proposals one message carries. ``lease``: how long a lease is granted at
+    most, in thousandths of the driver's unit of time; 0: none is.
     """
 
     window: int = 64
     piece: int = 64
+    lease: int = 0
 
 
 DEFAULT_RULES = Rules()
@@ -99,7 +103,8 @@ class Replica(Generic[V]):
     """The state of a replica.
 
     ``max_round`` is the highest round that it has received, ``recorded`` the ``first`` of its last
-    heartbeat, and ``progress`` how much each server holds, as far as this one knows.
+    heartbeat, and ``progress`` how much each server holds, as far as this one knows. While
+    ``grant`` holds, it promises nothing to others.
     """
 
     me: ServerId
@@ -111,6 +116,7 @@ class Replica(Generic[V]):
     max_round: int = 0
     recorded: int = FIRST_SLOT
     progress: Progress = ()
+    grant: Grant | None = None
 
 
 Step: TypeAlias = tuple[Replica[V], Outbound[Delta[V], Effect[V]]]
@@ -129,7 +135,8 @@ def start(
     """
     memory = summed(records, Memory((Configuration(FIRST_SLOT, quorum),)))
     max_round, first = memory.promised.round, memory.first
-    return Replica(me, rules, memory, Following(), Election(me), (), max_round, first)
+    grant = Grant() if memory.lease else None
+    return Replica(me, rules, memory, Following(), Election(me), (), max_round, first, grant)
 
 
 def members(state: Replica[V]) -> frozenset[ServerId]:
@@ -155,6 +162,17 @@ def is_changed(state: Replica[V]) -> bool:
     """
     memory = state.memory
     return is_finished(memory.configurations, memory.first, state.progress)
+
+
+def has_lease(state: Replica[V], since: int) -> bool:
+    """Whether a quorum has granted a lease to a Confirm from number ``since`` on.
+
+    Then a read is answered at once, if that lease has not run out.
+    """
+    role, memory = state.role, state.memory
+    if type(role) is not Leading or memory.first < role.settled:
+        return False
+    return lease.holds(role.granted, since, governing(memory.configurations, memory.first))
 
 
 def announcement(state: Replica[V]) -> Heartbeat | None:
@@ -185,10 +203,12 @@ def _receive(state: Replica[V], event: Event[V]) -> Step[V]:
         return _on_heartbeat_timer(state, event)
     if type(event) is CampaignTimer:
         return _on_campaign_timer(state, event)
+    if type(event) is ReleaseTimer:
+        return _on_release_timer(state, event)
     if type(event) is Propose:
         return _propose(state, event.entry)
     if type(event) is Read:
-        return _read(state, event.number)
+        return _read(state, event)
     if type(event) is Lead:
         return _lead(state)
     if type(event) is SnapshotInstalled:
@@ -207,6 +227,7 @@ def _with(state: Replica[V], memory: Memory[V], role: Role[V]) -> Replica[V]:
         state.max_round,
         state.recorded,
         state.progress,
+        state.grant,
     )
 
 
@@ -234,7 +255,7 @@ def _on_message(state: Replica[V], sender: ServerId, message: Message[V]) -> Ste
     if type(message) is Heartbeat:
         return _on_heartbeat(state, sender, message)
     if type(message) is Confirm:
-        return state, Now((To(sender, acceptor.confirm(state.memory, message)),))
+        return _on_confirm(state, sender, message)
     if type(message) is Confirmed:
         return _on_confirmed(state, sender, message)
     assert_never(message)
@@ -273,6 +294,9 @@ def _on_prepare(state: Replica[V], sender: ServerId, message: Prepare) -> Step[V
         return state, Now((To(sender, reply),))
     # The sender is about to lead: to campaign now would only get in its way.
     hint = election.heard(state.election, sender, message.ballot, in_contact=True)
+    # It is sent again until the lease is over.
+    if memory is not state.memory and lease.holds_back(state.grant, message.ballot):
+        return evolve(state, election=hint), NO_MESSAGES
     state = evolve(state, memory=memory, election=hint)
     return state, AfterSave(delta(memory), (To(sender, reply),))
 
@@ -381,11 +405,30 @@ def _propose(state: Replica[V], entry: Entry[V]) -> Step[V]:
     return state, Now((Broadcast(Accept(role.ballot, slot, entry, memory.first)),))
 
 
-def _read(state: Replica[V], number: int) -> Step[V]:
-    role = _leadership(state)
-    read = PendingRead(number, max(state.memory.first, role.settled))
-    state = evolve(state, reads=(*state.reads, read))
-    return state, Now((Broadcast(Confirm(role.ballot, number)),))
+def _read(state: Replica[V], event: Read) -> Step[V]:
+    role, memory, number = _leadership(state), state.memory, event.number
+    request = Broadcast(Confirm(role.ballot, number, event.lease))
+    if event.since is not None and has_lease(state, event.since):
+        asks = (request,) if event.lease else ()
+        return state, Now((Tell(Readable(number, memory.first)), *asks))
+    read = PendingRead(number, max(memory.first, role.settled))
+    return evolve(state, reads=(*state.reads, read)), Now((request,))
+
+
+def _on_confirm(state: Replica[V], sender: ServerId, message: Confirm) -> Step[V]:
+    memory, reply = state.memory, acceptor.confirm(state.memory, message)
+    ballot, number, length = message.ballot, message.number, message.lease
+    is_granted = lease.may_grant(state.grant, message, state.rules.lease, state.max_round)
+    if type(reply) is Nack or not is_granted:
+        return state, Now((To(sender, reply),))
+    granted = To(sender, Confirmed(ballot, number, grants=True))
+    if ballot.server == state.me:
+        return state, Now((granted,))
+    memory = evolve(memory, lease=max(memory.lease, length))
+    grant, first = lease.granting(state.grant, message), memory.first
+    state = evolve(state, memory=memory, grant=grant, recorded=first)
+    timer = SetTimer(ReleaseTimer(ballot, number, length), 0)
+    return state, AfterSave(delta(memory), (granted, timer))
 
 
 def _leadership(state: Replica[V]) -> Leading[V]:
@@ -399,7 +442,9 @@ def _on_confirmed(state: Replica[V], sender: ServerId, message: Confirmed) -> St
     role = state.role
     if type(role) is not Leading or message.ballot != role.ballot:
         return state, NO_MESSAGES
-    state = evolve(state, reads=confirmed(state.reads, sender, message.number))
+    if message.grants:
+        role = evolve(role, granted=lease.with_grant(role.granted, sender, message.number))
+    state = evolve(state, role=role, reads=confirmed(state.reads, sender, message.number))
     state, effects = _ready(state)
     return state, Now(effects)
 
@@ -428,6 +473,8 @@ def _on_snapshot_installed(state: Replica[V], event: SnapshotInstalled) -> Step[
 def _lead(state: Replica[V]) -> Step[V]:
     if state.me not in members(state):
         raise UnknownServer(state.me, members(state))
+    if state.grant is not None:
+        return evolve(state, grant=evolve(state.grant, leads_next=True)), NO_MESSAGES
     return _campaign(state)
 
 
@@ -435,7 +482,7 @@ def _campaign(state: Replica[V]) -> Step[V]:
     """Draw a ballot, promise it, and ask all for a promise."""
     memory = state.memory
     ballot = Ballot(max(state.max_round, memory.promised.round) + 1, state.me)
-    memory = Memory(memory.configurations, ballot, memory.first, memory.open)
+    memory = with_promise(memory, ballot)
     role: Preparing[V] = Preparing(ballot, memory.first)
     state = evolve(state, memory=memory, role=role, reads=(), max_round=ballot.round)
     return state, AfterSave(delta(memory), (Broadcast(Prepare(ballot, memory.first)),))
@@ -476,6 +523,8 @@ def _on_heartbeat_timer(state: Replica[V], timer: HeartbeatTimer) -> Step[V]:
     effects = beat, SetTimer(HeartbeatTimer(hint.beat), 0), *_retries(state)
     if type(role) is Following and is_reached and _may_campaign(state):
         effects = (*effects, SetTimer(CampaignTimer(hint.beat), 0))
+    if not timer.number and memory.lease:
+        effects = (*effects, SetTimer(ReleaseTimer(NO_BALLOT, 0, memory.lease), 0))
     # A Prepare that is sent again must not overtake the save of its ballot.
     if memory.first == state.recorded and type(role) is not Preparing:
         return state, Now(effects)
@@ -483,7 +532,8 @@ def _on_heartbeat_timer(state: Replica[V], timer: HeartbeatTimer) -> Step[V]:
 
 
 def _may_campaign(state: Replica[V]) -> bool:
-    return state.me in members(state) and election.is_leaderless(state.election)
+    is_free = state.grant is None and state.me in members(state)
+    return is_free and election.is_leaderless(state.election)
 
 
 def _retries(state: Replica[V]) -> Iterator[Effect[V]]:
@@ -510,3 +560,15 @@ def _on_campaign_timer(state: Replica[V], timer: CampaignTimer) -> Step[V]:
     if not is_due or not _may_campaign(state):
         return state, NO_MESSAGES
     return _campaign(state)
+
+
+def _on_release_timer(state: Replica[V], timer: ReleaseTimer) -> Step[V]:
+    """Nothing is granted any more, so no more than the rules say is to be waited for in future."""
+    grant, memory = state.grant, state.memory
+    if grant is None or not lease.is_over(grant, timer):
+        return state, NO_MESSAGES
+    memory = evolve(memory, lease=min(memory.lease, state.rules.lease))
+    state = evolve(state, memory=memory, grant=None)
+    if grant.leads_next and state.me in members(state):
+        return _campaign(state)
+    return state, NO_MESSAGES

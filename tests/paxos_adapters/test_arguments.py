@@ -140,7 +140,7 @@ def test_a_time_that_is_none_begins_nothing(tmp_path: Path, wrong: float) -> Non
                 Node(file, NetworkConfig(ALONE), codec=TEXT, inline_save_s=wrong)
             for name in "retry_min_s", "retry_max_s", "heartbeat_s":
                 with pytest.raises(BadNumber, match=f"{name} is"):
-                    Timeouts(**{name: wrong})
+                    made(Timeouts, **{name: wrong})
             async with Node(file, NetworkConfig(ALONE), codec=TEXT) as node:
                 with pytest.raises(BadNumber, match="timeout_s is"):
                     await node.propose("x", "x", timeout_s=wrong)

@@ -39,6 +39,7 @@ ORDER = [
     "__init__",
     "log.messages",
     "log.memory",
+    "log.lease",
     "log.invariants",
     "log.acceptor",
     "log.learner",

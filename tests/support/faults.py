@@ -4,6 +4,7 @@
 - A full disk: SQLite's log cannot grow beyond some bytes more, and the write in which it would is
   cut off in the middle. The system says EFBIG where a full disk says ENOSPC.
 - A bad network: datagrams are lost, sent twice, and late by chance, so that they are reordered.
+- A node that is deaf receives nothing: its links to it are cut.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from paxos_adapters.file.identity import Identity
 from paxos_adapters.file.rows import Key, Row
 from paxos_adapters.file.writing import Writer, put
 from paxos_adapters.udp.endpoint import Endpoint, SocketAddress
+from paxos_adapters.wire import Reason, RejectedDatagram, wire
+from paxos_adapters.wire.frame import Header, read_header
 
 send = Endpoint.send
 
@@ -39,6 +42,7 @@ class Faults(msgspec.Struct, frozen=True):
     delay_s: tuple[float, float] = (0.0, 0.0)
     save_s: tuple[float, float] = (0.0, 0.0)
     room_bytes: int | None = None
+    is_deaf: bool = False
 
 
 class FaultyNode:
@@ -55,7 +59,11 @@ class FaultyNode:
         def faulty_send(endpoint: Endpoint, datagram: bytes, address: SocketAddress) -> None:
             self._send(endpoint, datagram, address)
 
-        for whose, what, faulty in ((store, "put", self._put), (Endpoint, "send", faulty_send)):
+        for whose, what, faulty in (
+            (store, "put", self._put),
+            (Endpoint, "send", faulty_send),
+            (wire, "read_header", self._read_header),
+        ):
             setattr(whose, what, faulty)
 
     def suffer(self, faults: Faults) -> None:
@@ -72,6 +80,11 @@ class FaultyNode:
         """What has happened since the last call."""
         counts, self._counts = self._counts, Counter()
         return dict(counts)
+
+    def _read_header(self, datagram: bytes) -> Header:
+        if self._faults.is_deaf:
+            raise RejectedDatagram(Reason.MALFORMED)
+        return read_header(datagram)
 
     def _put(
         self,

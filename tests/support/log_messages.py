@@ -17,6 +17,7 @@ from paxos import (
 )
 from paxos.log import messages as log
 from paxos_adapters.limits import (
+    MAX_LEASE_MS,
     MAX_ROUND,
     MAX_SERVER,
     MAX_SLOT,
@@ -68,7 +69,9 @@ EACH_OF_LOG: list[LogMessage] = [
     log.CatchUpRequest(4),
     log.CatchUp(4, PROPOSALS),
     log.Confirm(BALLOT, 7),
+    log.Confirm(BALLOT, 8, lease=2_000),
     log.Confirmed(BALLOT, 7),
+    log.Confirmed(BALLOT, 8, grants=True),
     Forward(b"red"),
     ReadIndexRequest(7),
     ReadIndexReply(7, 5),
@@ -95,6 +98,7 @@ LOG_MESSAGES: list[LogMessage] = [
     log.CatchUp(MAX_SLOT, (Proposal(LAST, LARGEST),)),
     log.CatchUp(1, tuple(it for _, it in _FULL)),
     *(kind(LAST, it) for kind in (log.Confirm, log.Confirmed) for it in (0, MAX_READ)),
+    log.Confirm(LAST, MAX_READ, MAX_LEASE_MS),
     *(Forward(it) for it in (b"", bytes(MAX_VALUE_BYTES))),
     ReadIndexRequest(MAX_READ),
     ReadIndexReply(MAX_READ, MAX_SLOT),

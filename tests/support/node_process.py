@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Literal, Protocol, TypeAlias
 
 import msgspec
-from attrs import frozen
+from attrs import evolve, frozen
 
 from paxos import (
     NO_MESSAGES,
@@ -49,10 +49,11 @@ from paxos_adapters.disk_status import DiskStatus, Known
 from paxos_adapters.file import FileStore
 from paxos_adapters.node import NetworkConfig, Node, registers
 from paxos_adapters.replication.batches import Items
+from paxos_adapters.replication.leases import Instant, Leases, read_clocks
 from paxos_adapters.replication.log import ReplicatedLog
 from paxos_adapters.replication.proposals import Proposals
 from paxos_adapters.replication.submissions import Submission, Submissions
-from paxos_adapters.timeouts import Timeouts
+from paxos_adapters.timeouts import Lease, Timeouts
 from paxos_adapters.udp import sessions
 from paxos_adapters.udp.endpoint import Address
 from paxos_adapters.wire import Authenticated, Keyring, frame, wire
@@ -67,10 +68,14 @@ Log: TypeAlias = ReplicatedLog[Totals, Command, int]
 CLUSTER = "torture"
 PACE = Timeouts(retry_min_s=0.05, retry_max_s=2.0)
 START_S = 60.0
+DRIFT = 0.1
+WAKE_UP_S = 60.0
+"""How rarely a process looks at the clock that should do it with each read."""
+
 PR_SET_PDEATHSIG = 1
 
 Verb: TypeAlias = Literal[
-    "propose", "read", "watch", "status", "submit", "get", "numbers", "suffer"
+    "propose", "read", "watch", "status", "submit", "get", "numbers", "suffer", "lead", "lease"
 ]
 Flaw: TypeAlias = Literal[
     "",
@@ -83,6 +88,7 @@ Flaw: TypeAlias = Literal[
     "reads old states",
     "runs commands again",
     "loses commands",
+    "reads the clock now and then",
 ]
 
 
@@ -91,6 +97,7 @@ class Setup(msgspec.Struct, frozen=True):
 
     With ``has_log`` it runs a log, too, of which a snapshot is due after ``snapshot_bytes``.
     Without ``faults`` it cannot be made to suffer any. ``is_forked``: it need not import all anew.
+    ``lease_s``: for how long its leader reads alone; 0: it does not.
     """
 
     me: int
@@ -102,6 +109,7 @@ class Setup(msgspec.Struct, frozen=True):
     snapshot_bytes: int = 20_000
     faults: Faults | None = None
     is_forked: bool = False
+    lease_s: float = 0.0
     flaw: Flaw = ""
 
 
@@ -155,7 +163,7 @@ async def serve(setup: Setup) -> None:
                 protection=Authenticated(Keyring.parse(setup.keys)),
             ),
             codec=TEXT,
-            timeouts=PACE,
+            timeouts=evolve(PACE, lease=Lease(setup.lease_s, DRIFT) if setup.lease_s else None),
         )
         async with node, AsyncExitStack() as stack:
             log = node.log("totals", TORTURED, snapshot_bytes=setup.snapshot_bytes)
@@ -221,6 +229,11 @@ class NodeProcess:
             return str(await log.submit(command, timeout_s=timeout_s))
         if order.verb == "get":
             return str(await log.read(lambda it: of_key(it, order.name).total, timeout_s=timeout_s))
+        if order.verb == "lead":
+            log.lead()
+            return ""
+        if order.verb == "lease":
+            return "" if log.status().lease_s is None else "held"
         assert order.verb == "numbers"
         return msgspec.json.encode(of_key(log.state, order.name).numbers).decode()
 
@@ -317,7 +330,25 @@ def _acknowledged(self: Submissions[int], commands: Sequence[bytes]) -> Submissi
     return Submission(len(self), commands, answer, 0)
 
 
+def _by_wake_up(self: Leases, lease: Lease | None) -> None:
+    make_leases(self, lease, _clocks_at_wake_up)
+
+
+def _clocks_at_wake_up() -> Instant:
+    """What the clocks said when this process woke up the last time, to look at them."""
+
+    def look() -> None:
+        clocks.append(read_clocks())
+        asyncio.get_running_loop().call_later(WAKE_UP_S, look)
+
+    if not clocks:
+        look()
+    return clocks[-1]
+
+
 add = Proposals.add
+make_leases = Leases.__init__
+clocks: list[Instant] = []
 load = FileStore.load
 hoard: list[bytes] = []
 seen: list[Totals] = []
@@ -334,6 +365,7 @@ FLAWS: Mapping[Flaw, Sequence[tuple[object, str, object]]] = {
         (Proposals, "add", _added_twice),
     ),
     "loses commands": ((Submissions, "submit", _acknowledged),),
+    "reads the clock now and then": ((Leases, "__init__", _by_wake_up),),
     "hears old disks": (
         (sessions, "check_descent", _whatever),
         (FileStore, "descends_from", _true),

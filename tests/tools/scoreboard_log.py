@@ -28,6 +28,7 @@ WINDOW = "at most a window of slots is open"
 RARE = "It takes a rare schedule, which has a test: tests/paxos/log/"
 SLOWER = "Costs messages or rounds and no rule: "
 FAITHFUL = "An alarm that no sound run sets off: another flaw must use a ballot twice."
+LEASES = "No driver here has leases: tests/paxos/log/test_lease.py does."
 UNUSED = "No driver runs sessions: tests/paxos/log/test_sessions_machine.py does."
 
 LOG_EXPLAINED = {
@@ -102,6 +103,23 @@ LOG_EXPLAINED = {
     "a command whose result was dropped is run again": UNUSED,
     "the table of sessions has no bound": UNUSED,
     "a session that is in use is closed": UNUSED,
+    "a record does not say that a lease was granted": LEASES,
+    "a lease that is longer than the rules allow is granted": LEASES,
+    "a lease is granted below a ballot that was received": LEASES,
+    "a lease is granted while another server has one": LEASES,
+    "a replica that is asked to lead goes on granting leases": LEASES,
+    "an earlier Confirm shortens a lease": LEASES,
+    "an acceptor promises before its release": LEASES,
+    "the timer of an earlier lease releases": LEASES,
+    "a late grant takes back a newer one": LEASES,
+    "a lease that has run out counts for a read": LEASES,
+    "after a restart nothing is held back": LEASES,
+    "after a restart promises are held back for good": LEASES,
+    "a lease is granted before it is saved": LEASES,
+    "a replica that only confirms has granted a lease": LEASES,
+    "a read under a lease does not wait for what may have been chosen": LEASES,
+    "a replica that has granted a lease campaigns": LEASES,
+    "a replica that is asked to lead does not wait for the lease": LEASES,
 }
 """Why the drivers of a log do not kill a mutant, by its clause."""
 

@@ -26,6 +26,7 @@ from paxos_adapters.file.identity import Identity
 from paxos_adapters.file.rows import SESSION_ID, Row, acceptor_row, round_row
 from paxos_adapters.file.snapshots import SnapshotHandle
 from paxos_adapters.limits import (
+    MAX_LEASE_MS,
     MAX_NAME_BYTES,
     MAX_ROUND,
     MAX_SAVES,
@@ -109,9 +110,10 @@ def check_entry(slot: int, proposal: Proposal[log.Entry[bytes]]) -> None:
         _check("a quorum system in words, in bytes,", len(words_of(entry.quorum)), MAX_QUORUM_BYTES)
 
 
-def check_replica(promised: Ballot, first: int) -> None:
+def check_replica(promised: Ballot, first: int, lease: int) -> None:
     """Raise TooLarge for what cannot be written of a replica."""
     _check("a slot", first, MAX_SLOT)
+    _check("a lease, in ms,", lease, MAX_LEASE_MS)
     _check_ballot(promised)
 
 

@@ -89,7 +89,7 @@ class LogFile:
         rows = self.file.read_range(self.name, entry_kind(state.first), end, MAX_OPEN)
         written = tuple([entry_of(it) for it in rows])
         prefix: Prefix[bytes] = Prefix(state.floor)
-        delta = Delta(state.promised, state.first, state.configurations, written)
+        delta = Delta(state.promised, state.first, state.configurations, written, lease=state.lease)
         return Saved((prefix, delta))
 
     def fetch(self, slot: int, count: int, size_bytes: int) -> tuple[Proposal[Entry[bytes]], ...]:

@@ -28,7 +28,8 @@ SLOT_DIGITS, PIECE_DIGITS = 15, 8
 class LogState:
     """What is durable of a log but for its entries.
 
-    Entries are there from ``floor`` on; ``snapshot`` stands for those below it.
+    Entries are there from ``floor`` on; ``snapshot`` stands for those below it. ``lease``: how long
+    a lease may last that was granted, in milliseconds.
     """
 
     promised: Ballot = NO_BALLOT
@@ -36,6 +37,7 @@ class LogState:
     floor: int = FIRST_SLOT
     configurations: tuple[Configuration, ...] = ()
     snapshot: SnapshotHandle | None = None
+    lease: int = 0
 
     @property
     def snapshot_floor(self) -> int:
@@ -51,6 +53,7 @@ def after_delta(state: LogState, delta: Delta[bytes]) -> LogState:
         first=delta.first,
         configurations=delta.configurations,
         floor=max(state.floor, delta.floor),
+        lease=delta.lease,
     )
 
 
@@ -67,9 +70,10 @@ def replica_row(name: str, state: LogState, saves: int) -> Row:
     it = state.snapshot
     snapshot = "" if it is None else f"{it.slot} {it.pieces} {it.size_bytes} {it.digest.hex()}"
     configurations = "; ".join(f"{it.slot} {words_of(it.quorum)}" for it in state.configurations)
+    lease = f"lease {state.lease}, " if state.lease else ""
     fields = (
         f"promised {state.promised}, first {state.first}, floor {state.floor}, "
-        f"snapshot {snapshot}, configurations {configurations}"
+        f"{lease}snapshot {snapshot}, configurations {configurations}"
     )
     return Row(name, REPLICA, fields, None, saves)
 
@@ -77,13 +81,14 @@ def replica_row(name: str, state: LogState, saves: int) -> Row:
 def replica_of(row: Row) -> LogState:
     """The other way round. Raises ValueError."""
     words, _, configurations = row.fields.partition(", configurations ")
-    promised, first, floor, snapshot = (it.partition(" ")[2] for it in words.split(", "))
+    promised, first, floor, *lease, snapshot = (it.partition(" ")[2] for it in words.split(", "))
     state = LogState(
         _ballot(promised),
         int(first),
         int(floor),
         tuple(_configuration(it) for it in configurations.split("; ")),
         _handle(snapshot) if snapshot else None,
+        sum(map(int, lease)),
     )
     if replica_row(row.name, state, row.saves) != row or not 1 <= state.floor <= state.first:
         raise ValueError(f"{row.fields!r} does not go with itself")

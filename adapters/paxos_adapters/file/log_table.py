@@ -94,7 +94,7 @@ class LogTable:
             else:
                 assert_never(record)
         for name, state in states.items():
-            check_replica(state.promised, state.first)
+            check_replica(state.promised, state.first, state.lease)
             if state.floor > state.first:
                 raise SnapshotTooFar(name, state.floor, state.first)
             if state.floor != state.snapshot_floor:

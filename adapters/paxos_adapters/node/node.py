@@ -96,7 +96,7 @@ from paxos_adapters.requests.errors import (
 from paxos_adapters.requests.values import Found, Values
 from paxos_adapters.single import SingleObserver
 from paxos_adapters.state_machine import StateMachine
-from paxos_adapters.timeouts import DEFAULT_TIMEOUTS, Timeouts, delay_range, drawn
+from paxos_adapters.timeouts import DEFAULT_TIMEOUTS, Lease, Timeouts, delay_range, drawn
 from paxos_adapters.udp.addresses import Address
 from paxos_adapters.udp.endpoint import SocketAddress
 from paxos_adapters.udp.errors import BadName, check_name
@@ -404,6 +404,11 @@ class BaseNode(Generic[V]):
     def ask_for_log(self, name: str) -> None:
         """A client asks for a log that does not run here."""
         self._logs.on_missing(name)
+
+    @property
+    def lease(self) -> Lease | None:
+        """See ``replication.log.Host``."""
+        return self._timeouts.lease
 
     def check_usable(self) -> None:
         """See ``replication.log.Host``."""

@@ -35,6 +35,7 @@ from paxos_adapters.requests.errors import (
     command_unknown,
 )
 from paxos_adapters.requests.values import Values
+from paxos_adapters.timeouts import Lease
 
 C = TypeVar("C")
 R = TypeVar("R")
@@ -47,6 +48,11 @@ Submitted: TypeAlias = tuple[int, asyncio.Future[list[R]]]
 
 class Host(Protocol):
     """The node that a log runs on."""
+
+    @property
+    def lease(self) -> Lease | None:
+        """The leases of its logs, as its user states them; None: they have none."""
+        ...
 
     def check_usable(self) -> None:
         """Raise ServerStopped or Forked, if so."""

@@ -41,7 +41,6 @@ from paxos.log import (
     HeartbeatTimer,
     Lead,
     Propose,
-    Read,
     Readable,
     SnapshotInstalled,
     replica,
@@ -50,7 +49,7 @@ from paxos.log.events import LogTimer, Report, Request
 from paxos.log.leader import Following, Leading
 from paxos.log.memory import FIRST_SLOT, Delta, Record
 from paxos.log.messages import Message
-from paxos.log.replica import Replica
+from paxos.log.replica import DEFAULT_RULES, Replica
 from paxos_adapters.driving import Driver
 from paxos_adapters.file.entries import LogRecord
 from paxos_adapters.file.snapshots import SnapshotHandle
@@ -134,7 +133,8 @@ class LogStatus:
     yet; the callers of ``unresolved`` submissions have left. ``stopped``: why nothing more is
     applied. ``version`` of the state machine runs here, and all members have those up to
     ``version_of_all``; None while one of them has not said what it has. ``checked``: the last slot
-    at which a check found the same state here as on the server that led.
+    at which a check found the same state here as on the server that led. ``lease_s``: for how long
+    this server may answer reads without asking others; None: it asks.
     """
 
     leader: Ballot | None
@@ -148,6 +148,7 @@ class LogStatus:
     version: int = FIRST_VERSION
     version_of_all: int | None = None
     checked: int | None = None
+    lease_s: float | None = None
 
 
 def _unheard(_name: str, _epoch: int) -> None:
@@ -174,7 +175,7 @@ class LogProcess(Generic[S, C, R]):
         """Start from ``records``, what the file has of the replica."""
         self.place = place
         self.program = program
-        machine: Log[bytes] = log()
+        machine: Log[bytes] = log(evolve(DEFAULT_RULES, lease=program.leases.hold_ms))
         machine = evolve(machine, fold=_nothing_kept)
         self._driver: LogDriver[bytes] = Driver(machine, place, quorum, records, observer)
         self.timers: tuple[LogTimer, ...] = machine.first
@@ -418,7 +419,7 @@ class LogProcess(Generic[S, C, R]):
 
     def _read(self) -> list[LogEffect]:
         number = self.program.reads.next_question()
-        return [] if number is None else self._take(Read(number))
+        return [] if number is None else self._take(self.program.leases.read(number))
 
     def _announce(self) -> list[LogEffect]:
         first = self.state.memory.first
@@ -528,6 +529,7 @@ class LogProcess(Generic[S, C, R]):
             program.applied.version,
             self._versions.of_all(self.members),
             program.consistency.checked,
+            program.leases.remaining_s(state),
         )
 
     def end(self, error: PaxosError) -> None:

@@ -26,6 +26,7 @@ from paxos_adapters.replication.applying import Applied, Ran, applied
 from paxos_adapters.replication.batches import Check, NewerItem
 from paxos_adapters.replication.clients import Clients
 from paxos_adapters.replication.consistency import Consistency
+from paxos_adapters.replication.leases import Leases
 from paxos_adapters.replication.reads import Reads
 from paxos_adapters.replication.snapshots import Codecs, OtherVersion
 from paxos_adapters.replication.submissions import Submissions
@@ -66,6 +67,7 @@ class Program(Generic[S, C, R]):
         self.submissions = Submissions[R](nonce)
         self.clients = Clients[R]()
         self.reads = Reads[S]()
+        self.leases = Leases(None)
         self.watchers = Watchers[C, R]()
         self.consistency = Consistency()
         self.failure: PaxosError | None = None

@@ -25,6 +25,7 @@ from paxos_adapters.file.snapshots import SnapshotHandle
 from paxos_adapters.log import LogObserver
 from paxos_adapters.ports import Place
 from paxos_adapters.replication.applying import Applied, started
+from paxos_adapters.replication.leases import Leases
 from paxos_adapters.replication.log import Host, ReplicatedLog
 from paxos_adapters.replication.process import LogProcess
 from paxos_adapters.replication.program import Program
@@ -146,6 +147,7 @@ class LogRun(Generic[S, C, R]):
         own = file.log(name)
         self._host = host
         self._snapshots = SnapshotWorker(own, codecs, self, host.deliver)
+        found.program.leases = Leases(host.lease)
         self.process = LogProcess(
             Place(file.identity.server, name),
             found.quorum,

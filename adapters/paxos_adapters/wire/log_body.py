@@ -7,8 +7,8 @@
     [18, log, round, server, leads, contact, first]          Heartbeat; round 0: follows no leader
     [19, log, first]                                         CatchUpRequest
     [20, log, slot, proposals]                               CatchUp
-    [21, log, round, server, number]                         Confirm
-    [22, log, round, server, number]                         Confirmed
+    [21, log, round, server, number, lease]                  Confirm; lease: in ms, 0 for none
+    [22, log, round, server, number, grants]                 Confirmed
     [23, log, batch]                                         Forward
     [24, log, number]                                        ReadIndexRequest
     [25, log, number, first]                                 ReadIndexReply; first: nil or a slot
@@ -48,7 +48,7 @@ from paxos.log import (
     Promise,
 )
 from paxos.log.messages import Entry
-from paxos_adapters.limits import MAX_DEPLOYED, MAX_SLOT, MAX_VERSION
+from paxos_adapters.limits import MAX_DEPLOYED, MAX_LEASE_MS, MAX_SLOT, MAX_VERSION
 from paxos_adapters.log_messages import (
     Forward,
     HasVersions,
@@ -144,12 +144,12 @@ class _CatchUp(OfLog, tag=20):
 
 @final
 class _Confirm(_WithNumber, tag=21):
-    pass
+    lease: int
 
 
 @final
 class _Confirmed(_WithNumber, tag=22):
-    pass
+    grants: bool
 
 
 @final
@@ -246,9 +246,11 @@ def log_struct(log: str, message: LogMessage) -> LogStruct:
         proposals = [_proposal(it) for it in message.proposals[:MAX_PROPOSALS]]
         return _CatchUp(log, _slot(message.slot), proposals)
     if type(message) is Confirm:
-        return _Confirm(log, *checked_ballot(message.ballot), _number(message.number))
+        number, lease = _number(message.number), _lease(message.lease)
+        return _Confirm(log, *checked_ballot(message.ballot), number, lease)
     if type(message) is Confirmed:
-        return _Confirmed(log, *checked_ballot(message.ballot), _number(message.number))
+        number = _number(message.number)
+        return _Confirmed(log, *checked_ballot(message.ballot), number, message.grants)
     assert type(message) is not Nack, "a Nack is written as that of a decision"
     return _host_struct(log, message)
 
@@ -314,6 +316,10 @@ def _number(number: int) -> int:
 
 def _version(version: int) -> int:
     return checked_number("a version of a state machine", version, MAX_VERSION, 1)
+
+
+def _lease(lease: int) -> int:
+    return checked_number("a lease, in ms,", lease, MAX_LEASE_MS)
 
 
 def _pieces(count: int) -> int:
@@ -421,9 +427,9 @@ def _ballot_message_of(
     if type(struct) is _Promise:
         return _promise_of(struct)
     if type(struct) is _Confirm:
-        return Confirm(ballot, _number(struct.number))
+        return Confirm(ballot, _number(struct.number), _lease(struct.lease))
     if type(struct) is _Confirmed:
-        return Confirmed(ballot, _number(struct.number))
+        return Confirmed(ballot, _number(struct.number), struct.grants)
     assert_never(struct)
 
 

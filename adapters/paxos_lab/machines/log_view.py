@@ -38,6 +38,7 @@ from paxos.log import (
     Propose,
     Read,
     Readable,
+    ReleaseTimer,
     SnapshotInstalled,
 )
 from paxos.log.events import LogTimer, Report, Request
@@ -129,6 +130,8 @@ class LogWords(Generic[V]):
             return TIMES_OUT
         if type(event) is HeartbeatTimer:
             return ""
+        if type(event) is ReleaseTimer:
+            return "lease is over"
         assert_never(event)
 
     def told(self, report: Report[V]) -> str:
