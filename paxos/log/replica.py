@@ -134,9 +134,9 @@ def start(
     ``quorum`` governs the first slots of a new log; a record says it for one that was saved.
     """
     memory = summed(records, Memory((Configuration(FIRST_SLOT, quorum),)))
-    max_round, first = memory.promised.round, memory.first
+    round_, first = memory.promised.round, memory.first
     grant = Grant() if memory.lease else None
-    return Replica(me, rules, memory, Following(), Election(me), (), max_round, first, grant)
+    return Replica(me, rules, memory, Following(), Election(me), (), round_, first, (), grant)
 
 
 def members(state: Replica[V]) -> frozenset[ServerId]:
