@@ -30,25 +30,31 @@ from paxos_adapters import forks
 from paxos_adapters.codecs import TRUNCATED
 from paxos_adapters.host import ServerStopped
 from paxos_adapters.limited_log import LimitedLog
+from paxos_adapters.node.control_backup import contents, taken
 from paxos_adapters.node.control_logs import answer_of_log, log_of
 from paxos_adapters.node.control_protocol import (
     MAX_LINE_BYTES,
     Answer,
     ChosenReply,
+    ContentsRequest,
     ControlError,
     ErrorReply,
     LogsReply,
     LogsRequest,
     NotChosenReply,
+    PieceReply,
     ProposeRequest,
     Question,
     ReadRequest,
+    SnapshotReply,
+    SnapshotRequest,
     StateReply,
     StateRequest,
     StatusReply,
     StatusRequest,
     StepReply,
     StepsRequest,
+    Streaming,
     Waiting,
     WatchingReply,
     WatchRequest,
@@ -199,13 +205,15 @@ class _Control:
             await caller.tell(self._state(question.name))
         elif type(question) is LogsRequest:
             await caller.tell(self._logs())
+        elif type(question) is ContentsRequest:
+            await caller.tell(self._contents(question))
         elif self._waiting >= MAX_WAITING:
             await caller.tell(_crowded(MAX_WAITING))
         else:
             return await self._wait(question, caller)
         return True
 
-    async def _wait(self, question: Waiting | StepsRequest, caller: Caller) -> bool:
+    async def _wait(self, question: Waiting | Streaming, caller: Caller) -> bool:
         """Have the cluster answer, unless the caller hangs up before; whether more may follow."""
         self._waiting += 1
         answering = asyncio.ensure_future(self._tell(question, caller))
@@ -219,9 +227,12 @@ class _Control:
             gone.cancel()
             await asyncio.gather(answering, gone, return_exceptions=True)
 
-    async def _tell(self, question: Waiting | StepsRequest, caller: Caller) -> bool:
+    async def _tell(self, question: Waiting | Streaming, caller: Caller) -> bool:
         if type(question) is StepsRequest:
             await caller.tell(await self._steps(question, caller))
+            return False
+        if type(question) is SnapshotRequest:
+            await caller.tell(await self._snapshot(question, caller))
             return False
         await caller.tell(await self._answer(question))
         return True
@@ -241,6 +252,23 @@ class _Control:
         up = [self._node.me, *(it for it, peer in peers.items() if peer.is_up)]
         quorum = coder.encode(self._node.quorum)
         return StateReply(self._node.me, quorum, coder.encode(state), up)
+
+    def _contents(self, question: ContentsRequest) -> Answer:
+        try:
+            return contents(self._node, question.after)
+        except PaxosError as error:
+            return ErrorReply(type(error).__name__, _words(error))
+
+    async def _snapshot(self, question: SnapshotRequest, caller: Caller) -> Answer:
+        """Tell the pieces of a snapshot; what is returned ends them, or says why there are none."""
+        try:
+            snapshot = await log_of(self._node, question.name).snapshot(question.timeout_s)
+            await caller.tell(SnapshotReply(snapshot.slot))
+            async for piece in taken(question.name, snapshot):
+                await caller.tell(PieceReply(piece))
+        except PaxosError as error:
+            return ErrorReply(type(error).__name__, _words(error))
+        return PieceReply(b"")
 
     def _logs(self) -> LogsReply:
         return LogsReply(self._node.me, {it: log.status() for it, log in self._node.served.items()})

@@ -1,10 +1,12 @@
-"""Asking a node that runs on this machine: one question, one answer. See ``lines.py``."""
+"""Asking a node that runs on this machine: one question, one answer or many."""
 
 from __future__ import annotations
 
 import socket
-from contextlib import suppress
+from collections.abc import Generator
+from contextlib import closing, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from msgspec import MsgspecError
 from msgspec.json import Decoder, encode
@@ -52,6 +54,17 @@ def ask(data: Path, question: Question, *, patience_s: float | None) -> Answer:
 
     Raises BadNumber, NotRunning, TooLong and ControlError with nothing asked; NoReply.
     """
+    with closing(answers(data, question, patience_s=patience_s)) as found:
+        return next(found)
+
+
+def answers(
+    data: Path, question: Question, *, patience_s: float | None
+) -> Generator[Answer, None, None]:
+    """One answer after the other, each within ``patience_s``: to a question that has many.
+
+    Who asks knows the last one, and closes the generator. Raises as ``ask`` does.
+    """
     arguments.timeout(patience_s, "patience_s")
     line = encode(question) + b"\n"
     if len(line) > MAX_LINE_BYTES:
@@ -63,20 +76,33 @@ def ask(data: Path, question: Question, *, patience_s: float | None) -> Answer:
         try:
             with suppress(BrokenPipeError):  # It may have answered before it had read all.
                 sock.sendall(line)
-            with sock.makefile("rb") as reader:
-                said = reader.readline(MAX_LINE_BYTES)
         except TimeoutError:
-            raise NoReply(data, f"has not answered within {patience_s:g} s") from None
-        except ConnectionError:
-            said = b""
+            raise _late(data, patience_s) from None
+        with sock.makefile("rb") as reader:
+            while True:
+                yield _read(reader, data, patience_s)
+
+
+def _read(reader: BinaryIO, data: Path, patience_s: float | None) -> Answer:
+    """The next line. Raises NoReply, ControlError."""
+    try:
+        said = reader.readline(MAX_LINE_BYTES)
+    except TimeoutError:
+        raise _late(data, patience_s) from None
+    except ConnectionError:
+        said = b""
     if not said.endswith(b"\n"):
         raise NoReply(data, "has ended before it answered")
     try:
         answer: Answer = _answer.decode(said)
     except MsgspecError as error:
         what = f"what it says cannot be read ({error}); are both of one version?"
-        raise ControlError(path, what) from error
+        raise ControlError(socket_path(data), what) from error
     return answer
+
+
+def _late(data: Path, patience_s: float | None) -> NoReply:
+    return NoReply(data, f"has not answered within {patience_s or 0:g} s")
 
 
 def _connect(sock: socket.socket, data: Path, path: Path) -> None:

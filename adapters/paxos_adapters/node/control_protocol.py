@@ -4,7 +4,7 @@
     {"answer": "chosen", "value": "bWU="}
 
 - One question at a time, and one answer; then the next question may come. Hanging up takes a
-  question back. Only a watch of a log has many answers, and no other question follows it.
+  question back. A watch of a log and a snapshot have many answers, and no question follows them.
 - Commands of a log come with the session and the numbers of their client, which may send them again
   by way of another server.
 - The socket stands beside the data file, for its owner only. A process that may open it may make
@@ -130,6 +130,21 @@ class StepsRequest(_Ask, frozen=True, tag="steps"):
 
 
 @final
+class ContentsRequest(_Ask, frozen=True, tag="contents"):
+    """What the node has that a backup is made of: names of decisions behind ``after``."""
+
+    after: str = ""
+
+
+@final
+class SnapshotRequest(_Ask, frozen=True, tag="snapshot"):
+    """What the log ``name`` has applied, with at least all that was answered before."""
+
+    name: str
+    timeout_s: Seconds | None = None
+
+
+@final
 class ChosenReply(_Answer, frozen=True, tag="chosen"):
     """What is chosen."""
 
@@ -210,6 +225,36 @@ class StepReply(_Answer, frozen=True, tag="step"):
 
 
 @final
+class ContentsReply(_Answer, frozen=True, tag="contents"):
+    """Of which cluster the node is, the ``logs`` that it runs, and the next names of decisions.
+
+    ``idle`` are logs of its file that it does not run. There are no more names if none is told.
+    """
+
+    cluster: str
+    quorum: str
+    membership: str
+    me: ServerId
+    logs: list[str]
+    idle: list[str]
+    decisions: list[str]
+
+
+@final
+class SnapshotReply(_Answer, frozen=True, tag="snapshot"):
+    """The pieces will follow of what is applied of all slots below ``slot``."""
+
+    slot: int
+
+
+@final
+class PieceReply(_Answer, frozen=True, tag="piece"):
+    """A piece of a snapshot; an empty one ends it."""
+
+    data: bytes
+
+
+@final
 class ErrorReply(_Answer, frozen=True, tag="problem"):
     """Why there is no answer; ``kind`` is the name of the error that a node raises."""
 
@@ -221,7 +266,12 @@ OfLog: TypeAlias = OpenRequest | SubmitRequest | QueryRequest
 Waiting: TypeAlias = ProposeRequest | ReadRequest | WatchRequest | OfLog
 """What the cluster has to answer."""
 
-Question: TypeAlias = Waiting | StepsRequest | StatusRequest | StateRequest | LogsRequest
+Streaming: TypeAlias = StepsRequest | SnapshotRequest
+"""What has many answers."""
+
+Question: TypeAlias = (
+    Waiting | Streaming | StatusRequest | StateRequest | LogsRequest | ContentsRequest
+)
 Answer: TypeAlias = (
     ChosenReply
     | NotChosenReply
@@ -233,6 +283,9 @@ Answer: TypeAlias = (
     | FoundReply
     | WatchingReply
     | StepReply
+    | ContentsReply
+    | SnapshotReply
+    | PieceReply
     | ErrorReply
 )
 

@@ -77,6 +77,12 @@ class MemoryFile:
         rounds = [round_of(found[ROUND])] if ROUND in found else []
         return Saved((*acceptors, *rounds))
 
+    def decisions_after(self, name: str, most: int) -> tuple[str, ...]:
+        """See ``FileStore.decisions_after``."""
+        with self._lock:
+            names = sorted(it for it in self._disk.rows if it > name and self._has_decision(it))
+            return tuple(names[:most])
+
     # --- logs -------------------------------------------------------------------------------------
 
     def log(self, name: str) -> LogFile:
@@ -88,6 +94,10 @@ class MemoryFile:
         """See ``log_file.Rows``. Raises NotALog for the name of a decision."""
         with self._lock:
             return self._logs.state(name)
+
+    def logs(self) -> tuple[str, ...]:
+        """See ``FileStore.logs``."""
+        return self._logs.names()
 
     def has_log(self, name: str) -> bool:
         """See ``FileStore.has_log``."""

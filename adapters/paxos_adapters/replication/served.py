@@ -8,9 +8,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Generic, Protocol, TypeVar
+
+from attrs import frozen
 
 from paxos import OperationalError, PaxosError, UsageError
 from paxos.errors import assert_never
@@ -25,7 +27,7 @@ from paxos_adapters.replication.batches import (
 )
 from paxos_adapters.replication.log import Host, ReplicatedLog
 from paxos_adapters.replication.process import LogProcess, LogStatus
-from paxos_adapters.replication.snapshots import Codecs
+from paxos_adapters.replication.snapshots import Codecs, pieces
 from paxos_adapters.replication.submissions import SessionLost
 from paxos_adapters.replication.watching import Step
 from paxos_adapters.requests.errors import TOO_LATE, BadValue, CommandUnknown
@@ -79,6 +81,17 @@ class QueryFailed(OperationalError):
         return QueryFailed, (self.name, self.query, self.error)
 
 
+@frozen
+class Snapshot:
+    """What is applied of all slots below ``slot``. ``pieces`` may be taken in another thread.
+
+    They raise what the codecs of the state machine raise.
+    """
+
+    slot: int
+    pieces: Iterator[bytes]
+
+
 class ServedLog(Protocol):
     """A log, whatever its commands are: see ``Served``."""
 
@@ -96,6 +109,10 @@ class ServedLog(Protocol):
 
     def watch(self) -> AbstractAsyncContextManager[AsyncIterator[Step[bytes, bytes]]]:
         """What is applied here from now on."""
+        ...
+
+    async def snapshot(self, timeout_s: float | None) -> Snapshot:
+        """What is applied here: at least all that was answered before."""
         ...
 
     def status(self) -> LogStatus:
@@ -203,6 +220,12 @@ class Served(Generic[S, C, R]):
                 raise QueryFailed(self._name, query, error) from error
 
         return await self._log.read(answer, timeout_s=timeout_s)
+
+    async def snapshot(self, timeout_s: float | None) -> Snapshot:
+        """See ``ServedLog``. Raises as ``read`` of a log does."""
+        await self._log.read(lambda _: None, timeout_s=timeout_s)
+        applied = self._program.applied
+        return Snapshot(applied.slot, pieces(self._codecs, applied))
 
     @asynccontextmanager
     async def watch(self) -> AsyncGenerator[AsyncIterator[Step[bytes, bytes]], None]:
