@@ -3,22 +3,24 @@
 Source: the lecture, "Multi-Paxos".
 
 - What a step promises and writes is saved before anything of it leaves: one Delta for each step.
-- That a slot is chosen commits to nothing, so a step that only finds that out saves nothing; the
-  next Delta carries it, or the next heartbeat: the store answers only for what it knows to be
-  chosen. A promise is sealed, so a crash cannot undo the ``first`` that it names.
+- That a slot is chosen commits to nothing, so a step that only finds that out saves nothing. If
+  ``first`` has moved since the last heartbeat, the next one saves it before it leaves: the store
+  answers only for what it knows to be chosen, and others count on what a heartbeat says. A promise
+  is sealed, so a crash cannot undo the ``first`` that it names either.
 - The leader asks its own acceptor by the same messages, through its driver.
 - A new ballot is above every promise and every ballot received, and the step that draws it promises
   it. So no ballot is used twice.
 - A replica that receives a higher ballot, in whatever message, leads no more.
 - A request for a slot that is chosen is answered from the store, by Fetch; never to oneself.
 - A slot beyond the window is not accepted. What the sender knows to be chosen is asked for.
-- Of a server that is not a member here, only what is chosen is taken: all members that this replica
-  knows may have been replaced while it was down.
+- Of a server that is not a member here, only what is chosen is taken, and how much of it that
+  server holds: all members that this replica knows may have been replaced while it was down, and a
+  newcomer is not a member yet.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Generic, TypeAlias, final
 
 from attrs import evolve
@@ -67,6 +69,7 @@ from paxos.log.messages import (
     Prepare,
     Promise,
 )
+from paxos.log.progress import Progress, is_finished, said
 from paxos.log.reads import PendingRead, confirmed, is_ready
 from paxos.messages import From, Nack
 from paxos.outbound import NO_MESSAGES, AfterSave, Broadcast, Now, Outbound, SetTimer, Tell, To
@@ -96,7 +99,7 @@ class Replica(Generic[V]):
     """The state of a replica.
 
     ``max_round`` is the highest round that it has received, ``recorded`` the ``first`` of its last
-    Delta.
+    heartbeat, and ``progress`` how much each server holds, as far as this one knows.
     """
 
     me: ServerId
@@ -107,6 +110,7 @@ class Replica(Generic[V]):
     reads: tuple[PendingRead, ...] = ()
     max_round: int = 0
     recorded: int = FIRST_SLOT
+    progress: Progress = ()
 
 
 Step: TypeAlias = tuple[Replica[V], Outbound[Delta[V], Effect[V]]]
@@ -137,6 +141,20 @@ def room(state: Replica[V]) -> int:
     """How many entries may be proposed now."""
     role = state.role
     return leader.room(role, state.memory, state.rules.window) if type(role) is Leading else 0
+
+
+def progress(state: Replica[V]) -> Mapping[ServerId, int]:
+    """For each server, as far as this one knows: all slots below are chosen, and durable there."""
+    return dict(state.progress)
+
+
+def is_changed(state: Replica[V]) -> bool:
+    """Whether the last change of members known here is finished: nobody else is needed any more.
+
+    A server that only earlier configurations have may stop then, for good.
+    """
+    memory = state.memory
+    return is_finished(memory.configurations, memory.first, state.progress)
 
 
 def announcement(state: Replica[V]) -> Heartbeat | None:
@@ -178,9 +196,7 @@ def _receive(state: Replica[V], event: Event[V]) -> Step[V]:
     assert_never(event)
 
 
-def _with(
-    state: Replica[V], memory: Memory[V], role: Role[V], recorded: int | None = None
-) -> Replica[V]:
+def _with(state: Replica[V], memory: Memory[V], role: Role[V]) -> Replica[V]:
     return Replica(
         state.me,
         state.rules,
@@ -189,7 +205,8 @@ def _with(
         state.election,
         state.reads,
         state.max_round,
-        state.recorded if recorded is None else recorded,
+        state.recorded,
+        state.progress,
     )
 
 
@@ -202,7 +219,7 @@ def _on_message(state: Replica[V], sender: ServerId, message: Message[V]) -> Ste
     if type(message) is CatchUp:
         return _on_catch_up(state, sender, message)
     if not any(sender in it.quorum.members for it in state.memory.configurations):
-        return state, _asks_later_member(state, sender, message)
+        return _on_non_member(state, sender, message)
     if type(message) is Nack:
         return _seen(state, message.promised), NO_MESSAGES
     state = _seen(state, message.ballot)
@@ -223,11 +240,21 @@ def _on_message(state: Replica[V], sender: ServerId, message: Message[V]) -> Ste
     assert_never(message)
 
 
-def _asks_later_member(state: Replica[V], sender: ServerId, message: Message[V]) -> Now[Effect[V]]:
+def _on_non_member(state: Replica[V], sender: ServerId, message: Message[V]) -> Step[V]:
     """Ask ``sender``, which is not a member here, for the slots that made it one."""
-    if type(message) is Heartbeat and message.first > state.memory.first:
-        return Now((To(sender, CatchUpRequest(state.memory.first)),))
-    return NO_MESSAGES
+    if type(message) is not Heartbeat:
+        return state, NO_MESSAGES
+    state = _with_progress(state, sender, message)
+    if message.first <= state.memory.first:
+        return state, NO_MESSAGES
+    return state, Now((To(sender, CatchUpRequest(state.memory.first)),))
+
+
+def _with_progress(state: Replica[V], sender: ServerId, message: Heartbeat) -> Replica[V]:
+    """``sender`` says what it holds; but what a leader says may not be saved there yet."""
+    if message.leads:
+        return state
+    return evolve(state, progress=said(state.progress, sender, message.first))
 
 
 def _seen(state: Replica[V], ballot: Ballot) -> Replica[V]:
@@ -246,7 +273,7 @@ def _on_prepare(state: Replica[V], sender: ServerId, message: Prepare) -> Step[V
         return state, Now((To(sender, reply),))
     # The sender is about to lead: to campaign now would only get in its way.
     hint = election.heard(state.election, sender, message.ballot, in_contact=True)
-    state = evolve(state, memory=memory, election=hint, recorded=memory.first)
+    state = evolve(state, memory=memory, election=hint)
     return state, AfterSave(delta(memory), (To(sender, reply),))
 
 
@@ -321,7 +348,7 @@ def _moved(state: Replica[V], update: Update[V], effects: tuple[Effect[V], ...] 
             found = advanced(memory, count, state.rules.window)
             memory, chosen, role = found.memory, chosen + found.chosen, leader.dropped(role, count)
     is_news = update.written or update.floor > FIRST_SLOT
-    state = _with(state, memory, role, memory.first if is_news else None)
+    state = _with(state, memory, role)
     if memory.first != first:
         state, more = _on_first_moved(state)
         # A snapshot may stand for the slots before these.
@@ -410,16 +437,15 @@ def _campaign(state: Replica[V]) -> Step[V]:
     ballot = Ballot(max(state.max_round, memory.promised.round) + 1, state.me)
     memory = Memory(memory.configurations, ballot, memory.first, memory.open)
     role: Preparing[V] = Preparing(ballot, memory.first)
-    round_, first = ballot.round, memory.first
-    state = evolve(state, memory=memory, role=role, reads=(), max_round=round_, recorded=first)
-    return state, AfterSave(delta(memory), (Broadcast(Prepare(ballot, first)),))
+    state = evolve(state, memory=memory, role=role, reads=(), max_round=ballot.round)
+    return state, AfterSave(delta(memory), (Broadcast(Prepare(ballot, memory.first)),))
 
 
 def _on_heartbeat(state: Replica[V], sender: ServerId, message: Heartbeat) -> Step[V]:
     if sender == state.me:
         return state, NO_MESSAGES
     hint = election.heard(state.election, sender, message.ballot, in_contact=message.in_contact)
-    state = evolve(state, election=hint)
+    state = _with_progress(evolve(state, election=hint), sender, message)
     update = Update(state.memory)
     if message.leads:
         update = learner.believe(state.memory, message.ballot, message.first, state.rules.window)
@@ -441,7 +467,10 @@ def _on_heartbeat_timer(state: Replica[V], timer: HeartbeatTimer) -> Step[V]:
     leads = type(role) is Leading
     in_contact = leads or election.leader_in_contact(hint)
     hint = evolve(hint, in_contact=in_contact)
-    state = evolve(state, role=role, election=hint, reads=state.reads if leads else ())
+    # This timer was set when what the last heartbeat said was saved.
+    holds = said(state.progress, state.me, state.recorded)
+    reads = state.reads if leads else ()
+    state = evolve(state, role=role, election=hint, reads=reads, progress=holds)
     follows = role.ballot if type(role) is Leading else hint.follows
     beat = Broadcast(Heartbeat(follows, leads, in_contact, memory.first))
     effects = beat, SetTimer(HeartbeatTimer(hint.beat), 0), *_retries(state)

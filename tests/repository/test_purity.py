@@ -45,6 +45,7 @@ ORDER = [
     "log.leader",
     "log.election",
     "log.events",
+    "log.progress",
     "log.reads",
     "log.replica",
     "log.sessions",

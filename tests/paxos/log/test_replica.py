@@ -207,7 +207,8 @@ def test_of_a_server_that_is_not_a_member_only_what_is_chosen_is_taken() -> None
     before = follower(delta((1, "red"), first=2))
     for message in (*HIGHER, Heartbeat(TWO, True, True, 2)):
         if not isinstance(message, CatchUp):
-            assert replica.receive(before, From(NON_MEMBER, message)) == (before, Now(()))
+            after, outbound = replica.receive(before, From(NON_MEMBER, message))
+            assert (evolve(after, progress=()), outbound) == (before, Now(()))
 
     assert step(before, From(NON_MEMBER, CatchUpRequest(1)))[1] == (Tell(Fetch(NON_MEMBER, 1)),)
     ahead = From(NON_MEMBER, Heartbeat(TWO, True, True, 3))
@@ -626,6 +627,46 @@ def test_the_next_heartbeat_records_what_is_chosen() -> None:
     again, outbound = replica.receive(told(after, S2), HeartbeatTimer(after.election.beat))
     assert isinstance(outbound, Now)
     assert again.recorded == 2
+
+
+def test_a_heartbeat_waits_for_the_save_of_what_it_says() -> None:
+    """Though a record has it, that record may not be saved yet."""
+    accept = Accept(ONE, 2, Command("blue"), 2)
+    state, outbound = replica.receive(follower(delta((1, "red"))), From(S2, accept))
+    assert saved(outbound) == delta((2, "blue"), first=2)
+
+    state, outbound = replica.receive(state, HeartbeatTimer(0))
+
+    assert saved(outbound) == Delta(ONE, 2, memory().configurations)
+
+
+def test_what_a_server_holds_is_what_its_heartbeats_say_unless_it_leads() -> None:
+    state = told(follower(), S2)
+    for sender, message in (
+        (S2, Heartbeat(ONE, False, True, 5)),
+        (S2, Heartbeat(ONE, False, True, 4)),
+        (S3, Heartbeat(TWO, True, True, 9)),
+        (S4, Heartbeat(ONE, False, False, 1)),
+    ):
+        state, _ = step(state, From(sender, message))
+
+    assert replica.progress(state) == {S2: 5, S4: 1}
+
+
+def test_it_counts_itself_once_what_its_heartbeat_said_is_saved() -> None:
+    state, _ = beaten(told(chosen(leader(), "red"), S2))
+    assert replica.progress(state)[S1] == 1
+    state, _ = beaten(told(state, S2))
+    assert replica.progress(state)[S1] == 2
+
+
+def test_a_change_is_finished_when_a_quorum_of_the_new_members_holds_all_before_it() -> None:
+    change = Configuration(2, majority((S2, S3)))
+    state = fresh(S1, Delta(ONE, 2, (change,)))
+    assert not replica.is_changed(state)
+    for sender, finished in (S2, False), (S3, True):
+        state, _ = step(state, From(sender, Heartbeat(ONE, False, True, 2)))
+        assert replica.is_changed(state) == finished
 
 
 def test_a_quorum_without_a_leader_campaigns_after_a_random_part() -> None:
