@@ -127,7 +127,8 @@ def test_every_command_can_be_typed(name: str, session: str) -> None:
         which, *arguments = shlex.split(line.partition(" > ")[0], comments=True)
         command = app.paxos.get_command(click.Context(app.paxos), which)
         assert command is not None, name
-        command.make_parser(click.Context(command)).parse_args(arguments)
+        context = click.Context(command, **app.paxos.context_settings)  # Else -h is lost for good.
+        command.make_parser(context).parse_args(arguments)
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda it: it.name)

@@ -61,6 +61,7 @@ from paxos_adapters.node.control_protocol import (
     reachable,
 )
 from paxos_adapters.node.node import Node
+from paxos_adapters.node.tolerance import log_tolerance, up
 from paxos_adapters.requests.errors import NoAnswer, NodeClosed, OutcomeUnknown
 from paxos_adapters.single import single_coder
 
@@ -271,7 +272,14 @@ class _Control:
         return PieceReply(b"")
 
     def _logs(self) -> LogsReply:
-        return LogsReply(self._node.me, {it: log.status() for it, log in self._node.served.items()})
+        status, served = self._node.status(), self._node.served.items()
+        return LogsReply(
+            self._node.me,
+            {name: log.status() for name, log in served},
+            sorted(up(status)),
+            {name: sorted({me for it in log.quorums for me in it.members}) for name, log in served},
+            {name: log_tolerance(log.quorums, status) for name, log in served},
+        )
 
     async def _answer(self, question: Waiting) -> Answer:
         try:

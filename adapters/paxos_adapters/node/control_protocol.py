@@ -180,10 +180,16 @@ class StateReply(_Answer, frozen=True, tag="state"):
 
 @final
 class LogsReply(_Answer, frozen=True, tag="logs"):
-    """How each log is, on server ``me``."""
+    """How each log is, on server ``me``, which sees that these servers are ``up``.
+
+    ``members`` of each log, and how many more of them may fail: ``tolerance``, -1: too many did.
+    """
 
     me: ServerId
     logs: dict[str, LogStatus]
+    up: list[ServerId]
+    members: dict[str, list[ServerId]]
+    tolerance: dict[str, int]
 
 
 @final

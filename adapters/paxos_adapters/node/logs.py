@@ -114,6 +114,7 @@ Due: TypeAlias = tuple[Running, LogEffect]
 class Logs:
     """The logs of one node. ``served``: by name, as clients use them.
 
+    ``on_submitted`` is called with the name of one, and the time in seconds that a submission took.
     ``on_missing`` is called with the name of one that another server or a client asks for, and that
     does not run here.
     """
@@ -121,6 +122,7 @@ class Logs:
     def __init__(self) -> None:
         self.served: dict[str, ServedLog] = {}
         self.on_missing: Callable[[str], None] = _ignored
+        self.on_submitted: Callable[[str, float], None] | None = None
         self._running: dict[str, Running] = {}
         self._events: deque[tuple[Running, LogEvent]] = deque()
         self._saving: list[tuple[Running, int]] = []

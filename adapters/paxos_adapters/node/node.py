@@ -344,6 +344,18 @@ class BaseNode(Generic[V]):
         """A client asks for a log that does not run here."""
         self._logs.on_missing(name)
 
+    def on_submitted(self, call: Callable[[str, float], None]) -> None:
+        """Have ``call`` called for each submission to a log that was answered.
+
+        With the name of the log, and the time in seconds that it took.
+        """
+        self._logs.on_submitted = call
+
+    @property
+    def stopwatch(self) -> Callable[[str, float], None] | None:
+        """See ``replication.log.Host``."""
+        return self._logs.on_submitted
+
     def check_usable(self) -> None:
         """See ``replication.log.Host``."""
         forks.check(self._process, self.file.path)

@@ -12,9 +12,10 @@ Source: the lecture, "Multi-Paxos" and "Client protocol".
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from time import monotonic
 from typing import Generic, Protocol, TypeAlias, TypeVar
 
-from attrs import evolve, frozen
+from attrs import Factory, evolve, frozen
 
 from paxos import (
     Ballot,
@@ -65,6 +66,7 @@ from paxos_adapters.ports import Place
 from paxos_adapters.replication import transfer
 from paxos_adapters.replication.applying import Applied
 from paxos_adapters.replication.batches import batch, items_of
+from paxos_adapters.replication.figures import LogFigures
 from paxos_adapters.replication.program import Program
 from paxos_adapters.replication.proposals import Proposals
 from paxos_adapters.replication.providing import LogStore, Provider
@@ -121,7 +123,7 @@ class LogStatus:
     All slots below ``chosen`` are known to be chosen, those below ``applied`` are applied, and a
     snapshot stands for those below ``floor``. ``pending`` commands of this program have no answer
     yet; the callers of ``unresolved`` submissions have left. ``stopped``: why nothing more is
-    applied.
+    applied. ``figures``: more numbers.
     """
 
     leader: Ballot | None
@@ -132,6 +134,7 @@ class LogStatus:
     pending: int
     unresolved: int
     stopped: str | None
+    figures: LogFigures = Factory(LogFigures)
 
 
 class LogProcess(Generic[S, C, R]):
@@ -159,6 +162,9 @@ class LogProcess(Generic[S, C, R]):
         self._proposals = Proposals()
         self._out: list[LogEffect] = []
         self._leader: Ballot | None = None
+        self._leaders = 0
+        self._commands_before = program.commands
+        self._snapshot_s: float | None = None
         self._announced = self.state.memory.first
         self._forwarders: dict[ServerId, int] = {}
         self._waiting: tuple[int | None, int | None, int | None] | None = None
@@ -180,6 +186,11 @@ class LogProcess(Generic[S, C, R]):
     def members(self) -> Iterable[ServerId]:
         """The servers that a Broadcast reaches."""
         return self._driver.machine.members(self.state)
+
+    @property
+    def quorums(self) -> tuple[QuorumSystem, ...]:
+        """The quorum systems that govern the next slots."""
+        return tuple([it.quorum for it in self.state.memory.configurations])
 
     def delay(self, timer: SetTimer[LogTimer], timeouts: Timeouts) -> tuple[float, float]:
         """The least and the greatest delay of a timer."""
@@ -231,6 +242,7 @@ class LogProcess(Generic[S, C, R]):
         floors = [it.slot for it in receipt.records if type(it) is SnapshotHandle]
         if floors:
             self._floor = max(self._floor, *floors)
+            self._snapshot_s = monotonic()
             self._snapshots.sweep()
         waited = tuple([it.record for it in self._driver.process.waiting[:count]])
         return self._sorted(self._driver.stored(receipt.part(waited), count))
@@ -280,6 +292,7 @@ class LogProcess(Generic[S, C, R]):
         leader = self._leader_now()
         if leader != self._leader:
             self._leader = leader
+            self._leaders += leader is not None
             self._send_again()
         if type(self.state.role) is Following:
             self._proposals.clear()
@@ -429,6 +442,21 @@ class LogProcess(Generic[S, C, R]):
             len(program.submissions),
             program.submissions.unresolved,
             None if program.failure is None else str(program.failure),
+            figures=self._figures(),
+        )
+
+    def _figures(self) -> LogFigures:
+        state, saved_s = self.state, self._snapshot_s
+        proposed = len(state.role.in_flight) if type(state.role) is Leading else 0
+        held = {**replica.progress(state), self.place.server: self._durable}
+        return LogFigures(
+            held,
+            max(proposed, len(state.memory.open)),
+            state.rules.window,
+            None if saved_s is None else monotonic() - saved_s,
+            self.program.commands - self._commands_before,
+            self.program.reads.answered,
+            self._leaders,
         )
 
     def end(self, error: PaxosError) -> None:

@@ -63,6 +63,8 @@ class Program(Generic[S, C, R]):
         self.reads = Reads[S]()
         self.watchers = Watchers[C, R]()
         self.failure: PaxosError | None = None
+        self.commands = 0
+        """How many were applied."""
 
     def commit(self, slot: int, proposals: tuple[Proposal[Entry[bytes]], ...]) -> None:
         """``proposals`` are chosen for ``slot`` and the slots behind it."""
@@ -114,6 +116,7 @@ class Program(Generic[S, C, R]):
 
     def _on_ran(self, ran: Ran[C, R]) -> None:
         numbers = [number for number, _ in ran.commands]
+        self.commands += len(numbers)
         if ran.session == self.submissions.session:
             self.submissions.on_outcomes(ran.session, numbers, map(self._copied, ran.outcomes))
         self.clients.on_outcomes(ran.session, numbers, ran.outcomes)

@@ -10,11 +10,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from time import monotonic
 from typing import Generic, Protocol, TypeVar
 
 from attrs import frozen
 
-from paxos import OperationalError, PaxosError, UsageError
+from paxos import OperationalError, PaxosError, QuorumSystem, UsageError
 from paxos.errors import assert_never
 from paxos.log.sessions import Opened, Outcome, Result, ResultDropped, SessionClosed
 from paxos_adapters.replication.batches import (
@@ -119,6 +120,11 @@ class ServedLog(Protocol):
         """How it is now."""
         ...
 
+    @property
+    def quorums(self) -> tuple[QuorumSystem, ...]:
+        """The quorum systems that govern the next slots."""
+        ...
+
 
 class Served(Generic[S, C, R]):
     """One log on one node."""
@@ -139,6 +145,12 @@ class Served(Generic[S, C, R]):
         self._codecs = codecs
         self._queries = {it.name: it for it in machine.queries}
         self.status = log.status
+        self._process = process
+
+    @property
+    def quorums(self) -> tuple[QuorumSystem, ...]:
+        """See ``ServedLog``."""
+        return self._process.quorums
 
     async def open_session(self, nonce: int, timeout_s: float | None) -> int:
         """See ``ServedLog``. Raises TooManyRequests, CommandUnknown, and why nothing can be."""
@@ -154,7 +166,10 @@ class Served(Generic[S, C, R]):
         ``timeout_s``, if the node stops, and for results that are not kept any more.
         """
         self._check(commands)
+        began_s = monotonic()
         outcomes = await self._outcomes(commands, timeout_s)
+        if (stopwatch := self._host.stopwatch) is not None:
+            stopwatch(self._name, monotonic() - began_s)
         return [self._result(it) for it in outcomes]
 
     def _check(self, commands: Commands) -> None:
