@@ -78,9 +78,10 @@ def test_a_search_that_is_cut_off_says_what_it_has_shown(monkeypatch: pytest.Mon
 
 
 def test_a_log_tolerates_no_more_than_each_of_its_quorum_systems() -> None:
-    """Members are changed from 1 to 3 to 1 to 5: both have a say until the last is chosen alone."""
-    peers = {it: Peer(("h", 1), 1.0, 0.1, it != 5) for it in SEVEN[1:5]}
-    counts = 0, 0, 0, {}, {}, NO_BALLOT, Buffers(1, 1)
+    """Both govern slots of the window while members change. Server 5 is silent."""
+    peers = {it: Peer(("h", 1), 1.0, 0.1, it != 5, True, 1.0) for it in SEVEN[1:5]}
+    none: dict[str, int] = {}
+    counts = 0, 0, 0, none, none, NO_BALLOT, Buffers(1, 1)
     status = Status(SEVEN[0], peers, 0, *counts, Descent((), True, True))
     three, five = majority(SEVEN[:3]), majority(SEVEN[:5])
 
