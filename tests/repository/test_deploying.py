@@ -75,10 +75,10 @@ def test_the_commands_in_both_exist() -> None:
     assert len(found) > 5
     for line in found:
         which, *arguments = shlex.split(line)
-        command = app.paxos.get_command(click.Context(app.paxos), which)
+        context = click.Context(app.paxos, **app.paxos.context_settings)
+        command = app.paxos.get_command(context, which)
         assert command is not None, line
-        context = click.Context(command, **app.paxos.context_settings)  # Else -h is lost for good.
-        command.make_parser(context).parse_args(arguments)
+        command.make_parser(click.Context(command, context)).parse_args(arguments)
 
 
 def test_no_supervisor_makes_a_data_file() -> None:
