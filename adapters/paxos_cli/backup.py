@@ -20,6 +20,7 @@ import click
 from attrs import frozen
 
 from paxos_adapters.backup.archive import Backup, Decision, Header, LogHead, Writing
+from paxos_adapters.backup.errors import LogsNotRunning
 from paxos_adapters.node.control_client import NoReply, NotRunning, answers
 from paxos_adapters.node.control_protocol import (
     ChosenReply,
@@ -125,11 +126,7 @@ class _Source:
         """Of which cluster it is. Raises Failure if a log of the server does not run."""
         it = self.contents[self.server]
         if it.idle:
-            logs = " and ".join(map(printable, it.idle))
-            raise Failure(
-                f"server {it.me} has {logs} in its file, and does not run it: nothing was "
-                "written. Ask a server whose program has entered that log (--id)."
-            )
+            raise Failure(LogsNotRunning(it.me, it.idle))
         names_of = tuple(sorted({it.me for it in self.contents.values()}))
         return Header(it.cluster, it.quorum, it.membership, it.me, names_of)
 

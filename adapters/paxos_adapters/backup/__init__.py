@@ -1,6 +1,6 @@
 """Backups of a cluster that runs, and new clusters made from them.
 
-    paxos backup nightly                                         one file, from a server that runs
+    await back_up(node, Path("nightly"))                         one file, from a node that runs
     restore(Path("nightly"), files, cluster="new", quorum=...)   the files of a new cluster
 
 - A backup has, of each log that the server runs, what was applied after some slot; of decisions
@@ -10,20 +10,23 @@
 
 Source: Chandra, Griesemer and Redstone, "Paxos Made Live" (2007), 5.5, for the snapshots.
 
-Arrows point one way: errors <- archive <- restoring.
+Arrows point one way: errors <- archive <- restoring, taking.
 """
 
 from paxos_adapters.backup.archive import Backup, Header, LogHead, inspect_backup
-from paxos_adapters.backup.errors import BadBackup, SameCluster
+from paxos_adapters.backup.errors import BadBackup, LogsNotRunning, SameCluster
 from paxos_adapters.backup.restoring import Restored, restore
+from paxos_adapters.backup.taking import back_up
 
 __all__ = [
     "Backup",
     "BadBackup",
     "Header",
     "LogHead",
+    "LogsNotRunning",
     "Restored",
     "SameCluster",
+    "back_up",
     "inspect_backup",
     "restore",
 ]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
-from paxos import OperationalError, UsageError
+from paxos import OperationalError, ServerId, UsageError
 from paxos_adapters.printable import brief
 
 
@@ -35,3 +36,18 @@ class SameCluster(UsageError, ValueError):
 
     def __reduce__(self) -> tuple[object, ...]:
         return SameCluster, (self.cluster,)
+
+
+class LogsNotRunning(OperationalError):
+    """A server has logs in its file that no program runs there, so nothing can be backed up."""
+
+    def __init__(self, server: ServerId, names: Sequence[str]) -> None:
+        logs = " and ".join(map(brief, names))
+        super().__init__(
+            f"server {server} has {logs} in its file, and no program runs that there: nothing was "
+            "written. Ask a server whose program has entered it: node.log(...)."
+        )
+        self.server, self.names = server, names
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return LogsNotRunning, (self.server, self.names)

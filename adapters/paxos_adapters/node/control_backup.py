@@ -11,11 +11,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 from itertools import islice
+from typing import TypeVar
 
 from paxos import OperationalError
 from paxos_adapters.node.control_protocol import ContentsReply
-from paxos_adapters.node.node import Node
+from paxos_adapters.node.node import BaseNode
 from paxos_adapters.replication.served import Snapshot
+
+V = TypeVar("V")
 
 NAMES_AT_A_TIME = 100
 """So many names fit in a line, whatever characters they have."""
@@ -38,7 +41,7 @@ class CannotEncode(OperationalError):
         return CannotEncode, (self.name, self.error)
 
 
-def contents(node: Node[bytes], after: str) -> ContentsReply:
+def contents(node: BaseNode[V], after: str) -> ContentsReply:
     """What a backup is made of. Raises StoreError."""
     identity, running = node.file.identity, node.served
     logs = [it for it in node.file.logs() if not it.startswith(BUILT_IN)]
