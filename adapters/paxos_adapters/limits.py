@@ -28,6 +28,9 @@ MAX_SAVES = (1 << 63) - 1
 MAX_SLOT = (1 << 47) - 1
 """A slot of a log: with the place of a command in its batch it has 63 bits."""
 
+MAX_VERSION = (1 << 31) - 1
+"""A version of a state machine: one more with each program that runs commands otherwise."""
+
 # --- servers -------------------------------------------------------------------------------------
 
 MAX_SERVER = (1 << 32) - 1

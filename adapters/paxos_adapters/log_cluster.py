@@ -7,28 +7,39 @@
 - A command goes to the leader. If another replica leads before it is answered, it goes there, too:
   its session sees to it that it is run once.
 - Each replica applies what it reports as committed. After a restart it applies its log again.
+- Each server has a program of its own, so that they can be upgraded one after the other. Once all
+  have a later version of the state machine, it runs from the next command on.
 - Timers fire in virtual time, so nothing here waits.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import count
 from typing import Generic, TypeVar
 
-from paxos import ServerId
+from paxos import Proposal, ServerId
 from paxos.log import Command, Committed, Lead, Prefix, Propose, Read, Readable, replica
 from paxos.log.events import LogTimer, Report, Request
 from paxos.log.leader import Leading
 from paxos.log.memory import Record
-from paxos.log.messages import Message
+from paxos.log.messages import Entry, Message
 from paxos.log.replica import DEFAULT_RULES, Replica, Rules
-from paxos.log.sessions import Opened, OpenSession, Result, SessionCommand
+from paxos.log.sessions import Opened, OpenSession, Outcome, Result, SessionCommand
 from paxos_adapters import arguments
+from paxos_adapters.cannot_apply import LacksVersion
 from paxos_adapters.log import Log, LogHost, LogObserver, log
 from paxos_adapters.memory import MemoryCluster, majority_of
 from paxos_adapters.ports import Store
-from paxos_adapters.state_machine import Applied, LogCommand, StateMachine, applied, started
+from paxos_adapters.state_machine import (
+    Applied,
+    LogCommand,
+    StateMachine,
+    UseVersion,
+    VersionMissing,
+    applied,
+    started,
+)
 from paxos_adapters.timeouts import DEFAULT_TIMEOUTS, Timeouts
 
 C = TypeVar("C")
@@ -82,7 +93,9 @@ class LogCluster(
         what happens. Raises QuorumError for less than one server, BadNumber, BadArgument.
         """
         arguments.one_of("machine", machine, StateMachine)
-        self._program = machine
+        quorum = majority_of(servers)
+        self._programs = dict.fromkeys(quorum.members, machine)
+        self._stopped: dict[ServerId, LacksVersion] = {}
         self._applied: dict[ServerId, Applied[S, R]] = {}
         self._session: int | None = None
         self._results: dict[int, R] = {}
@@ -91,7 +104,7 @@ class LogCluster(
         replicas: Log[LogCommand[C]] = log(rules)
         super().__init__(
             replicas,
-            majority_of(servers),
+            quorum,
             stores=stores,
             timeouts=timeouts,
             seed=seed,
@@ -109,6 +122,27 @@ class LogCluster(
     def states(self) -> dict[ServerId, S]:
         """What each server that is up has applied; it may be old."""
         return {me: self._applied[me].state for me in self.up}
+
+    @property
+    def versions(self) -> dict[ServerId, int]:
+        """The version of the state machine that runs on each server that is up."""
+        return {me: self._applied[me].version for me in self.up}
+
+    @property
+    def stopped(self) -> Mapping[ServerId, LacksVersion]:
+        """Why servers apply nothing more. They go on voting."""
+        return self._stopped
+
+    def upgrade(self, me: ServerId, machine: StateMachine[S, C, R]) -> None:
+        """Start one server again with another program, after a crash if it is up.
+
+        Once all servers have a later version of the state machine, the next command brings it into
+        use. Raises BadArgument.
+        """
+        arguments.one_of("machine", machine, StateMachine)
+        self._check_member(me)
+        self._programs[me] = machine
+        self.restart(me)
 
     def lead(self, me: ServerId | None = None, max_events: int = MAX_EVENTS) -> ServerId:
         """Let ``me`` take over the leadership, or wait for any leader; the server that leads then.
@@ -143,12 +177,14 @@ class LogCluster(
     def read(self, query: Callable[[S], X], max_events: int = MAX_EVENTS) -> X:
         """What ``query`` finds in the state, as of now.
 
-        Raises DidNotSettle, BadNumber and BadArgument.
+        Raises DidNotSettle, BadNumber and BadArgument; LacksVersion if the leader has stopped.
         """
         arguments.callable_("query", query, "a function of a state")
         me, first = self._asked(max_events)
         while first is None:  # The leadership has ended: the next leader is asked.
             me, first = self._asked(max_events)
+        if me in self._stopped:
+            raise self._stopped[me]
         return query(self._applied[me].state)
 
     def _asked(self, max_events: int) -> tuple[ServerId, int | None]:
@@ -167,12 +203,24 @@ class LogCluster(
             self._readable[report.number] = report.first
         elif type(report) is Committed:
             for proposal in report.proposals:
-                after, outcome = applied(self._program, self._applied[me], proposal)
-                self._applied[me] = after
+                outcome = self._apply(me, proposal)
                 if type(outcome) is Opened and self._session is None:
                     self._session = outcome.session
                 if type(outcome) is Result and type(proposal.value) is Command:
                     self._keep(proposal.value.value, outcome.result)
+
+    def _apply(self, me: ServerId, proposal: Proposal[Entry[LogCommand[C]]]) -> Outcome[R] | None:
+        """One slot more on ``me``, unless it has stopped, and what came of its command."""
+        before, program = self._applied[me], self._programs[me]
+        if me in self._stopped:
+            return None
+        try:
+            self._applied[me], outcome = applied(program, before, proposal)
+        except VersionMissing as missing:
+            stopped = LacksVersion("log", before.slot, missing.version, program.versions)
+            self._stopped[me] = stopped
+            return None
+        return outcome
 
     def _keep(self, command: LogCommand[C], result: R) -> None:
         if type(command) is SessionCommand:
@@ -205,16 +253,25 @@ class LogCluster(
                 assert type(role) is Leading
                 if role.ballot != ballot:
                     ballot, found = role.ballot, [it.entry for it in role.in_flight]
-                    missing = [it for it in map(Command, reversed(commands)) if it not in found]
+                    due = [*self._version_due(), *commands]
+                    missing = [it for it in map(Command, reversed(due)) if it not in found]
                 while missing and replica.room(self.state(me)):
                     self.receive(me, Propose(missing.pop()))
             return is_answered()
 
         self.run_until(propose, max_events)
 
+    def _version_due(self) -> list[LogCommand[C]]:
+        """The highest version that all servers have, unless it runs somewhere already."""
+        highest = min(it.version for it in self._programs.values())
+        is_of_all = all(highest in it.versions for it in self._programs.values())
+        is_later = highest > max(it.version for it in self._applied.values())
+        return [UseVersion(highest)] if is_of_all and is_later else []
+
     def _start(self, me: ServerId) -> LogHost[LogCommand[C]]:
-        self._applied[me] = started(self._program)
+        self._stopped.pop(me, None)
+        self._applied[me] = started(self._programs[me])
         for record in self._stores[me].load().records:
             for proposal in record.proposals if type(record) is Prefix else ():
-                self._applied[me], _ = applied(self._program, self._applied[me], proposal)
+                self._apply(me, proposal)
         return super()._start(me)

@@ -5,6 +5,7 @@
     ReadIndexRequest(number)                         ReadIndexReply(number, first)
     CatchUpRequest(first), below the floor           SnapshotOffer(slot, pieces, ...)
     SnapshotRequest(slot, digest, index, count)      SnapshotPiece(slot, digest, index, data), each
+    HasVersions(first, last), with each heartbeat    none
 
 Source: Ongaro, "Consensus: Bridging Theory and Practice" (2014), sections 5.3 and 6.4.
 """
@@ -76,8 +77,23 @@ class SnapshotPiece:
     data: bytes
 
 
+@final
+@frozen
+class HasVersions:
+    """The program of the sender has the versions ``first`` to ``last`` of the state machine."""
+
+    first: int
+    last: int
+
+
 HostMessage: TypeAlias = (
-    Forward | ReadIndexRequest | ReadIndexReply | SnapshotOffer | SnapshotRequest | SnapshotPiece
+    Forward
+    | ReadIndexRequest
+    | ReadIndexReply
+    | SnapshotOffer
+    | SnapshotRequest
+    | SnapshotPiece
+    | HasVersions
 )
 """A message that the core knows nothing of."""
 
@@ -104,6 +120,7 @@ _OF_LOGS = frozenset(
         SnapshotOffer,
         SnapshotRequest,
         SnapshotPiece,
+        HasVersions,
     )
 )
 

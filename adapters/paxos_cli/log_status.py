@@ -49,7 +49,9 @@ def status(target: Target, form: Form) -> ExitCode:
     """Show each log: which server leads, how far each is, and how many more may fail.
 
     All slots below "chosen" are known to be chosen, those below "applied" are applied, and a
-    snapshot stands for those below "snapshot". Exits with 6 if a log has no quorum.
+    snapshot stands for those below "snapshot". With --json, "version" of the state machine runs,
+    and at the slot "checked" the server had the state of the leader. Exits with 6 if a log has no
+    quorum, and with 1 if one has stopped.
     """
     return show(partial(_view, target), form)
 
@@ -73,11 +75,10 @@ class _Log:
     def leader(self) -> str:
         """Which server leads, by the highest ballot that is followed."""
         followed = [it.leader for it in self.seen.values() if it.leader is not None]
-        return (
-            f"server {(top := max(followed)).server} leads, round {top.round}"
-            if followed
-            else ("no server leads")
-        )
+        if not followed:
+            return "no server leads"
+        highest = max(followed)
+        return f"server {highest.server} leads, round {highest.round}"
 
     def held(self, server: ServerId) -> int | None:
         """The first slot of which it is not known that ``server`` holds it; None: nothing is."""

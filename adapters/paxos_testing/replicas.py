@@ -151,7 +151,7 @@ class Replicas(Generic[S, C, R]):
         )
         numbered = sorted(zip(self._numbers, results, strict=False), key=itemgetter(0))
         session = Session(SESSION, tuple(numbered))
-        return Applied(state.copy, Sessions((session,)), slot)
+        return Applied(state.copy, Sessions((session,)), slot, self.machine.version)
 
     def _applied(
         self, server: ServerId, before: Applied[S, R], proposal: Proposal[Entry[str]]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from random import Random
 
 import pytest
+from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,6 +14,7 @@ from paxos.log import Command, Noop, Rules
 from paxos.log.events import LogTimer
 from paxos.log.messages import Entry, Message
 from paxos.log.sessions import Opened, OpenSession, Result, SessionCommand
+from paxos_adapters.cannot_apply import LacksVersion
 from paxos_adapters.log_cluster import LogCluster
 from paxos_adapters.memory import DidNotSettle, Happened, ServerDown
 from paxos_adapters.state_machine import LogCommand, StateMachine, applied, started
@@ -125,6 +127,48 @@ def test_what_it_refuses() -> None:
         cluster.lead(S1)
     with pytest.raises(ServerDown):
         cluster.crash(S1)
+
+
+# --- versions -------------------------------------------------------------------------------------
+
+
+def shout(line: tuple[str, ...], word: str) -> tuple[tuple[str, ...], int]:
+    return (*line, word.upper()), len(line) + 1
+
+
+LOUD = evolve(WORDS, apply=shout, version=2, earlier={1: append})
+
+
+def test_a_later_version_runs_once_all_servers_have_it() -> None:
+    cluster = words()
+    for me, word in zip(cluster.servers, "abc", strict=True):
+        cluster.submit(word)
+        cluster.upgrade(me, LOUD)
+    assert set(cluster.versions.values()) == {1}
+    cluster.submit("d")
+    for me in cluster.servers:
+        cluster.restart(me)  # Each replays its log from the first slot on.
+
+    assert cluster.read("".join) == "abcD"
+    assert cluster.versions[cluster.lead()] == 2
+
+
+def test_a_server_without_the_version_stops_and_goes_on_with_it() -> None:
+    cluster = words()
+    for me in cluster.servers:
+        cluster.upgrade(me, LOUD)
+    cluster.submit("a")
+    cluster.upgrade(S1, WORDS)
+    cluster.crash(S3)
+    assert cluster.submit("b") == 2  # It votes.
+    cluster.lead(S1)
+    with pytest.raises(LacksVersion, match="version 2"):
+        cluster.read("".join)
+    assert [*cluster.stopped] == [S1]
+    cluster.upgrade(S1, LOUD)
+
+    assert cluster.read("".join) == "AB"
+    assert not cluster.stopped
 
 
 @given(st.integers(0, 1_000_000))

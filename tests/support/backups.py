@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TypeVar
 
 from paxos import Proposal, ServerId, majority
 from paxos.log import Command as Chosen
@@ -14,10 +15,14 @@ from paxos_adapters.outputs import create_in_parts
 from paxos_adapters.quorum_words import words_of
 from paxos_adapters.replication.applying import Applied, applied, started
 from paxos_adapters.replication.batches import Commands, Opening, batch, encoded
-from paxos_adapters.replication.snapshots import codecs_of, pieces
+from paxos_adapters.replication.snapshots import Codecs, codecs_of, pieces, restored
 from paxos_adapters.state_machines import KEY_VALUE
 from paxos_adapters.state_machines.key_value import Command, KeyValues, Result
 from tests.support import ballot
+
+C = TypeVar("C")
+R = TypeVar("R")
+S = TypeVar("S")
 
 OLD = majority(map(ServerId, (1, 2, 3)))
 NONCE = 7
@@ -50,3 +55,10 @@ def written(
     create_in_parts(path, writing.lines())
     assert writing.whole is not None
     return writing.whole
+
+
+def stands_for(codecs: Codecs[S, C, R], stream: Iterable[bytes]) -> Applied[S, R]:
+    """What the pieces of a snapshot stand for, of a version that these codecs have."""
+    found = restored(codecs, stream)
+    assert isinstance(found, Applied)
+    return found

@@ -16,9 +16,16 @@ from paxos import (
     weighted,
 )
 from paxos.log import messages as log
-from paxos_adapters.limits import MAX_ROUND, MAX_SERVER, MAX_SLOT, MAX_VALUE_BYTES
+from paxos_adapters.limits import (
+    MAX_ROUND,
+    MAX_SERVER,
+    MAX_SLOT,
+    MAX_VALUE_BYTES,
+    MAX_VERSION,
+)
 from paxos_adapters.log_messages import (
     Forward,
+    HasVersions,
     LogMessage,
     ReadIndexReply,
     ReadIndexRequest,
@@ -69,6 +76,7 @@ EACH_OF_LOG: list[LogMessage] = [
     SnapshotOffer(5, 2, 3, DIGEST),
     SnapshotRequest(5, DIGEST, 0, 2),
     SnapshotPiece(5, DIGEST, 1, b"red"),
+    HasVersions(1, 2),
 ]
 """Every type of message of a log, with every kind of entry."""
 
@@ -93,5 +101,6 @@ LOG_MESSAGES: list[LogMessage] = [
     SnapshotOffer(MAX_SLOT, MAX_PIECES, MAX_SNAPSHOT_BYTES, DIGEST),
     SnapshotRequest(MAX_SLOT, DIGEST, MAX_PIECES - 1, 1),
     SnapshotPiece(MAX_SLOT, DIGEST, MAX_PIECES - 1, bytes(MAX_PIECE_BYTES)),
+    HasVersions(MAX_VERSION, MAX_VERSION),
 ]
 """The same, with the edges of every field."""

@@ -20,8 +20,9 @@ from paxos_adapters.ports import Place
 from paxos_adapters.replication.applying import Applied, started
 from paxos_adapters.replication.process import LogEffect, LogEvent, LogProcess
 from paxos_adapters.replication.program import Program
-from paxos_adapters.replication.snapshots import codecs_of, restored
+from paxos_adapters.replication.snapshots import OtherVersion, check_of, codecs_of, restored
 from paxos_adapters.replication.snapshots import pieces as pieces_of
+from paxos_adapters.replication.starting import replay
 from paxos_adapters.state_machine import StateMachine
 
 Counter = StateMachine[int, int, int]
@@ -67,19 +68,25 @@ class Server:
         """It takes long to save the pieces of a snapshot that comes in."""
         self.sweeps = 0
         self._incoming: tuple[SnapshotOffer, list[bytes]] | None = None
-        codecs = codecs_of(world.machine)
+        machine = world.machines.get(me, world.machine)
+        codecs = codecs_of(machine)
         self._codecs = codecs
         quorum = majority(IDS[: world.size])
-        start: Applied[int, int] = started(world.machine, quorum)
+        start: Applied[int, int] | OtherVersion = started(machine, quorum)
         if disk.handle is not None:
             stream = (disk.snapshot_piece(disk.handle, it) for it in range(disk.handle.pieces))
             start = restored(codecs, stream)
         world.starts += 1
         self.program = Program(
-            "log", world.machine, codecs, DEFAULT_RULES.window, start, world.starts, world.snapshot
+            "log", machine, codecs, DEFAULT_RULES.window, start, world.starts, world.snapshot
         )
-        while found := disk.fetch(self.program.applied.slot, 64, 1 << 15):
-            self.program.commit(self.program.applied.slot, found)
+        if disk.handle is not None:
+            first_piece = disk.snapshot_piece(disk.handle, 0)
+            self.program.keep(check_of(disk.handle.slot, disk.handle.digest, first_piece))
+        while self.program.failure is None:
+            if not (found := disk.fetch(self.program.applied.slot, 64, 1 << 15)):
+                break
+            replay(self.program, codecs, found)
         self.process = LogProcess(Place(me, "log"), quorum, disk.records, self.program, disk, self)
         for timer in self.process.timers:
             world.timers.append((me, timer))
@@ -116,10 +123,14 @@ def nothing_lost(_sender: ServerId, _receiver: ServerId, _message: LogMessage) -
 
 
 class World:
-    """Servers 1 to ``size`` that run ``machine``, on a network that delivers what it has."""
+    """Servers 1 to ``size`` that run ``machine``, on a network that delivers what it has.
+
+    ``machines``: those of the servers that start with another one.
+    """
 
     def __init__(self, machine: Counter, size: int = 3, snapshot_bytes: int = 1 << 30) -> None:
         self.machine = machine
+        self.machines: dict[ServerId, Counter] = {}
         self.size = size
         self.snapshot = snapshot_bytes
         self.starts = 0

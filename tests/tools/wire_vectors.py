@@ -369,6 +369,7 @@ BAD_BODIES: dict[str, object] = {
     "a snapshot larger than its pieces": [[26, "log", 5, 1, 1 << 16, bytes(16)]],
     "a digest of 15 bytes": [[27, "log", 5, bytes(15), 0, 1]],
     "an empty piece": [[28, "log", 5, bytes(16), 0, b""]],
+    "versions that fall": [[30, "log", 2, 1]],
     "a byte after the batch": msgspec.msgpack.encode([[7, "leader"]]) + b"\0",
 }
 """Under a right tag: bytes as they are, all else in MessagePack."""

@@ -15,6 +15,7 @@ from typing import Generic, Self, TypeVar
 
 from paxos import PaxosError
 from paxos_adapters import arguments, forks
+from paxos_adapters.cannot_apply import STOPPED
 from paxos_adapters.client.errors import ClientClosed, Refused, WatchEnded
 from paxos_adapters.client.outbox import Asked, Outbox
 from paxos_adapters.client.servers import Connection, Servers, Trouble
@@ -58,7 +59,7 @@ SERVER_S, GRACE_S = 2.0, 1.0
 MAX_ASKING = 16
 """Questions beside commands that are asked at a time; others wait for them."""
 
-NOTHING_BEGUN = {"TooManyRequests", "NoSuchLog", "LogClosed", "ServerStopped", "CannotApply"}
+NOTHING_BEGUN = {"TooManyRequests", "NoSuchLog", "LogClosed", "ServerStopped", *STOPPED}
 ELSEWHERE = {*NOTHING_BEGUN, "CommandUnknown", "NoAnswer"}
 """What another server may do better."""
 

@@ -5,6 +5,7 @@ control; memory_file <- memory_network <- memory, which is a node, too.
 """
 
 from paxos_adapters.arguments import BadArgument, BadNumber
+from paxos_adapters.cannot_apply import CannotApply, LacksVersion, NewerEntry
 from paxos_adapters.file import NotALog
 from paxos_adapters.forks import Forked
 from paxos_adapters.host import ServerStopped
@@ -16,7 +17,6 @@ from paxos_adapters.node.node import Node
 from paxos_adapters.node.status import Descent, Status
 from paxos_adapters.node.threaded import ThreadedNode
 from paxos_adapters.node.threaded_log import ThreadedLog
-from paxos_adapters.replication.applying import CannotApply
 from paxos_adapters.replication.log import ReplicatedLog
 from paxos_adapters.replication.process import LogStatus
 from paxos_adapters.replication.snapshots import BadSnapshot, MissingCodec, StreamedCodec
@@ -61,6 +61,7 @@ __all__ = [
     "Forked",
     "Found",
     "Insecure",
+    "LacksVersion",
     "LogClosed",
     "LogRunning",
     "LogStatus",
@@ -69,6 +70,7 @@ __all__ = [
     "MissingCodec",
     "NameOfLog",
     "NetworkConfig",
+    "NewerEntry",
     "NoAnswer",
     "Node",
     "NodeClosed",

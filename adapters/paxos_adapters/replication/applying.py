@@ -2,6 +2,7 @@
 
 - Every server runs the same entries in the same order, and so holds the same of all of this.
 - An entry is a batch. Commands of one session that stand together run in one step.
+- Which version of the state machine runs is said by an item, and holds for what stands behind it.
 - A server that cannot decode or run a command stops there: see ``CannotApply``. It goes on voting.
 - A snapshot is due after so many bytes of entries: on every server after the same slot.
 - A Change in slot n governs from slot n + window on, as in the core.
@@ -17,15 +18,16 @@ from typing import Generic, TypeAlias, TypeVar
 
 from attrs import evolve, frozen
 
-from paxos import OperationalError, Proposal, QuorumSystem
+from paxos import Proposal, QuorumSystem
+from paxos.errors import assert_never
 from paxos.log import Change, Command, Configuration, Noop
 from paxos.log import sessions as session_table
 from paxos.log.memory import FIRST_SLOT
 from paxos.log.messages import Entry
 from paxos.log.sessions import Opened, OpenSession, Outcome, Sessions
 from paxos_adapters.ports import Codec
-from paxos_adapters.replication.batches import Commands, Item, decoded
-from paxos_adapters.state_machine import StateMachine
+from paxos_adapters.replication.batches import Check, Commands, Opening, VersionChange, decoded
+from paxos_adapters.state_machine import FIRST_VERSION, StateMachine, later_version
 
 C = TypeVar("C")
 R = TypeVar("R")
@@ -35,27 +37,12 @@ ITEM_BITS = 16
 """A session is named by its slot and its place in the batch: so many bits for the place."""
 
 
-class CannotApply(OperationalError):
-    """A command that is chosen cannot be run here. This server applies nothing more of the log."""
-
-    def __init__(self, name: str, slot: int, why: str) -> None:
-        super().__init__(
-            f"the log {name!r} stops at slot {slot} on this server: a command there {why}. The "
-            "command is chosen, and every server comes to it. The server goes on voting. Correct "
-            "the state machine or its codecs, on all servers, and start them again."
-        )
-        self.name, self.slot, self.why = name, slot, why
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return CannotApply, (self.name, self.slot, self.why)
-
-
 @frozen
 class Applied(Generic[S, R]):
     """All slots below ``slot`` are applied.
 
     ``configurations`` govern the slots from ``slot`` on; ``size_bytes`` is that of the entries
-    since the last snapshot was due.
+    since the last snapshot was due; ``version`` of the state machine runs at ``slot``.
     """
 
     state: S
@@ -63,6 +50,7 @@ class Applied(Generic[S, R]):
     slot: int
     configurations: tuple[Configuration, ...]
     size_bytes: int = 0
+    version: int = FIRST_VERSION
 
 
 @frozen
@@ -75,8 +63,8 @@ class Ran(Generic[C, R]):
     outcomes: Sequence[Outcome[R]]
 
 
-Happened: TypeAlias = Ran[C, R] | Opened
-"""What came of an item."""
+Happened: TypeAlias = Ran[C, R] | Opened | Check
+"""What came of an item; a Check is for the server to compare."""
 
 
 def started(machine: StateMachine[S, C, R], quorum: QuorumSystem) -> Applied[S, R]:
@@ -91,7 +79,10 @@ def applied(
     before: Applied[S, R],
     proposal: Proposal[Entry[bytes]],
 ) -> tuple[Applied[S, R], list[Happened[C, R]]]:
-    """One slot more, and what came of its items. Raises what the machine and its codec raise."""
+    """One slot more, and what came of its items.
+
+    Raises VersionMissing, NewerItem, and what the machine and its codec raise.
+    """
     entry, slot = proposal.value, before.slot
     if type(entry) is Command:
         return _batch_applied(machine, commands, before, entry.value)
@@ -107,25 +98,32 @@ def _batch_applied(
     machine: StateMachine[S, C, R], commands: Codec[C], before: Applied[S, R], batch: bytes
 ) -> tuple[Applied[S, R], list[Happened[C, R]]]:
     state, table, slot = before.state, before.sessions, before.slot
+    version = before.version
     happened: list[Happened[C, R]] = []
     for place, item in enumerate(decoded(batch)):
         if type(item) is Commands:
             asked = [(number, commands.decode(body)) for number, body in item.commands]
+            run = machine.of_version(version)
             table, state, outcomes = session_table.apply_all(
-                machine.apply, table, state, item.session, item.done_below, asked
+                run, table, state, item.session, item.done_below, asked
             )
             happened.append(Ran(slot, item.session, asked, outcomes))
-        else:
+        elif type(item) is Opening:
             table, opened = _opened(machine, table, state, slot << ITEM_BITS | place, item)
             happened.append(opened)
+        elif type(item) is VersionChange:
+            version = later_version(machine, version, item.version)
+        elif type(item) is Check:
+            happened.append(item)
+        else:
+            assert_never(item)
     size_bytes = before.size_bytes + len(batch)
-    return Applied(state, table, slot + 1, before.configurations, size_bytes), happened
+    return Applied(state, table, slot + 1, before.configurations, size_bytes, version), happened
 
 
 def _opened(
-    machine: StateMachine[S, C, R], table: Sessions[R], state: S, session: int, item: Item
+    machine: StateMachine[S, C, R], table: Sessions[R], state: S, session: int, item: Opening
 ) -> tuple[Sessions[R], Opened]:
-    assert type(item) is not Commands
     table, _, outcome = session_table.apply(
         machine.apply, table, state, session, OpenSession(item.nonce)
     )

@@ -3,20 +3,28 @@
     [item, ...]
     [1, nonce]                                          open a session
     [2, session, done_below, [[number, command], ...]]  commands of one session, with their numbers
+    [3, version]                                        a version of the machine that runs now
+    [4, slot, layout, program, digest]                  the snapshot of the slots below has it
 
 - A batch is made of items that are encoded already: a server puts its own and those of others
   together without a look into them.
 - What is chosen runs on every server. Bytes that are not a batch run as one without an item, on
   all of them.
+- An item of a kind that this library does not know is of a later one, which runs it: a server that
+  passed over it would differ from the others. So a batch with one is not decoded at all.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TypeAlias, final
+from typing import Annotated, TypeAlias, final
 
 import msgspec
 from attrs import frozen
+from msgspec import Meta
+
+from paxos_adapters.file.snapshots import DIGEST_BYTES
+from paxos_adapters.limits import MAX_SLOT, MAX_VERSION
 
 MAX_BATCH = 500
 """Commands in one entry."""
@@ -49,10 +57,42 @@ class Commands(msgspec.Struct, array_like=True, forbid_unknown_fields=True, gc=F
     commands: list[tuple[int, bytes]]
 
 
-Item: TypeAlias = Opening | Commands
+@final
+class VersionChange(msgspec.Struct, array_like=True, forbid_unknown_fields=True, gc=False, tag=3):
+    """From here on ``version`` of the state machine runs, unless a later one does already."""
+
+    version: Annotated[int, Meta(ge=1, le=MAX_VERSION)]
+
+
+@final
+class Check(msgspec.Struct, array_like=True, forbid_unknown_fields=True, gc=False, tag=4):
+    """The snapshot of all slots below ``slot`` has this digest, on the server that proposed it.
+
+    ``program`` is the version of the state machine that its program is of, and ``layout`` that of
+    the bytes of a snapshot: others may write other bytes for the same state.
+    """
+
+    slot: Annotated[int, Meta(ge=1, le=MAX_SLOT)]
+    layout: Annotated[int, Meta(ge=1, le=MAX_VERSION)]
+    program: Annotated[int, Meta(ge=1, le=MAX_VERSION)]
+    digest: Annotated[bytes, Meta(min_length=DIGEST_BYTES, max_length=DIGEST_BYTES)]
+
+
+Item: TypeAlias = Opening | Commands | VersionChange | Check
+
+LAST_KIND = 4
+"""The highest tag of an item."""
+
+
+class NewerItem(ValueError):
+    """An item is of a kind that a later version of this library has."""
+
 
 _ENCODER = msgspec.msgpack.Encoder()
 _DECODER = msgspec.msgpack.Decoder(list[Item])
+_ITEM = msgspec.msgpack.Decoder(Item)
+_RAW = msgspec.msgpack.Decoder(list[msgspec.Raw])
+_ANY = msgspec.msgpack.Decoder(list[object])
 
 
 @frozen
@@ -79,8 +119,11 @@ def batch(items: Iterable[Items]) -> bytes:
 
 
 def items_of(encoded_batch: bytes) -> Items | None:
-    """The items of a batch; None for bytes that are not a batch."""
-    items = decoded(encoded_batch)
+    """The items of a batch; None for bytes that are not a batch that this library knows."""
+    try:
+        items = decoded(encoded_batch)
+    except NewerItem:
+        return None
     if not items:
         return None
     head_bytes = _HEAD_BYTES.get(encoded_batch[0], 1)
@@ -89,9 +132,25 @@ def items_of(encoded_batch: bytes) -> Items | None:
 
 
 def decoded(encoded_batch: bytes) -> Sequence[Item]:
-    """The items of a batch, none for bytes that are not one."""
+    """The items of a batch, none for bytes that are not one. Raises NewerItem."""
     try:
         items = _DECODER.decode(encoded_batch)
     except (msgspec.MsgspecError, ValueError, RecursionError):
+        if _is_newer(encoded_batch):
+            raise NewerItem from None
         return ()
     return items if len(items) <= MAX_ITEMS else ()
+
+
+def _is_newer(encoded_batch: bytes) -> bool:
+    """Whether all is well but for items of later kinds."""
+    try:
+        raw = _RAW.decode(encoded_batch)
+        kinds = [_ANY.decode(it)[:1] for it in raw]
+        later = [type(kind) is int and kind > LAST_KIND for (kind,) in kinds]
+        for it, is_later in zip(raw, later, strict=True):
+            if not is_later:
+                _ITEM.decode(it)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return False
+    return len(raw) <= MAX_ITEMS

@@ -54,6 +54,7 @@ from paxos_adapters.file.snapshots import SnapshotHandle
 from paxos_adapters.log import Log, LogDriver, LogObserver, log
 from paxos_adapters.log_messages import (
     Forward,
+    HasVersions,
     LogMessage,
     ReadIndexReply,
     ReadIndexRequest,
@@ -65,13 +66,17 @@ from paxos_adapters.machine import Effect
 from paxos_adapters.ports import Place
 from paxos_adapters.replication import transfer
 from paxos_adapters.replication.applying import Applied
-from paxos_adapters.replication.batches import batch, items_of
+from paxos_adapters.replication.batches import Check, VersionChange, batch, encoded, items_of
+from paxos_adapters.replication.consistency import HELD_BEATS
 from paxos_adapters.replication.figures import LogFigures
 from paxos_adapters.replication.program import Program
 from paxos_adapters.replication.proposals import Proposals
 from paxos_adapters.replication.providing import LogStore, Provider
 from paxos_adapters.replication.reads import Remote
+from paxos_adapters.replication.snapshots import OtherVersion, check_of
 from paxos_adapters.replication.transfer import Download
+from paxos_adapters.replication.versions import Versions
+from paxos_adapters.state_machine import FIRST_VERSION
 from paxos_adapters.timeouts import Timeouts
 from paxos_adapters.wire.fitting import fitted
 
@@ -123,7 +128,10 @@ class LogStatus:
     All slots below ``chosen`` are known to be chosen, those below ``applied`` are applied, and a
     snapshot stands for those below ``floor``. ``pending`` commands of this program have no answer
     yet; the callers of ``unresolved`` submissions have left. ``stopped``: why nothing more is
-    applied. ``figures``: more numbers.
+    applied. ``version`` of the state machine runs here, and all members have those up to
+    ``version_of_all``; None while one of them has not said what it has. ``checked``: the last slot
+    at which a check found the same state here as on the server that led. ``figures``: more
+    numbers.
     """
 
     leader: Ballot | None
@@ -134,6 +142,9 @@ class LogStatus:
     pending: int
     unresolved: int
     stopped: str | None
+    version: int = FIRST_VERSION
+    version_of_all: int | None = None
+    checked: int | None = None
     figures: LogFigures = Factory(LogFigures)
 
 
@@ -157,9 +168,11 @@ class LogProcess(Generic[S, C, R]):
         machine = evolve(machine, fold=_nothing_kept)
         self._driver: LogDriver[bytes] = Driver(machine, place, quorum, records, observer)
         self.timers: tuple[LogTimer, ...] = machine.first
+        self._store = store
         self._provider = Provider(store, self.state.rules.piece)
         self._snapshots = snapshots
         self._proposals = Proposals()
+        self._versions = Versions(program.versions)
         self._out: list[LogEffect] = []
         self._leader: Ballot | None = None
         self._leaders = 0
@@ -173,6 +186,7 @@ class LogProcess(Generic[S, C, R]):
         self._download: Download | None = None
         self._next_request: To[LogMessage] | None = None
         self._finished: SnapshotHandle | None = None
+        self._held_beats = 0
         self._durable = self.state.memory.first
         snapshot = store.snapshot()
         self._floor = FIRST_SLOT if snapshot is None else snapshot.slot
@@ -203,6 +217,7 @@ class LogProcess(Generic[S, C, R]):
         if type(event) is not From:
             if type(event) is HeartbeatTimer:
                 self._on_beat()
+                return [*self._take(event), Broadcast(self._versions.message)]
             return self._take(event)
         sender, message = event.sender, event.message
         if type(message) is Forward:
@@ -219,6 +234,9 @@ class LogProcess(Generic[S, C, R]):
             return [*self._provider.on_request(sender, message)]
         if type(message) is SnapshotPiece:
             return self._on_snapshot_piece(sender, message)
+        if type(message) is HasVersions:
+            self._versions.on_said(sender, message)
+            return []
         return self._take(From(sender, message))
 
     def _take(self, event: From[Message[bytes]] | LogTimer | Request[bytes]) -> list[LogEffect]:
@@ -230,7 +248,9 @@ class LogProcess(Generic[S, C, R]):
         self._saving += len(waiting)
         records: list[LogRecord] = [it.record for it in waiting]
         handle = self._finished
-        if handle is not None and handle.slot <= max(self._durable, _last_first(records)):
+        if handle is None or self._is_held(handle):
+            return records
+        if handle.slot <= max(self._durable, _last_first(records)):
             records.append(handle)
             self._finished = None
         return records
@@ -248,8 +268,27 @@ class LogProcess(Generic[S, C, R]):
         return self._sorted(self._driver.stored(receipt.part(waited), count))
 
     def on_taken(self, handle: SnapshotHandle) -> None:
-        """A snapshot of what is applied here is in the file: it will stand for the slots below."""
+        """A snapshot of what is applied here is in the file: it will stand for the slots below.
+
+        If it differs from what was chosen, it will not. The leader has it checked by the others.
+        """
+        check = self._check_of(handle)
+        self.program.keep(check)
+        if self.program.failure is not None:
+            return
+        if self._finished is None:
+            self._held_beats = HELD_BEATS
         self._finished = handle
+        can_compare = self._versions.of_all(self.members) is not None
+        if check is not None and can_compare and type(self.state.role) is Leading:
+            self._proposals.add(encoded(check))
+
+    def _check_of(self, handle: SnapshotHandle) -> Check | None:
+        return check_of(handle.slot, handle.digest, self._store.snapshot_piece(handle, 0))
+
+    def _is_held(self, handle: SnapshotHandle) -> bool:
+        """Whether it waits for its Check."""
+        return self._held_beats > 0 and self.program.consistency.checked != handle.slot
 
     def _sorted(
         self, effects: Iterable[Effect[Message[bytes], LogTimer, Report[bytes]]]
@@ -312,6 +351,9 @@ class LogProcess(Generic[S, C, R]):
     def _on_beat(self) -> None:
         """What another server leads and has not answered for a while is sent again."""
         self._provider.on_beat()
+        self._propose_version()
+        if self.program.failure is None:
+            self._held_beats = max(self._held_beats - 1, 0)
         self._forwarders = {it: left - 1 for it, left in self._forwarders.items() if left > 1}
         program, leader = self.program, self._leader
         waiting = program.submissions.oldest, program.clients.oldest, program.reads.number
@@ -352,6 +394,14 @@ class LogProcess(Generic[S, C, R]):
             out += self._take(Propose(Command(self._proposals.take())))
             self._announced = self.state.memory.first
         return out
+
+    def _propose_version(self) -> None:
+        """Have the highest version run that all members have; once more with each heartbeat."""
+        version, program = self._versions.of_all(self.members), self.program
+        if version is None or version <= program.applied.version or program.failure is not None:
+            return
+        if type(self.state.role) is Leading:
+            self._proposals.add(encoded(VersionChange(version)))
 
     def _in_flight(self) -> tuple[int, int]:
         """How many entries are in flight, and their bytes."""
@@ -413,14 +463,15 @@ class LogProcess(Generic[S, C, R]):
             self._out.append(self._next_request)
             self._next_request = None
 
-    def install(self, handle: SnapshotHandle, snapshot: Applied[S, R]) -> None:
+    def install(self, handle: SnapshotHandle, snapshot: Applied[S, R] | OtherVersion) -> None:
         """Go on from a snapshot, all pieces of which are in the file; with the next ``work``."""
         self._download = None
         if handle.slot > self.state.memory.first:
-            self._finished = handle
+            self._finished, self._held_beats = handle, 0
             installed = SnapshotInstalled(handle.slot, snapshot.configurations)
             self._out += self._take(installed)
             self.program.install(snapshot)
+            self.program.keep(self._check_of(handle))
 
     def give_up_install(self) -> None:
         """The snapshot cannot be used: another one may come."""
@@ -442,6 +493,9 @@ class LogProcess(Generic[S, C, R]):
             len(program.submissions),
             program.submissions.unresolved,
             None if program.failure is None else str(program.failure),
+            program.applied.version,
+            self._versions.of_all(self.members),
+            program.consistency.checked,
             figures=self._figures(),
         )
 

@@ -20,7 +20,7 @@ from paxos_adapters import threads
 from paxos_adapters.file.snapshots import DIGEST_BYTES, SnapshotHandle
 from paxos_adapters.log_messages import SnapshotOffer
 from paxos_adapters.replication.applying import Applied
-from paxos_adapters.replication.snapshots import Codecs, pieces, restored
+from paxos_adapters.replication.snapshots import Codecs, OtherVersion, pieces, restored
 
 C = TypeVar("C")
 R = TypeVar("R")
@@ -63,7 +63,7 @@ class Outcomes(Protocol[S, R]):
         """The pieces of a snapshot of what this server has applied are in the file."""
         ...
 
-    def on_restored(self, handle: SnapshotHandle, applied: Applied[S, R]) -> None:
+    def on_restored(self, handle: SnapshotHandle, applied: Applied[S, R] | OtherVersion) -> None:
         """The pieces of a snapshot of another server are in the file: it stands for this."""
         ...
 
@@ -193,7 +193,9 @@ class SnapshotWorker(Generic[S, C, R]):
         applied = restored(self._codecs, stream)
         self._deliver(lambda: self._on_restored(job, handle, applied))
 
-    def _on_restored(self, job: int, handle: SnapshotHandle, applied: Applied[S, R]) -> None:
+    def _on_restored(
+        self, job: int, handle: SnapshotHandle, applied: Applied[S, R] | OtherVersion
+    ) -> None:
         if job == self._job:
             self._offer = None
             self._outcomes.on_restored(handle, applied)

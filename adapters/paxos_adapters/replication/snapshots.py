@@ -2,6 +2,8 @@
 
 - A stream of frames, each behind its length: a head, one frame for each session, and the state.
 - Equal states make equal bytes, so the same snapshot can come from several servers.
+- The head says which version of the state machine runs behind it. A program that lacks that is not
+  asked to decode the state. It also says of which version the program is that has written it.
 - A codec that can write its states in parts is a StreamedCodec: then neither writing nor reading
   needs a large state twice in memory.
 
@@ -11,6 +13,7 @@ Source: Chandra, Griesemer and Redstone, "Paxos Made Live" (2007), 5.5: a snapsh
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from hashlib import blake2b
 from itertools import chain
 from typing import Generic, Protocol, TypeVar, final, runtime_checkable
 
@@ -22,10 +25,12 @@ from paxos.log import Configuration
 from paxos.log.memory import governing_from
 from paxos.log.sessions import Session, Sessions
 from paxos_adapters import arguments
+from paxos_adapters.file.snapshots import DIGEST_BYTES
 from paxos_adapters.ports import Codec
 from paxos_adapters.quorum_words import quorum_of, words_of
 from paxos_adapters.replication.applying import Applied
-from paxos_adapters.state_machine import StateMachine
+from paxos_adapters.replication.batches import Check
+from paxos_adapters.state_machine import FIRST_VERSION, StateMachine
 
 C = TypeVar("C")
 R = TypeVar("R")
@@ -33,6 +38,9 @@ S = TypeVar("S")
 
 PIECE_BYTES = 1 << 15
 """A piece of a snapshot, but for the last one: it fits in one message between servers."""
+
+LAYOUT = 1
+"""Which bytes a snapshot has for what was applied: one more whenever they change."""
 
 _LENGTH_BYTES = 8
 
@@ -70,11 +78,21 @@ class BadSnapshot(ValueError):
 
 @frozen
 class Codecs(Generic[S, C, R]):
-    """The codecs of a state machine, all there."""
+    """The codecs of a state machine, all there, and the versions of it that the program has."""
 
     commands: Codec[C]
     states: Codec[S]
     results: Codec[R]
+    versions: range = range(FIRST_VERSION, FIRST_VERSION + 1)
+
+
+@frozen
+class OtherVersion:
+    """A snapshot behind which ``version`` runs, which this program lacks: only its head is read."""
+
+    slot: int
+    configurations: tuple[Configuration, ...]
+    version: int
 
 
 def codecs_of(machine: StateMachine[S, C, R]) -> Codecs[S, C, R]:
@@ -86,7 +104,7 @@ def codecs_of(machine: StateMachine[S, C, R]) -> Codecs[S, C, R]:
         raise MissingCodec("states")
     if machine.results is None:
         raise MissingCodec("results")
-    return Codecs(machine.commands, machine.states, machine.results)
+    return Codecs(machine.commands, machine.states, machine.results, machine.versions)
 
 
 @final
@@ -95,6 +113,9 @@ class _Head(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
     configurations: list[tuple[int, str]]
     sessions: int
     most_sessions: int
+    version: int = FIRST_VERSION
+    layout: int = 0
+    program: int = 0
 
 
 @final
@@ -138,7 +159,7 @@ def refounded(stream: Iterable[bytes], slot: int, quorum: QuorumSystem) -> Itera
     return _in_pieces(chain(_framed([_ENCODER.encode(new)]), (buffer[end:],), source))
 
 
-def restored(codecs: Codecs[S, C, R], stream: Iterable[bytes]) -> Applied[S, R]:
+def restored(codecs: Codecs[S, C, R], stream: Iterable[bytes]) -> Applied[S, R] | OtherVersion:
     """What the pieces of a snapshot stand for. Raises BadSnapshot."""
     frames = _cut(stream)
     try:
@@ -146,6 +167,8 @@ def restored(codecs: Codecs[S, C, R], stream: Iterable[bytes]) -> Applied[S, R]:
         configurations = tuple(
             Configuration(slot, quorum_of(it)) for slot, it in head.configurations
         )
+        if head.version not in codecs.versions:
+            return OtherVersion(head.slot, configurations, head.version)
         sessions = [_session(codecs.results, next(frames)) for _ in range(head.sessions)]
         state = _decoded_state(codecs.states, frames)
     except Exception as error:  # A codec of the program may raise anything.
@@ -153,7 +176,24 @@ def restored(codecs: Codecs[S, C, R], stream: Iterable[bytes]) -> Applied[S, R]:
             f"the snapshot cannot be decoded ({type(error).__name__}: {error})"
         ) from error
     table = Sessions(tuple(sessions), head.most_sessions)
-    return Applied(state, table, head.slot, configurations)
+    return Applied(state, table, head.slot, configurations, version=head.version)
+
+
+def check_of_state(codecs: Codecs[S, C, R], applied: Applied[S, R]) -> Check:
+    """What a Check of a snapshot of ``applied`` says. Raises what the codecs raise."""
+    digest = blake2b(digest_size=DIGEST_BYTES)
+    for piece in pieces(codecs, applied):
+        digest.update(piece)
+    return Check(applied.slot, LAYOUT, codecs.versions[-1], digest.digest())
+
+
+def check_of(slot: int, digest: bytes, first_piece: bytes) -> Check | None:
+    """What a Check of this snapshot says; None if its first piece does not say who wrote it."""
+    try:
+        head = _HEADS.decode(next(_cut([first_piece])))
+    except (StopIteration, BadSnapshot, msgspec.MsgspecError):
+        return None
+    return Check(slot, head.layout, head.program, digest) if head.layout else None
 
 
 def _framed(frames: Iterable[bytes]) -> Iterator[bytes]:
@@ -180,7 +220,9 @@ def _frames(codecs: Codecs[S, C, R], applied: Applied[S, R]) -> Iterator[bytes]:
     open_ = applied.sessions.open
     governing = governing_from(applied.configurations, applied.slot)
     configurations = [(it.slot, words_of(it.quorum)) for it in governing]
-    yield _ENCODER.encode(_Head(applied.slot, configurations, len(open_), applied.sessions.most))
+    most, version, program = applied.sessions.most, applied.version, codecs.versions[-1]
+    head = _Head(applied.slot, configurations, len(open_), most, version, LAYOUT, program)
+    yield _ENCODER.encode(head)
     for session in open_:
         results = [(number, codecs.results.encode(it)) for number, it in session.results]
         yield _ENCODER.encode(_Session(session.id, session.done_below, results))

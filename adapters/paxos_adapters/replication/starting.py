@@ -1,6 +1,7 @@
 """How a log starts on a server: from its snapshot and its entries, run again in order.
 
 - What the file knows to be chosen is applied before the log takes part.
+- What was found to differ from the other servers is found again, before anybody can read it.
 - It runs in a thread: the node serves its other names in the meantime.
 - A command that cannot be applied ends the program of the log, here as while it runs. The replica
   goes on.
@@ -8,13 +9,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import Generic, Protocol, TypeVar
 
 from attrs import frozen
 
-from paxos import QuorumSystem
+from paxos import Proposal, QuorumSystem
 from paxos.log.memory import FIRST_SLOT, Delta, Record
+from paxos.log.messages import Entry
 from paxos.log.replica import DEFAULT_RULES
 from paxos_adapters.file.identity import Identity
 from paxos_adapters.file.log_file import LogFile
@@ -27,7 +30,13 @@ from paxos_adapters.replication.process import LogProcess
 from paxos_adapters.replication.program import Program
 from paxos_adapters.replication.served import Served
 from paxos_adapters.replication.snapshot_worker import SnapshotWorker
-from paxos_adapters.replication.snapshots import Codecs, restored
+from paxos_adapters.replication.snapshots import (
+    Codecs,
+    OtherVersion,
+    check_of,
+    check_of_state,
+    restored,
+)
 from paxos_adapters.state_machine import StateMachine
 
 C = TypeVar("C")
@@ -88,16 +97,34 @@ def recovered(
     records = own.load().records
     handle = own.snapshot()
     if handle is None:
-        start: Applied[S, R] = started(machine, file.quorum)
+        start: Applied[S, R] | OtherVersion = started(machine, file.quorum)
     else:
         pieces = (own.snapshot_piece(handle, it) for it in range(handle.pieces))
         start = restored(codecs, pieces)
     window, nonce = DEFAULT_RULES.window, int(file.session, 16)
     program = Program(name, machine, codecs, window, start, nonce, snapshot_bytes)
+    if handle is not None:
+        program.keep(check_of(handle.slot, handle.digest, own.snapshot_piece(handle, 0)))
     end = max((it.first for it in records if type(it) is Delta), default=FIRST_SLOT)
     while program.failure is None and (slot := program.applied.slot) < end:
-        program.commit(slot, own.fetch(slot, READ_AT_A_TIME, READ_BYTES))
+        replay(program, codecs, own.fetch(slot, READ_AT_A_TIME, READ_BYTES))
     return Recovered(records, program)
+
+
+def replay(
+    program: Program[S, C, R],
+    codecs: Codecs[S, C, R],
+    proposals: Iterable[Proposal[Entry[bytes]]],
+) -> None:
+    """Apply ``proposals``, what is chosen next, with each check of them.
+
+    So the digest of each snapshot that is due is needed at once, and not only that of the last.
+    """
+    for proposal in proposals:
+        program.commit(program.applied.slot, (proposal,))
+        if (due := program.due_now) is not None:
+            with suppress(Exception):  # A codec that fails is reported by the snapshot.
+                program.keep(check_of_state(codecs, due))
 
 
 class LogRun(Generic[S, C, R]):
@@ -138,7 +165,7 @@ class LogRun(Generic[S, C, R]):
         self.process.on_taken(handle)
         self._host.wake()
 
-    def on_restored(self, handle: SnapshotHandle, applied: Applied[S, R]) -> None:
+    def on_restored(self, handle: SnapshotHandle, applied: Applied[S, R] | OtherVersion) -> None:
         """See ``Outcomes``."""
         self.process.install(handle, applied)
         self._host.wake()

@@ -13,7 +13,7 @@
     [11, number, session, known, votes]            Pong; the number and session that it answers
     [12, number]                                   Register
     [13, first, parts]                             Missing; bit n of parts stands for part n
-    [14 to 28, log, ...]                           the messages of logs: ``log_body.py``
+    [14 to 28 and 30, log, ...]                    the messages of logs: ``log_body.py``
 
 - Messages 10 to 13 have no name. They are about sessions, see ``control.py``, and about parts that
   were lost, see ``resending.py``. No other message stands in for them: a name is never empty.

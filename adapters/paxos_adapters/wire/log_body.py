@@ -15,6 +15,7 @@
     [26, log, slot, pieces, size, digest]                    SnapshotOffer
     [27, log, slot, digest, index, count]                    SnapshotRequest
     [28, log, slot, digest, index, data]                     SnapshotPiece
+    [30, log, first, last]                                   HasVersions
 
 - An entry is binary for a command, nil for no operation, [words] for a change of the members: their
   quorum system in words.
@@ -47,9 +48,10 @@ from paxos.log import (
     Promise,
 )
 from paxos.log.messages import Entry
-from paxos_adapters.limits import MAX_DEPLOYED, MAX_SLOT
+from paxos_adapters.limits import MAX_DEPLOYED, MAX_SLOT, MAX_VERSION
 from paxos_adapters.log_messages import (
     Forward,
+    HasVersions,
     LogMessage,
     ReadIndexReply,
     ReadIndexRequest,
@@ -190,6 +192,12 @@ class _SnapshotPiece(OfLog, tag=28):
     data: bytes
 
 
+@final
+class _HasVersions(OfLog, tag=30):
+    first: int
+    last: int
+
+
 _OfCore: TypeAlias = (
     _Prepare
     | _Promise
@@ -208,6 +216,7 @@ _OfHost: TypeAlias = (
     | _SnapshotOffer
     | _SnapshotRequest
     | _SnapshotPiece
+    | _HasVersions
 )
 LogStruct: TypeAlias = _OfCore | _OfHost
 """Any of them, as it is written."""
@@ -263,6 +272,8 @@ def _host_struct(log: str, message: LogMessage) -> _OfHost:
         )
         _last_index(index, count)
         return _SnapshotRequest(log, _slot(message.slot), digest, index, count)
+    if type(message) is HasVersions:
+        return _HasVersions(log, _version(message.first), _version(message.last))
     assert type(message) is SnapshotPiece
     digest, index, data = _digest(message.digest), _index(message.index), _data(message.data)
     return _SnapshotPiece(log, _slot(message.slot), digest, index, data)
@@ -299,6 +310,10 @@ def _slot(slot: int) -> int:
 
 def _number(number: int) -> int:
     return checked_number("the number of a read", number, MAX_READ)
+
+
+def _version(version: int) -> int:
+    return checked_number("a version of a state machine", version, MAX_VERSION, 1)
 
 
 def _pieces(count: int) -> int:
@@ -364,6 +379,10 @@ def log_message_of(struct: LogStruct) -> LogMessage:
     if type(struct) is _ReadIndexReply:
         first = None if struct.first is None else _slot(struct.first)
         return ReadIndexReply(_number(struct.number), first)
+    if type(struct) is _HasVersions:
+        if struct.first > struct.last:
+            raise RejectedDatagram(Reason.IMPOSSIBLE)
+        return HasVersions(_version(struct.first), _version(struct.last))
     return _snapshot_message_of(struct)
 
 

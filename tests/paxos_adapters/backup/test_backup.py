@@ -21,9 +21,9 @@ from paxos_adapters.file import FileStore, StoreExists, WrongMembers, WrongOwner
 from paxos_adapters.limits import MAX_SLOT
 from paxos_adapters.outputs import OutputRefused
 from paxos_adapters.replication.applying import Applied
-from paxos_adapters.replication.snapshots import BadSnapshot, refounded, restored
+from paxos_adapters.replication.snapshots import BadSnapshot, OtherVersion, refounded, restored
 from paxos_adapters.state_machines.key_value import KeyValues, Put, Result
-from tests.support.backups import CODECS, ran, written
+from tests.support.backups import CODECS, ran, stands_for, written
 
 NEW = majority(map(ServerId, (1, 2, 4)))
 DECISIONS = [("colour", b"red"), ("leader", b"me\xff")]
@@ -43,12 +43,17 @@ def opened(folder: Path, me: int, cluster: str, membership: str) -> FileStore:
     )
 
 
-def read(file: FileStore, name: str) -> Applied[KeyValues, Result]:
-    """What a server would start a log from."""
+def stored(file: FileStore, name: str) -> list[bytes]:
+    """The pieces of the snapshot that a server would start a log from."""
     log = file.log(name)
     handle = log.snapshot()
     assert handle is not None
-    return restored(CODECS, (log.snapshot_piece(handle, it) for it in range(handle.pieces)))
+    return [log.snapshot_piece(handle, it) for it in range(handle.pieces)]
+
+
+def read(file: FileStore, name: str) -> Applied[KeyValues, Result]:
+    """What these stand for."""
+    return stands_for(CODECS, stored(file, name))
 
 
 def test_all_of_a_backup_is_in_every_file_of_the_new_cluster(tmp_path: Path) -> None:
@@ -76,6 +81,19 @@ def test_all_of_a_backup_is_in_every_file_of_the_new_cluster(tmp_path: Path) -> 
                 (record,) = file.load(name).records
                 assert record == Acceptor(RESTORED, Proposal(RESTORED, value))
         assert inspect(tmp_path / f"n{me}.db").sessions == 2, "its creation, and this opening"
+
+
+def test_the_version_of_the_state_machine_comes_along(tmp_path: Path) -> None:
+    """A program that lacks it does not run the log, here as in the old cluster."""
+    before, _ = ran([Put("a", b"1")])
+    written(tmp_path / "b", ("kv", evolve(before, version=2)))
+
+    new = restore(tmp_path / "b", paths(tmp_path), cluster="new", quorum=NEW)
+
+    with opened(tmp_path, 1, "new", new.membership) as file:
+        found = restored(CODECS, stored(file, "kv"))
+        assert isinstance(found, OtherVersion)
+        assert found.version == 2
 
 
 def test_a_log_goes_on_where_the_old_one_does_not_come_to() -> None:

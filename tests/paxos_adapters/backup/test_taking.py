@@ -13,9 +13,10 @@ from paxos_adapters.backup.archive import LogHead, reading
 from paxos_adapters.codecs import TEXT
 from paxos_adapters.node import MemoryNetwork, MemoryNode, NoAnswer
 from paxos_adapters.outputs import OutputRefused
-from paxos_adapters.replication.snapshots import codecs_of, restored
+from paxos_adapters.replication.snapshots import codecs_of
 from paxos_adapters.state_machines import COUNTER
 from tests.paxos_adapters.node.test_node import runs
+from tests.support.backups import stands_for
 from tests.support.node_clusters import in_memory
 
 ONE = ServerId(1)
@@ -40,7 +41,7 @@ def test_all_that_a_node_knows_is_written(tmp_path: Path) -> None:
         assert whole.header.names_of == (ONE,)
         with reading(tmp_path / "b") as source:
             for _, pieces in source.logs():
-                assert restored(codecs_of(COUNTER), pieces).state == 6
+                assert stands_for(codecs_of(COUNTER), pieces).state == 6
             assert [*source.decisions()] == [
                 (f"name {me}", TEXT.encode(f"of {me}")) for me in (1, 2, 3)
             ]

@@ -21,7 +21,7 @@ from paxos_adapters.node.control_protocol import (
     SnapshotReply,
     SnapshotRequest,
 )
-from paxos_adapters.replication.snapshots import PIECE_BYTES, restored
+from paxos_adapters.replication.snapshots import PIECE_BYTES
 from paxos_adapters.state_machine import StateMachine
 from paxos_adapters.state_machines import COUNTER, KEY_VALUE
 from paxos_adapters.state_machines.key_value import Put
@@ -31,7 +31,7 @@ from tests.paxos_adapters.node.test_control import (
     running,
     runs,
 )
-from tests.support.backups import CODECS
+from tests.support.backups import CODECS, stands_for
 
 
 async def told(data: Path, name: str, timeout_s: float = 20) -> list[Answer]:
@@ -67,7 +67,7 @@ def test_a_snapshot_has_all_that_was_answered_before(tmp_path: Path) -> None:
             assert len(found) == len(pieces) > 4
             assert {len(it) for it in found[:-1]} == {PIECE_BYTES}
             assert end == PieceReply(b"")
-            assert restored(CODECS, found).state == log.state
+            assert stands_for(CODECS, found).state == log.state
 
     runs(run())
 

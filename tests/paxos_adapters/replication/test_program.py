@@ -12,9 +12,10 @@ from paxos import Ballot, Proposal, ServerId, flexible, majority
 from paxos.log import Change, Command, Configuration, Noop
 from paxos.log.messages import Entry
 from paxos.log.sessions import Opened
+from paxos_adapters.cannot_apply import CannotApply
 from paxos_adapters.codecs import INTEGER
 from paxos_adapters.ports import Codec
-from paxos_adapters.replication.applying import CannotApply, Ran, applied, started
+from paxos_adapters.replication.applying import Ran, applied, started
 from paxos_adapters.replication.batches import Commands, Item, Opening, batch, encoded
 from paxos_adapters.replication.program import Program
 from paxos_adapters.replication.snapshots import codecs_of

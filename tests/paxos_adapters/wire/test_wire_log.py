@@ -12,8 +12,21 @@ from hypothesis import strategies as st
 
 from paxos import Ballot, Proposal, ServerId, weighted
 from paxos.log import messages as log
-from paxos_adapters.limits import MAX_DEPLOYED, MAX_ROUND, MAX_SERVER, MAX_SLOT, MAX_VALUE_BYTES
-from paxos_adapters.log_messages import Forward, LogMessage, SnapshotOffer, SnapshotPiece
+from paxos_adapters.limits import (
+    MAX_DEPLOYED,
+    MAX_ROUND,
+    MAX_SERVER,
+    MAX_SLOT,
+    MAX_VALUE_BYTES,
+    MAX_VERSION,
+)
+from paxos_adapters.log_messages import (
+    Forward,
+    HasVersions,
+    LogMessage,
+    SnapshotOffer,
+    SnapshotPiece,
+)
 from paxos_adapters.wire import OutOfBounds, Reason, RejectedDatagram, TooLarge
 from paxos_adapters.wire.body import decode_body, encode_batch, encode_message
 from paxos_adapters.wire.bounds import (
@@ -156,6 +169,8 @@ NOT_SENT: list[LogMessage] = [
     SnapshotOffer(1, 1, 1, DIGEST[1:]),
     SnapshotPiece(1, DIGEST, MAX_PIECES, b"v"),
     SnapshotPiece(1, DIGEST, 0, bytes(MAX_PIECE_BYTES + 1)),
+    HasVersions(0, 1),
+    HasVersions(1, MAX_VERSION + 1),
 ]
 
 
@@ -221,6 +236,8 @@ OUT_OF_BOUNDS: list[list[object]] = [
     [28, "d", 1, DIGEST, MAX_PIECES, b"v"],
     [28, "d", 1, DIGEST, 0, b""],
     [28, "d", 1, DIGEST, 0, bytes(MAX_PIECE_BYTES + 1)],
+    [30, "d", 0, 1],
+    [30, "d", 1, MAX_VERSION + 1],
 ]
 
 IMPOSSIBLE: list[list[object]] = [
@@ -236,6 +253,7 @@ IMPOSSIBLE: list[list[object]] = [
     [20, "d", 1, []],
     [26, "d", 1, 2, 1, DIGEST],
     [26, "d", 1, 1, MAX_PIECE_BYTES + 1, DIGEST],
+    [30, "d", 2, 1],
 ]
 
 MALFORMED: list[list[object]] = [
@@ -256,6 +274,8 @@ MALFORMED: list[list[object]] = [
     [26, "d", 1, 1, 1, "digest"],
     [28, "d", 1, DIGEST, 0, None],
     [29, "d"],
+    [30, "d", 1],
+    [30, "d", 1, None],
 ]
 
 

@@ -117,6 +117,7 @@ OF_LOG = {
     26: ("SnapshotOffer", "slot pieces size_bytes digest"),
     27: ("SnapshotRequest", "slot digest index count"),
     28: ("SnapshotPiece", "slot digest index data"),
+    30: ("HasVersions", "first last"),
 }
 
 
