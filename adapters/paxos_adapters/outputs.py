@@ -57,6 +57,7 @@ RECORDING_HEAD = b'{"recording":'
 RECORDING = Kind("a recording", RECORDING_HEAD)
 ARTEFACT_HEAD = b'{"paxos members":'
 ARTEFACT = Kind("an artefact of a change of members", ARTEFACT_HEAD)
+BACKUP_HEAD = b'{"paxos backup":'
 NEW = Kind("a new file", None)
 
 

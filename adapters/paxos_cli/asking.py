@@ -149,11 +149,12 @@ def answer_of(server: Path, question: Question, timeout_s: float | None) -> Answ
     except PaxosError as error:
         raise Failure(error) from error
     if isinstance(answer, ErrorReply):
-        raise _refused(server, question, answer)
+        raise refused(server, question, answer)
     return answer
 
 
-def _refused(server: Path, question: Question, reply: ErrorReply) -> Failure:
+def refused(server: Path, question: Question, reply: ErrorReply) -> Failure:
+    """What says why the server has not answered the question."""
     if reply.kind in BAD_ARGUMENTS:
         return BadArguments(reply.text)
     if reply.kind not in NO_ANSWER or isinstance(question, StatusRequest):

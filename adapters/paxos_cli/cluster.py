@@ -115,7 +115,10 @@ def _prepare(folder: Path, unfinished: Path, servers: int) -> None:
     if not os.path.lexists(folder / KEYRING):
         create(folder / KEYRING, keyring().encode())
     Deployment(folder / CONFIG, "", {}, {}, folder / KEYRING).protection()
-    create(unfinished, local(f"local-{token_hex(3)}", servers, KEYRING).encode())
+    create(
+        unfinished,
+        local(f"local-{token_hex(3)}", map(ServerId, range(1, servers + 1)), KEYRING).encode(),
+    )
 
 
 def _runs(data: Path) -> bool:

@@ -15,7 +15,7 @@ from paxos_cli.failures import Failure
 from paxos_cli.help import Command, Group
 
 SECTIONS: Mapping[str, Sequence[str]] = {
-    "Run a cluster": ["cluster", "node", "keygen", "members", "readmit"],
+    "Run a cluster": ["cluster", "node", "keygen", "members", "readmit", "backup", "restore"],
     "Ask it": ["propose", "read", "watch", "kv", "status", "log"],
     "Look at a run": ["view", "draw", "explain", "replay", "inspect"],
     "Check the protocol": ["simulate", "explore"],
@@ -23,6 +23,7 @@ SECTIONS: Mapping[str, Sequence[str]] = {
 }
 
 PLACES: Mapping[str, tuple[str, str]] = {
+    "backup": ("backup", "backup"),
     "cluster": ("cluster", "cluster"),
     "demo": ("demo", "demo"),
     "draw": ("draw", "draw"),
@@ -40,6 +41,7 @@ PLACES: Mapping[str, tuple[str, str]] = {
     "read": ("client", "read"),
     "readmit": ("files", "readmit"),
     "replay": ("recording", "replay_files"),
+    "restore": ("restore", "restore"),
     "simulate": ("simulate", "simulate"),
     "status": ("status", "status"),
     "view": ("view", "view"),

@@ -88,6 +88,23 @@ EXPLAINED: Mapping[str, tuple[Sequence[Example], str]] = {
         [("paxos readmit n1.db 3", "server 1 receives server 3 again")],
         "file.md",
     ),
+    "backup": (
+        [
+            ("paxos backup nightly", "all that the servers of this machine know"),
+            ("paxos backup nightly --id 2", "as server 2 knows it"),
+        ],
+        "operating.md",
+    ),
+    "restore": (
+        [
+            ("paxos restore nightly c --name new --servers 1,2,3", "on this machine"),
+            (
+                "paxos restore nightly c --name new --servers 1=a.example.org:47100",
+                "one server, on another machine",
+            ),
+        ],
+        "operating.md",
+    ),
     "propose": (
         [
             ("paxos propose leader me", "prints what is chosen"),

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from threading import Timer
 
@@ -18,18 +18,21 @@ SPINNER = "line"  # of ASCII characters, for any locale
 
 
 @contextmanager
-def waiting(what: str) -> Generator[None, None, None]:
-    """Show ``what`` is waited for, on a terminal, for as long as that takes."""
+def waiting(what: str) -> Generator[Callable[[str], None], None, None]:
+    """Show ``what`` is waited for, on a terminal, for as long as that takes.
+
+    What is handed over shows another text from then on.
+    """
     console = Console(stderr=True)
     if not console.is_interactive:
-        yield
+        yield lambda _: None
         return
     status = console.status(Text(what), spinner=SPINNER)
     timer = Timer(DELAY_S, status.start)
     timer.daemon = True
     timer.start()
     try:
-        yield
+        yield lambda now: status.update(Text(now))
     finally:
         timer.cancel()
         timer.join()

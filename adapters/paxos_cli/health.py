@@ -37,7 +37,7 @@ def tolerance(status: Status) -> str:
 
 def heard(peer: Peer) -> str:
     """When a peer was heard last."""
-    return "never" if peer.received_s is None else f"{_seconds(peer.received_s)} ago"
+    return "never" if peer.received_s is None else f"{seconds(peer.received_s)} ago"
 
 
 def trip(peer: Peer) -> str:
@@ -85,7 +85,7 @@ def _silence(peer: Peer) -> str:
         return "it answers, and waits until enough servers have acknowledged its session"
     if peer.is_one_way:
         return "it speaks, and does not answer: it may not hear this server"
-    return "never heard" if peer.received_s is None else f"silent for {_seconds(peer.received_s)}"
+    return "never heard" if peer.received_s is None else f"silent for {seconds(peer.received_s)}"
 
 
 def warnings(status: Status) -> Iterator[str]:
@@ -133,7 +133,8 @@ def _warning(me: ServerId, it: ServerId, peer: Peer) -> str | None:
     return None
 
 
-def _seconds(time_s: float) -> str:
+def seconds(time_s: float) -> str:
+    """A time, for people."""
     if time_s < 120:
         return f"{time_s:.1f} s" if time_s < 10 else f"{time_s:.0f} s"
     return f"{time_s / 60:.0f} min"

@@ -2,37 +2,53 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import click
 import msgspec
 
 from paxos_adapters.node.control_protocol import StatusReply
-from paxos_adapters.printable import json_text, printable
+from paxos_adapters.printable import printable
 from paxos_adapters.udp.addresses import format_address
 from paxos_adapters.wire import Reason
 from paxos_cli import health
 from paxos_cli.asking import Target, asks, find, status_of
-from paxos_cli.canvas import canvas
+from paxos_cli.canvas import Canvas
 from paxos_cli.exit_codes import ExitCode
 from paxos_cli.help import Command
 from paxos_cli.options import JSON, PLAIN, gathered
-from paxos_cli.output import say
+from paxos_cli.watching import WATCH, Form, View, show
 
 REASONS = {it.name.lower(): it.value for it in Reason}
 
 
 @click.command(cls=Command, short_help="Show who is up, and what is wrong.")
+@WATCH
 @JSON
 @PLAIN
 @asks
+@gathered(Form)
 @gathered(Target)
-def status(target: Target, as_json: bool, plain: bool) -> ExitCode:
+def status(target: Target, form: Form) -> ExitCode:
     """Show the cluster as one of its servers sees it."""
-    told = status_of(find(target))
-    if as_json:
-        say(json_text(_fields(told)))
-    else:
-        _draw(told, plain)
-    return ExitCode.QUORUM_LOST if health.needed(told.status) else ExitCode.DONE
+    return show(lambda: _view(status_of(find(target))), form)
+
+
+def _view(told: StatusReply) -> View:
+    lacking = health.needed(told.status)
+    code = ExitCode.QUORUM_LOST if lacking else ExitCode.DONE
+    return View(_fields(told), _lines(told), partial(_draw, told), code)
+
+
+def _lines(told: StatusReply) -> dict[str, str]:
+    """How the cluster is, and each of its servers; without what changes all the time."""
+    status = told.status
+    lines = {"cluster": f"{health.tolerance(status)}."}
+    lines |= {
+        f"server {it}": f"server {it} is {health.state(peer)}" for it, peer in status.peers.items()
+    }
+    lines |= {it: f"! {printable(it)}" for it in health.warnings(status)}
+    return lines
 
 
 def _fields(told: StatusReply) -> dict[str, object]:
@@ -47,8 +63,8 @@ def _fields(told: StatusReply) -> dict[str, object]:
     }
 
 
-def _draw(told: StatusReply, plain: bool) -> None:
-    status, drawn = told.status, canvas(plain)
+def _draw(told: StatusReply, drawn: Canvas) -> None:
+    status = told.status
     size = len(status.peers) + 1
     drawn.write(
         f"Cluster {printable(told.cluster)}, seen by server {status.me}: {health.up(status)} of "

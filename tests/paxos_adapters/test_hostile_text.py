@@ -5,21 +5,32 @@ from __future__ import annotations
 import json
 import logging
 import sys
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from io import BytesIO, TextIOWrapper
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from paxos import Acceptor, Ballot, Chosen, PaxosError, Proposal, ServerId, majority
 from paxos_adapters.codecs import TEXT
 from paxos_adapters.file import FileStore
 from paxos_adapters.memory import Cluster
-from paxos_adapters.node.control_protocol import ChosenReply, ErrorReply, LogsReply, StatusReply
+from paxos_adapters.node.control_protocol import (
+    Answer,
+    ChosenReply,
+    ContentsReply,
+    ErrorReply,
+    LogsReply,
+    PieceReply,
+    SnapshotReply,
+    StatusReply,
+)
 from paxos_adapters.node.status import Descent, Status
 from paxos_adapters.printable import brief, encodable, json_text, printable, printable_lines, quoted
 from paxos_adapters.replication.process import LogStatus
+from paxos_adapters.replication.snapshots import pieces
 from paxos_adapters.replication.watching import Step
 from paxos_adapters.state_machines.key_value import (
     SCAN,
@@ -34,13 +45,14 @@ from paxos_adapters.state_machines.key_value import (
 from paxos_adapters.state_machines.ticks import Tick
 from paxos_adapters.udp.endpoint import Buffers
 from paxos_adapters.udp.peer import Peer
-from paxos_cli import app, asking, kv, log_status, logs
+from paxos_cli import app, asking, backup, kv, log_status, logs
 from paxos_cli.canvas import canvas
 from paxos_cli.commands import PLACES
 from paxos_cli.output import say
 from paxos_lab.machines.single_view import say as say_of
 from paxos_lab.machines.view import Look
 from paxos_lab.record import Arrow, Kind, Moment, Recorder, Timeline
+from tests.support.backups import CODECS, ran
 from tests.support.recordings import Lines, forge
 
 Capture = pytest.CaptureFixture[str]
@@ -197,7 +209,13 @@ def test_answers(tmp_path: Path, answers: Callable[[object], None], capsys: Capt
         ErrorReply(HOSTILE, HOSTILE),
         PaxosError(HOSTILE),
         *(StatusReply(HOSTILE, (HOSTILE, 1), it) for it in statuses()),
-        LogsReply(ME, {HOSTILE: LogStatus(None, False, 1, 1, 1, 0, 0, HOSTILE)}),
+        LogsReply(
+            ME,
+            {HOSTILE: LogStatus(None, False, 1, 1, 1, 0, 0, HOSTILE)},
+            [ME],
+            {HOSTILE: [ME]},
+            {HOSTILE: 0},
+        ),
     ]
     data = ["--data", str(tmp_path / "n1.db")]
     for answer in given:
@@ -219,6 +237,56 @@ def test_answers(tmp_path: Path, answers: Callable[[object], None], capsys: Capt
             assert printed.out + printed.err, words
             assert is_harmless(printed.out), (words, answer)
             assert is_harmless(printed.err), (words, answer)
+
+
+class HostileServer:
+    """What a server says that is asked for a backup."""
+
+    def __init__(self, contents: ContentsReply, snapshot: Sequence[Answer]) -> None:
+        self.contents = contents
+        self.snapshot = snapshot
+
+    def ask(self, *_: object, **__: object) -> ContentsReply:
+        return self.contents
+
+    def answers(self, *_: object, **__: object) -> Generator[Answer, None, None]:
+        yield from self.snapshot
+
+
+def test_backups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    """The cluster, the log, the decision: each has a hostile name; then a log that does not run."""
+    contents = ContentsReply(HOSTILE, "counted 1 phase1 1 phase2 1", "", ME, [HOSTILE], [], [])
+    applied, _ = ran([])
+    told: list[Answer] = [
+        SnapshotReply(1),
+        *map(PieceReply, pieces(CODECS, applied)),
+        PieceReply(b""),
+    ]
+    idle = msgspec.structs.replace(contents, idle=[HOSTILE])
+    given: list[tuple[ContentsReply, Sequence[Answer]]] = [
+        (contents, told),
+        (contents, [ErrorReply(HOSTILE, HOSTILE)]),
+        (contents, [ChosenReply(HOSTILE.encode())]),
+        (idle, []),
+    ]
+
+    for number, (reply, stream) in enumerate(given):
+        server = HostileServer(reply, stream)
+        monkeypatch.setattr(asking, "ask", server.ask)
+        monkeypatch.setattr(backup, "answers", server.answers)
+        out, data = tmp_path / f"b{number}", ["--data", str(tmp_path / "n1.db")]
+        new = ["--name", "new", "--servers", "1"]
+        for words in (
+            ["backup", str(out), *data],
+            ["backup", f"{out}-json", "--json", *data],
+            ["restore", str(out), str(tmp_path / f"c{number}"), *new],
+        ):
+            app.run(words)
+            printed = capsys.readouterr()
+            assert printed.out + printed.err, words
+            assert is_harmless(printed.out), words
+            assert is_harmless(printed.err), words
+        assert (tmp_path / f"c{number}").exists() == (number == 0)
 
 
 class HostileStore:

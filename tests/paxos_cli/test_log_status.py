@@ -31,7 +31,7 @@ def test_a_log_that_has_stopped_is_a_failure(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     def ask(*_: object, **__: object) -> LogsReply:
-        return LogsReply(ME, {"kv": status})
+        return LogsReply(ME, {"kv": status}, [ME], {"kv": [ME]}, {"kv": 0})
 
     monkeypatch.setattr(asking, "ask", ask)
     monkeypatch.setattr(log_status, "ask", ask)

@@ -78,6 +78,10 @@ GET_KINDS = (
 GET_NAMES = (
     f"SELECT DISTINCT name FROM records WHERE kind IN ('{ACCEPTOR}', '{ROUND}') ORDER BY name"
 )
+GET_NAMES_AFTER = (
+    f"SELECT DISTINCT name FROM records WHERE name > ? AND kind IN ('{ACCEPTOR}', '{ROUND}') "
+    "ORDER BY name LIMIT ?"
+)
 GET_OLD_SESSIONS = f"""
 SELECT name FROM records INDEXED BY sessions WHERE kind = '{SESSION}' AND name NOT IN (?, ?)
 ORDER BY saves LIMIT ?

@@ -54,6 +54,7 @@ from paxos_adapters.file.rows import (
     GET_ACCEPTORS,
     GET_KINDS,
     GET_NAMES,
+    GET_NAMES_AFTER,
     GET_RANGE,
     GET_RECORDS,
     GET_ROW,
@@ -218,6 +219,16 @@ class FileStore:
             self._check_usable()
             try:
                 return tuple(name for (name,) in self._reader.execute(GET_NAMES))
+            except sqlite3.Error as error:
+                raise refusal(self.path, error) from error
+
+    def decisions_after(self, name: str, most: int) -> tuple[str, ...]:
+        """The first ``most`` names of decisions behind ``name``, in order. Raises as ``load``."""
+        with self._reading:
+            self._check_usable()
+            try:
+                found = self._reader.execute(GET_NAMES_AFTER, (name, most))
+                return tuple([it for (it,) in found])
             except sqlite3.Error as error:
                 raise refusal(self.path, error) from error
 

@@ -33,6 +33,7 @@ from paxos_adapters.codecs import TRUNCATED
 from paxos_adapters.host import ServerStopped
 from paxos_adapters.limited_log import LimitedLog
 from paxos_adapters.node import control_members
+from paxos_adapters.node.control_backup import contents, taken
 from paxos_adapters.node.control_logs import answer_of_log, log_of
 from paxos_adapters.node.control_protocol import (
     MAX_LINE_BYTES,
@@ -40,6 +41,7 @@ from paxos_adapters.node.control_protocol import (
     Brief,
     ChangeRequest,
     ChosenReply,
+    ContentsRequest,
     Continuing,
     ControlError,
     ErrorReply,
@@ -49,9 +51,12 @@ from paxos_adapters.node.control_protocol import (
     MembersRequest,
     MoveRequest,
     NotChosenReply,
+    PieceReply,
     ProposeRequest,
     Question,
     ReadRequest,
+    SnapshotReply,
+    SnapshotRequest,
     StateReply,
     StateRequest,
     StatusReply,
@@ -64,6 +69,7 @@ from paxos_adapters.node.control_protocol import (
     reachable,
 )
 from paxos_adapters.node.node import Node
+from paxos_adapters.node.tolerance import log_tolerance, up
 from paxos_adapters.requests.errors import NoAnswer, NodeClosed, OutcomeUnknown
 from paxos_adapters.single import single_coder
 
@@ -202,7 +208,7 @@ class _Control:
         if type(question) is ErrorReply:
             await caller.tell(question)
             return False
-        if isinstance(question, StatusRequest | StateRequest | LogsRequest | MembersRequest):
+        if isinstance(question, Brief):
             await caller.tell(self._brief(question))
         elif self._waiting >= MAX_WAITING:
             await caller.tell(_crowded(MAX_WAITING))
@@ -219,6 +225,8 @@ class _Control:
             return self._logs()
         if type(question) is MembersRequest:
             return MembersReply(self._node.me, self._node.members.status())
+        if type(question) is ContentsRequest:
+            return self._contents(question)
         assert_never(question)
 
     async def _wait(self, question: Waiting | Continuing, caller: Caller) -> bool:
@@ -236,7 +244,7 @@ class _Control:
             await asyncio.gather(answering, gone, return_exceptions=True)
 
     async def _tell(self, question: Waiting | Continuing, caller: Caller) -> bool:
-        if type(question) is StepsRequest or type(question) is ChangeRequest:
+        if isinstance(question, Continuing):
             await caller.tell(await self._last(question, caller))
             return False
         await caller.tell(await self._answer(question))
@@ -258,8 +266,21 @@ class _Control:
         quorum = coder.encode(self._node.quorum)
         return StateReply(self._node.me, quorum, coder.encode(state), up)
 
+    def _contents(self, question: ContentsRequest) -> Answer:
+        try:
+            return contents(self._node, question.after)
+        except PaxosError as error:
+            return ErrorReply(type(error).__name__, _words(error))
+
     def _logs(self) -> LogsReply:
-        return LogsReply(self._node.me, {it: log.status() for it, log in self._node.served.items()})
+        status, served = self._node.status(), self._node.served.items()
+        return LogsReply(
+            self._node.me,
+            {name: log.status() for name, log in served},
+            sorted(up(status)),
+            {name: sorted({me for it in log.quorums for me in it.members}) for name, log in served},
+            {name: log_tolerance(log.quorums, status) for name, log in served},
+        )
 
     async def _answer(self, question: Waiting) -> Answer:
         try:
@@ -284,11 +305,21 @@ class _Control:
         try:
             if type(question) is ChangeRequest:
                 return await control_members.change(self._node, question, caller.tell)
+            if type(question) is SnapshotRequest:
+                return await self._snapshot(question, caller)
             if type(question) is StepsRequest:
                 return await self._steps(question, caller)
             assert_never(question)
         except PaxosError as error:
             return ErrorReply(type(error).__name__, _words(error))
+
+    async def _snapshot(self, question: SnapshotRequest, caller: Caller) -> PieceReply:
+        """Tell the pieces of a snapshot; an empty one ends them. Raises PaxosError."""
+        snapshot = await log_of(self._node, question.name).snapshot(question.timeout_s)
+        await caller.tell(SnapshotReply(snapshot.slot))
+        async for piece in taken(question.name, snapshot):
+            await caller.tell(PieceReply(piece))
+        return PieceReply(b"")
 
     async def _steps(self, question: StepsRequest, caller: Caller) -> Never:
         """Tell what is applied. Raises what says why there is no more of it."""

@@ -1,4 +1,4 @@
-"""Asking a node that runs on this machine: one question, and its answers."""
+"""Asking a node that runs on this machine: one question, one answer or many."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def answers(
             _send(sock, line, data, patience_s)
         with sock.makefile("rb") as reader:
             while True:
-                yield _next(reader, data, path, patience_s)
+                yield _next(reader, data, patience_s)
 
 
 def _send(sock: socket.socket, line: bytes, data: Path, patience_s: float | None) -> None:
@@ -87,7 +87,7 @@ def _send(sock: socket.socket, line: bytes, data: Path, patience_s: float | None
         raise _late(data, patience_s) from None
 
 
-def _next(reader: BufferedReader, data: Path, path: Path, patience_s: float | None) -> Answer:
+def _next(reader: BufferedReader, data: Path, patience_s: float | None) -> Answer:
     try:
         said = reader.readline(MAX_LINE_BYTES)
     except TimeoutError:
@@ -100,12 +100,12 @@ def _next(reader: BufferedReader, data: Path, path: Path, patience_s: float | No
         answer: Answer = _answer.decode(said)
     except MsgspecError as error:
         what = f"what it says cannot be read ({error}); are both of one version?"
-        raise ControlError(path, what) from error
+        raise ControlError(socket_path(data), what) from error
     return answer
 
 
 def _late(data: Path, patience_s: float | None) -> NoReply:
-    return NoReply(data, f"has not answered within {patience_s:g} s")
+    return NoReply(data, f"has not answered within {patience_s or 0:g} s")
 
 
 def _connect(sock: socket.socket, data: Path, path: Path) -> None:

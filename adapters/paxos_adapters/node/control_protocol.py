@@ -4,8 +4,8 @@
     {"answer": "chosen", "value": "bWU="}
 
 - One question at a time, and one answer; then the next question may come. Hanging up takes a
-  question back. Only a watch of a log and a change of members have many answers, and no other
-  question follows them.
+  question back. Only a watch of a log, a snapshot and a change of members have many answers, and
+  no other question follows them.
 - Commands of a log come with the session and the numbers of their client, which may send them again
   by way of another server.
 - The socket stands beside the data file, for its owner only. A process that may open it may make
@@ -155,6 +155,21 @@ class MoveRequest(_Ask, frozen=True, tag="move"):
 
 
 @final
+class ContentsRequest(_Ask, frozen=True, tag="contents"):
+    """What the node has that a backup is made of: names of decisions behind ``after``."""
+
+    after: str = ""
+
+
+@final
+class SnapshotRequest(_Ask, frozen=True, tag="snapshot"):
+    """What the log ``name`` has applied, with at least all that was answered before."""
+
+    name: str
+    timeout_s: Seconds | None = None
+
+
+@final
 class ChosenReply(_Answer, frozen=True, tag="chosen"):
     """What is chosen."""
 
@@ -190,10 +205,16 @@ class StateReply(_Answer, frozen=True, tag="state"):
 
 @final
 class LogsReply(_Answer, frozen=True, tag="logs"):
-    """How each log is, on server ``me``."""
+    """How each log is, on server ``me``, which sees that these servers are ``up``.
+
+    ``members`` of each log, and how many more of them may fail: ``tolerance``, -1: too many did.
+    """
 
     me: ServerId
     logs: dict[str, LogStatus]
+    up: list[ServerId]
+    members: dict[str, list[ServerId]]
+    tolerance: dict[str, int]
 
 
 @final
@@ -250,6 +271,36 @@ class ProgressReply(_Answer, frozen=True, tag="progress"):
 
 
 @final
+class ContentsReply(_Answer, frozen=True, tag="contents"):
+    """Of which cluster the node is, the ``logs`` that it runs, and the next names of decisions.
+
+    ``idle`` are logs of its file that it does not run. There are no more names if none is told.
+    """
+
+    cluster: str
+    quorum: str
+    membership: str
+    me: ServerId
+    logs: list[str]
+    idle: list[str]
+    decisions: list[str]
+
+
+@final
+class SnapshotReply(_Answer, frozen=True, tag="snapshot"):
+    """The pieces will follow of what is applied of all slots below ``slot``."""
+
+    slot: int
+
+
+@final
+class PieceReply(_Answer, frozen=True, tag="piece"):
+    """A piece of a snapshot; an empty one ends it."""
+
+    data: bytes
+
+
+@final
 class ErrorReply(_Answer, frozen=True, tag="problem"):
     """Why there is no answer; ``kind`` is the name of the error that a node raises."""
 
@@ -261,10 +312,10 @@ OfLog: TypeAlias = OpenRequest | SubmitRequest | QueryRequest
 Waiting: TypeAlias = ProposeRequest | ReadRequest | WatchRequest | OfLog | MoveRequest
 """What the cluster has to answer."""
 
-Continuing: TypeAlias = StepsRequest | ChangeRequest
+Continuing: TypeAlias = StepsRequest | SnapshotRequest | ChangeRequest
 """What has many answers; no other question follows."""
 
-Brief: TypeAlias = StatusRequest | StateRequest | LogsRequest | MembersRequest
+Brief: TypeAlias = StatusRequest | StateRequest | LogsRequest | MembersRequest | ContentsRequest
 """What the node answers at once."""
 
 Question: TypeAlias = Waiting | Continuing | Brief
@@ -281,6 +332,9 @@ Answer: TypeAlias = (
     | StepReply
     | MembersReply
     | ProgressReply
+    | ContentsReply
+    | SnapshotReply
+    | PieceReply
     | ErrorReply
 )
 

@@ -22,11 +22,12 @@
 from __future__ import annotations
 
 import codecs
+import json
 import os
 import socket
 import tomllib
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -239,13 +240,30 @@ def _check_files(found: Deployment) -> None:
                 raise ValueError(f"{what}. Give each its own.")
 
 
-def local(name: str, servers: int, keyring: str) -> str:
+def local(name: str, servers: Iterable[ServerId], keyring: str, membership: str = "") -> str:
     """The text that describes a new cluster on this machine, at ports that are free now."""
-    parts = [f'{HEADING}\nname = "{name}"\nkeyring = "{keyring}"\n']
+    addresses: dict[ServerId, str] = {}
     with ExitStack() as stack:
-        for number in range(1, servers + 1):
+        for number in servers:
             sock = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
             sock.bind(("127.0.0.1", 0))
-            at = format_address(sock.getsockname())
-            parts.append(f'[[servers]]\nid = {number}\naddress = "{at}"\ndata = "n{number}.db"\n')
+            addresses[number] = format_address(sock.getsockname())
+    return text_of(name, addresses, keyring, membership)
+
+
+def text_of(
+    name: str, addresses: Mapping[ServerId, str], keyring: str, membership: str = ""
+) -> str:
+    """The text that describes a cluster whose data files are ``n1.db`` and so on."""
+    drawn = f'membership = "{membership}"\n' if membership else ""
+    parts = [f'{HEADING}\nname = {_quoted(name)}\nkeyring = "{keyring}"\n{drawn}']
+    for number, at in addresses.items():
+        parts.append(
+            f'[[servers]]\nid = {number}\naddress = {_quoted(at)}\ndata = "n{number}.db"\n'
+        )
     return "\n".join(parts)
+
+
+def _quoted(text: str) -> str:
+    """A string of TOML: what JSON escapes, it escapes too."""
+    return json.dumps(text)

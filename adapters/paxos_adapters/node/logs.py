@@ -127,6 +127,7 @@ Due: TypeAlias = tuple[Running, LogEffect]
 class Logs:
     """The logs of one node. ``running``: by name; ``served``: as clients use them.
 
+    ``on_submitted`` is called with the name of one, and the time in seconds that a submission took.
     ``on_missing`` is called with the name of one that a server or a client speaks of, and that
     does not run here.
     """
@@ -134,6 +135,7 @@ class Logs:
     def __init__(self) -> None:
         self.served: dict[str, ServedLog] = {}
         self.on_missing: Callable[[str], None] = _ignored
+        self.on_submitted: Callable[[str, float], None] | None = None
         self.running: dict[str, Running] = {}
         self._events: deque[tuple[Running, LogEvent]] = deque()
         self._saving: list[tuple[Running, int]] = []

@@ -129,6 +129,14 @@ class MemoryFile:
     def _acceptors(self) -> list[Row]:
         return [it[ACCEPTOR] for _, it in sorted(self._disk.rows.items()) if ACCEPTOR in it]
 
+    # --- backups ----------------------------------------------------------------------------------
+
+    def decisions_after(self, name: str, most: int) -> tuple[str, ...]:
+        """See ``FileStore.decisions_after``."""
+        with self._lock:
+            names = sorted(it for it in self._disk.rows if it > name and self._has_decision(it))
+            return tuple(names[:most])
+
     # --- logs -------------------------------------------------------------------------------------
 
     def log(self, name: str) -> LogFile:

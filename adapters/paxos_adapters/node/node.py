@@ -281,10 +281,15 @@ class BaseNode(Generic[V]):
         Raises NoAnswer after ``timeout_s`` or if the node stops; Undecodable if the codec does not
         know the value; BadName, BadNumber, TooManyRequests, NotStarted and ServerStopped.
         """
+        encoded = await self.read_encoded(name, timeout_s=timeout_s)
+        return None if encoded is None else Found(self._values.decode(name, encoded))
+
+    async def read_encoded(self, name: str, *, timeout_s: float | None = None) -> bytes | None:
+        """The same, as the codec wrote it. Raises as ``read`` does, but for Undecodable."""
         timeout_s = self._check_decision(name, timeout_s)
         answer = self._questions.read(name)
         report = await self._answer(name, answer, timeout_s, NoAnswer)
-        return Found(self._values.decode(name, report.value)) if type(report) is Done else None
+        return report.value if type(report) is Done else None
 
     async def watch(self, name: str, *, timeout_s: float | None = None) -> V:
         """What is chosen for ``name``, as soon as something is: asks now and then until it is.
@@ -409,6 +414,18 @@ class BaseNode(Generic[V]):
     def lease(self) -> Lease | None:
         """See ``replication.log.Host``."""
         return self._timeouts.lease
+
+    def on_submitted(self, call: Callable[[str, float], None]) -> None:
+        """Have ``call`` called for each submission to a log that was answered.
+
+        With the name of the log, and the time in seconds that it took.
+        """
+        self._logs.on_submitted = call
+
+    @property
+    def stopwatch(self) -> Callable[[str, float], None] | None:
+        """See ``replication.log.Host``."""
+        return self._logs.on_submitted
 
     def check_usable(self) -> None:
         """See ``replication.log.Host``."""

@@ -64,12 +64,16 @@ class NodeFile(LogsFile, Protocol):
         """Begin that epoch with what was settled."""
         ...
 
-    def has_log(self, name: str) -> bool:
-        """Whether something was saved for a log of this name."""
+    def decisions_after(self, name: str, most: int) -> tuple[str, ...]:
+        """The first names of decisions behind ``name``, in order."""
         ...
 
     def logs(self) -> tuple[str, ...]:
-        """The names of all logs that something was saved for."""
+        """The names of all logs that something was saved for, in order."""
+        ...
+
+    def has_log(self, name: str) -> bool:
+        """Whether something was saved for a log of this name."""
         ...
 
     def decisions(self) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from typing import TypeAlias
 from paxos import QuorumSystem, ServerId
 from paxos.errors import assert_never
 from paxos.quorum import BySize, ByWeight, Explicit
+from paxos_adapters.node.status import Status
 
 MAX_CHECKS = 400_000
 """How often a set of servers is held against a quorum at most: some 20 ms."""
@@ -40,6 +41,17 @@ def tolerance(quorum: QuorumSystem, up: Servers) -> int:
     if type(quorum) is Explicit:
         return min(_fewest(it, up) for it in (quorum.phase1, quorum.phase2)) - 1
     assert_never(quorum)
+
+
+def up(status: Status) -> Servers:
+    """The servers that are up, as this one sees it; it is one of them."""
+    return frozenset(it for it, peer in status.peers.items() if peer.is_up) | {status.me}
+
+
+def log_tolerance(quorums: Iterable[QuorumSystem], status: Status) -> int:
+    """How many servers more may fail before a log of these ``quorums`` stands still; or -1."""
+    running = frozenset[ServerId]() if status.stopped is not None else up(status)
+    return min(tolerance(it, running) for it in quorums)
 
 
 def _fewest(quorums: Iterable[Servers], up: Servers) -> int:

@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager
+from time import monotonic
 from typing import Generic, Protocol, TypeAlias, TypeVar
 
 from paxos import PaxosError
@@ -68,6 +69,11 @@ class Host(Protocol):
 
     def on_snapshot_failed(self, name: str, error: Exception) -> None:
         """A snapshot of the log came to nothing."""
+        ...
+
+    @property
+    def stopwatch(self) -> Callable[[str, float], None] | None:
+        """What is told the time in seconds of each submission that is answered; None: nothing."""
         ...
 
 
@@ -136,6 +142,15 @@ class ReplicatedLog(Generic[S, C, R]):
         return await self._results((number, answer), timeout_s)
 
     async def _results(self, submitted: Submitted[R], timeout_s: float | None) -> list[R]:
+        stopwatch = self._host.stopwatch
+        if stopwatch is None:
+            return await self._awaited(submitted, timeout_s)
+        began_s = monotonic()
+        results = await self._awaited(submitted, timeout_s)
+        stopwatch(self.name, monotonic() - began_s)
+        return results
+
+    async def _awaited(self, submitted: Submitted[R], timeout_s: float | None) -> list[R]:
         number, answer = submitted
         try:
             if timeout_s is None:

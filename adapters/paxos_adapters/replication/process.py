@@ -14,9 +14,10 @@ Source: the lecture, "Multi-Paxos" and "Client protocol".
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from time import monotonic
 from typing import Generic, Protocol, TypeAlias, TypeVar
 
-from attrs import evolve, frozen
+from attrs import Factory, evolve, frozen
 
 from paxos import (
     Ballot,
@@ -70,6 +71,7 @@ from paxos_adapters.replication import transfer
 from paxos_adapters.replication.applying import Applied
 from paxos_adapters.replication.batches import Check, VersionChange, batch, encoded, items_of
 from paxos_adapters.replication.consistency import HELD_BEATS
+from paxos_adapters.replication.figures import LogFigures
 from paxos_adapters.replication.following import Follows, Proposes, decide
 from paxos_adapters.replication.membership import Wanted
 from paxos_adapters.replication.program import Program
@@ -134,7 +136,7 @@ class LogStatus:
     applied. ``version`` of the state machine runs here, and all members have those up to
     ``version_of_all``; None while one of them has not said what it has. ``checked``: the last slot
     at which a check found the same state here as on the server that led. ``lease_s``: for how long
-    this server may answer reads without asking others; None: it asks.
+    this server may answer reads without asking others; None: it asks. ``figures``: more numbers.
     """
 
     leader: Ballot | None
@@ -149,6 +151,7 @@ class LogStatus:
     version_of_all: int | None = None
     checked: int | None = None
     lease_s: float | None = None
+    figures: LogFigures = Factory(LogFigures)
 
 
 def _unheard(_name: str, _epoch: int) -> None:
@@ -186,6 +189,9 @@ class LogProcess(Generic[S, C, R]):
         self._versions = Versions(program.versions)
         self._out: list[LogEffect] = []
         self._leader: Ballot | None = None
+        self._leaders = 0
+        self._commands_before = program.commands
+        self._snapshot_s: float | None = None
         self._announced = self.state.memory.first
         self._forwarders: dict[ServerId, int] = {}
         self._waiting: tuple[int | None, int | None, int | None] | None = None
@@ -211,6 +217,11 @@ class LogProcess(Generic[S, C, R]):
     def members(self) -> Iterable[ServerId]:
         """The servers that a Broadcast reaches."""
         return self._driver.machine.members(self.state)
+
+    @property
+    def quorums(self) -> tuple[QuorumSystem, ...]:
+        """The quorum systems that govern the next slots."""
+        return tuple([it.quorum for it in self.state.memory.configurations])
 
     def delay(self, timer: SetTimer[LogTimer], timeouts: Timeouts) -> tuple[float, float]:
         """The least and the greatest delay of a timer."""
@@ -269,6 +280,7 @@ class LogProcess(Generic[S, C, R]):
         floors = [it.slot for it in receipt.records if type(it) is SnapshotHandle]
         if floors:
             self._floor = max(self._floor, *floors)
+            self._snapshot_s = monotonic()
             self._snapshots.sweep()
         waited = tuple([it.record for it in self._driver.process.waiting[:count]])
         return self._sorted(self._driver.stored(receipt.part(waited), count))
@@ -339,6 +351,7 @@ class LogProcess(Generic[S, C, R]):
         leader = self._leader_now()
         if leader != self._leader:
             self._leader = leader
+            self._leaders += leader is not None
             self._send_again()
         if type(self.state.role) is Following:
             self._proposals.clear()
@@ -530,6 +543,21 @@ class LogProcess(Generic[S, C, R]):
             self._versions.of_all(self.members),
             program.consistency.checked,
             program.leases.remaining_s(state),
+            self._figures(),
+        )
+
+    def _figures(self) -> LogFigures:
+        state, saved_s = self.state, self._snapshot_s
+        proposed = len(state.role.in_flight) if type(state.role) is Leading else 0
+        held = {**replica.progress(state), self.place.server: self._durable}
+        return LogFigures(
+            held,
+            max(proposed, len(state.memory.open)),
+            state.rules.window,
+            None if saved_s is None else monotonic() - saved_s,
+            self.program.commands - self._commands_before,
+            self.program.reads.answered,
+            self._leaders,
         )
 
     def end(self, error: PaxosError) -> None:

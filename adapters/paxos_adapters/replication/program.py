@@ -71,6 +71,8 @@ class Program(Generic[S, C, R]):
         self.watchers = Watchers[C, R]()
         self.consistency = Consistency()
         self.failure: PaxosError | None = None
+        self.commands = 0
+        """How many were applied."""
         if isinstance(start, OtherVersion):
             self._fail(VersionMissing(start.version))
 
@@ -145,6 +147,7 @@ class Program(Generic[S, C, R]):
 
     def _on_ran(self, ran: Ran[C, R]) -> None:
         numbers = [number for number, _ in ran.commands]
+        self.commands += len(numbers)
         if ran.session == self.submissions.session:
             self.submissions.on_outcomes(ran.session, numbers, map(self._copied, ran.outcomes))
         self.clients.on_outcomes(ran.session, numbers, ran.outcomes)

@@ -98,6 +98,8 @@ class Reads(Generic[S]):
         self._waiting: list[Asking[S]] = []
         self._question: Question[S] | None = None
         self._ready: deque[tuple[int, Reader[S]]] = deque()
+        self.answered = 0
+        """How many readers have seen a state."""
 
     def __len__(self) -> int:
         """How many wait for an answer."""
@@ -159,6 +161,7 @@ class Reads(Generic[S]):
         while self._ready and self._ready[0][0] <= slot:
             _, reader = self._ready.popleft()
             if not reader.is_done:
+                self.answered += 1
                 reader.look(state)
 
     def end(self, error: Exception) -> None:

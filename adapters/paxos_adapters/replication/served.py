@@ -8,11 +8,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from time import monotonic
 from typing import Generic, Protocol, TypeVar
 
-from paxos import OperationalError, PaxosError, UsageError
+from attrs import frozen
+
+from paxos import OperationalError, PaxosError, QuorumSystem, UsageError
 from paxos.errors import assert_never
 from paxos.log.sessions import Opened, Outcome, Result, ResultDropped, SessionClosed
 from paxos_adapters.replication.batches import (
@@ -25,7 +28,7 @@ from paxos_adapters.replication.batches import (
 )
 from paxos_adapters.replication.log import Host, ReplicatedLog
 from paxos_adapters.replication.process import LogProcess, LogStatus
-from paxos_adapters.replication.snapshots import Codecs
+from paxos_adapters.replication.snapshots import Codecs, pieces
 from paxos_adapters.replication.submissions import SessionLost
 from paxos_adapters.replication.watching import Step
 from paxos_adapters.requests.errors import TOO_LATE, BadValue, CommandUnknown
@@ -79,6 +82,17 @@ class QueryFailed(OperationalError):
         return QueryFailed, (self.name, self.query, self.error)
 
 
+@frozen
+class Snapshot:
+    """What is applied of all slots below ``slot``. ``pieces`` may be taken in another thread.
+
+    They raise what the codecs of the state machine raise.
+    """
+
+    slot: int
+    pieces: Iterator[bytes]
+
+
 class ServedLog(Protocol):
     """A log, whatever its commands are: see ``Served``."""
 
@@ -98,8 +112,17 @@ class ServedLog(Protocol):
         """What is applied here from now on."""
         ...
 
+    async def snapshot(self, timeout_s: float | None) -> Snapshot:
+        """What is applied here: at least all that was answered before."""
+        ...
+
     def status(self) -> LogStatus:
         """How it is now."""
+        ...
+
+    @property
+    def quorums(self) -> tuple[QuorumSystem, ...]:
+        """The quorum systems that govern the next slots."""
         ...
 
 
@@ -122,6 +145,12 @@ class Served(Generic[S, C, R]):
         self._codecs = codecs
         self._queries = {it.name: it for it in machine.queries}
         self.status = log.status
+        self._process = process
+
+    @property
+    def quorums(self) -> tuple[QuorumSystem, ...]:
+        """See ``ServedLog``."""
+        return self._process.quorums
 
     async def open_session(self, nonce: int, timeout_s: float | None) -> int:
         """See ``ServedLog``. Raises TooManyRequests, CommandUnknown, and why nothing can be."""
@@ -137,7 +166,10 @@ class Served(Generic[S, C, R]):
         ``timeout_s``, if the node stops, and for results that are not kept any more.
         """
         self._check(commands)
+        began_s = monotonic()
         outcomes = await self._outcomes(commands, timeout_s)
+        if (stopwatch := self._host.stopwatch) is not None:
+            stopwatch(self._name, monotonic() - began_s)
         return [self._result(it) for it in outcomes]
 
     def _check(self, commands: Commands) -> None:
@@ -203,6 +235,12 @@ class Served(Generic[S, C, R]):
                 raise QueryFailed(self._name, query, error) from error
 
         return await self._log.read(answer, timeout_s=timeout_s)
+
+    async def snapshot(self, timeout_s: float | None) -> Snapshot:
+        """See ``ServedLog``. Raises as ``read`` of a log does."""
+        await self._log.read(lambda _: None, timeout_s=timeout_s)
+        applied = self._program.applied
+        return Snapshot(applied.slot, pieces(self._codecs, applied))
 
     @asynccontextmanager
     async def watch(self) -> AsyncGenerator[AsyncIterator[Step[bytes, bytes]], None]:

@@ -14,12 +14,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from hashlib import blake2b
+from itertools import chain
 from typing import Generic, Protocol, TypeVar, final, runtime_checkable
 
 import msgspec
 from attrs import frozen
 
-from paxos import UsageError
+from paxos import QuorumSystem, UsageError
 from paxos.log import Configuration
 from paxos.log.memory import governing_from
 from paxos.log.sessions import Session, Sessions
@@ -131,17 +132,31 @@ _SESSIONS = msgspec.msgpack.Decoder(_Session)
 
 def pieces(codecs: Codecs[S, C, R], applied: Applied[S, R]) -> Iterator[bytes]:
     """The pieces of a snapshot. Raises what the codecs raise."""
+    return _in_pieces(_framed(_frames(codecs, applied)))
+
+
+def refounded(stream: Iterable[bytes], slot: int, quorum: QuorumSystem) -> Iterator[bytes]:
+    """The pieces of the same snapshot for a new cluster: of the slots below ``slot``.
+
+    ``quorum`` governs from there on. No codec is needed. Raises BadSnapshot.
+    """
+    source = iter(stream)
     buffer = bytearray()
-    for frame in _frames(codecs, applied):
-        buffer += len(frame).to_bytes(_LENGTH_BYTES)
-        view = memoryview(frame)
-        for at in range(0, len(frame), PIECE_BYTES):
-            buffer += view[at : at + PIECE_BYTES]
-            while len(buffer) >= PIECE_BYTES:
-                yield bytes(buffer[:PIECE_BYTES])
-                del buffer[:PIECE_BYTES]
-    if buffer:
-        yield bytes(buffer)
+    end = _LENGTH_BYTES
+    while len(buffer) < end:
+        piece = next(source, None)
+        if piece is None:
+            raise BadSnapshot("the snapshot ends in the middle of a frame")
+        buffer += piece
+        if len(buffer) >= _LENGTH_BYTES:
+            end = _LENGTH_BYTES + int.from_bytes(buffer[:_LENGTH_BYTES])
+    try:
+        head = _HEADS.decode(buffer[_LENGTH_BYTES:end])
+    except msgspec.MsgspecError as error:
+        raise BadSnapshot(f"its head cannot be decoded ({error})") from error
+    founding = [(slot, words_of(quorum))]
+    new = msgspec.structs.replace(head, slot=slot, configurations=founding)
+    return _in_pieces(chain(_framed([_ENCODER.encode(new)]), (buffer[end:],), source))
 
 
 def restored(codecs: Codecs[S, C, R], stream: Iterable[bytes]) -> Applied[S, R] | OtherVersion:
@@ -179,6 +194,26 @@ def check_of(slot: int, digest: bytes, first_piece: bytes) -> Check | None:
     except (StopIteration, BadSnapshot, msgspec.MsgspecError):
         return None
     return Check(slot, head.layout, head.program, digest) if head.layout else None
+
+
+def _framed(frames: Iterable[bytes]) -> Iterator[bytes]:
+    for frame in frames:
+        yield len(frame).to_bytes(_LENGTH_BYTES)
+        yield frame
+
+
+def _in_pieces(stream: Iterable[bytes | bytearray]) -> Iterator[bytes]:
+    """The same bytes, in pieces of one size."""
+    buffer = bytearray()
+    for part in stream:
+        view = memoryview(part)
+        for at in range(0, len(part), PIECE_BYTES):
+            buffer += view[at : at + PIECE_BYTES]
+            while len(buffer) >= PIECE_BYTES:
+                yield bytes(buffer[:PIECE_BYTES])
+                del buffer[:PIECE_BYTES]
+    if buffer:
+        yield bytes(buffer)
 
 
 def _frames(codecs: Codecs[S, C, R], applied: Applied[S, R]) -> Iterator[bytes]:

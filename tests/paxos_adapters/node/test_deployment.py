@@ -222,7 +222,7 @@ class TestKeys:
 
 def test_a_new_one_is_for_this_machine(tmp_path: Path) -> None:
     path = tmp_path / "cluster.toml"
-    create(path, local("demo", 5, "keys").encode())
+    create(path, local("demo", map(ServerId, range(1, 6)), "keys").encode())
     found = read(path)
 
     assert found.name == "demo"

@@ -6,12 +6,16 @@ from itertools import combinations
 from random import Random
 
 import pytest
+from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from paxos import QuorumSystem, ServerId, explicit, majority, weighted
+from paxos import NO_BALLOT, QuorumSystem, ServerId, explicit, majority, weighted
 from paxos_adapters.node import tolerance as module
-from paxos_adapters.node.tolerance import tolerance
+from paxos_adapters.node.status import Descent, Status
+from paxos_adapters.node.tolerance import log_tolerance, tolerance, up
+from paxos_adapters.udp.endpoint import Buffers
+from paxos_adapters.udp.peer import Peer
 from paxos_testing.strategies import quorum_systems
 
 SEVEN = tuple(ServerId(number) for number in range(1, 8))
@@ -71,3 +75,17 @@ def test_a_search_that_is_cut_off_says_what_it_has_shown(monkeypatch: pytest.Mon
         assert exact <= shown <= 10
         exact = shown
     assert exact >= 2
+
+
+def test_a_log_tolerates_no_more_than_each_of_its_quorum_systems() -> None:
+    """Both govern slots of the window while members change. Server 5 is silent."""
+    peers = {it: Peer(("h", 1), 1.0, 0.1, it != 5, True, 1.0) for it in SEVEN[1:5]}
+    none: dict[str, int] = {}
+    counts = 0, 0, 0, none, none, NO_BALLOT, Buffers(1, 1)
+    status = Status(SEVEN[0], peers, 0, *counts, Descent((), True, True))
+    three, five = majority(SEVEN[:3]), majority(SEVEN[:5])
+
+    assert sorted(up(status)) == [1, 2, 3, 4]
+    assert log_tolerance([three], status) == log_tolerance([three, five], status) == 1
+    assert log_tolerance([five, majority(SEVEN)], status) == 0
+    assert log_tolerance([three], evolve(status, stopped="it has stopped")) == -1

@@ -1,0 +1,264 @@
+"""Every command of the pages for operators is run, in the order of the page, on real servers.
+
+A command that is not in EXPECTED fails the test: whatever the pages tell to type has been tried.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import signal
+import subprocess
+import tomllib
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from pathlib import Path
+from typing import TypeAlias
+
+import pytest
+from attrs import frozen
+
+from paxos_cli.exit_codes import ExitCode
+from tests.support.commands import PAXOS, surroundings
+from tests.support.free_ports import free_ports
+
+ROOT = Path(__file__).parents[2]
+LONG_S = 180.0
+
+
+@frozen
+class Ends:
+    """It ends with ``code``, and prints ``says`` somewhere."""
+
+    says: str
+    code: int = ExitCode.DONE
+
+
+@frozen
+class Serves:
+    """It goes on, from when it has printed ``says``."""
+
+    says: str
+
+
+@frozen
+class Watches:
+    """It prints ``says`` at once, or after the command ``then``, and Ctrl-C ends it."""
+
+    says: str
+    then: str = ""
+
+
+@frozen
+class Kills:
+    """It stands for kills of these servers, whose numbers the user has seen."""
+
+    servers: Sequence[int]
+
+
+@frozen
+class Installs:
+    """It is what the wheel's test does; here its extras exist."""
+
+
+Outcome: TypeAlias = Ends | Serves | Watches | Kills | Installs
+
+EXPECTED: Mapping[tuple[str, str], Outcome] = {
+    ("Operating", "pip install '.[cli,udp]'"): Installs(),
+    ("Operating", "paxos cluster"): Serves("Stop all of them"),
+    ("Operating", "paxos propose leader me"): Ends("me"),
+    ("Operating", "paxos propose leader you"): Ends("me", ExitCode.ANOTHER_VALUE),
+    ("Operating", "paxos read leader"): Ends("me"),
+    ("Operating", "paxos status"): Ends("5 of 5 servers are up"),
+    ("Operating", "kill -9 PID PID"): Kills((4, 5)),
+    ("Operating", "paxos propose colour red"): Ends("red"),
+    ("Operating", "kill -9 PID"): Kills((2,)),
+    ("Operating", "paxos propose shape round"): Ends(
+        "Too many are down: 1 more is needed", ExitCode.UNKNOWN_OUTCOME
+    ),
+    ("Operating", "paxos node --id 2"): Serves("server 2"),
+    ("Operating", "paxos kv put colour blue"): Ends("revision 1"),
+    ("cluster.toml", "paxos keygen --out keyring"): Ends("is a keyring"),
+    ("cluster.toml", "paxos node --id 1 --create"): Serves("server 1"),
+    ("cluster.toml", "paxos node --id 1"): Serves("server 1"),
+    ("Backups", "paxos backup nightly"): Ends("is a backup of cluster"),
+    ("Backups", "paxos restore nightly standby --name standby --servers 1,2,3"): Ends(
+        "has the cluster 'standby'"
+    ),
+    ("Backups", "paxos cluster standby"): Serves("Stop all of them"),
+    ("Watching", "paxos log status"): Ends("Log kv: server"),
+    ("Watching", "paxos log status --watch"): Watches("kv: server"),
+    ("Watching", "paxos status --watch"): Watches("more server"),
+    ("The command line", "paxos cluster"): Serves("Stop all of them"),
+    ("The command line", "paxos kv put colour blue"): Ends("revision 1"),
+    ("The command line", "paxos kv get colour"): Ends("blue"),
+    ("The command line", "paxos kv cas colour blue green"): Ends("revision 2"),
+    ("The command line", "paxos kv put colour red --if-absent"): Ends(
+        "is there already", ExitCode.ANOTHER_VALUE
+    ),
+    ("The command line", "paxos kv scan co"): Ends("green"),
+    ("The command line", "paxos kv watch colour"): Watches("other", "kv put colour other"),
+    ("The command line", "paxos kv delete colour"): Ends("revision 4"),
+    ("The command line", "paxos log status"): Ends("Log kv: server"),
+}
+"""What comes of each command, by the section of its page."""
+
+
+def typed(page: str, title: str) -> list[tuple[str, str]]:
+    """The commands of the console blocks of a page, each with its section, without comments."""
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    found: list[tuple[str, str]] = []
+    for part in re.split(r"^## ", text, flags=re.M):
+        section = title if part.startswith("# ") else part.partition("\n")[0]
+        for block in re.findall(r"^```console\n(.*?)^```$", part, re.M | re.S):
+            lines = re.findall(r"^\$ (.*)$", block, re.M)
+            found += [(section, re.sub(r"\s+#.*", "", line).strip()) for line in lines]
+    return found
+
+
+class Terminal:
+    """A folder in which commands are typed, and those that go on there."""
+
+    def __init__(self, folder: Path, going_on: ExitStack) -> None:
+        self.folder = folder
+        self._going_on = going_on
+        self._pids: dict[int, int] = {}
+        self._last, self._end_last = "", nothing
+
+    def run(self, line: str, expected: Outcome) -> None:
+        """Type ``line``, and see what comes of it."""
+        if isinstance(expected, Installs):
+            extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+            assert {"cli", "udp"} <= extras["optional-dependencies"].keys()
+        elif isinstance(expected, Kills):
+            for me in expected.servers:
+                subprocess.run(["kill", "-9", str(self._pids[me])], check=True)
+        elif isinstance(expected, Ends):
+            done = subprocess.run(
+                self._command(line),
+                cwd=self.folder,
+                env=surroundings({}),
+                capture_output=True,
+                text=True,
+                timeout=LONG_S,
+                check=False,
+            )
+            printed = done.stdout + done.stderr
+            assert (done.returncode, expected.says in printed) == (expected.code, True), printed
+        elif isinstance(expected, Serves):
+            if self._last.startswith(line):  # The same server, started again.
+                self._end_last()
+            process = self._going_on.enter_context(self._started(line))
+            self._last, self._end_last = line, partial(end, process)
+            printed = until(process, expected.says)
+            self._pids |= {
+                int(me): int(pid) for me, pid in re.findall(r"server (\d+) .* pid (\d+)", printed)
+            }
+        else:
+            self._watch(line, expected)
+
+    def _watch(self, line: str, expected: Watches) -> None:
+        with self._started(line) as process:
+            if expected.then:
+                assert process.stderr is not None
+                assert "watching" in process.stderr.readline()
+                self.run(f"paxos {expected.then}", Ends(""))
+            until(process, expected.says)
+            process.send_signal(signal.SIGINT)
+            process.communicate(timeout=LONG_S)
+            assert process.returncode in (ExitCode.STOPPED, ExitCode.DONE)
+
+    @contextmanager
+    def _started(self, line: str) -> Generator[subprocess.Popen[str], None, None]:
+        with subprocess.Popen(
+            self._command(line),
+            cwd=self.folder,
+            env=surroundings({}),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process:
+            try:
+                yield process
+            finally:
+                end(process)
+
+    def _command(self, line: str) -> list[str]:
+        which, *words = shlex.split(line)
+        assert which == "paxos"
+        return [*PAXOS, *words]
+
+
+def end(process: subprocess.Popen[str]) -> None:
+    """Tell it to end, if it still runs."""
+    if process.poll() is None:
+        process.terminate()
+        process.communicate(timeout=LONG_S)
+
+
+def nothing() -> None:
+    """Nothing was started yet."""
+
+
+def until(process: subprocess.Popen[str], says: str) -> str:
+    """What it prints up to a line with that in it."""
+    assert process.stdout is not None
+    printed = ""
+    while says not in printed:
+        line = process.stdout.readline()
+        assert line, f"it has ended, after: {printed}"
+        printed += line
+    return printed
+
+
+@pytest.fixture
+def terminal(tmp_path: Path) -> Generator[Callable[[str], Terminal], None, None]:
+    """Terminals in folders of these names."""
+    with ExitStack() as going_on:
+
+        def new(name: str) -> Terminal:
+            (tmp_path / name).mkdir()
+            return Terminal(tmp_path / name, going_on)
+
+        yield new
+
+
+def try_all(commands: Sequence[tuple[str, str]], terminals: Mapping[str, Terminal]) -> None:
+    for section, line in commands:
+        expected = EXPECTED.get((section, line))
+        assert expected is not None, f"no test runs: {line} (in {section!r})"
+        terminals[section].run(line, expected)
+
+
+def test_each_command_of_the_pages_is_covered_and_no_other() -> None:
+    """So that this is known without running them."""
+    everything = {*typed("operating.md", "Operating"), *command_line()}
+    assert everything == EXPECTED.keys()
+
+
+def command_line() -> list[tuple[str, str]]:
+    """The section of the page on logs that has commands."""
+    return typed("log.md", "Logs")
+
+
+@pytest.mark.slow
+def test_each_command_of_the_page_on_operating(terminal: Callable[[str], Terminal]) -> None:
+    """Five servers, two are killed, then a third; the backup is of those that are left."""
+    first, own = terminal("five"), terminal("own machine")
+    (port,) = (it for it, _ in zip(free_ports(), range(1), strict=False))
+    (own.folder / "cluster.toml").write_text(
+        f'name = "own"\nkeyring = "keyring"\n\n[[servers]]\nid = 1\n'
+        f'address = "127.0.0.1:{port}"\ndata = "n1.db"\n'
+    )
+    commands = typed("operating.md", "Operating")
+    sections = {section: own if section == "cluster.toml" else first for section, _ in commands}
+    try_all(commands, sections)
+
+
+@pytest.mark.slow
+def test_each_command_of_the_page_on_logs(terminal: Callable[[str], Terminal]) -> None:
+    here = terminal("logs")
+    commands = command_line()
+    try_all(commands, {section: here for section, _ in commands})
