@@ -12,6 +12,7 @@ from paxos_adapters.node.control_protocol import (
     MoveRequest,
     ProgressReply,
 )
+from paxos_adapters.node.members import MembersStatus
 from paxos_adapters.node.node import Node
 
 LOOK_S = 0.25
@@ -39,10 +40,17 @@ async def change(
         while not changing.done():
             await asyncio.wait({changing}, timeout=LOOK_S)
             status = node.members.status()
-            if status.is_changing and status != told:
+            if status != told and _is_of(question, status):
                 told = status
                 await tell(ProgressReply(status))
         return MembersReply(node.me, changing.result())
     finally:
         changing.cancel()
         await asyncio.gather(changing, return_exceptions=True)
+
+
+def _is_of(question: ChangeRequest, status: MembersStatus) -> bool:
+    """Whether it is the change in progress that was asked for, and not another one."""
+    members = status.addresses.keys()
+    is_made = question.add.keys() <= members and members.isdisjoint(question.remove)
+    return status.is_changing and is_made

@@ -111,6 +111,11 @@ class MembersHost(Protocol):
         """Take part in it, until left."""
         ...
 
+    @property
+    def advertised(self) -> Address:
+        """Where the others find this server."""
+        ...
+
     def link(self, state: Membership) -> None:
         """Link this server to those that ``state`` names. Raises Removed if it is none of them."""
         ...
@@ -399,7 +404,7 @@ class Members:
         await self._host.decisions_saved()
         is_deciding = bool(file.decisions())
         self._is_closing = not is_deciding
-        address = self._addresses[me]
+        address = self._host.advertised
         while log.state.epoch == membership.FOUNDING_EPOCH and me not in log.state.started:
             names = {*self._entered, *file.logs()} - {MEMBERS_LOG}
             with suppress(CommandUnknown, TooManyRequests):

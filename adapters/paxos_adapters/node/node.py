@@ -378,13 +378,21 @@ class BaseNode(Generic[V]):
         """See ``members.MembersHost``."""
         return self._run_log(MEMBERS_LOG, machine_of_members(self.file.quorum))
 
+    @property
+    def advertised(self) -> Address:
+        """See ``members.MembersHost``."""
+        host, port = self._links.configured[self.me]
+        return host, port or int(self.place[1])  # Port 0 stands for any that was free.
+
     def link(self, state: Membership) -> None:
         """See ``members.MembersHost``."""
         former = state.former - {it.server for it in state.leaving}
         known = {it: at for it, at in addresses_of(state).items() if at is not None}
         told = self._links.configured | known  # What is configured may be all that is up.
         addresses = {it: at for it, at in told.items() if it not in former}
-        self._links.set_members(addresses, state.quorum, former=former, epoch=state.epoch)
+        # Newcomers do not count before the change is finished: one that is down stops nobody.
+        quorum = state.before[0] if state.before else state.quorum
+        self._links.set_members(addresses, quorum, former=former, epoch=state.epoch)
 
     async def decisions_saved(self) -> None:
         """See ``members.MembersHost``."""

@@ -251,16 +251,16 @@ class Mesh:
     def enqueue(self, receiver: ServerId, name: str, message: AnyMessage) -> None:
         """Send ``message`` about ``name`` to a peer with the next ``flush``.
 
-        It is lost, and counted, unless there is such a peer, this server votes, the peer has
-        acknowledged its session, and there is room.
+        It is lost, and counted, unless there is such a peer, this server votes or asks who is a
+        member, the peer has acknowledged its session, and there is room.
         """
         registration = self.registration
         self._drop_outdated()
+        learns = name == MEMBERS_LOG and asks_to_be_taught(message)
+        may_send = receiver in registration.acknowledged and (registration.is_open or learns)
         if receiver not in self._links:
             self.endpoint.counts["no such server"] += 1
-        elif receiver not in registration.acknowledged or not (
-            registration.is_open or (name == MEMBERS_LOG and asks_to_be_taught(message))
-        ):
+        elif not may_send:
             self.endpoint.counts["not acknowledged"] += 1
         elif not self._links[receiver].enqueue(name, message):
             self.endpoint.counts["waiting to be sent"] += 1

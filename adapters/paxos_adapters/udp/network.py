@@ -67,13 +67,15 @@ class NetworkConfig:
     def check_members(self, me: ServerId, members: Set[ServerId], *, changed: bool = False) -> None:
         """Raise NotTheMembers unless these are the addresses of ``members``.
 
-        If the members have ``changed`` since, or ``me`` is none of them and is to join, any others
-        will do, as long as ``me`` has an address and there is another one. Raises BadAddress if
-        another one than ``me`` has the port 0.
+        If the members have ``changed`` since, ``me`` needs an address, and knows the others. If it
+        is none of them and is to join, any others will do, as long as there is one. Raises
+        BadAddress if another one than ``me`` has the port 0.
         """
-        changed = changed or me not in members
-        if changed and not (me in self.addresses and len(self.addresses) > 1):
+        joins = me not in members and not changed
+        if (changed or joins) and me not in self.addresses:
             raise NoOtherServer(self.addresses, me)
-        if not changed and frozenset(self.addresses) != members:
+        if joins and len(self.addresses) == 1:
+            raise NoOtherServer(self.addresses, me)
+        if not (changed or joins) and frozenset(self.addresses) != members:
             raise NotTheMembers(self.addresses, members)
         check_peers(self.addresses, me)

@@ -13,9 +13,10 @@ from types import MappingProxyType
 import pytest
 
 from paxos import Accept, Ballot, ServerId, majority
-from paxos.log.messages import CatchUpRequest
+from paxos.log.messages import CatchUpRequest, Heartbeat
 from paxos_adapters.file import FileStore
 from paxos_adapters.guard import Guard
+from paxos_adapters.limits import MEMBERS_LOG
 from paxos_adapters.log_messages import AnyMessage
 from paxos_adapters.node import NoOtherServer, Removed
 from paxos_adapters.udp import mesh as module
@@ -31,6 +32,7 @@ ONE, TWO, THREE, FOUR, FIVE = map(ServerId, range(1, 6))
 FOUNDERS, LATER = majority([ONE, TWO, THREE]), majority([ONE, TWO, FOUR])
 MESSAGE = Accept(Ballot(1, ONE), b"red")
 OF_LOG = CatchUpRequest(1)
+TEACHES = Heartbeat(Ballot(1, ONE), True, True, 1)
 KEYS = Authenticated(Keyring((Key(bytes(range(32))),)))
 PROTECTIONS = pytest.mark.parametrize("protection", [None, KEYS], ids=["checksummed", "keys"])
 
@@ -59,7 +61,7 @@ class Server:
         self.mesh.close()
 
     def _on_message(self, sender: ServerId, name: str, message: AnyMessage) -> None:
-        assert message == (MESSAGE if name == "a" else OF_LOG)
+        assert message in (MESSAGE, OF_LOG, TEACHES)
         self.received.append(sender)
         self.names.add(name)
 
@@ -74,7 +76,8 @@ class Server:
             await asyncio.sleep(0.001)
 
     def send(self, receiver: ServerId, name: str = "a") -> None:
-        self.mesh.enqueue(receiver, name, MESSAGE if name == "a" else OF_LOG)
+        known: dict[str, AnyMessage] = {"a": MESSAGE, MEMBERS_LOG: TEACHES}
+        self.mesh.enqueue(receiver, name, known.get(name, OF_LOG))
         self.mesh.flush()
 
     async def close(self) -> None:
@@ -151,6 +154,42 @@ def test_a_newcomer_joins_three_that_run(tmp_path: Path, protection: Protection 
             assert newcomer.mesh.registration.is_open
             assert [it.failed for it in (*running.values(), newcomer)] == [[]] * 4
             assert {FOUR} == running[ONE].file.peers.keys() - FOUNDERS.members
+
+    runs(run())
+
+
+def test_a_newcomer_that_finds_one_of_three_learns_who_is_a_member_and_nothing_else(
+    tmp_path: Path,
+) -> None:
+    """The two others may have been replaced: it cannot know."""
+
+    async def run() -> None:
+        addresses = free_addresses(4)
+        async with (
+            cluster(tmp_path, addresses) as running,
+            AsyncExitStack() as stack,
+        ):
+            one = running[ONE]
+            for it in TWO, THREE:
+                await running[it].close()
+            one.mesh.set_members(addresses, FOUNDERS)
+            newcomer = await joins(stack, tmp_path, addresses)
+            await newcomer.until_acknowledged_by(ONE)
+            assert newcomer.mesh.registration.may_learn
+            assert not newcomer.mesh.registration.is_open
+            while MEMBERS_LOG not in newcomer.names:
+                one.send(FOUR, "log")
+                one.send(FOUR)
+                one.send(FOUR, MEMBERS_LOG)
+                await asyncio.sleep(0.001)
+            assert newcomer.names == {MEMBERS_LOG}
+            while MEMBERS_LOG not in one.names:
+                newcomer.send(ONE)
+                newcomer.send(ONE, "log")
+                newcomer.mesh.enqueue(ONE, MEMBERS_LOG, OF_LOG)
+                newcomer.mesh.flush()
+                await asyncio.sleep(0.001)
+            assert one.names == {MEMBERS_LOG}
 
     runs(run())
 
