@@ -93,7 +93,7 @@ def test_newcomers_become_members_and_changes_are_finished() -> None:
     done = sweep(range(20), setup)
     assert done.failure is None
     assert setup.quorum.members == {1, 2, 3}
-    assert voted == {1, 2, 3, 4, 5}
+    assert voted > setup.quorum.members
     assert done.slots >= done.values > done.changes >= done.finished > 0
 
 
