@@ -263,7 +263,8 @@ class _Control:
     async def _snapshot(self, question: SnapshotRequest, caller: Caller) -> Answer:
         """Tell the pieces of a snapshot; what is returned ends them, or says why there are none."""
         try:
-            snapshot = await log_of(self._node, question.name).snapshot(question.timeout_s)
+            log, timeout_s = log_of(self._node, question.name), question.timeout_s
+            snapshot = await log.snapshot(timeout_s, alone=question.alone)
             await caller.tell(SnapshotReply(snapshot.slot))
             async for piece in taken(question.name, snapshot):
                 await caller.tell(PieceReply(piece))
