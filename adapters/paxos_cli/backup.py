@@ -62,20 +62,28 @@ READS_AT_A_TIME = 16
 
 @click.command(cls=Command, short_help="Write what the cluster knows to one file.")
 @click.argument("out", type=OutputFile(NEW))
+@click.option(
+    "--alone",
+    is_flag=True,
+    help="Ask no quorum: the logs, as this server has applied them, and no decisions.",
+)
 @JSON
 @timeout(30)
 @asks
 @gathered(Target)
-def backup(target: Target, out: Path, timeout_s: float, as_json: bool) -> ExitCode:
+def backup(target: Target, out: Path, timeout_s: float, as_json: bool, alone: bool) -> ExitCode:
     """Write what a running cluster knows to OUT, which is made, for its owner only.
 
     OUT has each log that the server runs, with all that was answered before, and what is chosen for
     each name in the files of the servers of this machine. It has no promise and no vote in it: no
     server starts from it. paxos restore makes a new cluster of it.
+
+    With --alone it is for a cluster that has lost its quorum for good.
     """
     server = find(target)
     with on_interrupt(_stop), waiting(f"Writing {out} ...") as show:
-        source = _Source(server, _contents(target, server), timeout_s, show)
+        contents = {server: _page(server, "", PROBE_S)} if alone else _contents(target, server)
+        source = _Source(server, contents, alone, timeout_s, show)
         writing = Writing(source.header, source.logs(), source.decisions())
         with failing():
             create_in_parts(out, writing.lines())
@@ -118,6 +126,7 @@ class _Source:
 
     server: Path
     contents: Mapping[Path, ContentsReply]
+    alone: bool
     timeout_s: float
     show: Callable[[str], None]
 
@@ -127,13 +136,15 @@ class _Source:
         it = self.contents[self.server]
         if it.idle:
             raise Failure(LogsNotRunning(it.me, it.idle))
-        names_of = tuple(sorted({it.me for it in self.contents.values()}))
-        return Header(it.cluster, it.quorum, it.membership, it.me, names_of)
+        named = () if self.alone else self.contents.values()
+        names_of = tuple(sorted({page.me for page in named}))
+        return Header(it.cluster, it.quorum, it.membership, it.me, names_of, self.alone)
 
     def logs(self) -> Iterator[tuple[LogHead, Iterator[bytes]]]:
         """Each log, with the pieces of its snapshot."""
         for name in self.contents[self.server].logs:
-            question, patience_s = SnapshotRequest(name, self.timeout_s), self.timeout_s + GRACE_S
+            question = SnapshotRequest(name, self.timeout_s, self.alone)
+            patience_s = self.timeout_s + GRACE_S
             with closing(answers(self.server, question, patience_s=patience_s)) as told:
                 head = self._next(told, question)
                 if not isinstance(head, SnapshotReply):
@@ -171,7 +182,9 @@ class _Source:
         return answer
 
     def decisions(self) -> Iterator[Decision]:
-        """What is chosen for each name, in the order of names."""
+        """What is chosen for each name, in the order of names; nothing without a quorum."""
+        if self.alone:
+            return
         names = (name for name, _ in groupby(merge(*map(self._names, self.contents))))
         count = 0
         with ThreadPoolExecutor(READS_AT_A_TIME) as readers:
@@ -208,6 +221,8 @@ def _tell(out: Path, whole: Backup) -> None:
 
 def _names_said(it: Header) -> str:
     """Which decisions are in the backup."""
+    if it.alone:
+        return "for no quorum was asked. What other servers knew of the logs may be missing"
     servers = ", ".join(map(str, it.names_of))
     if it.has_all_names:
         return f"all that were chosen before it began (names of servers {servers})"
@@ -224,6 +239,7 @@ def _fields(out: Path, whole: Backup) -> dict[str, object]:
         "cluster": it.cluster,
         "membership": it.membership,
         "server": it.server,
+        "alone": it.alone,
         "logs": {log.name: log.slot for log in whole.logs},
         "size_bytes": whole.size_bytes,
         "decisions": whole.decisions,

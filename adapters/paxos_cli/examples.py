@@ -92,6 +92,7 @@ EXPLAINED: Mapping[str, tuple[Sequence[Example], str]] = {
         [
             ("paxos backup nightly", "all that the servers of this machine know"),
             ("paxos backup nightly --id 2", "as server 2 knows it"),
+            ("paxos backup last --alone", "the quorum is lost for good"),
         ],
         "operating.md",
     ),
@@ -171,6 +172,7 @@ EXPLAINED: Mapping[str, tuple[Sequence[Example], str]] = {
     "status": (
         [
             ("paxos status", "as the first server that answers sees it"),
+            ("paxos status --watch", "and what changes, until Ctrl-C"),
             ("paxos status --id 3 --json", "as server 3 does, for programs"),
         ],
         "operating.md",
@@ -180,6 +182,7 @@ EXPLAINED: Mapping[str, tuple[Sequence[Example], str]] = {
         [
             ("paxos log status", "all servers of this machine"),
             ("paxos log status --id 1", "one of them"),
+            ("paxos log status --watch", "and what changes, until Ctrl-C"),
         ],
         "log.md",
     ),

@@ -194,6 +194,15 @@ def test_without_a_quorum_there_is_no_backup(running: Running, tmp_path: Path) -
 
     eventually(ended, ExitCode.QUORUM_LOST)
     assert [it.name for it in tmp_path.iterdir()] == ["c"]
+    alone = backup(running, tmp_path / "alone", "--alone")
+    assert (alone.returncode, "for no quorum was asked" in alone.stdout) == (0, True)
+    found = inspect_backup(tmp_path / "alone")
+    assert (found.header.alone, found.decisions, [it.name for it in found.logs]) == (
+        True,
+        0,
+        ["kv"],
+    )
+    assert restored(tmp_path / "alone", tmp_path / "new", "--servers", "1,2,3").returncode == 0
     running.kill(1)
     assert ended() == ExitCode.NO_SERVER
 

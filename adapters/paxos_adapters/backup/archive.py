@@ -1,6 +1,6 @@
 """The file of a backup: lines of JSON, so that it can be looked at.
 
-    {"paxos backup":1,"cluster":"demo","quorum":...,"membership":"","server":1,"names_of":[1,2]}
+    {"paxos backup":1,"cluster":"demo","quorum":...,"server":1,"alone":false,"names_of":[1,2],...}
     {"log":"kv","slot":1042}            what is applied of the slots below
     "base64"                            pieces of that snapshot, in order; then the next log
     ["leader","base64"]                 a name, and the value that is chosen for it
@@ -47,7 +47,8 @@ Decision: TypeAlias = tuple[str, bytes]
 class Header:
     """Of which cluster a backup is, and which ``server`` was asked. ``words``: its quorum system.
 
-    ``names_of``: the servers in whose files the names of decisions were found.
+    ``names_of``: the servers in whose files the names of decisions were found. ``alone``: no quorum
+    was asked. Its logs may lack what other servers knew.
     """
 
     cluster: str
@@ -55,6 +56,7 @@ class Header:
     membership: str
     server: ServerId
     names_of: tuple[ServerId, ...]
+    alone: bool = False
 
     @property
     def quorum(self) -> QuorumSystem:
@@ -92,6 +94,7 @@ class _Head(Struct, forbid_unknown_fields=True):
     quorum: str
     membership: str
     server: int
+    alone: bool
     names_of: list[int]
 
 
@@ -128,7 +131,7 @@ class Writing:
         logs: list[LogHead] = []
         decisions = size_bytes = 0
         yield self._line(
-            _Head(FORMAT, it.cluster, it.words, it.membership, it.server, [*it.names_of])
+            _Head(FORMAT, it.cluster, it.words, it.membership, it.server, it.alone, [*it.names_of])
         )
         for head, pieces in self._logs:
             logs.append(head)
@@ -231,7 +234,8 @@ class Reading:
             what = f"it has format {it.format}, and this version reads format {FORMAT}"
             raise BadBackup(self._path, what)
         names_of = tuple([ServerId(me) for me in it.names_of])
-        header = Header(it.cluster, it.quorum, it.membership, ServerId(it.server), names_of)
+        me = ServerId(it.server)
+        header = Header(it.cluster, it.quorum, it.membership, me, names_of, it.alone)
         try:
             quorum_of(it.quorum)
         except ValueError as error:

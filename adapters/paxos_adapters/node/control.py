@@ -315,7 +315,8 @@ class _Control:
 
     async def _snapshot(self, question: SnapshotRequest, caller: Caller) -> PieceReply:
         """Tell the pieces of a snapshot; an empty one ends them. Raises PaxosError."""
-        snapshot = await log_of(self._node, question.name).snapshot(question.timeout_s)
+        log, timeout_s = log_of(self._node, question.name), question.timeout_s
+        snapshot = await log.snapshot(timeout_s, alone=question.alone)
         await caller.tell(SnapshotReply(snapshot.slot))
         async for piece in taken(question.name, snapshot):
             await caller.tell(PieceReply(piece))

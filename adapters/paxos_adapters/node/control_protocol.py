@@ -163,10 +163,14 @@ class ContentsRequest(_Ask, frozen=True, tag="contents"):
 
 @final
 class SnapshotRequest(_Ask, frozen=True, tag="snapshot"):
-    """What the log ``name`` has applied, with at least all that was answered before."""
+    """What the log ``name`` has applied, with at least all that was answered before.
+
+    ``alone``: no quorum is asked, so what others know may be missing.
+    """
 
     name: str
     timeout_s: Seconds | None = None
+    alone: bool = False
 
 
 @final

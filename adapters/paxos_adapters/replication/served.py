@@ -112,8 +112,8 @@ class ServedLog(Protocol):
         """What is applied here from now on."""
         ...
 
-    async def snapshot(self, timeout_s: float | None) -> Snapshot:
-        """What is applied here: at least all that was answered before."""
+    async def snapshot(self, timeout_s: float | None, *, alone: bool = False) -> Snapshot:
+        """What is applied here: at least all that was answered before, unless ``alone``."""
         ...
 
     def status(self) -> LogStatus:
@@ -236,9 +236,10 @@ class Served(Generic[S, C, R]):
 
         return await self._log.read(answer, timeout_s=timeout_s)
 
-    async def snapshot(self, timeout_s: float | None) -> Snapshot:
-        """See ``ServedLog``. Raises as ``read`` of a log does."""
-        await self._log.read(lambda _: None, timeout_s=timeout_s)
+    async def snapshot(self, timeout_s: float | None, *, alone: bool = False) -> Snapshot:
+        """See ``ServedLog``. Raises as ``read`` of a log does, if that is not left out."""
+        if not alone:
+            await self._log.read(lambda _: None, timeout_s=timeout_s)
         applied = self._program.applied
         return Snapshot(applied.slot, pieces(self._codecs, applied))
 

@@ -108,6 +108,12 @@ def test_a_log_that_has_come_to_the_last_slots_is_refused(tmp_path: Path) -> Non
     refused(tmp_path, (tmp_path / "b").read_bytes())
 
 
+def test_a_backup_of_one_server_alone_says_so(tmp_path: Path) -> None:
+    header = Header("c", "counted 1 phase1 1 phase2 1", "", ServerId(1), (), alone=True)
+    (tmp_path / "b").write_bytes(b"".join(Writing(header, [], []).lines()))
+    assert inspect_backup(tmp_path / "b").header == header
+
+
 def test_all_names_are_there_if_those_of_a_phase_1_quorum_are(tmp_path: Path) -> None:
     for names_of, has_all in ((1,), False), ((1, 3), True), ((), False), ((1, 2, 3), True):
         path = tmp_path / f"b{len(names_of)}-{has_all}"

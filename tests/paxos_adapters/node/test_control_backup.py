@@ -34,12 +34,14 @@ from tests.paxos_adapters.node.test_control import (
 from tests.support.backups import CODECS, stands_for
 
 
-async def told(data: Path, name: str, timeout_s: float = 20) -> list[Answer]:
+async def told(
+    data: Path, name: str, timeout_s: float = 20, *, alone: bool = False
+) -> list[Answer]:
     """All answers to the request for a snapshot."""
 
     def ask() -> list[Answer]:
         found: list[Answer] = []
-        question = SnapshotRequest(name, timeout_s)
+        question = SnapshotRequest(name, timeout_s, alone)
         with closing(answers(data, question, patience_s=30)) as stream:
             for answer in stream:
                 found.append(answer)
@@ -105,6 +107,8 @@ def test_without_a_quorum_there_is_no_snapshot(tmp_path: Path) -> None:
             (error,) = await told(data, "kv", timeout_s=0.05)
             assert isinstance(error, ErrorReply)
             assert error.kind == "NoAnswer"
+            head, *pieces, end = await told(data, "kv", alone=True)
+            assert (head, len(pieces), end) == (SnapshotReply(1), 1, PieceReply(b""))
 
     runs(run())
 
