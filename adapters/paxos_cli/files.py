@@ -14,6 +14,7 @@ from paxos_adapters.file import Contents, FileStore, StoreError, StoreNotFound, 
 from paxos_adapters.file.log_checks import LogContents
 from paxos_adapters.file.rows import ACCEPTOR, ROUND, acceptor_of, round_of
 from paxos_adapters.printable import json_text, printable
+from paxos_adapters.quorum_words import words_of
 from paxos_cli.canvas import canvas, shown
 from paxos_cli.exit_codes import ExitCode
 from paxos_cli.failures import Failure, failing
@@ -53,6 +54,8 @@ def inspect_file(file: Path, as_json: bool, plain: bool) -> ExitCode:
     drawn.write(printable(f"Members: {who.members}."))
     if contents.closed is not None:
         drawn.write(printable(f"Closed for a change of members: {contents.closed}"))
+    if contents.epoch.number or contents.epoch.is_closed:
+        drawn.write(printable(f"Decisions: {contents.epoch}."))
     drawn.write(f"Saved {contents.saves:,} times in {_sessions(contents)}. Every record is whole.")
     headings = "decision", "promised", "accepted", "value", "rounds used or seen"
     cells = (_cells(name, it) for name, it in _decisions(file))
@@ -121,6 +124,11 @@ def _as_json(file: Path, contents: Contents) -> Iterator[str]:
         "quorum": who.words,
         "membership": who.membership,
         "closed": contents.closed,
+        "epoch": {
+            "number": contents.epoch.number,
+            "quorum": words_of(contents.epoch.quorum),
+            "closed": contents.epoch.closed,
+        },
         "incarnation": who.incarnation,
         "session": None if last is None else last.session,
         "sessions": contents.sessions,

@@ -199,6 +199,7 @@ class TestInspect:
         assert told["saves"] == 6
         assert (told["sessions"], told["membership"], told["closed"]) == (1, "", None)
         assert told["quorum"] == "counted 1 2 3 phase1 2 phase2 2"
+        assert told["epoch"] == {"number": 0, "quorum": told["quorum"], "closed": None}
         assert told["decisions"]["text"] == {
             "promised": "3.2",
             "accepted": "3.2",
@@ -206,6 +207,20 @@ class TestInspect:
             "max_round": None,
         }
         assert told["peers"] == {"2": {"session": "ab" * 8, "saves": 9}}
+
+    def test_the_epoch_of_the_decisions(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        path, quorum = tmp_path / "n.db", majority(map(ServerId, (1, 2, 3)))
+        with FileStore.create(path, cluster="demo", server=ServerId(1), quorum=quorum) as file:
+            file.close_epoch(0)
+            assert app.run(["inspect", str(path)]) == 0
+            words = "epoch 0, counted 1 2 3 phase1 2 phase2 2, closed up to epoch 0."
+            assert words in " ".join(capsys.readouterr().out.split())
+            file.adopt(1, majority(map(ServerId, (1, 2, 4))), {})
+        assert app.run(["inspect", str(path)]) == 0
+        words = "Decisions: epoch 1, counted 1 2 4 phase1 2 phase2 2."
+        assert words in " ".join(capsys.readouterr().out.split())
 
     @pytest.mark.parametrize(
         ("name", "message"), [("n1.db", "is damaged"), ("no.db", "is not a store: it is not there")]

@@ -210,6 +210,10 @@ class Epoch:
         """Whether nothing about a decision is saved any more."""
         return self.closed is not None
 
+    def __str__(self) -> str:
+        closed = "" if self.closed is None else f", closed up to epoch {self.closed}"
+        return f"epoch {self.number}, {words_of(self.quorum)}{closed}"
+
 
 def epoch_row(it: Epoch, saves: int) -> Row:
     """The epoch of the decisions in the file."""

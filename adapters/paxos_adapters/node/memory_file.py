@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from threading import RLock
 
-from attrs import define, field
+from attrs import Factory, define, field
 
 from paxos import QuorumSystem, Saved
 from paxos_adapters.file import epochs
@@ -36,6 +36,10 @@ from paxos_adapters.file.rows import (
 from paxos_adapters.file.snapshots import SnapshotHandle
 
 
+def _founding(disk: Disk) -> Epoch:
+    return epochs.founding(disk.identity)
+
+
 @define(eq=False)
 class Disk:
     """The rows of one server, by name and kind. ``session``: the opening that may write.
@@ -48,12 +52,8 @@ class Disk:
     saves: int = 0
     session: str = ""
     failure: OSError | None = None
-    epoch: Epoch = field(init=False)
+    epoch: Epoch = field(init=False, default=Factory(_founding, takes_self=True))
     lock: RLock = field(factory=RLock)
-
-    @epoch.default
-    def _founding(self) -> Epoch:
-        return epochs.founding(self.identity)
 
 
 class MemoryFile:

@@ -52,14 +52,17 @@ class NetworkConfig:
         )
         check_cluster(self.addresses, listen=self.listen, is_any_port=True)
         used = {*self.addresses.values(), *([] if self.listen is None else [self.listen])}
-        exposed = {it for it in used if not is_loopback(it)}
-        if exposed and self.protection is None and not self.insecure:
+        if exposed := {it for it in used if self.is_exposed(it)}:
             raise Insecure(exposed)
 
     @property
     def has_keys(self) -> bool:
         """Whether a tag proves the sender of a datagram."""
         return self.protection is not None and type(self.protection) is not Checksummed
+
+    def is_exposed(self, address: Address) -> bool:
+        """Whether ``address`` is beyond loopback, and there is neither a key nor ``insecure``."""
+        return self.protection is None and not self.insecure and not is_loopback(address)
 
     def check_members(self, me: ServerId, members: Set[ServerId], *, changed: bool = False) -> None:
         """Raise NotTheMembers unless these are the addresses of ``members``.

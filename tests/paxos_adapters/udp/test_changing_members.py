@@ -94,6 +94,7 @@ async def cluster(
     *,
     servers: Iterable[ServerId] = (ONE, TWO, THREE),
     listen: Mapping[ServerId, Address] = MappingProxyType({}),
+    insecure: bool = True,
 ) -> AsyncGenerator[dict[ServerId, Server], None]:
     """The founders, with sessions that all have acknowledged."""
     network = {it: addresses[it] for it in FOUNDERS.members}
@@ -102,7 +103,7 @@ async def cluster(
         for it in servers:
             file = FileStore.create(folder / f"n{it}.db", cluster="c", server=it, quorum=FOUNDERS)
             config = NetworkConfig(
-                network, listen=listen.get(it), protection=protection, insecure=True
+                network, listen=listen.get(it), protection=protection, insecure=insecure
             )
             running[it] = Server(file, config)
             stack.push_async_callback(running[it].close)
@@ -201,6 +202,31 @@ def test_a_newcomer_knows_a_member_at_least(tmp_path: Path) -> None:
         for servers in [FOUR], [ONE, TWO, THREE]:
             with pytest.raises(NoOtherServer, match="it learns the others there"):
                 Mesh(file, NetworkConfig({it: addresses[it] for it in servers}))
+
+
+def test_without_keys_nothing_is_sent_beyond_loopback(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A member at such an address is one that is not found."""
+    asked: list[Address] = []
+
+    async def resolve(address: Address, *_: int) -> SocketAddress:
+        asked.append(address)
+        return address
+
+    monkeypatch.setattr(module, "resolve", resolve)
+
+    async def run() -> None:
+        addresses = free_addresses(3)
+        async with cluster(tmp_path, addresses, servers=[ONE], insecure=False) as running:
+            one = running[ONE].mesh
+            one.set_members({**addresses, TWO: ("192.0.2.1", 1)}, FOUNDERS)
+            while one.peers()[TWO].is_found:
+                await asyncio.sleep(0)
+            assert ("192.0.2.1", 1) not in asked
+
+    runs(run())
+    assert "without a key nothing is sent" in caplog.text
 
 
 @PROTECTIONS
