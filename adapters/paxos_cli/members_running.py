@@ -269,7 +269,9 @@ def _summary(status: MembersStatus) -> str:
 
 
 def _progress(status: MembersStatus) -> Iterator[str]:
-    """What the change in progress waits for."""
+    """What the change in progress waits for, or the first one."""
+    if status.absent:
+        yield f"servers {format_ids(status.absent)} have not said which logs they have"
     for it in status.waiting:
         yield from _log_progress(it)
     if status.waiting and status.leaving:
@@ -300,6 +302,7 @@ def _fields(status: MembersStatus) -> dict[str, object]:
         "removed": sorted(status.former),
         "is_changing": status.is_changing,
         "waiting": waiting_for,
+        "absent": sorted(status.absent),
     }
 
 
