@@ -18,11 +18,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import FrameType
 from typing import TYPE_CHECKING
+from unittest.mock import patch
 
 from attrs import frozen
 
 from paxos import Acceptor, Ballot, MaxRound, Proposal, ServerId, majority
-from paxos_adapters.file import FileStore, StoreError, inspect
+from paxos_adapters.file import FileStore, StoreError, epochs, inspect, store
+from paxos_adapters.file.rows import Epoch
 from paxos_adapters.members import (
     MembersError,
     adopt,
@@ -37,10 +39,14 @@ if TYPE_CHECKING:
 S1, S2, S4 = ServerId(1), ServerId(2), ServerId(4)
 OLD, NEW = majority([ServerId(1), ServerId(2), ServerId(3)]), majority([S1, S2, S4])
 RED = Proposal(Ballot(1, S1), b"red")
+SETTLED = {"leader": Proposal(Ballot(2, S2), b"blue"), "lock": RED}
 TRACED = (
     "paxos_adapters/members/",
     "paxos_adapters/outputs.py",
-    *(f"file/{it}.py" for it in ("mark", "moving", "opening", "private", "writing")),
+    *(
+        f"file/{it}.py"
+        for it in ("epochs", "mark", "moving", "opening", "private", "store", "writing")
+    ),
 )
 KILLED, WRONG = 9, 1
 
@@ -87,6 +93,17 @@ def replace(folder: Path) -> None:
 def join(folder: Path) -> None:
     """The third step, for a new member."""
     adopt(folder / "new", folder / "n4.db", S4)
+
+
+def follow(folder: Path) -> None:
+    """What a server does when the members have changed while it ran, a decision a commit."""
+    with (
+        patch.object(epochs, "AT_ONCE", 1),
+        patch.object(store, "AT_ONCE", 1),
+        FileStore.open(folder / "n1.db", cluster="demo", server=S1, quorum=OLD) as file,
+    ):
+        file.close_epoch(0)
+        file.adopt(1, NEW, SETTLED)
 
 
 def are_whole(folder: Path) -> None:
@@ -152,6 +169,29 @@ def has_joined(folder: Path) -> None:
     is_adopted(folder / "n4.db", inspect_artefact(folder / "new").header.membership)
 
 
+def is_of_one_epoch(folder: Path) -> None:
+    """It has begun the new epoch with all that was settled, or has not begun it."""
+    with FileStore.open(folder / "n1.db", cluster="demo", server=S1, quorum=OLD) as file:
+        held = dict(file.accepted())
+        assert held.keys() >= {"leader", "mine"}
+        if file.epoch.number:
+            assert file.epoch == Epoch(1, NEW)
+            assert held == {**SETTLED, "mine": None}
+        elif not file.epoch.is_closed:
+            assert held == {"leader": RED, "mine": RED}
+
+
+def has_followed(folder: Path) -> None:
+    is_of_one_epoch(folder)
+    assert inspect(folder / "n1.db").epoch == Epoch(1, NEW)
+
+
+def _two(folder: Path) -> None:
+    make(folder)
+    with FileStore.open(folder / "n1.db", cluster="demo", server=S1, quorum=OLD) as file:
+        file.save([("mine", Acceptor(RED.ballot, RED))])
+
+
 def _closed(folder: Path) -> None:
     make(folder)
     close(folder)
@@ -167,6 +207,7 @@ STEPS = (
     Step("settle", _closed, settled, is_whole_or_not_there, is_settled),
     Step("adopt, in the place of a closed file", _settled, replace, is_old_or_new, is_replaced),
     Step("adopt, as a new member", _settled, join, is_new_or_not_there, has_joined),
+    Step("adopt an epoch", _two, follow, is_of_one_epoch, has_followed),
 )
 
 

@@ -26,5 +26,6 @@ def test_a_change_of_members_goes_on_after_a_kill_at_any_line() -> None:
         "settle",
         "adopt, in the place of a closed file",
         "adopt, as a new member",
+        "adopt an epoch",
     ]
     assert all(int(line.split()[-6]) >= 5 for line in lines), lines
