@@ -30,9 +30,19 @@ from paxos_adapters.node.control_protocol import (
 from paxos_adapters.node.members import LogChange, MembersStatus
 from paxos_adapters.printable import json_text, printable
 from paxos_adapters.udp.addresses import Address, BadAddress, format_address, parse
-from paxos_cli.asking import GRACE_S, Target, answer_of, asks, find, timeout, unanswered, unexpected
+from paxos_cli.asking import (
+    GRACE_S,
+    Target,
+    answer_of,
+    asks,
+    candidates,
+    find,
+    timeout,
+    unanswered,
+    unexpected,
+)
 from paxos_cli.canvas import canvas
-from paxos_cli.config import PROBE_S, described, node_command
+from paxos_cli.config import PROBE_S, node_command
 from paxos_cli.exit_codes import ExitCode
 from paxos_cli.failures import BadArguments, Failure, Interrupted
 from paxos_cli.feedback import waiting
@@ -197,13 +207,18 @@ def _change(target: Target, request: ChangeRequest, as_json: bool) -> ExitCode:
 
 
 def _asked(target: Target, leaving: Sequence[ServerId]) -> Path:
-    """The server to ask: one that stays, if such a one answers on this machine."""
+    """The server to ask: one that is a member and stays, if one answers on this machine."""
     if target.data is None and target.me is None:
-        for me, data in described(target.cluster).data.items():
-            if me not in leaving:
-                with suppress(Failure):
-                    return find(Target(target.cluster, data, None))
+        for data in candidates(target):
+            with suppress(Failure):
+                answer = answer_of(data, MembersRequest(), PROBE_S)
+                if isinstance(answer, MembersReply) and _stays(answer, leaving):
+                    return data
     return find(target)
+
+
+def _stays(reply: MembersReply, leaving: Sequence[ServerId]) -> bool:
+    return reply.me in reply.members.addresses and reply.me not in leaving
 
 
 def _answers(server: Path, request: ChangeRequest) -> Iterator[Answer]:
@@ -254,7 +269,9 @@ def _summary(status: MembersStatus) -> str:
 
 
 def _progress(status: MembersStatus) -> Iterator[str]:
-    """What the change in progress waits for."""
+    """What the change in progress waits for, or the first one."""
+    if status.absent:
+        yield f"servers {format_ids(status.absent)} have not said which logs they have"
     for it in status.waiting:
         yield from _log_progress(it)
     if status.waiting and status.leaving:
@@ -285,6 +302,7 @@ def _fields(status: MembersStatus) -> dict[str, object]:
         "removed": sorted(status.former),
         "is_changing": status.is_changing,
         "waiting": waiting_for,
+        "absent": sorted(status.absent),
     }
 
 

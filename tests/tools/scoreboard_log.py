@@ -73,8 +73,6 @@ LOG_EXPLAINED = {
     "a server that is not a member is heard": RARE
     + "test_replica.py::test_of_a_server_that_is_not_a_member_only_what_is_chosen_is_taken.",
     "a server that is not a member campaigns": RARE + "test_replica.py::test_it_does_not_campaign.",
-    "a change is finished before the new members hold what is before it": RARE
-    + "test_progress.py::test_a_quorum_of_the_new_members_must_hold_all_below.",
     "a change is finished before all before it is chosen here": RARE
     + "test_progress.py::test_all_below_must_be_chosen_here.",
     "an older heartbeat takes back what a server holds": SLOWER
@@ -83,8 +81,6 @@ LOG_EXPLAINED = {
     + "test_replica.py::test_a_heartbeat_waits_for_the_save_of_what_it_says.",
     "a leader holds what it has announced": RARE
     + "test_replica.py::test_what_a_server_holds_is_what_its_heartbeats_say_unless_it_leads.",
-    "a replica holds what its heartbeat is to save": RARE
-    + "test_replica.py::test_it_counts_itself_once_what_its_heartbeat_said_is_saved.",
     "a vote counts twice": "Voters are a set: the check saves a copy.",
     "what was just sent is asked again": SLOWER + "each request is sent more often.",
     "the next ballot is not above those received": SLOWER

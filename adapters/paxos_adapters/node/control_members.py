@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from itertools import count
 
 from paxos_adapters.node.control_protocol import (
     Answer,
@@ -17,6 +18,9 @@ from paxos_adapters.node.node import Node
 
 LOOK_S = 0.25
 """How often it is looked how a change goes."""
+
+PATIENT_LOOKS = 8
+"""After how many looks it is told for whom the first change waits: mostly they answer before."""
 
 
 async def move(node: Node[bytes], question: MoveRequest) -> MembersReply:
@@ -37,10 +41,13 @@ async def change(
     )
     told = None
     try:
-        while not changing.done():
+        for looks in count():
             await asyncio.wait({changing}, timeout=LOOK_S)
+            if changing.done():
+                break
             status = node.members.status()
-            if status != told and _is_of(question, status):
+            is_absent = looks >= PATIENT_LOOKS and bool(status.absent)
+            if status != told and (_is_of(question, status) or is_absent):
                 told = status
                 await tell(ProgressReply(status))
         return MembersReply(node.me, changing.result())

@@ -85,7 +85,8 @@ class MembersStatus:
     """The members, as this server knows them, and where they are; None: it has not heard.
 
     ``former`` were removed. ``leaving`` are those of them that a log may still need, and
-    ``waiting`` the logs that the change to ``epoch`` waits for: none, if none is in progress.
+    ``waiting`` the logs that the change to ``epoch`` waits for: none, if none is in progress. The
+    first change waits for the ``absent``, unless it removes them.
     """
 
     epoch: int
@@ -93,6 +94,7 @@ class MembersStatus:
     former: frozenset[ServerId] = _NOBODY
     leaving: frozenset[ServerId] = _NOBODY
     waiting: tuple[LogChange, ...] = ()
+    absent: frozenset[ServerId] = _NOBODY
 
     @property
     def is_changing(self) -> bool:
@@ -242,6 +244,7 @@ class Members:
             state.former,
             frozenset(it.server for it in state.leaving),
             waiting,
+            membership.absent(state) if self.is_in_use else _NOBODY,
         )
 
     async def changed(self) -> None:
