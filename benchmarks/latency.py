@@ -76,6 +76,8 @@ def contestants() -> Iterable[Contestant]:
     yield Contestant("log, 16 KiB", "log.py", "yes", environment=large)
     yield Contestant("log, follower", "log.py", "yes", environment={"WORK": "follow"})
     yield Contestant("log, reads", "log.py", "yes", environment={"WORK": "read"})
+    leased = {"WORK": "read", "LEASE_S": "2"}
+    yield Contestant("log, reads with a lease", "log.py", "yes", environment=leased)
     batched = {"WORK": "batches", **large}
     yield Contestant("log, batches", "log.py", "yes", widths=WIDTHS[1:], environment=batched)
     named = (1, WIDTHS[0])

@@ -2,7 +2,7 @@
 
 WORK in the environment says what is measured: ``submit`` (the default), ``read``, ``batches`` of
 BATCH commands each, or ``follow``: submit, at a server that does not lead. DATAGRAM_BYTES says how
-large datagrams are.
+large datagrams are, LEASE_S for how long a lease lasts with which the leader reads alone.
 """
 
 # ruff: noqa: T201 - the figures are this program's output
@@ -22,6 +22,7 @@ from paxos_adapters.file import FileStore
 from paxos_adapters.node import NetworkConfig, Node
 from paxos_adapters.replication.log import ReplicatedLog
 from paxos_adapters.state_machine import StateMachine
+from paxos_adapters.timeouts import Lease, Timeouts
 from paxos_adapters.wire import Authenticated, Key, Keyring
 
 COMMAND = b"v" * 100
@@ -31,6 +32,8 @@ WARM_UP = 2_000
 
 TIMEOUT_S = 30.0
 DATAGRAM_BYTES = int(os.environ.get("DATAGRAM_BYTES", "1200"))
+LEASE_S = float(os.environ.get("LEASE_S", "0"))
+DRIFT = 0.01
 BATCH = 500
 
 Log = ReplicatedLog[int, bytes, int]
@@ -94,7 +97,9 @@ async def main(folder: str, ports: str, me: str, seconds: str = "", width: str =
     with FileStore.create(path, cluster="bench", server=server, quorum=majority(addresses)) as file:
         keys = Authenticated(KEYRING)
         network = NetworkConfig(addresses, protection=keys, datagram_bytes=DATAGRAM_BYTES)
-        async with Node(file, network, codec=RAW) as node, node.log("log", MACHINE) as log:
+        timeouts = Timeouts(lease=Lease(LEASE_S, DRIFT) if LEASE_S else None)
+        node = Node(file, network, codec=RAW, timeouts=timeouts)
+        async with node, node.log("log", MACHINE) as log:
             if seconds:
                 print(json.dumps(await measure(log, float(seconds), int(width))))
             else:
