@@ -225,11 +225,14 @@ def get(form: Form, target: Target, key: str, timeout_s: float) -> ExitCode:
 @kv.command(short_help="Print the keys that start with PREFIX.")
 @click.argument("prefix", default="", callback=utf8)
 @timeout(5)
+@HEX
 @JSON
 @PLAIN
 @asks
 @gathered(Target)
-def scan(target: Target, prefix: str, timeout_s: float, as_json: bool, plain: bool) -> ExitCode:
+def scan(
+    target: Target, prefix: str, timeout_s: float, as_hex: bool, as_json: bool, plain: bool
+) -> ExitCode:
     """Print the keys that start with PREFIX, in order, and what they have.
 
     They are read page after page: what is written in between may be on a later page.
@@ -239,7 +242,7 @@ def scan(target: Target, prefix: str, timeout_s: float, as_json: bool, plain: bo
     if as_json:
         say(json_text([{"key": key} | (_fields(item) or {}) for key, item in items]))
         return ExitCode.DONE
-    rows = ((key, str(item.revision), shown(item.value)) for key, item in items)
+    rows = ((key, str(item.revision), _shown(item.value, as_hex)) for key, item in items)
     canvas(plain).table(("key", "revision", "value"), rows, numbers=("revision",))
     return ExitCode.DONE
 
@@ -262,10 +265,11 @@ def _pages(client: KeyValueClient, prefix: str) -> Iterator[Page]:
     metavar="N",
     help="End after so many changes.  [default: never]",
 )
+@HEX
 @JSON
 @asks
 @gathered(Target)
-def watch(target: Target, prefix: str, count: int | None, as_json: bool) -> ExitCode:
+def watch(target: Target, prefix: str, count: int | None, as_hex: bool, as_json: bool) -> ExitCode:
     """Print each change of a key that starts with PREFIX, from now on, until Ctrl-C.
 
     It says so when it has begun, on the standard error. It ends with an error if its server does.
@@ -273,7 +277,7 @@ def watch(target: Target, prefix: str, count: int | None, as_json: bool) -> Exit
     with _client(target, 5) as client, client.watch() as steps:
         say("paxos: watching.", err=True)
         for told in islice(_changes(steps, prefix), count):
-            say(json.dumps(told) if as_json else _line(told))
+            say(json.dumps(told) if as_json else _line(told, as_hex))
     return ExitCode.DONE
 
 
@@ -294,9 +298,9 @@ def _changes(steps: Iterable[Step[Command, Result]], prefix: str) -> Iterator[di
                 yield told | (_fields(Item(command.value, result.revision)) or {})
 
 
-def _line(told: dict[str, object]) -> str:
+def _line(told: dict[str, object], as_hex: bool) -> str:
     hexed = told.get("value_hex")
-    value = f" {shown(bytes.fromhex(hexed))}" if isinstance(hexed, str) else ""
+    value = f" {_shown(bytes.fromhex(hexed), as_hex)}" if isinstance(hexed, str) else ""
     return printable(f"slot {told['slot']}  {told['did']} {told['key']}{value}")
 
 
@@ -335,3 +339,7 @@ def _client(
         raise unanswered(first, str(error), ExitCode.NO_SERVER) from error
     except PaxosError as error:
         raise Failure(error) from error
+
+
+def _shown(value: bytes, as_hex: bool) -> str:
+    return value.hex() if as_hex else shown(value)

@@ -215,7 +215,8 @@ def _run_all(
         return ExitCode.FAILED, (done.failure, _explain(drawn, setup, shown, done.failure))
     _faults(drawn, done.met)
     if done.stopped:
-        drawn.write(f"Interrupted after {done.runs:,} of {seeds:,} runs; none broke a rule.")
+        why = "Interrupted" if watcher.interrupted else "A worker process ended: stopped"
+        drawn.write(f"{why} after {done.runs:,} of {seeds:,} runs; none broke a rule.")
         return ExitCode.STOPPED, None
     drawn.write(f"No run broke a rule.{_bound(setup, done)}")
     return ExitCode.DONE, None

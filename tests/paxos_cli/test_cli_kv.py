@@ -79,6 +79,7 @@ def test_keys_are_written_and_read(running: Running) -> None:
         ("colour", "3", "green"),
         ("raw", "2", "ff00"),
     ]
+    assert "| 677265656e |" in running.kv("scan", "co", "--plain", "--hex", *WAIT).stdout
     assert json.loads(running.kv("scan", "co", "--json", *WAIT).stdout) == [
         {"key": "colour", "value": "green", "value_hex": "677265656e", "revision": 3}
     ]
@@ -163,6 +164,17 @@ def test_changes_are_watched(running: Running) -> None:
         "revision": 1,
     }
     assert delete | {"slot": 0} == {"slot": 0, "did": "delete", "key": "colour", "revision": 3}
+
+
+def test_changes_are_watched_in_hexadecimal(running: Running) -> None:
+    with at_work(
+        *("kv", "watch", "--count", "1", "--hex", "--cluster", running.config)
+    ) as watching:
+        assert watching.stderr is not None
+        assert watching.stderr.readline() == "paxos: watching.\n"
+        assert running.kv("put", "colour", "ff00", "--hex", *WAIT).returncode == 0
+        out, _ = watching.communicate()
+    assert re.fullmatch(r"slot \d+  put colour ff00\n", out)
 
 
 @pytest.mark.slow

@@ -506,6 +506,20 @@ class TestSweep:
         done = sweep(range(90), SingleSetup(), portion=10, executor=Cancelling())
         assert done == evolve(sweep(range(20), SingleSetup()), stopped=True)
 
+    def test_without_its_workers_it_says_what_was_done(self) -> None:
+        with ProcessPoolExecutor(1) as processes:
+
+            def progress(done: Sweep) -> bool:
+                if done.runs == 20:
+                    processes.submit(os._exit, 1)
+                return True
+
+            done = sweep(
+                range(5_000), SingleSetup(), portion=10, executor=processes, progress=progress
+            )
+        assert done.stopped
+        assert 20 <= done.runs < 5_000
+
     @pytest.mark.parametrize("value", [FIVE, simulate(3, SingleSetup()), Sweep(runs=3), CALM])
     def test_everything_travels(self, value: object) -> None:
         assert pickle.loads(pickle.dumps(value)) == value
@@ -619,19 +633,32 @@ class TestCommand:
         assert "Interrupted after 250 of 2,000 runs" in capsys.readouterr().out
 
     @pytest.mark.slow
-    @pytest.mark.parametrize("signals", [[signal.SIGTERM], [signal.SIGINT] * 3])
-    def test_told_to_end_it_ends_with_all_its_workers(self, signals: list[signal.Signals]) -> None:
+    @pytest.mark.parametrize(
+        ("send", "signals"),
+        [
+            (os.kill, [signal.SIGTERM]),
+            (os.killpg, [signal.SIGTERM]),
+            (os.killpg, [signal.SIGINT] * 3),
+        ],
+    )
+    def test_told_to_end_it_ends_with_all_its_workers(
+        self, send: Callable[[int, int], None], signals: list[signal.Signals]
+    ) -> None:
         command = [sys.executable, "-m", "paxos_cli", "simulate"]
         arguments = ["--seeds", "10000000", "--jobs", "2", "--plain"]
         with subprocess.Popen(
-            [*command, *arguments], stdout=subprocess.PIPE, text=True, start_new_session=True
+            [*command, *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
         ) as running:
             assert running.stdout is not None
             assert "safety" in running.stdout.readline()
             for number in signals:
-                os.killpg(running.pid, number) if number == signal.SIGINT else running.terminate()
-            printed, _ = running.communicate(timeout=60)
-            assert running.returncode == 130
+                send(running.pid, number)
+            printed, errors = running.communicate(timeout=60)
+            assert (running.returncode, errors) == (130, "")
             assert "Interrupted after" in printed
 
     def test_killed_it_leaves_no_worker(self) -> None:

@@ -125,9 +125,10 @@ def test_every_command_can_be_typed(name: str, session: str) -> None:
     """That there is such a command with such options; what it does, other tests try."""
     for line in re.findall(r"^\$ (?:.*\| )?paxos (.*)$", session.replace("\\\n", " "), re.M):
         which, *arguments = shlex.split(line.partition(" > ")[0], comments=True)
-        command = app.paxos.get_command(click.Context(app.paxos), which)
+        context = click.Context(app.paxos, **app.paxos.context_settings)
+        command = app.paxos.get_command(context, which)
         assert command is not None, name
-        command.make_parser(click.Context(command)).parse_args(arguments)
+        command.make_parser(click.Context(command, context)).parse_args(arguments)
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda it: it.name)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Generator
-from concurrent.futures import CancelledError, Executor, Future
+from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
 
 from attrs import evolve, frozen
 
@@ -31,7 +31,8 @@ class Sweep:
 
     ``decided`` counts the runs in which a value was chosen, ``values`` the different values of all
     runs, ``reports`` the answers that the servers gave. ``failure`` is the run of the first seed
-    that broke a rule; no later portion is counted. ``stopped``: interrupted before the end.
+    that broke a rule; no later portion is counted. ``stopped``: interrupted before the end, or its
+    workers were.
     """
 
     runs: int = 0
@@ -86,7 +87,7 @@ def sweep(
                 break
             if progress is not None and not progress(done):
                 return evolve(done, stopped=done.runs < len(seeds))
-    except (KeyboardInterrupt, CancelledError):
+    except (KeyboardInterrupt, CancelledError, BrokenExecutor):
         return evolve(done, stopped=True)
     finally:
         results.close()
