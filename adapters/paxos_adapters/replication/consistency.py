@@ -26,10 +26,13 @@ HELD_BEATS = 32
 
 
 class Consistency:
-    """What one server knows of its snapshots. ``checked``: the last slot at which it was equal."""
+    """What one server knows of its snapshots.
+
+    ``checked``: the last slot at which it was equal; 0 if it was not compared yet.
+    """
 
     def __init__(self) -> None:
-        self.checked: int | None = None
+        self.checked = 0
         self._own: dict[int, Check] = {}
         self._asked: dict[int, Check] = {}
 
@@ -53,7 +56,7 @@ class Consistency:
             return True
         if own.digest != check.digest:
             return False
-        self.checked = max(self.checked or 0, check.slot)
+        self.checked = max(self.checked, check.slot)
         return True
 
 

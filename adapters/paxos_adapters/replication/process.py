@@ -305,8 +305,8 @@ class LogProcess(Generic[S, C, R]):
         return check_of(handle.slot, handle.digest, self._store.snapshot_piece(handle, 0))
 
     def _is_held(self, handle: SnapshotHandle) -> bool:
-        """Whether it waits for its Check."""
-        return self._held_beats > 0 and self.program.consistency.checked != handle.slot
+        """Whether it waits for its Check, or that of a later one."""
+        return self._held_beats > 0 and self.program.consistency.checked < handle.slot
 
     def _sorted(
         self, effects: Iterable[Effect[Message[bytes], LogTimer, Report[bytes]]]
@@ -541,7 +541,7 @@ class LogProcess(Generic[S, C, R]):
             None if program.failure is None else str(program.failure),
             program.applied.version,
             self._versions.of_all(self.members),
-            program.consistency.checked,
+            program.consistency.checked or None,
             program.leases.remaining_s(state),
             self._figures(),
         )
