@@ -3,6 +3,7 @@
 - A process has its hash seed for as long as it runs, so there are two of them, with two seeds.
 - ``apply``, states and commands go there by pickle. So ``apply`` stands at the top of a module.
 - What cannot be sent is not tried, and ``Elsewhere.refusal`` says why.
+- The codec of states goes there, too, if it can be sent: a snapshot has the same bytes everywhere.
 """
 
 from __future__ import annotations
@@ -15,18 +16,23 @@ from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
 from typing import BinaryIO, Generic, TypeAlias, TypeVar
 
+from paxos_adapters.ports import Codec
 from paxos_adapters.printable import brief
 from paxos_adapters.state_machine import StateMachine
-from paxos_testing.machines import CONTRACT, BadStateMachine, run
+from paxos_testing.machines import CONTRACT, SORT, BadStateMachine, bytes_of, run
 
 C = TypeVar("C")
 R = TypeVar("R")
 S = TypeVar("S")
 
-Steps: TypeAlias = list[tuple[object, object]]
-"""The state and the result after each command."""
+Steps: TypeAlias = list[tuple[object, object, bytes]]
+"""After each command the state, the result, and the bytes of the state; none without a codec."""
 
 SEEDS = "1", "2"
+SETS = (
+    "Replicas are such processes. It goes through a set, or uses hash(), or something else that "
+    "each process has of its own. Sort what has no order before you go through it."
+)
 PROGRAM = "from paxos_testing.hash_seeds import serve; serve()"
 
 
@@ -38,7 +44,7 @@ class Elsewhere(Generic[S, C, R]):
         self.refusal: str | None = None
         self._machine = machine
         self._processes = [_started(seed) for seed in SEEDS]
-        self._ask((machine.start, machine.apply))
+        self._ask((machine.start, machine.apply, _sendable(machine.states)))
 
     def check(self, commands: Sequence[C]) -> None:
         """Run ``commands`` in both. Raises BadStateMachine if the answers differ."""
@@ -104,15 +110,26 @@ def _differ(commands: Sequence[C], answers: list[Steps]) -> BadStateMachine:
     """What is different first."""
     steps = zip(commands, *answers, strict=True)
     command, one, other = next(it for it in steps if it[1] != it[2])
-    kind, place = ("result", 1) if one[1] != other[1] else ("state", 0)
+    if one[:2] == other[:2]:
+        what, kind, place, why = "the codec for states writes other bytes", "bytes", 2, SORT
+    else:
+        what, why = "apply answers otherwise", SETS
+        kind, place = ("result", 1) if one[1] != other[1] else ("state", 0)
     return BadStateMachine(
-        "apply answers otherwise in a process in which strings have other hashes.\n"
+        f"{what} in a process in which strings have other hashes.\n"
         f"  command: {brief(command)}\n"
         f"  {kind} with PYTHONHASHSEED={SEEDS[0]}: {brief(one[place])}\n"
-        f"  {kind} with PYTHONHASHSEED={SEEDS[1]}: {brief(other[place])}\n"
-        "Replicas are such processes. It goes through a set, or uses hash(), or something else "
-        "that each process has of its own. Sort what has no order before you go through it."
+        f"  {kind} with PYTHONHASHSEED={SEEDS[1]}: {brief(other[place])}\n{why}"
     )
+
+
+def _sendable(codec: Codec[S] | None) -> Codec[S] | None:
+    """The codec, if another process can have it."""
+    try:
+        pickle.dumps(codec)
+    except Exception:
+        return None
+    return codec
 
 
 def serve() -> None:
@@ -127,28 +144,30 @@ def serve() -> None:
 def _serve(questions: BinaryIO, answers: BinaryIO) -> None:
     start: object
     apply: Callable[[object, object], tuple[object, object]]
-    start, apply = pickle.load(questions)
+    states: Codec[object] | None
+    start, apply, states = pickle.load(questions)
     _answer(answers, [])
     while True:
         try:
             commands: list[object] = pickle.load(questions)
         except EOFError:
             return
-        _answer(answers, [*_steps(deepcopy(start), apply, commands)])
+        _answer(answers, [*_steps(deepcopy(start), apply, states, commands)])
 
 
 def _steps(
     state: object,
     apply: Callable[[object, object], tuple[object, object]],
+    states: Codec[object] | None,
     commands: Sequence[object],
-) -> Iterator[tuple[object, object]]:
+) -> Iterator[tuple[object, object, bytes]]:
     """The states and results, up to the command for which ``apply`` raises."""
     for command in commands:
         try:
             state, result = apply(state, command)
         except Exception:
             return
-        yield state, result
+        yield state, result, b"" if states is None else bytes_of(states, state)
 
 
 def _answer(answers: BinaryIO, answer: Steps | str) -> None:

@@ -1,6 +1,7 @@
 """A state machine run alone, one step looked at closely; and what may be wrong with it.
 
-- What comes back from a codec equals what went in. Without codecs, a deep copy stands for it.
+- What comes back from a codec equals what went in, and has the same bytes. Without codecs, a deep
+  copy stands for it.
 - ``apply`` changes nothing that it was given, and answers the same if it is asked again.
 - It answers the same from what was encoded and decoded, as after a snapshot.
 """
@@ -14,6 +15,7 @@ from attrs import frozen
 
 from paxos_adapters.ports import Codec
 from paxos_adapters.printable import brief
+from paxos_adapters.replication.snapshots import StreamedCodec
 from paxos_adapters.state_machine import StateMachine
 
 C = TypeVar("C")
@@ -26,6 +28,12 @@ CODECS = "commands", "states", "results"
 CONTRACT = (
     "It uses something besides its arguments: a clock, chance, a global variable, an attribute. "
     "Put that into the command, or into the state."
+)
+
+
+SORT = (
+    "Servers compare the digests of their snapshots, and one with other bytes stops. Sort what has "
+    "no order, as the elements of a set or the keys of a dict, before it is written."
 )
 
 
@@ -75,7 +83,28 @@ def copied(kind: str, codec: Codec[V] | None, value: V) -> Copied[V]:
             f"the codec for {kind}s loses something: decode(encode({kind})) is another one.\n"
             f"  {kind}: {brief(value)}\n  bytes: {brief(encoded)}\n  decoded: {brief(copy)}"
         )
+    require_same_bytes(kind, codec, value, copy)
     return Copied(value, copy)
+
+
+def bytes_of(codec: Codec[V], value: V) -> bytes:
+    """``value`` as a snapshot has it."""
+    if isinstance(codec, StreamedCodec):
+        streamed: StreamedCodec[V] = codec
+        return b"".join(streamed.encode_parts(value))
+    return codec.encode(value)
+
+
+def require_same_bytes(kind: str, codec: Codec[V] | None, value: V, equal: V) -> None:
+    """Raises BadStateMachine if the codec writes other bytes for an equal value."""
+    if codec is None:
+        return
+    first, then = bytes_of(codec, value), bytes_of(codec, equal)
+    if first != then:
+        raise BadStateMachine(
+            f"the codec for {kind}s writes other bytes for an equal {kind}.\n"
+            f"  {kind}: {brief(value)}\n  bytes: {brief(first)}\n  then: {brief(then)}\n{SORT}"
+        )
 
 
 def run(machine: StateMachine[S, C, R], state: S, command: C) -> tuple[S, R]:

@@ -28,6 +28,7 @@ from paxos_testing.machines import (
     Copied,
     copied,
     require_kept,
+    require_same_bytes,
     run,
     step,
 )
@@ -170,6 +171,7 @@ class Replicas(Generic[S, C, R]):
             raise _differs(server, command, "result", expected, outcome.result)
         if after.state != state:
             raise _differs(server, command, "state", state, after.state)
+        require_same_bytes("state", self.machine.states, state, after.state)
         return after
 
     @property

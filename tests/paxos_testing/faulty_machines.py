@@ -175,3 +175,40 @@ HAS_NO_RESULTS: Final = StateMachine[int, int, int](0, adds, INTEGER, INTEGER)
 HIDES: Final = StateMachine(Counted(0), answers_with_what_is_hidden, INTEGER, Total(), INTEGER)
 HAS_NO_EQUALITY: Final = StateMachine(Silent(), has_no_equality)
 REFUSES: Final = StateMachine[int, int, JsonValue](0, adds, INTEGER, INTEGER, Refuses())
+
+
+class UnsortedWords:
+    """Writes a set in the order in which the process has it."""
+
+    def encode(self, value: frozenset[str]) -> bytes:
+        return ",".join(value).encode()
+
+    def decode(self, encoded: bytes) -> frozenset[str]:
+        return frozenset(filter(None, encoded.decode().split(",")))
+
+
+class UnsortedCounts:
+    """Writes a dict in the order in which its keys came, and reads it backwards."""
+
+    def encode(self, value: dict[str, int]) -> bytes:
+        return ",".join(f"{word} {count}" for word, count in value.items()).encode()
+
+    def decode(self, encoded: bytes) -> dict[str, int]:
+        pairs = [it.split(" ") for it in encoded.decode().split(",") if it]
+        return {word: int(count) for word, count in reversed(pairs)}
+
+
+def collects(words: frozenset[str], word: str) -> tuple[frozenset[str], int]:
+    return words | {word}, len(words)
+
+
+def counts(before: dict[str, int], word: str) -> tuple[dict[str, int], int]:
+    return before | {word: before.get(word, 0) + 1}, len(before)
+
+
+WRITES_A_SET = StateMachine[frozenset[str], str, int](
+    frozenset(), collects, commands=TEXT, states=UnsortedWords(), results=INTEGER
+)
+WRITES_A_DICT = StateMachine[dict[str, int], str, int](
+    {}, counts, commands=TEXT, states=UnsortedCounts(), results=INTEGER
+)

@@ -116,6 +116,14 @@ BAD: dict[str, tuple[Callable[[LogChecks], Checked], str]] = {
         lambda it: it.check(faulty.HALVES, NUMBERS),
         r"^the codec for states loses something: .*\n  state: 0\.5\n  bytes: b'0'\n  decoded: 0\.0",
     ),
+    "a codec that writes a set as it is": (
+        lambda it: it.check(faulty.WRITES_A_SET, st.sampled_from("abcdefgh")),
+        r"^the codec for states writes other bytes in a process in which strings have other hashes",
+    ),
+    "a codec that writes a dict as it is": (
+        lambda it: it.check(faulty.WRITES_A_DICT, st.sampled_from("ab")),
+        r"^the codec for states writes other bytes for an equal state\.\n  state: .*\n  bytes: ",
+    ),
     "a codec that refuses something": (
         lambda it: it.check(faulty.REFUSES, NUMBERS),
         r"^the codec for results raised ValueError\('7 cannot be carried'\) for 7\. ",

@@ -254,6 +254,8 @@ class Mesh:
                 self._send_all(self._wire.resend(received.sender, control), link.socket_address)
             else:
                 self.sessions.on_control(received, control, now_s)
+        if received.unknown:
+            self.endpoint.counts["of an unknown kind"] += received.unknown
         if received.is_part:
             self._request_later()
         if received.messages:

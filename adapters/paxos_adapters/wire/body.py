@@ -21,12 +21,14 @@
 - The structs are mapped to and from the messages of the core by hand: what is decoded has its types
   and its bounds, or is refused.
 - The bounds are the same both ways: what cannot be sent is not received.
+- Messages of kinds that are not known here are of a later version: they are counted and dropped,
+  and the others of their body are received. So servers of two versions run side by side.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeAlias, final
+from typing import TypeAlias, final, get_args
 
 import msgspec
 
@@ -162,6 +164,13 @@ _NamedStruct: TypeAlias = (
 _Struct: TypeAlias = _NamedStruct | LogStruct | _Ping | _Pong | _Register | _Missing
 _ENCODER = msgspec.msgpack.Encoder()
 _DECODER = msgspec.msgpack.Decoder(list[_Struct])
+_ONE = msgspec.msgpack.Decoder(_Struct)
+_RAW = msgspec.msgpack.Decoder(list[msgspec.Raw])
+_ARRAY = msgspec.msgpack.Decoder(list[object])
+_KINDS = frozenset(it.__struct_config__.tag for it in get_args(_Struct))
+
+MAX_KIND = 1 << 16
+"""The highest kind that a later version may have."""
 
 
 # --- sending ------------------------------------------------------------------------------------
@@ -284,11 +293,19 @@ def decode_messages(body: bytes) -> tuple[tuple[str, Message[bytes]], ...]:
 
 def decode_body(body: bytes) -> tuple[tuple[NamedMessage, ...], tuple[Control | Missing, ...]]:
     """The messages of a body, and its control messages. Raises RejectedDatagram only."""
+    messages, controls, _ = read_body(body)
+    return messages, controls
+
+
+def read_body(
+    body: bytes,
+) -> tuple[tuple[NamedMessage, ...], tuple[Control | Missing, ...], int]:
+    """The same, and how many messages are of kinds that are not known."""
     try:
-        structs = _DECODER.decode(body)
-    except (msgspec.MsgspecError, ValueError) as error:
-        raise RejectedDatagram(Reason.MALFORMED) from error
-    if not 0 < len(structs) <= MAX_MESSAGES:
+        structs, unknown = _DECODER.decode(body), 0
+    except (msgspec.MsgspecError, ValueError):
+        structs, unknown = _known(body)
+    if not 0 < len(structs) + unknown <= MAX_MESSAGES:
         raise RejectedDatagram(Reason.OUT_OF_BOUNDS)
     messages: list[NamedMessage] = []
     controls: list[Control | Missing] = []
@@ -302,7 +319,22 @@ def decode_body(body: bytes) -> tuple[tuple[NamedMessage, ...], tuple[Control | 
                 controls.append(_control_of(struct))
     except (OutOfBounds, TooLarge) as error:
         raise RejectedDatagram(Reason.OUT_OF_BOUNDS) from error
-    return tuple(messages), tuple(controls)
+    return tuple(messages), tuple(controls), unknown
+
+
+def _known(body: bytes) -> tuple[list[_Struct], int]:
+    """The messages of known kinds, and how many others there are. Raises RejectedDatagram."""
+    try:
+        raw = _RAW.decode(body)
+        known = [it for it in raw if not _is_of_later(_ARRAY.decode(it))]
+        return [_ONE.decode(it) for it in known], len(raw) - len(known)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        raise RejectedDatagram(Reason.MALFORMED) from error
+
+
+def _is_of_later(line: list[object]) -> bool:
+    kind = line[0] if line else None
+    return type(kind) is int and kind not in _KINDS and 0 < kind <= MAX_KIND
 
 
 def _control_of(struct: _Ping | _Pong | _Register | _Missing) -> Control | Missing:

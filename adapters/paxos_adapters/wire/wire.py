@@ -26,6 +26,7 @@ from paxos_adapters.wire.body import (
     encode_batch,
     encode_control,
     encode_message,
+    read_body,
 )
 from paxos_adapters.wire.bounds import DATAGRAM_BYTES, MAX_DATAGRAM_BYTES, MAX_MESSAGES
 from paxos_adapters.wire.control import Control
@@ -58,7 +59,8 @@ class Received:
     ``is_registered``: whether that session is registered here; if not, there are ``controls`` only.
     ``is_newest``: whether that session sent it later than all that was received from it before. A
     part of something larger has no messages, until the last one is there. A Missing among the
-    ``controls`` is to be handed to ``resend``.
+    ``controls`` is to be handed to ``resend``. ``unknown`` messages more were of kinds that only a
+    later version knows.
     """
 
     sender: ServerId
@@ -67,11 +69,12 @@ class Received:
     messages: tuple[NamedMessage, ...]
     controls: tuple[Control | Missing, ...]
     is_newest: bool
+    unknown: int = 0
 
     @property
     def is_part(self) -> bool:
         """Whether it was a part of something that is not there in whole."""
-        return not (self.messages or self.controls)
+        return not (self.messages or self.controls or self.unknown)
 
 
 class Wire:
@@ -194,10 +197,10 @@ class Wire:
         whole: bytes | None = body
         if header.parts > 1:
             unfinished, whole = fragments.reassemble(unfinished, header, body)
-        messages, controls = ((), ()) if whole is None else decode_body(whole)
+        messages, controls, unknown = ((), (), 0) if whole is None else read_body(whole)
         self._sessions[sender] = PeerSession(status.session, window, unfinished, peer.requests)
         is_newest = header.sequence > peer.window.newest
-        return Received(sender, status, True, messages, controls, is_newest)
+        return Received(sender, status, True, messages, controls, is_newest, unknown)
 
     def claimed_sender(self, datagram: bytes) -> ServerId:
         """Which server it claims to be from, unproven. Raises RejectedDatagram.

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from paxos import Ballot, Prepare, Promise, Proposal, ServerId
 from paxos_adapters.limits import MAX_NAME_BYTES, MAX_ROUND, MAX_SAVES, MAX_SERVER, MAX_VALUE_BYTES
 from paxos_adapters.wire import Checksummed, Reason, Register, RejectedDatagram
-from paxos_adapters.wire.body import decode_body, decode_messages
+from paxos_adapters.wire.body import MAX_KIND, decode_body, decode_messages, read_body
 from paxos_adapters.wire.bounds import MAX_MESSAGES, MAX_PINGS, WINDOW
 from paxos_adapters.wire.fragments import MAX_PARTS
 from paxos_adapters.wire.frame import BODY_BYTES, HEADER_BYTES, LAYOUT, TAG_BYTES, Header
@@ -66,7 +66,7 @@ def test_any_array_is_a_batch_or_hostile(lines: list[tuple[object, ...]]) -> Non
             entries, controls = decode_body(body)
         except RejectedDatagram:
             continue
-        assert End(ONE).say(*entries, *controls)
+        assert End(ONE).say(*entries, *controls) or not (entries or controls)
 
 
 def reason(body: object) -> Reason:
@@ -122,6 +122,35 @@ OUT_OF_BOUNDS: list[object] = [
 @pytest.mark.parametrize("body", OUT_OF_BOUNDS, ids=lambda body: repr(body)[:30])
 def test_what_is_out_of_bounds_is_refused(body: object) -> None:
     assert reason(body) is Reason.OUT_OF_BOUNDS
+
+
+@pytest.mark.parametrize("later", [[MAX_KIND], [29, "d"], [MAX_KIND, {"a": [1.5, None]}, b"x"]])
+def test_what_only_a_later_version_knows_is_counted_and_dropped(later: list[object]) -> None:
+    lines: list[object] = [later, [7, "d"], later, [12, 1]]
+    read = read_body(msgspec.msgpack.encode(lines))
+    assert read == ((("d", BEAT),), (Register(1),), 2)
+    assert read_body(msgspec.msgpack.encode([later])) == ((), (), 1)
+    two = End(TWO, Checksummed())
+    header = End(ONE, Checksummed()).seal(BEAT)[0][:HEADER_BYTES]
+    opened = two.wire.open(Checksummed().close(header, msgspec.msgpack.encode(lines)))
+    assert (opened.messages, opened.unknown, opened.is_part) == ((("d", BEAT),), 2, False)
+
+
+def test_so_many_of_later_kinds_are_refused() -> None:
+    assert reason([[MAX_KIND]] * (MAX_MESSAGES + 1)) is Reason.OUT_OF_BOUNDS
+    assert reason([[MAX_KIND], [7, ""]]) is Reason.OUT_OF_BOUNDS
+
+
+@pytest.mark.parametrize("kind", [0, -1, MAX_KIND + 1, True, 29.0, None, "29", [29]], ids=repr)
+def test_what_is_no_kind_is_refused(kind: object) -> None:
+    assert reason([[kind, "d"]]) is Reason.MALFORMED
+    assert reason([[29, "d"], [kind, "d"]]) is Reason.MALFORMED
+    assert reason([[29, "d"], [7, "d", 1]]) is Reason.MALFORMED
+
+
+def test_one_that_is_nested_too_deeply_is_refused() -> None:
+    deep = b"\x92\x1d" + b"\x91" * 5_000 + b"\x90"
+    assert reason(b"\x91" + deep) is Reason.MALFORMED
 
 
 NO_BATCH: list[object] = [

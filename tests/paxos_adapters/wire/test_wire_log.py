@@ -273,7 +273,6 @@ MALFORMED: list[list[object]] = [
     [25, "d", 1],
     [26, "d", 1, 1, 1, "digest"],
     [28, "d", 1, DIGEST, 0, None],
-    [29, "d"],
     [30, "d", 1],
     [30, "d", 1, None],
 ]
