@@ -104,7 +104,7 @@ explore: $(VENV)/cli  ## every run of small clusters, and models of the rules ar
 		"--acceptors 5 --proposers 1 --readers 1 --ballots 1" \
 		"--proposers 1 --readers 2 --ballots 1" \
 		"--log" "--log --crashes 1" "--log --heartbeats all" "--log --ballots 2" \
-		"--log --slots 2" "--log --slots 2 --crashes 1"; do \
+		"--log --slots 2" "--log --slots 2 --crashes 1" "--log --change 1,1,0 --crashes 1"; do \
 		echo "== paxos explore $$scope"; $(BIN)/paxos explore $$scope || exit 1; done
 	@echo "== models: sessions, registration, members"
 	@$(BIN)/python -m tests.tools.models

@@ -56,6 +56,8 @@ class Cluster:
     log: bool
     slots: int | None
     heartbeats: str | None
+    founders: str | None
+    change: str | None
 
 
 @click.command(cls=Command, short_help="Explore every run of a small cluster, or of a small log.")
@@ -70,6 +72,16 @@ class Cluster:
     "--heartbeats",
     type=click.Choice([it.value for it in Heartbeats]),
     help="With --log: which servers send them.  [default: none; leaders if needed]",
+)
+@click.option(
+    "--founders",
+    metavar="WEIGHTS",
+    help="With --log: one weight a server, 0 for no member.  [default: 1,1,1]",
+)
+@click.option(
+    "--change",
+    metavar="WEIGHTS",
+    help="With --log: the first leader changes the members to these.  [default: no change]",
 )
 @click.option(
     "--acceptors",
@@ -206,7 +218,13 @@ def _log_scope(cluster: Cluster) -> LogScope:
         quorum=cluster.quorum is not None,
     )
     return explore_log.scope(
-        cluster.slots, cluster.heartbeats, cluster.ballots, cluster.crashes, cluster.rule
+        cluster.slots,
+        cluster.heartbeats,
+        cluster.ballots,
+        cluster.crashes,
+        cluster.rule,
+        cluster.founders,
+        cluster.change,
     )
 
 
@@ -242,6 +260,8 @@ def _refuse_without_log(cluster: Cluster, rule: str, check: tuple[str, ...]) -> 
     given = {
         "--slots": cluster.slots is not None,
         "--heartbeats": cluster.heartbeats is not None,
+        "--founders": cluster.founders is not None,
+        "--change": cluster.change is not None,
         f"--rule {rule}": rule not in PROTOCOLS,
         f"--check {WINDOW!r}": WINDOW in check,
     }

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from paxos import QuorumError, QuorumSystem, ServerId, weighted
 from paxos_adapters.outputs import OutputRefused
 from paxos_adapters.printable import printable
 from paxos_cli.canvas import Canvas
@@ -16,6 +17,7 @@ from paxos_lab.explore.log import explore_log
 from paxos_lab.explore.log_claims import CLAIMED
 from paxos_lab.explore.log_recorded import LogRun, found_run, write
 from paxos_lab.explore.log_scope import Heartbeats, LogScope
+from paxos_lab.explore.scopes import ScopeError
 from paxos_lab.machines.faulty_log import LOG_PROTOCOLS
 from paxos_lab.machines.log_protocols import LOG
 from paxos_lab.record import RecordingError
@@ -26,15 +28,25 @@ BROKEN_BY_HEARTBEATS = ("first-believed",)
 BROKEN_BY_BALLOTS = "lowest-found", "old-votes-counted"
 """The logs that are sound without heartbeats, or with one ballot each."""
 
+BROKEN_BY_CHANGES = {"quorums-outlived": "2,1,0"}
+"""The logs that are sound while members stay, each with a change that breaks it."""
+
 CRASHES = {0: "no crash", 1: "one crash"}
 
 
 def scope(
-    slots: int | None, heartbeats: str | None, ballots: int | None, crashes: int, rule: str | None
+    slots: int | None,
+    heartbeats: str | None,
+    ballots: int | None,
+    crashes: int,
+    rule: str | None,
+    founders: str | None,
+    change: str | None,
 ) -> LogScope:
     """What the options describe; what is not given is as small as shows what breaks.
 
-    Raises UsageError for a rule that is broken in no log.
+    With a change there are two slots, in a window of one. Raises UsageError for a rule that is
+    broken in no log, and for members that cannot be.
     """
     rule = rule or LOG.name
     if rule not in LOG_PROTOCOLS:
@@ -42,13 +54,34 @@ def scope(
             f"--rule {rule} is for one decision; with --log there are {', '.join(LOG_PROTOCOLS)}."
         )
     sent = Heartbeats.LEADERS if rule in BROKEN_BY_HEARTBEATS else Heartbeats.NONE
-    return LogScope(
-        slots=slots or 1,
-        heartbeats=sent if heartbeats is None else Heartbeats(heartbeats),
-        ballots=ballots or (2 if rule in BROKEN_BY_BALLOTS else 1),
-        crashes=crashes,
-        protocol=LOG_PROTOCOLS[rule],
-    )
+    change = change or BROKEN_BY_CHANGES.get(rule)
+    try:
+        return LogScope(
+            slots=slots or (1 if change is None else 2),
+            heartbeats=sent if heartbeats is None else Heartbeats(heartbeats),
+            ballots=ballots or (2 if rule in BROKEN_BY_BALLOTS else 1),
+            crashes=crashes,
+            window=0 if change is None else 1,
+            founders=_members(founders),
+            change=_members(change),
+            protocol=LOG_PROTOCOLS[rule],
+        )
+    except ScopeError as error:
+        raise click.UsageError(str(error)) from error
+
+
+def _members(text: str | None) -> QuorumSystem | None:
+    """Who decides, from one weight a server."""
+    if text is None:
+        return None
+    try:
+        weights = enumerate(map(int, text.split(",")), start=1)
+        return weighted({ServerId(server): weight for server, weight in weights if weight})
+    except (QuorumError, ValueError) as error:
+        raise click.UsageError(
+            f"the members {printable(text)} are no weights, one a server: 1,1,0 are servers 1 and "
+            f"2 of three, and 2,1,0 lets server 1 decide alone. {error}"
+        ) from error
 
 
 def explore_scope(drawn: Canvas, explored: LogScope, bounds: Bounds, record: Path) -> ExitCode:
@@ -90,5 +123,13 @@ def _title(it: LogScope) -> str:
     crashes = CRASHES.get(it.crashes, f"{it.crashes} crashes")
     return (
         f"{it.protocol.name}: servers {it.servers}, leaders {it.leaders}, slots {it.slots}, "
-        f"ballots for each {it.ballots}, heartbeats of {it.heartbeats.value}, {crashes}."
+        f"ballots for each {it.ballots}, heartbeats of {it.heartbeats.value}, "
+        f"{crashes}{_change(it)}."
     )
+
+
+def _change(it: LogScope) -> str:
+    if it.change is None:
+        return ""
+    before, after = (" and ".join(map(str, sorted(it.members))) for it in (it.quorum, it.change))
+    return f", members change from {before} to {after}"

@@ -65,6 +65,7 @@ class Cluster:
     network: str
     log: bool
     changes: bool
+    newcomers: int
     snapshots: bool
 
 
@@ -137,6 +138,14 @@ LogPresentation: TypeAlias = Presentation[
 )
 @click.option("--log", is_flag=True, help="A replicated log, instead of one decision.")
 @click.option("--changes", is_flag=True, help="With --log: members change, too.")
+@click.option(
+    "--newcomers",
+    type=click.IntRange(0, 8),
+    metavar="N",
+    default=0,
+    show_default=True,
+    help="With --changes: how many servers are no founders.",
+)
 @click.option("--snapshots", is_flag=True, help="With --log: stores drop old entries, too.")
 @click.option(
     "--jobs", type=click.IntRange(1), metavar="N", help="How many processes.  [default: one a core]"
@@ -160,8 +169,8 @@ def simulate(
     drawn = canvas(plain)
     if cluster.log:
         return _simulate_log(drawn, cluster, seeds, seed, jobs, record)
-    for name, is_given in (("changes", cluster.changes), ("snapshots", cluster.snapshots)):
-        if is_given:
+    for name in ("changes", "newcomers", "snapshots"):
+        if getattr(cluster, name):
             raise click.UsageError(f"--{name} is for a log: add --log.")
     single = _setup(cluster)
     status, kept = (
@@ -256,6 +265,7 @@ def _log_setup(cluster: Cluster) -> LogSetup:
         setup = LogSetup(
             servers=cluster.servers or (3 if partial is None else len(partial.servers)),
             changes=cluster.changes,
+            newcomers=cluster.newcomers,
             snapshots=cluster.snapshots,
             liveness=cluster.liveness,
         )
@@ -270,6 +280,9 @@ def _present_log(setup: LogSetup) -> LogPresentation:
     if setup.changes:
         said += ", members change"
         options += " --changes"
+    if setup.newcomers:
+        said += f", newcomers {setup.newcomers}"
+        options += f" --newcomers {setup.newcomers}"
     if setup.snapshots:
         said += ", snapshots"
         options += " --snapshots"
@@ -375,7 +388,9 @@ def _sum_up(drawn: Canvas, done: Sweep, seconds: float, *, is_log: bool) -> None
     )
     chosen = f"A value was chosen in {done.decided:,} runs"
     if is_log:
-        chosen = f"{done.values:,} different entries were chosen"
+        chosen = f"{done.values:,} different entries were chosen in {done.slots:,} slots"
+    if done.changes:
+        chosen += f", {done.changes:,} times a change of members, finished {done.finished:,} times"
     drawn.write(f"{chosen}; servers answered {done.reports:,} times.")
 
 

@@ -11,7 +11,9 @@
 - A slot of a log is reported once a session. It may overtake one whose report waits for a save. A
   read of a log sees all that was reported anywhere before it began.
 - A snapshot of a log stands for slots that are chosen.
-- A chosen value may change the quorums of later slots.
+- A chosen value may change the quorums of later slots. Once a server says that a change from slot
+  n on is finished, all slots below n are chosen, and a phase-2 quorum of the new members has saved
+  that they are. What a disk has lost since then counts.
 - What a message commits to is on the disk when the message leaves.
 - The first broken rule of those asked for is kept; nothing is raised.
 
@@ -43,6 +45,7 @@ from paxos_adapters.machine import Effect, M, P, Process, Q, R, S, T
 from paxos_adapters.ports import Place
 from paxos_lab.rules import (
     AGREEMENT,
+    FINISHED,
     KEPT,
     LINEARIZABLE,
     ONE_VALUE,
@@ -140,6 +143,9 @@ class ReadAt:
 
 
 Asked: TypeAlias = Proposed | ReadBegun | LogReadBegun | SnapshotRestored
+Quorums: TypeAlias = tuple[int, QuorumSystem]
+"""A slot, and what governs from it on."""
+
 Finding: TypeAlias = ValueFound | NothingBelow | NothingYet | SlotCommitted | ReadAt
 
 
@@ -163,6 +169,10 @@ def _always(_: object, __: object) -> bool:
     return True
 
 
+def _below_none(_: object) -> int:
+    return 0
+
+
 @frozen
 class Claims(Generic[S, Q, M, T, R, P]):
     """What the parts of a machine claim, for a checker. Nothing, if not said.
@@ -172,7 +182,8 @@ class Claims(Generic[S, Q, M, T, R, P]):
     report says is chosen or seen. ``keeps``: whether a state may follow another. ``covers``:
     whether a disk has what a message commits to. ``needs_no_request``: whether a value may be
     chosen unasked. ``changes``: which quorums a value chosen for a slot brings, and from which slot
-    on.
+    on. ``holds``: below which slot all are chosen, as a durable record says. ``finishes``: the slot
+    and the quorums of the change that is finished, as a state says.
     """
 
     votes: Callable[[R | M], Iterable[Vote]] = _nothing
@@ -182,7 +193,9 @@ class Claims(Generic[S, Q, M, T, R, P]):
     keeps: Callable[[S, S], bool] = _always
     covers: Callable[[tuple[R, ...], M], bool] = _always
     needs_no_request: Callable[[Hashable], bool] = _never
-    changes: Callable[[int, Hashable], tuple[int, QuorumSystem] | None] = _unchanged
+    changes: Callable[[int, Hashable], Quorums | None] = _unchanged
+    holds: Callable[[R], int] = _below_none
+    finishes: Callable[[S], Quorums | None] = _none
 
 
 def _no_voters() -> defaultdict[tuple[Ballot, Hashable], set[ServerId]]:
@@ -220,6 +233,8 @@ class Checker(Generic[S, Q, M, T, R, P]):
         self._committed: defaultdict[Place, set[int]] = defaultdict(set[int])
         self._committed_below: defaultdict[str, int] = defaultdict(int)
         self._log_reads: dict[tuple[Place, Hashable], int] = {}
+        self._held: defaultdict[Place, int] = defaultdict(int)
+        self._finished: set[tuple[str, Quorums]] = set()
 
     @property
     def chosen(self) -> tuple[Hashable, ...]:
@@ -235,6 +250,16 @@ class Checker(Generic[S, Q, M, T, R, P]):
             for slot in self.slots.values()
             for ballot, value in slot.chosen
         )
+
+    @property
+    def changes(self) -> int:
+        """How many values that change the quorums were chosen."""
+        return sum(map(len, self._changes.values()))
+
+    @property
+    def finished(self) -> int:
+        """How many of these changes some server said to be finished."""
+        return len(self._finished)
 
     def breaks(self, rule: str) -> None:
         """``rule`` is broken."""
@@ -268,8 +293,13 @@ class Checker(Generic[S, Q, M, T, R, P]):
         asked = self._claims.proposes(event)
         if asked is not None:
             self._ask(place, asked)
-        if before.state is not after.state and not self._claims.keeps(before.state, after.state):
+        if before.state is after.state:
+            return
+        if not self._claims.keeps(before.state, after.state):
             self.breaks(KEPT)
+        change = self._claims.finishes(after.state)
+        if change is not None and (place.name, change) not in self._finished:
+            self._finish(place.name, change)
 
     def state_set(self, place: Place, process: Process[S, R, Effect[M, T, P]]) -> None:
         """A schedule's own doing: no step, so nothing that was promised is taken back."""
@@ -282,9 +312,7 @@ class Checker(Generic[S, Q, M, T, R, P]):
         count: int,  # noqa: ARG002
     ) -> None:
         """The votes in ``records`` count."""
-        for record in records:
-            for vote in self._claims.votes(record):
-                self._count(place, vote)
+        self._keep(place, records)
 
     def sent(
         self,
@@ -306,9 +334,7 @@ class Checker(Generic[S, Q, M, T, R, P]):
 
     def stopped(self, place: Place, records: tuple[R, ...], why: str) -> None:  # noqa: ARG002
         """What became durable counts, although nothing of it left."""
-        for record in records:
-            for vote in self._claims.votes(record):
-                self._count(place, vote)
+        self._keep(place, records)
 
     # --- the rules ------------------------------------------------------------------------------
 
@@ -324,6 +350,21 @@ class Checker(Generic[S, Q, M, T, R, P]):
                 self.breaks(REPORTED)
         else:
             assert_never(asked)
+
+    def _keep(self, place: Place, records: tuple[R, ...]) -> None:
+        for record in records:
+            self._held[place] = max(self._held[place], self._claims.holds(record))
+            for vote in self._claims.votes(record):
+                self._count(place, vote)
+
+    def _finish(self, name: str, change: Quorums) -> None:
+        """A server says that ``change`` is finished; once is enough, since what is held stays."""
+        slot, quorum = change
+        self._finished.add((name, change))
+        holders = {it for it in quorum.members if self._held[Place(it, name)] >= slot}
+        is_held = self._governing(name, slot) == quorum and quorum.is_phase2(holders)
+        if not is_held or not all(self.slots[name, it].chosen for it in range(1, slot)):
+            self.breaks(FINISHED)
 
     def _check_message(self, place: Place, disk: tuple[R, ...], message: M) -> None:
         claims = self._claims

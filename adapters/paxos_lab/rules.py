@@ -20,9 +20,12 @@ SAVED = "saved before sent"
 UNDISTURBED = "no server finds the protocol broken"
 CHOOSABLE = "a value can still be chosen"
 WINDOW = "a window bounds the open slots"
+FINISHED = "a finished change leaves nothing to the removed"
 RULES = (AGREEMENT, VALIDITY, ONE_VALUE, REPORTED, LINEARIZABLE, KEPT, SAVED, UNDISTURBED)
 LOG_RULES = (AGREEMENT, VALIDITY, ONE_VALUE, REPORTED, KEPT, SAVED, UNDISTURBED, WINDOW)
 """Those of a log, of each of its slots."""
+SIMULATED_LOG_RULES = (*RULES, FINISHED)
+"""Those of a log whose reads, saves and heartbeats are simulated, too."""
 
 
 Commitment: TypeAlias = Promise[str] | Accepted[str] | Answer[str]

@@ -54,6 +54,23 @@ def test_a_broken_log_is_drawn_and_recorded(rule: str, told: str, tmp_path: Path
     assert "every state is the one that was recorded" in replayed.stdout
 
 
+def test_members_change_in_a_window_of_one(tmp_path: Path) -> None:
+    members = "--founders", "1,1,0", "--change", "0,1,1"
+    ended = explore(tmp_path, *members, "--heartbeats", "leaders", "--crashes", 1)
+
+    assert "slots 2, ballots for each 1" in ended.stdout
+    assert "one crash, members change from 1 and 2 to 2 and 3." in ended.stdout
+    assert "5,495 states, 14,673 transitions, depth 36, " in ended.stdout
+
+
+def test_a_log_that_outlives_its_quorums_is_broken_by_a_change(tmp_path: Path) -> None:
+    ended = explore(tmp_path, "--rule", "quorums-outlived")
+
+    assert ended.returncode == 1
+    assert "members change from 1 and 2 and 3 to 1 and 2." in ended.stdout
+    assert "Broken: agreement, by 20 events" in ended.stdout
+
+
 @pytest.mark.slow
 def test_a_log_that_takes_notice_of_more_is_searched_again(tmp_path: Path) -> None:
     ended = explore(tmp_path, "--rule", "old-votes-counted")
@@ -118,6 +135,10 @@ def test_an_interruption_ends_with_a_summary(tmp_path: Path) -> None:
             "is for one decision",
         ),
         (("--slots", 2), "--slots is for a log: add --log."),
+        (("--change", "1,1"), "--change is for a log: add --log."),
+        (("--log", "--change", "1,1,1,1"), "are not all among the servers 1 to 3"),
+        (("--log", "--change", "1,some"), "the members 1,some are no weights"),
+        (("--log", "--change", "0"), "the members 0 are no weights"),
         (("--heartbeats", "all"), "--heartbeats is for a log"),
         (("--rule", "base-ignored"), "--rule base-ignored is for a log"),
         (("--check", "a window bounds the open slots"), "is for a log"),

@@ -9,7 +9,7 @@ from typing import TypeAlias
 import pytest
 from attrs import evolve
 
-from paxos import NO_BALLOT, AfterSave, Broadcast, From, Now, Saved, ServerId
+from paxos import NO_BALLOT, AfterSave, Broadcast, From, Now, Saved, ServerId, majority, weighted
 from paxos.log import (
     Accept,
     Accepted,
@@ -51,6 +51,7 @@ from paxos_lab.rules import (
     VALIDITY,
     WINDOW,
 )
+from tests.support import S1, S2, S3, S4
 
 ClusterLogState: TypeAlias = ClusterState[
     Replica[str], Message[str], LogTimer, Record[str], Report[str]
@@ -58,6 +59,18 @@ ClusterLogState: TypeAlias = ClusterState[
 
 SMALL = LogScope(servers=2)
 """Small enough to forget nothing."""
+
+
+TWO_OF_THREE = LogScope(slots=2, window=1, change=majority((S1, S2)))
+NEWCOMER = LogScope(
+    slots=2,
+    heartbeats=Heartbeats.LEADERS,
+    window=1,
+    founders=majority((S1, S2)),
+    change=majority((S2, S3)),
+)
+UNEVEN = LogScope(slots=2, window=1, change=weighted({S1: 2, S2: 1}))
+"""The first leader changes the members, by slot 1 for slot 2."""
 
 
 def title(it: object) -> str:
@@ -93,6 +106,36 @@ def test_every_rule_holds_and_no_claim_is_refuted(
     assert (found.violation, found.exhausted, found.never) == (None, True, frozenset())
     assert system.scope.forgets == CLAIMED
     assert (found.states, found.transitions, found.depth) == counts
+
+
+@pytest.mark.parametrize(
+    ("scope", "counts"),
+    [
+        (NEWCOMER, (1_574, 3_538, 34)),
+        (evolve(NEWCOMER, crashes=1), (5_495, 14_673, 36)),
+        pytest.param(TWO_OF_THREE, (139_683, 615_093, 36), marks=pytest.mark.slow),
+        pytest.param(UNEVEN, (145_079, 634_248, 36), marks=pytest.mark.slow),
+    ],
+    ids=title,
+)
+def test_every_rule_holds_while_members_change(
+    scope: LogScope, counts: tuple[int, int, int]
+) -> None:
+    """The table of docs/exploring.md. Two founders must both promise, so only one of them leads."""
+    system, found = explore_log(scope)
+
+    alone = scope.founders is not None
+    assert found.never == ({"two servers lead"} if alone else frozenset())
+    assert (found.violation, found.exhausted) == (None, True)
+    assert system.scope.forgets == CLAIMED
+    assert (found.states, found.transitions, found.depth) == counts
+
+
+def test_new_members_that_decide_nothing_are_noticed() -> None:
+    """Without a heartbeat nobody asks the newcomer for a promise."""
+    _, found = explore_log(evolve(NEWCOMER, heartbeats=Heartbeats.NONE))
+
+    assert found.never == {"two servers lead", "new members choose"}
 
 
 # --- what is forgotten ----------------------------------------------------------------------------
@@ -195,6 +238,7 @@ def test_a_claim_that_is_wrong_is_refuted() -> None:
             marks=pytest.mark.slow,
         ),
         pytest.param(*("lowest-found", LogScope(ballots=2), AGREEMENT, 22), marks=pytest.mark.slow),
+        ("quorums-outlived", UNEVEN, AGREEMENT, 20),
     ],
 )
 def test_a_broken_rule_has_a_shortest_run(
@@ -283,7 +327,7 @@ def test_a_replica_that_finds_the_protocol_broken_breaks_a_rule() -> None:
 
 def test_every_broken_log_is_told_apart_by_its_name() -> None:
     assert set(LOG_PROTOCOLS) == {"log", *(it.name for it in BROKEN_LOGS)}
-    assert len(BROKEN_LOGS) == 6
+    assert len(BROKEN_LOGS) == 7
     assert all(it.summary[0].islower() and it.summary[-1] != "." for it in BROKEN_LOGS)
 
 
@@ -325,6 +369,8 @@ def test_scopes_that_cannot_be() -> None:
         LogScope(slots=0)
     with pytest.raises(BadNumber):
         LogScope(crashes=-1)
+    with pytest.raises(ScopeError, match=r"1, 4\] are not all among the servers 1 to 3"):
+        LogScope(change=majority((S1, S4)))
 
 
 def test_a_log_in_which_little_happens_says_so() -> None:

@@ -455,6 +455,7 @@ class TestSweep:
             met=tuple(map(sum, zip(*(run.met for run in runs), strict=True))),
             longest_ticks=max(run.ticks for run in runs),
             values=sum(len(run.chosen) for run in runs),
+            slots=sum(run.slots for run in runs),
         )
 
     def test_shows_how_far_it_is(self) -> None:

@@ -10,6 +10,7 @@ from attrs import evolve
 
 from paxos import AfterSave, From, Now, Saved, ServerId, To, majority
 from paxos.log import (
+    Accepted,
     CampaignTimer,
     CatchUp,
     Heartbeat,
@@ -25,11 +26,20 @@ from paxos.log import (
     replica,
 )
 from paxos.log.events import Event
+from paxos.log.progress import said
 from paxos.log.replica import Replica, Step
 from paxos.outbound import NO_MESSAGES, Tell
 from paxos_adapters.log import LogReceive
 from paxos_cli import simulate as simulate_command
-from paxos_lab.rules import AGREEMENT, KEPT, LINEARIZABLE, REPORTED, SAVED, UNDISTURBED
+from paxos_lab.rules import (
+    AGREEMENT,
+    FINISHED,
+    KEPT,
+    LINEARIZABLE,
+    REPORTED,
+    SAVED,
+    UNDISTURBED,
+)
 from paxos_lab.simulate.log import LogSetup
 from paxos_lab.simulate.networks import (
     FIVE,
@@ -60,14 +70,31 @@ PLACEMENTS = [
         LogSetup(servers=5),
         LogSetup(servers=5, changes=True),
         LogSetup(servers=5, changes=True, snapshots=True),
+        LogSetup(servers=5, changes=True, newcomers=2, snapshots=True),
     ],
-    ids=["three", "five", "changes", "snapshots"],
+    ids=["three", "five", "changes", "snapshots", "newcomers"],
 )
 def test_a_log_survives(setup: LogSetup) -> None:
     done = sweep(range(20), setup)
     assert done.failure is None
     assert done.values > 20 * 10
     assert done.reports > 20 * 10
+
+
+def test_newcomers_become_members_and_changes_are_finished() -> None:
+    voted: set[ServerId] = set()
+
+    def watching(state: Replica[str], event: Event[str]) -> Step[str]:
+        if type(event) is From and type(event.message) is Accepted:
+            voted.add(event.sender)
+        return replica.receive(state, event)
+
+    setup = LogSetup(servers=5, changes=True, newcomers=2, snapshots=True, receive=watching)
+    done = sweep(range(20), setup)
+    assert done.failure is None
+    assert setup.quorum.members == {1, 2, 3}
+    assert voted > setup.quorum.members
+    assert done.slots >= done.values > done.changes >= done.finished > 0
 
 
 def test_a_seed_is_a_run() -> None:
@@ -192,6 +219,27 @@ def test_a_planted_fault_is_found(receive: LogReceive[str], servers: int, rules:
     assert failure.broken in rules
 
 
+def counts_all_for_holders(state: Replica[str], event: Event[str]) -> Step[str]:
+    """What is chosen here is said to be held by every member."""
+    after, outbound = replica.receive(state, event)
+    holds = tuple((it, after.memory.first) for it in sorted(replica.members(after)))
+    return evolve(after, progress=holds), outbound
+
+
+def counts_itself_before_its_save(state: Replica[str], event: Event[str]) -> Step[str]:
+    """A replica says that it holds what it has not saved."""
+    after, outbound = replica.receive(state, event)
+    return evolve(after, progress=said(after.progress, after.me, after.memory.first)), outbound
+
+
+@pytest.mark.parametrize("receive", [counts_all_for_holders, counts_itself_before_its_save])
+def test_a_change_that_is_finished_too_early_is_found(receive: LogReceive[str]) -> None:
+    setup = LogSetup(servers=5, changes=True, newcomers=2, snapshots=True, receive=receive)
+    failure = sweep(range(100), setup).failure
+    assert failure is not None
+    assert failure.broken == FINISHED
+
+
 # --- liveness -------------------------------------------------------------------------------------
 
 
@@ -262,6 +310,13 @@ def test_members_that_change_need_not_be_answered() -> None:
         LogSetup(changes=True, liveness=True)
 
 
+def test_a_newcomer_needs_a_founder_and_a_change() -> None:
+    with pytest.raises(SetupError, match="a newcomer needs changes"):
+        LogSetup(newcomers=1)
+    with pytest.raises(SetupError, match="3 newcomers among 3 servers"):
+        LogSetup(changes=True, newcomers=3)
+
+
 # --- the command ----------------------------------------------------------------------------------
 
 
@@ -289,6 +344,18 @@ class TestCommand:
         assert int(count) > 100
         assert ended.stdout.endswith("No run broke a rule.\n")
 
+    def test_a_sweep_with_newcomers_says_how_often_members_changed(self) -> None:
+        options = "--servers", 5, "--changes", "--newcomers", 2, "--snapshots"
+        ended = call("simulate", "--log", *options, "--seeds", 20, "--jobs", 1, "--plain")
+
+        assert ended.returncode == 0
+        assert ended.stdout.startswith(
+            "log: servers 5, members change, newcomers 2, snapshots, safety.\n"
+        )
+        words = r"chosen in (\d+) slots, (\d+) times a change of members, finished (\d+) times; "
+        (slots, changes, finished), *_ = re.findall(words, ended.stdout)
+        assert int(slots) > int(changes) >= int(finished) > 0
+
     def test_the_end_of_the_faults_and_the_links_that_stay(self) -> None:
         options = "--liveness", "--network", "chained", "--snapshots"
         ended = call("simulate", "--log", *options, "--seeds", 5, "--jobs", 1, "--plain")
@@ -314,6 +381,8 @@ class TestCommand:
             (["--log", "--liveness", "--changes"], "a log whose members change"),
             (["--log", "--network", "chained", "--servers", 5], "these must be the same"),
             (["--changes"], "--changes is for a log"),
+            (["--newcomers", 1], "--newcomers is for a log"),
+            (["--log", "--newcomers", 1], "a newcomer needs changes"),
             (["--snapshots"], "--snapshots is for a log"),
         ],
         ids=str,

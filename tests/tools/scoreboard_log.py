@@ -59,7 +59,8 @@ LOG_EXPLAINED = {
     "the promises of one configuration are enough": RARE
     + "test_leader.py::test_every_configuration_of_the_window_must_promise.",
     "a leadership outlives the quorums that promised": RARE
-    + "test_leader.py::test_there_is_no_room_beyond_quorums_that_have_not_promised.",
+    + "test_leader.py::test_there_is_no_room_beyond_quorums_that_have_not_promised. "
+    + "The explorer finds it in `paxos explore --log --rule quorums-outlived`.",
     "a leadership outlives the quorums that promised, once others govern": RARE
     + "test_leader.py::test_there_is_no_room_once_quorums_govern_that_have_not_promised.",
     "an empty slot that a snapshot stands for shifts the chosen ones": RARE

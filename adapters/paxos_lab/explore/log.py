@@ -5,7 +5,8 @@ What can happen:
 - A message once sent can arrive at any later time, any number of times, in any order, or never. So
   the network is the set of all that was ever sent; loss, delay and repetition need no step.
 - A server may ask for the lead at any time, even while another one leads. A leader may propose an
-  entry of its own for each slot, and send a heartbeat at any time if the scope says so.
+  entry of its own for each slot, and send a heartbeat at any time if the scope says so. The entry
+  may change the members: then a slot is chosen by the quorums that what is chosen before it names.
 - A process may crash between two steps, and starts again from its disk. A crash before it sends is
   one after it has, when nothing of that is received.
 - No timer fires, and nothing waits for a save.
@@ -106,6 +107,11 @@ class LogSystem:
         """The slots for which an entry is chosen, known or not."""
         return frozenset(slot for slot, _ in self.processes.choices.among(state.chosen))
 
+    def new_members_choose(self, state: LogState) -> bool:
+        """Whether an entry is chosen for a slot that comes under the changed quorums."""
+        chosen = [*self.processes.choices.among(state.chosen)]
+        return any(self.scope.governing(it, chosen) is self.scope.change for it, _ in chosen)
+
     def has_caught_up(self, state: LogState) -> bool:
         """Whether a server has just been told what is chosen."""
         return not self.processes.caught_up.isdisjoint(state.processes)
@@ -164,7 +170,8 @@ class LogSystem:
         choices, broken = self.processes.choices, 0
         for (slot, _, entry), those in voters.items():
             choice = choices.bit((slot, entry))
-            if choice & chosen or not self.scope.quorum.is_phase2(those):
+            quorum = self.scope.governing(slot, choices.among(chosen))
+            if choice & chosen or not quorum.is_phase2(those):
                 continue
             if any(slot == other for other, _ in choices.among(chosen)):
                 broken |= _BITS[AGREEMENT]
@@ -181,8 +188,10 @@ class LogSystem:
             free = {
                 me for me, it in zip(self.processes.servers, promised, strict=True) if it <= ballot
             }
-            is_chosen = chosen & self.processes.choices.bit((slot, entry))
-            if not is_chosen and self.scope.quorum.is_phase2(voters[cast.vote] | free):
+            choices = self.processes.choices
+            quorum = self.scope.governing(slot, choices.among(chosen))
+            is_chosen = chosen & choices.bit((slot, entry))
+            if not is_chosen and quorum.is_phase2(voters[cast.vote] | free):
                 open_ |= self.processes.votes.bit(cast)
         return open_
 
@@ -228,4 +237,6 @@ def _coverage_rules(system: LogSystem) -> dict[str, Callable[[LogState], bool]]:
     if system.scope.leaders > 1:
         rules["two servers lead"] = lambda it: system.leaders(it) > 1
         rules["a server catches up"] = system.has_caught_up
+    if system.scope.change is not None:
+        rules["new members choose"] = system.new_members_choose
     return rules

@@ -4,8 +4,9 @@
   number. Messages, votes and choices are bits.
 - A step is saved at once, so nothing waits. A refusal is lost: it would only end a leadership, and
   a leader whose messages are late does no more than one that has ended.
-- A replica is stripped of what cannot matter here: which servers seem to be alive or have promised
-  a leader, the beat in which an entry was sent, and a highest round from which it draws no ballot.
+- A replica is stripped of what cannot matter here: which servers seem to be alive, or to hold how
+  much; if no quorums change, which have promised a leader; the beat in which an entry was sent; and
+  a highest round from which it draws no ballot.
 - All others seem to be alive, and to have promised a leader: so it goes on when it sends a
   heartbeat.
 """
@@ -39,7 +40,7 @@ from paxos_adapters.machine import Process, Sorted
 from paxos_lab.checker import Vote
 from paxos_lab.explore.cluster import Envelope
 from paxos_lab.explore.log_claims import Receiver
-from paxos_lab.explore.log_scope import Heartbeats, LogScope
+from paxos_lab.explore.log_scope import Heartbeats, LogScope, SlotEntry
 from paxos_lab.explore.processes import iter_bits
 from paxos_lab.machines.log import covers, votes
 from paxos_lab.rules import KEPT, SAVED, UNDISTURBED, WINDOW
@@ -47,9 +48,6 @@ from paxos_lab.rules import KEPT, SAVED, UNDISTURBED, WINDOW
 K = TypeVar("K", bound=Hashable)
 
 Sent: TypeAlias = Envelope[Message[str]]
-
-SlotEntry: TypeAlias = tuple[int, Hashable]
-"""What is chosen for a slot."""
 
 Leaving: TypeAlias = Sorted[Message[str], LogTimer, Report[str]]
 
@@ -119,7 +117,7 @@ class LogProcesses:
 
     def __init__(self, scope: LogScope) -> None:
         self.scope = scope
-        self.servers = tuple(sorted(scope.quorum.members))
+        self.servers = tuple(sorted(scope.members))
         self.known: Numbered[LogProcessState] = Numbered()
         self.sent: Numbered[Sent] = Numbered()
         self.votes: Numbered[Cast] = Numbered()
@@ -177,7 +175,7 @@ class LogProcesses:
 
     def _own_events(self, it: LogProcessState) -> Iterator[Event[str]]:
         scope, state, role = self.scope, it.state, it.state.role
-        if it.ballots:
+        if it.ballots and state.me in replica.members(state):
             yield Lead()
         if type(role) is Leading and replica.room(state):
             slot = state.memory.first + len(role.in_flight)
@@ -237,7 +235,8 @@ class LogProcesses:
     def _plain_role(self, role: Role[str]) -> Role[str]:
         if type(role) is Leading:
             in_flight = tuple(InFlight(it.entry, 0, it.voters) for it in role.in_flight)
-            return Leading(role.ballot, frozenset(self.servers), 0, in_flight)
+            promised = role.promised if self.scope.change else self.scope.members
+            return Leading(role.ballot, promised, 0, in_flight)
         if type(role) is Preparing:
             return evolve(role, found=tuple(sorted(role.found, key=lambda it: it[0])))
         return role

@@ -82,6 +82,15 @@ def old_votes_counted(state: Replica[str], event: Event[str]) -> Step[str]:
     return replica.receive(state, event)
 
 
+def quorums_outlived(state: Replica[str], event: Event[str]) -> Step[str]:
+    """A leader goes on for slots whose quorums have not promised."""
+    after, outbound = replica.receive(state, event)
+    role = after.role
+    if type(role) is Leading:
+        after = evolve(after, role=evolve(role, promised=replica.members(after)))
+    return after, outbound
+
+
 def _named(receive: LogReceive[str], name: str, summary: str) -> LogProtocol:
     """``receive`` under its own name, with its docstring as a phrase."""
     phrase = summary[:1].lower() + summary[1:].removesuffix(".")
@@ -97,6 +106,7 @@ BROKEN_LOGS = tuple(
         first_hidden,
         lowest_found,
         old_votes_counted,
+        quorums_outlived,
     )
 )
 

@@ -4,6 +4,8 @@
 - What a CatchUp has written is chosen, not accepted here: it is below ``first``, and adds no vote
   unless its ballot is the one promised, as in a vote that was believed at once.
 - A Noop needs no request. A Change of slot n governs from n + window on.
+- A Delta says below which slot all are chosen: its ``first``. The founders are no change, so there
+  is nothing of theirs to finish.
 
 Source: the lecture, "Multi-Paxos".
 """
@@ -14,7 +16,7 @@ from collections.abc import Hashable
 from functools import partial
 from typing import TypeAlias
 
-from paxos import From, InvariantError, Proposal, QuorumSystem
+from paxos import From, InvariantError, Proposal
 from paxos.ballot import V
 from paxos.log import (
     Accept,
@@ -31,9 +33,10 @@ from paxos.log import (
     Replica,
     SnapshotInstalled,
     invariants,
+    replica,
 )
 from paxos.log.events import LogTimer, Report, Request
-from paxos.log.memory import Record
+from paxos.log.memory import FIRST_SLOT, Record
 from paxos.log.messages import Entry, Message
 from paxos_lab.checker import (
     Asked,
@@ -42,6 +45,7 @@ from paxos_lab.checker import (
     Finding,
     LogReadBegun,
     Proposed,
+    Quorums,
     ReadAt,
     SlotCommitted,
     SnapshotRestored,
@@ -133,9 +137,22 @@ def needs_no_request(value: Hashable) -> bool:
     return type(value) is Noop
 
 
-def changes(window: int, slot: int, value: Hashable) -> tuple[int, QuorumSystem] | None:
+def changes(window: int, slot: int, value: Hashable) -> Quorums | None:
     """From which slot on the chosen ``value`` governs, and which quorums."""
     return (slot + window, value.quorum) if type(value) is Change else None
+
+
+def holds(record: Record[str]) -> int:
+    """Below which slot a replica that starts from ``record`` knows all to be chosen."""
+    return record.first if type(record) is Delta else 0
+
+
+def finishes(state: Replica[str]) -> Quorums | None:
+    """The change that is finished, if the last one known to a replica is."""
+    change = state.memory.configurations[-1]
+    if change.slot == FIRST_SLOT or not replica.is_changed(state):
+        return None
+    return change.slot, change.quorum
 
 
 def claims(window: int) -> LogClaims:
@@ -149,4 +166,6 @@ def claims(window: int) -> LogClaims:
         covers,
         needs_no_request,
         partial(changes, window),
+        holds,
+        finishes,
     )

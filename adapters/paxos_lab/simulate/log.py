@@ -5,7 +5,8 @@
 - A server that does not lead refuses. All that believe to lead answer, which is what the checker
   has to see.
 - With ``changes``, one in thirty-two makes other servers the members: any two of three, or three of
-  five.
+  five. ``newcomers`` are no founders: such a server runs from the start, and is a member once a
+  change says so. Removed servers go on running, and may become members again.
 - With ``snapshots``, the program takes one once the store keeps too many entries, which are dropped
   with it. A server that asks for a dropped entry is sent a snapshot instead.
 """
@@ -40,6 +41,7 @@ from paxos.log.memory import Record, fold
 from paxos.log.messages import Message
 from paxos_adapters.log import Log, LogReceive, log
 from paxos_lab.machines.log import LogClaims, claims
+from paxos_lab.rules import SIMULATED_LOG_RULES
 from paxos_lab.simulate.networks import Network, is_quorum_connected
 from paxos_lab.simulate.setup import Act, Requests, Setup, SetupError, all_links
 
@@ -138,8 +140,9 @@ def _machine(setup: LogSetup) -> Log[str]:
     return evolve(machine, fold=fold_with_snapshots) if setup.snapshots else machine
 
 
-def _majority(setup: LogSetup) -> QuorumSystem:
-    return majority(map(ServerId, range(1, setup.servers + 1)))
+def _founders(setup: LogSetup) -> QuorumSystem:
+    founders = max(setup.servers - setup.newcomers, 1)
+    return majority(map(ServerId, range(1, founders + 1)))
 
 
 def _requests(setup: LogSetup) -> CommandsAndReads:
@@ -148,24 +151,39 @@ def _requests(setup: LogSetup) -> CommandsAndReads:
 
 @frozen(kw_only=True)
 class LogSetup(Setup[Replica[str], Request[str], Message[str], LogTimer, Record[str], Report[str]]):
-    """A log of ``servers``, or a variant of it with another ``receive``. Raises SetupError."""
+    """A log of ``servers``, or a variant of it with another ``receive``. Raises SetupError.
+
+    The last ``newcomers`` of the servers are no founders.
+    """
 
     servers: int = 3
     changes: bool = False
+    newcomers: int = 0
     snapshots: bool = False
     receive: LogReceive[str] | None = None
-    quorum: QuorumSystem = field(init=False, default=Factory(_majority, takes_self=True))
+    quorum: QuorumSystem = field(init=False, default=Factory(_founders, takes_self=True))
     network: Network = field(default=Factory(all_links, takes_self=True))
     machine: Log[str] = field(init=False, default=Factory(_machine, takes_self=True))
     requests: CommandsAndReads = field(default=Factory(_requests, takes_self=True))
     claims: LogClaims = field(init=False, default=claims(RULES_OF_RUNS.window))
     faulty_ticks: int = LOG_TICKS
     pace: int | None = 6
+    rules: tuple[str, ...] = SIMULATED_LOG_RULES
     snapshot: Callable[[LogDisk, Report[str]], To[Request[str]] | None] = field(
         init=False, default=snapshot
     )
 
+    @property
+    def members(self) -> tuple[ServerId, ...]:
+        """The founders and the newcomers, by their places."""
+        return tuple(map(ServerId, range(1, self.servers + 1)))
+
     def __attrs_post_init__(self) -> None:
+        if not 0 <= self.newcomers < self.servers or (self.newcomers and not self.changes):
+            raise SetupError(
+                f"{self.newcomers} newcomers among {self.servers} servers: a log has a founder, "
+                "and a newcomer needs changes to become a member."
+            )
         if self.liveness and self.changes:
             raise SetupError(
                 "liveness is not held against a log whose members change: a server that is removed "

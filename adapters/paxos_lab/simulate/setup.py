@@ -73,7 +73,7 @@ class Requests(ABC, Generic[S, Q, P]):
 
 def all_links(setup: Setup[S, Q, M, T, R, P]) -> Network:
     """The network that lacks no link."""
-    return everywhere(setup.quorum.members)
+    return everywhere(setup.members)
 
 
 def no_snapshot(_disk: tuple[object, ...], _report: object) -> None:
@@ -113,10 +113,10 @@ class Setup(Generic[S, Q, M, T, R, P]):
         return tuple(sorted(self.quorum.members))
 
     def __attrs_post_init__(self) -> None:
-        if self.network.servers != self.quorum.members:
+        if self.network.servers != frozenset(self.members):
             raise SetupError(
                 f"the network {self.network.name} links {_named(self.network.servers)}, and the "
-                f"servers are {_named(self.quorum.members)}: these must be the same."
+                f"servers are {_named(self.members)}: these must be the same."
             )
         if not 0 <= self.network.gone_by <= self.faulty_ticks:
             raise SetupError(
@@ -125,7 +125,7 @@ class Setup(Generic[S, Q, M, T, R, P]):
             )
 
 
-def _named(servers: frozenset[ServerId]) -> str:
+def _named(servers: Iterable[ServerId]) -> str:
     return ", ".join(f"S{it}" for it in sorted(servers))
 
 
@@ -135,7 +135,9 @@ class Run:
 
     ``events`` is how many messages, timers and requests reached a server; ``reports`` how many
     the servers gave; ``met`` how often each fault occurred, in the order of ``Fault``.
-    ``digest`` is the same on every machine; empty unless it was asked for.
+    ``digest`` is the same on every machine; empty unless it was asked for. ``slots`` is how many
+    slots had something chosen, ``changes`` in how many that was a change of members, and
+    ``finished`` how many of the changes a server said to be finished.
     """
 
     seed: int
@@ -146,6 +148,9 @@ class Run:
     ticks: int
     met: tuple[int, ...]
     digest: str = ""
+    slots: int = field(default=0, repr=False)
+    changes: int = field(default=0, repr=False)
+    finished: int = field(default=0, repr=False)
 
 
 class Outcome(Enum):

@@ -71,8 +71,18 @@ class Simulator(Environment[S, Q, M, T, R, P]):
         broken = checker.broken
         if setup.liveness and broken is None and not self._has_settled():
             broken = LIVENESS
-        met = tuple(self.met)
-        return Run(self.seed, self.events, self.reports, checker.chosen, broken, self.now, met)
+        return Run(
+            self.seed,
+            self.events,
+            self.reports,
+            checker.chosen,
+            broken,
+            self.now,
+            tuple(self.met),
+            slots=sum(bool(it.chosen) for it in checker.slots.values()),
+            changes=checker.changes,
+            finished=checker.finished,
+        )
 
     def _pass_time(self, last_tick: int) -> None:
         """All that is due, tick by tick. What comes due by it is due in later ticks."""

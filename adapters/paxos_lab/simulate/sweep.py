@@ -30,9 +30,9 @@ class Sweep:
     """What the runs of a sweep came to, together.
 
     ``decided`` counts the runs in which a value was chosen, ``values`` the different values of all
-    runs, ``reports`` the answers that the servers gave. ``failure`` is the run of the first seed
-    that broke a rule; no later portion is counted. ``stopped``: interrupted before the end, or its
-    workers were.
+    runs, ``reports`` the answers that the servers gave. ``slots``, ``changes`` and ``finished`` are
+    those of all runs. ``failure`` is the run of the first seed that broke a rule; no later portion
+    is counted. ``stopped``: interrupted before the end, or its workers were.
     """
 
     runs: int = 0
@@ -44,6 +44,9 @@ class Sweep:
     failure: Run | None = None
     stopped: bool = False
     values: int = 0
+    slots: int = 0
+    changes: int = 0
+    finished: int = 0
 
     def __add__(self, other: Sweep) -> Sweep:
         return Sweep(
@@ -56,6 +59,9 @@ class Sweep:
             self.failure or other.failure,
             self.stopped or other.stopped,
             self.values + other.values,
+            self.slots + other.slots,
+            self.changes + other.changes,
+            self.finished + other.finished,
         )
 
 
@@ -122,20 +128,25 @@ def _run_on_executor(
 
 def run_portion(seeds: range, setup: Setup[S, Q, M, T, R, P]) -> Sweep:
     """The runs of ``seeds``, up to the first that breaks a rule."""
-    runs = events = reports = decided = longest_ticks = values = 0
-    met = [0] * len(Fault)
-    failure = None
+    done = Sweep()
     for seed in seeds:
-        run = run_seed(seed, setup)
-        runs += 1
-        events += run.events
-        reports += run.reports
-        decided += bool(run.chosen)
-        values += len(run.chosen)
-        longest_ticks = max(longest_ticks, run.ticks)
-        for fault, times in enumerate(run.met):
-            met[fault] += times
-        if run.broken is not None:
-            failure = run
+        done += _alone(run_seed(seed, setup))
+        if done.failure is not None:
             break
-    return Sweep(runs, events, reports, decided, tuple(met), longest_ticks, failure, values=values)
+    return done
+
+
+def _alone(run: Run) -> Sweep:
+    return Sweep(
+        1,
+        run.events,
+        run.reports,
+        int(bool(run.chosen)),
+        run.met,
+        run.ticks,
+        None if run.broken is None else run,
+        values=len(run.chosen),
+        slots=run.slots,
+        changes=run.changes,
+        finished=run.finished,
+    )
