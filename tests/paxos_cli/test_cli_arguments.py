@@ -58,6 +58,11 @@ COMMANDS = [
     ["read", "x", "--data", "PATH"],
     ["watch", "x", "--data", "PATH"],
     ["propose", "x", "y", "--data", "PATH"],
+    ["backup", "PATH"],
+    ["backup", "x", "--cluster", "PATH"],
+    ["backup", "x", "--data", "PATH"],
+    ["restore", "PATH", "new", "--name", "x", "--servers", "1"],
+    ["restore", "run", "PATH", "--name", "x", "--servers", "1"],
 ]
 PATHS = {
     "empty": "",
