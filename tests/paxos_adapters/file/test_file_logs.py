@@ -17,11 +17,12 @@ from paxos.log import Change, Command, Configuration, Delta, Memory, Noop
 from paxos.log.memory import Prefix, Record, Written, added, fetched, fold
 from paxos.log.messages import Entry
 from paxos_adapters.file import FileStore, StoreCorrupted, inspect
-from paxos_adapters.file.errors import BadPieces, NotALog, OtherSnapshot, SnapshotTooFar
+from paxos_adapters.file.errors import BadPieces, NotALog, OtherSnapshot, SnapshotTooFar, TooLarge
 from paxos_adapters.file.log_file import SWEPT_BYTES, LogFile
 from paxos_adapters.file.log_rows import LogState
 from paxos_adapters.file.rows import Row
 from paxos_adapters.file.snapshots import DIGEST_BYTES, SnapshotHandle
+from paxos_adapters.limits import MAX_LEASE_MS
 from tests.support.files import MEMBERS, ONE, PROMISED, create, edit, forge, reopen
 
 CONFIGURATIONS = (Configuration(1, MEMBERS),)
@@ -192,6 +193,16 @@ def test_a_name_that_is_new_is_one_of_both_within_a_batch(file: FileStore) -> No
     with pytest.raises(NotALog):
         file.save_all([("new", PROMISED), ("new", delta(1, 1))])
     assert (file.decisions(), file.logs()) == (("leader",), ("log",))
+
+
+def test_a_lease_that_was_granted_is_known_after_a_restart(path: Path) -> None:
+    record = evolve(delta(1, 1), lease=2_041)
+    with create(path) as file:
+        file.save_all([("log", record)])
+        with pytest.raises(TooLarge, match="a lease"):
+            file.save_all([("log", evolve(record, lease=MAX_LEASE_MS + 1))])
+    with reopen(path) as file:
+        assert record in disk_of(file, "log")
 
 
 def test_a_floor_without_its_snapshot(file: FileStore) -> None:
