@@ -425,8 +425,7 @@ def _on_confirm(state: Replica[V], sender: ServerId, message: Confirm) -> Step[V
     if ballot.server == state.me:
         return state, Now((granted,))
     memory = evolve(memory, lease=max(memory.lease, length))
-    grant, first = lease.granting(state.grant, message), memory.first
-    state = evolve(state, memory=memory, grant=grant, recorded=first)
+    state = evolve(state, memory=memory, grant=lease.granting(state.grant, message))
     timer = SetTimer(ReleaseTimer(ballot, number, length), 0)
     return state, AfterSave(delta(memory), (granted, timer))
 

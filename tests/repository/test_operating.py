@@ -90,6 +90,9 @@ EXPECTED: Mapping[tuple[str, str], Outcome] = {
     ("Watching", "paxos log status"): Ends("Log kv: server"),
     ("Watching", "paxos log status --watch"): Watches("kv: server"),
     ("Watching", "paxos status --watch"): Watches("more server"),
+    ("A server that is lost", "paxos members replace 3 6 10.0.0.6:47100"): Ends(
+        "decisions", ExitCode.FAILED
+    ),
     ("The command line", "paxos cluster"): Serves("Stop all of them"),
     ("The command line", "paxos kv put colour blue"): Ends("revision 1"),
     ("The command line", "paxos kv get colour"): Ends("blue"),

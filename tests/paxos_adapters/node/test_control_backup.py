@@ -136,13 +136,13 @@ def test_names_come_page_after_page(tmp_path: Path) -> None:
 
 
 def test_logs_are_told_apart(tmp_path: Path) -> None:
-    """Those that run, those that lie in the file, and those of the library, which nobody asks."""
+    """Those that run, those that lie in the file, and that of the members, which nobody asks."""
 
     async def run() -> None:
         data = tmp_path / "n1.db"
         async with with_names(data, "leader") as node, node.log("runs", COUNTER) as log:
-            async with node.log("left", COUNTER) as left, node.log("$own", COUNTER) as own:
-                for it in log, left, own:
+            async with node.log("left", COUNTER) as left:
+                for it in log, left:
                     await it.submit(1)
                 assert (await contents(data)).logs == ["left", "runs"]
             found = await contents(data)
