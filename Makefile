@@ -8,10 +8,12 @@ VENV ?= .venv
 # How many pairs of runs `make bench` takes the median of, and of how many saves of each kind.
 PAIRS ?= 9
 SAVES ?= 300
-# How many runs `make simulate` makes of each kind. `make torture TORTURE=short` is short, and so is
-# `make fuzz FUZZ=short`; `make mutants MUTANTS=short` tries a third of those outside the core.
+# How many runs `make simulate` makes of each kind. `make torture TORTURE=short` is short, and so are
+# `make fuzz FUZZ=short` and `make explore EXPLORE=short`, without the largest logs; `make mutants
+# MUTANTS=short` tries a third of those outside the core.
 SEEDS ?= 25000
 TORTURE ?=
+EXPLORE ?=
 FUZZ ?=
 MUTANTS ?=
 EDITS ?=
@@ -21,7 +23,7 @@ BIN := $(VENV)/bin
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11 python; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 
-.PHONY: help demo test check types lint format cover mutants edits scoreboard explore simulate torture fuzz bench wheel docs figures clean
+.PHONY: help demo test slow check types lint format cover mutants edits scoreboard explore simulate torture fuzz bench wheel docs figures clean
 
 help:  ## what there is
 	@awk -F ':.*## *' '/^[a-z]+:.*##/ {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,9 +36,11 @@ test: $(VENV)/test  ## set up, and run the quick tests: about a minute
 	@echo "== pytest, the quick tests, $$($(BIN)/python --version)"
 	@$(BIN)/python -m pytest -n auto --dist worksteal -m "not slow"
 
-check: $(VENV)/test  ## all tests: some minutes
-	@echo "== pytest, $$($(BIN)/python --version)"
-	@$(BIN)/python -m pytest -n auto --dist worksteal
+slow: $(VENV)/test  ## the tests that `make test` leaves out: some minutes
+	@echo "== pytest, the slow tests, $$($(BIN)/python --version)"
+	@$(BIN)/python -m pytest -n auto --dist worksteal -m "slow"
+
+check: test slow  ## all tests
 
 types: $(VENV)/dev  ## mypy and pyright, both strict
 	@echo "== mypy"
@@ -103,8 +107,9 @@ explore: $(VENV)/cli  ## every run of small clusters, and models of the rules ar
 		"--acceptors 4 --proposers 1 --readers 1 --ballots 1 --quorum 3/2" \
 		"--acceptors 5 --proposers 1 --readers 1 --ballots 1" \
 		"--proposers 1 --readers 2 --ballots 1" \
-		"--log" "--log --crashes 1" "--log --heartbeats all" "--log --ballots 2" \
-		"--log --slots 2" "--log --slots 2 --crashes 1" "--log --change 1,1,0 --crashes 1"; do \
+		"--log" "--log --crashes 1" "--log --heartbeats all" \
+		$(if $(EXPLORE),,"--log --ballots 2" "--log --slots 2" "--log --slots 2 --crashes 1" \
+		"--log --change 1,1,0 --crashes 1"); do \
 		echo "== paxos explore $$scope"; $(BIN)/paxos explore $$scope || exit 1; done
 	@echo "== models: sessions, registration, members"
 	@$(BIN)/python -m tests.tools.models
