@@ -40,7 +40,9 @@ slow: $(VENV)/test  ## the tests that `make test` leaves out: some minutes
 	@echo "== pytest, the slow tests, $$($(BIN)/python --version)"
 	@$(BIN)/python -m pytest -n auto --dist worksteal -m "slow"
 
-check: test slow  ## all tests
+check: $(VENV)/test  ## all tests, and all that hypothesis draws: some minutes
+	@echo "== pytest, $$($(BIN)/python --version)"
+	@$(BIN)/python -m pytest -n auto --dist worksteal
 
 types: $(VENV)/dev  ## mypy and pyright, both strict
 	@echo "== mypy"
