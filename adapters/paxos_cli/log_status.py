@@ -80,6 +80,12 @@ class _Log:
         highest = max(followed)
         return f"server {highest.server} leads, round {highest.round}"
 
+    @property
+    def lease(self) -> str:
+        """For how long the leader may answer reads alone, if it may."""
+        leases = [it.lease_s for it in self.seen.values() if it.leads and it.lease_s is not None]
+        return f", with a lease for {seconds(max(leases))}" if leases else ""
+
     def held(self, server: ServerId) -> int | None:
         """The first slot of which it is not known that ``server`` holds it; None: nothing is."""
         said = [it.figures.held[server] for it in self.seen.values() if server in it.figures.held]
@@ -176,7 +182,7 @@ def _draw(logs: Sequence[_Log], drawn: Canvas) -> None:
     if not logs:
         drawn.write("No log runs on the servers of this machine.")
     for it in logs:
-        title = f"Log {it.name}: {it.leader}; {it.health}."
+        title = f"Log {it.name}: {it.leader}{it.lease}; {it.health}."
         rows = (_cells(it, me) for me in it.members)
         drawn.table(HEADINGS, rows, numbers=NUMBERS, title=title)
         for me, own in it.seen.items():
