@@ -180,9 +180,11 @@ def test_changes_are_watched_in_hexadecimal(running: Running) -> None:
 @pytest.mark.slow
 def test_the_status_of_the_log_as_a_table(running: Running) -> None:
     running.kv("put", "a", "1", *WAIT)
-    told = call("log", "status", "--plain", "--cluster", running.config).stdout
-    rows = re.findall(r"^\| kv +\| ([123]) +\| server ([123]), round \d+ +\|", told, re.M)
-    assert [me for me, _ in rows] == [*"123"]
+    words = "log", "status", "--plain", "--cluster", running.config
+    told = call(*words, environment={"COLUMNS": "120"}).stdout
+    (leader,) = re.findall(r"^Log kv: server ([123]) leads, round \d+; .* may fail\.$", told, re.M)
+    rows = re.findall(r"^\| +([123]) +\| (leads|follows) +\|", told, re.M)
+    assert rows == [(me, "leads" if me == leader else "follows") for me in "123"]
 
 
 @pytest.mark.slow

@@ -1088,7 +1088,7 @@ class TestExtra:
         assert (done.returncode, done.stderr) == (0, "")
         done = self.without("msgspec", "--help")
         assert re.findall(r"^  (\w+) +\(needs the extra 'udp'\)", done.stdout, re.M) == [
-            *("cluster", "node", "keygen"),
+            *("cluster", "node", "keygen", "members", "backup", "restore"),
             *commands.SECTIONS["Ask it"],
         ]
 

@@ -65,8 +65,9 @@ NEVER = {
     Reason.OTHER_MEMBERS,
     Reason.MALFORMED,
     Reason.IMPOSSIBLE,
+    Reason.REMOVED_SENDER,
 }
-"""The reasons that take a right tag, or a node without a key."""
+"""The reasons that take a right tag, a node without a key, or a change of members."""
 
 
 @frozen

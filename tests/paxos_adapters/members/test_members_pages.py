@@ -1,4 +1,7 @@
-"""The commands of docs/members.md and docs/lost-server.md, as they are printed, by real servers."""
+"""The commands of docs/members.md and docs/lost-server.md for stopped servers, as they are printed.
+
+Those for a cluster that runs are tried in tests/paxos_cli/test_cli_members_running.py.
+"""
 
 from __future__ import annotations
 
@@ -26,14 +29,16 @@ def blocks(page: str, language: str) -> list[str]:
 
 
 def commands(page: str) -> list[list[str]]:
-    """The words of each command of a page, without ``paxos``."""
+    """The words of each command of a page, without ``paxos``, from closing on."""
     lines = "".join(blocks(page, "console")).splitlines()
+    (first,) = (at for at, line in enumerate(lines) if line.startswith("$ paxos members close"))
+    lines = lines[first:]
     return [shlex.split(line.removeprefix("$ paxos ")) for line in lines]
 
 
 def described(page: str, printed: str) -> str:
     """Its cluster.toml, on loopback, with the line that settle has printed."""
-    (text,) = blocks(page, "toml")
+    (text,) = (it for it in blocks(page, "toml") if "membership" in it)
     line = re.findall("^In every cluster.toml: (membership = .*)$", printed, re.M)[0]
     text, times = re.subn("^membership = .*$", line, text, flags=re.M)
     assert times == 1

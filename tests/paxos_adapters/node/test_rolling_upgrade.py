@@ -71,9 +71,7 @@ LATER: Edits = {
     },
     "paxos_adapters/replication/process.py": {
         "    Forward,\n    HasVersions,\n": "    Forward,\n    Greeting,\n    HasVersions,\n",
-        "Broadcast(self._versions.message)]": (
-            'Broadcast(self._versions.message), Broadcast(Greeting("good morning"))]'
-        ),
+        "versions, *self._follow()]": 'versions, Broadcast(Greeting("hi")), *self._follow()]',
         "        if type(message) is HasVersions:\n": (
             "        if type(message) is Greeting:\n            return []\n"
             "        if type(message) is HasVersions:\n"
