@@ -10,12 +10,13 @@ PAIRS ?= 9
 SAVES ?= 300
 # How many runs `make simulate` makes of each kind. `make torture TORTURE=short` is short, and so are
 # `make fuzz FUZZ=short` and `make explore EXPLORE=short`, without the largest logs; `make mutants
-# MUTANTS=short` tries a third of those outside the core.
+# MUTANTS=short` tries a third of those outside the core, `make scoreboard SCOREBOARD=short` an eighth.
 SEEDS ?= 25000
 TORTURE ?=
 EXPLORE ?=
 FUZZ ?=
 MUTANTS ?=
+SCOREBOARD ?=
 EDITS ?=
 # Compiled code is kept: else each process that a test starts compiles the packages again.
 export PYTHONDONTWRITEBYTECODE :=
@@ -75,7 +76,7 @@ edits: $(VENV)/test  ## edit the adapters at random: does a test notice? an hour
 
 scoreboard: $(VENV)/test  ## which driver notices each mutant, some minutes: writes docs/scoreboard.md
 	@echo "== scoreboard"
-	@$(BIN)/python -m tests.tools.scoreboard
+	@$(BIN)/python -m tests.tools.scoreboard $(SCOREBOARD)
 
 simulate: $(VENV)/cli  ## fault-injection simulation: a hundred thousand runs, some minutes
 	@for mode in "" "--servers 5 --proposers 3" "--liveness" "--servers 5 --proposers 3 --liveness"; do \

@@ -14,7 +14,9 @@ from tests.tools.scoreboard import (
     drive,
     drivers_of,
     furnish,
+    kept,
     row,
+    stale,
     traces,
     unexplained,
 )
@@ -112,3 +114,13 @@ def test_other_runs_are_no_kill() -> None:
 def test_each_mutant_fits_the_code() -> None:
     """A clause that was moved or renamed takes its mutant along."""
     assert [it.clause for it in catalogue() if not it.source()] == []
+
+
+def test_the_short_form_drives_some_and_finds_lines_that_the_page_does_not_have() -> None:
+    mutants = [*kept([*MUTANTS.values()], ["short"])]
+    assert len(mutants) == -(-sum(drivers_of(it) is not None for it in MUTANTS.values()) // 8)
+
+    (told,) = stale([Score(mutants[0], verdicts(DIES, SURVIVES, SURVIVES), verdicts())])
+    assert told.startswith(f"not on the page: | {Path(mutants[0].module).stem} |")
+    (host, *_) = (it for it in MUTANTS.values() if drivers_of(it) is None)
+    assert not [*stale([Score(host, None)])]
