@@ -16,7 +16,7 @@ from paxos_adapters.cannot_apply import CannotApply
 from paxos_adapters.codecs import INTEGER
 from paxos_adapters.ports import Codec
 from paxos_adapters.replication.applying import Ran, applied, started
-from paxos_adapters.replication.batches import Commands, Item, Opening, batch, encoded
+from paxos_adapters.replication.batches import Check, Commands, Item, Opening, batch, encoded
 from paxos_adapters.replication.program import Program
 from paxos_adapters.replication.snapshots import codecs_of
 from paxos_adapters.state_machine import StateMachine
@@ -124,6 +124,19 @@ def test_a_snapshot_is_due_after_so_many_bytes_of_entries() -> None:
         size_bytes = len(batch([encoded(Commands(session, 1, [(1, b"1")]))]))
         assert len(due) >= 3
         assert {after - slot for slot, after in pairwise(due[1:])} == {-(-40 // size_bytes)}
+
+    runs(run())
+
+
+def test_a_check_makes_no_snapshot_due() -> None:
+    """A snapshot makes a check due: the log would never come to rest."""
+
+    async def run() -> None:
+        it = program(snapshot_bytes=1)
+        it.commit(1, (entry(Check(1, 1, 1, bytes(16))),))
+        assert it.take_due() is None
+        it.commit(2, (entry(Opening(9)),))
+        assert it.take_due() is not None
 
     runs(run())
 
