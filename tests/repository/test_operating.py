@@ -51,6 +51,13 @@ class Watches:
 
 
 @frozen
+class Waits:
+    """It prints ``says`` on the standard error, and goes on until Ctrl-C ends it."""
+
+    says: str
+
+
+@frozen
 class Kills:
     """It stands for kills of these servers, whose numbers the user has seen."""
 
@@ -62,7 +69,7 @@ class Installs:
     """It is what the wheel's test does; here its extras exist."""
 
 
-Outcome: TypeAlias = Ends | Serves | Watches | Kills | Installs
+Outcome: TypeAlias = Ends | Serves | Watches | Waits | Kills | Installs
 
 EXPECTED: Mapping[tuple[str, str], Outcome] = {
     ("Operating", "pip install '.[cli,udp]'"): Installs(),
@@ -90,8 +97,8 @@ EXPECTED: Mapping[tuple[str, str], Outcome] = {
     ("Watching", "paxos log status"): Ends("Log kv: server"),
     ("Watching", "paxos log status --watch"): Watches("kv: server"),
     ("Watching", "paxos status --watch"): Watches("more server"),
-    ("A server that is lost", "paxos members replace 3 6 10.0.0.6:47100"): Ends(
-        "decisions", ExitCode.FAILED
+    ("A server that is lost", "paxos members replace 3 6 10.0.0.6:47100"): Waits(
+        "On the machine of server 6"
     ),
     ("The command line", "paxos cluster"): Serves("Stop all of them"),
     ("The command line", "paxos kv put colour blue"): Ends("revision 1"),
@@ -158,8 +165,19 @@ class Terminal:
             self._pids |= {
                 int(me): int(pid) for me, pid in re.findall(r"server (\d+) .* pid (\d+)", printed)
             }
+        elif isinstance(expected, Waits):
+            self._wait(line, expected)
         else:
             self._watch(line, expected)
+
+    def _wait(self, line: str, expected: Waits) -> None:
+        """The servers that were killed and the new one are down, so it does not end by itself."""
+        with self._started(line) as process:
+            assert process.stderr is not None
+            assert any(expected.says in it for it in process.stderr)
+            process.send_signal(signal.SIGINT)
+            process.communicate(timeout=LONG_S)
+            assert process.returncode == ExitCode.STOPPED
 
     def _watch(self, line: str, expected: Watches) -> None:
         with self._started(line) as process:
