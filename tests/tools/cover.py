@@ -2,7 +2,7 @@
 
 Every line and every branch of ``paxos/x.py`` must be taken by ``tests/paxos/test_x.py`` and by
 nothing else, so that a module can be changed with one file of tests beside it; and so for
-``paxos/log``. Prints a row for each module, and exits 1 if one falls short.
+``paxos/log``, where what a replica does with leases is tested beside them. Prints a row for each module, and exits 1 if one falls short.
 """
 
 # ruff: noqa: T201 - the table is this program's output
@@ -17,6 +17,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 ROOT = Path(__file__).parents[2]
+MORE = {"log/replica": ["log/test_lease.py"]}
+"""The modules that have a second file of tests."""
 
 
 def coverage(data: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -32,8 +34,9 @@ def measure(module: str) -> tuple[bool, str]:
     with TemporaryDirectory() as temporary:
         data = Path(temporary) / "coverage"
         folder, _, name = module.rpartition("/")
-        tests_of = str(Path("tests", "paxos", folder, f"test_{name}.py"))
-        pytest = ("-m", "pytest", "-q", "-p", "no:cacheprovider", tests_of)
+        files = f"{folder}/test_{name}.py", *MORE.get(module, [])
+        tests_of = [str(Path("tests", "paxos", it.lstrip("/"))) for it in files]
+        pytest = ("-m", "pytest", "-q", "-p", "no:cacheprovider", *tests_of)
         tests = coverage(data, "run", *pytest)
         if tests.returncode:
             return False, f"its tests fail:\n{tests.stdout}{tests.stderr}"

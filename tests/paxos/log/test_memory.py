@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,11 +18,12 @@ from paxos.log.memory import (
     fold,
     governing,
     placed,
+    with_promise,
 )
 from paxos.log.memory import (
     held as held_at,
 )
-from tests.support import S1, S2, S3, S4, THREE
+from tests.support import S1, S2, S3, S4, THREE, ballot
 from tests.support.logs import held, memory
 
 RED, BLUE, GREEN = held("1.1", "red"), held("2.2", "blue"), held("2.2", "green")
@@ -32,6 +34,11 @@ def test_a_slot_is_held_if_it_is_open_and_accepted() -> None:
     state = memory(RED, None, BLUE, first=3)
 
     assert [held_at(state, slot) for slot in (2, 3, 4, 5, 6)] == [None, RED, None, BLUE, None]
+
+
+def test_a_promise_changes_nothing_else() -> None:
+    before = Memory((Configuration(3, THREE),), ballot("1.1"), 5, (RED, None), lease=7)
+    assert with_promise(before, ballot("2.3")) == evolve(before, promised=ballot("2.3"))
 
 
 def test_placing_fills_gaps_with_nothing_and_replaces() -> None:
