@@ -2,7 +2,8 @@
 
 Every line and every branch of ``paxos/x.py`` must be taken by ``tests/paxos/test_x.py`` and by
 nothing else, so that a module can be changed with one file of tests beside it; and so for
-``paxos/log``, where what a replica does with leases is tested beside them. Prints a row for each module, and exits 1 if one falls short.
+``paxos/log``. What a replica does with leases is tested beside them. Prints a row for each module,
+and exits 1 if one falls short.
 """
 
 # ruff: noqa: T201 - the table is this program's output
