@@ -10,7 +10,7 @@ PAIRS ?= 9
 SAVES ?= 300
 # How many runs `make simulate` makes of each kind. `make torture TORTURE=short` is short, and so are
 # `make fuzz FUZZ=short` and `make explore EXPLORE=short`, without the largest logs; `make mutants
-# MUTANTS=short` tries a third of those outside the core, `make scoreboard SCOREBOARD=short` an eighth.
+# MUTANTS=short` tries a tenth of those outside the core, `make scoreboard SCOREBOARD=short` an eighth.
 SEEDS ?= 25000
 TORTURE ?=
 EXPLORE ?=

@@ -45,8 +45,6 @@ LOG_EXPLAINED = {
     + "test_reads.py::test_a_confirmation_serves_all_reads_that_began_before_it.",
     "confirmations of another ballot count": RARE
     + "test_replica.py::test_a_confirmation_of_another_ballot_does_not_count.",
-    "votes of another ballot count": RARE
-    + "test_replica.py::test_a_vote_of_another_ballot_does_not_count.",
     "chosen is believed of higher ballots": RARE
     + "test_learner.py::test_the_table_of_what_is_believed.",
     "a leader does not catch up with its promises": RARE
@@ -59,6 +57,8 @@ LOG_EXPLAINED = {
     + "test_replica.py::test_what_a_leader_says_is_believed_of_what_is_held_under_its_ballot.",
     "the promises of one configuration are enough": RARE
     + "test_leader.py::test_every_configuration_of_the_window_must_promise.",
+    "the quorum of another slot decides": RARE
+    + "test_leader.py::test_the_quorum_that_governs_the_slot_decides.",
     "a leadership outlives the quorums that promised": RARE
     + "test_leader.py::test_there_is_no_room_beyond_quorums_that_have_not_promised. "
     + "The explorer finds it in `paxos explore --log --rule quorums-outlived`.",
@@ -68,8 +68,6 @@ LOG_EXPLAINED = {
     + "test_memory.py::test_a_slot_that_only_a_snapshot_stands_for_shifts_no_other.",
     "a server that is not a member is not asked for what is chosen": RARE
     + "test_replica.py::test_a_member_that_was_down_while_all_others_were_replaced_catches_up.",
-    "what is chosen behind a snapshot is committed for the slots that it stands for": RARE
-    + "test_replica.py::test_what_a_leader_finds_chosen_behind_a_snapshot_keeps_its_slot.",
     "a server that is not a member is heard": RARE
     + "test_replica.py::test_of_a_server_that_is_not_a_member_only_what_is_chosen_is_taken.",
     "a server that is not a member campaigns": RARE + "test_replica.py::test_it_does_not_campaign.",
@@ -85,8 +83,6 @@ LOG_EXPLAINED = {
     "what was just sent is asked again": SLOWER + "each request is sent more often.",
     "the next ballot is not above those received": SLOWER
     + "the next round is one higher instead of high enough.",
-    "a Nack does not end the leadership": SLOWER
-    + "a leader that is refused goes on until it hears of the higher ballot otherwise.",
     "a server that is not a member is asked for what it does not know": SLOWER
     + "each of its heartbeats is answered.",
     "a leader goes on for slots whose quorums have not promised": SLOWER
