@@ -20,6 +20,7 @@ import pytest
 from attrs import frozen
 
 from paxos_cli.exit_codes import ExitCode
+from tests.paxos_cli.test_cli_node import until
 from tests.support.commands import PAXOS, surroundings
 from tests.support.free_ports import free_ports
 
@@ -221,17 +222,6 @@ def end(process: subprocess.Popen[str]) -> None:
 
 def nothing() -> None:
     """Nothing was started yet."""
-
-
-def until(process: subprocess.Popen[str], says: str) -> str:
-    """What it prints up to a line with that in it."""
-    assert process.stdout is not None
-    printed = ""
-    while says not in printed:
-        line = process.stdout.readline()
-        assert line, f"it has ended, after: {printed}"
-        printed += line
-    return printed
 
 
 @pytest.fixture
