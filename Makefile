@@ -134,9 +134,11 @@ wheel: $(VENV)/dev  ## build the wheel, and test it with the sources moved away
 	@echo "== wheel"
 	@$(BIN)/python tests/tools/wheel.py
 
-docs: figures $(VENV)/docs  ## the site, into build/site; a warning is an error
+docs: figures $(VENV)/docs $(VENV)/test  ## the site, into build/site, and its tests; a warning is an error
 	@echo "== sphinx"
 	@$(BIN)/python -m sphinx -b html -q -n -W --keep-going docs build/site
+	@echo "== pytest, links, axe and sizes"
+	@PAXOS_SITE=build/site $(BIN)/python -m pytest -q -n auto tests/repository/test_site.py tests/paxos_lab/test_figures.py
 	@echo "open build/site/index.html"
 
 figures: $(VENV)/cli  ## write the pages and figures that are made from the code

@@ -194,10 +194,11 @@ def _fold_tests(_app: Sphinx, page: nodes.document) -> None:
 def _name_for_readers(
     _app: Sphinx, _name: str, _template: str, context: dict[str, object], _page: object
 ) -> None:
-    """Say what the theme does not: the level of a caption, and that code scrolls by keys."""
+    """Say what the theme does not: the level of a caption; and code and tables scroll by keys."""
     for part, found, better in (
         ("furo_navigation_tree", 'role="heading"', 'role="heading" aria-level="2"'),
         ("body", "<pre>", '<pre tabindex="0">'),
+        ("body", '<table class="docutils', '<table tabindex="0" class="docutils'),
     ):
         if part in context:
             context[part] = str(context[part]).replace(found, better)

@@ -20,7 +20,7 @@ from paxos_cli import app
 from paxos_lab.explain import UnknownDecision, explain, of_replay
 from paxos_lab.lecture import SCENARIOS
 from paxos_lab.record import Recorder, RecordingError, Replay, replay, single_timeline
-from paxos_lab.view import MAX_DECISIONS, Window, around, explain_each_step, page
+from paxos_lab.view import MAX_DECISIONS, Window, around, explain_each_step, page, page_of, run
 from tests.support import S1, S2, ballot
 from tests.support.recordings import driven
 
@@ -561,6 +561,15 @@ def test_two_runs_are_on_one_page_and_have_their_names(tmp_path: Path, capsys: C
     assert "<title>run and other - paxos</title>" in html
     assert [it["name"] for it in json.loads(Reader(html).data)] == ["run: a", "run: b", "other"]
     assert '<option value="2" selected>other</option>' in html
+
+
+def test_a_value_has_the_same_hue_in_both_runs(tmp_path: Path) -> None:
+    one = run(recorded(tmp_path / "one", "x", "y"), title="one")
+    other = run(recorded(tmp_path / "other", "y", "x"), title="other")
+
+    html = page_of(one, other).html
+    hues = re.findall(r'<g class="choice (\w+)" data-step="\d+">\n<title>★ (\w) is chosen', html)
+    assert hues == [("orange", "y"), ("blue", "x")]  # and alone, x would be orange in the other
 
 
 def test_runs_in_files_of_one_name_are_told_apart_by_their_folders(tmp_path: Path) -> None:

@@ -7,6 +7,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from attrs import frozen
 
 from paxos_lab.draw.svg import BOX, NOTE, Drawing, Piece, number
@@ -38,9 +40,9 @@ class Sheet:
     key: str
 
 
-def strips(timeline: Timeline) -> Sheet:
-    """``timeline``, cut into strips."""
-    drawing = Drawing(timeline)
+def strips(timeline: Timeline, values: Sequence[str] = ()) -> Sheet:
+    """``timeline``, cut into strips. ``values`` come first in the order of hues."""
+    drawing = Drawing(timeline, values=values)
     height = drawing.bottom + BOX / 2 + 2 * (NOTE + 2) + 8
     count = int(drawing.width // WIDE) + 1
     parts: list[list[str]] = [[] for _ in range(count)]

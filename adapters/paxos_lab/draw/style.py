@@ -108,8 +108,8 @@ class Colours:
     proposers: dict[ServerId, str]
 
 
-def colours(timeline: Timeline) -> Colours:
-    """The hues of ``timeline``, taken in the order in which values come up."""
+def colours(timeline: Timeline, values: Sequence[str] = ()) -> Colours:
+    """The hues of ``timeline``, taken in the order in which values come up; first ``values``."""
     asked: dict[str, ServerId] = {}
     ballots: list[ServerId] = []
     for arrow in timeline.arrows:
@@ -119,11 +119,11 @@ def colours(timeline: Timeline) -> Colours:
             if value is not None:
                 asked.setdefault(value, ballot.server)
     held = [it.look.accepted for it in timeline.moments if it.look is not None]
-    values = of_values([*asked, *(it.value for it in held if it is not None)])
+    hues = of_values([*values, *asked, *(it.value for it in held if it is not None)])
     own: dict[ServerId, str] = {}
     for value, me in asked.items():
-        own.setdefault(me, values[value])
-    return Colours(values, own | _taken(sorted(set(ballots) - set(own)), {*values.values()}))
+        own.setdefault(me, hues[value])
+    return Colours(hues, own | _taken(sorted(set(ballots) - set(own)), {*hues.values()}))
 
 
 def of_values(values: Sequence[str]) -> dict[str, str]:

@@ -13,7 +13,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import chain, pairwise
 from math import copysign
@@ -126,13 +126,18 @@ class Drawing:
     """A timeline and where everything stands; ``parts`` gives the lines of the SVG."""
 
     def __init__(
-        self, timeline: Timeline, title: str = "", caption: str = "", broken: str | None = None
+        self,
+        timeline: Timeline,
+        title: str = "",
+        caption: str = "",
+        broken: str | None = None,
+        values: Sequence[str] = (),
     ) -> None:
         self.timeline = timeline
         self.title = shown(title, LONG)
         self.caption = shown(caption, LONG)
         self.layout = layout(timeline)
-        self.colours = colours(timeline)
+        self.colours = colours(timeline, values)
         self.verdict = "" if broken is None else f"✗ Broken rule: {broken}"
         self.left = MARGIN + max(width_of(it, CAPTION) for it in timeline.lanes.values()) + 12
         self.gaps = list(self._gaps())

@@ -20,7 +20,7 @@ from attrs import evolve, frozen
 from paxos_adapters.outputs import Kind
 from paxos_lab.draw.layout import part
 from paxos_lab.draw.strips import strips
-from paxos_lab.draw.style import style
+from paxos_lab.draw.style import colours, style
 from paxos_lab.record import LogReplay, Replay
 from paxos_lab.rules import AGREEMENT
 from paxos_lab.view.data import data, inside
@@ -92,6 +92,7 @@ def _both(one: Run, other: Run) -> Run:
 def _page(of: Run, beside: int | None = None) -> Page:
     """``beside`` is the place of the decision that is beside the first one from the outset."""
     shown = of.shown
+    values = () if beside is None else _values(shown)
     script = "".join(map(_script, SCRIPTS))
     parts = {
         "mark": MARK,
@@ -102,7 +103,7 @@ def _page(of: Run, beside: int | None = None) -> Page:
         "options": _options(shown, 0),
         "beside": _options(shown, beside),
         "summaries": _each(shown, [_ending(it, most=1) for it in shown]),
-        "pictures": _each(shown, [_sheet(it) for it in shown]),
+        "pictures": _each(shown, [_sheet(it, values) for it in shown]),
         "ends": _each(shown, [_ending(it) for it in shown]),
         "lists": _each(shown, [_list(it) for it in shown]),
         "data": json.dumps([data(it) for it in shown]).replace("<", "\\u003c"),
@@ -155,10 +156,16 @@ def _each(shown: Sequence[Shown], contents: list[str]) -> str:
     )
 
 
-def _sheet(shown: Shown) -> str:
+def _values(shown: Sequence[Shown]) -> tuple[str, ...]:
+    """The values of two runs: the same one has the same hue in both."""
+    return tuple(dict.fromkeys(it for of in shown for it in colours(of.timeline).values))
+
+
+def _sheet(shown: Shown, values: Sequence[str]) -> str:
     """A picture in strips, and below it, in sight whatever is scrolled, its key."""
     told, window = shown.timeline, shown.window
-    sheet = strips(told if window.is_open else part(told, window.first, window.last))
+    seen = told if window.is_open else part(told, window.first, window.last)
+    sheet = strips(seen, values)
     label = f"Space-time diagram {fit(told.name)}".strip()
     if shown.is_broken:
         label += f". ✗ Broken rule: {AGREEMENT}"
