@@ -46,6 +46,9 @@ REPORT_S = 5.0
 CLIENTS, QUESTIONS = 3, 3
 """How many ask for each name, and how often each of them."""
 
+SAID_CHARS = 6_000
+"""How much is shown of what a node says that did not start: where each thread of it was."""
+
 IDLE = 100
 """How many names stay in the memory of a node: all others are loaded again and again."""
 
@@ -103,7 +106,7 @@ class Cluster:
         try:
             self.up[me] = await Remote.start(self.setup(me), self.log(me), wrapper)
         except Gone:
-            said = self.log(me).read_text(encoding="utf-8")[-600:]
+            said = self.log(me).read_text(encoding="utf-8")[-SAID_CHARS:]
             raise Broken(f"node {me} did not start: {said}") from None
 
     async def kill(self, me: int) -> None:
@@ -226,6 +229,7 @@ class Run:
                 async with asyncio.timeout(self._chance.uniform(*self._plan.faults_s)):
                     await self.asked.wait()
                     break
+            self._raise_failures()
             await self._one_fault()
         while self.seen["kills"] < self._plan.kills:  # Where clients have been quicker than faults.
             await asyncio.gather(*self._returning)
@@ -263,6 +267,13 @@ class Run:
 
     def _later(self, what: Coroutine[object, object, None]) -> None:
         self._returning.add(asyncio.create_task(what))
+
+    def _raise_failures(self) -> None:
+        """Raise at once what has ended the course of a fault: a node that did not start."""
+        over = {it for it in self._returning if it.done()}
+        self._returning -= over
+        for it in over:
+            it.result()
 
     async def _cut(self) -> None:
         self.seen["partitions"] += 1
