@@ -153,6 +153,7 @@ class Links(Protocol):
         *,
         former: Collection[ServerId] = (),
         epoch: int = 0,
+        steps: int = 0,
     ) -> None:
         """Link this server to all others of ``addresses``; registration counts ``quorum``."""
         ...
