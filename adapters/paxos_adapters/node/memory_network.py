@@ -243,6 +243,11 @@ class MemoryLinks:
         self._link(addresses, quorum, steps)
         self._former, self._epoch = frozenset(former), epoch
 
+    def is_exposed(self, address: Address) -> bool:
+        """See ``ports.Links``: nothing leaves this process."""
+        del address
+        return False
+
     @property
     def sessions(self) -> MemoryLinks:
         """It has no sessions of peers to save."""

@@ -142,7 +142,7 @@ class BaseNode(Generic[V]):
         self._observer = observer
         self._questions = PendingRequests(session=int(file.session, 16))
         self._logs = Logs()
-        self.members = Members(self, self._logs, links.configured)
+        self.members = Members(self, self._logs, links.configured, links.is_exposed)
         self._events: deque[tuple[str, server.Event[bytes]]] = deque()
         self._reports: deque[tuple[str, server.Report[bytes]]] = deque()
         self.guard = Guard(self._stop)

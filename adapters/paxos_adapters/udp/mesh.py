@@ -102,7 +102,7 @@ class Mesh:
         self.me = me
         self.configured = dict(addresses)
         self._has_keys = network.has_keys
-        self._is_exposed = network.is_exposed
+        self.is_exposed = network.is_exposed
         self._datagram_bytes = network.datagram_bytes
         self.refused: Counter[Reason] = Counter()
         self._file = file
@@ -430,7 +430,7 @@ class Mesh:
 
     async def _find(self, peer: ServerId, link: Link) -> None:
         try:
-            if self._is_exposed(link.address):
+            if self.is_exposed(link.address):
                 raise OSError("without a key nothing is sent to other machines, unless insecure")
             link.socket_address = await resolve(
                 link.address, self.endpoint.family, self.endpoint.takes_ipv4
