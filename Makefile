@@ -93,6 +93,8 @@ torture: $(VENV)/test  ## kills, power cuts, damage; and a cluster on a lossy ne
 	@$(BIN)/python -m tests.tools.cluster_torture $(TORTURE)
 	@echo "== torture: a replicated log"
 	@$(BIN)/python -m tests.tools.log_torture $(TORTURE)
+	@echo "== torture: a replicated log whose servers are replaced"
+	@$(BIN)/python -m tests.tools.members_torture $(TORTURE)
 	@echo "== torture: what operators do to disks"
 	@$(BIN)/python -m tests.tools.disk_torture $(TORTURE)
 
