@@ -26,7 +26,6 @@ from collections import deque
 from collections.abc import (
     AsyncGenerator,
     Callable,
-    Collection,
     Coroutine,
     Iterable,
     Mapping,
@@ -46,7 +45,6 @@ from paxos import (
     Message,
     Nack,
     PaxosError,
-    QuorumSystem,
     RetryTimer,
     Saved,
     ServerId,
@@ -81,6 +79,7 @@ from paxos_adapters.replication.log import ReplicatedLog
 from paxos_adapters.replication.membership import Membership
 from paxos_adapters.replication.membership import addresses as addresses_of
 from paxos_adapters.replication.membership import machine as machine_of_members
+from paxos_adapters.replication.membership import steps as steps_of
 from paxos_adapters.replication.served import ServedLog
 from paxos_adapters.replication.snapshots import codecs_of
 from paxos_adapters.replication.starting import SNAPSHOT_BYTES, LogRun, recovered
@@ -143,7 +142,7 @@ class BaseNode(Generic[V]):
         self._observer = observer
         self._questions = PendingRequests(session=int(file.session, 16))
         self._logs = Logs()
-        self.members = Members(self, self._logs, links.configured)
+        self.members = Members(self, self._logs, links.configured, links.is_exposed)
         self._events: deque[tuple[str, server.Event[bytes]]] = deque()
         self._reports: deque[tuple[str, server.Report[bytes]]] = deque()
         self.guard = Guard(self._stop)
@@ -191,8 +190,8 @@ class BaseNode(Generic[V]):
             observer=self._observer,
         )
         self.file.save_all(())  # One that is closed, or has failed, is refused here.
+        await self.members.recover()  # The first datagram says what the file has of the members.
         await self._links.open(self._hear, self._turn, self.guard)
-        await self.members.recover()
         if self._stopped is not None:
             raise self._stopped
 
@@ -392,7 +391,9 @@ class BaseNode(Generic[V]):
         addresses = {it: at for it, at in told.items() if it not in former}
         # Newcomers do not count before the change is finished: one that is down stops nobody.
         quorum = state.before[0] if state.before else state.quorum
-        self._links.set_members(addresses, quorum, former=former, epoch=state.epoch)
+        self._links.set_members(
+            addresses, quorum, former=former, epoch=state.epoch, steps=steps_of(state)
+        )
 
     async def decisions_saved(self) -> None:
         """See ``members.MembersHost``."""
@@ -451,17 +452,6 @@ class BaseNode(Generic[V]):
         """See ``replication.log.Host``."""
         with suppress(RuntimeError):  # The event loop has ended.
             self._loop.call_soon_threadsafe(self.guard(call))
-
-    def set_members(
-        self,
-        addresses: Mapping[ServerId, Address],
-        quorum: QuorumSystem,
-        *,
-        former: Collection[ServerId] = (),
-        epoch: int = 0,
-    ) -> None:
-        """See ``Mesh.set_members``. Quorums of decisions are not changed by it."""
-        self._links.set_members(addresses, quorum, former=former, epoch=epoch)
 
     def on_snapshot_failed(self, name: str, error: Exception) -> None:
         """See ``replication.log.Host``."""
@@ -643,9 +633,9 @@ class BaseNode(Generic[V]):
 
     @property
     def _may_log(self) -> bool:
-        """Whether logs go on: until this server votes, all they do is learn who is a member."""
+        """Whether logs go on: until this server votes, all they do is learn the members."""
         it = self._links.registration
-        return self._stopped is None and (it.is_open or it.may_learn)
+        return self._stopped is None and (it.is_open or bool(it.teachers))
 
     def _save(self, saver: AdaptiveSaver[AnyEntry, AnyRecord]) -> None:
         waiting, sessions = self._registers.take_waiting(), self._links.sessions.uncommitted()
