@@ -176,6 +176,10 @@ EXPLAINED = {
     "any receipt opens any seal": MISUSE + "they open each seal with the receipt for its record.",
     "the receipt for an equal record opens a seal": MISUSE
     + "they open each seal with the receipt for its record.",
+    "a part of a receipt speaks of what was not saved": MISUSE
+    + "they open each seal with the receipt for its record.",
+    "a part of a receipt speaks of all that was saved": MISUSE
+    + "they open each seal with the receipt for its record.",
     "a silent server leads indefinitely": SLOWER
     + "every fourth retry proceeds anyway. To the explorer all timers are alike.",
     "a server yields to a lower one": SLOWER

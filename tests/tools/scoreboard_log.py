@@ -90,6 +90,10 @@ LOG_EXPLAINED = {
     "a replica's own Prepare is a sign of life of another": SLOWER
     + "it names itself as the leader, and campaigns later.",
     "it teaches itself": SLOWER + "what it teaches itself it knows.",
+    "a piece that was shortened is not followed by a request for the next": SLOWER
+    + "the next heartbeat leads to it.",
+    "a piece without news is followed by a request": SLOWER
+    + "each answer is asked for once more, until messages are lost.",
     "a leader that is out of contact goes on": SLOWER
     + "nothing that it proposes is chosen, and it hears of the next leader when links are back.",
     "a command is run again": UNUSED,
