@@ -74,6 +74,10 @@ class ThreadedLog(Generic[S, C, R]):
         """See ``ReplicatedLog.read``."""
         return self._node.ask(lambda: self._log.read(query, timeout_s=timeout_s))
 
+    def check(self, *, timeout_s: float | None = None) -> int:
+        """See ``ReplicatedLog.check``."""
+        return self._node.ask(lambda: self._log.check(timeout_s=timeout_s))
+
     @property
     def state(self) -> S:
         """See ``ReplicatedLog.state``. Never raises."""

@@ -69,7 +69,14 @@ from paxos_adapters.machine import Effect
 from paxos_adapters.ports import Place
 from paxos_adapters.replication import transfer
 from paxos_adapters.replication.applying import Applied
-from paxos_adapters.replication.batches import Check, VersionChange, batch, encoded, items_of
+from paxos_adapters.replication.batches import (
+    Check,
+    SnapshotDue,
+    VersionChange,
+    batch,
+    encoded,
+    items_of,
+)
 from paxos_adapters.replication.consistency import HELD_BEATS
 from paxos_adapters.replication.figures import LogFigures
 from paxos_adapters.replication.following import Follows, Proposes, decide
@@ -297,7 +304,8 @@ class LogProcess(Generic[S, C, R]):
         if self._finished is None:
             self._held_beats = HELD_BEATS
         self._finished = handle
-        can_compare = self._versions.of_all(self.members) is not None
+        is_asked = handle.slot == self.program.consistency.asked_at
+        can_compare = is_asked or self._versions.of_all(self.members) is not None
         if check is not None and can_compare and type(self.state.role) is Leading:
             self._proposals.add(encoded(check))
 
@@ -372,6 +380,7 @@ class LogProcess(Generic[S, C, R]):
         """What another server leads and has not answered for a while is sent again."""
         self._provider.on_beat()
         self._propose_version()
+        self._make_snapshot_due()
         if self.program.failure is None:
             self._held_beats = max(self._held_beats - 1, 0)
         self._forwarders = {it: left - 1 for it, left in self._forwarders.items() if left > 1}
@@ -422,6 +431,17 @@ class LogProcess(Generic[S, C, R]):
             return
         if type(self.state.role) is Leading:
             self._proposals.add(encoded(VersionChange(version)))
+
+    def _make_snapshot_due(self) -> None:
+        """Have all servers take a snapshot after one slot, if a caller waits for a check."""
+        leader = self._leader_now()
+        if leader is None or not self.program.consistency.is_asked():
+            return
+        due = encoded(SnapshotDue())
+        if leader.server == self.place.server:
+            self._proposals.add(due)
+        else:
+            self._out.append(To(leader.server, Forward(batch([due]))))
 
     def _in_flight(self) -> tuple[int, int]:
         """How many entries are in flight, and their bytes."""

@@ -55,7 +55,7 @@ class Told:
 
 @frozen
 class Registration:
-    """Of the present session of server ``me``: who has answered, and who has acknowledged.
+    """Of the present session of server ``me``: which peers have answered and acknowledged.
 
     ``pings`` is how often all were pinged. ``objected`` says with which ping a peer has objected
     last. ``is_open``: enough have acknowledged. It stays so until the members change, since what a
