@@ -364,8 +364,7 @@ class Members:
     def on_entered(self, log: Running) -> None:
         """``log`` runs from now on."""
         log.on_followed = self._on_followed
-        if self._seen is not None:
-            self._let_follow(log, self._seen)
+        self._let_follow(log, self._state)
 
     def on_left(self, name: str) -> None:
         """The log ``name`` runs here no more."""
@@ -430,8 +429,9 @@ class Members:
             await self._host.pause()
 
     def _let_follow(self, log: Running, state: Membership) -> None:
+        configured = self._addresses.keys() - state.former  # All that it knows may be gone.
         wanted = membership.wanted(state, log.place.name)
-        log.follow(membership.ids(state), wanted)
+        log.follow(membership.ids(state) | configured, wanted)
 
     def _on_followed(self, name: str, epoch: int) -> None:
         if (name, epoch) not in self._reported:

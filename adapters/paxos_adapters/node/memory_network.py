@@ -150,6 +150,11 @@ class MemoryNetwork:
         if server not in self._disks:
             raise UnknownServer(server, self._disks.keys())
 
+    @property
+    def servers(self) -> Collection[ServerId]:
+        """All that were founders, or have joined."""
+        return self._disks.keys()
+
     def join(self, server: ServerId) -> None:
         """A server that is to be added: it has an empty memory from now on, and can be started.
 
@@ -210,13 +215,13 @@ class MemoryLinks:
         self.me = file.identity.server
         self.refused = Counter[Reason]()
         self.endpoint = MemoryEndpoint((HOST, self.me))
-        self.configured: dict[ServerId, Address] = {
-            it: (HOST, it) for it in (*network.quorum.members, self.me)
-        }
+        founders = network.quorum.members
+        known = founders if self.me in founders else network.servers
+        self.configured: dict[ServerId, Address] = {it: (HOST, it) for it in sorted(known)}
         self._network = network
         self._file = file
         self._outboxes: dict[ServerId, list[Sent]] = {}
-        self._link(network.quorum.members, network.quorum, 0)
+        self._link(self.configured, network.quorum, 0)
         self._former = frozenset[ServerId]()
         self._epoch = 0
         self._was_acquired = self._is_open = False

@@ -344,6 +344,6 @@ def test_what_a_step_may_do(commands: list[Command]) -> None:
 
 
 @given(COMMANDS, st.integers(0, 1 << 32))
-@settings(max_examples=3, deadline=None)
+@settings(max_examples=3)
 def test_servers_agree(commands: list[Command], seed: int) -> None:
     run_replicated(MACHINE, [*ALL, *commands], seed)
