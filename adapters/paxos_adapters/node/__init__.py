@@ -6,7 +6,7 @@ is a node, too.
 """
 
 from paxos_adapters.arguments import BadArgument, BadNumber
-from paxos_adapters.cannot_apply import CannotApply, LacksVersion, NewerEntry
+from paxos_adapters.cannot_apply import CannotApply, Diverged, LacksVersion, NewerEntry
 from paxos_adapters.file import AlreadyAMember, NotALog
 from paxos_adapters.forks import Forked
 from paxos_adapters.host import ServerStopped
@@ -85,6 +85,7 @@ __all__ = [
     "DatagramTransport",
     "DecisionsStay",
     "Descent",
+    "Diverged",
     "Forked",
     "Found",
     "IdUsed",

@@ -30,7 +30,7 @@ and leaves nothing at the peer. What the server learns says whose acknowledgemen
 No proof is possible if the peers were replaced by ones that know nothing, or for two old copies at
 once: see docs/safety.md.
 
-Source: ``tests/tools/models/registration.py`` explores it.
+Source: ``tests/tools/models/registration.py`` and ``learning.py`` explore it.
 """
 
 from __future__ import annotations
