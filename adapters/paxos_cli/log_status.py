@@ -19,7 +19,7 @@ from paxos import PaxosError, ServerId
 from paxos_adapters.node.control_client import ask
 from paxos_adapters.node.control_protocol import LogsReply, LogsRequest
 from paxos_adapters.printable import printable
-from paxos_adapters.replication.process import LogStatus
+from paxos_adapters.replication.figures import LogStatus
 from paxos_cli.asking import Target, asks, candidates, find
 from paxos_cli.canvas import Canvas
 from paxos_cli.config import PROBE_S

@@ -19,7 +19,7 @@ from paxos_adapters.node.control_protocol import (
     LogsRequest,
     Question,
 )
-from paxos_adapters.replication.process import LogStatus
+from paxos_adapters.replication.figures import LogStatus
 from paxos_cli import app, asking, log_check
 from paxos_cli.exit_codes import ExitCode
 

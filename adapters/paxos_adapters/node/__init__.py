@@ -31,8 +31,8 @@ from paxos_adapters.node.status import Descent, Status
 from paxos_adapters.node.threaded import ThreadedNode
 from paxos_adapters.node.threaded_log import ThreadedLog
 from paxos_adapters.node.threaded_members import ThreadedMembers
+from paxos_adapters.replication.figures import LogStatus
 from paxos_adapters.replication.log import ReplicatedLog
-from paxos_adapters.replication.process import LogStatus
 from paxos_adapters.replication.snapshots import BadSnapshot, MissingCodec, StreamedCodec
 from paxos_adapters.replication.watching import Step, WatcherTooSlow
 from paxos_adapters.requests.errors import (

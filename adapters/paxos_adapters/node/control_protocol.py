@@ -27,7 +27,7 @@ from paxos import OperationalError, ServerId
 from paxos_adapters.node.members import MembersStatus
 from paxos_adapters.node.status import Status
 from paxos_adapters.replication.batches import MAX_BATCH
-from paxos_adapters.replication.process import LogStatus
+from paxos_adapters.replication.figures import LogStatus
 from paxos_adapters.udp.endpoint import Address
 
 MAX_LINE_BYTES = 1 << 18

@@ -17,8 +17,8 @@ from collections.abc import Callable, Coroutine, Iterable, Iterator
 from typing import Generic, Protocol, TypeVar
 
 from paxos import PaxosError
+from paxos_adapters.replication.figures import LogStatus
 from paxos_adapters.replication.log import ReplicatedLog
-from paxos_adapters.replication.process import LogStatus
 from paxos_adapters.replication.watching import Step
 from paxos_adapters.requests.errors import LEFT, command_unknown
 

@@ -24,7 +24,8 @@ from paxos import PaxosError
 from paxos_adapters import arguments
 from paxos_adapters.cannot_apply import CannotApply
 from paxos_adapters.replication.batches import MAX_COMMAND_BYTES
-from paxos_adapters.replication.process import LogProcess, LogStatus
+from paxos_adapters.replication.figures import LogStatus
+from paxos_adapters.replication.process import LogProcess
 from paxos_adapters.replication.reads import Query
 from paxos_adapters.replication.snapshots import Codecs
 from paxos_adapters.replication.submissions import SessionLost

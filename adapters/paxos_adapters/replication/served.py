@@ -26,8 +26,9 @@ from paxos_adapters.replication.batches import (
     Item,
     Opening,
 )
+from paxos_adapters.replication.figures import LogStatus
 from paxos_adapters.replication.log import Host, ReplicatedLog
-from paxos_adapters.replication.process import LogProcess, LogStatus
+from paxos_adapters.replication.process import LogProcess
 from paxos_adapters.replication.snapshots import Codecs, pieces
 from paxos_adapters.replication.submissions import SessionLost
 from paxos_adapters.replication.watching import Step
