@@ -3,9 +3,9 @@
 Run it: ``python examples/feature_flags.py``
 
 - "flags/3" is decided once, and is all the flags there are in version 3.
-- Who changes a flag proposes the next version. Was another one chosen, then its change goes on top
-  of that one: two writers at once lose nothing.
-- Who reads follows, version by version, and sees every one of them in the same order as all others.
+- To change a flag is to propose the next version. Was another one chosen, then the change goes on
+  top of that one: two writers at once lose nothing.
+- A reader follows, version by version, and sees every one of them in the same order as all others.
 """
 
 from __future__ import annotations

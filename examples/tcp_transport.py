@@ -7,7 +7,7 @@
   on its way then is lost; what is queued is for whoever comes back.
 - Bytes that are no messages end the connection that they came on, and nothing else.
 
-Who can reach the port can speak for any server: keep non-members away, or give the streams TLS.
+All that reach the port can speak for any server: keep non-members away, or give the streams TLS.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from paxos.values import frozen
 V = TypeVar("V")
 
 ServerId = NewType("ServerId", int)
-"""Who a server is, for its whole life. Any integer, as long as no two servers share it."""
+"""The id of a server, for its whole life. Any integer, as long as no two servers share it."""
 
 
 class Ballot(NamedTuple):

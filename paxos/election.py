@@ -1,4 +1,4 @@
-"""The election: a hint about who should propose.
+"""The election: a hint about which server should propose.
 
 Source: the lecture, "Liveness", remedy 2, and its leader rule (a heartbeat every T, silence for 2T,
 highest id); Ng, Haridi and Carbone, "Omni-Paxos" (2023), for leaders that have a quorum.

@@ -3,7 +3,7 @@
 - The first time it draws ports and a key, and makes the memories. All that is done before the file
   that describes the cluster gets its name; so a memory that is missing later was lost, and is never
   made again.
-- A server that ends is not started again: who does that has to see why. It is said how.
+- A server that ends is not started again: look first why it has ended. It is said how.
 - One that runs already is left alone.
 - The servers end with this process, even if that is killed: they read from a pipe that it holds.
 """

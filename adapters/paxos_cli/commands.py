@@ -34,7 +34,7 @@ PLACES: Mapping[str, tuple[str, str]] = {
     "keygen": ("keygen", "keygen"),
     "kv": ("kv", "kv"),
     "lecture": ("lecture", "lecture"),
-    "log": ("log_status", "log"),
+    "log": ("log", "log"),
     "members": ("members", "members"),
     "node": ("node", "node"),
     "propose": ("client", "propose"),

@@ -37,7 +37,7 @@ EXPLAINED: Mapping[str, tuple[Sequence[Example], str]] = {
     ),
     "members": (
         [
-            ("paxos members list", "who is a member"),
+            ("paxos members list", "which servers are members"),
             ("paxos members replace 3 4 10.0.0.4:47100", "3 is lost, 4 is new"),
             ("paxos members close -h", "with all servers stopped"),
         ],
@@ -177,7 +177,20 @@ EXPLAINED: Mapping[str, tuple[Sequence[Example], str]] = {
         ],
         "operating.md",
     ),
-    "log": ([("paxos log status", "who leads, and how far each server is")], "log.md"),
+    "log": (
+        [
+            ("paxos log status", "which server leads, and how far each is"),
+            ("paxos log check", "whether all hold the same"),
+        ],
+        "log.md",
+    ),
+    "log check": (
+        [
+            ("paxos log check", "all logs, on all servers of this machine"),
+            ("paxos log check kv --id 1 --json", "one log, on one of them, for programs"),
+        ],
+        "operating.md",
+    ),
     "log status": (
         [
             ("paxos log status", "all servers of this machine"),

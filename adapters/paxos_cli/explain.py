@@ -45,7 +45,7 @@ def explain_files(files: tuple[str, ...], nodes: tuple[Path, ...], plain: bool) 
 
     FILES are recordings, or else the stores of servers: of as many servers as there are, since what
     is not seen may have happened. Of a log, NAME is a slot. With --node, servers of this machine
-    that run are asked about NAME. Exits with 1 if something is not decided.
+    that run are asked about NAME. Exits with 4 if something is not decided.
     """
     drawn = canvas(plain)
     if nodes:

@@ -1,4 +1,4 @@
-"""``paxos inspect`` and ``paxos readmit``: what is in a store, and who may be heard again."""
+"""``paxos inspect`` and ``paxos readmit``: what is in a store, and which peers are heard again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``paxos log``: the logs of the servers of this machine.
+"""``paxos log status``: the logs of the servers of this machine.
 
 - The servers of this machine are asked. Of the others it is shown what these know: how much each of
   them holds, by its last heartbeat.
@@ -19,13 +19,13 @@ from paxos import PaxosError, ServerId
 from paxos_adapters.node.control_client import ask
 from paxos_adapters.node.control_protocol import LogsReply, LogsRequest
 from paxos_adapters.printable import printable
-from paxos_adapters.replication.process import LogStatus
+from paxos_adapters.replication.figures import LogStatus
 from paxos_cli.asking import Target, asks, candidates, find
 from paxos_cli.canvas import Canvas
 from paxos_cli.config import PROBE_S
 from paxos_cli.exit_codes import ExitCode
 from paxos_cli.health import seconds
-from paxos_cli.help import Group
+from paxos_cli.help import Command
 from paxos_cli.options import JSON, PLAIN, gathered
 from paxos_cli.watching import WATCH, Form, View, show
 
@@ -33,12 +33,7 @@ HEADINGS = "server", "state", "chosen", "applied", "lag", "window", "waiting", "
 NUMBERS = HEADINGS[2:]
 
 
-@click.group(cls=Group)
-def log() -> None:
-    """Look at replicated logs."""
-
-
-@log.command(short_help="Show who leads each log, and how far each server is.")
+@click.command(cls=Command, short_help="Show which server leads each log, and how far each is.")
 @WATCH
 @JSON
 @PLAIN

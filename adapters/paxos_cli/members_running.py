@@ -80,7 +80,7 @@ SERVER = click.argument("server", type=ID, metavar="ID")
 ADDRESS = click.argument("address", callback=_address, metavar="HOST:PORT")
 
 
-@click.command("list", cls=Command, short_help="Show who is a member.")
+@click.command("list", cls=Command, short_help="Show which servers are members.")
 @JSON
 @PLAIN
 @asks

@@ -16,9 +16,10 @@ from pathlib import Path
 from selectors import EVENT_READ, DefaultSelector
 
 import click
-from attrs import frozen
+from attrs import evolve, frozen
 
 from paxos import PaxosError, ServerId
+from paxos_adapters.arguments import BadNumber
 from paxos_adapters.codecs import RAW
 from paxos_adapters.file import FileStore, NotALog, StoreExists, StoreNotFound
 from paxos_adapters.file.errors import REJOIN
@@ -31,6 +32,7 @@ from paxos_adapters.node.control_protocol import socket_path
 from paxos_adapters.node.deployment import Deployment
 from paxos_adapters.outputs import RECORDING, OutputRefused, check, files_of
 from paxos_adapters.state_machines import KEY_VALUE
+from paxos_adapters.timeouts import DEFAULT_TIMEOUTS, Lease, Timeouts
 from paxos_adapters.udp.addresses import format_address, parse
 from paxos_adapters.udp.endpoint import Address, AddressError
 from paxos_cli import logs
@@ -71,6 +73,8 @@ class Options:
     listen: str | None
     insecure: bool
     strict: bool
+    lease_s: float | None
+    drift: float | None
     record: Path | None
     record_mib: int
     until_eof: bool
@@ -89,6 +93,18 @@ class Options:
     "--strict",
     is_flag=True,
     help="Vote only once it is proven that no older copy of the data file has voted.",
+)
+@click.option(
+    "--lease-s",
+    type=float,
+    metavar="SECONDS",
+    help="Let the leader of a log answer reads alone for so long. Takes --drift.",
+)
+@click.option(
+    "--drift",
+    type=float,
+    metavar="PART",
+    help="How far off the clock of each server is at most: 0.01 is a hundredth of the time.",
 )
 @click.option(
     "--record",
@@ -117,6 +133,7 @@ def node(options: Options, verbose: bool, log: str) -> ExitCode:
     deployment, server = described(options.cluster), ServerId(options.me)
     path = data_of(deployment, server, options.data)
     listen = None if options.listen is None else _address(options.listen)
+    timeouts = _timeouts(options)
     if options.record is not None:
         _check_place(options.record, [*deployment.files, *files_of(path)])
     if options.until_eof:
@@ -124,7 +141,7 @@ def node(options: Options, verbose: bool, log: str) -> ExitCode:
     logs.configure(server, as_json=log == "json", verbose=verbose)
     try:
         with _advice(options, path):
-            return _serve(options, deployment, path, listen)
+            return _serve(options, deployment, path, listen, timeouts)
     except ServerStopped as error:
         if isinstance(error.cause, Removed):
             say(f"paxos: {error.cause}", err=True)
@@ -136,8 +153,25 @@ def node(options: Options, verbose: bool, log: str) -> ExitCode:
         raise Failure(f"server {server} has stopped for good: {why}. {again}") from error
 
 
+def _timeouts(options: Options) -> Timeouts:
+    """With a lease if one is asked for. Raises BadArguments."""
+    if options.lease_s is None and options.drift is None:
+        return DEFAULT_TIMEOUTS
+    if options.lease_s is None or options.drift is None:
+        what = "a lease takes both --lease-s and --drift: it rests on the clocks of the servers."
+        raise BadArguments(what)
+    try:
+        return evolve(DEFAULT_TIMEOUTS, lease=Lease(options.lease_s, options.drift))
+    except BadNumber as error:
+        raise BadArguments(f"--lease-s, --drift: {error}") from error
+
+
 def _serve(
-    options: Options, deployment: Deployment, path: Path, listen: Address | None
+    options: Options,
+    deployment: Deployment,
+    path: Path,
+    listen: Address | None,
+    timeouts: Timeouts,
 ) -> ExitCode:
     """Open the data file, and run the server until it ends."""
     # The process that waits for an end of its input has warned of all servers, once.
@@ -154,7 +188,7 @@ def _serve(
             insecure=options.insecure,
             strict=options.strict,
         )
-        running = Node(file, network, codec=RAW, observer=recorder)
+        running = Node(file, network, codec=RAW, timeouts=timeouts, observer=recorder)
         return asyncio.run(_run(running, options.until_eof))
 
 

@@ -22,7 +22,7 @@ from paxos_cli.watching import WATCH, Form, View, show
 REASONS = {it.name.lower(): it.value for it in Reason}
 
 
-@click.command(cls=Command, short_help="Show who is up, and what is wrong.")
+@click.command(cls=Command, short_help="Show which servers are up, and what is wrong.")
 @WATCH
 @JSON
 @PLAIN

@@ -1,4 +1,4 @@
-"""The election of a log: a hint about who should lead.
+"""The election of a log: a hint about which server should lead.
 
 Source: the lecture, "Leader election"; Ng, Haridi and Carbone, "Omni-Paxos" (2023), for leaders
 that a quorum reaches.

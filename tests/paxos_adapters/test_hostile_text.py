@@ -29,7 +29,7 @@ from paxos_adapters.node.control_protocol import (
 )
 from paxos_adapters.node.status import Descent, Status
 from paxos_adapters.printable import brief, encodable, json_text, printable, printable_lines, quoted
-from paxos_adapters.replication.process import LogStatus
+from paxos_adapters.replication.figures import LogStatus
 from paxos_adapters.replication.snapshots import pieces
 from paxos_adapters.replication.watching import Step
 from paxos_adapters.state_machines.key_value import (

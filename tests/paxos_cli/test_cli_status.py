@@ -16,8 +16,7 @@ from attrs import evolve
 from paxos import Ballot, ServerId
 from paxos_adapters.node.control_client import NotRunning
 from paxos_adapters.node.control_protocol import Answer, LogsReply, LogsRequest, Question
-from paxos_adapters.replication.figures import LogFigures
-from paxos_adapters.replication.process import LogStatus
+from paxos_adapters.replication.figures import LogFigures, LogStatus
 from paxos_cli import asking, log_status, watching
 from paxos_cli.exit_codes import ExitCode
 from tests.paxos_cli.test_cli_node import at_work, describe, until

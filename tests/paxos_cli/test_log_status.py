@@ -10,7 +10,7 @@ from attrs import evolve
 
 from paxos import Ballot, ServerId
 from paxos_adapters.node.control_protocol import LogsReply
-from paxos_adapters.replication.process import LogStatus
+from paxos_adapters.replication.figures import LogStatus
 from paxos_cli import app, asking, log_status
 from paxos_cli.exit_codes import ExitCode
 

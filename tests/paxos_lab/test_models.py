@@ -1,4 +1,4 @@
-"""The models of sessions, registration and members, in scopes that take seconds.
+"""The models of sessions, registration, learning and members, in scopes that take seconds.
 
 What ``python -m tests.tools.models`` walks beyond these is in ``docs/exploring.md``. The counts are
 exact: another count is another model.
@@ -12,9 +12,11 @@ from pathlib import Path
 import pytest
 
 from tests.tools import models
-from tests.tools.models import members, registration, sessions
+from tests.tools.models import learning, members, registration, sessions
 from tests.tools.models.scopes import (
     DRAWN,
+    LEARNING,
+    LEARNING_BROKEN,
     MEMBERS,
     MEMBERS_BROKEN,
     REGISTRATION,
@@ -33,6 +35,10 @@ STATES = {
     "3 openings, a peer killed": 4_388,
     "3 servers, both peers": 6_624,
     "3 servers, its own ballot": 691,
+    "3 servers, the two others replaced one by one": 7_091,
+    "2 servers to 5, one by one": 18_208,
+    "5 servers to 3": 19_463,
+    "5 servers, one replaced": 40_117,
     "{1,2,3} to {1,2,4}, files 1, 2": 20_960,
     "majority to sizes (3, 1), files 1, 2, 3": 5_228,
     "{1} to {1,2,4}, two ballots, file 1": 12_726,
@@ -44,7 +50,7 @@ def small(*cases: Case) -> list[object]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("case", small(*SESSIONS, *REGISTRATION, *MEMBERS))
+@pytest.mark.parametrize("case", small(*SESSIONS, *REGISTRATION, *LEARNING, *MEMBERS))
 def test_the_rules_hold_in_every_state(case: Case) -> None:
     found = case.run()
 
@@ -53,7 +59,10 @@ def test_the_rules_hold_in_every_state(case: Case) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("case", small(*SESSIONS_BROKEN, *REGISTRATION_BROKEN, *MEMBERS_BROKEN))
+@pytest.mark.parametrize(
+    "case",
+    small(*SESSIONS_BROKEN, *REGISTRATION_BROKEN, *LEARNING_BROKEN, *MEMBERS_BROKEN),
+)
 def test_a_broken_variant_is_caught(case: Case) -> None:
     found = case.run()
 
@@ -88,8 +97,8 @@ def test_a_disk_without_copies_is_never_refused_in_random_histories() -> None:
 
 def test_every_broken_variant_has_a_scope_in_which_it_is_caught() -> None:
     """Also the ones that are not small, which only ``python -m tests.tools.models`` walks."""
-    cases = [*SESSIONS_BROKEN, *REGISTRATION_BROKEN, *MEMBERS_BROKEN]
-    variants = [it.value for it in (*registration.Broken, *members.Broken)]
+    cases = [*SESSIONS_BROKEN, *REGISTRATION_BROKEN, *LEARNING_BROKEN, *MEMBERS_BROKEN]
+    variants = [it.value for it in (*registration.Broken, *learning.Broken, *members.Broken)]
     variants += [it.value for it in sessions.Broken if it not in DRAWN]
 
     missing = [it for it in variants if not any(case.title.startswith(it) for case in cases)]
@@ -111,7 +120,7 @@ def test_the_models_import_nothing_of_the_product() -> None:
         "tests.tools.models",
         *(
             f"tests.tools.models.{it}"
-            for it in ("disks", "scopes", "walk", "members", "registration")
+            for it in ("disks", "scopes", "walk", "learning", "members", "registration")
         ),
     }
 

@@ -1,6 +1,7 @@
 """Every command of the pages for operators is run, in the order of the page, on real servers.
 
-A command that is not in EXPECTED fails the test: whatever the pages tell to type has been tried.
+A command of a console block that is not in EXPECTED fails the test. So does one in a sentence or a
+table that is not in INLINE: there each is run, too, or is a form of a command that is run.
 """
 
 from __future__ import annotations
@@ -90,12 +91,15 @@ EXPECTED: Mapping[tuple[str, str], Outcome] = {
     ("cluster.toml", "paxos keygen --out keyring"): Ends("is a keyring"),
     ("cluster.toml", "paxos node --id 1 --create"): Serves("server 1"),
     ("cluster.toml", "paxos node --id 1"): Serves("server 1"),
+    ("cluster.toml", "paxos node --id 1 --lease-s 2 --drift 0.01"): Serves("server 1"),
     ("Backups", "paxos backup nightly"): Ends("is a backup of cluster"),
     ("Backups", "paxos restore nightly standby --name standby --servers 1,2,3"): Ends(
         "has the cluster 'standby'"
     ),
     ("Backups", "paxos cluster standby"): Serves("Stop all of them"),
     ("Watching", "paxos log status"): Ends("Log kv: server"),
+    ("Do all hold the same?", "paxos log check"): Ends("server 3: the same as the leader"),
+    ("Do all hold the same?", "paxos log check kv"): Ends("kv, server 2: the same as the leader"),
     ("Watching", "paxos log status --watch"): Watches("kv: server"),
     ("Watching", "paxos status --watch"): Watches("more server"),
     ("A server that is lost", "paxos members replace 3 6 10.0.0.6:47100"): Waits(
@@ -114,6 +118,92 @@ EXPECTED: Mapping[tuple[str, str], Outcome] = {
     ("The command line", "paxos log status"): Ends("Log kv: server"),
 }
 """What comes of each command, by the section of its page."""
+
+
+@frozen
+class Form:
+    """It is how the page writes this command, which is run."""
+
+    line: str
+
+
+@frozen
+class Tried:
+    """It stands for this command, which is run in a folder when all console blocks were.
+
+    ``then``: what is typed after it, so that the next one finds something.
+    """
+
+    line: str
+    outcome: Outcome
+    folder: str = "five"
+    then: str = ""
+
+
+@frozen
+class Elsewhere:
+    """It is run by this test, where the tool exists."""
+
+    test: str
+
+
+INLINE: Mapping[str, Form | Tried | Elsewhere] = {
+    "paxos cluster": Form("paxos cluster"),
+    "paxos cluster [FOLDER]": Form("paxos cluster standby"),
+    "paxos node": Form("paxos node --id 1"),
+    "paxos node --id N": Form("paxos node --id 2"),
+    "paxos propose NAME VALUE": Form("paxos propose leader me"),
+    "paxos read NAME": Form("paxos read leader"),
+    "paxos status": Form("paxos status"),
+    "paxos kv put": Form("paxos kv put colour blue"),
+    "paxos log status": Form("paxos log status"),
+    "paxos log check [NAME]": Form("paxos log check kv"),
+    "paxos backup OUT": Form("paxos backup nightly"),
+    "paxos restore": Form("paxos restore nightly standby --name standby --servers 1,2,3"),
+    "paxos restore BACKUP FOLDER": Form(
+        "paxos restore nightly standby --name standby --servers 1,2,3"
+    ),
+    "paxos keygen": Tried("paxos keygen", Ends("")),
+    "paxos watch NAME": Tried("paxos watch leader", Ends("me")),
+    "paxos backup OUT --alone": Tried("paxos backup alone --alone", Ends("is a backup of cluster")),
+    "paxos members": Form("paxos members list"),
+    "paxos members list": Tried("paxos members list", Ends("epoch 0")),
+    "paxos members close": Tried("paxos members close n4.db", Ends("is closed")),
+    "paxos inspect": Form("paxos inspect n5.db"),
+    "paxos inspect FILE": Tried("paxos inspect n5.db", Ends("server 5")),
+    "paxos readmit FILE PEER": Tried("paxos readmit n5.db 4", Ends("server 4")),
+    "paxos explain --node n1.db --node n2.db ... NAME": Tried(
+        "paxos explain --node n1.db --node n2.db leader", Ends("chosen")
+    ),
+    "paxos explain n1.db n2.db ... NAME": Tried(
+        "paxos explain n4.db n5.db leader", Ends("'me'", ExitCode.NOTHING_CHOSEN)
+    ),
+    "paxos node --id 1 --record n1.jsonl": Tried(
+        "paxos node --id 1 --record n1.jsonl", Serves("server 1"), "own machine", "leader me"
+    ),
+    "paxos replay n1.jsonl n2.jsonl ...": Tried(
+        "paxos replay n1.jsonl", Ends("every state is the one"), "own machine"
+    ),
+    "paxos explain n1.jsonl ... NAME": Tried(
+        "paxos explain n1.jsonl leader", Ends("'me' is chosen"), "own machine"
+    ),
+    "chmod 600": Tried("chmod 600 keyring", Ends(""), "own machine"),
+    "systemctl enable --now paxos@1": Elsewhere(
+        "tests/repository/test_deploying.py::test_systemd_takes_the_unit"
+    ),
+    "systemd-analyze verify": Elsewhere(
+        "tests/repository/test_deploying.py::test_systemd_takes_the_unit"
+    ),
+}
+"""What the sentences and tables of the page on operating say to type."""
+
+
+def inline() -> set[str]:
+    """The commands in the sentences and tables of the page on operating."""
+    text = (ROOT / "docs/operating.md").read_text(encoding="utf-8")
+    prose = re.sub(r"^```.*?^```$", "", text, flags=re.M | re.S)
+    words = (" ".join(it.split()) for it in re.findall(r"`([^`]+)`", prose))
+    return {it for it in words if re.match(r"(paxos|chmod|systemctl|systemd-analyze) ", it)}
 
 
 def typed(page: str, title: str) -> list[tuple[str, str]]:
@@ -158,7 +248,7 @@ class Terminal:
             printed = done.stdout + done.stderr
             assert (done.returncode, expected.says in printed) == (expected.code, True), printed
         elif isinstance(expected, Serves):
-            if self._last.startswith(line):  # The same server, started again.
+            if self._last.split()[:4] == line.split()[:4]:  # The same server, started again.
                 self._end_last()
             process = self._going_on.enter_context(self._started(line))
             self._last, self._end_last = line, partial(end, process)
@@ -209,8 +299,7 @@ class Terminal:
 
     def _command(self, line: str) -> list[str]:
         which, *words = shlex.split(line)
-        assert which == "paxos"
-        return [*PAXOS, *words]
+        return [*PAXOS, *words] if which == "paxos" else [which, *words]
 
 
 def end(process: subprocess.Popen[str]) -> None:
@@ -249,6 +338,20 @@ def test_each_command_of_the_pages_is_covered_and_no_other() -> None:
     assert everything == EXPECTED.keys()
 
 
+def test_each_command_in_a_sentence_is_covered_and_no_other() -> None:
+    assert inline() == INLINE.keys()
+    run = {line for _, line in EXPECTED}
+    run |= {it.line for it in INLINE.values() if isinstance(it, Tried)}
+    for written, it in INLINE.items():
+        if isinstance(it, Elsewhere):
+            path, _, test = it.test.partition("::")
+            assert f"def {test}(" in (ROOT / path).read_text(encoding="utf-8"), it
+        else:
+            assert it.line in run, it
+            fixed = [word for word in written.split() if word.islower() and "." not in word]
+            assert set(fixed) <= set(it.line.split()), (written, it)
+
+
 def command_line() -> list[tuple[str, str]]:
     """The section of the page on logs that has commands."""
     return typed("log.md", "Logs")
@@ -266,6 +369,12 @@ def test_each_command_of_the_page_on_operating(terminal: Callable[[str], Termina
     commands = typed("operating.md", "Operating")
     sections = {section: own if section == "cluster.toml" else first for section, _ in commands}
     try_all(commands, sections)
+    for it in INLINE.values():
+        if isinstance(it, Tried):
+            here = own if it.folder == "own machine" else first
+            here.run(it.line, it.outcome)
+            if it.then:
+                here.run(f"paxos propose {it.then}", Ends("me"))
 
 
 @pytest.mark.slow

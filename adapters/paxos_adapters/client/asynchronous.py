@@ -36,7 +36,7 @@ from paxos_adapters.node.control_protocol import (
     WatchingReply,
 )
 from paxos_adapters.replication.batches import MAX_COMMAND_BYTES
-from paxos_adapters.replication.process import LogStatus
+from paxos_adapters.replication.figures import LogStatus
 from paxos_adapters.replication.snapshots import codecs_of
 from paxos_adapters.replication.watching import Step
 from paxos_adapters.requests.errors import (

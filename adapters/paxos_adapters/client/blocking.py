@@ -17,7 +17,7 @@ from paxos import PaxosError
 from paxos_adapters.client.asynchronous import TIMEOUT_S, AsyncClient
 from paxos_adapters.client.errors import ClientClosed
 from paxos_adapters.loop_thread import LoopThread
-from paxos_adapters.replication.process import LogStatus
+from paxos_adapters.replication.figures import LogStatus
 from paxos_adapters.replication.watching import Step
 from paxos_adapters.requests.errors import LEFT, command_unknown
 from paxos_adapters.state_machine import Query, StateMachine

@@ -2,7 +2,7 @@
 
 - A connection takes one question after the other. Those that are free are kept for the next ones.
 - Trouble is whatever another server may do better: no server there, none that answers in time, one
-  that has stopped. Who asks decides whether it asks again.
+  that has stopped. The caller decides whether it asks again.
 """
 
 from __future__ import annotations

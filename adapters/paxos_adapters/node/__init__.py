@@ -6,7 +6,7 @@ is a node, too.
 """
 
 from paxos_adapters.arguments import BadArgument, BadNumber
-from paxos_adapters.cannot_apply import CannotApply, LacksVersion, NewerEntry
+from paxos_adapters.cannot_apply import CannotApply, Diverged, LacksVersion, NewerEntry
 from paxos_adapters.file import AlreadyAMember, NotALog
 from paxos_adapters.forks import Forked
 from paxos_adapters.host import ServerStopped
@@ -31,8 +31,8 @@ from paxos_adapters.node.status import Descent, Status
 from paxos_adapters.node.threaded import ThreadedNode
 from paxos_adapters.node.threaded_log import ThreadedLog
 from paxos_adapters.node.threaded_members import ThreadedMembers
+from paxos_adapters.replication.figures import LogStatus
 from paxos_adapters.replication.log import ReplicatedLog
-from paxos_adapters.replication.process import LogStatus
 from paxos_adapters.replication.snapshots import BadSnapshot, MissingCodec, StreamedCodec
 from paxos_adapters.replication.watching import Step, WatcherTooSlow
 from paxos_adapters.requests.errors import (
@@ -85,6 +85,7 @@ __all__ = [
     "DatagramTransport",
     "DecisionsStay",
     "Descent",
+    "Diverged",
     "Forked",
     "Found",
     "IdUsed",

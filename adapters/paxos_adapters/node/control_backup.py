@@ -2,8 +2,8 @@
 
 - A snapshot is encoded in a thread, a few pieces at a time and no faster than they are read: the
   node serves all others in the meantime, and holds no second copy.
-- Logs of the library itself, whose names begin with ``$``, say who is a member. They are no part
-  of a backup: a new cluster has other members.
+- Logs of the library itself, whose names begin with ``$``, say which servers are members. They are
+  no part of a backup: a new cluster has other members.
 """
 
 from __future__ import annotations

@@ -9,6 +9,8 @@ from paxos.errors import assert_never
 from paxos_adapters.node.control_protocol import (
     MAX_LINE_BYTES,
     Answer,
+    CheckedReply,
+    CheckRequest,
     FoundReply,
     OfLog,
     OpenedReply,
@@ -58,6 +60,8 @@ async def answer_of_log(node: Node[bytes], question: OfLog) -> Answer:
         return ResultsReply(_fitting(await log.run(commands, timeout_s)))
     if type(question) is QueryRequest:
         return FoundReply(await log.query(question.query, question.question, timeout_s))
+    if type(question) is CheckRequest:
+        return CheckedReply(await log.check(timeout_s=timeout_s))
     assert_never(question)
 
 

@@ -27,7 +27,7 @@ from paxos import OperationalError, ServerId
 from paxos_adapters.node.members import MembersStatus
 from paxos_adapters.node.status import Status
 from paxos_adapters.replication.batches import MAX_BATCH
-from paxos_adapters.replication.process import LogStatus
+from paxos_adapters.replication.figures import LogStatus
 from paxos_adapters.udp.endpoint import Address
 
 MAX_LINE_BYTES = 1 << 18
@@ -125,6 +125,14 @@ class QueryRequest(_Ask, frozen=True, tag="query"):
 
 
 @final
+class CheckRequest(_Ask, frozen=True, tag="check"):
+    """Compare the state of the log ``name`` with that of its leader: ``ReplicatedLog.check``."""
+
+    name: str
+    timeout_s: Seconds | None = None
+
+
+@final
 class StepsRequest(_Ask, frozen=True, tag="steps"):
     """What the node applies from now on, until one side hangs up: ``ReplicatedLog.watch``."""
 
@@ -133,7 +141,7 @@ class StepsRequest(_Ask, frozen=True, tag="steps"):
 
 @final
 class MembersRequest(_Ask, frozen=True, tag="members"):
-    """Who is a member: ``Members.status``."""
+    """Which servers are members: ``Members.status``."""
 
 
 @final
@@ -196,7 +204,7 @@ class StatusReply(_Answer, frozen=True, tag="status"):
 
 @final
 class StateReply(_Answer, frozen=True, tag="state"):
-    """What server ``me`` holds and knows, as recordings write it, and who is ``up``, as it sees it.
+    """What server ``me`` holds and knows, as recordings write it; it sees that these are ``up``.
 
     Long values are cut.
     """
@@ -261,7 +269,7 @@ class StepReply(_Answer, frozen=True, tag="step"):
 
 @final
 class MembersReply(_Answer, frozen=True, tag="members"):
-    """Who is a member, as server ``me`` knows: the last answer to what was asked."""
+    """The members, as server ``me`` knows them: the last answer to what was asked."""
 
     me: ServerId
     members: MembersStatus
@@ -305,6 +313,13 @@ class PieceReply(_Answer, frozen=True, tag="piece"):
 
 
 @final
+class CheckedReply(_Answer, frozen=True, tag="checked"):
+    """The node holds the same as the leader, in all slots below ``slot``."""
+
+    slot: int
+
+
+@final
 class ErrorReply(_Answer, frozen=True, tag="problem"):
     """Why there is no answer; ``kind`` is the name of the error that a node raises."""
 
@@ -312,7 +327,7 @@ class ErrorReply(_Answer, frozen=True, tag="problem"):
     text: str
 
 
-OfLog: TypeAlias = OpenRequest | SubmitRequest | QueryRequest
+OfLog: TypeAlias = OpenRequest | SubmitRequest | QueryRequest | CheckRequest
 Waiting: TypeAlias = ProposeRequest | ReadRequest | WatchRequest | OfLog | MoveRequest
 """What the cluster has to answer."""
 
@@ -332,6 +347,7 @@ Answer: TypeAlias = (
     | OpenedReply
     | ResultsReply
     | FoundReply
+    | CheckedReply
     | WatchingReply
     | StepReply
     | MembersReply

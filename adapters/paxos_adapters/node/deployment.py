@@ -13,8 +13,8 @@
 
 - Every server has the same name, founders and keyring. What differs is an error here if it can be
   seen here; ``paxos status`` shows the rest.
-- Who is a member now, and where, says the cluster itself once its members have changed. From then
-  on the file tells a server only where to ask. Founders stay in it, also those that were removed.
+- Once the members change, the cluster itself knows them and their addresses. From then on the file
+  tells a server only where to ask. Founders stay in it, also those that were removed.
 - Paths are seen from the folder of the file.
 - An unknown key is an error: it may be a misspelled one.
 """

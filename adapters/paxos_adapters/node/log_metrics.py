@@ -10,7 +10,7 @@ from attrs import frozen
 from paxos_adapters.node.node import Node
 from paxos_adapters.node.observing import Figures
 from paxos_adapters.node.tolerance import log_tolerance
-from paxos_adapters.replication.process import LogStatus
+from paxos_adapters.replication.figures import LogStatus
 
 V = TypeVar("V")
 

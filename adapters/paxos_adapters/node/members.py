@@ -1,4 +1,4 @@
-"""Who is a member of a running cluster: ``node.members``.
+"""The members of a running cluster: ``node.members``.
 
     await node.members.add(ServerId(4), ("10.0.0.4", 47100))
     await node.members.replace(ServerId(3), ServerId(5), ("10.0.0.5", 47100))

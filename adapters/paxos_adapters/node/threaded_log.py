@@ -17,8 +17,8 @@ from collections.abc import Callable, Coroutine, Iterable, Iterator
 from typing import Generic, Protocol, TypeVar
 
 from paxos import PaxosError
+from paxos_adapters.replication.figures import LogStatus
 from paxos_adapters.replication.log import ReplicatedLog
-from paxos_adapters.replication.process import LogStatus
 from paxos_adapters.replication.watching import Step
 from paxos_adapters.requests.errors import LEFT, command_unknown
 
@@ -73,6 +73,10 @@ class ThreadedLog(Generic[S, C, R]):
     def read(self, query: Callable[[S], X], *, timeout_s: float | None = None) -> X:
         """See ``ReplicatedLog.read``."""
         return self._node.ask(lambda: self._log.read(query, timeout_s=timeout_s))
+
+    def check(self, *, timeout_s: float | None = None) -> int:
+        """See ``ReplicatedLog.check``."""
+        return self._node.ask(lambda: self._log.check(timeout_s=timeout_s))
 
     @property
     def state(self) -> S:

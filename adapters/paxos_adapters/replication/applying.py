@@ -4,7 +4,8 @@
 - An entry is a batch. Commands of one session that stand together run in one step.
 - Which version of the state machine runs is said by an item, and holds for what stands behind it.
 - A server that cannot decode or run a command stops there: see ``CannotApply``. It goes on voting.
-- A snapshot is due after so many bytes of entries: on every server after the same slot.
+- A snapshot is due after so many bytes of entries, or where an item says so: on every server after
+  the same slot.
 - A Change in slot n governs from slot n + window on, as in the core.
 
 Source: the lecture, "Replicated state machine"; Ongaro, "Consensus: Bridging Theory and Practice"
@@ -26,12 +27,22 @@ from paxos.log.memory import FIRST_SLOT
 from paxos.log.messages import Entry
 from paxos.log.sessions import Opened, OpenSession, Outcome, Sessions
 from paxos_adapters.ports import Codec
-from paxos_adapters.replication.batches import Check, Commands, Opening, VersionChange, decoded
+from paxos_adapters.replication.batches import (
+    Check,
+    Commands,
+    Opening,
+    SnapshotDue,
+    VersionChange,
+    decoded,
+)
 from paxos_adapters.state_machine import FIRST_VERSION, StateMachine, later_version
 
 C = TypeVar("C")
 R = TypeVar("R")
 S = TypeVar("S")
+
+DUE_BYTES = 1 << 62
+"""What an item counts that makes a snapshot due: more than any bound."""
 
 ITEM_BITS = 16
 """A session is named by its slot and its place in the batch: so many bits for the place."""
@@ -101,6 +112,7 @@ def _batch_applied(
     version = before.version
     happened: list[Happened[C, R]] = []
     items = [*decoded(batch)]
+    weight = len(batch)
     for place, item in enumerate(items):
         if type(item) is Commands:
             asked = [(number, commands.decode(body)) for number, body in item.commands]
@@ -116,11 +128,13 @@ def _batch_applied(
             version = later_version(machine, version, item.version)
         elif type(item) is Check:
             happened.append(item)
+        elif type(item) is SnapshotDue:
+            weight = DUE_BYTES
         else:
             assert_never(item)
     # A snapshot makes a check due: it must not be the other way round, too.
     is_check = bool(items) and all(type(it) is Check for it in items)
-    size_bytes = before.size_bytes + (0 if is_check else len(batch))
+    size_bytes = before.size_bytes + (0 if is_check else weight)
     return Applied(state, table, slot + 1, before.configurations, size_bytes, version), happened
 
 

@@ -5,6 +5,7 @@
     [2, session, done_below, [[number, command], ...]]  commands of one session, with their numbers
     [3, version]                                        a version of the machine that runs now
     [4, slot, layout, program, digest]                  the snapshot of the slots below has it
+    [5]                                                 a snapshot is due here
 
 - A batch is made of items that are encoded already: a server puts its own and those of others
   together without a look into them.
@@ -78,9 +79,14 @@ class Check(msgspec.Struct, array_like=True, forbid_unknown_fields=True, gc=Fals
     digest: Annotated[bytes, Meta(min_length=DIGEST_BYTES, max_length=DIGEST_BYTES)]
 
 
-Item: TypeAlias = Opening | Commands | VersionChange | Check
+@final
+class SnapshotDue(msgspec.Struct, array_like=True, forbid_unknown_fields=True, gc=False, tag=5):
+    """A snapshot is due after this entry, on every server: so that it can be checked."""
 
-LAST_KIND = 4
+
+Item: TypeAlias = Opening | Commands | VersionChange | Check | SnapshotDue
+
+LAST_KIND = 5
 """The highest tag of an item."""
 
 

@@ -8,6 +8,8 @@
   later program may write other bytes for the same state.
 - A snapshot counts only once it was compared, or after some heartbeats without a Check of it. So a
   server that was found to differ still has the snapshot before, and the entries since.
+- A caller that wants to know now has a snapshot made due, by an item: again after some heartbeats,
+  as long as it waits.
 - The digests of the last few snapshots are kept, and the last few Checks that came before the
   snapshot here was written. What comes late is not compared.
 
@@ -16,6 +18,11 @@ Source: Chandra, Griesemer and Redstone, "Paxos Made Live" (2007), section 6.2.
 
 from __future__ import annotations
 
+import asyncio
+
+from attrs import frozen
+
+from paxos import PaxosError
 from paxos_adapters.replication.batches import Check
 
 KEPT = 8
@@ -24,17 +31,49 @@ KEPT = 8
 HELD_BEATS = 32
 """For how many heartbeats a snapshot waits for its Check."""
 
+ASK_BEATS = 16
+"""After how many heartbeats without a Check another snapshot is made due, if a caller waits."""
+
+
+@frozen
+class _Waiting:
+    """A caller waits for a Check of all slots below ``slot``, or more."""
+
+    slot: int
+    answer: asyncio.Future[int]
+
 
 class Consistency:
     """What one server knows of its snapshots.
 
-    ``checked``: the last slot at which it was equal; 0 if it was not compared yet.
+    ``checked``: the last slot at which it was equal; 0 if it was not compared yet. ``asked_at``:
+    the slot of the last snapshot that a caller has made due.
     """
 
     def __init__(self) -> None:
         self.checked = 0
         self._own: dict[int, Check] = {}
         self._asked: dict[int, Check] = {}
+        self.asked_at = 0
+        self._waiting: list[_Waiting] = []
+        self._beats = 0
+
+    def wait(self, slot: int, answer: asyncio.Future[int]) -> None:
+        """``answer`` gets the slot of the next Check that finds the same below ``slot``."""
+        self._waiting.append(_Waiting(slot, answer))
+        self._beats = 0
+
+    def is_asked(self) -> bool:
+        """Whether a snapshot is to be made due now: to be called with each heartbeat."""
+        self._waiting = [it for it in self._waiting if not it.answer.done()]
+        self._beats = self._beats + 1 if self._waiting else 0
+        return self._beats % ASK_BEATS == 1
+
+    def end(self, error: PaxosError) -> None:
+        """Nothing is compared any more: all that wait get ``error``."""
+        for it in self._waiting:
+            if not it.answer.done():
+                it.answer.set_exception(error)
 
     def keep(self, own: Check) -> Check | None:
         """A snapshot of this server has that digest; the Check that it differs from."""
@@ -57,6 +96,9 @@ class Consistency:
         if own.digest != check.digest:
             return False
         self.checked = max(self.checked, check.slot)
+        for it in self._waiting:
+            if it.slot <= self.checked and not it.answer.done():
+                it.answer.set_result(self.checked)
         return True
 
 

@@ -3,6 +3,7 @@
     async with Node(...) as node, node.log("counter", COUNTER) as counter:
         total = await counter.submit(5)                   chosen, and run exactly once
         total = await counter.read(lambda total: total)   linearizable, without an entry in the log
+        slot = await counter.check()                      the same on this server and the leader
         total = counter.state                             what this server has applied; may be old
 
 - A command is encoded by the call that submits it: from then on the object is the caller's again.
@@ -21,8 +22,10 @@ from typing import Generic, Protocol, TypeAlias, TypeVar
 
 from paxos import PaxosError
 from paxos_adapters import arguments
+from paxos_adapters.cannot_apply import CannotApply
 from paxos_adapters.replication.batches import MAX_COMMAND_BYTES
-from paxos_adapters.replication.process import LogProcess, LogStatus
+from paxos_adapters.replication.figures import LogStatus
+from paxos_adapters.replication.process import LogProcess
 from paxos_adapters.replication.reads import Query
 from paxos_adapters.replication.snapshots import Codecs
 from paxos_adapters.replication.submissions import SessionLost
@@ -216,6 +219,28 @@ class ReplicatedLog(Generic[S, C, R]):
             yield watcher
         finally:
             self._program.watchers.remove(watcher)
+
+    async def check(self, *, timeout_s: float | None = None) -> int:
+        """Compare the state here with that of the leader now: all slots below the result are equal.
+
+        At least all that is applied here when it begins is compared. Every server does the same
+        then: one that differs applies nothing more, and says so. To know of each, ask each.
+
+        Raises Diverged if this one differs; NoAnswer after ``timeout_s``, and if the node stops;
+        BadNumber, ServerStopped, LogClosed, CannotApply.
+        """
+        timeout_s = self._check(timeout_s)
+        answer: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._program.consistency.wait(self._program.applied.slot, answer)
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await answer
+        except TimeoutError:
+            raise NoAnswer(self.name, TOO_LATE) from None
+        except PaxosError as ended:
+            if ended is self._program.failure and isinstance(ended, CannotApply):
+                raise
+            raise NoAnswer(self.name, str(ended)) from ended
 
     def lead(self) -> None:
         """Let this server take over the leadership, as far as a quorum lets it; ``status`` says so.

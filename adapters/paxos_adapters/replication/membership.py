@@ -1,4 +1,4 @@
-"""Who is a member: the state machine of the log that says it, as a pure function.
+"""Which servers are members: the state machine of the log that says it, as a pure function.
 
 - An epoch is one set of members. A change begins the next epoch; it is finished when each log that
   is known has said Done for it. Until then no other change begins.
@@ -14,7 +14,7 @@
 - Named decisions do not follow. A founder that has some stands in the way of every change.
 
 Source: the lecture, "Multi-Paxos", "Configuration changes"; Lamport, Malkhi and Zhou, "Vertical
-Paxos and primary-backup replication" (2009), for a master that says who is a member.
+Paxos and primary-backup replication" (2009), for a master that says which servers are members.
 """
 
 from __future__ import annotations

@@ -16,9 +16,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from time import monotonic
-from typing import Generic, Protocol, TypeAlias, TypeVar
+from typing import Generic, TypeAlias, TypeVar
 
-from attrs import Factory, evolve, frozen
+from attrs import evolve
 
 from paxos import (
     Ballot,
@@ -68,21 +68,26 @@ from paxos_adapters.log_messages import (
 )
 from paxos_adapters.machine import Effect
 from paxos_adapters.ports import Place
-from paxos_adapters.replication import transfer
 from paxos_adapters.replication.applying import Applied
-from paxos_adapters.replication.batches import Check, VersionChange, batch, encoded, items_of
+from paxos_adapters.replication.batches import (
+    Check,
+    SnapshotDue,
+    VersionChange,
+    batch,
+    encoded,
+    items_of,
+)
 from paxos_adapters.replication.consistency import HELD_BEATS
-from paxos_adapters.replication.figures import LogFigures
+from paxos_adapters.replication.figures import LogFigures, LogStatus
 from paxos_adapters.replication.following import Follows, Proposes, decide
+from paxos_adapters.replication.incoming import Incoming, Snapshots
 from paxos_adapters.replication.membership import Wanted
 from paxos_adapters.replication.program import Program
 from paxos_adapters.replication.proposals import Proposals
 from paxos_adapters.replication.providing import LogStore, Provider
 from paxos_adapters.replication.reads import Remote
 from paxos_adapters.replication.snapshots import OtherVersion, check_of
-from paxos_adapters.replication.transfer import Download
 from paxos_adapters.replication.versions import Versions
-from paxos_adapters.state_machine import FIRST_VERSION
 from paxos_adapters.timeouts import Timeouts
 from paxos_adapters.wire.fitting import fitted
 
@@ -102,57 +107,6 @@ LogEffect: TypeAlias = To[LogMessage] | Broadcast[LogMessage] | SetTimer[LogTime
 
 LogEvent: TypeAlias = From[LogMessage] | LogTimer
 """What the node has for a log."""
-
-
-class Snapshots(Protocol[S, R]):
-    """Takes and restores snapshots, beside the event loop."""
-
-    def take(self, applied: Applied[S, R]) -> None:
-        """Save a snapshot of ``applied``; ``LogProcess.on_taken`` is called then."""
-        ...
-
-    def begin(self, offer: SnapshotOffer) -> None:
-        """Pieces of this snapshot will come; those of another one are dropped."""
-        ...
-
-    def put(self, pieces: Sequence[bytes], *, is_last: bool) -> None:
-        """Save the next pieces, in order; ``LogProcess.on_put`` is called then.
-
-        After the last one ``LogProcess.install`` is called.
-        """
-        ...
-
-    def sweep(self) -> None:
-        """Remove the entries that the snapshot of the log stands for."""
-        ...
-
-
-@frozen
-class LogStatus:
-    """A log on one server. ``leader``: the ballot of the server that it takes for the leader.
-
-    All slots below ``chosen`` are known to be chosen, those below ``applied`` are applied, and a
-    snapshot stands for those below ``floor``. ``pending`` commands of this program have no answer
-    yet; the callers of ``unresolved`` submissions have left. ``stopped``: why nothing more is
-    applied. ``version`` of the state machine runs here, and all members have those up to
-    ``version_of_all``; None while one of them has not said what it has. ``checked``: the last slot
-    at which a check found the same state here as on the server that led. ``lease_s``: for how long
-    this server may answer reads without asking others; None: it asks. ``figures``: more numbers.
-    """
-
-    leader: Ballot | None
-    leads: bool
-    chosen: int
-    applied: int
-    floor: int
-    pending: int
-    unresolved: int
-    stopped: str | None
-    version: int = FIRST_VERSION
-    version_of_all: int | None = None
-    checked: int | None = None
-    lease_s: float | None = None
-    figures: LogFigures = Factory(LogFigures)
 
 
 def _unheard(_name: str, _epoch: int) -> None:
@@ -198,8 +152,7 @@ class LogProcess(Generic[S, C, R]):
         self._waiting: tuple[int | None, int | None, int | None] | None = None
         self._quiet_beats, self._patience = 0, RETRY_BEATS
         self._saving = 0
-        self._download: Download | None = None
-        self._next_request: To[LogMessage] | None = None
+        self._incoming = Incoming(snapshots)
         self._finished: SnapshotHandle | None = None
         self._held_beats = 0
         self._durable = self.state.memory.first
@@ -248,11 +201,12 @@ class LogProcess(Generic[S, C, R]):
             self.program.look()
             return []
         if type(message) is SnapshotOffer:
-            return self._on_snapshot_offer(sender, message)
+            return [*self._incoming.on_offer(sender, message, self.state.memory.first)]
         if type(message) is SnapshotRequest:
             return [*self._provider.on_request(sender, message)]
         if type(message) is SnapshotPiece:
-            return self._on_snapshot_piece(sender, message)
+            self._incoming.on_piece(sender, message)
+            return []
         if type(message) is HasVersions:
             self._versions.on_said(sender, message)
             return []
@@ -298,7 +252,8 @@ class LogProcess(Generic[S, C, R]):
         if self._finished is None:
             self._held_beats = HELD_BEATS
         self._finished = handle
-        can_compare = self._versions.of_all(self.members) is not None
+        is_asked = handle.slot == self.program.consistency.asked_at
+        can_compare = is_asked or self._versions.of_all(self.members) is not None
         if check is not None and can_compare and type(self.state.role) is Leading:
             self._proposals.add(encoded(check))
 
@@ -373,6 +328,7 @@ class LogProcess(Generic[S, C, R]):
         """What another server leads and has not answered for a while is sent again."""
         self._provider.on_beat()
         self._propose_version()
+        self._make_snapshot_due()
         if self.program.failure is None:
             self._held_beats = max(self._held_beats - 1, 0)
         self._forwarders = {it: left - 1 for it, left in self._forwarders.items() if left > 1}
@@ -423,6 +379,17 @@ class LogProcess(Generic[S, C, R]):
             return
         if type(self.state.role) is Leading:
             self._proposals.add(encoded(VersionChange(version)))
+
+    def _make_snapshot_due(self) -> None:
+        """Have all servers take a snapshot after one slot, if a caller waits for a check."""
+        leader = self._leader_now()
+        if leader is None or not self.program.consistency.is_asked():
+            return
+        due = encoded(SnapshotDue())
+        if leader.server == self.place.server:
+            self._proposals.add(due)
+        else:
+            self._out.append(To(leader.server, Forward(batch([due]))))
 
     def _in_flight(self) -> tuple[int, int]:
         """How many entries are in flight, and their bytes."""
@@ -485,34 +452,13 @@ class LogProcess(Generic[S, C, R]):
 
     # --- what this server lacks -------------------------------------------------------------------
 
-    def _on_snapshot_offer(self, sender: ServerId, offer: SnapshotOffer) -> list[LogEffect]:
-        if self._next_request is not None:
-            return []
-        before = self._download
-        first = self.state.memory.first
-        self._download, request = transfer.on_offer(before, offer, first)
-        if request is not None and (before is None or before.offer != offer):
-            self._snapshots.begin(offer)
-        return [] if request is None else [To(sender, request)]
-
-    def _on_snapshot_piece(self, sender: ServerId, piece: SnapshotPiece) -> list[LogEffect]:
-        if self._download is None:
-            return []
-        self._download, pieces, request = transfer.on_piece(self._download, piece)
-        self._next_request = self._next_request if request is None else To(sender, request)
-        if pieces:
-            self._snapshots.put(pieces, is_last=self._download.is_complete)
-        return []
-
     def on_put(self) -> None:
         """Pieces are saved: ask for the next ones, with the next ``work``."""
-        if self._next_request is not None:
-            self._out.append(self._next_request)
-            self._next_request = None
+        self._out += self._incoming.take_next()
 
     def install(self, handle: SnapshotHandle, snapshot: Applied[S, R] | OtherVersion) -> None:
         """Go on from a snapshot, all pieces of which are in the file; with the next ``work``."""
-        self._download = None
+        self._incoming.end()
         if handle.slot > self.state.memory.first:
             self._finished, self._held_beats = handle, 0
             installed = SnapshotInstalled(handle.slot, snapshot.configurations)
@@ -522,7 +468,7 @@ class LogProcess(Generic[S, C, R]):
 
     def give_up_install(self) -> None:
         """The snapshot cannot be used: another one may come."""
-        self._download = self._next_request = None
+        self._incoming.give_up()
 
     def lead(self) -> None:
         """Campaign, even if another server leads; with the next ``work``. Raises UnknownServer."""

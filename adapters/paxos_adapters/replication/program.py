@@ -22,7 +22,7 @@ from paxos import PaxosError, Proposal
 from paxos.log.messages import Entry
 from paxos.log.sessions import Opened, Outcome, Result, Sessions
 from paxos_adapters.cannot_apply import CannotApply, Diverged, LacksVersion, NewerEntry
-from paxos_adapters.replication.applying import Applied, Ran, applied
+from paxos_adapters.replication.applying import DUE_BYTES, Applied, Ran, applied
 from paxos_adapters.replication.batches import Check, NewerItem
 from paxos_adapters.replication.clients import Clients
 from paxos_adapters.replication.consistency import Consistency
@@ -112,6 +112,8 @@ class Program(Generic[S, C, R]):
         except Exception as error:  # It is the program's own code: it may raise anything.
             self._fail(error)
             return
+        if self.applied.size_bytes >= DUE_BYTES:
+            self.consistency.asked_at = self.applied.slot
         if self.applied.size_bytes >= self._snapshot_bytes:
             self.applied = self._due_snapshot = evolve(self.applied, size_bytes=0)
         for it in happened:
@@ -202,6 +204,7 @@ class Program(Generic[S, C, R]):
             self.clients.end(error)
             self.reads.end(error)
             self.watchers.end(error)
+            self.consistency.end(error)
 
 
 def _known(snapshot: Applied[S, R] | OtherVersion, state: S) -> Applied[S, R]:

@@ -26,8 +26,9 @@ from paxos_adapters.replication.batches import (
     Item,
     Opening,
 )
+from paxos_adapters.replication.figures import LogStatus
 from paxos_adapters.replication.log import Host, ReplicatedLog
-from paxos_adapters.replication.process import LogProcess, LogStatus
+from paxos_adapters.replication.process import LogProcess
 from paxos_adapters.replication.snapshots import Codecs, pieces
 from paxos_adapters.replication.submissions import SessionLost
 from paxos_adapters.replication.watching import Step
@@ -112,6 +113,10 @@ class ServedLog(Protocol):
         """What is applied here from now on."""
         ...
 
+    async def check(self, *, timeout_s: float | None = None) -> int:
+        """Compare the state here with that of the leader: ``ReplicatedLog.check``."""
+        ...
+
     async def snapshot(self, timeout_s: float | None, *, alone: bool = False) -> Snapshot:
         """What is applied here: at least all that was answered before, unless ``alone``."""
         ...
@@ -144,7 +149,7 @@ class Served(Generic[S, C, R]):
         self._clients = self._program.clients
         self._codecs = codecs
         self._queries = {it.name: it for it in machine.queries}
-        self.status = log.status
+        self.status, self.check = log.status, log.check
         self._process = process
 
     @property

@@ -188,7 +188,7 @@ def check_of_state(codecs: Codecs[S, C, R], applied: Applied[S, R]) -> Check:
 
 
 def check_of(slot: int, digest: bytes, first_piece: bytes) -> Check | None:
-    """What a Check of this snapshot says; None if its first piece does not say who wrote it."""
+    """What a Check of this snapshot says; None if its first piece names no program."""
     try:
         head = _HEADS.decode(next(_cut([first_piece])))
     except (StopIteration, BadSnapshot, msgspec.MsgspecError):

@@ -30,7 +30,7 @@ and leaves nothing at the peer. What the server learns says whose acknowledgemen
 No proof is possible if the peers were replaced by ones that know nothing, or for two old copies at
 once: see docs/safety.md.
 
-Source: ``tests/tools/models/registration.py`` explores it.
+Source: ``tests/tools/models/registration.py`` and ``learning.py`` explore it.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Told:
 
 @frozen
 class Registration:
-    """Of the present session of server ``me``: who has answered, and who has acknowledged.
+    """Of the present session of server ``me``: which peers have answered and acknowledged.
 
     ``pings`` is how often all were pinged. ``objected`` says with which ping a peer has objected
     last. ``is_open``: enough have acknowledged. It stays so until the members change, since what a

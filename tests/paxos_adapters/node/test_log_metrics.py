@@ -19,7 +19,7 @@ from paxos_adapters.node import CannotApply, CommandUnknown
 from paxos_adapters.node.log_metrics import LOG_INSTRUMENTS
 from paxos_adapters.node.metrics import observe
 from paxos_adapters.replication.batches import Commands
-from paxos_adapters.replication.process import LogStatus
+from paxos_adapters.replication.figures import LogStatus
 from paxos_adapters.state_machines import COUNTER
 from tests.paxos_adapters.node.test_control import S1, running, runs
 

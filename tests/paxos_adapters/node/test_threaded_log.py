@@ -67,6 +67,7 @@ def test_the_verbs(cluster: Cluster) -> None:
     assert three.read(total, timeout_s=60) == 8
     assert three.state == 8
     assert three.status().pending == 0
+    assert two.check(timeout_s=60) > 1
     with pytest.raises(UnknownSubmission):
         one.outcome(1)
 

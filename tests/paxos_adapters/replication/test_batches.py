@@ -17,6 +17,7 @@ from paxos_adapters.replication.batches import (
     Item,
     NewerItem,
     Opening,
+    SnapshotDue,
     VersionChange,
     batch,
     decoded,
@@ -38,7 +39,7 @@ CHECKS = st.builds(
 )
 VERSIONS = st.builds(VersionChange, st.integers(1, MAX_VERSION))
 ITEMS: st.SearchStrategy[list[Item]] = st.lists(
-    OPENINGS | COMMANDS | VERSIONS | CHECKS, min_size=1, max_size=40
+    OPENINGS | COMMANDS | VERSIONS | CHECKS | st.just(SnapshotDue()), min_size=1, max_size=40
 )
 
 

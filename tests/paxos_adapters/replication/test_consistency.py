@@ -9,10 +9,10 @@ import pytest
 from attrs import evolve
 
 from paxos import ServerId
-from paxos_adapters.cannot_apply import Diverged
+from paxos_adapters.cannot_apply import CannotApply, Diverged
 from paxos_adapters.file.snapshots import SnapshotHandle
 from paxos_adapters.replication.batches import Check
-from paxos_adapters.replication.consistency import HELD_BEATS, KEPT, Consistency
+from paxos_adapters.replication.consistency import ASK_BEATS, HELD_BEATS, KEPT, Consistency
 from paxos_adapters.replication.snapshots import Codecs, check_of, check_of_state, codecs_of, pieces
 from paxos_adapters.state_machines import COUNTER
 from tests.paxos_adapters.replication.test_process import led
@@ -66,6 +66,38 @@ def test_what_others_write_otherwise_is_not_compared(other: Check) -> None:
     assert it.checked == 0
     it = Consistency()
     assert it.compare(other) is it.keep(check(5)) is None
+
+
+def test_a_caller_waits_for_a_check_of_all_that_is_applied() -> None:
+    async def run() -> None:
+        it = Consistency()
+        loop = asyncio.get_running_loop()
+        early, late = loop.create_future(), loop.create_future()
+        it.wait(5, early)
+        it.wait(7, late)
+        for slot in 4, 6:
+            it.keep(check(slot))
+            it.compare(check(slot))
+        assert (early.result(), late.done()) == (6, False)
+        it.end(CannotApply("log", 7, "it cannot"))
+        with pytest.raises(CannotApply):
+            late.result()
+
+    runs(run())
+
+
+def test_a_snapshot_is_made_due_now_and_then_as_long_as_a_caller_waits() -> None:
+    async def run() -> None:
+        it = Consistency()
+        assert not any(it.is_asked() for _ in range(2 * ASK_BEATS))
+        answer: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        it.wait(5, answer)
+        asked = [it.is_asked() for _ in range(2 * ASK_BEATS)]
+        assert [beat for beat, is_asked in enumerate(asked) if is_asked] == [0, ASK_BEATS]
+        answer.cancel()
+        assert not any(it.is_asked() for _ in range(2 * ASK_BEATS))
+
+    runs(run())
 
 
 def test_the_last_few_are_kept() -> None:

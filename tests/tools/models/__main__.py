@@ -14,6 +14,8 @@ from collections.abc import Iterable, Iterator
 from tests.tools.models.scopes import (
     DRAWN,
     LARGE,
+    LEARNING,
+    LEARNING_BROKEN,
     MEMBERS,
     MEMBERS_BROKEN,
     REGISTRATION,
@@ -54,6 +56,8 @@ def main() -> int:
     print("== registration")
     cases = (*REGISTRATION, *REGISTRATION_BROKEN)
     wrong += _print(_walked(cases, size, has_traces=chosen.traces))
+    print("== learning the members")
+    wrong += _print(_walked((*LEARNING, *LEARNING_BROKEN), size, has_traces=chosen.traces))
     print("== members")
     wrong += _print(_walked((*MEMBERS, *MEMBERS_BROKEN), size, has_traces=chosen.traces))
     print("All as it should be." if not wrong else f"{wrong} not as it should be.")

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import NamedTuple
 
-from tests.tools.models import members, registration, sessions
+from tests.tools.models import learning, members, registration, sessions
 from tests.tools.models.disks import Left, World, start
 from tests.tools.models.members import Members, majority
 from tests.tools.models.walk import Walk, walk
@@ -166,6 +166,33 @@ def _registration_broken() -> Iterator[Case]:
 
 
 REGISTRATION_BROKEN = tuple(_registration_broken())
+
+
+# --- learning the members -------------------------------------------------------------------------
+
+
+def _learning(title: str, scope: learning.Scope, expected: str = "") -> Case:
+    steps = partial(learning.steps, scope)
+    return Case(title, partial(walk, learning.start(scope), steps, learning.wrong), SMALL, expected)
+
+
+_L = learning.Broken
+_REPLACED_ONE = learning.Scope(((0, 1), (1, 2), (2, 3)), crashes=3)
+_GROWN = learning.Scope(((0,), (0, 1), (0, 1, 2), (0, 1, 2, 3)), crashes=3)
+LEARNING = (
+    _learning("3 servers, the two others replaced one by one", _REPLACED_ONE),
+    _learning("2 servers to 5, one by one", _GROWN),
+    _learning("5 servers to 3", learning.Scope(((0, 1, 2, 3), (0, 1, 2), (0, 1)), crashes=3)),
+    _learning("5 servers, one replaced", learning.Scope(((0, 1, 2, 3), (1, 2, 3, 4)), crashes=3)),
+)
+LEARNING_BROKEN = tuple(
+    _learning(it.value, scope._replace(broken=it), learning.STOPPED)
+    for it, scope in (
+        (_L.REGISTERED_TO_LEARN, _REPLACED_ONE),
+        (_L.MORE_IS_IGNORED, _GROWN),
+        (_L.REPLACED_UNSEEN, _REPLACED_ONE._replace(unseen=2)),
+    )
+)
 
 
 # --- members -------------------------------------------------------------------------------------
