@@ -848,14 +848,14 @@ class TestNode:
         ("address", "arguments", "code", "told"),
         [
             ("192.0.2.1:9", [], 1, "; without one it takes --insecure."),
-            ("192.0.2.1:9", [], 1, "without a key anybody who can reach 192.0.2.1:9"),
+            ("192.0.2.1:9", [], 1, "without a key anybody that can reach 192.0.2.1:9"),
             ("192.0.2.1:9", ["--insecure"], 1, "192.0.2.1:9, the address of server 1 in "),
             ("192.0.2.1:9", ["--insecure"], 1, "(Cannot assign requested address). Name an"),
             (LOCAL, ["--listen", "192.0.2.1:9", "--insecure"], 1, "9, what --listen says, cannot"),
             (LOCAL, ["--data", "no/n1.db"], 1, "no/n1.db cannot be"),
             (LOCAL, ["--listen", "here"], 2, "--listen: 'here' is not an address"),
             (LOCAL, ["--listen", "192.0.2.1:9"], 1, "without a key anybody"),
-            (LOCAL, ["--listen", "0.0.0.0:9"], 1, "who can reach 0.0.0.0:9"),
+            (LOCAL, ["--listen", "0.0.0.0:9"], 1, "that can reach 0.0.0.0:9"),
             (LOCAL, ["--log", "xml"], 2, "'xml' is not one of"),
         ],
     )
