@@ -263,7 +263,7 @@ class Mesh:
         """
         registration = self.registration
         self._drop_outdated()
-        learns = receiver in registration.teachers and asks_for_members(name, message)
+        learns = asks_for_members(name, message) and receiver in registration.teachers
         may_send = learns or (registration.is_open and receiver in registration.acknowledged)
         if receiver not in self._links:
             self.endpoint.counts["no such server"] += 1
