@@ -77,6 +77,7 @@ SNAPSHOT_BYTES = 1_500
 ROOM_BYTES = 20_000
 """What a disk has left, at most, when it is about to be full."""
 
+NO_SPACE = "SaveFailed"
 KINDS = "kills", "restarts", "pauses", "slow saves", "full disks"
 OF_NETWORKS = "lost", "duplicated", "delayed", "reordered"
 OF_LOGS = "slots in snapshots"
@@ -254,17 +255,17 @@ class LogRun(Run):
         self._spared.add(me)
         with suppress(Gone):  # All were killed before.
             await node.suffer(faults)
-            while not (await node.standing()).stopped:
-                if self.asked.is_set():  # Nothing is saved any more.
-                    await node.suffer(self.nodes.faults)
-                    break
+            while not (await node.standing()).stopped and not self.asked.is_set():
                 await asyncio.sleep(0.02)
         self._spared.remove(me)
-        if not self.asked.is_set() and self._cluster.up.get(me) is node:
+        if self._cluster.up.get(me) is node:
             del self._cluster.up[me]
             await node.close()
-            self.nodes.blames(me, "SaveFailed")
-            self.seen["full disks"] += 1
+            # Once all is asked nothing may be saved any more: the disk has been full, or has not.
+            said = self.nodes.log(me).read_text(encoding="utf-8")
+            if not self.asked.is_set() or NO_SPACE in said:
+                self.nodes.blames(me, NO_SPACE)
+                self.seen["full disks"] += 1
             await self._return(me, 0.0)
 
     async def _slow(self) -> None:
