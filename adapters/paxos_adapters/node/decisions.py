@@ -3,6 +3,9 @@
 - What comes waits in one queue, and a turn steps through all of it. What may leave is sent; what
   must be saved goes into the commit of the node.
 - A message to this server itself does not leave it.
+- While an epoch of decisions follows another, they are suspended: what comes for them is dropped,
+  and requests wait. What is in memory is of the epoch that is over, and is dropped as well. Then
+  each request begins anew: see ``epochs.py``.
 """
 
 from __future__ import annotations
@@ -70,14 +73,28 @@ class Decisions:
         self._events: deque[tuple[str, server.Event[bytes]]] = deque()
         self._reports: deque[tuple[str, server.Report[bytes]]] = deque()
         self._alarms = TimerWheel(self._ring, guard)
-        self.load()
+        self._load()
 
-    def load(self) -> None:
-        """Begin anew with what the file has."""
+    def _load(self) -> None:
+        self._is_suspended = self._file.epoch.is_closed
         quorum = self._file.epoch.quorum
         self._members = tuple(sorted(quorum.members))
         load = self._file.load
         self._registers = Registers(self._me, quorum, load=load, observer=self._observer)
+
+    def suspend(self) -> None:
+        """Take nothing more, until ``resume``; what is to be saved is saved."""
+        self._is_suspended = True
+        self._events.clear()
+
+    def resume(self) -> None:
+        """Begin anew with what the file has, unless its epoch is closed."""
+        before = self._registers
+        before.close()
+        self._load()
+        self._registers.dropped.update(before.dropped)
+        self.questions.begin_anew()
+        self._begin_due()
 
     def __contains__(self, name: str) -> bool:
         return name in self._registers
@@ -118,7 +135,7 @@ class Decisions:
         """What ``answer`` brings. Raises ``late``."""
         try:
             self._begin(name)
-            self._events.extend(self.questions.due())
+            self._begin_due()
             self._turn()
             async with asyncio.timeout(timeout_s):
                 return await answer
@@ -134,19 +151,23 @@ class Decisions:
             self.questions.forget(name, answer)
 
     def _begin(self, name: str) -> None:
-        request = self.questions.begin(name)
+        request = None if self._is_suspended else self.questions.begin(name)
         if request is not None:
             self._events.append((name, request))
+
+    def _begin_due(self) -> None:
+        if not self._is_suspended:
+            self._events.extend(self.questions.due())
 
     # --- a turn -----------------------------------------------------------------------------------
 
     def hear(self, sender: ServerId, name: str, message: Message[bytes]) -> None:
         """``message`` has come for ``name``."""
-        self._events.append((name, From(sender, message)))
+        self._take(name, From(sender, message))
 
-    def drop(self) -> None:
-        """Forget what has come."""
-        self._events.clear()
+    def _take(self, name: str, event: server.Event[bytes]) -> None:
+        if not self._is_suspended:
+            self._events.append((name, event))
 
     def turn(self, is_open: Callable[[], bool]) -> bool:
         """Step through what has come, as long as the node is open; whether a caller was answered.
@@ -164,7 +185,7 @@ class Decisions:
                 self.questions.answer(name, report)
                 self._begin(name)
                 has_answered = True
-            self._events.extend(self.questions.due())
+            self._begin_due()
         return has_answered
 
     def take_waiting(self) -> Sequence[Entry]:
@@ -193,12 +214,12 @@ class Decisions:
 
     def _post(self, receiver: ServerId, name: str, message: Message[bytes]) -> None:
         if receiver == self._me:
-            self._events.append((name, From(self._me, message)))
+            self._take(name, From(self._me, message))
         else:
             self._links.enqueue(receiver, name, message)
 
     def _ring(self, alarms: Sequence[tuple[str, ServerTimer]]) -> None:
         for name, timer in alarms:
             if self._registers.is_working(name):
-                self._events.append((name, timer))
+                self._take(name, timer)
         self._turn()

@@ -64,9 +64,9 @@ from paxos_adapters.limits import MEMBERS_LOG, RESERVED
 from paxos_adapters.log import LogObserver
 from paxos_adapters.log_messages import AnyMessage, LogMessage, is_for_decision, is_for_log
 from paxos_adapters.node.decisions import Decisions
+from paxos_adapters.node.epochs import MembersLog
 from paxos_adapters.node.logs import Due, LogClosed, LogRunning, Logs, NameOfLog, Running
-from paxos_adapters.node.members import Members, MembersLog
-from paxos_adapters.node.members_errors import NoDecisions
+from paxos_adapters.node.members import Members
 from paxos_adapters.node.ports import Links, NodeFile
 from paxos_adapters.node.saving import INLINE_SAVE_S, AdaptiveSaver
 from paxos_adapters.node.status import Descent, Status
@@ -181,7 +181,7 @@ class BaseNode(Generic[V]):
         return self
 
     async def _open(self) -> None:
-        self._decisions.load()
+        self._decisions.resume()
         self.file.save_all(())  # One that is closed, or has failed, is refused here.
         await self._links.open(self._hear, self._turn, self.guard)
         await self.members.recover()
@@ -386,14 +386,23 @@ class BaseNode(Generic[V]):
         quorum = state.before[0] if state.before else state.quorum
         self._links.set_members(addresses, quorum, former=former, epoch=state.epoch)
 
-    async def decisions_saved(self) -> None:
-        """See ``members.MembersHost``."""
-        await self.pause()
+    async def suspend_decisions(self) -> None:
+        """See ``epochs.EpochsHost``."""
+        self._decisions.suspend()
         while self._decisions.is_saving:
             await self.pause()
 
+    def resume_decisions(self) -> None:
+        """See ``epochs.EpochsHost``."""
+        self._decisions.resume()
+        self.wake()
+
+    def is_log(self, name: str) -> bool:
+        """See ``epochs.EpochsHost``."""
+        return name in self._logs or self.file.has_log(name)
+
     async def pause(self) -> None:
-        """See ``members.MembersHost``."""
+        """See ``epochs.EpochsHost``."""
         await asyncio.sleep(self._timeouts.heartbeat_s)
 
     @property
@@ -504,15 +513,9 @@ class BaseNode(Generic[V]):
     def _check_decision(self, name: str, timeout_s: float | None = None) -> float | None:
         """The same, for a name that must not be that of a log."""
         timeout_s = self._check(name, timeout_s)
-        if self._is_log(name):
+        if self.is_log(name):
             raise NameOfLog(name)
-        if self.members.closes_decisions:
-            raise NoDecisions(name)
         return timeout_s
-
-    def _is_log(self, name: str) -> bool:
-        """Whether it is the name of a log that runs, or of one in the file."""
-        return name in self._logs or self.file.has_log(name)
 
     def _check(self, name: str, timeout_s: float | None = None) -> float | None:
         """``timeout_s``, checked like all else that a program passes in."""
@@ -537,14 +540,12 @@ class BaseNode(Generic[V]):
                 self._logs.on_missing(name)
         elif type(message) is Nack and name in self._logs:
             self._logs.hear(name, From(sender, message))
-        elif is_for_decision(message) and not self._is_log(name) and self._decides:
+        elif is_for_decision(message) and not self.is_log(name):
             self._decisions.hear(sender, name, message)
 
     def _take_turn(self) -> None:
         """Step through what has come, send what is free, and save what waits."""
         self._is_woken = False
-        if not self._decides:
-            self._decisions.drop()
         has_answered = self._decisions.turn(lambda: self._is_open)
         self._take_turn_of_logs()
         if has_answered:
@@ -585,10 +586,6 @@ class BaseNode(Generic[V]):
             self._links.flush()
             if not self._saver.is_busy:
                 self._save(self._saver)
-
-    @property
-    def _decides(self) -> bool:
-        return not self.members.closes_decisions
 
     @property
     def _is_open(self) -> bool:

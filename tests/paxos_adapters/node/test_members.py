@@ -20,8 +20,6 @@ from paxos_adapters.node import (
     BadName,
     ChangeUnfinished,
     CommandUnknown,
-    DecisionsStay,
-    Found,
     IdUsed,
     Members,
     MembershipChanging,
@@ -29,7 +27,6 @@ from paxos_adapters.node import (
     MemoryNetwork,
     MemoryNode,
     NoAnswer,
-    NoDecisions,
     NotAllStarted,
     OutcomeUnknown,
     Removed,
@@ -453,30 +450,6 @@ def test_all_servers_start_again_and_know_who_they_are() -> None:
             assert it.nodes[TWO].members.status().addresses.keys() == {ONE, TWO, FOUR}
             await it.start(ONE)
             assert await it.submit(ONE) == 3
-
-    runs(run())
-
-
-def test_named_decisions_stand_in_the_way_and_go_on() -> None:
-    async def run() -> None:
-        async with servers() as it:
-            assert await it.nodes[ONE].propose("leader", "one") == "one"
-            with pytest.raises(DecisionsStay):
-                await it.nodes[TWO].members.add(FOUR, at(4), timeout_s=LONG_S)
-            assert await it.nodes[THREE].propose("other", "three", timeout_s=LONG_S) == "three"
-            assert await it.nodes[THREE].read("leader", timeout_s=LONG_S) == Found("one")
-
-    runs(run())
-
-
-def test_there_are_no_named_decisions_once_the_members_change() -> None:
-    async def run() -> None:
-        async with servers() as it:
-            await it.join(FOUR)
-            await it.nodes[ONE].members.add(FOUR, at(4), timeout_s=LONG_S)
-            for node in it.nodes.values():
-                with pytest.raises(NoDecisions):
-                    await node.propose("leader", "one")
 
     runs(run())
 
