@@ -184,7 +184,7 @@ async def follow(host: EpochsHost, log: MembersLog, news: Callable[[], Awaitable
             await news()
             continue
         try:
-            await _take(host, log, step)
+            await take(host, log, step)
         except (CommandUnknown, TooManyRequests):
             await host.pause()
 
@@ -194,7 +194,8 @@ def _lacks_some(host: EpochsHost, decisions: Settling) -> bool:
     return any(host.is_log(name) for name, _ in decisions.proposals.scan())
 
 
-async def _take(host: EpochsHost, log: MembersLog, step: Step) -> None:
+async def take(host: EpochsHost, log: MembersLog, step: Step) -> None:
+    """Take ``step``, durably. Raises CommandUnknown, TooManyRequests, and as the file does."""
     file = host.file
     if type(step) is Close:
         await host.suspend_decisions()

@@ -7,6 +7,8 @@ messages, steps and crashes that hypothesis draws.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
 from random import Random
 
 import pytest
@@ -15,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from paxos import Acceptor, Ballot, Proposal, QuorumSystem, ServerId, majority
+from paxos_adapters.file import FileStore
 from paxos_adapters.file.entries import identity_of
 from paxos_adapters.file.rows import Epoch
 from paxos_adapters.limits import MEMBERS_LOG
@@ -188,6 +191,43 @@ def test_a_part_that_is_said_again_or_out_of_turn_changes_nothing() -> None:
     assert not len(after(CHANGE, *early).decisions.proposals)
     assert after(CHANGE, *again).decisions.proposals.get("x") == proposal(1, ONE, b"abcde")
     assert not after(CHANGE, *again).decisions.parts
+
+
+# --- files that are opened again ------------------------------------------------------------------
+
+
+def test_a_file_that_is_opened_again_before_each_step_follows(tmp_path: Path) -> None:
+    """And after each command of a report, which begins anew then."""
+    log: list[Command] = [*BEGUN, CHANGE]
+    votes = {ONE: [("x", RED)], TWO: [("x", BLUE), ("y", RED)], THREE: [("z", BLUE)], FOUR: []}
+    for me, accepted in votes.items():
+        path, joins = tmp_path / f"n{me}.db", me == FOUR
+        with FileStore.create(path, cluster="c", server=me, quorum=FOUNDERS, joining=joins) as file:
+            file.save_all([(name, Acceptor(it.ballot, it)) for name, it in accepted])
+
+    def step(me: ServerId) -> bool:
+        """Take the next step, or one command of a report; whether there was one."""
+        state = after(*log[len(BEGUN) :])
+        path = tmp_path / f"n{me}.db"
+        with FileStore.open(path, cluster="c", server=me, quorum=FOUNDERS) as file:
+            step = next_step(state, file.epoch, me)
+            if type(step) is Close:
+                file.close_epoch(step.number)
+            elif type(step) is Reporting:
+                log.extend(islice(reports(file, me, step, lambda: state.decisions), 1))
+            elif type(step) is Adopt:
+                epochs.adopt(file, step, lambda _: False)
+            elif type(step) is Tell:
+                log.append(Adopted(step.number, me))
+        return step is not None
+
+    while sum(map(step, (ONE, TWO, FOUR))):
+        pass
+    for me in ONE, TWO, FOUR:
+        path = tmp_path / f"n{me}.db"
+        with FileStore.open(path, cluster="c", server=me, quorum=FOUNDERS) as file:
+            assert (file.epoch.number, file.epoch.is_closed) == (1, False)
+            assert dict(file.accepted()) == {"x": BLUE, "y": RED}
 
 
 # --- whatever happens -----------------------------------------------------------------------------

@@ -9,7 +9,16 @@ import pytest
 
 from paxos import ServerId
 from paxos_adapters.host import ServerStopped
-from paxos_adapters.node import NoAnswer, OutcomeUnknown
+from paxos_adapters.node import NoAnswer, OutcomeUnknown, epochs
+from paxos_adapters.node.epochs import (
+    Adopt,
+    Close,
+    EpochsHost,
+    MembersLog,
+    Reporting,
+    Step,
+    Tell,
+)
 from tests.paxos_adapters.node.test_members import (
     FIVE,
     FOUR,
@@ -192,5 +201,50 @@ def test_many_names_and_large_values_come_along() -> None:
             await it.start(TWO)
             for name, value in large.items():
                 assert await read(it, FOUR, name) == value
+
+    runs(run())
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("kind", [Close, Reporting, Adopt, Tell])
+def test_a_server_crashes_at_any_step(
+    kind: type[Step], when: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It takes the same step again, or the next one."""
+    take = epochs.take
+
+    async def run() -> None:
+        async with servers() as it:
+            await decided(it, TWO, "old", "two")
+            crashed = asyncio.Event()
+
+            async def crash() -> None:
+                crashed.set()
+                it.network.crash(ONE)
+                await asyncio.Event().wait()
+
+            async def crashing(host: EpochsHost, log: MembersLog, step: Step) -> None:
+                is_due = host.me == ONE and type(step) is kind and not crashed.is_set()
+                if is_due and when == "before":
+                    await crash()
+                await take(host, log, step)
+                if is_due:
+                    await crash()
+
+            monkeypatch.setattr(epochs, "take", crashing)
+            await it.join(FOUR)
+            change = asyncio.ensure_future(
+                it.nodes[TWO].members.replace(THREE, FOUR, at(4), timeout_s=LONG_S)
+            )
+            await asyncio.wait_for(crashed.wait(), LONG_S)
+            await it.nodes.pop(ONE).close()
+            it.counters.pop(ONE, None)
+            await it.start(ONE)
+            await change
+            assert await read(it, ONE, "old") == "two"
+            assert await decided(it, ONE, "new", "one") == "one"
+            await it.crash(TWO)
+            assert await read(it, FOUR, "old") == "two"
+            assert await read(it, FOUR, "new") == "one"
 
     runs(run())
