@@ -123,7 +123,8 @@ def test_how_commands_end(machines: Machines) -> None:
     told = json.loads(machines.members("list", "--json").stdout)
     assert (told["epoch"], told["is_changing"]) == (1, True)
     assert told["waiting"] == [
-        {"log": "$members", "slot": told["waiting"][0]["slot"], "taught": {"4": 0}}
+        {"log": "$members", "slot": told["waiting"][0]["slot"], "taught": {"4": 0}},
+        {"log": "$decisions", "slot": -1, "taught": {}},
     ]
     assert machines.members("remove", 4, *WAIT).stdout == "epoch 2: servers 1, 2, 3; removed: 4\n"
 

@@ -1,5 +1,6 @@
 """What one server does so that its named decisions follow the members: one durable step at a time.
 
+- *Begin* once the newcomers have been taught: the leader of the log of members says so.
 - *Close* the epoch that is over, before all else: nothing is saved for it any more.
 - *Report* to the log of members what is accepted here, in commands of a bounded size.
 - *Adopt* what was settled, once a phase-1 quorum has reported. Only then does it vote again.
@@ -35,6 +36,7 @@ from paxos_adapters.replication.settling import (
     HeldPart,
     Report,
     Settling,
+    Taught,
 )
 from paxos_adapters.requests.errors import CommandUnknown, TooManyRequests
 
@@ -46,6 +48,14 @@ AT_ONCE: Final = 500
 REPORT_BYTES, PART_BYTES = 59_000, 9_000
 """A report has so many bytes at most, and a part of a large value so many: JSON may take six for
 one of them. Either fits in an entry."""
+
+
+@final
+@frozen
+class Begin:
+    """Say that the newcomers to the members of the epoch of ``number`` have been taught."""
+
+    number: int
 
 
 @final
@@ -83,15 +93,18 @@ class Tell:
     number: int
 
 
-Step: TypeAlias = Close | Reporting | Adopt | Tell
+Step: TypeAlias = Begin | Close | Reporting | Adopt | Tell
 
 
-def next_step(state: Membership, epoch: Epoch, me: ServerId) -> Step | None:
+def next_step(state: Membership, epoch: Epoch, me: ServerId, is_taught: bool) -> Step | None:
     """What ``me``, whose file is in ``epoch``, does next; None: it waits.
 
-    ``state`` is what it has applied.
+    ``state`` is what it has applied. ``is_taught``: it leads the log of members, and the newcomers
+    have been taught.
     """
     decisions, over = state.decisions, state.epoch - 1
+    if _waits_for_newcomers(state):
+        return Begin(state.epoch) if is_taught else None
     if epochs.closed(epoch, over) != epoch:
         return Close(over)
     if not settling.is_open(decisions, state.epoch):
@@ -104,6 +117,11 @@ def next_step(state: Membership, epoch: Epoch, me: ServerId) -> Step | None:
     if epoch.number < decisions.epoch:
         return Adopt(decisions.epoch, decisions.quorum, decisions.proposals)
     return None if me in decisions.adopted else Tell(decisions.epoch)
+
+
+def _waits_for_newcomers(state: Membership) -> bool:
+    """Whether the epoch of decisions goes on though the next one of the members has begun."""
+    return not (settling.is_open(state.decisions, state.epoch) or state.decisions.is_over)
 
 
 def _is_ahead(epoch: Epoch, number: int) -> bool:
@@ -176,10 +194,18 @@ class EpochsHost(Protocol):
         ...
 
 
-async def follow(host: EpochsHost, log: MembersLog, news: Callable[[], Awaitable[None]]) -> None:
+async def follow(
+    host: EpochsHost,
+    log: MembersLog,
+    news: Callable[[], Awaitable[None]],
+    is_taught: Callable[[], bool],
+) -> None:
     """Take each step as it is due. ``news`` waits until more is applied. It never returns."""
     while True:
-        step = next_step(log.state, host.file.epoch, host.me)
+        step = next_step(log.state, host.file.epoch, host.me, is_taught())
+        if step is None and _waits_for_newcomers(log.state):
+            await host.pause()
+            continue
         if step is None or (type(step) is Tell and _lacks_some(host, log.state.decisions)):
             await news()
             continue
@@ -197,7 +223,9 @@ def _lacks_some(host: EpochsHost, decisions: Settling) -> bool:
 async def take(host: EpochsHost, log: MembersLog, step: Step) -> None:
     """Take ``step``, durably. Raises CommandUnknown, TooManyRequests, and as the file does."""
     file = host.file
-    if type(step) is Close:
+    if type(step) is Begin:
+        await log.submit(Taught(step.number))
+    elif type(step) is Close:
         await host.suspend_decisions()
         await asyncio.to_thread(file.close_epoch, step.number)
     elif type(step) is Reporting:

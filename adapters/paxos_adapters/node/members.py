@@ -40,7 +40,7 @@ from paxos_adapters.node.members_errors import (
     error_of,
 )
 from paxos_adapters.replication import membership
-from paxos_adapters.replication.following import untaught
+from paxos_adapters.replication.following import have_been_taught, untaught
 from paxos_adapters.replication.membership import (
     Begun,
     Change,
@@ -377,7 +377,8 @@ class Members:
             self._log = log
             self.look()
             self._tell()
-            self._spawn(partial(epochs.follow, self._host, log, self._next))
+            taught = self._have_been_taught
+            self._spawn(partial(epochs.follow, self._host, log, self._next, taught))
             if self._host.me in self._host.file.quorum.members:
                 await self._list_logs(log)
             await asyncio.Event().wait()
@@ -395,8 +396,14 @@ class Members:
             await self._host.pause()
 
     def _let_follow(self, log: Running, state: Membership) -> None:
-        wanted = membership.wanted(state, log.place.name)
+        name = log.place.name
+        wanted = membership.wanted(state, name) if membership.may_follow(state, name) else None
         log.follow(membership.ids(state), wanted)
+
+    def _have_been_taught(self) -> bool:
+        """Whether this server leads the log of members, and knows that newcomers hold it."""
+        log = self._logs.running.get(MEMBERS_LOG)
+        return log is not None and have_been_taught(log.state, membership.ids(self._state))
 
     def _on_followed(self, name: str, epoch: int) -> None:
         if (name, epoch) not in self._reported:

@@ -259,6 +259,14 @@ def wanted(state: Membership, name: str) -> Wanted | None:
     return Wanted(state.epoch, state.before, state.quorum)
 
 
+def may_follow(state: Membership, name: str) -> bool:
+    """Whether the log ``name`` may do so already.
+
+    That of the members waits until the named decisions are settled: their old members report in it.
+    """
+    return name != MEMBERS_LOG or settling.is_open(state.decisions, state.epoch)
+
+
 def known(state: Membership, name: str) -> KnownLog | None:
     """The log ``name``; None if it is not registered."""
     return next((it for it in state.logs if it.name == name), None)

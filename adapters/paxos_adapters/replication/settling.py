@@ -1,9 +1,11 @@
 """How named decisions follow the members, as a pure function: a part of the log of members.
 
-- Decisions have epochs, as the members have: see ``file/epochs.py``. A change of members closes the
-  epoch of decisions, which is that of the last members for whom they were settled.
-- Each of these says what it has accepted, once it can vote in that epoch no more: ``Held``, then
-  ``HeldAll``. It leaves out what is known already under as high a ballot.
+- Decisions have epochs, as the members have: see ``file/epochs.py``. Each is that of the last
+  members for whom they were settled. A change of members closes it.
+- Its members say what they have accepted, once they can vote in it no more: ``Held``, then
+  ``HeldAll``. They leave out what is known already under as high a ballot.
+- That begins once the newcomers have been taught: one that is lost holds no decision up. The leader
+  of the log of members says so: ``Taught``.
 - Once a phase-1 quorum of them has said all, the decisions are settled: of each name the proposal
   with the highest ballot. What was chosen is among them, since each phase-2 quorum has a server in
   that phase-1 quorum. What was only accepted may be among them, as with any phase 1.
@@ -49,8 +51,8 @@ class Settling:
     """The decisions of ``epoch``, whose members ``quorum`` names.
 
     ``proposals`` are those that were settled for it, until all of its members have ``adopted``
-    them. Once a later epoch of the members has begun, they are joined by those that are held, until
-    a phase-1 quorum has ``reported``.
+    them. Once a later epoch of the members has begun, and this one ``is_over``, they are joined by
+    those that are held, until a phase-1 quorum has ``reported``.
     """
 
     epoch: int
@@ -59,6 +61,7 @@ class Settling:
     parts: tuple[Part, ...] = ()
     reported: frozenset[ServerId] = NO_SERVERS
     adopted: frozenset[ServerId] = NO_SERVERS
+    is_over: bool = False
 
 
 def founded(founders: QuorumSystem, epoch: int) -> Settling:
@@ -67,6 +70,14 @@ def founded(founders: QuorumSystem, epoch: int) -> Settling:
 
 
 # --- commands -------------------------------------------------------------------------------------
+
+
+@final
+@frozen
+class Taught:
+    """The newcomers to the members of ``epoch`` have been taught: decisions can follow."""
+
+    epoch: int
 
 
 @final
@@ -111,7 +122,7 @@ class Adopted:
 
 
 Report: TypeAlias = Held | HeldPart | HeldAll
-Command: TypeAlias = Report | Adopted
+Command: TypeAlias = Taught | Report | Adopted
 
 # --- what follows from a state --------------------------------------------------------------------
 
@@ -138,6 +149,9 @@ def is_news(state: Settling, name: str, proposal: Proposal[bytes]) -> bool:
 
 def apply(state: Settling, command: Command, epoch: int, quorum: QuorumSystem) -> Settling:
     """Carry out ``command``; ``quorum`` is that of the members of ``epoch``, the present one."""
+    if type(command) is Taught:
+        is_news = command.epoch == epoch and not is_open(state, epoch)
+        return evolve(state, is_over=True) if is_news else state
     if command.epoch != state.epoch or command.server not in state.quorum.members:
         return state
     if type(command) is Adopted:

@@ -22,13 +22,30 @@ from paxos_adapters.file.entries import identity_of
 from paxos_adapters.file.rows import Epoch
 from paxos_adapters.limits import MEMBERS_LOG
 from paxos_adapters.node import epochs
-from paxos_adapters.node.epochs import Adopt, Close, Reporting, Step, Tell, next_step, reports
+from paxos_adapters.node.epochs import (
+    Adopt,
+    Begin,
+    Close,
+    Reporting,
+    Step,
+    Tell,
+    next_step,
+    reports,
+)
 from paxos_adapters.node.memory_file import Disk, MemoryFile
 from paxos_adapters.persistent_map import PersistentMap
 from paxos_adapters.replication import membership
 from paxos_adapters.replication.batches import MAX_COMMAND_BYTES
 from paxos_adapters.replication.membership import Change, Command, Done, Member, Membership, Started
-from paxos_adapters.replication.settling import Adopted, Held, HeldAll, HeldPart, Report, Settling
+from paxos_adapters.replication.settling import (
+    Adopted,
+    Held,
+    HeldAll,
+    HeldPart,
+    Report,
+    Settling,
+    Taught,
+)
 
 ONE, TWO, THREE, FOUR, FIVE = (ServerId(number) for number in range(1, 6))
 FOUNDERS = majority([ONE, TWO, THREE])
@@ -60,11 +77,12 @@ FINISHED = [*SETTLED, *(Adopted(1, it) for it in (ONE, TWO)), Done(1, MEMBERS_LO
 STATES = {
     "before any change": after(),
     "a change has begun": after(CHANGE),
-    "one has reported": after(CHANGE, HeldAll(0, ONE)),
+    "newcomers have been taught": after(CHANGE, Taught(1)),
+    "one has reported": after(CHANGE, Taught(1), HeldAll(0, ONE)),
     "it is settled": after(*SETTLED),
     "one has adopted": after(*SETTLED, Adopted(1, ONE)),
-    "the next change has begun": after(*FINISHED, NEXT),
-    "the newcomer is removed again": after(CHANGE, Change(1, (), frozenset({FOUR}))),
+    "the next change has begun": after(*FINISHED, NEXT, Taught(2)),
+    "the newcomer is removed again": after(CHANGE, Taught(1), Change(1, (), frozenset({FOUR}))),
 }
 FOUNDING, CLOSED, FIRST = (
     Epoch(0, FOUNDERS),
@@ -79,12 +97,13 @@ TABLE: dict[tuple[str, Epoch, ServerId], Step | None] = {
     ("before any change", CLOSED, ONE): None,
     ("before any change", FIRST, ONE): None,
     ("before any change", CLOSED, FOUR): None,
-    ("a change has begun", FOUNDING, ONE): Close(0),
-    ("a change has begun", FOUNDING, THREE): Close(0),
-    ("a change has begun", CLOSED, ONE): Reporting(0, is_empty=False),
-    ("a change has begun", CLOSED, THREE): Reporting(0, is_empty=False),
-    ("a change has begun", CLOSED, FOUR): None,
-    ("a change has begun", FIRST, ONE): None,
+    ("a change has begun", FOUNDING, ONE): None,
+    ("newcomers have been taught", FOUNDING, ONE): Close(0),
+    ("newcomers have been taught", FOUNDING, THREE): Close(0),
+    ("newcomers have been taught", CLOSED, ONE): Reporting(0, is_empty=False),
+    ("newcomers have been taught", CLOSED, THREE): Reporting(0, is_empty=False),
+    ("newcomers have been taught", CLOSED, FOUR): None,
+    ("newcomers have been taught", FIRST, ONE): None,
     ("one has reported", CLOSED, ONE): None,
     ("one has reported", CLOSED, TWO): Reporting(0, is_empty=False),
     ("it is settled", FOUNDING, ONE): Close(0),
@@ -107,7 +126,16 @@ TABLE: dict[tuple[str, Epoch, ServerId], Step | None] = {
 
 @pytest.mark.parametrize(("name", "epoch", "me"), TABLE)
 def test_what_a_server_does_next(name: str, epoch: Epoch, me: ServerId) -> None:
-    assert next_step(STATES[name], epoch, me) == TABLE[name, epoch, me]
+    assert next_step(STATES[name], epoch, me, is_taught=False) == TABLE[name, epoch, me]
+
+
+def test_the_epoch_goes_on_until_the_leader_knows_that_newcomers_were_taught() -> None:
+    begun = after(CHANGE)
+
+    assert next_step(begun, FOUNDING, ONE, is_taught=False) is None
+    assert next_step(begun, FOUNDING, ONE, is_taught=True) == Begin(1)
+    assert next_step(after(), FOUNDING, ONE, is_taught=True) is None
+    assert next_step(STATES["it is settled"], FIRST, FOUR, is_taught=True) == Tell(1)
 
 
 # --- reports --------------------------------------------------------------------------------------
@@ -210,8 +238,10 @@ def test_a_file_that_is_opened_again_before_each_step_follows(tmp_path: Path) ->
         state = after(*log[len(BEGUN) :])
         path = tmp_path / f"n{me}.db"
         with FileStore.open(path, cluster="c", server=me, quorum=FOUNDERS) as file:
-            step = next_step(state, file.epoch, me)
-            if type(step) is Close:
+            step = next_step(state, file.epoch, me, is_taught=me == ONE)
+            if type(step) is Begin:
+                log.append(Taught(step.number))
+            elif type(step) is Close:
                 file.close_epoch(step.number)
             elif type(step) is Reporting:
                 log.extend(islice(reports(file, me, step, lambda: state.decisions), 1))
@@ -371,8 +401,10 @@ class Model:
                 else:
                     self.say(it, command)
             return
-        step = next_step(it.state, it.file.epoch, it.me)
-        if type(step) is Close:
+        step = next_step(it.state, it.file.epoch, it.me, is_taught=True)
+        if type(step) is Begin:
+            self.say(it, Taught(step.number))
+        elif type(step) is Close:
             it.file.close_epoch(step.number)
         elif type(step) is Reporting:
             it.report = reports(it.file, it.me, step, lambda: it.state.decisions)

@@ -32,6 +32,7 @@ from paxos_adapters.node import (
     Removed,
     ReplicatedLog,
 )
+from paxos_adapters.replication.membership import DECISIONS
 from paxos_adapters.state_machines import COUNTER
 from tests.paxos_adapters.node.test_node import runs
 from tests.support.slow import slow_but_for
@@ -302,7 +303,7 @@ def test_a_newcomer_that_is_lost_is_removed_again() -> None:
             with pytest.raises(ChangeUnfinished) as unfinished:
                 await members.replace(THREE, FOUR, at(4), timeout_s=BRIEF_S)
             assert unfinished.value.epoch == 1
-            assert set(unfinished.value.logs) == {MEMBERS_LOG, "counter"}
+            assert set(unfinished.value.logs) == {MEMBERS_LOG, "counter", DECISIONS}
             with pytest.raises(MembershipChanging):
                 await members.add(FIVE, at(5), timeout_s=LONG_S)
             status = await members.remove(FOUR, timeout_s=LONG_S)
@@ -326,7 +327,7 @@ def test_a_newcomer_may_be_late_and_the_change_is_asked_for_again() -> None:
             with pytest.raises(ChangeUnfinished):
                 await members.add(FOUR, at(4), timeout_s=BRIEF_S)
             waiting = {log.name: log.held for log in members.status().waiting}
-            assert waiting == {MEMBERS_LOG: {FOUR: 1}, "counter": {FOUR: 1}}
+            assert waiting == {MEMBERS_LOG: {FOUR: 1}, "counter": {FOUR: 1}, DECISIONS: {}}
             await it.start(FOUR)
             status = await it.nodes[TWO].members.add(FOUR, at(4), timeout_s=LONG_S)
             assert (status.epoch, status.is_changing) == (1, False)

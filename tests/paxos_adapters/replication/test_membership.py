@@ -199,6 +199,10 @@ def test_a_change_from_its_beginning_to_its_end() -> None:
     half = state_after(*ALL, replace(0, 3, 4), Done(1, "kv"))
     assert membership.wanted(half, "kv") is None
     assert membership.wanted(half, MEMBERS_LOG) is not None
+    assert membership.may_follow(half, "kv")
+    assert not membership.may_follow(half, MEMBERS_LOG), "servers that leave report in it"
+    settled_ = state_after(*ALL, replace(0, 3, 4), HeldAll(0, ONE), HeldAll(0, TWO))
+    assert membership.may_follow(settled_, MEMBERS_LOG)
     assert not membership.is_removed(half, THREE)
 
     end = state_after(*REPLACED)
