@@ -206,7 +206,7 @@ async def follow(
         if step is None and _waits_for_newcomers(log.state):
             await host.pause()
             continue
-        if step is None or (type(step) is Tell and _lacks_some(host, log.state.decisions)):
+        if step is None or (type(step) is Tell and lacks_some(log.state, host.is_log)):
             await news()
             continue
         try:
@@ -215,9 +215,10 @@ async def follow(
             await host.pause()
 
 
-def _lacks_some(host: EpochsHost, decisions: Settling) -> bool:
+def lacks_some(state: Membership, is_log: Callable[[str], bool]) -> bool:
     """Whether a name that was settled is a log here: it stays in the state of the members then."""
-    return any(host.is_log(name) for name, _ in decisions.proposals.scan())
+    settled = state.decisions.proposals
+    return any(is_log(it.name) and settled.get(it.name) is not None for it in state.logs)
 
 
 async def take(host: EpochsHost, log: MembersLog, step: Step) -> None:

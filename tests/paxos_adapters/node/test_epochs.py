@@ -36,7 +36,15 @@ from paxos_adapters.node.memory_file import Disk, MemoryFile
 from paxos_adapters.persistent_map import PersistentMap
 from paxos_adapters.replication import membership
 from paxos_adapters.replication.batches import MAX_COMMAND_BYTES
-from paxos_adapters.replication.membership import Change, Command, Done, Member, Membership, Started
+from paxos_adapters.replication.membership import (
+    Change,
+    Command,
+    Done,
+    Member,
+    Membership,
+    Register,
+    Started,
+)
 from paxos_adapters.replication.settling import (
     Adopted,
     Held,
@@ -136,6 +144,19 @@ def test_the_epoch_goes_on_until_the_leader_knows_that_newcomers_were_taught() -
     assert next_step(begun, FOUNDING, ONE, is_taught=True) == Begin(1)
     assert next_step(after(), FOUNDING, ONE, is_taught=True) is None
     assert next_step(STATES["it is settled"], FIRST, FOUR, is_taught=True) == Tell(1)
+
+
+def test_a_server_with_a_log_of_a_settled_name_leaves_that_out_and_says_so(tmp_path: Path) -> None:
+    """So what was settled is kept: the server holds no part of it."""
+    state = after(Register("x"), Register("z"), *SETTLED)
+    with FileStore.create(
+        tmp_path / "n4.db", cluster="c", server=FOUR, quorum=FOUNDERS, joining=True
+    ) as file:
+        epochs.adopt(file, ADOPT, {"x", "z"}.__contains__)
+        assert (file.epoch.number, file.accepted()) == (1, ())
+
+    assert epochs.lacks_some(state, {"x", "z"}.__contains__)
+    assert not epochs.lacks_some(state, {"z"}.__contains__)
 
 
 # --- reports --------------------------------------------------------------------------------------
