@@ -72,6 +72,7 @@ def test_all_are_replaced_while_programs_decide() -> None:
                 count = 0
                 while not is_over.is_set():
                     count += 1
+                    await asyncio.sleep(0.001)  # What is known to be chosen is answered at once.
                     up = [me for me, node in it.nodes.items() if node.status().stopped is None]
                     me = sorted(up)[number % len(up)]
                     name = f"{count // 2 % 50}"
