@@ -81,6 +81,8 @@ scoreboard: $(VENV)/test  ## which driver notices each mutant, some minutes: wri
 simulate: $(VENV)/cli  ## fault-injection simulation: a hundred thousand runs, some minutes
 	@for mode in "" "--servers 5 --proposers 3" "--liveness" "--servers 5 --proposers 3 --liveness"; do \
 		echo "== paxos simulate $$mode"; $(BIN)/paxos simulate --seeds $(SEEDS) $$mode || exit 1; done
+	@echo "== versions of a state machine, with changes of members and snapshots"
+	@$(BIN)/python -m tests.tools.versions_simulated --runs $$(($(SEEDS) / 10))
 
 torture: $(VENV)/test  ## kills, power cuts, damage; and a cluster on a lossy network, some minutes
 	@echo "== torture: the file store"
@@ -91,6 +93,8 @@ torture: $(VENV)/test  ## kills, power cuts, damage; and a cluster on a lossy ne
 	@$(BIN)/python -m tests.tools.cluster_torture $(TORTURE)
 	@echo "== torture: a replicated log"
 	@$(BIN)/python -m tests.tools.log_torture $(TORTURE)
+	@echo "== torture: a replicated log whose servers are replaced"
+	@$(BIN)/python -m tests.tools.members_torture $(TORTURE)
 	@echo "== torture: what operators do to disks"
 	@$(BIN)/python -m tests.tools.disk_torture $(TORTURE)
 

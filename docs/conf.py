@@ -30,6 +30,11 @@ sys.path[:0] = [str(ROOT), str(ROOT / "adapters")]
 BINARY = {".db", ".db-mark"}
 """Files that have no text to show: a link to one is a download."""
 
+LONG_SIGNATURE = re.compile(
+    r'(<span class="sig-paren">[(\[]</span>\s*)<dl>(.*?)</dl>(\s*<span class="sig-paren">)',
+    re.DOTALL,
+)
+
 project = "paxos"
 author = "The paxos maintainers"
 project_copyright = author
@@ -196,6 +201,15 @@ def _name_for_readers(
     ):
         if part in context:
             context[part] = str(context[part]).replace(found, better)
+    if "body" in context:
+        context["body"] = LONG_SIGNATURE.sub(_as_lines, str(context["body"]))
+
+
+def _as_lines(long: re.Match[str]) -> str:
+    """A signature of several lines. Sphinx writes it as a list of definitions without terms."""
+    begin, lines, end = long.groups()
+    lines = lines.replace("<dd>", '<div class="sig-line">').replace("</dd>", "</div>")
+    return f"{begin}{lines}{end}"
 
 
 def setup(app: Sphinx) -> None:

@@ -8,8 +8,9 @@ import os
 import pytest
 from hypothesis import HealthCheck, settings
 
-# How long a draw takes says how busy the machine is.
-settings.register_profile("all", suppress_health_check=[HealthCheck.too_slow])
+# How long a draw or an example takes says how busy the machine is.
+SUPPRESSED = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+settings.register_profile("all", deadline=None, suppress_health_check=SUPPRESSED)
 settings.register_profile("quick", settings.get_profile("all"), max_examples=30)
 
 

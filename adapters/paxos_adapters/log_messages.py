@@ -17,6 +17,7 @@ from typing import TypeAlias, TypeGuard, final
 from paxos import Accept, Accepted, Answer, Chosen, Message, Promise
 from paxos.log import messages as log
 from paxos.values import frozen
+from paxos_adapters.limits import MEMBERS_LOG
 
 
 @final
@@ -129,14 +130,14 @@ _TEACHING = frozenset((log.Heartbeat, log.CatchUp, SnapshotOffer, SnapshotPiece)
 _ASKING = frozenset((log.CatchUpRequest, SnapshotRequest))
 
 
-def teaches(message: AnyMessage) -> bool:
-    """Whether it says what is chosen in a log, or who knows it."""
-    return type(message) in _TEACHING
+def teaches_members(name: str, message: AnyMessage) -> bool:
+    """Whether it says what is chosen in the log of members, or which server knows it."""
+    return name == MEMBERS_LOG and type(message) in _TEACHING
 
 
-def asks_to_be_taught(message: AnyMessage) -> bool:
-    """Whether it asks for what is chosen in a log, and says nothing else."""
-    return type(message) in _ASKING
+def asks_for_members(name: str, message: AnyMessage) -> bool:
+    """Whether it asks for what is chosen in the log of members, and says nothing else."""
+    return name == MEMBERS_LOG and type(message) in _ASKING
 
 
 def is_for_log(message: AnyMessage) -> TypeGuard[LogMessage]:

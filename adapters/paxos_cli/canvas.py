@@ -72,6 +72,16 @@ class Canvas:
             return line
         return fill(line, self.console.width, break_long_words=False, break_on_hyphens=False)
 
+    def item(self, head: str, text: str) -> None:
+        """``text`` beside ``head``; below it, on a terminal that has no room for both."""
+        line = f"{head}  {text}"
+        if not self.console.is_terminal or len(line) <= self.console.width:
+            self.write(line)
+            return
+        self.write(head.rstrip())
+        width, below = self.console.width, " " * 6
+        self.write(fill(text, width, initial_indent=below, subsequent_indent=below))
+
     def cell(self, text: str) -> Text:
         """A cell of a table, as it stands."""
         return Text(self.fit(printable(text)))

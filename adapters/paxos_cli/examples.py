@@ -190,6 +190,7 @@ EXPLAINED: Mapping[str, tuple[Sequence[Example], str]] = {
         [
             ("paxos view run.jsonl --open", "writes run.html, and opens it"),
             ("paxos view n1.jsonl n2.jsonl leader", "one decision of two servers"),
+            ("paxos view good.jsonl --beside bad.jsonl", "two runs beside each other"),
         ],
         "viewing.md",
     ),

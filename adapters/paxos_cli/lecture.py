@@ -113,7 +113,7 @@ def _list(drawing: Canvas) -> ExitCode:
     for part, of in ("Part 1: Basic Paxos", SCENARIOS), ("Part 2: Multi-Paxos", LOG_SCENARIOS):
         drawing.write(f"\n{part}")
         for it in of.values():
-            drawing.write(f"{it.heading:>4}  {it.name:{longest}}  {it.title}")
+            drawing.item(f"{it.heading:>4}  {it.name:{longest}}", it.title)
     drawing.write("\nPlay one: paxos lecture NAME. Play them all: paxos lecture --all.")
     return ExitCode.DONE
 
@@ -156,14 +156,14 @@ def parts_of(scenario: Scenario | LogScenario, played: Played, drawing: Canvas) 
 def _introduce(scenario: Scenario | LogScenario, drawing: Canvas) -> None:
     title = f"{scenario.heading}. {scenario.title}"
     drawing.write(title, "bold")
-    drawing.write(drawing.glyphs.line * len(title))
+    drawing.write(drawing.glyphs.line * min(len(title), drawing.console.width))
     drawing.write(fill(scenario.text, WIDTH))
     protocol = scenario.protocol
     drawing.write("\n" + fill(f"The servers run '{protocol.name}': {protocol.summary}.", WIDTH))
     terms = TERMS.get(scenario.name, {})
     longest = max(map(len, terms), default=0)
     for term, meaning in terms.items():
-        drawing.write(f"  {term:{longest}}  {meaning}")
+        drawing.item(f"  {term:{longest}}", meaning)
     drawing.legend("event")
 
 

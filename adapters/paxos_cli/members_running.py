@@ -63,7 +63,10 @@ CODES: Mapping[str, ExitCode] = {
 }
 """How a command ends, by the error of the node; those of BAD are wrong arguments."""
 
-BAD = {"IdUsed", "NotAMember", "AddressTaken", "BadMemberCount", "BadNumber", "BadAddress"}
+BAD = {
+    *("IdUsed", "NotAMember", "AddressTaken", "BadMemberCount"),
+    *("BadNumber", "BadAddress", "Insecure"),
+}
 
 
 def _address(_context: click.Context, _parameter: click.Parameter, value: str) -> Address:

@@ -18,14 +18,20 @@ from importlib import import_module
 from typing import ClassVar, Generic, TypeVar, cast
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from paxos_adapters.ports import Codec
 
 V = TypeVar("V")
 
-EXAMPLES = settings(max_examples=200, deadline=None, derandomize=True, database=None)
+EXAMPLES = settings(
+    max_examples=200,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 ELSEWHERE = """
 import sys
 from paxos_testing.codecs import encodings

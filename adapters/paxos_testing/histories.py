@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterator
 from enum import Enum
 from itertools import islice
@@ -114,20 +115,21 @@ def simulated(labels: tuple[str, ...], seed: int, has_faults: bool) -> History:
         pace=PACE,
         requests=Repeated((ServerId(1), ServerId(2), ServerId(3)), labels=labels),
     )
-    simulator = _Watched(seed, setup)
+    acts: list[LogAct] = []
+    simulator = _Remembering(seed, setup, acts)
     run = simulator.run()
-    return History(labels, setup, tuple(simulator.told), tuple(simulator.acts), run.broken)
+    return History(labels, setup, tuple(simulator.told), tuple(acts), run.broken)
 
 
-class _Watched(LogSimulator):
-    """A run that takes down what programs are told."""
+class Watched(LogSimulator):
+    """A run in which ``tell`` is called with all that programs are told."""
 
-    def __init__(self, seed: int, setup: LogSetup) -> None:
-        self.told: list[Told] = []
-        self.acts: list[LogAct] = []
-        super().__init__(seed, setup, self.acts)
+    @abstractmethod
+    def tell(self, told: Told) -> None:
+        """The program on a server is told this."""
 
     def answered(self, place: int, report: Report[str]) -> None:
+        """See ``Simulator``."""
         super().answered(place, report)
         if type(report) is Committed:
             self._tell(place, report.slot, report.proposals, Source.LOG)
@@ -145,5 +147,18 @@ class _Watched(LogSimulator):
     def _tell(
         self, place: int, slot: int, proposals: tuple[Proposal[Entry[str]], ...], by: Source
     ) -> None:
-        acts = len(self.acts) + 1  # The act in progress is noted when it is over.
-        self.told.append(Told(self.members[place], slot, proposals, by, acts))
+        # The act in progress is noted when it is over.
+        acts = 0 if self.trace is None else len(self.trace) + 1
+        self.tell(Told(self.members[place], slot, proposals, by, acts))
+
+
+class _Remembering(Watched):
+    """A run that takes down what programs are told."""
+
+    def __init__(self, seed: int, setup: LogSetup, acts: list[LogAct]) -> None:
+        self.told: list[Told] = []
+        super().__init__(seed, setup, acts)
+
+    def tell(self, told: Told) -> None:
+        """See ``Watched``."""
+        self.told.append(told)

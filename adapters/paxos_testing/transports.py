@@ -17,7 +17,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import ClassVar, Generic, TypeVar
 
 import pytest
-from hypothesis import Phase, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from paxos import (
@@ -62,6 +62,7 @@ EXAMPLES = settings(
     deadline=None,
     derandomize=True,
     database=None,
+    suppress_health_check=[HealthCheck.too_slow],
     phases=[Phase.generate],  # to shrink would be to wait for each message that is lost
 )
 

@@ -89,7 +89,7 @@ def alone(folder: str) -> FileStore:
     return FileStore.create(path, cluster="c", server=ME, quorum=majority(ALONE))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     MEMBERS,
     st.one_of(st.none(), ADDRESSES),

@@ -37,6 +37,7 @@ COMMANDS = [
     ["view", "PATH"],
     ["view", "run", "PATH"],
     ["view", "run", "--out", "PATH"],
+    ["view", "run", "--beside", "PATH"],
     ["inspect", "PATH"],
     ["inspect", "PATH", "--json"],
     ["readmit", "PATH", "1"],

@@ -78,6 +78,14 @@ def test_words_stay_whole_in_tables_and_sentences(columns: int, tmp_path: Path) 
 
 
 @pytest.mark.slow
+def test_the_list_of_the_lecture_stays_within_forty_columns() -> None:
+    wide, narrow = (ESCAPE.sub("", on_terminal("lecture", columns=width)[1]) for width in (300, 40))
+
+    assert narrow.split() == wide.split()
+    assert max(map(len, narrow.splitlines())) <= 40
+
+
+@pytest.mark.slow
 def test_no_colour_where_none_is_wanted() -> None:
     words = "demo", "--seed", 1
     coloured, other = (on_terminal(*words, columns=100, colour=it)[1] for it in (True, False))

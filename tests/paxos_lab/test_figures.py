@@ -7,7 +7,7 @@ from functools import cache
 
 import pytest
 
-from tests.support.svgs import overlaps, texts, tree
+from tests.support.svgs import least_letters, overlaps, texts, tree
 from tests.tools.figures import FIGURES, FOLDER, drawn
 
 
@@ -27,6 +27,15 @@ def test_a_figure_is_up_to_date(name: str) -> None:
 @pytest.mark.parametrize("name", FIGURES)
 def test_no_words_lie_on_others(name: str) -> None:
     assert overlaps(tree(now()[name])) == []
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_letters_can_be_read_on_a_slide_and_in_a_page(name: str) -> None:
+    """A slide is 1,280 pixels wide, and the column of a page 736."""
+    figure = tree(now()[name])
+
+    assert least_letters(figure, 1_280) >= 18
+    assert least_letters(figure, 736) >= 12
 
 
 @pytest.mark.parametrize(

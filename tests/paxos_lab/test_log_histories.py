@@ -142,7 +142,7 @@ class LogHistory(RuleBasedStateMachine):
 
 
 TestLogHistory = LogHistory.TestCase
-TestLogHistory.settings = settings(stateful_step_count=60, deadline=None)
+TestLogHistory.settings = settings(stateful_step_count=60)
 
 
 def broken(receive: LogReceive[str]) -> type[LogHistory]:
@@ -164,7 +164,6 @@ class NothingIsChosen(LogHistory):
 FOUND = settings(
     max_examples=1_000,
     stateful_step_count=60,
-    deadline=None,
     derandomize=True,
     database=None,
     phases=[Phase.generate],

@@ -488,6 +488,8 @@ def test_a_browser_is_asked_to_open_it(
         (("run", "other"), "nothing about a decision 'other'"),
         (("run", "--out", "no/such/page"), "no/such/page cannot be written"),
         (("run", "--out", "."), "is a directory"),
+        (("run", "--beside", "nowhere"), "nowhere cannot be used"),
+        (("run", "--beside", "junk"), "is not a recording"),
     ],
 )
 def test_what_is_wrong_is_one_line(
@@ -546,6 +548,43 @@ def test_the_command_shows_a_part(tmp_path: Path, capsys: Captured) -> None:
     assert view(tmp_path / "run", "--around", "b") == 0
     _, second = json.loads(Reader((tmp_path / "run.html").read_text()).data)
     assert second["opens"] == 2  # nothing is chosen: where it ends
+
+
+def test_two_runs_are_on_one_page_and_have_their_names(tmp_path: Path, capsys: Captured) -> None:
+    of_names(tmp_path / "run", "a", "b")
+    of_scenario("not-chosen-unseen", tmp_path / "other")
+
+    assert view(tmp_path / "run", "--beside", tmp_path / "other") == 0
+
+    assert capsys.readouterr().err == ""
+    html = (tmp_path / "run.html").read_text()
+    assert "<title>run and other - paxos</title>" in html
+    assert [it["name"] for it in json.loads(Reader(html).data)] == ["run: a", "run: b", "other"]
+    assert '<option value="2" selected>other</option>' in html
+
+
+def test_runs_in_files_of_one_name_are_told_apart_by_their_folders(tmp_path: Path) -> None:
+    for folder in tmp_path / "a", tmp_path / "b":
+        folder.mkdir()
+        recorded(folder / "run", "red")
+
+    assert view(tmp_path / "a" / "run", "--beside", tmp_path / "b" / "run") == 0
+
+    data = json.loads(Reader((tmp_path / "a" / "run.html").read_text()).data)
+    assert [it["name"] for it in data] == [f"{tmp_path / it / 'run'}" for it in ("a", "b")]
+
+
+def test_each_of_two_runs_says_what_of_it_is_left_out(tmp_path: Path, capsys: Captured) -> None:
+    of_names(tmp_path / "run", "a")
+    of_names(tmp_path / "other", "a")
+
+    assert view(tmp_path / "run", "--beside", tmp_path / "other", "--from", 2) == 0
+    assert capsys.readouterr().err == (
+        "run: Left out are of the 3 steps of a, 1 before step 2.\n"
+        "other: Left out are of the 3 steps of a, 1 before step 2.\n"
+    )
+    assert view(tmp_path / "run", "--beside", tmp_path / "other", "--beside", tmp_path / "run") == 2
+    assert "run is of both runs" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

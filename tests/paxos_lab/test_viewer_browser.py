@@ -6,10 +6,11 @@ Chromium is Debian's; it is driven through its own protocol, and runs without a 
 from __future__ import annotations
 
 import re
-from collections.abc import Generator
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from shutil import which
+from typing import Protocol, TypedDict
 from urllib.parse import quote
 
 import pytest
@@ -23,7 +24,10 @@ from playwright.sync_api import (
     sync_playwright,
 )
 
-from paxos_lab.view import page
+from paxos_adapters.codecs import TEXT
+from paxos_adapters.memory import Cluster
+from paxos_lab.record import Recorder, replay
+from paxos_lab.view import page, page_of, run
 from tests.paxos_lab.test_viewer import HOSTILE, of_names, of_scenario, recorded
 
 CHROMIUM = next(filter(None, map(which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -403,11 +407,31 @@ def test_two_decisions_are_shown_beside_each_other(browser: Browser, tmp_path: P
         expect(it.locator("svg.paxos-picture:visible")).to_have_count(2)
         expect(it.locator("#words2")).to_have_text("Nothing yet.")
         it.get_by_label("Decision").select_option("b & <i>c</i>")
-        expect(it.locator("svg.paxos-picture:visible")).to_have_count(1)
-        it.get_by_label("Beside it", exact=True).select_option("a")
+        expect(it.get_by_label("Beside it", exact=True)).to_have_value("0")
         expect(it.locator("#words2")).to_contain_text("S1 has saved")
         it.get_by_label("Beside it", exact=True).select_option("nothing")
         expect(it.locator("#other")).to_be_hidden()
+
+
+def test_two_runs_are_shown_beside_each_other(browser: Browser, tmp_path: Path) -> None:
+    one = run(of_scenario("not-chosen-unseen", tmp_path / "one"), title="one")
+    other = run(of_scenario("conflicting-choices", tmp_path / "other"), title="other")
+    path = written(tmp_path / "both.html", page_of(one, other).html)
+    with opened(browser, path, "#step=9") as it:
+        expect(it.locator(".sheet:visible")).to_have_count(2)
+        expect(it.locator(".summary")).to_contain_text("'Y' is chosen under 4.5")
+        expect(it.locator(".summary .broken")).to_be_in_viewport()
+        expect(it.locator("#at")).to_have_text("Step 9")
+        beside = it.locator("#all [data-decision='1'] li").nth(8).text_content()
+        expect(it.locator("#words2")).to_have_text(beside or "")
+        it.keyboard.press("End")
+        last = it.locator("#all [data-decision='1'] li").last.text_content()
+        expect(it.locator("#words2")).to_have_text(last or "")
+        it.get_by_label("Run").select_option("other")
+        expect(it.get_by_label("Beside it", exact=True)).to_have_value("0")
+        it.clock.run_for(1_000)
+        assert "#decision=other&step=" in it.url
+        assert it.evaluate("document.documentElement.scrollWidth") == DESK[0]
 
 
 def test_labels_are_printed_on_what_they_are_filled_with(browser: Browser, lecture: Path) -> None:
@@ -417,6 +441,68 @@ def test_labels_are_printed_on_what_they_are_filled_with(browser: Browser, lectu
             "it => getComputedStyle(it).fill"
         )
         assert fill == "rgb(255, 255, 255)"
+
+
+# --- a long run ---------------------------------------------------------------------------------
+
+JUMPS, MOST_CHANGED = 40, 2_000
+
+
+class Metric(TypedDict):
+    """One of the figures that Chromium counts of a page."""
+
+    name: str
+    value: float
+
+
+class Driver(Protocol):
+    """A session of Chromium's own protocol, as far as it is asked for figures."""
+
+    def send(self, method: str) -> Mapping[str, Sequence[Metric]]: ...
+
+
+def layouts(driver: Driver) -> int:
+    """How often the page was laid out since this was asked for the first time."""
+    driver.send("Performance.enable")
+    metrics = driver.send("Performance.getMetrics")["metrics"]
+    return next(int(it["value"]) for it in metrics if it["name"] == "LayoutCount")
+
+
+COUNTED = """jumps => {
+  const slider = document.getElementById("slider");
+  const seen = new MutationObserver(() => {});
+  const whole = { subtree: true, childList: true, attributes: true, characterData: true };
+  seen.observe(document.documentElement, whole);
+  const size = (node) => 1 + (node.querySelectorAll?.("*").length ?? 0);
+  const sum = (all, of) => [...all].reduce((total, it) => total + of(it), 0);
+  return Array.from({ length: jumps }, (_, at) => {
+    slider.value = String(1 + ((at * 7919) % Number(slider.max)));
+    slider.dispatchEvent(new Event("input"));
+    return sum(seen.takeRecords(), (it) => Math.max(1, sum(it.addedNodes, size)));
+  });
+}"""
+
+
+@pytest.mark.parametrize("steps", [400, 4_000])
+def test_a_jump_changes_as_much_and_lays_out_as_often_in_a_long_run_as_in_a_short_one(
+    steps: int, browser: Browser, tmp_path: Path
+) -> None:
+    """Counts, for a clock would measure the machine: nodes that are changed, and layouts."""
+    path = tmp_path / "run"
+    with Recorder(path, codec=TEXT, runtime="test") as recorder:
+        cluster = Cluster[str](5, observer=recorder)
+        while len(path.read_bytes().splitlines()) < steps:
+            for me, value in zip(cluster.servers, ("red", "blue", "green"), strict=False):
+                cluster.propose(me, value)
+            cluster.run()
+    long = written(tmp_path / "run.html", page(replay(path), title="run").html)
+    with opened(browser, long) as it:
+        driver = it.context.new_cdp_session(it)
+        before = layouts(driver)
+        changed: list[int] = it.evaluate(COUNTED, JUMPS)
+
+        assert max(changed) <= MOST_CHANGED
+        assert layouts(driver) - before <= JUMPS + 5
 
 
 # --- keys and ears ------------------------------------------------------------------------------

@@ -400,9 +400,9 @@ TestAcceptorLife = AcceptorLife.TestCase
 TestProposerLife = ProposerLife.TestCase
 TestLearnerLife = LearnerLife.TestCase
 TestClusterLife = ClusterLife.TestCase
-TestAcceptorLife.settings = settings(stateful_step_count=40, deadline=None)
-TestProposerLife.settings = settings(stateful_step_count=40, deadline=None)
-TestLearnerLife.settings = settings(stateful_step_count=40, deadline=None)
+TestAcceptorLife.settings = settings(stateful_step_count=40)
+TestProposerLife.settings = settings(stateful_step_count=40)
+TestLearnerLife.settings = settings(stateful_step_count=40)
 TestClusterLife.settings = settings(
-    max_examples=settings().max_examples * 3 // 2, stateful_step_count=60, deadline=None
+    max_examples=settings().max_examples * 3 // 2, stateful_step_count=60
 )

@@ -198,7 +198,6 @@ class TestStates:
     """What random events have led to keeps the invariants, whatever comes next."""
 
     @given(strategies.situations(COLOURS), st.data())
-    @settings(deadline=None)
     def test_what_comes_next_never_raises_and_keeps_the_memory(
         self, situation: Situation[str], data: st.DataObject
     ) -> None:
@@ -215,7 +214,6 @@ class TestStates:
         assert isinstance(outbound, AfterSave) or not changed
 
     @given(strategies.situations(COLOURS))
-    @settings(deadline=None)
     def test_a_situation_keeps_the_promises_of_the_protocol(self, it: Situation[str]) -> None:
         votes = [From(by, vote) for by, _, vote in it.sent if isinstance(vote, Accepted)]
         choices = invariants.choices(votes, it.quorum)
@@ -227,7 +225,6 @@ class TestStates:
             assert again.acceptor == state.acceptor, "a memory was not saved"
             assert state.learner.choice is None or choices, "nobody can have learnt that"
 
-    @settings(deadline=None)
     @given(strategies.situations(COLOURS, st.just(FIVE), most_acts=10))
     def test_a_situation_of_the_quorums_that_are_asked_for(self, it: Situation[str]) -> None:
         assert it.quorum == FIVE
@@ -236,7 +233,6 @@ class TestStates:
     @given(
         strategies.acceptors(COLOURS), st.one_of(strategies.prepares(), strategies.accepts(COLOURS))
     )
-    @settings(deadline=None)
     def test_an_acceptor_answers_whatever_it_is_asked(
         self, state: Acceptor[str], request: Prepare | Accept[str]
     ) -> None:
@@ -246,7 +242,6 @@ class TestStates:
         assert isinstance(outbound, Now) == (request.ballot < state.promised)
 
     @given(strategies.proposers(COLOURS))
-    @settings(deadline=None)
     def test_a_proposer_prepares_above_all_that_it_has_seen(self, it: Proposer[str]) -> None:
         assume(isinstance(it.phase, Idle))
         after, outbound = proposer.receive(it, Inquire())
@@ -256,13 +251,12 @@ class TestStates:
         assert after.max_round == it.max_round + 1
 
     @given(strategies.learners(COLOURS))
-    @settings(deadline=None)
     def test_a_learner_with_a_quorum_of_votes_knows(self, it: Learner[str]) -> None:
         enough = any(it.quorum.is_phase2(tally.voters) for tally in it.tallies)
 
         assert it.choice is not None or not enough
 
     @given(strategies.situations(st.integers(0, len(ANY_VALUES) - 1).map(ANY_VALUES.__getitem__)))
-    @settings(deadline=None, max_examples=50)
+    @settings(max_examples=50)
     def test_values_are_neither_compared_nor_hashed(self, it: Situation[object]) -> None:
         assert all(any(value is own for own in ANY_VALUES) for value in it.proposed)

@@ -2,6 +2,7 @@
 
 - Every link within the site leads to a page, and to a place in it.
 - A link to a file of the repository leads to its source, on a page.
+- The lines of a drawing touch, and no page is wider than the window of a phone.
 - axe-core finds nothing serious on any page that is written by hand, light or dark.
 """
 
@@ -32,6 +33,14 @@ async () => (await axe.run()).violations
     .filter(it => ["serious", "critical"].includes(it.impact))
     .map(it => it.id + ": " + it.nodes.slice(0, 3).map(node => node.target.join(" ")).join(", "))
 """
+
+APART = """() => [...document.querySelectorAll("pre")]
+    .filter(it => /[\u2500-\u257f]/.test(it.textContent))
+    .map(it => getComputedStyle(it))
+    .filter(it => parseFloat(it.lineHeight) > 1.2 * parseFloat(it.fontSize))
+    .map(it => it.lineHeight)
+"""
+PHONE = 390
 
 pytestmark = pytest.mark.slow
 
@@ -93,6 +102,24 @@ def test_a_file_of_the_repository_is_shown_and_not_downloaded(site: Path) -> Non
     acceptor = (site / "sources/paxos/acceptor.py.html").read_text(encoding="utf-8")
     assert '<div class="highlight">' in acceptor
     assert "A duplicate" in acceptor or "receive" in acceptor
+
+
+def test_the_lines_of_drawings_touch_and_no_page_is_wider_than_a_phone(
+    site: Path, browser: Browser
+) -> None:
+    context = browser.new_context(viewport={"width": PHONE, "height": 844})
+    page = context.new_page()
+    apart: dict[str, list[str]] = {}
+    wide: dict[str, int] = {}
+    for path in PAGES:
+        page.goto((site / path).as_uri())
+        if found := page.evaluate(APART):
+            apart[str(path)] = found
+        if (width := page.evaluate("document.documentElement.scrollWidth")) > PHONE:
+            wide[str(path)] = width
+    context.close()
+
+    assert (apart, wide) == ({}, {})
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

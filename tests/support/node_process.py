@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from itertools import count
 from pathlib import Path
-from typing import Literal, Protocol, TypeAlias
+from typing import Literal, Protocol, TypeAlias, TypeVar
 
 import msgspec
 from attrs import evolve, frozen
@@ -47,7 +47,8 @@ from paxos.messages import Request
 from paxos_adapters.codecs import TEXT
 from paxos_adapters.disk_status import DiskStatus, Known
 from paxos_adapters.file import FileStore
-from paxos_adapters.node import NetworkConfig, Node, registers
+from paxos_adapters.guard import Guard
+from paxos_adapters.node import NetworkConfig, Node, Removed, registers
 from paxos_adapters.replication.batches import Items
 from paxos_adapters.replication.leases import Instant, Leases, read_clocks
 from paxos_adapters.replication.log import ReplicatedLog
@@ -63,11 +64,14 @@ from tests.support.forking import fork
 from tests.support.spawning import spawn
 from tests.support.tortured_machine import COMMANDS, TORTURED, Command, Totals, of_key
 
+T = TypeVar("T")
 Log: TypeAlias = ReplicatedLog[Totals, Command, int]
 
 CLUSTER = "torture"
 PACE = Timeouts(retry_min_s=0.05, retry_max_s=2.0)
-START_S = 60.0
+START_S, LOOK_S = 60.0, 1.0
+"""For how long a process may start, or end. One that waits looks so often, see ``in_time``."""
+
 DRIFT = 0.1
 WAKE_UP_S = 60.0
 """How rarely a process looks at the clock that should do it with each read."""
@@ -75,7 +79,17 @@ WAKE_UP_S = 60.0
 PR_SET_PDEATHSIG = 1
 
 Verb: TypeAlias = Literal[
-    "propose", "read", "watch", "status", "submit", "get", "numbers", "suffer", "lead", "lease"
+    "propose",
+    "read",
+    "watch",
+    "status",
+    "submit",
+    "get",
+    "numbers",
+    "suffer",
+    "lead",
+    "lease",
+    "replace",
 ]
 Flaw: TypeAlias = Literal[
     "",
@@ -89,12 +103,14 @@ Flaw: TypeAlias = Literal[
     "runs commands again",
     "loses commands",
     "reads the clock now and then",
+    "reads once removed",
 ]
 
 
 class Setup(msgspec.Struct, frozen=True):
     """What a node process is started with. ``idle``: how many names stay in memory.
 
+    ``founders``: the members that its file names, if others have an address, too.
     With ``has_log`` it runs a log, too, of which a snapshot is due after ``snapshot_bytes``.
     Without ``faults`` it cannot be made to suffer any. ``is_forked``: it need not import all anew.
     ``lease_s``: for how long its leader reads alone; 0: it does not.
@@ -111,6 +127,7 @@ class Setup(msgspec.Struct, frozen=True):
     is_forked: bool = False
     lease_s: float = 0.0
     flaw: Flaw = ""
+    founders: tuple[int, ...] = ()
 
 
 class Order(msgspec.Struct, frozen=True):
@@ -121,6 +138,14 @@ class Order(msgspec.Struct, frozen=True):
     name: str = ""
     value: str = ""
     timeout_s: float | None = None
+
+
+class Replacement(msgspec.Struct, frozen=True):
+    """``new``, at an address, is to be a member in the place of ``old``."""
+
+    old: int
+    new: int
+    address: Address
 
 
 class Standing(msgspec.Struct, frozen=True):
@@ -139,11 +164,15 @@ class Standing(msgspec.Struct, frozen=True):
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """What came of an order: a value or None, or, if ``unknown`` says why, nothing is known."""
+    """What came of an order: a value or None, or, if ``unknown`` says why, nothing is known.
+
+    ``has_lease``: while it was carried out, this server answered reads alone.
+    """
 
     number: int
     value: str | None = None
     unknown: str = ""
+    has_lease: bool = False
     standing: Standing | None = None
 
 
@@ -152,9 +181,9 @@ class Answer(msgspec.Struct, frozen=True):
 
 async def serve(setup: Setup) -> None:
     """Run a node until stdin ends."""
-    me = ServerId(setup.me)
+    me, founders = ServerId(setup.me), setup.founders or tuple(setup.addresses)
     with FileStore.open(
-        setup.path, cluster=CLUSTER, server=me, quorum=majority(map(ServerId, setup.addresses))
+        setup.path, cluster=CLUSTER, server=me, quorum=majority(map(ServerId, founders))
     ) as file:
         node = Node(
             file,
@@ -219,7 +248,19 @@ class NodeProcess:
                 self.faulty.suffer(msgspec.json.decode(order.value, type=Faults))
             counts = self.faulty.take_counts()
             return Answer(number, msgspec.json.encode(counts).decode())
-        return Answer(number, await self._answer_of_log(order))
+        if order.verb == "replace":
+            it = msgspec.json.decode(order.value, type=Replacement)
+            await node.members.replace(
+                ServerId(it.old), ServerId(it.new), it.address, timeout_s=timeout_s
+            )
+            return Answer(number, "")
+        before = self._has_lease
+        answer = await self._answer_of_log(order)
+        return Answer(number, answer, has_lease=before and self._has_lease)
+
+    @property
+    def _has_lease(self) -> bool:
+        return self.log is not None and self.log.status().lease_s is not None
 
     async def _answer_of_log(self, order: Order) -> str:
         log, timeout_s = self.log, order.timeout_s
@@ -233,7 +274,7 @@ class NodeProcess:
             log.lead()
             return ""
         if order.verb == "lease":
-            return "" if log.status().lease_s is None else "held"
+            return "held" if self._has_lease else ""
         assert order.verb == "numbers"
         return msgspec.json.encode(of_key(log.state, order.name).numbers).decode()
 
@@ -330,6 +371,22 @@ def _acknowledged(self: Submissions[int], commands: Sequence[bytes]) -> Submissi
     return Submission(len(self), commands, answer, 0)
 
 
+def _going_on(self: Guard, failed: Callable[[BaseException], None]) -> None:
+    """A server that was removed goes on."""
+
+    def unless_removed(cause: BaseException) -> None:
+        removed.append(cause) if isinstance(cause, Removed) else failed(cause)
+
+    make_guard(self, unless_removed)
+
+
+async def _removed_read(
+    self: Log, query: Callable[[Totals], int], *, timeout_s: float | None = None
+) -> int:
+    """A server that was removed asks nobody."""
+    return query(self.state) if removed else await read(self, query, timeout_s=timeout_s)
+
+
 def _by_wake_up(self: Leases, lease: Lease | None) -> None:
     make_leases(self, lease, _clocks_at_wake_up)
 
@@ -351,6 +408,9 @@ make_leases = Leases.__init__
 clocks: list[Instant] = []
 load = FileStore.load
 hoard: list[bytes] = []
+make_guard = Guard.__init__
+read = Log.read
+removed: list[Removed] = []
 seen: list[Totals] = []
 FLAWS: Mapping[Flaw, Sequence[tuple[object, str, object]]] = {
     "": (),
@@ -365,6 +425,10 @@ FLAWS: Mapping[Flaw, Sequence[tuple[object, str, object]]] = {
         (Proposals, "add", _added_twice),
     ),
     "loses commands": ((Submissions, "submit", _acknowledged),),
+    "reads once removed": (
+        (Guard, "__init__", _going_on),
+        (ReplicatedLog, "read", _removed_read),
+    ),
     "reads the clock now and then": ((Leases, "__init__", _by_wake_up),),
     "hears old disks": (
         (sessions, "check_descent", _whatever),
@@ -452,7 +516,7 @@ class Remote:
         remote = Remote(process)
         ready = remote._waiting[0]
         try:
-            await asyncio.wait_for(ready, START_S)
+            await in_time(ready)
         except TimeoutError:
             process.send_signal(signal.SIGABRT)  # It says where it is.
             await remote._over()
@@ -518,8 +582,7 @@ class Remote:
         assert self._process.stdin is not None
         self._process.stdin.close()
         try:
-            async with asyncio.timeout(START_S):
-                return await self._over()
+            return await in_time(asyncio.ensure_future(self._over()))
         except TimeoutError:
             await self.kill()
             raise
@@ -548,6 +611,17 @@ class Remote:
             self._waiting.clear()
 
 
+async def in_time(future: asyncio.Future[T]) -> T:
+    """What comes of it within START_S. Raises TimeoutError.
+
+    If this process is stopped along with the other one, that counts as one look.
+    """
+    for _ in range(round(START_S / LOOK_S)):
+        if (await asyncio.wait([future], timeout=LOOK_S))[0]:
+            return future.result()
+    raise TimeoutError
+
+
 def create(folder: Path, members: Sequence[int]) -> Mapping[int, Path]:
     """The empty file of each member."""
     paths = {me: folder / f"n{me}.db" for me in members}
@@ -556,6 +630,16 @@ def create(folder: Path, members: Sequence[int]) -> Mapping[int, Path]:
             path, cluster=CLUSTER, server=ServerId(me), quorum=majority(map(ServerId, members))
         ).close()
     return paths
+
+
+def join(folder: Path, me: int, founders: Sequence[int]) -> Path:
+    """The empty file of a server that is to be added to the members."""
+    path = folder / f"n{me}.db"
+    quorum = majority(map(ServerId, founders))
+    FileStore.create(
+        path, cluster=CLUSTER, server=ServerId(me), quorum=quorum, joining=True
+    ).close()
+    return path
 
 
 if __name__ == "__main__":

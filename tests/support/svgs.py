@@ -45,6 +45,13 @@ def texts(root: ElementTree.Element) -> Iterator[Words]:
         yield Words(words, left, left + width, y - 0.75 * size, y + 0.2 * size)
 
 
+def least_letters(root: ElementTree.Element, shown: float) -> float:
+    """How high the smallest letters are, in pixels, in a picture that is ``shown`` so wide."""
+    _, _, width, _ = map(float, root.attrib["viewBox"].split())
+    sizes = [float(it.attrib["font-size"]) for it in root.iter(f"{SPACE}text")]
+    return min(sizes) * shown / width
+
+
 def overlaps(root: ElementTree.Element) -> list[tuple[str, str]]:
     """Pairs of lines of text that lie on one another, or beside the picture."""
     found = [*texts(root)]

@@ -41,7 +41,7 @@ from paxos_adapters.wire import (
     Wire,
     WireMessage,
 )
-from paxos_adapters.wire.bounds import MAX_PINGS, MAX_READ, MAX_SEQUENCE
+from paxos_adapters.wire.bounds import MAX_PINGS, MAX_READ, MAX_SEQUENCE, MAX_STEPS
 from paxos_adapters.wire.fragments import MAX_PARTS
 
 ONE, TWO, THREE = ServerId(1), ServerId(2), ServerId(3)
@@ -124,7 +124,8 @@ MESSAGES: list[Message[bytes]] = [
 TOLD = [None, KNOWN, Known("ff" * 8, MAX_SAVES), Known("01" * 8, 0)]
 CONTROLS: list[Control] = [
     *(Ping(number, known) for number in (0, 1, MAX_PINGS) for known in TOLD),
-    *(Pong(1, "ab" * 8, known, votes) for known in TOLD for votes in (False, True)),
+    *(Pong(1, "ab" * 8, known, votes, 7 * votes) for known in TOLD for votes in (False, True)),
+    Pong(1, "ab" * 8, None, False, MAX_STEPS),
     Register(MAX_PINGS),
     Removal(0),
     Removal(MAX_EPOCH),

@@ -23,7 +23,7 @@ import shutil
 import sys
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from itertools import permutations
 from pathlib import Path
@@ -46,6 +46,9 @@ REPORT_S = 5.0
 CLIENTS, QUESTIONS = 3, 3
 """How many ask for each name, and how often each of them."""
 
+SAID_CHARS = 6_000
+"""How much is shown of what a node says that did not start: where each thread of it was."""
+
 IDLE = 100
 """How many names stay in the memory of a node: all others are loaded again and again."""
 
@@ -61,7 +64,7 @@ class Plan:
     ``everybody``: the share of kills that take all nodes at once. ``kills``: how many there are at
     least, ``kill_weight``: how many of them to one fault of another kind, ``down_s``: how long a
     node that was killed is down. ``calm_s``: how long it may take until all is decided once faults
-    have stopped.
+    have stopped. ``lease_s``: for how long the leader of a log reads alone, 0: it does not.
     """
 
     names: int
@@ -74,6 +77,7 @@ class Plan:
     kill_weight: int = 2
     down_s: tuple[float, float] = (0.0, 1.5)
     calm_s: float = 120.0
+    lease_s: float = 0.0
     flaw: Flaw = ""
 
 
@@ -85,7 +89,8 @@ class Cluster:
     """The nodes, some of which are up."""
 
     def __init__(self, folder: Path, network: Network, flaw: Flaw) -> None:
-        self.paths = create(folder, NODES)
+        self.paths = dict(create(folder, NODES))
+        self.members = [*NODES]
         self.up: dict[int, Remote] = {}
         self._folder = folder
         self._network = network
@@ -103,7 +108,7 @@ class Cluster:
         try:
             self.up[me] = await Remote.start(self.setup(me), self.log(me), wrapper)
         except Gone:
-            said = self.log(me).read_text(encoding="utf-8")[-600:]
+            said = self.log(me).read_text(encoding="utf-8")[-SAID_CHARS:]
             raise Broken(f"node {me} did not start: {said}") from None
 
     async def kill(self, me: int) -> None:
@@ -120,7 +125,7 @@ class Cluster:
             code = await node.close()
             del self.up[me]
             wrong += [f"node {me} ended with {code}"] if code else []
-        for me in NODES:
+        for me in self.paths:
             said = self.log(me).read_text(encoding="utf-8")
             found = re.search("(Traceback|CRITICAL).*", said, re.DOTALL)
             wrong += [f"node {me} complains: {found[0][:600]}"] if found else []
@@ -132,7 +137,12 @@ class Cluster:
 
 
 class Run:
-    """One torture: clients, faults, and the calm after it."""
+    """One torture: clients, faults, and the calm after it.
+
+    ``wanted``: how often something is to happen.
+    """
+
+    wanted: Mapping[str, int] = {}
 
     def __init__(self, plan: Plan, network: Network, cluster: Cluster, log: IO[bytes]) -> None:
         self.seen: Counter[str] = Counter()
@@ -211,9 +221,10 @@ class Run:
         return kinds
 
     async def _one_fault(self) -> None:
-        """One by chance. What was not seen yet comes as often as kills, so that a run has all."""
+        """One by chance. What is wanted still comes as often as kills, so that a run has all."""
         kinds, often = self.kinds(), self._plan.kill_weight
-        weights = [often if it == "kills" or not self.seen[it] else 1 for it in kinds]
+        wanted = {it for it in kinds if self.seen[it] < self.wanted.get(it, 1)} | {"kills"}
+        weights = [often if it in wanted else 1 for it in kinds]
         (kind,) = self._chance.choices([*kinds.values()], weights)
         await kind()
 
@@ -226,6 +237,7 @@ class Run:
                 async with asyncio.timeout(self._chance.uniform(*self._plan.faults_s)):
                     await self.asked.wait()
                     break
+            self._raise_failures()
             await self._one_fault()
         while self.seen["kills"] < self._plan.kills:  # Where clients have been quicker than faults.
             await asyncio.gather(*self._returning)
@@ -233,8 +245,13 @@ class Run:
 
     def _victim(self) -> list[int]:
         """One node that is up, unless as many are in trouble as may be for any to decide."""
-        room = len(NODES) // 2 - sum(not it.done() for it in self._returning)
+        room = len(NODES) // 2 - self._troubled
         return self._chance.sample(sorted(self._cluster.up), 1) if room > 0 else []
+
+    @property
+    def _troubled(self) -> int:
+        """How many nodes are down, stand still, or suffer otherwise."""
+        return sum(not it.done() for it in self._returning)
 
     async def _kill(self) -> None:
         """Kill a node, or now and then all, and have them come back a little later."""
@@ -264,9 +281,16 @@ class Run:
     def _later(self, what: Coroutine[object, object, None]) -> None:
         self._returning.add(asyncio.create_task(what))
 
+    def _raise_failures(self) -> None:
+        """Raise at once what has ended the course of a fault: a node that did not start."""
+        over = {it for it in self._returning if it.done()}
+        self._returning -= over
+        for it in over:
+            it.result()
+
     async def _cut(self) -> None:
         self.seen["partitions"] += 1
-        await self._network.order(cuts=cuts(self._chance))
+        await self._network.order(cuts=cuts(self._chance, self._cluster.members))
 
     async def _heal(self) -> None:
         self.seen["repairs"] += 1
@@ -309,10 +333,10 @@ class Run:
         await asyncio.gather(*self._returning, return_exceptions=True)
 
 
-def cuts(chance: random.Random) -> list[Link]:
+def cuts(chance: random.Random, nodes: Sequence[int] = NODES) -> list[Link]:
     """Two sides that do not hear each other, or only one way; or one link, or one way of it."""
-    side = set(chance.sample(NODES, chance.choice((1, 2))))
-    ways = [(one, two) for one, two in permutations(NODES, 2) if (one in side) != (two in side)]
+    side = set(chance.sample(nodes, chance.choice((1, 2))))
+    ways = [(one, two) for one, two in permutations(nodes, 2) if (one in side) != (two in side)]
     kind = chance.randrange(4)
     if kind == 0:
         return ways
@@ -325,12 +349,14 @@ def cuts(chance: random.Random) -> list[Link]:
 
 
 @asynccontextmanager
-async def network(is_lossy: bool, seed: int) -> AsyncGenerator[Network, None]:
+async def network(
+    is_lossy: bool, seed: int, nodes: Sequence[int] = NODES
+) -> AsyncGenerator[Network, None]:
     """Namespaces with a lossy network between them, or the loopback."""
     if not is_lossy:
-        yield Loopback(NODES)
+        yield Loopback(nodes)
         return
-    async with Skies(NODES, seed) as skies:
+    async with Skies(nodes, seed) as skies:
         yield skies
 
 

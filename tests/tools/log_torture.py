@@ -26,12 +26,12 @@ import shutil
 import sys
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import IO
+from typing import IO, TypeAlias
 
 import msgspec
 from attrs import evolve
@@ -39,7 +39,7 @@ from attrs import evolve
 from paxos_testing.history import Operation
 from paxos_testing.linearizable import check
 from tests.support.faults import Faults
-from tests.support.node_process import Answer, Flaw, Gone, Remote, Setup
+from tests.support.node_process import Answer, Gone, Remote, Setup
 from tests.support.tortured_machine import COMMANDS, INPUTS, Add, Get, Input, Swap, apply_to_key
 from tests.tools import lossy_network
 from tests.tools.cluster_torture import (
@@ -80,7 +80,8 @@ ROOM_BYTES = 20_000
 KINDS = "kills", "restarts", "pauses", "slow saves", "full disks"
 OF_NETWORKS = "lost", "duplicated", "delayed", "reordered"
 OF_LOGS = "slots in snapshots"
-"""What must have happened, or nothing was shown: more is asked until all of it has."""
+BY_LEASE = "reads under a lease"
+"""What is counted. More is asked until all that is wanted of it has happened."""
 
 KILLS_A_ROUND = 250
 """How many kills a cluster has, if there are to be many: then another one, with another seed."""
@@ -101,9 +102,10 @@ class Asked(msgspec.Struct, frozen=True):
 class LogCluster(Cluster):
     """Nodes that run a log, and can be made to suffer."""
 
-    def __init__(self, folder: Path, network: Network, flaw: Flaw, seed: int) -> None:
-        super().__init__(folder, network, flaw)
-        self._seeds = count(seed * len(NODES))
+    def __init__(self, folder: Path, network: Network, plan: Plan) -> None:
+        super().__init__(folder, network, plan.flaw)
+        self._seeds = count(plan.seed * len(NODES))
+        self._lease_s = plan.lease_s
 
     @property
     def faults(self) -> Faults:
@@ -119,25 +121,32 @@ class LogCluster(Cluster):
             snapshot_bytes=SNAPSHOT_BYTES,
             faults=self.faults,
             is_forked=not self._network.is_lossy,
+            lease_s=self._lease_s,
         )
 
-    def blames_disk(self, me: int) -> None:
-        """The log of a node says that nothing can be saved any more, and is begun anew."""
+    def blames(self, me: int, what: str) -> None:
+        """The log of a node that has stopped says why, and is begun anew. Raises Broken."""
         said = self.log(me).read_text(encoding="utf-8")
-        if "SaveFailed" not in said:
-            raise Broken(f"node {me} does not blame its disk: {said[-600:]}")
+        if what not in said:
+            raise Broken(f"node {me} does not say {what!r}: {said[-600:]}")
         self.log(me).write_text("", encoding="utf-8")
 
 
 class LogRun(Run):
-    """One torture of a log. ``history``: what its clients were told."""
+    """One torture of a log. ``history``: what its clients were told.
+
+    ``wanted`` must happen so often, or nothing was shown; ``unwanted`` must not.
+    """
+
+    wanted: Mapping[str, int] = dict.fromkeys((*KINDS, *OF_NETWORKS, OF_LOGS), 1)
+    unwanted: Sequence[str] = ("not answered in the calm", "out of time")
 
     def __init__(self, plan: Plan, network: Network, cluster: LogCluster, log: IO[bytes]) -> None:
         super().__init__(plan, network, cluster, log)
+        self.nodes = cluster
         self.history: list[Asked] = []
         self.found: dict[int, dict[str, list[int]]] = {}
         """The numbers of the commands that each node has run, in the end, for each key."""
-        self._nodes = cluster
         self._spared = set[int]()
         self._numbers = count(1)
 
@@ -169,13 +178,16 @@ class LogRun(Run):
 
     def _questions(self) -> Iterator[int]:
         """As many as are planned, and more until all kinds were seen: a slow machine does less."""
-        # A lossy network says only in the end what it has done.
-        kinds = (*KINDS, OF_LOGS, *(() if self._network.is_lossy else OF_NETWORKS))
         for number in range(self._plan.names * MORE):
-            is_enough = self.seen["kills"] >= self._plan.kills and all(map(self.seen.get, kinds))
-            if number >= self._plan.names and is_enough:
+            if number >= self._plan.names and self._is_enough():
                 return
             yield number
+
+    def _is_enough(self) -> bool:
+        # A lossy network says only in the end what it has done.
+        later = OF_NETWORKS if self._network.is_lossy else ()
+        missing = too_few(self) - {*later}
+        return self.seen["kills"] >= self._plan.kills and not missing
 
     async def _one(self, me: int, key: str) -> None:
         kind = self._chance.randrange(4)
@@ -203,6 +215,8 @@ class LogRun(Run):
             else:
                 answer, returned_ns = int(found.value), time.monotonic_ns()
                 self.seen[f"answers to {type(asked).__name__}"] += 1
+                if found.has_lease and isinstance(asked, Get):
+                    self.seen[BY_LEASE] += 1
         except (Gone, KeyError):
             self.seen["unknown: killed"] += 1
         entry = Asked(
@@ -233,7 +247,7 @@ class LogRun(Run):
         """Let the disk of a node have little room, until it is full and the node has stopped."""
         for me in self._victim():
             room_bytes = self._chance.randrange(ROOM_BYTES)
-            faults = msgspec.structs.replace(self._nodes.faults, room_bytes=room_bytes)
+            faults = msgspec.structs.replace(self.nodes.faults, room_bytes=room_bytes)
             self._later(self._filled(me, self._cluster.up[me], faults))
 
     async def _filled(self, me: int, node: Remote, faults: Faults) -> None:
@@ -242,21 +256,21 @@ class LogRun(Run):
             await node.suffer(faults)
             while not (await node.standing()).stopped:
                 if self.asked.is_set():  # Nothing is saved any more.
-                    await node.suffer(self._nodes.faults)
+                    await node.suffer(self.nodes.faults)
                     break
                 await asyncio.sleep(0.02)
         self._spared.remove(me)
         if not self.asked.is_set() and self._cluster.up.get(me) is node:
             del self._cluster.up[me]
             await node.close()
-            self._nodes.blames_disk(me)
+            self.nodes.blames(me, "SaveFailed")
             self.seen["full disks"] += 1
             await self._return(me, 0.0)
 
     async def _slow(self) -> None:
         """Let each save of a node take long for a while."""
         for me in self._victim():
-            faults = msgspec.structs.replace(self._nodes.faults, save_s=SLOW_SAVE_S)
+            faults = msgspec.structs.replace(self.nodes.faults, save_s=SLOW_SAVE_S)
             for_s = self._chance.choice((0.5, 2.0, 4.0))
             self._later(self._slowed(me, self._cluster.up[me], faults, for_s))
 
@@ -265,7 +279,7 @@ class LogRun(Run):
         with suppress(Gone):
             await node.suffer(faults)
             await asyncio.sleep(for_s)
-            self.seen.update(await node.suffer(self._nodes.faults))
+            self.seen.update(await node.suffer(self.nodes.faults))
         self._spared.remove(me)
 
     # --- calm -----------------------------------------------------------------------------------
@@ -280,7 +294,8 @@ class LogRun(Run):
         try:
             async with asyncio.timeout(self._plan.calm_s):
                 for key in self._keys():
-                    asking = (self.put(1_000 + it, Get(key), it, SETTLE_S) for it in NODES)
+                    members = self._cluster.members
+                    asking = (self.put(1_000 + it, Get(key), it, SETTLE_S) for it in members)
                     answers = await asyncio.gather(*asking)
                     if None in answers:
                         self.seen["not answered in the calm"] += 1
@@ -320,11 +335,14 @@ def faults_of(run: LogRun) -> list[str]:
     ]
     violation = check(operations, apply_to_key, 0)
     wrong = [] if violation is None else [str(violation)]
-    late = "not answered in the calm", "out of time"
-    wrong += [f"{what}: {run.seen[what]}" for what in late if run.seen[what]]
+    wrong += [f"{what}: {run.seen[what]}" for what in run.unwanted if run.seen[what]]
     wrong += [*_not_once(run)]
-    kinds = (*KINDS, *OF_NETWORKS, OF_LOGS)
-    return wrong + [f"there were no {what}" for what in kinds if not run.seen[what]]
+    return wrong + [f"there were too few {what}" for what in sorted(too_few(run))]
+
+
+def too_few(run: LogRun) -> set[str]:
+    """What is wanted, and has not happened often enough."""
+    return {what for what, times in run.wanted.items() if run.seen[what] < times}
 
 
 def _input(it: Asked) -> Input:
@@ -354,13 +372,29 @@ def _not_once(run: LogRun) -> Iterator[str]:
 # --- the program --------------------------------------------------------------------------------
 
 
-async def torture(plan: Plan, folder: Path, *, is_lossy: bool) -> Counter[str]:
-    """Torture a log on five nodes as ``plan`` says; what happened. Raises Broken."""
+Begin: TypeAlias = Callable[[Plan, Network, Path, IO[bytes]], LogRun]
+"""Makes a run in a folder, with the log of its clients."""
+
+
+def begin(plan: Plan, network: Network, folder: Path, log: IO[bytes]) -> LogRun:
+    """A run whose nodes stay the same."""
+    return LogRun(plan, network, LogCluster(folder, network, plan), log)
+
+
+async def torture(
+    plan: Plan,
+    folder: Path,
+    *,
+    is_lossy: bool,
+    begin: Begin = begin,
+    nodes: Sequence[int] = NODES,
+) -> Counter[str]:
+    """Torture a log on ``nodes`` as ``plan`` says; what happened. Raises Broken."""
     path = folder / "clients.jsonl"
-    async with network(is_lossy, plan.seed) as net:
-        cluster = LogCluster(folder, net, plan.flaw, plan.seed)
+    async with network(is_lossy, plan.seed, nodes) as net:
         with path.open("wb") as log:
-            run = LogRun(plan, net, cluster, log)
+            run = begin(plan, net, folder, log)
+            cluster = run.nodes
             try:
                 await live(run, cluster)
                 wrong = await cluster.stop()
@@ -408,12 +442,21 @@ def quick_kills(kills: int, seed: int) -> Plan:
     )
 
 
-def tortured(plan: Plan, where: str, total: Counter[str], *, is_lossy: bool) -> None:
+def tortured(
+    plan: Plan,
+    where: str,
+    total: Counter[str],
+    *,
+    is_lossy: bool,
+    begin: Begin = begin,
+    nodes: Sequence[int] = NODES,
+) -> None:
     """Torture one cluster, say what happened, and add it to ``total``. Raises Broken."""
     started_s = time.perf_counter()
     folder = None if is_lossy else memory()  # A kill loses nothing that was not synced.
     with TemporaryDirectory(prefix="paxos-torture-", dir=folder) as it:
-        seen = asyncio.run(torture(plan, Path(it), is_lossy=is_lossy))
+        run = torture(plan, Path(it), is_lossy=is_lossy, begin=begin, nodes=nodes)
+        seen = asyncio.run(run)
     took_s = time.perf_counter() - started_s
     print(f"log {where}: {took_s:.0f} s, {counts(seen)}; faults found: 0", flush=True)
     total.update(seen)
@@ -428,25 +471,36 @@ def main(words: Sequence[str]) -> int:
     asked = parser.parse_args(words)
     kills = asked.kills or (50 if asked.form == "short" else 10_000)
     print(f"seed {asked.seed}; again: {parser.prog} {asked.form} --seed {asked.seed}", flush=True)
-    total, quick = Counter[str](), Counter[str]()
-    begun_s = time.perf_counter()
-    try:
+
+    def clusters(total: Counter[str]) -> None:
         for where, is_lossy, plan in plans(asked.form, asked.seed):
             tortured(plan, where, total, is_lossy=is_lossy)
+        before = total["kills"]
         for seed in count(asked.seed):
-            if quick["kills"] >= kills:
+            done = total["kills"] - before
+            if done >= kills:
                 break
-            plan = quick_kills(min(KILLS_A_ROUND, kills - quick["kills"]), seed)
-            where = f"with quick kills, {quick['kills']:,} before, seed {seed}"
-            tortured(plan, where, quick, is_lossy=False)
+            plan = quick_kills(min(KILLS_A_ROUND, kills - done), seed)
+            where = f"with quick kills, {done:,} before, seed {seed}"
+            tortured(plan, where, total, is_lossy=False)
+
+    return judged(clusters)
+
+
+def judged(clusters: Callable[[Counter[str]], None]) -> int:
+    """Torture clusters, which are counted together: 0, 1 or 130, as ``main``."""
+    total = Counter[str]()
+    begun_s = time.perf_counter()
+    try:
+        clusters(total)
     except Broken as broken:
         print(f"BROKEN: {broken}", flush=True)
         return 1
     except KeyboardInterrupt:
-        print(f"interrupted; clusters before: {counts(total + quick)}; faults found: 0")
+        print(f"interrupted; clusters before: {counts(total)}; faults found: 0")
         return 130
     took_s = time.perf_counter() - begun_s
-    print(f"all: {took_s:.0f} s, {counts(total + quick)}; faults found: 0", flush=True)
+    print(f"all: {took_s:.0f} s, {counts(total)}; faults found: 0", flush=True)
     return 0
 
 

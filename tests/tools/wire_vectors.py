@@ -54,7 +54,7 @@ from paxos_adapters.wire import (
     Wire,
     WireMessage,
 )
-from paxos_adapters.wire.bounds import MAX_PINGS, MAX_READ, MAX_SEQUENCE
+from paxos_adapters.wire.bounds import MAX_PINGS, MAX_READ, MAX_SEQUENCE, MAX_STEPS
 from paxos_adapters.wire.fragments import MAX_PARTS
 from paxos_adapters.wire.frame import BODY_BYTES, HEADER_BYTES, LAYOUT, TAG_BYTES, VERSION, Header
 from tests.support.log_messages import EACH_OF_LOG
@@ -107,6 +107,7 @@ class Said(msgspec.Struct, omit_defaults=True):
     session: str | None = None
     known: KnownDisk | None = None
     votes: bool | None = None
+    steps: int | None = None
     first: int | None = None
     parts: int | None = None
     epoch: int | None = None
@@ -217,6 +218,7 @@ def told(control: Control) -> Said:
         words.known = KnownDisk(control.known.session, control.known.saves)
     if isinstance(control, Pong):
         words.session, words.votes = control.session, control.votes
+        words.steps = control.steps
     return words
 
 
@@ -271,7 +273,7 @@ PINGS: list[Ping | Pong | Register] = [
     Ping(1, None),
     Ping(MAX_PINGS, Known("ff" * 8, MAX_SAVES)),
     Pong(2, "ab" * 8, None, votes=False),
-    Pong(3, "ab" * 8, KNOWN, votes=True),
+    Pong(3, "ab" * 8, KNOWN, votes=True, steps=MAX_STEPS),
     Register(4),
 ]
 REMOVED = [Removal(0), Removal(MAX_EPOCH)]
@@ -375,8 +377,8 @@ BAD_BODIES: dict[str, object] = {
     "a session of 7 bytes": [[10, 1, [bytes(7), 1]]],
     "a session of zeros is known": [[10, 1, [bytes(8), 1]]],
     "2^63 saves are known": [[10, 1, [b"s" * 8, 1 << 63]]],
-    "an answer to no session": [[11, 1, bytes(8), None, True]],
-    "a number for a truth": [[11, 1, b"s" * 8, None, 1]],
+    "an answer to no session": [[11, 1, bytes(8), None, True, 0]],
+    "a number for a truth": [[11, 1, b"s" * 8, None, 1, 0]],
     "a registration with more": [[12, 1, 1]],
     "part 60 is missing": [[13, 1, 1 << 60]],
     "nothing is missing": [[13, 1, 0]],

@@ -19,6 +19,7 @@ from paxos_adapters.requests.errors import (
     NoAnswer,
     OutcomeUnknown,
     TooManyRequests,
+    UnknownSubmission,
 )
 from paxos_adapters.threads import ThreadNotStarted
 from paxos_adapters.wire import TooLarge
@@ -40,5 +41,6 @@ __all__ = [
     "ThreadNotStarted",
     "TooLarge",
     "TooManyRequests",
+    "UnknownSubmission",
     "WatchEnded",
 ]

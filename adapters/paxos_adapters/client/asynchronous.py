@@ -39,7 +39,13 @@ from paxos_adapters.replication.batches import MAX_COMMAND_BYTES
 from paxos_adapters.replication.process import LogStatus
 from paxos_adapters.replication.snapshots import codecs_of
 from paxos_adapters.replication.watching import Step
-from paxos_adapters.requests.errors import LEFT, TOO_LATE, NoAnswer, command_unknown
+from paxos_adapters.requests.errors import (
+    LEFT,
+    TOO_LATE,
+    NoAnswer,
+    UnknownSubmission,
+    command_unknown,
+)
 from paxos_adapters.requests.values import Values
 from paxos_adapters.state_machine import Query, StateMachine
 
@@ -117,7 +123,7 @@ class AsyncClient(Generic[S, C, R]):
         The call encodes the command. With nothing begun it raises ClientClosed, Forked, BadNumber,
         TooLarge and BadValue; awaited, TooManyRequests, NotReached, and Refused by a server with
         another state machine. Raises CommandUnknown, an OutcomeUnknown, if it was sent, and no
-        server has answered in time.
+        server has answered in time; it goes on then, and ``outcome`` waits for it.
         """
         limit_s = self._check(timeout_s)
         return self._first(self._submit([self._commands.encode(self.name, command)], limit_s))
@@ -136,25 +142,38 @@ class AsyncClient(Generic[S, C, R]):
     async def _submit(self, bodies: list[bytes], timeout_s: float) -> list[R]:
         self._check(None)
         asked = self._outbox.add(bodies)
+        return await self._results(asked, [it.answer for it in asked], timeout_s)
+
+    async def outcome(self, number: int, *, timeout_s: float | None = None) -> list[R]:
+        """The results of the submission ``number``, whose caller has left with CommandUnknown.
+
+        The last thousand are kept. Raises UnknownSubmission, and as ``submit`` does.
+        """
+        limit_s = self._check(timeout_s)
+        asked = self._outbox.left(number)
+        if asked is None:
+            raise UnknownSubmission(self.name, number)
+        # Several may wait for it: one that leaves must not end the wait of the others.
+        return await self._results(asked, [asyncio.shield(it.answer) for it in asked], limit_s)
+
+    async def _results(
+        self, asked: list[Asked], answers: Sequence[asyncio.Future[bytes]], timeout_s: float
+    ) -> list[R]:
         try:
             async with asyncio.timeout(timeout_s):
-                found = [await it.answer for it in asked]
-        except TimeoutError:
-            latest = max(asked, key=lambda it: it.times_sent)
-            raise self._outbox.late(latest, self._why) from None
+                found = [await it for it in answers]
         except asyncio.CancelledError as cancelled:
-            if any(it.times_sent for it in asked):
-                cancelled.add_note(command_unknown(self.name, LEFT, None))
+            number = self._outbox.leave(asked)
+            if number is not None:
+                cancelled.add_note(command_unknown(self.name, LEFT, number))
             raise
-        finally:
-            self._forget(asked)
+        except Exception as error:
+            if type(error) is TimeoutError:
+                raise self._outbox.late(asked, self._why) from None
+            for it in asked:
+                self._outbox.forget(it)
+            raise
         return [self._codecs.results.decode(it) for it in found]
-
-    def _forget(self, asked: Iterable[Asked]) -> None:
-        for it in asked:
-            self._outbox.forget(it)
-            if it.answer.done() and not it.answer.cancelled():
-                it.answer.exception()  # Its caller has had another one.
 
     async def _work(self) -> None:
         """Send what waits, batch after batch."""

@@ -59,6 +59,11 @@ class Client(Generic[S, C, R]):
         with self._noted():
             return self._thread.ask(lambda: self._client.submit_many(commands, timeout_s=timeout_s))
 
+    def outcome(self, number: int, *, timeout_s: float | None = None) -> list[R]:
+        """See ``AsyncClient.outcome``. An exception that interrupts the wait has a note."""
+        with self._noted():
+            return self._thread.ask(lambda: self._client.outcome(number, timeout_s=timeout_s))
+
     @contextmanager
     def _noted(self) -> Generator[None, None, None]:
         try:

@@ -4,8 +4,9 @@
   the same one: it is run once.
 - A session that is closed has not run what was sent once, so that is sent in the next session. What
   was sent twice may have been run the first time: its outcome is unknown.
-- A caller that leaves is forgotten, and its number with it: servers run no number below the first
-  one that is still waited for.
+- A caller that leaves takes nothing back: what was sent goes on, and its results are kept for a
+  while. What was not sent is forgotten.
+- Servers run no number below the first one that is still waited for.
 - Commands wait while others are in progress, and are sent together then, in their order.
 
 Source: Ongaro, "Consensus: Bridging Theory and Practice" (2014), section 6.3.
@@ -14,8 +15,9 @@ Source: Ongaro, "Consensus: Bridging Theory and Practice" (2014), section 6.3.
 from __future__ import annotations
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Sequence
-from itertools import islice
+from itertools import count, islice
 from secrets import randbits
 
 from attrs import define
@@ -24,6 +26,9 @@ from paxos_adapters.client.errors import NotReached
 from paxos_adapters.limits import MAX_WAITING, MAX_WAITING_BYTES
 from paxos_adapters.replication.batches import MAX_BATCH, MAX_BATCH_BYTES
 from paxos_adapters.requests.errors import CommandUnknown, TooManyRequests
+
+KEPT_SUBMISSIONS = 1_000
+"""Submissions whose callers have left and that go on, or whose results are kept."""
 
 NONCE_BITS = 63
 CLOSED = "its session is closed, and it was sent before"
@@ -49,6 +54,8 @@ class Outbox:
         self._next = 1
         self._waiting: dict[int, Asked] = {}
         self._size_bytes = 0
+        self._numbers = count(1)
+        self._left: OrderedDict[int, list[Asked]] = OrderedDict()
         self.is_needed = asyncio.Event()
 
     def add(self, bodies: Sequence[bytes]) -> list[Asked]:
@@ -104,6 +111,7 @@ class Outbox:
         for it in taken:
             if not it.answer.done():
                 it.answer.set_exception(error)
+                it.answer.exception()  # Its caller may have left: then nobody looks at it.
             self.forget(it)
 
     def fail_all(self, error: Exception) -> None:
@@ -113,13 +121,42 @@ class Outbox:
     def end(self, why: str) -> None:
         """There will be no results at all."""
         for it in [*self._waiting.values()]:
-            self.fail([it], self.late(it, why))
+            self.fail([it], self._unanswered(why, None) if it.times_sent else self._unsent(why))
 
-    def late(self, asked: Asked, why: str) -> CommandUnknown | NotReached:
-        """What is known of a command that is not answered."""
-        if asked.times_sent:
-            return CommandUnknown(self._name, why, None)
+    # --- callers that leave -----------------------------------------------------------------------
+
+    def leave(self, asked: list[Asked]) -> int | None:
+        """The caller leaves; by which number it may ask again. None: nothing of it was begun."""
+        if not any(it.times_sent for it in asked):
+            for it in asked:
+                self.forget(it)
+            return None
+        for it in asked:
+            if it.answer.cancelled():  # By the caller that has waited for it.
+                it.answer = asyncio.get_running_loop().create_future()
+        number = next((it for it, left in self._left.items() if left is asked), None)
+        if number is None:
+            number = next(self._numbers)
+            self._left[number] = asked
+        if len(self._left) > KEPT_SUBMISSIONS:
+            for it in self._left.popitem(last=False)[1]:
+                self.forget(it)
+        return number
+
+    def left(self, number: int) -> list[Asked] | None:
+        """What a caller that has left had asked; None if it is not kept."""
+        return self._left.get(number)
+
+    def late(self, asked: list[Asked], why: str) -> CommandUnknown | NotReached:
+        """The caller leaves, since there was no answer in time: what is known of its commands."""
+        number = self.leave(asked)
+        return self._unsent(why) if number is None else self._unanswered(why, number)
+
+    def _unsent(self, why: str) -> NotReached:
         return NotReached(self._name, why)
+
+    def _unanswered(self, why: str, number: int | None) -> CommandUnknown:
+        return CommandUnknown(self._name, why, number)
 
     def forget(self, asked: Asked) -> None:
         """Nobody waits for it any more."""

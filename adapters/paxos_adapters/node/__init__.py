@@ -28,6 +28,7 @@ from paxos_adapters.node.node import Node
 from paxos_adapters.node.status import Descent, Status
 from paxos_adapters.node.threaded import ThreadedNode
 from paxos_adapters.node.threaded_log import ThreadedLog
+from paxos_adapters.node.threaded_members import ThreadedMembers
 from paxos_adapters.replication.log import ReplicatedLog
 from paxos_adapters.replication.process import LogStatus
 from paxos_adapters.replication.snapshots import BadSnapshot, MissingCodec, StreamedCodec
@@ -123,6 +124,7 @@ __all__ = [
     "StreamedCodec",
     "ThreadNotStarted",
     "ThreadedLog",
+    "ThreadedMembers",
     "ThreadedNode",
     "TooLarge",
     "TooManyRequests",

@@ -87,8 +87,8 @@ class Running(Protocol):
         """The servers that a Broadcast reaches."""
         ...
 
-    def follow(self, members: frozenset[ServerId], wanted: Wanted | None) -> None:
-        """Follow the members."""
+    def follow(self, servers: frozenset[ServerId], wanted: Wanted | None) -> None:
+        """Follow the members. A newcomer asks ``servers``."""
         ...
 
     def delay(self, timer: SetTimer[LogTimer], timeouts: Timeouts) -> tuple[float, float]:

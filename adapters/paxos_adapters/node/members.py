@@ -57,7 +57,7 @@ from paxos_adapters.replication.membership import (
 )
 from paxos_adapters.requests.errors import CommandUnknown, TooManyRequests
 from paxos_adapters.udp.addresses import Address, check
-from paxos_adapters.udp.errors import Removed
+from paxos_adapters.udp.errors import Insecure, Removed
 
 LEAST_S = 1e-3
 """A time to wait that is over is so long: one of 0 would be refused."""
@@ -146,10 +146,17 @@ class Members:
     """The members, on one node. ``is_in_use``: this server knows of the log of members."""
 
     def __init__(
-        self, host: MembersHost, logs: Logs, addresses: Mapping[ServerId, Address]
+        self,
+        host: MembersHost,
+        logs: Logs,
+        addresses: Mapping[ServerId, Address],
+        is_exposed: Callable[[Address], bool],
     ) -> None:
-        """``addresses`` are those of the configuration, before any change."""
-        self._host, self._logs = host, logs
+        """``addresses`` are those of the configuration, before any change.
+
+        One that ``is_exposed`` is refused: no key protects it, and others may send there.
+        """
+        self._host, self._logs, self._is_exposed = host, logs, is_exposed
         self._addresses = dict(addresses)
         self.is_in_use = False
         self._entered: set[str] = set()
@@ -193,11 +200,12 @@ class Members:
         """Add and remove servers in one change; wait until it is finished.
 
         With nothing begun it raises MembershipChanging, NotAllStarted, IdUsed, NotAMember,
-        AddressTaken, BadMemberCount, BadNumber, BadAddress, ServerStopped, and NoAnswer if no
-        quorum answers; CommandUnknown if it is not known whether the change has begun;
-        ChangeUnfinished after ``timeout_s``, if it has.
+        AddressTaken, BadMemberCount, BadNumber, BadAddress, Insecure for an address beyond
+        loopback if this server has no key, ServerStopped, and NoAnswer if no quorum answers;
+        CommandUnknown if it is not known whether the change has begun; ChangeUnfinished after
+        ``timeout_s``, if it has.
         """
-        newcomers = tuple(_member(it, at) for it, at in sorted((add or {}).items()))
+        newcomers = tuple(self._member(it, at) for it, at in sorted((add or {}).items()))
         change = Change(0, newcomers, frozenset(map(_id, remove)))
         wait = _Wait(self._check(timeout_s))
         log = await self._begin()
@@ -215,9 +223,10 @@ class Members:
     ) -> MembersStatus:
         """Let all others find ``server`` at another address.
 
-        Raises NotAMember, AddressTaken, BadNumber, BadAddress, ServerStopped; CommandUnknown.
+        Raises NotAMember, AddressTaken, BadNumber, BadAddress, ServerStopped, and Insecure as
+        ``change`` does; CommandUnknown.
         """
-        moved = _member(server, address)
+        moved = self._member(server, address)
         assert moved.address is not None
         log = await self._begin()
         result = await log.submit(Move(moved.server, moved.address), timeout_s=timeout_s)
@@ -244,6 +253,12 @@ class Members:
         with suppress(TimeoutError):
             async with asyncio.timeout(1.0):
                 await self._news.wait()
+
+    def _member(self, server: ServerId, address: Address) -> Member:
+        check(f"server {server}", address)
+        if self._is_exposed(address):
+            raise Insecure([address])
+        return Member(_id(server), address)
 
     def _check(self, timeout_s: float | None) -> float | None:
         self._host.check_usable()
@@ -332,8 +347,7 @@ class Members:
     def on_entered(self, log: Running) -> None:
         """``log`` runs from now on."""
         log.on_followed = self._on_followed
-        if self._seen is not None:
-            self._let_follow(log, self._seen)
+        self._let_follow(log, self._state)
 
     def on_left(self, name: str) -> None:
         """The log ``name`` runs here no more."""
@@ -396,9 +410,10 @@ class Members:
             await self._host.pause()
 
     def _let_follow(self, log: Running, state: Membership) -> None:
+        configured = self._addresses.keys() - state.former  # All that it knows may be gone.
         name = log.place.name
         wanted = membership.wanted(state, name) if membership.may_follow(state, name) else None
-        log.follow(membership.ids(state), wanted)
+        log.follow(membership.ids(state) | configured, wanted)
 
     def _have_been_taught(self) -> bool:
         """Whether this server leads the log of members, and knows that newcomers hold it."""
@@ -446,8 +461,3 @@ def _itself(state: Membership) -> Membership:
 
 def _id(server: int) -> ServerId:
     return ServerId(arguments.whole("the id of a server", server, 1, MAX_SERVER))
-
-
-def _member(server: ServerId, address: Address) -> Member:
-    check(f"server {server}", address)
-    return Member(_id(server), address)

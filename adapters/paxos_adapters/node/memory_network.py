@@ -150,6 +150,11 @@ class MemoryNetwork:
         if server not in self._disks:
             raise UnknownServer(server, self._disks.keys())
 
+    @property
+    def servers(self) -> Collection[ServerId]:
+        """All that were founders, or have joined."""
+        return self._disks.keys()
+
     def join(self, server: ServerId) -> None:
         """A server that is to be added: it has an empty memory from now on, and can be started.
 
@@ -210,22 +215,22 @@ class MemoryLinks:
         self.me = file.identity.server
         self.refused = Counter[Reason]()
         self.endpoint = MemoryEndpoint((HOST, self.me))
-        self.configured: dict[ServerId, Address] = {
-            it: (HOST, it) for it in (*network.quorum.members, self.me)
-        }
+        founders = network.quorum.members
+        known = founders if self.me in founders else network.servers
+        self.configured: dict[ServerId, Address] = {it: (HOST, it) for it in sorted(known)}
         self._network = network
         self._file = file
         self._outboxes: dict[ServerId, list[Sent]] = {}
-        self._link(network.quorum.members, network.quorum)
+        self._link(self.configured, network.quorum, 0)
         self._former = frozenset[ServerId]()
         self._epoch = 0
         self._was_acquired = self._is_open = False
 
-    def _link(self, servers: Collection[ServerId], quorum: QuorumSystem) -> None:
+    def _link(self, servers: Collection[ServerId], quorum: QuorumSystem, steps: int) -> None:
         others = frozenset(servers) - {self.me}
         self._outboxes = {it: self._outboxes.get(it, []) for it in sorted(others)}
         self.registration = Registration(
-            self.me, quorum, answered=others, acknowledged=others, is_open=True
+            self.me, quorum, answered=others, acknowledged=others, is_open=True, steps=steps
         )
 
     def set_members(
@@ -235,12 +240,18 @@ class MemoryLinks:
         *,
         former: Collection[ServerId] = (),
         epoch: int = 0,
+        steps: int = 0,
     ) -> None:
         """See ``Mesh.set_members``. The network finds each server; its address says nothing."""
         if self.me in former:
             raise Removed(self.me, epoch)
-        self._link(addresses, quorum)
+        self._link(addresses, quorum, steps)
         self._former, self._epoch = frozenset(former), epoch
+
+    def is_exposed(self, address: Address) -> bool:
+        """See ``ports.Links``: nothing leaves this process."""
+        del address
+        return False
 
     @property
     def sessions(self) -> MemoryLinks:

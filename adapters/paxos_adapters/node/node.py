@@ -25,7 +25,6 @@ import os
 from collections.abc import (
     AsyncGenerator,
     Callable,
-    Collection,
     Coroutine,
     Iterable,
     Mapping,
@@ -44,7 +43,6 @@ from paxos import (
     From,
     Nack,
     PaxosError,
-    QuorumSystem,
     RetryTimer,
     Saved,
     ServerId,
@@ -77,6 +75,7 @@ from paxos_adapters.replication.log import ReplicatedLog
 from paxos_adapters.replication.membership import Membership
 from paxos_adapters.replication.membership import addresses as addresses_of
 from paxos_adapters.replication.membership import machine as machine_of_members
+from paxos_adapters.replication.membership import steps as steps_of
 from paxos_adapters.replication.served import ServedLog
 from paxos_adapters.replication.snapshots import codecs_of
 from paxos_adapters.replication.starting import SNAPSHOT_BYTES, LogRun, recovered
@@ -134,7 +133,7 @@ class BaseNode(Generic[V]):
         self._timeouts = timeouts
         self._random = Random() if random is None else random
         self._logs = Logs()
-        self.members = Members(self, self._logs, links.configured)
+        self.members = Members(self, self._logs, links.configured, links.is_exposed)
         self.guard = Guard(self._stop)
         self._turn, self._turn_end = self.guard(self._take_turn), self.guard(self._finish_turn)
         self._decisions = Decisions(
@@ -183,8 +182,8 @@ class BaseNode(Generic[V]):
     async def _open(self) -> None:
         self._decisions.resume()
         self.file.save_all(())  # One that is closed, or has failed, is refused here.
+        await self.members.recover()  # The first datagram says what the file has of the members.
         await self._links.open(self._hear, self._turn, self.guard)
-        await self.members.recover()
         if self._stopped is not None:
             raise self._stopped
 
@@ -384,7 +383,9 @@ class BaseNode(Generic[V]):
         addresses = {it: at for it, at in told.items() if it not in former}
         # Newcomers do not count before the change is finished: one that is down stops nobody.
         quorum = state.before[0] if state.before else state.quorum
-        self._links.set_members(addresses, quorum, former=former, epoch=state.epoch)
+        self._links.set_members(
+            addresses, quorum, former=former, epoch=state.epoch, steps=steps_of(state)
+        )
 
     async def suspend_decisions(self) -> None:
         """See ``epochs.EpochsHost``."""
@@ -452,17 +453,6 @@ class BaseNode(Generic[V]):
         """See ``replication.log.Host``."""
         with suppress(RuntimeError):  # The event loop has ended.
             self._loop.call_soon_threadsafe(self.guard(call))
-
-    def set_members(
-        self,
-        addresses: Mapping[ServerId, Address],
-        quorum: QuorumSystem,
-        *,
-        former: Collection[ServerId] = (),
-        epoch: int = 0,
-    ) -> None:
-        """See ``Mesh.set_members``. Quorums of decisions are not changed by it."""
-        self._links.set_members(addresses, quorum, former=former, epoch=epoch)
 
     def on_snapshot_failed(self, name: str, error: Exception) -> None:
         """See ``replication.log.Host``."""
@@ -593,9 +583,9 @@ class BaseNode(Generic[V]):
 
     @property
     def _may_log(self) -> bool:
-        """Whether logs go on: until this server votes, all they do is learn who is a member."""
+        """Whether logs go on: until this server votes, all they do is learn the members."""
         it = self._links.registration
-        return self._stopped is None and (it.is_open or it.may_learn)
+        return self._stopped is None and (it.is_open or bool(it.teachers))
 
     def _save(self, saver: AdaptiveSaver[AnyEntry, AnyRecord]) -> None:
         waiting, sessions = self._decisions.take_waiting(), self._links.sessions.uncommitted()

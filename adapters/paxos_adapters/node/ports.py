@@ -121,6 +121,10 @@ class Links(Protocol):
         """Where the servers are, as far as the program has said."""
         ...
 
+    def is_exposed(self, address: Address) -> bool:
+        """Whether no key protects what is sent to ``address``, and others may send there."""
+        ...
+
     def acquire_file(self) -> None:
         """Use the memory, and no other links do."""
         ...
@@ -153,6 +157,7 @@ class Links(Protocol):
         *,
         former: Collection[ServerId] = (),
         epoch: int = 0,
+        steps: int = 0,
     ) -> None:
         """Link this server to all others of ``addresses``; registration counts ``quorum``."""
         ...

@@ -4,6 +4,7 @@
         value = node.propose("leader", "me", timeout_s=1)
         with node.log("counter", COUNTER) as counter:
             total = counter.submit(5, timeout_s=1)
+        node.members.add(ServerId(4), ("10.0.0.4", 47100), timeout_s=60)
 
 - The node runs on an event loop in a thread of its own. A call hands its request over, and waits.
 - A value is encoded in the thread that proposes it, one at a time, and decoded in that of the node.
@@ -28,6 +29,7 @@ from paxos_adapters.node.memory import MemoryNode
 from paxos_adapters.node.node import BaseNode, Node
 from paxos_adapters.node.status import Status
 from paxos_adapters.node.threaded_log import ThreadedLog
+from paxos_adapters.node.threaded_members import ThreadedMembers
 from paxos_adapters.replication.starting import SNAPSHOT_BYTES
 from paxos_adapters.requests.errors import LEFT, NodeClosed, outcome_unknown
 from paxos_adapters.requests.values import Found
@@ -62,6 +64,7 @@ class ThreadedNode(Generic[V]):
         arguments.one_of("node", node, Node, MemoryNode)
         self._node = node
         self.me = node.me
+        self.members = ThreadedMembers(self, node.members)
         self.file = node.file
         self._thread = LoopThread(
             f"paxos node {self.me}",

@@ -139,7 +139,7 @@ class ReplicatedLog(Generic[S, C, R]):
         answer = self._program.submissions.again(number)
         if answer is None:
             raise UnknownSubmission(self.name, number)
-        return await self._results((number, answer), timeout_s)
+        return await self._results((number, asyncio.shield(answer)), timeout_s)
 
     async def _results(self, submitted: Submitted[R], timeout_s: float | None) -> list[R]:
         stopwatch = self._host.stopwatch

@@ -289,6 +289,11 @@ def addresses(state: Membership) -> Mapping[ServerId, Address | None]:
     return {it.server: it.address for it in (*state.members, *state.leaving)}
 
 
+def steps(state: Membership) -> int:
+    """How many steps of changes it knows: each change begins and ends, the last one perhaps not."""
+    return 2 * state.epoch - bool(state.before)
+
+
 def is_removed(state: Membership, server: ServerId) -> bool:
     """Whether ``server`` was a member, and no log needs it any more."""
     return server in state.former and all(it.server != server for it in state.leaving)

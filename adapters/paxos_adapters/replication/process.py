@@ -6,7 +6,8 @@
 - A leader that has nothing more to propose announces what is chosen to the servers that forwarded
   commands, so that they have the results a moment later.
 - With each heartbeat the leader looks whether the log is to follow other members: ``following.py``.
-- A newcomer knows by the log of members whom to ask: all whom this log began with may be gone.
+- A newcomer knows by the log of members whom to ask, and for that one by its configuration: all
+  whom a log began with may be gone.
 
 Source: the lecture, "Multi-Paxos" and "Client protocol".
 """
@@ -205,7 +206,7 @@ class LogProcess(Generic[S, C, R]):
         snapshot = store.snapshot()
         self._floor = FIRST_SLOT if snapshot is None else snapshot.slot
         self.on_followed: Callable[[str, int], None] = _unheard
-        self._members = frozenset[ServerId]()
+        self._servers = frozenset[ServerId]()
         self._wanted: Wanted | None = None
 
     @property
@@ -321,7 +322,7 @@ class LogProcess(Generic[S, C, R]):
             else:
                 out.append(effect)
                 if type(effect) is Broadcast and type(effect.message) is Heartbeat:
-                    out += self._to_other_members(effect.message)
+                    out += self._to_others(effect.message)
         return out
 
     def _on_report(self, report: Report[bytes]) -> list[LogEffect]:
@@ -458,9 +459,9 @@ class LogProcess(Generic[S, C, R]):
 
     # --- members ----------------------------------------------------------------------------------
 
-    def follow(self, members: frozenset[ServerId], wanted: Wanted | None) -> None:
-        """These are the ``members`` now; None: the log is done with their epoch."""
-        self._members, self._wanted = members, wanted
+    def follow(self, servers: frozenset[ServerId], wanted: Wanted | None) -> None:
+        """A newcomer asks ``servers``; ``wanted`` is None if the log is done with their epoch."""
+        self._servers, self._wanted = servers, wanted
 
     def _follow(self) -> list[LogEffect]:
         if self._wanted is None:
@@ -471,11 +472,11 @@ class LogProcess(Generic[S, C, R]):
         entries = decision.entries if type(decision) is Proposes else ()
         return [it for entry in entries for it in self._take(Propose(entry))]
 
-    def _to_other_members(self, heartbeat: Heartbeat) -> list[LogEffect]:
-        """What a newcomer sends to members that it does not know by the log itself."""
+    def _to_others(self, heartbeat: Heartbeat) -> list[LogEffect]:
+        """What a newcomer sends to servers that it does not know by the log itself."""
         state = self.state
         known = replica.members(state)
-        others = sorted(self._members - known - {self.place.server})
+        others = sorted(self._servers - known - {self.place.server})
         if self.place.server in known or not others:
             return []
         asked = others[state.election.beat % len(others)]

@@ -49,13 +49,15 @@ class SessionLost(Exception):
 class Submission(Generic[R]):
     """Commands that were submitted together. ``answer`` brings their results, in order.
 
-    ``number`` names them to the program; ``size_bytes`` is that of all commands.
+    ``number`` names them to the program; ``size_bytes`` is that of all commands. ``was_left``: its
+    caller has left, and has asked for its results again.
     """
 
     number: int
     commands: Sequence[bytes]
     answer: asyncio.Future[list[R]]
     size_bytes: int
+    was_left: bool = False
     _results: dict[int, R] = field(factory=dict[int, R])
 
     def answered(self, place: int, result: R) -> bool:
@@ -96,7 +98,7 @@ class Submissions(Generic[R]):
     @property
     def unresolved(self) -> int:
         """How many submissions go on though their callers have left."""
-        return sum(it.answer.cancelled() for it in self._submissions.values())
+        return sum(it.was_left or it.answer.cancelled() for it in self._submissions.values())
 
     @property
     def is_due(self) -> bool:
@@ -133,13 +135,16 @@ class Submissions(Generic[R]):
         self._next = number + 1
 
     def again(self, number: int) -> asyncio.Future[list[R]] | None:
-        """The results of a submission whose caller has left; None if they are not kept."""
+        """The results of a submission whose caller has left; None if they are not kept.
+
+        Several may wait for them: none of these may cancel the future.
+        """
         submission = self._submissions.get(number)
-        if submission is not None and not submission.answer.cancelled():
+        if submission is not None and submission.was_left:
             return submission.answer
         answer: asyncio.Future[list[R]] = asyncio.get_running_loop().create_future()
-        if submission is not None:
-            submission.answer = answer
+        if submission is not None and submission.answer.cancelled():
+            submission.answer, submission.was_left = answer, True
         elif number in self._kept:
             answer.set_result(self._kept[number])
         else:
@@ -204,7 +209,8 @@ class Submissions(Generic[R]):
         self._forget(submission)
         if not submission.answer.done():
             submission.answer.set_result(submission.results)
-            return
+            if not submission.was_left:
+                return
         self._kept[submission.number] = submission.results
         if len(self._kept) > KEPT_RESULTS:
             self._kept.popitem(last=False)
@@ -242,6 +248,8 @@ class Submissions(Generic[R]):
         self._forget(submission)
         if not submission.answer.done():
             submission.answer.set_exception(error)
+            if submission.was_left:
+                submission.answer.exception()  # Nobody may wait for it any more.
 
     def end(self, error: Exception) -> None:
         """There will be no results: every caller gets ``error``."""

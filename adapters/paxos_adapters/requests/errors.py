@@ -33,7 +33,8 @@ class OutcomeUnknown(OperationalError, TimeoutError):
 class CommandUnknown(OutcomeUnknown):
     """A command was not answered in time. It may have been run, or be run later, once; or never.
 
-    ``number``: by it the program can ask again for the result, from the same log of the same node.
+    ``number``: by it the program can ask again for the result, from the same log of the same node,
+    or from the same client.
     """
 
     def __init__(self, name: str, why: str, number: int | None) -> None:
@@ -61,7 +62,7 @@ class UnknownSubmission(UsageError, LookupError):
     def __init__(self, name: str, number: int) -> None:
         super().__init__(
             f"{name!r} has no submission number {number} whose caller has left: its result was "
-            "handed out, or is too old to be kept, or another node has it."
+            "handed out, or is too old to be kept, or another node or client has it."
         )
         self.name, self.number = name, number
 

@@ -12,13 +12,13 @@ from paxos_adapters.udp.addresses import Address, format_address
 
 
 class Insecure(UsageError):
-    """A node without a key was to listen to a network."""
+    """A node without a key was to listen to a network, or to send to one."""
 
     def __init__(self, addresses: Iterable[Address]) -> None:
         exposed = ", ".join(map(format_address, sorted(addresses)))
         super().__init__(
-            f"without a key anybody who can reach {exposed} can speak for any "
-            "server. Give the node a keyring (paxos keygen makes a key), use addresses of the "
+            f"without a key anybody that can reach {exposed} can speak for any server; nothing was "
+            "begun. Give the node a keyring (paxos keygen makes a key), use addresses of the "
             "loopback interface only, or say that it may be insecure."
         )
 

@@ -13,7 +13,7 @@
 - Lost parts of messages are requested, as long as some are missing; what a peer requests is sent
   again. See ``wire/resending.py``.
 - The name of a peer that does not answer is resolved again every second, since it may have moved.
-- Who is a member is learned before that: see ``registration.py``.
+- The members are learned before that: see ``registration.py``.
 - The members may change at any time: links come, go and move while all others go on.
 - Messages about decisions are for servers of the same epoch: see ``file/epochs.py``. Those of logs,
   which have their members in their own entries, are for all.
@@ -35,7 +35,12 @@ from paxos_adapters.file import FileStore
 from paxos_adapters.guard import Guard
 from paxos_adapters.limited_log import LimitedLog
 from paxos_adapters.limits import MEMBERS_LOG
-from paxos_adapters.log_messages import AnyMessage, asks_to_be_taught, is_for_decision, teaches
+from paxos_adapters.log_messages import (
+    AnyMessage,
+    asks_for_members,
+    is_for_decision,
+    teaches_members,
+)
 from paxos_adapters.udp.addresses import Address, format_address
 from paxos_adapters.udp.endpoint import Endpoint, SocketAddress, resolve
 from paxos_adapters.udp.errors import Removed, StoreAlreadyUsed
@@ -97,7 +102,7 @@ class Mesh:
         self.me = me
         self.configured = dict(addresses)
         self._has_keys = network.has_keys
-        self._is_exposed = network.is_exposed
+        self.is_exposed = network.is_exposed
         self._datagram_bytes = network.datagram_bytes
         self.refused: Counter[Reason] = Counter()
         self._file = file
@@ -196,13 +201,14 @@ class Mesh:
         *,
         former: Collection[ServerId] = (),
         epoch: int = 0,
+        steps: int = 0,
     ) -> None:
         """Link this server to all others of ``addresses``, and to nobody else.
 
         A link whose address has changed moves there: its name is looked up at once. Registration
         counts the members of ``quorum``; others of ``addresses`` are linked, and do not count yet.
         ``former`` are servers that were removed: if one sends something, it is told so, with the
-        ``epoch`` of the members.
+        ``epoch`` of the members. So many ``steps`` of their changes have led to all this.
 
         It may be called before the mesh is open, and again while it is; what did not change is not
         touched. Raises Removed if this server is one of ``former``.
@@ -218,7 +224,7 @@ class Mesh:
                 task.cancel()
         for peer in sorted(peers):
             self._set_address(peer, addresses[peer])
-        self.sessions.on_members(quorum)
+        self.sessions.on_members(quorum, steps)
 
     def _set_address(self, peer: ServerId, address: Address) -> None:
         link = self._links.get(peer)
@@ -251,13 +257,14 @@ class Mesh:
     def enqueue(self, receiver: ServerId, name: str, message: AnyMessage) -> None:
         """Send ``message`` about ``name`` to a peer with the next ``flush``.
 
-        It is lost, and counted, unless there is such a peer, this server votes or asks who is a
-        member, the peer has acknowledged its session, and there is room.
+        It is lost, and counted, unless there is such a peer, this server votes, the peer has
+        acknowledged its session, and there is room. A peer that knows more of the members may be
+        asked for them before.
         """
         registration = self.registration
         self._drop_outdated()
-        learns = name == MEMBERS_LOG and asks_to_be_taught(message)
-        may_send = receiver in registration.acknowledged and (registration.is_open or learns)
+        learns = receiver in registration.teachers and asks_for_members(name, message)
+        may_send = learns or (registration.is_open and receiver in registration.acknowledged)
         if receiver not in self._links:
             self.endpoint.counts["no such server"] += 1
         elif not may_send:
@@ -365,7 +372,7 @@ class Mesh:
         if received.is_part:
             self._request_later()
         if received.messages:
-            link.votes = True
+            link.votes = link.votes or received.is_registered
             self._on_messages(received)
 
     def _on_messages(self, received: Received) -> None:
@@ -373,6 +380,8 @@ class Mesh:
         if not self.registration.is_open:
             self._learn(received)
             return
+        if not (received.is_registered or self._file.has_log(MEMBERS_LOG)):
+            return  # A question about members that nothing is known of here.
         epoch = self._file.epoch
         is_same = received.epoch == epoch.number and not epoch.is_closed
         for name, message in received.messages:
@@ -382,9 +391,9 @@ class Mesh:
                 self.endpoint.counts["another epoch"] += 1
 
     def _learn(self, received: Received) -> None:
-        """As long as this server does not vote, it may hear who is a member, and nothing else."""
+        """As long as this server does not vote, it hears of the members, and of nothing else."""
         for name, message in received.messages:
-            if self.registration.may_learn and name == MEMBERS_LOG and teaches(message):
+            if self.registration.teachers and teaches_members(name, message):
                 self._on_message(received.sender, name, message)
             else:
                 self.endpoint.counts["not registered yet"] += 1
@@ -421,7 +430,7 @@ class Mesh:
 
     async def _find(self, peer: ServerId, link: Link) -> None:
         try:
-            if self._is_exposed(link.address):
+            if self.is_exposed(link.address):
                 raise OSError("without a key nothing is sent to other machines, unless insecure")
             link.socket_address = await resolve(
                 link.address, self.endpoint.family, self.endpoint.takes_ipv4

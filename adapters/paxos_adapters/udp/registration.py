@@ -2,6 +2,7 @@
 
 1. Ask first. A peer is asked to register this session only after it has answered, and after as many
    as are needed have. So an old copy of a file stops before it leaves a trace at a peer.
+   An answer that tells of later members does not count before this server has learned of them.
 2. A peer makes the session durable before it acknowledges, and then refuses every disk that lacks
    it.
 3. Before enough peers have acknowledged, this server takes no message of the protocol, sends none,
@@ -21,9 +22,10 @@ the other peer. More than half of the others prove it, since two such sets share
 waits for them. Three strict servers cannot restart while one of them is down.
 
 Where members change while servers run, those that a server knows may all have been replaced while
-it was down; and a newcomer knows what its configuration says. So it asks any peer to register it,
-after the same patience, and learns from the log of members whose acknowledgement counts. Until it
-has that, it votes for nothing.
+it was down; a newcomer knows what its configuration says, and an old copy those of its time. So
+each answer says how many steps of the changes of members its sender knows: each change begins and
+ends. A server asks the peers that know more for the log of members. To ask takes no registration,
+and leaves nothing at the peer. What the server learns says whose acknowledgement counts.
 
 No proof is possible if the peers were replaced by ones that know nothing, or for two old copies at
 once: see docs/safety.md.
@@ -44,13 +46,21 @@ PATIENCE = 5
 
 
 @frozen
+class Told:
+    """A peer has said with the answer to this ping that it knows so many steps."""
+
+    steps: int
+    ping: int
+
+
+@frozen
 class Registration:
     """Of the present session of server ``me``: who has answered, and who has acknowledged.
 
     ``pings`` is how often all were pinged. ``objected`` says with which ping a peer has objected
     last. ``is_open``: enough have acknowledged. It stays so until the members change, since what a
     peer forgets later it learns anew. ``me`` may be a server that is to join, and no member yet.
-    ``is_learning``: the members that it knows may be those of long ago.
+    ``steps`` of the changes of members are known here, and ``told`` says how many each peer knows.
     """
 
     me: ServerId
@@ -61,23 +71,19 @@ class Registration:
     objected: Mapping[ServerId, int] = field(factory=dict[ServerId, int])
     pings: int = 0
     is_open: bool = False
-    is_learning: bool = False
+    steps: int = 0
+    told: Mapping[ServerId, Told] = field(factory=dict[ServerId, Told])
 
     @property
-    def is_asked(self) -> bool:
-        """Whether enough peers have answered to ask those to register this session."""
-        is_patient = self.is_learning and self.pings > PATIENCE
-        return self.is_enough(self.answered) or (is_patient and bool(self.answered))
-
-    @property
-    def may_learn(self) -> bool:
-        """Whether this server may ask who is a member, though it does not vote."""
-        return self.is_learning and bool(self.acknowledged)
+    def teachers(self) -> frozenset[ServerId]:
+        """Which peers know more of the members: this server may ask them, and does not vote."""
+        return frozenset(it for it, told in self.told.items() if told.steps > self.steps)
 
     @property
     def to_ask(self) -> frozenset[ServerId]:
         """Which peers are to be asked to register this session."""
-        return self.answered - self.acknowledged if self.is_asked else frozenset()
+        count = self.answered - self.teachers
+        return count - self.acknowledged if self.is_enough(count) else frozenset()
 
     @property
     def missing(self) -> frozenset[ServerId]:
@@ -87,7 +93,12 @@ class Registration:
     @property
     def is_objected(self) -> bool:
         """Whether a peer objects, or did so until it fell silent a short while ago."""
-        return any(self.pings - ping <= PATIENCE for ping in self.objected.values())
+        return any(self._is_recent(ping) for ping in self.objected.values())
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether a peer knows more of the members, or did until it fell silent."""
+        return any(self._is_recent(self.told[it].ping) for it in self.teachers)
 
     @property
     def is_proven(self) -> bool:
@@ -105,22 +116,26 @@ class Registration:
         is_proof = not self.is_strict or self._prove(peers)
         return is_proof and self.quorum.is_phase1(with_me) and self.quorum.is_phase2(with_me)
 
+    def _is_recent(self, ping: int) -> bool:
+        return self.pings - ping <= PATIENCE
+
     def _prove(self, peers: frozenset[ServerId]) -> bool:
         """Whether ``peers`` are more than half of the others, or there are none."""
         return 2 * len(peers & self.others) > len(self.others) or not self.others
 
 
-def begin(
-    me: ServerId, quorum: QuorumSystem, *, is_strict: bool, is_learning: bool = False
-) -> Registration:
+def begin(me: ServerId, quorum: QuorumSystem, *, is_strict: bool) -> Registration:
     """No peer has been asked. A server without others waits for none."""
-    return _opened_if_enough(Registration(me, quorum, is_strict, is_learning=is_learning))
+    return _opened_if_enough(Registration(me, quorum, is_strict))
 
 
 def on_members(
-    registration: Registration, quorum: QuorumSystem, peers: frozenset[ServerId]
+    registration: Registration, quorum: QuorumSystem, peers: frozenset[ServerId], steps: int = 0
 ) -> Registration:
-    """The members have changed: ``quorum`` counts now, and ``peers`` are those that are linked."""
+    """The members have changed: ``quorum`` counts now, and ``peers`` are those that are linked.
+
+    So many ``steps`` of their changes have led to that.
+    """
     it = registration
     changed = evolve(
         it,
@@ -129,6 +144,8 @@ def on_members(
         acknowledged=it.acknowledged & peers,
         objected={peer: ping for peer, ping in it.objected.items() if peer in peers},
         is_open=it.is_open and quorum == it.quorum,
+        steps=steps,
+        told={peer: told for peer, told in it.told.items() if peer in peers},
     )
     return _opened_if_enough(changed)
 
@@ -136,6 +153,12 @@ def on_members(
 def on_ping(registration: Registration) -> Registration:
     """All peers are pinged once more."""
     return _opened_if_enough(evolve(registration, pings=registration.pings + 1))
+
+
+def on_told(registration: Registration, peer: ServerId, steps: int) -> Registration:
+    """``peer`` says with an answer how many steps of the changes of members it knows."""
+    told = {**registration.told, peer: Told(steps, registration.pings)}
+    return evolve(registration, told=told)
 
 
 def on_answer(registration: Registration, peer: ServerId) -> Registration:
@@ -164,4 +187,5 @@ def _answered(it: Registration, peer: ServerId, acknowledged: frozenset[ServerId
 def _opened_if_enough(it: Registration) -> Registration:
     has_all = it.others <= it.answered
     is_enough = it.is_enough(it.acknowledged) and (has_all or it.pings > PATIENCE)
-    return evolve(it, is_open=it.is_open or (is_enough and not it.is_objected))
+    is_free = not (it.is_objected or it.is_behind)
+    return evolve(it, is_open=it.is_open or (is_enough and is_free))

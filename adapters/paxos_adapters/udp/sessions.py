@@ -13,6 +13,7 @@
 - Late and repeated messages do no harm: all that they say of an honest server is in its chain. That
   this session is registered holds whenever it is said; that it is not, or that the chain lacks
   another one, only in a new answer to it: what the chain has forgotten may be said late.
+- An answer says how many steps of the changes of members its sender knows: ``registration.py``.
 - A server that a peer says was removed stops. That is true whenever it is said: it is for good.
 
 Source: ``disk_status.py`` and ``registration.py``, for the rules.
@@ -31,7 +32,6 @@ from paxos.errors import assert_never
 from paxos_adapters.disk_status import Known, NotDescended, check_descent
 from paxos_adapters.file import DiskBusy, FileStore
 from paxos_adapters.limited_log import LimitedLog
-from paxos_adapters.limits import MEMBERS_LOG
 from paxos_adapters.udp import registration
 from paxos_adapters.udp.errors import OlderCopy, Removed
 from paxos_adapters.udp.links import Link
@@ -64,19 +64,19 @@ class Sessions:
         found = file.peers.get(me)
         if found is not None and not file.descends_from(found):
             raise OlderCopy(file.path, me, found, was_found=True)
-        is_learning = me not in quorum.members or file.has_log(MEMBERS_LOG)
-        self.registration = registration.begin(
-            me, quorum, is_strict=is_strict, is_learning=is_learning
-        )
+        self.registration = registration.begin(me, quorum, is_strict=is_strict)
         self._file = file
         self._links = links
         self._uncommitted: dict[ServerId, Known] = {}
         self._refused = refused
 
-    def on_members(self, quorum: QuorumSystem) -> None:
-        """The links are others now, and registration counts the members of ``quorum``."""
+    def on_members(self, quorum: QuorumSystem, steps: int) -> None:
+        """The links are others now, and registration counts the members of ``quorum``.
+
+        So many ``steps`` of the changes of members have led to that.
+        """
         self.registration = registration.on_members(
-            self.registration, quorum, frozenset(self._links)
+            self.registration, quorum, frozenset(self._links), steps
         )
         for gone in self._uncommitted.keys() - self._links.keys():
             del self._uncommitted[gone]
@@ -106,7 +106,7 @@ class Sessions:
             is_new = control.session == self._file.session and control.number > link.answered_ping
             if is_new:
                 link.proven_session = received.disk_status.session
-                self._on_pong(link, control, now_s)
+                self._on_pong(peer, control, now_s)
             self._on_known(received, control.known, is_answer=is_new)
         elif type(control) is Register:
             self._on_register(link, control.number, received)
@@ -115,11 +115,13 @@ class Sessions:
         else:
             assert_never(control)
 
-    def _on_pong(self, link: Link, pong: Pong, now_s: float) -> None:
+    def _on_pong(self, peer: ServerId, pong: Pong, now_s: float) -> None:
+        link = self._links[peer]
         if pong.number == self.registration.pings:
             link.round_trip_s = now_s - link.pinged_at_s
         link.answered_ping, link.votes = pong.number, pong.votes
         link.received_at_s = link.answered_at_s = now_s
+        self.registration = registration.on_told(self.registration, peer, pong.steps)
 
     def _on_known(
         self, received: Received, known: Known | None, *, is_answer: bool = False
@@ -210,5 +212,5 @@ class Sessions:
             self._send_pong(link, link.register_number, known.session)
 
     def _send_pong(self, link: Link, number: int, session: str) -> None:
-        votes = self.registration.is_open
-        link.outbox.append(Pong(number, session, link.known, votes))
+        votes, steps = self.registration.is_open, self.registration.steps
+        link.outbox.append(Pong(number, session, link.known, votes, steps))

@@ -10,7 +10,7 @@
     [8, decision, session, number]                 Query; which read asks
     [9, decision, session, number, accepted]       Answer; accepted as in a Promise
     [10, number, known]                            Ping; known: nil or [session, saves]
-    [11, number, session, known, votes]            Pong; the number and session that it answers
+    [11, number, session, known, votes, steps]     Pong; the number and session that it answers
     [12, number]                                   Register
     [13, first, parts]                             Missing; bit n of parts stands for part n
     [14 to 28 and 30, log, ...]                    the messages of logs: ``log_body.py``
@@ -52,7 +52,7 @@ from paxos.errors import assert_never
 from paxos_adapters.disk_status import Known
 from paxos_adapters.limits import MAX_SAVES
 from paxos_adapters.log_messages import AnyMessage, is_for_decision, is_for_log
-from paxos_adapters.wire.bounds import MAX_MESSAGES, MAX_PINGS, MAX_READ, MAX_SEQUENCE
+from paxos_adapters.wire.bounds import MAX_MESSAGES, MAX_PINGS, MAX_READ, MAX_SEQUENCE, MAX_STEPS
 from paxos_adapters.wire.control import Control, Ping, Pong, Register, Removal
 from paxos_adapters.wire.errors import OutOfBounds, Reason, RejectedDatagram, TooLarge
 from paxos_adapters.wire.fields import ballot_of, checked_ballot, checked_name, checked_value
@@ -147,6 +147,7 @@ class _Pong(_Numbered, tag=11):
     session: bytes
     known: tuple[bytes, int] | None
     votes: bool
+    steps: int
 
 
 @final
@@ -220,7 +221,7 @@ def _control_struct(control: Control) -> _ControlStruct:
         return _Ping(number, _known_struct(control.known))
     if type(control) is Pong:
         session, known = session_bytes(control.session), _known_struct(control.known)
-        return _Pong(number, session, known, control.votes)
+        return _Pong(number, session, known, control.votes, _steps(control.steps))
     if type(control) is Register:
         return _Register(number)
     assert_never(control)
@@ -266,6 +267,12 @@ def _number(number: int) -> int:
     if not 0 <= number <= MAX_PINGS:
         raise OutOfBounds("the number of a ping", number, 0, MAX_PINGS)
     return number
+
+
+def _steps(steps: int) -> int:
+    if not 0 <= steps <= MAX_STEPS:
+        raise OutOfBounds("the steps of changes of members", steps, 0, MAX_STEPS)
+    return steps
 
 
 def _missing(first: int, parts: int) -> tuple[int, int]:
@@ -357,7 +364,8 @@ def _control_of(struct: _ControlStruct | _Missing) -> Control | Missing:
         return Ping(number, _known_of(struct.known))
     if type(struct) is _Pong:
         session = _session_of(struct.session)
-        return Pong(number, session, _known_of(struct.known), struct.votes)
+        known, steps = _known_of(struct.known), _steps(struct.steps)
+        return Pong(number, session, known, struct.votes, steps)
     if type(struct) is _Register:
         return Register(number)
     assert_never(struct)

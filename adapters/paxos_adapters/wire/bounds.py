@@ -6,6 +6,7 @@ Two programs that talk to each other have the same bounds: they are part of the 
 
 from __future__ import annotations
 
+from paxos_adapters.limits import MAX_EPOCH
 from paxos_adapters.limits import MAX_NAME_BYTES as MAX_NAME_BYTES
 from paxos_adapters.limits import MAX_ROUND as MAX_ROUND
 from paxos_adapters.limits import MAX_SAVES as MAX_SAVES
@@ -29,6 +30,9 @@ MAX_SEQUENCE = (1 << 64) - 1
 
 MAX_PINGS = (1 << 63) - 1
 """The number of a Ping."""
+
+MAX_STEPS = 2 * MAX_EPOCH
+"""The steps of all changes of members: each begins and ends."""
 
 MAX_KEYS = 16
 """Keys in a keyring: two are enough to rotate."""

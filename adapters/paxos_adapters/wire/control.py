@@ -1,9 +1,9 @@
 """Control messages: whether a peer is there, and which of its sessions is received.
 
-    Ping(number, known)                  are you there; this is what I know of your disk
-    Pong(number, session, known, votes)  yes; it answers that number of that session
-    Register(number)                     receive this session from now on
-    Removal(epoch)                    you were removed from the cluster
+    Ping(number, known)                         are you there; this is what I know of your disk
+    Pong(number, session, known, votes, steps)  yes; it answers that number of that session
+    Register(number)                            receive this session from now on
+    Removal(epoch)                              you were removed from the cluster
 
 They name no decision and change no promise. So they are received from a session that is not
 registered, too: that is how it becomes registered. To receive one twice changes nothing.
@@ -33,13 +33,15 @@ class Pong:
     """Answers a Ping or a Register: its ``number`` and the ``session`` of the asker are repeated.
 
     So an answer to an earlier session of the asker is recognised. ``known`` is as in a Ping;
-    ``votes`` says whether the sender takes messages of the protocol.
+    ``votes`` says whether the sender takes messages of the protocol, and ``steps`` how many steps
+    of the changes of members it knows: each change begins and ends.
     """
 
     number: int
     session: str
     known: Known | None
     votes: bool
+    steps: int = 0
 
 
 @final

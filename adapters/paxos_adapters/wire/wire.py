@@ -4,7 +4,8 @@
   peer share datagrams, in order; one that is larger than a datagram goes in parts.
 - Opening: whose is it, is it whole, is its session registered, is it new, what does it say; in this
   order. Whatever is wrong raises RejectedDatagram, and changes nothing.
-- From a session that is not registered only control messages are received, see ``control.py``.
+- From a session that is not registered only control messages are received, see ``control.py``, and
+  questions about the members, each once: see ``udp/registration.py``.
 - Lost parts are requested and sent again, see ``resending.py``: ``request_missing`` is a tick.
 - No socket, no clock, no answer: the owner of the socket counts what is refused.
 """
@@ -19,6 +20,7 @@ from attrs import evolve, frozen
 from paxos import ServerId, UnknownServer
 from paxos_adapters.disk_status import DiskStatus
 from paxos_adapters.limits import MAX_SERVER
+from paxos_adapters.log_messages import asks_for_members
 from paxos_adapters.wire import fragments, resending
 from paxos_adapters.wire.body import (
     NamedMessage,
@@ -64,7 +66,8 @@ _COUNT_BYTES = 3
 class Received:
     """What a datagram contains: its sender, the status of that one's disk, and the messages.
 
-    ``is_registered``: whether that session is registered here; if not, there are ``controls`` only.
+    ``is_registered``: whether that session is registered here; if not, there are ``controls`` only,
+    and questions about the members.
     ``is_newest``: whether that session sent it later than all that was received from it before. A
     part of something larger has no messages, until the last one is there. A Missing among the
     ``controls`` is to be handed to ``resend``. ``epoch`` is that of the sender's decisions: its
@@ -143,7 +146,7 @@ class Wire:
                 raise OutOfBounds("the id of a server", it, 0, MAX_SERVER)
         self._peers = frozenset(members) - {self._me}
         self._former = frozenset(former) - members - {self._me}
-        self._speakers = self._peers | self._former
+        self._senders = self._peers | self._former
         for gone in self._sessions.keys() - self._peers:
             self._sessions[gone] = end_session(self._sessions[gone])
         for of_peers in self._early, self._sent:
@@ -162,7 +165,7 @@ class Wire:
         was saved after the save, since the disk status goes along. Raises UnknownServer, TooLarge,
         OutOfBounds, NotBytes, BadDiskStatus; nothing is sent then.
         """
-        if receiver not in self._speakers:
+        if receiver not in self._senders:
             raise UnknownServer(receiver, self._peers)
         if not DATAGRAM_BYTES <= datagram_bytes <= MAX_DATAGRAM_BYTES:
             what = "the size of datagrams, in bytes,"
@@ -212,12 +215,19 @@ class Wire:
         status = disk_status_of(header)
         if status.session == self._registered(header.sender):
             return self._open_registered(header, status, body)
+        return self._open_early(header, status, body)
+
+    def _open_early(self, header: Header, status: DiskStatus, body: bytes) -> Received:
+        """What a session sends that is not registered. A question is never taken twice."""
         messages, controls = decode_body(body) if header.parts == 1 else ((), ())
-        if messages or not controls or Missing in map(type, controls):
+        may_ask = all(asks_for_members(*it) for it in messages)
+        if not (messages or controls) or not may_ask or Missing in map(type, controls):
             raise RejectedDatagram(Reason.NOT_REGISTERED)
         early = self._early.get(header.sender, ())
+        if messages:
+            begin_session(early, status.session).window.accept(header.sequence)
         self._early[header.sender] = note_early(early, status.session, header.sequence)
-        return Received(header.sender, status, False, (), controls, False, header.epoch)
+        return Received(header.sender, status, False, messages, controls, False, header.epoch)
 
     def _open_registered(self, header: Header, status: DiskStatus, body: bytes) -> Received:
         """What a registered session sends; never twice."""
@@ -247,7 +257,7 @@ class Wire:
             raise RejectedDatagram(Reason.OTHER_CLUSTER)
         if header.receiver != self._me:
             raise RejectedDatagram(Reason.NOT_FOR_US)
-        if header.sender not in self._speakers:
+        if header.sender not in self._senders:
             raise RejectedDatagram(Reason.UNKNOWN_SENDER)
         if header.protection != self._protection.code:
             raise RejectedDatagram(Reason.OTHER_PROTECTION)

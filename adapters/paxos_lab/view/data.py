@@ -11,6 +11,7 @@ from typing import TypeAlias
 
 from paxos_lab.record import Kind, Moment, Timeline
 from paxos_lab.view.following import MOST, Following
+from paxos_lab.view.run import Shown
 from paxos_lab.view.window import Window
 from paxos_lab.view.words import cells, fit, words
 
@@ -20,13 +21,9 @@ BEGINNINGS = Kind.STARTS, Kind.IS_KNOWN
 Json: TypeAlias = bool | int | str | Sequence["Json"] | dict[str, "Json"] | None
 
 
-def data(
-    timeline: Timeline, window: Window, now: Sequence[str], next_: Following
-) -> dict[str, Json]:
-    """One decision: its lanes, its steps in ``window``, and what can be said after each.
-
-    ``next_`` is what could have happened then.
-    """
+def data(shown: Shown) -> dict[str, Json]:
+    """One decision: its lanes, its steps in a window, and what can be said after each."""
+    timeline, window, now = shown.timeline, shown.window, shown.now
     moments = inside(timeline, window)
     texts = list(dict.fromkeys(now))
     place_of = {text: place for place, text in enumerate(texts)}
@@ -47,14 +44,15 @@ def data(
         for it, told, text in zip(moments, words(timeline, moments), now, strict=True)
     ]
     return {
-        "name": timeline.name,
+        "name": shown.name,
+        "run": shown.run,
         "lanes": [fit(it) for it in timeline.lanes.values()],
         "ids": [int(it) for it in timeline.lanes],
         "before": [cells(before.get(it)) for it in timeline.lanes],
         "opens": _opens(moments, window),
         "steps": steps,
         "texts": list(_differences([[fit(line) for line in it.splitlines()] for it in texts])),
-        "next": _next(next_),
+        "next": _next(shown.next_),
     }
 
 

@@ -34,7 +34,12 @@ from paxos_adapters.node.control import serve
 from paxos_adapters.node.control_protocol import Answer, ResultsReply, socket_path
 from paxos_adapters.replication import applying
 from paxos_adapters.replication.watching import Step
-from paxos_adapters.requests.errors import CommandUnknown, NoAnswer, OutcomeUnknown
+from paxos_adapters.requests.errors import (
+    CommandUnknown,
+    NoAnswer,
+    OutcomeUnknown,
+    UnknownSubmission,
+)
 from paxos_adapters.state_machine import Query
 from paxos_adapters.state_machines import KEY_VALUE
 from paxos_adapters.state_machines.key_value import (
@@ -203,10 +208,20 @@ def test_without_a_majority_the_outcome_is_unknown(tmp_path: Path) -> None:
             with pytest.raises(OutcomeUnknown) as unknown:
                 await kv.submit(Put("a", b"2"), timeout_s=0.2)
             assert type(unknown.value) is CommandUnknown
+            number = unknown.value.number
+            assert number is not None
+            with pytest.raises(CommandUnknown, match=rf"outcome\({number}\)"):
+                await kv.outcome(number, timeout_s=0.2)
             with pytest.raises(NoAnswer):
                 await kv.read(GET, "a", timeout_s=0.2)
+            both = [asyncio.create_task(kv.outcome(number, timeout_s=30)) for _ in range(2)]
+            await asyncio.sleep(0)
+            both[0].cancel()
             await it.start(S3)
-            assert await kv.submit(Put("b", b"1"), timeout_s=30) in (Changed(2), Changed(3))
+            assert await both[1] == await kv.outcome(number) == [Changed(2)]
+            assert await kv.submit(Put("b", b"1"), timeout_s=30) == Changed(3)
+            with pytest.raises(UnknownSubmission):
+                await kv.outcome(number + 1)
 
     runs(run())
 
@@ -303,6 +318,8 @@ def test_a_caller_that_leaves_is_told_what_is_known(tmp_path: Path) -> None:
             with pytest.raises(asyncio.CancelledError) as cancelled:
                 await waiting
             assert "may have been run" in cancelled.value.__notes__[0]
+            await it.start(S3)
+            assert await kv.outcome(1, timeout_s=30) == [Changed(2)]
 
     runs(run())
 

@@ -90,23 +90,59 @@ def test_a_closed_session_may_have_run_what_was_sent_twice() -> None:
 
 def test_what_a_server_refused_was_not_sent() -> None:
     def run(it: Outbox) -> None:
-        (asked,) = it.add([b"a"])
-        assert type(it.late(asked, "late")) is NotReached
+        asked = it.add([b"a"])
         it.on_nothing_begun(it.take())
-        assert type(it.late(asked, "late")) is NotReached
+        assert it.leave(asked) is None
+        asked = it.add([b"a"])
         it.take()
-        assert type(it.late(asked, "late")) is CommandUnknown
+        assert it.leave(asked) == 1
 
     runs(run)
 
 
-def test_the_number_of_a_caller_that_left_is_not_waited_for() -> None:
+def test_what_was_not_sent_is_forgotten_when_its_caller_leaves() -> None:
     def run(it: Outbox) -> None:
-        one, _ = it.add([b"a", b"b"])
-        assert numbers(it.take()) == [1, 2]
-        it.forget(one)
+        assert type(it.late(it.add([b"a"]), "late")) is NotReached
+        assert not it.is_needed.is_set()
+        it.add([b"b"])
+        assert [asked.body for asked in it.take()] == [b"b"]
+
+    runs(run)
+
+
+def test_what_was_sent_goes_on_when_its_caller_leaves() -> None:
+    def run(it: Outbox) -> None:
+        asked = it.add([b"a", b"b"])
+        it.take()
+        asked[0].answer.cancel()
+        late = it.late(asked, "late")
+        assert (type(late), late.args) == (CommandUnknown, CommandUnknown("log", "late", 1).args)
+        it.on_results(it.take(), [b"A", b"B"])
+        assert it.left(1) is asked
+        assert [again.answer.result() for again in asked] == [b"A", b"B"]
+        assert it.left(2) is None
+
+    runs(run)
+
+
+def test_a_caller_that_asks_again_and_leaves_again_has_the_same_number() -> None:
+    def run(it: Outbox) -> None:
+        asked = it.add([b"a"])
+        it.take()
+        assert (it.leave(asked), it.leave(asked)) == (1, 1)
+
+    runs(run)
+
+
+def test_only_so_many_submissions_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbox, "KEPT_SUBMISSIONS", 1)
+
+    def run(it: Outbox) -> None:
+        one, two = it.add([b"a"]), it.add([b"b"])
+        it.take()
+        assert (it.leave(one), it.leave(two)) == (1, 2)
+        assert it.left(1) is None
         assert numbers(it.take()) == [2]
-        assert it.is_needed.is_set()
 
     runs(run)
 

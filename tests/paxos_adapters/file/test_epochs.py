@@ -291,7 +291,7 @@ NAMES = st.sampled_from(["a", "b", "c", "d"])
 Decisions = Mapping[str, Acceptor[bytes]]
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.dictionaries(NAMES, STATES), st.dictionaries(NAMES, PROPOSALS), st.integers(1, 3))
 def test_a_file_and_a_memory_adopt_the_same(
     tmp_path_factory: pytest.TempPathFactory,

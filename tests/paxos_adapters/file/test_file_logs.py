@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 from attrs import evolve
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from paxos import Ballot, Proposal
@@ -152,9 +152,7 @@ class Model:
         self.file = reopen(self.path)
 
 
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=60)
 @given(st.data())
 def test_a_log_is_the_fold_of_all_records(tmp_path: Path, data: st.DataObject) -> None:
     with TemporaryDirectory(dir=tmp_path) as folder:

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.node_process import Flaw
+from tests.support import node_process
+from tests.support.node_process import START_S, Flaw, in_time
 from tests.support.spawning import ROOT
 from tests.tools import cluster_torture, lossy_network
-from tests.tools.cluster_torture import NODES, Broken, Cluster, Plan, torture
+from tests.tools.cluster_torture import NODES, Broken, Cluster, Plan, Run, torture
 from tests.tools.lossy_network import Loopback
 
 pytestmark = pytest.mark.slow
@@ -103,3 +104,51 @@ def test_a_node_that_does_not_start_says_why(tmp_path: Path) -> None:
     with pytest.raises(Broken, match=r"(?s)node 1 did not start: .*n1.db"):
         asyncio.run(cluster.start(1))
     assert not cluster.up
+
+
+class OneReturn(Run):
+    """Its only fault is a node that is to come back, and cannot."""
+
+    async def _one_fault(self) -> None:
+        if not self._returning:
+            self._later(self._return(1, 0.0))
+
+
+def test_a_node_that_does_not_come_back_ends_the_run_at_once(tmp_path: Path) -> None:
+    cluster = Cluster(tmp_path, Loopback(NODES), "")
+    cluster.paths[1].write_bytes(b"spoilt")
+    with (tmp_path / "clients.jsonl").open("wb") as log:
+        run = OneReturn(Plan(1, SEED, QUICK), Loopback(NODES), cluster, log)
+        with pytest.raises(Broken, match="node 1 did not start"):
+            asyncio.run(run.faults())
+
+
+def test_the_time_in_which_a_run_is_stopped_is_not_that_of_a_start(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Both processes were stopped, and the one that waits goes on first."""
+
+    async def stopped() -> str:
+        loop = asyncio.get_running_loop()
+        ready: asyncio.Future[str] = loop.create_future()
+        now_s = loop.time
+
+        def go_on() -> None:
+            monkeypatch.setattr(loop, "time", lambda: now_s() + 2 * START_S)
+            loop.call_later(0.01, ready.set_result, "ready")
+
+        loop.call_soon(go_on)
+        return await in_time(ready)
+
+    assert asyncio.run(stopped()) == "ready"
+
+
+def test_what_does_not_start_in_time_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(node_process, "START_S", 0.02)
+    monkeypatch.setattr(node_process, "LOOK_S", 0.01)
+
+    async def silent() -> None:
+        await in_time(asyncio.get_running_loop().create_future())
+
+    with pytest.raises(TimeoutError):
+        asyncio.run(silent())

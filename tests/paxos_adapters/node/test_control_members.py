@@ -31,6 +31,9 @@ def test_who_is_a_member_and_where(tmp_path: Path) -> None:
             moved = await asked(data, MoveRequest(ONE, NOWHERE, timeout_s=20))
             assert isinstance(moved, MembersReply)
             assert moved.members.addresses == {ONE: NOWHERE}
+            refused = await asked(data, MoveRequest(ONE, ("192.0.2.1", 9), timeout_s=20))
+            assert isinstance(refused, ErrorReply)
+            assert refused.kind == "Insecure"
 
     runs(run())
 

@@ -12,7 +12,7 @@ from secrets import token_hex
 from typing import TypeVar
 
 import pytest
-from hypothesis import HealthCheck, event, example, given, settings
+from hypothesis import event, example, given
 from hypothesis import strategies as st
 
 from paxos import ServerId
@@ -288,7 +288,6 @@ def attempt(call: Callable[[], T]) -> T | BadDeployment:
         return error
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(
     content=st.binary()
     | st.text().map(str.encode)

@@ -251,6 +251,23 @@ def test_all_are_replaced_one_by_one_under_load() -> None:
     runs(run())
 
 
+def test_a_newcomer_is_taught_when_all_founders_have_gone() -> None:
+    """It asks those of its configuration: by its file it knows the founders only."""
+
+    async def run() -> None:
+        async with servers() as it:
+            for old, new in (ONE, FOUR), (TWO, FIVE):
+                await it.submit(THREE)
+                await it.join(new)
+                await it.nodes[THREE].members.replace(old, new, at(new), timeout_s=LONG_S)
+            await it.crash(THREE)
+            await it.join(SIX)
+            await it.nodes[FOUR].members.replace(THREE, SIX, at(SIX), timeout_s=LONG_S)
+            assert await it.submit(SIX) == 3
+
+    runs(run())
+
+
 @pytest.mark.parametrize("after_s", slow_but_for((0.05).__eq__, [0.0, 0.02, 0.05, 0.1, 0.2]))
 def test_a_leader_crashes_in_the_middle_of_a_change(after_s: float) -> None:
     async def run() -> None:

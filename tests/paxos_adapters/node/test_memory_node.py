@@ -29,6 +29,9 @@ from paxos_adapters.node import (
     Removed,
     ServerRunning,
 )
+from paxos_adapters.node.memory import SHORT_TIMEOUTS
+from paxos_adapters.node.memory_network import MemoryLinks
+from paxos_adapters.node.node import BaseNode
 from paxos_adapters.state_machines import COUNTER
 from paxos_adapters.wire import TooLarge
 from tests.paxos_adapters.node.test_node import IDS, runs
@@ -288,18 +291,25 @@ class TestTheNetwork:
         assert network.open_file(ONE).saves == 1
 
 
+def linked(network: MemoryNetwork, server: ServerId) -> tuple[MemoryLinks, BaseNode[str]]:
+    """A node in memory, and its links."""
+    file = network.open_file(server)
+    links = MemoryLinks(network, file)
+    return links, BaseNode(file, links, codec=TEXT, timeouts=SHORT_TIMEOUTS)
+
+
 class TestMembers:
     """The links of nodes in memory follow a change of members, as those of a mesh do."""
 
     def test_who_is_linked_is_heard_and_nobody_else(self) -> None:
         async def run() -> None:
             network = MemoryNetwork(random=Random(1))
-            async with (
-                MemoryNode(network, ONE, codec=TEXT) as one,
-                MemoryNode(network, TWO, codec=TEXT) as two,
-            ):
+            links, node = linked(network, ONE)
+            async with node as one, MemoryNode(network, TWO, codec=TEXT) as two:
                 addresses = {it: ("memory", it) for it in (ONE, TWO, THREE)}
-                one.set_members({it: addresses[it] for it in (ONE, THREE)}, majority([ONE, THREE]))
+                links.set_members(
+                    {it: addresses[it] for it in (ONE, THREE)}, majority([ONE, THREE])
+                )
                 assert one.status().peers.keys() == {THREE}
                 assert one.status().tolerance == -1
                 proposing = asyncio.ensure_future(two.propose("a", "red"))
@@ -309,7 +319,7 @@ class TestMembers:
                 with pytest.raises(NoAnswer):
                     await one.read("a", timeout_s=0.001)
                 assert one.status().lost["no such server"] > 0
-                one.set_members(addresses, network.quorum)
+                links.set_members(addresses, network.quorum)
                 assert await proposing == "red"
                 assert one.status().tolerance == 0
 
@@ -332,12 +342,10 @@ class TestMembers:
     def test_a_node_that_was_removed_stops(self) -> None:
         async def run() -> None:
             network = MemoryNetwork(random=Random(1))
-            async with (
-                MemoryNode(network, ONE, codec=TEXT) as one,
-                MemoryNode(network, TWO, codec=TEXT) as two,
-            ):
+            links, node = linked(network, ONE)
+            async with node, MemoryNode(network, TWO, codec=TEXT) as two:
                 left = {it: ("memory", it) for it in (ONE, THREE)}
-                one.set_members(left, majority(left), former=[TWO], epoch=3)
+                links.set_members(left, majority(left), former=[TWO], epoch=3)
                 proposing = asyncio.ensure_future(two.propose("a", "red"))
                 stopped = await two.stopped()
                 assert isinstance(stopped.cause, Removed)
@@ -345,6 +353,6 @@ class TestMembers:
                 with pytest.raises(OutcomeUnknown, match="server 2 is not a member"):
                     await proposing
                 with pytest.raises(Removed):
-                    one.set_members(left, majority(left), former=[ONE, TWO])
+                    links.set_members(left, majority(left), former=[ONE, TWO])
 
         runs(run())

@@ -581,7 +581,7 @@ class FastDisk(Disk):
         return Saved(tuple(record for _, record in entries))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.lists(st.sampled_from("ab"), min_size=1, max_size=8), st.integers(0, 1 << 32))
 def test_names_decide_apart_whatever_is_saved_when(asks: list[str], seed: int) -> None:
     """One server is its own quorum; saves come late and in any portion."""

@@ -351,6 +351,9 @@ def test_what_holds_whatever_the_order(commands: list[Command]) -> None:
 def test_what_a_step_may_do(commands: list[Command]) -> None:
     for (before, _, _), (after, command, result) in pairwise(history(commands)):
         assert before.former <= after.former
+        is_step = (after.quorum, after.before) != (before.quorum, before.before)
+        assert (membership.steps(after) > membership.steps(before)) is is_step
+        assert membership.steps(after) >= membership.steps(before)
         assert [it.founded for it in before.logs] == [
             it.founded for it in after.logs[: len(before.logs)]
         ]
@@ -367,6 +370,6 @@ def test_what_a_step_may_do(commands: list[Command]) -> None:
 
 
 @given(COMMANDS, st.integers(0, 1 << 32))
-@settings(max_examples=3, deadline=None)
+@settings(max_examples=3)
 def test_servers_agree(commands: list[Command], seed: int) -> None:
     run_replicated(MACHINE, [*ALL, *commands], seed)

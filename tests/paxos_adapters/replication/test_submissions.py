@@ -157,7 +157,10 @@ def test_a_result_whose_caller_has_left_is_kept_for_a_while() -> None:
         opened(it)
         ran(it, *range(1, KEPT_RESULTS + 2))
         assert again.result() == [20]
-        assert it.again(left[0].number) is not None
+        assert it.again(left[0].number) is None
+        kept = it.again(left[1].number)
+        assert kept is not None
+        assert kept.result() == [20]
         last = it.again(left[-1].number)
         assert last is not None
         assert last.result() == [10 * (KEPT_RESULTS + 1)]

@@ -270,7 +270,7 @@ def test_a_server_with_an_older_library_stops() -> None:
     runs(run())
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 1_000_000))
 def test_every_replay_uses_each_version_where_it_was_used(seed: int) -> None:
     """With kills in between, and programs that are replaced at any time."""

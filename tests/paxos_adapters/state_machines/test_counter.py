@@ -21,7 +21,7 @@ def test_each_result_is_the_sum_so_far(amounts: list[int]) -> None:
     assert state == sum(amounts)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(AMOUNTS, st.integers(0, 1_000_000))
 def test_it_goes_on_when_the_leader_crashes(amounts: list[int], seed: int) -> None:
     run_replicated(COUNTER, amounts, seed)

@@ -139,7 +139,7 @@ def test_a_revision_is_of_one_change(commands: list[Command]) -> None:
         state = after
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(COMMANDS, st.integers(0, 1_000_000))
 def test_it_goes_on_when_the_leader_crashes(commands: list[Command], seed: int) -> None:
     run_replicated(KEY_VALUE, commands, seed)

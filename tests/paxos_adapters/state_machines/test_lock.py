@@ -107,7 +107,7 @@ def test_a_lock_goes_only_by_its_token_or_a_tick(commands: list[Command]) -> Non
             assert gone == []
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(COMMANDS, st.integers(0, 1_000_000))
 def test_it_goes_on_when_the_leader_crashes(commands: list[Command], seed: int) -> None:
     run_replicated(LOCK, commands, seed)

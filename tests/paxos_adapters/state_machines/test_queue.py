@@ -38,7 +38,7 @@ def test_what_was_pushed_first_is_popped_first(commands: list[Command]) -> None:
     assert queue.peek(state) == (waiting[0][1] if waiting else None)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(COMMANDS, st.integers(0, 1_000_000))
 def test_it_goes_on_when_the_leader_crashes(commands: list[Command], seed: int) -> None:
     run_replicated(QUEUE, commands, seed)

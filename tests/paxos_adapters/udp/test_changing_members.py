@@ -13,6 +13,7 @@ from types import MappingProxyType
 import pytest
 
 from paxos import Accept, Ballot, ServerId, majority
+from paxos.log import Configuration, Delta
 from paxos.log.messages import CatchUpRequest, Heartbeat
 from paxos_adapters.file import FileStore
 from paxos_adapters.guard import Guard
@@ -158,10 +159,10 @@ def test_a_newcomer_joins_three_that_run(tmp_path: Path, protection: Protection 
     runs(run())
 
 
-def test_a_newcomer_that_finds_one_of_three_learns_who_is_a_member_and_nothing_else(
+def test_a_newcomer_that_finds_one_of_three_learns_the_members_and_leaves_nothing_there(
     tmp_path: Path,
 ) -> None:
-    """The two others may have been replaced: it cannot know."""
+    """The two others may have been replaced: it cannot know. Its disk may be an old copy."""
 
     async def run() -> None:
         addresses = free_addresses(4)
@@ -172,24 +173,34 @@ def test_a_newcomer_that_finds_one_of_three_learns_who_is_a_member_and_nothing_e
             one = running[ONE]
             for it in TWO, THREE:
                 await running[it].close()
-            one.mesh.set_members(addresses, FOUNDERS)
+            one.mesh.set_members(addresses, FOUNDERS, steps=1)
             newcomer = await joins(stack, tmp_path, addresses)
-            await newcomer.until_acknowledged_by(ONE)
-            assert newcomer.mesh.registration.may_learn
-            assert not newcomer.mesh.registration.is_open
+            while not newcomer.mesh.registration.teachers:
+                await asyncio.sleep(0.001)
             while MEMBERS_LOG not in newcomer.names:
                 one.send(FOUR, "log")
                 one.send(FOUR)
                 one.send(FOUR, MEMBERS_LOG)
                 await asyncio.sleep(0.001)
             assert newcomer.names == {MEMBERS_LOG}
-            while MEMBERS_LOG not in one.names:
-                newcomer.send(ONE)
-                newcomer.send(ONE, "log")
-                newcomer.mesh.enqueue(ONE, MEMBERS_LOG, OF_LOG)
-                newcomer.mesh.flush()
-                await asyncio.sleep(0.001)
-            assert one.names == {MEMBERS_LOG}
+            before = one.mesh.refused[Reason.NOT_REGISTERED]
+            for is_known in False, True:
+                if is_known:
+                    memory: Delta[bytes] = Delta(
+                        Ballot(1, ONE), 1, (Configuration(1, FOUNDERS),), ()
+                    )
+                    one.file.save_all([(MEMBERS_LOG, memory)])
+                for _ in range(20):
+                    newcomer.send(ONE)
+                    newcomer.send(ONE, "log")
+                    newcomer.mesh.enqueue(ONE, MEMBERS_LOG, OF_LOG)
+                    newcomer.mesh.flush()
+                    await asyncio.sleep(0.001)
+                assert one.names == ({MEMBERS_LOG} if is_known else set())
+            assert one.mesh.refused[Reason.NOT_REGISTERED] == before
+            assert FOUR not in one.file.peers
+            assert not newcomer.mesh.registration.acknowledged
+            assert not newcomer.mesh.registration.is_open
 
     runs(run())
 

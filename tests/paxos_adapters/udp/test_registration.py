@@ -16,6 +16,7 @@ from paxos_adapters.udp.registration import (
     on_members,
     on_objection,
     on_ping,
+    on_told,
 )
 
 
@@ -191,26 +192,51 @@ def test_an_objection_ends_with_the_link_to_its_peer() -> None:
     assert on_members(it, majority([ME, TWO]), frozenset({TWO})).is_open
 
 
-def test_a_server_may_learn_the_members_from_any_of_them() -> None:
+def told(it: Registration, steps: int, *peers: ServerId) -> Registration:
+    """These peers answer, and tell how many steps of the changes of members they know."""
+    for peer in peers:
+        it = on_answer(on_told(it, peer, steps), peer)
+    return it
+
+
+def test_a_server_learns_the_members_from_any_of_them_before_it_registers() -> None:
     """Those that it knows may all be gone. It votes once those that there are count."""
-    it = on_answer(begin(FOUR, THREE_SERVERS, is_strict=False, is_learning=True), THREE)
-    assert it.to_ask == frozenset(), "another one may object"
-    it = patient(it)
-    assert it.to_ask == {THREE}
-    assert not it.may_learn
-    it = on_acknowledgement(it, THREE)
-    assert it.may_learn
+    it = patient(told(begin(FOUR, THREE_SERVERS, is_strict=False), 2, THREE))
+    assert it.to_ask == frozenset()
+    assert it.teachers == {THREE}
     assert not it.is_open
 
-    it = on_members(it, majority([THREE, FOUR, FIVE]), frozenset({THREE, FIVE}))
-    assert it.is_open, "two of three, with itself"
+    it = on_members(it, majority([THREE, FOUR, FIVE]), frozenset({THREE, FIVE}), 2)
+    assert it.teachers == frozenset()
+    assert it.to_ask == {THREE}, "two of three, with itself"
+    assert on_acknowledgement(it, THREE).is_open
+
+
+def test_a_peer_that_knows_more_of_the_members_does_not_count_and_is_not_asked() -> None:
+    """Those that know no more may be enough without it, and the disk an old copy."""
+    it = told(begin(ME, FIVE_SERVERS, is_strict=False), 2, TWO)
+    assert told(it, 0, THREE).to_ask == frozenset()
+    it = told(it, 0, THREE, FOUR)
+    assert it.to_ask == {THREE, FOUR}
+    assert on_members(it, FIVE_SERVERS, FIVE_SERVERS.members, 2).to_ask == {TWO, THREE, FOUR}
+
+
+def test_a_server_does_not_vote_as_long_as_a_peer_knows_more_of_the_members() -> None:
+    it = begin(ME, FIVE_SERVERS, is_strict=False)
+    for peer in THREE, FOUR:
+        it = on_acknowledgement(it, peer)
+    for _ in range(2 * PATIENCE):
+        it = on_ping(told(it, 1, FIVE))
+        assert not it.is_open
+    assert on_members(it, FIVE_SERVERS, FIVE_SERVERS.members, 1).is_open
+    assert patient(it).is_open, "it is silent"
 
 
 def test_a_server_whose_members_never_change_learns_nothing_before_it_votes() -> None:
-    it = patient(on_answer(begin(FOUR, FIVE_SERVERS, is_strict=False), THREE))
+    it = patient(told(begin(FOUR, FIVE_SERVERS, is_strict=False), 0, THREE))
 
     assert it.to_ask == frozenset()
-    assert not on_acknowledgement(it, THREE).may_learn
+    assert it.teachers == frozenset()
 
 
 def share_a_peer(earlier: frozenset[ServerId], now: frozenset[ServerId]) -> bool:

@@ -215,6 +215,22 @@ def test_a_ping_can_acknowledge(server: Server) -> None:
     assert server.sessions.registration.acknowledged == {TWO}
 
 
+def test_a_peer_that_tells_of_later_members_is_not_asked_to_register(server: Server) -> None:
+    """And an answer says how many steps of their changes are known here."""
+    for _ in range(PATIENCE + 1):
+        server.ping()
+    number, session = server.sessions.registration.pings, server.file.session
+    told = Pong(number, session, None, votes=True, steps=3)
+    assert server.hear(told) == []
+    assert server.sessions.registration.teachers == {TWO}
+
+    server.sessions.on_members(QUORUM, 3)
+    server.ping()
+    assert server.pong(None, THREE) == [Register(number + 1)]
+    (pong,) = server.hear(Ping(1, None))
+    assert pong == Pong(1, SESSION, KNOWN, votes=False, steps=3)
+
+
 def test_the_answer_to_an_earlier_session_or_an_older_answer_is_none(server: Server) -> None:
     """It may come late, or again: what it says that a peer does not know, it may know by now."""
     for _ in range(3):

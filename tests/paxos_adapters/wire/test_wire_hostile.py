@@ -13,7 +13,7 @@ from paxos import Ballot, Prepare, Promise, Proposal, ServerId
 from paxos_adapters.limits import MAX_NAME_BYTES, MAX_ROUND, MAX_SAVES, MAX_SERVER, MAX_VALUE_BYTES
 from paxos_adapters.wire import Checksummed, Reason, Register, RejectedDatagram
 from paxos_adapters.wire.body import MAX_KIND, decode_body, decode_messages, read_body
-from paxos_adapters.wire.bounds import MAX_MESSAGES, MAX_PINGS, WINDOW
+from paxos_adapters.wire.bounds import MAX_MESSAGES, MAX_PINGS, MAX_STEPS, WINDOW
 from paxos_adapters.wire.fragments import MAX_PARTS
 from paxos_adapters.wire.frame import BODY_BYTES, HEADER_BYTES, LAYOUT, TAG_BYTES, Header
 from tests.support.slow import slow_but_for
@@ -109,7 +109,9 @@ OUT_OF_BOUNDS: list[object] = [
     [[10, MAX_PINGS + 1, None]],
     [[10, 1, [b"s" * 8, -1]]],
     [[10, 1, [b"s" * 8, MAX_SAVES + 1]]],
-    [[11, 1, b"s" * 8, [b"s" * 8, MAX_SAVES + 1], True]],
+    [[11, 1, b"s" * 8, [b"s" * 8, MAX_SAVES + 1], True, 0]],
+    [[11, 1, b"s" * 8, None, True, -1]],
+    [[11, 1, b"s" * 8, None, True, MAX_STEPS + 1]],
     [[12, -1]],
     [[13, 0, 1]],
     [[13, -1, 1]],

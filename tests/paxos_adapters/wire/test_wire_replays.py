@@ -7,9 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from paxos import Accept, Ballot
+from paxos.log.messages import CatchUpRequest
 from paxos_adapters.disk_status import DiskStatus
-from paxos_adapters.limits import MAX_VALUE_BYTES
+from paxos_adapters.limits import MAX_VALUE_BYTES, MEMBERS_LOG
+from paxos_adapters.log_messages import Forward, SnapshotRequest
 from paxos_adapters.wire import Control, Reason, Register, RejectedDatagram
+from paxos_adapters.wire.body import NamedMessage
 from paxos_adapters.wire.bounds import MAX_EARLY, MAX_UNFINISHED, MAX_UNFINISHED_BYTES, WINDOW
 from paxos_adapters.wire.fragments import MAX_PARTS, Unfinished, check, fragment, reassemble
 from paxos_adapters.wire.frame import BODY_BYTES, LAYOUT, Header
@@ -148,6 +151,24 @@ def test_the_numbers_of_few_sessions_are_kept_before_they_are_registered() -> No
 def test_of_a_datagram_with_more_than_control_messages_nothing_is_taken() -> None:
     one, two = End(ONE, disk_status=LATER), End(TWO)
     assert refusal(two, *one.say(Register(1), ("leader", BEAT))) is Reason.NOT_REGISTERED
+
+
+ASKS = (MEMBERS_LOG, CatchUpRequest(3)), (MEMBERS_LOG, SnapshotRequest(3, bytes(16), 0, 6))
+
+
+@pytest.mark.parametrize("asks", ASKS, ids=lambda it: type(it[1]).__name__)
+def test_a_question_about_the_members_is_taken_before_the_session_is_registered(
+    asks: NamedMessage,
+) -> None:
+    """Once: an answer is longer than a question."""
+    one, two = End(ONE, disk_status=LATER), End(TWO)
+    (datagram,) = one.say(Register(1), asks)
+    opened = two.wire.open(datagram)
+    assert (opened.controls, opened.messages) == ((Register(1),), (asks,))
+    assert not opened.is_registered
+    assert refusal(two, datagram) is Reason.REPLAYED
+    for other in ("log", asks[1]), (MEMBERS_LOG, Forward(b"x")):
+        assert refusal(two, *one.say(asks, other)) is Reason.NOT_REGISTERED
 
 
 def test_parts_of_a_session_that_is_not_registered_do_not_wait() -> None:

@@ -193,9 +193,10 @@ def words(line: Iterable[object]) -> Said:
             return Said("Answer", decision, read=(session, number), accepted=held)
         case [10, int(number), known]:
             return Said("Ping", number=number, known=disk(known))
-        case [11, int(number), bytes(session), known, bool(votes)]:
-            hexed = session.hex()
-            return Said("Pong", number=number, session=hexed, known=disk(known), votes=votes)
+        case [11, int(number), bytes(session), known, bool(votes), int(steps)]:
+            pong = Said("Pong", number=number, session=session.hex(), known=disk(known))
+            pong.votes, pong.steps = votes, steps
+            return pong
         case [int(tag), str(log), *rest] if tag in OF_LOG:
             return of_log(tag, log, rest)
         case [12, int(number)]:

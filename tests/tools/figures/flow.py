@@ -98,7 +98,9 @@ def _parts(it: _Attempt, title: str, mine: str, theirs: str) -> Iterator[str]:
     yield from _box(X[3], BELOW, 6, (*rule, "accept, save, answer", *ends), theirs)
     end = "A majority accepts,", "nobody refuses:", "", f"★ {value} is chosen"
     yield from _box(X[4], TOP, 7, end, theirs)
-    yield text(MARGIN, HEIGHT - 22, f"Who is refused starts over, above {ballot}.", 16, "start")
+    yield text(
+        MARGIN, HEIGHT - 22, f"A proposer that is refused starts over, above {ballot}.", 16, "start"
+    )
     yield "</svg>"
 
 

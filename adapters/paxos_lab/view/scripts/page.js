@@ -11,11 +11,18 @@ const pane = new Pane(element("scroll"));
 const other = new Pane(element("scroll2"));
 
 let decision = 0;
-let beside = null; // the decision that is shown beside it
+let beside = selected("beside"); // the decision that is shown beside it
 let place = 0; // of the step that is shown, from 0
 let timer = null; // while it plays
 let settling = null;
+let pointed = null; // in the list of all steps, the one that is shown
 let next = null; // what could happen after the step that is shown
+
+// What a choice of decisions says: a place; null: nothing.
+function selected(id) {
+  const { value } = element(id);
+  return value === "" ? null : Number(value);
+}
 
 const steps = () => data[decision].steps;
 const parts = (which) => document.querySelectorAll(`[data-decision="${which}"]`);
@@ -24,11 +31,8 @@ const picture = (which) => document.querySelector(`.picture [data-decision="${wh
 // --- what is shown -------------------------------------------------------------------------------
 
 function choose(which) {
+  if (beside === which) beside = decision;
   decision = which;
-  if (beside === which) beside = null;
-  for (const part of document.querySelectorAll("[data-decision]")) {
-    part.hidden = part.dataset.decision !== String(which);
-  }
   element("decision").value = String(which);
   slider.max = String(steps().length);
   pane.scroller.append(picture(which));
@@ -37,15 +41,19 @@ function choose(which) {
   look();
 }
 
-// Another decision beside it, of the same time.
+// Another decision beside it.
 function lay() {
   const { steps: one } = data[decision];
+  const both = [decision, beside].map(String);
+  for (const part of document.querySelectorAll("[data-decision]")) {
+    const isShared = part.closest(".summary, .end, .picture") !== null;
+    part.hidden = !both.slice(0, isShared ? 2 : 1).includes(part.dataset.decision);
+  }
   element("beside").value = beside === null ? "" : String(beside);
   for (const it of element("beside").options) it.disabled = it.value === String(decision);
   element("other").hidden = beside === null;
   document.documentElement.classList.toggle("two", beside !== null);
   if (beside !== null) {
-    picture(beside).hidden = false;
     other.scroller.append(picture(beside));
     other.choose(picture(beside));
     element("pictured2").textContent = `Beside it: ${element("beside").selectedOptions[0].text}`;
@@ -85,20 +93,21 @@ function show(where, behavior = "instant") {
   next.begin(step.step);
   tabulate();
   offer();
-  pane.show(step.step);
-  pane.reveal(behavior);
-  if (beside !== null) showBeside(step.step, behavior);
+  pane.show(step.step, behavior);
+  if (beside !== null) showBeside(behavior);
   point();
   countHits();
   clearTimeout(settling);
   settling = setTimeout(() => history.replaceState(null, "", address()), SETTLED_MS);
 }
 
-function showBeside(step, behavior) {
-  const at = placeOf(data[beside], step);
-  element("words2").textContent = at < 0 ? "Nothing yet." : data[beside].steps[at].words;
-  other.show(step);
-  other.reveal(behavior);
+// Of the same run, what is beside it is at the same time; of another one, after as many steps.
+function showBeside(behavior) {
+  const it = data[beside];
+  const at = it.run === data[decision].run ? placeOf(it, steps()[place].step)
+    : Math.min(place, it.steps.length - 1);
+  element("words2").textContent = at < 0 ? "Nothing yet." : it.steps[at].words;
+  other.show(at < 0 ? 0 : it.steps[at].step, behavior);
 }
 
 // Not the real attribute: a button that has the focus would lose it.
@@ -191,11 +200,10 @@ function take(event) {
 }
 
 function point() {
-  for (const it of document.querySelectorAll("#all [aria-current]")) {
-    it.removeAttribute("aria-current");
-  }
+  pointed?.removeAttribute("aria-current");
   const list = document.querySelector(`#all [data-decision="${decision}"] ol`);
-  list.children[place].firstElementChild.setAttribute("aria-current", "step");
+  pointed = list.children[place].firstElementChild;
+  pointed.setAttribute("aria-current", "step");
 }
 
 // --- search --------------------------------------------------------------------------------------
@@ -264,7 +272,7 @@ function address() {
 }
 
 // Leads to the step that is asked for, or the next one of its decision; to the first of interest,
-// if to none.
+// if to none. The address stays as it is: a late change would be one of where "back" leads.
 function follow() {
   const asked = new URLSearchParams(location.hash.slice(1));
   const which = data.findIndex((it) => it.name === asked.get("decision"));
@@ -273,6 +281,7 @@ function follow() {
   const step = Number(asked.get("step") || NaN);
   const where = steps().findIndex((it) => it.step >= step);
   show(where >= 0 ? where : data[decision].opens);
+  clearTimeout(settling);
 }
 
 // --- keys, clicks --------------------------------------------------------------------------------
@@ -343,10 +352,8 @@ element("decision").addEventListener("change", (event) => {
   choose(Number(event.target.value));
   go(data[decision].opens);
 });
-element("beside").addEventListener("change", (event) => {
-  const before = beside;
-  beside = event.target.value === "" ? null : Number(event.target.value);
-  if (before !== null) picture(before).hidden = true;
+element("beside").addEventListener("change", () => {
+  beside = selected("beside");
   lay();
   show(place);
 });

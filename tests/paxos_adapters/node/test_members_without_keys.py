@@ -1,0 +1,61 @@
+"""Where servers may be that have no key: on loopback, unless the program says otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import TypeAlias
+
+import pytest
+
+from paxos import ServerId, majority
+from paxos_adapters.codecs import TEXT
+from paxos_adapters.file import FileStore
+from paxos_adapters.node import Insecure, Members, NetworkConfig, Node
+from paxos_adapters.wire import Authenticated, Key, Keyring, Protection
+from tests.paxos_adapters.node.test_node import runs
+
+ONE, TWO = ServerId(1), ServerId(2)
+BEYOND, LOOPBACK = ("192.0.2.1", 47100), ("127.0.0.1", 9)
+SOON_S = 0.05
+KEYS = Authenticated(Keyring((Key(bytes(range(32))),)))
+
+Verb: TypeAlias = Callable[[Members], Coroutine[object, object, object]]
+VERBS: dict[str, Verb] = {
+    "add": lambda it: it.add(TWO, BEYOND, timeout_s=SOON_S),
+    "replace": lambda it: it.replace(ONE, TWO, BEYOND, timeout_s=SOON_S),
+    "change": lambda it: it.change(add={TWO: BEYOND}, timeout_s=SOON_S),
+    "move": lambda it: it.move(ONE, BEYOND),
+}
+
+
+@pytest.mark.parametrize("verb", VERBS.values(), ids=VERBS)
+def test_an_address_beyond_loopback_is_refused_before_anything_begins(
+    tmp_path: Path, verb: Verb
+) -> None:
+    async def run() -> None:
+        with created(tmp_path) as file:
+            async with Node(file, NetworkConfig({ONE: ("127.0.0.1", 0)}), codec=TEXT) as node:
+                with pytest.raises(Insecure, match="keyring"):
+                    await verb(node.members)
+                assert not node.members.is_in_use
+
+    runs(run())
+
+
+@pytest.mark.parametrize(("protection", "insecure"), [(KEYS, False), (None, True)])
+def test_with_a_key_or_the_word_of_the_program_it_is_taken(
+    tmp_path: Path, protection: Protection | None, insecure: bool
+) -> None:
+    async def run() -> None:
+        network = NetworkConfig({ONE: ("127.0.0.1", 0)}, protection=protection, insecure=insecure)
+        with created(tmp_path) as file:
+            async with Node(file, network, codec=TEXT) as node:
+                status = await node.members.move(ONE, BEYOND)
+                assert status.addresses == {ONE: BEYOND}
+
+    runs(run())
+
+
+def created(folder: Path) -> FileStore:
+    return FileStore.create(folder / "n1.db", cluster="c", server=ONE, quorum=majority([ONE]))
