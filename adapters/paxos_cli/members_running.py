@@ -29,6 +29,7 @@ from paxos_adapters.node.control_protocol import (
 )
 from paxos_adapters.node.members import LogChange, MembersStatus
 from paxos_adapters.printable import json_text, printable
+from paxos_adapters.replication.membership import DECISIONS
 from paxos_adapters.udp.addresses import Address, BadAddress, format_address, parse
 from paxos_cli.asking import (
     GRACE_S,
@@ -283,7 +284,7 @@ def _progress(status: MembersStatus) -> Iterator[str]:
 
 def _log_progress(it: LogChange) -> Iterator[str]:
     if not it.held:
-        yield f"waiting for log {it.name}"
+        yield f"waiting for {'named decisions' if it.name == DECISIONS else f'log {it.name}'}"
     for server, held in it.held.items():
         taught = f"{held - 1:,} of {it.first - 1:,}"
         yield f"log {it.name}: server {server} has been taught slot {taught}"
@@ -306,6 +307,7 @@ def _fields(status: MembersStatus) -> dict[str, object]:
         "is_changing": status.is_changing,
         "waiting": waiting_for,
         "absent": sorted(status.absent),
+        "adopting": sorted(status.adopting),
     }
 
 

@@ -59,6 +59,11 @@ class Machines:
     def members(self, verb: str, *words: object) -> Ended:
         return call("members", verb, *words, "--cluster", self.config)
 
+    def decision(self, verb: str, *words: object) -> str:
+        ended = call(verb, *words, *WAIT, "--cluster", self.config)
+        assert ended.returncode == 0, ended.stderr
+        return ended.stdout
+
     def kv(self, verb: str, *words: object) -> Ended:
         return call("kv", verb, *words, *WAIT, "--cluster", self.config)
 
@@ -118,7 +123,8 @@ def test_how_commands_end(machines: Machines) -> None:
     told = json.loads(machines.members("list", "--json").stdout)
     assert (told["epoch"], told["is_changing"]) == (1, True)
     assert told["waiting"] == [
-        {"log": "$members", "slot": told["waiting"][0]["slot"], "taught": {"4": 0}}
+        {"log": "$members", "slot": told["waiting"][0]["slot"], "taught": {"4": 0}},
+        {"log": "$decisions", "slot": -1, "taught": {}},
     ]
     assert machines.members("remove", 4, *WAIT).stdout == "epoch 2: servers 1, 2, 3; removed: 4\n"
 
@@ -171,17 +177,27 @@ class Load:
 
 @pytest.mark.slow
 def test_five_machines_are_replaced_one_by_one_under_load(tmp_path: Path) -> None:
-    """Until no founder is left. A client sees no error but an unknown outcome."""
+    """Until no founder is left. A client sees no error but an unknown outcome.
+
+    Each new server knows what was decided while the founders were there, and since.
+    """
     machines = Machines(tmp_path, founders=5, newcomers=5)
     try:
         machines.start(1, 2, 3, 4, 5)
         assert machines.kv("put", "colour", "blue").returncode == 0
+        assert machines.decision("propose", "of 5", "5") == "5\n"
         load = Load([*machines.data.values()])
         for old in range(1, 6):
             machines.start(old + 5)
             ended = machines.members("replace", old, old + 5, machines.at(old + 5), *WAIT)
             assert ended.returncode == 0, ended.stderr
+            me = old + 5
+            assert machines.decision("propose", f"of {me}", me, "--id", me) == f"{me}\n"
+            assert machines.decision("read", f"of {me - 1}", "--id", me) == f"{me - 1}\n"
         load.end()
+        for of in range(5, 11):
+            asked = 6 + of % 5
+            assert machines.decision("read", f"of {of}", "--id", asked) == f"{of}\n"
         assert load.error is None
         assert ids(machines.members("list", "--json")) == [6, 7, 8, 9, 10]
         assert machines.kv("get", "colour").stdout == "blue\n"

@@ -9,6 +9,7 @@
   a crash, too. From then on it begins no other log before that is registered.
 - What is applied of it decides which links there are, and what each log is to follow. Whichever
   server leads a log says when that is done.
+- Named decisions follow, too: see ``epochs.py``.
 - A change goes on by itself. A caller that leaves, or a time-out, does not take it back. To ask for
   the same change again is to wait for its end.
 - A server that is removed stops, once no log needs it.
@@ -30,20 +31,19 @@ from paxos_adapters import arguments
 from paxos_adapters.guard import Guard
 from paxos_adapters.host import ServerStopped
 from paxos_adapters.limits import MAX_SERVER, MEMBERS_LOG
+from paxos_adapters.node import epochs
+from paxos_adapters.node.epochs import EpochsHost, MembersLog
 from paxos_adapters.node.logs import Logs, Running
 from paxos_adapters.node.members_errors import (
     ChangeUnfinished,
     NotAllStarted,
     error_of,
 )
-from paxos_adapters.node.ports import NodeFile
 from paxos_adapters.replication import membership
-from paxos_adapters.replication.following import untaught
-from paxos_adapters.replication.log import ReplicatedLog
+from paxos_adapters.replication.following import have_been_taught, untaught
 from paxos_adapters.replication.membership import (
     Begun,
     Change,
-    Command,
     Done,
     Member,
     Membership,
@@ -58,8 +58,6 @@ from paxos_adapters.replication.membership import (
 from paxos_adapters.requests.errors import CommandUnknown, TooManyRequests
 from paxos_adapters.udp.addresses import Address, check
 from paxos_adapters.udp.errors import Insecure, Removed
-
-MembersLog = ReplicatedLog[Membership, Command, Result]
 
 LEAST_S = 1e-3
 """A time to wait that is over is so long: one of 0 would be refused."""
@@ -85,8 +83,10 @@ class MembersStatus:
     """The members, as this server knows them, and where they are; None: it has not heard.
 
     ``former`` were removed. ``leaving`` are those of them that a log may still need, and
-    ``waiting`` the logs that the change to ``epoch`` waits for: none, if none is in progress. The
-    first change waits for the ``absent``, unless it removes them.
+    ``waiting`` the logs that the change to ``epoch`` waits for: none, if none is in progress. Named
+    decisions are waited for as DECISIONS. The first change waits for the ``absent``, unless it
+    removes them. The ``adopting`` are members that lack what was settled for named decisions; it is
+    kept for them.
     """
 
     epoch: int
@@ -95,6 +95,7 @@ class MembersStatus:
     leaving: frozenset[ServerId] = _NOBODY
     waiting: tuple[LogChange, ...] = ()
     absent: frozenset[ServerId] = _NOBODY
+    adopting: frozenset[ServerId] = _NOBODY
 
     @property
     def is_changing(self) -> bool:
@@ -102,11 +103,9 @@ class MembersStatus:
         return bool(self.waiting)
 
 
-class MembersHost(Protocol):
+class MembersHost(EpochsHost, Protocol):
     """The node, as far as its members need it."""
 
-    me: ServerId
-    file: NodeFile
     guard: Guard
 
     def log_of_members(self) -> AbstractAsyncContextManager[MembersLog]:
@@ -124,14 +123,6 @@ class MembersHost(Protocol):
 
     def check_usable(self) -> None:
         """Raise ServerStopped or Forked, if so."""
-        ...
-
-    async def decisions_saved(self) -> None:
-        """Wait until nothing that was begun for a decision waits to be saved."""
-        ...
-
-    async def pause(self) -> None:
-        """Wait for the time of a heartbeat."""
         ...
 
 
@@ -167,7 +158,7 @@ class Members:
         """
         self._host, self._logs, self._is_exposed = host, logs, is_exposed
         self._addresses = dict(addresses)
-        self.is_in_use = self._is_closing = False
+        self.is_in_use = False
         self._entered: set[str] = set()
         self._log: MembersLog | None = None
         self._seen: Membership | None = None
@@ -208,9 +199,9 @@ class Members:
     ) -> MembersStatus:
         """Add and remove servers in one change; wait until it is finished.
 
-        With nothing begun it raises MembershipChanging, NotAllStarted, DecisionsStay, IdUsed,
-        NotAMember, AddressTaken, BadMemberCount, BadNumber, BadAddress, Insecure for an address
-        beyond loopback if this server has no key, ServerStopped, and NoAnswer if no quorum answers;
+        With nothing begun it raises MembershipChanging, NotAllStarted, IdUsed, NotAMember,
+        AddressTaken, BadMemberCount, BadNumber, BadAddress, Insecure for an address beyond
+        loopback if this server has no key, ServerStopped, and NoAnswer if no quorum answers;
         CommandUnknown if it is not known whether the change has begun; ChangeUnfinished after
         ``timeout_s``, if it has.
         """
@@ -254,6 +245,7 @@ class Members:
             frozenset(it.server for it in state.leaving),
             waiting,
             membership.absent(state) if self.is_in_use else _NOBODY,
+            membership.adopting(state),
         )
 
     async def changed(self) -> None:
@@ -324,14 +316,6 @@ class Members:
 
     # --- the log of members on this server --------------------------------------------------------
 
-    @property
-    def closes_decisions(self) -> bool:
-        """Whether this server takes part in no named decision any more.
-
-        If some server has decisions, no change can ever begin: then all go on with them.
-        """
-        return self._is_closing and not self._state.deciding
-
     def use(self) -> None:
         """From now on this server takes part in the log of members."""
         if not self.is_in_use:
@@ -343,7 +327,6 @@ class Members:
         file = self._host.file
         if not file.has_log(MEMBERS_LOG) and self._host.me in file.quorum.members:
             return
-        self._is_closing = not file.decisions()
         self.use()
         while self._log is None:
             await self._next()
@@ -408,6 +391,8 @@ class Members:
             self._log = log
             self.look()
             self._tell()
+            taught = self._have_been_taught
+            self._spawn(partial(epochs.follow, self._host, log, self._next, taught))
             if self._host.me in self._host.file.quorum.members:
                 await self._list_logs(log)
             await asyncio.Event().wait()
@@ -417,21 +402,23 @@ class Members:
         me, file = self._host.me, self._host.file
         while not file.has_log(MEMBERS_LOG):
             await self._host.pause()
-        self._is_closing = True
-        await self._host.decisions_saved()
-        is_deciding = bool(file.decisions())
-        self._is_closing = not is_deciding
         address = self._host.advertised
         while log.state.epoch == membership.FOUNDING_EPOCH and me not in log.state.started:
             names = {*self._entered, *file.logs()} - {MEMBERS_LOG}
             with suppress(CommandUnknown, TooManyRequests):
-                await log.submit(Started(me, address, tuple(sorted(names)), is_deciding))
+                await log.submit(Started(me, address, tuple(sorted(names))))
             await self._host.pause()
 
     def _let_follow(self, log: Running, state: Membership) -> None:
         configured = self._addresses.keys() - state.former  # All that it knows may be gone.
-        wanted = membership.wanted(state, log.place.name)
+        name = log.place.name
+        wanted = membership.wanted(state, name) if membership.may_follow(state, name) else None
         log.follow(membership.ids(state) | configured, wanted)
+
+    def _have_been_taught(self) -> bool:
+        """Whether this server leads the log of members, and knows that newcomers hold it."""
+        log = self._logs.running.get(MEMBERS_LOG)
+        return log is not None and have_been_taught(log.state, membership.ids(self._state))
 
     def _on_followed(self, name: str, epoch: int) -> None:
         if (name, epoch) not in self._reported:

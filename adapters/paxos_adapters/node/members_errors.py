@@ -57,36 +57,6 @@ class NotAllStarted(OperationalError, TimeoutError):
         return NotAllStarted, (self.servers,)
 
 
-class DecisionsStay(OperationalError):
-    """Named decisions do not follow a change of members while servers run; nothing was begun."""
-
-    def __init__(self, servers: Set[ServerId]) -> None:
-        super().__init__(
-            f"the files of servers {format_ids(servers)} have named decisions, which do not follow "
-            "a change of members; nothing was begun. Stop all servers, and change the members of "
-            "their files: docs/members.md."
-        )
-        self.servers = frozenset(servers)
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return DecisionsStay, (self.servers,)
-
-
-class NoDecisions(UsageError):
-    """A named decision was asked for in a cluster whose members change while it runs."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__(
-            f"{name!r} cannot be decided: the members of this cluster change while it runs, and "
-            "named decisions do not follow them. Nothing was begun. Use a log: node.log(...), or "
-            "paxos kv."
-        )
-        self.name = name
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return NoDecisions, (self.name,)
-
-
 class IdUsed(UsageError, ValueError):
     """A server was to be added under an id that one has, or had."""
 
@@ -150,8 +120,6 @@ def error_of(state: Membership, refusal: Refusal) -> PaxosError:
             return MembershipChanging(epoch, membership.unfinished(state))
         case membership.NotStarted(servers):
             return NotAllStarted(servers)
-        case membership.Deciding(servers):
-            return DecisionsStay(servers)
         case membership.IdUsed(server, is_member):
             return IdUsed(server, is_member)
         case membership.NotMember(server):
@@ -165,4 +133,5 @@ def error_of(state: Membership, refusal: Refusal) -> PaxosError:
 
 
 def _listed(logs: Collection[str]) -> str:
-    return ", ".join(map(repr, logs)) or "no log"
+    names = ("named decisions" if it == membership.DECISIONS else repr(it) for it in logs)
+    return ", ".join(names) or "no log"

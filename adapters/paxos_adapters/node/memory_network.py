@@ -32,7 +32,7 @@ from paxos_adapters.file.entries import identity_of
 from paxos_adapters.file.errors import AlreadyAMember
 from paxos_adapters.guard import Guard
 from paxos_adapters.host import EndedByProgram
-from paxos_adapters.log_messages import AnyMessage
+from paxos_adapters.log_messages import AnyMessage, is_for_decision
 from paxos_adapters.memory import ServerDown, majority_of
 from paxos_adapters.node.memory_file import Disk, MemoryFile
 from paxos_adapters.udp.addresses import Address
@@ -46,8 +46,8 @@ from paxos_adapters.wire import Reason
 HOST = "memory"
 """What stands where the others have a host; the id of the server stands for a port."""
 
-Sent: TypeAlias = tuple[str, AnyMessage]
-"""A message, and the name of the decision or the log that it is about."""
+Sent: TypeAlias = tuple[str, AnyMessage, int]
+"""A message: the name it is about, and the epoch of decisions in which it was sent."""
 
 
 class ServerRunning(UsageError):
@@ -318,7 +318,7 @@ class MemoryLinks:
     def enqueue(self, receiver: ServerId, name: str, message: AnyMessage) -> None:
         """See ``Mesh.enqueue``."""
         if receiver in self._outboxes:
-            self._outboxes[receiver].append((name, message))
+            self._outboxes[receiver].append((name, message, self._file.epoch.number))
         else:
             self.endpoint.counts["no such server"] += 1
 
@@ -342,11 +342,22 @@ class MemoryLinks:
         if sender not in self._outboxes:
             self.refused[Reason.UNKNOWN_SENDER] += 1
             return
-        for name, message in messages:
-            if self._is_open:
+        for name, message, epoch in messages:
+            if not self._is_open:
+                return
+            if self._is_of_epoch(epoch) or not self._depends_on_epoch(name, message):
                 self._on_message(sender, name, message)
+            else:
+                self.endpoint.counts["another epoch"] += 1
         if self._is_open:
             self._on_idle()
+
+    def _is_of_epoch(self, epoch: int) -> bool:
+        own = self._file.epoch
+        return epoch == own.number and not own.is_closed
+
+    def _depends_on_epoch(self, name: str, message: AnyMessage) -> bool:
+        return is_for_decision(message) and not self._file.has_log(name)
 
     def _soon(self, call: Callable[[], None]) -> None:
         if get_ident() == self._thread:

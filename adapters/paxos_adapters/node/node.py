@@ -22,7 +22,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections import deque
 from collections.abc import (
     AsyncGenerator,
     Callable,
@@ -42,14 +41,12 @@ from paxos import (
     Broadcast,
     Done,
     From,
-    Message,
     Nack,
     PaxosError,
     RetryTimer,
     Saved,
     ServerId,
     SetTimer,
-    Tell,
     To,
     server,
 )
@@ -64,12 +61,11 @@ from paxos_adapters.host import ServerStopped
 from paxos_adapters.limits import MEMBERS_LOG, RESERVED
 from paxos_adapters.log import LogObserver
 from paxos_adapters.log_messages import AnyMessage, LogMessage, is_for_decision, is_for_log
+from paxos_adapters.node.decisions import Decisions
+from paxos_adapters.node.epochs import MembersLog
 from paxos_adapters.node.logs import Due, LogClosed, LogRunning, Logs, NameOfLog, Running
-from paxos_adapters.node.members import Members, MembersLog
-from paxos_adapters.node.members_errors import NoDecisions
-from paxos_adapters.node.pending import Answer, PendingRequests
+from paxos_adapters.node.members import Members
 from paxos_adapters.node.ports import Links, NodeFile
-from paxos_adapters.node.registers import Registers
 from paxos_adapters.node.saving import INLINE_SAVE_S, AdaptiveSaver
 from paxos_adapters.node.status import Descent, Status
 from paxos_adapters.node.timers import TimerWheel
@@ -84,13 +80,11 @@ from paxos_adapters.replication.served import ServedLog
 from paxos_adapters.replication.snapshots import codecs_of
 from paxos_adapters.replication.starting import SNAPSHOT_BYTES, LogRun, recovered
 from paxos_adapters.requests.errors import (
-    LEFT,
     TOO_LATE,
     NoAnswer,
     NodeClosed,
     NotStarted,
     OutcomeUnknown,
-    outcome_unknown,
 )
 from paxos_adapters.requests.values import Found, Values
 from paxos_adapters.single import SingleObserver
@@ -135,19 +129,22 @@ class BaseNode(Generic[V]):
         self.file = file
         self._values = Values(codec)
         self.quorum = file.quorum
-        self._members = tuple(sorted(file.epoch.quorum.members))
         self._links = links
         self._timeouts = timeouts
         self._random = Random() if random is None else random
-        self._observer = observer
-        self._questions = PendingRequests(session=int(file.session, 16))
         self._logs = Logs()
         self.members = Members(self, self._logs, links.configured, links.is_exposed)
-        self._events: deque[tuple[str, server.Event[bytes]]] = deque()
-        self._reports: deque[tuple[str, server.Report[bytes]]] = deque()
         self.guard = Guard(self._stop)
         self._turn, self._turn_end = self.guard(self._take_turn), self.guard(self._finish_turn)
-        self._alarms = TimerWheel(self._ring, self.guard)
+        self._decisions = Decisions(
+            file,
+            links,
+            self.guard,
+            self._turn,
+            timeouts=timeouts,
+            random=self._random,
+            observer=observer,
+        )
         self._log_alarms = TimerWheel(self._ring_logs, self.guard)
         self._is_woken = False
         self._saver: AdaptiveSaver[AnyEntry, AnyRecord] | None = None
@@ -183,12 +180,7 @@ class BaseNode(Generic[V]):
         return self
 
     async def _open(self) -> None:
-        self._registers = Registers(
-            self.me,
-            self.file.epoch.quorum,
-            load=self.file.load,
-            observer=self._observer,
-        )
+        self._decisions.resume()
         self.file.save_all(())  # One that is closed, or has failed, is refused here.
         await self.members.recover()  # The first datagram says what the file has of the members.
         await self._links.open(self._hear, self._turn, self.guard)
@@ -236,7 +228,7 @@ class BaseNode(Generic[V]):
                 trace = None if is_foreseen else cause
                 _logger.critical("%s", self._stopped, extra=facts, exc_info=trace)
             self.file.stop_waiting()
-            self._questions.end(self._stopped)
+            self._decisions.questions.end(self._stopped)
             self._logs.end(self._stopped)
             self.members.end()
             self._links.close()
@@ -266,8 +258,8 @@ class BaseNode(Generic[V]):
 
     async def _propose(self, name: str, encoded: bytes, timeout_s: float | None) -> V:
         self._check(name)
-        answer = self._questions.propose(name, encoded)
-        report = await self._answer(name, answer, timeout_s, OutcomeUnknown)
+        answer = self._decisions.questions.propose(name, encoded)
+        report = await self._decisions.answer(name, answer, timeout_s, OutcomeUnknown)
         assert type(report) is Done
         return self._values.decode(name, report.value)
 
@@ -286,8 +278,8 @@ class BaseNode(Generic[V]):
     async def read_encoded(self, name: str, *, timeout_s: float | None = None) -> bytes | None:
         """The same, as the codec wrote it. Raises as ``read`` does, but for Undecodable."""
         timeout_s = self._check_decision(name, timeout_s)
-        answer = self._questions.read(name)
-        report = await self._answer(name, answer, timeout_s, NoAnswer)
+        answer = self._decisions.questions.read(name)
+        report = await self._decisions.answer(name, answer, timeout_s, NoAnswer)
         return report.value if type(report) is Done else None
 
     async def watch(self, name: str, *, timeout_s: float | None = None) -> V:
@@ -358,7 +350,7 @@ class BaseNode(Generic[V]):
             recovered, self.file, name, machine, codecs, snapshot_bytes, quorum
         )
         self.check_usable()
-        if name in self._registers:
+        if name in self._decisions:
             raise NotALog(name, is_log=False)
         run = LogRun(self, self.file, name, machine, codecs, found, observer)
         try:
@@ -395,14 +387,23 @@ class BaseNode(Generic[V]):
             addresses, quorum, former=former, epoch=state.epoch, steps=steps_of(state)
         )
 
-    async def decisions_saved(self) -> None:
-        """See ``members.MembersHost``."""
-        await self.pause()
-        while self._registers.is_saving:
+    async def suspend_decisions(self) -> None:
+        """See ``epochs.EpochsHost``."""
+        self._decisions.suspend()
+        while self._decisions.is_saving:
             await self.pause()
 
+    def resume_decisions(self) -> None:
+        """See ``epochs.EpochsHost``."""
+        self._decisions.resume()
+        self.wake()
+
+    def is_log(self, name: str) -> bool:
+        """See ``epochs.EpochsHost``."""
+        return name in self._logs or self.file.has_log(name)
+
     async def pause(self) -> None:
-        """See ``members.MembersHost``."""
+        """See ``epochs.EpochsHost``."""
         await asyncio.sleep(self._timeouts.heartbeat_s)
 
     @property
@@ -468,7 +469,7 @@ class BaseNode(Generic[V]):
         Raises BadName, NotStarted and ServerStopped, and what loading raises.
         """
         self._check_decision(name)
-        return self._registers.get(name).state
+        return self._decisions.state(name)
 
     def status(self) -> Status:
         """How it is now. Raises NotStarted and Forked."""
@@ -482,16 +483,16 @@ class BaseNode(Generic[V]):
             peers,
             tolerance(self._links.registration.quorum, up) if self._stopped is None else -1,
             self.file.saves,
-            len(self._registers),
-            len(self._questions),
+            len(self._decisions),
+            len(self._decisions.questions),
             {reason.name.lower(): times for reason, times in self._links.refused.items()},
-            {**self._links.endpoint.counts, **self._registers.dropped},
-            self._registers.promised,
+            {**self._links.endpoint.counts, **self._decisions.dropped},
+            self._decisions.promised,
             self._links.endpoint.buffers,
             self._descent(),
             None if self._stopped is None else str(self._stopped),
-            in_memory_bytes=self._registers.size_bytes,
-            unresolved=self._questions.unresolved,
+            in_memory_bytes=self._decisions.size_bytes,
+            unresolved=self._decisions.questions.unresolved,
             waits=None if (wait := self.file.waits) is None else str(wait),
         )
 
@@ -502,15 +503,9 @@ class BaseNode(Generic[V]):
     def _check_decision(self, name: str, timeout_s: float | None = None) -> float | None:
         """The same, for a name that must not be that of a log."""
         timeout_s = self._check(name, timeout_s)
-        if self._is_log(name):
+        if self.is_log(name):
             raise NameOfLog(name)
-        if self.members.closes_decisions:
-            raise NoDecisions(name)
         return timeout_s
-
-    def _is_log(self, name: str) -> bool:
-        """Whether it is the name of a log that runs, or of one in the file."""
-        return name in self._logs or self.file.has_log(name)
 
     def _check(self, name: str, timeout_s: float | None = None) -> float | None:
         """``timeout_s``, checked like all else that a program passes in."""
@@ -521,30 +516,6 @@ class BaseNode(Generic[V]):
         if name.startswith(RESERVED):
             raise BadName(name)
         return arguments.timeout(timeout_s)
-
-    async def _answer(
-        self,
-        name: str,
-        answer: Answer,
-        timeout_s: float | None,
-        late: type[NoAnswer] | type[OutcomeUnknown],
-    ) -> server.Report[bytes]:
-        try:
-            self._begin(name)
-            self._events.extend(self._questions.due())
-            self._turn()
-            async with asyncio.timeout(timeout_s):
-                return await answer
-        except TimeoutError:
-            raise late(name, TOO_LATE) from None
-        except ServerStopped as stopped:
-            raise late(name, str(stopped)) from stopped
-        except asyncio.CancelledError as cancelled:
-            if self._questions.goes_on(name, answer):
-                cancelled.add_note(outcome_unknown(name, LEFT))
-            raise
-        finally:
-            self._questions.forget(name, answer)
 
     # --- a turn ---------------------------------------------------------------------------------
 
@@ -559,30 +530,13 @@ class BaseNode(Generic[V]):
                 self._logs.on_missing(name)
         elif type(message) is Nack and name in self._logs:
             self._logs.hear(name, From(sender, message))
-        elif is_for_decision(message) and not self._is_log(name) and self._decides:
-            self._events.append((name, From(sender, message)))
-
-    def _begin(self, name: str) -> None:
-        request = self._questions.begin(name)
-        if request is not None:
-            self._events.append((name, request))
+        elif is_for_decision(message) and not self.is_log(name):
+            self._decisions.hear(sender, name, message)
 
     def _take_turn(self) -> None:
         """Step through what has come, send what is free, and save what waits."""
-        has_answered = self._is_woken = False
-        if not self._decides:
-            self._events.clear()
-        while (self._events or self._reports) and self._is_open:
-            while self._events:
-                name, event = self._events.popleft()
-                for effect in self._registers.receive(name, event):
-                    self._perform(name, effect)
-            while self._reports:
-                name, report = self._reports.popleft()
-                self._questions.answer(name, report)
-                self._begin(name)
-                has_answered = True
-            self._events.extend(self._questions.due())
+        self._is_woken = False
+        has_answered = self._decisions.turn(lambda: self._is_open)
         self._take_turn_of_logs()
         if has_answered:
             # A caller that was answered may ask more: what follows shares the datagrams.
@@ -624,10 +578,6 @@ class BaseNode(Generic[V]):
                 self._save(self._saver)
 
     @property
-    def _decides(self) -> bool:
-        return not self.members.closes_decisions
-
-    @property
     def _is_open(self) -> bool:
         return self._stopped is None and self._links.registration.is_open
 
@@ -638,42 +588,16 @@ class BaseNode(Generic[V]):
         return self._stopped is None and (it.is_open or bool(it.teachers))
 
     def _save(self, saver: AdaptiveSaver[AnyEntry, AnyRecord]) -> None:
-        waiting, sessions = self._registers.take_waiting(), self._links.sessions.uncommitted()
+        waiting, sessions = self._decisions.take_waiting(), self._links.sessions.uncommitted()
         of_logs = self._logs.take_unsaved()
         if waiting or sessions or of_logs:
             saved = partial(self._saved, waiting, of_logs, sessions)
             saver.save([*waiting, *of_logs], saved)
 
-    def _perform(self, name: str, effect: server.Effect[bytes]) -> None:
-        if type(effect) is To:
-            self._post(effect.receiver, name, effect.message)
-        elif type(effect) is Broadcast:
-            for member in self._members:
-                self._post(member, name, effect.message)
-        elif type(effect) is SetTimer:
-            delay_s = drawn(delay_range(effect, self._timeouts), self._random)
-            self._alarms.set((name, effect.timer), delay_s)
-        elif type(effect) is Tell:
-            self._reports.append((name, effect.report))
-        else:
-            assert_never(effect)
-
-    def _ring(self, alarms: Sequence[tuple[str, ServerTimer]]) -> None:
-        for name, timer in alarms:
-            if self._decides and self._registers.is_working(name):
-                self._events.append((name, timer))
-        self._turn()
-
     def _ring_logs(self, alarms: Sequence[tuple[Running, LogTimer]]) -> None:
         for log, timer in alarms:
             self._logs.ring(log, timer)
         self._turn()
-
-    def _post(self, receiver: ServerId, name: str, message: Message[bytes]) -> None:
-        if receiver == self.me:
-            self._events.append((name, From(self.me, message)))
-        else:
-            self._links.enqueue(receiver, name, message)
 
     def _saved(
         self,
@@ -686,9 +610,7 @@ class BaseNode(Generic[V]):
             self._stop(saved)
         elif self._stopped is None:
             self._links.sessions.on_committed(sessions)
-            own = saved.part(tuple([record for _, record in waiting]))
-            for name, effect in self._registers.on_saved(waiting, own):
-                self._perform(name, effect)
+            self._decisions.on_saved(waiting, saved)
             records = tuple([record for _, record in of_logs])
             self._perform_all(self._logs.on_saved(records, saved))
             self._turn()

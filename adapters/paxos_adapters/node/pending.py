@@ -6,6 +6,8 @@
 - Each read has an id of its own, which no other has, not even after a restart.
 - At most one request of a name is in progress, and at most a window of names. The rest queue, first
   in, first out.
+- When the members have changed, all that is in progress begins anew, but for what no caller waits
+  for: that has been settled, or never will be chosen.
 - Bounded, by number and by the bytes of what is proposed: more than that is refused.
 - A caller that gives up is forgotten. What was begun goes on: its name stays in progress until
   its register reports. That report also answers reads of the name. So a read is the way to wait
@@ -132,6 +134,14 @@ class PendingRequests:
             name, _ = self._later.popitem(last=False)
             if name not in self._in_progress:
                 yield name, self._start(name, self._asked[name])
+
+    def begin_anew(self) -> None:
+        """Nothing is in progress any more, and each name that has a caller is to begin again."""
+        self._in_progress.clear()
+        for name, asked in self._asked.items():
+            asked.readers.update(asked.served)
+            asked.served.clear()
+            self._later[name] = None
 
     def answer(self, name: str, report: server.Report[bytes]) -> None:
         """Hand ``report`` to all callers that it answers: its name is not in progress any more."""

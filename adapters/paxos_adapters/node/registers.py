@@ -168,6 +168,11 @@ class Registers:
             self._open.move_to_end(name)
         return register
 
+    def close(self) -> None:
+        """Drop all of them, whatever is in progress."""
+        for name in list(self._open):
+            self._drop(name)
+
     def receive(self, name: str, event: server.Event[bytes]) -> Effects:
         """Take one event; what may leave. Raises Busy and InvariantError, and what loading raises.
 

@@ -67,9 +67,18 @@ def decide(state: Replica[bytes], wanted: Wanted) -> Decision | None:
 
 def untaught(state: Replica[bytes], quorum: QuorumSystem, wanted: Wanted) -> frozenset[ServerId]:
     """The newcomers to ``quorum`` that lack a window, or more, of what is chosen."""
+    return _untaught(state, wanted.after.members - quorum.members)
+
+
+def have_been_taught(state: Replica[bytes], members: frozenset[ServerId]) -> bool:
+    """Whether this replica leads, and those of ``members`` that are new to its log are taught."""
+    last = state.memory.configurations[-1].quorum
+    return type(state.role) is Leading and not _untaught(state, members - last.members)
+
+
+def _untaught(state: Replica[bytes], newcomers: frozenset[ServerId]) -> frozenset[ServerId]:
     held, window = replica.progress(state), state.rules.window
-    taught = {it for it, slot in held.items() if slot + window > state.memory.first}
-    return wanted.after.members - quorum.members - taught
+    return newcomers - {it for it, slot in held.items() if slot + window > state.memory.first}
 
 
 def _last_configuration(state: Replica[bytes], role: Leading[bytes]) -> Configuration:

@@ -11,7 +11,7 @@
   founders that stay, and for a phase-1 quorum: then no log is missed that may have chosen anything.
 - A log that is registered later is founded under the quorum of that epoch.
 - An address belongs to no epoch: a server that moves stays the same one.
-- Named decisions do not follow. A founder that has some stands in the way of every change.
+- Named decisions follow as the logs do: see ``settling.py``. A change waits for them, too.
 
 Source: the lecture, "Multi-Paxos", "Configuration changes"; Lamport, Malkhi and Zhou, "Vertical
 Paxos and primary-backup replication" (2009), for a master that says which servers are members.
@@ -25,14 +25,19 @@ from typing import Final, TypeAlias, final
 from attrs import evolve
 
 from paxos import QuorumSystem, ServerId
-from paxos.errors import assert_never
 from paxos.quorum import NO_SERVERS, weighted
 from paxos.values import frozen
 from paxos_adapters.limits import MAX_DEPLOYED, MEMBERS_LOG
+from paxos_adapters.replication import settling
+from paxos_adapters.replication.report_codec import ReportCodec
+from paxos_adapters.replication.settling import Settling
 from paxos_adapters.state_machine import StateMachine
 from paxos_adapters.value_codec import ValueCodec
 
 FOUNDING_EPOCH = 0
+
+DECISIONS: Final = "$decisions"
+"""What a change waits for, beside logs: the named decisions. No log has this name."""
 
 Address: TypeAlias = tuple[str, int]
 """A host and a port."""
@@ -69,25 +74,27 @@ class Membership:
 
     ``before`` are the quorum systems that a log may still have while a change is in progress, and
     ``leaving`` the servers that such a log may still need; none of both if no change is.
-    ``started`` have listed their logs, ``deciding`` are those of them that have decisions.
+    ``started`` have listed their logs. ``decisions`` are the named ones, on their way.
     """
 
     founders: QuorumSystem
     quorum: QuorumSystem
     members: tuple[Member, ...]
     logs: tuple[KnownLog, ...]
+    decisions: Settling
     epoch: int = FOUNDING_EPOCH
     before: tuple[QuorumSystem, ...] = ()
     leaving: tuple[Member, ...] = ()
     former: frozenset[ServerId] = NO_SERVERS
     started: frozenset[ServerId] = NO_SERVERS
-    deciding: frozenset[ServerId] = NO_SERVERS
 
 
 def founded(founders: QuorumSystem) -> Membership:
     """Before the first command."""
     members = tuple(Member(it) for it in sorted(founders.members))
-    return Membership(founders, founders, members, (KnownLog(MEMBERS_LOG, founders),))
+    logs = (KnownLog(MEMBERS_LOG, founders),)
+    decisions = settling.founded(founders, FOUNDING_EPOCH)
+    return Membership(founders, founders, members, logs, decisions)
 
 
 # --- commands and results -------------------------------------------------------------------------
@@ -96,15 +103,11 @@ def founded(founders: QuorumSystem) -> Membership:
 @final
 @frozen
 class Started:
-    """A founder has these ``logs``, and from now on runs others only as they are registered.
-
-    ``is_deciding``: it has named decisions. If not, it takes part in none from now on.
-    """
+    """A founder has these ``logs``, and from now on runs others only as they are registered."""
 
     server: ServerId
     address: Address
     logs: tuple[str, ...]
-    is_deciding: bool
 
 
 @final
@@ -143,7 +146,7 @@ class Done:
     name: str
 
 
-Command: TypeAlias = Started | Register | Change | Move | Done
+Command: TypeAlias = Started | Register | Change | Move | Done | settling.Command
 
 
 @final
@@ -171,7 +174,10 @@ class Begun:
 @final
 @frozen
 class Changing:
-    """Refused: the change to ``epoch`` is in progress, and waits for these ``logs``."""
+    """Refused: the change to ``epoch`` is in progress, and waits for these ``logs``.
+
+    One of them may be DECISIONS.
+    """
 
     epoch: int
     logs: tuple[str, ...]
@@ -189,14 +195,6 @@ class OtherEpoch:
 @frozen
 class NotStarted:
     """Refused: these founders have not listed their logs."""
-
-    servers: frozenset[ServerId]
-
-
-@final
-@frozen
-class Deciding:
-    """Refused: these servers have named decisions, which do not follow a change."""
 
     servers: frozenset[ServerId]
 
@@ -235,7 +233,7 @@ class BadCount:
 
 
 Refusal: TypeAlias = (
-    Changing | OtherEpoch | NotStarted | Deciding | IdUsed | NotMember | AddressUsed | BadCount
+    Changing | OtherEpoch | NotStarted | IdUsed | NotMember | AddressUsed | BadCount
 )
 Result: TypeAlias = Noted | Registered | Begun | Refusal
 
@@ -261,14 +259,24 @@ def wanted(state: Membership, name: str) -> Wanted | None:
     return Wanted(state.epoch, state.before, state.quorum)
 
 
+def may_follow(state: Membership, name: str) -> bool:
+    """Whether the log ``name`` may do so already.
+
+    That of the members waits until the named decisions are settled: their old members report in it.
+    """
+    return name != MEMBERS_LOG or settling.is_open(state.decisions, state.epoch)
+
+
 def known(state: Membership, name: str) -> KnownLog | None:
     """The log ``name``; None if it is not registered."""
     return next((it for it in state.logs if it.name == name), None)
 
 
 def unfinished(state: Membership) -> tuple[str, ...]:
-    """The logs that the change in progress waits for."""
-    return tuple(it.name for it in state.logs if it.done < state.epoch)
+    """The logs that the change in progress waits for; last DECISIONS, if it waits for them."""
+    logs = tuple(it.name for it in state.logs if it.done < state.epoch)
+    is_decided = not state.before or settling.has_begun(state.decisions, state.epoch)
+    return logs if is_decided else (*logs, DECISIONS)
 
 
 def ids(state: Membership) -> frozenset[ServerId]:
@@ -289,6 +297,12 @@ def steps(state: Membership) -> int:
 def is_removed(state: Membership, server: ServerId) -> bool:
     """Whether ``server`` was a member, and no log needs it any more."""
     return server in state.former and all(it.server != server for it in state.leaving)
+
+
+def adopting(state: Membership) -> frozenset[ServerId]:
+    """The members that have not adopted what was settled for the named decisions of the epoch."""
+    is_settled = settling.is_open(state.decisions, state.epoch)
+    return ids(state) - state.decisions.adopted if is_settled else ids(state)
 
 
 def absent(state: Membership, remove: Iterable[ServerId] = ()) -> frozenset[ServerId]:
@@ -316,7 +330,7 @@ def apply(state: Membership, command: Command) -> tuple[Membership, Result]:
         return _moved(state, command)
     if type(command) is Done:
         return _done(state, command)
-    assert_never(command)
+    return _settling(state, command)
 
 
 def _started(state: Membership, command: Started) -> tuple[Membership, Result]:
@@ -325,7 +339,6 @@ def _started(state: Membership, command: Started) -> tuple[Membership, Result]:
         return state, Noted()
     new = (it for it in command.logs if known(state, it) is None)
     logs = (*state.logs, *(KnownLog(it, state.founders) for it in new))
-    deciding = frozenset({server}) if command.is_deciding else NO_SERVERS
     is_free = _owner(state, server, command.address) is None
     members = (
         _at(it, server, command.address) if is_free and it.address is None else it
@@ -336,7 +349,6 @@ def _started(state: Membership, command: Started) -> tuple[Membership, Result]:
         members=tuple(members),
         logs=logs,
         started=state.started | {server},
-        deciding=state.deciding | deciding,
     ), Noted()
 
 
@@ -357,8 +369,6 @@ def _refusal(state: Membership, change: Change) -> Refusal | None:
         return OtherEpoch(state.epoch)
     if missing := absent(state, change.remove):
         return NotStarted(missing)
-    if state.deciding:
-        return Deciding(state.deciding)
     for server in sorted(change.remove - ids(state)):
         return NotMember(server)
     used = set(ids(state))
@@ -431,11 +441,20 @@ def _done(state: Membership, command: Done) -> tuple[Membership, Result]:
     logs = tuple(
         evolve(it, done=state.epoch) if it.name == command.name else it for it in state.logs
     )
-    state = evolve(state, logs=logs)
-    return (state if unfinished(state) else evolve(state, before=(), leaving=())), Noted()
+    return _finished(evolve(state, logs=logs)), Noted()
 
 
-_MODULES: Final = (__name__,)
+def _settling(state: Membership, command: settling.Command) -> tuple[Membership, Result]:
+    decisions = settling.apply(state.decisions, command, state.epoch, state.quorum)
+    return _finished(evolve(state, decisions=decisions)), Noted()
+
+
+def _finished(state: Membership) -> Membership:
+    """``state``, without a change if nothing is left of that."""
+    return state if unfinished(state) else evolve(state, before=(), leaving=())
+
+
+_MODULES: Final = (__name__, settling.__name__)
 
 
 def machine(founders: QuorumSystem) -> StateMachine[Membership, Command, Result]:
@@ -443,7 +462,7 @@ def machine(founders: QuorumSystem) -> StateMachine[Membership, Command, Result]
     return StateMachine(
         founded(founders),
         apply,
-        commands=ValueCodec[Command](Command, *_MODULES),
+        commands=ReportCodec(ValueCodec[Command](Command, *_MODULES)),
         states=ValueCodec[Membership](Membership, *_MODULES),
         results=ValueCodec[Result](Result, *_MODULES),
     )

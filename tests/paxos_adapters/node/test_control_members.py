@@ -46,7 +46,7 @@ def test_a_change_is_told_as_it_goes_and_goes_on_without_its_caller(tmp_path: Pa
                 first = await asking.ask(ChangeRequest({TWO: NOWHERE}, []))
                 assert isinstance(first, ProgressReply)
                 assert first.members.addresses.keys() == {ONE, TWO}
-                assert [it.name for it in first.members.waiting] == ["$members"]
+                assert [it.name for it in first.members.waiting] == ["$members", "$decisions"]
             refused = await asked(data, ChangeRequest({ServerId(3): NOWHERE}, [], timeout_s=20))
             assert isinstance(refused, ErrorReply)
             assert refused.kind == "MembershipChanging"

@@ -20,8 +20,6 @@ from paxos_adapters.node import (
     BadName,
     ChangeUnfinished,
     CommandUnknown,
-    DecisionsStay,
-    Found,
     IdUsed,
     Members,
     MembershipChanging,
@@ -29,12 +27,12 @@ from paxos_adapters.node import (
     MemoryNetwork,
     MemoryNode,
     NoAnswer,
-    NoDecisions,
     NotAllStarted,
     OutcomeUnknown,
     Removed,
     ReplicatedLog,
 )
+from paxos_adapters.replication.membership import DECISIONS
 from paxos_adapters.state_machines import COUNTER
 from tests.paxos_adapters.node.test_node import runs
 from tests.support.slow import slow_but_for
@@ -322,7 +320,7 @@ def test_a_newcomer_that_is_lost_is_removed_again() -> None:
             with pytest.raises(ChangeUnfinished) as unfinished:
                 await members.replace(THREE, FOUR, at(4), timeout_s=BRIEF_S)
             assert unfinished.value.epoch == 1
-            assert set(unfinished.value.logs) == {MEMBERS_LOG, "counter"}
+            assert set(unfinished.value.logs) == {MEMBERS_LOG, "counter", DECISIONS}
             with pytest.raises(MembershipChanging):
                 await members.add(FIVE, at(5), timeout_s=LONG_S)
             status = await members.remove(FOUR, timeout_s=LONG_S)
@@ -346,7 +344,7 @@ def test_a_newcomer_may_be_late_and_the_change_is_asked_for_again() -> None:
             with pytest.raises(ChangeUnfinished):
                 await members.add(FOUR, at(4), timeout_s=BRIEF_S)
             waiting = {log.name: log.held for log in members.status().waiting}
-            assert waiting == {MEMBERS_LOG: {FOUR: 1}, "counter": {FOUR: 1}}
+            assert waiting == {MEMBERS_LOG: {FOUR: 1}, "counter": {FOUR: 1}, DECISIONS: {}}
             await it.start(FOUR)
             status = await it.nodes[TWO].members.add(FOUR, at(4), timeout_s=LONG_S)
             assert (status.epoch, status.is_changing) == (1, False)
@@ -470,30 +468,6 @@ def test_all_servers_start_again_and_know_who_they_are() -> None:
             assert it.nodes[TWO].members.status().addresses.keys() == {ONE, TWO, FOUR}
             await it.start(ONE)
             assert await it.submit(ONE) == 3
-
-    runs(run())
-
-
-def test_named_decisions_stand_in_the_way_and_go_on() -> None:
-    async def run() -> None:
-        async with servers() as it:
-            assert await it.nodes[ONE].propose("leader", "one") == "one"
-            with pytest.raises(DecisionsStay):
-                await it.nodes[TWO].members.add(FOUR, at(4), timeout_s=LONG_S)
-            assert await it.nodes[THREE].propose("other", "three", timeout_s=LONG_S) == "three"
-            assert await it.nodes[THREE].read("leader", timeout_s=LONG_S) == Found("one")
-
-    runs(run())
-
-
-def test_there_are_no_named_decisions_once_the_members_change() -> None:
-    async def run() -> None:
-        async with servers() as it:
-            await it.join(FOUR)
-            await it.nodes[ONE].members.add(FOUR, at(4), timeout_s=LONG_S)
-            for node in it.nodes.values():
-                with pytest.raises(NoDecisions):
-                    await node.propose("leader", "one")
 
     runs(run())
 

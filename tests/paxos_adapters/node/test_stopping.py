@@ -213,7 +213,7 @@ def test_an_interrupt_in_a_turn_stops_the_node_and_goes_on(tmp_path: Path) -> No
     async def run() -> None:
         async with running(tmp_path) as node:
             with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(node._registers, "receive", interrupt)  # pyright: ignore[reportPrivateUsage]
+                patch.setattr(node._decisions, "turn", interrupt)  # pyright: ignore[reportPrivateUsage]
                 with pytest.raises(KeyboardInterrupt):
                     await node.propose("x", b"x")
             assert type((await node.stopped()).cause) is KeyboardInterrupt

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
 import pytest
+from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,13 +14,13 @@ from paxos import QuorumSystem, ServerId, flexible, majority, weighted
 from paxos_adapters.limits import MAX_DEPLOYED, MEMBERS_LOG
 from paxos_adapters.replication import membership
 from paxos_adapters.replication.membership import (
+    DECISIONS,
     AddressUsed,
     BadCount,
     Begun,
     Change,
     Changing,
     Command,
-    Deciding,
     Done,
     IdUsed,
     KnownLog,
@@ -36,6 +37,7 @@ from paxos_adapters.replication.membership import (
     Started,
     Wanted,
 )
+from paxos_adapters.replication.settling import Adopted, HeldAll
 from tests.support.state_machines import run_alone, run_replicated
 
 ONE, TWO, THREE, FOUR, FIVE = (ServerId(number) for number in range(1, 6))
@@ -47,8 +49,8 @@ def at(server: int) -> tuple[str, int]:
     return f"10.0.0.{server}", 47100
 
 
-def started(server: int, *logs: str, is_deciding: bool = False) -> Started:
-    return Started(ServerId(server), at(server), logs, is_deciding)
+def started(server: int, *logs: str) -> Started:
+    return Started(ServerId(server), at(server), logs)
 
 
 def add(epoch: int, *servers: int) -> Change:
@@ -63,8 +65,15 @@ def replace(epoch: int, old: int, new: int) -> Change:
     return Change(epoch, (Member(ServerId(new), at(new)),), frozenset({ServerId(old)}))
 
 
+def settled(epoch: int) -> list[Command]:
+    """All say that they have accepted nothing, and have adopted the epoch."""
+    everyone = [ServerId(it) for it in range(1, 8)]
+    held = [HeldAll(earlier, it) for earlier in range(epoch) for it in everyone]
+    return [*held, *(Adopted(epoch, it) for it in everyone)]
+
+
 def done(epoch: int, *logs: str) -> list[Command]:
-    return [Done(epoch, it) for it in (MEMBERS_LOG, *logs)]
+    return [*settled(epoch), *(Done(epoch, it) for it in (MEMBERS_LOG, *logs))]
 
 
 def servers(*numbers: int) -> frozenset[ServerId]:
@@ -86,41 +95,46 @@ TABLE: dict[str, tuple[Sequence[Command], Command, Result]] = {
         remove(0, 2),
         NotStarted(servers(3)),
     ),
-    "a server has decisions": (
-        [*ALL[:2], started(3, is_deciding=True)],
-        add(0, 4),
-        Deciding(servers(3)),
-    ),
     "all have": (ALL, add(0, 4), Begun(1)),
     "an epoch too low": (ADDED, add(0, 5), OtherEpoch(1)),
     "an epoch too high": (ALL, add(1, 4), OtherEpoch(0)),
     "a change is in progress": (
         [*ALL, add(0, 4)],
         add(0, 5),
-        Changing(1, (MEMBERS_LOG, "kv")),
+        Changing(1, (MEMBERS_LOG, "kv", DECISIONS)),
     ),
     "a change waits for one log": (
-        [*ALL, add(0, 4), Done(1, "kv")],
+        [*ALL, add(0, 4), *settled(1), Done(1, "kv")],
         add(1, 5),
         Changing(1, (MEMBERS_LOG,)),
+    ),
+    "a change waits for the named decisions": (
+        [*ALL, add(0, 4), Done(1, "kv"), Done(1, MEMBERS_LOG), *settled(1)[:-5]],
+        add(1, 5),
+        Changing(1, (DECISIONS,)),
+    ),
+    "a quorum has adopted them last": (
+        [*ALL, add(0, 4), Done(1, "kv"), Done(1, MEMBERS_LOG), *settled(1)[:-4]],
+        add(1, 5),
+        Begun(2),
     ),
     "a change is finished": (ADDED, add(1, 5), Begun(2)),
     "another epoch is done": (
         [*ALL, add(0, 4), *done(0, "kv"), *done(2, "kv")],
         add(1, 5),
-        Changing(1, (MEMBERS_LOG, "kv")),
+        Changing(1, (MEMBERS_LOG, "kv", DECISIONS)),
     ),
     "a newcomer is removed while it is brought in": ([*ALL, add(0, 4)], remove(1, 4), Begun(2)),
     "its removal expects the epoch too": ([*ALL, add(0, 4)], remove(0, 4), OtherEpoch(1)),
     "an older member is not": (
         [*ALL, add(0, 4)],
         remove(1, 3, 4),
-        Changing(1, (MEMBERS_LOG, "kv")),
+        Changing(1, (MEMBERS_LOG, "kv", DECISIONS)),
     ),
     "nor is another one added": (
         [*ALL, add(0, 4)],
         replace(1, 4, 5),
-        Changing(1, (MEMBERS_LOG, "kv")),
+        Changing(1, (MEMBERS_LOG, "kv", DECISIONS)),
     ),
     "the id of a member": (ALL, add(0, 3), IdUsed(THREE, is_member=True)),
     "an id twice": (ALL, add(0, 4, 4), IdUsed(FOUR, is_member=True)),
@@ -176,7 +190,8 @@ def test_a_change_from_its_beginning_to_its_end() -> None:
     begun = state_after(*ALL, replace(0, 3, 4))
     assert membership.ids(begun) == servers(1, 2, 4)
     assert membership.addresses(begun) == {ServerId(it): at(it) for it in (1, 2, 3, 4)}
-    assert membership.unfinished(begun) == (MEMBERS_LOG, "kv")
+    assert membership.unfinished(begun) == (MEMBERS_LOG, "kv", DECISIONS)
+    assert membership.adopting(begun) == servers(1, 2, 4)
     assert not membership.is_removed(begun, THREE)
     assert membership.wanted(begun, "kv") == Wanted(1, (FOUNDERS,), begun.quorum)
     assert begun.quorum.members == servers(1, 2, 4)
@@ -184,10 +199,15 @@ def test_a_change_from_its_beginning_to_its_end() -> None:
     half = state_after(*ALL, replace(0, 3, 4), Done(1, "kv"))
     assert membership.wanted(half, "kv") is None
     assert membership.wanted(half, MEMBERS_LOG) is not None
+    assert membership.may_follow(half, "kv")
+    assert not membership.may_follow(half, MEMBERS_LOG), "servers that leave report in it"
+    settled_ = state_after(*ALL, replace(0, 3, 4), HeldAll(0, ONE), HeldAll(0, TWO))
+    assert membership.may_follow(settled_, MEMBERS_LOG)
     assert not membership.is_removed(half, THREE)
 
     end = state_after(*REPLACED)
     assert membership.unfinished(end) == ()
+    assert membership.adopting(end) == servers()
     assert membership.is_removed(end, THREE)
     assert membership.addresses(end) == {ServerId(it): at(it) for it in (1, 2, 4)}
 
@@ -213,7 +233,7 @@ def test_a_log_is_founded_under_the_members_of_its_time() -> None:
 def test_a_log_that_begins_while_a_change_is_in_progress_follows_it() -> None:
     state = state_after(*ALL, replace(0, 3, 4), Register("new"))
 
-    assert membership.unfinished(state) == (MEMBERS_LOG, "kv")
+    assert membership.unfinished(state) == (MEMBERS_LOG, "kv", DECISIONS)
 
 
 def test_a_move_is_no_epoch() -> None:
@@ -265,15 +285,18 @@ def test_no_later_system_is_that_of_the_founders() -> None:
 # --- whatever the order ---------------------------------------------------------------------------
 
 SERVERS = st.integers(1, 7)
+IDS = SERVERS.map(ServerId)
 LOGS = st.sampled_from(["kv", "queue", MEMBERS_LOG])
 EPOCHS = st.integers(0, 6)
 COMMANDS = st.lists(
-    st.builds(started, SERVERS, LOGS, is_deciding=st.sampled_from([False] * 9 + [True]))
+    st.builds(started, SERVERS, LOGS)
     | st.builds(Register, LOGS)
     | st.builds(add, EPOCHS, SERVERS)
     | st.builds(remove, EPOCHS, SERVERS)
     | st.builds(replace, EPOCHS, SERVERS, SERVERS)
     | st.builds(Move, st.builds(ServerId, SERVERS), st.builds(at, SERVERS))
+    | st.builds(HeldAll, EPOCHS, IDS)
+    | st.builds(Adopted, EPOCHS, IDS)
     | st.builds(Done, EPOCHS, LOGS),
     max_size=40,
 )
@@ -281,6 +304,8 @@ LUCKY = st.lists(
     st.builds(replace, st.just(-1), SERVERS, SERVERS)
     | st.builds(add, st.just(-1), SERVERS)
     | st.builds(remove, st.just(-1), SERVERS)
+    | st.builds(HeldAll, st.just(-1), IDS)
+    | st.builds(Adopted, st.just(-1), IDS)
     | st.builds(Done, st.just(-1), LOGS)
     | st.builds(Register, LOGS),
     max_size=40,
@@ -295,8 +320,10 @@ def history(commands: Iterable[Command]) -> list[tuple[Membership, Command | Non
     for command in commands:
         if isinstance(command, Change) and command.epoch < 0:
             command = Change(state.epoch, command.add, command.remove)
-        elif isinstance(command, Done) and command.epoch < 0:
-            command = Done(state.epoch, command.name)
+        elif isinstance(command, Done | Adopted) and command.epoch < 0:
+            command = evolve(command, epoch=state.epoch)
+        elif isinstance(command, HeldAll) and command.epoch < 0:
+            command = evolve(command, epoch=state.decisions.epoch)
         state, result = MACHINE.apply(state, command)
         found.append((state, command, result))
     return found
@@ -337,7 +364,6 @@ def test_what_a_step_may_do(commands: list[Command]) -> None:
         assert result == Begun(after.epoch) == Begun(before.epoch + 1)
         assert command.epoch == before.epoch
         assert before.founders.is_phase1(before.started)
-        assert not before.deciding
         if before.before:
             assert not command.add
             assert not command.remove & before.before[0].members
