@@ -43,6 +43,11 @@ class Asked:
     number: int = 0
     times_sent: int = 0
 
+    def renew(self) -> None:
+        """Its caller, which has cancelled the answer, may ask for it again."""
+        if self.answer.cancelled():
+            self.answer = asyncio.get_running_loop().create_future()
+
 
 class Outbox:
     """What one client has asked of the log ``name``. ``session`` is open, if it is not None."""
@@ -88,6 +93,7 @@ class Outbox:
     def on_results(self, taken: Sequence[Asked], results: Sequence[bytes]) -> None:
         """The results of the first of ``taken``."""
         for it, result in zip(taken, results, strict=False):
+            it.renew()
             if not it.answer.done():
                 it.answer.set_result(result)
             self.forget(it)
@@ -109,6 +115,7 @@ class Outbox:
     def fail(self, taken: Sequence[Asked], error: Exception) -> None:
         """There will be no results of ``taken``."""
         for it in taken:
+            it.renew()
             if not it.answer.done():
                 it.answer.set_exception(error)
                 it.answer.exception()  # Its caller may have left: then nobody looks at it.
@@ -132,8 +139,7 @@ class Outbox:
                 self.forget(it)
             return None
         for it in asked:
-            if it.answer.cancelled():  # By the caller that has waited for it.
-                it.answer = asyncio.get_running_loop().create_future()
+            it.renew()
         number = next((it for it, left in self._left.items() if left is asked), None)
         if number is None:
             number = next(self._numbers)

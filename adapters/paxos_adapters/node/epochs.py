@@ -5,6 +5,7 @@
 - *Report* to the log of members what is accepted here, in commands of a bounded size.
 - *Adopt* what was settled, once a phase-1 quorum has reported. Only then does it vote again.
 - Say that it has *adopted*.
+- A member that was late adopts also while the next change waits for its newcomers: it votes then.
 - Each step follows from what is applied and from the file alone. A server that was killed takes the
   same step again. One whose file is ahead of what it has applied waits until it has caught up.
 - Requests of programs wait from the first step to the third, and then begin anew.
@@ -104,7 +105,7 @@ def next_step(state: Membership, epoch: Epoch, me: ServerId, is_taught: bool) ->
     """
     decisions, over = state.decisions, state.epoch - 1
     if _waits_for_newcomers(state):
-        return Begin(state.epoch) if is_taught else None
+        return Begin(state.epoch) if is_taught else _adoption(decisions, epoch, me)
     if epochs.closed(epoch, over) != epoch:
         return Close(over)
     if not settling.is_open(decisions, state.epoch):
@@ -112,11 +113,20 @@ def next_step(state: Membership, epoch: Epoch, me: ServerId, is_taught: bool) ->
         if is_asked and epoch.number <= decisions.epoch:
             return Reporting(decisions.epoch, epoch.number < decisions.epoch)
         return None
-    if me not in decisions.quorum.members or _is_ahead(epoch, decisions.epoch):
+    has_adopted = epoch == Epoch(decisions.epoch, decisions.quorum)
+    if has_adopted and me in decisions.quorum.members - decisions.adopted:
+        return Tell(decisions.epoch)
+    return _adoption(decisions, epoch, me)
+
+
+def _adoption(decisions: Settling, epoch: Epoch, me: ServerId) -> Close | Adopt | None:
+    """What a member that lacks what was settled for its epoch does."""
+    number = decisions.epoch
+    if me not in decisions.quorum.members or epoch.number >= number or _is_ahead(epoch, number):
         return None
-    if epoch.number < decisions.epoch:
-        return Adopt(decisions.epoch, decisions.quorum, decisions.proposals)
-    return None if me in decisions.adopted else Tell(decisions.epoch)
+    if epochs.closed(epoch, number - 1) != epoch:
+        return Close(number - 1)
+    return Adopt(number, decisions.quorum, decisions.proposals)
 
 
 def _waits_for_newcomers(state: Membership) -> bool:

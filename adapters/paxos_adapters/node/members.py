@@ -55,7 +55,7 @@ from paxos_adapters.replication.membership import (
     Result,
     Started,
 )
-from paxos_adapters.requests.errors import CommandUnknown, TooManyRequests
+from paxos_adapters.requests.errors import TOO_LATE, CommandUnknown, NoAnswer, TooManyRequests
 from paxos_adapters.udp.addresses import Address, check
 from paxos_adapters.udp.errors import Insecure, Removed
 
@@ -201,14 +201,14 @@ class Members:
 
         With nothing begun it raises MembershipChanging, NotAllStarted, IdUsed, NotAMember,
         AddressTaken, BadMemberCount, BadNumber, BadAddress, Insecure for an address beyond
-        loopback if this server has no key, ServerStopped, and NoAnswer if no quorum answers;
-        CommandUnknown if it is not known whether the change has begun; ChangeUnfinished after
-        ``timeout_s``, if it has.
+        loopback if this server has no key, NotStarted, ServerStopped, TooManyRequests, and NoAnswer
+        if no quorum answers. CommandUnknown: it is not known whether the change has begun.
+        ChangeUnfinished: it has, and ``timeout_s`` are over.
         """
         newcomers = tuple(self._member(it, at) for it, at in sorted((add or {}).items()))
         change = Change(0, newcomers, frozenset(map(_id, remove)))
         wait = _Wait(self._check(timeout_s))
-        log = await self._begin()
+        log = await self._begin(wait)
         while (begun := await self._begun(log, change, wait)) is None:
             pass
         try:
@@ -223,13 +223,13 @@ class Members:
     ) -> MembersStatus:
         """Let all others find ``server`` at another address.
 
-        Raises NotAMember, AddressTaken, BadNumber, BadAddress, ServerStopped, and Insecure as
-        ``change`` does; CommandUnknown.
+        Raises NotAMember, AddressTaken, and as ``change`` does before it has begun; CommandUnknown.
         """
         moved = self._member(server, address)
         assert moved.address is not None
-        log = await self._begin()
-        result = await log.submit(Move(moved.server, moved.address), timeout_s=timeout_s)
+        wait = _Wait(self._check(timeout_s))
+        log = await self._begin(wait)
+        result = await log.submit(Move(moved.server, moved.address), timeout_s=wait.left_s)
         if type(result) is not Noted:
             raise self._error(result)
         return self.status()
@@ -336,7 +336,7 @@ class Members:
         if not self.is_in_use or name == MEMBERS_LOG:
             self._entered.add(name)
             return self._host.file.quorum
-        log = await self._begin()
+        log = await self._begin(_Wait(None))
         while (known := membership.known(log.state, name)) is None:
             try:
                 await log.submit(Register(name))
@@ -380,10 +380,14 @@ class Members:
         """Wait until nothing of it runs any more."""
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _begin(self) -> MembersLog:
+    async def _begin(self, wait: _Wait) -> MembersLog:
         self.use()
-        while self._log is None:
-            await self._next()
+        try:
+            async with asyncio.timeout(wait.left_s):
+                while self._log is None:
+                    await self._next()
+        except TimeoutError:
+            raise NoAnswer(MEMBERS_LOG, TOO_LATE) from None
         return self._log
 
     async def _take_part(self) -> None:
@@ -427,7 +431,7 @@ class Members:
 
     async def _report(self, name: str, epoch: int) -> None:
         """Say that the log is done; with a later heartbeat again, unless it was heard."""
-        log = await self._begin()
+        log = await self._begin(_Wait(None))
         with suppress(CommandUnknown, TooManyRequests):
             await log.submit(Done(epoch, name))
         self._reported.discard((name, epoch))

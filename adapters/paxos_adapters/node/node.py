@@ -438,8 +438,10 @@ class BaseNode(Generic[V]):
         return self._logs.on_submitted
 
     def check_usable(self) -> None:
-        """See ``replication.log.Host``."""
+        """See ``replication.log.Host``; raises NotStarted, too."""
         forks.check(self._process, self.file.path)
+        if self._saver is None:
+            raise NotStarted
         if self._stopped is not None:
             raise self._stopped
 
@@ -509,8 +511,6 @@ class BaseNode(Generic[V]):
 
     def _check(self, name: str, timeout_s: float | None = None) -> float | None:
         """``timeout_s``, checked like all else that a program passes in."""
-        if self._saver is None:
-            raise NotStarted
         self.check_usable()
         check_name(name)
         if name.startswith(RESERVED):

@@ -177,20 +177,28 @@ def _held(state: Settling, accepted: tuple[Accepted, ...]) -> Settling:
 
 
 def _held_part(state: Settling, it: HeldPart) -> Settling:
-    """Join the parts in their order; one that was said before, or too early, changes nothing."""
+    """Join the parts in their order; one that was said before, or too early, changes nothing.
+
+    A part may be said late by a former process of the server, whose file was closed as it is now:
+    under one ballot it says the same.
+    """
     before = next((part for part in state.parts if part.server == it.server), None)
     others = tuple(part for part in state.parts if part.server != it.server)
     value = b""
-    if it.offset:
-        if before is None or (before.name, before.proposal.ballot) != (it.name, it.proposal.ballot):
-            return state
+    if before is not None and _is_same(before, it):
         value = before.proposal.value
-        if len(value) != it.offset:
-            return state
+    elif not is_news(state, it.name, it.proposal):
+        return state
+    if len(value) != it.offset:
+        return state
     proposal = Proposal(it.proposal.ballot, value + it.proposal.value)
     if it.is_last:
         return _held(evolve(state, parts=others), ((it.name, proposal),))
     return evolve(state, parts=(*others, Part(it.server, it.name, proposal)))
+
+
+def _is_same(before: Part, it: HeldPart) -> bool:
+    return (before.name, before.proposal.ballot) == (it.name, it.proposal.ballot)
 
 
 def _held_all(state: Settling, server: ServerId, epoch: int, quorum: QuorumSystem) -> Settling:

@@ -125,6 +125,21 @@ def test_what_was_sent_goes_on_when_its_caller_leaves() -> None:
     runs(run)
 
 
+def test_a_result_that_comes_while_its_caller_leaves_is_kept() -> None:
+    def run(it: Outbox) -> None:
+        one, two = it.add([b"a"]), it.add([b"b"])
+        taken = it.take()
+        for asked in taken:
+            asked.answer.cancel()
+        it.on_results(taken[:1], [b"A"])
+        it.fail(taken[1:], ValueError())
+        assert (it.leave(one), it.leave(two)) == (1, 2)
+        assert one[0].answer.result() == b"A"
+        assert type(two[0].answer.exception()) is ValueError
+
+    runs(run)
+
+
 def test_a_caller_that_asks_again_and_leaves_again_has_the_same_number() -> None:
     def run(it: Outbox) -> None:
         asked = it.add([b"a"])

@@ -89,6 +89,7 @@ STATES = {
     "one has reported": after(CHANGE, Taught(1), HeldAll(0, ONE)),
     "it is settled": after(*SETTLED),
     "one has adopted": after(*SETTLED, Adopted(1, ONE)),
+    "the next change waits for its newcomer": after(*FINISHED, NEXT),
     "the next change has begun": after(*FINISHED, NEXT, Taught(2)),
     "the newcomer is removed again": after(CHANGE, Taught(1), Change(1, (), frozenset({FOUR}))),
 }
@@ -123,6 +124,12 @@ TABLE: dict[tuple[str, Epoch, ServerId], Step | None] = {
     ("it is settled", FIRST_CLOSED, ONE): None,
     ("one has adopted", FIRST, ONE): None,
     ("one has adopted", FIRST, FOUR): Tell(1),
+    ("the next change waits for its newcomer", FIRST, ONE): None,
+    ("the next change waits for its newcomer", FOUNDING, FOUR): Close(0),
+    ("the next change waits for its newcomer", CLOSED, FOUR): ADOPT,
+    ("the next change waits for its newcomer", CLOSED_TWICE, FOUR): None,
+    ("the next change waits for its newcomer", FIRST, FOUR): None,
+    ("the next change waits for its newcomer", CLOSED, FIVE): None,
     ("the next change has begun", FIRST, ONE): Close(1),
     ("the next change has begun", FIRST_CLOSED, ONE): Reporting(1, is_empty=False),
     ("the next change has begun", CLOSED, FOUR): Close(1),
@@ -240,6 +247,21 @@ def test_a_part_that_is_said_again_or_out_of_turn_changes_nothing() -> None:
     assert not len(after(CHANGE, *early).decisions.proposals)
     assert after(CHANGE, *again).decisions.proposals.get("x") == proposal(1, ONE, b"abcde")
     assert not after(CHANGE, *again).decisions.parts
+
+
+def test_a_part_that_a_former_process_has_said_comes_late() -> None:
+    """It was in flight when its server was killed, and is chosen after parts of the next one."""
+
+    def part(name: str, offset: int, value: bytes, *, is_last: bool = False) -> HeldPart:
+        return HeldPart(0, ONE, name, proposal(1, ONE, value), offset, is_last)
+
+    x = [part("x", 0, b"ab"), part("x", 2, b"cd"), part("x", 4, b"e", is_last=True)]
+    y = [part("y", 0, b"ab"), part("y", 2, b"c", is_last=True)]
+
+    late = after(CHANGE, x[0], x[1], x[0], x[2], y[0], x[0], y[1]).decisions
+    assert late.proposals.get("x") == proposal(1, ONE, b"abcde")
+    assert late.proposals.get("y") == proposal(1, ONE, b"abc")
+    assert not late.parts
 
 
 # --- files that are opened again ------------------------------------------------------------------

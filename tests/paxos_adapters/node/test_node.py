@@ -250,6 +250,10 @@ def test_a_node_that_was_not_entered_says_so_and_begins_nothing(tmp_path: Path) 
                 await node.read("leader")
             with pytest.raises(NotStarted):
                 node.status()
+            with pytest.raises(NotStarted):
+                await node.members.remove(IDS[0])
+            with pytest.raises(NotStarted):
+                await node.members.move(IDS[0], ("127.0.0.1", 1))
             await node.close()
             async with node:
                 assert await node.read("leader") is None
