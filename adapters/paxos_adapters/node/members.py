@@ -27,6 +27,7 @@ from attrs import evolve, frozen
 
 from paxos import PaxosError, QuorumSystem, ServerId
 from paxos.log import replica
+from paxos.log.memory import FIRST_SLOT
 from paxos_adapters import arguments
 from paxos_adapters.guard import Guard
 from paxos_adapters.host import ServerStopped
@@ -122,7 +123,16 @@ class MembersHost(EpochsHost, Protocol):
         ...
 
     def check_usable(self) -> None:
-        """Raise ServerStopped or Forked, if so."""
+        """Raise NotStarted, ServerStopped or Forked, if so."""
+        ...
+
+    @property
+    def teachers(self) -> frozenset[ServerId]:
+        """The peers that know more of the members."""
+        ...
+
+    def ask_for_members(self, peers: frozenset[ServerId], first: int) -> None:
+        """Ask ``peers`` for what is chosen in the log of members, from the slot ``first`` on."""
         ...
 
 
@@ -324,6 +334,7 @@ class Members:
 
     async def recover(self) -> None:
         """Take part in it at once if the file has it, or if this server is to join."""
+        self._spawn(self._ask)
         file = self._host.file
         if not file.has_log(MEMBERS_LOG) and self._host.me in file.quorum.members:
             return
@@ -400,6 +411,19 @@ class Members:
             if self._host.me in self._host.file.quorum.members:
                 await self._list_logs(log)
             await asyncio.Event().wait()
+
+    async def _ask(self) -> None:
+        """Ask the peers that know more, as long as there are any.
+
+        A server that leaves is no member of this log any more before other logs have followed: then
+        no leader of it tells it anything.
+        """
+        while True:
+            await self._host.pause()
+            if teachers := self._host.teachers:
+                self.use()
+                first = FIRST_SLOT if self._log is None else self._log.status().applied
+                self._host.ask_for_members(teachers, first)
 
     async def _list_logs(self, log: MembersLog) -> None:
         """Say once which logs this founder has."""

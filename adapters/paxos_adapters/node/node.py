@@ -52,6 +52,7 @@ from paxos import (
 )
 from paxos.errors import assert_never
 from paxos.log.events import LogTimer
+from paxos.log.messages import CatchUpRequest
 from paxos.server import ServerTimer
 from paxos_adapters import arguments, forks
 from paxos_adapters.file import FileStore, NotALog, SaveFailed
@@ -405,6 +406,17 @@ class BaseNode(Generic[V]):
     async def pause(self) -> None:
         """See ``epochs.EpochsHost``."""
         await asyncio.sleep(self._timeouts.heartbeat_s)
+
+    @property
+    def teachers(self) -> frozenset[ServerId]:
+        """See ``members.MembersHost``."""
+        return self._links.registration.teachers
+
+    def ask_for_members(self, peers: frozenset[ServerId], first: int) -> None:
+        """See ``members.MembersHost``."""
+        for peer in sorted(peers):
+            self._links.enqueue(peer, MEMBERS_LOG, CatchUpRequest(first))
+        self.wake()
 
     @property
     def served(self) -> Mapping[str, ServedLog]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 from collections.abc import AsyncGenerator, Iterable
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from random import Random
 
@@ -16,6 +16,7 @@ from paxos_adapters.codecs import TEXT
 from paxos_adapters.file import FileStore
 from paxos_adapters.host import ServerStopped
 from paxos_adapters.node import NetworkConfig, Node, OlderCopy, Removed
+from paxos_adapters.state_machines import COUNTER
 from paxos_adapters.udp import mesh
 from tests.paxos_adapters.node.test_node import QUICK, Cluster, runs
 from tests.support.free_ports import free_addresses
@@ -194,5 +195,35 @@ def test_the_disk_of_a_removed_server_never_votes_again_whatever_its_age(tmp_pat
                 cause = await cluster.end(THREE)
                 assert isinstance(cause, Removed | OlderCopy)
             assert cluster.nodes[ONE].status().stopped is None
+
+    runs(run())
+
+
+@pytest.mark.slow
+def test_a_server_that_leaves_and_was_down_votes_as_long_as_a_log_needs_it(tmp_path: Path) -> None:
+    """The log of members has gone on without it by then, so no leader tells it anything."""
+
+    async def run() -> None:
+        cluster = Changing(tmp_path, (FOUR,))
+        async with AsyncExitStack() as stack:
+            for me in FOUNDERS:
+                await cluster.start(me)
+                stack.push_async_callback(cluster.stop, me)
+            for me in ONE, TWO:
+                await stack.enter_async_context(cluster.nodes[me].log("counter", COUNTER))
+            await cluster.vote(THREE)
+            await cluster.stop(THREE)
+
+            await cluster.start(FOUR)  # It runs no counter, so that log stays with the founders.
+            stack.push_async_callback(cluster.stop, FOUR)
+            members = cluster.nodes[ONE].members
+            change = members.change(add={FOUR: cluster.addresses[FOUR]}, remove=[THREE])
+            changing = asyncio.create_task(change)
+            while [it.name for it in members.status().waiting] != ["counter"]:
+                await asyncio.sleep(0.001)
+
+            await cluster.start(THREE)
+            await cluster.vote(THREE)
+            changing.cancel()
 
     runs(run())
