@@ -50,13 +50,13 @@ class Target:
     data: Path | None
     me: int | None
 
-    def command(self, *words: str) -> str:
-        """What to type to ask the same server something else; the last word is a name."""
+    def command(self, *verb: str, name: str | None = None) -> str:
+        """What to type to ask the same server something else, about ``name``."""
         where = [] if self.cluster == Path(CONFIG) else ["--cluster", str(self.cluster)]
         where += [] if self.data is None else ["--data", str(self.data)]
         where += [] if self.me is None else ["--id", str(self.me)]
-        *verb, name = words
-        return join(["paxos", *verb, *where, *["--"] * name.startswith("-"), name])
+        names = [] if name is None else [*["--"] * name.startswith("-"), name]
+        return join(["paxos", *verb, *where, *names])
 
 
 def asks(command: C) -> C:
@@ -176,7 +176,7 @@ def unanswered(
         status = status_of(server).status
     except click.ClickException:  # It has ended by now, and can say nothing.
         return Failure(what, code=code)
-    if health.needed(status):
+    if status.needed:
         code = when_lost
     more = () if code is ExitCode.NOTHING_CHOSEN else health.lacks(status)
     return Failure(what, *more, code=code)

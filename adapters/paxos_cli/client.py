@@ -134,7 +134,7 @@ def _leave_open(target: Target, name: str) -> None:
     """An interrupt does not take the proposal back. Raises Interrupted."""
     raise Interrupted(
         f"stopped, and the outcome is unknown: the value may be chosen anyway. "
-        f"{target.command('read', name)} shows what is; to propose it again does no harm."
+        f"{target.command('read', name=name)} shows what is; to propose it again does no harm."
     )
 
 

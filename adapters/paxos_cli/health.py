@@ -21,14 +21,9 @@ def up(status: Status) -> int:
     return 1 + sum(peer.is_up for peer in status.peers.values())
 
 
-def needed(status: Status) -> int:
-    """How many more must be up for a majority."""
-    return max(0, (len(status.peers) + 1) // 2 + 1 - up(status))
-
-
 def tolerance(status: Status) -> str:
     """How many more may fail, or how many are too few."""
-    if lacking := needed(status):
+    if lacking := status.needed:
         return f"Too many are down: {lacking} more {'is' if lacking == 1 else 'are'} needed"
     if status.tolerance == 0:
         return "No more server may fail"
@@ -72,7 +67,7 @@ def lacks(status: Status) -> Iterator[str]:
     if not status.descent.votes:
         yield f"Server {status.me} does not vote yet. Descent: {descent(status)}."
     yield f"Server {status.me} sees {up(status)} of {size} servers up, itself included."
-    yield f"{tolerance(status)}." if needed(status) else "That is enough: it takes more time."
+    yield f"{tolerance(status)}." if status.needed else "That is enough: it takes more time."
     for it, peer in status.peers.items():
         if not peer.is_up:
             yield f"  server {it} at {format_address(peer.address)}: {_silence(peer)}"

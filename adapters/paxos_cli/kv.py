@@ -167,7 +167,7 @@ def _leave_open(target: Target, key: str) -> None:
 
 def _again(target: Target, key: str) -> str:
     """How to find out what came of a command."""
-    return f"{target.command('kv', 'get', key)} shows what the key has."
+    return f"{target.command('kv', 'get', name=key)} shows what the key has."
 
 
 def _told(key: str, result: Result, as_json: bool, has: str = "") -> ExitCode:

@@ -35,7 +35,7 @@ def status(target: Target, form: Form) -> ExitCode:
 
 
 def _view(told: StatusReply) -> View:
-    lacking = health.needed(told.status)
+    lacking = told.status.needed
     code = ExitCode.QUORUM_LOST if lacking else ExitCode.DONE
     return View(_fields(told), _lines(told), partial(_draw, told), code)
 
@@ -58,7 +58,7 @@ def _fields(told: StatusReply) -> dict[str, object]:
         "address": told.address,
         **msgspec.to_builtins(status, str_keys=True),
         "up": sorted([status.me, *(it for it, peer in status.peers.items() if peer.is_up)]),
-        "needed": health.needed(status),
+        "needed": status.needed,
         "warnings": [*health.warnings(status)],
     }
 

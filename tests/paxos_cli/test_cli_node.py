@@ -27,7 +27,7 @@ from pathlib import Path
 import pytest
 from attrs import evolve
 
-from paxos import NO_BALLOT, ServerId
+from paxos import NO_BALLOT, ServerId, majority
 from paxos_adapters.file import FileStore, SaveFailed, StoreLocked
 from paxos_adapters.file.entries import AnyEntry
 from paxos_adapters.node import Node
@@ -35,6 +35,7 @@ from paxos_adapters.node.control_client import NoReply
 from paxos_adapters.node.control_protocol import NotChosenReply, StatusRequest, socket_path
 from paxos_adapters.node.deployment import read
 from paxos_adapters.node.status import Descent, Status
+from paxos_adapters.node.tolerance import needed
 from paxos_adapters.udp.endpoint import Buffers
 from paxos_adapters.udp.peer import Peer
 from paxos_adapters.wire import Keyring
@@ -975,6 +976,8 @@ class TestStatus:
     def test_tolerance_in_words(self, ups: int, size: int, tolerance: int, words: str) -> None:
         up, down = Peer(("h", 1), 0.1, 0.1, True, answered_s=0.1), Peer(("h", 1), None, None)
         status = self.status(*[up] * (ups - 1), *[down] * (size - ups), tolerance=tolerance)
+        servers = [*map(ServerId, range(1, size + 1))]
+        status = evolve(status, needed=needed(majority(servers), frozenset(servers[:ups])))
         assert health.tolerance(status) == words
 
     @pytest.mark.parametrize(

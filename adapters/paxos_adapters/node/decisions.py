@@ -1,4 +1,4 @@
-"""The named decisions of a node: what comes for them, and who waits for an answer.
+"""The named decisions of a node: what comes for them, and which callers wait for an answer.
 
 - What comes waits in one queue, and a turn steps through all of it. What may leave is sent; what
   must be saved goes into the commit of the node.

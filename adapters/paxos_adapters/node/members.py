@@ -415,8 +415,8 @@ class Members:
     async def _ask(self) -> None:
         """Ask the peers that know more, as long as there are any.
 
-        A server that leaves is no member of this log any more before other logs have followed: then
-        no leader of it tells it anything.
+        The log of members goes on without a server that leaves, while other logs still need it:
+        then no leader tells it anything.
         """
         while True:
             await self._host.pause()

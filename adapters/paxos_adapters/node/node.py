@@ -70,7 +70,7 @@ from paxos_adapters.node.ports import Links, NodeFile
 from paxos_adapters.node.saving import INLINE_SAVE_S, AdaptiveSaver
 from paxos_adapters.node.status import Descent, Status
 from paxos_adapters.node.timers import TimerWheel
-from paxos_adapters.node.tolerance import tolerance
+from paxos_adapters.node.tolerance import needed, tolerance
 from paxos_adapters.ports import Codec, Observer
 from paxos_adapters.replication.log import ReplicatedLog
 from paxos_adapters.replication.membership import Membership
@@ -249,10 +249,10 @@ class BaseNode(Generic[V]):
         node stops before there is an answer; Undecodable for another value that is chosen, if the
         codec does not know it; with nothing begun TooManyRequests and ServerStopped.
 
-        Too late, or cancelled, what was begun goes on until there is an answer, and
-        ``status().unresolved`` counts it. The CancelledError has a note that says so, which
-        ``asyncio.wait_for`` and ``asyncio.timeout`` show as the cause of their TimeoutError.
-        ``read(name)`` waits for what comes of it.
+        Too late, or cancelled, what was begun goes on until there is an answer, or the
+        members change, and ``status().unresolved`` counts it. The CancelledError has a note that
+        says so, which ``asyncio.wait_for`` and ``asyncio.timeout`` show as the cause of their
+        TimeoutError. ``read(name)`` waits for what comes of it.
         """
         timeout_s = self._check_decision(name, timeout_s)
         return self._propose(name, self._values.encode(name, value), timeout_s)
@@ -492,10 +492,11 @@ class BaseNode(Generic[V]):
             raise NotStarted
         peers = self._links.peers()
         up = frozenset(it for it, peer in peers.items() if peer.is_up) | {self.me}
+        quorum = self._links.registration.quorum
         return Status(
             self.me,
             peers,
-            tolerance(self._links.registration.quorum, up) if self._stopped is None else -1,
+            tolerance(quorum, up) if self._stopped is None else -1,
             self.file.saves,
             len(self._decisions),
             len(self._decisions.questions),
@@ -508,6 +509,7 @@ class BaseNode(Generic[V]):
             in_memory_bytes=self._decisions.size_bytes,
             unresolved=self._decisions.questions.unresolved,
             waits=None if (wait := self.file.waits) is None else str(wait),
+            needed=needed(quorum, up),
         )
 
     def _descent(self) -> Descent:

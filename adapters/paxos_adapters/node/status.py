@@ -28,12 +28,13 @@ class Descent:
 class Status:
     """A node as it sees itself. ``tolerance`` is how many more servers may fail, -1: too many did.
 
-    ``in_memory`` counts names, and ``in_memory_bytes`` the bytes of their values; ``asked`` counts
-    the names that somebody waits for; ``unresolved`` the proposals that go on though their callers
-    were cancelled, or came to the end of their time. ``promised`` is the highest promise for a name
-    in memory. ``refused`` and ``lost`` count datagrams, by what was wrong with them. ``buffers`` is
-    what the system gave to the socket. ``stopped``: why it has stopped for good; the tolerance is
-    -1 then. ``waits``: why nothing can be saved, while another process keeps the file busy.
+    ``needed`` is how many members more must be up then, at least. ``in_memory`` counts names, and
+    ``in_memory_bytes`` the bytes of their values; ``asked`` counts the names that somebody waits
+    for; ``unresolved`` the proposals that go on though their callers were cancelled, or came to the
+    end of their time. ``promised`` is the highest promise for a name in memory. ``refused`` and
+    ``lost`` count datagrams, by what was wrong with them. ``buffers`` is what the system gave to
+    the socket. ``stopped``: why it has stopped for good; the tolerance is -1 then. ``waits``: why
+    nothing can be saved, while another process keeps the file busy.
     """
 
     me: ServerId
@@ -51,3 +52,4 @@ class Status:
     in_memory_bytes: int = 0
     unresolved: int = 0
     waits: str | None = None
+    needed: int = 0

@@ -35,11 +35,29 @@ def tolerance(quorum: QuorumSystem, up: Servers) -> int:
     if type(quorum) is BySize:
         return max(-1, len(up) - max(quorum.phase1, quorum.phase2))
     if type(quorum) is ByWeight:
-        needed = max(quorum.phase1, quorum.phase2)
+        enough = max(quorum.phase1, quorum.phase2)
         lightest_first = sorted(weight for server, weight in quorum.weights if server in up)
-        return sum(weight >= needed for weight in accumulate(lightest_first)) - 1
+        return sum(weight >= enough for weight in accumulate(lightest_first)) - 1
     if type(quorum) is Explicit:
         return min(_fewest(it, up) for it in (quorum.phase1, quorum.phase2)) - 1
+    assert_never(quorum)
+
+
+def needed(quorum: QuorumSystem, up: Servers) -> int:
+    """How many members more must be up, at least, before each phase has a quorum; 0: it has."""
+    up &= quorum.members
+    if type(quorum) is BySize:
+        return max(0, max(quorum.phase1, quorum.phase2) - len(up))
+    if type(quorum) is ByWeight:
+        enough = max(quorum.phase1, quorum.phase2)
+        heaviest_first = sorted(
+            (it for server, it in quorum.weights if server not in up), reverse=True
+        )
+        present = sum(weight for server, weight in quorum.weights if server in up)
+        sums = accumulate(heaviest_first, initial=present)
+        return sum(weight < enough for weight in sums)
+    if type(quorum) is Explicit:
+        return max(min(len(it - up) for it in phase) for phase in (quorum.phase1, quorum.phase2))
     assert_never(quorum)
 
 

@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from paxos import NO_BALLOT, QuorumSystem, ServerId, explicit, majority, weighted
+from paxos.quorum import Explicit
 from paxos_adapters.node import tolerance as module
 from paxos_adapters.node.status import Descent, Status
-from paxos_adapters.node.tolerance import log_tolerance, tolerance, up
+from paxos_adapters.node.tolerance import log_tolerance, needed, tolerance, up
 from paxos_adapters.udp.endpoint import Buffers
 from paxos_adapters.udp.peer import Peer
 from paxos_testing.strategies import quorum_systems
@@ -38,9 +39,30 @@ def test_it_is_what_trying_all_subsets_says(data: st.DataObject) -> None:
     assert tolerance(quorum, up) == by_trying_all(quorum, up)
 
 
-def test_who_is_no_member_does_not_count() -> None:
+def missing_by_trying_all(quorum: QuorumSystem, up: frozenset[ServerId]) -> int:
+    down = sorted(quorum.members - up)
+    for more in range(len(down) + 1):
+        for risen in combinations(down, more):
+            if quorum.is_phase1(up.union(risen)) and quorum.is_phase2(up.union(risen)):
+                return more
+    raise AssertionError("all servers are a quorum")
+
+
+@settings(max_examples=200)
+@given(st.data())
+def test_what_is_needed_is_what_trying_all_subsets_says(data: st.DataObject) -> None:
+    quorum = data.draw(quorum_systems(SEVEN))
+    up = data.draw(st.frozensets(st.sampled_from(sorted(quorum.members))))
+    found, exact = needed(quorum, up), missing_by_trying_all(quorum, up)
+    assert (found == 0) == (exact == 0) == (tolerance(quorum, up) >= 0)
+    assert found == exact or (type(quorum) is Explicit and found < exact)
+
+
+def test_a_server_that_is_no_member_does_not_count() -> None:
     three = majority(SEVEN[:3])
     assert tolerance(three, frozenset(SEVEN[1:])) == 0
+    assert needed(three, frozenset(SEVEN[2:])) == 1
+    assert needed(three, frozenset(SEVEN[:2])) == 0
 
 
 def test_a_hundred_weights_take_no_time() -> None:
