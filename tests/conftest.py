@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -15,7 +16,13 @@ settings.register_profile("quick", settings.get_profile("all"), max_examples=30)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Draw fewer examples for ``make test``; ``make check`` and the mutants draw all of them."""
+    """Draw fewer examples for ``make test``; ``make check`` and the mutants draw all of them.
+
+    Let SIGINT interrupt.
+    """
+    # In what a shell runs in the background it is ignored, and so in all that tests start.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     settings.load_profile("quick" if config.option.markexpr == "not slow" else "all")
 
 
