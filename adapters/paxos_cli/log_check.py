@@ -87,7 +87,8 @@ def check(target: Target, name: str | None, timeout_s: float, as_json: bool) -> 
         found.append(it)
     if not found:
         what = "no log" if name is None else f"no log {printable(repr(name))}"
-        raise Failure(f"{what} runs on the servers of this machine. Nothing was compared.")
+        message = f"{what} runs on the servers of this machine. Nothing was compared."
+        raise Failure(message, code=ExitCode.NO_SERVER if name is None else ExitCode.BAD_ARGUMENTS)
     if as_json:
         say(json_text([it.fields for it in found]))
     if any(it.problem is not None and not it.is_late for it in found):

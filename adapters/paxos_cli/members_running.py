@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
@@ -117,7 +117,6 @@ def add(target: Target, server: int, address: Address, timeout_s: float, as_json
     Start it beforehand, or now: it says what to type there. The server is taught before it
     counts, and the cluster goes on in the meantime.
     """
-    _say_how_to_join(target, server, address)
     return _change(target, ChangeRequest({ServerId(server): address}, [], timeout_s), as_json)
 
 
@@ -149,7 +148,6 @@ def replace(
     as_json: bool,
 ) -> ExitCode:
     """Let server ID be a member in the place of OLD, which may be lost, in one change."""
-    _say_how_to_join(target, server, address)
     request = ChangeRequest({ServerId(server): address}, [ServerId(old)], timeout_s)
     return _change(target, request, as_json)
 
@@ -166,8 +164,11 @@ def move(
 ) -> ExitCode:
     """Let all others find server ID at another address. It changes no member and no quorum."""
     found = find(target)
-    with waiting("Waiting for the servers ..."):
-        answer = answer_of(found, MoveRequest(ServerId(server), address, timeout_s), timeout_s)
+    request = MoveRequest(ServerId(server), address, timeout_s)
+    with waiting("Waiting for the servers ..."), closing(_answers(found, request)) as replies:
+        answer = next(replies)
+    if isinstance(answer, ErrorReply):
+        raise _refused(found, answer)
     if not isinstance(answer, MembersReply):
         raise unexpected(answer)
     return _told(answer.members, as_json)
@@ -193,7 +194,7 @@ def _say_how_to_join(target: Target, server: int, address: Address) -> None:
 
 def _change(target: Target, request: ChangeRequest, as_json: bool) -> ExitCode:
     server = _asked(target, request.remove)
-    told = set[str]()
+    told, has_begun = set[str](), False
     with on_interrupt(partial(_leave_open, target)):
         for answer in _answers(server, request):
             if isinstance(answer, MembersReply):
@@ -202,6 +203,10 @@ def _change(target: Target, request: ChangeRequest, as_json: bool) -> ExitCode:
                 raise _refused(server, answer)
             if not isinstance(answer, ProgressReply):
                 raise unexpected(answer)
+            if not has_begun:
+                has_begun = True
+                for it, address in request.add.items():
+                    _say_how_to_join(target, it, address)
             for line in _progress(answer.members):
                 what, _, _ = line.partition(" of ")
                 if what not in told:
@@ -225,7 +230,7 @@ def _stays(reply: MembersReply, leaving: Sequence[ServerId]) -> bool:
     return reply.me in reply.members.addresses and reply.me not in leaving
 
 
-def _answers(server: Path, request: ChangeRequest) -> Iterator[Answer]:
+def _answers(server: Path, request: ChangeRequest | MoveRequest) -> Generator[Answer, None, None]:
     patience_s = None if request.timeout_s is None else request.timeout_s + GRACE_S
     unknown = "The change may go on; the same command again waits for it."
     try:

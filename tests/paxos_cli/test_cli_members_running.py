@@ -113,13 +113,17 @@ def test_how_commands_end(machines: Machines) -> None:
     assert machines.members("add", 3, machines.at(4), *WAIT).returncode == wrong
     assert machines.members("add", 4, machines.at(3), *WAIT).returncode == wrong
     assert machines.members("remove", 9, *WAIT).returncode == wrong
+    assert machines.members("move", 9, machines.at(4), *WAIT).returncode == wrong
+    assert machines.members("move", 2, machines.at(1), *WAIT).returncode == wrong
     assert machines.members("add", 4, "nowhere").returncode == wrong
     unfinished = machines.members("add", 4, machines.at(4), "--timeout-s", 1)
     assert unfinished.returncode == ExitCode.UNKNOWN_OUTCOME
     assert "It goes on by itself" in unfinished.stderr
+    assert "joined = true" in unfinished.stderr
     refused = machines.members("add", 5, machines.at(5), *WAIT)
     assert refused.returncode == ExitCode.FAILED
     assert "nothing was begun" in refused.stderr
+    assert "joined = true" not in refused.stderr
     told = json.loads(machines.members("list", "--json").stdout)
     assert (told["epoch"], told["is_changing"]) == (1, True)
     assert told["waiting"] == [

@@ -98,9 +98,9 @@ def test_what_programs_get(
     assert two == {"log": "kv", "server": 2, "checked": None, "problem": DIFFERS.text}
 
 
-def test_a_log_that_does_not_run_is_a_failure(
+def test_a_log_that_does_not_run_is_a_wrong_argument(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     typed = answer_with({"n1.db": SAME}, tmp_path, monkeypatch)
-    assert app.run([*typed, "other"]) == ExitCode.FAILED
+    assert app.run([*typed, "other"]) == ExitCode.BAD_ARGUMENTS
     assert "no log 'other' runs" in capsys.readouterr().err
