@@ -168,7 +168,7 @@ class AsyncClient(Generic[S, C, R]):
                 cancelled.add_note(command_unknown(self.name, LEFT, number))
             raise
         except Exception as error:
-            if type(error) is TimeoutError:
+            if type(error) is TimeoutError:  # CommandUnknown is one, too.
                 raise self._outbox.late(asked, self._why) from None
             for it in asked:
                 self._outbox.forget(it)

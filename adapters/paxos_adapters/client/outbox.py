@@ -128,7 +128,7 @@ class Outbox:
     def end(self, why: str) -> None:
         """There will be no results at all."""
         for it in [*self._waiting.values()]:
-            self.fail([it], self._unanswered(why, None) if it.times_sent else self._unsent(why))
+            self.fail([it], self._error(why, None, was_sent=it.times_sent > 0))
 
     # --- callers that leave -----------------------------------------------------------------------
 
@@ -156,13 +156,14 @@ class Outbox:
     def late(self, asked: list[Asked], why: str) -> CommandUnknown | NotReached:
         """The caller leaves, since there was no answer in time: what is known of its commands."""
         number = self.leave(asked)
-        return self._unsent(why) if number is None else self._unanswered(why, number)
+        return self._error(why, number, was_sent=number is not None)
 
-    def _unsent(self, why: str) -> NotReached:
+    def _error(
+        self, why: str, number: int | None, *, was_sent: bool
+    ) -> CommandUnknown | NotReached:
+        if was_sent:
+            return CommandUnknown(self._name, why, number)
         return NotReached(self._name, why)
-
-    def _unanswered(self, why: str, number: int | None) -> CommandUnknown:
-        return CommandUnknown(self._name, why, number)
 
     def forget(self, asked: Asked) -> None:
         """Nobody waits for it any more."""

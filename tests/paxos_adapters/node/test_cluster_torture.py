@@ -100,7 +100,7 @@ def test_an_interrupt_ends_it_with_a_summary() -> None:
 
 def test_a_node_that_does_not_start_says_why(tmp_path: Path) -> None:
     cluster = Cluster(tmp_path, Loopback(NODES), "")
-    cluster.paths[1].write_bytes(b"spoilt")
+    cluster.paths[1].write_bytes(b"damaged")
     with pytest.raises(Broken, match=r"(?s)node 1 did not start: .*n1.db"):
         asyncio.run(cluster.start(1))
     assert not cluster.up
@@ -116,7 +116,7 @@ class OneReturn(Run):
 
 def test_a_node_that_does_not_come_back_ends_the_run_at_once(tmp_path: Path) -> None:
     cluster = Cluster(tmp_path, Loopback(NODES), "")
-    cluster.paths[1].write_bytes(b"spoilt")
+    cluster.paths[1].write_bytes(b"damaged")
     with (tmp_path / "clients.jsonl").open("wb") as log:
         run = OneReturn(Plan(1, SEED, QUICK), Loopback(NODES), cluster, log)
         with pytest.raises(Broken, match="node 1 did not start"):

@@ -61,7 +61,7 @@ def test_what_was_decided_before_a_change_is_decided_after_it() -> None:
 
 
 def test_all_are_replaced_while_programs_decide() -> None:
-    """One value for each name, whoever is asked, and no error but an unknown outcome."""
+    """One value for each name on every server, and no error but an unknown outcome."""
 
     async def run() -> None:
         async with servers() as it:
@@ -128,16 +128,21 @@ def test_a_newcomer_that_is_no_member_yet_has_no_answer() -> None:
     runs(run())
 
 
+async def added_while_down(it: Servers, me: ServerId) -> None:
+    """Server 4 is added while ``me``, which has said which logs it has, is down."""
+    await it.nodes[ONE].members.move(ONE, at(1), timeout_s=LONG_S)
+    while it.nodes[ONE].members.status().absent:
+        await asyncio.sleep(0.001)
+    await it.crash(me)
+    await it.join(FOUR)
+    await it.nodes[ONE].members.add(FOUR, at(4), timeout_s=LONG_S)
+
+
 def test_one_that_was_down_adopts_when_it_is_back() -> None:
     async def run() -> None:
         async with servers() as it:
             await decided(it, ONE, "old", "one")
-            await it.nodes[ONE].members.move(ONE, at(1), timeout_s=LONG_S)
-            while it.nodes[ONE].members.status().absent:
-                await asyncio.sleep(0.001)
-            await it.crash(TWO)
-            await it.join(FOUR)
-            await it.nodes[ONE].members.add(FOUR, at(4), timeout_s=LONG_S)
+            await added_while_down(it, TWO)
             await it.nodes[ONE].members.remove(FOUR, timeout_s=LONG_S)
             await it.start(TWO)
             assert await read(it, TWO, "old") == "one"
@@ -172,12 +177,7 @@ def test_what_is_settled_is_kept_until_all_have_adopted_it() -> None:
     async def run() -> None:
         async with servers() as it:
             await decided(it, ONE, "old", "one")
-            await it.nodes[ONE].members.move(ONE, at(1), timeout_s=LONG_S)
-            while it.nodes[ONE].members.status().absent:
-                await asyncio.sleep(0.001)
-            await it.crash(TWO)
-            await it.join(FOUR)
-            await it.nodes[ONE].members.add(FOUR, at(4), timeout_s=LONG_S)
+            await added_while_down(it, TWO)
             assert it.nodes[ONE].members.status().adopting == {TWO}
             await it.start(TWO)
             while it.nodes[ONE].members.status().adopting:

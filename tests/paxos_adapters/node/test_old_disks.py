@@ -74,6 +74,14 @@ class Changing(Cluster):
             shutil.copy(it, backup)
         return backup
 
+    async def copied(self, me: ServerId) -> Path:
+        """A copy of the disk of a server that then goes on, and votes."""
+        await self.stop(me)
+        backup = self.back_up(me)
+        await self.start(me)
+        await self.vote(me)
+        return backup
+
     def put(self, me: ServerId, backup: Path) -> None:
         """The disk is as it was at ``backup``."""
         for it in self.folder.glob(f"n{me}.db*"):
@@ -118,10 +126,7 @@ def test_an_old_copy_that_meets_only_a_newcomer_learns_the_members_and_leaves_no
 
     async def run() -> None:
         async with changing(tmp_path) as cluster:
-            await cluster.stop(THREE)
-            old = cluster.back_up(THREE)
-            await cluster.start(THREE)
-            await cluster.vote(THREE)
+            old = await cluster.copied(THREE)
             await cluster.stop(THREE)
             healthy = cluster.back_up(THREE)
             await cluster.add(ONE, FIVE)
@@ -153,10 +158,7 @@ def test_an_old_copy_that_learns_of_later_members_is_refused_by_one_of_them(
 ) -> None:
     async def run() -> None:
         async with changing(tmp_path) as cluster:
-            await cluster.stop(THREE)
-            old = cluster.back_up(THREE)
-            await cluster.start(THREE)
-            await cluster.vote(THREE)
+            old = await cluster.copied(THREE)
             await cluster.add(ONE, FIVE)
             while THREE not in cluster.files[FIVE].peers:
                 await asyncio.sleep(0.001)
@@ -182,10 +184,7 @@ def test_an_old_copy_that_learns_of_later_members_is_refused_by_one_of_them(
 def test_the_disk_of_a_removed_server_never_votes_again_whatever_its_age(tmp_path: Path) -> None:
     async def run() -> None:
         async with changing(tmp_path) as cluster:
-            await cluster.stop(THREE)
-            disks = [cluster.back_up(THREE)]
-            await cluster.start(THREE)
-            await cluster.vote(THREE)
+            disks = [await cluster.copied(THREE)]
             await cluster.nodes[ONE].members.remove(THREE, timeout_s=LONG_S)
             await cluster.nodes[THREE].stopped()
             await cluster.stop(THREE)

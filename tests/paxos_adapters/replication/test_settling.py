@@ -56,7 +56,7 @@ def test_what_is_settled_is_the_highest_of_the_first_phase1_quorum(quorum: Quoru
 
 @pytest.mark.parametrize("quorum", SYSTEMS, ids=["majority", "any one", "two"])
 def test_whatever_was_chosen_is_settled(quorum: QuorumSystem) -> None:
-    """Whoever voted for it, and whichever servers are the first to report."""
+    """Any servers may have voted for it, and any may be the first to report."""
     members = sorted(quorum.members)
     for size in range(1, len(members) + 1):
         for voters in combinations(members, size):
