@@ -33,7 +33,7 @@ demo: $(VENV)/cli  ## set up, and let rival proposers reach a decision
 	@echo "== paxos demo"
 	@$(BIN)/paxos demo
 
-test: $(VENV)/test  ## set up, and run the quick tests: about two minutes
+test: $(VENV)/test  ## set up, and run the quick tests: about three minutes
 	@echo "== pytest, the quick tests, $$($(BIN)/python --version)"
 	@$(BIN)/python -m pytest -n auto --dist worksteal -m "not slow"
 
