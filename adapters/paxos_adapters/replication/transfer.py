@@ -24,7 +24,7 @@ PIECES_AT_A_TIME = 6
 class Download:
     """The snapshot of ``offer`` comes in: the pieces below ``received``, in order.
 
-    Those from there to ``requested`` were asked for, and ``early`` are those of them that have come.
+    Those from there to ``requested`` were asked for; ``early`` are those of them that have come.
     ``came_at_offer``: how many had come in all when the last offer came.
     """
 
