@@ -75,8 +75,8 @@ from paxos_adapters.ports import Codec, Observer
 from paxos_adapters.replication.log import ReplicatedLog
 from paxos_adapters.replication.membership import Membership
 from paxos_adapters.replication.membership import addresses as addresses_of
-from paxos_adapters.replication.membership import machine as machine_of_members
 from paxos_adapters.replication.membership import steps as steps_of
+from paxos_adapters.replication.membership_machine import machine as machine_of_members
 from paxos_adapters.replication.served import ServedLog
 from paxos_adapters.replication.snapshots import codecs_of
 from paxos_adapters.replication.starting import SNAPSHOT_BYTES, LogRun, recovered
