@@ -51,7 +51,7 @@ class Hosting:
         self.wake, self.deliver, self.is_log = turn.wake, turn.deliver, turn.is_log
         self._links, self._stopping, self._turn = links, stopping, turn
         self._timeouts = timeouts
-        self.members = Members(self, turn.logs, links.configured, links.is_exposed)
+        self.members = Members(self, turn.logs, links.configured, links.check_address)
         turn.on_members, turn.look = self.members.use, self.members.look
 
     def check_usable(self) -> None:

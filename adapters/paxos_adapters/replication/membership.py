@@ -290,6 +290,18 @@ def adopting(state: Membership) -> frozenset[ServerId]:
     return ids(state) - state.decisions.adopted if is_settled else ids(state)
 
 
+def newcomers(state: Membership) -> frozenset[ServerId]:
+    """The members that the change in progress brings in."""
+    return ids(state) - state.before[0].members if state.before else NO_SERVERS
+
+
+def is_pending(state: Membership, change: Change) -> bool:
+    """Whether the change in progress brings in or removes a server that ``change`` does."""
+    added = frozenset(it.server for it in change.add)
+    leaving = frozenset(it.server for it in state.leaving)
+    return bool(added & newcomers(state) or change.remove & leaving)
+
+
 def absent(state: Membership, remove: Iterable[ServerId] = ()) -> frozenset[ServerId]:
     """The founders that the first change waits for, if it removes the servers ``remove``."""
     if state.epoch > FOUNDING_EPOCH:

@@ -52,6 +52,7 @@ from paxos_adapters.replication.membership import (
     founded,
     ids,
     known,
+    newcomers,
     unfinished,
 )
 from paxos_adapters.replication.report_codec import ReportCodec
@@ -120,8 +121,7 @@ def _registered(state: Membership, name: str) -> tuple[Membership, Result]:
 
 def _refusal(state: Membership, change: Change) -> Refusal | None:
     """Why ``change`` cannot begin."""
-    newcomers = ids(state) - _oldest(state)
-    if state.before and (change.add or not change.remove <= newcomers):
+    if state.before and (change.add or not change.remove <= newcomers(state)):
         return Changing(state.epoch, unfinished(state))
     if change.epoch != state.epoch:
         return OtherEpoch(state.epoch)
@@ -138,11 +138,6 @@ def _refusal(state: Membership, change: Change) -> Refusal | None:
         used.add(it.server)
     count = len(used - change.remove)
     return None if 1 <= count <= MAX_DEPLOYED else BadCount(count)
-
-
-def _oldest(state: Membership) -> frozenset[ServerId]:
-    """The members before the change in progress."""
-    return state.before[0].members if state.before else ids(state)
 
 
 def _begun(state: Membership, change: Change) -> tuple[Membership, Result]:
