@@ -20,6 +20,7 @@ from paxos_adapters.log import LogObserver
 from paxos_adapters.node.epochs import MembersLog
 from paxos_adapters.node.logs import LogClosed, LogRunning
 from paxos_adapters.node.members import Members
+from paxos_adapters.node.participant import Participant
 from paxos_adapters.node.ports import Links, NodeFile
 from paxos_adapters.node.stopping import Stopping
 from paxos_adapters.node.turn import Turn
@@ -51,8 +52,11 @@ class Hosting:
         self.wake, self.deliver, self.is_log = turn.wake, turn.deliver, turn.is_log
         self._links, self._stopping, self._turn = links, stopping, turn
         self._timeouts = timeouts
-        self.members = Members(self, turn.logs, links.configured, links.check_address)
-        turn.on_members, turn.look = self.members.use, self.members.look
+        self.participant = Participant(self, turn.logs, links.configured)
+        self.members = Members(
+            self, turn.logs, self.participant, links.configured, links.check_address
+        )
+        turn.on_members, turn.look = self.participant.use, self.participant.look
 
     def check_usable(self) -> None:
         """Raise NotStarted, ServerStopped or Forked, if so."""
@@ -75,7 +79,7 @@ class Hosting:
         codecs = codecs_of(machine)
         if name in self._turn.logs:
             raise LogRunning(name)
-        quorum = await self.members.founding_quorum(name)
+        quorum = await self.participant.founding_quorum(name)
         found = await asyncio.to_thread(
             recovered, self.file, name, machine, codecs, snapshot_bytes, quorum
         )
@@ -85,13 +89,13 @@ class Hosting:
         run = LogRun(self, self.file, name, machine, codecs, found, observer)
         try:
             self._turn.logs.add(run.process, run.served)
-            self.members.on_entered(run.process)
+            self.participant.on_entered(run.process)
             self.wake()
             yield run.log
         finally:
             run.close()
             self._turn.logs.remove(run.process, LogClosed(name))
-            self.members.on_left(name)
+            self.participant.on_left(name)
 
     @property
     def lease(self) -> Lease | None:
@@ -115,18 +119,18 @@ class Hosting:
     # --- members ----------------------------------------------------------------------------------
 
     def log_of_members(self) -> AbstractAsyncContextManager[MembersLog]:
-        """See ``members.MembersHost``."""
+        """See ``participant.MembersHost``."""
         return self.run_log(MEMBERS_LOG, machine_of_members(self.file.quorum))
 
     @property
     def advertised(self) -> Address:
-        """See ``members.MembersHost``."""
+        """See ``participant.MembersHost``."""
         host, port = self._links.configured[self.me]
         # Port 0 stands for any that was free.
         return host, port or int(self._links.endpoint.local_address[1])
 
     def link(self, state: Membership) -> None:
-        """See ``members.MembersHost``."""
+        """See ``participant.MembersHost``."""
         former = state.former - {it.server for it in state.leaving}
         known = {it: at for it, at in addresses(state).items() if at is not None}
         told = self._links.configured | known  # What is configured may be all that is up.
@@ -142,11 +146,11 @@ class Hosting:
 
     @property
     def teachers(self) -> frozenset[ServerId]:
-        """See ``members.MembersHost``."""
+        """See ``participant.MembersHost``."""
         return self._links.registration.teachers
 
     def ask_for_members(self, peers: frozenset[ServerId], first: int) -> None:
-        """See ``members.MembersHost``."""
+        """See ``participant.MembersHost``."""
         for peer in sorted(peers):
             self._links.enqueue(peer, MEMBERS_LOG, CatchUpRequest(first))
         self.wake()

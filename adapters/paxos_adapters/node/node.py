@@ -101,7 +101,7 @@ class BaseNode(Generic[V]):
         )
         self._decisions, self._logs = self._turn.decisions, self._turn.logs
         self._host = Hosting(file, links, self._stopping, self._turn, timeouts)
-        self.members = self._host.members
+        self._participant, self.members = self._host.participant, self._host.members
 
     # --- start and stop ---------------------------------------------------------------------------
 
@@ -127,7 +127,9 @@ class BaseNode(Generic[V]):
     async def _open(self) -> None:
         self._decisions.resume()
         self.file.save_all(())  # One that is closed, or has failed, is refused here.
-        await self.members.recover()  # The first datagram says what the file has of the members.
+        await (
+            self._participant.recover()
+        )  # The first datagram says what the file has of the members.
         await self._links.open(self._turn.hear, self._turn.take, self.guard)
         self._stopping.check()
 
@@ -144,7 +146,7 @@ class BaseNode(Generic[V]):
             self._stopping.stop(NodeClosed())
             await self._turn.wait_ended()
             await self._links.wait_closed()
-            await self.members.wait_ended()
+            await self._participant.wait_ended()
 
     async def stopped(self) -> ServerStopped:
         """Wait until the node has stopped, by itself or since it was closed, and say why.
@@ -163,7 +165,7 @@ class BaseNode(Generic[V]):
         self.file.stop_waiting()
         self._decisions.questions.end(stopped)
         self._logs.end(stopped)
-        self.members.end()
+        self._participant.end()
         self._links.close()
 
     # --- what programs ask ----------------------------------------------------------------------
@@ -298,7 +300,7 @@ class BaseNode(Generic[V]):
     def on_missing_log(self, call: Callable[[str], None]) -> None:
         """Have ``call`` called with the name of a log that is asked for and does not run here."""
         self._logs.on_missing = call
-        self.members.ask_for_logs()
+        self._participant.ask_for_logs()
 
     def ask_for_log(self, name: str) -> None:
         """A client asks for a log that does not run here."""
