@@ -41,7 +41,7 @@ from paxos_cli.exit_codes import ExitCode
 from paxos_cli.failures import BadArguments, Failure, failing
 from paxos_cli.help import Command
 from paxos_cli.keygen import keyring
-from paxos_cli.options import LOG
+from paxos_cli.options import LOG, whole
 from paxos_cli.output import say
 from paxos_cli.paths import Folder
 
@@ -53,12 +53,7 @@ PATIENCE_S = 10.0
 
 @click.command(cls=Command, short_help="Run a cluster on this machine.")
 @click.argument("folder", type=Folder(), default=Path())
-@click.option(
-    "--servers",
-    type=click.IntRange(1, MAX_DEPLOYED),
-    metavar="N",
-    help="How many servers, the first time.  [default: 5]",
-)
+@whole("--servers", 1, MAX_DEPLOYED, "How many servers, the first time.  [default: 5]")
 @click.option("--verbose", is_flag=True, help="Let them log more than what is wrong.")
 @LOG
 def cluster(folder: Path, servers: int | None, verbose: bool, log: str) -> ExitCode:

@@ -51,7 +51,7 @@ from paxos_cli.feedback import waiting
 from paxos_cli.help import Group
 from paxos_cli.interrupt import on_interrupt
 from paxos_cli.node import KEY_VALUES
-from paxos_cli.options import JSON, PLAIN, gathered
+from paxos_cli.options import JSON, PLAIN, gathered, whole
 from paxos_cli.output import say
 from paxos_cli.values import HEX, RAW, Form, print_value, text_of, utf8, value_of
 
@@ -259,12 +259,7 @@ def _pages(client: KeyValueClient, prefix: str) -> Iterator[Page]:
 
 @kv.command(short_help="Print each change, as it is made.")
 @click.argument("prefix", default="", callback=utf8)
-@click.option(
-    "--count",
-    type=click.IntRange(1),
-    metavar="N",
-    help="End after so many changes.  [default: never]",
-)
+@whole("--count", 1, None, "End after so many changes.  [default: never]")
 @HEX
 @JSON
 @asks
