@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from paxos import ServerId
+from paxos_adapters.node.members import MembersStatus
 from paxos_adapters.node.status import Status
 from paxos_adapters.udp.addresses import format_address
 from paxos_adapters.udp.peer import Peer
 from paxos_adapters.wire import Reason
+from paxos_adapters.words import counted
 
 MISPLACED = Reason.WRONG_ADDRESS.name.lower()
+OTHER_MEMBERS = Reason.OTHER_MEMBERS.name.lower()
 OTHER_KEYS = {
     it.name.lower() for it in (Reason.UNKNOWN_KEY, Reason.BAD_MAC, Reason.OTHER_PROTECTION)
 }
@@ -27,7 +30,7 @@ def tolerance(status: Status) -> str:
         return f"Too many are down: {lacking} more {'is' if lacking == 1 else 'are'} needed"
     if status.tolerance == 0:
         return "No more server may fail"
-    return f"{status.tolerance} more server{'s' * (status.tolerance > 1)} may fail"
+    return f"{counted(status.tolerance, 'more server')} may fail"
 
 
 def heard(peer: Peer) -> str:
@@ -61,13 +64,17 @@ def descent(status: Status) -> str:
     return missing if it.votes else f"{missing}; this server does not vote yet"
 
 
-def lacks(status: Status) -> Iterator[str]:
+def lacks(status: Status, members: MembersStatus) -> Iterator[str]:
     """What a cluster lacks that has not answered: who is silent, since when, and where."""
     size = len(status.peers) + 1
+    yield from changes(status, members)
     if not status.descent.votes:
         yield f"Server {status.me} does not vote yet. Descent: {descent(status)}."
     yield f"Server {status.me} sees {up(status)} of {size} servers up, itself included."
-    yield f"{tolerance(status)}." if status.needed else "That is enough: it takes more time."
+    if status.needed:
+        yield f"{tolerance(status)}."
+    elif status.descent.votes:
+        yield "That is enough: it takes more time."
     for it, peer in status.peers.items():
         if not peer.is_up:
             yield f"  server {it} at {format_address(peer.address)}: {_silence(peer)}"
@@ -83,6 +90,34 @@ def _silence(peer: Peer) -> str:
     return "never heard" if peer.received_s is None else f"silent for {seconds(peer.received_s)}"
 
 
+def changes(status: Status, members: MembersStatus) -> Iterator[str]:
+    """What an operator should know of a change of members that is in progress, or to come."""
+    me = status.me
+    if me not in members.addresses and me not in members.former:
+        yield (
+            f"Server {me} is not a member yet: on the machine of a member, paxos members add {me} "
+            "HOST:PORT."
+        )
+        if is_alone(status):
+            yield f"{alone(status)} Once it is added, members answer it."
+    elif members.is_changing:
+        yield "A change of members is in progress: paxos members list shows how it goes."
+
+
+def is_alone(status: Status) -> bool:
+    """Whether there are other servers, and none has ever been heard."""
+    return bool(status.peers) and all(it.received_s is None for it in status.peers.values())
+
+
+def alone(status: Status) -> str:
+    """What to check if no other server was ever heard."""
+    places = " or ".join(format_address(it.address) for it in status.peers.values())
+    return (
+        f"No server has answered server {status.me}, at {places}. Check that one runs, and that "
+        "the addresses and the keyring in its file are theirs."
+    )
+
+
 def warnings(status: Status) -> Iterator[str]:
     """What an operator of the cluster should look at."""
     if status.waits is not None:
@@ -96,19 +131,21 @@ def warnings(status: Status) -> Iterator[str]:
     since = f"Since server {status.me} was started,"
     if times := status.refused.get(MISPLACED):
         yield (
-            f"{since} {_datagrams(times)} came from other addresses than their senders have here: "
-            "an address was wrong in this cluster's file, or a server listened elsewhere. If "
-            "that grows, it still is so."
+            f"{since} {counted(times, 'datagram')} came from other addresses than their senders "
+            "have here: an address was wrong in this cluster's file, or a server listened "
+            "elsewhere. If that grows, it still is so."
+        )
+    if times := status.refused.get(OTHER_MEMBERS):
+        yield (
+            f"{since} {counted(times, 'datagram')} came from servers with other founders: their "
+            "cluster.toml differed. There a server that was added later has joined = true. If that "
+            "grows, it still is so."
         )
     if times := sum(status.refused.get(it, 0) for it in OTHER_KEYS):
         yield (
-            f"{since} {_datagrams(times)} came under other keys, or none: the keyrings of the "
-            "servers differed. If that grows, they do now."
+            f"{since} {counted(times, 'datagram')} came under other keys, or none: the keyrings "
+            "of the servers differed. If that grows, they do now."
         )
-
-
-def _datagrams(times: int) -> str:
-    return f"{times:,} datagram{'s' * (times > 1)}"
 
 
 def _warning(me: ServerId, it: ServerId, peer: Peer) -> str | None:
