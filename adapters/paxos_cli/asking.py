@@ -172,17 +172,26 @@ def refused(server: Path, question: Question, reply: ErrorReply) -> Failure:
 
 
 def unanswered(
-    server: Path, what: str, code: ExitCode, *, when_lost: ExitCode = ExitCode.QUORUM_LOST
+    server: Path,
+    what: str,
+    code: ExitCode,
+    *,
+    when_lost: ExitCode = ExitCode.QUORUM_LOST,
+    of_change: bool = False,
 ) -> Failure:
-    """What says that there was no answer in time, and what the cluster lacks."""
+    """What says that there was no answer in time, and what the cluster lacks.
+
+    ``of_change``: it was a change of members that is not finished.
+    """
     try:
         status, members = status_of(server).status, members_of(server).members
     except click.ClickException:  # It has ended by now, and can say nothing.
         return Failure(what, code=code)
     if status.needed:
         code = when_lost
-    more = () if code is ExitCode.NOTHING_CHOSEN else health.lacks(status, members)
-    return Failure(what, *more, code=code)
+    if code is ExitCode.NOTHING_CHOSEN:
+        return Failure(what, code=code)
+    return Failure(what, *health.lacks(status, members, of_change=of_change), code=code)
 
 
 def status_of(server: Path) -> StatusReply:

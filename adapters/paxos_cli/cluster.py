@@ -213,7 +213,8 @@ class _Supervisor:
             files = [self._cluster.data[me] for me in (*self._running, *ready)]
             if members := await asyncio.to_thread(_members, files):
                 say(f"{_size(members)}.")
-            self._explain()
+            if any(it.process.returncode is None for it in self._started.values()):
+                self._explain()
         await asyncio.gather(*map(self._watch, self._started))
 
     async def _start(self, me: ServerId) -> Process:
@@ -272,17 +273,18 @@ class _Supervisor:
 
     def _end(self) -> ExitCode:
         """Say what it means that all have ended: to start again helps only after a kill."""
-        left = [it for it in self._started.values() if not it.was_removed]
+        left = {me: it for me, it in self._started.items() if not it.was_removed}
         if not left:
             say("All others run already." if self._running else "All servers here were removed.")
             return ExitCode.DONE
-        codes = [it.process.returncode or 0 for it in left if it.was_ready]
+        codes = [it.process.returncode or 0 for it in left.values() if it.was_ready]
         if not codes:
             say("No server was started. Fix the errors above first.")
         else:
             which = "that was started here " if self._running else ""
             first = "Fix the errors above; then " if max(codes) > 0 else ""
-            say(f"No server {which}runs any more. {first}{self._again()} starts them again.")
+            again = f"{self._again()} starts {named(left)} again"
+            say(f"No server {which}runs any more. {first}{again}.")
         return ExitCode.FAILED
 
     def _again(self) -> str:

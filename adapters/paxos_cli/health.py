@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from paxos import ServerId
 from paxos_adapters.node.members import MembersStatus
@@ -11,6 +11,7 @@ from paxos_adapters.udp.addresses import format_address
 from paxos_adapters.udp.peer import Peer
 from paxos_adapters.wire import Reason
 from paxos_adapters.words import counted
+from paxos_adapters.words import servers as named
 
 MISPLACED = Reason.WRONG_ADDRESS.name.lower()
 OTHER_MEMBERS = Reason.OTHER_MEMBERS.name.lower()
@@ -59,21 +60,24 @@ def descent(status: Status) -> str:
     it = status.descent
     if it.is_proven:
         return "proven"
-    servers, have = ("server", "has") if len(it.missing) == 1 else ("servers", "have")
-    missing = f"{servers} {' and '.join(map(str, it.missing))} {have} not acknowledged"
+    have = "has" if len(it.missing) == 1 else "have"
+    missing = f"{named(it.missing)} {have} not acknowledged"
     return missing if it.votes else f"{missing}; this server does not vote yet"
 
 
-def lacks(status: Status, members: MembersStatus) -> Iterator[str]:
-    """What a cluster lacks that has not answered: who is silent, since when, and where."""
-    size = len(status.peers) + 1
-    yield from changes(status, members)
+def lacks(status: Status, members: MembersStatus, *, of_change: bool = False) -> Iterator[str]:
+    """What a cluster lacks that has not answered: who is silent, since when, and where.
+
+    ``of_change``: it was a change of members that is not finished.
+    """
+    size, absent = len(status.peers) + 1, absentees(status, members) if of_change else ()
+    yield from hints(status, members, absent)
     if not status.descent.votes:
         yield f"Server {status.me} does not vote yet. Descent: {descent(status)}."
     yield f"Server {status.me} sees {up(status)} of {size} servers up, itself included."
     if status.needed:
         yield f"{tolerance(status)}."
-    elif status.descent.votes:
+    elif status.descent.votes and not absent:
         yield "That is enough: it takes more time."
     for it, peer in status.peers.items():
         if not peer.is_up:
@@ -92,30 +96,36 @@ def _silence(peer: Peer) -> str:
 
 def changes(status: Status, members: MembersStatus) -> Iterator[str]:
     """What an operator should know of a change of members that is in progress, or to come."""
+    if members.is_changing:
+        yield "A change of members is in progress: paxos members list shows how it goes."
+    yield from hints(status, members, absentees(status, members))
+
+
+def hints(status: Status, members: MembersStatus, absent: Collection[ServerId]) -> Iterator[str]:
+    """What to do about a change: add this server, or start those that are ``absent``."""
     me = status.me
     if me not in members.addresses and me not in members.former:
         yield (
-            f"Server {me} is not a member yet: on the machine of a member, paxos members add {me} "
-            "HOST:PORT."
+            f"Server {me} is not a member yet, and members answer it once it is added: paxos "
+            f"members add {me} HOST:PORT, on the machine of one of them."
         )
-        if is_alone(status):
-            yield f"{alone(status)} Once it is added, members answer it."
-    elif members.is_changing:
-        yield "A change of members is in progress: paxos members list shows how it goes."
+    if absent:
+        yield (
+            f"The change waits for {named(absent)}. Does it run? Are its address and its keyring "
+            "right, and has it joined = true in its cluster.toml?"
+        )
+
+
+def absentees(status: Status, members: MembersStatus) -> Collection[ServerId]:
+    """The servers that a change brings in, and that have to be taught, and are not up."""
+    untaught = {server for it in members.waiting for server in it.held}
+    return {it for it in untaught if it in status.peers and not status.peers[it].is_up}
 
 
 def is_alone(status: Status) -> bool:
     """Whether there are other servers, and none has ever been heard."""
-    return bool(status.peers) and all(it.received_s is None for it in status.peers.values())
-
-
-def alone(status: Status) -> str:
-    """What to check if no other server was ever heard."""
-    places = " or ".join(format_address(it.address) for it in status.peers.values())
-    return (
-        f"No server has answered server {status.me}, at {places}. Check that one runs, and that "
-        "the addresses and the keyring in its file are theirs."
-    )
+    peers = status.peers.values()
+    return bool(peers) and all(it.received_s is None and it.is_found for it in peers)
 
 
 def warnings(status: Status) -> Iterator[str]:
@@ -125,9 +135,25 @@ def warnings(status: Status) -> Iterator[str]:
             f"Server {status.me} cannot save, and so does not vote: {status.waits}. Nothing is "
             "lost. Find that process (fuser), and end it."
         )
+    yield from _silences(status)
+    yield from refusals(status)
+
+
+def _silences(status: Status) -> Iterator[str]:
+    if len(status.peers) > 1 and is_alone(status):
+        places = ", ".join(format_address(it.address) for it in status.peers.values())
+        yield (
+            f"Server {status.me} has heard no other one since it was started: {places}. Does one "
+            "run? Are the addresses and the keyring in the file of either the same?"
+        )
+        return
     for it, peer in status.peers.items():
         if (warning := _warning(status.me, it, peer)) is not None:
             yield warning
+
+
+def refusals(status: Status) -> Iterator[str]:
+    """What is to be seen from the datagrams that were refused."""
     since = f"Since server {status.me} was started,"
     if times := status.refused.get(MISPLACED):
         yield (
@@ -137,9 +163,8 @@ def warnings(status: Status) -> Iterator[str]:
         )
     if times := status.refused.get(OTHER_MEMBERS):
         yield (
-            f"{since} {counted(times, 'datagram')} came from servers with other founders: their "
-            "cluster.toml differed. There a server that was added later has joined = true. If that "
-            "grows, it still is so."
+            f"{since} {counted(times, 'datagram')} came from servers with other founders: one of "
+            "the two cluster.toml is wrong. A server that was added later has joined = true there."
         )
     if times := sum(status.refused.get(it, 0) for it in OTHER_KEYS):
         yield (

@@ -42,13 +42,12 @@ def list_members(target: Target, as_json: bool, plain: bool) -> ExitCode:
     drawn = canvas(plain)
     drawn.table(("server", "address", "role", "state"), map(seen.row, seen.servers))
     drawn.write(printable(summary(seen.members)))
-    newcomer = () if seen.status.me in seen.members.addresses else health.changes(*seen.both)
-    for line in (*newcomer, *progress(seen.members)):
+    for line in (*progress(seen.members), *seen.hints):
         drawn.write(printable(line))
     if seen.needed and seen.members.is_changing:
-        more_are = "server has" if seen.needed == 1 else "servers have"
+        lacking = f"{seen.needed} more {'is' if seen.needed == 1 else 'are'} needed"
         shows = target.command("status")
-        drawn.write(f"It waits: {seen.needed} more {more_are} to be up. {shows} shows which are.")
+        drawn.write(f"Too few servers are up for the change: {lacking}. {shows} shows which are.")
     return ExitCode.DONE
 
 
@@ -65,9 +64,10 @@ class _Seen:
     address: Address
 
     @property
-    def both(self) -> tuple[Status, MembersStatus]:
-        """How it is, and the members."""
-        return self.status, self.members
+    def hints(self) -> Iterator[str]:
+        """What to do."""
+        absent = health.absentees(self.status, self.members)
+        return health.hints(self.status, self.members, absent)
 
     @property
     def servers(self) -> Sequence[ServerId]:
@@ -127,10 +127,8 @@ def progress(status: MembersStatus) -> Iterator[str]:
     for it in status.waiting:
         yield from _log_progress(it)
     if status.waiting and status.leaving:
-        is_needed = "is still needed: do not stop it"
-        if len(status.leaving) > 1:
-            is_needed = "are still needed: do not stop them"
-        yield f"{named(status.leaving)} {is_needed}"
+        are, them = ("is", "it") if len(status.leaving) == 1 else ("are", "them")
+        yield f"{named(status.leaving)} {are} still needed: do not stop {them}, unless lost"
 
 
 def _log_progress(it: LogChange) -> Iterator[str]:

@@ -241,7 +241,12 @@ def _refused(server: Path, reply: ErrorReply) -> Failure:
     code = CODES.get(reply.kind, ExitCode.FAILED)
     if code is ExitCode.FAILED:
         return Failure(reply.text)
-    return unanswered(server, reply.text, code, when_lost=code)
+    what = reply.text
+    if reply.kind == "NoAnswer":
+        what = f"{reply.cause}. Nothing was begun."
+    elif reply.kind == "CommandUnknown":
+        what = f"{reply.cause}. It may have begun. The same command again does no harm."
+    return unanswered(server, what, code, when_lost=code, of_change=True)
 
 
 def _told(status: MembersStatus, as_json: bool) -> ExitCode:

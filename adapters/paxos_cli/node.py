@@ -395,5 +395,5 @@ async def _warn_if_alone(running: Node[bytes]) -> None:
     status = running.status()
     if health.is_alone(status):
         facts = {"event": "alone", "server": running.me}
-        said = [*health.changes(status, running.members.status())] or [health.alone(status)]
-        _logger.warning("%s", " ".join(said), extra=facts)
+        for it in *health.changes(status, running.members.status()), *health.warnings(status):
+            _logger.warning("%s", it, extra=facts)

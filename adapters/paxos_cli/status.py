@@ -83,17 +83,12 @@ def _draw(told: StatusReply, warnings: Sequence[str], drawn: Canvas) -> None:
         f"{size} servers are up."
     )
     drawn.write(f"{health.tolerance(status)}.")
-    rows = [(str(status.me), format_address(told.address), "it is asked", "", "up")] + [
-        (
-            str(it),
-            format_address(peer.address),
-            health.heard(peer),
-            health.trip(peer),
-            health.state(peer),
-        )
-        for it, peer in status.peers.items()
-    ]
-    drawn.table(("server", "address", "heard", "round trip", "state"), sorted(rows))
+    rows = {status.me: (format_address(told.address), "it is asked", "", "up")}
+    for it, peer in status.peers.items():
+        heard, trip, state = health.heard(peer), health.trip(peer), health.state(peer)
+        rows[it] = format_address(peer.address), heard, trip, state
+    headings = "server", "address", "heard", "round trip", "state"
+    drawn.table(headings, ((str(it), *row) for it, row in sorted(rows.items())))
     drawn.write(
         f"Saved {counted(status.saves, 'time')}; names in memory {status.in_memory:,}, asked for "
         f"{status.asked:,}, unresolved {status.unresolved:,}. Highest promise {status.promised}."

@@ -342,7 +342,7 @@ class TestCluster:
             os.kill(pid, ends)
             out, _ = running.communicate(timeout=LONG_S)
             assert f"Server 1 {words} Start it again" in out
-            assert f"No server runs any more. paxos cluster {cluster.folder} starts them" in out
+            assert f"No server runs any more. paxos cluster {cluster.folder} starts server 1" in out
             assert running.returncode == 1
 
     @pytest.mark.slow
@@ -965,6 +965,43 @@ class TestNode:
         assert cluster.ask("node")[0] == 2
         assert [*tmp_path.iterdir()] == [cluster.config]
 
+    def test_founders_and_joined_servers_are_not_mixed_up(
+        self, tmp_path: Path, capsys: Capture
+    ) -> None:
+        """A server that joins was taken for a founder when its file was made."""
+        cluster = Cluster(tmp_path, capsys)
+        describe(cluster.config, {1: "127.0.0.1:9", 2: "127.0.0.1:8"})
+        two, quorum = ServerId(2), read(cluster.config).quorum
+        FileStore.create(cluster.data(2), cluster="demo", server=two, quorum=quorum).close()
+        cluster.config.write_text(f"{cluster.config.read_text()}joined = true\n")
+        code, out, errors = cluster.ask("node", "--id", "2")
+        assert (code, out, len(errors.splitlines())) == (1, "", 1)
+        assert f"In {cluster.config} a server that was added later has joined = true" in errors
+
+    def test_one_that_hears_no_other_says_what_to_check(
+        self, cluster: Cluster, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        class Ending(logging.Handler):
+            def emit(self, record: logging.LogRecord) -> None:
+                if "has heard no other one" in record.getMessage():
+                    signal.raise_signal(signal.SIGTERM)
+
+        cluster.folder.mkdir()
+        own, *others = free_addresses(3)
+        describe(cluster.config, dict(enumerate([*others, own], 1)))
+        cluster.config.write_text(f"{cluster.config.read_text()}joined = true\n")
+        monkeypatch.setattr(node_module, "ALONE_S", 0.0)
+        ending = Ending()
+        logging.getLogger(node_module.__name__).addHandler(ending)
+        try:
+            code, _, _ = cluster.ask("node", "--id", "3", "--create")
+        finally:
+            logging.getLogger(node_module.__name__).removeHandler(ending)
+        assert code == 0
+        first, second = [it for it in caplog.records if vars(it).get("event") == "alone"]
+        assert first.getMessage().startswith("Server 3 is not a member yet")
+        assert f"started: {others[0]}, {others[1]}. Does one run?" in second.getMessage()
+
     def test_a_disk_that_fails_ends_it(
         self, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -1093,7 +1130,7 @@ class TestStatus:
             (Descent((ServerId(3),), False, True), "server 3 has not acknowledged"),
             (
                 Descent((ServerId(2), ServerId(3)), False, False),
-                "servers 2 and 3 have not acknowledged; this server does not vote yet",
+                "servers 2, 3 have not acknowledged; this server does not vote yet",
             ),
         ],
     )

@@ -33,9 +33,8 @@ class ChangeUnfinished(OperationalError, TimeoutError):
     def __init__(self, epoch: int, logs: Collection[str]) -> None:
         super().__init__(
             f"the change to epoch {epoch} of the members has begun, and waits for "
-            f"{_listed(logs)}. It goes on by itself as long as a quorum is up; ask for the status, "
-            "or for the same change again, to wait for its end. Do not stop a server that it "
-            "removes before."
+            f"{_listed(logs)}. It goes on by itself as long as a quorum is up. Ask for the same "
+            "change again to wait for its end. Do not stop a server that it removes before."
         )
         self.epoch, self.logs = epoch, tuple(logs)
 
