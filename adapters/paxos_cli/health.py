@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 
 from paxos import ServerId
 from paxos_adapters.node.members import MembersStatus
@@ -70,14 +70,16 @@ def lacks(status: Status, members: MembersStatus, *, of_change: bool = False) ->
 
     ``of_change``: it was a change of members that is not finished.
     """
-    size, absent = len(status.peers) + 1, absentees(status, members) if of_change else ()
-    yield from hints(status, members, absent)
+    size = len(status.peers) + 1
+    waiting = [*_absent(members), *untaught(status, members)] if of_change else []
+    yield from newcomer(status, members)
+    yield from waiting
     if not status.descent.votes:
         yield f"Server {status.me} does not vote yet. Descent: {descent(status)}."
     yield f"Server {status.me} sees {up(status)} of {size} servers up, itself included."
     if status.needed:
         yield f"{tolerance(status)}."
-    elif status.descent.votes and not absent:
+    elif status.descent.votes and not waiting:
         yield "That is enough: it takes more time."
     for it, peer in status.peers.items():
         if not peer.is_up:
@@ -98,28 +100,38 @@ def changes(status: Status, members: MembersStatus) -> Iterator[str]:
     """What an operator should know of a change of members that is in progress, or to come."""
     if members.is_changing:
         yield "A change of members is in progress: paxos members list shows how it goes."
-    yield from hints(status, members, absentees(status, members))
+    yield from newcomer(status, members)
+    yield from untaught(status, members)
 
 
-def hints(status: Status, members: MembersStatus, absent: Collection[ServerId]) -> Iterator[str]:
-    """What to do about a change: add this server, or start those that are ``absent``."""
+def newcomer(status: Status, members: MembersStatus) -> Iterator[str]:
+    """What to do if this server is not a member yet."""
     me = status.me
     if me not in members.addresses and me not in members.former:
         yield (
             f"Server {me} is not a member yet, and members answer it once it is added: paxos "
             f"members add {me} HOST:PORT, on the machine of one of them."
         )
-    if absent:
+
+
+def untaught(status: Status, members: MembersStatus) -> Iterator[str]:
+    """What to do about servers that a change brings in and cannot teach, since they are not up."""
+    missing = {server for it in members.waiting for server in it.held}
+    down = {it for it in missing if it in status.peers and not status.peers[it].is_up}
+    if down:
         yield (
-            f"The change waits for {named(absent)}. Does it run? Are its address and its keyring "
+            f"The change waits for {named(down)}. Does it run? Are its address and its keyring "
             "right, and has it joined = true in its cluster.toml?"
         )
 
 
-def absentees(status: Status, members: MembersStatus) -> Collection[ServerId]:
-    """The servers that a change brings in, and that have to be taught, and are not up."""
-    untaught = {server for it in members.waiting for server in it.held}
-    return {it for it in untaught if it in status.peers and not status.peers[it].is_up}
+def _absent(members: MembersStatus) -> Iterator[str]:
+    """What to do about founders that the first change waits for."""
+    if members.absent:
+        yield (
+            f"The first change waits for {named(members.absent)}, to say which logs there are. "
+            "Start those that are stopped; remove or replace those that are lost first."
+        )
 
 
 def is_alone(status: Status) -> bool:

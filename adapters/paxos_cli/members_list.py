@@ -42,8 +42,11 @@ def list_members(target: Target, as_json: bool, plain: bool) -> ExitCode:
     drawn = canvas(plain)
     drawn.table(("server", "address", "role", "state"), map(seen.row, seen.servers))
     drawn.write(printable(summary(seen.members)))
-    for line in (*progress(seen.members), *seen.hints):
+    for line in progress(seen.members):
         drawn.write(printable(line))
+    for about in health.newcomer, health.untaught:
+        for line in about(seen.status, seen.members):
+            drawn.write(printable(line))
     if seen.needed and seen.members.is_changing:
         lacking = f"{seen.needed} more {'is' if seen.needed == 1 else 'are'} needed"
         shows = target.command("status")
@@ -62,12 +65,6 @@ class _Seen:
     joining: frozenset[ServerId]
     status: Status
     address: Address
-
-    @property
-    def hints(self) -> Iterator[str]:
-        """What to do."""
-        absent = health.absentees(self.status, self.members)
-        return health.hints(self.status, self.members, absent)
 
     @property
     def servers(self) -> Sequence[ServerId]:

@@ -124,7 +124,7 @@ class _Watch:
     def _note(self, view: View) -> list[str]:
         """A line for each thing that is not as it was."""
         news = [line for it, line in view.lines.items() if self._seen.get(it) != line]
-        gone = [printable(f"{it} is gone") for it in self._seen if it and it not in view.lines]
+        gone = [printable(f"gone: {it}") for it in self._seen if it and it not in view.lines]
         self._changes += len(news) + len(gone)
         self._seen = view.lines
         return [*news, *gone]

@@ -43,6 +43,7 @@ def at(server: ServerId) -> Address:
 
 UP, DOWN = Peer(("h", 1), 0.1, 0.1, True, answered_s=0.1), Peer(("h", 1), None, None)
 STABLE = MembersStatus(1, {it: at(it) for it in (S1, S2, S3)}, former=frozenset([S5]))
+FIRST = MembersStatus(0, {it: at(it) for it in (S1, S2, S3)}, absent=frozenset([S3]))
 REPLACING = MembersStatus(
     2,
     {it: at(it) for it in (S1, S2, S4)},
@@ -305,6 +306,7 @@ def test_why_there_was_no_answer(monkeypatch: pytest.MonkeyPatch, config: Path) 
         (REPLACING, evolve(HALFWAY.status, needed=1), "Too many are down: 1 more is needed."),
         (STABLE, status({S2: UP}), "That is enough: it takes more time."),
         (REPLACING, HALFWAY.status, "The change waits for server 4. Does it run?"),
+        (FIRST, HALFWAY.status, "The first change waits for server 3, to say which logs there are"),
         (
             STABLE,
             evolve(status({S2: UP}), descent=Descent((S2,), False, False)),
@@ -315,7 +317,7 @@ def test_why_there_was_no_answer(monkeypatch: pytest.MonkeyPatch, config: Path) 
         server = Server(members, seen, {})
         monkeypatch.setattr(asking, "ask", server.ask)
         failure = asking.unanswered(
-            Path("n1.db"), "late", ExitCode.UNKNOWN_OUTCOME, of_change=members is REPLACING
+            Path("n1.db"), "late", ExitCode.UNKNOWN_OUTCOME, of_change=members is not STABLE
         )
         assert said in "\n".join(failure.more)
         is_enough = any("That is enough" in it for it in failure.more)
