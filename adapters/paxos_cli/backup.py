@@ -35,6 +35,7 @@ from paxos_adapters.node.control_protocol import (
 )
 from paxos_adapters.outputs import NEW, create_in_parts, sync
 from paxos_adapters.printable import json_text, printable
+from paxos_adapters.words import servers
 from paxos_cli.asking import (
     GRACE_S,
     Target,
@@ -223,11 +224,10 @@ def _names_said(it: Header) -> str:
     """Which decisions are in the backup."""
     if it.alone:
         return "for no quorum was asked. What other servers knew of the logs may be missing"
-    servers = ", ".join(map(str, it.names_of))
     if it.has_all_names:
-        return f"all that were chosen before it began (names of servers {servers})"
+        return f"all that were chosen before it began (names of {servers(it.names_of)})"
     return (
-        f"of the names in the file of server {servers}; what was chosen without it is not there. "
+        f"of the names that {servers(it.names_of)} had; what was chosen without may be missing. "
         "Have more servers on this machine, or a backup of another one beside this"
     )
 

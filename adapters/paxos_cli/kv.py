@@ -326,7 +326,8 @@ def _client(
     except (TooLarge, BadValue) as error:
         raise BadArguments(error) from error
     except OutcomeUnknown as error:
-        what = f"{error} {_again(target, writes)}"
+        what = f"{error.why}. The command may have been run, or be run later, once. "
+        what += f"{_again(target, writes)} The same command again may run it twice."
         raise unanswered(first, what, unknown, when_lost=unknown) from error
     except NoAnswer as error:
         raise unanswered(first, str(error), unknown) from error
