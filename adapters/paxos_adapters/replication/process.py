@@ -6,8 +6,8 @@
 - A leader that has nothing more to propose announces what is chosen to the servers that forwarded
   commands, so that they have the results a moment later.
 - With each heartbeat the leader looks whether the log is to follow other members: ``following.py``.
-- A newcomer knows by the log of members whom to ask, and for that one by its configuration: all
-  whom a log began with may be gone.
+- A newcomer asks the servers that the log of members names, and for that log those that its
+  configuration names: all that a log began with may be gone.
 
 Source: the lecture, "Multi-Paxos" and "Client protocol".
 """
