@@ -1,7 +1,7 @@
 """``paxos propose``, ``read`` and ``watch``: ask a server that runs on this machine.
 
-The value that is chosen goes to the standard output, and nothing else does; in hexadecimal if a
-terminal cannot show it, and it was not asked for as it is.
+The value that is chosen goes to the standard output, and nothing else does. It is in hexadecimal if
+a terminal cannot show it, and it was not asked for as it is.
 """
 
 from __future__ import annotations

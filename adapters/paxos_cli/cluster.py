@@ -1,7 +1,7 @@
 """``paxos cluster``: all servers of a cluster on this machine, each a process of its own.
 
 - The first time it draws ports and a key, and makes the memories. All that is done before the file
-  that describes the cluster gets its name; so a memory that is missing later was lost, and is never
+  that describes the cluster gets its name. So a memory that is missing later was lost, and is never
   made again.
 - A server that ends is not started again: look first why it has ended. It is said how.
 - How many servers there are, the servers know: the file has those that were removed, too.

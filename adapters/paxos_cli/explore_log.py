@@ -70,7 +70,7 @@ def scope(
 
 
 def _members(text: str | None) -> QuorumSystem | None:
-    """Who decides, from one weight a server."""
+    """The quorums, from one weight a server."""
     if text is None:
         return None
     try:

@@ -307,7 +307,7 @@ def _fields(item: Item | None) -> dict[str, object] | None:
     return {"value": text_of(value), "value_hex": value.hex(), "revision": revision}
 
 
-# --- whom to ask ----------------------------------------------------------------------------------
+# --- which node -----------------------------------------------------------------------------------
 
 
 @contextmanager

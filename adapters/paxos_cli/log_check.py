@@ -76,8 +76,8 @@ class _Found:
 def check(target: Target, name: str | None, timeout_s: float, as_json: bool) -> ExitCode:
     """Compare what the servers of this machine hold of the log NAME, or of all logs, now.
 
-    Exits with 1 if a server differs from the leader or has stopped, with 5 if a server has not
-    found out in time, and with 6 if too few are up.
+    Exits with 1 if a server differs from the leader or has stopped. Exits with 5 if a server has
+    not found out in time, and with 6 if too few are up.
     """
     find(target)
     found = list[_Found]()

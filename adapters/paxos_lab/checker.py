@@ -11,9 +11,9 @@
 - A slot of a log is reported once a session. It may overtake one whose report waits for a save. A
   read of a log sees all that was reported anywhere before it began.
 - A snapshot of a log stands for slots that are chosen.
-- A chosen value may change the quorums of later slots. Once a server says that a change from slot
-  n on is finished, all slots below n are chosen, and a phase-2 quorum of the new members has saved
-  that they are. What a disk has lost since then counts.
+- A chosen value may change the quorums of later slots. Once a server says that a change from slot n
+  on is finished, all slots below n are chosen. A phase-2 quorum of the new members has saved that
+  they are. What a disk has lost since then counts.
 - What a message commits to is on the disk when the message leaves.
 - The first broken rule of those asked for is kept; nothing is raised.
 

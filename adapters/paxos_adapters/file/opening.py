@@ -6,7 +6,7 @@
 - All is read and checked before anything is written. What was read is written anew before anything
   is acknowledged: after a sync that failed, the system may take for saved what is not.
 - Each opening draws a session, after a kill too. One commit ends the last one, with the saves that
-  were *found in the database*, and begins the new one; then the mark says so, written and synced.
+  were *found in the database*, and begins the new one. Then the mark says so, written and synced.
 - The chain keeps at most MAX_SESSIONS entries. The oldest go first; the one that the mark names
   stays, since the mark may not say more yet if this opening is cut off.
 

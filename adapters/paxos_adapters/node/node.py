@@ -202,7 +202,7 @@ class BaseNode(Generic[V]):
         """What is chosen for ``name``; None if nothing was when it was asked.
 
         While a proposal of this node for ``name`` is in progress, it waits for the outcome and
-        returns the value that is chosen; also if the caller of that proposal has left.
+        returns the value that is chosen. It does so, too, if the caller of that proposal has left.
 
         Raises NoAnswer after ``timeout_s`` or if the node stops; Undecodable if the codec does not
         know the value; BadName, BadNumber, TooManyRequests, NotStarted and ServerStopped.

@@ -57,8 +57,8 @@ class KnownLog:
 class Membership:
     """The members, by id. ``quorum`` is that of ``epoch``.
 
-    ``before`` are the quorum systems that a log may still have while a change is in progress, and
-    ``leaving`` the servers that such a log may still need; none of both if no change is.
+    ``before`` are the quorum systems that a log may still have while a change is in progress.
+    ``leaving`` are the servers that such a log may still need. Without a change both are empty.
     ``started`` have listed their logs. ``decisions`` are the named ones, on their way.
     """
 

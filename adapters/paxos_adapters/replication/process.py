@@ -4,8 +4,8 @@
 - The leader proposes what waits; another server forwards its commands to the leader. When another
   server leads, and when nothing has come of them for a while, all are sent again.
 - With each heartbeat the leader looks whether the log is to follow other members: ``following.py``.
-- A newcomer knows by the log of members whom to ask, and for that one by its configuration: all
-  whom a log began with may be gone.
+- A newcomer asks the servers that the log of members names, and for that log those that its
+  configuration names: all that a log began with may be gone.
 
 Source: the lecture, "Multi-Paxos" and "Client protocol".
 """

@@ -1,7 +1,7 @@
 """A stage for any machine: servers, and messages that wait until a schedule delivers them.
 
 - Nothing happens by itself: no message arrives and no timer fires unless the schedule says so.
-- What a server has broadcast last can be delivered to any server, any number of times; what an
+- What a server has broadcast last can be delivered to any server, any number of times. What an
   earlier ``said`` gave can still arrive, late.
 - What a step saves is durable at once; a crash leaves that, and nothing else.
 - All that happens is in the trace. A checker counts every acceptance, whether or not it arrives.
