@@ -139,6 +139,10 @@ def _name_aliases(
     return signature and _shortened(signature), returns
 
 
+def _brief(default: ast.expr) -> ast.expr:
+    return ast.Constant(...) if len(ast.unparse(default)) > LONG_DEFAULT else default
+
+
 def _shortened(signature: str) -> str:
     """A signature with three dots for each default that is longer than LONG_DEFAULT."""
     try:
@@ -147,11 +151,8 @@ def _shortened(signature: str) -> str:
         return signature  # as autodoc wrote it
     assert isinstance(function, ast.FunctionDef)
     arguments = function.args
-    for each in arguments.defaults, arguments.kw_defaults:
-        each[:] = [
-            ast.Constant(...) if it is not None and len(ast.unparse(it)) > LONG_DEFAULT else it
-            for it in each
-        ]
+    arguments.defaults[:] = map(_brief, arguments.defaults)
+    arguments.kw_defaults[:] = [it and _brief(it) for it in arguments.kw_defaults]
     return f"({ast.unparse(arguments)})"
 
 
