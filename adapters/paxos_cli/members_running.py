@@ -49,7 +49,7 @@ from paxos_cli.failures import BadArguments, Failure, Interrupted
 from paxos_cli.feedback import waiting
 from paxos_cli.help import Command
 from paxos_cli.interrupt import on_interrupt
-from paxos_cli.options import JSON, PLAIN, gathered
+from paxos_cli.options import JSON, PLAIN
 from paxos_cli.output import say
 
 TIMEOUT_S = 300.0
@@ -85,7 +85,6 @@ ADDRESS = click.argument("address", callback=_address, metavar="HOST:PORT")
 @JSON
 @PLAIN
 @asks
-@gathered(Target)
 def list_members(target: Target, as_json: bool, plain: bool) -> ExitCode:
     """Show the members, as a server of this machine knows them, and the change in progress."""
     answer = answer_of(find(target), MembersRequest(), PROBE_S)
@@ -110,7 +109,6 @@ def list_members(target: Target, as_json: bool, plain: bool) -> ExitCode:
 @JSON
 @timeout(TIMEOUT_S)
 @asks
-@gathered(Target)
 def add(target: Target, server: int, address: Address, timeout_s: float, as_json: bool) -> ExitCode:
     """Add server ID, which was never a member, and wait until it is one.
 
@@ -125,7 +123,6 @@ def add(target: Target, server: int, address: Address, timeout_s: float, as_json
 @JSON
 @timeout(TIMEOUT_S)
 @asks
-@gathered(Target)
 def remove(target: Target, servers: tuple[int, ...], timeout_s: float, as_json: bool) -> ExitCode:
     """Remove the servers, and wait until nobody needs them: then they stop by themselves."""
     return _change(target, ChangeRequest({}, [*map(ServerId, servers)], timeout_s), as_json)
@@ -138,7 +135,6 @@ def remove(target: Target, servers: tuple[int, ...], timeout_s: float, as_json: 
 @JSON
 @timeout(TIMEOUT_S)
 @asks
-@gathered(Target)
 def replace(
     target: Target,
     old: int,
@@ -158,7 +154,6 @@ def replace(
 @JSON
 @timeout(5)
 @asks
-@gathered(Target)
 def move(
     target: Target, server: int, address: Address, timeout_s: float, as_json: bool
 ) -> ExitCode:
