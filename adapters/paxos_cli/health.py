@@ -109,8 +109,8 @@ def newcomer(status: Status, members: MembersStatus) -> Iterator[str]:
     me = status.me
     if me not in members.addresses and me not in members.former:
         yield (
-            f"Server {me} is not a member yet, and members answer it once it is added: paxos "
-            f"members add {me} HOST:PORT, on the machine of one of them."
+            f"Server {me} is not a member yet. Members answer it once it is added: paxos members "
+            f"add {me} HOST:PORT, on the machine of one of them."
         )
 
 

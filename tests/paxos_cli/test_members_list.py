@@ -22,10 +22,11 @@ from paxos_adapters.node.control_protocol import (
     Question,
     StatusReply,
     StatusRequest,
+    WatchRequest,
 )
 from paxos_adapters.node.members import LogChange, MembersStatus
 from paxos_adapters.node.status import Descent, Status
-from paxos_adapters.requests.errors import CommandUnknown
+from paxos_adapters.requests.errors import TOO_LATE, CommandUnknown, NoAnswer
 from paxos_adapters.udp.addresses import Address
 from paxos_adapters.udp.endpoint import Buffers
 from paxos_adapters.udp.peer import Peer
@@ -252,6 +253,20 @@ def test_what_is_unknown_of_a_key_is_to_be_seen_by_a_command(
     )
 
 
+def test_who_watches_is_told_why_its_server_ends(
+    monkeypatch: pytest.MonkeyPatch, config: Path
+) -> None:
+    """Only a watch whose time is over has found nothing in time."""
+    monkeypatch.setattr(asking, "ask", HALFWAY.ask)
+    for why, code, said in (
+        (TOO_LATE, ExitCode.NOTHING_CHOSEN, "'x': nothing was chosen in time, as far as this"),
+        ("server 1 was removed", ExitCode.UNKNOWN_OUTCOME, "'x': server 1 was removed. Ask again"),
+    ):
+        reply = ErrorReply("NoAnswer", str(NoAnswer("x", why)), why)
+        failure = asking.refused(config, WatchRequest("x"), reply)
+        assert (failure.code, failure.message.startswith(said)) == (code, True), failure.message
+
+
 # --- the status -----------------------------------------------------------------------------------
 
 ALONE = status({S1: DOWN, S2: DOWN}, needed=2, me=S4)
@@ -264,7 +279,7 @@ def test_a_newcomer_that_reaches_nobody_says_what_to_check(
     ended = shown(monkeypatch, config, server, "status", "--plain")
     assert ended.returncode == ExitCode.QUORUM_LOST
     said = " ".join(ended.stdout.split())
-    assert "! Server 4 is not a member yet, and members answer it once it is added: p" in said
+    assert "! Server 4 is not a member yet. Members answer it once it is added: paxos" in said
     assert "! Server 4 has heard no other one since it was started: 127.0.0.1:47101, 127" in said
     assert "! Server 1 was never heard" not in said
 
