@@ -52,7 +52,7 @@ def handler(me: ServerId, *, as_json: bool) -> logging.Handler:
     """What writes the logs of server ``me`` to the standard error.
 
     Why it has stopped is left to the last line of ``paxos node``, unless programs read the log; and
-    also then if it was removed: that is no failure.
+    also then if it was removed, which does not count as a failure.
     """
     made = logging.StreamHandler()
     text = f"%(asctime)s server {me} %(levelname)s: %(message)s"
