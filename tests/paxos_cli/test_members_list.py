@@ -19,6 +19,7 @@ from paxos_adapters.node.control_protocol import (
     MembersReply,
     MembersRequest,
     MoveRequest,
+    ProgressReply,
     Question,
     StatusReply,
     StatusRequest,
@@ -162,7 +163,34 @@ def test_a_change_without_a_quorum_says_so(
         assert last.startswith("The change waits for server 4.")
     else:
         shows = f"paxos status --cluster {config} shows which are."
-        assert last == f"Too few servers are up for the change: {said} {shows}"
+        lacks = "Too few servers are up for the change of members in progress:"
+        assert last == f"{lacks} {said} {shows}"
+
+
+def test_a_newcomer_that_was_not_added_says_nothing_of_the_change(
+    monkeypatch: pytest.MonkeyPatch, config: Path
+) -> None:
+    server = Server(FIRST, status({S1: DOWN, S2: DOWN}, me=S4), {})
+    last = shown(monkeypatch, config, server, "members", "list").stdout.splitlines()[-2:]
+    assert last[0] == "epoch 0: servers 1, 2, 3"
+    assert last[1].startswith("Server 4 is not a member yet.")
+
+
+def test_a_command_that_waits_says_that_too_few_are_up(
+    monkeypatch: pytest.MonkeyPatch, config: Path
+) -> None:
+    monkeypatch.setattr(asking, "ask", Server(REPLACING, status({S2: DOWN}), OLD).ask)
+
+    def answers(*_: object, patience_s: float | None) -> Generator[Answer, None, None]:
+        del patience_s
+        yield ProgressReply(REPLACING)
+        yield ProgressReply(REPLACING)
+        yield MembersReply(S1, STABLE)
+
+    monkeypatch.setattr(members_running, "answers", answers)
+    ended = call("members", "replace", 3, 4, "127.0.0.1:9", "--cluster", config)
+    said = "Too few servers are up for the change of members in progress: 1 more is needed."
+    assert (ended.returncode, ended.stderr.count(said)) == (0, 1)
 
 
 def test_programs_get_the_same_facts(monkeypatch: pytest.MonkeyPatch, config: Path) -> None:
@@ -321,6 +349,7 @@ def test_why_there_was_no_answer(monkeypatch: pytest.MonkeyPatch, config: Path) 
         (REPLACING, evolve(HALFWAY.status, needed=1), "Too many are down: 1 more is needed."),
         (STABLE, status({S2: UP}), "That is enough: it takes more time."),
         (REPLACING, HALFWAY.status, "The change waits for server 4. Does it run?"),
+        (REPLACING, status({S2: DOWN, S3: UP, S4: DOWN}), "members in progress: 1 more is needed"),
         (FIRST, HALFWAY.status, "The first change waits for server 3, to say which logs there are"),
         (
             STABLE,
