@@ -8,11 +8,13 @@
 - Invariants that a page names lead to the reference.
 - A link to a file of the repository leads to a page with its source, and is not a download.
 - Which tests hold a statement is folded.
+- A signature shows what a reader can type: names of functions, and of a long default three dots.
 - The figures of the lecture are part of their pages: they are as light or dark as these.
 """
 
 from __future__ import annotations
 
+import ast
 import re
 import sys
 from collections.abc import Iterator
@@ -29,6 +31,9 @@ sys.path[:0] = [str(ROOT), str(ROOT / "adapters")]
 
 BINARY = {".db", ".db-mark"}
 """Files that have no text to show: a link to one is a download."""
+
+LONG_CELL = 24  # characters
+LONG_DEFAULT = 40
 
 LONG_SIGNATURE = re.compile(
     r'(<span class="sig-paren">[(\[]</span>\s*)<dl>(.*?)</dl>(\s*<span class="sig-paren">)',
@@ -82,14 +87,22 @@ html_theme_options = {
 def _mark_code(
     _app: Sphinx, _what: str, _name: str, _it: object, _options: object, lines: list[str]
 ) -> None:
-    """Put the mark of a code block before what is indented."""
+    """Put the mark of a code block before what is indented; drop what namedtuple wrote."""
     marked: list[str] = []
+    if lines and re.fullmatch(r"Alias for field number \d+", lines[0]):
+        lines.clear()
     for line in lines:
         starts = line.startswith("    ") and marked and not marked[-1]
         if starts and not marked[-2].startswith("    "):
             marked += ["::", ""]
         marked.append(line)
     lines[:] = marked
+
+
+def _mark_prose(_app: Sphinx, page: nodes.document) -> None:
+    for cell in [*page.findall(nodes.entry)]:
+        if len(cell.astext()) > LONG_CELL:
+            cell["classes"].append("prose")
 
 
 def _link_invariants(app: Sphinx, page: nodes.document) -> None:
@@ -118,12 +131,29 @@ def _name_aliases(
     signature: str | None,
     returns: str | None,
 ) -> tuple[str | None, str | None]:
-    """Undo how autodoc writes an alias within another type."""
-    marked = r"TypeAliasForwardRef\('(\w+)'\)"
+    """Undo how autodoc writes an alias within another type, and a function that is a default."""
+    marked = r"TypeAliasForwardRef\('(\w+)'\)|<function (\w+)>"
     signature, returns = (
-        None if it is None else re.sub(marked, r"\1", it) for it in (signature, returns)
+        None if it is None else re.sub(marked, r"\1\2", it) for it in (signature, returns)
     )
-    return signature, returns
+    return signature and _shortened(signature), returns
+
+
+def _brief(default: ast.expr) -> ast.expr:
+    return ast.Constant(...) if len(ast.unparse(default)) > LONG_DEFAULT else default
+
+
+def _shortened(signature: str) -> str:
+    """A signature with three dots for each default that is longer than LONG_DEFAULT."""
+    try:
+        (function,) = ast.parse(f"def f{signature}: ...").body
+    except SyntaxError:
+        return signature  # as autodoc wrote it
+    assert isinstance(function, ast.FunctionDef)
+    arguments = function.args
+    arguments.defaults[:] = map(_brief, arguments.defaults)
+    arguments.kw_defaults[:] = [it and _brief(it) for it in arguments.kw_defaults]
+    return f"({ast.unparse(arguments)})"
 
 
 def _link_aliases(_app: Sphinx, page: nodes.document) -> None:
@@ -218,6 +248,7 @@ def setup(app: Sphinx) -> None:
     app.connect("html-page-context", _name_for_readers, priority=900)  # after the theme
     app.connect("doctree-read", _link_sources, priority=100)  # before Sphinx copies the files
     app.connect("doctree-read", _fold_tests)
+    app.connect("doctree-read", _mark_prose)
     app.connect("html-collect-pages", _source_pages)
     app.connect("doctree-resolved", _put_figures_in)
     app.connect("autodoc-process-docstring", _mark_code)

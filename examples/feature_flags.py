@@ -33,7 +33,7 @@ async def change(node: Node[str], flag: str, on: bool) -> int:
     while True:
         wanted = json.dumps(flags | {flag: on}, sort_keys=True)
         chosen = await node.propose(f"flags/{version}", wanted)
-        if chosen == wanted:  # by whomever: it says what we want
+        if chosen == wanted:  # no matter by which server: it says what we want
             return version
         flags, version = json.loads(chosen), version + 1
 

@@ -2,7 +2,7 @@
 
 Run it: ``python examples/leader_lease.py``
 
-- Whoever "leader/7" is decided for leads in epoch 7. To renew is to win "leader/8".
+- The server that "leader/7" names leads in epoch 7. To renew is to win "leader/8".
 - The holder counts its time from *before* it asked, and counts less. The others count more, from
   when they *heard*, and ask for nothing meanwhile. So no two lead while clocks run alike.
 - A clock that stands still breaks that, so nothing rests on it: each write carries its epoch, and
@@ -39,7 +39,7 @@ class Decisions:
         return self.clusters[name].chosen.get(me)
 
     def propose(self, me: ServerId, name: str) -> ServerId:
-        """Who is chosen for ``name``: ``me``, unless somebody else is."""
+        """The server that is chosen for ``name``: ``me``, unless another one is."""
         self.clusters[name].propose(me, me)
         self.clusters[name].run()
         return self.clusters[name].chosen[me]

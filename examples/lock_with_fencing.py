@@ -2,8 +2,8 @@
 
 Run it: ``python examples/lock_with_fencing.py``
 
-- Whoever "lock/7" is decided for holds the lock in epoch 7, until "lock/7/over" is decided.
-- Its holder ends an epoch by giving the lock back; somebody who waits ends it by losing patience.
+- The holder that "lock/7" names has the lock in epoch 7, until "lock/7/over" is decided.
+- It ends an epoch by giving the lock back; another one, that waits, by losing patience.
   Nobody can tell a dead holder from a paused one, so a holder that was paused may go on writing.
 - So the epoch is a fencing number: every write carries it, and the resource refuses a smaller one.
 """

@@ -4,7 +4,7 @@
 - Then come frames: four bytes of length, and a body as the library's own datagrams have it.
 - ``send`` only queues. The queue for each peer is bounded, and loses the oldest.
 - A task for each peer sends what is queued, and dials again where a connection was lost. What was
-  on its way then is lost; what is queued is for whoever comes back.
+  on its way then is lost; what is queued is for the next connection.
 - Bytes that are no messages end the connection that they came on, and nothing else.
 
 All that reach the port can speak for any server: keep non-members away, or give the streams TLS.
@@ -120,6 +120,6 @@ class TcpTransport:
                 for _, message in decode_messages(await reader.readexactly(size)):
                     self._deliver(sender, message)
         except (OSError, IncompleteReadError, RejectedDatagram):
-            pass  # whoever it was dials again
+            pass  # The peer dials again.
         finally:
             writer.transport.abort()

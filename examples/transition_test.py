@@ -74,7 +74,7 @@ FOUND = [
     ("its own value, if nothing is found", None, None, "mine"),
     ("what one of them has accepted", None, RED, "red"),
     ("what was accepted under the highest ballot", RED, Proposal(B2, "blue"), "blue"),
-    ("whoever answers first", Proposal(B2, "blue"), RED, "blue"),
+    ("what the first answer says", Proposal(B2, "blue"), RED, "blue"),
 ]
 
 

@@ -1,7 +1,7 @@
 """The election: a hint about which server should propose.
 
 Source: the lecture, "Liveness", remedy 2, and its leader rule (a heartbeat every T, silence for 2T,
-highest id); Ng, Haridi and Carbone, "Omni-Paxos" (2023), for leaders that have a quorum.
+highest id). Ng, Haridi and Carbone, "Omni-Paxos" (2023), for leaders that have a quorum.
 
 - A server with a ballot in progress claims leadership by a heartbeat, every T, as long as a quorum
   answers it. A server without a quorum would only hold back servers that have one.

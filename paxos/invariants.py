@@ -4,7 +4,7 @@ Source: "Paxos Made Simple", sections 2.1 and 2.2 (P1a, P2 and its consequences)
 "Why accepting everything is wrong" and "The protocol".
 
 Each function returns if its rule holds and raises an InvariantError if it is broken. This is the
-only module of the core that compares values, with ``!=``, which must give a bool; an object is
+only module of the core that compares values, with ``!=``, which must give a bool. An object is
 always the same value as itself.
 """
 

@@ -11,8 +11,8 @@ Quorum Reads in Paxos" (2019), for Query.
     Chosen(ballot, value)    what a quorum accepted: sent to all, and an answer to any request
     Heartbeat()              a ballot is in progress at the sender; see election.py
 
-Every answer names the ballot or the read that it answers, so that a late, repeated or reordered one
-is never taken for an answer to something else.
+Every answer names the ballot or the read that it answers. So a late, repeated or reordered one is
+never taken for an answer to something else.
 """
 
 from __future__ import annotations

@@ -7,8 +7,8 @@ Source: the lecture, "The protocol" and "Liveness"; "Paxos Made Simple", section
   among them, else with its own. An inquiry has no value of its own: finding none ends it.
 - Accepting: ask all to accept. With acceptances of a phase-2 quorum the value is chosen.
 - A Nack aborts nothing while a quorum is still possible; the next round goes above what it named.
-- A retry sends the same ballot again, once. After that it starts a new round, but only if refused,
-  or at once if no quorum is possible any more; and with the *original* value.
+- A retry sends the same ballot again, once. After that it starts a new round, with the *original*
+  value, but only if refused; at once if no quorum is possible any more.
 - Replies to another ballot and those of non-members change nothing; repeated ones count once.
 - A proposer with a ballot in progress that receives Chosen announces it; server.py says why.
 - A read queries first, see reader.py. If it stalls it goes on as an inquiry, and backs off as one.

@@ -4,9 +4,9 @@ Source: the lecture, "The protocol", "Liveness" and "Who knows".
 
 - Requests go to the acceptor, replies to the proposer. An accepted proposal that a vote or an
   answer to a query names goes also to the learner.
-- A server announces the chosen value to all when it has counted the votes itself, and when its own
-  proposal or inquiry learns the value from another server. A partition may have stopped that
-  server's announcement. Each server announces once, so this stays bounded.
+- A server announces the chosen value to all when it has counted the votes itself. It does so, too,
+  when its own proposal or inquiry learns the value from another server. A partition may have
+  stopped that server's announcement. Each server announces once, so this stays bounded.
 - A read that receives Chosen does not announce it: reads must stay cheap.
 - From then on the server answers every request and heartbeat with Chosen. A server that sends
   neither, and missed every announcement, does not learn the value until it asks.

@@ -15,8 +15,8 @@ A peer that knows session s with m saves, and receives session t at count n:
 
 A growing count of saves does not prove descent: a restored copy counts on from its own count.
 
-No proof is possible for a copy taken from within the running session, as long as no peer that is
-up remembers a later count; nor for a virtual machine that is resumed from a snapshot.
+No proof is possible for a copy taken from within the running session, as long as no peer that is up
+remembers a later count. Nor is one for a virtual machine that is resumed from a snapshot.
 
 Source: "Protocol-Aware Recovery for Consensus-Based Storage" (Alagappan et al., 2018), for the idea
 that peers decide; sessions are held against a model in the tests.
@@ -34,7 +34,7 @@ NO_SESSION = ""
 class DiskStatus:
     """The status of a disk: its session, and how often the file has been saved so far.
 
-    ``previous`` is an earlier session of that file, ``previous_saves`` the count at its end; before
+    ``previous`` is an earlier session of that file, ``previous_saves`` the count at its end. Before
     the first session there is none, with a count of 0.
     """
 

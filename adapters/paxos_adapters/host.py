@@ -88,8 +88,8 @@ class Host(Generic[S, Q, M, T, R, P]):
         """Take what has happened, in order, with one save for all of it.
 
         Returns what the server reports to the program. Raises Busy, with nothing taken, if asked
-        for something while a request is in progress; ServerStopped if the save failed, if the
-        server found the protocol broken, or if the host had stopped before.
+        for something while a request is in progress. Raises ServerStopped if the save failed, if
+        the server found the protocol broken, or if the host had stopped before.
         """
         if self._stopped is not None:
             raise self._stopped

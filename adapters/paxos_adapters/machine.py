@@ -93,9 +93,9 @@ class Sorted(Generic[M, T, P]):
 class Machine(Generic[S, Q, M, T, R, P]):
     """A state machine S with requests Q, messages M, timers T, records R and reports P.
 
-    ``members`` are whom a Broadcast reaches; ``delay`` gives the least and the greatest delay of a
-    timer, and a driver draws between them. The timers ``first`` fire at once after a start.
-    ``fetch`` gives the messages that answer a report from the disk; None if it is for the program.
+    A Broadcast reaches ``members``; ``delay`` gives the least and the greatest delay of a timer,
+    and a driver draws between them. The timers ``first`` fire at once after a start. ``fetch``
+    gives the messages that answer a report from the disk; None if it is for the program.
     """
 
     name: str

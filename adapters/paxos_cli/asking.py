@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from math import isnan
 from pathlib import Path
 from shlex import join
-from typing import Any, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import click
 from attrs import frozen
@@ -35,8 +35,10 @@ from paxos_cli.config import CLUSTER, CONFIG, DATA, PROBE_S, data_of, described
 from paxos_cli.exit_codes import ExitCode
 from paxos_cli.failures import BadArguments, Failure
 from paxos_cli.feedback import waiting
+from paxos_cli.options import gathered
 
 C = TypeVar("C", bound=Callable[..., Any])
+Rest = ParamSpec("Rest")
 
 GRACE_S = 2.0
 """How long to wait for a server beyond the time that it was given."""
@@ -62,8 +64,9 @@ class Target:
         return join(["paxos", *verb, *where, *names])
 
 
-def asks(command: C) -> C:
-    """The options of every command that asks."""
+def asks(command: Callable[Concatenate[Target, Rest], ExitCode]) -> Callable[..., ExitCode]:
+    """The options of every command that asks: handed over as one Target, in front."""
+    asking = gathered(Target)(command)
     for option in (
         click.option(
             "--id", "me", type=int, metavar="ID", help="Ask this server.  [default: the first up]"
@@ -71,8 +74,8 @@ def asks(command: C) -> C:
         DATA,
         CLUSTER,
     ):
-        command = option(command)
-    return command
+        asking = option(asking)
+    return asking
 
 
 def _number(

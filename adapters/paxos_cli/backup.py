@@ -53,7 +53,7 @@ from paxos_cli.failures import Failure, Interrupted, failing
 from paxos_cli.feedback import waiting
 from paxos_cli.help import Command
 from paxos_cli.interrupt import on_interrupt
-from paxos_cli.options import JSON, gathered
+from paxos_cli.options import JSON
 from paxos_cli.output import say
 from paxos_cli.paths import OutputFile
 
@@ -71,7 +71,6 @@ READS_AT_A_TIME = 16
 @JSON
 @timeout(30)
 @asks
-@gathered(Target)
 def backup(target: Target, out: Path, timeout_s: float, as_json: bool, alone: bool) -> ExitCode:
     """Write what a running cluster knows to OUT, which is made, for its owner only.
 

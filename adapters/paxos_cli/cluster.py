@@ -1,7 +1,7 @@
 """``paxos cluster``: all servers of a cluster on this machine, each a process of its own.
 
 - The first time it draws ports and a key, and makes the memories. All that is done before the file
-  that describes the cluster gets its name; so a memory that is missing later was lost, and is never
+  that describes the cluster gets its name. So a memory that is missing later was lost, and is never
   made again.
 - A server that ends is not started again: look first why it has ended. It is said how.
 - How many servers there are, the servers know: the file has those that were removed, too.
@@ -52,7 +52,7 @@ from paxos_cli.failures import BadArguments, Failure, failing
 from paxos_cli.help import Command
 from paxos_cli.keygen import keyring
 from paxos_cli.node import removed
-from paxos_cli.options import LOG
+from paxos_cli.options import LOG, whole
 from paxos_cli.output import say
 from paxos_cli.paths import Folder
 
@@ -64,12 +64,7 @@ PATIENCE_S = 10.0
 
 @click.command(cls=Command, short_help="Run a cluster on this machine.")
 @click.argument("folder", type=Folder(), default=Path())
-@click.option(
-    "--servers",
-    type=click.IntRange(1, MAX_DEPLOYED),
-    metavar="N",
-    help="How many servers, the first time.  [default: 5]",
-)
+@whole("--servers", 1, MAX_DEPLOYED, "How many servers, the first time.  [default: 5]")
 @click.option("--verbose", is_flag=True, help="Let them log more than what is wrong.")
 @LOG
 def cluster(folder: Path, servers: int | None, verbose: bool, log: str) -> ExitCode:

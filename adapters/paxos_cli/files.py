@@ -175,10 +175,10 @@ def _log_json(log: LogContents) -> dict[str, object]:
 def readmit(file: Path, peer: int) -> ExitCode:
     """Let the server whose memory FILE is forget what it knows of the disk of server PEER.
 
-    A server that comes back with a new or an older disk is not received, since it may vote against
-    its own votes, and then two values can be chosen for one name. Readmit it only if nothing that
-    it voted on can matter any more: it never voted, or every decision that it took part in is known
-    to be chosen by all others. Nothing checks that. Otherwise give it a new id.
+    A server that comes back with a new or an older disk is not received. It may vote against its
+    own votes, and then two values can be chosen for one name. Readmit it only if nothing that it
+    voted on can matter any more: it never voted, or every decision that it took part in is known to
+    be chosen by all others. Nothing checks that. Otherwise give it a new id.
 
     Stop the server whose FILE it is first, and do the same at every other. At FILE of server PEER
     itself, it forgets what it was told of its own disk.

@@ -40,8 +40,7 @@ NUMBERS = HEADINGS[2:]
 @PLAIN
 @asks
 @gathered(Form)
-@gathered(Target)
-def status(target: Target, form: Form) -> ExitCode:
+def status(form: Form, target: Target) -> ExitCode:
     """Show each log: which server leads, how far each is, and how many more may fail.
 
     All slots below "chosen" are known to be chosen, those below "applied" are applied, and a

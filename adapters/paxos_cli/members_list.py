@@ -22,7 +22,7 @@ from paxos_cli.canvas import canvas
 from paxos_cli.config import PROBE_S
 from paxos_cli.exit_codes import ExitCode
 from paxos_cli.help import Command
-from paxos_cli.options import JSON, PLAIN, gathered
+from paxos_cli.options import JSON, PLAIN
 from paxos_cli.output import say
 
 
@@ -30,7 +30,6 @@ from paxos_cli.output import say
 @JSON
 @PLAIN
 @asks
-@gathered(Target)
 def list_members(target: Target, as_json: bool, plain: bool) -> ExitCode:
     """Show the members, as a server of this machine knows them, and the change in progress."""
     seen = _seen(find(target))

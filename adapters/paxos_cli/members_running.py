@@ -48,7 +48,7 @@ from paxos_cli.feedback import waiting
 from paxos_cli.help import Command
 from paxos_cli.interrupt import on_interrupt
 from paxos_cli.members_list import fields, progress, summary
-from paxos_cli.options import JSON, gathered
+from paxos_cli.options import JSON
 from paxos_cli.output import say
 
 TIMEOUT_S = 300.0
@@ -86,7 +86,6 @@ ADDRESS = click.argument("address", callback=_address, metavar="HOST:PORT")
 @JSON
 @timeout(TIMEOUT_S)
 @asks
-@gathered(Target)
 def add(target: Target, server: int, address: Address, timeout_s: float, as_json: bool) -> ExitCode:
     """Add server ID, which was never a member, and wait until it is one.
 
@@ -101,7 +100,6 @@ def add(target: Target, server: int, address: Address, timeout_s: float, as_json
 @JSON
 @timeout(TIMEOUT_S)
 @asks
-@gathered(Target)
 def remove(target: Target, servers: tuple[int, ...], timeout_s: float, as_json: bool) -> ExitCode:
     """Remove the servers, and wait until nobody needs them: then they stop by themselves."""
     return _change(target, ChangeRequest({}, [*map(ServerId, servers)], timeout_s), as_json)
@@ -114,7 +112,6 @@ def remove(target: Target, servers: tuple[int, ...], timeout_s: float, as_json: 
 @JSON
 @timeout(TIMEOUT_S)
 @asks
-@gathered(Target)
 def replace(
     target: Target,
     old: int,
@@ -134,7 +131,6 @@ def replace(
 @JSON
 @timeout(5)
 @asks
-@gathered(Target)
 def move(
     target: Target, server: int, address: Address, timeout_s: float, as_json: bool
 ) -> ExitCode:

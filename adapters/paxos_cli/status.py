@@ -30,8 +30,7 @@ REASONS = {it.name.lower(): it.value for it in Reason}
 @PLAIN
 @asks
 @gathered(Form)
-@gathered(Target)
-def status(target: Target, form: Form) -> ExitCode:
+def status(form: Form, target: Target) -> ExitCode:
     """Show the cluster as one of its servers sees it."""
     return show(partial(_look, target), form)
 

@@ -101,7 +101,7 @@ class Council(Generic[V]):
         self._traffic.do(lambda: self._tell(me, request))
 
     def decide(self) -> bool:
-        """Let it all run until everybody who was asked has reported: whether they have."""
+        """Let it all run until all servers that were asked have reported: whether they have."""
         end_s = time.monotonic() + PATIENCES * self._traffic.patience_s
         for _ in range(WAKES):
             if self._traffic.until(self._go_on):

@@ -86,7 +86,7 @@ class Told:
 
 @frozen
 class History:
-    """One run: what was told to whom, in order, and all acts."""
+    """One run: what each server was told, in order, and all acts."""
 
     labels: tuple[str, ...]
     setup: LogSetup

@@ -4,7 +4,7 @@
     assert violation is None, violation
 
 - A history is linearizable if each operation can be placed at a moment between its call and its
-  return, so that one copy of the object, which runs them in this order, returns the same.
+  return. One copy of the object that runs them in this order must return the same.
 - The object is what a StateMachine is: a first state, and a pure ``apply(state, input) -> (state,
   output)``. States are hashable.
 - Objects under different keys are independent, so each key is checked by itself.

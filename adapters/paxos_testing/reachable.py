@@ -30,7 +30,7 @@ from paxos_adapters.single import Single, SingleDriver, single
 V = TypeVar("V")
 
 Way: TypeAlias = tuple[ServerId, ServerId, Message[V]]
-"""Who sent it, to whom, and what."""
+"""The sender, the receiver, and the message."""
 
 Told: TypeAlias = tuple[ServerId, server.Report[V]]
 """Which server reports, and what."""

@@ -387,7 +387,7 @@ class StoreKit(StoreTests[V, server.Record[V]]):
         )
         reports, _ = self._ask(self._run, self.open, tmp_path, Inquire())
         assert [it.value for it in reports if isinstance(it, Done)] == [value], (
-            f"{value!r} was chosen, twice, and who asks is told {reports}"
+            f"{value!r} was chosen, twice, and an inquiry is told {reports}"
         )
 
     def _run(

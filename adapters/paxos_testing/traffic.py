@@ -1,6 +1,6 @@
 """Traffic: servers on the transport under test, what they send, and what arrives.
 
-- Whatever is sent is sent by the one who asks whether all has come: so it happens in the thread and
+- Messages are sent by the code that asks whether all have come: so it happens in the thread and
   on the event loop of the transport, whatever those are.
 - That something does not arrive cannot be waited for. Later messages are, more than once: what has
   not come before they have will not come.
@@ -26,7 +26,7 @@ from paxos_testing.samples import is_same, say
 V = TypeVar("V")
 
 Deliver: TypeAlias = Callable[[ServerId, Message[V]], None]
-"""What a transport calls, in any thread, with each message that arrives, and who sent it."""
+"""What a transport calls, in any thread, with each message that arrives and its sender."""
 
 TRIES = 10
 """How often a message is sent before it counts as one that never arrives."""

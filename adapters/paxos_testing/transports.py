@@ -147,7 +147,7 @@ class TransportKit(Generic[V]):
             carry()
 
     def test_the_sender_is_the_true_one(self) -> None:
-        """Votes count by who they come from."""
+        """Votes count by their senders."""
         with self._traffic(*MEMBERS) as traffic:
             sent: list[tuple[ServerId, Message[V]]] = []
             for sender in MEMBERS * 2:
@@ -179,7 +179,7 @@ class TransportKit(Generic[V]):
                 assert it.receiver == receiver, (
                     f"server 1 sent {say(it.message)} to server {receiver}, and server "
                     f"{it.receiver} got it. Deliver to the receiver alone: an answer that was "
-                    "not asked for may be counted by somebody who asked the same."
+                    "not asked for may be counted by a server that asked the same."
                 )
 
     def test_a_message_to_itself_arrives(self) -> None:
@@ -394,7 +394,7 @@ class TransportKit(Generic[V]):
     def _decides(self, council: Council[V], what: str, values: Sequence[V]) -> V:
         decided = council.decide()
         assert decided, (
-            f"{what}, and no end came of it (seed {self.seed}); those who were told: "
+            f"{what}, and no end came of it (seed {self.seed}); servers that were told: "
             f"{council.told}. Losses are made up for. What never arrives, or only from the wrong "
             "sender, is not."
         )

@@ -8,8 +8,8 @@ Source: the lecture, "Multi-Paxos", "Configuration changes".
   leaves. A leader also announces what it has not saved, so its heartbeats do not count.
 - A replica counts itself, too: its next heartbeat is due only after the save of the one before.
 - What is saved stays. So the highest number that a server has said counts, however old.
-- A change that governs from slot n on is finished once all slots below n are chosen here, and a
-  phase-2 quorum of the new members holds them. Every later phase-1 quorum then has one of these
+- A change that governs from slot n on is finished once all slots below n are chosen here. A phase-2
+  quorum of the new members must hold them, too. Every later phase-1 quorum then has one of these
   members, and each leader learns of them what is chosen. No server that is removed is needed.
 """
 

@@ -4,7 +4,7 @@ Source: Ongaro and Ousterhout, "In Search of an Understandable Consensus Algorit
 8, on read-only requests.
 
 - A read is ready once a phase-2 quorum has confirmed, at or after its beginning, that it has
-  promised no higher ballot; and once all slots are chosen here that may have been chosen before.
+  promised no higher ballot. All slots that may have been chosen before must be chosen here, too.
 - One Confirm serves all reads that began before it.
 - Nothing is saved. The end of the leadership ends all reads.
 """

@@ -2,7 +2,8 @@
 
 - Every link within the site leads to a page, and to a place in it.
 - A link to a file of the repository leads to its source, on a page.
-- The lines of a drawing touch, and no page is wider than the window of a phone.
+- The lines of a drawing touch, no page is wider than the window of a phone, and no option is broken
+  where a line ends. On paper nothing is cut off.
 - axe-core finds nothing serious. Contrast is measured where pages are written by hand, light and
   dark: pages of the reference have the same colours, and thousands of words.
 - ``make docs`` names the site that it has written: PAXOS_SITE. Otherwise one is built here.
@@ -45,7 +46,16 @@ APART = """() => [...document.querySelectorAll("pre")]
     .filter(it => parseFloat(it.lineHeight) > 1.2 * parseFloat(it.fontSize))
     .map(it => it.lineHeight)
 """
+CUT = """() => [...document.querySelectorAll("article, article pre, article table, .paxos-figure")]
+    .filter(it => it.scrollWidth > it.clientWidth + 1)
+    .map(it => it.textContent.slice(0, 60))
+"""
+BROKEN = """() => [...document.querySelectorAll("article p code .pre, article li code .pre")]
+    .filter(it => /^--?[a-z-]+$/.test(it.textContent) && it.getClientRects().length > 1)
+    .map(it => it.textContent)
+"""
 PHONE = 390
+PAPER = 703  # A4 with margins of 12 mm, in pixels
 
 pytestmark = pytest.mark.slow
 
@@ -132,12 +142,20 @@ def test_a_file_of_the_repository_is_shown_and_not_downloaded(site: Path) -> Non
 
 
 @pytest.mark.parametrize("path", PAGES, ids=str)
-def test_the_lines_of_drawings_touch_and_no_page_is_wider_than_a_phone(
+def test_on_a_phone_lines_of_drawings_touch_and_nothing_is_too_wide_or_broken(
     path: Path, site: Path, browser: Browser
 ) -> None:
     with opened(browser, site / path, width=PHONE) as page:
         assert page.evaluate(APART) == []
+        assert page.evaluate(BROKEN) == []
         assert page.evaluate("document.documentElement.scrollWidth") == PHONE
+
+
+@pytest.mark.parametrize("path", PAGES, ids=str)
+def test_on_paper_nothing_is_cut_off(path: Path, site: Path, browser: Browser) -> None:
+    with opened(browser, site / path, width=PAPER) as page:
+        page.emulate_media(media="print")
+        assert page.evaluate(CUT) == []
 
 
 @pytest.mark.parametrize("path", PAGES, ids=str)

@@ -112,7 +112,7 @@ class AsyncClient(Generic[S, C, R]):
             working.cancel()
             await asyncio.gather(working, return_exceptions=True)
             self._outbox.end("the client was closed")
-            await asyncio.sleep(0)  # Those who wait have their exceptions now.
+            await asyncio.sleep(0)  # Waiting callers have their exceptions now.
             self._servers.close()
 
     # --- commands ---------------------------------------------------------------------------------
@@ -186,7 +186,7 @@ class AsyncClient(Generic[S, C, R]):
             except Trouble as trouble:
                 self._trouble = telling(self._trouble, trouble)
                 await self._servers.pause()
-            except Exception as error:  # Those who wait get it, rather than wait in vain.
+            except Exception as error:  # Waiting callers get it, rather than wait in vain.
                 self._outbox.fail_all(error)
 
     async def _exchange(self, connection: Connection) -> None:

@@ -1,8 +1,8 @@
 """Whose memory a file is: cluster, server, members with their quorum system, and one membership.
 
 - The quorum system is written in words: see ``quorum_words.py``.
-- Each change of members draws an id for the new membership, so that a file of an earlier membership
-  with the same members does not fit ({1,2,3}, then {1,2,4}, then {1,2,3} again).
+- Each change of members draws an id for the new membership. So a file of an earlier membership with
+  the same members does not fit ({1,2,3}, then {1,2,4}, then {1,2,3} again).
 - The incarnation is drawn when the file is created. It keys the checksum of each row, so that no
   row is taken from another file.
 - The digest is what frames carry: servers of different memberships do not talk to each other.

@@ -6,8 +6,8 @@
   never more. If it says as much, it says what all checksums add up to.
 - The chain of sessions has one entry without an end, the last. It holds the session that the mark
   names, with a count at its end, or by now, that is not below the mark's.
-- Reading changes nothing. A file without a log is read as it lies there; one with a log, which a
-  server is using or has left behind, as SQLite reads it, which may put an index beside it.
+- Reading changes nothing. A file without a write-ahead log is read as it is. One with such a log,
+  of a server that runs or was killed, is read by SQLite, which may put an index beside it.
 - What the system does not let us read is not damage.
 """
 

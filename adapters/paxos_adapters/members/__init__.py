@@ -16,8 +16,8 @@
 - Each step may be repeated after a kill, with the same arguments, and then does what was missing.
 
 The new files begin new chains of sessions and know nothing of old ones: frames carry a digest of
-the membership, so old servers and files are refused. An artefact that is adopted twice for one
-id, since the first new file was lost, is as bad as a disk that was rolled back, and is for the
+the membership, so old servers and files are refused. An artefact may be adopted twice for one id,
+since the first new file was lost. That is as bad as a disk that was rolled back, and is for the
 peers to refuse.
 
 Source: "Vertical Paxos and Primary-Backup Replication" (Lamport, Malkhi, Zhou, 2009), for reading a

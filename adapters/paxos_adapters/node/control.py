@@ -6,11 +6,11 @@
   many ask at once, each field. Whatever is wrong is one answer, and the end of that connection.
 - After an answer the next question may come on the same connection, for so long as a question may
   take. What comes before the answer is dropped, and the connection ends with the answer.
-- Those who wait for the cluster have places of their own, so that they never keep anybody from
+- Callers that wait for the cluster have places of their own, so that they never keep others from
   seeing how the node is.
 - A caller that hangs up is forgotten. What was proposed goes on.
-- A node that stops by itself ends all calls: those who wait have its answers before it hangs up.
-- A forked process keeps no socket, neither this one nor those of who asks, and removes none.
+- A node that stops by itself ends all calls: their callers have its answers before it hangs up.
+- A forked process keeps no socket, neither this one nor those of callers, and removes none.
 - What is wrong with a question never stops the server; what is wrong with the server does.
 """
 
@@ -84,7 +84,7 @@ MAX_WAITING = 64
 """How many wait for an answer of the cluster at a time."""
 
 MAX_BRIEF = 64
-"""How many more connections are open: who has not asked yet, and who asks how the node is."""
+"""How many more connections are open: callers that have not asked yet, or ask how the node is."""
 
 LINE_S = 10.0
 """How long a question may take to arrive."""
@@ -159,7 +159,7 @@ class Caller:
 
 
 class _Control:
-    """All who ask one node."""
+    """The callers of one node."""
 
     def __init__(self, node: Node[bytes], sock: socket.socket) -> None:
         self._node = node
@@ -170,7 +170,7 @@ class _Control:
         self._accepting = node.guard.task(self._accept)
 
     async def close(self) -> None:
-        """Hang up on all who are left."""
+        """Hang up on all callers that are left."""
         if self._waiting and self._node.status().stopped is not None:
             await asyncio.wait(self._waiting, timeout=LAST_ANSWERS_S)
         tasks = self._accepting, *self._asking
@@ -367,7 +367,7 @@ def _too_long(size_bytes: int) -> ErrorReply:
 
 
 def _error_reply(error: PaxosError) -> ErrorReply:
-    """What is wrong, for somebody who has a command line and no node in their program."""
+    """What is wrong, for a caller with a command line and no node of its own."""
     kind = type(error).__name__
     stopped = error if isinstance(error, ServerStopped) else error.__cause__
     if not isinstance(stopped, ServerStopped):

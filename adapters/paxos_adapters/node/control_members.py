@@ -20,7 +20,7 @@ LOOK_S = 0.25
 """How often it is looked how a change goes."""
 
 PATIENT_LOOKS = 8
-"""After how many looks it is told for whom the first change waits: mostly they answer before."""
+"""After how many looks it names the servers that are waited for. Mostly they answer before."""
 
 
 async def move(node: Node[bytes], question: MoveRequest) -> MembersReply:

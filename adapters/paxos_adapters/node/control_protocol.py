@@ -1,4 +1,4 @@
-"""What a node and those who ask it on its machine say: one JSON object a line, both ways.
+"""What a node and its callers on this machine say: one JSON object a line, both ways.
 
     {"ask": "propose", "name": "leader", "value": "bWU=", "timeout_s": 5}
     {"answer": "chosen", "value": "bWU="}

@@ -37,9 +37,10 @@ class LogStatus:
     snapshot stands for those below ``floor``. ``pending`` commands of this program have no answer
     yet; the callers of ``unresolved`` submissions have left. ``stopped``: why nothing more is
     applied. ``version`` of the state machine runs here, and all members have those up to
-    ``version_of_all``; None while one of them has not said what it has. ``checked``: the last slot
-    at which a check found the same state here as on the server that led. ``lease_s``: for how long
-    this server may answer reads without asking others; None: it asks. ``figures``: more numbers.
+    ``version_of_all``, which is None while one of them has not said what it has. ``checked``: the
+    last slot at which a check found the same state here as on the server that led. ``lease_s``: for
+    how long this server may answer reads without asking others; None: it asks. ``figures``: more
+    numbers.
     """
 
     leader: Ballot | None

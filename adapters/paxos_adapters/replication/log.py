@@ -99,9 +99,9 @@ class ReplicatedLog(Generic[S, C, R]):
         CannotApply, BadNumber, TooLarge, and BadValue for a command that the codec does not bring
         back equal.
 
-        Awaited, it raises TooManyRequests, with nothing begun; CommandUnknown, an OutcomeUnknown,
-        after ``timeout_s``, if the node stops, or if this server was left behind so far that its
-        session is gone.
+        Awaited, it raises TooManyRequests, with nothing begun. It raises CommandUnknown, an
+        OutcomeUnknown, after ``timeout_s``, if the node stops, or if this server was left behind so
+        far that its session is gone.
         """
         timeout_s = self._check(timeout_s)
         return self._one(self._commands.encode(self.name, command), timeout_s)

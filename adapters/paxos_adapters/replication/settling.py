@@ -1,7 +1,7 @@
 """How named decisions follow the members, as a pure function: a part of the log of members.
 
 - Decisions have epochs, as the members have: see ``file/epochs.py``. Each is that of the last
-  members for whom they were settled. A change of members closes it.
+  members that they were settled for. A change of members closes it.
 - Its members say what they have accepted, once they can vote in it no more: ``Held``, then
   ``HeldAll``. They leave out what is known already under as high a ballot.
 - That begins once the newcomers have been taught: one that is lost holds no decision up. The leader

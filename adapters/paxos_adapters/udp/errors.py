@@ -76,7 +76,7 @@ class OlderCopy(OperationalError):
 
 
 class Removed(OperationalError):
-    """The server of this node was removed. ``epoch``: that of the members who say so."""
+    """The server of this node was removed. ``epoch``: that of the members that say so."""
 
     def __init__(self, server: ServerId, epoch: int) -> None:
         super().__init__(

@@ -8,9 +8,8 @@
 3. Before enough peers have acknowledged, this server takes no message of the protocol, sends none,
    and begins nothing. A disk that was rolled back repeats ballots, so this holds for Prepare too.
 
-A peer that is up can object: until all have answered, PATIENCE pings are sent before this server
-votes; and it does not vote as long as a peer answers that it knows a session that the file may
-lack.
+A peer that is up can object. Until all have answered, PATIENCE pings are sent before this server
+votes. It does not vote as long as a peer answers that it knows a session that the file may lack.
 
 When the members change, their new quorum system counts: a server that was open is so again only
 once enough of the new members have acknowledged its session. Others that are linked, such as a
@@ -21,11 +20,11 @@ prove that no older copy of this file has voted since: with three servers the co
 the other peer. More than half of the others prove it, since two such sets share a peer; ``strict``
 waits for them. Three strict servers cannot restart while one of them is down.
 
-Where members change while servers run, those that a server knows may all have been replaced while
-it was down; a newcomer knows what its configuration says, and an old copy those of its time. So
-each answer says how many steps of the changes of members its sender knows: each change begins and
-ends. A server asks the peers that know more for the log of members. To ask takes no registration,
-and leaves nothing at the peer. What the server learns says whose acknowledgement counts.
+Members change while servers run. Those that a server knows may all have been replaced while it was
+down. A newcomer knows what its configuration says, and an old copy the members of its time. So each
+answer says how many steps of the changes of members its sender knows: each change begins and ends.
+A server asks the peers that know more for the log of members. To ask takes no registration, and
+leaves nothing at the peer. What the server learns says whose acknowledgement counts.
 
 No proof is possible if the peers were replaced by ones that know nothing, or for two old copies at
 once: see docs/safety.md.

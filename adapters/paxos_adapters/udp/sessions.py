@@ -11,8 +11,8 @@
 - A file that was found to be an older copy records that. So it does not vote after another start
   either, whichever peers are up then.
 - Late and repeated messages do no harm: all that they say of an honest server is in its chain. That
-  this session is registered holds whenever it is said; that it is not, or that the chain lacks
-  another one, only in a new answer to it: what the chain has forgotten may be said late.
+  this session is registered holds whenever it is said. That it is not, or that the chain lacks
+  another one, holds only in a new answer to it: what the chain has forgotten may be said late.
 - An answer says how many steps of the changes of members its sender knows: ``registration.py``.
 - A server that a peer says was removed stops. That is true whenever it is said: it is for good.
 

@@ -32,9 +32,9 @@ class Ping:
 class Pong:
     """Answers a Ping or a Register: its ``number`` and the ``session`` of the asker are repeated.
 
-    So an answer to an earlier session of the asker is recognised. ``known`` is as in a Ping;
-    ``votes`` says whether the sender takes messages of the protocol, and ``steps`` how many steps
-    of the changes of members it knows: each change begins and ends.
+    So an answer to an earlier session of the asker is recognised. ``known`` is as in a Ping.
+    ``votes`` says whether the sender takes messages of the protocol. ``steps`` counts the steps of
+    the changes of members that it knows: each change begins and ends.
     """
 
     number: int

@@ -1,8 +1,8 @@
 """Lost parts are requested, and sent again as they were.
 
 - A receiver that has some parts of a body requests the others from its sender, once the body has
-  not grown for a while; again after twice that time, and so on, then no more. A body that grows is
-  requested as at first. Time is counted in ticks: no clock here.
+  not grown for a while. It does so again after twice that time, and so on, then no more. A body
+  that grows is requested as at first. Time is counted in ticks: no clock here.
 - A sender keeps the datagrams of the newest bodies that it sent to a peer in parts, bounded in
   number and in bytes. What is requested goes out again, byte for byte: the same sequence, so that
   the receiver's window accepts what it lacks and refuses what it has.

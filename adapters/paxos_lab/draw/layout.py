@@ -1,8 +1,8 @@
 """The layout of a timeline: in which column each moment stands, and what is written there.
 
 - Time runs to the right. Moments in which the same message is received share a column, as do the
-  answers to one request; a column never holds what was caused in it, nor what a lane did later.
-- What a server does by itself has a label; what an acceptor is asked has a box, and below it what
+  answers to one request. A column never holds what was caused in it, nor what a lane did later.
+- What a server does by itself has a label. What an acceptor is asked has a box, and below it what
   the acceptor holds from there on.
 - A request is late if its receiver has received before it another one that left after it.
 """

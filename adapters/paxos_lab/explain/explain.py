@@ -117,7 +117,7 @@ def _attempt(evidence: Evidence[V], it: _Ballot[V]) -> Attempt[V]:
 
 
 def _blocks(evidence: Evidence[V], ballot: Ballot, voters: frozenset[ServerId]) -> Iterator[Block]:
-    """Who refuses, because of the promise that it named first, or else of the one it is at now."""
+    """The servers that refuse, because of the promise named first, or else of the present one."""
     refusals = [it for it in reversed(evidence.refusals) if it.message.ballot == ballot]
     said = {it.sender: it.message.promised for it in refusals}
     for me in sorted(evidence.servers.keys() - voters):

@@ -32,7 +32,7 @@ class Attempt(Generic[V]):
     """One ballot, the value that it carried, and what has become of it.
 
     ``value`` is a tuple of one, or empty if the ballot never came to ask for a value. ``voters``
-    have accepted it, ``blocked`` refuse it. ``can_win``: with those who can still accept it,
+    have accepted it, ``blocked`` refuse it. ``can_win``: with those that can still accept it,
     ``voters`` are a quorum.
     """
 

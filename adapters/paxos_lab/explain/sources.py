@@ -110,7 +110,7 @@ def of_states(
 ) -> Evidence[V]:
     """The evidence of a decision in servers that run, from the ``states`` of some of them.
 
-    ``up`` are all that run. Votes that only those have seen who count them are counted, too.
+    ``up`` are all that run. Votes that only their counter has seen are counted, too.
     """
     known = {it.proposer.me: it for it in states}
     votes = [

@@ -5,8 +5,8 @@
 - A step is saved at once, so nothing waits. A refusal is lost: it would only end a leadership, and
   a leader whose messages are late does no more than one that has ended.
 - A replica is stripped of what cannot matter here: which servers seem to be alive, or to hold how
-  much; if no quorums change, which have promised a leader; the beat in which an entry was sent; and
-  a highest round from which it draws no ballot.
+  much; the beat in which an entry was sent; a highest round from which it draws no ballot. If no
+  quorums change, neither does it matter which servers have promised a leader.
 - All others seem to be alive, and to have promised a leader: so it goes on when it sends a
   heartbeat.
 """
@@ -37,7 +37,7 @@ from paxos.log.messages import Message
 from paxos.log.replica import Replica
 from paxos_adapters.log import LogProcess
 from paxos_adapters.machine import Process, Sorted
-from paxos_lab.checker import Vote
+from paxos_lab.claims import Vote
 from paxos_lab.explore.cluster import Envelope
 from paxos_lab.explore.log_claims import Receiver
 from paxos_lab.explore.log_scope import Heartbeats, LogScope, SlotEntry

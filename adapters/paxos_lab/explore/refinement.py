@@ -1,6 +1,6 @@
 """Every step of every run, held against Lamport's specifications: it is one action, or none.
 
-A state of the explored system is mapped to the variables of the specifications; then each step must
+A state of the explored system is mapped to the variables of the specifications. Then each step must
 be an action of each module, or stuttering. Nothing else is asked: neither the rules of ``rules.py``
 nor those of ``invariants`` have a say.
 

@@ -60,9 +60,9 @@ class Violation(Generic[S, A]):
 class Exploration(Generic[S, A]):
     """What a search found.
 
-    ``transitions`` counts every step from every state, also those that lead nowhere new;
-    ``depth`` is the number of states on the longest of the shortest runs. ``exhausted``: there is
-    no state left to see. ``never`` names the ``sometimes`` rules that held nowhere.
+    ``transitions`` counts every step from every state, also those that lead nowhere new. ``depth``
+    is the number of states on the longest of the shortest runs. ``exhausted``: there is no state
+    left to see. ``never`` names the ``sometimes`` rules that held nowhere.
     """
 
     states: int

@@ -1,7 +1,7 @@
 """A stage for any machine: servers, and messages that wait until a schedule delivers them.
 
 - Nothing happens by itself: no message arrives and no timer fires unless the schedule says so.
-- What a server has broadcast last can be delivered to any server, any number of times; what an
+- What a server has broadcast last can be delivered to any server, any number of times. What an
   earlier ``said`` gave can still arrive, late.
 - What a step saves is durable at once; a crash leaves that, and nothing else.
 - All that happens is in the trace. A checker counts every acceptance, whether or not it arrives.
@@ -30,7 +30,8 @@ from paxos_adapters.driving import Driver
 from paxos_adapters.machine import M, Machine, P, Q, R, S, T
 from paxos_adapters.memory import ServerDown
 from paxos_adapters.ports import Observer, Place
-from paxos_lab.checker import Checker, Claims
+from paxos_lab.checker import Checker
+from paxos_lab.claims import Claims
 from paxos_lab.observers import Observers
 from paxos_lab.record import Trace
 from paxos_lab.rules import AGREEMENT, CHOOSABLE, REPORTED

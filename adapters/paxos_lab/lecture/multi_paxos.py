@@ -432,7 +432,7 @@ def change_by_window(stage: LogStage) -> None:
 
 
 def leader_of_the_old_members(stage: LogStage) -> None:
-    """S3 and S4 decide slot 5. S1 leads by the promises of S1 and S2, who know of no change yet."""
+    """S3 and S4 decide slot 5. S1 leads by the promises of S1 and S2, which know of no change."""
     stage.lead(S3, to=OLD)
     stage.propose(S3, Change(majority(NEW)))
     for _ in range(3):

@@ -63,7 +63,7 @@ def change_of_mind(stage: Stage) -> None:
 
 @scenario("2", "conflicting-choices", protocol=ACCEPT_EVERYTHING)
 def conflicting_choices(stage: Stage) -> None:
-    """Who accepts everything chooses twice.
+    """Accepting everything chooses two values.
 
     The other extreme: acceptors that take whatever comes. A second majority can then choose
     a second value, because nobody looked whether there was a first.
@@ -282,8 +282,8 @@ def livelock(stage: Stage) -> None:
 def random_delay(stage: Stage) -> None:
     """Remedy 1: wait for a random time.
 
-    Who was refused waits for a random time before it starts over. Sooner or later one of the
-    two draws a delay that is long enough for the other to finish.
+    A proposer that was refused waits for a random time before it starts over. Sooner or later
+    one of the two draws a delay that is long enough for the other to finish.
     """
     block_each_other(stage, times=1)
     stage.deliver(S3, to=THREE)
@@ -324,8 +324,8 @@ def leader(stage: Stage) -> None:
 def who_knows(stage: Stage) -> None:
     """Only the proposer knows; others ask or are told.
 
-    S2 and S3 have accepted red, but cannot tell that it is chosen: the votes went to S1. Who
-    wants to know either runs the protocol and finds the same value, or is told.
+    S2 and S3 have accepted red, but cannot tell that it is chosen: the votes went to S1.
+    Another server runs the protocol itself and finds the same value, or it is told.
     """
     stage.propose(S1, "red")
     stage.both_phases(S1, to=(S1, S2, S3))

@@ -115,7 +115,7 @@ class Stage(
         return None if choice is None else choice.chosen.value
 
     def holders(self, value: str) -> set[ServerId]:
-        """Who has accepted ``value`` and not another one since."""
+        """The servers that have accepted ``value`` and not another one since."""
         held = {me: self.acceptor(me).accepted for me in self.servers}
         return {me for me, it in held.items() if it is not None and it.value == value}
 

@@ -20,15 +20,21 @@ TERMS: dict[str, Terms] = {
         "late": "it arrives after a message that left later",
     },
     "change-of-mind": {"knows": "the proposer has counted the yes of a majority"},
+    "conflicting-choices": {"agreement": "the rule that at most one value is ever chosen"},
     "looking-first": {"look?": "asks an acceptor what it holds"},
     "proposal-numbers": {
+        "round": "saved before it is used: maxRound on the slides",
         "Prepare 1.1": "a look under the number 1.1",
         "Promise 1.1": "what it holds; from now on it refuses all below 1.1",
         "Accept 1.1": "asks to accept a value under 1.1",
         "Nack": "refused: a higher number is promised",
         "times out": "the proposer has waited, and tries again",
+        "promised": "all below is refused: minProposal on the slides",
     },
-    "cut-off": {"Accepted 1.5": "yes, under 1.5"},
+    "cut-off": {
+        "Accepted 1.5": "yes, under 1.5",
+        "accepted": "a number and a value: acceptedProposal, acceptedValue",
+    },
     "leader": {
         "Heartbeat": "the sender is up, and proposes",
         "Chosen": "tells which value is chosen",

@@ -123,7 +123,7 @@ class Ended:
 @final
 @frozen
 class Noted:
-    """Something happened by no event: a schedule says so, for those who look at the run."""
+    """Something happened by no event: a schedule says so, for readers of the run."""
 
     text: str
 

@@ -1,6 +1,6 @@
 """A timeline: one decision of a trace, ready to be drawn.
 
-- Time runs in steps, from 1; each step is a moment in the lane of one server, with what it holds
+- Time runs in steps, from 1. Each step is a moment in the lane of one server, with what it holds
   and knows from there on.
 - A message is an arrow from the step in which it left to the step in which it arrived, or to none:
   lost, or late. What arrived twice has an arrow for each time. What no server was seen to send
@@ -23,7 +23,7 @@ from paxos.ballot import V
 from paxos.errors import assert_never
 from paxos.invariants import Decision
 from paxos_adapters.machine import M, P, Q, R, S, T
-from paxos_lab.checker import Vote
+from paxos_lab.claims import Vote
 from paxos_lab.machines.log_view import log_view
 from paxos_lab.machines.plain_view import plain_view
 from paxos_lab.machines.single_view import SingleView, single_view

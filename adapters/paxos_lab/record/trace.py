@@ -78,9 +78,9 @@ LogStep: TypeAlias = Step[
 class Trace(Generic[S, Q, M, T, R, P]):
     """All steps, and what is there after the last of them.
 
-    ``states`` are the servers that are up, ``disks`` what is durable of all. ``lane_names``, by
-    id, are those of lanes that are not called by the ids of their servers. ``members`` says whom a
-    broadcast reaches; without it, those of the quorum.
+    ``states`` are the servers that are up, ``disks`` what is durable of all. ``lane_names``, by id,
+    are those of lanes that are not called by the ids of their servers. A broadcast reaches
+    ``members``; without it, those of the quorum.
     """
 
     quorum: QuorumSystem | None = None

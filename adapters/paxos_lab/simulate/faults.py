@@ -86,12 +86,11 @@ LABELS = {
 class Faults:
     """How much may go wrong. Each run draws its own rates, up to these.
 
-    Rates are out of 256: of messages that are lost, doubled or much too late; of timers that fire
-    a second time, when they may be stale; of saves that take their time, and of saves around which
-    the server crashes. ``crashes``, ``pauses``,
-    ``partitions`` and ``failing_stores`` say how many there are at most, apart from that;
-    ``lost_disks``, of how many restarts in 256 the disk is wiped or rolled back before. Raises
-    BadNumber.
+    Rates are out of 256: of messages that are lost, doubled or much too late; of timers that fire a
+    second time, when they may be stale; of saves that take their time, and of saves around which
+    the server crashes. ``crashes``, ``pauses``, ``partitions`` and ``failing_stores`` say how many
+    there are at most, apart from that. ``lost_disks`` says before how many of 256 restarts the disk
+    is wiped or rolled back. Raises BadNumber.
     """
 
     loss: int = 40

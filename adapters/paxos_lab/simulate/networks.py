@@ -96,11 +96,11 @@ def is_quorum_connected(network: Network, quorum: QuorumSystem, server: ServerId
 def answerable(
     network: Network, quorum: QuorumSystem, proposers: Set[ServerId], readers: Set[ServerId]
 ) -> frozenset[ServerId]:
-    """Who of ``proposers`` and ``readers`` must get an answer, once nothing else goes wrong.
+    """Which of ``proposers`` and ``readers`` must get an answer, once nothing else goes wrong.
 
     A reader that is quorum-connected may find that nothing is chosen, and leave it at that: only
-    proposers decide. What takes more than one link to get around is not counted on, since a server
-    in between that was asked for nothing does not ask again for what it missed.
+    proposers decide. What takes more than one link to get around is not counted on. A server in
+    between that was asked for nothing does not ask again for what it missed.
     """
     asked = frozenset(proposers | readers)
     able = frozenset(it for it in asked if is_quorum_connected(network, quorum, it))
