@@ -136,9 +136,11 @@ class _Source:
         it = self.contents[self.server]
         if it.idle:
             raise Failure(LogsNotRunning(it.me, it.idle))
+        newest = max(self.contents.values(), key=lambda page: page.epoch)
         named = () if self.alone else self.contents.values()
-        names_of = tuple(sorted({page.me for page in named}))
-        return Header(it.cluster, it.quorum, it.membership, it.me, names_of, self.alone)
+        current = [page for page in named if page.epoch == newest.epoch and page.is_open]
+        names_of = tuple(sorted(page.me for page in current))
+        return Header(it.cluster, newest.quorum, it.membership, it.me, names_of, self.alone)
 
     def logs(self) -> Iterator[tuple[LogHead, Iterator[bytes]]]:
         """Each log, with the pieces of its snapshot."""
@@ -225,6 +227,8 @@ def _names_said(it: Header) -> str:
         return "for no quorum was asked. What other servers knew of the logs may be missing"
     if it.has_all_names:
         return f"all that were chosen before it began (names of {servers(it.names_of)})"
+    if not it.names_of:
+        return "and more may be missing, for the members are changing. Take another one afterwards"
     return (
         f"of the names that {servers(it.names_of)} had; what was chosen without may be missing. "
         "Have more servers on this machine, or a backup of another one beside this"

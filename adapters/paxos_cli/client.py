@@ -118,7 +118,7 @@ def _read_first(server: Path, name: str, timeout_s: float | None, form: Form) ->
     else:
         told = [f"nothing has been chosen for '{name}' yet."]
     if not isinstance(answer, ChosenReply) and not form.as_json:
-        say(f"paxos: {printable(' '.join(told))}", err=True)
+        say(f"paxos: {printable(' '.join(map(str.strip, told)))}", err=True)
     return answer
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from paxos import ServerId
+from paxos import ServerId, majority
 from paxos_adapters.node.members import MembersStatus
 from paxos_adapters.node.status import Status
+from paxos_adapters.node.tolerance import needed
+from paxos_adapters.node.tolerance import up as servers_up
 from paxos_adapters.udp.addresses import format_address
 from paxos_adapters.udp.peer import Peer
 from paxos_adapters.wire import Reason
@@ -27,8 +29,8 @@ def up(status: Status) -> int:
 
 def tolerance(status: Status) -> str:
     """How many more may fail, or how many are too few."""
-    if lacking := status.needed:
-        return f"Too many are down: {lacking} more {'is' if lacking == 1 else 'are'} needed"
+    if count := status.needed:
+        return f"Too many are down: {count} more {'is' if count == 1 else 'are'} needed"
     if status.tolerance == 0:
         return "No more server may fail"
     return f"{counted(status.tolerance, 'more server')} may fail"
@@ -71,7 +73,9 @@ def lacks(status: Status, members: MembersStatus, *, of_change: bool = False) ->
     ``of_change``: it was a change of members that is not finished.
     """
     size = len(status.peers) + 1
-    waiting = [*_absent(members), *untaught(status, members)] if of_change else []
+    waiting = [*too_few(status, members)]
+    if of_change:
+        waiting += [*_absent(members), *untaught(status, members)]
     yield from newcomer(status, members)
     yield from waiting
     if not status.descent.votes:
@@ -102,6 +106,20 @@ def changes(status: Status, members: MembersStatus) -> Iterator[str]:
         yield "A change of members is in progress: paxos members list shows how it goes."
     yield from newcomer(status, members)
     yield from untaught(status, members)
+    yield from too_few(status, members)
+
+
+def too_few(status: Status, members: MembersStatus) -> Iterator[str]:
+    """What the change in progress lacks, if that is a quorum: before it, or after it."""
+    count = lacking(status, members)
+    if members.is_changing and count:
+        more = f"{count} more {'is' if count == 1 else 'are'} needed"
+        yield f"Too few servers are up for the change of members in progress: {more}."
+
+
+def lacking(status: Status, members: MembersStatus) -> int:
+    """How many more have to be up for a quorum, before a change in progress and after it."""
+    return max(status.needed, needed(majority(members.addresses), servers_up(status)))
 
 
 def newcomer(status: Status, members: MembersStatus) -> Iterator[str]:
@@ -109,8 +127,8 @@ def newcomer(status: Status, members: MembersStatus) -> Iterator[str]:
     me = status.me
     if me not in members.addresses and me not in members.former:
         yield (
-            f"Server {me} is not a member yet, and members answer it once it is added: paxos "
-            f"members add {me} HOST:PORT, on the machine of one of them."
+            f"Server {me} is not a member yet. Members answer it once it is added: paxos members "
+            f"add {me} HOST:PORT, on the machine of one of them."
         )
 
 

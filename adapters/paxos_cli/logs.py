@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 
 from paxos import ServerId
 from paxos_adapters.printable import printable, printable_lines
+from paxos_adapters.udp.errors import Removed
 
 STANDARD = {*vars(logging.makeLogRecord({})), "message", "asctime"}
 """What every record has."""
@@ -50,13 +51,19 @@ class AsJson(logging.Formatter):
 def handler(me: ServerId, *, as_json: bool) -> logging.Handler:
     """What writes the logs of server ``me`` to the standard error.
 
-    Why it has stopped is left to the last line of ``paxos node``, unless programs read the log.
+    Why it has stopped is left to the last line of ``paxos node``, unless programs read the log; and
+    also then if it was removed, which does not count as a failure.
     """
     made = logging.StreamHandler()
     text = f"%(asctime)s server {me} %(levelname)s: %(message)s"
     made.setFormatter(AsJson() if as_json else AsText(text, "%H:%M:%S"))
-    if not as_json:
-        made.addFilter(lambda record: getattr(record, "event", None) != "stopped")
+
+    def is_kept(record: logging.LogRecord) -> bool:
+        facts = vars(record)
+        is_failure = as_json and facts.get("reason") != Removed.__name__
+        return facts.get("event") != "stopped" or is_failure
+
+    made.addFilter(is_kept)
     return made
 
 

@@ -8,11 +8,10 @@ from pathlib import Path
 import click
 from attrs import frozen
 
-from paxos import ServerId, majority
+from paxos import ServerId
 from paxos_adapters.node.control_protocol import LogsReply, LogsRequest
 from paxos_adapters.node.members import LogChange, MembersStatus
 from paxos_adapters.node.status import Status
-from paxos_adapters.node.tolerance import needed, up
 from paxos_adapters.printable import json_text, printable
 from paxos_adapters.replication.membership import DECISIONS
 from paxos_adapters.udp.addresses import Address, format_address
@@ -35,21 +34,23 @@ def list_members(target: Target, as_json: bool, plain: bool) -> ExitCode:
     """Show the members, as a server of this machine knows them, and the change in progress."""
     seen = _seen(find(target))
     if as_json:
-        more = {"joining": sorted(seen.joining), "needed": seen.needed}
+        more = {
+            "joining": sorted(seen.joining),
+            "needed": health.lacking(seen.status, seen.members),
+        }
         say(json_text(fields(seen.members) | more))
         return ExitCode.DONE
     drawn = canvas(plain)
     drawn.table(("server", "address", "role", "state"), map(seen.row, seen.servers))
     drawn.write(printable(summary(seen.members)))
-    for line in progress(seen.members):
+    status, members = seen.status, seen.members
+    lines = [*health.newcomer(status, members)]
+    if not lines:  # It knows what it waits for.
+        lines = [*progress(members), *health.untaught(status, members)]
+    for line in lines:
         drawn.write(printable(line))
-    for about in health.newcomer, health.untaught:
-        for line in about(seen.status, seen.members):
-            drawn.write(printable(line))
-    if seen.needed and seen.members.is_changing:
-        lacking = f"{seen.needed} more {'is' if seen.needed == 1 else 'are'} needed"
-        shows = target.command("status")
-        drawn.write(f"Too few servers are up for the change: {lacking}. {shows} shows which are.")
+    for line in health.too_few(status, members):
+        drawn.write(f"{line} {target.command('status')} shows which are.")
     return ExitCode.DONE
 
 
@@ -69,12 +70,6 @@ class _Seen:
     def servers(self) -> Sequence[ServerId]:
         """The members, and those that are leaving."""
         return sorted({*self.members.addresses, *self.members.leaving})
-
-    @property
-    def needed(self) -> int:
-        """How many more have to be up for a quorum, before the change in progress and after it."""
-        after = needed(majority(self.members.addresses), up(self.status))
-        return max(after, self.status.needed)
 
     def row(self, server: ServerId) -> Sequence[str]:
         """A server, where it is, what it is there for, and how it is."""

@@ -28,6 +28,7 @@ from paxos_adapters.node.control_protocol import (
 from paxos_adapters.node.members import MembersStatus
 from paxos_adapters.printable import json_text, printable
 from paxos_adapters.udp.addresses import Address, BadAddress, format_address, parse
+from paxos_cli import health
 from paxos_cli.asking import (
     GRACE_S,
     Target,
@@ -35,6 +36,7 @@ from paxos_cli.asking import (
     candidates,
     find,
     members_of,
+    status_of,
     timeout,
     unanswered,
     unexpected,
@@ -179,12 +181,20 @@ def _change(target: Target, request: ChangeRequest, as_json: bool) -> ExitCode:
                 has_begun = True
                 for it, address in request.add.items():
                     _say_how_to_join(target, it, address)
-            for line in progress(answer.members):
+            for line in (*progress(answer.members), *_too_few(server, answer.members)):
                 what, _, _ = line.partition(" of ")
                 if what not in told:
                     say(printable(f"paxos: {line}"), err=True)
                 told.add(what)
     raise AssertionError("there is a last answer")
+
+
+def _too_few(server: Path, members: MembersStatus) -> Sequence[str]:
+    """What the change lacks, if that is a quorum, as far as the server tells."""
+    try:
+        return [*health.too_few(status_of(server).status, members)]
+    except Failure:  # It may be the one that was removed.
+        return []
 
 
 def _asked(target: Target, leaving: Sequence[ServerId]) -> Path:

@@ -147,7 +147,10 @@ def node(options: Options, verbose: bool, log: str) -> ExitCode:
     except ServerStopped as error:
         if isinstance(error.cause, Removed):
             say(removed(server))
-            if log != "json" and not options.until_eof:  # Else the log has it, or who waits knows.
+            if log == "json":
+                facts = {"event": "removed", "server": server}
+                _logger.warning("%s", error.cause, extra=facts)
+            elif not options.until_eof:  # Else the process that waits for it says so.
                 say(f"paxos: {error.cause}", err=True)
             return ExitCode.DONE
         if log == "json":

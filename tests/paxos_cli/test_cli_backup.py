@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import json
 import signal
+from collections.abc import Sequence
 from pathlib import Path
 from stat import S_IMODE
 
 import pytest
 
-from paxos import ServerId
+from paxos import QuorumSystem, ServerId, majority
 from paxos_adapters.backup import inspect_backup
 from paxos_adapters.file import inspect
+from paxos_adapters.node.control_protocol import Answer, ContentsReply, Question
 from paxos_adapters.node.deployment import read
+from paxos_adapters.quorum_words import words_of
+from paxos_cli import asking
 from paxos_cli.exit_codes import ExitCode
 from paxos_cli.paths import as_utf8
 from tests.paxos_cli.test_cli_kv import WAIT, Running, outcome, running
-from tests.paxos_cli.test_cli_node import at_work, eventually, until
+from tests.paxos_cli.test_cli_node import at_work, describe, eventually, until
 from tests.support.backups import ran, written
 from tests.support.commands import Ended, call
 
@@ -25,6 +29,52 @@ __all__ = ["running"]
 
 def restored(backup: Path, folder: Path, *words: object) -> Ended:
     return call("restore", backup, folder, "--name", "new", *words)
+
+
+FOUNDERS = majority(map(ServerId, range(1, 6)))
+GROWN = majority(map(ServerId, range(1, 10)))
+
+
+@pytest.mark.parametrize(
+    ("seen", "names_of", "has_all"),
+    [
+        ([(FOUNDERS, 0, True)] * 3, [1, 2, 3], True),
+        ([(GROWN, 1, True)] * 3, [1, 2, 3], False),
+        ([(GROWN, 1, True)] * 5, [1, 2, 3, 4, 5], True),
+        ([(FOUNDERS, 0, True)] * 2 + [(GROWN, 1, True)], [3], False),
+        ([(FOUNDERS, 0, True)] * 2 + [(FOUNDERS, 0, False)], [1, 2], False),
+        ([(FOUNDERS, 0, False)] * 3, [], False),
+    ],
+    ids=[
+        "founders",
+        "too few now",
+        "enough now",
+        "behind",
+        "one is to change",
+        "all are to change",
+    ],
+)
+def test_names_count_by_the_members_of_today(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    seen: Sequence[tuple[QuorumSystem, int, bool]],
+    names_of: list[int],
+    has_all: bool,
+) -> None:
+    """Three of five founders are not enough any more, once four servers more have joined."""
+    config = tmp_path / "cluster.toml"
+    describe(config, {me: f"127.0.0.1:{47_100 + me}" for me in range(1, len(seen) + 1)})
+
+    def ask(data: Path, question: Question, *, patience_s: float | None) -> Answer:
+        del question, patience_s
+        me = int(data.name[1:-3])
+        quorum, epoch, is_open = seen[me - 1]
+        words = words_of(quorum)
+        return ContentsReply("demo", words, "", ServerId(me), [], [], [], epoch, is_open)
+
+    monkeypatch.setattr(asking, "ask", ask)
+    told = json.loads(call("backup", tmp_path / "b", "--json", "--cluster", config).stdout)
+    assert (told["names_of"], told["has_all_names"]) == (names_of, has_all)
 
 
 # --- restore -------------------------------------------------------------------------------------

@@ -376,7 +376,11 @@ class TestCluster:
 
     @pytest.mark.parametrize("until_eof", [False, True])
     def test_a_server_that_was_removed_says_so_last(
-        self, cluster: Cluster, monkeypatch: pytest.MonkeyPatch, until_eof: bool
+        self,
+        cluster: Cluster,
+        monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
+        until_eof: bool,
     ) -> None:
         """To the process that waits for it in a line, to people in a sentence."""
 
@@ -393,6 +397,8 @@ class TestCluster:
         assert errors.startswith("paxos: server 1 is not a member") != until_eof
         code, out, errors = cluster.ask("node", "--id", "1", "--log", "json", *more)
         assert (code, out, errors) == (0, "server 1  was removed\n", "")
+        (record,) = caplog.records
+        assert (record.levelname, vars(record)["event"]) == ("WARNING", "removed")
 
     @pytest.mark.parametrize(
         ("removed", "said"),
@@ -1245,6 +1251,8 @@ class TestLogs:
         )
         assert bool(handler.filter(stopped)) == as_json
         assert handler.filter(unsendable)
+        stopped.reason = Removed.__name__
+        assert not handler.filter(stopped), "that is no failure"
 
     def test_a_traceback_is_in_the_line(self) -> None:
         try:

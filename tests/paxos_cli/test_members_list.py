@@ -19,13 +19,15 @@ from paxos_adapters.node.control_protocol import (
     MembersReply,
     MembersRequest,
     MoveRequest,
+    ProgressReply,
     Question,
     StatusReply,
     StatusRequest,
+    WatchRequest,
 )
 from paxos_adapters.node.members import LogChange, MembersStatus
 from paxos_adapters.node.status import Descent, Status
-from paxos_adapters.requests.errors import CommandUnknown
+from paxos_adapters.requests.errors import TOO_LATE, CommandUnknown, NoAnswer
 from paxos_adapters.udp.addresses import Address
 from paxos_adapters.udp.endpoint import Buffers
 from paxos_adapters.udp.peer import Peer
@@ -161,7 +163,34 @@ def test_a_change_without_a_quorum_says_so(
         assert last.startswith("The change waits for server 4.")
     else:
         shows = f"paxos status --cluster {config} shows which are."
-        assert last == f"Too few servers are up for the change: {said} {shows}"
+        lacks = "Too few servers are up for the change of members in progress:"
+        assert last == f"{lacks} {said} {shows}"
+
+
+def test_a_newcomer_that_was_not_added_says_nothing_of_the_change(
+    monkeypatch: pytest.MonkeyPatch, config: Path
+) -> None:
+    server = Server(FIRST, status({S1: DOWN, S2: DOWN}, me=S4), {})
+    last = shown(monkeypatch, config, server, "members", "list").stdout.splitlines()[-2:]
+    assert last[0] == "epoch 0: servers 1, 2, 3"
+    assert last[1].startswith("Server 4 is not a member yet.")
+
+
+def test_a_command_that_waits_says_that_too_few_are_up(
+    monkeypatch: pytest.MonkeyPatch, config: Path
+) -> None:
+    monkeypatch.setattr(asking, "ask", Server(REPLACING, status({S2: DOWN}), OLD).ask)
+
+    def answers(*_: object, patience_s: float | None) -> Generator[Answer, None, None]:
+        del patience_s
+        yield ProgressReply(REPLACING)
+        yield ProgressReply(REPLACING)
+        yield MembersReply(S1, STABLE)
+
+    monkeypatch.setattr(members_running, "answers", answers)
+    ended = call("members", "replace", 3, 4, "127.0.0.1:9", "--cluster", config)
+    said = "Too few servers are up for the change of members in progress: 1 more is needed."
+    assert (ended.returncode, ended.stderr.count(said)) == (0, 1)
 
 
 def test_programs_get_the_same_facts(monkeypatch: pytest.MonkeyPatch, config: Path) -> None:
@@ -252,6 +281,20 @@ def test_what_is_unknown_of_a_key_is_to_be_seen_by_a_command(
     )
 
 
+def test_who_watches_is_told_why_its_server_ends(
+    monkeypatch: pytest.MonkeyPatch, config: Path
+) -> None:
+    """Only a watch whose time is over has found nothing in time."""
+    monkeypatch.setattr(asking, "ask", HALFWAY.ask)
+    for why, code, said in (
+        (TOO_LATE, ExitCode.NOTHING_CHOSEN, "'x': nothing was chosen in time, as far as this"),
+        ("server 1 was removed", ExitCode.UNKNOWN_OUTCOME, "'x': server 1 was removed. Ask again"),
+    ):
+        reply = ErrorReply("NoAnswer", str(NoAnswer("x", why)), why)
+        failure = asking.refused(config, WatchRequest("x"), reply)
+        assert (failure.code, failure.message.startswith(said)) == (code, True), failure.message
+
+
 # --- the status -----------------------------------------------------------------------------------
 
 ALONE = status({S1: DOWN, S2: DOWN}, needed=2, me=S4)
@@ -264,7 +307,7 @@ def test_a_newcomer_that_reaches_nobody_says_what_to_check(
     ended = shown(monkeypatch, config, server, "status", "--plain")
     assert ended.returncode == ExitCode.QUORUM_LOST
     said = " ".join(ended.stdout.split())
-    assert "! Server 4 is not a member yet, and members answer it once it is added: p" in said
+    assert "! Server 4 is not a member yet. Members answer it once it is added: paxos" in said
     assert "! Server 4 has heard no other one since it was started: 127.0.0.1:47101, 127" in said
     assert "! Server 1 was never heard" not in said
 
@@ -306,6 +349,7 @@ def test_why_there_was_no_answer(monkeypatch: pytest.MonkeyPatch, config: Path) 
         (REPLACING, evolve(HALFWAY.status, needed=1), "Too many are down: 1 more is needed."),
         (STABLE, status({S2: UP}), "That is enough: it takes more time."),
         (REPLACING, HALFWAY.status, "The change waits for server 4. Does it run?"),
+        (REPLACING, status({S2: DOWN, S3: UP, S4: DOWN}), "members in progress: 1 more is needed"),
         (FIRST, HALFWAY.status, "The first change waits for server 3, to say which logs there are"),
         (
             STABLE,

@@ -47,8 +47,10 @@ Decision: TypeAlias = tuple[str, bytes]
 class Header:
     """Of which cluster a backup is, and which ``server`` was asked. ``words``: its quorum system.
 
-    ``names_of``: the servers in whose files the names of decisions were found. ``alone``: no quorum
-    was asked. Its logs may lack what other servers knew.
+    ``names_of``: the servers in whose files the names of decisions were found, all in the latest
+    epoch of decisions, whose quorum system this is. What was chosen before has its name in each
+    phase-1 quorum of them. ``alone``: no quorum was asked. Its logs may lack what other servers
+    knew.
     """
 
     cluster: str

@@ -57,7 +57,8 @@ class _Source:
         if found.idle:
             raise LogsNotRunning(node.me, found.idle)
         self._names = found.logs
-        self.header = Header(found.cluster, found.quorum, found.membership, node.me, (node.me,))
+        own = (node.me,) if found.is_open else ()
+        self.header = Header(found.cluster, found.quorum, found.membership, node.me, own)
 
     def write(self, path: Path, writing: Writing) -> None:
         """Write all of it, unless it is cancelled before."""

@@ -16,6 +16,7 @@ from typing import TypeVar
 from paxos import OperationalError
 from paxos_adapters.node.control_protocol import ContentsReply
 from paxos_adapters.node.node import BaseNode
+from paxos_adapters.quorum_words import words_of
 from paxos_adapters.replication.served import Snapshot
 
 V = TypeVar("V")
@@ -43,17 +44,19 @@ class CannotEncode(OperationalError):
 
 def contents(node: BaseNode[V], after: str) -> ContentsReply:
     """What a backup is made of. Raises StoreError."""
-    identity, running = node.file.identity, node.served
+    identity, epoch, running = node.file.identity, node.file.epoch, node.served
     logs = [it for it in node.file.logs() if not it.startswith(BUILT_IN)]
     names = node.file.decisions_after(after, NAMES_AT_A_TIME)
     return ContentsReply(
         identity.cluster,
-        identity.words,
+        words_of(epoch.quorum),
         identity.membership,
         node.me,
         sorted(it for it in running if not it.startswith(BUILT_IN)),
         [it for it in logs if it not in running],
         list(names),
+        epoch.number,
+        not epoch.is_closed,
     )
 
 

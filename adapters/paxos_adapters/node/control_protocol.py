@@ -287,6 +287,8 @@ class ContentsReply(_Answer, frozen=True, tag="contents"):
     """Of which cluster the node is, the ``logs`` that it runs, and the next names of decisions.
 
     ``idle`` are logs of its file that it does not run. There are no more names if none is told.
+    ``quorum`` is that of the ``epoch`` of decisions in its file, which is open unless the next one
+    is about to begin.
     """
 
     cluster: str
@@ -296,6 +298,8 @@ class ContentsReply(_Answer, frozen=True, tag="contents"):
     logs: list[str]
     idle: list[str]
     decisions: list[str]
+    epoch: int = 0
+    is_open: bool = True
 
 
 @final

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from attrs import evolve
 
+from paxos import ServerId, majority
 from paxos_adapters.node import Node
 from paxos_adapters.node.control_backup import NAMES_AT_A_TIME
 from paxos_adapters.node.control_client import answers
@@ -21,6 +22,7 @@ from paxos_adapters.node.control_protocol import (
     SnapshotReply,
     SnapshotRequest,
 )
+from paxos_adapters.quorum_words import words_of
 from paxos_adapters.replication.snapshots import PIECE_BYTES
 from paxos_adapters.state_machine import StateMachine
 from paxos_adapters.state_machines import COUNTER, KEY_VALUE
@@ -131,6 +133,24 @@ def test_names_come_page_after_page(tmp_path: Path) -> None:
                 assert len(page) <= NAMES_AT_A_TIME
                 found += page
             assert found == names
+
+    runs(run())
+
+
+def test_the_epoch_of_decisions_says_whose_names_count(tmp_path: Path) -> None:
+    async def run() -> None:
+        data = tmp_path / "n1.db"
+        async with running(data) as node:
+            quorum = words_of(node.quorum)
+            told = await contents(data, "")
+            assert (told.quorum, told.epoch, told.is_open) == (quorum, 0, True)
+            node.file.close_epoch(0)
+            told = await contents(data, "")
+            assert (told.quorum, told.epoch, told.is_open) == (quorum, 0, False)
+            later = majority([ServerId(1), ServerId(2)])
+            node.file.adopt(1, later, {})
+            told = await contents(data, "")
+            assert (told.quorum, told.epoch, told.is_open) == (words_of(later), 1, True)
 
     runs(run())
 
