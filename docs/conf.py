@@ -140,7 +140,7 @@ def _name_aliases(
 
 
 def _shortened(signature: str) -> str:
-    """A signature with three dots for each default that is longer than LONG_DEFAULT."""
+    """A signature with three dots for a default that is made anew, or longer than LONG_DEFAULT."""
     try:
         (function,) = ast.parse(f"def f{signature}: ...").body
     except SyntaxError:
@@ -148,11 +148,13 @@ def _shortened(signature: str) -> str:
     assert isinstance(function, ast.FunctionDef)
     arguments = function.args
     for each in arguments.defaults, arguments.kw_defaults:
-        each[:] = [
-            ast.Constant(...) if it is not None and len(ast.unparse(it)) > LONG_DEFAULT else it
-            for it in each
-        ]
+        each[:] = [it and _told(it) for it in each]
     return f"({ast.unparse(arguments)})"
+
+
+def _told(default: ast.expr) -> ast.expr:
+    words = ast.unparse(default)
+    return ast.Constant(...) if words == "NOTHING" or len(words) > LONG_DEFAULT else default
 
 
 def _link_aliases(_app: Sphinx, page: nodes.document) -> None:

@@ -46,8 +46,8 @@ APART = """() => [...document.querySelectorAll("pre")]
     .filter(it => parseFloat(it.lineHeight) > 1.2 * parseFloat(it.fontSize))
     .map(it => it.lineHeight)
 """
-CUT = """() => [...document.querySelectorAll("article, article pre, article table, .paxos-figure")]
-    .filter(it => it.scrollWidth > it.clientWidth + 1)
+CUT = """() => [...document.querySelectorAll("article :is(pre, table, dt, p, img), .paxos-figure")]
+    .filter(it => it.checkVisibility() && it.scrollWidth > it.clientWidth + 1)
     .map(it => it.textContent.slice(0, 60))
 """
 BROKEN = """() => [...document.querySelectorAll("article p code .pre, article li code .pre")]
