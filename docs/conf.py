@@ -147,8 +147,8 @@ def _shortened(signature: str) -> str:
         return signature  # as autodoc wrote it
     assert isinstance(function, ast.FunctionDef)
     arguments = function.args
-    for each in arguments.defaults, arguments.kw_defaults:
-        each[:] = [it and _told(it) for it in each]
+    arguments.defaults = [_told(it) for it in arguments.defaults]
+    arguments.kw_defaults = [it and _told(it) for it in arguments.kw_defaults]
     return f"({ast.unparse(arguments)})"
 
 
