@@ -25,7 +25,6 @@ from paxos_adapters.file import FileStore, NotALog, StoreExists, StoreNotFound
 from paxos_adapters.file.errors import REJOIN
 from paxos_adapters.file.mark import mark_path, peek
 from paxos_adapters.host import ServerStopped
-from paxos_adapters.limits import MEMBERS_LOG
 from paxos_adapters.node import Insecure, NetworkConfig, Node, Removed
 from paxos_adapters.node.control import serve
 from paxos_adapters.node.control_protocol import socket_path
@@ -180,9 +179,9 @@ def _serve(
         _file(options, deployment, path) as file,
         _recorder(options, deployment.name) as recorder,
     ):
-        is_founding = file.identity.server in file.quorum.members and not file.has_log(MEMBERS_LOG)
         network = NetworkConfig(
-            deployment.founders if is_founding else deployment.addresses,
+            deployment.addresses,
+            joined=deployment.joined,
             listen=listen,
             protection=protection,
             insecure=options.insecure,

@@ -52,6 +52,9 @@ class Machines:
         self._processes[me].kill()
         self._processes[me].wait()
 
+    def ended(self, me: int) -> int:
+        return self._processes[me].wait()
+
     def at(self, me: int) -> str:
         host, port = next(at for it, at in self.addresses.items() if it == me)
         return f"{host}:{port}"
@@ -147,6 +150,19 @@ def test_a_server_that_was_down_finds_those_that_replaced_all_others(machines: M
     machines.start(3)
     assert machines.kv("get", "colour", "--id", 3).stdout == "blue\n"
     assert ids(machines.members("list", "--id", 3, "--json")) == [3, 4, 5]
+
+
+@pytest.mark.slow
+def test_a_founder_that_missed_all_changes_finds_servers_that_joined(machines: Machines) -> None:
+    machines.start(1, 2, 3)
+    machines.stop(3)
+    machines.start(4, 5)
+    assert machines.kv("put", "colour", "blue").returncode == 0
+    assert machines.members("replace", 3, 4, machines.at(4), *WAIT).returncode == 0
+    assert machines.members("replace", 1, 5, machines.at(5), *WAIT).returncode == 0
+    assert machines.members("remove", 2, *WAIT).returncode == 0
+    machines.start(3)
+    assert machines.ended(3) == ExitCode.DONE
 
 
 class Load:

@@ -59,7 +59,7 @@ LOG_EXPLAINED = {
     + "test_leader.py::test_every_configuration_of_the_window_must_promise.",
     "the quorum of another slot decides": RARE
     + "test_leader.py::test_the_quorum_that_governs_the_slot_decides.",
-    "a leadership outlives the quorums that promised": RARE
+    "new quorums without their promises: a leadership outlives those that promised": RARE
     + "test_leader.py::test_there_is_no_room_beyond_quorums_that_have_not_promised. "
     + "The explorer finds it in `paxos explore --log --rule quorums-outlived`.",
     "a leadership outlives the quorums that promised, once others govern": RARE

@@ -57,8 +57,8 @@ from paxos_adapters.replication.membership import (
     Started,
 )
 from paxos_adapters.requests.errors import TOO_LATE, CommandUnknown, NoAnswer, TooManyRequests
-from paxos_adapters.udp.addresses import Address, check
-from paxos_adapters.udp.errors import Insecure, Removed
+from paxos_adapters.udp.addresses import Address
+from paxos_adapters.udp.errors import Removed
 
 LEAST_S = 1e-3
 """A time to wait that is over is so long: one of 0 would be refused."""
@@ -160,13 +160,13 @@ class Members:
         host: MembersHost,
         logs: Logs,
         addresses: Mapping[ServerId, Address],
-        is_exposed: Callable[[Address], bool],
+        check_address: Callable[[str, Address], None],
     ) -> None:
         """``addresses`` are those of the configuration, before any change.
 
-        One that ``is_exposed`` is refused: no key protects it, and others may send there.
+        ``check_address`` raises for one that no server can have: see ``ports.Links``.
         """
-        self._host, self._logs, self._is_exposed = host, logs, is_exposed
+        self._host, self._logs, self._check_address = host, logs, check_address
         self._addresses = dict(addresses)
         self.is_in_use = False
         self._entered: set[str] = set()
@@ -215,14 +215,14 @@ class Members:
         if no quorum answers. CommandUnknown: it is not known whether the change has begun.
         ChangeUnfinished: it has, and ``timeout_s`` are over.
         """
+        wait = _Wait(self._check(timeout_s))
         newcomers = tuple(self._member(it, at) for it, at in sorted((add or {}).items()))
         change = Change(0, newcomers, frozenset(map(_id, remove)))
-        wait = _Wait(self._check(timeout_s))
         log = await self._begin(wait)
         while (begun := await self._begun(log, change, wait)) is None:
             pass
         try:
-            return await self._finished(begun, wait)
+            return await self._finished(begun, change, wait)
         except ServerStopped as stopped:
             if isinstance(stopped.cause, Removed) and self._host.me in change.remove:
                 return evolve(self.status(), leaving=_NOBODY, waiting=())
@@ -235,9 +235,9 @@ class Members:
 
         Raises NotAMember, AddressTaken, and as ``change`` does before it has begun; CommandUnknown.
         """
+        wait = _Wait(self._check(timeout_s))
         moved = self._member(server, address)
         assert moved.address is not None
-        wait = _Wait(self._check(timeout_s))
         log = await self._begin(wait)
         result = await log.submit(Move(moved.server, moved.address), timeout_s=wait.left_s)
         if type(result) is not Noted:
@@ -265,9 +265,7 @@ class Members:
                 await self._news.wait()
 
     def _member(self, server: ServerId, address: Address) -> Member:
-        check(f"server {server}", address)
-        if self._is_exposed(address):
-            raise Insecure([address])
+        self._check_address(f"server {server}", address)
         return Member(_id(server), address)
 
     def _check(self, timeout_s: float | None) -> float | None:
@@ -293,7 +291,12 @@ class Members:
 
     async def _begun(self, log: MembersLog, change: Change, wait: _Wait) -> int | None:
         """The epoch that ``change`` has begun, now or before; None: look again."""
-        state = await log.read(_itself, timeout_s=wait.left_s)
+        try:
+            state = await log.read(_itself, timeout_s=wait.left_s)
+        except NoAnswer:
+            if _is_made(log.state, change) and membership.is_pending(log.state, change):
+                raise ChangeUnfinished(log.state.epoch, membership.unfinished(log.state)) from None
+            raise
         if _is_made(state, change):
             return state.epoch
         if missing := membership.absent(state, change.remove):
@@ -308,10 +311,10 @@ class Members:
             return None
         raise self._error(result)
 
-    async def _finished(self, epoch: int, wait: _Wait) -> MembersStatus:
+    async def _finished(self, epoch: int, change: Change, wait: _Wait) -> MembersStatus:
         while True:
             news, state = self._news, self._state
-            if state.epoch > epoch or not state.before:
+            if state.epoch >= epoch and not membership.is_pending(state, change):
                 return self.status()
             self._host.check_usable()
             try:

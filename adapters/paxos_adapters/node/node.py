@@ -134,7 +134,7 @@ class BaseNode(Generic[V]):
         self._timeouts = timeouts
         self._random = Random() if random is None else random
         self._logs = Logs()
-        self.members = Members(self, self._logs, links.configured, links.is_exposed)
+        self.members = Members(self, self._logs, links.configured, links.check_address)
         self.guard = Guard(self._stop)
         self._turn, self._turn_end = self.guard(self._take_turn), self.guard(self._finish_turn)
         self._decisions = Decisions(

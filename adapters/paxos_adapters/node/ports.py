@@ -121,8 +121,8 @@ class Links(Protocol):
         """Where the servers are, as far as the program has said."""
         ...
 
-    def is_exposed(self, address: Address) -> bool:
-        """Whether no key protects what is sent to ``address``, and others may send there."""
+    def check_address(self, place: str, address: Address) -> None:
+        """Raise BadAddress or Insecure if a server that is added cannot have ``address``."""
         ...
 
     def acquire_file(self) -> None:

@@ -305,6 +305,13 @@ def adopting(state: Membership) -> frozenset[ServerId]:
     return ids(state) - state.decisions.adopted if is_settled else ids(state)
 
 
+def is_pending(state: Membership, change: Change) -> bool:
+    """Whether the change in progress brings in or removes a server that ``change`` does."""
+    added = frozenset(it.server for it in change.add)
+    leaving = frozenset(it.server for it in state.leaving)
+    return bool(added & _newcomers(state) or change.remove & leaving)
+
+
 def absent(state: Membership, remove: Iterable[ServerId] = ()) -> frozenset[ServerId]:
     """The founders that the first change waits for, if it removes the servers ``remove``."""
     if state.epoch > FOUNDING_EPOCH:
@@ -362,8 +369,7 @@ def _registered(state: Membership, name: str) -> tuple[Membership, Result]:
 
 def _refusal(state: Membership, change: Change) -> Refusal | None:
     """Why ``change`` cannot begin."""
-    newcomers = ids(state) - _oldest(state)
-    if state.before and (change.add or not change.remove <= newcomers):
+    if state.before and (change.add or not change.remove <= _newcomers(state)):
         return Changing(state.epoch, unfinished(state))
     if change.epoch != state.epoch:
         return OtherEpoch(state.epoch)
@@ -382,9 +388,9 @@ def _refusal(state: Membership, change: Change) -> Refusal | None:
     return None if 1 <= count <= MAX_DEPLOYED else BadCount(count)
 
 
-def _oldest(state: Membership) -> frozenset[ServerId]:
-    """The members before the change in progress."""
-    return state.before[0].members if state.before else ids(state)
+def _newcomers(state: Membership) -> frozenset[ServerId]:
+    """The members that the change in progress brings in."""
+    return ids(state) - state.before[0].members if state.before else NO_SERVERS
 
 
 def _begun(state: Membership, change: Change) -> tuple[Membership, Result]:

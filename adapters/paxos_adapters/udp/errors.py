@@ -29,8 +29,9 @@ class NotTheMembers(UsageError, ValueError):
     def __init__(self, addresses: Iterable[ServerId], members: Iterable[ServerId]) -> None:
         super().__init__(
             f"there are addresses of the servers {sorted(addresses)}, and the members of the file "
-            f"are {sorted(members)}. Give each member an address, and nobody else. A new "
-            "address does not change the members: see paxos members."
+            f"are {sorted(members)}. Give each member an address, and nobody else but "
+            "servers that have joined, which are named as such. A new address does not change the "
+            "members: see paxos members."
         )
 
 

@@ -41,9 +41,9 @@ from paxos_adapters.log_messages import (
     is_for_decision,
     teaches_members,
 )
-from paxos_adapters.udp.addresses import Address, format_address
+from paxos_adapters.udp.addresses import Address, check, check_families, format_address
 from paxos_adapters.udp.endpoint import Endpoint, SocketAddress, resolve
-from paxos_adapters.udp.errors import Removed, StoreAlreadyUsed
+from paxos_adapters.udp.errors import Insecure, Removed, StoreAlreadyUsed
 from paxos_adapters.udp.links import Link
 from paxos_adapters.udp.network import NetworkConfig
 from paxos_adapters.udp.peer import Peer
@@ -102,7 +102,7 @@ class Mesh:
         self.me = me
         self.configured = dict(addresses)
         self._has_keys = network.has_keys
-        self.is_exposed = network.is_exposed
+        self._is_exposed = network.is_exposed
         self._datagram_bytes = network.datagram_bytes
         self.refused: Counter[Reason] = Counter()
         self._file = file
@@ -193,6 +193,15 @@ class Mesh:
         return [*self._look_ups.values(), *pinging]
 
     # --- members --------------------------------------------------------------------------------
+
+    def check_address(self, place: str, address: Address) -> None:
+        """Raise BadAddress or Insecure unless this server can send to ``address``."""
+        check(place, address)
+        if self._is_exposed(address):
+            raise Insecure([address])
+        if not self.endpoint.takes_ipv4:
+            host, port, *_ = self.endpoint.local_address
+            check_families([(str(host), int(port)), address])
 
     def set_members(
         self,
@@ -430,7 +439,7 @@ class Mesh:
 
     async def _find(self, peer: ServerId, link: Link) -> None:
         try:
-            if self.is_exposed(link.address):
+            if self._is_exposed(link.address):
                 raise OSError("without a key nothing is sent to other machines, unless insecure")
             link.socket_address = await resolve(
                 link.address, self.endpoint.family, self.endpoint.takes_ipv4

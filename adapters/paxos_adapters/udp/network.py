@@ -1,7 +1,8 @@
 """What a server is told about the network: one checked value for a node, a transport, a mesh.
 
 - What can be checked without the server's file is checked when the value is made.
-- That the addresses are those of the members is checked against the file: ``check_members``.
+- That the addresses are those of the members is checked against the file: ``check_members``. Those
+  of servers that ``joined`` later may be there, too: they count once the server has heard of them.
 - Without ``protection`` a checksum finds accidents and nothing else. So that takes addresses of the
   loopback interface, or the word ``insecure``.
 """
@@ -27,6 +28,8 @@ class NetworkConfig:
 
     - The others send to ``addresses[me]``. The server listens at ``listen``, or there by
       default. ``("::", port)`` stands for all addresses of this machine, of both families.
+    - ``joined`` are those servers that were added to the members later. A member that missed all
+      changes may find nobody else at its address.
     - ``protection`` is the same for all servers.
     - ``datagram_bytes``: the largest datagram that this server sends, 1,200 to 16,384 bytes. More
       than 1,200 is for paths that carry so much in one piece: 8,900 for jumbo frames of 9,000.
@@ -37,6 +40,7 @@ class NetworkConfig:
     """
 
     addresses: Mapping[ServerId, Address]
+    joined: Set[ServerId] = field(default=frozenset[ServerId](), kw_only=True)
     listen: Address | None = field(default=None, kw_only=True)
     protection: Protection | None = field(default=None, kw_only=True)
     insecure: bool = field(default=False, kw_only=True)
@@ -46,6 +50,7 @@ class NetworkConfig:
     def __attrs_post_init__(self) -> None:
         arguments.one_of("addresses", self.addresses, Mapping)
         arguments.servers(self.addresses)
+        arguments.one_of("joined", self.joined, Set)
         arguments.whole("datagram_bytes", self.datagram_bytes, DATAGRAM_BYTES, MAX_DATAGRAM_BYTES)
         arguments.one_of(
             "protection", self.protection, Checksummed, Authenticated, Encrypted, NoneType
@@ -65,7 +70,7 @@ class NetworkConfig:
         return self.protection is None and not self.insecure and not is_loopback(address)
 
     def check_members(self, me: ServerId, members: Set[ServerId], *, changed: bool = False) -> None:
-        """Raise NotTheMembers unless these are the addresses of ``members``.
+        """Raise NotTheMembers unless all that have not ``joined`` are ``members``.
 
         If the members have ``changed`` since, ``me`` needs an address, and knows the others. If it
         is none of them and is to join, any others will do, as long as there is one. Raises
@@ -76,6 +81,6 @@ class NetworkConfig:
             raise NoOtherServer(self.addresses, me)
         if joins and len(self.addresses) == 1:
             raise NoOtherServer(self.addresses, me)
-        if not (changed or joins) and frozenset(self.addresses) != members:
+        if not (changed or joins) and self.addresses.keys() - self.joined != members:
             raise NotTheMembers(self.addresses, members)
         check_peers(self.addresses, me)

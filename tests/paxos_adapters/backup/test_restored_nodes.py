@@ -18,7 +18,7 @@ from paxos_adapters.backup import restore
 from paxos_adapters.codecs import RAW
 from paxos_adapters.file import FileStore
 from paxos_adapters.host import ServerStopped
-from paxos_adapters.node import Found, NetworkConfig, Node, OlderCopy, OutcomeUnknown
+from paxos_adapters.node import Found, NetworkConfig, Node, OlderCopy, OutcomeUnknown, Removed
 from paxos_adapters.replication.batches import Commands
 from paxos_adapters.replication.served import ClientSessionClosed
 from paxos_adapters.state_machines import KEY_VALUE
@@ -31,7 +31,7 @@ from tests.support.backups import CODECS, ran, written
 from tests.support.free_ports import free_addresses
 from tests.support.wires import AUTHENTICATED
 
-ONE, TWO, THREE = ServerId(1), ServerId(2), ServerId(3)
+ONE, TWO, THREE, FOUR = map(ServerId, (1, 2, 3, 4))
 Addresses = Mapping[ServerId, Address]
 
 
@@ -66,7 +66,8 @@ class Servers:
                     quorum=self.quorum,
                     membership=self.membership,
                 )
-                network = NetworkConfig(self.addresses, protection=AUTHENTICATED)
+                joined = self.addresses.keys() - self.quorum.members
+                network = NetworkConfig(self.addresses, joined=joined, protection=AUTHENTICATED)
                 node = Node(file, network, codec=RAW, timeouts=QUICK)
                 nodes.append((file, node))
                 await node.__aenter__()
@@ -161,6 +162,49 @@ def test_an_old_copy_of_a_restored_file_does_not_vote(tmp_path: Path) -> None:
                     raise await three.stopped()
             assert "does not descend" in str(caught.value)
             assert await one.read("x") == Found(b"A")
+
+    runs(run())
+
+
+def test_a_restored_cluster_changes_its_members_and_no_disk_of_a_removed_server_votes(
+    tmp_path: Path,
+) -> None:
+    """Neither the restored one, of whatever age, nor that of the old cluster."""
+    written(tmp_path / "b", decisions=[("leader", b"me")])
+    addresses = free_addresses(4)
+    at_four = addresses.pop(FOUR)
+    old = old_servers(tmp_path / "old", addresses)
+    new = restored(tmp_path / "new", addresses, tmp_path / "b")
+    fresh = tmp_path / "fresh"
+    shutil.copytree(new.folder, fresh)
+    new.addresses = {**addresses, FOUR: at_four}
+    FileStore.create(
+        new.path(FOUR),
+        cluster=new.cluster,
+        server=FOUR,
+        quorum=new.quorum,
+        membership=new.membership,
+        joining=True,
+    ).close()
+
+    async def run() -> None:
+        async with new.running(ONE, TWO, THREE, FOUR) as (one, *_):
+            status = await one.members.replace(THREE, FOUR, at_four, timeout_s=20)
+            assert status.addresses.keys() == {ONE, TWO, FOUR}
+            assert await one.propose("x", b"A") == b"A"
+        async with new.running(ONE, TWO, FOUR) as (one, _, four):
+            for older in [], [*fresh.glob("n3.db*")]:
+                for it in older:
+                    shutil.copy(it, new.folder)
+                with pytest.raises(ServerStopped) as caught:
+                    async with new.running(THREE) as (three,):
+                        raise await three.stopped()
+                assert isinstance(caught.value.cause, Removed | OlderCopy)
+            async with old.running(THREE) as (three,):
+                await refuse_each_other(Reason.OTHER_CLUSTER, one)
+                assert three.status().tolerance == -1
+            assert await four.read("x") == Found(b"A")
+            assert await four.read("leader") == Found(b"me")
 
     runs(run())
 

@@ -352,6 +352,65 @@ def test_a_newcomer_may_be_late_and_the_change_is_asked_for_again() -> None:
     runs(run())
 
 
+def test_what_was_changed_before_is_so_while_another_change_goes_on() -> None:
+    async def run() -> None:
+        async with servers() as it:
+            await it.submit(ONE)
+            await it.join(FOUR)
+            members = it.nodes[ONE].members
+            await members.replace(THREE, FOUR, at(4), timeout_s=LONG_S)
+            it.network.join(FIVE)
+            await begun(members, members.add(FIVE, at(5)))
+            for again in members.add(FOUR, at(4)), members.remove(THREE):
+                status = await asyncio.wait_for(again, LONG_S)
+                assert (status.epoch, status.is_changing) == (2, True)
+            with pytest.raises(ChangeUnfinished):
+                await members.add(FIVE, at(5), timeout_s=BRIEF_S)
+            with pytest.raises(MembershipChanging):
+                await members.remove(TWO, timeout_s=LONG_S)
+
+    runs(run())
+
+
+def test_a_change_waits_though_one_of_its_newcomers_is_removed() -> None:
+    async def run() -> None:
+        async with servers() as it:
+            await it.submit(ONE)
+            it.network.join(FOUR)
+            it.network.join(FIVE)
+            members = it.nodes[ONE].members
+            both = asyncio.ensure_future(members.change(add={FOUR: at(4), FIVE: at(5)}))
+            while not members.status().is_changing:
+                await asyncio.sleep(0.001)
+            removed = asyncio.ensure_future(members.remove(FIVE))
+            while members.status().epoch < 2:
+                await asyncio.sleep(0.001)
+            await members.changed()
+            assert not both.done()
+            await it.start(FOUR)
+            for status in await asyncio.gather(both, removed):
+                assert (status.epoch, status.is_changing) == (2, False)
+
+    runs(run())
+
+
+def test_a_change_that_has_begun_is_unfinished_without_a_quorum() -> None:
+    async def run() -> None:
+        async with servers() as it:
+            await it.submit(ONE)
+            it.network.join(FOUR)
+            members = it.nodes[ONE].members
+            await begun(members, members.add(FOUR, at(4)))
+            await it.crash(TWO)
+            await it.crash(THREE)
+            with pytest.raises(ChangeUnfinished):
+                await members.add(FOUR, at(4), timeout_s=BRIEF_S)
+            with pytest.raises(NoAnswer):
+                await members.add(FIVE, at(5), timeout_s=BRIEF_S)
+
+    runs(run())
+
+
 def test_two_administrators_at_once() -> None:
     async def run() -> None:
         async with servers() as it:

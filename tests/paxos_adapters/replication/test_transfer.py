@@ -55,6 +55,17 @@ def test_all_pieces_come_once_and_in_order(seed: int, pieces: int, loss: float) 
     assert saved == [f"{index}".encode() for index in range(pieces)]
 
 
+def test_what_was_asked_for_is_handed_on_together() -> None:
+    download = begun()
+    *most, last = range(PIECES_AT_A_TIME)
+    for index in reversed(most):
+        download, found, request = on_piece(download, piece(index))
+        assert (found, request) == ((), None)
+    download, found, request = on_piece(download, piece(last))
+    assert found == tuple(piece(index).data for index in (*most, last))
+    assert request == SnapshotRequest(100, DIGEST, PIECES_AT_A_TIME, PIECES_AT_A_TIME)
+
+
 def test_an_offer_of_what_is_known_is_not_taken() -> None:
     assert on_offer(None, OFFER, first=100) == (None, None)
 
@@ -81,7 +92,7 @@ def test_the_rest_may_come_from_another_server_with_the_same_snapshot() -> None:
     after, request = on_offer(download, OFFER, first=1)
     assert request is None
     after, request = on_offer(after, OFFER, first=1)
-    assert request == SnapshotRequest(100, DIGEST, 1, PIECES_AT_A_TIME)
+    assert request == SnapshotRequest(100, DIGEST, 1, PIECES_AT_A_TIME - 1)
 
 
 def test_a_whole_one_asks_for_nothing() -> None:

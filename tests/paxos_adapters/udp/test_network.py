@@ -55,5 +55,10 @@ def test_its_addresses_are_those_of_the_members_and_only_its_own_port_may_be_0()
     for members in {ONE}, {ONE, TWO, THREE}, {ONE, THREE}:
         with pytest.raises(NotTheMembers):
             network.check_members(ONE, members)
+    joined = NetworkConfig({**LOOPBACK, THREE: ("127.0.0.1", 9)}, joined={THREE})
+    joined.check_members(ONE, {ONE, TWO})
+    for members in {ONE}, {ONE, TWO, THREE}:
+        with pytest.raises(NotTheMembers):
+            joined.check_members(ONE, members)
     with pytest.raises(BadAddress, match=r"server 1: '127\.0\.0\.1:0': a port"):
         network.check_members(TWO, {ONE, TWO})

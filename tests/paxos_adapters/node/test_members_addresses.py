@@ -1,4 +1,7 @@
-"""Where servers may be that have no key: on loopback, unless the program says otherwise."""
+"""Where a server that is added may be: where this one can send to.
+
+Without a key that is loopback, unless the program says otherwise.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,8 @@ import pytest
 from paxos import ServerId, majority
 from paxos_adapters.codecs import TEXT
 from paxos_adapters.file import FileStore
-from paxos_adapters.node import Insecure, Members, NetworkConfig, Node
+from paxos_adapters.node import BadAddress, Insecure, Members, NetworkConfig, Node
+from paxos_adapters.udp.addresses import Address
 from paxos_adapters.wire import Authenticated, Key, Keyring, Protection
 from tests.paxos_adapters.node.test_node import runs
 
@@ -20,12 +24,12 @@ BEYOND, LOOPBACK = ("192.0.2.1", 47100), ("127.0.0.1", 9)
 SOON_S = 0.05
 KEYS = Authenticated(Keyring((Key(bytes(range(32))),)))
 
-Verb: TypeAlias = Callable[[Members], Coroutine[object, object, object]]
+Verb: TypeAlias = Callable[[Members, Address], Coroutine[object, object, object]]
 VERBS: dict[str, Verb] = {
-    "add": lambda it: it.add(TWO, BEYOND, timeout_s=SOON_S),
-    "replace": lambda it: it.replace(ONE, TWO, BEYOND, timeout_s=SOON_S),
-    "change": lambda it: it.change(add={TWO: BEYOND}, timeout_s=SOON_S),
-    "move": lambda it: it.move(ONE, BEYOND),
+    "add": lambda it, at: it.add(TWO, at, timeout_s=SOON_S),
+    "replace": lambda it, at: it.replace(ONE, TWO, at, timeout_s=SOON_S),
+    "change": lambda it, at: it.change(add={TWO: at}, timeout_s=SOON_S),
+    "move": lambda it, at: it.move(ONE, at),
 }
 
 
@@ -37,8 +41,34 @@ def test_an_address_beyond_loopback_is_refused_before_anything_begins(
         with created(tmp_path) as file:
             async with Node(file, NetworkConfig({ONE: ("127.0.0.1", 0)}), codec=TEXT) as node:
                 with pytest.raises(Insecure, match="keyring"):
-                    await verb(node.members)
+                    await verb(node.members, BEYOND)
                 assert not node.members.is_in_use
+
+    runs(run())
+
+
+@pytest.mark.parametrize("verb", VERBS.values(), ids=VERBS)
+def test_an_address_of_another_family_is_refused_before_anything_begins(
+    tmp_path: Path, verb: Verb
+) -> None:
+    async def run() -> None:
+        with created(tmp_path) as file:
+            async with Node(file, NetworkConfig({ONE: ("127.0.0.1", 0)}), codec=TEXT) as node:
+                with pytest.raises(BadAddress, match=r"IPv4 and \[::1\]:9 is not"):
+                    await verb(node.members, ("::1", 9))
+                assert not node.members.is_in_use
+
+    runs(run())
+
+
+def test_a_server_that_listens_to_both_families_takes_both(tmp_path: Path) -> None:
+    async def run() -> None:
+        network = NetworkConfig({ONE: ("::1", 0)}, listen=("::", 0), insecure=True)
+        with created(tmp_path) as file:
+            async with Node(file, network, codec=TEXT) as node:
+                for place in ("::1", 9), LOOPBACK:
+                    status = await node.members.move(ONE, place)
+                    assert status.addresses == {ONE: place}
 
     runs(run())
 
