@@ -2,8 +2,9 @@
 
 - Every link within the site leads to a page, and to a place in it.
 - A link to a file of the repository leads to its source, on a page.
-- The lines of a drawing touch, no page is wider than the window of a phone, and no option is broken
-  where a line ends. On paper nothing is cut off.
+- The lines of a drawing touch, no page is wider than the window of a phone, no diagram is made
+  smaller for it, and no option is broken where a line ends. On paper nothing is cut off.
+- Lists of tests are folded.
 - axe-core finds nothing serious. Contrast is measured where pages are written by hand, light and
   dark: pages of the reference have the same colours, and thousands of words.
 - ``make docs`` names the site that it has written: PAXOS_SITE. Otherwise one is built here.
@@ -53,6 +54,10 @@ CUT = """() => [...document.querySelectorAll("article :is(pre, table, dt, p, img
 BROKEN = """() => [...document.querySelectorAll("article p code .pre, article li code .pre")]
     .filter(it => /^--?[a-z-]+$/.test(it.textContent) && it.getClientRects().length > 1)
     .map(it => it.textContent)
+"""
+SMALL = """() => [...document.querySelectorAll("article img")]
+    .filter(it => it.clientWidth < it.naturalWidth)
+    .map(it => it.alt)
 """
 PHONE = 390
 PAPER = 703  # A4 with margins of 12 mm, in pixels
@@ -148,7 +153,16 @@ def test_on_a_phone_lines_of_drawings_touch_and_nothing_is_too_wide_or_broken(
     with opened(browser, site / path, width=PHONE) as page:
         assert page.evaluate(APART) == []
         assert page.evaluate(BROKEN) == []
+        assert page.evaluate(SMALL) == []
         assert page.evaluate("document.documentElement.scrollWidth") == PHONE
+
+
+@pytest.mark.parametrize("name", ["lecture", "safety"])
+def test_lists_of_tests_are_folded(name: str, site: Path, browser: Browser) -> None:
+    with opened(browser, site / f"{name}.html") as page:
+        lists = page.locator("li p:has(code)", has_text=re.compile(r"^\s*tests/"))
+        assert lists.count() > 10
+        assert [it for it in lists.all() if it.is_visible()] == []
 
 
 @pytest.mark.parametrize("path", PAGES, ids=str)
