@@ -3,7 +3,7 @@
 - Every link within the site leads to a page, and to a place in it.
 - A link to a file of the repository leads to its source, on a page.
 - The lines of a drawing touch, no page is wider than the window of a phone, no diagram is made
-  smaller for it, and no option is broken where a line ends. On paper nothing is cut off.
+  smaller for it, and no word of code is broken where a line ends. On paper nothing is cut off.
 - Lists of tests are folded.
 - axe-core finds nothing serious. Contrast is measured where pages are written by hand, light and
   dark: pages of the reference have the same colours, and thousands of words.
@@ -51,8 +51,10 @@ CUT = """() => [...document.querySelectorAll("article :is(pre, table, dt, p, img
     .filter(it => it.checkVisibility() && it.scrollWidth > it.clientWidth + 1)
     .map(it => it.textContent.slice(0, 60))
 """
-BROKEN = """() => [...document.querySelectorAll("article p code .pre, article li code .pre")]
-    .filter(it => /^--?[a-z-]+$/.test(it.textContent) && it.getClientRects().length > 1)
+BROKEN = """() => [...document.querySelectorAll("article :is(p, li, td) code .pre")]
+    .filter(it => it.textContent.length <= 24 && !it.closest(".paths"))
+    .filter(it => it.getClientRects().length > 1
+        || it.offsetHeight > 2 * parseFloat(getComputedStyle(it).fontSize))
     .map(it => it.textContent)
 """
 SMALL = """() => [...document.querySelectorAll("article img")]
