@@ -7,7 +7,7 @@
 - Docstrings are plain text: what is indented in them, after an empty line, is code.
 - Invariants that a page names lead to the reference.
 - A link to a file of the repository leads to a page with its source, and is not a download.
-- Which tests hold a statement is folded.
+- Which tests and mutants hold a statement is folded.
 - A signature shows what a reader can type: names of functions, and of a long default three dots.
 - The figures of the lecture are part of their pages: they are as light or dark as these.
 """
@@ -32,7 +32,10 @@ sys.path[:0] = [str(ROOT), str(ROOT / "adapters")]
 BINARY = {".db", ".db-mark"}
 """Files that have no text to show: a link to one is a download."""
 
-LONG_CELL = 24  # characters
+FOLDED = re.compile(r"(Held by|Tests|Mutants[\w ]*):\s*")
+"""How a list item begins that names what holds a statement."""
+
+LONG_CELL, LONG_WORD = 24, 40  # characters
 LONG_DEFAULT = 40
 
 LONG_SIGNATURE = re.compile(
@@ -103,6 +106,8 @@ def _mark_prose(_app: Sphinx, page: nodes.document) -> None:
     for cell in [*page.findall(nodes.entry)]:
         if len(cell.astext()) > LONG_CELL:
             cell["classes"].append("prose")
+        if max(map(len, cell.astext().split()), default=0) > LONG_WORD:
+            cell["classes"].append("paths")
 
 
 def _link_invariants(app: Sphinx, page: nodes.document) -> None:
@@ -139,21 +144,22 @@ def _name_aliases(
     return signature and _shortened(signature), returns
 
 
-def _brief(default: ast.expr) -> ast.expr:
-    return ast.Constant(...) if len(ast.unparse(default)) > LONG_DEFAULT else default
-
-
 def _shortened(signature: str) -> str:
-    """A signature with three dots for each default that is longer than LONG_DEFAULT."""
+    """A signature with three dots for a default that is made anew, or longer than LONG_DEFAULT."""
     try:
         (function,) = ast.parse(f"def f{signature}: ...").body
     except SyntaxError:
         return signature  # as autodoc wrote it
     assert isinstance(function, ast.FunctionDef)
     arguments = function.args
-    arguments.defaults[:] = map(_brief, arguments.defaults)
-    arguments.kw_defaults[:] = [it and _brief(it) for it in arguments.kw_defaults]
+    arguments.defaults = [_told(it) for it in arguments.defaults]
+    arguments.kw_defaults = [it and _told(it) for it in arguments.kw_defaults]
     return f"({ast.unparse(arguments)})"
+
+
+def _told(default: ast.expr) -> ast.expr:
+    words = ast.unparse(default)
+    return ast.Constant(...) if words == "NOTHING" or len(words) > LONG_DEFAULT else default
 
 
 def _link_aliases(_app: Sphinx, page: nodes.document) -> None:
@@ -213,21 +219,27 @@ def _source_pages(app: Sphinx) -> Iterator[tuple[str, dict[str, str], str]]:
 
 def _fold_tests(_app: Sphinx, page: nodes.document) -> None:
     for item in [*page.findall(nodes.list_item)]:
-        first = next(iter(item.findall(nodes.emphasis)), None)
-        if first is not None and first.astext() == "Held by:" and first.parent.parent is item:
-            first.parent.remove(first)
-            opening = nodes.raw("", "<details><summary>Held by</summary>", format="html")
-            item.insert(0, opening)
-            item.append(nodes.raw("", "</details>", format="html"))
+        paragraph = next(iter(item.findall(nodes.paragraph)), None)
+        opens = FOLDED.match(paragraph.astext()) if paragraph is not None else None
+        if paragraph is None or opens is None:
+            continue
+        if isinstance(paragraph[0], nodes.Text):
+            paragraph[0] = nodes.Text(FOLDED.sub("", paragraph[0].astext(), count=1))
+        else:
+            paragraph.remove(paragraph[0])
+        opening = f"<details><summary>{escape(opens[1])}</summary>"
+        item.insert(0, nodes.raw("", opening, format="html"))
+        item.append(nodes.raw("", "</details>", format="html"))
 
 
 def _name_for_readers(
     _app: Sphinx, _name: str, _template: str, context: dict[str, object], _page: object
 ) -> None:
-    """Say what the theme does not: the level of a caption; and code and tables scroll by keys."""
+    """Say what the theme does not: the level of a caption; and what scrolls does so by keys."""
     for part, found, better in (
         ("furo_navigation_tree", 'role="heading"', 'role="heading" aria-level="2"'),
         ("body", "<pre>", '<pre tabindex="0">'),
+        ("body", "<p><img", '<p tabindex="0"><img'),
         ("body", '<table class="docutils', '<table tabindex="0" class="docutils'),
     ):
         if part in context:

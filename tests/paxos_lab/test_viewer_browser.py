@@ -39,6 +39,8 @@ pytestmark = [
 ]
 
 PHONE, DESK = (360, 740), (1280, 800)
+LOW = (1024, 600)
+PANES = "#scroll", "#scroll2"
 STEP_MS = 1200
 
 
@@ -432,6 +434,22 @@ def test_two_runs_are_shown_beside_each_other(browser: Browser, tmp_path: Path) 
         it.clock.run_for(1_000)
         assert "#decision=other&step=" in it.url
         assert it.evaluate("document.documentElement.scrollWidth") == DESK[0]
+
+
+def test_two_runs_are_as_high_as_a_low_window(browser: Browser, tmp_path: Path) -> None:
+    one = run(of_scenario("not-chosen-unseen", tmp_path / "one"), title="one")
+    other = run(of_scenario("conflicting-choices", tmp_path / "other"), title="other")
+    path = written(tmp_path / "both.html", page_of(one, other).html)
+    with opened(browser, path, "#step=20", LOW) as it:
+        one_pane, other_pane = (it.locator(pane).bounding_box() for pane in PANES)
+        assert one_pane is not None
+        assert other_pane is not None
+        assert min(one_pane["height"], other_pane["height"]) >= 250
+        assert one_pane["x"] + one_pane["width"] < other_pane["x"]
+        expect(it.locator(".summary .broken")).to_be_in_viewport(ratio=1)
+        expect(it.locator("#words")).to_be_in_viewport(ratio=1)
+        expect(it.locator("#scroll .moment.here .box")).to_be_in_viewport(ratio=0.9)
+        assert it.evaluate("document.documentElement.scrollWidth") == LOW[0]
 
 
 def test_labels_are_printed_on_what_they_are_filled_with(browser: Browser, lecture: Path) -> None:

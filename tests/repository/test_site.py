@@ -2,8 +2,9 @@
 
 - Every link within the site leads to a page, and to a place in it.
 - A link to a file of the repository leads to its source, on a page.
-- The lines of a drawing touch, no page is wider than the window of a phone, and no option is broken
-  where a line ends. On paper nothing is cut off.
+- The lines of a drawing touch, no page is wider than the window of a phone, no diagram is made
+  smaller for it, and no word of code is broken where a line ends. On paper nothing is cut off.
+- Lists of tests are folded.
 - axe-core finds nothing serious. Contrast is measured where pages are written by hand, light and
   dark: pages of the reference have the same colours, and thousands of words.
 - ``make docs`` names the site that it has written: PAXOS_SITE. Otherwise one is built here.
@@ -46,13 +47,19 @@ APART = """() => [...document.querySelectorAll("pre")]
     .filter(it => parseFloat(it.lineHeight) > 1.2 * parseFloat(it.fontSize))
     .map(it => it.lineHeight)
 """
-CUT = """() => [...document.querySelectorAll("article, article pre, article table, .paxos-figure")]
-    .filter(it => it.scrollWidth > it.clientWidth + 1)
+CUT = """() => [...document.querySelectorAll("article :is(pre, table, dt, p, img), .paxos-figure")]
+    .filter(it => it.checkVisibility() && it.scrollWidth > it.clientWidth + 1)
     .map(it => it.textContent.slice(0, 60))
 """
-BROKEN = """() => [...document.querySelectorAll("article p code .pre, article li code .pre")]
-    .filter(it => /^--?[a-z-]+$/.test(it.textContent) && it.getClientRects().length > 1)
+BROKEN = """() => [...document.querySelectorAll("article :is(p, li, td) code .pre")]
+    .filter(it => it.textContent.length <= 24 && !it.closest(".paths"))
+    .filter(it => it.getClientRects().length > 1
+        || it.offsetHeight > 2 * parseFloat(getComputedStyle(it).fontSize))
     .map(it => it.textContent)
+"""
+SMALL = """() => [...document.querySelectorAll("article img")]
+    .filter(it => it.clientWidth < it.naturalWidth)
+    .map(it => it.alt)
 """
 PHONE = 390
 PAPER = 703  # A4 with margins of 12 mm, in pixels
@@ -148,7 +155,16 @@ def test_on_a_phone_lines_of_drawings_touch_and_nothing_is_too_wide_or_broken(
     with opened(browser, site / path, width=PHONE) as page:
         assert page.evaluate(APART) == []
         assert page.evaluate(BROKEN) == []
+        assert page.evaluate(SMALL) == []
         assert page.evaluate("document.documentElement.scrollWidth") == PHONE
+
+
+@pytest.mark.parametrize("name", ["lecture", "safety"])
+def test_lists_of_tests_are_folded(name: str, site: Path, browser: Browser) -> None:
+    with opened(browser, site / f"{name}.html") as page:
+        lists = page.locator("li p:has(code)", has_text=re.compile(r"^\s*tests/"))
+        assert lists.count() > 10
+        assert [it for it in lists.all() if it.is_visible()] == []
 
 
 @pytest.mark.parametrize("path", PAGES, ids=str)
