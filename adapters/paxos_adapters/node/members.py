@@ -247,6 +247,8 @@ class Members:
         except NoAnswer:
             if _is_made(log.state, change) and membership.is_pending(log.state, change):
                 raise ChangeUnfinished(log.state.epoch, membership.unfinished(log.state)) from None
+            if missing := membership.absent(log.state, change.remove):
+                raise NotAllStarted(missing) from None
             raise
         if _is_made(state, change):
             return state.epoch

@@ -452,8 +452,8 @@ def test_without_a_quorum_nothing_is_begun() -> None:
         async with servers() as it:
             await it.crash(TWO)
             await it.crash(THREE)
-            with pytest.raises((NoAnswer, NotAllStarted)):
-                await it.nodes[ONE].members.add(FOUR, at(4), timeout_s=0.2)
+            with pytest.raises(NotAllStarted):
+                await it.nodes[ONE].members.add(FOUR, at(4), timeout_s=BRIEF_S)
             assert it.nodes[ONE].members.status().epoch == 0
 
     runs(run())
