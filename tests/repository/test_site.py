@@ -48,7 +48,8 @@ APART = """() => [...document.querySelectorAll("pre")]
     .map(it => it.lineHeight)
 """
 CUT = """() => [...document.querySelectorAll("article :is(pre, table, dt, p, img), .paxos-figure")]
-    .filter(it => it.checkVisibility() && it.scrollWidth > it.clientWidth + 1)
+    .filter(it => it.checkVisibility() && (it.scrollWidth > it.clientWidth + 1
+        || it.getBoundingClientRect().right > document.documentElement.clientWidth))
     .map(it => it.textContent.slice(0, 60))
 """
 BROKEN = """() => [...document.querySelectorAll("article :is(p, li, td) code .pre")]
