@@ -60,6 +60,18 @@ def timeout(given: object, what: str = "timeout_s") -> float | None:
     return None if given is None else seconds(what, given)
 
 
+def part(what: str, given: object, of: str, most: float) -> float:
+    """``given`` as a part ``of`` something, above 0, at most ``most``. Raises BadNumber."""
+    match given:
+        case bool():
+            pass
+        case int() | float() if 0 < given <= most:
+            return float(given)
+        case _:
+            pass
+    raise BadNumber(what, given, f"a part of {of}, more than 0, at most {most}")
+
+
 def whole(what: str, given: object, least: int | None = None, most: int | None = None) -> int:
     """``given`` as a whole number from ``least`` to ``most``. Raises BadNumber."""
     if isinstance(given, SupportsIndex) and not isinstance(given, bool):

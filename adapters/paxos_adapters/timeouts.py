@@ -45,10 +45,7 @@ class Lease:
 
     def __attrs_post_init__(self) -> None:
         arguments.seconds("duration_s", self.duration_s, above_0=True)
-        arguments.seconds("drift", self.drift, above_0=True)
-        if self.drift > MAX_DRIFT:
-            allowed = f"a part of the time that passes, at most {MAX_DRIFT}"
-            raise arguments.BadNumber("drift", self.drift, allowed)
+        arguments.part("drift", self.drift, "the time that passes", MAX_DRIFT)
         if self.hold_ms > MAX_LEASE_MS:
             allowed = f"less: servers would hold back promises for over {MAX_LEASE_MS:,} ms"
             raise arguments.BadNumber("duration_s", self.duration_s, allowed)

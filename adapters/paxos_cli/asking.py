@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from math import isnan
 from pathlib import Path
 from shlex import join
-from typing import Any, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import click
 from attrs import frozen
@@ -21,19 +21,24 @@ from paxos_adapters.node.control_protocol import (
     MAX_TIMEOUT_S,
     Answer,
     ErrorReply,
+    MembersReply,
+    MembersRequest,
     ProposeRequest,
     Question,
     StatusReply,
     StatusRequest,
     WatchRequest,
 )
+from paxos_adapters.requests.errors import TOO_LATE
 from paxos_cli import health
 from paxos_cli.config import CLUSTER, CONFIG, DATA, PROBE_S, data_of, described
 from paxos_cli.exit_codes import ExitCode
 from paxos_cli.failures import BadArguments, Failure
 from paxos_cli.feedback import waiting
+from paxos_cli.options import gathered
 
 C = TypeVar("C", bound=Callable[..., Any])
+Rest = ParamSpec("Rest")
 
 GRACE_S = 2.0
 """How long to wait for a server beyond the time that it was given."""
@@ -59,8 +64,9 @@ class Target:
         return join(["paxos", *verb, *where, *names])
 
 
-def asks(command: C) -> C:
-    """The options of every command that asks."""
+def asks(command: Callable[Concatenate[Target, Rest], ExitCode]) -> Callable[..., ExitCode]:
+    """The options of every command that asks: handed over as one Target, in front."""
+    asking = gathered(Target)(command)
     for option in (
         click.option(
             "--id", "me", type=int, metavar="ID", help="Ask this server.  [default: the first up]"
@@ -68,8 +74,8 @@ def asks(command: C) -> C:
         DATA,
         CLUSTER,
     ):
-        command = option(command)
-    return command
+        asking = option(asking)
+    return asking
 
 
 def _number(
@@ -162,30 +168,47 @@ def refused(server: Path, question: Question, reply: ErrorReply) -> Failure:
     unknown = ExitCode.UNKNOWN_OUTCOME
     if isinstance(question, ProposeRequest):
         return unanswered(server, reply.text, unknown, when_lost=unknown)
-    if isinstance(question, WatchRequest):
+    if isinstance(question, WatchRequest) and reply.why == TOO_LATE:
         what = f"{question.name!r}: nothing was chosen in time, as far as this server knows."
         return unanswered(server, what, ExitCode.NOTHING_CHOSEN)
     return unanswered(server, reply.text, unknown)
 
 
 def unanswered(
-    server: Path, what: str, code: ExitCode, *, when_lost: ExitCode = ExitCode.QUORUM_LOST
+    server: Path,
+    what: str,
+    code: ExitCode,
+    *,
+    when_lost: ExitCode = ExitCode.QUORUM_LOST,
+    of_change: bool = False,
 ) -> Failure:
-    """What says that there was no answer in time, and what the cluster lacks."""
+    """What says that there was no answer in time, and what the cluster lacks.
+
+    ``of_change``: it was a change of members that is not finished.
+    """
     try:
-        status = status_of(server).status
+        status, members = status_of(server).status, members_of(server).members
     except click.ClickException:  # It has ended by now, and can say nothing.
         return Failure(what, code=code)
     if status.needed:
         code = when_lost
-    more = () if code is ExitCode.NOTHING_CHOSEN else health.lacks(status)
-    return Failure(what, *more, code=code)
+    if code is ExitCode.NOTHING_CHOSEN:
+        return Failure(what, code=code)
+    return Failure(what, *health.lacks(status, members, of_change=of_change), code=code)
 
 
 def status_of(server: Path) -> StatusReply:
     """How the server on that data file is."""
     answer = answer_of(server, StatusRequest(), PROBE_S)
     if not isinstance(answer, StatusReply):
+        raise unexpected(answer)
+    return answer
+
+
+def members_of(server: Path) -> MembersReply:
+    """The members, as the server on that data file knows them."""
+    answer = answer_of(server, MembersRequest(), PROBE_S)
+    if not isinstance(answer, MembersReply):
         raise unexpected(answer)
     return answer
 

@@ -35,6 +35,7 @@ from paxos_adapters.node.control_protocol import (
 )
 from paxos_adapters.outputs import NEW, create_in_parts, sync
 from paxos_adapters.printable import json_text, printable
+from paxos_adapters.words import servers
 from paxos_cli.asking import (
     GRACE_S,
     Target,
@@ -52,7 +53,7 @@ from paxos_cli.failures import Failure, Interrupted, failing
 from paxos_cli.feedback import waiting
 from paxos_cli.help import Command
 from paxos_cli.interrupt import on_interrupt
-from paxos_cli.options import JSON, gathered
+from paxos_cli.options import JSON
 from paxos_cli.output import say
 from paxos_cli.paths import OutputFile
 
@@ -70,7 +71,6 @@ READS_AT_A_TIME = 16
 @JSON
 @timeout(30)
 @asks
-@gathered(Target)
 def backup(target: Target, out: Path, timeout_s: float, as_json: bool, alone: bool) -> ExitCode:
     """Write what a running cluster knows to OUT, which is made, for its owner only.
 
@@ -223,11 +223,10 @@ def _names_said(it: Header) -> str:
     """Which decisions are in the backup."""
     if it.alone:
         return "for no quorum was asked. What other servers knew of the logs may be missing"
-    servers = ", ".join(map(str, it.names_of))
     if it.has_all_names:
-        return f"all that were chosen before it began (names of servers {servers})"
+        return f"all that were chosen before it began (names of {servers(it.names_of)})"
     return (
-        f"of the names in the file of server {servers}; what was chosen without it is not there. "
+        f"of the names that {servers(it.names_of)} had; what was chosen without may be missing. "
         "Have more servers on this machine, or a backup of another one beside this"
     )
 

@@ -43,7 +43,6 @@ NAME = click.argument("name", callback=utf8)
 @JSON
 @timeout(5)
 @asks
-@gathered(Target)
 @gathered(Form)
 def propose(form: Form, target: Target, name: str, value: str, timeout_s: float) -> ExitCode:
     """Get VALUE chosen for NAME, unless another value is, and print what is chosen.
@@ -73,7 +72,6 @@ def propose(form: Form, target: Target, name: str, value: str, timeout_s: float)
 @HEX
 @JSON
 @asks
-@gathered(Target)
 @gathered(Form)
 def read(form: Form, target: Target, name: str, timeout_s: float) -> ExitCode:
     """Print the value that is chosen for NAME, if one is."""
@@ -90,7 +88,6 @@ def read(form: Form, target: Target, name: str, timeout_s: float) -> ExitCode:
 @HEX
 @JSON
 @asks
-@gathered(Target)
 @gathered(Form)
 def watch(form: Form, target: Target, name: str, timeout_s: float | None) -> ExitCode:
     """Print the value that is chosen for NAME, as soon as one is.

@@ -4,6 +4,7 @@
   that describes the cluster gets its name. So a memory that is missing later was lost, and is never
   made again.
 - A server that ends is not started again: look first why it has ended. It is said how.
+- How many servers there are, the servers know: the file has those that were removed, too.
 - One that runs already is left alone.
 - The servers end with this process, even if that is killed: they read from a pipe that it holds.
 """
@@ -15,21 +16,30 @@ import os
 import signal
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from secrets import token_hex
 from shlex import quote
 
 import click
 
-from paxos import ServerId
+from paxos import PaxosError, ServerId
 from paxos_adapters.file import FileStore
 from paxos_adapters.limits import MAX_DEPLOYED
 from paxos_adapters.node.control_client import NoReply, NotRunning, ask
-from paxos_adapters.node.control_protocol import ControlError, StatusRequest
+from paxos_adapters.node.control_protocol import (
+    ControlError,
+    MembersReply,
+    MembersRequest,
+    StatusRequest,
+)
 from paxos_adapters.node.deployment import Deployment, local
+from paxos_adapters.node.members import MembersStatus
 from paxos_adapters.outputs import create, sync
 from paxos_adapters.printable import printable
+from paxos_adapters.words import counted
+from paxos_adapters.words import servers as named
 from paxos_cli.config import (
     CONFIG,
     PROBE_S,
@@ -41,7 +51,8 @@ from paxos_cli.exit_codes import ExitCode
 from paxos_cli.failures import BadArguments, Failure, failing
 from paxos_cli.help import Command
 from paxos_cli.keygen import keyring
-from paxos_cli.options import LOG
+from paxos_cli.node import removed
+from paxos_cli.options import LOG, whole
 from paxos_cli.output import say
 from paxos_cli.paths import Folder
 
@@ -53,12 +64,7 @@ PATIENCE_S = 10.0
 
 @click.command(cls=Command, short_help="Run a cluster on this machine.")
 @click.argument("folder", type=Folder(), default=Path())
-@click.option(
-    "--servers",
-    type=click.IntRange(1, MAX_DEPLOYED),
-    metavar="N",
-    help="How many servers, the first time.  [default: 5]",
-)
+@whole("--servers", 1, MAX_DEPLOYED, "How many servers, the first time.  [default: 5]")
 @click.option("--verbose", is_flag=True, help="Let them log more than what is wrong.")
 @LOG
 def cluster(folder: Path, servers: int | None, verbose: bool, log: str) -> ExitCode:
@@ -71,9 +77,9 @@ def cluster(folder: Path, servers: int | None, verbose: bool, log: str) -> ExitC
         deployment = _deployment(folder, servers)
     if not deployment.data:
         raise BadArguments(f"{deployment.path} names no data file: no server of it runs here.")
-    if servers not in (None, len(deployment.addresses)):
-        size = len(deployment.addresses)
-        raise BadArguments(f"{deployment.path} describes {size} servers, and not {servers}.")
+    if servers not in (None, size := len(deployment.addresses)):
+        described_as = f"describes {counted(size, 'server')}, and not {servers}"
+        raise BadArguments(f"{deployment.path} {described_as}.")
     protection_of(deployment, warn=True)
     running = [me for me, data in deployment.data.items() if _runs(data)]
     if len(running) == len(deployment.data):
@@ -132,6 +138,35 @@ def _runs(data: Path) -> bool:
     return True
 
 
+class _Server:
+    """The process of one server. ``was_ready``: it has said that it listens."""
+
+    def __init__(self, me: ServerId, process: Process) -> None:
+        self.process = process
+        self.was_ready = self.was_removed = False
+        self._removed = removed(me)
+
+    async def wait_ready(self) -> None:
+        """Wait until it says that it is there, and pass that on; or until it has ended."""
+        line = await self._hear()
+        self.was_ready = bool(line) and not self.was_removed
+        if self.was_ready:
+            say(f"  {line.rstrip()}")
+
+    async def wait_ended(self) -> int:
+        """Wait until it has ended, and return its code."""
+        while await self._hear():
+            pass
+        return await self.process.wait()
+
+    async def _hear(self) -> str:
+        """The next line that it says; empty if there are no more."""
+        assert self.process.stdout is not None
+        line = (await self.process.stdout.readline()).decode(errors="backslashreplace")
+        self.was_removed |= line.rstrip() == self._removed
+        return line
+
+
 class _Supervisor:
     """The processes of the servers, and what is said of them."""
 
@@ -141,9 +176,8 @@ class _Supervisor:
         self._cluster = cluster
         self._running = running
         self._options = options
-        self._processes: dict[ServerId, Process] = {}
+        self._started: dict[ServerId, _Server] = {}
         self._told = asyncio.Event()
-        self._were_ready: list[ServerId] = []
 
     async def run(self) -> ExitCode:
         """Start them, say what becomes of them, stop them when told to."""
@@ -159,21 +193,24 @@ class _Supervisor:
         if self._told.is_set():
             return ExitCode.DONE
         await working
-        say(self._ending())
-        return ExitCode.FAILED
+        return self._end()
 
     async def _work(self) -> None:
         """Until all of them have ended."""
         for me in sorted({*self._cluster.data} - {*self._running}):
-            self._processes[me] = await self._start(me)
-        size = len(self._cluster.addresses)
-        say(f"Cluster {printable(self._cluster.name)}: {_size(size)}.")
+            self._started[me] = _Server(me, await self._start(me))
+        say(f"Cluster {printable(self._cluster.name)}:")
         for me in self._running:
             say(f"  server {me}  runs already")
-        self._were_ready = [me for me, it in self._processes.items() if await _is_ready(it)]
-        if self._were_ready:
-            self._explain()
-        await asyncio.gather(*map(self._watch, self._processes))
+        for it in self._started.values():
+            await it.wait_ready()
+        if ready := [me for me, it in self._started.items() if it.was_ready]:
+            files = [self._cluster.data[me] for me in (*self._running, *ready)]
+            if members := await asyncio.to_thread(_members, files):
+                say(f"{_size(members)}.")
+            if any(it.process.returncode is None for it in self._started.values()):
+                self._explain()
+        await asyncio.gather(*map(self._watch, self._started))
 
     async def _start(self, me: ServerId) -> Process:
         where = ["--id", str(me), "--cluster", str(self._cluster.path)]
@@ -197,12 +234,14 @@ class _Supervisor:
         say("Kill one: kill -9 PID. Stop all of them: Ctrl-C, here.\n")
 
     async def _watch(self, me: ServerId) -> None:
-        process = self._processes[me]
-        code = await process.wait()
+        server = self._started[me]
+        code = await server.wait_ended()
         if self._told.is_set():
             return
         again = f"tart it again, in another terminal:\n  {node_command(self._cluster.path, me)}"
-        if me not in self._were_ready:
+        if server.was_removed:
+            say(f"Server {me} was removed from the cluster. Its data file is not needed any more.")
+        elif not server.was_ready:
             say(f"Server {me} was not started, for the reason above.")
         elif code < 0:
             say(f"Server {me} was ended by {_name(-code)}. S{again}")
@@ -212,7 +251,8 @@ class _Supervisor:
             say(f"Server {me} ended with code {code}. Fix the error above, then s{again}")
 
     async def _stop(self) -> None:
-        running = {me: it for me, it in self._processes.items() if it.returncode is None}
+        started = {me: it.process for me, it in self._started.items()}
+        running = {me: it for me, it in started.items() if it.returncode is None}
         for process in running.values():
             process.terminate()
         for me, process in running.items():
@@ -224,35 +264,48 @@ class _Supervisor:
                 process.kill()
                 await process.wait()
         if running:
-            stopped = ", ".join(map(str, running))
-            say(f"\nStopped: servers {stopped}. {self._again()} goes on with their memory.")
+            say(f"\nStopped: {named(running)}. {self._again()} goes on with their memory.")
 
-    def _ending(self) -> str:
-        """What to say when all have ended: to start again helps only after a kill."""
-        if not self._were_ready:
-            return "No server was started. Fix the errors above first."
-        codes = [self._processes[me].returncode or 0 for me in self._were_ready]
-        first = "Fix the errors above; then " if max(codes) > 0 else ""
-        return f"No server runs any more. {first}{self._again()} starts them again."
+    def _end(self) -> ExitCode:
+        """Say what it means that all have ended: to start again helps only after a kill."""
+        left = {me: it for me, it in self._started.items() if not it.was_removed}
+        if not left:
+            say("All others run already." if self._running else "All servers here were removed.")
+            return ExitCode.DONE
+        codes = [it.process.returncode or 0 for it in left.values() if it.was_ready]
+        if not codes:
+            say("No server was started. Fix the errors above first.")
+        else:
+            which = "that was started here " if self._running else ""
+            first = "Fix the errors above; then " if max(codes) > 0 else ""
+            again = f"{self._again()} starts {named(left)} again"
+            say(f"No server {which}runs any more. {first}{again}.")
+        return ExitCode.FAILED
 
     def _again(self) -> str:
         folder = self._cluster.path.parent
         return "paxos cluster" + ("" if folder == Path() else f" {quote(str(folder))}")
 
 
-async def _is_ready(process: Process) -> bool:
-    """Wait until it says that it is there, and pass that on; False if it has ended."""
-    assert process.stdout is not None
-    line = (await process.stdout.readline()).decode(errors="backslashreplace")
-    if line:
-        say(f"  {line.rstrip()}")
-    return bool(line)
+def _members(files: Iterable[Path]) -> int:
+    """How many members there are, by the server that knows of the latest change; 0: none answers.
+
+    It asks those on the data ``files``.
+    """
+    told: list[MembersStatus] = []
+    for file in files:
+        with suppress(PaxosError):
+            answer = ask(file, MembersRequest(), patience_s=PROBE_S)
+            if isinstance(answer, MembersReply):
+                told.append(answer.members)
+    newest = max(told, key=lambda it: it.epoch, default=None)
+    return 0 if newest is None else len(newest.addresses)
 
 
-def _size(servers: int) -> str:
-    if servers == 1:
+def _size(members: int) -> str:
+    if members == 1:
         return "1 server, which may not fail"
-    return f"{servers} servers, of which {(servers - 1) // 2 or 'none'} may fail"
+    return f"{members} servers, of which {(members - 1) // 2 or 'none'} may fail"
 
 
 def _name(number: int) -> str:

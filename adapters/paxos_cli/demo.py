@@ -36,7 +36,7 @@ from paxos_cli.demo_log import LEAST_SERVERS, replicate
 from paxos_cli.exit_codes import ExitCode
 from paxos_cli.failures import Failure
 from paxos_cli.help import Command
-from paxos_cli.options import PLAIN, gathered, refuse_with_log
+from paxos_cli.options import PLAIN, gathered, refuse_with_log, whole
 from paxos_cli.paths import Folder
 from paxos_cli.recording import record_option, recording
 from paxos_lab.machines.protocols import PAXOS, VALUES
@@ -107,17 +107,12 @@ class Demo:
 
 
 @click.command(cls=Command, short_help="Let rival proposers reach a decision, and draw it.")
-@click.option(
-    "--servers",
-    type=click.IntRange(1, MAX_SERVERS),
-    metavar="N",
-    help="How many servers.  [default: 5]",
-)
-@click.option(
+@whole("--servers", 1, MAX_SERVERS, "How many servers.  [default: 5]")
+@whole(
     "--proposers",
-    type=click.IntRange(1, MAX_SERVERS),
-    metavar="N",
-    help="How many of them propose, each its own value.  [default: 2, or 1 of 1]",
+    1,
+    MAX_SERVERS,
+    "How many of them propose, each its own value.  [default: 2, or 1 of 1]",
 )
 @click.option("--seed", type=int, metavar="N", help="Repeat a run: it decides who starts when.")
 @click.option(

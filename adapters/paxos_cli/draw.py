@@ -19,7 +19,8 @@ from paxos_cli.paths import OutputFile
 from paxos_cli.recording import asked, has_numbers, replayed, replayed_log, slot_of
 from paxos_lab.draw.layout import part
 from paxos_lab.draw.mermaid import mermaid
-from paxos_lab.draw.svg import PICTURE, svg
+from paxos_lab.draw.shapes import PICTURE
+from paxos_lab.draw.svg import svg
 from paxos_lab.record import Timeline, log_timeline, single_timeline
 
 MOST = 300  # steps in one picture: more than a reader can follow

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from pathlib import Path
 
 import click
 from attrs import frozen
 
 from paxos import QuorumError, QuorumSystem, ServerId, flexible, majority, weighted
-from paxos_adapters.outputs import RECORDING, OutputRefused
-from paxos_adapters.printable import printable
+from paxos_adapters.outputs import RECORDING
 from paxos_cli import explore_log
 from paxos_cli.canvas import Canvas, canvas
 from paxos_cli.exit_codes import ExitCode
 from paxos_cli.help import Command
-from paxos_cli.options import PLAIN, gathered, refuse_with_log
+from paxos_cli.options import PLAIN, gathered, refuse_with_log, whole
 from paxos_cli.paths import InputFile, OutputFile
-from paxos_cli.searching import Bounds, counted, verdict, watching
+from paxos_cli.searching import Bounds, counted, keep, verdict, watching
 from paxos_lab.explore import log_recorded
 from paxos_lab.explore.checking import explore_cluster
 from paxos_lab.explore.counterexamples import (
@@ -62,12 +62,7 @@ class Cluster:
 
 @click.command(cls=Command, short_help="Explore every run of a small cluster, or of a small log.")
 @click.option("--log", is_flag=True, help="A replicated log of three servers, two of which lead.")
-@click.option(
-    "--slots",
-    type=click.IntRange(1, 3),
-    metavar="N",
-    help="With --log: how many slots.  [default: 1]",
-)
+@whole("--slots", 1, 3, "With --log: how many slots.  [default: 1]")
 @click.option(
     "--heartbeats",
     type=click.Choice([it.value for it in Heartbeats]),
@@ -83,49 +78,27 @@ class Cluster:
     metavar="WEIGHTS",
     help="With --log: the first leader changes the members to these.  [default: no change]",
 )
-@click.option(
-    "--acceptors",
-    type=click.IntRange(1, 9),
-    metavar="N",
-    default=ACCEPTORS,
-    show_default=True,
-    help="How many acceptors.",
-)
-@click.option(
+@whole("--acceptors", 1, 9, "How many acceptors.", default=ACCEPTORS)
+@whole(
     "--proposers",
-    type=click.IntRange(0, 9),
-    metavar="N",
-    help="How many propose.  [default: 2; 3 for first-value-only, to split three votes]",
+    0,
+    9,
+    "How many propose.  [default: 2; 3 for first-value-only, to split three votes]",
 )
-@click.option(
-    "--readers",
-    type=click.IntRange(0, 9),
-    metavar="N",
-    help="How many read.  [default: 0; 1 for the protocols in which reads are broken]",
+@whole(
+    "--readers", 0, 9, "How many read.  [default: 0; 1 for the protocols in which reads are broken]"
 )
-@click.option(
-    "--reads",
-    type=click.IntRange(1),
-    metavar="N",
-    help="How many reads, by each reader.  [default: 1; 2 if needed]",
-)
+@whole("--reads", 1, None, "How many reads, by each reader.  [default: 1; 2 if needed]")
 @click.option(
     "--inquirers", type=click.IntRange(0, 9), metavar="N", default=0, help="How many inquire."
 )
-@click.option(
+@whole(
     "--ballots",
-    type=click.IntRange(1),
-    metavar="N",
-    help="How many ballots, for each proposer.  [default: 2; with --log 1, or 2 if needed]",
+    1,
+    None,
+    "How many ballots, for each proposer.  [default: 2; with --log 1, or 2 if needed]",
 )
-@click.option(
-    "--crashes",
-    type=click.IntRange(0),
-    metavar="N",
-    default=0,
-    show_default=True,
-    help="How many crashes, in all.",
-)
+@whole("--crashes", 0, None, "How many crashes, in all.", default=0)
 @click.option(
     "--quorum",
     help="2/3: any two promise, any three choose. 2,1,1: weights.  [default: majorities]",
@@ -143,14 +116,7 @@ class Cluster:
     metavar="RULE",
     help="Check only this, as often as it is given: " + "; ".join(CHECKS) + ".  [default: all]",
 )
-@click.option(
-    "--max-states",
-    type=click.IntRange(1),
-    metavar="N",
-    default=5_000_000,
-    show_default=True,
-    help="Stop after so many states.",
-)
+@whole("--max-states", 1, None, "Stop after so many states.", default=5_000_000)
 @click.option(
     "--memory",
     "memory_mb",
@@ -203,7 +169,7 @@ def explore(
     if found.violation is not None:
         example = counterexample(system, found.violation)
         _draw(drawn, example)
-        _keep(drawn, record, example)
+        keep(drawn, record, partial(write, record, example))
         return ExitCode.FAILED
     return verdict(drawn, found, watcher, bounds)
 
@@ -326,12 +292,3 @@ def _draw(drawn: Canvas, example: Counterexample) -> None:
 
 def _events(count: int) -> str:
     return "1 event" if count == 1 else f"{count} events"
-
-
-def _keep(drawn: Canvas, path: Path, example: Counterexample) -> None:
-    try:
-        write(path, example)
-    except (RecordingError, OutputRefused, OSError) as error:
-        drawn.write(f"Not recorded: {printable(error)}")
-    else:
-        drawn.write(f"Recorded: paxos explore --replay {printable(path)} draws it again.")

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from pathlib import Path
 
 import click
 
 from paxos import QuorumError, QuorumSystem, ServerId, weighted
-from paxos_adapters.outputs import OutputRefused
 from paxos_adapters.printable import printable
 from paxos_cli.canvas import Canvas
 from paxos_cli.exit_codes import ExitCode
-from paxos_cli.searching import Bounds, counted, verdict, watching
+from paxos_cli.searching import Bounds, counted, keep, verdict, watching
 from paxos_lab.explore.log import explore_log
 from paxos_lab.explore.log_claims import CLAIMED
 from paxos_lab.explore.log_recorded import LogRun, found_run, write
@@ -20,7 +20,6 @@ from paxos_lab.explore.log_scope import Heartbeats, LogScope
 from paxos_lab.explore.scopes import ScopeError
 from paxos_lab.machines.faulty_log import LOG_PROTOCOLS
 from paxos_lab.machines.log_protocols import LOG
-from paxos_lab.record import RecordingError
 from paxos_lab.rules import LOG_RULES
 
 LANE_WIDTH = 9
@@ -103,12 +102,7 @@ def explore_scope(drawn: Canvas, explored: LogScope, bounds: Bounds, record: Pat
     if found.violation is None:
         return verdict(drawn, found, watcher, bounds)
     draw(drawn, found_run(system, found.violation))
-    try:
-        write(record, system, found.violation)
-    except (RecordingError, OutputRefused, OSError) as error:
-        drawn.write(f"Not recorded: {printable(error)}")
-    else:
-        drawn.write(f"Recorded: paxos explore --replay {printable(record)} draws it again.")
+    keep(drawn, record, partial(write, record, system, found.violation))
     return ExitCode.FAILED
 
 

@@ -15,6 +15,7 @@ from paxos_adapters.file.log_checks import LogContents
 from paxos_adapters.file.rows import ACCEPTOR, ROUND, acceptor_of, round_of
 from paxos_adapters.printable import json_text, printable
 from paxos_adapters.quorum_words import words_of
+from paxos_adapters.words import counted
 from paxos_cli.canvas import canvas, shown
 from paxos_cli.exit_codes import ExitCode
 from paxos_cli.failures import Failure, failing
@@ -56,7 +57,8 @@ def inspect_file(file: Path, as_json: bool, plain: bool) -> ExitCode:
         drawn.write(printable(f"Closed for a change of members: {contents.closed}"))
     if contents.epoch.number or contents.epoch.is_closed:
         drawn.write(printable(f"Decisions: {contents.epoch}."))
-    drawn.write(f"Saved {contents.saves:,} times in {_sessions(contents)}. Every record is whole.")
+    saves = counted(contents.saves, "time")
+    drawn.write(f"Saved {saves} in {_sessions(contents)}. Every record is whole.")
     headings = "decision", "promised", "accepted", "value", "rounds used or seen"
     cells = (_cells(name, it) for name, it in _decisions(file))
     while some := [*islice(cells, AT_ONCE)]:
@@ -85,8 +87,7 @@ def _sessions(contents: Contents) -> str:
     last = contents.session
     if last is None:
         return "no session"
-    number = contents.sessions
-    return f"{number:,} session{'s' * (number > 1)}, the last one {last.session}"
+    return f"{counted(contents.sessions, 'session')}, the last one {last.session}"
 
 
 Holding = dict[str, str | int | bytes | None]
@@ -201,7 +202,8 @@ def readmit(file: Path, peer: int) -> ExitCode:
     else:
         what = f"of server {peer}", "receive whichever disk comes next under that id"
     say(
-        f"{who} has forgotten session {known.session} {what[0]}, with {known.saves:,} saves, and "
+        f"{who} has forgotten session {known.session} {what[0]}, with "
+        f"{counted(known.saves, 'save')}, and "
         f"will {what[1]}. If server {peer} ever voted on a decision that is not known to be chosen "
         "everywhere, two values can be chosen."
     )

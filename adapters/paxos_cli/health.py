@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from paxos import ServerId
+from paxos_adapters.node.members import MembersStatus
 from paxos_adapters.node.status import Status
 from paxos_adapters.udp.addresses import format_address
 from paxos_adapters.udp.peer import Peer
 from paxos_adapters.wire import Reason
+from paxos_adapters.words import counted
+from paxos_adapters.words import servers as named
 
 MISPLACED = Reason.WRONG_ADDRESS.name.lower()
+OTHER_MEMBERS = Reason.OTHER_MEMBERS.name.lower()
 OTHER_KEYS = {
     it.name.lower() for it in (Reason.UNKNOWN_KEY, Reason.BAD_MAC, Reason.OTHER_PROTECTION)
 }
@@ -27,7 +31,7 @@ def tolerance(status: Status) -> str:
         return f"Too many are down: {lacking} more {'is' if lacking == 1 else 'are'} needed"
     if status.tolerance == 0:
         return "No more server may fail"
-    return f"{status.tolerance} more server{'s' * (status.tolerance > 1)} may fail"
+    return f"{counted(status.tolerance, 'more server')} may fail"
 
 
 def heard(peer: Peer) -> str:
@@ -56,18 +60,27 @@ def descent(status: Status) -> str:
     it = status.descent
     if it.is_proven:
         return "proven"
-    servers, have = ("server", "has") if len(it.missing) == 1 else ("servers", "have")
-    missing = f"{servers} {' and '.join(map(str, it.missing))} {have} not acknowledged"
+    have = "has" if len(it.missing) == 1 else "have"
+    missing = f"{named(it.missing)} {have} not acknowledged"
     return missing if it.votes else f"{missing}; this server does not vote yet"
 
 
-def lacks(status: Status) -> Iterator[str]:
-    """What a cluster lacks that has not answered: who is silent, since when, and where."""
+def lacks(status: Status, members: MembersStatus, *, of_change: bool = False) -> Iterator[str]:
+    """What a cluster lacks that has not answered: who is silent, since when, and where.
+
+    ``of_change``: it was a change of members that is not finished.
+    """
     size = len(status.peers) + 1
+    waiting = [*_absent(members), *untaught(status, members)] if of_change else []
+    yield from newcomer(status, members)
+    yield from waiting
     if not status.descent.votes:
         yield f"Server {status.me} does not vote yet. Descent: {descent(status)}."
     yield f"Server {status.me} sees {up(status)} of {size} servers up, itself included."
-    yield f"{tolerance(status)}." if status.needed else "That is enough: it takes more time."
+    if status.needed:
+        yield f"{tolerance(status)}."
+    elif status.descent.votes and not waiting:
+        yield "That is enough: it takes more time."
     for it, peer in status.peers.items():
         if not peer.is_up:
             yield f"  server {it} at {format_address(peer.address)}: {_silence(peer)}"
@@ -83,6 +96,50 @@ def _silence(peer: Peer) -> str:
     return "never heard" if peer.received_s is None else f"silent for {seconds(peer.received_s)}"
 
 
+def changes(status: Status, members: MembersStatus) -> Iterator[str]:
+    """What an operator should know of a change of members that is in progress, or to come."""
+    if members.is_changing:
+        yield "A change of members is in progress: paxos members list shows how it goes."
+    yield from newcomer(status, members)
+    yield from untaught(status, members)
+
+
+def newcomer(status: Status, members: MembersStatus) -> Iterator[str]:
+    """What to do if this server is not a member yet."""
+    me = status.me
+    if me not in members.addresses and me not in members.former:
+        yield (
+            f"Server {me} is not a member yet, and members answer it once it is added: paxos "
+            f"members add {me} HOST:PORT, on the machine of one of them."
+        )
+
+
+def untaught(status: Status, members: MembersStatus) -> Iterator[str]:
+    """What to do about servers that a change brings in and cannot teach, since they are not up."""
+    missing = {server for it in members.waiting for server in it.held}
+    down = {it for it in missing if it in status.peers and not status.peers[it].is_up}
+    if down:
+        yield (
+            f"The change waits for {named(down)}. Does it run? Are its address and its keyring "
+            "right, and has it joined = true in its cluster.toml?"
+        )
+
+
+def _absent(members: MembersStatus) -> Iterator[str]:
+    """What to do about founders that the first change waits for."""
+    if members.absent:
+        yield (
+            f"The first change waits for {named(members.absent)}, to say which logs there are. "
+            "Start those that are stopped; remove or replace those that are lost first."
+        )
+
+
+def is_alone(status: Status) -> bool:
+    """Whether there are other servers, and none has ever been heard."""
+    peers = status.peers.values()
+    return bool(peers) and all(it.received_s is None and it.is_found for it in peers)
+
+
 def warnings(status: Status) -> Iterator[str]:
     """What an operator of the cluster should look at."""
     if status.waits is not None:
@@ -90,25 +147,42 @@ def warnings(status: Status) -> Iterator[str]:
             f"Server {status.me} cannot save, and so does not vote: {status.waits}. Nothing is "
             "lost. Find that process (fuser), and end it."
         )
+    yield from _silences(status)
+    yield from refusals(status)
+
+
+def _silences(status: Status) -> Iterator[str]:
+    if len(status.peers) > 1 and is_alone(status):
+        places = ", ".join(format_address(it.address) for it in status.peers.values())
+        yield (
+            f"Server {status.me} has heard no other one since it was started: {places}. Does one "
+            "run? Are the addresses and the keyring in the file of either the same?"
+        )
+        return
     for it, peer in status.peers.items():
         if (warning := _warning(status.me, it, peer)) is not None:
             yield warning
+
+
+def refusals(status: Status) -> Iterator[str]:
+    """What is to be seen from the datagrams that were refused."""
     since = f"Since server {status.me} was started,"
     if times := status.refused.get(MISPLACED):
         yield (
-            f"{since} {_datagrams(times)} came from other addresses than their senders have here: "
-            "an address was wrong in this cluster's file, or a server listened elsewhere. If "
-            "that grows, it still is so."
+            f"{since} {counted(times, 'datagram')} came from other addresses than their senders "
+            "have here: an address was wrong in this cluster's file, or a server listened "
+            "elsewhere. If that grows, it still is so."
+        )
+    if times := status.refused.get(OTHER_MEMBERS):
+        yield (
+            f"{since} {counted(times, 'datagram')} came from servers with other founders: one of "
+            "the two cluster.toml is wrong. A server that was added later has joined = true there."
         )
     if times := sum(status.refused.get(it, 0) for it in OTHER_KEYS):
         yield (
-            f"{since} {_datagrams(times)} came under other keys, or none: the keyrings of the "
-            "servers differed. If that grows, they do now."
+            f"{since} {counted(times, 'datagram')} came under other keys, or none: the keyrings "
+            "of the servers differed. If that grows, they do now."
         )
-
-
-def _datagrams(times: int) -> str:
-    return f"{times:,} datagram{'s' * (times > 1)}"
 
 
 def _warning(me: ServerId, it: ServerId, peer: Peer) -> str | None:

@@ -51,7 +51,7 @@ from paxos_cli.feedback import waiting
 from paxos_cli.help import Group
 from paxos_cli.interrupt import on_interrupt
 from paxos_cli.node import KEY_VALUES
-from paxos_cli.options import JSON, PLAIN, gathered
+from paxos_cli.options import JSON, PLAIN, gathered, whole
 from paxos_cli.output import say
 from paxos_cli.values import HEX, RAW, Form, print_value, text_of, utf8, value_of
 
@@ -89,7 +89,6 @@ def kv() -> None:
 @JSON
 @timeout(5)
 @asks
-@gathered(Target)
 @gathered(Written)
 def put(
     written: Written, target: Target, key: str, value: str, timeout_s: float, as_json: bool
@@ -107,7 +106,6 @@ def put(
 @JSON
 @timeout(5)
 @asks
-@gathered(Target)
 def delete(target: Target, key: str, timeout_s: float, as_json: bool) -> ExitCode:
     """Remove KEY, and print the revision of this change."""
     with _client(target, timeout_s, writes=key) as client:
@@ -123,7 +121,6 @@ def delete(target: Target, key: str, timeout_s: float, as_json: bool) -> ExitCod
 @JSON
 @timeout(5)
 @asks
-@gathered(Target)
 @gathered(Written)
 def cas(
     written: Written,
@@ -207,7 +204,6 @@ def _outcome(result: Result) -> dict[str, object]:
 @HEX
 @JSON
 @asks
-@gathered(Target)
 @gathered(Form)
 def get(form: Form, target: Target, key: str, timeout_s: float) -> ExitCode:
     """Print the value of KEY, if it is there: at least what was written before."""
@@ -229,7 +225,6 @@ def get(form: Form, target: Target, key: str, timeout_s: float) -> ExitCode:
 @JSON
 @PLAIN
 @asks
-@gathered(Target)
 def scan(
     target: Target, prefix: str, timeout_s: float, as_hex: bool, as_json: bool, plain: bool
 ) -> ExitCode:
@@ -259,16 +254,10 @@ def _pages(client: KeyValueClient, prefix: str) -> Iterator[Page]:
 
 @kv.command(short_help="Print each change, as it is made.")
 @click.argument("prefix", default="", callback=utf8)
-@click.option(
-    "--count",
-    type=click.IntRange(1),
-    metavar="N",
-    help="End after so many changes.  [default: never]",
-)
+@whole("--count", 1, None, "End after so many changes.  [default: never]")
 @HEX
 @JSON
 @asks
-@gathered(Target)
 def watch(target: Target, prefix: str, count: int | None, as_hex: bool, as_json: bool) -> ExitCode:
     """Print each change of a key that starts with PREFIX, from now on, until Ctrl-C.
 
@@ -331,7 +320,8 @@ def _client(
     except (TooLarge, BadValue) as error:
         raise BadArguments(error) from error
     except OutcomeUnknown as error:
-        what = f"{error} {_again(target, writes)}"
+        what = f"{error.why}. The command may have been run, or be run later, once. "
+        what += f"{_again(target, writes)} The same command again may run it twice."
         raise unanswered(first, what, unknown, when_lost=unknown) from error
     except NoAnswer as error:
         raise unanswered(first, str(error), unknown) from error

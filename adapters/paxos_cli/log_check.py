@@ -30,7 +30,7 @@ from paxos_cli.exit_codes import ExitCode
 from paxos_cli.failures import Failure
 from paxos_cli.feedback import waiting
 from paxos_cli.help import Command
-from paxos_cli.options import JSON, gathered
+from paxos_cli.options import JSON
 from paxos_cli.output import say
 
 TIMEOUT_S = 30.0
@@ -72,7 +72,6 @@ class _Found:
 @timeout(TIMEOUT_S)
 @JSON
 @asks
-@gathered(Target)
 def check(target: Target, name: str | None, timeout_s: float, as_json: bool) -> ExitCode:
     """Compare what the servers of this machine hold of the log NAME, or of all logs, now.
 

@@ -20,6 +20,7 @@ from paxos_adapters.node.control_client import ask
 from paxos_adapters.node.control_protocol import LogsReply, LogsRequest
 from paxos_adapters.printable import printable
 from paxos_adapters.replication.figures import LogStatus
+from paxos_adapters.words import counted
 from paxos_cli.asking import Target, asks, candidates, find
 from paxos_cli.canvas import Canvas
 from paxos_cli.config import PROBE_S
@@ -39,8 +40,7 @@ NUMBERS = HEADINGS[2:]
 @PLAIN
 @asks
 @gathered(Form)
-@gathered(Target)
-def status(target: Target, form: Form) -> ExitCode:
+def status(form: Form, target: Target) -> ExitCode:
     """Show each log: which server leads, how far each is, and how many more may fail.
 
     All slots below "chosen" are known to be chosen, those below "applied" are applied, and a
@@ -108,7 +108,7 @@ class _Log:
             return "too many are down"
         if self.tolerance == 0:
             return "no more server may fail"
-        return f"{self.tolerance} more server{'s' * (self.tolerance > 1)} may fail"
+        return f"{counted(self.tolerance, 'more server')} may fail"
 
 
 def _view(target: Target) -> View:
@@ -166,8 +166,7 @@ def _fields(it: LogsReply, logs: Sequence[_Log]) -> dict[str, object]:
 
 def _line(it: _Log, me: ServerId) -> str:
     own, lag = it.seen.get(me), it.lag(me)
-    slots = "slot" if lag == 1 else "slots"
-    lags = "" if lag is None else f", {lag:,} {slots} behind" if lag else ", has all"
+    lags = "" if lag is None else f", {counted(lag, 'slot')} behind" if lag else ", has all"
     stopped = "" if own is None or own.stopped is None else f": {own.stopped}"
     where = "" if own is None else f", chosen {own.chosen:,}, applied {own.applied:,}"
     return printable(f"{it.name}, server {me}: {it.state(me)}{where}{lags}{stopped}")

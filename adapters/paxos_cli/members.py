@@ -19,10 +19,12 @@ from paxos_adapters.members import (
 )
 from paxos_adapters.outputs import ARTEFACT
 from paxos_adapters.printable import brief, printable
+from paxos_adapters.words import counted
 from paxos_cli.exit_codes import ExitCode
 from paxos_cli.failures import failing
 from paxos_cli.help import Group
-from paxos_cli.members_running import add, list_members, move, remove, replace
+from paxos_cli.members_list import list_members
+from paxos_cli.members_running import add, move, remove, replace
 from paxos_cli.output import say
 from paxos_cli.paths import InputFile, OutputFile
 
@@ -106,7 +108,8 @@ def settle_files(
     """
     with failing():
         settled = settle(files, _quorum(servers, quorum), out, only=only)
-    say(printable(f"{out} has what is settled for {settled.records:,} names, {_follows(settled)}."))
+    names = counted(settled.records, "name")
+    say(printable(f"{out} has what is settled for {names}, {_follows(settled)}."))
     say("Copy it to each new member, and adopt it there: paxos members adopt.")
     say(f'In every cluster.toml: membership = "{settled.header.membership}"')
     return ExitCode.DONE

@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,6 @@ from pathlib import Path
 import click
 
 from paxos import PaxosError, ServerId
-from paxos.errors import format_ids
 from paxos_adapters.limits import MAX_SERVER
 from paxos_adapters.node.control_client import NoReply, NotRunning, TooLong, answers
 from paxos_adapters.node.control_protocol import (
@@ -23,33 +22,31 @@ from paxos_adapters.node.control_protocol import (
     ChangeRequest,
     ErrorReply,
     MembersReply,
-    MembersRequest,
     MoveRequest,
     ProgressReply,
 )
-from paxos_adapters.node.members import LogChange, MembersStatus
+from paxos_adapters.node.members import MembersStatus
 from paxos_adapters.printable import json_text, printable
-from paxos_adapters.replication.membership import DECISIONS
 from paxos_adapters.udp.addresses import Address, BadAddress, format_address, parse
 from paxos_cli.asking import (
     GRACE_S,
     Target,
-    answer_of,
     asks,
     candidates,
     find,
+    members_of,
     timeout,
     unanswered,
     unexpected,
 )
-from paxos_cli.canvas import canvas
-from paxos_cli.config import PROBE_S, node_command
+from paxos_cli.config import node_command
 from paxos_cli.exit_codes import ExitCode
 from paxos_cli.failures import BadArguments, Failure, Interrupted
 from paxos_cli.feedback import waiting
 from paxos_cli.help import Command
 from paxos_cli.interrupt import on_interrupt
-from paxos_cli.options import JSON, PLAIN, gathered
+from paxos_cli.members_list import fields, progress, summary
+from paxos_cli.options import JSON
 from paxos_cli.output import say
 
 TIMEOUT_S = 300.0
@@ -81,36 +78,12 @@ SERVER = click.argument("server", type=ID, metavar="ID")
 ADDRESS = click.argument("address", callback=_address, metavar="HOST:PORT")
 
 
-@click.command("list", cls=Command, short_help="Show which servers are members.")
-@JSON
-@PLAIN
-@asks
-@gathered(Target)
-def list_members(target: Target, as_json: bool, plain: bool) -> ExitCode:
-    """Show the members, as a server of this machine knows them, and the change in progress."""
-    answer = answer_of(find(target), MembersRequest(), PROBE_S)
-    if not isinstance(answer, MembersReply):
-        raise unexpected(answer)
-    status = answer.members
-    if as_json:
-        say(json_text(_fields(status)))
-        return ExitCode.DONE
-    rows = ((str(it), _at(at)) for it, at in sorted(status.addresses.items()))
-    drawn = canvas(plain)
-    drawn.table(("server", "address"), rows)
-    drawn.write(printable(_summary(status)))
-    for line in _progress(status):
-        drawn.write(printable(line))
-    return ExitCode.DONE
-
-
 @click.command(cls=Command, short_help="Add a server.")
 @SERVER
 @ADDRESS
 @JSON
 @timeout(TIMEOUT_S)
 @asks
-@gathered(Target)
 def add(target: Target, server: int, address: Address, timeout_s: float, as_json: bool) -> ExitCode:
     """Add server ID, which was never a member, and wait until it is one.
 
@@ -125,7 +98,6 @@ def add(target: Target, server: int, address: Address, timeout_s: float, as_json
 @JSON
 @timeout(TIMEOUT_S)
 @asks
-@gathered(Target)
 def remove(target: Target, servers: tuple[int, ...], timeout_s: float, as_json: bool) -> ExitCode:
     """Remove the servers, and wait until nobody needs them: then they stop by themselves."""
     return _change(target, ChangeRequest({}, [*map(ServerId, servers)], timeout_s), as_json)
@@ -138,7 +110,6 @@ def remove(target: Target, servers: tuple[int, ...], timeout_s: float, as_json: 
 @JSON
 @timeout(TIMEOUT_S)
 @asks
-@gathered(Target)
 def replace(
     target: Target,
     old: int,
@@ -158,7 +129,6 @@ def replace(
 @JSON
 @timeout(5)
 @asks
-@gathered(Target)
 def move(
     target: Target, server: int, address: Address, timeout_s: float, as_json: bool
 ) -> ExitCode:
@@ -171,6 +141,8 @@ def move(
         raise _refused(found, answer)
     if not isinstance(answer, MembersReply):
         raise unexpected(answer)
+    if not as_json:
+        say(f"server {server} is to be found at {format_address(address)}")
     return _told(answer.members, as_json)
 
 
@@ -207,7 +179,7 @@ def _change(target: Target, request: ChangeRequest, as_json: bool) -> ExitCode:
                 has_begun = True
                 for it, address in request.add.items():
                     _say_how_to_join(target, it, address)
-            for line in _progress(answer.members):
+            for line in progress(answer.members):
                 what, _, _ = line.partition(" of ")
                 if what not in told:
                     say(printable(f"paxos: {line}"), err=True)
@@ -220,10 +192,15 @@ def _asked(target: Target, leaving: Sequence[ServerId]) -> Path:
     if target.data is None and target.me is None:
         for data in candidates(target):
             with suppress(Failure):
-                answer = answer_of(data, MembersRequest(), PROBE_S)
-                if isinstance(answer, MembersReply) and _stays(answer, leaving):
+                if _stays(members_of(data), leaving):
                     return data
-    return find(target)
+    try:
+        return find(target)
+    except Failure as error:
+        if error.code is not ExitCode.NO_SERVER or not leaving:
+            raise
+        removed = "If it was removed, ask on the machine of another server."
+        raise Failure(f"{error} {removed}", code=error.code) from error
 
 
 def _stays(reply: MembersReply, leaving: Sequence[ServerId]) -> bool:
@@ -260,61 +237,14 @@ def _refused(server: Path, reply: ErrorReply) -> Failure:
     code = CODES.get(reply.kind, ExitCode.FAILED)
     if code is ExitCode.FAILED:
         return Failure(reply.text)
-    return unanswered(server, reply.text, code, when_lost=code)
-
-
-# --- what is said ---------------------------------------------------------------------------------
+    what = reply.text
+    if reply.kind == "NoAnswer":
+        what = f"{reply.cause}. Nothing was begun."
+    elif reply.kind == "CommandUnknown":
+        what = f"{reply.cause}. It may have begun. The same command again does no harm."
+    return unanswered(server, what, code, when_lost=code, of_change=True)
 
 
 def _told(status: MembersStatus, as_json: bool) -> ExitCode:
-    say(json_text(_fields(status)) if as_json else _summary(status))
+    say(json_text(fields(status)) if as_json else summary(status))
     return ExitCode.DONE
-
-
-def _summary(status: MembersStatus) -> str:
-    members = ", ".join(map(str, sorted(status.addresses)))
-    former = f"; removed: {', '.join(map(str, sorted(status.former)))}" if status.former else ""
-    return f"epoch {status.epoch}: servers {members}{former}"
-
-
-def _progress(status: MembersStatus) -> Iterator[str]:
-    """What the change in progress waits for, or the first one."""
-    if status.absent:
-        yield f"servers {format_ids(status.absent)} have not said which logs they have"
-    for it in status.waiting:
-        yield from _log_progress(it)
-    if status.waiting and status.leaving:
-        yield f"server {format_ids(status.leaving)} is still needed: do not stop it"
-
-
-def _log_progress(it: LogChange) -> Iterator[str]:
-    if not it.held:
-        yield f"waiting for {'named decisions' if it.name == DECISIONS else f'log {it.name}'}"
-    for server, held in it.held.items():
-        taught = f"{held - 1:,} of {it.first - 1:,}"
-        yield f"log {it.name}: server {server} has been taught slot {taught}"
-
-
-def _fields(status: MembersStatus) -> dict[str, object]:
-    members = [{"id": it, "address": _at(at)} for it, at in sorted(status.addresses.items())]
-    waiting_for = [
-        {
-            "log": it.name,
-            "slot": it.first - 1,
-            "taught": {str(server): held - 1 for server, held in it.held.items()},
-        }
-        for it in status.waiting
-    ]
-    return {
-        "epoch": status.epoch,
-        "members": members,
-        "removed": sorted(status.former),
-        "is_changing": status.is_changing,
-        "waiting": waiting_for,
-        "absent": sorted(status.absent),
-        "adopting": sorted(status.adopting),
-    }
-
-
-def _at(address: Address | None) -> str:
-    return "" if address is None else format_address(address)

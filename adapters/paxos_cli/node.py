@@ -21,7 +21,7 @@ from attrs import evolve, frozen
 from paxos import PaxosError, ServerId
 from paxos_adapters.arguments import BadNumber
 from paxos_adapters.codecs import RAW
-from paxos_adapters.file import FileStore, NotALog, StoreExists, StoreNotFound
+from paxos_adapters.file import FileStore, NotALog, StoreExists, StoreNotFound, WrongMembers
 from paxos_adapters.file.errors import REJOIN
 from paxos_adapters.file.mark import mark_path, peek
 from paxos_adapters.host import ServerStopped
@@ -34,7 +34,7 @@ from paxos_adapters.state_machines import KEY_VALUE
 from paxos_adapters.timeouts import DEFAULT_TIMEOUTS, Lease, Timeouts
 from paxos_adapters.udp.addresses import format_address, parse
 from paxos_adapters.udp.endpoint import Address, AddressError
-from paxos_cli import logs
+from paxos_cli import health, logs
 from paxos_cli.config import (
     CLUSTER,
     DATA,
@@ -56,6 +56,9 @@ _logger = logging.getLogger(__name__)
 
 KEY_VALUES = "kv"
 """The log that every server runs once it is asked for: a key-value map."""
+
+ALONE_S = 10.0
+"""After how long a server that has heard no other one says so."""
 
 KEPT = 1
 """How many older parts of a recording stay."""
@@ -143,13 +146,20 @@ def node(options: Options, verbose: bool, log: str) -> ExitCode:
             return _serve(options, deployment, path, listen, timeouts)
     except ServerStopped as error:
         if isinstance(error.cause, Removed):
-            say(f"paxos: {error.cause}", err=True)
+            say(removed(server))
+            if log != "json" and not options.until_eof:  # Else the log has it, or who waits knows.
+                say(f"paxos: {error.cause}", err=True)
             return ExitCode.DONE
         if log == "json":
             return ExitCode.FAILED  # That line is in the log, and nothing else should be.
         again = f"Then start it again: {node_command(options.cluster, server)}"
         why = str(error.cause).rstrip(".")
         raise Failure(f"server {server} has stopped for good: {why}. {again}") from error
+
+
+def removed(server: ServerId) -> str:
+    """The last line of a server that was removed, also for the process that waits for it."""
+    return f"server {server}  was removed"
 
 
 def _timeouts(options: Options) -> Timeouts:
@@ -162,7 +172,8 @@ def _timeouts(options: Options) -> Timeouts:
     try:
         return evolve(DEFAULT_TIMEOUTS, lease=Lease(options.lease_s, options.drift))
     except BadNumber as error:
-        raise BadArguments(f"--lease-s, --drift: {error}") from error
+        option = "--drift" if error.what == "drift" else "--lease-s"
+        raise BadArguments(f"{option}: {error}") from error
 
 
 def _serve(
@@ -224,6 +235,9 @@ def _advice(options: Options, path: Path) -> Generator[None, None, None]:
         is_own = options.listen is None
         whose = f"the address of server {server} in {cluster}" if is_own else "what --listen says"
         raise Failure(_address_error_message(error, whose)) from error
+    except WrongMembers as error:
+        hint = f"In {cluster} a server that was added later has joined = true, and no founder has."
+        raise Failure(f"{error} {hint}") from error
     except Insecure as error:
         hint = f"A keyring is named in {cluster}; without one it takes --insecure."
         raise Failure(f"{error} {hint}") from error
@@ -364,10 +378,21 @@ async def _until(told: asyncio.Event, running: Node[bytes]) -> None:
     """Wait for it. Raises ServerStopped when the server has stopped by itself."""
     being_told = asyncio.ensure_future(told.wait())
     stopping = asyncio.ensure_future(running.stopped())
+    warning = running.guard.task(lambda: _warn_if_alone(running))
     try:
         await asyncio.wait({being_told, stopping}, return_when=asyncio.FIRST_COMPLETED)
         if stopping.done():
             raise stopping.result()
     finally:
-        being_told.cancel()
-        stopping.cancel()
+        for waiting in being_told, stopping, warning:
+            waiting.cancel()
+
+
+async def _warn_if_alone(running: Node[bytes]) -> None:
+    """Say once what to check if no other server has been heard by then."""
+    await asyncio.sleep(ALONE_S)
+    status = running.status()
+    if health.is_alone(status):
+        facts = {"event": "alone", "server": running.me}
+        for it in *health.changes(status, running.members.status()), *health.warnings(status):
+            _logger.warning("%s", it, extra=facts)

@@ -12,6 +12,7 @@ from attrs import AttrsInstance, fields
 from paxos_cli.exit_codes import ExitCode
 from paxos_lab.record import PROTOCOLS
 
+Decorated = TypeVar("Decorated", bound=Callable[..., object])
 Kind = TypeVar("Kind", bound=AttrsInstance)
 Rest = ParamSpec("Rest")
 
@@ -33,6 +34,20 @@ RULE = click.option(
     show_default=True,
     help="What the servers do: Paxos, a protocol that the lecture refutes, or broken Paxos.",
 )
+
+
+def whole(
+    name: str, least: int, most: int | None, about: str, *, default: int | None = None
+) -> Callable[[Decorated], Decorated]:
+    """An option that takes a number from ``least`` to ``most``; the help shows its ``default``."""
+    return click.option(
+        name,
+        type=click.IntRange(least, most),
+        metavar="N",
+        default=default,
+        show_default=default is not None,
+        help=about,
+    )
 
 
 def gathered(

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from pathlib import Path
 
 from attrs import define, field, frozen
 from rich.console import Console
 from rich.progress import Progress as ProgressBar
 from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from paxos_adapters.outputs import OutputRefused
+from paxos_adapters.printable import printable
 from paxos_cli.canvas import Canvas
 from paxos_cli.exit_codes import ExitCode
 from paxos_cli.interrupt import on_interrupt
 from paxos_lab.explore.search import A, Exploration, Progress, S
+from paxos_lab.record import RecordingError
 
 
 @frozen
@@ -107,3 +111,13 @@ def verdict(drawn: Canvas, found: Exploration[S, A], watcher: Watcher, bounds: B
         what = f"What was checked holds ({', '.join(bounds.check)})"
     drawn.write(f"All states seen. {what} in each of them.")
     return ExitCode.DONE
+
+
+def keep(drawn: Canvas, path: Path, write: Callable[[], None]) -> None:
+    """Record a counterexample at ``path`` by ``write``, and say how it is drawn again."""
+    try:
+        write()
+    except (RecordingError, OutputRefused, OSError) as error:
+        drawn.write(f"Not recorded: {printable(error)}")
+    else:
+        drawn.write(f"Recorded: paxos explore --replay {printable(path)} draws it again.")

@@ -21,6 +21,7 @@ from rich.console import Group
 from rich.live import Live
 
 from paxos_adapters.printable import json_text, printable
+from paxos_adapters.words import counted
 from paxos_cli.canvas import Canvas, canvas
 from paxos_cli.exit_codes import ExitCode
 from paxos_cli.failures import Failure, lines_of
@@ -123,13 +124,12 @@ class _Watch:
     def _note(self, view: View) -> list[str]:
         """A line for each thing that is not as it was."""
         news = [line for it, line in view.lines.items() if self._seen.get(it) != line]
-        gone = [printable(f"{it} is gone") for it in self._seen if it and it not in view.lines]
+        gone = [printable(f"gone: {it}") for it in self._seen if it and it not in view.lines]
         self._changes += len(news) + len(gone)
         self._seen = view.lines
         return [*news, *gone]
 
     def _summary(self, time_s: float) -> str:
-        lost = f", {self._lost:,} times without a quorum or a server" if self._lost else ""
-        return (
-            f"Watched for {time_s:.0f} s: {self._looks:,} looks, {self._changes:,} changes{lost}."
-        )
+        lost = f", {counted(self._lost, 'time')} without a quorum or a server" if self._lost else ""
+        seen = f"{counted(self._looks, 'look')}, {counted(self._changes, 'change')}"
+        return f"Watched for {time_s:.0f} s: {seen}{lost}."

@@ -36,7 +36,7 @@ from paxos_adapters.outputs import (
 )
 from paxos_adapters.wire import Key
 from paxos_cli import app, logs
-from paxos_lab.draw.svg import PICTURE
+from paxos_lab.draw.shapes import PICTURE
 from paxos_lab.record import Recorder
 from paxos_lab.record.recorder import older
 from paxos_lab.view import PAGE

@@ -170,7 +170,7 @@ def test_a_backup_of_one_server_says_which_names_it_has(running: Running, tmp_pa
     assert (told["server"], told["names_of"], told["has_all_names"]) == (2, [2], False)
     assert (told["logs"], told["decisions"]) == ({}, 0)
     ended = backup(running, tmp_path / "d", "--data", running.data[1])
-    assert "of the names in the file of server 2;" in ended.stdout
+    assert "of the names that server 2 had;" in ended.stdout
 
 
 @pytest.mark.slow

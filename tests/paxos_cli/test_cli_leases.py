@@ -19,10 +19,11 @@ from tests.support.free_ports import free_addresses
     [
         (["--lease-s", "2"], "takes both"),
         (["--drift", "0.01"], "takes both"),
-        (["--lease-s", "0", "--drift", "0.01"], "--lease-s, --drift"),
-        (["--lease-s", "2", "--drift", "0.6"], "a part of the time"),
+        (["--lease-s", "0", "--drift", "0.01"], "--lease-s: duration_s is 0.0"),
+        (["--lease-s", "2", "--drift", "0.6"], "--drift: drift is 0.6, and must be a part of the"),
+        (["--lease-s", "2", "--drift", "nan"], "--drift: drift is nan, and must be a part of the"),
         (["--lease-s", "1000", "--drift", "0.01"], "hold back promises"),
-        (["--lease-s", "nan", "--drift", "0.01"], "--lease-s, --drift"),
+        (["--lease-s", "nan", "--drift", "0.01"], "--lease-s: duration_s is nan"),
     ],
 )
 def test_what_is_no_lease_is_refused_before_anything_is_made(

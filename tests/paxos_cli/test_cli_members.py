@@ -42,7 +42,7 @@ def test_three_steps_change_the_members(folder: Path, capsys: pytest.CaptureFixt
     assert S_IMODE((folder / "change").stat().st_mode) == 0o600
     membership = inspect_artefact(folder / "change").header.membership
     printed = capsys.readouterr().out
-    assert "change has what is settled for 1 names" in printed
+    assert "change has what is settled for 1 name," in printed
     assert f'In every cluster.toml: membership = "{membership}"' in printed
 
     for me in S1, S2, S4:

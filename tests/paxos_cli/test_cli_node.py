@@ -30,6 +30,7 @@ from attrs import evolve
 from paxos import NO_BALLOT, ServerId, majority
 from paxos_adapters.file import FileStore, SaveFailed, StoreLocked
 from paxos_adapters.file.entries import AnyEntry
+from paxos_adapters.host import ServerStopped
 from paxos_adapters.node import Node
 from paxos_adapters.node.control_client import NoReply
 from paxos_adapters.node.control_protocol import NotChosenReply, StatusRequest, socket_path
@@ -37,6 +38,7 @@ from paxos_adapters.node.deployment import read
 from paxos_adapters.node.status import Descent, Status
 from paxos_adapters.node.tolerance import needed
 from paxos_adapters.udp.endpoint import Buffers
+from paxos_adapters.udp.errors import Removed
 from paxos_adapters.udp.peer import Peer
 from paxos_adapters.wire import Keyring
 from paxos_cli import app, asking, commands, health, logs
@@ -340,7 +342,7 @@ class TestCluster:
             os.kill(pid, ends)
             out, _ = running.communicate(timeout=LONG_S)
             assert f"Server 1 {words} Start it again" in out
-            assert f"No server runs any more. paxos cluster {cluster.folder} starts them" in out
+            assert f"No server runs any more. paxos cluster {cluster.folder} starts server 1" in out
             assert running.returncode == 1
 
     @pytest.mark.slow
@@ -356,14 +358,14 @@ class TestCluster:
                 second.send_signal(signal.SIGINT)
                 out, errors = second.communicate(timeout=LONG_S)
                 assert (second.returncode, errors) == (0, "")
-                assert "Stopped: servers 2." in out
+                assert "Stopped: server 2." in out
 
     @pytest.mark.slow
     def test_no_advice_that_does_not_help(self, cluster: Cluster) -> None:
         """What was lost is still lost when it is started again."""
         with at_work("cluster", cluster.folder, "--servers", "1") as running:
             assert "Cluster local-" in (printed := until(running, "Ctrl-C"))
-            assert ": 1 server, which may not fail." in printed
+            assert "\n1 server, which may not fail.\n" in printed
         cluster.data(1).unlink()
         with at_work("cluster", cluster.folder) as running:
             out, errors = running.communicate(timeout=LONG_S)
@@ -371,6 +373,76 @@ class TestCluster:
         assert "Server 1 was not started, for the reason above." in out
         assert out.endswith("No server was started. Fix the errors above first.\n")
         assert "n1.db" in errors
+
+    @pytest.mark.parametrize("until_eof", [False, True])
+    def test_a_server_that_was_removed_says_so_last(
+        self, cluster: Cluster, monkeypatch: pytest.MonkeyPatch, until_eof: bool
+    ) -> None:
+        """To the process that waits for it in a line, to people in a sentence."""
+
+        def stopped(*_: object) -> ExitCode:
+            raise ServerStopped(ServerId(1), Removed(ServerId(1), 2))
+
+        cluster.folder.mkdir()
+        describe(cluster.config, {1: "127.0.0.1:1"})
+        monkeypatch.setattr(node_module, "_serve", stopped)
+        monkeypatch.setattr(node_module, "_require_pollable_stdin", list)
+        more = ["--until-eof"] if until_eof else []
+        code, out, errors = cluster.ask("node", "--id", "1", *more)
+        assert (code, out) == (0, "server 1  was removed\n")
+        assert errors.startswith("paxos: server 1 is not a member") != until_eof
+        code, out, errors = cluster.ask("node", "--id", "1", "--log", "json", *more)
+        assert (code, out, errors) == (0, "server 1  was removed\n", "")
+
+    @pytest.mark.parametrize(
+        ("removed", "said"),
+        [
+            ("12", "All servers here were removed.\n"),
+            ("2", "No server was started. Fix the errors above first.\n"),
+        ],
+    )
+    def test_servers_that_were_removed_are_not_to_be_started_again(
+        self,
+        cluster: Cluster,
+        monkeypatch: pytest.MonkeyPatch,
+        tmp_path: Path,
+        removed: str,
+        said: str,
+    ) -> None:
+        """In the place of servers here are programs that say what such servers say."""
+        cluster.folder.mkdir()
+        describe(cluster.config, {1: "127.0.0.1:1", 2: "127.0.0.1:2"})
+        program = tmp_path / "program"
+        program.write_text(
+            f'#!/bin/sh\ncase $5 in [{removed}]) echo "server $5  was removed";; *) exit 1;; esac\n'
+        )
+        program.chmod(0o700)
+        monkeypatch.setattr(sys, "executable", str(program))
+        code, out, errors = cluster.run("cluster", str(cluster.folder))
+        is_over = removed == "12"
+        assert (code, errors) == (ExitCode.DONE if is_over else ExitCode.FAILED, "")
+        assert "Server 2 was removed from the cluster. Its data file is not needed" in out
+        assert ("Server 1 was not started, for the reason above." in out) != is_over
+        assert "tart it again" not in out
+        assert "may fail" not in out
+        assert out.endswith(said)
+
+    @pytest.mark.slow
+    def test_a_removed_server_is_not_counted_any_more(self, cluster: Cluster) -> None:
+        """Neither when it is removed, nor when the cluster is started again."""
+        with at_work("cluster", cluster.folder, "--servers", "3") as running:
+            assert "\n3 servers, of which 1 may fail.\n" in until(running, "Ctrl-C")
+            where = "--cluster", str(cluster.config), "--id", "1", "--timeout-s", "120"
+            code, out, _ = cluster.run("members", "remove", "1", *where)
+            assert (code, out) == (0, "epoch 1: servers 2, 3; removed: 1\n"), "it asked server 1"
+            assert "Server 1 was removed from the cluster." in until(running, "Server 1")
+            code, _, errors = cluster.run("members", "remove", "1", *where)
+            assert code == ExitCode.NO_SERVER
+            assert "If it was removed, ask on the machine of another server" in errors
+        with at_work("cluster", cluster.folder) as running:
+            printed = until(running, "Ctrl-C")
+            assert "\n2 servers, of which none may fail.\n" in printed
+            assert "Server 1 was removed from the cluster." in until(running, "Server 1")
 
     @pytest.mark.parametrize("text", [b"", b"\xff", b"# no key"])
     def test_a_keyring_is_checked_first(self, cluster: Cluster, text: bytes) -> None:
@@ -436,7 +508,7 @@ class TestCluster:
     @pytest.mark.parametrize(
         ("arguments", "told"),
         [
-            (["--servers", "3"], "describes 1 servers, and not 3"),
+            (["--servers", "3"], "describes 1 server, and not 3"),
             (["--servers", "0"], "not in the range"),
             (["--servers", "16"], "not in the range"),
             (["--colour"], "No such option"),
@@ -893,6 +965,43 @@ class TestNode:
         assert cluster.ask("node")[0] == 2
         assert [*tmp_path.iterdir()] == [cluster.config]
 
+    def test_founders_and_joined_servers_are_not_mixed_up(
+        self, tmp_path: Path, capsys: Capture
+    ) -> None:
+        """A server that joins was taken for a founder when its file was made."""
+        cluster = Cluster(tmp_path, capsys)
+        describe(cluster.config, {1: "127.0.0.1:9", 2: "127.0.0.1:8"})
+        two, quorum = ServerId(2), read(cluster.config).quorum
+        FileStore.create(cluster.data(2), cluster="demo", server=two, quorum=quorum).close()
+        cluster.config.write_text(f"{cluster.config.read_text()}joined = true\n")
+        code, out, errors = cluster.ask("node", "--id", "2")
+        assert (code, out, len(errors.splitlines())) == (1, "", 1)
+        assert f"In {cluster.config} a server that was added later has joined = true" in errors
+
+    def test_one_that_hears_no_other_says_what_to_check(
+        self, cluster: Cluster, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        class Ending(logging.Handler):
+            def emit(self, record: logging.LogRecord) -> None:
+                if "has heard no other one" in record.getMessage():
+                    signal.raise_signal(signal.SIGTERM)
+
+        cluster.folder.mkdir()
+        own, *others = free_addresses(3)
+        describe(cluster.config, dict(enumerate([*others, own], 1)))
+        cluster.config.write_text(f"{cluster.config.read_text()}joined = true\n")
+        monkeypatch.setattr(node_module, "ALONE_S", 0.0)
+        ending = Ending()
+        logging.getLogger(node_module.__name__).addHandler(ending)
+        try:
+            code, _, _ = cluster.ask("node", "--id", "3", "--create")
+        finally:
+            logging.getLogger(node_module.__name__).removeHandler(ending)
+        assert code == 0
+        first, second = [it for it in caplog.records if vars(it).get("event") == "alone"]
+        assert first.getMessage().startswith("Server 3 is not a member yet")
+        assert f"started: {others[0]}, {others[1]}. Does one run?" in second.getMessage()
+
     def test_a_disk_that_fails_ends_it(
         self, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -1021,7 +1130,7 @@ class TestStatus:
             (Descent((ServerId(3),), False, True), "server 3 has not acknowledged"),
             (
                 Descent((ServerId(2), ServerId(3)), False, False),
-                "servers 2 and 3 have not acknowledged; this server does not vote yet",
+                "servers 2, 3 have not acknowledged; this server does not vote yet",
             ),
         ],
     )

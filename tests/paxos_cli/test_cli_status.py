@@ -143,9 +143,9 @@ def test_a_watch_prints_what_changes(monkeypatch: pytest.MonkeyPatch, config: Pa
         "kv, server 1: down",
         "kv, server 2: waits, chosen 8, applied 8, has all",
         "kv, server 3: down",
-        *(f"kv{it} is gone" for it in ("", ", server 1", ", server 2", ", server 3")),
+        *(f"gone: kv{it}" for it in ("", ", server 1", ", server 2", ", server 3")),
     ]
-    looks = "Watched for 0 s: 5 looks, 12 changes, 1 times without a quorum or a server.\n"
+    looks = "Watched for 0 s: 5 looks, 12 changes, 1 time without a quorum or a server.\n"
     assert (ended.returncode, ended.stderr) == (ExitCode.STOPPED, looks)
 
 

@@ -10,7 +10,7 @@ import pytest
 from paxos_adapters.codecs import TEXT
 from paxos_lab import notebook
 from paxos_lab.draw.picture import Picture
-from paxos_lab.draw.svg import HEAD
+from paxos_lab.draw.shapes import HEAD
 from paxos_lab.lecture import LOG_SCENARIOS, S1, S2, S3, SCENARIOS, LogStage, Stage
 from paxos_lab.lecture.log_stage import RULES
 from paxos_lab.notebook import Cluster, replay

@@ -11,8 +11,9 @@ from xml.etree import ElementTree
 
 import pytest
 
+from paxos_lab.draw.shapes import FONT, WIDE, Point
 from paxos_lab.draw.style import AROUND, GROUND, HUES, contrast, style
-from paxos_lab.draw.svg import FONT, WIDE, Point, svg
+from paxos_lab.draw.svg import svg
 from paxos_lab.lecture import LOG_SCENARIOS, SCENARIOS, LogScenario, Scenario
 from paxos_lab.rules import AGREEMENT, CHOOSABLE, REPORTED
 from tests.support.svgs import SPACE, Words, of_class, texts, tree

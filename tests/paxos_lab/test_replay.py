@@ -124,41 +124,32 @@ class Watch:
         self.other.stopped(place, records, why)
 
 
+def check_run(path: Path, seed: int, setup: SingleSetup) -> None:
+    """Record a simulated run; its replay comes to the same states."""
+    _, acts = simulated(seed, setup)
+    with record(path, setup.protocol) as recorder:
+        watch = Watch(recorder)
+        play(setup, acts, watch)
+    found = replay(path)
+    assert found.difference is None, (seed, found.difference)
+    assert found.states == watch.states, seed
+    arrivals = [step.arrival for step in found.steps if step.arrival is not None]
+    assert all(it.sent is not None for it in arrivals), seed
+
+
 @pytest.mark.parametrize("first", slow_but_for({0}.__contains__, range(0, 100, 20)))
 def test_simulated_lives_replay_to_the_very_states(first: int, tmp_path: Path) -> None:
     """Crashes before, within and after a save, slow saves, disks that fail, and restarts."""
     setup = SingleSetup(servers=5, proposers=2, readers=1)
     for seed in range(first, first + 20):
-        path = tmp_path / str(seed)
-        _, acts = simulated(seed, setup)
-        with record(path) as recorder:
-            watch = Watch(recorder)
-            play(setup, acts, watch)
-
-        found = replay(path)
-
-        assert found.difference is None, (seed, found.difference)
-        assert found.states == watch.states, seed
-        arrivals = [step.arrival for step in found.steps if step.arrival is not None]
-        assert all(it.sent is not None for it in arrivals), seed
+        check_run(tmp_path / str(seed), seed, setup)
 
 
 @pytest.mark.parametrize("name", sorted(PROTOCOLS))
 def test_failing_seeds_are_recordings(name: str, tmp_path: Path) -> None:
     setup = SingleSetup(protocol=PROTOCOLS[name], allow_lost_disk_votes=True)
     for seed in range(5):
-        path = tmp_path / str(seed)
-        _, acts = simulated(seed, setup)
-        with record(path, setup.protocol) as recorder:
-            watch = Watch(recorder)
-            play(setup, acts, watch)
-
-        found = replay(path)
-
-        assert found.difference is None, (seed, found.difference)
-        assert found.states == watch.states, seed
-        arrivals = [step.arrival for step in found.steps if step.arrival is not None]
-        assert all(it.sent is not None for it in arrivals), seed
+        check_run(tmp_path / str(seed), seed, setup)
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS.values(), ids=lambda it: it.name)

@@ -24,8 +24,7 @@ from paxos import (
     server,
 )
 from paxos_adapters.arguments import BadNumber
-from paxos_cli import app
-from paxos_cli import simulate as simulate_command
+from paxos_cli import app, simulation, sweeping
 from paxos_lab.draw import text
 from paxos_lab.machines.faulty import BROKEN
 from paxos_lab.machines.protocols import LECTURE, PAXOS, Event, Protocol, Server, Step
@@ -585,8 +584,8 @@ class TestCommand:
             asked.append(jobs)
             yield None
 
-        monkeypatch.setattr(simulate_command, "_workers", workers)
-        monkeypatch.setattr(simulate_command, "cpu_count", lambda: 5)
+        monkeypatch.setattr(simulation, "workers", workers)
+        monkeypatch.setattr(simulation, "cpu_count", lambda: 5)
         assert app.run(["simulate", "--seeds", "2", "--jobs", "3"]) == 0
         assert app.run(["simulate", "--seeds", "2"]) == 0
         assert asked == [3, 5]
@@ -623,13 +622,13 @@ class TestCommand:
     def test_interrupted(
         self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        look = simulate_command.Watcher.look
+        look = sweeping.Watcher.look
 
-        def interrupted(self: simulate_command.Watcher, done: Sweep) -> bool:
+        def interrupted(self: sweeping.Watcher, done: Sweep) -> bool:
             signal.raise_signal(signal.SIGINT)
             return look(self, done)
 
-        monkeypatch.setattr(simulate_command.Watcher, "look", interrupted)
+        monkeypatch.setattr(sweeping.Watcher, "look", interrupted)
         assert app.run(["simulate", "--seeds", "2000", "--jobs", "1"]) == 130
         assert "Interrupted after 250 of 2,000 runs" in capsys.readouterr().out
 
@@ -665,8 +664,8 @@ class TestCommand:
     def test_killed_it_leaves_no_worker(self) -> None:
         """They have its output open: that ends when the last of them has."""
         program = (
-            "import os, signal; from paxos_cli import app, simulate; "
-            "simulate.Watcher.look = lambda *_: os.kill(os.getpid(), signal.SIGKILL); "
+            "import os, signal; from paxos_cli import app, sweeping; "
+            "sweeping.Watcher.look = lambda *_: os.kill(os.getpid(), signal.SIGKILL); "
             "app.run(['simulate', '--seeds', '10000000', '--jobs', '3', '--plain'])"
         )
         with subprocess.Popen(

@@ -15,7 +15,7 @@ from attrs import frozen
 from paxos import Saved, ServerId, majority
 from paxos.log.memory import Prefix, Record, fold
 from paxos_adapters.file import FileStore, StoreError
-from paxos_adapters.file import store as store_module
+from paxos_adapters.file import database as database_module
 from paxos_adapters.machine import latest
 from paxos_adapters.memory import MemoryStore
 from paxos_adapters.ports import Store
@@ -71,7 +71,7 @@ class TestFileLog(LogStoreKit[bytes]):
 
     def failing(self) -> AbstractContextManager[object]:
         full = sqlite3.OperationalError("database or disk is full")
-        return patch.object(store_module, "put", side_effect=full)
+        return patch.object(database_module, "put", side_effect=full)
 
     def chosen(self, store: Store[Record[bytes]], prefix: Prefix[bytes]) -> Prefix[bytes]:
         assert isinstance(store, FileLog)

@@ -18,7 +18,7 @@ import pytest
 from examples.json_store import JsonStore, JsonStoreError
 from paxos import Ballot, ServerId, majority, server
 from paxos_adapters.file import Decision, FileStore, StoreError
-from paxos_adapters.file import store as store_module
+from paxos_adapters.file import database as database_module
 from paxos_adapters.memory import MemoryStore
 from paxos_testing import StoreKit, crashing, sessions, stores
 from paxos_testing.corruption import damages
@@ -53,7 +53,7 @@ class TestFileStore(StoreKit[bytes]):
 
     def failing(self) -> AbstractContextManager[object]:
         full = sqlite3.OperationalError("database or disk is full")
-        return patch.object(store_module, "put", side_effect=full)
+        return patch.object(database_module, "put", side_effect=full)
 
 
 @pytest.mark.slow

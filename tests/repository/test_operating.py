@@ -20,6 +20,8 @@ from typing import TypeAlias
 import pytest
 from attrs import frozen
 
+from paxos_adapters.node import registers
+from paxos_adapters.wire import Reason
 from paxos_cli.exit_codes import ExitCode
 from tests.paxos_cli.test_cli_node import until
 from tests.support.commands import PAXOS, surroundings
@@ -350,6 +352,39 @@ def test_each_command_in_a_sentence_is_covered_and_no_other() -> None:
             assert it.line in run, it
             fixed = [word for word in written.split() if word.islower() and "." not in word]
             assert set(fixed) <= set(it.line.split()), (written, it)
+
+
+def rows(heading: str) -> set[str]:
+    """The names in the first column of that table of the page on operating."""
+    text = (ROOT / "docs/operating.md").read_text(encoding="utf-8")
+    table = text.partition(f"\n| {heading} | what it means |\n")[2].partition("\n\n")[0]
+    return {
+        name for row in table.splitlines() for name in re.findall("`([^`]+)`", row.split("|")[1])
+    }
+
+
+def in_code(pattern: str) -> set[str]:
+    """What the pattern finds in the adapters."""
+    files = (ROOT / "adapters").rglob("*.py")
+    return {it for file in files for it in re.findall(pattern, file.read_text(encoding="utf-8"))}
+
+
+def test_each_reason_to_refuse_a_datagram_is_explained() -> None:
+    assert rows("refused") == {it.name.lower() for it in Reason}
+
+
+def test_each_cause_of_a_loss_is_explained() -> None:
+    """Those of a bound are constants; errors of the system stand under one of them."""
+    bounds = {registers.TOO_MANY, registers.TOO_LARGE, registers.TOO_SLOW, registers.TOO_FAR}
+    counts = in_code(r'counts\["([^"]+)"\]')
+    assert len(counts) > 5
+    assert rows("lost") == counts | bounds | {ConnectionRefusedError.__name__}
+
+
+def test_each_event_of_a_log_is_explained() -> None:
+    text = (ROOT / "docs/operating.md").read_text(encoding="utf-8")
+    (row,) = re.findall(r"^\| `event` \|(.*)$", text, re.M)
+    assert {*re.findall("`([^`]+)`", row)} == in_code('"event": "([^"]+)"')
 
 
 def command_line() -> list[tuple[str, str]]:

@@ -19,7 +19,7 @@ from random import Random
 
 import msgspec
 
-from paxos_adapters.file import store
+from paxos_adapters.file import database
 from paxos_adapters.file.identity import Identity
 from paxos_adapters.file.rows import Key, Row
 from paxos_adapters.file.writing import Writer, put
@@ -60,7 +60,7 @@ class FaultyNode:
             self._send(endpoint, datagram, address)
 
         for whose, what, faulty in (
-            (store, "put", self._put),
+            (database, "put", self._put),
             (Endpoint, "send", faulty_send),
             (wire, "read_header", self._read_header),
         ):

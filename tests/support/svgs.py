@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 from attrs import frozen
 
-from paxos_lab.draw.svg import width_of
+from paxos_lab.draw.shapes import width_of
 
 SPACE = "{http://www.w3.org/2000/svg}"
 

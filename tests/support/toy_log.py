@@ -32,7 +32,7 @@ from paxos import (
 from paxos_adapters.coding import Kinds
 from paxos_adapters.machine import Effect, Machine
 from paxos_adapters.timeouts import Timeouts
-from paxos_lab.checker import Claims, Proposed, ValueFound, Vote
+from paxos_lab.claims import Claims, Proposed, ValueFound, Vote
 from paxos_lab.simulate import Network, Requests, Setup
 
 

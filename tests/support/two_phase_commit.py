@@ -36,8 +36,8 @@ from paxos import (
 from paxos_adapters.coding import Kinds
 from paxos_adapters.machine import Effect, Machine, latest
 from paxos_adapters.timeouts import Timeouts
-from paxos_lab.checker import Claims
-from paxos_lab.checker import Vote as VoteFor
+from paxos_lab.claims import Claims
+from paxos_lab.claims import Vote as VoteFor
 from paxos_lab.simulate import Network, Requests, Setup
 
 

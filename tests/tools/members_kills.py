@@ -45,7 +45,7 @@ TRACED = (
     "paxos_adapters/outputs.py",
     *(
         f"file/{it}.py"
-        for it in ("epochs", "mark", "moving", "opening", "private", "store", "writing")
+        for it in ("database", "epochs", "mark", "moving", "opening", "private", "store", "writing")
     ),
 )
 KILLED, WRONG = 9, 1

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from functools import partial
 from hashlib import blake2b
 from pathlib import Path
 from secrets import token_hex
@@ -28,20 +27,16 @@ from paxos_adapters import arguments
 from paxos_adapters.backup.archive import Backup, LogHead, Reading, reading
 from paxos_adapters.backup.errors import BadBackup, SameCluster
 from paxos_adapters.file.entries import identity_of
-from paxos_adapters.file.identity import Identity
 from paxos_adapters.file.log_rows import LogState, piece_row, replica_row
 from paxos_adapters.file.opening import create
 from paxos_adapters.file.rows import Row, acceptor_row
 from paxos_adapters.file.snapshots import DIGEST_BYTES, SnapshotHandle
 from paxos_adapters.file.store import FileStore
-from paxos_adapters.file.writing import Writer, put
 from paxos_adapters.limits import MAX_SLOT
 from paxos_adapters.outputs import files_of
 from paxos_adapters.replication.snapshots import BadSnapshot, refounded
 
 MEMBERSHIP_BYTES = 16
-AT_ONCE = 32
-"""How many rows are written at a time."""
 
 RESERVED_SLOTS = 1 << 36
 """A restored log begins at the next multiple: four years of 500 slots a second."""
@@ -78,8 +73,7 @@ def restore(
     made: list[Path] = []
     try:
         for me, identity in owners.items():
-            fill = partial(_fill, backup, whole)
-            FileStore(create(paths[me], identity, fill)).close()
+            FileStore(create(paths[me], identity, _rows(backup, whole, quorum))).close()
             made.append(paths[me])
     except BaseException:
         for path in made:
@@ -98,30 +92,21 @@ def founding_slot(slot: int) -> int:
 def _checked(backup: Path, quorum: QuorumSystem) -> Backup:
     """What the backup says as a whole, once all rows were made of it. Raises BadBackup."""
     with reading(backup) as source:
-        for _ in _rows(backup, source, quorum):
+        for _ in _rows_of(backup, source, quorum):
             pass
         assert source.whole is not None
         return source.whole
 
 
-def _fill(backup: Path, whole: Backup, writer: Writer, identity: Identity) -> None:
-    """Write all of it into a new file, in one transaction."""
-    waiting: list[Row] = []
-    writer.execute("BEGIN IMMEDIATE")
+def _rows(backup: Path, whole: Backup, quorum: QuorumSystem) -> Iterator[Row]:
+    """What each server begins with. Raises BadBackup."""
     with reading(backup) as source:
-        for row in _rows(backup, source, identity.quorum):
-            waiting.append(row)
-            if len(waiting) == AT_ONCE:
-                put(writer, identity, waiting, 0)
-                waiting.clear()
+        yield from _rows_of(backup, source, quorum)
         if source.whole != whole:
             raise BadBackup(backup, "it was replaced while it was read")
-    put(writer, identity, waiting, 0)
-    writer.execute("COMMIT")
 
 
-def _rows(backup: Path, source: Reading, quorum: QuorumSystem) -> Iterator[Row]:
-    """What each server begins with. Raises BadBackup."""
+def _rows_of(backup: Path, source: Reading, quorum: QuorumSystem) -> Iterator[Row]:
     try:
         for head, pieces in source.logs():
             yield from _log_rows(head, pieces, quorum)

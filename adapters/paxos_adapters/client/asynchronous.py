@@ -18,7 +18,7 @@ from paxos_adapters import arguments, forks
 from paxos_adapters.cannot_apply import STOPPED
 from paxos_adapters.client.errors import ClientClosed, Refused, WatchEnded
 from paxos_adapters.client.outbox import Asked, Outbox
-from paxos_adapters.client.servers import Connection, Servers, Trouble
+from paxos_adapters.client.servers import Connection, Servers, Trouble, telling
 from paxos_adapters.node.control_protocol import (
     Answer,
     ErrorReply,
@@ -101,7 +101,7 @@ class AsyncClient(Generic[S, C, R]):
         """Begin; servers are asked only when the program asks."""
         self._outbox = Outbox(self.name)
         self._asking = asyncio.Semaphore(MAX_ASKING)
-        self._why = TOO_LATE
+        self._trouble: Trouble | None = None
         self._working = asyncio.create_task(self._work())
         return self
 
@@ -169,7 +169,7 @@ class AsyncClient(Generic[S, C, R]):
             raise
         except Exception as error:
             if type(error) is TimeoutError:  # CommandUnknown is one, too.
-                raise self._outbox.late(asked, self._why) from None
+                raise self._outbox.late(asked, _why(self._trouble)) from None
             for it in asked:
                 self._outbox.forget(it)
             raise
@@ -182,8 +182,9 @@ class AsyncClient(Generic[S, C, R]):
             try:
                 async with self._servers.connection() as connection:
                     await self._exchange(connection)
+                self._trouble = None
             except Trouble as trouble:
-                self._why = str(trouble)
+                self._trouble = telling(self._trouble, trouble)
                 await self._servers.pause()
             except Exception as error:  # Waiting callers get it, rather than wait in vain.
                 self._outbox.fail_all(error)
@@ -213,7 +214,7 @@ class AsyncClient(Generic[S, C, R]):
         elif answer.kind in ELSEWHERE:
             if answer.kind in NOTHING_BEGUN:
                 outbox.on_nothing_begun(taken)
-            raise Trouble(answer.text)
+            raise Trouble(answer.cause)
         else:
             outbox.fail(taken, _refused(answer))
 
@@ -256,7 +257,7 @@ class AsyncClient(Generic[S, C, R]):
         self, question: Question, found: Callable[[Answer, Connection], A], timeout_s: float
     ) -> A:
         """Ask in turn until a server answers. Raises NoAnswer, and what ``found`` raises."""
-        why = TOO_LATE
+        told: Trouble | None = None
         try:
             async with asyncio.timeout(timeout_s), self._asking:
                 while True:
@@ -264,10 +265,10 @@ class AsyncClient(Generic[S, C, R]):
                         async with self._servers.connection() as connection:
                             return found(await _told(connection, question), connection)
                     except Trouble as trouble:
-                        why = str(trouble)
+                        told = telling(told, trouble)
                         await self._servers.pause()
         except TimeoutError:
-            raise NoAnswer(self.name, why) from None
+            raise NoAnswer(self.name, _why(told)) from None
 
     @asynccontextmanager
     async def watch(
@@ -299,7 +300,7 @@ class AsyncClient(Generic[S, C, R]):
             except (Trouble, OSError) as error:
                 raise WatchEnded(self.name, str(error)) from None
             if type(answer) is not StepReply:
-                why = answer.text if type(answer) is ErrorReply else _unexpected(answer)
+                why = answer.cause if type(answer) is ErrorReply else _unexpected(answer)
                 raise WatchEnded(self.name, why)
             command = codecs.commands.decode(answer.command)
             yield Step(answer.slot, command, codecs.results.decode(answer.result))
@@ -315,8 +316,12 @@ async def _told(connection: Connection, question: Question) -> Answer:
     """The answer, unless another server may give a better one: then it raises Trouble."""
     answer = await connection.ask(question, SERVER_S + GRACE_S)
     if type(answer) is ErrorReply and answer.kind in ELSEWHERE:
-        raise Trouble(answer.text)
+        raise Trouble(answer.cause)
     return answer
+
+
+def _why(trouble: Trouble | None) -> str:
+    return TOO_LATE if trouble is None else str(trouble)
 
 
 def _refused(answer: Answer) -> PaxosError:

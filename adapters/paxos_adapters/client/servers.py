@@ -41,6 +41,15 @@ class Trouble(Exception):
     """A server does not answer; another one may."""
 
 
+class NotThere(Trouble):
+    """No server is there to be asked."""
+
+
+def telling(before: Trouble | None, now: Trouble) -> Trouble:
+    """Which trouble tells more: what a server has said, before or now, or that one is not there."""
+    return now if before is None or not isinstance(now, NotThere) else before
+
+
 class Connection:
     """A connection to one server. ``is_watching``: steps come, and nothing else is asked."""
 
@@ -159,7 +168,7 @@ async def _connected(data: Path) -> Connection:
 def _trouble(data: Path, error: BaseException) -> BaseException:
     """What it means that the server on ``data`` cannot be connected to."""
     if isinstance(error, FileNotFoundError | NotADirectoryError | ConnectionRefusedError):
-        return Trouble(f"no server runs on {data}")
+        return NotThere(f"no server runs on {data}")
     if isinstance(error, TimeoutError | BlockingIOError):
         return Trouble(f"the server on {data} takes no questions now")
     if isinstance(error, OSError | PaxosError):

@@ -83,8 +83,7 @@ class WrongMembers(StoreError, OperationalError):
         super().__init__(
             f"{path} belongs to the membership {found}; it was opened for {expected}. Servers that "
             "do not agree on their members can choose two values. Open it with the members that "
-            "it was made for. To change members, do not edit a description: stop all servers, "
-            "and see paxos members."
+            "it was made for. No description changes members: paxos members does."
         )
         self.path = path
         self.expected = expected

@@ -11,11 +11,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Mapping
+from pathlib import Path
 
 from paxos.errors import assert_never
 from paxos.log.memory import Delta, Prefix
-from paxos_adapters.file.entries import LogEntry, check_entry, check_name, check_replica
-from paxos_adapters.file.errors import BadPieces, NotALog, OtherSnapshot, SnapshotTooFar
+from paxos_adapters.file.entries import (
+    AnyEntry,
+    LogEntry,
+    check_entry,
+    check_name,
+    check_replica,
+    split,
+)
+from paxos_adapters.file.errors import (
+    BadPieces,
+    EpochClosed,
+    NotALog,
+    OtherSnapshot,
+    SnapshotTooFar,
+)
 from paxos_adapters.file.log_rows import (
     LogState,
     after_delta,
@@ -23,7 +37,7 @@ from paxos_adapters.file.log_rows import (
     entry_row,
     replica_row,
 )
-from paxos_adapters.file.rows import Row
+from paxos_adapters.file.rows import Epoch, Row
 from paxos_adapters.file.snapshots import SnapshotHandle
 
 
@@ -52,8 +66,13 @@ class LogTable:
             raise NotALog(name, is_log=False)
         return state
 
-    def check_decision(self, name: str, states: Container[str]) -> None:
-        """Raise NotALog for the name of a log, durable or in ``states``."""
+    def check_decisions(self, names: Iterable[str]) -> None:
+        """Raise NotALog for the name of a log; BadName, TooLarge."""
+        for name in names:
+            check_name("the name of a decision", name)
+            self._check_decision(name, ())
+
+    def _check_decision(self, name: str, states: Container[str]) -> None:
         if name in self._states or name in states:
             raise NotALog(name, is_log=True)
 
@@ -66,12 +85,24 @@ class LogTable:
         self._checked[name] = handles
 
     def rows_of(
-        self, entries: Iterable[LogEntry], saves: int
+        self, path: Path, epoch: Epoch, entries: Iterable[AnyEntry], saves: int
     ) -> tuple[list[Row], dict[str, LogState]]:
         """The rows of a save, and what is durable of its logs then: for ``committed``.
 
-        Raises BadName, TooLarge, NotBytes, NotALog, BadPieces, SnapshotTooFar, OtherSnapshot.
+        Raises BadName, TooLarge, NotBytes, NotALog, BadPieces, SnapshotTooFar, OtherSnapshot, and
+        EpochClosed for a decision, if its ``epoch`` is closed.
         """
+        rows, of_logs = split(entries, saves)
+        log_rows, states = self._log_rows(of_logs, saves)
+        if rows and epoch.is_closed:
+            raise EpochClosed(path, epoch.number)
+        for row in rows:
+            self._check_decision(row.name, states)
+        return [*rows, *log_rows], states
+
+    def _log_rows(
+        self, entries: Iterable[LogEntry], saves: int
+    ) -> tuple[list[Row], dict[str, LogState]]:
         rows: dict[tuple[str, str], Row] = {}
         states: dict[str, LogState] = {}
         for name, record in entries:

@@ -17,11 +17,11 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import closing, suppress
 from pathlib import Path
 from secrets import token_bytes, token_hex
-from typing import TypeAlias, TypeVar
+from typing import TypeVar
 
 from attrs import evolve, frozen
 
@@ -48,15 +48,15 @@ from paxos_adapters.file.reading import (
 from paxos_adapters.file.rows import (
     APPLICATION_ID,
     SCHEMA,
+    Row,
     Session,
     keyed_sum,
     session_row,
 )
-from paxos_adapters.file.writing import PATIENCE_S, Writer, old_sessions, put
+from paxos_adapters.file.writing import PATIENCE_S, Writer, fill, old_sessions, put
 from paxos_adapters.outputs import is_beside_a_store, sync
 
 T = TypeVar("T")
-Fill: TypeAlias = Callable[[Writer, Identity], None]
 
 MAX_SESSIONS = 100_000
 """How many entries the chain keeps. A supervisor that starts a program which ends at once, once a
@@ -82,11 +82,11 @@ class Opened:
     last: Known
 
 
-def create(path: Path, identity: Identity, fill: Fill | None = None) -> Opened:
+def create(path: Path, identity: Identity, rows: Iterable[Row] = ()) -> Opened:
     """Make the files of a new server; the incarnation is drawn here.
 
-    ``fill`` writes what it begins with: a commit, with saves of 1. Raises StoreExists, StoreLocked,
-    StoreUnavailable, and what ``fill`` raises.
+    It begins with ``rows``, of saves of 1. Raises StoreExists, StoreLocked, StoreUnavailable, and
+    what ``rows`` raise.
     """
     path = place(path)
     try:
@@ -98,7 +98,7 @@ def create(path: Path, identity: Identity, fill: Fill | None = None) -> Opened:
         incarnation = token_bytes(16)
         mark.finish(incarnation)
         identity = evolve(identity, incarnation=incarnation.hex())
-        _create_database(path, identity, fill)
+        _create_database(path, identity, rows)
         return _finish_open(path, mark, identity)
     except BaseException as error:
         mark.close()
@@ -201,7 +201,7 @@ def _saves_of_another(path: Path) -> int:
     return other.content.saves
 
 
-def _create_database(path: Path, identity: Identity, fill: Fill | None) -> None:
+def _create_database(path: Path, identity: Identity, rows: Iterable[Row]) -> None:
     draft = draft_of(path)
     os.close(private.make(draft))
     with closing(Writer(draft)) as connection:
@@ -212,8 +212,7 @@ def _create_database(path: Path, identity: Identity, fill: Fill | None) -> None:
         connection.execute("INSERT INTO identity VALUES (?, ?, ?, ?, ?, ?)", row)
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version = {FORMAT}")
-        if fill is not None:
-            fill(connection, identity)
+        fill(connection, identity, rows)
     sync(draft)
     os.link(draft, path)  # Unlike a rename, it replaces nothing.
     draft.unlink()

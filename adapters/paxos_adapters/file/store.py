@@ -1,36 +1,29 @@
 """A crash-safe store: what it has acknowledged is there, or opening it is refused.
 
-- A receipt is given when SQLite has synced the commit, for everything that was saved in it.
+- A receipt is given when SQLite has synced the commit, for everything that was saved in it: see
+  ``database.py``.
 - Creating and opening are separate operations. A file that is missing or empty is not a new
   server.
-- The first save that fails is the last one. Nothing is tried again. A save that cannot begin, since
-  another process uses the file, has not failed: it waits.
 - What cannot be saved is refused before anything is written, and the store goes on.
 - Any number of decisions share a file, and whatever is saved at once shares a commit.
 - What is known of peers' disks is written with every commit that is made anyway, if it changed.
-- A count of saves is sent after its commit, never before.
-
-Source: "Can Applications Recover from fsync Failures?" (Rebello et al., 2020), for the third.
 """
 
 from __future__ import annotations
 
 import logging
-import os
-import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from os import PathLike
 from pathlib import Path
-from threading import Lock, RLock
-from typing import TypeAlias
 
 from attrs import frozen
 
 from paxos import QuorumSystem, Saved, ServerId, UnknownServer
-from paxos_adapters import arguments, forks
+from paxos_adapters import arguments
 from paxos_adapters.disk_status import DiskStatus, Known
 from paxos_adapters.file import epochs, opening
+from paxos_adapters.file.database import Database
 from paxos_adapters.file.entries import (
     AnyEntry,
     AnyRecord,
@@ -39,20 +32,17 @@ from paxos_adapters.file.entries import (
     check_known,
     check_name,
     identity_of,
-    split,
 )
 from paxos_adapters.file.epochs import AT_ONCE, Accepted
-from paxos_adapters.file.errors import AlreadyAMember, Closed, DiskBusy, EpochClosed, SaveFailed
-from paxos_adapters.file.identity import Identity
+from paxos_adapters.file.errors import AlreadyAMember, DiskBusy
 from paxos_adapters.file.log_file import LogFile
 from paxos_adapters.file.log_rows import LogState
 from paxos_adapters.file.log_table import LogTable
 from paxos_adapters.file.opening import Opened
-from paxos_adapters.file.reading import check_row, refusal
+from paxos_adapters.file.peers import Peers
 from paxos_adapters.file.rows import (
     ACCEPTOR,
     GET_ACCEPTORS,
-    GET_KINDS,
     GET_NAMES,
     GET_NAMES_AFTER,
     GET_RANGE,
@@ -64,18 +54,13 @@ from paxos_adapters.file.rows import (
     Row,
     acceptor_of,
     epoch_row,
-    peers_row,
     round_of,
     session_of,
 )
 from paxos_adapters.file.snapshots import SnapshotHandle
-from paxos_adapters.file.turns import Turns, Wait
-from paxos_adapters.file.writing import put
+from paxos_adapters.file.turns import Wait
 
 _logger = logging.getLogger(__name__)
-
-Columns: TypeAlias = tuple[str, str, str, bytes | None, int, bytes]
-"""The columns of a row, in their order."""
 
 
 class FileStore:
@@ -83,32 +68,23 @@ class FileStore:
 
     A context manager: leaving it closes the file. ``decision`` is what a host takes. ``quorum``
     names the founders and their quorums, ``epoch`` those of the decisions. ``session`` is this
-    opening of the file, ``saves`` how often it was saved so far. ``has_whole_chain``: it is sure
-    that no session was ever dropped.
+    opening of the file. ``has_whole_chain``: it is sure that no session was ever dropped.
     """
 
     def __init__(self, opened: Opened) -> None:
         """Use ``create`` or ``open``."""
+        contents = opened.contents
         self.path = opened.path
-        self.identity: Identity = opened.contents.identity
-        self.quorum: QuorumSystem = self.identity.quorum
+        self.identity = contents.identity
+        self.quorum: QuorumSystem = contents.identity.quorum
         self.session = opened.session.session
-        self.saves = opened.session.began
+        self.has_whole_chain = contents.sessions + 1 < opening.MAX_SESSIONS
         self._last = opened.last
-        self._mark = opened.mark
-        self._writer = opened.writer
-        self._reader = opened.reader
-        logs = {name: it.state for name, it in opened.contents.logs.items()}
+        self._database = Database(opened)
+        self._peers = Peers(contents.peers)
+        self._epoch = contents.epoch
+        logs = {name: it.state for name, it in contents.logs.items()}
         self._logs = LogTable(logs, self._has_decision)
-        self._turns = Turns(self.path, opened.writer)
-        self._epoch = opened.contents.epoch
-        self._peers: Mapping[ServerId, Known] = opened.contents.peers
-        self._has_pending_peers = False
-        self.has_whole_chain = opened.contents.sessions + 1 < opening.MAX_SESSIONS
-        self._saving, self._reading, self._noting = RLock(), RLock(), Lock()
-        self._process = os.getpid()
-        self._failure: BaseException | None = None
-        self._is_closed = False
 
     @staticmethod
     def create(
@@ -156,6 +132,11 @@ class FileStore:
         whose = identity_of(cluster, server, quorum, membership)
         return FileStore(opening.open_file(_checked(path), whose))
 
+    @property
+    def saves(self) -> int:
+        """How often it was saved so far."""
+        return self._database.saves
+
     # --- descent --------------------------------------------------------------------------------
 
     def disk_status(self, entry: Known | None = None) -> DiskStatus:
@@ -172,9 +153,7 @@ class FileStore:
 
         None if the chain does not have it, or if it is the present one. Raises as ``load`` does.
         """
-        with self._reading:
-            self._check_usable()
-            rows = self._checked_rows(GET_ROW, session, SESSION)
+        rows = self._database.rows(GET_ROW, session, SESSION)
         return session_of(rows[0]).ended if rows else None
 
     def descends_from(self, known: Known) -> bool:
@@ -191,7 +170,7 @@ class FileStore:
     @property
     def peers(self) -> Mapping[ServerId, Known]:
         """What is known of the disks of peers."""
-        return self._peers
+        return self._peers.known
 
     def set_peer_status(self, peer: ServerId, known: Known | None) -> None:
         """Know this of a peer's disk, durably with the next commit; None: know nothing any more.
@@ -201,12 +180,8 @@ class FileStore:
         """
         if known is not None:
             check_known(known)
-        with self._noting:
-            self._check_usable()
-            if self._peers.get(peer) != known:
-                others = {it: old for it, old in self._peers.items() if it != peer}
-                self._peers = others if known is None else {**others, peer: known}
-                self._has_pending_peers = True
+        self._database.check_usable()
+        self._peers.put(peer, known)
 
     # --- decisions ------------------------------------------------------------------------------
 
@@ -215,22 +190,11 @@ class FileStore:
 
         Raises as ``load`` does.
         """
-        with self._reading:
-            self._check_usable()
-            try:
-                return tuple(name for (name,) in self._reader.execute(GET_NAMES))
-            except sqlite3.Error as error:
-                raise refusal(self.path, error) from error
+        return self._database.names(GET_NAMES)
 
     def decisions_after(self, name: str, most: int) -> tuple[str, ...]:
         """The first ``most`` names of decisions behind ``name``, in order. Raises as ``load``."""
-        with self._reading:
-            self._check_usable()
-            try:
-                found = self._reader.execute(GET_NAMES_AFTER, (name, most))
-                return tuple([it for (it,) in found])
-            except sqlite3.Error as error:
-                raise refusal(self.path, error) from error
+        return self._database.names(GET_NAMES_AFTER, name, most)
 
     def decision(self, name: str) -> Decision:
         """The part of the memory that is about one decision, as a store for a host.
@@ -246,11 +210,9 @@ class FileStore:
         Does not wait for a save in progress. Raises StoreCorrupted, StoreUnavailable, BadName,
         TooLarge, and SaveFailed after a save that failed.
         """
-        check_name("the name of a decision", decision)
-        with self._reading:
-            self._check_usable()
-            self._logs.check_decision(decision, {})
-            rows = self._checked_rows(GET_RECORDS, decision)
+        self._database.check_usable()
+        self._logs.check_decisions([decision])
+        rows = self._database.rows(GET_RECORDS, decision)
         return Saved(
             tuple([acceptor_of(it) if it.kind == ACCEPTOR else round_of(it) for it in rows])
         )
@@ -268,9 +230,7 @@ class FileStore:
         The first of each is the name; for one with a promise alone there is None. So it goes on
         behind the last name, until there is none.
         """
-        with self._reading:
-            self._check_usable()
-            rows = self._checked_rows(GET_ACCEPTORS, after, most)
+        rows = self._database.rows(GET_ACCEPTORS, after, most)
         return tuple([(it.name, acceptor_of(it).accepted) for it in rows])
 
     def close_epoch(self, number: int) -> None:
@@ -278,11 +238,10 @@ class FileStore:
 
         Closing it again changes nothing. Raises as ``save``.
         """
-        with self._saving:
-            self._check_usable()
+        with self._database.saving() as saves:
             after = epochs.closed(self._epoch, number)
             if after != self._epoch:
-                self._commit([epoch_row(after, self.saves + 1)], self._turns.begin)
+                self._commit([epoch_row(after, saves)])
                 self._epoch = after
 
     def adopt(self, number: int, quorum: QuorumSystem, settled: epochs.Settled) -> None:
@@ -292,40 +251,33 @@ class FileStore:
         after a kill, adopt it anew. An epoch that was adopted is not touched. Raises
         EpochNotClosed, EpochOver, NotALog, BadName, TooLarge, NotBytes, and as ``save``.
         """
-        self._check_usable()
+        self._database.check_usable()
         if not epochs.is_next(self.path, self._epoch, number):
             return
-        for name in settled:
-            check_name("the name of a decision", name)
-            self._logs.check_decision(name, {})
+        self._logs.check_decisions(settled)
         known, last = set[str](), ""
-        while rows := self._acceptors(last):
+        while rows := self._database.rows(GET_ACCEPTORS, last, AT_ONCE):
             last = rows[-1].name
             known |= settled.keys() & {it.name for it in rows}
             self._put(partial(epochs.adopted, rows, settled))
         for chunk in epochs.chunks(settled, known):
             self._put(partial(epochs.first_rows, chunk))
-        with self._saving:
+        with self._database.saving() as saves:
             epochs.is_next(self.path, self._epoch, number)  # It may have been closed since.
             after = Epoch(number, quorum)
-            self._put(lambda saves: [epoch_row(after, saves)])
+            self._commit([epoch_row(after, saves)])
             self._epoch = after
 
-    def _acceptors(self, last: str) -> list[Row]:
-        with self._reading:
-            return self._checked_rows(GET_ACCEPTORS, last, AT_ONCE)
-
     def _put(self, rows: Callable[[int], Sequence[Row]]) -> None:
-        with self._saving:
-            self._check_usable()
-            if written := rows(self.saves + 1):
-                self._commit(written, self._turns.begin)
+        with self._database.saving() as saves:
+            if written := rows(saves):
+                self._commit(written)
 
     # --- logs -----------------------------------------------------------------------------------
 
     def logs(self) -> tuple[str, ...]:
         """The names of all logs that something was saved for, in order. Raises as ``load``."""
-        self._check_usable()
+        self._database.check_usable()
         return self._logs.names()
 
     def has_log(self, name: str) -> bool:
@@ -339,7 +291,7 @@ class FileStore:
 
     def log_state(self, name: str) -> LogState | None:
         """See ``log_file.Rows``. Raises as ``load``, and NotALog for the name of a decision."""
-        self._check_usable()
+        self._database.check_usable()
         return self._logs.state(name)
 
     def checked(self, name: str) -> tuple[SnapshotHandle, ...]:
@@ -351,32 +303,21 @@ class FileStore:
         self._logs.set_checked(name, handles)
 
     def _has_decision(self, name: str) -> bool:
-        with self._reading:
-            return bool(self._checked_rows(GET_RECORDS, name))
+        return bool(self._database.rows(GET_RECORDS, name))
 
     def read_range(self, name: str, least: str, end: str, most: int) -> list[Row]:
         """See ``log_file.Rows``. Raises as ``load``."""
-        with self._reading:
-            self._check_usable()
-            return self._checked_rows(GET_RANGE, name, least, end, most)
+        return self._database.rows(GET_RANGE, name, least, end, most)
 
     def kinds(self, name: str, least: str, end: str, most: int) -> list[tuple[str, int]]:
         """See ``log_file.Rows``. Raises as ``load``."""
-        with self._reading:
-            self._check_usable()
-            try:
-                return self._reader.execute(GET_KINDS, (name, least, end, most)).fetchall()
-            except sqlite3.Error as error:
-                raise refusal(self.path, error) from error
+        return self._database.kinds(name, least, end, most)
 
     def write(self, rows: Callable[[int], Sequence[Row]], gone: Sequence[Key] = ()) -> None:
         """See ``log_file.Rows``. Raises as ``save``."""
-        with self._saving:
-            self._check_usable()
-            saves = self.saves + 1
+        with self._database.saving() as saves:
             # Some row has to hold the count of a commit that only removes.
-            written = rows(saves) or [peers_row(self._peers, saves)]
-            self._commit(written, self._turns.begin, gone)
+            self._commit(rows(saves) or [self._peers.row(saves)], gone)
 
     # --- saving ---------------------------------------------------------------------------------
 
@@ -397,34 +338,26 @@ class FileStore:
         with nothing saved; SaveFailed if the disk did not take it, and from then on; Closed.
         """
         entries = tuple(batch)
-        with self._saving:
-            self._check_usable()
-            saves = self.saves + 1
-            rows, of_logs = split(entries, saves)
-            log_rows, states = self._logs.rows_of(of_logs, saves)
-            if rows and self._epoch.is_closed:
-                raise EpochClosed(self.path, self._epoch.number)
-            for row in rows:
-                self._logs.check_decision(row.name, states)
-            if rows or log_rows or self._has_pending_peers:
-                begin = self._turns.begin if wait else self._turns.begin_now
-                self._commit([*rows, *log_rows], begin)
+        with self._database.saving() as saves:
+            rows, states = self._logs.rows_of(self.path, self._epoch, entries, saves)
+            if rows or self._peers.has_news:
+                self._commit(rows, wait=wait)
                 self._logs.committed(states)
         return Saved(tuple([record for _, record in entries]))
 
     @property
     def waits(self) -> Wait | None:
         """Why a save waits for another process, and how long; None if none does."""
-        return self._turns.wait
+        return self._database.turns.wait
 
     @property
     def log_bytes(self) -> int:
         """How large SQLite's log is; a reader that does not end makes it grow."""
-        return self._turns.log_bytes
+        return self._database.turns.log_bytes
 
     def stop_waiting(self) -> None:
         """From now on a save that cannot begin raises DiskBusy; so does one that waits."""
-        self._turns.end()
+        self._database.turns.end()
 
     def close(self) -> None:
         """Save what is known of peers, and release the file. May be called again.
@@ -432,93 +365,23 @@ class FileStore:
         A save that waits for another process is given up, with nothing written. Raises SaveFailed
         if what is known could not be saved; the file is released anyway.
         """
-        if os.getpid() != self._process:
-            return
-        self.stop_waiting()
-        with self._saving, self._reading:
-            if self._is_closed:
-                return
-            try:
-                if self._has_pending_peers and self._failure is None:
-                    self._commit([], self._turns.begin_now)
-            except DiskBusy as busy:
-                _logger.warning("what is known of peers was not saved: %s", busy)
-            finally:
-                self._is_closed = True
-                self._release()
+        self._database.close(self._save_peers)
 
-    def _release(self) -> None:
+    def _save_peers(self) -> None:
         try:
-            try:
-                self._reader.close()
-                self._writer.close()
-            finally:
-                self._mark.close(sync=self._failure is None)
-        except (sqlite3.Error, OSError) as error:
-            raise SaveFailed(self.path, error) from error
+            if self._peers.has_news:
+                self._commit([], wait=False)
+        except DiskBusy as busy:
+            _logger.warning("what is known of peers was not saved: %s", busy)
+
+    def _commit(self, rows: Sequence[Row], gone: Sequence[Key] = (), *, wait: bool = True) -> None:
+        self._database.commit(lambda saves: [*rows, *self._peers.take_news(saves)], gone, wait=wait)
 
     def __enter__(self) -> FileStore:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    def _check_usable(self) -> None:
-        forks.check(self._process, self.path)
-        if self._is_closed:
-            raise Closed(self.path)
-        if self._failure is not None:
-            raise SaveFailed(self.path, self._failure) from self._failure
-
-    def _commit(
-        self,
-        rows: Sequence[Row],
-        begin: Callable[[sqlite3.Connection], None],
-        gone: Sequence[Key] = (),
-    ) -> None:
-        try:
-            begin(self._writer)
-            saves = self.saves + 1
-            rows = [*rows, *self._take_pending_peers(saves)]
-            total = put(self._writer, self.identity, rows, self._mark.content.total, gone)
-            self._writer.execute("COMMIT")
-            self._mark.write(saves, total)
-            self._turns.wrote(rows)
-            self.saves = saves
-        except DiskBusy:
-            raise
-        except BaseException as cause:
-            self._failure = cause
-            raise SaveFailed(self.path, cause) from cause
-
-    def _take_pending_peers(self, saves: int) -> list[Row]:
-        with self._noting:
-            news = [peers_row(self._peers, saves)] if self._has_pending_peers else []
-            self._has_pending_peers = False
-        return news
-
-    def _checked_rows(self, query: str, *key: str | int) -> list[Row]:
-        try:
-            found = self._query(query, key)
-        except sqlite3.Error as error:
-            raise refusal(self.path, error) from error
-        rows: list[Row] = []
-        for name, kind, fields, value, saves, sum_ in found:
-            row = Row(name, kind, fields, value, saves)
-            check_row(self.path, self.identity, row, sum_)
-            rows.append(row)
-        return rows
-
-    def _query(self, query: str, key: Sequence[str | int]) -> Iterable[Columns]:
-        """By the writer while nothing is saved, since its cache is valid; else by the reader."""
-        if self._saving.acquire(blocking=False):
-            try:
-                return self._writer.execute(query, key).fetchall()
-            except sqlite3.OperationalError:
-                pass  # The reader waits for what is in the way, and takes any text.
-            finally:
-                self._saving.release()
-        return self._reader.execute(query, key).fetchall()
 
 
 @frozen

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from pathlib import Path
 
 from paxos_adapters.file.identity import Identity
@@ -33,6 +34,9 @@ KEPT_LOG_BYTES = 8 << 20
 
 PATIENCE_S = 5.0
 """How long to wait for another process that uses the file while it is opened."""
+
+AT_ONCE = 32
+"""How many rows of a new file are held in memory: each may be as large as a piece of a snapshot."""
 
 
 class Writer(sqlite3.Connection):
@@ -67,6 +71,15 @@ def put(
     sums = [checksum(identity, row) for row in rows]
     writer.executemany(PUT, [(*row, sum_) for row, sum_ in zip(rows, sums, strict=True)])
     return update_total(total, add=sums, remove=writer.replaced)
+
+
+def fill(writer: Writer, identity: Identity, rows: Iterable[Row]) -> None:
+    """Write the first ``rows`` of a file, in one transaction. Raises what they raise."""
+    left = iter(rows)
+    writer.execute("BEGIN IMMEDIATE")
+    while some := [*islice(left, AT_ONCE)]:
+        put(writer, identity, some, 0)
+    writer.execute("COMMIT")
 
 
 def old_sessions(writer: sqlite3.Connection, kept: tuple[str, str], most: int) -> list[Key]:

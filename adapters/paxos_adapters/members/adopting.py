@@ -10,7 +10,7 @@
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Iterator
 from pathlib import Path
 
 from attrs import frozen
@@ -23,7 +23,6 @@ from paxos_adapters.file.moving import finish_moving, forget_unfinished, move_as
 from paxos_adapters.file.opening import create, place
 from paxos_adapters.file.rows import Row, acceptor_row
 from paxos_adapters.file.store import FileStore
-from paxos_adapters.file.writing import Writer, put
 from paxos_adapters.members.artefact import Artefact, Header, inspect_artefact, reading
 from paxos_adapters.members.errors import (
     BadArtefact,
@@ -36,9 +35,6 @@ from paxos_adapters.members.errors import (
 )
 from paxos_adapters.members.holding import Held, held
 from paxos_adapters.members.notes import Note
-
-AT_ONCE = 1_000
-"""How many rows are written at a time."""
 
 
 @frozen
@@ -70,7 +66,7 @@ def adopt(artefact: Path, path: Path, server: ServerId) -> Adopted:
     was_there = _cleared(path, aside, header, new)
     if not was_there:
         try:
-            FileStore(create(path, new, partial(_fill, artefact, whole))).close()
+            FileStore(create(path, new, _rows(artefact, whole))).close()
         except StoreUnavailable as error:
             raise Unfinished(path, error.__cause__ or error) from error
     return Adopted(new, whole, aside if aside.exists() else None, was_there)
@@ -97,21 +93,14 @@ def _cleared(path: Path, aside: Path, header: Header, new: Identity) -> bool:
     return is_new
 
 
-def _fill(artefact: Path, whole: Artefact, writer: Writer, identity: Identity) -> None:
-    """Write all that is settled into a new file, in one transaction."""
-    waiting: list[Row] = []
+def _rows(artefact: Path, whole: Artefact) -> Iterator[Row]:
+    """What the new file begins with. Raises BadArtefact."""
     above = Ballot(whole.max_round + 1, ServerId(0))
-    writer.execute("BEGIN IMMEDIATE")
     with reading(artefact) as source:
         for name, proposal in source.settled():
-            waiting.append(acceptor_row(name, Acceptor(above, proposal), 1))
-            if len(waiting) == AT_ONCE:
-                put(writer, identity, waiting, 0)
-                waiting.clear()
+            yield acceptor_row(name, Acceptor(above, proposal), 1)
         if source.whole != whole:
             raise BadArtefact(artefact, "it was replaced while it was read")
-    put(writer, identity, waiting, 0)
-    writer.execute("COMMIT")
 
 
 # --- the file before -----------------------------------------------------------------------------

@@ -9,6 +9,7 @@
 - Callers that wait for the cluster have places of their own, so that they never keep others from
   seeing how the node is.
 - A caller that hangs up is forgotten. What was proposed goes on.
+- A node that stops by itself ends all calls: their callers have its answers before it hangs up.
 - A forked process keeps no socket, neither this one nor those of callers, and removes none.
 - What is wrong with a question never stops the server; what is wrong with the server does.
 """
@@ -70,8 +71,14 @@ from paxos_adapters.node.control_protocol import (
 )
 from paxos_adapters.node.node import Node
 from paxos_adapters.node.tolerance import log_tolerance, up
-from paxos_adapters.requests.errors import NoAnswer, NodeClosed, OutcomeUnknown
+from paxos_adapters.requests.errors import (
+    CommandUnknown,
+    NoAnswer,
+    NodeClosed,
+    OutcomeUnknown,
+)
 from paxos_adapters.single import single_coder
+from paxos_adapters.udp.errors import Removed
 
 MAX_WAITING = 64
 """How many wait for an answer of the cluster at a time."""
@@ -81,6 +88,9 @@ MAX_BRIEF = 64
 
 LINE_S = 10.0
 """How long a question may take to arrive."""
+
+LAST_ANSWERS_S = 1.0
+"""How long the answers of a node that has stopped may take to leave."""
 
 ACCEPT_AGAIN_S = 0.1
 """How long to wait before the next one is let in, if the system has no descriptor left."""
@@ -155,12 +165,14 @@ class _Control:
         self._node = node
         self._socket = sock
         self._asking: set[asyncio.Task[None]] = set()
-        self._waiting = 0
+        self._waiting: set[asyncio.Future[bool]] = set()
         sock.listen()
         self._accepting = node.guard.task(self._accept)
 
     async def close(self) -> None:
         """Hang up on all callers that are left."""
+        if self._waiting and self._node.status().stopped is not None:
+            await asyncio.wait(self._waiting, timeout=LAST_ANSWERS_S)
         tasks = self._accepting, *self._asking
         for task in tasks:
             task.cancel()
@@ -210,7 +222,7 @@ class _Control:
             return False
         if isinstance(question, Brief):
             await caller.tell(self._brief(question))
-        elif self._waiting >= MAX_WAITING:
+        elif len(self._waiting) >= MAX_WAITING:
             await caller.tell(_crowded(MAX_WAITING))
         else:
             return await self._wait(question, caller)
@@ -231,14 +243,14 @@ class _Control:
 
     async def _wait(self, question: Waiting | Continuing, caller: Caller) -> bool:
         """Have the cluster answer, unless the caller hangs up before; whether more may follow."""
-        self._waiting += 1
         answering = asyncio.ensure_future(self._tell(question, caller))
         gone = asyncio.ensure_future(caller.hung_up())
+        self._waiting.add(answering)
         try:
             await asyncio.wait({answering, gone}, return_when=asyncio.FIRST_COMPLETED)
             return answering.done() and answering.result() and not caller.is_early
         finally:
-            self._waiting -= 1
+            self._waiting.discard(answering)
             answering.cancel()
             gone.cancel()
             await asyncio.gather(answering, gone, return_exceptions=True)
@@ -260,7 +272,7 @@ class _Control:
         try:
             state = self._node.state(name)
         except PaxosError as error:
-            return ErrorReply(type(error).__name__, _words(error))
+            return _error_reply(error)
         peers = self._node.status().peers
         up = [self._node.me, *(it for it, peer in peers.items() if peer.is_up)]
         quorum = coder.encode(self._node.quorum)
@@ -270,7 +282,7 @@ class _Control:
         try:
             return contents(self._node, question.after)
         except PaxosError as error:
-            return ErrorReply(type(error).__name__, _words(error))
+            return _error_reply(error)
 
     def _logs(self) -> LogsReply:
         status, served = self._node.status(), self._node.served.items()
@@ -298,7 +310,7 @@ class _Control:
                 return await control_members.move(self._node, question)
             return await answer_of_log(self._node, question)
         except PaxosError as error:
-            return ErrorReply(type(error).__name__, _words(error))
+            return _error_reply(error)
 
     async def _last(self, question: Continuing, caller: Caller) -> Answer:
         """Tell all answers but for the last one, which says why there are no more."""
@@ -311,7 +323,7 @@ class _Control:
                 return await self._steps(question, caller)
             assert_never(question)
         except PaxosError as error:
-            return ErrorReply(type(error).__name__, _words(error))
+            return _error_reply(error)
 
     async def _snapshot(self, question: SnapshotRequest, caller: Caller) -> PieceReply:
         """Tell the pieces of a snapshot; an empty one ends them. Raises PaxosError."""
@@ -354,14 +366,26 @@ def _too_long(size_bytes: int) -> ErrorReply:
     return ErrorReply("TooLarge", what)
 
 
-def _words(error: PaxosError) -> str:
+def _error_reply(error: PaxosError) -> ErrorReply:
     """What is wrong, for a caller with a command line and no node of its own."""
+    kind = type(error).__name__
     stopped = error if isinstance(error, ServerStopped) else error.__cause__
     if not isinstance(stopped, ServerStopped):
-        return str(error)
-    cause = str(stopped.cause).rstrip(".")
-    is_closed = isinstance(stopped.cause, NodeClosed)
-    why = "the server has ended" if is_closed else f"the server has stopped for good: {cause}"
+        why = error.why if isinstance(error, NoAnswer | OutcomeUnknown) else ""
+        return ErrorReply(kind, str(error), why)
+    why = _why(stopped)
+    if isinstance(error, CommandUnknown):
+        return ErrorReply(kind, str(CommandUnknown(error.name, why, error.number)), why)
     if isinstance(error, NoAnswer | OutcomeUnknown):
-        return str(type(error)(error.name, why))
-    return f"{why}. Start it again, or ask another one."
+        return ErrorReply(kind, str(type(error)(error.name, why)), why)
+    again = "Ask" if isinstance(stopped.cause, Removed) else "Start it again, or ask"
+    return ErrorReply(kind, f"{why}. {again} another one.", why)
+
+
+def _why(stopped: ServerStopped) -> str:
+    """Why the server has stopped, without a full stop."""
+    if isinstance(stopped.cause, NodeClosed):
+        return "the server has ended"
+    if isinstance(stopped.cause, Removed):
+        return f"server {stopped.cause.server} was removed from the cluster, and has ended"
+    return f"the server has stopped for good: {str(stopped.cause).rstrip('.')}"

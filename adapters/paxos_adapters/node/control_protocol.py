@@ -321,10 +321,19 @@ class CheckedReply(_Answer, frozen=True, tag="checked"):
 
 @final
 class ErrorReply(_Answer, frozen=True, tag="problem"):
-    """Why there is no answer; ``kind`` is the name of the error that a node raises."""
+    """Why there is no answer; ``kind`` is the name of the error that a node raises.
+
+    ``why`` is the cause alone, if ``text`` says more of the request, such as what came of it.
+    """
 
     kind: str
     text: str
+    why: str = ""
+
+    @property
+    def cause(self) -> str:
+        """The cause alone."""
+        return self.why or self.text
 
 
 OfLog: TypeAlias = OpenRequest | SubmitRequest | QueryRequest | CheckRequest

@@ -1,7 +1,7 @@
 """The logs of a node, by name.
 
-- What comes for a log waits in one queue, and a turn works through it. What is to be done is
-  returned, each with its log. What is to be saved goes into the commit of the node.
+- What comes for a log waits in one queue, and a turn works through it. What is to be sent goes to
+  the links, and what is to be saved into the commit of the node.
 - A name has a log from the moment on at which the program enters it. What comes before is dropped:
   the other servers send it again.
 """
@@ -9,18 +9,24 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from random import Random
 from typing import Protocol, TypeAlias
 
-from paxos import PaxosError, Saved, ServerId, SetTimer, UsageError
+from paxos import Broadcast, From, PaxosError, Saved, ServerId, SetTimer, To, UsageError
+from paxos.errors import assert_never
 from paxos.log.events import LogTimer
 from paxos.log.replica import Replica
 from paxos_adapters.file.entries import LogEntry, LogRecord
+from paxos_adapters.guard import Guard
+from paxos_adapters.log_messages import LogMessage
+from paxos_adapters.node.ports import Links
+from paxos_adapters.node.timers import TimerWheel
 from paxos_adapters.ports import Place
 from paxos_adapters.replication.membership import Wanted
 from paxos_adapters.replication.process import LogEffect, LogEvent
 from paxos_adapters.replication.served import ServedLog
-from paxos_adapters.timeouts import Timeouts
+from paxos_adapters.timeouts import Timeouts, drawn
 
 
 class LogRunning(UsageError, ValueError):
@@ -132,7 +138,20 @@ class Logs:
     does not run here.
     """
 
-    def __init__(self) -> None:
+    def __init__(
+        self,
+        links: Links,
+        guard: Guard,
+        turn: Callable[[], None],
+        *,
+        me: ServerId,
+        timeouts: Timeouts,
+        random: Random,
+    ) -> None:
+        """``turn`` has the node take one, now."""
+        self._links, self._turn, self._me = links, turn, me
+        self._timeouts, self._random = timeouts, random
+        self._alarms = TimerWheel(self._ring, guard)
         self.served: dict[str, ServedLog] = {}
         self.on_missing: Callable[[str], None] = _ignored
         self.on_submitted: Callable[[str, float], None] | None = None
@@ -171,20 +190,15 @@ class Logs:
         """``event`` has come for the log ``name``, which runs."""
         self._events.append((self.running[name], event))
 
-    def ring(self, log: Running, timer: LogTimer) -> None:
-        """A timer of ``log`` has fired: nothing, if that log has ended."""
-        if self.running.get(log.place.name) is log:
-            self._events.append((log, timer))
-
-    def turn(self) -> list[Due]:
-        """Take what has come, and send on what waits."""
+    def turn(self) -> None:
+        """Take what has come, and send on what waits. Raises InvariantError."""
         due: list[Due] = []
         while self._events:
             log, event = self._events.popleft()
             due += [(log, it) for it in log.receive(event)]
         for log in self.running.values():
             due += [(log, it) for it in log.work()]
-        return due
+        self._perform(due)
 
     def take_unsaved(self) -> list[LogEntry]:
         """What the next commit has to save."""
@@ -196,12 +210,37 @@ class Logs:
                 self._saving.append((log, len(records)))
         return entries
 
-    def on_saved(self, records: tuple[LogRecord, ...], receipt: Saved[object]) -> list[Due]:
-        """What was taken to be saved is durable; what may leave now."""
+    def on_saved(self, records: tuple[LogRecord, ...], receipt: Saved[object]) -> None:
+        """What was taken to be saved is durable: what waited for it may leave."""
         due: list[Due] = []
         for log, count in self._saving:
             own, records = records[:count], records[count:]
             if self.running.get(log.place.name) is log:
                 due += [(log, it) for it in log.on_saved(receipt.part(own))]
         self._saving.clear()
-        return due
+        self._perform(due)
+
+    def _perform(self, due: Iterable[Due]) -> None:
+        for log, effect in due:
+            name = log.place.name
+            if type(effect) is To:
+                self._post(effect.receiver, name, effect.message)
+            elif type(effect) is Broadcast:
+                for member in log.members:
+                    self._post(member, name, effect.message)
+            elif type(effect) is SetTimer:
+                delay_s = drawn(log.delay(effect, self._timeouts), self._random)
+                self._alarms.set((log, effect.timer), delay_s)
+            else:
+                assert_never(effect)
+
+    def _post(self, receiver: ServerId, name: str, message: LogMessage) -> None:
+        if receiver != self._me:
+            self._links.enqueue(receiver, name, message)
+        elif name in self.running:
+            self.hear(name, From(self._me, message))
+
+    def _ring(self, alarms: Sequence[tuple[Running, LogTimer]]) -> None:
+        """Nothing, for a log that has ended."""
+        self._events += [it for it in alarms if self.running.get(it[0].place.name) is it[0]]
+        self._turn()

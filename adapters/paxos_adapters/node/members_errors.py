@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Set
 
 from paxos import OperationalError, PaxosError, ServerId, UnknownServer, UsageError
-from paxos.errors import assert_never, format_ids
+from paxos.errors import assert_never
 from paxos_adapters.limits import MAX_DEPLOYED
 from paxos_adapters.replication import membership
 from paxos_adapters.replication.membership import Membership, Refusal
+from paxos_adapters.words import servers as named
 
 
 class MembershipChanging(OperationalError):
@@ -32,9 +33,8 @@ class ChangeUnfinished(OperationalError, TimeoutError):
     def __init__(self, epoch: int, logs: Collection[str]) -> None:
         super().__init__(
             f"the change to epoch {epoch} of the members has begun, and waits for "
-            f"{_listed(logs)}. It goes on by itself as long as a quorum is up; ask for the status, "
-            "or for the same change again, to wait for its end. Do not stop a server that it "
-            "removes before."
+            f"{_listed(logs)}. It goes on by itself as long as a quorum is up. Ask for the same "
+            "change again to wait for its end. Do not stop a server that it removes before."
         )
         self.epoch, self.logs = epoch, tuple(logs)
 
@@ -47,9 +47,9 @@ class NotAllStarted(OperationalError, TimeoutError):
 
     def __init__(self, servers: Set[ServerId]) -> None:
         super().__init__(
-            f"servers {format_ids(servers)} have not said which logs they have, and the first "
-            "change of the members waits for that; nothing was begun. Start them. One that is lost "
-            "need not be there if this change removes it, as long as a quorum is."
+            f"the first change of the members waits until {named(servers)} can say which logs "
+            "they have; nothing was begun. Start what is stopped. A server that is lost need not "
+            "be there if this change removes it, as long as a quorum is."
         )
         self.servers = frozenset(servers)
 
@@ -75,8 +75,8 @@ class NotAMember(UnknownServer):
     def __init__(self, server: ServerId, members: Set[ServerId]) -> None:
         ValueError.__init__(
             self,
-            f"server {server} is not among the members {format_ids(members)}; nothing was begun. "
-            "Name one of them.",
+            f"server {server} is not a member, only {named(members)}; nothing was begun. Name one "
+            "of them.",
         )
         self.server, self.members = server, frozenset(members)
 

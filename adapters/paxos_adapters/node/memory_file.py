@@ -16,9 +16,9 @@ from attrs import Factory, define, field
 
 from paxos import QuorumSystem, Saved
 from paxos_adapters.file import epochs
-from paxos_adapters.file.entries import AnyEntry, AnyRecord, Record, check_name, split
+from paxos_adapters.file.entries import AnyEntry, AnyRecord, Record, check_name
 from paxos_adapters.file.epochs import AT_ONCE, Accepted
-from paxos_adapters.file.errors import Closed, EpochClosed, SaveFailed
+from paxos_adapters.file.errors import Closed, SaveFailed
 from paxos_adapters.file.identity import Identity
 from paxos_adapters.file.log_file import LogFile
 from paxos_adapters.file.log_rows import LogState, replica_of
@@ -85,9 +85,8 @@ class MemoryFile:
 
     def load(self, decision: str) -> Saved[Record]:
         """See ``FileStore.load``. Raises BadName, TooLarge, NotALog."""
-        check_name("the name of a decision", decision)
         with self._lock:
-            self._logs.check_decision(decision, {})
+            self._logs.check_decisions([decision])
             found = dict(self._disk.rows.get(decision, {}))
         acceptors = [acceptor_of(found[ACCEPTOR])] if ACCEPTOR in found else []
         rounds = [round_of(found[ROUND])] if ROUND in found else []
@@ -117,9 +116,7 @@ class MemoryFile:
         with self._lock:
             if not epochs.is_next(self.path, self.epoch, number):
                 return
-            for name in settled:
-                check_name("the name of a decision", name)
-                self._logs.check_decision(name, {})
+            self._logs.check_decisions(settled)
             rows, saves = self._acceptors(), self.saves + 1
             missing = epochs.chunks(settled, [it.name for it in rows])
             first = [row for chunk in missing for row in epochs.first_rows(chunk, saves)]
@@ -202,14 +199,8 @@ class MemoryFile:
         del wait  # Nothing is ever in the way.
         entries = tuple(batch)
         with self._lock:
-            saves = self.saves + 1
-            rows, of_logs = split(entries, saves)
-            log_rows, states = self._logs.rows_of(of_logs, saves)
-            if rows and self.epoch.is_closed:
-                raise EpochClosed(self.path, self.epoch.number)
-            for row in rows:
-                self._logs.check_decision(row.name, states)
-            self._commit([*rows, *log_rows])
+            rows, states = self._logs.rows_of(self.path, self.epoch, entries, self.saves + 1)
+            self._commit(rows)
             self._logs.committed(states)
         return Saved(tuple([record for _, record in entries]))
 

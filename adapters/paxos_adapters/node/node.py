@@ -5,81 +5,40 @@
         value = await node.propose("leader", "me")
         assert await node.read("leader") == Found(value)
 
-- A turn: take what has arrived, step through all of it, send what is free, save the rest at once.
-  While a save is in progress the next turns go on; what they have to save goes together into the
-  next one.
-- A message to itself does not leave the node.
-- It votes, asks and answers once enough peers have acknowledged its session: ``registration.py``.
-  Requests of programs wait until then.
+- What comes, from its peers or from programs, leads to a turn: see ``turn.py``.
 - Values are encoded and decoded at the edge, for the caller: see ``values.py``. Inside are bytes.
-- A save that fails, proof that some server broke the protocol, and every other exception that is
-  not expected stop the node for good: whatever the event loop calls here is guarded.
+- What is not expected stops the node for good: see ``stopping.py``.
 - A timeout or a cancellation does not take back what was begun: its outcome is unknown.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
-import os
-from collections.abc import (
-    AsyncGenerator,
-    Callable,
-    Coroutine,
-    Iterable,
-    Mapping,
-    Sequence,
-)
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
-from functools import partial
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
+from contextlib import asynccontextmanager, suppress
 from random import Random
 from types import NoneType
 from typing import Generic, Self, TypeVar
 
-from paxos import (
-    NO_BALLOT,
-    Broadcast,
-    Done,
-    From,
-    Nack,
-    PaxosError,
-    RetryTimer,
-    Saved,
-    ServerId,
-    SetTimer,
-    To,
-    server,
-)
-from paxos.errors import assert_never
-from paxos.log.events import LogTimer
-from paxos.log.messages import CatchUpRequest
+from paxos import NO_BALLOT, Done, RetryTimer, SetTimer, server
 from paxos.server import ServerTimer
-from paxos_adapters import arguments, forks
-from paxos_adapters.file import FileStore, NotALog, SaveFailed
-from paxos_adapters.file.entries import AnyEntry, AnyRecord, Entry, LogEntry
-from paxos_adapters.guard import Guard
+from paxos_adapters import arguments
+from paxos_adapters.file import FileStore
 from paxos_adapters.host import ServerStopped
-from paxos_adapters.limits import MEMBERS_LOG, RESERVED
+from paxos_adapters.limits import RESERVED
 from paxos_adapters.log import LogObserver
-from paxos_adapters.log_messages import AnyMessage, LogMessage, is_for_decision, is_for_log
-from paxos_adapters.node.decisions import Decisions
-from paxos_adapters.node.epochs import MembersLog
-from paxos_adapters.node.logs import Due, LogClosed, LogRunning, Logs, NameOfLog, Running
-from paxos_adapters.node.members import Members
+from paxos_adapters.node.hosting import Hosting
+from paxos_adapters.node.logs import NameOfLog
 from paxos_adapters.node.ports import Links, NodeFile
-from paxos_adapters.node.saving import INLINE_SAVE_S, AdaptiveSaver
+from paxos_adapters.node.saving import INLINE_SAVE_S
 from paxos_adapters.node.status import Descent, Status
-from paxos_adapters.node.timers import TimerWheel
+from paxos_adapters.node.stopping import Stopping
 from paxos_adapters.node.tolerance import needed, tolerance
+from paxos_adapters.node.turn import Turn
 from paxos_adapters.ports import Codec, Observer
 from paxos_adapters.replication.log import ReplicatedLog
-from paxos_adapters.replication.membership import Membership
-from paxos_adapters.replication.membership import addresses as addresses_of
-from paxos_adapters.replication.membership import machine as machine_of_members
-from paxos_adapters.replication.membership import steps as steps_of
 from paxos_adapters.replication.served import ServedLog
-from paxos_adapters.replication.snapshots import codecs_of
-from paxos_adapters.replication.starting import SNAPSHOT_BYTES, LogRun, recovered
+from paxos_adapters.replication.starting import SNAPSHOT_BYTES
 from paxos_adapters.requests.errors import (
     TOO_LATE,
     NoAnswer,
@@ -90,19 +49,16 @@ from paxos_adapters.requests.errors import (
 from paxos_adapters.requests.values import Found, Values
 from paxos_adapters.single import SingleObserver
 from paxos_adapters.state_machine import StateMachine
-from paxos_adapters.timeouts import DEFAULT_TIMEOUTS, Lease, Timeouts, delay_range, drawn
-from paxos_adapters.udp.addresses import Address
+from paxos_adapters.timeouts import DEFAULT_TIMEOUTS, Timeouts, delay_range, drawn
 from paxos_adapters.udp.endpoint import SocketAddress
 from paxos_adapters.udp.errors import BadName, check_name
 from paxos_adapters.udp.mesh import Mesh
 from paxos_adapters.udp.network import NetworkConfig
-from paxos_adapters.udp.sessions import Registering
 
 C = TypeVar("C")
 R = TypeVar("R")
 S = TypeVar("S")
 V = TypeVar("V")
-_logger = logging.getLogger(__name__)
 
 
 class BaseNode(Generic[V]):
@@ -128,30 +84,24 @@ class BaseNode(Generic[V]):
             arguments.fits("observer", observer, Observer)
         self.me = file.identity.server
         self.file = file
-        self._values = Values(codec)
         self.quorum = file.quorum
+        self._values = Values(codec)
         self._links = links
         self._timeouts = timeouts
         self._random = Random() if random is None else random
-        self._logs = Logs()
-        self.members = Members(self, self._logs, links.configured, links.check_address)
-        self.guard = Guard(self._stop)
-        self._turn, self._turn_end = self.guard(self._take_turn), self.guard(self._finish_turn)
-        self._decisions = Decisions(
+        self._stopping = Stopping(self.me, file.path, self._let_go)
+        self.guard = self._stopping.guard
+        self._turn = Turn(
             file,
             links,
-            self.guard,
-            self._turn,
+            self._stopping,
             timeouts=timeouts,
             random=self._random,
             observer=observer,
         )
-        self._log_alarms = TimerWheel(self._ring_logs, self.guard)
-        self._is_woken = False
-        self._saver: AdaptiveSaver[AnyEntry, AnyRecord] | None = None
-        self._stopped: ServerStopped | None = None
-        self._process = os.getpid()
-        self._end = asyncio.Event()
+        self._decisions, self._logs = self._turn.decisions, self._turn.logs
+        self._host = Hosting(file, links, self._stopping, self._turn, timeouts)
+        self._participant, self.members = self._host.participant, self._host.members
 
     # --- start and stop ---------------------------------------------------------------------------
 
@@ -162,14 +112,8 @@ class BaseNode(Generic[V]):
         if this open file was served before.
         """
         self._links.acquire_file()
-        self._loop = asyncio.get_running_loop()
         try:
-            self._saver = AdaptiveSaver(
-                lambda it: self.file.save_all(it),
-                self._inline_save_s,
-                self.guard,
-                save_now=lambda it: self.file.save_all(it, wait=False),
-            )
+            self._turn.begin(self._inline_save_s)
         except BaseException:
             self._links.release_file()
             raise
@@ -183,10 +127,10 @@ class BaseNode(Generic[V]):
     async def _open(self) -> None:
         self._decisions.resume()
         self.file.save_all(())  # One that is closed, or has failed, is refused here.
-        await self.members.recover()  # The first datagram says what the file has of the members.
-        await self._links.open(self._hear, self._turn, self.guard)
-        if self._stopped is not None:
-            raise self._stopped
+        # The first datagram says what the file has of the members.
+        await self._participant.recover()
+        await self._links.open(self._turn.hear, self._turn.take, self.guard)
+        self._stopping.check()
 
     async def __aexit__(self, *_: object) -> None:
         """Let go, as ``close`` does."""
@@ -197,42 +141,31 @@ class BaseNode(Generic[V]):
 
         In a forked process there is nothing to close.
         """
-        if self._saver is not None and os.getpid() == self._process:
-            self._stop(NodeClosed())
-            await self._saver.close()
+        if self._turn.has_begun and not self._stopping.is_forked:
+            self._stopping.stop(NodeClosed())
+            await self._turn.wait_ended()
             await self._links.wait_closed()
-            await self.members.wait_ended()
+            await self._participant.wait_ended()
 
     async def stopped(self) -> ServerStopped:
         """Wait until the node has stopped, by itself or since it was closed, and say why.
 
         Raises Forked.
         """
-        forks.check(self._process, self.file.path)
-        await self._end.wait()
-        assert self._stopped is not None
-        return self._stopped
+        return await self._stopping.wait()
 
     @property
     def place(self) -> SocketAddress:
         """Where it listens, as the system says it. Raises Forked."""
-        forks.check(self._process, self.file.path)
+        self._stopping.check_process()
         return self._links.endpoint.local_address
 
-    def _stop(self, cause: BaseException) -> None:
-        if self._stopped is None:
-            self._stopped = ServerStopped(self.me, cause)
-            self._end.set()
-            if not isinstance(cause, NodeClosed):
-                facts = {"event": "stopped", "server": self.me, "reason": type(cause).__name__}
-                is_foreseen = isinstance(cause, PaxosError)
-                trace = None if is_foreseen else cause
-                _logger.critical("%s", self._stopped, extra=facts, exc_info=trace)
-            self.file.stop_waiting()
-            self._decisions.questions.end(self._stopped)
-            self._logs.end(self._stopped)
-            self.members.end()
-            self._links.close()
+    def _let_go(self, stopped: ServerStopped) -> None:
+        self.file.stop_waiting()
+        self._decisions.questions.end(stopped)
+        self._logs.end(stopped)
+        self._participant.end()
+        self._links.close()
 
     # --- what programs ask ----------------------------------------------------------------------
 
@@ -309,9 +242,32 @@ class BaseNode(Generic[V]):
         timer = SetTimer[ServerTimer](RetryTimer(NO_BALLOT), attempt)
         with suppress(TimeoutError):
             async with asyncio.timeout(drawn(delay_range(timer, self._timeouts), self._random)):
-                await self._end.wait()
-        if self._stopped is not None:
-            raise NoAnswer(name, str(self._stopped)) from self._stopped
+                await self._stopping.end.wait()
+        if (stopped := self._stopping.cause) is not None:
+            raise NoAnswer(name, str(stopped)) from stopped
+
+    def state(self, name: str) -> server.Server[bytes]:
+        """What this server holds and knows of ``name``, encoded; some may wait for a save.
+
+        Raises BadName, NotStarted and ServerStopped, and what loading raises.
+        """
+        self._check_decision(name)
+        return self._decisions.state(name)
+
+    def _check_decision(self, name: str, timeout_s: float | None = None) -> float | None:
+        """The same, for a name that must not be that of a log."""
+        timeout_s = self._check(name, timeout_s)
+        if self._turn.is_log(name):
+            raise NameOfLog(name)
+        return timeout_s
+
+    def _check(self, name: str, timeout_s: float | None = None) -> float | None:
+        """``timeout_s``, checked like all else that a program passes in."""
+        self._host.check_usable()
+        check_name(name)
+        if name.startswith(RESERVED):
+            raise BadName(name)
+        return arguments.timeout(timeout_s)
 
     # --- logs -------------------------------------------------------------------------------------
 
@@ -332,91 +288,8 @@ class BaseNode(Generic[V]):
         """
         self._check(name)
         arguments.whole("snapshot_bytes", snapshot_bytes)
-        codecs_of(machine)
-        if name in self._logs:
-            raise LogRunning(name)
-        async with self._run_log(name, machine, snapshot_bytes, observer) as log:
+        async with self._host.run_log(name, machine, snapshot_bytes, observer) as log:
             yield log
-
-    @asynccontextmanager
-    async def _run_log(
-        self,
-        name: str,
-        machine: StateMachine[S, C, R],
-        snapshot_bytes: int = SNAPSHOT_BYTES,
-        observer: LogObserver[bytes] | None = None,
-    ) -> AsyncGenerator[ReplicatedLog[S, C, R], None]:
-        codecs, quorum = codecs_of(machine), await self.members.founding_quorum(name)
-        found = await asyncio.to_thread(
-            recovered, self.file, name, machine, codecs, snapshot_bytes, quorum
-        )
-        self.check_usable()
-        if name in self._decisions:
-            raise NotALog(name, is_log=False)
-        run = LogRun(self, self.file, name, machine, codecs, found, observer)
-        try:
-            self._logs.add(run.process, run.served)
-            self.members.on_entered(run.process)
-            self.wake()
-            yield run.log
-        finally:
-            run.close()
-            self._logs.remove(run.process, LogClosed(name))
-            self.members.on_left(name)
-
-    # --- members ----------------------------------------------------------------------------------
-
-    def log_of_members(self) -> AbstractAsyncContextManager[MembersLog]:
-        """See ``members.MembersHost``."""
-        return self._run_log(MEMBERS_LOG, machine_of_members(self.file.quorum))
-
-    @property
-    def advertised(self) -> Address:
-        """See ``members.MembersHost``."""
-        host, port = self._links.configured[self.me]
-        return host, port or int(self.place[1])  # Port 0 stands for any that was free.
-
-    def link(self, state: Membership) -> None:
-        """See ``members.MembersHost``."""
-        former = state.former - {it.server for it in state.leaving}
-        known = {it: at for it, at in addresses_of(state).items() if at is not None}
-        told = self._links.configured | known  # What is configured may be all that is up.
-        addresses = {it: at for it, at in told.items() if it not in former}
-        # Newcomers do not count before the change is finished: one that is down stops nobody.
-        quorum = state.before[0] if state.before else state.quorum
-        self._links.set_members(
-            addresses, quorum, former=former, epoch=state.epoch, steps=steps_of(state)
-        )
-
-    async def suspend_decisions(self) -> None:
-        """See ``epochs.EpochsHost``."""
-        self._decisions.suspend()
-        while self._decisions.is_saving:
-            await self.pause()
-
-    def resume_decisions(self) -> None:
-        """See ``epochs.EpochsHost``."""
-        self._decisions.resume()
-        self.wake()
-
-    def is_log(self, name: str) -> bool:
-        """See ``epochs.EpochsHost``."""
-        return name in self._logs or self.file.has_log(name)
-
-    async def pause(self) -> None:
-        """See ``epochs.EpochsHost``."""
-        await asyncio.sleep(self._timeouts.heartbeat_s)
-
-    @property
-    def teachers(self) -> frozenset[ServerId]:
-        """See ``members.MembersHost``."""
-        return self._links.registration.teachers
-
-    def ask_for_members(self, peers: frozenset[ServerId], first: int) -> None:
-        """See ``members.MembersHost``."""
-        for peer in sorted(peers):
-            self._links.enqueue(peer, MEMBERS_LOG, CatchUpRequest(first))
-        self.wake()
 
     @property
     def served(self) -> Mapping[str, ServedLog]:
@@ -426,16 +299,11 @@ class BaseNode(Generic[V]):
     def on_missing_log(self, call: Callable[[str], None]) -> None:
         """Have ``call`` called with the name of a log that is asked for and does not run here."""
         self._logs.on_missing = call
-        self.members.ask_for_logs()
+        self._participant.ask_for_logs()
 
     def ask_for_log(self, name: str) -> None:
         """A client asks for a log that does not run here."""
         self._logs.on_missing(name)
-
-    @property
-    def lease(self) -> Lease | None:
-        """See ``replication.log.Host``."""
-        return self._timeouts.lease
 
     def on_submitted(self, call: Callable[[str, float], None]) -> None:
         """Have ``call`` called for each submission to a log that was answered.
@@ -444,59 +312,21 @@ class BaseNode(Generic[V]):
         """
         self._logs.on_submitted = call
 
-    @property
-    def stopwatch(self) -> Callable[[str, float], None] | None:
-        """See ``replication.log.Host``."""
-        return self._logs.on_submitted
-
-    def check_usable(self) -> None:
-        """See ``replication.log.Host``; raises NotStarted, too."""
-        forks.check(self._process, self.file.path)
-        if self._saver is None:
-            raise NotStarted
-        if self._stopped is not None:
-            raise self._stopped
-
-    def wake(self) -> None:
-        """See ``replication.log.Host``."""
-        if not self._is_woken:
-            self._is_woken = True
-            self._loop.call_soon(self._turn)
-
-    def deliver(self, call: Callable[[], None]) -> None:
-        """See ``replication.log.Host``."""
-        with suppress(RuntimeError):  # The event loop has ended.
-            self._loop.call_soon_threadsafe(self.guard(call))
-
-    def on_snapshot_failed(self, name: str, error: Exception) -> None:
-        """See ``replication.log.Host``."""
-        if isinstance(error, SaveFailed):
-            self._stop(error)
-        elif self._stopped is None:
-            facts = {"event": "snapshot", "server": self.me, "log": name}
-            text = "no snapshot of the log %r: %s. It keeps its entries, and goes on"
-            _logger.error(text, name, error, exc_info=error, extra=facts)
-
-    def state(self, name: str) -> server.Server[bytes]:
-        """What this server holds and knows of ``name``, encoded; some may wait for a save.
-
-        Raises BadName, NotStarted and ServerStopped, and what loading raises.
-        """
-        self._check_decision(name)
-        return self._decisions.state(name)
+    # --- how it is --------------------------------------------------------------------------------
 
     def status(self) -> Status:
         """How it is now. Raises NotStarted and Forked."""
-        forks.check(self._process, self.file.path)
-        if self._saver is None:
+        self._stopping.check_process()
+        if not self._turn.has_begun:
             raise NotStarted
+        stopped = self._stopping.cause
         peers = self._links.peers()
         up = frozenset(it for it, peer in peers.items() if peer.is_up) | {self.me}
         quorum = self._links.registration.quorum
         return Status(
             self.me,
             peers,
-            tolerance(quorum, up) if self._stopped is None else -1,
+            tolerance(quorum, up) if stopped is None else -1,
             self.file.saves,
             len(self._decisions),
             len(self._decisions.questions),
@@ -505,7 +335,7 @@ class BaseNode(Generic[V]):
             self._decisions.promised,
             self._links.endpoint.buffers,
             self._descent(),
-            None if self._stopped is None else str(self._stopped),
+            None if stopped is None else str(stopped),
             in_memory_bytes=self._decisions.size_bytes,
             unresolved=self._decisions.questions.unresolved,
             waits=None if (wait := self.file.waits) is None else str(wait),
@@ -515,119 +345,6 @@ class BaseNode(Generic[V]):
     def _descent(self) -> Descent:
         it = self._links.registration
         return Descent(tuple(sorted(it.missing)), it.is_proven, it.is_open)
-
-    def _check_decision(self, name: str, timeout_s: float | None = None) -> float | None:
-        """The same, for a name that must not be that of a log."""
-        timeout_s = self._check(name, timeout_s)
-        if self.is_log(name):
-            raise NameOfLog(name)
-        return timeout_s
-
-    def _check(self, name: str, timeout_s: float | None = None) -> float | None:
-        """``timeout_s``, checked like all else that a program passes in."""
-        self.check_usable()
-        check_name(name)
-        if name.startswith(RESERVED):
-            raise BadName(name)
-        return arguments.timeout(timeout_s)
-
-    # --- a turn ---------------------------------------------------------------------------------
-
-    def _hear(self, sender: ServerId, name: str, message: AnyMessage) -> None:
-        if is_for_log(message):
-            if name in self._logs:
-                self._logs.hear(name, From(sender, message))
-            elif name == MEMBERS_LOG:
-                self.members.use()
-            else:
-                self._links.endpoint.counts["no such log here"] += 1
-                self._logs.on_missing(name)
-        elif type(message) is Nack and name in self._logs:
-            self._logs.hear(name, From(sender, message))
-        elif is_for_decision(message) and not self.is_log(name):
-            self._decisions.hear(sender, name, message)
-
-    def _take_turn(self) -> None:
-        """Step through what has come, send what is free, and save what waits."""
-        self._is_woken = False
-        has_answered = self._decisions.turn(lambda: self._is_open)
-        self._take_turn_of_logs()
-        if has_answered:
-            # A caller that was answered may ask more: what follows shares the datagrams.
-            self._loop.call_soon(self._turn_end)
-        else:
-            self._finish_turn()
-
-    def _take_turn_of_logs(self) -> None:
-        if self._may_log:
-            self._perform_all(self._logs.turn())
-        while self._logs.has_events and self._may_log:
-            self._perform_all(self._logs.turn())
-        self.members.look()
-
-    def _perform_all(self, due: Iterable[Due]) -> None:
-        for log, effect in due:
-            name = log.place.name
-            if type(effect) is To:
-                self._post_to_log(effect.receiver, name, effect.message)
-            elif type(effect) is Broadcast:
-                for member in log.members:
-                    self._post_to_log(member, name, effect.message)
-            elif type(effect) is SetTimer:
-                delay_s = drawn(log.delay(effect, self._timeouts), self._random)
-                self._log_alarms.set((log, effect.timer), delay_s)
-            else:
-                assert_never(effect)
-
-    def _post_to_log(self, receiver: ServerId, name: str, message: LogMessage) -> None:
-        if receiver != self.me:
-            self._links.enqueue(receiver, name, message)
-        elif name in self._logs:
-            self._logs.hear(name, From(self.me, message))
-
-    def _finish_turn(self) -> None:
-        if self._stopped is None and self._saver is not None:
-            self._links.flush()
-            if not self._saver.is_busy:
-                self._save(self._saver)
-
-    @property
-    def _is_open(self) -> bool:
-        return self._stopped is None and self._links.registration.is_open
-
-    @property
-    def _may_log(self) -> bool:
-        """Whether logs go on: until this server votes, all they do is learn the members."""
-        it = self._links.registration
-        return self._stopped is None and (it.is_open or bool(it.teachers))
-
-    def _save(self, saver: AdaptiveSaver[AnyEntry, AnyRecord]) -> None:
-        waiting, sessions = self._decisions.take_waiting(), self._links.sessions.uncommitted()
-        of_logs = self._logs.take_unsaved()
-        if waiting or sessions or of_logs:
-            saved = partial(self._saved, waiting, of_logs, sessions)
-            saver.save([*waiting, *of_logs], saved)
-
-    def _ring_logs(self, alarms: Sequence[tuple[Running, LogTimer]]) -> None:
-        for log, timer in alarms:
-            self._logs.ring(log, timer)
-        self._turn()
-
-    def _saved(
-        self,
-        waiting: Sequence[Entry],
-        of_logs: Sequence[LogEntry],
-        sessions: Sequence[Registering],
-        saved: Saved[AnyRecord] | BaseException,
-    ) -> None:
-        if isinstance(saved, BaseException):
-            self._stop(saved)
-        elif self._stopped is None:
-            self._links.sessions.on_committed(sessions)
-            self._decisions.on_saved(waiting, saved)
-            records = tuple([record for _, record in of_logs])
-            self._perform_all(self._logs.on_saved(records, saved))
-            self._turn()
 
 
 class Node(BaseNode[V]):

@@ -1,17 +1,10 @@
-"""Which servers are members: the state machine of the log that says it, as a pure function.
+"""Which servers are members: the state of the log that says it, and what is said in that log.
 
 - An epoch is one set of members. A change begins the next epoch; it is finished when each log that
   is known has said Done for it. Until then no other change begins.
-- One exception: a server that a change brings in can be removed before that change is finished.
-  Then the logs go on to the epoch without it. So a newcomer that is lost holds up nothing.
-- The id of a removed server is never used again.
-- The quorum systems of all epochs differ, even if their members are the same: each member weighs
-  more in each epoch. So a log tells by its own configuration which epoch it follows.
-- Logs that are older than this one are listed by the founders. The first change waits for all
-  founders that stay, and for a phase-1 quorum: then no log is missed that may have chosen anything.
-- A log that is registered later is founded under the quorum of that epoch.
 - An address belongs to no epoch: a server that moves stays the same one.
 - Named decisions follow as the logs do: see ``settling.py``. A change waits for them, too.
+- How the commands change the state is in ``membership_machine.py``.
 
 Source: the lecture, "Multi-Paxos", "Configuration changes"; Lamport, Malkhi and Zhou, "Vertical
 Paxos and primary-backup replication" (2009), for a master that says which servers are members.
@@ -22,17 +15,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Final, TypeAlias, final
 
-from attrs import evolve
-
 from paxos import QuorumSystem, ServerId
-from paxos.quorum import NO_SERVERS, weighted
+from paxos.quorum import NO_SERVERS
 from paxos.values import frozen
-from paxos_adapters.limits import MAX_DEPLOYED, MEMBERS_LOG
+from paxos_adapters.limits import MEMBERS_LOG
 from paxos_adapters.replication import settling
-from paxos_adapters.replication.report_codec import ReportCodec
 from paxos_adapters.replication.settling import Settling
-from paxos_adapters.state_machine import StateMachine
-from paxos_adapters.value_codec import ValueCodec
 
 FOUNDING_EPOCH = 0
 
@@ -41,9 +29,6 @@ DECISIONS: Final = "$decisions"
 
 Address: TypeAlias = tuple[str, int]
 """A host and a port."""
-
-_WEIGHTS = 3_000
-"""Weights begin anew after so many epochs: no server is ever late by as many."""
 
 # --- states ---------------------------------------------------------------------------------------
 
@@ -305,11 +290,16 @@ def adopting(state: Membership) -> frozenset[ServerId]:
     return ids(state) - state.decisions.adopted if is_settled else ids(state)
 
 
+def newcomers(state: Membership) -> frozenset[ServerId]:
+    """The members that the change in progress brings in."""
+    return ids(state) - state.before[0].members if state.before else NO_SERVERS
+
+
 def is_pending(state: Membership, change: Change) -> bool:
     """Whether the change in progress brings in or removes a server that ``change`` does."""
     added = frozenset(it.server for it in change.add)
     leaving = frozenset(it.server for it in state.leaving)
-    return bool(added & _newcomers(state) or change.remove & leaving)
+    return bool(added & newcomers(state) or change.remove & leaving)
 
 
 def absent(state: Membership, remove: Iterable[ServerId] = ()) -> frozenset[ServerId]:
@@ -319,156 +309,3 @@ def absent(state: Membership, remove: Iterable[ServerId] = ()) -> frozenset[Serv
     missing = ids(state) - state.started
     staying = missing - frozenset(remove)
     return staying if state.founders.is_phase1(state.started) else staying or missing
-
-
-# --- the machine ----------------------------------------------------------------------------------
-
-
-def apply(state: Membership, command: Command) -> tuple[Membership, Result]:
-    """Carry out ``command``."""
-    if type(command) is Started:
-        return _started(state, command)
-    if type(command) is Register:
-        return _registered(state, command.name)
-    if type(command) is Change:
-        refusal = _refusal(state, command)
-        return _begun(state, command) if refusal is None else (state, refusal)
-    if type(command) is Move:
-        return _moved(state, command)
-    if type(command) is Done:
-        return _done(state, command)
-    return _settling(state, command)
-
-
-def _started(state: Membership, command: Started) -> tuple[Membership, Result]:
-    server = command.server
-    if state.epoch > FOUNDING_EPOCH or server not in ids(state) or server in state.started:
-        return state, Noted()
-    new = (it for it in command.logs if known(state, it) is None)
-    logs = (*state.logs, *(KnownLog(it, state.founders) for it in new))
-    is_free = _owner(state, server, command.address) is None
-    members = (
-        _at(it, server, command.address) if is_free and it.address is None else it
-        for it in state.members
-    )
-    return evolve(
-        state,
-        members=tuple(members),
-        logs=logs,
-        started=state.started | {server},
-    ), Noted()
-
-
-def _registered(state: Membership, name: str) -> tuple[Membership, Result]:
-    log = known(state, name)
-    if log is None:
-        log = KnownLog(name, state.quorum, state.epoch)
-        state = evolve(state, logs=(*state.logs, log))
-    return state, Registered(log.founded)
-
-
-def _refusal(state: Membership, change: Change) -> Refusal | None:
-    """Why ``change`` cannot begin."""
-    if state.before and (change.add or not change.remove <= _newcomers(state)):
-        return Changing(state.epoch, unfinished(state))
-    if change.epoch != state.epoch:
-        return OtherEpoch(state.epoch)
-    if missing := absent(state, change.remove):
-        return NotStarted(missing)
-    for server in sorted(change.remove - ids(state)):
-        return NotMember(server)
-    used = set(ids(state))
-    for it in change.add:
-        if it.server in used | state.former:
-            return IdUsed(it.server, it.server in used)
-        if (owner := _owner(state, it.server, it.address)) is not None:
-            return AddressUsed(owner)
-        used.add(it.server)
-    count = len(used - change.remove)
-    return None if 1 <= count <= MAX_DEPLOYED else BadCount(count)
-
-
-def _newcomers(state: Membership) -> frozenset[ServerId]:
-    """The members that the change in progress brings in."""
-    return ids(state) - state.before[0].members if state.before else NO_SERVERS
-
-
-def _begun(state: Membership, change: Change) -> tuple[Membership, Result]:
-    if not change.add and not change.remove:
-        return state, Begun(state.epoch)
-    epoch = state.epoch + 1
-    staying = (it for it in state.members if it.server not in change.remove)
-    members = tuple(sorted((*staying, *change.add), key=lambda it: it.server))
-    gone = tuple(it for it in state.members if it.server in change.remove)
-    return evolve(
-        state,
-        epoch=epoch,
-        quorum=_quorum(state.founders, epoch, members),
-        members=members,
-        before=(*state.before, state.quorum),
-        leaving=(*state.leaving, *gone),
-        former=state.former | change.remove,
-    ), Begun(epoch)
-
-
-def _quorum(founders: QuorumSystem, epoch: int, members: Iterable[Member]) -> QuorumSystem:
-    """More than half of the members, in words that no other epoch has."""
-    weight = 1 + epoch % _WEIGHTS
-    quorum = weighted({it.server: weight for it in members})
-    if quorum != founders:
-        return quorum
-    return weighted({it.server: weight + _WEIGHTS for it in members})
-
-
-def _moved(state: Membership, command: Move) -> tuple[Membership, Result]:
-    if command.server not in ids(state):
-        return state, NotMember(command.server)
-    owner = _owner(state, command.server, command.address)
-    if owner is not None:
-        return state, AddressUsed(owner)
-    members = tuple(_at(it, command.server, command.address) for it in state.members)
-    return evolve(state, members=members), Noted()
-
-
-def _at(member: Member, server: ServerId, address: Address) -> Member:
-    """``member``, with another address if it is ``server``."""
-    return Member(server, address) if member.server == server else member
-
-
-def _owner(state: Membership, server: ServerId, address: Address | None) -> ServerId | None:
-    """Which other server has ``address``."""
-    others = (it for it in (*state.members, *state.leaving) if it.server != server)
-    return next((it.server for it in others if address is not None and it.address == address), None)
-
-
-def _done(state: Membership, command: Done) -> tuple[Membership, Result]:
-    if command.epoch != state.epoch:
-        return state, Noted()
-    logs = tuple(
-        evolve(it, done=state.epoch) if it.name == command.name else it for it in state.logs
-    )
-    return _finished(evolve(state, logs=logs)), Noted()
-
-
-def _settling(state: Membership, command: settling.Command) -> tuple[Membership, Result]:
-    decisions = settling.apply(state.decisions, command, state.epoch, state.quorum)
-    return _finished(evolve(state, decisions=decisions)), Noted()
-
-
-def _finished(state: Membership) -> Membership:
-    """``state``, without a change if nothing is left of that."""
-    return state if unfinished(state) else evolve(state, before=(), leaving=())
-
-
-_MODULES: Final = (__name__, settling.__name__)
-
-
-def machine(founders: QuorumSystem) -> StateMachine[Membership, Command, Result]:
-    """The state machine of a cluster that was founded under ``founders``."""
-    return StateMachine(
-        founded(founders),
-        apply,
-        commands=ReportCodec(ValueCodec[Command](Command, *_MODULES)),
-        states=ValueCodec[Membership](Membership, *_MODULES),
-        results=ValueCodec[Result](Result, *_MODULES),
-    )

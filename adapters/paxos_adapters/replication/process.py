@@ -3,8 +3,6 @@
 - Messages, timers and receipts in; what may leave out. The node saves, sends and sets timers.
 - The leader proposes what waits; another server forwards its commands to the leader. When another
   server leads, and when nothing has come of them for a while, all are sent again.
-- A leader that has nothing more to propose announces what is chosen to the servers that forwarded
-  commands, so that they have the results a moment later.
 - With each heartbeat the leader looks whether the log is to follow other members: ``following.py``.
 - A newcomer asks the servers that the log of members names, and for that log those that its
   configuration names: all that a log began with may be gone.
@@ -15,7 +13,6 @@ Source: the lecture, "Multi-Paxos" and "Client protocol".
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from time import monotonic
 from typing import Generic, TypeAlias, TypeVar
 
 from attrs import evolve
@@ -49,7 +46,7 @@ from paxos.log import (
 )
 from paxos.log.events import LogTimer, Report, Request
 from paxos.log.leader import Following, Leading
-from paxos.log.memory import FIRST_SLOT, Delta, Record
+from paxos.log.memory import Record
 from paxos.log.messages import Message
 from paxos.log.replica import DEFAULT_RULES, Replica
 from paxos_adapters.driving import Driver
@@ -68,6 +65,7 @@ from paxos_adapters.log_messages import (
 )
 from paxos_adapters.machine import Effect
 from paxos_adapters.ports import Place
+from paxos_adapters.replication.announcing import Announcements
 from paxos_adapters.replication.applying import Applied
 from paxos_adapters.replication.batches import (
     Check,
@@ -77,11 +75,12 @@ from paxos_adapters.replication.batches import (
     encoded,
     items_of,
 )
-from paxos_adapters.replication.consistency import HELD_BEATS
 from paxos_adapters.replication.figures import LogFigures, LogStatus
 from paxos_adapters.replication.following import Follows, Proposes, decide
 from paxos_adapters.replication.incoming import Incoming, Snapshots
 from paxos_adapters.replication.membership import Wanted
+from paxos_adapters.replication.own_snapshot import OwnSnapshot
+from paxos_adapters.replication.patience import Patience
 from paxos_adapters.replication.program import Program
 from paxos_adapters.replication.proposals import Proposals
 from paxos_adapters.replication.providing import LogStore, Provider
@@ -94,13 +93,6 @@ from paxos_adapters.wire.fitting import fitted
 C = TypeVar("C")
 R = TypeVar("R")
 S = TypeVar("S")
-
-RETRY_BEATS, MAX_RETRY_BEATS = 4, 64
-"""After how many heartbeats without an answer commands and questions are sent again; then after
-twice as many, and so on."""
-
-FORWARDER_BEATS = 4
-"""For how many heartbeats a server that has forwarded commands is told at once what is chosen."""
 
 LogEffect: TypeAlias = To[LogMessage] | Broadcast[LogMessage] | SetTimer[LogTimer]
 """What the node is to do."""
@@ -146,18 +138,11 @@ class LogProcess(Generic[S, C, R]):
         self._leader: Ballot | None = None
         self._leaders = 0
         self._commands_before = program.commands
-        self._snapshot_s: float | None = None
-        self._announced = self.state.memory.first
-        self._forwarders: dict[ServerId, int] = {}
-        self._waiting: tuple[int | None, int | None, int | None] | None = None
-        self._quiet_beats, self._patience = 0, RETRY_BEATS
+        self._announcements = Announcements(self.state.memory.first)
+        self._patience = Patience()
         self._saving = 0
         self._incoming = Incoming(snapshots)
-        self._finished: SnapshotHandle | None = None
-        self._held_beats = 0
-        self._durable = self.state.memory.first
-        snapshot = store.snapshot()
-        self._floor = FIRST_SLOT if snapshot is None else snapshot.slot
+        self._own = OwnSnapshot(self.state.memory.first, store.snapshot())
         self.on_followed: Callable[[str, int], None] = _unheard
         self._servers = frozenset[ServerId]()
         self._wanted: Wanted | None = None
@@ -219,23 +204,12 @@ class LogProcess(Generic[S, C, R]):
         """What is to be saved now, in this order, and handed back to ``on_saved``."""
         waiting = self._driver.process.waiting[self._saving :]
         self._saving += len(waiting)
-        records: list[LogRecord] = [it.record for it in waiting]
-        handle = self._finished
-        if handle is None or self._is_held(handle):
-            return records
-        if handle.slot <= max(self._durable, _last_first(records)):
-            records.append(handle)
-            self._finished = None
-        return records
+        return self._own.take([it.record for it in waiting], self.program.consistency.checked)
 
     def on_saved(self, receipt: Saved[LogRecord]) -> list[LogEffect]:
         """What was taken to be saved is durable."""
         count, self._saving = self._saving, 0
-        self._durable = max(self._durable, _last_first(receipt.records))
-        floors = [it.slot for it in receipt.records if type(it) is SnapshotHandle]
-        if floors:
-            self._floor = max(self._floor, *floors)
-            self._snapshot_s = monotonic()
+        if self._own.on_saved(receipt.records):
             self._snapshots.sweep()
         waited = tuple([it.record for it in self._driver.process.waiting[:count]])
         return self._sorted(self._driver.stored(receipt.part(waited), count))
@@ -249,9 +223,7 @@ class LogProcess(Generic[S, C, R]):
         self.program.keep(check)
         if self.program.failure is not None:
             return
-        if self._finished is None:
-            self._held_beats = HELD_BEATS
-        self._finished = handle
+        self._own.on_taken(handle)
         is_asked = handle.slot == self.program.consistency.asked_at
         can_compare = is_asked or self._versions.of_all(self.members) is not None
         if check is not None and can_compare and type(self.state.role) is Leading:
@@ -259,10 +231,6 @@ class LogProcess(Generic[S, C, R]):
 
     def _check_of(self, handle: SnapshotHandle) -> Check | None:
         return check_of(handle.slot, handle.digest, self._store.snapshot_piece(handle, 0))
-
-    def _is_held(self, handle: SnapshotHandle) -> bool:
-        """Whether it waits for its Check, or that of a later one."""
-        return self._held_beats > 0 and self.program.consistency.checked < handle.slot
 
     def _sorted(
         self, effects: Iterable[Effect[Message[bytes], LogTimer, Report[bytes]]]
@@ -315,7 +283,7 @@ class LogProcess(Generic[S, C, R]):
             return []
         if leader.server != self.place.server:
             return self._ask(leader.server)
-        return [*self._propose(), *self._read(), *self._announce()]
+        return [*self._propose(), *self._read(), *self._announcements.due(self.state)]
 
     def _leader_now(self) -> Ballot | None:
         """The ballot that commands go to; None if no server is known to lead."""
@@ -330,22 +298,15 @@ class LogProcess(Generic[S, C, R]):
         self._propose_version()
         self._make_snapshot_due()
         if self.program.failure is None:
-            self._held_beats = max(self._held_beats - 1, 0)
-        self._forwarders = {it: left - 1 for it, left in self._forwarders.items() if left > 1}
-        program, leader = self.program, self._leader
-        waiting = program.submissions.oldest, program.clients.oldest, program.reads.number
-        if waiting == (None, None, None) or leader is None or leader.server == self.place.server:
-            self._waiting = None
-        elif waiting != self._waiting:
-            self._waiting, self._quiet_beats, self._patience = waiting, 0, RETRY_BEATS
-        else:
-            self._quiet_beats += 1
-            if self._quiet_beats >= self._patience:
-                self._patience = min(2 * self._patience, MAX_RETRY_BEATS)
-                self._send_again()
+            self._own.on_beat()
+        self._announcements.on_beat()
+        leader = self._leader
+        is_asked = leader is not None and leader.server != self.place.server
+        if self._patience.is_over(self.program.waiting if is_asked else None):
+            self._send_again()
 
     def _send_again(self) -> None:
-        self._quiet_beats = 0
+        self._patience.on_sent()
         for source in self.program.sources:
             source.send_again()
         self.program.reads.ask_again()
@@ -369,7 +330,7 @@ class LogProcess(Generic[S, C, R]):
             if not self._proposals.is_due(*self._in_flight()):
                 break
             out += self._take(Propose(Command(self._proposals.take())))
-            self._announced = self.state.memory.first
+            self._announcements.first = self.state.memory.first
         return out
 
     def _propose_version(self) -> None:
@@ -402,18 +363,10 @@ class LogProcess(Generic[S, C, R]):
         number = self.program.reads.next_question()
         return [] if number is None else self._take(self.program.leases.read(number))
 
-    def _announce(self) -> list[LogEffect]:
-        first = self.state.memory.first
-        message = replica.announcement(self.state) if first > self._announced else None
-        if message is None or not self._forwarders:
-            return []
-        self._announced = first
-        return [To(it, message) for it in self._forwarders]
-
     def _on_forward(self, sender: ServerId, message: Forward) -> list[LogEffect]:
         if type(self.state.role) is not Following and (items := items_of(message.batch)):
             self._proposals.add(items)  # A candidate keeps them until it leads.
-            self._forwarders[sender] = FORWARDER_BEATS
+            self._announcements.on_forward(sender)
         return []
 
     def _on_read_index_request(
@@ -460,7 +413,7 @@ class LogProcess(Generic[S, C, R]):
         """Go on from a snapshot, all pieces of which are in the file; with the next ``work``."""
         self._incoming.end()
         if handle.slot > self.state.memory.first:
-            self._finished, self._held_beats = handle, 0
+            self._own.on_installed(handle)
             installed = SnapshotInstalled(handle.slot, snapshot.configurations)
             self._out += self._take(installed)
             self.program.install(snapshot)
@@ -482,7 +435,7 @@ class LogProcess(Generic[S, C, R]):
             type(state.role) is Leading,
             state.memory.first,
             program.applied.slot,
-            self._floor,
+            self._own.floor,
             len(program.submissions),
             program.submissions.unresolved,
             None if program.failure is None else str(program.failure),
@@ -494,14 +447,14 @@ class LogProcess(Generic[S, C, R]):
         )
 
     def _figures(self) -> LogFigures:
-        state, saved_s = self.state, self._snapshot_s
+        state = self.state
         proposed = len(state.role.in_flight) if type(state.role) is Leading else 0
-        held = {**replica.progress(state), self.place.server: self._durable}
+        held = {**replica.progress(state), self.place.server: self._own.durable}
         return LogFigures(
             held,
             max(proposed, len(state.memory.open)),
             state.rules.window,
-            None if saved_s is None else monotonic() - saved_s,
+            self._own.age_s,
             self.program.commands - self._commands_before,
             self.program.reads.answered,
             self._leaders,
@@ -511,11 +464,6 @@ class LogProcess(Generic[S, C, R]):
         """The process has ended, and with it all that wait."""
         self.program.end(error)
         self._driver.stop(f"{type(error).__name__}: {error}")
-
-
-def _last_first(records: Iterable[LogRecord]) -> int:
-    """The first slot that the last of these records does not know to be chosen."""
-    return max((it.first for it in records if type(it) is Delta), default=FIRST_SLOT)
 
 
 def _nothing_kept(

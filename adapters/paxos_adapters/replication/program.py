@@ -176,6 +176,12 @@ class Program(Generic[S, C, R]):
         return self.submissions, self.clients
 
     @property
+    def waiting(self) -> tuple[int | None, ...] | None:
+        """What waits longest for an answer, of each kind, by number; None if nothing waits."""
+        oldest = *(it.oldest for it in self.sources), self.reads.number
+        return None if oldest == (None, None, None) else oldest
+
+    @property
     def due_now(self) -> Applied[S, R] | None:
         """What is applied, if a snapshot is due of just that."""
         due = self._due_snapshot

@@ -15,7 +15,7 @@ class NoAnswer(OperationalError, TimeoutError):
 
     def __init__(self, name: str, why: str) -> None:
         super().__init__(f"{name!r}: {why.rstrip('.')}. Ask again, or ask another node.")
-        self.name = name
+        self.name, self.why = name, why
 
 
 class OutcomeUnknown(OperationalError, TimeoutError):
@@ -27,7 +27,7 @@ class OutcomeUnknown(OperationalError, TimeoutError):
 
     def __init__(self, name: str, why: str) -> None:
         super().__init__(outcome_unknown(name, why))
-        self.name = name
+        self.name, self.why = name, why
 
 
 class CommandUnknown(OutcomeUnknown):

@@ -55,7 +55,13 @@ from paxos_adapters.log_messages import AnyMessage, is_for_decision, is_for_log
 from paxos_adapters.wire.bounds import MAX_MESSAGES, MAX_PINGS, MAX_READ, MAX_SEQUENCE, MAX_STEPS
 from paxos_adapters.wire.control import Control, Ping, Pong, Register, Removal
 from paxos_adapters.wire.errors import OutOfBounds, Reason, RejectedDatagram, TooLarge
-from paxos_adapters.wire.fields import ballot_of, checked_ballot, checked_name, checked_value
+from paxos_adapters.wire.fields import (
+    ballot_of,
+    checked_ballot,
+    checked_name,
+    checked_number,
+    checked_value,
+)
 from paxos_adapters.wire.fragments import MAX_MESSAGE_BYTES, MAX_PARTS
 from paxos_adapters.wire.frame import checked_epoch
 from paxos_adapters.wire.log_body import LogStruct, OfLog, log_message_of, log_struct
@@ -264,35 +270,25 @@ def _proposal(proposal: Proposal[bytes] | None) -> tuple[int, int, bytes] | None
 
 
 def _number(number: int) -> int:
-    if not 0 <= number <= MAX_PINGS:
-        raise OutOfBounds("the number of a ping", number, 0, MAX_PINGS)
-    return number
+    return checked_number("the number of a ping", number, MAX_PINGS)
 
 
 def _steps(steps: int) -> int:
-    if not 0 <= steps <= MAX_STEPS:
-        raise OutOfBounds("the steps of changes of members", steps, 0, MAX_STEPS)
-    return steps
+    return checked_number("the steps of changes of members", steps, MAX_STEPS)
 
 
 def _missing(first: int, parts: int) -> tuple[int, int]:
-    if not 1 <= first <= MAX_SEQUENCE:
-        raise OutOfBounds("the sequence of a part", first, 1, MAX_SEQUENCE)
-    if not 1 <= parts < 1 << MAX_PARTS:
-        raise OutOfBounds("the parts that are missing", parts, 1, (1 << MAX_PARTS) - 1)
-    return first, parts
+    first = checked_number("the sequence of a part", first, MAX_SEQUENCE, 1)
+    return first, checked_number("the parts that are missing", parts, (1 << MAX_PARTS) - 1, 1)
 
 
 def _saves(saves: int) -> int:
-    if not 0 <= saves <= MAX_SAVES:
-        raise OutOfBounds("the saves of a disk", saves, 0, MAX_SAVES)
-    return saves
+    return checked_number("the saves of a disk", saves, MAX_SAVES)
 
 
 def _read(read: ReadId) -> ReadId:
-    for what, number in ("the session of a read", read.session), ("a read", read.number):
-        if not 0 <= number <= MAX_READ:
-            raise OutOfBounds(what, number, 0, MAX_READ)
+    checked_number("the session of a read", read.session, MAX_READ)
+    checked_number("a read", read.number, MAX_READ)
     return read
 
 

@@ -52,13 +52,9 @@ class Checksummed:
         return datagram[HEADER_BYTES:-TAG_BYTES]
 
 
-@final
 @frozen
-class Authenticated:
-    """A MAC, HMAC-SHA256 cut to 16 bytes: nobody without a key can send or alter anything."""
-
+class _Keyed:
     keyring: Keyring
-    code: ClassVar[int] = 1
 
     def __attrs_post_init__(self) -> None:
         """Raise BadArgument for another object."""
@@ -68,6 +64,14 @@ class Authenticated:
     def key(self) -> bytes:
         """What stands for the key in a header."""
         return self.keyring.primary.id
+
+
+@final
+@frozen
+class Authenticated(_Keyed):
+    """A MAC, HMAC-SHA256 cut to 16 bytes: nobody without a key can send or alter anything."""
+
+    code: ClassVar[int] = 1
 
     def close(self, header: bytes, body: bytes) -> bytes:
         """The whole datagram."""
@@ -110,24 +114,14 @@ def _library() -> Library:
 
 @final
 @frozen
-class Encrypted:
+class Encrypted(_Keyed):
     """ChaCha20-Poly1305: as ``Authenticated``, and nobody without a key can read a body.
 
     Raises MissingExtra if the library for it, the extra ``aead``, is not there.
     """
 
-    keyring: Keyring
     _library: Library = field(init=False, repr=False, eq=False, default=Factory(_library))
     code: ClassVar[int] = 2
-
-    def __attrs_post_init__(self) -> None:
-        """Raise BadArgument for another object."""
-        arguments.one_of("keyring", self.keyring, Keyring)
-
-    @property
-    def key(self) -> bytes:
-        """What stands for the key in a header."""
-        return self.keyring.primary.id
 
     def close(self, header: bytes, body: bytes) -> bytes:
         """The whole datagram."""

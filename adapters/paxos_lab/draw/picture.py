@@ -8,7 +8,8 @@ from attrs import frozen
 
 from paxos_adapters.outputs import replace
 from paxos_lab.draw.mermaid import mermaid
-from paxos_lab.draw.svg import PICTURE, svg
+from paxos_lab.draw.shapes import PICTURE
+from paxos_lab.draw.svg import svg
 from paxos_lab.draw.terminal import text
 from paxos_lab.record.timeline import Timeline
 

@@ -11,7 +11,9 @@ from collections.abc import Sequence
 
 from attrs import frozen
 
-from paxos_lab.draw.svg import BOX, NOTE, Drawing, Piece, number
+from paxos_lab.draw.places import BOX
+from paxos_lab.draw.shapes import NOTE, number
+from paxos_lab.draw.svg import Drawing, Piece
 from paxos_lab.record.timeline import Timeline
 
 WIDE = 800.0
@@ -43,7 +45,7 @@ class Sheet:
 def strips(timeline: Timeline, values: Sequence[str] = ()) -> Sheet:
     """``timeline``, cut into strips. ``values`` come first in the order of hues."""
     drawing = Drawing(timeline, values=values)
-    height = drawing.bottom + BOX / 2 + 2 * (NOTE + 2) + 8
+    height = drawing.places.bottom + BOX / 2 + 2 * (NOTE + 2) + 8
     count = int(drawing.width // WIDE) + 1
     parts: list[list[str]] = [[] for _ in range(count)]
     for piece in drawing.pieces():
@@ -53,7 +55,7 @@ def strips(timeline: Timeline, values: Sequence[str] = ()) -> Sheet:
     return Sheet(
         drawing.width,
         height,
-        {name: drawing.y[lane] for lane, name in timeline.lanes.items()},
+        {name: drawing.places.y[lane] for lane, name in timeline.lanes.items()},
         tuple(
             _strip(place * WIDE, min(WIDE, drawing.width - place * WIDE), height, part)
             for place, part in enumerate(parts)

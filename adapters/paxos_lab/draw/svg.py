@@ -5,10 +5,8 @@
 - Outlines and messages have the colour of the proposer; what never arrives ends in a cross, what is
   late is dashed. Where a value is chosen, a star says so, and acceptors that count are framed.
 - A broken rule is named last, in the colour of an alarm.
-- Letters are as high as FONT at least, and a figure of the lecture is at most WIDE of these wide:
-  it can be read on a slide, and in a column of text.
 - What belongs to a step says so: ``data-step``, and ``data-from`` for the sending of a message.
-- The same timeline gives the same bytes. Nothing is loaded from elsewhere.
+- The same timeline gives the same bytes.
 """
 
 from __future__ import annotations
@@ -16,31 +14,35 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import chain, pairwise
-from math import copysign
-from typing import TypeAlias
-from xml.sax.saxutils import escape, quoteattr
 
 from attrs import evolve, frozen
 
 from paxos import Ballot, ServerId
-from paxos_adapters.outputs import Kind
-from paxos_lab.draw.layout import Cell, Layout, conflicts, held_text, layout, named, shown
-from paxos_lab.draw.style import DASHES, colours, style
+from paxos_lab.draw.layout import Cell, conflicts, held_text, shown
+from paxos_lab.draw.places import BOX, DOT, ROOMY, Places, half_box, half_text
+from paxos_lab.draw.shapes import (
+    CAPTION,
+    LABEL,
+    LONG,
+    MARGIN,
+    NOTE,
+    TITLE,
+    Point,
+    at,
+    cross,
+    head,
+    number,
+    said,
+    text,
+    tip,
+    verdict,
+    width_of,
+)
+from paxos_lab.draw.style import DASHES, colours
 from paxos_lab.machines.view import Look
 from paxos_lab.record.timeline import Arrow, Decided, Timeline
 from paxos_lab.rules import AGREEMENT
 
-HEAD = '<svg xmlns="http://www.w3.org/2000/svg" class="paxos-picture"'
-PICTURE = Kind("a picture of paxos", HEAD.encode())
-Point: TypeAlias = tuple[float, float]
-
-# All in pixels of a picture that is shown as it is.
-FONT, WIDE = 16.0, 61.0
-LANE, BOX, DOT = 86.0, 30.0, 6.0
-GAP, STEEP, MARGIN = 16.0, 3.0, 17.0  # STEEP: wider for each lane that an arrow crosses
-STUB, FAN, ROOMY = 30.0, 13.0, 900.0  # ROOMY: a narrower picture is spread out
-LONG = 400  # characters: more than a line ever has room for
-LABEL, NOTE, CAPTION, TITLE = FONT, FONT, 17.0, 22.0
 LINE = NOTE + 6  # from one line of the key to the next
 
 
@@ -54,46 +56,6 @@ def svg(
     if broken is None and conflicts(timeline):
         broken = AGREEMENT
     return "\n".join(Drawing(timeline, title, caption, broken).parts()) + "\n"
-
-
-def width_of(text: str, size: float) -> float:
-    """How wide ``text`` is, in pixels, whatever sans-serif font is there: rather more."""
-    narrow, wide = "iljtfrI.,:;'|!()[] ", "mwMW—@%…"
-    ems = (0.36 if it in narrow else 0.95 if it in wide else 0.62 for it in text)
-    return size * sum(ems)
-
-
-def number(value: float) -> str:
-    """A coordinate, with at most one digit behind the point."""
-    return f"{value:.1f}".removesuffix(".0")
-
-
-def said(words: str) -> str:
-    """``words`` as XML holds them: what cannot be printed is written out."""
-    return escape(shown(words, LONG))
-
-
-def text(x: float, y: float, what: str, size: float, classes: str) -> str:
-    """Text on the line ``y``."""
-    place = f'x="{number(x)}" y="{number(y)}" font-size="{number(size)}"'
-    return f'<text {place} class="{classes}">{said(what)}</text>'
-
-
-def verdict(words: str, y: float, width: float) -> Iterator[str]:
-    """What is broken, as the last line of a picture."""
-    yield (
-        f'<g class="verdict"><rect x="{number(MARGIN)}" y="{number(y)}"'
-        f' width="{number(width - 2 * MARGIN)}" height="{number(TITLE + 14)}" rx="6"/>'
-    )
-    yield text(MARGIN + 12, y + TITLE + 1, words, 20, "start") + "</g>"
-
-
-def head(width: float, height: float, label: str) -> Iterator[str]:
-    """How a picture begins; ``</svg>`` ends it."""
-    size = f"{number(width)} {number(height)}"
-    yield (f'{HEAD} role="img" aria-label={quoteattr(shown(label, LONG))} viewBox="0 0 {size}">')
-    yield f"<style>{style()}</style>"
-    yield '<rect class="ground" width="100%" height="100%"/>'
 
 
 @frozen
@@ -123,7 +85,7 @@ class _Stretch:
 
 
 class Drawing:
-    """A timeline and where everything stands; ``parts`` gives the lines of the SVG."""
+    """A timeline as the lines of an SVG: ``parts``, or ``pieces`` for one that is cut."""
 
     def __init__(
         self,
@@ -136,38 +98,19 @@ class Drawing:
         self.timeline = timeline
         self.title = shown(title, LONG)
         self.caption = shown(caption, LONG)
-        self.layout = layout(timeline)
-        self.colours = colours(timeline, values)
         self.verdict = "" if broken is None else f"✗ Broken rule: {broken}"
-        self.left = MARGIN + max(width_of(it, CAPTION) for it in timeline.lanes.values()) + 12
-        self.gaps = list(self._gaps())
-        self.x = _places(self.layout, self.gaps, self.left)
-        if self.x and (spare := ROOMY - self.x[-1] - 140) > 0:
-            self.gaps = [gap + min(spare / len(self.gaps), 40) for gap in self.gaps]
-            self.x = _places(self.layout, self.gaps, self.left)
-        top = MARGIN + (TITLE + 18 if title else 0)
-        self.captions = list(self._captions())
-        rows = 1 + max((row for *_, row in self.captions), default=-1)
-        self.top = top + rows * (CAPTION + 8) + 30
-        self.y = {lane: self.top + place * LANE for place, lane in enumerate(timeline.lanes)}
-        self.touching: dict[int, list[Arrow]] = {}
-        for arrow in timeline.arrows:
-            for step in {arrow.left, arrow.arrived} - {None}:
-                self.touching.setdefault(step or 0, []).append(arrow)
-        self.parked = set(self._parked())
-        self.bottom = self.top + LANE * (len(timeline.lanes) - 1)
-        last = max(map(_half_text, self.layout.columns[-1].values())) if self.x else 0.0
-        self.end = (self.x[-1] if self.x else self.left) + last + 16
-        held = [self._held(moment.look) for moment in timeline.moments]
-        self.width = self.end + 10 + max(width_of(it, CAPTION) for it in [*held, ""]) + MARGIN
-        widest = max([width_of(title, TITLE) * 1.1, width_of(caption, CAPTION)])
-        self.width = max(self.width, widest + 2 * MARGIN)
+        self.colours = colours(timeline, values)
+        self.places = Places(timeline, has_title=bool(title))
         self.key = list(_wrapped(self.signs(), ROOMY - 2 * MARGIN))
-        self.width = max(self.width, *(width_of(it, NOTE) + 2 * MARGIN for it in self.key))
+        held = [self._held(moment.look) for moment in timeline.moments]
+        words = [width_of(title, TITLE) * 1.1, width_of(caption, CAPTION)]
+        words += [width_of(it, NOTE) for it in self.key]
+        lanes = self.places.end + 10 + max(width_of(it, CAPTION) for it in [*held, ""]) + MARGIN
+        self.width = max(lanes, max(words) + 2 * MARGIN)
 
     def parts(self) -> Iterator[str]:
         """The lines of the SVG."""
-        foot = self.bottom + 62 + (CAPTION + 12 if self.caption else 0)
+        foot = self.places.bottom + 62 + (CAPTION + 12 if self.caption else 0)
         end = foot + LINE * (len(self.key) - 1)
         label = self.title or f"Space-time diagram {self.timeline.name}".strip()
         height = end + MARGIN + (TITLE + 22 if self.verdict else 0)
@@ -184,7 +127,7 @@ class Drawing:
         for it in chain(self._messages(), self._cells()):
             yield it.drawn
         if self.caption:
-            yield text(MARGIN, self.bottom + 62, self.caption, CAPTION, "start")
+            yield text(MARGIN, self.places.bottom + 62, self.caption, CAPTION, "start")
         for row, line in enumerate(self.key):
             yield text(MARGIN, foot + row * LINE, line, NOTE, "key start")
         if self.verdict:
@@ -200,19 +143,9 @@ class Drawing:
         yield from self._messages()
         yield from self._cells()
 
-    def _gaps(self) -> Iterator[float]:
-        """Before each column: room for its arrows."""
-        order = {lane: place for place, lane in enumerate(self.timeline.lanes)}
-        rises = [0] * len(self.layout.columns)
-        for it in self.timeline.arrows:
-            if it.arrived in self.layout.column_of and {it.sender, it.receiver} <= set(order):
-                b = self.layout.column_of[it.arrived]
-                rises[b] = max(rises[b], abs(order[it.sender] - order[it.receiver]))
-        yield from (GAP + STEEP * rise for rise in rises)
-
     def signs(self) -> list[str]:
         """What the signs mean that occur."""
-        cells = [cell for column in self.layout.columns for cell in column.values()]
+        cells = [cell for column in self.places.layout.columns for cell in column.values()]
         boxes = [cell.box for cell in cells if cell.box is not None]
         accepts = [box for box in boxes if box.value is not None]
         signs = {
@@ -222,49 +155,28 @@ class Drawing:
             "fill and band: accepted value": any(box.is_accepted for box in boxes),
             "✗: refused": any(box.is_refused for box in boxes),
             "thin arrow: answer": any(it.words.is_answer for it in self.timeline.arrows),
-            "dashed arrow: late": bool(self.layout.late),
+            "dashed arrow: late": bool(self.places.layout.late),
             "arrow to a cross: lost": any(it.arrived is None for it in self.timeline.arrows),
-            "★ and frames: chosen, by these": bool(self.captions),
+            "★ and frames: chosen, by these": bool(self.places.captions),
         }
         return [sign for sign, occurs in signs.items() if occurs]
 
     # --- what is behind ---------------------------------------------------------------------
 
-    def _captions(self) -> Iterator[tuple[Decided, float, str, str, int]]:
-        """Of each choice: its place, its words, its classes, and its row above the lanes."""
-        ends: list[float] = []
-        by_slot: dict[int | None, list[str]] = {}
-        for decided in self.timeline.decided:
-            chosen, values = decided.choice.chosen, by_slot.setdefault(decided.slot, [])
-            if decided.step not in self.layout.column_of:
-                values.append(chosen.value)  # before the part that is drawn
-                continue
-            x = self.x[self.layout.column_of[decided.step]]
-            value, classes = named(decided), "choice"
-            words = f"★ {value} is chosen"
-            if chosen.value in values:
-                words, classes = f"{value} again, under {chosen.ballot}", "choice again"
-            elif values:
-                words, classes = f"✗ {value} is chosen, too!", "choice broken"
-            values.append(chosen.value)
-            half = width_of(words, CAPTION) * 0.56
-            row = next((it for it, end in enumerate(ends) if end < x - half), len(ends))
-            ends[row : row + 1] = [x + half + 10]
-            yield decided, x, words, classes, row
-
     def _choices(self) -> Iterator[Piece]:
-        for decided, x, words, classes, row in self.captions:
+        for it in self.places.captions:
+            decided, x, words = it.decided, it.x, it.words
             value = decided.choice.chosen.value
-            y = self.top - 42 - row * (CAPTION + 8)
+            y = self.places.top - 42 - it.row * (CAPTION + 8)
             voters = ", ".join(
-                self.timeline.lanes.get(it, f"S{it}") for it in sorted(decided.choice.voters)
+                self.timeline.lanes.get(voter, f"S{voter}")
+                for voter in sorted(decided.choice.voters)
             )
             half = width_of(words, CAPTION) / 2
             place = max(x, MARGIN + half)
-            column = self.layout.columns[self.layout.column_of[decided.step]]
-            reach = max(half * 1.12, *map(_half, column.values())) + 8
+            reach = max(half * 1.12, self.places.half_of(decided.step)) + 8
             drawn = [
-                f'<g class="{classes} {self._of(value)}" data-step="{decided.step}">',
+                f'<g class="{it.classes} {self._of(value)}" data-step="{decided.step}">',
                 f"<title>{said(f'{words}: accepted by {voters}')}</title>",
                 *self._frames(decided, x, y),
                 text(place, y, words, CAPTION, "words") + "</g>",
@@ -273,9 +185,8 @@ class Drawing:
 
     def _frames(self, decided: Decided, x: float, y: float) -> Iterator[str]:
         """A frame around each acceptor that counts, and a line from the words to the last."""
-        column = self.layout.columns[self.layout.column_of[decided.step]]
-        half = max(map(_half, column.values())) + 5
-        lanes = [self.y[it] for it in sorted(decided.choice.voters) if it in self.y]
+        half = self.places.half_of(decided.step) + 5
+        lanes = [self.places.y[it] for it in sorted(decided.choice.voters) if it in self.places.y]
         if lanes:
             yield f'<path d="M{number(x)} {number(y + 6)}V{number(max(lanes))}"/>'
         for lane in lanes:
@@ -285,14 +196,15 @@ class Drawing:
             )
 
     def _name(self, lane: ServerId, name: str) -> Piece:
-        words = text(MARGIN, self.y[lane] + 6, name, CAPTION + 2, "name start")
-        return Piece(0, self.left, words, (lane,))
+        words = text(MARGIN, self.places.y[lane] + 6, name, CAPTION + 2, "name start")
+        return Piece(0, self.places.left, words, (lane,))
 
     def _lane(self, lane: ServerId) -> Iterator[Piece]:
-        y = self.y[lane]
-        x, look, is_down, since = self.left, self._at_first(lane), False, None
-        for place, end in zip((*range(len(self.x)), None), (*self.x, self.end), strict=True):
-            cell = None if place is None else self.layout.columns[place].get(lane)
+        y = self.places.y[lane]
+        x, look, is_down, since = self.places.left, self._at_first(lane), False, None
+        ends = *self.places.x, self.places.end
+        for place, end in zip((*range(len(self.places.x)), None), ends, strict=True):
+            cell = None if place is None else self.places.layout.columns[place].get(lane)
             if cell is None and place is not None:
                 continue
             cut = partial(self._stretch, _Stretch(x, end, y, is_down, look, since))
@@ -303,15 +215,15 @@ class Drawing:
         held = self._held(look)
         if held and look is not None and look.accepted is not None:
             classes = f"held start {self._of(look.accepted.value)}"
-            words = text(self.end + 10, y + 6, held, CAPTION, classes)
-            yield Piece(self.end, self.width, _of_step(since, words), (lane,))
+            words = text(self.places.end + 10, y + 6, held, CAPTION, classes)
+            yield Piece(self.places.end, self.width, _of_step(since, words), (lane,))
 
     def _at_first(self, lane: ServerId) -> Look | None:
         """What a lane holds before the first moment that is drawn."""
         look: Look | None = None
         for it in self.timeline.moments:
             if it.lane == lane:
-                if it.step in self.layout.column_of:
+                if it.step in self.places.layout.column_of:
                     break
                 look = it.look
         return look
@@ -343,10 +255,10 @@ class Drawing:
 
     def _messages(self) -> Iterator[Piece]:
         for arrow in self.timeline.arrows:
-            way, end = self._message(arrow)
-            if way:
+            if way := self.places.way(arrow):
                 left, right = min(x for x, _ in way) - 9, max(x for x, _ in way) + 9
-                cut = partial(_cut, _open(self._classes(arrow), arrow, self.timeline), way, end)
+                opened = _open(self._classes(arrow), arrow, self.timeline)
+                cut = partial(_cut, opened, way, _tip(arrow, way))
                 yield Piece(left, right, cut(left, right), (arrow.sender, arrow.receiver), cut)
 
     def _classes(self, arrow: Arrow) -> Iterator[str]:
@@ -354,101 +266,19 @@ class Drawing:
         yield self._by(arrow.words.ballot)
         yield "answer" if arrow.words.is_answer else ""
         yield "lost" if arrow.arrived is None else ""
-        yield "late" if arrow.arrived in self.layout.late else ""
-
-    def _message(self, arrow: Arrow) -> tuple[list[Point], str]:
-        """Its way, and what is at its end; nothing, if none of its ends is drawn."""
-        column_of = self.layout.column_of
-        a = None if arrow.left is None else column_of.get(arrow.left)
-        b = None if arrow.arrived is None else column_of.get(arrow.arrived)
-        if arrow.arrived is None and a is not None:
-            way = [self._edge(a, arrow.sender, 1), self._lost(arrow, a)]
-            return way, f'\n<path class="cross" d="{_cross(*way[-1], 4)}"/>'
-        if b is not None:
-            way = self._way(arrow, a, b)
-            return way, f'\n<path class="head" d="{tip(way[-2], way[-1])}"/>'
-        return [], ""
-
-    def _lost(self, arrow: Arrow, a: int) -> Point:
-        """Where the cross of a message is that is lost."""
-        start = self._edge(a, arrow.sender, 1)
-        rise = self.y.get(arrow.receiver, start[1]) - start[1]
-        down = copysign(STUB, rise) if rise else 0.0
-        return start[0] + 4 + FAN * self._place(arrow, rise), start[1] + down
-
-    def _place(self, arrow: Arrow, rise: float) -> int:
-        """Side by side with others that are lost on the same side: the far ones steeper."""
-        ways = (
-            self.y.get(it.receiver, 0.0) - self.y.get(it.sender, 0.0)
-            for it in self.touching.get(arrow.left or 0, [])
-            if it.arrived is None
-        )
-        return sum(way * rise > 0 and abs(way) > abs(rise) for way in ways)
-
-    def _way(self, arrow: Arrow, a: int | None, b: int) -> list[Point]:
-        """From cell to cell, and level beside words: it does not run through them."""
-        end = self._edge(b, arrow.receiver, -1)
-        if a is None or arrow.sender not in self.y:
-            return [(end[0] - GAP, end[1] - GAP), end]
-        start = self._edge(a, arrow.sender, 1)
-        left = max(start[0], self.x[a] + max(map(_reach, self.layout.columns[a].values())))
-        right = min(end[0], self.x[b] - max(map(_reach, self.layout.columns[b].values())))
-        way = [start, (left, start[1]), (right, end[1]), end]
-        if (arrow.left, b) in self.parked:
-            cell, rise = self.layout.columns[a][arrow.sender], end[1] - start[1]
-            if not rise and cell.label:
-                rise = -self._side(cell, start[1])
-            y = start[1] + self._beside(arrow.sender, range(a, b), rise)
-            turn = min(right, end[0] - 12)
-            way = [start, (start[0] + 8, y), (turn, y), (turn, end[1]), end]
-        return [it for it, before in zip(way, [None, *way], strict=False) if it != before]
-
-    def _parked(self) -> Iterator[tuple[int | None, int]]:
-        """What meets a box if it goes straight: it waits beside its lane, with all that left so."""
-        for arrow in self.timeline.arrows:
-            a, b = (self.layout.column_of.get(it or 0) for it in (arrow.left, arrow.arrived))
-            if a is not None and b is not None and arrow.sender in self.y:
-                start, end = self._edge(a, arrow.sender, 1), self._edge(b, arrow.receiver, -1)
-                if self._meets_a_box(start, end, range(a + 1, b)):
-                    yield arrow.left, b
-
-    def _beside(self, lane: ServerId, between: range, rise: float) -> float:
-        """How far from its lane a line is clear of boxes and words, on the side that it goes to."""
-        cells = [self.layout.columns[it].get(lane) for it in between]
-        y, clear = self.y[lane], BOX / 2 + 5
-        for cell in cells:
-            if cell is not None and rise >= 0:
-                clear = max(clear, BOX / 2 + len(cell.notes) * (NOTE + 2) + 8 * bool(cell.notes))
-            if cell is not None and cell.label and self._side(cell, y) * rise >= 0:
-                clear = max(clear, 24.0 + LABEL)
-        return copysign(clear, rise)
-
-    def _edge(self, column: int, lane: ServerId, side: int) -> Point:
-        """Where arrows leave and reach a cell."""
-        cell = self.layout.columns[column].get(lane)
-        half = DOT if cell is None else _half(cell)
-        return self.x[column] + side * half, self.y.get(lane, self.top)
-
-    def _meets_a_box(self, start: Point, end: Point, between: range) -> bool:
-        for column in between:
-            for lane, cell in self.layout.columns[column].items():
-                x = self.x[column]
-                y = start[1] + (end[1] - start[1]) * (x - start[0]) / (end[0] - start[0])
-                if abs(y - self.y[lane]) < BOX and (cell.box or y == start[1]):
-                    return True
-        return False
+        yield "late" if arrow.arrived in self.places.layout.late else ""
 
     # --- moments ----------------------------------------------------------------------------
 
     def _cells(self) -> Iterator[Piece]:
-        for column, x in zip(self.layout.columns, self.x, strict=True):
+        for column, x in zip(self.places.layout.columns, self.places.x, strict=True):
             for cell in column.values():
-                reach = max(_half_text(cell), _half(cell)) + 6
+                reach = max(half_text(cell), half_box(cell)) + 6
                 drawn = "\n".join(self._cell(cell, x))
                 yield Piece(x - reach, x + reach, drawn, (cell.lane,))
 
     def _cell(self, cell: Cell, x: float) -> Iterator[str]:
-        y, box = self.y[cell.lane], cell.box
+        y, box = self.places.y[cell.lane], cell.box
         ballot = cell.asks if box is None else box.ballot
         hue = self._by(ballot)
         *others, last = cell.moments
@@ -472,46 +302,19 @@ class Drawing:
         if box is None:
             yield f'<circle class="dot" cx="{number(x)}" cy="{number(y)}" r="{number(DOT)}"/>'
         else:
-            half = _half(cell)
+            half = half_box(cell)
             yield (
                 f'<rect class="box" x="{number(x - half)}" y="{number(y - BOX / 2)}"'
                 f' width="{number(2 * half)}" height="{number(BOX)}" rx="5"/>'
             )
             yield text(x, y + 6, box.text, LABEL, "what")
             if box.is_refused:
-                yield f'<path class="no" d="{_cross(x + half - 1, y - BOX / 2 + 1, 5)}"/>'
+                yield f'<path class="no" d="{cross(x + half - 1, y - BOX / 2 + 1, 5)}"/>'
         if cell.label:
-            yield text(x, y + self._side(cell, y), cell.label, LABEL, "label")
+            yield text(x, y + self.places.side(cell, y), cell.label, LABEL, "label")
         for row, note in enumerate(cell.notes):
             yield text(x, y + BOX / 2 + 14 + row * (NOTE + 2), note, NOTE, "state")
         yield "</g>"
-
-    def _side(self, cell: Cell, y: float) -> float:
-        """Where a label is out of the way: below, if more arrows come and go above."""
-        others = [
-            self.y.get(it.receiver if it.left == moment.step else it.sender, y) - y
-            for moment in cell.moments
-            for it in self.touching.get(moment.step, [])
-        ]
-        if cell.box is not None:
-            return -(BOX / 2 + 11)
-        return 28.0 if sum(others) < 0 else -15.0
-
-
-def _places(found: Layout, gaps: list[float], left: float) -> list[float]:
-    """The middle of each column: as near to the one before as boxes, arrows and words allow."""
-    ends: dict[ServerId, float] = {}
-    places: list[float] = []
-    edge = left - GAP + 14
-    for column, gap in zip(found.columns, gaps, strict=True):
-        x = edge + gap + max(map(_reach, column.values()))
-        for lane, cell in column.items():
-            x = max(x, ends.get(lane, left) + 6 + _half_text(cell))
-        places.append(x)
-        edge = x + max(map(_reach, column.values()))
-        for lane, cell in column.items():
-            ends[lane] = x + _half_text(cell)
-    return places
 
 
 def _wrapped(signs: Iterable[str], width: float) -> Iterator[str]:
@@ -526,28 +329,9 @@ def _wrapped(signs: Iterable[str], width: float) -> Iterator[str]:
     yield line
 
 
-def _reach(cell: Cell) -> float:
-    """Half the width of a box with its notes."""
-    return max([_half(cell), *(width_of(note, NOTE) / 2 + 2 for note in cell.notes)])
-
-
-def _half(cell: Cell) -> float:
-    """Half the width of a box, or of a dot."""
-    return DOT if cell.box is None else width_of(cell.box.text, LABEL) * 0.54 + 6
-
-
-def _half_text(cell: Cell) -> float:
-    notes = [width_of(note, NOTE) / 2 for note in cell.notes]
-    return max([_half(cell), width_of(cell.label, LABEL) / 2, *notes])
-
-
 def _lane(lane: ServerId) -> str:
     """How the group of a lane begins."""
     return f'<g class="lane" data-lane="{lane}">'
-
-
-def _at(point: Point) -> str:
-    return f"{number(point[0])} {number(point[1])}"
 
 
 def _cut(opened: str, way: list[Point], end: str, left: float, right: float) -> str:
@@ -566,23 +350,8 @@ def _cut(opened: str, way: list[Point], end: str, left: float, right: float) -> 
             parts[-1].append(inside[1])
         else:
             parts.append(inside)
-    path = "".join(f"M{'L'.join(map(_at, it))}" for it in parts)
+    path = "".join(f"M{'L'.join(map(at, it))}" for it in parts)
     return f'{opened}<path d="{path}"/>{end}</g>'
-
-
-def _cross(x: float, y: float, r: float) -> str:
-    """A cross around a point."""
-    return "".join(f"M{_at((x - r, y - it))}L{_at((x + r, y + it))}" for it in (r, -r))
-
-
-def tip(before: Point, end: Point) -> str:
-    """An arrowhead at ``end``."""
-    dx, dy = end[0] - before[0], end[1] - before[1]
-    length = max((dx**2 + dy**2) ** 0.5, 1.0)
-    ux, uy = dx / length, dy / length
-    back = end[0] - 9 * ux, end[1] - 9 * uy
-    sides = [(back[0] - 4 * uy, back[1] + 4 * ux), (back[0] + 4 * uy, back[1] - 4 * ux)]
-    return f"M{_at(end)}L{_at(sides[0])}L{_at(sides[1])}Z"
 
 
 def _open(classes: Iterable[str], arrow: Arrow, timeline: Timeline) -> str:
@@ -592,6 +361,13 @@ def _open(classes: Iterable[str], arrow: Arrow, timeline: Timeline) -> str:
     steps += f' data-step="{arrow.left if arrow.arrived is None else arrow.arrived}"'
     words = said(f"{arrow.text}, from {sender} to {receiver}{fate}")
     return f'<g class="{" ".join(filter(None, classes))}"{steps}><title>{words}</title>'
+
+
+def _tip(arrow: Arrow, way: Sequence[Point]) -> str:
+    """What is at the end of a message."""
+    if arrow.arrived is None:
+        return f'\n<path class="cross" d="{cross(*way[-1], 4)}"/>'
+    return f'\n<path class="head" d="{tip(way[-2], way[-1])}"/>'
 
 
 def _of_step(step: int | None, drawn: str) -> str:

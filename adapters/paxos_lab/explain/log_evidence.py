@@ -36,7 +36,7 @@ from paxos.log.memory import FIRST_SLOT, Record, governing, held, summed
 from paxos.log.messages import Entry
 from paxos.log.replica import DEFAULT_RULES, Replica
 from paxos.proposer import Accepting, Idle, Preparing, Task
-from paxos_lab.checker import Vote
+from paxos_lab.claims import Vote
 from paxos_lab.explain.evidence import Evidence, Known
 from paxos_lab.machines.log_view import LogView, LogWords, log_view
 from paxos_lab.record.timeline import votes

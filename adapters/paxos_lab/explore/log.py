@@ -33,7 +33,7 @@ from paxos.log import Noop
 from paxos.log.events import LogTimer, Request
 from paxos.log.leader import Leading
 from paxos.log.messages import Message
-from paxos_lab.checker import Vote
+from paxos_lab.claims import Vote
 from paxos_lab.explore.cluster import Choice
 from paxos_lab.explore.log_checking import refuted
 from paxos_lab.explore.log_processes import LogProcesses, LogProcessState, LogStep

@@ -37,7 +37,7 @@ from paxos.log.messages import Message
 from paxos.log.replica import Replica
 from paxos_adapters.log import LogProcess
 from paxos_adapters.machine import Process, Sorted
-from paxos_lab.checker import Vote
+from paxos_lab.claims import Vote
 from paxos_lab.explore.cluster import Envelope
 from paxos_lab.explore.log_claims import Receiver
 from paxos_lab.explore.log_scope import Heartbeats, LogScope, SlotEntry

@@ -30,7 +30,8 @@ from paxos_adapters.driving import Driver
 from paxos_adapters.machine import M, Machine, P, Q, R, S, T
 from paxos_adapters.memory import ServerDown
 from paxos_adapters.ports import Observer, Place
-from paxos_lab.checker import Checker, Claims
+from paxos_lab.checker import Checker
+from paxos_lab.claims import Claims
 from paxos_lab.observers import Observers
 from paxos_lab.record import Trace
 from paxos_lab.rules import AGREEMENT, CHOOSABLE, REPORTED

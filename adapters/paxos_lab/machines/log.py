@@ -38,9 +38,9 @@ from paxos.log import (
 from paxos.log.events import LogTimer, Report, Request
 from paxos.log.memory import FIRST_SLOT, Record
 from paxos.log.messages import Entry, Message
-from paxos_lab.checker import (
+from paxos_lab.checker import Checker
+from paxos_lab.claims import (
     Asked,
-    Checker,
     Claims,
     Finding,
     LogReadBegun,

@@ -47,7 +47,7 @@ from paxos.log.memory import Memory, Record, governing, held, summed
 from paxos.log.messages import Entry, Message
 from paxos.log.replica import Replica
 from paxos_adapters.printable import printable
-from paxos_lab.checker import Vote
+from paxos_lab.claims import Vote
 from paxos_lab.machines.log import is_vote
 from paxos_lab.machines.view import TIMES_OUT, Look, View, Words
 

@@ -27,9 +27,9 @@ from paxos.ballot import V
 from paxos.errors import assert_never
 from paxos.proposer import ClientRequest
 from paxos.server import ServerTimer
-from paxos_lab.checker import (
+from paxos_lab.checker import Checker
+from paxos_lab.claims import (
     Asked,
-    Checker,
     Claims,
     Finding,
     NothingBelow,

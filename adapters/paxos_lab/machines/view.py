@@ -16,7 +16,7 @@ from attrs import frozen
 
 from paxos import NO_BALLOT, Ballot, Proposal, QuorumSystem
 from paxos_adapters.machine import M, P, Q, R, S, T
-from paxos_lab.checker import Vote
+from paxos_lab.claims import Vote
 
 TIMES_OUT = "times out"
 """What is said of the timer of a proposal."""

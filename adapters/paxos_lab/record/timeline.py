@@ -23,7 +23,7 @@ from paxos.ballot import V
 from paxos.errors import assert_never
 from paxos.invariants import Decision
 from paxos_adapters.machine import M, P, Q, R, S, T
-from paxos_lab.checker import Vote
+from paxos_lab.claims import Vote
 from paxos_lab.machines.log_view import log_view
 from paxos_lab.machines.plain_view import plain_view
 from paxos_lab.machines.single_view import SingleView, single_view

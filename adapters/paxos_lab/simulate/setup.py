@@ -12,7 +12,7 @@ from attrs import Factory, field, frozen
 from paxos import From, QuorumSystem, ServerId, To, UsageError
 from paxos_adapters.machine import M, Machine, P, Q, R, S, T
 from paxos_adapters.timeouts import Timeouts
-from paxos_lab.checker import Claims
+from paxos_lab.claims import Claims
 from paxos_lab.rules import RULES
 from paxos_lab.simulate.faults import Faults
 from paxos_lab.simulate.networks import Network, everywhere

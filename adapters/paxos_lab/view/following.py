@@ -20,7 +20,7 @@ from attrs import Factory, define, evolve, frozen
 
 from paxos import From, InvariantError, QuorumSystem, Saved, ServerId
 from paxos_adapters.machine import Effect, M, Machine, P, Process, Q, R, S, T
-from paxos_lab.checker import Vote
+from paxos_lab.claims import Vote
 from paxos_lab.explain.grammar import listed, named
 from paxos_lab.machines.view import TIMES_OUT, Look, View
 from paxos_lab.record import Began, Ended, MachineReplay, Step, Took

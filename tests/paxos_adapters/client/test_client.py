@@ -26,6 +26,7 @@ from paxos_adapters.client import (
     asynchronous,
 )
 from paxos_adapters.client.outbox import Asked, Outbox
+from paxos_adapters.client.servers import NotThere, Trouble, telling
 from paxos_adapters.codecs import RAW, TEXT
 from paxos_adapters.file import FileStore
 from paxos_adapters.forks import Forked
@@ -197,6 +198,35 @@ def test_without_a_server_nothing_is_begun(tmp_path: Path) -> None:
                     pass
 
     runs(run())
+
+
+def test_what_a_server_says_tells_more_than_that_another_one_does_not_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a majority no session opens: a command is not begun, and nothing is known of it."""
+    monkeypatch.setattr(asynchronous, "SERVER_S", 0.05)
+
+    async def run() -> None:
+        async with served(tmp_path, 3) as it, AsyncClient(it.data, "kv", KEY_VALUE) as kv:
+            await it.stop(S2)
+            await it.stop(S3)
+            late = "'kv': there was no answer in time"
+            with pytest.raises(NotReached) as command:
+                await kv.submit(Put("a", b"1"), timeout_s=0.5)
+            assert str(command.value).startswith(f"{late}. Nothing was begun. Start a server")
+            with pytest.raises(NoAnswer) as read:
+                await kv.read(GET, "a", timeout_s=0.5)
+            assert str(read.value) == f"{late}. Ask again, or ask another node."
+
+    runs(run())
+
+
+def test_of_two_troubles_the_one_is_told_that_a_server_has_said() -> None:
+    said, absent, later = Trouble("late"), NotThere("no server runs"), Trouble("later")
+    assert telling(None, absent) is absent
+    assert telling(absent, said) is said
+    assert telling(said, absent) is said
+    assert telling(said, later) is later
 
 
 def test_without_a_majority_the_outcome_is_unknown(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from paxos_adapters.file import (
     inspect,
     rows,
 )
+from paxos_adapters.file import database as database_module
 from paxos_adapters.file import store as module
 from paxos_adapters.file.entries import identity_of
 from paxos_adapters.file.identity import Identity
@@ -233,7 +234,7 @@ def test_it_takes_bounded_commits(path: Path, monkeypatch: pytest.MonkeyPatch) -
         return put(writer, identity, rows, total, gone)
 
     with full(path) as file:
-        monkeypatch.setattr(module, "put", counted)
+        monkeypatch.setattr(database_module, "put", counted)
         file.adopt(1, LATER, MANY)
     assert max(sizes) == 100
     assert sizes[-1] == 1
@@ -253,7 +254,7 @@ def test_a_kill_between_commits_leaves_it_closed_and_it_adopts_anew(
         return put(writer, identity, rows, total, gone)
 
     file = full(path)
-    monkeypatch.setattr(module, "put", limited)
+    monkeypatch.setattr(database_module, "put", limited)
     with pytest.raises(SaveFailed, match="killed"):
         file.adopt(1, LATER, MANY)
     monkeypatch.undo()

@@ -62,7 +62,8 @@ from paxos_adapters.file import (
     rows,
     writing,
 )
-from paxos_adapters.file import store as store_module
+from paxos_adapters.file import database as database_module
+from paxos_adapters.file.database import Database
 from paxos_adapters.host import Host
 from paxos_adapters.memory import Clock, MemoryTimer, MemoryTransport, Network
 from paxos_adapters.ports import Ports
@@ -316,11 +317,15 @@ class TestLock:
                 FileStore.open(path, cluster="live", server=ONE, quorum=MEMBERS)
 
 
+def database(file: FileStore) -> Database:
+    return file._database  # pyright: ignore[reportPrivateUsage]
+
+
 class Failing:
     """The connection of a store on which one statement fails."""
 
     def __init__(self, file: FileStore, statement: str) -> None:
-        self.connection = file._writer  # pyright: ignore[reportPrivateUsage]
+        self.connection = database(file)._writer  # pyright: ignore[reportPrivateUsage]
         self.statement = statement
 
     def execute(self, sql: str, parameters: tuple[object, ...] = ()) -> object:
@@ -339,7 +344,7 @@ class TestFailure:
     def test_it_is_final(self, path: Path, statement: str, monkeypatch: pytest.MonkeyPatch) -> None:
         file = create(path)
         file.save([("leader", PROMISED)])
-        monkeypatch.setattr(file, "_writer", Failing(file, statement))
+        monkeypatch.setattr(database(file), "_writer", Failing(file, statement))
         for _ in range(2):
             with pytest.raises(SaveFailed, match=r"OperationalError: disk I/O error.*final"):
                 file.save([("leader", ACCEPTED)])
@@ -358,7 +363,7 @@ class TestFailure:
             raise KeyboardInterrupt
 
         with monkeypatch.context() as patch:
-            patch.setattr(store_module, "put", interrupted)
+            patch.setattr(database_module, "put", interrupted)
             with pytest.raises(SaveFailed, match="KeyboardInterrupt"):
                 file.save([("leader", PROMISED)])
         with pytest.raises(SaveFailed):
@@ -526,7 +531,7 @@ class TestMistakes:
             file.close()
             return []
 
-        monkeypatch.setattr(file, "_take_pending_peers", closing)
+        monkeypatch.setattr(file._peers, "take_news", closing)  # pyright: ignore[reportPrivateUsage]
         with pytest.raises(SaveFailed):
             file.save([("x", ACCEPTED)])
         with pytest.raises(Closed):

@@ -99,7 +99,7 @@ def test_a_file_of_another_membership_is_refused_and_both_are_named(
 ) -> None:
     path = tmp_path / "n1.db"
     FileStore.create(path, cluster="demo", server=ONE, quorum=QUORUM).close()
-    with pytest.raises(WrongMembers, match="see paxos members") as caught:
+    with pytest.raises(WrongMembers, match="paxos members does") as caught:
         FileStore.open(path, cluster="demo", server=ONE, quorum=quorum, membership=membership)
 
     assert words_of(quorum) in caught.value.expected

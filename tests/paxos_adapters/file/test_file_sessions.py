@@ -14,7 +14,15 @@ import pytest
 
 from paxos import MaxRound
 from paxos_adapters.disk_status import DiskStatus, Known, NotDescended, check_descent
-from paxos_adapters.file import FileStore, SaveFailed, StoreCorrupted, inspect, opening, rows, store
+from paxos_adapters.file import (
+    FileStore,
+    SaveFailed,
+    StoreCorrupted,
+    database,
+    inspect,
+    opening,
+    rows,
+)
 from paxos_adapters.file.mark import Mark, peek
 from paxos_adapters.file.rows import Row
 from tests.support.files import (
@@ -339,7 +347,7 @@ class TestPeers:
             raise KeyboardInterrupt
 
         with monkeypatch.context() as patch:
-            patch.setattr(store, "put", interrupted)
+            patch.setattr(database, "put", interrupted)
             with pytest.raises(SaveFailed):
                 file.save(())
         file.close()

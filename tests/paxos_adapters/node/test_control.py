@@ -37,6 +37,7 @@ from paxos_adapters.node.control_protocol import (
     socket_path,
 )
 from paxos_adapters.udp.endpoint import Address
+from paxos_adapters.udp.errors import Removed
 
 S1, S2 = ServerId(1), ServerId(2)
 ALONE: dict[ServerId, Address] = {S1: ("127.0.0.1", 0)}
@@ -128,8 +129,10 @@ def test_what_is_wrong_has_the_name_of_what_the_node_raises(tmp_path: Path) -> N
             assert isinstance(unknown := await waiting, ErrorReply)
             assert unknown.kind == "OutcomeUnknown"
             assert unknown.text.startswith("'x': the server has ended. The proposed value")
+            why = "the server has ended"
+            assert unknown.why == why
             assert await asked(data, ReadRequest("x")) == ErrorReply(
-                "ServerStopped", "the server has ended. Start it again, or ask another one."
+                "ServerStopped", f"{why}. Start it again, or ask another one.", why
             )
 
     runs(run())
@@ -148,6 +151,29 @@ def test_a_server_that_has_stopped_says_why_in_words_for_a_command_line(tmp_path
             assert "no disk" in answer.text
             assert ".." not in answer.text
             assert "host" not in answer.text
+
+    runs(run())
+
+
+def test_a_server_that_was_removed_is_not_to_be_started_again(tmp_path: Path) -> None:
+    def remove() -> None:
+        raise Removed(S1, 1)
+
+    async def run() -> None:
+        data = tmp_path / "n1.db"
+        why = "server 1 was removed from the cluster, and has ended"
+        async with running(data, WITHOUT_A_MAJORITY) as node:
+            waiting = asyncio.ensure_future(asked(data, ReadRequest("x")))
+            while not node.status().asked:
+                await asyncio.sleep(0.001)
+            node.guard(remove)()
+        assert await waiting == ErrorReply(
+            "NoAnswer", f"'x': {why}. Ask again, or ask another node.", why
+        )
+        async with running(tmp_path / "n2.db") as node:
+            node.guard(remove)()
+            refused = await asked(tmp_path / "n2.db", ReadRequest("x"))
+            assert refused == ErrorReply("ServerStopped", f"{why}. Ask another one.", why)
 
     runs(run())
 

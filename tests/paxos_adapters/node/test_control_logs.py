@@ -49,7 +49,7 @@ from paxos_adapters.state_machines.key_value import (
     Scan,
     Unchanged,
 )
-from tests.paxos_adapters.node.test_control import asked, running, runs
+from tests.paxos_adapters.node.test_control import WITHOUT_A_MAJORITY, asked, running, runs
 
 COMMANDS, RESULTS = KEY_VALUE.commands, KEY_VALUE.results
 assert COMMANDS is not None
@@ -94,6 +94,22 @@ async def opened(it: Connection, nonce: int = 7) -> int:
     answer = await it.ask(OpenRequest("kv", nonce, 5))
     assert isinstance(answer, OpenedReply)
     return answer.session
+
+
+def test_who_waits_for_a_command_is_told_that_the_server_has_ended(tmp_path: Path) -> None:
+    async def run() -> None:
+        data = tmp_path / "n1.db"
+        async with running(data, WITHOUT_A_MAJORITY) as node, node.log("kv", KEY_VALUE):
+            async with connected(data) as asking:
+                asking.writer.write(encode(OpenRequest("kv", 7)) + b"\n")
+                await asked(data, StatusRequest())  # By now the first question is being answered.
+                await node.close()
+                answer = await asking.hear()
+            assert isinstance(answer, ErrorReply)
+            assert (answer.kind, answer.why) == ("CommandUnknown", "the server has ended")
+            assert answer.text.startswith("'kv': the server has ended. The command may have been")
+
+    runs(run())
 
 
 def test_commands_of_a_client_run_once_however_often_they_come(tmp_path: Path) -> None:

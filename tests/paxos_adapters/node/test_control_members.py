@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 from paxos import ServerId
@@ -13,6 +14,7 @@ from paxos_adapters.node.control_protocol import (
     MoveRequest,
     ProgressReply,
 )
+from paxos_adapters.udp.errors import Removed
 from tests.paxos_adapters.node.test_control import asked, running, runs
 from tests.paxos_adapters.node.test_control_logs import connected
 
@@ -57,6 +59,28 @@ def test_a_change_is_told_as_it_goes_and_goes_on_without_its_caller(tmp_path: Pa
                     last = await asking.hear()
                 assert isinstance(last, MembersReply)
                 assert last.members.former == {TWO}
+
+    runs(run())
+
+
+def test_a_change_has_an_answer_though_its_server_stops(tmp_path: Path) -> None:
+    """The node is left at once, as a program does that waits for its end."""
+
+    def remove() -> None:
+        raise Removed(ONE, 1)
+
+    async def run() -> None:
+        data = tmp_path / "n1.db"
+        async with AsyncExitStack() as stack:
+            async with running(data) as node:
+                asking = await stack.enter_async_context(connected(data))
+                answer = await asking.ask(ChangeRequest({TWO: NOWHERE}, []))
+                assert isinstance(answer, ProgressReply)
+                node.guard(remove)()
+            while isinstance(answer, ProgressReply):
+                answer = await asking.hear()
+        assert isinstance(answer, ErrorReply)
+        assert answer.text.startswith("server 1 was removed from the cluster, and has ended.")
 
     runs(run())
 

@@ -34,7 +34,7 @@ from paxos_adapters.node.epochs import (
 )
 from paxos_adapters.node.memory_file import Disk, MemoryFile
 from paxos_adapters.persistent_map import PersistentMap
-from paxos_adapters.replication import membership
+from paxos_adapters.replication import membership, membership_machine
 from paxos_adapters.replication.batches import MAX_COMMAND_BYTES
 from paxos_adapters.replication.membership import (
     Change,
@@ -57,7 +57,7 @@ from paxos_adapters.replication.settling import (
 
 ONE, TWO, THREE, FOUR, FIVE = (ServerId(number) for number in range(1, 6))
 FOUNDERS = majority([ONE, TWO, THREE])
-MACHINE = membership.machine(FOUNDERS)
+MACHINE = membership_machine.machine(FOUNDERS)
 BEGUN: list[Command] = [Started(it, (f"10.0.0.{it}", 1), ()) for it in (ONE, TWO, THREE)]
 NOTHING = PersistentMap[Proposal[bytes]]()
 

@@ -15,7 +15,7 @@ import pytest
 
 from paxos import NO_BALLOT, Acceptor, Ballot, MaxRound, Proposal, Read, ReadId, ServerId, majority
 from paxos_adapters.codecs import TEXT
-from paxos_adapters.file import FileStore, StoreCorrupted, store
+from paxos_adapters.file import FileStore, StoreCorrupted, database
 from paxos_adapters.host import ServerStopped
 from paxos_adapters.node import (
     BadName,
@@ -541,7 +541,7 @@ def test_a_node_that_is_closed_answers_nobody(tmp_path: Path) -> None:
 
 def _save_inline(node: Node[str], patch: pytest.MonkeyPatch) -> None:
     """In a thread, the others may decide before the save has failed."""
-    saver = node._saver  # pyright: ignore[reportPrivateUsage]
+    saver = node._turn._saver  # pyright: ignore[reportPrivateUsage]
     patch.setattr(saver, "_quick_s", 1000.0)
 
 
@@ -551,7 +551,7 @@ def test_a_save_that_fails_stops_the_node(tmp_path: Path, monkeypatch: pytest.Mo
             one, two, _ = cluster.nodes.values()
 
             with monkeypatch.context() as patch:
-                patch.setattr(store, "put", put_unless(OSError("no space"), IDS[0], "leader"))
+                patch.setattr(database, "put", put_unless(OSError("no space"), IDS[0], "leader"))
                 _save_inline(one, patch)
                 with pytest.raises(OutcomeUnknown, match="no space"):
                     await one.propose("leader", "one")
@@ -572,7 +572,7 @@ def test_a_disk_that_fails_is_no_trouble_at_the_end(
             one, _, _ = cluster.nodes.values()
             with monkeypatch.context() as patch:
                 broken = sqlite3.OperationalError("disk I/O error")
-                patch.setattr(store, "put", put_unless(broken, IDS[0], "leader"))
+                patch.setattr(database, "put", put_unless(broken, IDS[0], "leader"))
                 _save_inline(one, patch)
                 with pytest.raises(OutcomeUnknown, match="disk I/O error"):
                     await one.propose("leader", "one")

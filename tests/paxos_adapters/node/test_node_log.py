@@ -13,7 +13,7 @@ from attrs import evolve
 from paxos import PaxosError, ServerId
 from paxos.log.memory import FIRST_SLOT
 from paxos_adapters.codecs import INTEGER, RAW
-from paxos_adapters.file import NotALog, store
+from paxos_adapters.file import NotALog, database
 from paxos_adapters.file.log_rows import entry_kind
 from paxos_adapters.host import ServerStopped
 from paxos_adapters.node import (
@@ -319,7 +319,7 @@ def test_a_save_that_fails_stops_the_node_and_ends_what_waits(
             one, two, _ = cluster.of.values()
             assert await one.submit(1) == 1
             await cluster.stop(THREE)
-            monkeypatch.setattr(store, "put", put_unless(OSError("no space"), ONE, "log"))
+            monkeypatch.setattr(database, "put", put_unless(OSError("no space"), ONE, "log"))
             with pytest.raises(CommandUnknown, match="no space"):
                 await one.submit(1)
             with pytest.raises(ServerStopped, match="no space"):

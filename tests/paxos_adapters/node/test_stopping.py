@@ -179,9 +179,10 @@ def test_proof_of_a_broken_protocol_stops_the_node_and_nothing_more_is_taken(
 
     async def run() -> None:
         async with running(tmp_path, WITHOUT_A_MAJORITY) as node:
+            turn = node._turn  # pyright: ignore[reportPrivateUsage]
             for name, message in said:
-                node._hear(OTHER, name, message)  # pyright: ignore[reportPrivateUsage]
-            node._turn()  # pyright: ignore[reportPrivateUsage]
+                turn.hear(OTHER, name, message)
+            turn.take()
             assert isinstance((await node.stopped()).cause, InvariantError)
             assert (node.status().tolerance, node.status().in_memory) == (-1, 1)
 

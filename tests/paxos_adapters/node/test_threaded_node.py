@@ -20,7 +20,7 @@ import pytest
 
 from paxos import ServerId, majority
 from paxos_adapters.codecs import TEXT
-from paxos_adapters.file import FileStore, StoreError, store
+from paxos_adapters.file import FileStore, StoreError, database
 from paxos_adapters.forks import Forked
 from paxos_adapters.host import ServerStopped
 from paxos_adapters.node import (
@@ -217,7 +217,7 @@ class TestErrors:
     ) -> None:
         one, _ = cluster.start(ONE), cluster.start(TWO)
 
-        monkeypatch.setattr(store, "put", put_unless(OSError("no space"), ONE, "leader"))
+        monkeypatch.setattr(database, "put", put_unless(OSError("no space"), ONE, "leader"))
         with pytest.raises(OutcomeUnknown, match="no space"):
             one.propose("leader", "one")
         with pytest.raises(ServerStopped, match="no space"):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from paxos import QuorumSystem, ServerId, flexible, majority, weighted
 from paxos_adapters.limits import MAX_DEPLOYED, MEMBERS_LOG
-from paxos_adapters.replication import membership
+from paxos_adapters.replication import membership, membership_machine
 from paxos_adapters.replication.membership import (
     DECISIONS,
     AddressUsed,
@@ -42,7 +42,7 @@ from tests.support.state_machines import run_alone, run_replicated
 
 ONE, TWO, THREE, FOUR, FIVE = (ServerId(number) for number in range(1, 6))
 FOUNDERS = majority([ONE, TWO, THREE])
-MACHINE = membership.machine(FOUNDERS)
+MACHINE = membership_machine.machine(FOUNDERS)
 
 
 def at(server: int) -> tuple[str, int]:
@@ -258,7 +258,7 @@ def test_an_address_that_was_moved_is_not_taken_back_by_a_restart() -> None:
 def test_quorums_by_other_rules_than_majorities() -> None:
     """A phase-1 quorum of the founders has to list its logs, whatever that is."""
     state = membership.founded(flexible([ONE, TWO, THREE], phase1=1, phase2=3))
-    state, _ = membership.apply(state, started(1))
+    state, _ = membership_machine.apply(state, started(1))
 
     assert membership.absent(state, servers(2, 3)) == frozenset()
     assert membership.absent(state, servers(3)) == servers(2)
@@ -276,7 +276,7 @@ def test_no_later_system_is_that_of_the_founders() -> None:
     heavy = weighted({ONE: 3, TWO: 3, THREE: 3})
     commands: list[Command] = [*ALL, add(0, 4), remove(1, 4), *done(2, "kv")]
 
-    state, _ = run_alone(membership.machine(heavy), commands)
+    state, _ = run_alone(membership_machine.machine(heavy), commands)
 
     assert (state.epoch, membership.ids(state)) == (2, heavy.members)
     assert state.quorum != heavy

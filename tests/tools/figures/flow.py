@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 from attrs import frozen
 
 from paxos import Ballot, Promise, Proposal
+from paxos_lab.draw.shapes import MARGIN, Point, head, number, text, tip
 from paxos_lab.draw.style import colours
-from paxos_lab.draw.svg import MARGIN, Point, head, number, text, tip
 from paxos_lab.record import RecordingError, Timeline
 
 WIDTH, HEIGHT = 946.0, 580.0

@@ -13,8 +13,8 @@ from attrs import frozen
 
 from paxos import Proposal, ServerId
 from paxos.log.messages import Entry
+from paxos_lab.draw.shapes import MARGIN, head, number, text, verdict, width_of
 from paxos_lab.draw.style import of_values
-from paxos_lab.draw.svg import MARGIN, head, number, text, verdict, width_of
 from paxos_lab.lecture import LogScenario
 from paxos_lab.lecture.log_stage import WORDS, Held, held
 from paxos_lab.record import log_timeline

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from paxos import Ballot, Prepare, ServerId
+from paxos_lab.draw.shapes import MARGIN, Point, head, number, text, tip
 from paxos_lab.draw.style import colours
-from paxos_lab.draw.svg import MARGIN, Point, head, number, text, tip
 from paxos_lab.record import Timeline
 
 WIDTH, HEIGHT = 960.0, 470.0
