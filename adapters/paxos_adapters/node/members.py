@@ -176,10 +176,8 @@ class Members:
         newcomers = tuple(self._member(it, at) for it, at in sorted((add or {}).items()))
         change = Change(0, newcomers, frozenset(map(_id, remove)))
         log = await self._begin(wait)
-        while (begun := await self._begun(log, change, wait)) is None:
-            pass
         try:
-            return await self._finished(begun, change, wait)
+            return await self._finished(await self._begun(log, change, wait), change, wait)
         except ServerStopped as stopped:
             if isinstance(stopped.cause, Removed) and self._host.me in change.remove:
                 return evolve(self.status(), leaving=_NOBODY, waiting=())
@@ -240,27 +238,33 @@ class Members:
 
     # --- a change ---------------------------------------------------------------------------------
 
-    async def _begun(self, log: MembersLog, change: Change, wait: _Wait) -> int | None:
-        """The epoch that ``change`` has begun, now or before; None: look again."""
-        try:
-            state = await log.read(_itself, timeout_s=wait.left_s)
-        except NoAnswer:
-            if _is_made(log.state, change) and membership.is_pending(log.state, change):
-                raise ChangeUnfinished(log.state.epoch, membership.unfinished(log.state)) from None
-            raise
-        if _is_made(state, change):
-            return state.epoch
-        if missing := membership.absent(state, change.remove):
-            if wait.is_over:
-                raise NotAllStarted(missing)
-            await self._host.pause()
-            return None
-        result = await log.submit(evolve(change, epoch=state.epoch), timeout_s=wait.left_s)
-        if type(result) is Begun:
-            return result.epoch
-        if type(result) is OtherEpoch:
-            return None
-        raise self._error(result)
+    async def _begun(self, log: MembersLog, change: Change, wait: _Wait) -> int:
+        """The epoch that ``change`` has begun, now or before."""
+        missing = _NOBODY
+        while True:
+            try:
+                state = await log.read(_itself, timeout_s=wait.left_s)
+            except NoAnswer:
+                if missing:
+                    self._host.check_usable()
+                    raise NotAllStarted(missing) from None
+                if _is_made(log.state, change) and membership.is_pending(log.state, change):
+                    self._host.check_usable()
+                    logs = membership.unfinished(log.state)
+                    raise ChangeUnfinished(log.state.epoch, logs) from None
+                raise
+            if _is_made(state, change):
+                return state.epoch
+            if missing := membership.absent(state, change.remove):
+                if wait.is_over:
+                    raise NotAllStarted(missing)
+                await self._host.pause()
+                continue
+            result = await log.submit(evolve(change, epoch=state.epoch), timeout_s=wait.left_s)
+            if type(result) is Begun:
+                return result.epoch
+            if type(result) is not OtherEpoch:
+                raise self._error(result)
 
     async def _finished(self, epoch: int, change: Change, wait: _Wait) -> MembersStatus:
         while True:
