@@ -176,10 +176,8 @@ class Members:
         newcomers = tuple(self._member(it, at) for it, at in sorted((add or {}).items()))
         change = Change(0, newcomers, frozenset(map(_id, remove)))
         log = await self._begin(wait)
-        while (begun := await self._begun(log, change, wait)) is None:
-            pass
         try:
-            return await self._finished(begun, change, wait)
+            return await self._finished(await self._begun(log, change, wait), change, wait)
         except ServerStopped as stopped:
             if isinstance(stopped.cause, Removed) and self._host.me in change.remove:
                 return evolve(self.status(), leaving=_NOBODY, waiting=())
@@ -240,29 +238,26 @@ class Members:
 
     # --- a change ---------------------------------------------------------------------------------
 
-    async def _begun(self, log: MembersLog, change: Change, wait: _Wait) -> int | None:
-        """The epoch that ``change`` has begun, now or before; None: look again."""
-        try:
-            state = await log.read(_itself, timeout_s=wait.left_s)
-        except NoAnswer:
-            if _is_made(log.state, change) and membership.is_pending(log.state, change):
-                raise ChangeUnfinished(log.state.epoch, membership.unfinished(log.state)) from None
-            if missing := membership.absent(log.state, change.remove):
-                raise NotAllStarted(missing) from None
-            raise
-        if _is_made(state, change):
-            return state.epoch
-        if missing := membership.absent(state, change.remove):
-            if wait.is_over:
-                raise NotAllStarted(missing)
-            await self._host.pause()
-            return None
-        result = await log.submit(evolve(change, epoch=state.epoch), timeout_s=wait.left_s)
-        if type(result) is Begun:
-            return result.epoch
-        if type(result) is OtherEpoch:
-            return None
-        raise self._error(result)
+    async def _begun(self, log: MembersLog, change: Change, wait: _Wait) -> int:
+        """The epoch that ``change`` has begun, now or before."""
+        while True:
+            try:
+                state = await log.read(_itself, timeout_s=wait.left_s)
+            except NoAnswer as error:
+                self._host.check_usable()
+                raise _waits_for(log.state, change) or error from None
+            if _is_made(state, change):
+                return state.epoch
+            if missing := membership.absent(state, change.remove):
+                if wait.is_over:
+                    raise NotAllStarted(missing)
+                await self._host.pause()
+                continue
+            result = await log.submit(evolve(change, epoch=state.epoch), timeout_s=wait.left_s)
+            if type(result) is Begun:
+                return result.epoch
+            if type(result) is not OtherEpoch:
+                raise self._error(result)
 
     async def _finished(self, epoch: int, change: Change, wait: _Wait) -> MembersStatus:
         while True:
@@ -286,6 +281,14 @@ class Members:
                 return await self._participant.begin()
         except TimeoutError:
             raise NoAnswer(MEMBERS_LOG, TOO_LATE) from None
+
+
+def _waits_for(state: Membership, change: Change) -> PaxosError | None:
+    """What ``change`` waits for, as far as this server knows; None: only for an answer."""
+    if _is_made(state, change) and membership.is_pending(state, change):
+        return ChangeUnfinished(state.epoch, membership.unfinished(state))
+    missing = membership.absent(state, change.remove)
+    return NotAllStarted(missing) if missing else None
 
 
 def _is_made(state: Membership, change: Change) -> bool:

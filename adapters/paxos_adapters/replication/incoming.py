@@ -2,6 +2,8 @@
 
 - What comes is saved beside the event loop. The next pieces are asked for when these are saved.
 - Which pieces to ask for, and of which server, is said by ``transfer.py``.
+- Its sender may be lost, and this server learn the slots from another one. Then it is given up as
+  soon as this server is to take a snapshot of its own.
 """
 
 from __future__ import annotations
@@ -23,7 +25,10 @@ class Snapshots(Protocol[S, R]):
     """Takes and restores snapshots, beside the event loop."""
 
     def take(self, applied: Applied[S, R]) -> None:
-        """Save a snapshot of ``applied``; ``LogProcess.on_taken`` is called then."""
+        """Save a snapshot of ``applied``, unless one is being saved, or a later one comes in.
+
+        ``LogProcess.on_taken`` is called then.
+        """
         ...
 
     def begin(self, offer: SnapshotOffer) -> None:
@@ -62,7 +67,7 @@ class Incoming(Generic[S, R]):
         return [] if request is None else [To(sender, request)]
 
     def on_piece(self, sender: ServerId, piece: SnapshotPiece) -> None:
-        """Save it, with those before it that have come."""
+        """Save it with all others of its request, once these have come."""
         if self._download is None:
             return
         self._download, pieces, request = transfer.on_piece(self._download, piece)
@@ -74,6 +79,11 @@ class Incoming(Generic[S, R]):
         """Pieces are saved: what to ask for next."""
         found, self._next = self._next, None
         return [] if found is None else [found]
+
+    def on_due(self, slot: int) -> None:
+        """A snapshot of this server is due at ``slot``. One that is not later is of no use now."""
+        if self._download is not None and self._download.offer.slot <= slot:
+            self.give_up()
 
     def end(self) -> None:
         """It is installed. Another one may come."""

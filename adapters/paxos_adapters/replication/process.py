@@ -271,6 +271,7 @@ class LogProcess(Generic[S, C, R]):
     def _work(self) -> list[LogEffect]:
         due = self.program.take_due()
         if due is not None:
+            self._incoming.on_due(due.slot)
             self._snapshots.take(due)
         leader = self._leader_now()
         if leader != self._leader:

@@ -1,7 +1,7 @@
 """Snapshots, taken and restored in a thread: the event loop of the node holds up no vote for them.
 
 - One thing at a time. A snapshot that another server sends ends one that is being taken: it is
-  older.
+  older. One that is to be taken ends one that comes in, and is not later.
 - What is taken is a state that nobody changes, so it may be encoded while the log goes on.
 - A codec that fails is reported, and harms nothing: the log keeps its entries. A file that fails
   stops the server.
@@ -103,7 +103,9 @@ class SnapshotWorker(Generic[S, C, R]):
         return self._is_taking or self._offer is not None
 
     def take(self, applied: Applied[S, R]) -> None:
-        """Save a snapshot of ``applied``, unless one is being saved."""
+        """Save a snapshot of ``applied``, unless one is being saved, or a later one comes in."""
+        if self._offer is not None and self._offer.slot <= applied.slot:
+            self._offer = None
         if not self.is_busy:
             self._is_taking = True
             job = self._begin_job()

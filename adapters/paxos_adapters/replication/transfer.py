@@ -5,7 +5,9 @@
   when all of these are saved, so that a slow disk does not fill its memory.
 - An offer comes again with each heartbeat, as long as the receiver is behind. If nothing has come
   since the last one, the pieces are asked for again: of the server that offers the same snapshot,
-  whichever it is. Another snapshot is begun only then, too: the one before has no provider left.
+  whichever it is.
+- Several servers may offer different ones. So another snapshot is begun only if nothing has come
+  for many offers: the one before has no provider left. Else two that alternate would never end.
 
 Source: Chandra, Griesemer and Redstone, "Paxos Made Live" (2007), 5.5, on catching up.
 """
@@ -19,25 +21,23 @@ from paxos_adapters.log_messages import SnapshotOffer, SnapshotPiece, SnapshotRe
 PIECES_AT_A_TIME = 6
 """Pieces that are asked for at a time: what the wire holds of unfinished messages of one sender."""
 
+OFFERS_KEPT = 16
+"""For how many offers without a piece a snapshot is not given up for another one."""
+
 
 @frozen
 class Download:
     """The snapshot of ``offer`` comes in: the pieces below ``received``, in order.
 
     Those from there to ``requested`` were asked for; ``early`` are those of them that have come.
-    ``came_at_offer``: how many had come in all when the last offer came.
+    ``quiet_offers``: how many offers have come since the last of them.
     """
 
     offer: SnapshotOffer
     received: int = 0
     requested: int = 0
-    came_at_offer: int = 0
+    quiet_offers: int = 0
     early: tuple[tuple[int, bytes], ...] = ()
-
-    @property
-    def came(self) -> int:
-        """How many pieces have come."""
-        return self.received + len(self.early)
 
     @property
     def is_complete(self) -> bool:
@@ -54,13 +54,15 @@ def on_offer(
     """
     if offer.slot <= first:
         return download, None
-    if download is None:
+    if download is None or download.offer.slot <= first:
         return _requested(Download(offer))
     if download.is_complete:
         return download, None
-    if download.came > download.came_at_offer:
-        return evolve(download, came_at_offer=download.came), None
-    return _requested(download if download.offer == offer else Download(offer))
+    is_quiet, is_given_up = download.quiet_offers > 0, download.quiet_offers >= OFFERS_KEPT
+    download = evolve(download, quiet_offers=download.quiet_offers + 1)
+    if download.offer == offer:
+        return _requested(download) if is_quiet else (download, None)
+    return _requested(Download(offer)) if is_given_up else (download, None)
 
 
 def on_piece(
@@ -71,8 +73,11 @@ def on_piece(
     if not is_of_this or not download.received <= piece.index < download.requested:
         return download, (), None
     early = {**dict(download.early), piece.index: piece.data}
+    if len(early) == len(download.early):
+        return download, (), None
+    download = evolve(download, early=tuple(early.items()), quiet_offers=0)
     if len(early) < download.requested - download.received:
-        return evolve(download, early=tuple(early.items())), (), None
+        return download, (), None
     found = tuple(early[it] for it in range(download.received, download.requested))
     after = evolve(download, received=download.requested, early=())
     if after.is_complete:

@@ -356,6 +356,19 @@ class TestFailure:
         file.close()
         assert loaded(path) == {PROMISED}
 
+    def test_closing_the_file_does_not_try_again(
+        self, path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        file = create(path)
+        with monkeypatch.context() as patch:
+            patch.setattr(database(file), "_writer", Failing(file, "BEGIN"))
+            file.set_peer_status(ServerId(2), Known("ab" * 8, 1))
+            with pytest.raises(SaveFailed):
+                file.save(())
+        file.close()
+        with reopen(path) as again:
+            assert not again.peers
+
     def test_so_is_an_interruption(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         file = create(path)
 

@@ -411,6 +411,26 @@ def test_a_change_that_has_begun_is_unfinished_without_a_quorum() -> None:
     runs(run())
 
 
+def test_a_change_that_has_begun_is_not_unfinished_on_a_server_that_ends() -> None:
+    """It would say that the server is to be asked again."""
+
+    async def run() -> None:
+        async with servers() as it:
+            await it.submit(ONE)
+            it.network.join(FOUR)
+            members = it.nodes[ONE].members
+            await begun(members, members.add(FOUR, at(4)))
+            await it.crash(TWO)
+            await it.crash(THREE)
+            again = asyncio.ensure_future(members.add(FOUR, at(4)))
+            await members.changed()
+            await it.crash(ONE)
+            with pytest.raises(ServerStopped):
+                await asyncio.wait_for(again, LONG_S)
+
+    runs(run())
+
+
 def test_two_administrators_at_once() -> None:
     async def run() -> None:
         async with servers() as it:
@@ -443,6 +463,25 @@ def test_the_first_change_waits_for_all_that_stay() -> None:
             status = await members.replace(THREE, FOUR, at(4), timeout_s=LONG_S)
             assert status.addresses.keys() == {ONE, TWO, FOUR}
             assert await it.submit(FOUR) == 2
+
+    runs(run())
+
+
+def test_what_the_first_change_waits_for_is_said_though_the_last_read_has_no_answer() -> None:
+    async def run() -> None:
+        async with servers() as it:
+            await it.submit(ONE)
+            await it.crash(THREE)
+            members = it.nodes[ONE].members
+            await members.move(ONE, at(1), timeout_s=LONG_S)
+            log = it.nodes[ONE].served[MEMBERS_LOG]
+            change = asyncio.ensure_future(members.add(FOUR, at(4), timeout_s=BRIEF_S))
+            while log.status().figures.reads < 1:
+                await asyncio.sleep(0.001)
+            await it.crash(TWO)
+            with pytest.raises(NotAllStarted) as missing:
+                await change
+            assert THREE in missing.value.servers
 
     runs(run())
 

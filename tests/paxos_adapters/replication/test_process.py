@@ -105,6 +105,24 @@ def test_the_next_pieces_are_asked_for_when_those_before_are_saved() -> None:
     runs(run())
 
 
+def test_a_snapshot_that_a_server_needs_no_more_is_given_up_for_its_own() -> None:
+    async def run() -> None:
+        world = World(COUNTER, size=1, snapshot_bytes=50)
+        led(world)
+        server, digest = world.servers[ONE], bytes(DIGEST_BYTES)
+        slot = server.process.state.memory.first + 1
+        assert server.process.receive(From(TWO, SnapshotOffer(slot, 100, 100, digest)))
+        while server.disk.handle is None:
+            server.program.submissions.submit([b"1"])
+            world.beat()
+        assert server.disk.handle.slot > slot
+        for index in range(PIECES_AT_A_TIME):  # They come late.
+            assert server.process.receive(From(TWO, SnapshotPiece(slot, digest, index, b"v"))) == []
+        assert server.process.work() == []
+
+    runs(run())
+
+
 def test_what_a_leader_that_is_gone_was_asked_is_asked_again() -> None:
     async def run() -> None:
         world = World(COUNTER)

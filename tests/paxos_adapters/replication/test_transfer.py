@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from random import Random
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from paxos_adapters.log_messages import SnapshotOffer, SnapshotPiece, SnapshotRequest
 from paxos_adapters.replication.transfer import (
+    OFFERS_KEPT,
     PIECES_AT_A_TIME,
     Download,
     on_offer,
@@ -76,15 +78,57 @@ def test_pieces_of_another_snapshot_or_not_asked_for_are_dropped() -> None:
         assert on_piece(download, it) == (download, (), None)
 
 
-def test_another_snapshot_is_begun_only_if_nothing_came_since_the_last_offer() -> None:
+def test_another_snapshot_is_begun_once_nothing_came_for_many_offers() -> None:
+    """Until then what was lost is asked for again: several servers offer different ones."""
     other = SnapshotOffer(200, 1, 9, OTHER)
     download, _, _ = on_piece(begun(), piece(0))
-    after, request = on_offer(download, other, first=1)
-    assert request is None
-    assert after is not None
-    assert after.offer == OFFER
-    after, request = on_offer(after, other, first=1)
+    for _ in range(OFFERS_KEPT):
+        after, request = on_offer(download, other, first=1)
+        assert after is not None
+        assert (after.offer, after.early, request) == (OFFER, download.early, None)
+        download = after
+    kept, request = on_offer(download, OFFER, first=1)
+    assert request == SnapshotRequest(100, DIGEST, 1, PIECES_AT_A_TIME - 1)
+    _, request = on_offer(kept, other, first=1)
     assert request == SnapshotRequest(200, OTHER, 0, 1)
+
+
+def test_a_piece_that_came_before_does_not_keep_a_snapshot() -> None:
+    other = SnapshotOffer(200, 1, 9, OTHER)
+    download, _, _ = on_piece(begun(), piece(0))
+    for _ in range(OFFERS_KEPT):
+        after, _ = on_offer(download, other, first=1)
+        assert after is not None
+        download, _, _ = on_piece(after, piece(0))
+    _, request = on_offer(download, other, first=1)
+    assert request == SnapshotRequest(200, OTHER, 0, 1)
+
+
+def test_another_snapshot_is_begun_at_once_for_one_that_is_of_no_use() -> None:
+    other = SnapshotOffer(200, 1, 9, OTHER)
+    after, request = on_offer(begun(), other, first=100)
+    assert after is not None
+    assert (after.offer, request) == (other, SnapshotRequest(200, OTHER, 0, 1))
+
+
+@pytest.mark.parametrize("lost", [1, 3])
+def test_it_is_whole_though_servers_offer_different_ones_and_requests_are_lost(lost: int) -> None:
+    """One of them offers another snapshot, and cannot be heard but for that."""
+    other, asked, download = SnapshotOffer(200, 20, 2_000, OTHER), 0, begun()
+    for _ in range(200):
+        for offer in OFFER, other:
+            after, request = on_offer(download, offer, first=1)
+            assert after is not None
+            download = after
+            while request is not None and request.digest == DIGEST:
+                asked += 1
+                indexes = range(request.index, request.index + request.count)
+                request = None
+                if asked % (lost + 1) == 0:  # The rest is lost.
+                    for index in indexes:
+                        download, _, more = on_piece(download, piece(index))
+                        request = more or request
+    assert (download.offer, download.is_complete) == (OFFER, True)
 
 
 def test_the_rest_may_come_from_another_server_with_the_same_snapshot() -> None:
@@ -93,6 +137,10 @@ def test_the_rest_may_come_from_another_server_with_the_same_snapshot() -> None:
     assert request is None
     after, request = on_offer(after, OFFER, first=1)
     assert request == SnapshotRequest(100, DIGEST, 1, PIECES_AT_A_TIME - 1)
+    assert after is not None
+    after, _, _ = on_piece(after, piece(1))
+    _, request = on_offer(after, OFFER, first=1)
+    assert request is None
 
 
 def test_a_whole_one_asks_for_nothing() -> None:
