@@ -272,7 +272,8 @@ class LogProcess(Generic[S, C, R]):
         due = self.program.take_due()
         if due is not None:
             self._incoming.on_due(due.slot)
-            self._snapshots.take(due)
+            if not self._provider.is_sending or due.slot == self.program.consistency.asked_at:
+                self._snapshots.take(due)
         leader = self._leader_now()
         if leader != self._leader:
             self._leader = leader

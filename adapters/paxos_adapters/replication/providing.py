@@ -3,6 +3,8 @@
 - A server that is behind is sent several CatchUps at a time. What it asks for again within a few
   heartbeats is on its way.
 - Below the floor it is offered the snapshot that stands for that, and asks for its pieces.
+- While it gets on with a snapshot, the server takes no later one: it would have to begin anew, and
+  a large snapshot would never be whole. One that asks for the same pieces again gets no such time.
 
 Source: the lecture, "Full disclosure"; "Paxos Made Live" (2007), 5.5, on catching up.
 """
@@ -33,6 +35,9 @@ CATCH_UP_BYTES = 1 << 15
 SENT_BEATS = 4
 """For how many heartbeats what was sent is taken to be on its way."""
 
+SENDING_BEATS = 32
+"""For how many heartbeats a server that has asked for further pieces is waited for."""
+
 
 class LogStore(Protocol):
     """What a file has of one log. Its records are saved by the node, with all others."""
@@ -60,9 +65,17 @@ class Provider:
         self._store = store
         self._count = count
         self._sent: dict[ServerId, tuple[int, int]] = {}
+        self._furthest: dict[ServerId, tuple[bytes, int]] = {}
+        self._sending_beats = 0
+
+    @property
+    def is_sending(self) -> bool:
+        """Whether another server gets on with the snapshot, and has not asked for its end yet."""
+        return self._sending_beats > 0
 
     def on_beat(self) -> None:
         """A heartbeat later."""
+        self._sending_beats = max(self._sending_beats - 1, 0)
         self._sent = {it: (slot, left - 1) for it, (slot, left) in self._sent.items() if left > 1}
 
     def on_fetch(self, report: Fetch) -> Iterable[To[LogMessage]]:
@@ -94,9 +107,19 @@ class Provider:
         if (snapshot.slot, snapshot.digest) != (request.slot, request.digest):
             yield To(sender, _offer(snapshot))
             return
+        if request.index + request.count < snapshot.pieces and self._is_further(sender, request):
+            self._sending_beats = SENDING_BEATS
         for index in range(request.index, min(request.index + request.count, snapshot.pieces)):
             data = self._store.snapshot_piece(snapshot, index)
             yield To(sender, SnapshotPiece(snapshot.slot, snapshot.digest, index, data))
+
+    def _is_further(self, sender: ServerId, request: SnapshotRequest) -> bool:
+        """Whether the server has asked for none of these pieces before. It has now."""
+        digest, index = self._furthest.get(sender, (b"", -1))
+        is_further = request.digest != digest or request.index > index
+        if is_further:
+            self._furthest[sender] = request.digest, request.index
+        return is_further
 
 
 def _offer(it: SnapshotHandle) -> SnapshotOffer:

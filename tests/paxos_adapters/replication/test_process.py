@@ -9,11 +9,12 @@ import pytest
 
 from paxos import From, ServerId, To
 from paxos.log.leader import Leading
-from paxos_adapters.file.snapshots import DIGEST_BYTES
+from paxos_adapters.file.snapshots import DIGEST_BYTES, SnapshotHandle
 from paxos_adapters.log_messages import SnapshotOffer, SnapshotPiece, SnapshotRequest
+from paxos_adapters.replication.providing import SENDING_BEATS
 from paxos_adapters.replication.transfer import PIECES_AT_A_TIME
 from paxos_adapters.state_machines import COUNTER
-from tests.support.replicated import IDS, World
+from tests.support.replicated import IDS, Server, World
 
 ONE, TWO, THREE = IDS[:3]
 
@@ -119,6 +120,73 @@ def test_a_snapshot_that_a_server_needs_no_more_is_given_up_for_its_own() -> Non
         for index in range(PIECES_AT_A_TIME):  # They come late.
             assert server.process.receive(From(TWO, SnapshotPiece(slot, digest, index, b"v"))) == []
         assert server.process.work() == []
+
+    runs(run())
+
+
+def with_a_large_snapshot() -> tuple[World, Server, SnapshotHandle]:
+    """A server that leads alone, and has a snapshot of many pieces."""
+    world = World(COUNTER, size=1, snapshot_bytes=50)
+    led(world)
+    server, handle = world.servers[ONE], SnapshotHandle(2, 100, 100, b"d" * DIGEST_BYTES)
+    server.disk.handle = handle
+    server.disk.pieces[handle.slot, handle.digest] = [b"v"] * handle.pieces
+    return world, server, handle
+
+
+def ask(server: Server, handle: SnapshotHandle, index: int) -> None:
+    request = SnapshotRequest(handle.slot, handle.digest, index, PIECES_AT_A_TIME)
+    told = server.process.receive(From(TWO, request))
+    assert all(type(it) is To and type(it.message) is SnapshotPiece for it in told)
+
+
+def be_due(world: World, server: Server) -> None:
+    """Run commands for a snapshot, in fewer heartbeats than one that is sent is waited for."""
+    for _ in range(SENDING_BEATS // 2):
+        server.program.submissions.submit([b"1"])
+        world.beat()
+
+
+def test_a_snapshot_is_not_replaced_while_another_server_gets_on_with_it() -> None:
+    """It would have to begin anew each time, and never be whole."""
+
+    async def run() -> None:
+        world, server, handle = with_a_large_snapshot()
+        for index in range(0, handle.pieces - PIECES_AT_A_TIME, PIECES_AT_A_TIME):
+            ask(server, handle, index)
+            be_due(world, server)
+            assert server.disk.handle == handle
+        world.beat(SENDING_BEATS)
+        be_due(world, server)
+        assert server.disk.handle != handle
+
+    runs(run())
+
+
+def test_a_snapshot_is_replaced_though_a_server_asks_for_the_same_pieces_again() -> None:
+    """Its program cannot use it, maybe. Else the log here would grow without end, too."""
+
+    async def run() -> None:
+        world, server, handle = with_a_large_snapshot()
+        for _ in range(3):
+            for index in 0, PIECES_AT_A_TIME, handle.pieces - 1:
+                ask(server, handle, index)
+            be_due(world, server)
+            if server.disk.handle != handle:
+                return
+        raise AssertionError("it was not replaced")
+
+    runs(run())
+
+
+def test_a_snapshot_that_a_caller_waits_for_is_taken_while_one_is_sent() -> None:
+    async def run() -> None:
+        world, server, handle = with_a_large_snapshot()
+        ask(server, handle, 0)
+        answer: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        server.program.consistency.wait(server.program.applied.slot, answer)
+        world.beat(SENDING_BEATS // 2)
+        assert answer.done()
 
     runs(run())
 
