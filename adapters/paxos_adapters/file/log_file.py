@@ -100,16 +100,20 @@ class LogFile:
         state = self.file.log_state(self.name)
         if state is None or not state.floor <= slot < state.first:
             return ()
-        end = min(state.first, slot + count)
+        end = entry_kind(min(state.first, slot + count))
         found: list[Proposal[Entry[bytes]]] = []
         held_bytes = 0
-        for row in self.file.read_range(self.name, entry_kind(slot), entry_kind(end), count):
-            held_bytes += 0 if row.value is None else len(row.value)
-            at, proposal = entry_of(row)
-            # Another thread may have swept some away since ``state`` was read.
-            if at != slot + len(found) or (found and held_bytes > size_bytes):
-                break
-            found.append(proposal)
+        # As many rows again as are found: no large one is read in vain but the last.
+        while rows := self.file.read_range(
+            self.name, entry_kind(slot + len(found)), end, max(len(found), 1)
+        ):
+            for row in rows:
+                held_bytes += 0 if row.value is None else len(row.value)
+                at, proposal = entry_of(row)
+                # Another thread may have swept some away since ``state`` was read.
+                if at != slot + len(found) or (found and held_bytes > size_bytes):
+                    return tuple(found)
+                found.append(proposal)
         return tuple(found)
 
     # --- snapshots --------------------------------------------------------------------------------

@@ -127,9 +127,8 @@ class BaseNode(Generic[V]):
     async def _open(self) -> None:
         self._decisions.resume()
         self.file.save_all(())  # One that is closed, or has failed, is refused here.
-        await (
-            self._participant.recover()
-        )  # The first datagram says what the file has of the members.
+        # The first datagram says what the file has of the members.
+        await self._participant.recover()
         await self._links.open(self._turn.hear, self._turn.take, self.guard)
         self._stopping.check()
 

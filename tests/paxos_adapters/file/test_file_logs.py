@@ -282,6 +282,29 @@ def test_a_commit_removes_no_more_than_so_many_bytes(file: FileStore) -> None:
     assert file.saves - before == -(-len(slots) // (SWEPT_BYTES // 60_000))
 
 
+def test_no_more_than_twice_as_many_are_read_as_are_fetched(
+    file: FileStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a server that sends large entries reads each of them many times."""
+    large: Proposal[Entry[bytes]] = Proposal(Ballot(1, ONE), Command(b"v" * 60_000))
+    written: Written[bytes] = tuple((it, large) for it in range(1, 12))
+    file.save_all([("log", evolve(delta(1, 12), written=written))])
+    read: list[Row] = []
+    read_range = FileStore.read_range
+
+    def noted(it: FileStore, name: str, least: str, end: str, most: int) -> list[Row]:
+        found = read_range(it, name, least, end, most)
+        read.extend(found)
+        return found
+
+    monkeypatch.setattr(FileStore, "read_range", noted)
+    for size_bytes, count in (1, 1), (60_000, 1), (119_999, 1), (120_000, 2), (1 << 20, 5):
+        read.clear()
+        fetched_now = file.log("log").fetch(2, 5, size_bytes)
+        assert fetched_now == (large,) * count
+        assert len(read) <= 2 * count
+
+
 def test_what_another_thread_has_swept_away_is_not_fetched_as_something_else(
     file: FileStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
