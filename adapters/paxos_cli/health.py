@@ -205,6 +205,12 @@ def refusals(status: Status) -> Iterator[str]:
 
 def _warning(me: ServerId, it: ServerId, peer: Peer) -> str | None:
     at = format_address(peer.address)
+    if not peer.is_found and ":" in peer.address[0]:
+        # A number needs no looking up: the socket is of the other family.
+        return (
+            f"Server {it} at {at} cannot be reached from an IPv4 address. Start server {me} with "
+            "--listen [::]:PORT."
+        )
     if not peer.is_found:
         return f"Server {it}: nobody knows where {at} is. Is the address right?"
     if peer.received_s is None:

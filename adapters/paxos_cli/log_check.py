@@ -1,6 +1,7 @@
 """``paxos log check``: whether the servers of this machine hold the same as the leader.
 
-- All servers of this machine that run the log are asked, one after the other.
+- All servers of this machine that run the log are asked, one after the other, within the time that
+  is given. One that is asked late still has PROBE_S.
 - Each has a snapshot taken on every server after the same slot. The digest of the leader's goes
   through the log, and the others compare it with that of their own.
 - A server that differs has stopped applying then, and says so.
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from time import monotonic
 
 import click
 from attrs import frozen
@@ -99,6 +101,7 @@ def check(target: Target, name: str | None, timeout_s: float, as_json: bool) -> 
 
 
 def _found(target: Target, name: str | None, timeout_s: float) -> Iterator[_Found]:
+    until_s = monotonic() + timeout_s
     for data in candidates(target):
         try:
             logs = ask(data, LogsRequest(), patience_s=PROBE_S)
@@ -107,7 +110,8 @@ def _found(target: Target, name: str | None, timeout_s: float) -> Iterator[_Foun
         if isinstance(logs, LogsReply):
             for it in sorted(logs.logs):
                 if name in (None, it):
-                    yield _asked(data, logs.me, it, timeout_s)
+                    left_s = max(until_s - monotonic(), min(PROBE_S, timeout_s))
+                    yield _asked(data, logs.me, it, left_s)
 
 
 def _asked(data: Path, me: ServerId, log: str, timeout_s: float) -> _Found:

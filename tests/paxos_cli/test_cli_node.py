@@ -1117,6 +1117,12 @@ class TestStatus:
                 "never",
                 "nobody knows where",
             ),
+            (
+                Peer(("::1", 1), None, None, is_found=False),
+                "not found",
+                "never",
+                "Start server 1 with --listen [::]:PORT",
+            ),
         ],
     )
     def test_a_peer_in_words(self, peer: Peer, state: str, heard: str, warning: str | None) -> None:

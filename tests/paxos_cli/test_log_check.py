@@ -21,12 +21,18 @@ from paxos_adapters.node.control_protocol import (
 )
 from paxos_adapters.replication.figures import LogStatus
 from paxos_cli import app, asking, log_check
+from paxos_cli.config import PROBE_S
 from paxos_cli.exit_codes import ExitCode
 
 ONE, TWO, THREE = ServerId(1), ServerId(2), ServerId(3)
 RUNS = LogStatus(Ballot(3, ONE), True, 9, 9, 1, 0, 0, None)
 SAME, DIFFERS = CheckedReply(1_234), ErrorReply("Diverged", "it has another state")
 LATE = ErrorReply("NoAnswer", "too late")
+
+
+def runs(me: ServerId) -> LogsReply:
+    """What a server says that runs one log."""
+    return LogsReply(me, {"kv": RUNS}, [me], {"kv": [ONE, TWO, THREE]}, {"kv": 1})
 
 
 def answer_with(
@@ -42,8 +48,7 @@ def answer_with(
         if data.name not in found:
             raise NotRunning(data)
         if isinstance(question, LogsRequest):
-            me = of[data]
-            return LogsReply(me, {"kv": RUNS}, [me], {"kv": [ONE, TWO, THREE]}, {"kv": 1})
+            return runs(of[data])
         if isinstance(question, CheckRequest):
             return found[data.name]
         return ErrorReply("Other", "it was not asked for this")
@@ -104,3 +109,25 @@ def test_a_log_that_does_not_run_is_a_wrong_argument(
     typed = answer_with({"n1.db": SAME}, tmp_path, monkeypatch)
     assert app.run([*typed, "other"]) == ExitCode.BAD_ARGUMENTS
     assert "no log 'other' runs" in capsys.readouterr().err
+
+
+def test_all_servers_are_asked_within_the_time_that_is_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    typed = answer_with({"n1.db": LATE, "n2.db": LATE, "n3.db": LATE}, tmp_path, monkeypatch)
+    now_s, waited_s = 100.0, list[float]()
+
+    def ask(data: Path, question: Question, *, patience_s: float | None) -> Answer:
+        nonlocal now_s
+        if not isinstance(question, CheckRequest):
+            return runs(ServerId(int(data.stem[1:])))
+        assert patience_s is not None
+        assert question.timeout_s is not None
+        now_s += question.timeout_s
+        waited_s.append(question.timeout_s)
+        return LATE
+
+    monkeypatch.setattr(log_check, "ask", ask)
+    monkeypatch.setattr(log_check, "monotonic", lambda: now_s)
+    assert app.run([*typed, "--timeout-s", "20"]) == ExitCode.UNKNOWN_OUTCOME
+    assert waited_s == [20, PROBE_S, PROBE_S]

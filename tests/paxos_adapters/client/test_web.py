@@ -91,7 +91,8 @@ def test_fastapi_under_uvicorn_with_two_workers(tmp_path: Path) -> None:
         for _ in range(8):  # by either worker
             assert site.ask("GET", "a") == Answer(200, b"1", '"1"')
         assert site.ask("PUT", "a", b"2", If_Match='"1"') == Answer(204, b"", '"2"')
-        assert site.ask("PUT", "a", b"3", If_Match='"1"').status == 412
+        for tag in '"1"', "*", 'W/"2"', '"of another server"', '"' + "2" * 5_000 + '"':
+            assert site.ask("PUT", "a", b"3", If_Match=tag).status == 412
         assert site.ask("PUT", "a", b"x" * 70_000).status == 413
         site.kill(1)
         for _ in range(4):
@@ -118,6 +119,9 @@ def test_flask(tmp_path: Path) -> None:
         read = browser.get("/keys/a")
         assert (read.status_code, read.data) == (200, b"1")
         assert browser.put("/keys/a", data=b"x" * 70_000).status_code == 413
+        for tag, status in ('"1"', 204), ('"1"', 412), ("*", 412):
+            changed = browser.put("/keys/a", data=b"2", headers={"If-Match": tag})
+            assert changed.status_code == status
         for me in 1, 2:
             os.kill(processes[me], signal.SIGKILL)
         assert browser.put("/keys/a", data=b"2").status_code == 504
