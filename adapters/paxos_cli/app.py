@@ -11,7 +11,7 @@ import click
 from paxos_adapters.printable import printable
 from paxos_cli.commands import AllCommands
 from paxos_cli.exit_codes import ExitCode
-from paxos_cli.failures import Failure, json_of, lines_of
+from paxos_cli.failures import Failure, Interrupted, json_of, lines_of
 from paxos_cli.output import say
 
 
@@ -39,6 +39,8 @@ def run(arguments: Sequence[str]) -> ExitCode:
         sys.stdout.flush()
     except click.ClickException as error:
         return _failed(error, as_json)
+    except Interrupted as error:
+        return _fail(printable(error), ExitCode.STOPPED, as_json)
     except click.Abort:
         return _fail("stopped", ExitCode.STOPPED, as_json)
     except SystemExit:

@@ -35,11 +35,11 @@ class BadArguments(Failure):
         super().__init__(what, code=ExitCode.BAD_ARGUMENTS)
 
 
-class Interrupted(Failure):
-    """Ctrl-C or SIGTERM came while the outcome was open."""
+class Interrupted(BaseException):
+    """Ctrl-C or SIGTERM came while the outcome was open.
 
-    def __init__(self, what: str) -> None:
-        super().__init__(what, code=ExitCode.STOPPED)
+    As with KeyboardInterrupt, nothing that goes on after a Failure takes it for one.
+    """
 
 
 @contextmanager

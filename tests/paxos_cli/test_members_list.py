@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 from collections.abc import Generator, Mapping
 from pathlib import Path
 
@@ -191,6 +192,29 @@ def test_a_command_that_waits_says_that_too_few_are_up(
     ended = call("members", "replace", 3, 4, "127.0.0.1:9", "--cluster", config)
     said = "Too few servers are up for the change of members in progress: 1 more is needed."
     assert (ended.returncode, ended.stderr.count(said)) == (0, 1)
+
+
+def test_an_interrupt_is_not_taken_for_a_server_that_does_not_answer(
+    monkeypatch: pytest.MonkeyPatch, config: Path
+) -> None:
+    """The command asks for the status in between, and goes on without."""
+
+    def ask(data: Path, question: Question, *, patience_s: float | None) -> Answer:
+        if isinstance(question, StatusRequest):
+            signal.raise_signal(signal.SIGINT)
+        return HALFWAY.ask(data, question, patience_s=patience_s)
+
+    def answers(*_: object, patience_s: float | None) -> Generator[Answer, None, None]:
+        del patience_s
+        yield ProgressReply(REPLACING)
+        yield MembersReply(S1, STABLE)
+
+    monkeypatch.setattr(members_running, "answers", answers)
+    monkeypatch.setattr(asking, "ask", ask)
+    words = "members", "replace", 3, 4, "127.0.0.1:9", "--id", 1, "--cluster", config
+    ended = call(*words)
+    assert (ended.returncode, ended.stdout) == (ExitCode.STOPPED, "")
+    assert "a change that has begun goes on by itself" in ended.stderr
 
 
 def test_programs_get_the_same_facts(monkeypatch: pytest.MonkeyPatch, config: Path) -> None:
