@@ -200,15 +200,17 @@ def test_an_interrupt_is_not_taken_for_a_server_that_does_not_answer(
     """The command asks for the status in between, and goes on without."""
 
     def ask(data: Path, question: Question, *, patience_s: float | None) -> Answer:
-        if isinstance(question, StatusRequest):
+        if has_begun:
             signal.raise_signal(signal.SIGINT)
         return HALFWAY.ask(data, question, patience_s=patience_s)
 
     def answers(*_: object, patience_s: float | None) -> Generator[Answer, None, None]:
         del patience_s
+        has_begun.append(True)
         yield ProgressReply(REPLACING)
         yield MembersReply(S1, STABLE)
 
+    has_begun = list[bool]()
     monkeypatch.setattr(members_running, "answers", answers)
     monkeypatch.setattr(asking, "ask", ask)
     words = "members", "replace", 3, 4, "127.0.0.1:9", "--id", 1, "--cluster", config
