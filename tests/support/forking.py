@@ -12,6 +12,7 @@ import os
 import socket
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from multiprocessing import get_context
 from pathlib import Path
 from signal import SIGKILL
@@ -51,7 +52,8 @@ class Forked:
     def send_signal(self, signal: int) -> None:
         """Send it a signal, unless it has ended."""
         if not self._over.is_set():
-            os.kill(self.pid, signal)
+            with suppress(ProcessLookupError):  # It has ended, and that was not heard yet.
+                os.kill(self.pid, signal)
 
     def kill(self) -> None:
         """SIGKILL."""

@@ -570,7 +570,8 @@ class Remote:
 
     def pause(self) -> None:
         """Let it stand still, until ``resume``."""
-        self._process.send_signal(signal.SIGSTOP)
+        with suppress(ProcessLookupError):  # It has just ended.
+            self._process.send_signal(signal.SIGSTOP)
 
     def resume(self) -> None:
         """Let it go on, unless it has ended."""

@@ -112,8 +112,9 @@ class Cluster:
             raise Broken(f"node {me} did not start: {said}") from None
 
     async def kill(self, me: int) -> None:
-        """Kill a node that is up."""
-        await self.up.pop(me).kill()
+        """Kill a node, unless it is down already."""
+        if (node := self.up.pop(me, None)) is not None:
+            await node.kill()
 
     async def stop(self) -> list[str]:
         """Let all end; what is wrong with how they did."""

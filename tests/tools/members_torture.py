@@ -167,8 +167,7 @@ class MembersRun(LogRun):
         else:
             self.seen[GOES_ON] += 1
         self._leaving = None
-        with suppress(KeyError):
-            await self._cluster.kill(me)
+        await self._cluster.kill(me)
         self._cluster.log(me).write_text("", encoding="utf-8")
 
     async def _return(self, me: int, after_s: float) -> None:
