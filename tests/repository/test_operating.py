@@ -20,6 +20,8 @@ from typing import TypeAlias
 import pytest
 from attrs import frozen
 
+import paxos_adapters
+import paxos_cli
 from paxos_adapters.node import registers
 from paxos_adapters.wire import Reason
 from paxos_cli.exit_codes import ExitCode
@@ -364,8 +366,9 @@ def rows(heading: str) -> set[str]:
 
 
 def in_code(pattern: str) -> set[str]:
-    """What the pattern finds in the adapters."""
-    files = (ROOT / "adapters").rglob("*.py")
+    """What the pattern finds in the packages of servers and commands, wherever they are."""
+    folders = (Path(it.__file__).parent for it in (paxos_adapters, paxos_cli) if it.__file__)
+    files = (file for folder in folders for file in folder.rglob("*.py"))
     return {it for file in files for it in re.findall(pattern, file.read_text(encoding="utf-8"))}
 
 
