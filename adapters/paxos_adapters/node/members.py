@@ -118,7 +118,7 @@ class Members:
         logs: Logs,
         participant: Participant,
         addresses: Mapping[ServerId, Address],
-        check_address: Callable[[str, Address], None],
+        check_address: Callable[[ServerId, Address], None],
     ) -> None:
         """``addresses`` are those of the configuration, before any change.
 
@@ -220,7 +220,7 @@ class Members:
                 await self._participant.news.wait()
 
     def _member(self, server: ServerId, address: Address) -> Member:
-        self._check_address(f"server {server}", address)
+        self._check_address(server, address)
         return Member(_id(server), address)
 
     def _check(self, timeout_s: float | None) -> float | None:

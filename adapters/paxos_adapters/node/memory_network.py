@@ -248,9 +248,9 @@ class MemoryLinks:
         self._link(addresses, quorum, steps)
         self._former, self._epoch = frozenset(former), epoch
 
-    def check_address(self, place: str, address: Address) -> None:
+    def check_address(self, server: ServerId, address: Address) -> None:
         """See ``ports.Links``: nothing leaves this process."""
-        check(place, address)
+        check(f"server {server}", address)
 
     @property
     def sessions(self) -> MemoryLinks:

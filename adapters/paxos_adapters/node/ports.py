@@ -121,7 +121,7 @@ class Links(Protocol):
         """Where the servers are, as far as the program has said."""
         ...
 
-    def check_address(self, place: str, address: Address) -> None:
+    def check_address(self, server: ServerId, address: Address) -> None:
         """Raise BadAddress or Insecure if a server that is added cannot have ``address``."""
         ...
 

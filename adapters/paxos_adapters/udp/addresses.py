@@ -106,7 +106,7 @@ def check_cluster(
         case _:
             check("listen", listen)
     if not takes_both:
-        check_families([*addresses.values(), *listening])
+        _check_families([*addresses.values(), *listening])
     found: dict[tuple[object, int], ServerId] = {}
     for it, (host, port) in addresses.items():
         same = found.setdefault((number_of(host) or host.casefold().rstrip("."), port), it)
@@ -137,8 +137,7 @@ def number_of(host: str) -> Number | None:
         return None
 
 
-def check_families(addresses: Iterable[Address]) -> None:
-    """Raise BadAddress if some are numbers of IPv4, and others of IPv6."""
+def _check_families(addresses: Iterable[Address]) -> None:
     numbers = {it: number for it in addresses if (number := number_of(it[0])) is not None}
     for version in 4, 6:
         of_this = [it for it, number in numbers.items() if number.version == version]

@@ -41,7 +41,7 @@ from paxos_adapters.log_messages import (
     is_for_decision,
     teaches_members,
 )
-from paxos_adapters.udp.addresses import Address, check, check_families, format_address
+from paxos_adapters.udp.addresses import Address, check_cluster, format_address
 from paxos_adapters.udp.endpoint import Endpoint, SocketAddress, resolve
 from paxos_adapters.udp.errors import Insecure, Removed, StoreAlreadyUsed
 from paxos_adapters.udp.links import Link
@@ -194,14 +194,11 @@ class Mesh:
 
     # --- members --------------------------------------------------------------------------------
 
-    def check_address(self, place: str, address: Address) -> None:
-        """Raise BadAddress or Insecure unless this server can send to ``address``."""
-        check(place, address)
+    def check_address(self, server: ServerId, address: Address) -> None:
+        """Raise BadAddress or Insecure unless this server can send to ``address`` of another."""
+        check_cluster({server: address}, listen=self._listen)
         if self._is_exposed(address):
             raise Insecure([address])
-        if not self.endpoint.takes_ipv4:
-            host, port, *_ = self.endpoint.local_address
-            check_families([(str(host), int(port)), address])
 
     def set_members(
         self,

@@ -394,15 +394,21 @@ def test_a_change_waits_though_one_of_its_newcomers_is_removed() -> None:
     runs(run())
 
 
+async def adding_without_a_quorum(it: Servers) -> Members:
+    """Server 4 is about to be added, and only server 1 is up."""
+    await it.submit(ONE)
+    it.network.join(FOUR)
+    members = it.nodes[ONE].members
+    await begun(members, members.add(FOUR, at(4)))
+    await it.crash(TWO)
+    await it.crash(THREE)
+    return members
+
+
 def test_a_change_that_has_begun_is_unfinished_without_a_quorum() -> None:
     async def run() -> None:
         async with servers() as it:
-            await it.submit(ONE)
-            it.network.join(FOUR)
-            members = it.nodes[ONE].members
-            await begun(members, members.add(FOUR, at(4)))
-            await it.crash(TWO)
-            await it.crash(THREE)
+            members = await adding_without_a_quorum(it)
             with pytest.raises(ChangeUnfinished):
                 await members.add(FOUR, at(4), timeout_s=BRIEF_S)
             with pytest.raises(NoAnswer):
@@ -416,12 +422,7 @@ def test_a_change_that_has_begun_is_not_unfinished_on_a_server_that_ends() -> No
 
     async def run() -> None:
         async with servers() as it:
-            await it.submit(ONE)
-            it.network.join(FOUR)
-            members = it.nodes[ONE].members
-            await begun(members, members.add(FOUR, at(4)))
-            await it.crash(TWO)
-            await it.crash(THREE)
+            members = await adding_without_a_quorum(it)
             again = asyncio.ensure_future(members.add(FOUR, at(4)))
             await members.changed()
             await it.crash(ONE)

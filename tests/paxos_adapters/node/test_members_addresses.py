@@ -33,29 +33,20 @@ VERBS: dict[str, Verb] = {
 }
 
 
+@pytest.mark.parametrize(
+    ("place", "error", "says"),
+    [(BEYOND, Insecure, "keyring"), (("::1", 9), BadAddress, r"IPv4 and \[::1\]:9 is not")],
+    ids=["beyond loopback", "of another family"],
+)
 @pytest.mark.parametrize("verb", VERBS.values(), ids=VERBS)
-def test_an_address_beyond_loopback_is_refused_before_anything_begins(
-    tmp_path: Path, verb: Verb
+def test_an_address_out_of_reach_is_refused_before_anything_begins(
+    tmp_path: Path, verb: Verb, place: Address, error: type[Exception], says: str
 ) -> None:
     async def run() -> None:
         with created(tmp_path) as file:
             async with Node(file, NetworkConfig({ONE: ("127.0.0.1", 0)}), codec=TEXT) as node:
-                with pytest.raises(Insecure, match="keyring"):
-                    await verb(node.members, BEYOND)
-                assert not node.members.is_in_use
-
-    runs(run())
-
-
-@pytest.mark.parametrize("verb", VERBS.values(), ids=VERBS)
-def test_an_address_of_another_family_is_refused_before_anything_begins(
-    tmp_path: Path, verb: Verb
-) -> None:
-    async def run() -> None:
-        with created(tmp_path) as file:
-            async with Node(file, NetworkConfig({ONE: ("127.0.0.1", 0)}), codec=TEXT) as node:
-                with pytest.raises(BadAddress, match=r"IPv4 and \[::1\]:9 is not"):
-                    await verb(node.members, ("::1", 9))
+                with pytest.raises(error, match=says):
+                    await verb(node.members, place)
                 assert not node.members.is_in_use
 
     runs(run())
