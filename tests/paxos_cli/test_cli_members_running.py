@@ -42,11 +42,14 @@ class Machines:
 
     def start(self, *servers: int) -> None:
         for me in servers:
-            words = ["node", "--id", str(me), "--cluster", str(self.config)]
-            first = [] if self.data[me].exists() else ["--create"]
-            process = self._stack.enter_context(at_work(*words, *first))
-            until(process, f"server {me}")
-            self._processes[me] = process
+            self.launch(me)
+            until(self._processes[me], f"server {me}")
+
+    def launch(self, me: int) -> None:
+        """Start it, and do not wait until it is ready."""
+        words = ["node", "--id", str(me), "--cluster", str(self.config)]
+        first = [] if self.data[me].exists() else ["--create"]
+        self._processes[me] = self._stack.enter_context(at_work(*words, *first))
 
     def stop(self, me: int) -> None:
         self._processes[me].kill()
@@ -93,10 +96,8 @@ def test_a_lost_server_is_replaced_by_one_command(machines: Machines) -> None:
     assert machines.kv("put", "colour", "blue").returncode == 0
     assert ids(machines.members("list", "--json")) == [1, 2, 3]
 
-    starting = Thread(target=machines.start, args=(4,))
-    starting.start()
+    machines.launch(4)
     ended = machines.members("replace", 3, 4, machines.at(4), *WAIT)
-    starting.join()
     assert (ended.returncode, ended.stdout) == (0, "epoch 1: servers 1, 2, 4; removed: 3\n")
     assert "paxos node --id 4 --create" in ended.stderr
     assert "is still needed: do not stop it" in ended.stderr

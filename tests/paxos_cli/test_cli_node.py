@@ -45,6 +45,7 @@ from paxos_cli import app, asking, commands, health, logs
 from paxos_cli import node as node_module
 from paxos_cli.config import node_command
 from paxos_cli.exit_codes import ExitCode
+from tests.support.commands import is_main_thread
 from tests.support.free_ports import free_addresses as free_places
 
 PAXOS = (sys.executable, "-m", "paxos_cli")
@@ -58,6 +59,7 @@ Capture = pytest.CaptureFixture[str]
 @contextmanager
 def at_work(*arguments: str | Path) -> Generator[subprocess.Popen[str], None, None]:
     """The command, ended afterwards if it has not by then."""
+    assert is_main_thread()
     with subprocess.Popen(
         [*PAXOS, *map(str, arguments)],
         stdin=subprocess.DEVNULL,

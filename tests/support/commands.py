@@ -2,6 +2,8 @@
 
 - ``call`` is for what a command says and writes: it saves the start of an interpreter.
 - ``execute`` is for what only a process has: streams, locales, signals, switches of Python.
+- Both belong to the main thread: while ``call`` changes the environment and the directory of this
+  process, a process that another thread starts would take over half of them.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import chdir, redirect_stderr, redirect_stdout
 from io import BytesIO, TextIOWrapper
 from pathlib import Path
+from threading import current_thread, main_thread
 from typing import TypeAlias
 from unittest.mock import patch
 
@@ -30,6 +33,7 @@ def call(
     *words: object, folder: Path | None = None, environment: Mapping[str, str] = NOTHING
 ) -> Ended:
     """Call the command in ``folder``, with its output in a pipe that takes UTF-8."""
+    assert is_main_thread()
     out, err = (TextIOWrapper(BytesIO(), encoding="utf-8", newline="\n") for _ in range(2))
     with (
         chdir(folder or Path.cwd()),
@@ -45,6 +49,7 @@ def execute(
     command: Sequence[str], folder: Path | None = None, environment: Mapping[str, str] = NOTHING
 ) -> Ended:
     """Run ``command`` to its end."""
+    assert is_main_thread()
     return subprocess.run(
         command,
         cwd=folder,
@@ -53,6 +58,11 @@ def execute(
         env=surroundings(environment),
         check=False,
     )
+
+
+def is_main_thread() -> bool:
+    """Whether this thread may call commands, and start processes beside them."""
+    return current_thread() is main_thread()
 
 
 def surroundings(environment: Mapping[str, str]) -> dict[str, str]:
