@@ -138,6 +138,8 @@ wheel: $(VENV)/dev  ## build the wheel, and test it with the sources moved away
 
 docs: figures $(VENV)/docs $(VENV)/test  ## the site, into build/site, and its tests; a warning is an error
 	@echo "== sphinx"
+# Pages of an earlier build would hide links that lead nowhere now.
+	@rm -rf build/site
 	@$(BIN)/python -m sphinx -b html -q -n -W --keep-going docs build/site
 	@echo "== pytest, links, axe and sizes"
 	@PAXOS_SITE=build/site $(BIN)/python -m pytest -q -n auto tests/repository/test_site.py tests/paxos_lab/test_figures.py
