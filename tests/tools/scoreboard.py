@@ -1,7 +1,7 @@
 """Drive every mutant through explorer, specification and simulator: ``make scoreboard``.
 
-Writes docs/scoreboard.md: for each clause of mutants.toml which driver misses it, after how many
-states or runs, and a shortest trace; then the clauses that no driver misses, and why.
+Writes docs/scoreboard.md: for each clause of the core in mutants.toml which driver misses it, after
+how many states or runs, and a shortest trace; then the clauses that no driver misses, and why.
 
 - A driver *kills* a mutant by a rule that is broken, by an error that a server must not raise, by a
   step that is no action of Lamport's specification, or because something never happens that
@@ -253,7 +253,7 @@ class Rung:
 
 def counted(number: int, one: str, many: str = "") -> str:
     """``counted(2, "reader")`` is 2 readers; nothing for none."""
-    return f"{number} {one if number == 1 else many or one + 's'}" if number else ""
+    return f"{number:,} {one if number == 1 else many or one + 's'}" if number else ""
 
 
 def members(count: int) -> list[ServerId]:
@@ -435,7 +435,7 @@ def specified() -> Verdict:
 
 def action(wrong: str) -> str:
     """The step that is none, out of the words of the error."""
-    return wrong.split(": ")[1].split(" is not allowed")[0]
+    return wrong.split(" is not allowed")[0].rpartition(": ")[2]
 
 
 def simulated() -> Verdict:
@@ -500,7 +500,7 @@ class Score:
     """One mutant and what the drivers say of it; ``sound`` is what they say without a mutant."""
 
     mutant: Mutant
-    verdicts: Verdicts | None
+    verdicts: Verdicts
     sound: Verdicts | None = None
 
     @property
@@ -509,11 +509,14 @@ class Score:
         return any(killed_by(self))
 
 
-def drivers_of(mutant: Mutant) -> str | None:
-    """How to run the drivers of what it edits: a log, or one decision. The adapters have none."""
-    if mutant.module.startswith("paxos/log/"):
-        return DRIVE_LOG
-    return DRIVE if mutant.module.startswith("paxos/") else None
+def is_driven(mutant: Mutant) -> bool:
+    """Whether it edits the core. The adapters have no drivers."""
+    return mutant.module.startswith("paxos/")
+
+
+def drivers_of(mutant: Mutant) -> str:
+    """How to run the drivers of what it edits: a log, or one decision."""
+    return DRIVE_LOG if mutant.module.startswith("paxos/log/") else DRIVE
 
 
 def furnish(house: Path) -> None:
@@ -544,29 +547,27 @@ def drive(mutant: Mutant | None, model: Path, mode: str) -> Verdicts:
     return cast("Verdicts", json.loads(done.stdout))
 
 
-def cell(verdict: Verdict | None, sound: Verdict | None) -> tuple[str, str]:
+def cell(verdict: Verdict | None, sound: Verdict | None, unit: str) -> str:
     """What one driver says, and after how many states or runs."""
     if verdict is None:
-        return "not driven", ""
+        return "not driven"
     found = verdict["found"]
     if found is not None:
-        return f"**{found['kind']}:** {found['what']} ({found['rung']})", f"{found['after']:,}"
+        after = f"after {counted(found['after'], unit)}, " if found["after"] else ""
+        return f"**{found['kind']}:** {found['what']} ({after}{found['rung']})"
     other = [name for name, it in verdict["seen"].items() if sound and sound["seen"][name] != it]
-    return (f"{OTHER} ({other[0]})" if other else SAME), "all"
+    return f"{OTHER} ({other[0]})" if other else SAME
 
 
 def row(score: Score) -> str:
     """One line of the table."""
-    start = f"| {Path(score.mutant.module).stem} | {score.mutant.clause} |"
-    if score.verdicts is None:
-        return f"{start} not driven | | not driven | | not driven | | |"
     found = shortest(score.verdicts)
-    cells = (
-        part
+    sound = dict(each(score.sound)) if score.sound else {}
+    cells = [
+        cell(verdict, sound.get(name), "run" if name == "simulator" else "state")
         for name, verdict in each(score.verdicts)
-        for part in cell(verdict, dict(each(score.sound)).get(name) if score.sound else None)
-    )
-    return f"{start} {' | '.join(cells)} | {found['events'] if found else ''} |"
+    ]
+    return f"| {' | '.join([score.mutant.clause, *cells])} | {found['events'] if found else ''} |"
 
 
 def each(verdicts: Verdicts) -> Iterator[tuple[str, Verdict | None]]:
@@ -587,10 +588,9 @@ def events(found: Finding) -> int:
     return found["events"]
 
 
-def page(scores: list[Score]) -> str:
-    """The whole document."""
-    driven = [it for it in scores if it.verdicts is not None]
-    killers = [killed_by(it) for it in driven]
+def page(scores: list[Score], mutants: int) -> str:
+    """The whole document, of a catalogue of so many ``mutants``."""
+    killers = [killed_by(it) for it in scores]
     killed = sum(map(any, killers))
     kills = ", ".join(
         f"{name} {count}"
@@ -598,42 +598,41 @@ def page(scores: list[Score]) -> str:
     )
     parts = [
         HEADER,
-        f"Of {len(scores)} mutants, {len(driven)} edit the core and are driven. "
+        f"Of {mutants} mutants, {len(scores)} edit the core and are driven. "
         f"{killed} are killed: {kills}.\n"
-        f"{len(driven) - killed} are not, and the second table says why.\n",
-        "| module | what is missing | explorer | states | specification | states | simulator "
-        "| runs | trace |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
-        *map(row, scores),
-        "",
+        f"{len(scores) - killed} are not, and [below](#what-no-driver-misses) is why.\n",
+        *tables(scores, "explorer | specification | simulator | trace", row),
         SURVIVORS,
-        "| module | what is missing | why no driver misses it |",
-        "| --- | --- | --- |",
-        *survivors(driven),
-        "",
+        *tables([it for it in scores if not it.killed], "why no driver misses it", survivor),
         TRACES,
-        *(trace for it in driven for trace in traces(it)),
+        *(trace for it in scores for trace in traces(it)),
     ]
     return "\n".join(parts).rstrip() + "\n"
 
 
+def tables(scores: list[Score], columns: str, line: Callable[[Score], str]) -> Iterator[str]:
+    """A table for each module: its clauses, and beside each what ``line`` says of it."""
+    for module in dict.fromkeys(it.mutant.module for it in scores):
+        yield f"### {module}\n"
+        yield f"| what is missing | {columns} |"
+        yield "| --- |" + " --- |" * (columns.count("|") + 1)
+        yield from (line(it) for it in scores if it.mutant.module == module)
+        yield ""
+
+
 def killed_by(score: Score) -> tuple[bool, ...]:
-    """Which drivers kill it, in the order of the table's columns; none, if it is not driven."""
-    if score.verdicts is None:
-        return ()
+    """Which drivers kill it, in the order of the table's columns."""
     return tuple(bool(verdict and verdict["found"]) for _, verdict in each(score.verdicts))
 
 
-def survivors(scores: list[Score]) -> Iterator[str]:
-    for it in scores:
-        if not it.killed:
-            why = EXPLAINED.get(it.mutant.clause, "NOT EXPLAINED")
-            yield f"| {Path(it.mutant.module).stem} | {it.mutant.clause} | {why} |"
+def survivor(score: Score) -> str:
+    """One line of the table of those that no driver kills."""
+    return f"| {score.mutant.clause} | {EXPLAINED.get(score.mutant.clause, 'NOT EXPLAINED')} |"
 
 
 def traces(score: Score) -> Iterator[str]:
     """The shortest trace, folded."""
-    found = score.verdicts and shortest(score.verdicts)
+    found = shortest(score.verdicts)
     if found:
         yield "<details>"
         yield f"<summary>{Path(score.mutant.module).stem}: {score.mutant.clause}</summary>\n"
@@ -660,8 +659,8 @@ is driven by the simulator of logs, with snapshots, and has no trace.
   somewhere without the mutant happens nowhere. These are kills.
 - *Other runs*: no rule is broken, and a search or a run is longer or shorter than without the
   mutant. *Same runs*: not even that.
-- *States* is how many had been seen by then in that scope, *runs* how many runs of that setup
-  were made, *trace* the number of events in the shortest run that a driver found.
+- In brackets: how many states of that scope had been seen by then, or how many runs were made.
+  *Trace* is the number of events in the shortest run that a driver found.
 - Quorums that the core must refuse are driven where it does not: see the end of the brackets.
 """
 SURVIVORS = """## What no driver misses
@@ -679,7 +678,7 @@ def unexplained(scores: list[Score]) -> Iterator[str]:
     """What does not add up: mutants that survive without a reason, reasons without a survivor."""
     clauses = {it.mutant.clause: it for it in scores}
     for clause, it in clauses.items():
-        if it.verdicts is not None and it.killed == (clause in EXPLAINED):
+        if it.killed == (clause in EXPLAINED):
             yield f"{clause}: {'killed, and explained' if it.killed else 'SURVIVED'}"
 
 
@@ -695,7 +694,7 @@ def main(words: list[str]) -> int:
     every = list(catalogue())
     if unknown := EXPLAINED.keys() - {it.clause for it in every}:
         raise DoesNotFit(f"explained, and not in the catalogue: {sorted(unknown)}")
-    mutants = [*kept(every, words)]
+    mutants = kept(every, words)
     for mutant in mutants:
         mutant.source()
     with TemporaryDirectory() as folder, ThreadPoolExecutor(WORKERS) as pool:
@@ -704,12 +703,9 @@ def main(words: list[str]) -> int:
 
         def judge(mutant: Mutant) -> Score:
             mode = drivers_of(mutant)
-            if mode is None:
-                return Score(mutant, None)
             return Score(mutant, drive(mutant, model, mode), sound[mode])
 
-        modes = {mode for it in mutants if (mode := drivers_of(it)) is not None}
-        sound = {mode: drive(None, model, mode) for mode in sorted(modes)}
+        sound = {mode: drive(None, model, mode) for mode in sorted({*map(drivers_of, mutants)})}
         if any(verdict and verdict["found"] for it in sound.values() for _, verdict in each(it)):
             raise DoesNotFit(f"without any mutant: {sound}")
         scores: list[Score] = []
@@ -722,22 +718,22 @@ def main(words: list[str]) -> int:
         problems += stale(scores)
         print(f"{PAGE.relative_to(ROOT)}: {len(scores)} mutants were driven")
     elif words:
-        print(page(scores), end="")
+        print(page(scores, len(every)), end="")
     else:
-        PAGE.write_text(page(scores), encoding="utf-8")
+        PAGE.write_text(page(scores, len(every)), encoding="utf-8")
         print(f"{PAGE.relative_to(ROOT)}: {sum(it.killed for it in scores)} killed")
     print(*problems, sep="\n")
     return 1 if problems else 0
 
 
-def kept(every: list[Mutant], words: list[str]) -> Iterator[Mutant]:
+def kept(every: list[Mutant], words: list[str]) -> list[Mutant]:
     """The mutants that are judged."""
+    driven = [it for it in every if is_driven(it)]
     if words == [SHORT]:
-        yield from [it for it in every if drivers_of(it) is not None][::8]
-        return
-    for it in every:
-        if not words or any(word in it.clause + it.module for word in words):
-            yield it
+        return driven[::8]
+    return [
+        it for it in driven if not words or any(word in it.clause + it.module for word in words)
+    ]
 
 
 def stale(scores: list[Score]) -> Iterator[str]:

@@ -61,8 +61,8 @@ class NoSuchAction(UsageError):
 
     def __init__(self, action: str, broken: str) -> None:
         super().__init__(
-            f"{action} is not allowed: {broken}. So this step is not one of the specification, and "
-            "what rests on the specification's proof does not hold. Look at who took the step."
+            f"{action} is not allowed: {broken}. So the specification has no such step, and "
+            "what rests on its proof does not hold. Look at the server that took the step."
         )
         self.action = action
         self.broken = broken
