@@ -601,6 +601,7 @@ def page(scores: list[Score], mutants: int) -> str:
         f"Of {mutants} mutants, {len(scores)} edit the core and are driven. "
         f"{killed} are killed: {kills}.\n"
         f"{len(scores) - killed} are not, and [below](#what-no-driver-misses) is why.\n",
+        "## What each driver notices\n",
         *tables(scores, "explorer | specification | simulator | trace", row),
         SURVIVORS,
         *tables([it for it in scores if not it.killed], "why no driver misses it", survivor),
