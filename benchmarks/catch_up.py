@@ -128,7 +128,7 @@ async def main(count: int = 1_000_000) -> None:
         await reach(await servers.start(TWO), count)
         told("another one is closed and starts again, with all applied", started_s)
         sizes = [servers.path(me).stat().st_size / (1 << 20) for me in (ONE, TWO, THREE)]
-        print("files:", ", ".join(f"{it:,.0f} MiB" for it in sizes), log.status())
+        print("files:", ", ".join(f"{it:,.0f} MiB" for it in sizes))
         await servers.close()
 
 

@@ -35,7 +35,7 @@ BINARY = {".db", ".db-mark"}
 FOLDED = re.compile(r"(Held by|Tests|Mutants[\w ]*):\s*")
 """How a list item begins that names what holds a statement."""
 
-LONG_CELL, LONG_WORD = 24, 40  # characters
+LONG_CELL, LONG_CODE, LONG_WORD = 24, 24, 40  # characters
 LONG_DEFAULT = 40
 
 LONG_SIGNATURE = re.compile(
@@ -102,12 +102,19 @@ def _mark_code(
     lines[:] = marked
 
 
-def _mark_prose(_app: Sphinx, page: nodes.document) -> None:
+def _mark_what_is_long(_app: Sphinx, page: nodes.document) -> None:
     for cell in [*page.findall(nodes.entry)]:
         if len(cell.astext()) > LONG_CELL:
             cell["classes"].append("prose")
-        if max(map(len, cell.astext().split()), default=0) > LONG_WORD:
+        if _longest_word(cell) > LONG_WORD:
             cell["classes"].append("paths")
+    for literal in [*page.findall(nodes.literal)]:
+        if _longest_word(literal) > LONG_CODE:
+            literal["classes"].append("long")
+
+
+def _longest_word(node: nodes.Element) -> int:
+    return max(map(len, node.astext().split()), default=0)
 
 
 def _link_invariants(app: Sphinx, page: nodes.document) -> None:
@@ -260,7 +267,7 @@ def setup(app: Sphinx) -> None:
     app.connect("html-page-context", _name_for_readers, priority=900)  # after the theme
     app.connect("doctree-read", _link_sources, priority=100)  # before Sphinx copies the files
     app.connect("doctree-read", _fold_tests)
-    app.connect("doctree-read", _mark_prose)
+    app.connect("doctree-read", _mark_what_is_long)
     app.connect("html-collect-pages", _source_pages)
     app.connect("doctree-resolved", _put_figures_in)
     app.connect("autodoc-process-docstring", _mark_code)

@@ -3,7 +3,8 @@
 - Every link within the site leads to a page, and to a place in it.
 - A link to a file of the repository leads to its source, on a page.
 - The lines of a drawing touch, no page is wider than the window of a phone, no diagram is made
-  smaller for it, and no word of code is broken where a line ends. On paper nothing is cut off.
+  smaller for it, and no word of code is broken where a line ends, nor parted from the comma behind
+  it. On paper nothing is cut off.
 - Lists of tests are folded.
 - axe-core finds nothing serious. Contrast is measured where pages are written by hand, light and
   dark: pages of the reference have the same colours, and thousands of words.
@@ -56,6 +57,17 @@ BROKEN = """() => [...document.querySelectorAll("article :is(p, li, td) code .pr
     .filter(it => it.textContent.length <= 24 && !it.closest(".paths"))
     .filter(it => it.getClientRects().length > 1
         || it.offsetHeight > 2 * parseFloat(getComputedStyle(it).fontSize))
+    .map(it => it.textContent)
+"""
+APART_FROM_CODE = """() => [...document.querySelectorAll("article code.literal")]
+    .filter(it => it.getClientRects().length && /^[,.;:)]/.test(it.nextSibling?.data ?? ""))
+    .filter(it => {
+        const mark = document.createRange();
+        mark.setStart(it.nextSibling, 0);
+        mark.setEnd(it.nextSibling, 1);
+        const words = [...it.getClientRects()].at(-1);
+        return mark.getBoundingClientRect().top >= words.bottom;
+    })
     .map(it => it.textContent)
 """
 SMALL = """() => [...document.querySelectorAll("article img")]
@@ -156,6 +168,7 @@ def test_on_a_phone_lines_of_drawings_touch_and_nothing_is_too_wide_or_broken(
     with opened(browser, site / path, width=PHONE) as page:
         assert page.evaluate(APART) == []
         assert page.evaluate(BROKEN) == []
+        assert page.evaluate(APART_FROM_CODE) == []
         assert page.evaluate(SMALL) == []
         assert page.evaluate("document.documentElement.scrollWidth") == PHONE
 

@@ -41,7 +41,8 @@ def texts(root: ElementTree.Element) -> Iterator[Words]:
         words = it.text or ""
         x, y, size = (float(it.attrib[name]) for name in ("x", "y", "font-size"))
         width = width_of(words, size)
-        left = x if "start" in it.attrib["class"].split() else x - width / 2
+        kinds = it.attrib["class"].split()
+        left = x if "start" in kinds else x - width if "end" in kinds else x - width / 2
         yield Words(words, left, left + width, y - 0.75 * size, y + 0.2 * size)
 
 

@@ -13,9 +13,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from html import escape
 from pathlib import Path
-from textwrap import wrap
 from typing import Generic, TypeAlias, TypeVar, cast
 
 from attrs import evolve, frozen
@@ -63,6 +61,7 @@ from paxos import (
 from paxos.proposer import Accepting, Preparing, Working
 from paxos.reader import Querying
 from tests.support import opened
+from tests.tools.state_diagrams import Edges, diagram
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "docs"
@@ -358,10 +357,20 @@ def pages() -> dict[Path, str]:
         (ELECTION.name, ELECTION.kinds, ELECTION.text, ELECTION.rows()),
     ):
         figure = f"figures/states-{name}.svg"
-        files[FOLDER / figure] = diagram(name, kinds, rows)
+        files[FOLDER / figure] = diagram(name, kinds, _edges(kinds, rows))
         parts.append(f"## The {name}\n\n{text}\n\n![States of the {name}]({figure})\n")
         parts.append("\n".join(_table(rows)) + "\n")
     return {FOLDER / "transitions.md": "\n".join(parts), **files}
+
+
+def _edges(kinds: Sequence[str], rows: Iterable[Row]) -> Edges:
+    """The events that lead from one kind of state to another."""
+    edges: Edges = {}
+    for row in rows:
+        if row.after in kinds and row.after != row.before:
+            edge = kinds.index(row.before), kinds.index(row.after)
+            edges.setdefault(edge, []).append(row.event.replace("`", ""))
+    return edges
 
 
 def _table(rows: Iterable[Row]) -> Iterator[str]:
@@ -376,105 +385,6 @@ def _table(rows: Iterable[Row]) -> Iterator[str]:
         state = f"**{row.before}**" if row.before != last else ""
         last = row.before
         yield f"| {state} | {row.event} | {' or '.join(after)} | {row.saved} | {row.leaves} |"
-
-
-# --- diagrams -----------------------------------------------------------------------------------
-
-WIDTH, CENTRE = 580, 255
-BOX_WIDTH, BOX_HEIGHT = 150, 34
-LINE_HEIGHT, WIDE, NARROW = 16, 27, 10
-UPWARDS, LANE, LANES = CENTRE - 40, 62, 455
-
-STYLE = """
-  text { font: 13px system-ui, sans-serif; fill: #1f2933 }
-  .state { font-weight: 600; text-anchor: middle }
-  .back { text-anchor: end }
-  rect { fill: #e8f1fb; stroke: #0b5cad; stroke-width: 1.5 }
-  .ground { fill: #ffffff; stroke: none }
-  path { fill: none; stroke: #52606d; stroke-width: 1.5; marker-end: url(#tip) }
-"""
-TIP = (
-    '<marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="8" markerHeight="8"'
-    ' orient="auto"><polygon points="0,0 8,4 0,8" fill="#52606d"/></marker>'
-)
-
-Edges: TypeAlias = dict[tuple[int, int], list[str]]
-"""From which kind to which, by number, and the events beside the arrow."""
-
-
-def diagram(name: str, kinds: Sequence[str], rows: Iterable[Row]) -> str:
-    """The kinds one below the other. Arrows to a neighbour are straight; others go outside."""
-    edges: Edges = {}
-    for row in rows:
-        if row.after in kinds and row.after != row.before:
-            edge = kinds.index(row.before), kinds.index(row.after)
-            edges.setdefault(edge, []).append(row.event.replace("`", ""))
-    tops = _tops(kinds, edges)
-    height = tops[-1] + BOX_HEIGHT + 16
-    width = max(WIDTH, LANES + LANE * sum(end - start not in (1, -1) for start, end in edges) + 8)
-    shapes = [it for number, kind in enumerate(kinds) for it in _state(kind, tops[number])]
-    lane = LANES
-    for (start, end), events in sorted(edges.items(), key=lambda it: it[0][1] - it[0][0]):
-        if end == start + 1:
-            shapes += _down(tops[start], tops[end], _lines(events))
-        elif end == start - 1:
-            shapes += _up(tops[start], tops[end], _lines(events))
-        else:
-            shapes += _outside(tops[start], tops[end], lane, _lines(events, NARROW))
-            lane += LANE
-    return "\n".join(
-        [
-            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}"'
-            f' width="{width}" height="{height}" role="img" aria-label="States of the {name}">',
-            f"<style>{STYLE}</style>",
-            f"<defs>{TIP}</defs>",
-            f'<rect class="ground" width="{width}" height="{height}"/>',
-            *shapes,
-            "</svg>\n",
-        ]
-    )
-
-
-def _lines(events: Iterable[str], characters: int = WIDE) -> list[str]:
-    return [line for event in events for line in wrap(event, characters)]
-
-
-def _tops(kinds: Sequence[str], edges: Edges) -> list[int]:
-    tops = [16]
-    for number in range(1, len(kinds)):
-        both = edges.get((number - 1, number), []), edges.get((number, number - 1), [])
-        gap = LINE_HEIGHT * max(len(_lines(events)) for events in both) + 36
-        tops.append(tops[-1] + BOX_HEIGHT + gap)
-    return tops
-
-
-def _state(kind: str, top: int) -> Iterator[str]:
-    left = CENTRE - BOX_WIDTH // 2
-    yield f'<rect x="{left}" y="{top}" width="{BOX_WIDTH}" height="{BOX_HEIGHT}" rx="8"/>'
-    yield f'<text class="state" x="{CENTRE}" y="{top + 22}">{escape(kind)}</text>'
-
-
-def _down(start: int, end: int, lines: list[str]) -> Iterator[str]:
-    yield f'<path d="M{CENTRE} {start + BOX_HEIGHT}V{end}"/>'
-    yield from _label(CENTRE + 12, (start + BOX_HEIGHT + end) // 2, lines)
-
-
-def _up(start: int, end: int, lines: list[str]) -> Iterator[str]:
-    yield f'<path d="M{UPWARDS} {start}V{end + BOX_HEIGHT}"/>'
-    yield from _label(UPWARDS - 12, (start + end + BOX_HEIGHT) // 2, lines, "back")
-
-
-def _outside(start: int, end: int, lane: int, lines: list[str]) -> Iterator[str]:
-    edge, middle = CENTRE + BOX_WIDTH // 2, BOX_HEIGHT // 2
-    entry = end + middle + (lane - LANES) // 6
-    yield f'<path d="M{edge} {start + middle}H{lane}V{entry}H{edge}"/>'
-    yield from _label(lane + 8, start + middle + LINE_HEIGHT * (len(lines) + 1) // 2, lines)
-
-
-def _label(x: int, y: int, lines: list[str], kind: str = "event") -> Iterator[str]:
-    top = y - LINE_HEIGHT * (len(lines) - 1) // 2 + 5
-    for number, line in enumerate(lines):
-        yield f'<text class="{kind}" x="{x}" y="{top + LINE_HEIGHT * number}">{escape(line)}</text>'
 
 
 def main() -> None:
