@@ -30,7 +30,7 @@ from paxos_cli.help import Command
 from paxos_cli.options import JSON, PLAIN, gathered
 from paxos_cli.watching import WATCH, Form, View, show
 
-HEADINGS = "server", "state", "chosen", "applied", "lag", "window", "waiting", "snapshot", "age"
+HEADINGS = "server", "state", "chosen", "applied", "lag", "window", "waiting", "snapshot"
 NUMBERS = HEADINGS[2:]
 
 
@@ -44,9 +44,9 @@ def status(form: Form, target: Target) -> ExitCode:
     """Show each log: which server leads, how far each is, and how many more may fail.
 
     All slots below "chosen" are known to be chosen, those below "applied" are applied, and a
-    snapshot stands for those below "snapshot". With --json, "version" of the state machine runs,
-    and at the slot "checked" the server had the state of the leader. Exits with 6 if a log has no
-    quorum, and with 1 if one has stopped.
+    snapshot stands for those below "snapshot", with its age. With --json, "version" of the state
+    machine runs, and at the slot "checked" the server had the state of the leader. Exits with 6 if
+    a log has no quorum, and with 1 if one has stopped.
     """
     return show(partial(_view, target), form)
 
@@ -188,8 +188,9 @@ def _cells(it: _Log, me: ServerId) -> tuple[str, ...]:
     own, lag = it.seen.get(me), it.lag(me)
     lags = "" if lag is None else f"{lag:,}"
     if own is None:
-        return str(me), it.state(me), "", "", lags, *[""] * 4
+        return str(me), it.state(me), "", "", lags, *[""] * 3
     figures, age_s = own.figures, own.figures.snapshot_age_s
+    age = "" if age_s is None else f" ({seconds(age_s)})"
     return (
         str(me),
         it.state(me),
@@ -198,6 +199,5 @@ def _cells(it: _Log, me: ServerId) -> tuple[str, ...]:
         lags,
         f"{figures.in_flight}/{figures.window}",
         f"{own.pending:,}",
-        f"{own.floor:,}",
-        "" if age_s is None else seconds(age_s),
+        f"{own.floor:,}{age}",
     )

@@ -81,7 +81,7 @@ def shown(
     monkeypatch.setattr(log_status, "find", servers.find)
     monkeypatch.setattr(log_status, "ask", servers.ask)
     monkeypatch.setattr(watching, "EVERY_S", 0.001)
-    return call("log", "status", "--cluster", config, *words, environment={"COLUMNS": "100"})
+    return call("log", "status", "--cluster", config, *words, environment={"COLUMNS": "80"})
 
 
 def test_each_server_of_a_log_is_shown(monkeypatch: pytest.MonkeyPatch, config: Path) -> None:
@@ -92,10 +92,10 @@ def test_each_server_of_a_log_is_shown(monkeypatch: pytest.MonkeyPatch, config: 
     assert title == "Log kv: server 1 leads, round 4; 1 more server may fail."
     cells = [[it.strip() for it in row.strip("|").split("|")] for row in (headings, *rows)]
     assert cells == [
-        [*("server", "state", "chosen", "applied", "lag"), "window", "waiting", "snapshot", "age"],
-        ["1", "leads", "9", "8", "0", "3/64", "2", "5", "75 s"],
-        ["2", "follows", "8", "8", "1", "0/0", "0", "5", ""],
-        ["3", "up", "", "", "7", "", "", "", ""],
+        [*("server", "state", "chosen", "applied", "lag"), "window", "waiting", "snapshot"],
+        ["1", "leads", "9", "8", "0", "3/64", "2", "5 (75 s)"],
+        ["2", "follows", "8", "8", "1", "0/0", "0", "5"],
+        ["3", "up", "", "", "7", "", "", ""],
     ]
     assert (ended.returncode, ended.stderr) == (ExitCode.DONE, "")
 
